@@ -1,0 +1,47 @@
+"""What every handler needs on Lambda: its runtime, made at the first event; structured logs; metrics; an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.logging import utils
+from aws_lambda_powertools.metrics import MetricUnit
+
+from workflow_runtime.runtime import Runtime
+from workflow_runtime.topology import TOPOLOGY, Function
+
+LambdaEvent: TypeAlias = dict[str, Any]
+Handler: TypeAlias = Callable[[LambdaEvent, Any], Any]
+"""Takes an event and Lambda's context; returns the answer, or a coroutine of it."""
+
+logger = Logger(service="workflow-runtime")
+metrics = Metrics(namespace="WorkflowRuntime", service="workflow-runtime")
+
+
+def _count(name: str, value: int) -> None:
+    metrics.add_metric(name, MetricUnit.Count, value)
+
+
+def on_lambda(create: Callable[[Runtime, Function], Handler]) -> Callable[[LambdaEvent, Any], Any]:
+    """Lambda's entry point for a handler. Which function it is, is said by the variable ``FUNCTION`` (a name in `topology`)."""
+    handlers: list[Handler] = []
+    loop = asyncio.new_event_loop()
+
+    @logger.inject_lambda_context
+    @metrics.log_metrics(raise_on_empty_metrics=False)
+    def handler(event: LambdaEvent, context: Any) -> Any:
+        if not handlers:
+            from workflow_runtime.assembly import aws_runtime
+
+            utils.copy_config_to_registered_loggers(logger, include={"workflow_runtime"})
+            name = os.environ["FUNCTION"]
+            handlers.append(create(aws_runtime(os.environ, _count), TOPOLOGY.function(name)))
+        answer = handlers[0](event, context)
+        return loop.run_until_complete(answer) if inspect.isawaitable(answer) else answer
+
+    return handler

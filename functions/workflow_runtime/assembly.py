@@ -1,0 +1,71 @@
+"""Puts a runtime together for a backend: which agents and tools there are, what they may reach, where secrets come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workflow_runtime.plan import NodeType
+from workflow_runtime.runtime import EnvironmentSecrets, Runtime, workflow_env
+
+if TYPE_CHECKING:
+    from workflow_runtime.compiler import Known
+    from workflow_runtime.invocation import Invoker
+    from workflow_runtime.mocks import Mocks
+    from workflow_runtime.ports import Ports
+    from workflow_runtime.tooling.reach import Reach
+
+WORKER_LOST_EXIT_CODE = 70  # EX_SOFTWARE: Lambda starts a fresh process for the next event
+
+
+def node_invokers(
+    definitions: Path | None, reach: Reach, ports: Ports, mocks: Mocks | None = None
+) -> dict[NodeType, Invoker]:
+    """What runs agents and tools; with ``mocks``, calls that have one never reach the real thing."""
+    from workflow_runtime.agents import AgentInvoker, AgentRegistry
+    from workflow_runtime.mocks import MockedInvoker
+    from workflow_runtime.tooling import ToolInvoker, ToolRegistry
+    from workflow_runtime.tooling.services import ToolServices
+
+    agents = AgentRegistry.load(definitions)
+    services = ToolServices(bus=ports.bus, offload=ports.offload)
+    invokers: dict[NodeType, Invoker] = {
+        NodeType.AGENT: AgentInvoker(agents),
+        NodeType.TOOL: ToolInvoker(ToolRegistry.load(definitions, reach=reach, services=services), ports.clock),
+    }
+    if mocks is None:
+        return invokers
+    return {kind: MockedInvoker(mocks, kind, invoker, ports.clock.sleep) for kind, invoker in invokers.items()}
+
+
+def known_ids(definitions: Path | None, mocks: Mocks | None = None) -> Known:
+    """The agents and tools that definitions may name without a warning: registered ones and mocked ones."""
+    from workflow_runtime.agents import AgentRegistry
+    from workflow_runtime.compiler import Known
+    from workflow_runtime.tooling import ToolRegistry
+
+    agents, tools = AgentRegistry.load(definitions).ids, ToolRegistry.load(definitions).ids
+    if mocks is not None:
+        agents, tools = agents | mocks.ids(NodeType.AGENT), tools | mocks.ids(NodeType.TOOL)
+    return Known(agents=frozenset(agents), tools=frozenset(tools))
+
+
+def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None]) -> Runtime:
+    """The runtime of a deployed function, from its environment variables. Raises `RequestError` naming what is missing."""
+    from workflow_runtime.aws.backend import build_ports
+    from workflow_runtime.settings import Settings
+    from workflow_runtime.tooling.reach import Reach
+
+    settings = Settings.from_environment(environ, function=environ.get("FUNCTION"))
+    ports = build_ports(settings)
+    definitions = Path(settings.definitions_directory)
+    return Runtime(
+        ports,
+        lambda: node_invokers(definitions, Reach.from_settings(settings.tool_allow_lists), ports),
+        secrets=EnvironmentSecrets(environ),
+        env=workflow_env(environ),
+        end_process=lambda: os._exit(WORKER_LOST_EXIT_CODE),
+        count=count,
+    )

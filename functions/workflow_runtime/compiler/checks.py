@@ -1,0 +1,135 @@
+"""Stage *checks*: what can be said of a finished graph before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.ordering import Graph
+from workflow_runtime.compiler.report import Report
+from workflow_runtime.definition.model import (
+    AgentNode,
+    AggregationNode,
+    FailNode,
+    NodeDefinition,
+    PassNode,
+    SucceedNode,
+    SwitchNode,
+    ToolNode,
+    UnsupportedNode,
+    WorkflowDefinition,
+)
+from workflow_runtime.expressions import equals
+from workflow_runtime.findings import Rule
+from workflow_runtime.plan import Join, JoinKind, Json
+
+
+class Known(msgspec.Struct, frozen=True):
+    """Ids of the agents and tools that are registered where the workflow will run."""
+
+    agents: frozenset[str] = frozenset()
+    tools: frozenset[str] = frozenset()
+
+
+def check_nodes(definition: WorkflowDefinition, known: Known | None, report: Report) -> None:
+    """What one node alone tells."""
+    for position, node in enumerate(definition.nodes):
+        place = ("nodes", position)
+        if isinstance(node, SwitchNode):
+            _check_switch(node, position, report)
+        if isinstance(node.outputs, tuple) and not isinstance(node, AgentNode | ToolNode | AggregationNode | PassNode):
+            report.add(rules.OUTPUT_LIST, f"`{node.id}` has no fields to choose from", (*place, "outputs"))
+        if known is not None:
+            _check_known(node, position, known, report)
+
+
+def check_graph(definition: WorkflowDefinition, graph: Graph, joins: list[Join], report: Report) -> None:
+    """What the graph as a whole tells: joins that cannot be met, nodes that cannot run."""
+    for position, node in enumerate(definition.nodes):
+        count = len(graph.alive_sources(position))
+        join = joins[position]
+        place = ("nodes", position, "join")
+        if join.kind is JoinKind.AT_LEAST and join.count > count:
+            report.add(rules.JOIN_COUNT, f"`{node.id}` needs {join.count} edges alive and has {count}", place)
+        elif not count and "join" in node.model_fields_set and join.kind is not JoinKind.ALL:
+            report.add(
+                rules.JOIN_WITHOUT_EDGES, f"`{node.id}` waits for no node, so `{join.kind}` means nothing", place
+            )
+    for position, reason in _never_run(definition.nodes, graph, joins):
+        report.add(
+            rules.UNREACHABLE, f"`{definition.nodes[position].id}` can never run: {reason}", ("nodes", position, "id")
+        )
+
+
+def _check_switch(node: SwitchNode, position: int, report: Report) -> None:
+    if not any(branch.is_default for branch in node.branches):
+        message = f"`{node.id}` has no default: when nothing matches, none of its targets runs"
+        report.add(rules.NO_DEFAULT, message, ("nodes", position, "branches"))
+    seen: list[Json] = []
+    texts: set[str] = set()
+    for number, branch in enumerate(node.branches):
+        for value in branch.values or ():
+            scalar = _text_of(value)
+            if scalar in texts if scalar is not None else any(equals(value, other) for other in seen):
+                shown = msgspec.json.encode(value).decode()
+                place = ("nodes", position, "branches", number, "case")
+                report.add(rules.DUPLICATE_CASE, f"an earlier branch of `{node.id}` already takes {shown}", place)
+            if scalar is None:
+                seen.append(value)
+            else:
+                texts.add(scalar)
+
+
+def _text_of(value: Json) -> str | None:
+    """The text by which a text, number or boolean matches another of them (language §2.2); None for other values."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def _check_known(node: NodeDefinition, position: int, known: Known, report: Report) -> None:
+    for noun, rule, field, ids, registered in _called_ids(node, known):
+        for id in ids:
+            if id not in registered:
+                report.add(
+                    rule, f"{noun} `{id}` is not registered", ("nodes", position, field), report.suggest(id, registered)
+                )
+
+
+def _called_ids(node: NodeDefinition, known: Known) -> Iterator[tuple[str, Rule, str, tuple[str, ...], frozenset[str]]]:
+    match node:
+        case AgentNode():
+            ids, field = (node.allow, "allow") if node.allow else ((node.agent,), "agent")
+            yield "agent", rules.UNKNOWN_AGENT, field, ids, known.agents
+        case ToolNode():
+            ids, field = (node.allow, "allow") if node.allow else ((node.tool,), "tool")
+            yield "tool", rules.UNKNOWN_TOOL, field, ids, known.tools
+        case _:
+            pass
+
+
+def _never_run(nodes: tuple[NodeDefinition, ...], graph: Graph, joins: list[Join]) -> Iterator[tuple[int, str]]:
+    """Nodes that no edge can bring alive: what lies behind a `fail` or a `succeed`, which both end the scope."""
+    final = {position for position, node in enumerate(nodes) if isinstance(node, FailNode | SucceedNode)}
+    dead: set[int] = set()
+    for node in graph.order:
+        sources = graph.alive_sources(node)
+        join = joins[node]
+        alive = sum(source not in final and source not in dead for source in sources)
+        needed = {JoinKind.ALL_SUCCESS: len(sources), JoinKind.AT_LEAST: join.count, JoinKind.ALL_DONE: 0}.get(
+            join.kind, 1
+        )
+        if alive >= needed or len(sources) < max(needed, 1):
+            continue
+        dead.add(node)
+        if node < graph.count and not isinstance(nodes[node], UnsupportedNode):
+            ending = next((source for source in sources if source in final), None)
+            behind = next((source for source in sources if source in dead and source < graph.count), sources[0])
+            reason = (
+                f"`{graph.ids[behind]}` never does" if ending is None else f"`{graph.ids[ending]}` ends the workflow"
+            )
+            yield node, reason

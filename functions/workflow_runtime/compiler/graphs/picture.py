@@ -1,0 +1,144 @@
+"""What all drawings share: nodes and arrows as people see them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from workflow_runtime.compiler.analysis import levels
+from workflow_runtime.plan import (
+    AgentSpec,
+    ConditionSpec,
+    Edge,
+    EdgeKind,
+    Formula,
+    GatherSpec,
+    NodePlan,
+    NodeType,
+    Plan,
+    SwitchCase,
+    SwitchSpec,
+    ToolSpec,
+)
+
+LABEL_COLUMNS = 36
+"""Longer texts are cut: a drawing is an overview."""
+
+
+class Box(msgspec.Struct, frozen=True):
+    """A node. ``kind``: agent, tool, aggregation or a control node's subtype; ``detail``: what runs."""
+
+    id: str
+    title: str
+    kind: str
+    detail: str
+    status: str
+    level: int
+
+
+class Arrow(msgspec.Struct, frozen=True):
+    """``source`` and ``target`` are positions in the picture's boxes. ``orders``: it only makes the target wait."""
+
+    source: int
+    target: int
+    label: str = ""
+    orders: bool = False
+
+
+class Picture(msgspec.Struct, frozen=True):
+    title: str
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+
+
+def picture(plan: Plan, statuses: Mapping[str, str]) -> Picture:
+    """Hidden nodes come last in a plan, so positions of boxes are those of the plan's nodes."""
+    depth = levels(plan)
+    boxes = tuple(
+        Box(
+            node.id,
+            shorten(node.name or node.id),
+            _kind(node),
+            shorten(_detail(node)),
+            statuses.get(node.id, ""),
+            depth[position],
+        )
+        for position, node in enumerate(plan.root.nodes)
+        if not node.hidden
+    )
+    arrows = dict.fromkeys(arrow for edge in plan.root.edges for arrow in _arrows(plan, edge))
+    return Picture(plan.workflow_name or plan.workflow_id, boxes, tuple(arrows))
+
+
+def columns(text: str) -> int:
+    """Width of a text in terminal columns: East Asian wide characters take two, combining marks none."""
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )
+
+
+def shorten(text: str, most: int = LABEL_COLUMNS) -> str:
+    """On one line, without control characters, and at most that many columns."""
+    text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    if columns(text) <= most:
+        return text
+    while columns(text) >= most:
+        text = text[:-1]
+    return text + "…"
+
+
+def _kind(node: NodePlan) -> str:
+    if node.type is not NodeType.CONTROL:
+        return node.type.value
+    return str(msgspec.structs.asdict(node.spec) and type(node.spec).__struct_config__.tag)
+
+
+def _detail(node: NodePlan) -> str:
+    match node.spec:
+        case AgentSpec(agent=target) | ToolSpec(tool=target):
+            return str(target.source) if isinstance(target, Formula) else target
+    return ""
+
+
+def _arrows(plan: Plan, edge: Edge) -> Iterator[Arrow]:
+    """The arrows of an edge that ends at an authored node; from a hidden one, an arrow from each branch's end."""
+    nodes = plan.root.nodes
+    if nodes[edge.target].hidden:
+        return
+    label = _label(plan, edge)
+    orders = edge.kind is EdgeKind.ORDER
+    for source in _visible_sources(plan, edge.source):
+        first = "first" if source != edge.source else ""
+        yield Arrow(source, edge.target, ", ".join(part for part in (first, label) if part), orders)
+
+
+def _visible_sources(plan: Plan, node: int) -> Iterator[int]:
+    if not isinstance(plan.root.nodes[node].spec, GatherSpec):
+        yield node
+        return
+    for index in plan.root.nodes[node].incoming:
+        yield from _visible_sources(plan, plan.root.edges[index].source)
+
+
+def _label(plan: Plan, edge: Edge) -> str:
+    parts = []
+    if edge.kind is EdgeKind.GATE:
+        match plan.root.nodes[edge.source].spec:
+            case SwitchSpec(cases=cases):
+                parts += [_case(case) for case in cases if edge.target in case.targets]
+            case ConditionSpec(then=then, otherwise=otherwise):
+                parts += [word for word, targets in (("true", then), ("false", otherwise)) if edge.target in targets]
+    gate = " | ".join(parts)
+    condition = "" if edge.condition is None else f"if {edge.condition.source}"
+    return shorten(" ".join(part for part in (gate, condition) if part))
+
+
+def _case(case: SwitchCase) -> str:
+    if case.when is not None:
+        return str(case.when.source)
+    if case.values is None:
+        return "default"
+    return " | ".join(value if isinstance(value, str) else msgspec.json.encode(value).decode() for value in case.values)

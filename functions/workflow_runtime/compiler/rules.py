@@ -1,0 +1,109 @@
+"""Every finding of the compiler: ``WF3xx`` graph, ``WF4xx`` names and data, ``WF5xx`` valid but not acting yet.
+
+Ids are stable; never reuse one.
+"""
+
+from __future__ import annotations
+
+from workflow_runtime.findings import Severity, rule
+
+ERROR = Severity.ERROR
+WARNING = Severity.WARNING
+
+# Graph
+UNKNOWN_NODE = rule("WF301", ERROR, "A node that does not exist is named")
+SELF_EDGE = rule("WF302", ERROR, "A node waits for itself", "Remove the edge.")
+CYCLE = rule("WF303", ERROR, "Nodes wait for each other in a circle", "Remove one of these edges.")
+NO_NODES = rule("WF304", ERROR, "The workflow has no nodes", "Add at least one node below `nodes:`.")
+TOO_MANY_NODES = rule("WF305", ERROR, "The workflow has too many nodes", "Split it into several workflows.")
+TOO_MANY_EDGES = rule(
+    "WF306",
+    ERROR,
+    "The workflow has too many edges",
+    "Let groups of nodes meet in one node instead of joining each with each.",
+)
+JOIN_COUNT = rule("WF307", ERROR, "A join that can never be met")
+JOIN_WITHOUT_EDGES = rule(
+    "WF308",
+    WARNING,
+    "A join of a node that waits for nothing",
+    "Such a node starts at once; remove `join` or add dependencies.",
+)
+UNREACHABLE = rule("WF309", WARNING, "A node that can never run")
+NO_DEFAULT = rule("WF310", WARNING, "A switch without default", "Add `- default: <node>` to the branches.")
+DUPLICATE_CASE = rule(
+    "WF311", WARNING, "A case that an earlier one has taken", "The first match wins: remove one of the two."
+)
+OUTPUT_LIST = rule(
+    "WF312",
+    ERROR,
+    "A list of output fields on a node that has no output fields",
+    "Write a mapping of templates, or remove `outputs`.",
+)
+START_OR_END = rule(
+    "WF313",
+    WARNING,
+    "A condition on an edge that means nothing",
+    "`start` and `end` are no nodes; put the condition into the node's `when`.",
+)
+
+# Names and data
+SYNTAX = rule("WF401", ERROR, "Not an expression")
+UNDECLARED = rule(
+    "WF402", ERROR, "A name that nothing declares", "Add it to `input_schema` or `variables`, or correct it."
+)
+BARE_NAME = rule(
+    "WF403",
+    WARNING,
+    "A bare name that nothing declares",
+    "Put texts in quotes; write `${name}` for a key of the input.",
+)
+MINUS = rule(
+    "WF404", WARNING, "A hyphen that may be meant as minus", "Names may contain hyphens: put spaces around a minus."
+)
+NOT_ENDED = rule(
+    "WF405",
+    WARNING,
+    "A node is read that may not have ended",
+    "Wait for it, or use `exists` or `default`.",
+)
+NOT_HERE = rule("WF406", ERROR, "A name that has no meaning here")
+SECRETS = rule(
+    "WF407",
+    ERROR,
+    "`secrets` outside the inputs of agents and tools",
+    "Pass it in the `inputs` of the agent or tool node that needs it.",
+)
+DYNAMIC_NODES = rule("WF408", ERROR, "`nodes` without a fixed node id", 'Write `nodes.<id>` or `nodes["<id>"]`.')
+UNKNOWN_NODE_READ = rule("WF409", ERROR, "`nodes` with an id that does not exist")
+UNKNOWN_VARIABLE = rule("WF410", ERROR, "`variables` with a name that does not exist")
+VARIABLE_ORDER = rule(
+    "WF411",
+    ERROR,
+    "A variable reads one that is not set yet",
+    "Variables are set in order: move it below the one it reads.",
+)
+READS_ITSELF = rule("WF412", ERROR, "A node reads its own output", "Its own output is `${output}`, in `outputs` only.")
+LEADS_NOWHERE = rule("WF413", WARNING, "A path that leads nowhere")
+NODE_IN_VARIABLE = rule(
+    "WF414",
+    ERROR,
+    "A variable reads a node",
+    "Variables are set before any node runs: read the node where it is needed.",
+)
+NO_PREVIOUS = rule("WF415", WARNING, "`previous` without a predecessor")
+UNCLEAR_PREVIOUS = rule(
+    "WF416", ERROR, "`previous` in the condition of an edge that comes from several nodes", "Name the node."
+)
+UNKNOWN_AGENT = rule(
+    "WF417", WARNING, "An agent that is not registered", "Add it to definitions/agents, or correct the name."
+)
+UNKNOWN_TOOL = rule(
+    "WF418", WARNING, "A tool that is not registered", "Add it to definitions/tools, or correct the name."
+)
+
+# Not supported, not in force
+NOT_SUPPORTED = rule("WF501", ERROR, "Not supported yet")
+NOT_IN_FORCE = rule("WF502", WARNING, "Validated, but not in force yet")
+ONLY_CALLED = rule("WF503", WARNING, "A node that nothing can call yet")
+NO_EFFECT = rule("WF504", WARNING, "A field without effect on this type of node", "Remove it.")

@@ -1,0 +1,15 @@
+"""Definitions: YAML (or JSON) text → a typed `WorkflowDefinition` with positions, and findings for all that is wrong.
+
+In the order text meets it: `text` (bytes, encoding, size) → `document` (YAML events to values and `places`, with
+`scalars` and `syntax`) → `base`, `fields` (how mappings and values are read) → `policies`, `triggers`, `node` and the
+types of node (`nodes`, `control`, `aggregation`, `unsupported`), `model` (what a document may say) → `loader` (one call
+for all of it) with `source` (paths to lines and columns). `schema` renders the same models for editors.
+
+May import pydantic, yaml, findings, durations and expressions (names only). Must never know about plans or execution.
+"""
+
+from workflow_runtime.definition.loader import Loaded, load
+from workflow_runtime.definition.model import MISSING, WorkflowDefinition
+from workflow_runtime.definition.source import Source
+
+__all__ = ["MISSING", "Loaded", "Source", "WorkflowDefinition", "load"]

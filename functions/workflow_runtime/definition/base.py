@@ -1,0 +1,254 @@
+"""What all models of a document share: how a mapping is read before its fields are.
+
+`Model` turns a written mapping into canonical fields (aliases resolved, ``config:`` flattened, ``x-…`` dropped, null
+taken as "not given") and reports unknown and contradictory keys together with everything that its fields find.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from workflow_runtime.definition import rules
+from workflow_runtime.findings import Rule
+
+Place = tuple[str | int, ...]
+
+SHOWN_WORDS = 12
+"""A message lists at most this many allowed words; more would bury it."""
+
+
+def problem(
+    rule: Rule, message: str, hint: str | None = None, at: Place = (), near: tuple[str, Iterable[str]] | None = None
+) -> PydanticCustomError:
+    """An error for a validator to raise: becomes a finding of ``rule`` at the validated value, or at ``at`` below it.
+
+    ``near``: a word and the known ones, from which the hint is found when the finding is shown (that takes time).
+    """
+    context = {"text": message, "hint": hint, "at": at, "near": near}
+    return PydanticCustomError(rule.id, "{text}", context)
+
+
+def kind_of(value: object) -> str:
+    """How to name a JSON value's kind to an author."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text {shorten(value)!r}"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def shorten(text: str, length: int = 60) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """The hint for a word that is not among ``known``: the nearest one, or the list when it is short."""
+    names = list(known)
+    folded = word.casefold().replace("-", "_").replace(" ", "_")[:128]
+    near = difflib.get_close_matches(folded, names, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean `{near[0]}`?"
+    if 0 < len(names) <= SHOWN_WORDS:
+        return "Known here: " + ", ".join(f"`{name}`" for name in names) + "."
+    return None
+
+
+def same_json(left: object, right: object) -> bool:
+    """Equality of JSON values, in which true is not 1."""
+    return left == right and type(left) is type(right)
+
+
+MAX_KEY_PROBLEMS = 100
+"""Wrong keys reported of one mapping."""
+MAX_PROBLEMS = 1_000
+"""Problems after which further mappings are not looked at; far more than are shown."""
+
+
+class Reading:
+    """What reading one document carries along: defaults by node type, and how many problems there were."""
+
+    def __init__(self, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self.defaults = defaults or {}
+        self.problems = 0
+
+
+class Model(BaseModel):
+    """Base of every model. ``aliases``: other names of fields, as written → canonical.
+
+    ``has_config``: fields may also stand below ``config:``. ``keeps_null``: fields for which null is a value;
+    elsewhere null is "not given". ``hidden``: canonical names that cannot be written. ``preferred``: canonical → how
+    messages call it. ``noun``: what to call it in messages.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    aliases: ClassVar[Mapping[str, str]] = {}
+    has_config: ClassVar[bool] = False
+    keeps_null: ClassVar[frozenset[str]] = frozenset()
+    hidden: ClassVar[frozenset[str]] = frozenset()
+    preferred: ClassVar[Mapping[str, str]] = {}
+    noun: ClassVar[str] = "this mapping"
+
+    @classmethod
+    def written_names(cls) -> list[str]:
+        """What an author may write, canonical names first."""
+        names = [name for name in cls.model_fields if name not in cls.hidden]
+        return [*names, *cls.aliases, *(["config"] if cls.has_config else [])]
+
+    @classmethod
+    def with_defaults(cls, fields: dict[str, Any], _reading: Reading) -> dict[str, Any]:
+        """``fields`` and what the document gives to all models of this kind."""
+        return fields
+
+    @classmethod
+    def canonical(cls, value: Mapping[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
+        """The canonical fields of a written mapping, and what is wrong with its keys."""
+        fields: dict[str, Any] = {}
+        problems: list[InitErrorDetails] = []
+        origin: dict[str, str] = {}
+        nested = value.get("config") if cls.has_config else None
+        if nested is not None and not isinstance(nested, dict):
+            problems.append(
+                _detail(problem(rules.WRONG_KIND, f"`config` must be a mapping, not {kind_of(nested)}"), ("config",))
+            )
+            nested = None
+        known = cls.model_fields.keys() - cls.hidden
+        for prefix, mapping in (((), value), (("config",), nested or {})):
+            for key, item in mapping.items():
+                if key.startswith("x-") or (key == "config" and cls.has_config and not prefix):
+                    continue
+                name = cls.aliases.get(key, key)
+                if len(problems) >= MAX_KEY_PROBLEMS:
+                    break
+                if key not in known and key not in cls.aliases:
+                    text = f"`{shorten(key)}` is not a field of {cls.noun}"
+                    unknown = problem(rules.UNKNOWN_FIELD, text, near=(key, cls.written_names()))
+                    problems.append(_detail(unknown, (*prefix, key)))
+                elif name in fields and not same_json(fields[name], item):
+                    shown = ".".join((*prefix, key))
+                    text = f"`{shown}` and `{origin[name]}` are the same field and have different values"
+                    problems.append(_detail(problem(rules.SAID_TWICE, text), (*prefix, key)))
+                else:
+                    fields[name] = item
+                    origin[name] = ".".join((*prefix, key))
+        return fields, problems[:MAX_KEY_PROBLEMS]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read(cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        if isinstance(value, cls):
+            return value
+        reading = info.context if isinstance(info.context, Reading) else Reading()
+        if reading.problems > MAX_PROBLEMS:
+            return cls.model_construct()
+        if not isinstance(value, dict):
+            reading.problems += 1
+            raise problem(rules.WRONG_KIND, f"{cls.noun} must be a mapping, not {kind_of(value)}")
+        written, problems = cls.canonical(value)
+        fields = cls.with_defaults(written, reading)
+        fields = {name: item for name, item in fields.items() if item is not None or name in cls.keeps_null}
+        try:
+            model = handler(fields)
+        except ValidationError as error:
+            problems += details(error, cls.preferred)
+            reading.problems += len(problems)
+            raise ValidationError.from_exception_data(cls.__name__, problems) from None
+        if problems:
+            reading.problems += len(problems)
+            raise ValidationError.from_exception_data(cls.__name__, problems)
+        return model
+
+
+class Many:
+    """Annotation of a tuple field: a list of at most ``limit`` entries, or (``single``) one entry without the list."""
+
+    def __init__(self, *, single: bool = False, limit: int = 1_000) -> None:
+        self.single = single
+        self.limit = limit
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(value: object) -> list[Any]:
+            if isinstance(value, list):
+                if len(value) > self.limit:
+                    raise problem(
+                        rules.TOO_MANY, f"the list has {len(value):,} entries; at most {self.limit:,} are allowed"
+                    )
+                return value
+            if self.single:
+                return [value]
+            raise problem(rules.WRONG_KIND, f"expected a list, not {kind_of(value)}")
+
+        return core_schema.no_info_before_validator_function(read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        listed = handler(schema)
+        return {"anyOf": [listed["items"], listed]} if self.single else listed
+
+
+class TextAs:
+    """Annotation of a model field: plain text is short for a mapping with that text in ``field``."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(value: object) -> object:
+            return {self.field: value} if isinstance(value, str) else value
+
+        return core_schema.no_info_before_validator_function(read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(schema)]}
+
+
+def _detail(error: PydanticCustomError, place: Place) -> InitErrorDetails:
+    return InitErrorDetails(type=error, loc=place, input=None)
+
+
+def details(error: ValidationError, preferred: Mapping[str, str] | None = None) -> list[InitErrorDetails]:
+    """The errors of ``error`` in the form that a new one is made of. ``preferred``: how to call missing fields."""
+    found = []
+    for item in error.errors(include_url=False, include_input=False):
+        context = item.get("ctx", {})
+        if item["type"] == "missing":
+            name = str(item["loc"][-1])
+            missing = problem(rules.REQUIRED, f"`{(preferred or {}).get(name, name)}` is missing")
+            found.append(_detail(missing, item["loc"]))
+        elif "text" in context:
+            found.append(_detail(PydanticCustomError(item["type"], "{text}", context), item["loc"]))
+        else:
+            found.append(_detail(problem(rules.WRONG_KIND, item["msg"]), item["loc"]))
+    return found
+
+
+def with_common_fields(model: type[Model], value: Any, first: PydanticCustomError, reading: Any) -> ValidationError:
+    """``first``, and what is wrong with the fields of ``value`` that ``model`` knows.
+
+    For a mapping whose proper model is not known: its common fields can be checked, its others cannot be judged.
+    """
+    lines = [_detail(first, ())]
+    try:
+        model.model_validate(
+            {key: item for key, item in value.items() if key in model.model_fields and key != "type"}, context=reading
+        )
+    except ValidationError as error:
+        lines += [line for line in details(error) if line["loc"] != ("type",)]
+    return ValidationError.from_exception_data(model.__name__, lines)

@@ -1,0 +1,180 @@
+"""The typed definition: what a document says once aliases, ``config:``, defaults and single-or-list forms are resolved.
+
+Frozen pydantic models. Durations are seconds; templates and expressions stay as written (the compiler compiles them).
+A value that may be null and was not given is `MISSING`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from workflow_runtime.definition import rules
+from workflow_runtime.definition.aggregation import AggregationNode
+from workflow_runtime.definition.base import Many, Model, problem
+from workflow_runtime.definition.control import (
+    ConditionNode,
+    ControlNode,
+    FailNode,
+    ParallelNode,
+    PassNode,
+    SucceedNode,
+    SwitchBranch,
+    SwitchNode,
+)
+from workflow_runtime.definition.fields import (
+    MISSING,
+    Count,
+    Duration,
+    Expression,
+    Id,
+    Json,
+    Label,
+    Literal,
+    Missing,
+    Object,
+    Priority,
+    Schema,
+    Value,
+    Variables,
+    word,
+)
+from workflow_runtime.definition.node import JoinDefinition, NodeDefinition
+from workflow_runtime.definition.nodes import AgentNode, Node, ToolNode
+from workflow_runtime.definition.policies import (
+    CallbackDefinition,
+    CompensationDefinition,
+    ErrorHandler,
+    ErrorHandlers,
+    ErrorRule,
+    FallbackDefinition,
+    HandlerAction,
+    RetryPolicy,
+)
+from workflow_runtime.definition.triggers import Trigger, TriggerDefinition
+from workflow_runtime.definition.unsupported import UnsupportedNode
+
+__all__ = [
+    "MISSING",
+    "AgentNode",
+    "AggregationNode",
+    "CallbackDefinition",
+    "CompensationDefinition",
+    "ConditionNode",
+    "ControlNode",
+    "EdgeDefinition",
+    "ErrorHandler",
+    "ErrorRule",
+    "FailNode",
+    "FallbackDefinition",
+    "HandlerAction",
+    "JoinDefinition",
+    "Json",
+    "Limits",
+    "Missing",
+    "NodeDefinition",
+    "ParallelNode",
+    "PassNode",
+    "RetryPolicy",
+    "SucceedNode",
+    "SwitchBranch",
+    "SwitchNode",
+    "ToolNode",
+    "TriggerDefinition",
+    "UnsupportedNode",
+    "WorkflowDefinition",
+]
+
+MAX_ENTRIES = 100_000
+"""Nodes or edges that are looked at; how many a plan may have is the compiler's business."""
+
+
+class EdgeDefinition(Model):
+    """`target` waits for `source`; the edge is alive if the condition holds."""
+
+    noun: ClassVar[str] = "an edge"
+    aliases: ClassVar = {"from": "source", "to": "target"}
+    preferred: ClassVar = {"source": "from", "target": "to"}
+
+    source: Literal = Field(description="Id of the node that the edge leaves.")
+    target: Literal = Field(description="Id of the node that the edge enters.")
+    condition: Expression | None = Field(None, description="Expression; the edge is dead when it is false.")
+
+
+class Limits(Model):
+    """Limits of one execution."""
+
+    noun: ClassVar[str] = "`limits`"
+
+    max_concurrency: Count = Field(0, description="Nodes of one execution that run at once; 0 is no limit.")
+    priority: Priority = Field(0, description="Higher runs first.")
+
+
+class WorkflowDefinition(Model):
+    """A workflow."""
+
+    noun: ClassVar[str] = "a workflow"
+    keeps_null: ClassVar = frozenset({"outputs"})
+
+    id: Id = Field(description="Unique name of the workflow.")
+    name: Label = Field("", description="Name for people.")
+    description: Value = Field("", description="Free text.")
+    metadata: Object = Field({}, description="Free; any keys.")
+    version: Label | None = Field(
+        None, description="Free text for people; stored versions are numbered by the runtime."
+    )
+    type: Annotated[str, word("dag", "state_machine", "hybrid")] = Field("dag", description="Kind of workflow.")
+    input_schema: Schema = Field(None, description="JSON Schema of the input; other input is refused at start.")
+    output_schema: Schema = Field(None, description="JSON Schema of the output.")
+    variables: Variables = Field({}, description="Named values (templates over the input and earlier variables).")
+    defaults: Object = Field({}, description="Per node type: fields of nodes that do not say otherwise.")
+    nodes: Annotated[tuple[Node, ...], Many(limit=MAX_ENTRIES)] = Field((), description="The nodes of the graph.")
+    edges: Annotated[tuple[EdgeDefinition, ...], Many(limit=MAX_ENTRIES)] = Field(
+        (), description="Edges besides `dependencies`."
+    )
+    outputs: Value = Field(MISSING, description="The workflow's output: a mapping of templates, or one template.")
+    timeout: Duration | None = Field(None, description="For the whole execution.")
+    error_handlers: ErrorHandlers = Field((), description="Rules for nodes that failed; the first match acts.")
+    compensation: CompensationDefinition | None = Field(None, description="When and how nodes are undone.")
+    triggers: Annotated[tuple[Trigger, ...], Many(single=True)] = Field((), description="What starts executions.")
+    limits: Limits = Field(
+        default_factory=lambda: Limits(max_concurrency=0, priority=0), description="Limits of one execution."
+    )
+    events: Annotated[tuple[Annotated[str, word("execution", "state", "node")], ...], Many(single=True)] = Field(
+        ("execution", "state"), description="Lifecycle events that are published."
+    )
+    initial_state: Value = Field(None, description="The state a chart starts in.")
+    final_states: Value = Field(None, description="The states that end a chart.")
+    states: Value = Field(None, description="The states of a chart.")
+    on_unhandled_event: Annotated[str, word("ignore", "defer", "fail")] = Field(
+        "ignore", description="What becomes of an event that nothing handles."
+    )
+    on_unhandled_error: Annotated[str, word("fail", "ignore")] = Field(
+        "fail", description="What becomes of an error that nothing handles."
+    )
+
+    @model_validator(mode="after")
+    def _parts_of_type(self) -> Self:
+        chart = sorted(self.model_fields_set & {"initial_state", "final_states", "states"})
+        if self.type == "dag" and chart:
+            hint = "Say `type: state_machine` (or `hybrid`) for a workflow with states."
+            raise problem(rules.COMBINATION, f"`{chart[0]}` does not belong to a `dag`", hint, (chart[0],))
+        return self
+
+
+def _written_names() -> dict[str, tuple[str, ...]]:
+    """Canonical field name → other ways to write it, over all models."""
+    names: dict[str, list[str]] = {"values": ["case"], "targets": ["target", "default"]}
+    pending: list[type[Model]] = [Model]
+    while pending:
+        model = pending.pop()
+        pending += model.__subclasses__()
+        for written, canonical in model.aliases.items():
+            if written not in names.setdefault(canonical, []):
+                names[canonical].append(written)
+    return {canonical: tuple(sorted(written)) for canonical, written in names.items()}
+
+
+WRITTEN = _written_names()
+"""For finding a canonical field in a document: the aliases under which it may stand there."""

@@ -1,0 +1,131 @@
+"""The types of node, and how a written node finds its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
+
+from workflow_runtime.definition import rules
+from workflow_runtime.definition.aggregation import AggregationNode
+from workflow_runtime.definition.base import (
+    MAX_PROBLEMS,
+    Reading,
+    did_you_mean,
+    kind_of,
+    problem,
+    shorten,
+    with_common_fields,
+)
+from workflow_runtime.definition.control import ConditionNode, FailNode, ParallelNode, PassNode, SucceedNode, SwitchNode
+from workflow_runtime.definition.fields import DynamicId, Ids, Schema, Text
+from workflow_runtime.definition.node import TYPES, NodeDefinition
+from workflow_runtime.definition.templates import has_template
+from workflow_runtime.definition.unsupported import ApprovalNode, LoopNode, StateMachineNode, SubWorkflowNode, WaitNode
+
+
+def _check_allow(value: str, allow: tuple[str, ...], field: str) -> None:
+    if has_template(value) and not allow:
+        raise problem(rules.DYNAMIC_ID, f"`{field}` is computed, so `allow` must list what it may be", at=(field,))
+    if allow and not has_template(value):
+        raise problem(rules.COMBINATION, f"`allow` only goes with a computed `{field}`", at=("allow",))
+
+
+class AgentNode(NodeDefinition):
+    """Runs an agent in the agent worker."""
+
+    noun: ClassVar[str] = "an agent node"
+    aliases: ClassVar = {**NodeDefinition.aliases, "agent_id": "agent"}
+
+    agent: DynamicId = Field(description="Id of the agent, or one `${…}` with `allow`.")
+    prompt: Text | None = Field(None, description="Template of the user message; by default the inputs as JSON.")
+    output_schema: Schema = Field(None, description="JSON Schema of the structured output.")
+    allow: Ids = Field((), description="What a computed `agent` may be.")
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Self:
+        _check_allow(self.agent, self.allow, "agent")
+        return self
+
+
+class ToolNode(NodeDefinition):
+    """Runs a tool in the tool worker."""
+
+    noun: ClassVar[str] = "a tool node"
+    aliases: ClassVar = {**NodeDefinition.aliases, "tool_id": "tool"}
+
+    tool: DynamicId = Field(description="Id of the tool, or one `${…}` with `allow`.")
+    allow: Ids = Field((), description="What a computed `tool` may be.")
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Self:
+        _check_allow(self.tool, self.allow, "tool")
+        return self
+
+
+BY_TYPE: dict[str, type[NodeDefinition]] = {
+    "agent": AgentNode,
+    "tool": ToolNode,
+    "aggregation": AggregationNode,
+    "sub_workflow": SubWorkflowNode,
+    "state_machine": StateMachineNode,
+}
+BY_SUBTYPE: dict[str, type[NodeDefinition]] = {
+    "switch": SwitchNode,
+    "condition": ConditionNode,
+    "parallel": ParallelNode,
+    "pass": PassNode,
+    "fail": FailNode,
+    "succeed": SucceedNode,
+    "loop": LoopNode,
+    "wait": WaitNode,
+    "approval": ApprovalNode,
+}
+
+
+def node_class(value: Mapping[str, Any]) -> type[NodeDefinition]:
+    """The model for a written node. Raises the finding for a missing or unknown type or subtype."""
+    kind = value.get("type")
+    if kind is None:
+        guess = next((name for name in ("agent", "tool") if name in value or f"{name}_id" in value), None)
+        hint = f"Add `type: {guess}`." if guess else f"One of {', '.join(TYPES)}."
+        raise problem(rules.REQUIRED, "the node has no `type`", hint)
+    if not isinstance(kind, str) or kind not in TYPES:
+        shown = f"`{shorten(kind)}`" if isinstance(kind, str) else kind_of(kind)
+        known = isinstance(kind, str) and kind in BY_SUBTYPE
+        control_hint = f"Write `type: control` and `subtype: {kind}`."
+        known_hint = control_hint if known else did_you_mean(str(kind), TYPES)
+        raise problem(rules.UNKNOWN_TYPE, f"{shown} is not a type of node", known_hint, ("type",))
+    if kind != "control":
+        return BY_TYPE[kind]
+    nested = value.get("config")
+    subtype = value.get("subtype", nested.get("subtype") if isinstance(nested, dict) else None)
+    if subtype is None:
+        raise problem(rules.REQUIRED, "the control node has no `subtype`", f"One of {', '.join(BY_SUBTYPE)}.")
+    if not isinstance(subtype, str) or subtype not in BY_SUBTYPE:
+        shown = f"`{shorten(subtype)}`" if isinstance(subtype, str) else kind_of(subtype)
+        text = f"{shown} is not a subtype of control nodes"
+        raise problem(rules.UNKNOWN_TYPE, text, did_you_mean(str(subtype), BY_SUBTYPE), ("subtype",))
+    return BY_SUBTYPE[subtype]
+
+
+def read_node(value: Any, info: ValidationInfo) -> NodeDefinition:
+    """The node of the class that its type names; if there is none, its common fields are checked all the same."""
+    if isinstance(value, NodeDefinition):
+        return value
+    if isinstance(info.context, Reading) and info.context.problems > MAX_PROBLEMS:
+        return NodeDefinition.model_construct()
+    if not isinstance(value, dict):
+        raise problem(
+            rules.WRONG_KIND, f"a node must be a mapping, not {kind_of(value)}", "Write `- id: …` and its fields below."
+        )
+    try:
+        chosen = node_class(value)
+    except PydanticCustomError as error:
+        raise with_common_fields(NodeDefinition, value, error, info.context) from None
+    return chosen.model_validate(value, context=info.context)
+
+
+Node = Annotated[NodeDefinition, BeforeValidator(read_node)]

@@ -1,0 +1,86 @@
+"""Every finding of this package: ``WF1xx`` the file, ``WF2xx`` fields. Ids are stable; never reuse one."""
+
+from __future__ import annotations
+
+from workflow_runtime.findings import Severity, rule
+
+ERROR = Severity.ERROR
+
+# The file
+UNREADABLE = rule(
+    "WF101",
+    ERROR,
+    "The file is not UTF-8 text",
+    "Save it as UTF-8, without control characters other than tab and line ends.",
+)
+SYNTAX = rule(
+    "WF102",
+    ERROR,
+    "The file is not valid YAML",
+    "Look at this line and the one above it: indentation, a missing quote or bracket.",
+)
+TOO_LARGE = rule("WF103", ERROR, "The file is too large", "Split the workflow, or keep long texts in agents or tools.")
+TOO_DEEP = rule("WF104", ERROR, "Values are nested too deep", "Flatten the value.")
+TOO_MANY_ALIASES = rule(
+    "WF105", ERROR, "Aliases expand to too much", "Write `defaults:` or `variables:` instead of repeating an anchor."
+)
+TOO_MANY_VALUES = rule("WF106", ERROR, "The file holds too many values", "Split the workflow.")
+TAG = rule("WF107", ERROR, "Tags are not allowed", "Remove the tag; quote the value if it is meant as text.")
+DUPLICATE_KEY = rule("WF108", ERROR, "A key stands twice in one mapping", "Keep one of them.")
+KEY_NOT_TEXT = rule("WF109", ERROR, "A key is not text", "Put the key in quotes.")
+SEVERAL_DOCUMENTS = rule(
+    "WF110", ERROR, "The file holds more than one document", "Keep one workflow per file; remove the `---` line."
+)
+NOT_A_JSON_NUMBER = rule(
+    "WF111", ERROR, "A number that JSON or 64 bits cannot hold", "Put it in quotes to keep it as text."
+)
+BAD_ALIAS = rule(
+    "WF112", ERROR, "An alias that leads nowhere", "Define the anchor (`&name`) above the place that uses it (`*name`)."
+)
+BAD_MERGE = rule(
+    "WF113", ERROR, "`<<` merges something that is no mapping", "Merge an alias of a mapping, or a list of those."
+)
+EMPTY = rule("WF114", ERROR, "The file is empty", "A workflow file starts with `workflow:`.")
+NOT_A_WORKFLOW = rule(
+    "WF115",
+    ERROR,
+    "The file is not a workflow",
+    "A workflow file starts with `workflow:`; everything else is indented below it.",
+)
+COMMENT_CUTS = rule("WF116", ERROR, "A comment cuts a `${…}` short", 'Put the whole value in quotes: "${…}".')
+MORE_FINDINGS = rule("WF117", ERROR, "There are more findings than are shown", "Mend those shown and check again.")
+
+# Fields
+UNKNOWN_FIELD = rule("WF201", ERROR, "An unknown field", "Correct the name, or start it with `x-` to have it ignored.")
+REQUIRED = rule("WF202", ERROR, "A required field is missing")
+WRONG_KIND = rule("WF203", ERROR, "A value of the wrong kind")
+UNKNOWN_TYPE = rule("WF204", ERROR, "An unknown type of node or trigger")
+UNKNOWN_WORD = rule("WF205", ERROR, "A word that this field does not know")
+BAD_ID = rule(
+    "WF206", ERROR, "Not an id", "Ids are letters, digits, _ and - of any script, at most 128, and do not start with -."
+)
+RESERVED = rule("WF207", ERROR, "A reserved name", "Choose another name.")
+DUPLICATE_ID = rule("WF208", ERROR, "An id stands twice", "Ids of nodes are unique within their graph.")
+SAID_TWICE = rule("WF209", ERROR, "A field is given twice, with different values", "Keep one of them.")
+TEMPLATE_IN_LITERAL = rule("WF210", ERROR, "`${…}` in a field that is taken literally", "Write the value itself here.")
+LITERAL_FOR_NOW = rule(
+    "WF211", ERROR, "`${…}` in a field that must be a literal for now", "Write the value itself here."
+)
+BAD_DURATION = rule(
+    "WF212",
+    ERROR,
+    "Not a duration",
+    "A number is seconds; `500ms`, `90s`, `5m`, `2h`, `1d`, `1h30m` and ISO 8601 work too.",
+)
+OUT_OF_RANGE = rule("WF213", ERROR, "A number out of range")
+NOT_ONE_TEMPLATE = rule(
+    "WF214",
+    ERROR,
+    "Text around `${…}` where the value itself is needed",
+    "Write exactly one `${…}` and nothing around it.",
+)
+DYNAMIC_ID = rule("WF215", ERROR, "A computed id without `allow`", "List the ids it may yield: `allow: [a, b]`.")
+COMBINATION = rule("WF216", ERROR, "Fields that do not go together")
+BAD_PATTERN = rule("WF217", ERROR, "Not a regular expression", "RE2 syntax: no look-around, no back-references.")
+BAD_SCHEMA = rule("WF218", ERROR, "Not a JSON Schema", "JSON Schema 2020-12.")
+TOO_MANY = rule("WF219", ERROR, "Too many entries", "Split the workflow.")

@@ -1,0 +1,201 @@
+"""The JSON Schema of workflow files, for editors: rendered from the models, with aliases and ``config:`` forms.
+
+It accepts what the loader accepts and catches most of what it refuses; the loader has the last word.
+``python -m workflow_runtime.definition.schema`` rewrites ``definitions/workflow.schema.json``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind, models_json_schema
+
+from workflow_runtime.definition.base import Model
+from workflow_runtime.definition.loader import NOT_DEFAULTS
+from workflow_runtime.definition.node import NodeDefinition
+from workflow_runtime.definition.nodes import BY_SUBTYPE, BY_TYPE
+from workflow_runtime.definition.triggers import TRIGGERS
+from workflow_runtime.definition.unsupported import UnsupportedNode
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+TARGET = Path(__file__).parents[3] / "definitions" / "workflow.schema.json"
+_IGNORED: dict[str, Any] = {"^x-": {}}
+_NULL = {"type": "null"}
+
+
+class _Generator(GenerateJsonSchema):
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {"non-serializable-default", "skipped-choice"}  # noqa: RUF012
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a whole file."""
+    models = sorted({*_subclasses(Model)}, key=lambda model: model.__name__)
+    _, rendered = models_json_schema([(model, "validation") for model in models], schema_generator=_Generator)
+    written = rendered["$defs"]
+    definitions = {model.__name__: _open(model, written[model.__name__]) for model in models}
+    common = definitions.pop("NodeDefinition")["properties"]
+    for model in _subclasses(NodeDefinition):
+        own = definitions[model.__name__]["properties"]
+        own |= {name: {"$ref": f"#/$defs/common_{name}"} for name in own if own[name] == common.get(name)}
+    definitions |= {f"common_{name}": schema for name, schema in common.items()}
+    definitions["Node"] = _node_choice()
+    definitions["Trigger"] = _choice("type", {kind: model.__name__ for kind, model in TRIGGERS.items()})
+    workflow = definitions["WorkflowDefinition"]["properties"]
+    workflow["nodes"] = _listed("Node", workflow["nodes"])
+    workflow["triggers"] = {**_listed("Trigger", workflow["triggers"]), "type": ["array", "object", "null"]}
+    workflow["defaults"] = _defaults(definitions)
+    definitions["common_compensate"]["type"] = ["string", "object", "null"]
+    return {
+        "$schema": DIALECT,
+        "title": "Workflow definition",
+        "description": "One workflow; see definitions/README.md.",
+        "type": "object",
+        "properties": {"workflow": {"$ref": "#/$defs/WorkflowDefinition"}},
+        "patternProperties": _IGNORED,
+        "required": ["workflow"],
+        "additionalProperties": False,
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _subclasses(model: type[Model]) -> Iterable[type[Model]]:
+    for child in model.__subclasses__():
+        if child.__module__.startswith("workflow_runtime."):
+            yield child
+            yield from _subclasses(child)
+
+
+def _open(model: type[Model], rendered: dict[str, Any]) -> dict[str, Any]:
+    """A model's schema in written form: aliases, ``config:``, ``x-…`` keys, and null for "not given"."""
+    by_canonical: dict[str, list[str]] = {}
+    for written, canonical in model.aliases.items():
+        by_canonical.setdefault(canonical, []).append(written)
+    properties: dict[str, Any] = {}
+    for name, schema in rendered["properties"].items():
+        schema = {key: value for key, value in schema.items() if key != "default"}
+        for written in ([] if name in model.hidden else [name]) + by_canonical.get(name, []):
+            title = written.replace("_", " ").capitalize()
+            properties[written] = {**_nullable(schema), "title": title}
+            if written != name and name not in model.hidden:
+                properties[written]["description"] = f"Same as `{name}`. {schema.get('description', '')}".strip()
+    own = model.own if issubclass(model, UnsupportedNode) else ()
+    properties |= {name: {"description": "Not supported yet."} for name in own}
+    required = [{"anyOf": _ways(model, name, by_canonical.get(name, []))} for name in rendered.get("required", [])]
+    if model.has_config:
+        inner = [name for name in properties if name not in ("id", "type")]
+        properties["config"] = {
+            "type": ["object", "null"],
+            "description": "Fields of this type may also stand here.",
+            "properties": {name: {"$ref": f"#/$defs/{model.__name__}/properties/{name}"} for name in inner},
+            "patternProperties": _IGNORED,
+            "additionalProperties": False,
+        }
+    schema = {
+        "type": "object",
+        "title": model.noun.replace("`", "").removeprefix("a ").removeprefix("an ").capitalize(),
+        "description": (model.__doc__ or "").split("\n")[0],
+        "properties": properties,
+        "patternProperties": _IGNORED,
+        "additionalProperties": False,
+    }
+    return {**schema, "allOf": required} if required else schema
+
+
+def _ways(model: type[Model], name: str, aliases: list[str]) -> list[dict[str, Any]]:
+    names = ([] if name in model.hidden else [name]) + aliases
+    ways: list[dict[str, Any]] = [{"required": [written]} for written in names]
+    if model.has_config and name not in ("id", "type"):
+        ways += [
+            {"required": ["config"], "properties": {"config": {"type": "object", "required": [written]}}}
+            for written in names
+        ]
+    return ways
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """Null means "not given" wherever it is no value."""
+    notes = {key: value for key, value in schema.items() if key in ("description", "title")}
+    bare = {key: value for key, value in schema.items() if key not in notes}
+    if not bare:
+        return notes
+    choices = bare["anyOf"] if set(bare) == {"anyOf"} else [bare]
+    return {"anyOf": [*choices, *([] if _NULL in choices else [_NULL])], **notes}
+
+
+def _choice(field: str, names: dict[str, str]) -> dict[str, Any]:
+    """One of the definitions ``names``, by the word in ``field``: editors then complain about the right one only."""
+    return {
+        "type": "object",
+        "properties": {field: {"enum": list(names)}},
+        "required": [field],
+        "allOf": [_when({field: {"const": word}}, [field], name) for word, name in names.items()],
+    }
+
+
+def _when(properties: dict[str, Any], required: list[str], name: str) -> dict[str, Any]:
+    return {"if": {"properties": properties, "required": required}, "then": {"$ref": f"#/$defs/{name}"}}
+
+
+def _node_choice() -> dict[str, Any]:
+    names = {kind: model.__name__ for kind, model in BY_TYPE.items()}
+    choice = _choice("type", names)
+    choice["properties"]["type"]["enum"] = [*names, "control"]
+    for word, model in BY_SUBTYPE.items():
+        control = {"type": {"const": "control"}}
+        nested = {"type": "object", "properties": {"subtype": {"const": word}}, "required": ["subtype"]}
+        choice["allOf"] += [
+            _when({**control, "subtype": {"const": word}}, ["type", "subtype"], model.__name__),
+            _when({**control, "config": nested}, ["type", "config"], model.__name__),
+        ]
+    return choice
+
+
+def _listed(name: str, written: dict[str, Any]) -> dict[str, Any]:
+    notes = {key: value for key, value in written.items() if key in ("title", "description")}
+    reference = {"$ref": f"#/$defs/{name}"}
+    if name == "Trigger":
+        return {**notes, "if": {"type": "object"}, "then": reference, "else": {"items": reference}}
+    return {**notes, "type": ["array", "null"], "items": reference}
+
+
+def _defaults(definitions: dict[str, Any]) -> dict[str, Any]:
+    per_type = {}
+    for kind, model in {**BY_TYPE, "control": BY_SUBTYPE["pass"]}.items():
+        names = [name for name in definitions[model.__name__]["properties"] if name not in NOT_DEFAULTS]
+        per_type[kind] = {
+            "type": ["object", "null"],
+            "properties": {name: {"$ref": f"#/$defs/{model.__name__}/properties/{name}"} for name in names},
+            "patternProperties": _IGNORED,
+            "additionalProperties": False,
+        }
+    return {
+        "type": ["object", "null"],
+        "title": "Defaults",
+        "description": "Per node type: fields of nodes that do not say otherwise.",
+        "properties": per_type,
+        "patternProperties": _IGNORED,
+        "additionalProperties": False,
+    }
+
+
+def render() -> str:
+    """The text of the schema file: stable from run to run."""
+    return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the schema file, or with ``--check`` say whether it is current (exit code 1: stale)."""
+    text = render()
+    if "--check" in (sys.argv[1:] if arguments is None else arguments):
+        return 0 if TARGET.exists() and TARGET.read_text("utf-8") == text else 1
+    TARGET.parent.mkdir(parents=True, exist_ok=True)
+    TARGET.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,114 @@
+"""A definition's source: where its fields stand, and findings made with those places."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from workflow_runtime.definition.model import WRITTEN
+from workflow_runtime.definition.places import (
+    MappingPlace,
+    Place,
+    Position,
+    SequencePlace,
+    position,
+    position_of,
+    unpack,
+)
+from workflow_runtime.definition.syntax import QUOTE_HINT, has_comment_after_template
+from workflow_runtime.definition.text import LINE_BREAK
+from workflow_runtime.findings import Finding, Rule
+
+_SIMPLE_KEY = re.compile(r"[\w-]+\Z")
+
+
+class Source:
+    """Text and places of one file. Paths start at the top-level ``workflow:`` mapping and use canonical field names."""
+
+    def __init__(self, text: str = "", file: str = "", place: Place | None = None, start: Position = 0) -> None:
+        self.file = file
+        self.text = text
+        self._lines: list[str] | None = None
+        self._place: Place = position(1, 1) if place is None else place
+        self._start = start or position_of(self._place)
+
+    def position(self, path: Sequence[str | int]) -> tuple[int, int]:
+        """Line and column (from 1) of the value at ``path``, or of its nearest ancestor that exists.
+
+        A value that starts below its key (a block) is where its key is.
+        """
+        return unpack(self._find(path)[0])
+
+    def finding(self, rule: Rule, message: str, path: Sequence[str | int] = (), hint: str | None = None) -> Finding:
+        """A finding of ``rule`` at ``path``, with the rule's hint unless another is given."""
+        at, written = self._find(path)
+        return self.finding_at(rule, message, *unpack(at), path=path_text(written), hint=hint)
+
+    def finding_at(
+        self, rule: Rule, message: str, line: int, column: int, path: str = "", hint: str | None = None
+    ) -> Finding:
+        """A finding at a line and column (from 1)."""
+        hint = rule.hint if hint is None else hint
+        written = self._line(line)
+        if "in quotes" not in hint and has_comment_after_template(written):
+            hint = f"{hint} {QUOTE_HINT}".strip()
+        return Finding(rule.id, rule.severity, message, path, line, column, hint, self.file)
+
+    def _line(self, line: int) -> str:
+        if self._lines is None:
+            self._lines = LINE_BREAK.split(self.text)
+        return self._lines[line - 1] if 0 < line <= len(self._lines) else ""
+
+    def _find(self, path: Sequence[str | int]) -> tuple[Position, tuple[str | int, ...]]:
+        """Position and written path of the deepest part of ``path`` that stands in the file."""
+        place, at = self._place, self._start
+        written: list[str | int] = []
+        for step in path:
+            if isinstance(place, SequencePlace) and isinstance(step, int) and 0 <= step < len(place.children):
+                place = place.children[step]
+                at = position_of(place)
+                written.append(step)
+            elif isinstance(place, MappingPlace) and isinstance(step, str):
+                names = _written(place, step)
+                if not names:
+                    break
+                for name in names:
+                    assert isinstance(place, MappingPlace)
+                    key, place = place.keys[name], place.children[name]
+                    at = _shown(key, place)
+                written += names
+            elif step != 0 or isinstance(place, SequencePlace):
+                break  # a 0 below a mapping or scalar is a list of one, written without the list
+        return at, tuple(written)
+
+
+def _shown(key: Position, place: Place) -> Position:
+    value = position_of(place)
+    return value if unpack(value)[0] == unpack(key)[0] else key
+
+
+def _written(place: MappingPlace, name: str) -> tuple[str, ...]:
+    """The keys under which the canonical field ``name`` stands: itself, an alias, or one of these below `config`."""
+    names = (name, *WRITTEN.get(name, ()))
+    direct = next((key for key in names if key in place.children), None)
+    if direct is not None:
+        return (direct,)
+    nested = place.children.get("config")
+    if isinstance(nested, MappingPlace):
+        inner = next((key for key in names if key in nested.children), None)
+        if inner is not None:
+            return ("config", inner)
+    return ()
+
+
+def path_text(path: Sequence[str | int]) -> str:
+    """``nodes[2].inputs.text``; keys that are no plain names stand in brackets and quotes."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _SIMPLE_KEY.match(step):
+            text += f".{step}" if text else step
+        else:
+            text += f'["{step}"]'
+    return text

@@ -1,0 +1,179 @@
+"""What starts executions from outside (language §8): events, schedules, webhooks, the API."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from workflow_runtime.definition import rules
+from workflow_runtime.definition.base import Model, did_you_mean, kind_of, problem, shorten
+from workflow_runtime.definition.fields import (
+    Flag,
+    Kind,
+    Literal,
+    Object,
+    Texts,
+    Value,
+    read_literal,
+    word,
+)
+from workflow_runtime.definition.templates import is_one_template
+from workflow_runtime.durations import parse_duration
+
+
+class TriggerDefinition(Model):
+    """Common to all triggers."""
+
+    noun: ClassVar[str] = "a trigger"
+    has_config: ClassVar[bool] = True
+
+    type: Annotated[str, word("event", "schedule", "webhook", "api")] = Field(description="Kind of trigger.")
+    input: Value = Field(
+        None, description="Template of the execution's input over the payload; by default `{trigger: payload}`."
+    )
+    key: Value = Field(None, description="Template; the same key starts one execution only.")
+
+
+class EventTrigger(TriggerDefinition):
+    """An EventBridge event starts an execution or, with ``event``, is sent to those that wait for it."""
+
+    noun: ClassVar[str] = "an event trigger"
+    aliases: ClassVar = {"with": "with_value"}
+    hidden: ClassVar = frozenset({"with_value"})
+
+    topic: Texts = Field((), description="Detail-type of the event.")
+    source: Texts = Field((), description="Source of the event.")
+    filters: Object | None = Field(None, description="Match in the event's detail; a list means any of.")
+    event: Literal | None = Field(None, description="Event sent to running executions instead of starting one.")
+    correlate: Value = Field(None, description="Template over the event: the key to look for.")
+    with_value: Value = Field(None, description="Template over the execution: its key.")
+    start_if_none: Flag = Field(False, description="Start an execution when none has the key.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.topic and not self.source:
+            raise problem(rules.REQUIRED, "an event trigger needs a `topic` or a `source`")
+        given = [name for name in ("correlate", "with_value") if getattr(self, name) is not None]
+        if self.event is not None and len(given) < 2:
+            raise problem(rules.REQUIRED, "a trigger with `event` needs `correlate` and `with`")
+        if self.event is None and (given or self.start_if_none):
+            raise problem(rules.COMBINATION, "`correlate`, `with` and `start_if_none` need `event`")
+        return self
+
+
+def read_cron(value: object) -> str:
+    """Five fields (Unix) or six (EventBridge), with or without ``cron(…)`` around them."""
+    text = read_literal(value).strip()
+    wrapped = re.fullmatch(r"cron\((.*)\)", text)
+    fields = (wrapped.group(1) if wrapped else text).split()
+    if len(fields) not in (5, 6) or not all(re.fullmatch(r"[0-9A-Za-z*?,/#L-]+", field) for field in fields):
+        hint = "Five fields (minute hour day month weekday) or six (… year), for example `0 8 * * 1-5`."
+        raise problem(rules.WRONG_KIND, f"{shorten(text)!r} is not a cron expression", hint)
+    return text
+
+
+def read_rate(value: object) -> str:
+    """``5 minutes``, ``rate(1 hour)`` or a duration."""
+    text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else read_literal(value).strip()
+    if re.fullmatch(r"(rate\()?[1-9][0-9]* (minute|hour|day)s?\)?", text):
+        return text
+    try:
+        seconds = parse_duration(value if isinstance(value, int | float) else text)
+    except (ValueError, OverflowError):
+        raise problem(
+            rules.BAD_DURATION, f"{shorten(text)!r} is not a rate", "For example `5 minutes` or `1h`."
+        ) from None
+    if seconds < 60:
+        raise problem(rules.OUT_OF_RANGE, "schedules are kept to the minute; the rate is at least one minute")
+    return text
+
+
+def read_timezone(value: object) -> str:
+    text = read_literal(value)
+    zones = zoneinfo.available_timezones()
+    if zones and text not in zones:
+        hint = "For example `Asia/Shanghai` or `UTC`."
+        raise problem(rules.UNKNOWN_WORD, f"{shorten(text)!r} is not a time zone", hint)
+    return text
+
+
+class ScheduleTrigger(TriggerDefinition):
+    """EventBridge Scheduler starts executions."""
+
+    noun: ClassVar[str] = "a schedule trigger"
+
+    cron: Annotated[str, Kind(read_cron, {"type": "string"})] | None = Field(None, description="Cron expression.")
+    rate: Annotated[str, Kind(read_rate, {"type": ["string", "number"]})] | None = Field(None, description="Interval.")
+    timezone: Annotated[str, Kind(read_timezone, {"type": "string"})] = Field("UTC", description="IANA time zone.")
+    overlap: Annotated[str, word("allow", "skip")] = Field("allow", description="`skip`: not while one still runs.")
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> Self:
+        if (self.cron is None) == (self.rate is None):
+            raise problem(rules.COMBINATION, "a schedule trigger needs one of `cron` and `rate`")
+        return self
+
+
+def read_secret(value: object) -> str:
+    if not isinstance(value, str) or not is_one_template(value) or not re.match(r"\s*\$\{\s*secrets\b", value):
+        text = "a secret is a reference, never the secret itself"
+        raise problem(rules.NOT_ONE_TEMPLATE, text, "Write `${secrets.NAME}`.")
+    return value.strip()
+
+
+class WebhookTrigger(TriggerDefinition):
+    """An HTTP route with an HMAC signature starts executions."""
+
+    noun: ClassVar[str] = "a webhook trigger"
+
+    endpoint: Literal = Field(description="Path of the route.")
+    method: Annotated[str, word("POST", "PUT", "GET", synonyms={"post": "POST", "put": "PUT", "get": "GET"})] = Field(
+        "POST", description="HTTP method."
+    )
+    auth_required: Flag = Field(True, description="Refuse requests without a valid signature.")
+    secret: Annotated[str, Kind(read_secret, {"type": "string", "pattern": r"\$\{\s*secrets"})] | None = Field(
+        None, description="`${secrets.NAME}`: the key of the signature."
+    )
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.auth_required and self.secret is None:
+            hint = "Add `secret: ${secrets.NAME}`, or say `auth_required: false`."
+            raise problem(rules.REQUIRED, "a webhook needs a `secret` to check signatures with", hint)
+        return self
+
+
+class ApiTrigger(TriggerDefinition):
+    """Started through the API."""
+
+    noun: ClassVar[str] = "an api trigger"
+
+
+TRIGGERS: dict[str, type[TriggerDefinition]] = {
+    "event": EventTrigger,
+    "schedule": ScheduleTrigger,
+    "webhook": WebhookTrigger,
+    "api": ApiTrigger,
+}
+
+
+def read_trigger(value: Any) -> TriggerDefinition:
+    """The trigger of the class that its ``type`` names."""
+    if isinstance(value, TriggerDefinition):
+        return value
+    if not isinstance(value, dict):
+        raise problem(rules.WRONG_KIND, f"a trigger is a mapping, not {kind_of(value)}", "For example `{type: api}`.")
+    kind = value.get("type")
+    if kind is None:
+        raise problem(rules.REQUIRED, "the trigger has no `type`", f"One of {', '.join(TRIGGERS)}.")
+    if not isinstance(kind, str) or kind not in TRIGGERS:
+        shown = f"`{shorten(kind)}`" if isinstance(kind, str) else kind_of(kind)
+        hint = did_you_mean(str(kind), TRIGGERS)
+        raise problem(rules.UNKNOWN_TYPE, f"{shown} is not a type of trigger", hint, ("type",))
+    return TRIGGERS[kind].model_validate(value)
+
+
+Trigger = Annotated[TriggerDefinition, BeforeValidator(read_trigger), WithJsonSchema({})]

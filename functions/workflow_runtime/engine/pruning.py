@@ -1,0 +1,22 @@
+"""Pruning: of a value, the parts that decisions read, in their places, so that formulas work on it unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workflow_runtime.plan import Json
+
+
+def prune(value: Json, paths: Sequence[tuple[str, ...]]) -> Json:
+    """``value`` reduced to ``paths`` (none of which is a prefix of another); ``()`` is all of it.
+
+    What is no object where a path goes on is kept whole if it is a list (an index may follow), else as it is: reading on
+    then leads nowhere, exactly as in the original.
+    """
+    if () in paths or not isinstance(value, dict):
+        return value
+    kept: dict[str, Json] = {}
+    for key in dict.fromkeys(path[0] for path in paths):
+        if key in value:
+            kept[key] = prune(value[key], [path[1:] for path in paths if path[0] == key])
+    return kept

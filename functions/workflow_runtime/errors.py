@@ -1,0 +1,81 @@
+"""Errors, one class per reaction that the catcher owes.
+
+=====================  ==========================================================
+``InvalidEvent``       reject the event and acknowledge its message
+``ConflictError``      reload and start over: somebody else committed first
+``RetryableError``     leave the message; the queue delivers it again
+``NodeError``          fail this attempt of the node, with the error type it names
+``DefinitionError``    tell the author: carries every finding
+``RequestError``       tell the caller: the request cannot be carried out
+=====================  ==========================================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workflow_runtime.findings import Finding
+
+
+class WorkflowRuntimeError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InvalidEvent(WorkflowRuntimeError):
+    """An event that no state of this execution could accept: wrong path, unknown serial, malformed body."""
+
+
+class ConflictError(WorkflowRuntimeError):
+    """A conditional write lost against another writer."""
+
+
+class RetryableError(WorkflowRuntimeError):
+    """A fault of the infrastructure (throttle, timeout, partial failure) that outlasted the adapter's own retries."""
+
+
+class NodeError(WorkflowRuntimeError):
+    """A node's attempt failed. ``type`` is an error type of the language (``timeout``, ``not_found`` …) or the node's own."""
+
+    def __init__(self, type: str, message: str) -> None:
+        super().__init__(f"{type}: {message}")
+        self.type = type
+        self.message = message
+
+
+class RequestError(WorkflowRuntimeError):
+    """A request (start, publish, query) that cannot be carried out as it is. ``code`` is stable, for programs."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class DefinitionError(WorkflowRuntimeError):
+    """A workflow definition that cannot be compiled; ``findings`` holds everything that is wrong with it, not the first."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+ERROR_MESSAGE_CHARS_MAX = 2_000  # an error text is for people; more than this is a payload in disguise
+
+
+class ErrorDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a node or an execution failed (language §6). ``node`` is the path of the node where it began."""
+
+    type: str
+    message: str
+    node: str = ""
+
+    @classmethod
+    def of(cls, type: str, message: str, node: str = "") -> ErrorDocument:
+        if len(message) > ERROR_MESSAGE_CHARS_MAX:
+            message = message[: ERROR_MESSAGE_CHARS_MAX - 1] + "…"
+        return cls(type, message, node)

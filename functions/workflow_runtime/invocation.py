@@ -1,0 +1,48 @@
+"""What running a node means: the call that a worker makes and what comes back. Agents, tools and mocks all speak it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from workflow_runtime.plan import Json, NodeType
+
+
+class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of one agent or tool node, inputs rendered.
+
+    ``target`` is the agent's or tool's id. ``idempotency_key`` is the same for all attempts of one visit. ``deadline`` is
+    epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
+    ``output_schema`` must return.
+    """
+
+    type: NodeType
+    target: str
+    inputs: dict[str, Json]
+    execution_id: str
+    workflow_id: str
+    path: str
+    attempt: int
+    idempotency_key: str
+    deadline: int
+    prompt: str | None = None
+    output_schema: Json = None
+    output_fields: tuple[str, ...] | None = None
+
+
+class NodeResult(msgspec.Struct, frozen=True):
+    """What an attempt returned. ``usage``: ``{model, input_tokens, output_tokens, requests}``, as far as known."""
+
+    output: Json
+    usage: dict[str, Any] | None = None
+
+
+class Invoker(Protocol):
+    """Runs calls of one node type. Raises `NodeError` for a failed attempt; anything else counts as ``execution_error``."""
+
+    @property
+    def abandoned_threads(self) -> int:
+        """Blocking calls that still run although their attempt is over."""
+
+    async def invoke(self, call: NodeCall) -> NodeResult: ...

@@ -1,0 +1,84 @@
+"""Opens the embedded backend: one database, every port on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from workflow_runtime.local.blobs import EmbeddedBlobs
+from workflow_runtime.local.bus import EmbeddedBus
+from workflow_runtime.local.clock import RealClock
+from workflow_runtime.local.database import Database
+from workflow_runtime.local.queues import EmbeddedQueues
+from workflow_runtime.local.table import EmbeddedTable
+from workflow_runtime.ports import Clock, Poller, Ports
+from workflow_runtime.topology import TOPOLOGY, Topology
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+async def run_at_once(
+    function: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Result:
+    """`ports.Offload` embedded: a port call takes microseconds, less than handing it to a thread."""
+    return function(*args, **kwargs)
+
+
+class Backend:
+    """An open embedded backend; `close` it, or use it as a context manager, to let the next process have the file."""
+
+    def __init__(self, database: Database, clock: Clock, topology: Topology) -> None:
+        self._database = database
+        self._queues = EmbeddedQueues(database, clock, topology)
+        self.poller: Poller = self._queues
+        self.bus = EmbeddedBus(clock, database.database_id, database.boot)
+        self.ports = Ports(
+            table=EmbeddedTable(database),
+            blobs=EmbeddedBlobs(database),
+            queues=self._queues,
+            bus=self.bus,
+            clock=clock,
+            offload=run_at_once,
+            boot=f"boot-{database.boot}",
+        )
+
+    @property
+    def on_send(self) -> Callable[[str], None]:
+        """Called with a queue's name, in the caller's thread, when a message of it may have become receivable."""
+        return self._queues.on_change
+
+    @on_send.setter
+    def on_send(self, hook: Callable[[str], None]) -> None:
+        self._queues.on_change = hook
+
+    def bus_events(self) -> list[dict[str, Any]]:
+        """The last events published, oldest first, as EventBridge delivers them."""
+        return self.bus.recent()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Backend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_backend(path: Path | None = None, clock: Clock | None = None, topology: Topology = TOPOLOGY) -> Backend:
+    """Open the database at ``path`` (created when missing; None: in memory).
+
+    Messages that were in flight become visible at once, with their receive counts. Raises `database.DatabaseLocked` (a
+    `RequestError`) while another process has the file open, and `RequestError` for a file of another version.
+    """
+    database = Database(path)
+    try:
+        return Backend(database, clock or RealClock(), topology)
+    except BaseException:
+        database.close()
+        raise

@@ -1,0 +1,196 @@
+"""The one SQLite database of the embedded backend, its schema, and the lock that names the one process using it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from workflow_runtime.errors import RequestError, RetryableError
+
+SCHEMA_VERSION = 1
+STATEMENTS_CACHED_MAX = 128
+CHECKPOINT_PAGES = 4000  # 16 MB of log between checkpoints: each one costs two fsyncs
+MEMORY_DATABASE_ID = "00000000-0000-4000"  # the same each time: what runs in memory can be repeated exactly
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS items (
+    partition TEXT NOT NULL, sort TEXT NOT NULL, attributes BLOB NOT NULL, index_partition TEXT, index_sort TEXT,
+    PRIMARY KEY (partition, sort)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS items_index ON items (index_partition, index_sort) WHERE index_partition IS NOT NULL;
+CREATE TABLE IF NOT EXISTS messages (
+    id INTEGER PRIMARY KEY, queue TEXT NOT NULL, body TEXT NOT NULL, group_id TEXT, deduplication_id TEXT,
+    sent_at INTEGER NOT NULL, visible_at INTEGER NOT NULL, receives INTEGER NOT NULL DEFAULT 0,
+    first_received_at INTEGER NOT NULL DEFAULT 0, dead_letter_source TEXT
+);
+CREATE TABLE IF NOT EXISTS blobs (
+    key TEXT NOT NULL, chunk INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (key, chunk)
+);
+CREATE TABLE IF NOT EXISTS boots (
+    id INTEGER PRIMARY KEY CHECK (id = 1), database_id TEXT NOT NULL, boot INTEGER NOT NULL
+);
+"""
+
+
+class DatabaseLocked(RequestError):
+    """Another live process uses the database file. ``pid`` is None when it cannot be told."""
+
+    def __init__(self, path: Path, pid: int | None) -> None:
+        holder = f"process {pid}" if pid is not None else "another process"
+        super().__init__("database_locked", f"{path} is in use by {holder}; one process at a time can work with it")
+        self.path = path
+        self.pid = pid
+
+
+class FileLock:
+    """An exclusive lock on ``<file>.lock``, which names its holder's pid. The system drops it when the process dies."""
+
+    def __init__(self, path: Path) -> None:
+        lock_path = path.with_name(path.name + ".lock")
+        self._file = open(lock_path, "a+")  # noqa: SIM115 -- held open as long as the lock
+        try:
+            _lock(self._file)
+        except OSError:
+            holder = _read_pid(self._file)
+            self._file.close()
+            raise DatabaseLocked(path, holder) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        """The file stays: removing it would let two processes lock two files of one name."""
+        self._file.close()
+
+
+def _read_pid(file: IO[str]) -> int | None:
+    file.seek(0)
+    with suppress(ValueError, OSError):
+        return int(file.read())
+    return None
+
+
+if os.name == "nt":  # pragma: no cover
+    import msvcrt
+
+    _LOCK_OFFSET = 1 << 30  # beyond the text, which others then may read
+
+    def _lock(file: IO[str]) -> None:
+        file.seek(_LOCK_OFFSET)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+else:
+    import fcntl
+
+    def _lock(file: IO[str]) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Database:
+    """One connection, used by all ports under ``lock``. ``boot`` counts the openings of this database from 1.
+
+    Every public method is a transaction of its own. Faults of the file (full disk, I/O) are `RetryableError`.
+    The write-ahead log with ``synchronous=NORMAL`` survives the death of the process at any point; when the machine
+    itself dies, the last moments may be lost, never consistency.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.lock = threading.RLock()
+        self._file_lock: FileLock | None = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file_lock = FileLock(path)
+        self._connection = sqlite3.connect(
+            ":memory:" if path is None else path,
+            isolation_level=None,  # transactions are ours
+            check_same_thread=False,
+            cached_statements=STATEMENTS_CACHED_MAX,
+            timeout=0,
+        )
+        try:
+            if path is not None:
+                _set_up_file(self._connection, path)
+            self.database_id, self.boot = self._start(MEMORY_DATABASE_ID if path is None else str(uuid.uuid4())[:18])
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, new_database_id: str) -> tuple[str, int]:
+        self._connection.executescript(_SCHEMA)
+        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._connection.execute(
+            "INSERT INTO boots VALUES (1, ?, 1) ON CONFLICT (id) DO UPDATE SET boot = boot + 1", (new_database_id,)
+        )
+        database_id, boot = self._connection.execute("SELECT database_id, boot FROM boots").fetchone()
+        return database_id, boot
+
+    def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
+        """All rows."""
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def read_one(self, sql: str, parameters: Sequence[object]) -> Any:
+        """The first row or None."""
+        try:
+            return self._connection.execute(sql, parameters).fetchone()
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def write(self, sql: str, parameters: Sequence[object]) -> int:
+        """Run one statement; returns the number of rows changed."""
+        try:
+            return self._connection.execute(sql, parameters).rowcount
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def write_all(self, *statements: tuple[str, Iterable[Sequence[object]]]) -> None:
+        """Run each statement once per row of parameters, all of it or nothing."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                for sql, rows in statements:
+                    self._connection.executemany(sql, rows)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def close(self) -> None:
+        """Close the database and release the lock; doing it twice is fine."""
+        with self.lock:
+            self._connection.close()
+            if self._file_lock is not None:
+                self._file_lock.release()
+
+
+def _set_up_file(connection: sqlite3.Connection, path: Path) -> None:
+    """Make sure that the file is ours to use before anything is written to it."""
+    try:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # also keeps other programs out, and saves system calls
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, SCHEMA_VERSION):
+            message = f"{path} has version {found}; this program works with version {SCHEMA_VERSION}"
+            raise RequestError("database_version", message)
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise DatabaseLocked(path, None) from error
+        raise RequestError("database_invalid", f"{path} cannot be used as a database: {error}") from error
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+
+
+def _translated(error: sqlite3.Error) -> Exception:
+    if isinstance(error, (sqlite3.OperationalError, sqlite3.InternalError)):
+        return RetryableError(f"the database: {error}")
+    return error

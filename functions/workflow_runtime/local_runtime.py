@@ -1,0 +1,91 @@
+"""The whole runtime in one process: a backend, the services on it, and the pump that runs the handlers of `topology`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from workflow_runtime.assembly import known_ids, node_invokers
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.local.pump import Handler, Pump
+from workflow_runtime.ports import Poller, Ports
+from workflow_runtime.runtime import EnvironmentSecrets, Runtime, workflow_env
+from workflow_runtime.tooling.reach import LOCAL_REACH, Reach
+from workflow_runtime.topology import TOPOLOGY, Function
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from workflow_runtime.mocks import Mocks
+
+
+class Backend(Protocol):
+    """An open backend: ports, the receiving side of its queues, and a hook that is told of sent messages."""
+
+    ports: Ports
+    poller: Poller
+
+    @property
+    def on_send(self) -> Callable[[str], None]: ...
+
+    @on_send.setter
+    def on_send(self, hook: Callable[[str], None], /) -> None: ...
+
+    def bus_events(self) -> list[dict[str, Any]]: ...
+
+    def close(self) -> None: ...
+
+
+class LocalRuntime:
+    """A runtime on ``backend``, with agents and tools from ``definitions`` (a directory) and perhaps ``mocks``."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        definitions: Path | None = None,
+        mocks: Mocks | None = None,
+        *,
+        reach: Reach = LOCAL_REACH,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.backend = backend
+        self.services = Runtime(
+            backend.ports,
+            lambda: node_invokers(definitions, reach, backend.ports, mocks),
+            secrets=EnvironmentSecrets(environ),
+            env=workflow_env(environ or {}),
+            known=known_ids(definitions, mocks),
+        )
+        handlers = {function.name: _handler(function, self.services) for function in TOPOLOGY.functions}
+        self.pump = Pump(backend.poller, backend.ports.clock, TOPOLOGY, handlers)
+        backend.on_send = self.pump.notice
+
+    async def run_until_ended(self, execution_id: str) -> str:
+        """Run everything there is to run until this execution has ended; its status, which is open if it waits for the outside."""
+
+        def ended() -> bool:
+            return ExecutionStatus(self.services.documents.status(execution_id)).terminal
+
+        await self.pump.run(ended)
+        return self.services.documents.status(execution_id)
+
+    def close(self) -> None:
+        self.backend.close()
+
+    def __enter__(self) -> LocalRuntime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _handler(function: Function, runtime: Runtime) -> Handler:
+    """The handler that Lambda would run for this function, made for our runtime."""
+    module, _, _ = function.handler.rpartition(".")
+    handler: Handler = importlib.import_module(module).create(runtime, function)
+    return handler

@@ -1,0 +1,205 @@
+"""What the services need from the outside world, as Protocols; `aws` and `local` implement them, one contract suite tests both.
+
+Every call is its own transaction: nothing spans two calls. All of them follow the rules of the AWS services
+(limits below), so that what works embedded works deployed. All raise `RetryableError` for faults of the infrastructure
+that outlasted the adapter's own retries, and `ValueError` for what the services would refuse for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from workflow_runtime.errors import ConflictError
+
+ITEM_BYTES_MAX = 400 * 1024  # DynamoDB: one item, names and values together
+PARTITION_KEY_BYTES_MAX = 2048  # DynamoDB
+SORT_KEY_BYTES_MAX = 1024  # DynamoDB
+MESSAGE_BYTES_MAX = 1024 * 1024  # SQS: one message, and one batch of them
+BUS_ENTRY_BYTES_MAX = 1024 * 1024  # EventBridge: all entries of one PutEvents call
+BATCH_MESSAGES_MAX = 10  # SQS: entries of a batch call; EventBridge: the same
+DELAY_SECONDS_MAX = 900  # SQS: DelaySeconds
+VISIBILITY_SECONDS_MAX = 12 * 3600  # SQS
+
+Attribute: TypeAlias = str | int | bytes | bool | None
+
+
+class Key(NamedTuple):
+    partition: str
+    sort: str
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A row of the table. ``index``: its key in the one secondary index (`INDEX`), or None to stay out of it."""
+
+    key: Key
+    attributes: dict[str, Attribute]
+    index: Key | None = None
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """Condition: there is no item of this key."""
+
+
+class Equals(msgspec.Struct, frozen=True):
+    """Condition: the item exists and its ``attribute`` has this value."""
+
+    attribute: str
+    value: str | int
+
+
+class Below(msgspec.Struct, frozen=True):
+    """Condition: the item exists and its numeric ``attribute`` is less than ``value``."""
+
+    attribute: str
+    value: int
+
+
+Condition: TypeAlias = Absent | Equals | Below
+
+
+class ConditionFailed(ConflictError):
+    """The condition of a write did not hold. A lost response may hide that our own write made it so: read, then decide."""
+
+
+class Table(Protocol):
+    """One table, one secondary index. Reads by key are consistent; index reads are eventually consistent."""
+
+    def get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        """The items that exist among ``keys`` (any number; batched in hundreds), consistently read."""
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        """Write a whole item. Raises `ConditionFailed`."""
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        """Write whole items without conditions (any number; batched; not atomic)."""
+
+    def update(self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None) -> None:
+        """Set some attributes of an existing item, and its index key if ``index`` is given. Raises `ConditionFailed`."""
+
+    def delete_all(self, keys: Sequence[Key]) -> None:
+        """Delete items (any number; batched; absent ones are fine)."""
+
+    def query(self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None) -> list[Item]:
+        """Items of a partition whose sort key starts with ``prefix``, in sort-key order (UTF-8 bytes), consistently read.
+
+        ``limit`` None means all of them, page by page.
+        """
+
+    def query_index(self, partition: str, prefix: str, *, before: str | None = None, limit: int) -> list[Item]:
+        """Items by index key, newest (largest sort key) first, sort key starting with ``prefix`` and below ``before``."""
+
+
+class Blobs(Protocol):
+    """Immutable byte objects under keys of our making. Writing the same key again must carry the same bytes."""
+
+    def put(self, key: str, data: bytes) -> None: ...
+
+    def get(self, key: str) -> bytes:
+        """Raises `KeyError` when there is no such object."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """To a queue. FIFO queues need ``group`` and ``deduplication_id`` and take no delay."""
+
+    body: str
+    group: str | None = None
+    deduplication_id: str | None = None
+    delay_seconds: int = 0
+
+
+class BusEvent(msgspec.Struct, frozen=True):
+    """To the event bus. ``detail`` is a JSON object as text."""
+
+    source: str
+    detail_type: str
+    detail: str
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An entry of a batch that the service refused for good: ``index`` into what was given, and why."""
+
+    index: int
+    reason: str
+
+
+class Queues(Protocol):
+    """Queues by their names in `topology`."""
+
+    def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
+        """Send any number, batched by count and bytes; entries that failed for a passing reason are sent again."""
+
+    def set_visibility(self, queue: str, receipt_handle: str, seconds: int) -> None:
+        """Hide a received message for ``seconds`` from now. A stale receipt is ignored."""
+
+
+class Bus(Protocol):
+    def publish(self, events: Sequence[BusEvent]) -> list[Refusal]:
+        """Publish any number, batched; entries that failed for a passing reason are published again."""
+
+
+class SqsRecord(msgspec.Struct, frozen=True):
+    """A received message as a poller sees it; ``event_record`` is exactly what Lambda hands to a function."""
+
+    receipt_handle: str
+    event_record: dict[str, object]
+
+
+class Poller(Protocol):
+    """The receiving side of the queues: what Lambda's event source mappings do. Used by the local pump only."""
+
+    def receive(self, queue: str, maximum: int) -> list[SqsRecord]:
+        """Up to ``maximum`` (≤ 10) visible messages, hidden from now for the queue's visibility timeout.
+
+        FIFO: in order within a group, none of a group that has a message in flight. A message received more than the
+        queue's maximum moves to its dead-letter queue instead.
+        """
+
+    def delete(self, queue: str, receipt_handles: Sequence[str]) -> None: ...
+
+    def next_visible_at(self) -> int | None:
+        """Earliest time (epoch ms) at which a message that is hidden or delayed now becomes receivable; None: there is none.
+
+        A time in the past means that one is receivable now.
+        """
+
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class Clock(Protocol):
+    """Time, real or virtual. All times are integers: milliseconds since the epoch, UTC."""
+
+    def now(self) -> int: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    async def within(self, seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
+        """Await ``work`` for at most ``seconds`` of this clock's time, then cancel it and raise `TimeoutError`."""
+
+    def working(self) -> AbstractContextManager[None]:
+        """Marks a piece of work in progress: virtual time stands still until all work in progress sleeps."""
+
+
+class Offload(Protocol):
+    """How a blocking port call leaves the event loop of a worker: to a thread on AWS; embedded, it just runs."""
+
+    def __call__(
+        self, function: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Awaitable[Result]: ...
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """One backend, complete. ``boot`` names this start of an exclusive backend: leases of other boots are void ("" on AWS)."""
+
+    table: Table
+    blobs: Blobs
+    queues: Queues
+    bus: Bus
+    clock: Clock
+    offload: Offload
+    boot: str = ""

@@ -1,0 +1,119 @@
+"""The composition root: one backend's ports, and the services built on them when they are first used.
+
+A function uses two or three of these; the others, and what they import, are never loaded there.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from workflow_runtime.errors import NodeError
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.dispatcher import Dispatcher
+from workflow_runtime.services.documents import Documents
+from workflow_runtime.storage.workflows import WorkflowStore
+
+if TYPE_CHECKING:
+    from workflow_runtime.invocation import Invoker
+    from workflow_runtime.plan import NodeType
+    from workflow_runtime.services.catalog import Catalog
+    from workflow_runtime.services.node_runner import NodeRunner, Secrets
+    from workflow_runtime.services.starter import Starter
+    from workflow_runtime.compiler import Known
+
+Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
+
+ENV_PREFIX = "WORKFLOW_ENV_"  # only variables named so are readable as ${env.NAME}: the others hold credentials
+SECRET_PREFIX = "WORKFLOW_SECRET_"
+
+
+class Runtime:
+    """Everything that handlers and the command line call. ``invokers`` is called once, when the first node runs.
+
+    ``known``: the agents and tools there are, for warnings about unknown ones. ``end_process``: called after a blocking
+    tool outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too. ``count`` takes metrics.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        invokers: Invokers,
+        *,
+        secrets: Secrets,
+        env: Mapping[str, str] | None = None,
+        known: Known | None = None,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        end_process: Callable[[], None] = lambda: None,
+        count: Callable[[str, int], None] = lambda name, value: None,
+    ) -> None:
+        self.ports = ports
+        self.count = count
+        self._end_process = end_process
+        self._invokers = invokers
+        self._secrets = secrets
+        self._env = dict(env or {})
+        self._known = known
+        self._new_id = new_id
+
+    @cached_property
+    def workflows(self) -> WorkflowStore:
+        return WorkflowStore(self.ports.table)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        return Dispatcher(self.ports, self.workflows, self._new_id)
+
+    @cached_property
+    def documents(self) -> Documents:
+        return Documents(self.ports, self.workflows)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        from workflow_runtime.services.catalog import Catalog  # the compiler: only who publishes needs it
+
+        return Catalog(self.workflows, self.ports.clock, self._known)
+
+    @cached_property
+    def starter(self) -> Starter:
+        from workflow_runtime.services.starter import Starter
+
+        return Starter(self.ports, self.catalog, self._new_id, self._env)
+
+    @cached_property
+    def invokers(self) -> Mapping[NodeType, Invoker]:
+        return self._invokers()
+
+    def end_process_if_stuck(self) -> None:
+        """End the process if a blocking tool outlived its timeout; its result is recorded, and a thread cannot be stopped."""
+        if any(invoker.abandoned_threads for invoker in self.invokers.values()):
+            self._end_process()
+
+    def node_runner(self, function_timeout_seconds: int) -> NodeRunner:
+        """A runner for a function with this timeout."""
+        from workflow_runtime.services.node_runner import NodeRunner
+
+        return NodeRunner(
+            self.ports, self.workflows, self.invokers, self._secrets, self._new_id, function_timeout_seconds
+        )
+
+
+class EnvironmentSecrets:
+    """``${secrets.NAME}`` from the environment variable ``WORKFLOW_SECRET_NAME``: local runs and tests."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = os.environ if environ is None else environ
+
+    def get(self, name: str) -> str:
+        value = self._environ.get(SECRET_PREFIX + name)
+        if value is None:
+            raise NodeError("not_found", f"there is no secret {name!r}: the variable {SECRET_PREFIX}{name} is not set")
+        return value
+
+
+def workflow_env(environ: Mapping[str, str]) -> dict[str, str]:
+    """The deployment settings in an environment: ``WORKFLOW_ENV_REGION`` is ``${env.REGION}``."""
+    return {name.removeprefix(ENV_PREFIX): value for name, value in environ.items() if name.startswith(ENV_PREFIX)}

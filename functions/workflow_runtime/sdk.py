@@ -1,0 +1,90 @@
+"""What a tool's author imports: the `tool` decorator, `NodeContext`, `ToolError`.
+
+Nothing else of this package is promised to tools.
+
+::
+
+    from workflow_runtime.sdk import NodeContext, ToolError, tool
+
+    @tool("查询订单", description="订单的状态")
+    async def order_status(order_id: str, context: NodeContext) -> dict[str, str]:
+        if not order_id.startswith("A"):
+            raise ToolError("not_found", f"no order {order_id}")
+        return {"order_id": order_id, "status": "shipped"}
+
+The signature is the tool's interface: its JSON Schema comes from the annotations, arguments are checked against it,
+and the return value must be JSON (pydantic models, dataclasses, dates and enums are converted). Functions may be sync
+or async; a sync one runs in a thread of its own, which a timeout cannot stop, so prefer async for anything that waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+import msgspec
+
+from workflow_runtime.errors import NodeError
+
+__all__ = ["NodeContext", "ToolError", "tool"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+MARK = "__workflow_tool__"
+
+
+class ToolError(NodeError):
+    """Fails the attempt with error type ``type`` (one of the language's, or the tool's own) and ``message``."""
+
+
+class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempt that calls the tool. A parameter annotated with this type receives it, whatever its name.
+
+    ``idempotency_key`` is the same for all attempts of one visit of the node: hand it to whatever must not happen
+    twice.
+    ``logger`` writes the execution and the node into each line. ``deadline`` is epoch ms.
+    """
+
+    execution_id: str
+    workflow_id: str
+    path: str
+    attempt: int
+    idempotency_key: str
+    deadline: int
+    logger: logging.LoggerAdapter[logging.Logger]
+    now: Callable[[], int]
+
+    def remaining_seconds(self) -> float:
+        """Seconds left until the runner ends this attempt; 0 when none are."""
+        return max(0.0, (self.deadline - self.now()) / 1000)
+
+
+class ToolMark(msgspec.Struct, frozen=True):
+    """What `tool` notes on a function."""
+
+    id: str
+    description: str
+
+
+@overload
+def tool(id: Function) -> Function: ...
+@overload
+def tool(id: str | None = None, *, description: str | None = None) -> Callable[[Function], Function]: ...
+
+
+def tool(id: Any = None, *, description: str | None = None) -> Any:
+    """Make a function a tool: ``@tool`` or ``@tool("id", description="…")``. The function itself stays as it is.
+
+    The id defaults to the function's name, the description to the first paragraph of its docstring.
+    """
+    if callable(id):
+        return tool()(id)
+
+    def mark(function: Function) -> Function:
+        first_paragraph = (function.__doc__ or "").strip().split("\n\n")[0]
+        text = description if description is not None else " ".join(first_paragraph.split())
+        setattr(function, MARK, ToolMark(id or function.__name__, text))
+        return function
+
+    return mark

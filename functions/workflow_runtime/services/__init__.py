@@ -1,0 +1,9 @@
+"""What the runtime does, on the ports: one service per handler and one per question people ask.
+
+- `messages`: what travels between the functions.
+- `dispatcher` (load, advance, commit, publish) with `publisher` (carries out commands).
+- `node_runner` (claim, read, run, record) with `rendering` (inputs) and `leases`.
+- `catalog` (publish a workflow), `starter` (start an execution), `documents` (show one).
+
+Services speak to `storage` and `ports`; they never see boto3, SQLite, environment variables or Lambda events.
+"""

@@ -1,0 +1,64 @@
+"""What travels through the queues: events to mailboxes, orders to workers."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.events import Event
+from workflow_runtime.errors import InvalidEvent
+from workflow_runtime.ports import Message
+
+
+class Mail(msgspec.Struct, frozen=True):
+    """An event for an execution's mailbox."""
+
+    execution_id: str
+    event: Event
+
+
+class Order(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A `RunNode` command on its way to a worker, with what it needs to know of the execution."""
+
+    execution_id: str
+    plan_hash: str
+    workflow_version: int
+    started_at: int
+    command: RunNode
+
+
+_encoder = msgspec.json.Encoder()
+_mails = msgspec.json.Decoder(Mail)
+_orders = msgspec.json.Decoder(Order)
+
+
+def mail_message(execution_id: str, event: Event, invocation: str) -> Message:
+    """The event as a message in the execution's FIFO group.
+
+    The deduplication id absorbs the SDK's own retries only, hence the invocation in it: correctness rests on event ids.
+    """
+    identity = hashlib.sha256(f"{event.event_id}:{invocation}".encode()).hexdigest()
+    body = _encoder.encode(Mail(execution_id, event)).decode()
+    return Message(body, group=execution_id, deduplication_id=identity)
+
+
+def order_message(order: Order) -> Message:
+    return Message(_encoder.encode(order).decode())
+
+
+def parse_mail(body: str) -> Mail:
+    """Raises `InvalidEvent` for what is no mail."""
+    try:
+        return _mails.decode(body)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise InvalidEvent(f"not an event: {error}") from error
+
+
+def parse_order(body: str) -> Order:
+    """Raises `InvalidEvent` for what is no order."""
+    try:
+        return _orders.decode(body)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise InvalidEvent(f"not an order: {error}") from error

@@ -1,0 +1,307 @@
+"""The node runner: claim, read, run, record, report, acknowledge; one attempt of one node per order.
+
+A run belongs to whoever wrote its claim. A repeat of a finished run reports its result again; a repeat of one under a valid
+lease steps back until the lease ends; an expired lease is never run again but reported as ``worker_lost``, and only the
+engine grants another attempt, under another serial. So effects per serial are at most one (promises P2, P3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_runtime.engine.aggregation import aggregate, operand_values
+from workflow_runtime.engine.ending import scope_output
+from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, run_event_id
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.names import NodeValue, evaluate
+from workflow_runtime.engine.orders import OUTPUTS_PATH
+from workflow_runtime.engine.pruning import prune
+from workflow_runtime.errors import ErrorDocument, NodeError, RetryableError
+from workflow_runtime.expressions import EvaluationError
+from workflow_runtime.invocation import Invoker, NodeResult
+from workflow_runtime.plan import AggregationSpec, BindingKind, Formula, Json, NodePlan, NodeType, Plan, SucceedSpec
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.knowledge import node_value
+from workflow_runtime.services.messages import Order, mail_message
+from workflow_runtime.services.rendering import Rendering, needs_globals, view_of
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.executions import ExecutionStore, header_of
+from workflow_runtime.storage.records import Globals, Run
+from workflow_runtime.storage.runs import RunStore
+from workflow_runtime.storage.workflows import WorkflowStore
+from workflow_runtime.topology import DISPATCH
+
+LEASE_SECONDS = 90  # how long a silent worker is believed to live
+RENEWAL_SECONDS = 30  # a third of the lease: two renewals may fail
+TIMEOUT_MARGIN_SECONDS = 20  # of the function's own timeout, for reading and recording
+VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
+
+logger = logging.getLogger(__name__)
+
+
+class Secrets(Protocol):
+    """Where ``${secrets.NAME}`` comes from. Raises `NodeError` (``not_found``) for a name it does not have."""
+
+    def get(self, name: str) -> str: ...
+
+
+class Postponed(Exception):
+    """The order cannot be acknowledged yet; ``seconds``: when to look again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"again in {seconds} s")
+        self.seconds = seconds
+
+
+class Attempt(msgspec.Struct):
+    """An attempt under way: its order, what it runs, and its record as claimed."""
+
+    order: Order
+    plan: Plan
+    claimed: Run
+    rendering: Rendering | None = None
+
+
+class NodeRunner:
+    """``invokers`` run agents and tools; ``function_timeout_seconds`` is the Lambda's own."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        workflows: WorkflowStore,
+        invokers: Mapping[NodeType, Invoker],
+        secrets: Secrets,
+        new_id: Callable[[], str],
+        function_timeout_seconds: int,
+    ) -> None:
+        self._ports = ports
+        self._workflows = workflows
+        self._invokers = invokers
+        self._secrets = secrets
+        self._new_id = new_id
+        self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
+        self._executions = ExecutionStore(ports.table, ports.blobs)
+        self._runs = RunStore(ports.table, ports.blobs)
+
+    async def run(self, order: Order) -> None:
+        """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
+        with self._ports.clock.working():
+            plan = await self._ports.offload(self._plan, order.plan_hash)
+            claimed = self._claim_of(order)
+            if not await self._ports.offload(self._runs.claim, order.execution_id, claimed):
+                existing = await self._ports.offload(
+                    self._runs.get, order.execution_id, order.command.path, order.command.serial
+                )
+                if existing is None or existing.owner != claimed.owner:
+                    await self._met(order, plan, existing)
+                    return
+            await self._attempt(Attempt(order, plan, claimed))
+
+    def _plan(self, plan_hash: str) -> Plan:
+        try:
+            return self._workflows.plan(plan_hash)
+        except KeyError as error:
+            raise RetryableError(str(error)) from error
+
+    def _claim_of(self, order: Order) -> Run:
+        now = self._ports.clock.now()
+        return Run(
+            path=order.command.path,
+            serial=order.command.serial,
+            status="running",
+            owner=f"{self._ports.boot}/{self._new_id()}",
+            attempt=order.command.attempt,
+            started_at=now,
+            lease_until=now + LEASE_SECONDS * 1000,
+        )
+
+    async def _met(self, order: Order, plan: Plan, existing: Run | None) -> None:
+        """The run is claimed or ended already: report again, step back, or declare its worker lost."""
+        if existing is None:
+            raise RetryableError("a claim was refused and is not there")
+        if existing.status == "cancelled":
+            return
+        if existing.status == "running":
+            now = self._ports.clock.now()
+            if existing.lease_until > now and existing.owner.split("/")[0] == self._ports.boot:
+                raise Postponed((existing.lease_until - now) // 1000 + 1)
+            error = ErrorDocument.of("worker_lost", "the worker stopped without a result", order.command.path)
+            lost = replace(existing, status="failed", ended_at=now, error=error)
+            if not await self._ports.offload(self._runs.finish, order.execution_id, lost, existing.owner):
+                raise RetryableError("the run ended while its worker was declared lost")
+            existing = lost
+        await self._report(order, plan, existing)
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        """Read, run and record a claimed run; then report its result."""
+        order = attempt.order
+        renewal = asyncio.ensure_future(self._renew(attempt))
+        try:
+            ended = await self._outcome(attempt)
+        finally:
+            renewal.cancel()
+        recorded, ended = await self._record(attempt, ended)
+        if not recorded:
+            stored = await self._ports.offload(self._runs.get, order.execution_id, ended.path, ended.serial)
+            if stored is None or stored.owner != ended.owner or stored.error != ended.error:
+                logger.warning("a result came after its lease had ended", extra=_ids(order))
+                return
+        if ended.status != "cancelled":
+            await self._report(order, attempt.plan, ended)
+        logger.info("node ended", extra={**_ids(order), "status": ended.status, "ms": ended.ended_at - ended.started_at})
+
+    async def _record(self, attempt: Attempt, ended: Run) -> tuple[bool, Run]:
+        """Record how the run ended, if it is still ours; an output that cannot be stored is a failure."""
+        execution_id, owner = attempt.order.execution_id, attempt.claimed.owner
+        try:
+            return await self._ports.offload(self._runs.finish, execution_id, ended, owner), ended
+        except NodeError as error:
+            document = ErrorDocument.of(error.type, error.message, ended.path)
+            failed = replace(ended, status="failed", output=None, error=document)
+            return await self._ports.offload(self._runs.finish, execution_id, failed, owner), failed
+
+    async def _outcome(self, attempt: Attempt) -> Run:
+        """How the run ended, as it will be recorded."""
+        order, claimed = attempt.order, attempt.claimed
+        try:
+            running = await self._prepare(attempt)
+            if not running:
+                return replace(claimed, status="cancelled", ended_at=self._ports.clock.now())
+            output, warnings, usage = await self._run_within_timeout(attempt)
+            ended = replace(claimed, status="success", output=output, warnings=warnings, usage=usage)
+        except (NodeError, EvaluationError) as error:
+            kind, message = (error.type, error.message) if isinstance(error, NodeError) else ("execution_error", str(error))
+            document = ErrorDocument.of(kind, self._masked(attempt, message), order.command.path)
+            ended = replace(claimed, status="failed", error=document)
+        except (RetryableError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            logger.exception("a node raised", extra=_ids(order))
+            message = self._masked(attempt, f"{type(error).__name__}: {error}")
+            ended = replace(claimed, status="failed", error=ErrorDocument.of("execution_error", message, claimed.path))
+        unresolved = tuple(dict.fromkeys(attempt.rendering.unresolved)) if attempt.rendering is not None else ()
+        return replace(ended, ended_at=self._ports.clock.now(), unresolved=unresolved)
+
+    async def _prepare(self, attempt: Attempt) -> bool:
+        """Read inputs and header in one batch; False when the execution no longer runs."""
+        order, plan = attempt.order, attempt.plan
+        command = order.command
+        node = _node_of(plan, command.path)
+        formulas = node.worker_formulas if node is not None else _output_formulas(plan, order)
+        header_key = keys.execution(order.execution_id, keys.HEADER)
+        input_key = keys.execution(order.execution_id, keys.INPUT)
+        run_keys = {
+            keys.run(order.execution_id, plan.root.nodes[read.node].id, read.serial): read.node for read in command.reads
+        }
+        wanted = [header_key, *run_keys, *([input_key] if needs_globals(formulas) else [])]
+        items = await self._ports.offload(self._ports.table.get, wanted)
+        if header_key not in items:
+            raise RetryableError("the execution has no header")
+        if ExecutionStatus(header_of(order.execution_id, items[header_key]).status).terminal:
+            return False
+        nodes: dict[int, NodeValue] = {}
+        for key, index in run_keys.items():
+            nodes[index] = node_value(await self._ports.offload(self._runs.run_of, items[key]))
+        data: Globals | None = None
+        if input_key in items:
+            data = await self._ports.offload(self._executions.globals_of, items[input_key])
+        secrets = await self._ports.offload(self._resolve_secrets, node)
+        view = view_of(plan, order, nodes, data, secrets)
+        attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view)
+        return True
+
+    def _resolve_secrets(self, node: NodePlan | None) -> dict[str, str]:
+        if node is None or node.inputs is None or BindingKind.SECRETS not in node.inputs.kinds:
+            return {}
+        names = [reference.path[0] for reference in node.inputs.compiled.references if reference.name == "secrets"]
+        return {name: self._secrets.get(name) for name in names}
+
+    async def _run_within_timeout(self, attempt: Attempt) -> tuple[Json, tuple[str, ...], dict[str, Any] | None]:
+        """Output, warnings and usage. Raises `NodeError`."""
+        rendering = attempt.rendering
+        assert rendering is not None
+        plan, order, node = attempt.plan, attempt.order, rendering.node
+        if order.command.path == OUTPUTS_PATH:
+            return scope_output(plan, order.command.succeeded_by, rendering.view), (), None
+        if node.pool is None:
+            return _decided(rendering), (), None
+        seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
+        call = rendering.call(order, plan.workflow_id, self._ports.clock.now() + int(seconds * 1000))
+        work: Coroutine[Any, Any, NodeResult] = self._invokers[node.type].invoke(call)
+        try:
+            result = await self._ports.clock.within(seconds, work)
+        except TimeoutError:
+            raise NodeError("timeout", f"no result within {seconds:g} s") from None
+        output, warnings = rendering.shaped(call.inputs, result.output)
+        return output, warnings, result.usage
+
+    async def _renew(self, attempt: Attempt) -> None:
+        """Keep the lease of a run that takes long; stops when the run is no longer ours."""
+        ours = True
+        while ours:
+            await self._ports.clock.sleep(RENEWAL_SECONDS)
+            until = self._ports.clock.now() + LEASE_SECONDS * 1000
+            try:
+                ours = await self._ports.offload(self._runs.renew, attempt.order.execution_id, attempt.claimed, until)
+            except RetryableError:
+                logger.warning("a lease could not be renewed", extra=_ids(attempt.order))
+
+    async def _report(self, order: Order, plan: Plan, run: Run) -> None:
+        message = mail_message(order.execution_id, _result_event(order, plan, run), self._new_id())
+        refusals = await self._ports.offload(self._ports.queues.send, DISPATCH, [message])
+        if refusals:
+            raise RetryableError(f"the result was refused: {refusals[0].reason}")
+
+    def _masked(self, attempt: Attempt, text: str) -> str:
+        """Secrets never stand in error texts."""
+        if attempt.rendering is not None:
+            for secret in attempt.rendering.view.secrets.values():
+                text = text.replace(secret, "***") if secret else text
+        return text
+
+
+def _output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:
+    formula, _ = plan.root.yields(order.command.succeeded_by)
+    return (formula,) if formula is not None else ()
+
+
+def _decided(rendering: Rendering) -> Json:
+    """The output of a node that the dispatcher would run itself if its values were smaller."""
+    node, view = rendering.node, rendering.view
+    inputs = rendering.inputs()
+    match node.spec:
+        case AggregationSpec() as spec:
+            output = aggregate(spec, operand_values(spec, view.plan.root, view), view)
+        case SucceedSpec(output=formula) if formula is not None:
+            output = evaluate(formula, view, unresolved=rendering.unresolved)
+        case _:
+            output = inputs
+    return rendering.shaped(inputs, output)[0]
+
+
+def _node_of(plan: Plan, path: str) -> NodePlan | None:
+    """The node of this path; None for the scope's outputs."""
+    return None if path == OUTPUTS_PATH else plan.root.nodes[plan.root.index[path]]
+
+
+def _result_event(order: Order, plan: Plan, run: Run) -> Event:
+    event_id = run_event_id(run.path, run.serial)
+    if run.error is not None:
+        return NodeFailed(event_id, run.ended_at, run.path, run.serial, run.error, order.command)
+    node = _node_of(plan, run.path)
+    if node is None or not node.decision_paths:
+        return NodeSucceeded(event_id, run.ended_at, run.path, run.serial)
+    values = prune(run.output, node.decision_paths)
+    size = len(msgspec.json.encode(values))
+    small = size <= VALUES_ATTACHED_BYTES_MAX
+    return NodeSucceeded(event_id, run.ended_at, run.path, run.serial, values if small else None, small, size)
+
+
+def _ids(order: Order) -> dict[str, Any]:
+    return {"execution_id": order.execution_id, "node": order.command.path, "serial": order.command.serial}

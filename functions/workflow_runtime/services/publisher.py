@@ -1,0 +1,143 @@
+"""Carries out the commands of a commit. Everything here may happen twice, so everything here is recognised when it does.
+
+Order matters: records first (workers read them), then what makes others move, the header, bus events, and last of all the
+journal entry, which says that all of it was sent.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from workflow_runtime.engine.commands import CancelRun, Command, Continue, PublishEvent, RecordNode, RunNode, SetStatus
+from workflow_runtime.engine.events import Event, NodeFailed, Poked, run_event_id
+from workflow_runtime.engine.names import iso_time
+from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.plan import Plan
+from workflow_runtime.ports import BusEvent, Message, Ports, Refusal
+from workflow_runtime.services.messages import Order, mail_message, order_message
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.records import Header, Run
+from workflow_runtime.storage.runs import RunStore
+from workflow_runtime.topology import DISPATCH, node_queue
+
+EVENT_SOURCE = "workflow-runtime"
+EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
+DISPATCHER = "dispatcher"  # owner of runs that no worker runs
+
+logger = logging.getLogger(__name__)
+
+
+class Publisher:
+    """``new_id`` gives a fresh identity per invocation."""
+
+    def __init__(self, ports: Ports, executions: ExecutionStore, runs: RunStore, new_id: Callable[[], str]) -> None:
+        self._ports = ports
+        self._executions = executions
+        self._runs = runs
+        self._new_id = new_id
+
+    def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry) -> None:
+        """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`."""
+        commands = entry.commands
+        records = [_run_of(state, command) for command in commands if isinstance(command, RecordNode)]
+        if records:
+            self._runs.record(state.execution_id, records)
+        for command in commands:
+            if isinstance(command, CancelRun):
+                self._runs.claim(state.execution_id, _cancelled(state, command))
+        self._send_orders(state, [command for command in commands if isinstance(command, RunNode)])
+        if any(isinstance(command, Continue) for command in commands):
+            self._mail(state, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
+        statuses = [command for command in commands if isinstance(command, SetStatus)]
+        if statuses:
+            self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
+        self._publish_events(plan, state, commands)
+        self._executions.mark_published(state.execution_id, entry)
+
+    def _send_orders(self, state: ExecutionState, commands: list[RunNode]) -> None:
+        by_pool: dict[str, list[RunNode]] = {}
+        for command in commands:
+            by_pool.setdefault(command.pool, []).append(command)
+        for pool, ordered in by_pool.items():
+            messages = [
+                order_message(
+                    Order(state.execution_id, state.plan_hash, state.workflow_version, state.started_at, command)
+                )
+                for command in ordered
+            ]
+            for refusal in self._ports.queues.send(node_queue(pool), messages):
+                self._order_refused(state, ordered[refusal.index], messages[refusal.index], refusal)
+
+    def _order_refused(self, state: ExecutionState, command: RunNode, message: Message, refusal: Refusal) -> None:
+        """An order that no queue takes is a dead letter, and a failure of the node."""
+        identity = run_event_id(command.path, command.serial)
+        self._executions.bury(state.execution_id, identity, refusal.reason, message.body, state.now)
+        error = ErrorDocument.of("execution_error", f"the node could not be ordered: {refusal.reason}", command.path)
+        self._mail(state, NodeFailed(identity, state.now, command.path, command.serial, error, command))
+
+    def _mail(self, state: ExecutionState, event: Event) -> None:
+        self._ports.queues.send(DISPATCH, [mail_message(state.execution_id, event, self._new_id())])
+
+    def _publish_events(self, plan: Plan, state: ExecutionState, commands: tuple[Command, ...]) -> None:
+        events = [command for command in commands if isinstance(command, PublishEvent)]
+        if not events:
+            return
+        entries = [_bus_event(plan, state, event) for event in events]
+        for refusal in self._ports.bus.publish(entries):
+            entry = entries[refusal.index]
+            logger.error("the bus refused an event", extra={"reason": refusal.reason, "detail_type": entry.detail_type})
+            self._executions.bury(
+                state.execution_id, f"bus:{state.version}:{refusal.index}", refusal.reason, entry.detail, state.now
+            )
+
+
+def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent) -> BusEvent:
+    detail = {
+        "schema_version": EVENT_SCHEMA_VERSION,
+        "execution_id": state.execution_id,
+        "workflow_id": plan.workflow_id,
+        "workflow_version": state.workflow_version,
+        **{name: iso_time(value) if name in ("at", "started_at") else value for name, value in event.detail.items()},
+    }
+    return BusEvent(EVENT_SOURCE, event.detail_type, msgspec.json.encode(detail).decode())
+
+
+def _run_of(state: ExecutionState, command: RecordNode) -> Run:
+    return Run(
+        path=command.path,
+        serial=command.serial,
+        status="success" if command.error is None else "failed",
+        owner=DISPATCHER,
+        started_at=command.at,
+        ended_at=command.at,
+        output=command.output,
+        output_blob=command.blob,
+        error=command.error,
+    )
+
+
+def _cancelled(state: ExecutionState, command: CancelRun) -> Run:
+    return Run(
+        path=command.path,
+        serial=command.serial,
+        status="cancelled",
+        owner=DISPATCHER,
+        started_at=state.now,
+        ended_at=state.now,
+    )
+
+
+def _header(plan: Plan, state: ExecutionState) -> Header:
+    return Header(
+        execution_id=state.execution_id,
+        workflow_id=plan.workflow_id,
+        workflow_version=state.workflow_version,
+        plan_hash=state.plan_hash,
+        status=state.status.value,
+        started_at=state.started_at,
+    )

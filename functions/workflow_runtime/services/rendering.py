@@ -1,0 +1,112 @@
+"""In the worker: what a node sees, its inputs, its call, and the shape of its output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.names import NodeValue, View, evaluate
+from workflow_runtime.errors import NodeError
+from workflow_runtime.expressions import EvaluationError
+from workflow_runtime.invocation import NodeCall
+from workflow_runtime.plan import AgentSpec, BindingKind, Formula, Json, NodePlan, NodeType, Plan, ToolSpec
+from workflow_runtime.services.messages import Order
+from workflow_runtime.storage.records import Globals
+
+GLOBAL_KINDS = frozenset(
+    {
+        BindingKind.VARIABLE,
+        BindingKind.VARIABLES,
+        BindingKind.INPUT_KEY,
+        BindingKind.INPUT,
+        BindingKind.EXECUTION,
+        BindingKind.ENV,
+    }
+)
+
+
+def needs_globals(formulas: tuple[Formula, ...]) -> bool:
+    return any(formula.kinds & GLOBAL_KINDS for formula in formulas)
+
+
+def view_of(
+    plan: Plan, order: Order, nodes: Mapping[int, NodeValue], data: Globals | None, secrets: Mapping[str, str]
+) -> View:
+    """What the ordered node's formulas see: the reads its command lists, no more and no less."""
+    command = order.command
+    ended = {index: NodeValue(status) for index, status in command.statuses.items()}
+    return View(
+        plan=plan,
+        execution_id=order.execution_id,
+        workflow_version=order.workflow_version,
+        started_at=order.started_at,
+        now=command.at,
+        place=f"{command.path}:{command.visit}",
+        nodes={**ended, **nodes},
+        globals=msgspec.to_builtins(data) if data is not None else {},
+        previous=command.previous,
+        attempt=command.attempt,
+        secrets=secrets,
+    )
+
+
+class Rendering:
+    """Evaluates one node's formulas, noting paths that led nowhere and secrets that went into them."""
+
+    def __init__(self, node: NodePlan, view: View) -> None:
+        self.node = node
+        self.view = view
+        self.unresolved: list[str] = []
+
+    def call(self, order: Order, workflow_id: str, deadline: int) -> NodeCall:
+        """The node's call, inputs rendered. Raises `NodeError`."""
+        spec = self.node.spec
+        assert isinstance(spec, (AgentSpec, ToolSpec))
+        target = spec.agent if isinstance(spec, AgentSpec) else spec.tool
+        prompt = spec.prompt if isinstance(spec, AgentSpec) else None
+        command = order.command
+        return NodeCall(
+            type=self.node.type,
+            target=self._target(target, spec.allow),
+            inputs=self.inputs(),
+            execution_id=order.execution_id,
+            workflow_id=workflow_id,
+            path=command.path,
+            attempt=command.attempt,
+            idempotency_key=f"{order.execution_id}:{command.path}:{command.visit}",
+            deadline=deadline,
+            prompt=str(self._value(prompt, "prompt")) if prompt is not None else None,
+            output_schema=spec.output_schema if isinstance(spec, AgentSpec) else None,
+            output_fields=self.node.output_fields,
+        )
+
+    def inputs(self) -> dict[str, Json]:
+        value = self._value(self.node.inputs, "inputs") if self.node.inputs is not None else {}
+        return value if isinstance(value, dict) else {}
+
+    def shaped(self, inputs: dict[str, Json], output: Json) -> tuple[Json, tuple[str, ...]]:
+        """The output as the node's ``outputs`` says, and warnings about fields that it lacked."""
+        if self.node.shape is not None:
+            return self._value(self.node.shape, "outputs", {"inputs": inputs, "output": output}), ()
+        fields = self.node.output_fields
+        if fields is None:
+            return output, ()
+        source = output if isinstance(output, dict) else {}
+        missing = tuple(f"output has no field {field!r}" for field in fields if field not in source)
+        return {field: source.get(field) for field in fields}, missing
+
+    def _target(self, target: str | Formula, allow: tuple[str, ...]) -> str:
+        if isinstance(target, str):
+            return target
+        value = self._value(target, "agent" if self.node.type is NodeType.AGENT else "tool")
+        if value not in allow:
+            raise NodeError("not_allowed", f"{value!r} is not one of the allowed: {', '.join(allow)}")
+        return str(value)
+
+    def _value(self, formula: Formula, field: str, locals: Mapping[str, Json] | None = None) -> Json:
+        try:
+            return evaluate(formula, self.view, locals or {}, self.unresolved)
+        except EvaluationError as error:
+            raise NodeError("execution_error", f"{field}: {error}") from error

@@ -1,0 +1,110 @@
+"""Starting an execution: check the input, fix what its formulas may read, create the header, poke the mailbox.
+
+The header *is* the start (promise P1: the same start key creates one execution); the message is only a poke.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from workflow_runtime.engine.events import Poked
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.names import View, evaluate
+from workflow_runtime.errors import RequestError, RetryableError
+from workflow_runtime.expressions import EvaluationError
+from workflow_runtime.plan import Json, Plan
+from workflow_runtime.ports import Ports
+from workflow_runtime.schemas import violation
+from workflow_runtime.services.catalog import Catalog
+from workflow_runtime.services.messages import mail_message
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.records import Globals, Header
+from workflow_runtime.topology import DISPATCH
+
+INPUT_BYTES_MAX = 10 * 1024 * 1024  # API Gateway takes no larger body either
+
+
+class Starter:
+    """``env``: deployment settings that definitions may read as ``${env.NAME}``."""
+
+    def __init__(self, ports: Ports, catalog: Catalog, new_id: Callable[[], str], env: Mapping[str, str]) -> None:
+        self._ports = ports
+        self._catalog = catalog
+        self._executions = ExecutionStore(ports.table, ports.blobs)
+        self._new_id = new_id
+        self._env = dict(env)
+
+    def start(
+        self, workflow_id: str, input: Json = None, *, version: int | None = None, start_key: str | None = None
+    ) -> str:
+        """Start an execution and return its id; with a ``start_key`` seen before, that of the first.
+
+        Raises `RequestError`: ``not_found`` (workflow), ``invalid_input``, ``conflict`` (the key came with another input).
+        """
+        stored = self._catalog.version(workflow_id, version)
+        plan = self._catalog.plan(stored)
+        now = self._ports.clock.now()
+        execution_id = _execution_id(workflow_id, start_key) if start_key is not None else f"ex-{now:012x}-{self._new_id()[:16]}"
+        data = initial_globals(plan, execution_id, stored.number, {} if input is None else input, self._env, now)
+        header = Header(
+            execution_id=execution_id,
+            workflow_id=workflow_id,
+            workflow_version=stored.number,
+            plan_hash=plan.hash,
+            status=ExecutionStatus.PENDING.value,
+            started_at=now,
+            input_hash=hashlib.sha256(msgspec.json.encode(data.input, order="deterministic")).hexdigest()[:32],
+        )
+        if self._executions.create(header, data).input_hash != header.input_hash:
+            raise RequestError("conflict", f"start key {start_key!r} was used with another input")
+        self.poke(execution_id)
+        return execution_id
+
+    def poke(self, execution_id: str) -> None:
+        """Have the dispatcher look at an execution; harmless at any time."""
+        event = Poked(f"poke:{self._new_id()}", self._ports.clock.now())
+        if self._ports.queues.send(DISPATCH, [mail_message(execution_id, event, self._new_id())]):
+            raise RetryableError("the poke was refused")
+
+
+def initial_globals(
+    plan: Plan, execution_id: str, workflow_version: int, input: Json, env: Mapping[str, str], now: int
+) -> Globals:
+    """What the execution's formulas may read from its start on: input, variables, env. Raises `RequestError` (``invalid_input``)."""
+    if not isinstance(input, dict):
+        raise RequestError("invalid_input", f"the input must be a JSON object, not {type(input).__name__}")
+    size = len(msgspec.json.encode(input))
+    if size > INPUT_BYTES_MAX:
+        raise RequestError("invalid_input", f"the input has {size} bytes; at most {INPUT_BYTES_MAX} are taken")
+    problem = violation(plan.input_schema, input) if plan.input_schema is not None else None
+    if problem:
+        raise RequestError("invalid_input", f"the input does not match the workflow's input_schema: {problem}")
+    variables: dict[str, Json] = {}
+    data = {"input": input, "variables": variables, "env": dict(env)}
+    view = View(
+        plan=plan,
+        execution_id=execution_id,
+        workflow_version=workflow_version,
+        started_at=now,
+        now=now,
+        place="~variables",
+        nodes={},
+        globals=data,
+    )
+    for variable in plan.variables:
+        if variable.overridable and variable.name in input:
+            variables[variable.name] = input[variable.name]
+            continue
+        try:
+            variables[variable.name] = evaluate(variable.value, view)
+        except EvaluationError as error:
+            raise RequestError("invalid_input", f"variable {variable.name!r}: {error}") from error
+    return Globals(input, variables, dict(env))
+
+
+def _execution_id(workflow_id: str, start_key: str) -> str:
+    """The same for the same workflow and key, whoever asks and whenever."""
+    return "ex-key-" + hashlib.sha256(f"{workflow_id}\0{start_key}".encode()).hexdigest()[:40]

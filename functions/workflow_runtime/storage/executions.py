@@ -1,0 +1,200 @@
+"""Executions in the table: header, input, state, journal."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_runtime.engine.commands import SetStatus
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.state import ExecutionState, decode_state, encode_state
+from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.plan import Json
+from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Key, Table
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.payloads import get_payload, pack, pack_bytes, put_payload, unpack_bytes
+from workflow_runtime.storage.records import Globals, Header, StoredState
+
+STATE_INLINE_BYTES_MAX = 200 * 1024  # half an item: the commit's journal entry needs the rest
+STATE_BYTES_MAX = 4 * 1024 * 1024  # compressed; an execution this large should be split into child executions
+
+_entries = msgspec.json.Decoder(JournalEntry)
+_errors = msgspec.json.Decoder(ErrorDocument)
+
+
+class StateTooLarge(Exception):
+    """The state has outgrown what one execution may hold."""
+
+
+class ExecutionStore:
+    """Reads and writes of one execution; every method is one or two port calls."""
+
+    def __init__(self, table: Table, blobs: Blobs) -> None:
+        self._table = table
+        self._blobs = blobs
+
+    def create(self, header: Header, data: Globals) -> Header:
+        """Create an execution by a conditional write of its header; the header that stands afterwards, ours or an earlier one.
+
+        Of two starts with one id and different inputs, the first to write its input wins, even if it died before its header.
+        """
+        key = keys.execution(header.execution_id, keys.INPUT)
+        held = put_payload(
+            self._blobs,
+            f"executions/{header.execution_id}/input/{header.input_hash}",
+            pack(msgspec.to_builtins(data)),
+        )
+        try:
+            self._table.put(Item(key, {"data": held, "hash": header.input_hash}), Absent())
+        except ConditionFailed:
+            header = replace(header, input_hash=str(self._table.get([key])[key].attributes["hash"]))
+        try:
+            self._table.put(_header_item(header), Absent())
+        except ConditionFailed:
+            return self.header(header.execution_id) or header
+        return header
+
+    def header(self, execution_id: str) -> Header | None:
+        key = keys.execution(execution_id, keys.HEADER)
+        item = self._table.get([key]).get(key)
+        return header_of(execution_id, item) if item is not None else None
+
+    def globals(self, execution_id: str) -> Globals:
+        """Input, variables and env of an execution that exists."""
+        key = keys.execution(execution_id, keys.INPUT)
+        return self.globals_of(self._table.get([key])[key])
+
+    def globals_of(self, item: Item) -> Globals:
+        return msgspec.convert(get_payload(self._blobs, item.attributes["data"]), Globals)
+
+    def output(self, execution_id: str, item: Item) -> Json:
+        """The output that a header item holds or points at."""
+        held = item.attributes.get("output")
+        run = item.attributes.get("output_run")
+        if isinstance(run, str):
+            key = keys.execution(execution_id, run)
+            held = self._table.get([key])[key].attributes.get("output")
+        return get_payload(self._blobs, held)
+
+    def put_blob(self, key: str, packed: bytes) -> None:
+        """Store a large output ahead of the commit that will point at it."""
+        self._blobs.put(key, packed)
+
+    def load(self, execution_id: str) -> StoredState | None:
+        """State and newest journal entry in one consistent query; None before the first commit."""
+        items = self._table.query(f"EX#{execution_id}", keys.JOURNAL_PREFIX, descending=True, limit=2)
+        if not items or items[0].key.sort != keys.STATE:
+            return None
+        attributes = items[0].attributes
+        state = decode_state(self._body(attributes["state"]))
+        last = _entries.decode(self._body(attributes["last"]))
+        published = len(items) > 1 and items[1].key == keys.journal(execution_id, state.version)
+        return StoredState(state, last, published)
+
+    def commit(self, state: ExecutionState, last: JournalEntry) -> bool:
+        """Put the state at its version if the version before is still the stored one. False when another commit came first.
+
+        A lost response makes our own write look like somebody else's; the commit id tells. Raises `StateTooLarge`.
+        """
+        key = keys.execution(state.execution_id, keys.STATE)
+        place = f"executions/{state.execution_id}/state/{last.commit_id}"
+        attributes: dict[str, Attribute] = {
+            "v": state.version,
+            "commit": last.commit_id,
+            "state": self._held(encode_state(state), f"{place}.state"),
+            "last": self._held(msgspec.json.encode(last), f"{place}.last"),
+        }
+        condition = Absent() if state.version == 1 else Equals("v", state.version - 1)
+        try:
+            self._table.put(Item(key, attributes), condition)
+        except ConditionFailed:
+            stored = self._table.get([key]).get(key)
+            return stored is not None and stored.attributes["commit"] == last.commit_id
+        return True
+
+    def mark_published(self, execution_id: str, entry: JournalEntry) -> None:
+        """Write the journal entry: everything its commit ordered has been sent."""
+        held = self._held(msgspec.json.encode(entry), f"executions/{execution_id}/journal/{entry.version}")
+        self._table.put(Item(keys.journal(execution_id, entry.version), {"entry": held}))
+
+    def journal(self, execution_id: str) -> list[JournalEntry]:
+        items = self._table.query(f"EX#{execution_id}", keys.JOURNAL_PREFIX)
+        return [_entries.decode(self._body(item.attributes["entry"])) for item in items if item.key.sort != keys.STATE]
+
+    def set_status(self, header: Header, command: SetStatus, version: int) -> None:
+        """Write a status over an older one; a newer one stays (then a slower dispatcher is late, and all is well)."""
+        changes: dict[str, Attribute] = {"status": command.status, "v": version}
+        if ExecutionStatus(command.status).terminal:
+            changes["ended_at"] = command.at
+            if command.error is not None:
+                changes["error"] = msgspec.json.encode(command.error)
+            elif command.output_run is not None:
+                changes["output_run"] = keys.run("", "~outputs", command.output_run.serial).sort
+            else:
+                changes["output"] = command.blob if command.blob is not None else pack(command.output)
+        index = keys.listing(header.workflow_id, command.status, header.started_at, header.execution_id)
+        try:
+            self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
+        except ConditionFailed:
+            pass
+
+    def bury(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
+        """Keep a dead letter: what could not be taken or sent, and why."""
+        packed = put_payload(
+            self._blobs, f"executions/{execution_id}/dead/{keys.safe(identity)}", pack({"reason": reason, "body": body})
+        )
+        self._table.put(Item(keys.dead(execution_id, identity), {"letter": packed, "at": at}))
+
+    def dead_letters(self, execution_id: str) -> list[dict[str, Json]]:
+        items = self._table.query(f"EX#{execution_id}", "DEAD#")
+        return [get_payload(self._blobs, item.attributes["letter"]) for item in items]
+
+    def list(self, workflow_id: str, status: str, limit: int, before: str | None = None) -> list[Header]:
+        """Executions of a workflow in one status, newest first, older than the index position ``before``."""
+        items = self._table.query_index(
+            keys.workflow(workflow_id).partition, f"{status}#", before=before, limit=limit
+        )
+        return [header_of(item.key.partition.removeprefix("EX#"), item) for item in items]
+
+    def _held(self, data: bytes, key: str) -> bytes | str:
+        packed = pack_bytes(data)
+        if len(packed) > STATE_BYTES_MAX:
+            raise StateTooLarge(f"{len(packed)} bytes compressed, at most {STATE_BYTES_MAX}")
+        if len(packed) <= STATE_INLINE_BYTES_MAX:
+            return packed
+        self._blobs.put(key, packed)
+        return key
+
+    def _body(self, held: Attribute) -> bytes:
+        return unpack_bytes(self._blobs.get(held) if isinstance(held, str) else held)  # type: ignore[arg-type]
+
+
+def header_of(execution_id: str, item: Item) -> Header:
+    values = item.attributes
+    error = values.get("error")
+    return Header(
+        execution_id=execution_id,
+        workflow_id=str(values["workflow"]),
+        workflow_version=int(values["version"] or 0),
+        plan_hash=str(values["plan"]),
+        status=str(values["status"]),
+        started_at=int(values["started_at"] or 0),
+        input_hash=str(values.get("input_hash") or ""),
+        ended_at=int(values.get("ended_at") or 0),
+        error=_errors.decode(error) if isinstance(error, bytes) else None,
+    )
+
+
+def _header_item(header: Header) -> Item:
+    attributes: dict[str, Attribute] = {
+        "workflow": header.workflow_id,
+        "version": header.workflow_version,
+        "plan": header.plan_hash,
+        "status": header.status,
+        "started_at": header.started_at,
+        "input_hash": header.input_hash,
+        "v": 0,
+    }
+    index = keys.listing(header.workflow_id, header.status, header.started_at, header.execution_id)
+    return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, index)

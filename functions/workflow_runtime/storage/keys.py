@@ -1,0 +1,62 @@
+"""Keys of the one table. Numbers are zero-padded; text of authors and users is hashed when long or not ASCII.
+
+The state's sort key stands in the journal's range, behind all entries: one query from the end reads the state and the
+newest entry together (`executions.ExecutionStore.load`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from workflow_runtime.ports import Key
+
+HEADER = "HEADER"
+INPUT = "INPUT"
+JOURNAL_PREFIX = "J#"
+STATE = "J#STATE"  # sorts after every J#<digits>
+RUN_PREFIX = "RUN#"
+META = "META"
+PLAN_PART = "PLAN#"
+SOURCE_PART = "SOURCE#"
+READABLE_CHARS_MAX = 200  # a sort key ends at 1,024 bytes; longer or non-ASCII text is hashed
+
+
+def safe(text: str) -> str:
+    """``text`` if it is short ASCII without the separators of keys, else a hash of it (marked by its length and a ``~``)."""
+    if len(text) <= READABLE_CHARS_MAX and text.isascii() and text.isprintable() and "#" not in text and "~" not in text:
+        return text
+    return "~" + hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def execution(execution_id: str, sort: str) -> Key:
+    return Key(f"EX#{execution_id}", sort)
+
+
+def journal(execution_id: str, version: int) -> Key:
+    return execution(execution_id, f"{JOURNAL_PREFIX}{version:012d}")
+
+
+def run(execution_id: str, path: str, serial: int) -> Key:
+    return execution(execution_id, f"{RUN_PREFIX}{safe(path)}#{serial:06d}")
+
+
+def dead(execution_id: str, identity: str) -> Key:
+    return execution(execution_id, f"DEAD#{safe(identity)}")
+
+
+def workflow(workflow_id: str, sort: str = META) -> Key:
+    return Key(f"WF#{safe(workflow_id)}", sort)
+
+
+def workflow_version(workflow_id: str, version: int) -> Key:
+    return workflow(workflow_id, f"V#{version:08d}")
+
+
+def plan(plan_hash: str, part: str, chunk: int) -> Key:
+    """A chunk of a plan, or of the source it was compiled from."""
+    return Key(f"PLAN#{plan_hash}", f"{part}{chunk:04d}")
+
+
+def listing(workflow_id: str, status: str, started_at: int, execution_id: str) -> Key:
+    """Index key of a header: executions of a workflow by status, then time."""
+    return Key(f"WF#{safe(workflow_id)}", f"{status}#{started_at:015d}#{execution_id}")

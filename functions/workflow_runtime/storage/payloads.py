@@ -1,0 +1,56 @@
+"""Payloads: JSON values as bytes, compressed when that helps, in the item when small, in the blob store when not."""
+
+from __future__ import annotations
+
+import zlib
+
+import msgspec
+
+from workflow_runtime.errors import NodeError
+from workflow_runtime.plan import Json
+from workflow_runtime.ports import Attribute, Blobs
+
+PLAIN_BYTES_MAX = 256  # below this zlib saves less than it costs
+INLINE_BYTES_MAX = 8 * 1024  # compressed; more goes to the blob store, so that items stay cheap to write and to read
+PAYLOAD_BYTES_MAX = 50 * 1024 * 1024  # one value; a worker holds several in memory
+COMPRESSION_LEVEL = 1  # on JSON, level 6 takes three times as long to save another tenth
+
+_PLAIN, _ZLIB = b"j", b"z"
+
+
+def pack(value: Json) -> bytes:
+    """The stored form of a JSON value. Raises `NodeError` for more than `PAYLOAD_BYTES_MAX`."""
+    return pack_bytes(msgspec.json.encode(value))
+
+
+def pack_bytes(data: bytes) -> bytes:
+    if len(data) > PAYLOAD_BYTES_MAX:
+        raise NodeError("execution_error", f"a value of {len(data)} bytes; at most {PAYLOAD_BYTES_MAX} are stored")
+    if len(data) > PLAIN_BYTES_MAX:
+        compressed = zlib.compress(data, COMPRESSION_LEVEL)
+        if len(compressed) < len(data):
+            return _ZLIB + compressed
+    return _PLAIN + data
+
+
+def unpack_bytes(packed: bytes) -> bytes:
+    return zlib.decompress(packed[1:]) if packed[:1] == _ZLIB else packed[1:]
+
+
+def unpack(packed: bytes) -> Json:
+    return msgspec.json.decode(unpack_bytes(packed))
+
+
+def put_payload(blobs: Blobs, key: str, packed: bytes) -> bytes | str:
+    """What an item holds of a payload: itself when small, else the key under which it was put into the blob store."""
+    if len(packed) <= INLINE_BYTES_MAX:
+        return packed
+    blobs.put(key, packed)
+    return key
+
+
+def get_payload(blobs: Blobs, held: Attribute) -> Json:
+    """The value behind what an item holds; None where it holds nothing."""
+    if isinstance(held, str):
+        return unpack(blobs.get(held))
+    return unpack(held) if isinstance(held, bytes) else None

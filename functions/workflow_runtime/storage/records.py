@@ -1,0 +1,59 @@
+"""What services read and write, as values: headers, runs, stored states."""
+
+from __future__ import annotations
+
+import msgspec
+
+from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.plan import Json
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What lists, workers and permission checks read of an execution. Times are epoch ms (0: not yet)."""
+
+    execution_id: str
+    workflow_id: str
+    workflow_version: int
+    plan_hash: str
+    status: str
+    started_at: int
+    input_hash: str = ""
+    ended_at: int = 0
+    error: ErrorDocument | None = None
+
+
+class Globals(msgspec.Struct, frozen=True):
+    """What is fixed when an execution is created and read by its formulas: input, variables, deployment settings."""
+
+    input: Json
+    variables: dict[str, Json] = {}
+    env: dict[str, str] = {}
+
+
+class StoredState(msgspec.Struct, frozen=True):
+    """A state as committed, with the journal entry of its commit. ``published``: that entry is in the journal already."""
+
+    state: ExecutionState
+    last: JournalEntry
+    published: bool
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of a node: claimed (``running``) or ended. ``lease_until`` and times are epoch ms."""
+
+    path: str
+    serial: int
+    status: str
+    owner: str
+    attempt: int = 1
+    started_at: int = 0
+    lease_until: int = 0
+    ended_at: int = 0
+    output: Json = None
+    output_blob: str | None = None  # where the output was stored already
+    error: ErrorDocument | None = None
+    usage: dict[str, Json] | None = None
+    unresolved: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,122 @@
+"""Node runs in the table: claims, leases, results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.payloads import get_payload, pack, put_payload
+from workflow_runtime.storage.records import Run
+
+_errors = msgspec.json.Decoder(ErrorDocument)
+
+
+class RunStore:
+    """Runs are keyed by (execution, path, serial); ``owner`` says who may write one."""
+
+    def __init__(self, table: Table, blobs: Blobs) -> None:
+        self._table = table
+        self._blobs = blobs
+
+    def claim(self, execution_id: str, run: Run) -> bool:
+        """Create the run's record; False when there is one."""
+        try:
+            self._table.put(self.item(execution_id, run), Absent())
+        except ConditionFailed:
+            return False
+        return True
+
+    def renew(self, execution_id: str, run: Run, lease_until: int) -> bool:
+        """Move the lease on; False when the run is no longer ours."""
+        key = keys.run(execution_id, run.path, run.serial)
+        try:
+            self._table.update(key, {"lease_until": lease_until}, Equals("owner", run.owner))
+        except ConditionFailed:
+            return False
+        return True
+
+    def finish(self, execution_id: str, run: Run, claimed_by: str) -> bool:
+        """Record the end of a run that ``claimed_by`` still owns; False when it does not."""
+        try:
+            self._table.put(self.item(execution_id, run), Equals("owner", claimed_by))
+        except ConditionFailed:
+            return False
+        return True
+
+    def record(self, execution_id: str, runs: Sequence[Run]) -> None:
+        """Write runs of nodes that the dispatcher ran itself; the same runs again are the same bytes."""
+        self._table.put_all([self.item(execution_id, run) for run in runs])
+
+    def get(self, execution_id: str, path: str, serial: int) -> Run | None:
+        key = keys.run(execution_id, path, serial)
+        item = self._table.get([key]).get(key)
+        return self.run_of(item) if item is not None else None
+
+    def get_all(self, execution_id: str, runs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Run]:
+        wanted = {keys.run(execution_id, path, serial): (path, serial) for path, serial in runs}
+        items = self._table.get(list(wanted))
+        return {wanted[key]: self.run_of(item) for key, item in items.items()}
+
+    def list(self, execution_id: str) -> list[Run]:
+        """All runs of an execution, by path and serial."""
+        return [self.run_of(item) for item in self._table.query(f"EX#{execution_id}", keys.RUN_PREFIX)]
+
+    def key(self, execution_id: str, path: str, serial: int) -> Key:
+        return keys.run(execution_id, path, serial)
+
+    def item(self, execution_id: str, run: Run) -> Item:
+        """The run as an item; a large output is put into the blob store first, under a key of its owner's."""
+        attributes: dict[str, Attribute] = {
+            "path": run.path,
+            "serial": run.serial,
+            "status": run.status,
+            "owner": run.owner,
+            "started_at": run.started_at,
+        }
+        if run.status == "running":
+            attributes["lease_until"] = run.lease_until
+        else:
+            attributes["ended_at"] = run.ended_at
+        if run.output_blob is not None:
+            attributes["output"] = run.output_blob
+        elif run.status == "success":
+            place = f"executions/{execution_id}/runs/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
+            attributes["output"] = put_payload(self._blobs, place, pack(run.output))
+        if run.attempt != 1:
+            attributes["attempt"] = run.attempt
+        if run.error is not None:
+            attributes["error"] = msgspec.json.encode(run.error)
+        if run.usage is not None:
+            attributes["usage"] = msgspec.json.encode(run.usage)
+        if run.unresolved:
+            attributes["unresolved"] = msgspec.json.encode(run.unresolved)
+        if run.warnings:
+            attributes["warnings"] = msgspec.json.encode(run.warnings)
+        return Item(keys.run(execution_id, run.path, run.serial), attributes)
+
+    def run_of(self, item: Item) -> Run:
+        values = item.attributes
+        return Run(
+            path=str(values["path"]),
+            serial=int(values["serial"] or 0),
+            status=str(values["status"]),
+            owner=str(values["owner"]),
+            attempt=int(values.get("attempt") or 1),
+            started_at=int(values.get("started_at") or 0),
+            lease_until=int(values.get("lease_until") or 0),
+            ended_at=int(values.get("ended_at") or 0),
+            output=get_payload(self._blobs, values.get("output")),
+            error=_decoded(values.get("error"), ErrorDocument),
+            usage=_decoded(values.get("usage"), dict),
+            unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
+            warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),
+        )
+
+
+def _decoded(held: Attribute, kind: Any) -> Any:
+    return msgspec.json.decode(held, type=kind) if isinstance(held, bytes) else None

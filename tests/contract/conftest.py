@@ -1,0 +1,84 @@
+"""One suite, three backends: what a test in this directory promises holds for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workflow_runtime.aws import simulated
+from workflow_runtime.local.backend import open_backend
+from workflow_runtime.local.clock import VirtualClock
+from workflow_runtime.topology import EventSource, Function, Queue, Topology
+
+START = 1_700_000_000_000
+
+CONTRACT_TOPOLOGY = Topology(
+    queues=(
+        Queue("work", visibility_seconds=30, dead_letters="dead", receives_max=2),
+        Queue("mail.fifo", visibility_seconds=30, fifo=True, dead_letters="dead.fifo", receives_max=2),
+        Queue("dead", visibility_seconds=30),
+        Queue("dead.fifo", visibility_seconds=30, fifo=True),
+    ),
+    functions=(
+        Function(
+            "worker",
+            "handlers.worker.handler",
+            timeout_seconds=5,
+            memory_mb=128,
+            sources=(EventSource("work", batch_size=10), EventSource("mail.fifo", batch_size=10)),
+            sends=("work", "mail.fifo"),
+        ),
+    ),
+)
+
+
+class Harness:
+    """An open backend and a way to let time pass in it."""
+
+    def __init__(self, backend: Any, pass_time: Callable[[int], None], name: str) -> None:
+        self.backend = backend
+        self.pass_time = pass_time
+        self.name = name
+        self.table = backend.ports.table
+        self.blobs = backend.ports.blobs
+        self.queues = backend.ports.queues
+        self.bus = backend.ports.bus
+        self.poller = backend.poller
+
+    @property
+    def embedded(self) -> bool:
+        return self.name != "aws-on-moto"
+
+    def receive(self, queue: str, maximum: int = 10) -> list[Any]:
+        return list(self.poller.receive(queue, maximum))
+
+    def bodies(self, queue: str, maximum: int = 10) -> list[object]:
+        return [record.event_record["body"] for record in self.receive(queue, maximum)]
+
+
+@pytest.fixture(params=["embedded-memory", "embedded-file", "aws-on-moto"])
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    name: str = request.param
+    if name == "aws-on-moto":
+        with simulated.open_backend(topology=CONTRACT_TOPOLOGY) as backend:
+            yield Harness(backend, _age_messages, name)
+        return
+    clock = VirtualClock(START)
+    path = tmp_path / "runtime.db" if name == "embedded-file" else None
+    with open_backend(path, clock, CONTRACT_TOPOLOGY) as backend:
+        yield Harness(backend, lambda seconds: clock.advance_to(clock.now() + seconds * 1000), name)
+
+
+def _age_messages(seconds: int) -> None:
+    """moto reads the system's clock; instead of waiting for it, everything in its queues happened earlier."""
+    from moto.backends import get_backend
+    from moto.core import DEFAULT_ACCOUNT_ID
+
+    for queue in get_backend("sqs")[DEFAULT_ACCOUNT_ID][simulated.REGION].queues.values():
+        for message in queue._messages:
+            message.visible_at -= seconds * 1000
+            message.delayed_until -= seconds * 1000
+            message.sent_timestamp -= seconds * 1000

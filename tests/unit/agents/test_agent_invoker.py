@@ -1,0 +1,265 @@
+"""Running agents on pydantic-ai's test models: no network."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic_ai import exceptions
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.test import TestModel
+
+from workflow_runtime.agents import AgentInvoker, AgentRegistry
+from workflow_runtime.errors import NodeError
+from workflow_runtime.invocation import NodeCall, NodeResult
+from workflow_runtime.plan import NodeType
+
+SCHEMA = {
+    "type": "object",
+    "required": ["intent"],
+    "additionalProperties": False,
+    "properties": {"intent": {"enum": ["投诉", "咨询"]}},
+}
+AGENTS = """
+agents:
+  - {id: plain, model: "openai:x", instructions: 你是助手, settings: {temperature: 0.5, max_tokens: 9}}
+  - id: 意图
+    model: bedrock:x
+    output_schema: {type: object, required: [intent], additionalProperties: false,
+                    properties: {intent: {enum: [投诉, 咨询]}}}
+  - {id: cheap, model: test, limits: {output_tokens: 1}}
+  - {id: strict, model: test, output_retries: 0}
+  - {id: missing, model: "nosuch:model"}
+"""
+
+Reply = Callable[[list[ModelMessage], AgentInfo], ModelResponse]
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> AgentRegistry:
+    (tmp_path / "a.yaml").write_text(AGENTS)
+    return AgentRegistry.load(tmp_path)
+
+
+def node_call(target: str, **fields: Any) -> NodeCall:
+    common: dict[str, Any] = {
+        "type": NodeType.AGENT,
+        "inputs": {"文": "你好", "n": 1},
+        "execution_id": "e",
+        "workflow_id": "w",
+        "path": "p",
+        "attempt": 1,
+        "idempotency_key": "k",
+        "deadline": 0,
+    }
+    return NodeCall(target=target, **{**common, **fields})
+
+
+def run(registry: AgentRegistry, model: Any, target: str = "plain", **fields: Any) -> NodeResult:
+    return asyncio.run(AgentInvoker(registry, lambda _: model).invoke(node_call(target, **fields)))
+
+
+def fails(registry: AgentRegistry, model: Any, target: str = "plain", **fields: Any) -> NodeError:
+    with pytest.raises(NodeError) as caught:
+        run(registry, model, target, **fields)
+    return caught.value
+
+
+def structured(*outputs: dict[str, Any]) -> FunctionModel:
+    """Gives these outputs one after the other, the last one for ever."""
+    left = list(outputs)
+
+    def reply(_messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        output = left.pop(0) if len(left) > 1 else left[0]
+        return ModelResponse(parts=[ToolCallPart(info.output_tools[0].name, output)])
+
+    return FunctionModel(reply)
+
+
+def raising(error: Exception) -> FunctionModel:
+    def reply(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        raise error
+
+    return FunctionModel(reply)
+
+
+def test_the_inputs_are_the_message_and_the_instructions_the_system_prompt(registry: AgentRegistry) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def reply(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        request = messages[0]
+        assert isinstance(request, ModelRequest)
+        seen.append((request.parts[0].content, info.instructions, dict(info.model_settings or {})))
+        return ModelResponse(parts=[TextPart("答")])
+
+    assert run(registry, FunctionModel(reply)).output == "答"
+    run(registry, FunctionModel(reply), prompt="问题：你好")
+    settings = {"temperature": 0.5, "max_tokens": 9}
+    assert seen == [('{"文":"你好","n":1}', "你是助手", settings), ("问题：你好", "你是助手", settings)]
+
+
+def test_usage_is_reported(registry: AgentRegistry) -> None:
+    usage = run(registry, TestModel(custom_output_text="x")).usage
+    assert usage is not None
+    assert usage["model"] == "test"
+    assert usage["requests"] == 1
+    assert usage["input_tokens"] > 0
+    assert usage["output_tokens"] > 0
+
+
+def test_the_agents_schema_makes_the_output_structured(registry: AgentRegistry) -> None:
+    assert run(registry, structured({"intent": "投诉"}), "意图").output == {"intent": "投诉"}
+
+
+def test_the_nodes_schema_comes_before_the_agents_and_that_before_the_fields(registry: AgentRegistry) -> None:
+    schema = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
+    assert run(registry, structured({"a": 1}), "意图", output_schema=schema, output_fields=("b",)).output == {"a": 1}
+    assert run(registry, structured({"intent": "投诉"}), "意图", output_fields=("b",)).output == {"intent": "投诉"}
+    assert run(registry, structured({"回复": [1], "b": None}), output_fields=("回复", "b")).output == {
+        "回复": [1],
+        "b": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "given"),
+    [
+        ({"type": "array", "items": {"type": "string"}}, ["a", "b"]),
+        ({"type": "string"}, "x"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, None),
+        ({"$defs": {"n": {"type": "integer"}}, "type": "array", "items": {"$ref": "#/$defs/n"}}, [1]),
+    ],
+)
+def test_a_schema_that_is_no_object_is_wrapped_for_the_model_only(
+    registry: AgentRegistry, schema: Any, given: Any
+) -> None:
+    assert run(registry, structured({"result": given}), output_schema=schema).output == given
+
+
+def test_a_model_may_mend_its_output_within_one_attempt(registry: AgentRegistry) -> None:
+    result = run(registry, structured({"intent": "其他"}, {"intent": "咨询"}), "意图")
+    assert result.output == {"intent": "咨询"}
+    assert result.usage is not None
+    assert result.usage["requests"] == 2
+
+
+def test_an_output_that_never_matches_is_a_validation_error(registry: AgentRegistry) -> None:
+    error = fails(registry, structured({"intent": "其他"}), "意图")
+    assert error.type == "validation_error"
+    assert "intent" in error.message
+    assert fails(registry, structured({}), "strict", output_fields=("a",)).type == "validation_error"
+
+
+def test_a_text_where_an_output_was_due_is_a_validation_error(registry: AgentRegistry) -> None:
+    model = FunctionModel(lambda _messages, _info: ModelResponse(parts=[TextPart("no")]))
+    assert fails(registry, model, "意图").type == "validation_error"
+
+
+def test_the_test_model_fills_any_schema(registry: AgentRegistry) -> None:
+    invoker = AgentInvoker(registry)
+    result = asyncio.run(invoker.invoke(node_call("strict", output_schema=SCHEMA)))
+    assert result.output == {"intent": "投诉"}
+
+
+SECRET = "sk-s3cret"
+
+
+@pytest.mark.parametrize(
+    ("raised", "type"),
+    [
+        (exceptions.ModelHTTPError(429, "m", {"message": SECRET}), "rate_limited"),
+        (exceptions.ModelRateLimitError("m", SECRET), "rate_limited"),
+        (exceptions.ModelHTTPError(401, "m", {"message": f"Incorrect API key {SECRET}"}), "execution_error"),
+        (exceptions.ModelHTTPError(400, "m", SECRET), "execution_error"),
+        (exceptions.ModelHTTPError(500, "m", SECRET), "execution_error"),
+        (exceptions.ModelHTTPError(504, "m", SECRET), "timeout"),
+        (exceptions.ModelTimeoutError("m", SECRET), "timeout"),
+        (exceptions.ModelRequestTimeout("m", 3.0), "timeout"),
+        (exceptions.ModelConnectionError("m", SECRET), "execution_error"),
+        (exceptions.ModelQuotaExceededError("m", SECRET), "execution_error"),
+        (exceptions.ModelAuthenticationError("m", SECRET), "execution_error"),
+        (exceptions.ContentFilterError("filtered"), "execution_error"),
+        (exceptions.UnexpectedModelBehavior("odd"), "validation_error"),
+        (exceptions.UsageLimitExceeded("too much"), "budget_exceeded"),
+        (TimeoutError(SECRET), "timeout"),
+        (ValueError(SECRET), "execution_error"),
+        (exceptions.FallbackExceptionGroup("all", [exceptions.ModelHTTPError(429, "m", SECRET)]), "rate_limited"),
+    ],
+)
+def test_a_providers_error_is_an_error_type_and_tells_no_secret(
+    registry: AgentRegistry, raised: Exception, type: str
+) -> None:
+    error = fails(registry, raising(raised))
+    assert error.type == type
+    assert SECRET not in str(error)
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+
+
+def test_a_status_and_a_plain_error_code_are_shown(registry: AgentRegistry) -> None:
+    raised = exceptions.ModelHTTPError(400, "m", SECRET, provider_error_code="invalid_request_error")
+    assert "HTTP 400 (invalid_request_error)" in fails(registry, raising(raised)).message
+
+
+def test_a_limit_of_the_agent_is_a_budget(registry: AgentRegistry) -> None:
+    assert fails(registry, TestModel(custom_output_text="long answer " * 9), "cheap").type == "budget_exceeded"
+
+
+def test_an_unknown_agent_names_its_neighbours(registry: AgentRegistry) -> None:
+    error = fails(registry, TestModel(), "plian")
+    assert error.type == "not_found"
+    assert "did you mean 'plain'?" in error.message
+
+
+def test_an_unknown_provider_is_told(registry: AgentRegistry) -> None:
+    with pytest.raises(NodeError) as caught:
+        asyncio.run(AgentInvoker(registry).invoke(node_call("missing")))
+    assert caught.value.type == "execution_error"
+    assert "nosuch:model" in caught.value.message
+
+
+def test_a_missing_provider_package_names_the_extra(registry: AgentRegistry) -> None:
+    message = fails(registry, raising(ImportError("openai"))).message
+    assert 'pip install "agent-workflow-runtime[openai]"' in message
+
+
+def test_a_schema_of_the_node_that_is_wrong_itself_is_a_validation_error(registry: AgentRegistry) -> None:
+    assert fails(registry, TestModel(), output_schema={"type": "objct"}).type == "validation_error"
+    tree = {"type": "object", "properties": {"left": {"$ref": "#/$defs/tree"}}}
+    recursive = {"type": "object", "properties": {"a": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": tree}}
+    error = fails(registry, TestModel(), output_schema=recursive)
+    assert error.type == "validation_error"
+    assert "refer to themselves" in error.message
+
+
+def test_without_pydantic_ai_the_extra_is_named(registry: AgentRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    _ = registry.ids
+    monkeypatch.delitem(sys.modules, "workflow_runtime.agents.model_errors", raising=False)
+    real = builtins.__import__
+
+    def without(name: str, *arguments: Any, **options: Any) -> Any:
+        if name.split(".")[0] == "pydantic_ai":
+            raise ModuleNotFoundError("No module named 'pydantic_ai'", name="pydantic_ai")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    error = fails(registry, None)
+    assert error.type == "execution_error"
+    assert "agent-workflow-runtime[agents]" in error.message
+
+
+def test_loading_agents_does_not_import_pydantic_ai() -> None:
+    import subprocess
+
+    code = (
+        "import sys; import workflow_runtime.agents, workflow_runtime.tooling, workflow_runtime.mocks; "
+        "print([n for n in ('pydantic_ai', 'boto3', 'httpx') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="functions")
+    assert done.stdout.strip() == "[]"

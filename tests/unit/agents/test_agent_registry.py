@@ -1,0 +1,82 @@
+"""Agents' files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workflow_runtime.agents import AgentRegistry
+from workflow_runtime.errors import DefinitionError
+
+
+def load(tmp_path: Path, **files: str) -> AgentRegistry:
+    for name, text in files.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    return AgentRegistry.load(tmp_path)
+
+
+def test_a_file_holds_one_agent_or_a_list_of_them(tmp_path: Path) -> None:
+    registry = load(
+        tmp_path,
+        one="id: 意图\nmodel: openai:gpt-5\ninstructions: 判断意图\nmetadata: {任意: [1]}\n",
+        more="agents:\n- {id: a, model: test}\n- {id: b, model: 'bedrock:x.y-v1:0', settings: {temperature: 0}}\n",
+        empty="# nothing yet\n",
+    )
+    assert registry.ids == {"意图", "a", "b"}
+    agent = registry.get("b")
+    assert agent is not None
+    assert agent.settings.for_model() == {"temperature": 0}
+    assert registry.get("c") is None
+
+
+def test_no_directory_has_no_agents(tmp_path: Path) -> None:
+    assert AgentRegistry.load(tmp_path / "nowhere").ids == frozenset()
+
+
+def test_files_are_read_at_first_use(tmp_path: Path) -> None:
+    registry = AgentRegistry.load(tmp_path)
+    (tmp_path / "a.yaml").write_text("id: a\nmodel: test\n")
+    assert registry.ids == {"a"}
+    (tmp_path / "a.yaml").write_text("{")
+    assert registry.get("a") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("id: a\nmodel: test\ninstruction: x\n", "a.yaml:3:14: error WF603: unknown key 'instruction'"),
+        ("id: a\nmodel: test\ninstruction: x\n", "did you mean 'instructions'?"),
+        ("id: a\n", "`model` is required"),
+        ("id: a\nmodel: gpt-5\n", "`model`"),
+        ("id: a\nmodel: test\nsettings: {temperatur: 1}\n", "did you mean 'temperature'?"),
+        ("id: a\nmodel: test\nsettings: {temperature: hot}\n", "`temperature`"),
+        ("id: a\nmodel: test\nsettings: {max_tokens: 0}\n", "`max_tokens`"),
+        ("id: a\nmodel: test\nlimits: {token: 1}\n", "unknown key 'token'"),
+        ("id: a\nmodel: test\noutput_schema: {type: objct}\n", "no valid JSON Schema"),
+        ("id: a\nmodel: test\noutput_schema: {$ref: 'http://127.0.0.1/x'}\n", "may not refer to another document"),
+        ("agents:\n- {id: a, model: test}\n- {id: a, model: test}\n", "a.yaml:3:8: error WF604: the id 'a' is taken"),
+        ("agents: {}\n", "must be a list"),
+        ("agents: []\nagent: 1\n", "unknown key 'agent' beside `agents`"),
+        ("id: ${x}\nmodel: test\n", "`id`"),
+        ("id: [\n", "no valid YAML"),
+    ],
+)
+def test_a_wrong_file_says_what_and_where(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        _ = load(tmp_path, a=text).ids
+    assert expected in str(caught.value)
+
+
+def test_all_problems_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        _ = load(tmp_path, a="id: a\nfoo: 1\n", b="id: [", c="id: c\nmodel: 1\n").ids
+    assert {Path(finding.file).name for finding in caught.value.findings} == {"a.yaml", "b.yaml", "c.yaml"}
+    assert len(caught.value.findings) == 4
+
+
+def test_a_providers_own_settings_pass(tmp_path: Path) -> None:
+    registry = load(tmp_path, a="id: a\nmodel: test\nsettings: {anthropic_thinking: {type: enabled}, top_p: 0.5}\n")
+    agent = registry.get("a")
+    assert agent is not None
+    assert agent.settings.for_model() == {"anthropic_thinking": {"type": "enabled"}, "top_p": 0.5}

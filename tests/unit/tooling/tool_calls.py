@@ -1,0 +1,55 @@
+"""Calls of tools, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from workflow_runtime.errors import NodeError
+from workflow_runtime.invocation import NodeCall
+from workflow_runtime.plan import NodeType
+from workflow_runtime.tooling import Reach, ToolInvoker, ToolRegistry, ToolServices
+
+NOW = 1_000_000
+
+
+class FixedClock:
+    def now(self) -> int:
+        return NOW
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError(f"no tool sleeps ({seconds} s)")
+
+
+def node_call(target: str, inputs: dict[str, Any], remaining_seconds: float = 60) -> NodeCall:
+    return NodeCall(
+        type=NodeType.TOOL,
+        target=target,
+        inputs=inputs,
+        execution_id="e1",
+        workflow_id="w",
+        path="节点",
+        attempt=1,
+        idempotency_key="e1:节点:1",
+        deadline=NOW + int(remaining_seconds * 1000),
+    )
+
+
+def run_tool(
+    target: str,
+    inputs: dict[str, Any],
+    *,
+    reach: Reach | None = None,
+    services: ToolServices | None = None,
+    registry: ToolRegistry | None = None,
+) -> Any:
+    found = registry or ToolRegistry.load(None, (), reach=reach or Reach(), services=services)
+    return asyncio.run(ToolInvoker(found, FixedClock()).invoke(node_call(target, inputs))).output
+
+
+def failure(target: str, inputs: dict[str, Any], **options: Any) -> NodeError:
+    try:
+        result = run_tool(target, inputs, **options)
+    except NodeError as error:
+        return error
+    raise AssertionError(f"did not fail: {result!r}")
