@@ -128,8 +128,6 @@ def _never_run(nodes: tuple[NodeDefinition, ...], graph: Graph, joins: list[Join
         dead.add(node)
         if node < graph.count and not isinstance(nodes[node], UnsupportedNode):
             ending = next((source for source in sources if source in final), None)
-            behind = next((source for source in sources if source in dead and source < graph.count), sources[0])
-            reason = (
-                f"`{graph.ids[behind]}` never does" if ending is None else f"`{graph.ids[ending]}` ends the workflow"
-            )
-            yield node, reason
+            behind = next((source for source in sources if source in dead), sources[0])
+            shown = graph.authored(behind if ending is None else ending)
+            yield node, f"`{graph.ids[shown]}` " + ("never does" if ending is None else "ends the workflow")

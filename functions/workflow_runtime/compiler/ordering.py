@@ -40,6 +40,10 @@ class Graph(msgspec.Struct, frozen=True):
     gathers: tuple[Gather, ...]
     members: dict[int, tuple[tuple[int, ...], ...]]
 
+    def authored(self, node: int) -> int:
+        """The node, or for a hidden one the parallel node that it belongs to."""
+        return node if node < self.count else self.gathers[node - self.count].spec.parallel
+
     def alive_sources(self, node: int) -> list[int]:
         """Predecessors whose success can make the node run, in dependency order."""
         return [link.source for link in self.incoming[node] if link.kind is not EdgeKind.ORDER]

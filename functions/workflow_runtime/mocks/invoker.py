@@ -83,8 +83,7 @@ class MockedInvoker:
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: what the mock raises, ``execution_error`` when no case matches or a
-        template fails,
-        ``validation_error`` when a mocked agent's output does not match its schema."""
+        template fails, ``validation_error`` when a mocked agent's output does not match its schema."""
         behaviour = self._mocks.behaviour(self._kind, call)
         if behaviour is None:
             return await self._fallback.invoke(call)

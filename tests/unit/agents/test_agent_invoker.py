@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from pydantic_ai import exceptions
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 
@@ -95,7 +95,9 @@ def test_the_inputs_are_the_message_and_the_instructions_the_system_prompt(regis
     def reply(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         request = messages[0]
         assert isinstance(request, ModelRequest)
-        seen.append((request.parts[0].content, info.instructions, dict(info.model_settings or {})))
+        [part] = request.parts
+        assert isinstance(part, UserPromptPart)
+        seen.append((part.content, info.instructions, dict(info.model_settings or {})))
         return ModelResponse(parts=[TextPart("答")])
 
     assert run(registry, FunctionModel(reply)).output == "答"

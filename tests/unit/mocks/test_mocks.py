@@ -15,6 +15,8 @@ from workflow_runtime.plan import NodeType
 
 
 class Real:
+    abandoned_threads = 0
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         return NodeResult(f"real {call.target}")
 

@@ -13,8 +13,10 @@ from workflow_runtime.tooling.documents import WRONG_FIELD, nearest, parse_docum
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("a: on\nb: no\nc: 12:30\nd: 2026-01-02\ne: 010\nf: 1_000", {"a": "on", "b": "no", "c": "12:30", "d": "2026-01-02", "e": 10, "f": "1_000"}),
-        ("a: ~\nb:\nc: TRUE\nd: 0x1F\ne: 1e3\nf: .5\ng: -3", {"a": None, "b": None, "c": True, "d": 31, "e": 1000.0, "f": 0.5, "g": -3}),
+        ("a: on\nb: no\nc: 12:30\nd: 2026-01-02\ne: 010\nf: 1_000",
+         {"a": "on", "b": "no", "c": "12:30", "d": "2026-01-02", "e": 10, "f": "1_000"}),
+        ("a: ~\nb:\nc: TRUE\nd: 0x1F\ne: 1e3\nf: .5\ng: -3",
+         {"a": None, "b": None, "c": True, "d": 31, "e": 1000.0, "f": 0.5, "g": -3}),
         ("a: &x [1]\nb: *x", {"a": [1], "b": [1]}),
         ("\ufeff中: '文'", {"中": "文"}), ('{"a": "\\u4e2d"}', {"a": "中"}), ("", None), ("1: a", {"1": "a"}),
         ("a: '<<'\n'<<': b", {"a": "<<", "<<": "b"}),
@@ -33,7 +35,8 @@ BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}
         (b"a: 1\nb: 2\na: 3", ":3:1: error WF601: f.yaml has the key 'a' twice"),
         (b"a: !!python/object:os.system {}", "uses the tag"), (b"a: !x 1", "uses the tag"), (b"a: [1", "no valid YAML"),
         (b"a: {<<: {b: 1}}", "merge"), (b"? [1]\n: 2", "a key that is no text"), (b"\xff", "not UTF-8"),
-        (b"a: &a [*a]", "nested more than"), (b"[" * 500, "nested more than|no valid YAML"), (BOMB.encode(), "more than 50000"),
+        (b"a: &a [*a]", "nested more than"), (b"[" * 500, "nested more than|no valid YAML"),
+        (BOMB.encode(), "more than 50000"),
         (b"a: 1e999", "out of range"), (b"a" * 2_000_000, "larger than"), (b"a: 1\n---\nb: 2", "no valid YAML"),
         (b"a: ${x: 1}: 2", "put quotes"),
     ],

@@ -32,7 +32,8 @@ class Web:
         if host not in self.hosts:
             raise OSError("no such host")
         answer = self.hosts[host]
-        return answer.pop(0) if isinstance(answer[0], list) else answer
+        found: Sequence[str] = answer.pop(0) if isinstance(answer[0], list) else answer
+        return found
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         self.sent.append(request)
@@ -189,7 +190,8 @@ def test_a_url_that_is_no_plain_web_address_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("X-A", "1\r\nHost: evil"), ("X-A", "1\n2"), ("X-A", "\0"), ("X-A", "中"), ("X A", "1"), ("X-A\r\n", "1"), ("", "1"),
+    [("X-A", "1\r\nHost: evil"), ("X-A", "1\n2"), ("X-A", "\0"), ("X-A", "中"), ("X A", "1"),
+     ("X-A\r\n", "1"), ("", "1"),
      ("Host", "evil"), ("content-length", "1"), ("Transfer-Encoding", "chunked"), ("Connection", "x"),
      ("Proxy-Authorization", "x")],
 )  # fmt: skip

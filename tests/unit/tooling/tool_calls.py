@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invocation import NodeCall
@@ -12,6 +14,8 @@ from workflow_runtime.tooling import Reach, ToolInvoker, ToolRegistry, ToolServi
 
 NOW = 1_000_000
 
+Result = TypeVar("Result")
+
 
 class FixedClock:
     def now(self) -> int:
@@ -19,6 +23,12 @@ class FixedClock:
 
     async def sleep(self, seconds: float) -> None:
         raise AssertionError(f"no tool sleeps ({seconds} s)")
+
+    async def within(self, seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
+        raise AssertionError(f"no tool asks for {work} within {seconds} s")
+
+    def working(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def node_call(target: str, inputs: dict[str, Any], remaining_seconds: float = 60) -> NodeCall:
