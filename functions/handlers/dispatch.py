@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
@@ -39,7 +40,8 @@ def _processor() -> SqsFifoPartialProcessor:
 
 def _delay(runtime: Runtime, postponed: Sequence[tuple[str, int]]) -> None:
     for receipt_handle, seconds in postponed:
-        runtime.ports.queues.set_visibility(DISPATCH, receipt_handle, seconds)
+        with suppress(RetryableError):  # then it comes again after the queue's own visibility timeout
+            runtime.ports.queues.set_visibility(DISPATCH, receipt_handle, seconds)
 
 
 handler = on_lambda(create)

@@ -44,4 +44,5 @@ def on_lambda(create: Callable[[Runtime, Function], Handler]) -> Callable[[Lambd
         answer = handlers[0](event, context)
         return loop.run_until_complete(answer) if inspect.isawaitable(answer) else answer
 
-    return handler
+    entry: Callable[[LambdaEvent, Any], Any] = handler  # the decorators have no types
+    return entry

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workflow_runtime.plan import NodeType
+from workflow_runtime.plan import Json, NodeType
 from workflow_runtime.runtime import EnvironmentSecrets, Runtime, workflow_env
 
 if TYPE_CHECKING:
@@ -29,15 +29,27 @@ def node_invokers(
     from workflow_runtime.tooling import ToolInvoker, ToolRegistry
     from workflow_runtime.tooling.services import ToolServices
 
-    agents = AgentRegistry.load(definitions)
+    agents = AgentRegistry.load(_below(definitions, "agents"))
     services = ToolServices(bus=ports.bus, offload=ports.offload)
     invokers: dict[NodeType, Invoker] = {
         NodeType.AGENT: AgentInvoker(agents),
-        NodeType.TOOL: ToolInvoker(ToolRegistry.load(definitions, reach=reach, services=services), ports.clock),
+        NodeType.TOOL: ToolInvoker(
+            ToolRegistry.load(_below(definitions, "tools"), reach=reach, services=services), ports.clock
+        ),
     }
     if mocks is None:
         return invokers
-    return {kind: MockedInvoker(mocks, kind, invoker, ports.clock.sleep) for kind, invoker in invokers.items()}
+
+    def agent_schema(id: str) -> Json:
+        agent = agents.get(id)
+        return agent.output_schema if agent is not None else None
+
+    return {
+        kind: MockedInvoker(
+            mocks, kind, invoker, ports.clock.sleep, agent_schema if kind is NodeType.AGENT else None
+        )
+        for kind, invoker in invokers.items()
+    }
 
 
 def known_ids(definitions: Path | None, mocks: Mocks | None = None) -> Known:
@@ -46,10 +58,15 @@ def known_ids(definitions: Path | None, mocks: Mocks | None = None) -> Known:
     from workflow_runtime.compiler import Known
     from workflow_runtime.tooling import ToolRegistry
 
-    agents, tools = AgentRegistry.load(definitions).ids, ToolRegistry.load(definitions).ids
+    agents = AgentRegistry.load(_below(definitions, "agents")).ids
+    tools = ToolRegistry.load(_below(definitions, "tools")).ids
     if mocks is not None:
         agents, tools = agents | mocks.ids(NodeType.AGENT), tools | mocks.ids(NodeType.TOOL)
     return Known(agents=frozenset(agents), tools=frozenset(tools))
+
+
+def _below(definitions: Path | None, kind: str) -> Path | None:
+    return definitions / kind if definitions is not None and (definitions / kind).is_dir() else None
 
 
 def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None]) -> Runtime:

@@ -1,6 +1,6 @@
 """The catalogue of all findings about definitions, as the table in ``definitions/README.md``.
 
-``python -m workflow_runtime.catalogue`` rewrites the table; ``--check`` says whether it is current (exit code 1: stale).
+``python -m workflow_runtime.catalogue`` rewrites the table; ``--check`` says whether it is current (else: exit code 1).
 """
 
 from __future__ import annotations

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workflow_runtime.agents.definition import AgentDefinition
-from workflow_runtime.agents.output import SchemaUnusable, expected_schema, schema_problems, validator_of
+from workflow_runtime.agents.output import expected_schema
 from workflow_runtime.agents.registry import AgentRegistry
 from workflow_runtime.agents.schemas import WRAPPER_FIELD, for_model
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invocation import NodeCall, NodeResult
 from workflow_runtime.plan import Json
+from workflow_runtime.schemas import SchemaUnusable, schema_problems, validator_of
 from workflow_runtime.tooling.documents import did_you_mean
 
 if TYPE_CHECKING:

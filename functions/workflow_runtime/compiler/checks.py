@@ -96,7 +96,10 @@ def _check_known(node: NodeDefinition, position: int, known: Known, report: Repo
         for id in ids:
             if id not in registered:
                 report.add(
-                    rule, f"{noun} `{id}` is not registered", ("nodes", position, field), report.suggest(id, registered)
+                    rule,
+                    f"{noun} `{id}` is not registered",
+                    ("nodes", position, field),
+                    report.suggest(id, sorted(registered)),
                 )
 
 

@@ -178,7 +178,7 @@ class Names:
                 else f"Names may contain hyphens: write `{part} - {name[len(part) + 1 :]}` for a minus."
             )
             if not self._is_open:
-                known = (*self._declared, *self._variables, *self._index, "input", "trigger")
+                known = (*sorted(self._declared), *self._variables, *self._index, "input", "trigger")
                 return self._refuse(
                     rules.UNDECLARED, f"nothing declares `{name}`", use, hint or self._report.suggest(name, known)
                 )

@@ -161,7 +161,7 @@ class Builder:
         if len(text) > MAX_SCALAR_CHARACTERS:
             limit = f"at most {MAX_SCALAR_CHARACTERS:,} are allowed"
             self._stop(rules.TOO_LARGE, f"the text that starts here has {len(text):,} characters; {limit}", at)
-        plain = event.implicit[0] and not event.style
+        plain = event.implicit[0] and not event.style and event.tag is None
         value: Any = text
         if plain:
             try:

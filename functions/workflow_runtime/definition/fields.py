@@ -278,6 +278,12 @@ def read_schema(value: object) -> Json:
     return value
 
 
+def _said(error: Exception) -> str:
+    """RE2 words its complaints in bytes."""
+    said = error.args[0] if error.args else b""
+    return shorten(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said), 200)
+
+
 def read_pattern(value: object) -> str:
     """A regular expression in RE2 syntax, which cannot hang."""
     text = _text(value)
@@ -290,7 +296,7 @@ def read_pattern(value: object) -> str:
     try:
         re2.compile(text, options)
     except re2.error as error:
-        raise problem(rules.BAD_PATTERN, f"not a regular expression: {error}") from None
+        raise problem(rules.BAD_PATTERN, f"not a regular expression: {_said(error)}") from None
     return text
 
 

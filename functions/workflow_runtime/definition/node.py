@@ -116,7 +116,7 @@ class NodeDefinition(Model):
     retry_policy: RetryPolicies = Field((), description="Attempts after a failure.")
     fallback: Fallback | None = Field(None, description="Tried once when attempts are used up.")
     on_error: OnError = Field((), description="What a failure means for the graph.")
-    compensate: Annotated[Json, BeforeValidator(_read_inner), Kind(lambda value: value, {})] = Field(
+    compensate: Annotated[Json, BeforeValidator(_read_inner)] = Field(
         None, description="Node (id or definition) that undoes this one."
     )
     join: Join = Field(JoinDefinition(), description="When the node runs, given its edges.")

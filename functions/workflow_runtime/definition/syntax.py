@@ -86,4 +86,5 @@ def comment_follows(lines: Sequence[str], mark: Any) -> bool:
 
 def has_comment_after_template(line: str) -> bool:
     """True when a ``#`` that may start a comment follows a ``${`` (quotes are not looked at: this only adds a hint)."""
-    return re.search(r"\$\{.*\s#", line) is not None
+    start = line.find("${")
+    return start >= 0 and re.search(r"\s#", line[start:]) is not None

@@ -2,107 +2,121 @@
 
 from __future__ import annotations
 
-from workflow_runtime.engine.commands import CancelRun, RecordNode
+from workflow_runtime.engine.commands import RecordNode
 from workflow_runtime.engine.joins import tolerates_failure
-from workflow_runtime.engine.state import Mark, ToleratedError
+from workflow_runtime.engine.state import ALIVE_MARKS, Mark, ToleratedError
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import EdgeKind, FailSpec, GatherSpec, JoinKind
-
-_ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER)
 
 
 def node_failed(turn: Turn, node: int, error: ErrorDocument) -> None:
     """A node failed for good: a dead edge if every successor can do without it, else the end of its scope."""
     turn.end(node, Mark.FAILED)
+    turn.errors[node] = error
     if turn.graph.failure is not None:
         return
-    if not isinstance(turn.block.nodes[node].spec, FailSpec) and _is_tolerated(turn, node):
-        turn.graph.tolerated.append(ToleratedError(node, error))
-    else:
+    targets = _joins_behind(turn, node)
+    if (
+        isinstance(turn.block.nodes[node].spec, FailSpec)
+        or not targets
+        or not all(tolerates_failure(turn.block.nodes[target].join) for target in targets)
+    ):
         fail_scope(turn, error)
+        return
+    turn.graph.tolerated.append(ToleratedError(node, error))
+    lost = [target for target in targets if not _can_be_met(turn, target)]
+    if lost:
+        fail_scope(turn, _earliest_error(turn, lost) or error)
 
 
 def decided_node_failed(turn: Turn, node: int, error: ErrorDocument) -> None:
-    """The same for a node that the dispatcher ran itself; its run is recorded with the error."""
+    """The same for a node that no worker ran; its run is recorded with the error."""
     turn.commands.append(RecordNode(turn.block.nodes[node].id, turn.graph.serial(node), turn.now, error=error))
     node_failed(turn, node, error)
 
 
 def fail_scope(turn: Turn, error: ErrorDocument) -> None:
-    """From now on the scope fails with ``error``: running nodes are cancelled, waiting ones skipped, ``all_done`` nodes still run."""
+    """From now on the scope fails with the first ``error``: running nodes are cancelled, waiting ones skipped.
+
+    ``all_done`` nodes are left to run; the edges of all others, dead now, still tell them when their time has come.
+    """
+    if turn.graph.failure is not None:
+        return
     turn.graph.failure = error
     for node in range(len(turn.block.nodes)):
         if turn.is_open(node) and turn.block.nodes[node].join.kind is not JoinKind.ALL_DONE:
             withdraw(turn, node)
-    call_finally_nodes(turn)
 
 
 def withdraw(turn: Turn, node: int) -> None:
     """End an open node from outside: a waiting one is skipped, a ready or running one cancelled."""
     graph = turn.graph
-    if graph.marks[node] == Mark.WAITING:
+    mark = graph.marks[node]
+    if mark == Mark.WAITING:
         turn.end(node, Mark.SKIPPED)
         return
-    if node in graph.queue:
-        graph.queue.remove(node)
-    elif node in graph.held:
-        graph.held.remove(node)
-    else:
+    if mark == Mark.READY:
         graph.in_flight -= 1
-        turn.commands.append(CancelRun(turn.block.nodes[node].id, graph.serial(node)))
+        turn.cancel(node)
+    else:
+        waiting = graph.held if node in graph.held else graph.queue
+        waiting.remove(node)
     turn.end(node, Mark.CANCELLED)
 
 
-def call_finally_nodes(turn: Turn) -> None:
-    """While the scope fails: every ``all_done`` node whose predecessors have all ended is due."""
-    for node, plan in enumerate(turn.block.nodes):
-        if (
-            plan.join.kind is JoinKind.ALL_DONE
-            and turn.graph.marks[node] == Mark.WAITING
-            and not any(turn.is_open(turn.block.edges[index].source) for index in plan.incoming)
-        ):
-            turn.due.append(node)
-
-
 def join_lost(turn: Turn, node: int) -> None:
-    """A join that failures have made unsatisfiable: the scope fails with the earliest of them."""
+    """A join that can no longer be met: its node is skipped, unless a failure is among what it waited for in vain.
+
+    Then the scope fails with the earliest of those errors. A branch of a parallel is only lost; the gather behind it
+    decides.
+    """
     spec = turn.block.nodes[node].spec
-    if isinstance(spec, GatherSpec) and spec.branch:
-        turn.end(node, Mark.FAILED)  # the branch is lost; the gather behind it decides
-        return
-    sources = set(_sources(turn, node))
-    fail_scope(turn, next(entry.error for entry in turn.graph.tolerated if entry.node in sources))
+    is_branch = isinstance(spec, GatherSpec) and spec.branch
+    error = None if is_branch or not turn.graph.tolerated else _earliest_error(turn, [node])
+    if error is not None:
+        fail_scope(turn, error)
+    else:
+        turn.end(node, Mark.SKIPPED)
 
 
-def _is_tolerated(turn: Turn, node: int) -> bool:
-    targets = [turn.block.edges[index] for index in turn.block.nodes[node].outgoing]
-    targets = [edge for edge in targets if edge.kind is not EdgeKind.ORDER]
-    return bool(targets) and all(_can_do_without(turn, edge.target) for edge in targets)
-
-
-def _can_do_without(turn: Turn, target: int) -> bool:
-    """Whether ``target``'s join is met, or can still be met by predecessors that have not ended."""
-    plan = turn.block.nodes[target]
-    if isinstance(plan.spec, GatherSpec) and plan.spec.branch:
-        return _is_tolerated(turn, target)
-    if not tolerates_failure(plan.join):
-        return False
-    alive = possible = 0
-    for index in plan.incoming:
+def _joins_behind(turn: Turn, node: int) -> list[int]:
+    """The nodes that need ``node`` to succeed, in file order; the end of a parallel's branch stands for the gather behind."""
+    found: list[int] = []
+    for index in turn.block.nodes[node].outgoing:
         edge = turn.block.edges[index]
         if edge.kind is EdgeKind.ORDER:
             continue
-        alive += turn.graph.marks[edge.source] in _ALIVE_MARKS and index not in turn.graph.untaken
-        possible += turn.is_open(edge.source)
-    needed = plan.join.count if plan.join.kind is JoinKind.AT_LEAST else 1
+        spec = turn.block.nodes[edge.target].spec
+        is_branch = isinstance(spec, GatherSpec) and spec.branch
+        found += _joins_behind(turn, edge.target) if is_branch else [edge.target]
+    return found
+
+
+def _can_be_met(turn: Turn, target: int) -> bool:
+    """Whether the join of ``target``, ``any`` or ``at_least``, is met, or can still be met by what has not ended."""
+    join = turn.block.nodes[target].join
+    alive = possible = 0
+    for index in turn.block.nodes[target].incoming:
+        edge = turn.block.edges[index]
+        if edge.kind is not EdgeKind.ORDER:
+            alive += turn.graph.marks[edge.source] in ALIVE_MARKS and index not in turn.graph.untaken
+            possible += turn.is_open(edge.source)
+    needed = join.count if join.kind is JoinKind.AT_LEAST else 1
     return alive >= needed or (turn.graph.marks[target] == Mark.WAITING and alive + possible >= needed)
 
 
+def _earliest_error(turn: Turn, targets: list[int]) -> ErrorDocument | None:
+    """The first tolerated failure among the predecessors of ``targets``."""
+    sources = {source for target in targets for source in _sources(turn, target)}
+    return next((entry.error for entry in turn.graph.tolerated if entry.node in sources), None)
+
+
 def _sources(turn: Turn, node: int) -> list[int]:
-    """Authored predecessors, hidden ones looked through."""
+    """Authored predecessors that could have made the node run, hidden ones looked through."""
     found: list[int] = []
     for index in turn.block.nodes[node].incoming:
-        source = turn.block.edges[index].source
-        found += _sources(turn, source) if turn.block.nodes[source].hidden else [source]
+        edge = turn.block.edges[index]
+        if edge.kind is not EdgeKind.ORDER:
+            found += _sources(turn, edge.source) if turn.block.nodes[edge.source].hidden else [edge.source]
     return found

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.expressions import Scope
 from workflow_runtime.plan import Binding, BindingKind, Formula, Json, Plan
 
@@ -24,9 +25,18 @@ class NodeValue(msgspec.Struct, frozen=True):
     error: dict[str, Json] | None = None
 
 
+NOT_ENDED = NodeValue("waiting")
+
+
+def error_value(error: ErrorDocument) -> dict[str, Json]:
+    """An error document as formulas see it."""
+    return {"type": error.type, "message": error.message, "node": error.node}
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What formulas see. ``nodes``: ended nodes by index (one that is missing reads as null). ``globals``: ``{input, variables,
-    env}``, whole or pruned. ``previous``: node index or -1. ``place``: seeds ``uuid()``, the same for all attempts."""
+    """What formulas see. ``nodes``: ended nodes by index (one that is missing reads as null). ``globals``: ``{input,
+    variables, env}``, whole or pruned. ``previous``: node index or -1. ``place``: seeds ``uuid()``, the same for all
+    attempts."""
 
     plan: Plan
     execution_id: str
@@ -75,10 +85,7 @@ def _bind(names: dict[str, Json], outputs: set[str], binding: Binding, view: Vie
             node = view.nodes.get(view.previous)
             names[name] = node.output if node is not None else None
         case BindingKind.NODES:
-            node = view.nodes.get(binding.node)
-            document: dict[str, Json] = {"status": "waiting", "output": None, "error": None}
-            if node is not None:
-                document: dict[str, Json] = {"status": node.status, "output": node.output, "error": node.error}
+            document = _document(view.nodes.get(binding.node) or NOT_ENDED)
             names.setdefault(name, {})[view.plan.root.nodes[binding.node].id] = document
         case BindingKind.VARIABLE:
             _take(names, name, view.globals["variables"])
@@ -98,7 +105,8 @@ def _bind(names: dict[str, Json], outputs: set[str], binding: Binding, view: Vie
             }
         case BindingKind.WORKFLOW:
             plan = view.plan
-            names[name] = {"id": plan.workflow_id, "name": plan.workflow_name, "version": plan.workflow_version or view.workflow_version}
+            version = plan.workflow_version or view.workflow_version
+            names[name] = {"id": plan.workflow_id, "name": plan.workflow_name, "version": version}
         case BindingKind.TIME:
             names[name] = iso_time(view.now)
         case BindingKind.SECRETS:

@@ -22,7 +22,8 @@ class Mark(IntEnum):
     """A node's status in one byte: a letter, so that stored states can be read."""
 
     WAITING = ord("w")
-    READY = ord("r")
+    QUEUED = ord("q")  # ready, but not ordered yet
+    READY = ord("r")  # ordered from a worker pool
     SUCCESS = ord("s")
     FAILED = ord("f")
     SKIPPED = ord("k")
@@ -32,6 +33,7 @@ class Mark(IntEnum):
 
 STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.WAITING: NodeStatus.WAITING,
+    Mark.QUEUED: NodeStatus.READY,
     Mark.READY: NodeStatus.READY,
     Mark.SUCCESS: NodeStatus.SUCCESS,
     Mark.FAILED: NodeStatus.FAILED,
@@ -40,15 +42,15 @@ STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.CANCELLED: NodeStatus.CANCELLED,
 }
 
-OPEN_MARKS = (Mark.WAITING, Mark.READY)
+OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY)
+ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER)
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
-    """How far the join of a waiting node has come: edges that decided, of them alive, of them lost to a failure; edges that order."""
+    """How far the join of a waiting node has come: edges that decided, of them alive; edges that order."""
 
     resolved: int = 0
     alive: int = 0
-    lost: int = 0
     ordered: int = 0
 
 
@@ -66,7 +68,8 @@ class GraphState(msgspec.Struct, omit_defaults=True):
     ``serials``: current serial where it is not 1. ``untaken``: edges to waiting nodes that are not alive though their source
     succeeded. ``values``: small decision values kept until their readers have decided. ``values_bytes``: size of what a
     decision will read, by reader. ``branches``: open nodes left in each active branch of a limited parallel, by head;
-    ``held``: branch heads that wait for a free place.
+    ``held``: branch heads that wait for a free place. ``withdrawn``, ``unannounced``: nodes whose run is still to be cancelled,
+    or whose end is still to be published, because one commit's commands are bounded.
     """
 
     marks: bytearray
@@ -80,6 +83,8 @@ class GraphState(msgspec.Struct, omit_defaults=True):
     values_bytes: dict[int, int] = {}
     branches: dict[int, int] = {}
     held: list[int] = []
+    withdrawn: list[int] = []
+    unannounced: list[int] = []
     tolerated: list[ToleratedError] = []
     failure: ErrorDocument | None = None
     succeeded_by: int = -1
@@ -98,6 +103,8 @@ class GraphState(msgspec.Struct, omit_defaults=True):
             self.values_bytes.copy(),
             self.branches.copy(),
             self.held[:],
+            self.withdrawn[:],
+            self.unannounced[:],
             self.tolerated[:],
             self.failure,
             self.succeeded_by,

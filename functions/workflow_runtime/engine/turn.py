@@ -7,14 +7,15 @@ has at hand (`Needs`); then the whole turn is thrown away and taken again with t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
-from workflow_runtime.engine.commands import Command, PublishEvent, Read
-from workflow_runtime.engine.names import NodeValue, View, evaluate
-from workflow_runtime.engine.state import OPEN_MARKS, STATUS_OF_MARK, ExecutionState, Mark
-from workflow_runtime.plan import OUTPUTS, BindingKind, Edge, EdgeKind, Formula, Json, Plan, looks_through
+from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read
+from workflow_runtime.engine.names import NodeValue, View, error_value, evaluate
+from workflow_runtime.engine.state import ALIVE_MARKS, OPEN_MARKS, STATUS_OF_MARK, ExecutionState, Mark
+from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.plan import OUTPUTS, BindingKind, EdgeKind, Formula, Json, Plan, looks_through
 
 COMMANDS_MAX = 500  # per commit: keeps a commit far below the 400 KB of an item; the rest waits for the next turn
 VALUE_KEPT_BYTES_MAX = 256  # a decision value that may wait in the state for its readers
@@ -51,11 +52,14 @@ class ValuesMissing(Exception):
 
 
 class Turn:
-    """See the module. ``ended``: nodes whose outgoing edges are to be resolved; ``due``: nodes whose join is satisfied."""
+    """See the module. ``ended``: nodes whose outgoing edges are to be resolved; ``due``: nodes whose join is satisfied.
+
+    ``fresh``, ``errors``: outputs and errors of this turn, by node.
+    """
 
     __slots__ = (
-        "block", "commands", "due", "ended", "fresh", "graph", "known", "needs_globals", "needs_nodes", "plan", "selections",
-        "state",
+        "block", "commands", "due", "ended", "errors", "fresh", "graph", "known", "needs_globals", "needs_nodes", "plan",
+        "selections", "state",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -68,6 +72,7 @@ class Turn:
         self.ended: deque[int] = deque()
         self.due: deque[int] = deque()
         self.fresh: dict[int, Json] = {}
+        self.errors: dict[int, ErrorDocument] = {}
         self.selections: dict[int, tuple[int, ...]] = {}
         self.needs_nodes: set[int] = set()
         self.needs_globals = False
@@ -92,11 +97,43 @@ class Turn:
         graph.marks[node] = mark
         graph.open_count -= 1
         graph.joins.pop(node, None)
+        graph.values_bytes.pop(node, None)
         self.ended.append(node)
         if "node" in self.plan.events and not self.block.nodes[node].hidden:
-            status = STATUS_OF_MARK[mark]
-            verb = "succeeded" if mark == Mark.SUCCESS else status.value
-            self.publish(f"node.{verb}", path=self.block.nodes[node].id, status=status.value)
+            if self.has_room:
+                self._announce(node)
+            else:
+                graph.unannounced.append(node)
+
+    def cancel(self, node: int) -> None:
+        """Order the end of a node's run."""
+        if self.has_room:
+            self.commands.append(CancelRun(self.block.nodes[node].id, self.graph.serial(node)))
+        else:
+            self.graph.withdrawn.append(node)
+
+    def catch_up(self) -> None:
+        """Order what the commits before had no room for."""
+        graph = self.graph
+        if graph.withdrawn or graph.unannounced:
+            withdrawn, graph.withdrawn = graph.withdrawn, []
+            for node in withdrawn:
+                self.cancel(node)
+            room = max(COMMANDS_MAX - len(self.commands), 0)
+            for node in graph.unannounced[:room]:
+                self._announce(node)
+            del graph.unannounced[:room]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether this commit may still order something."""
+        return len(self.commands) < COMMANDS_MAX
+
+    def _announce(self, node: int) -> None:
+        mark = self.graph.marks[node]
+        status = STATUS_OF_MARK[mark].value
+        verb = "succeeded" if mark == Mark.SUCCESS else status
+        self.publish(f"node.{verb}", path=self.block.nodes[node].id, status=status)
 
     def publish(self, detail_type: str, **detail: Json) -> None:
         self.commands.append(PublishEvent(detail_type, {**detail, "at": self.now}))
@@ -105,11 +142,16 @@ class Turn:
         """Remember a node's decision values for this turn."""
         self.fresh[node] = values
 
-    def evaluate(self, formula: Formula, reader: int, locals: Mapping[str, Json] | None = None) -> Json:
-        """The formula's value as ``reader`` sees it. Raises `ValuesMissing`, `EvaluationError`."""
-        return evaluate(formula, self.view((formula,), reader), locals or {})
+    def evaluate(
+        self, formula: Formula, reader: int, locals: Mapping[str, Json] | None = None, *, behind: bool = False
+    ) -> Json:
+        """The formula's value as ``reader`` sees it (``behind``: as an edge out of it does). Raises `ValuesMissing`,
+        `EvaluationError`."""
+        return evaluate(formula, self.view((formula,), reader, behind=behind), locals or {})
 
-    def view(self, formulas: tuple[Formula, ...], reader: int, operands: tuple[int, ...] = ()) -> View:
+    def view(
+        self, formulas: tuple[Formula, ...], reader: int, operands: tuple[int, ...] = (), *, behind: bool = False
+    ) -> View:
         """What these formulas see now. Raises `ValuesMissing` after noting everything that is missing."""
         nodes: dict[int, NodeValue] = {}
         missing = False
@@ -118,7 +160,7 @@ class Turn:
         for formula in formulas:
             wanted.update(formula.nodes)
             if BindingKind.PREVIOUS in formula.kinds:
-                previous = self.previous(reader)
+                previous = self.previous(reader, behind=behind)
                 wanted.add(previous)
             if formula.kinds & _GLOBAL_KINDS and self.globals is None:
                 self.needs_globals = missing = True
@@ -160,20 +202,35 @@ class Turn:
                 return NodeValue(status, self.graph.values[node])
             return self.known.nodes.get(node)
         if mark == Mark.FAILED and with_error:
+            if node in self.errors:
+                return NodeValue(status, error=error_value(self.errors[node]))
             return self.known.nodes.get(node)
         return NodeValue(status)
 
-    def previous(self, node: int) -> int:
-        """The last alive predecessor in dependency order, looking through control nodes; -1 when there is none."""
-        while node >= 0:
-            node = next((edge.source for edge in self._alive_edges(node)), -1)
-            if node < 0 or not looks_through(self.block.nodes[node]):
-                return node
-        return node
+    def previous(self, node: int, *, behind: bool = False) -> int:
+        """The last alive predecessor in dependency order, looking through control nodes; -1 when there is none.
 
-    def _alive_edges(self, node: int) -> Iterator[Edge]:
-        for index in reversed(self.block.nodes[node].incoming):
+        ``behind``: as a successor of ``node`` sees it, so that it may be the node itself.
+        """
+        if node == OUTPUTS:
+            return -1
+        pending = [node] if behind else self._alive_sources(node)
+        seen: set[int] = set()
+        while pending:
+            source = pending.pop()
+            if not looks_through(self.block.nodes[source]):
+                return source
+            if source not in seen:
+                seen.add(source)
+                pending += self._alive_sources(source)
+        return -1
+
+    def _alive_sources(self, node: int) -> list[int]:
+        """Predecessors over alive edges, in dependency order."""
+        found: list[int] = []
+        for index in self.block.nodes[node].incoming:
             edge = self.block.edges[index]
-            alive = self.graph.marks[edge.source] in (Mark.SUCCESS, Mark.PASSED_OVER)
-            if alive and edge.kind is not EdgeKind.ORDER and index not in self.graph.untaken:
-                yield edge
+            alive = self.graph.marks[edge.source] in ALIVE_MARKS and index not in self.graph.untaken
+            if alive and edge.kind is not EdgeKind.ORDER:
+                found.append(edge.source)
+        return found

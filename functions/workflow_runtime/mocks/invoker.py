@@ -6,13 +6,14 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from workflow_runtime.agents.output import SchemaUnusable, expected_schema, schema_problems
+from workflow_runtime.agents.output import expected_schema
 from workflow_runtime.errors import DefinitionError, NodeError
 from workflow_runtime.expressions import RESERVED_NAMES, EvaluationError, Expression, Scope, Template
 from workflow_runtime.findings import Finding
 from workflow_runtime.invocation import Invoker, NodeCall, NodeResult
 from workflow_runtime.mocks.file import Behaviour, Case, MockFile, read_mocks
 from workflow_runtime.plan import Json, NodeType
+from workflow_runtime.schemas import SchemaUnusable, schema_problems
 from workflow_runtime.tooling.documents import Document, read_document
 
 COUNTERS_MAX = 10_000  # nodes with lists that are counted at once; a long-lived `awr dev` forgets the oldest

@@ -63,13 +63,15 @@ class Dispatcher:
     def dispatch(self, execution_id: str, deliveries: Sequence[Delivery]) -> int:
         """Take one execution's events in order. Returns how many were taken; the rest must be delivered again."""
         suspect = any(delivery.receives >= SUSPECT_RECEIVES for delivery in deliveries)
-        size = 1 if suspect else len(deliveries)
+        size = 1 if suspect else max(len(deliveries), 1)
         for start in range(0, len(deliveries), size):
             batch = deliveries[start : start + size]
             try:
                 self._take(execution_id, batch)
-            except (RetryableError, ConflictError) as error:
-                logger.warning("dispatch is tried again later", extra={"execution_id": execution_id, "reason": str(error)})
+            except Exception as error:
+                unexpected = not isinstance(error, (RetryableError, ConflictError))
+                fields = {"execution_id": execution_id, "reason": str(error)}
+                logger.warning("dispatch is tried again later", exc_info=unexpected, extra=fields)
                 return start
         return len(deliveries)
 

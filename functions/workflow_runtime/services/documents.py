@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from workflow_runtime.engine.lifecycle import NodeStatus
 from workflow_runtime.engine.names import iso_time
@@ -56,6 +56,39 @@ class Documents:
             "variables": data.variables,
             "node_executions": node_executions(plan, stored.state if stored is not None else None, runs),
         }
+
+    def progress(self, execution_id: str, known: Mapping[str, str]) -> dict[str, Json]:
+        """What is new since ``known`` (statuses by node id): entries as in the document, outputs apart.
+
+        For who watches an execution: one read of the state, and of the runs of nodes whose status may have changed.
+        Nothing before the first commit.
+        """
+        stored = self._executions.load(execution_id)
+        if stored is None:
+            return {}
+        state = stored.state
+        plan = self._workflows.plan(state.plan_hash)
+        changed: dict[int, NodeStatus] = {}
+        for index, node in enumerate(plan.root.nodes):
+            status = STATUS_OF_MARK[state.root.marks[index]]
+            if not node.hidden and known.get(node.id, NodeStatus.WAITING.value) != status.value:
+                changed[index] = status
+        places = {index: (plan.root.nodes[index].id, state.root.serial(index)) for index in changed}
+        runs = self._runs.get_all(execution_id, list(places.values()))
+        entries: dict[str, Json] = {}
+        for index, status in changed.items():
+            id, taken = plan.root.nodes[index].id, runs.get(places[index])
+            if status is NodeStatus.READY and taken is not None and taken.status == "running":
+                status = NodeStatus.RUNNING
+            if known.get(id) != status.value:
+                entry = _entry(status, taken, None)
+                entry["output"] = None
+                entries[id] = entry
+        return entries
+
+    def dead_letters(self, execution_id: str) -> list[dict[str, Json]]:
+        """What could not be taken or sent for this execution: ``{reason, body}`` each."""
+        return self._executions.dead_letters(execution_id)
 
 
 def node_executions(plan: Plan, state: ExecutionState | None, runs: Iterable[Run]) -> dict[str, Json]:

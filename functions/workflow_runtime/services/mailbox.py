@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workflow_runtime.errors import InvalidEvent
+from workflow_runtime.errors import InvalidEvent, RetryableError
 from workflow_runtime.services.dispatcher import Delivery, Dispatcher, backoff_seconds
 from workflow_runtime.services.messages import parse_mail
 
@@ -37,24 +37,38 @@ class MailboxBatch:
         return self._taken[message_id]
 
     def _take_group(self, group: str) -> None:
+        records = self._groups[group]
         deliveries: list[Delivery] = []
         accepted: list[Mapping[str, Any]] = []
-        for record in self._groups[group]:
-            receives = int(record["attributes"]["ApproximateReceiveCount"])
+        for record in records:
             try:
-                mail = parse_mail(record["body"])
-                if mail.execution_id != group:
-                    raise InvalidEvent(f"an event for {mail.execution_id} in the mailbox of {group}")
+                deliveries.append(_delivery(group, record))
+                accepted.append(record)
             except InvalidEvent as error:
-                self._dispatcher.bury(group, record["messageId"], str(error), record["body"])
-                self._taken[record["messageId"]] = True
-                continue
-            deliveries.append(Delivery(mail.event, receives))
-            accepted.append(record)
+                self._taken[record["messageId"]] = self._bury(group, record, str(error))
         count = self._dispatcher.dispatch(group, deliveries)
         for place, record in enumerate(accepted):
             self._taken[record["messageId"]] = place < count
-        left = accepted[count:]
-        if left:
-            seconds = backoff_seconds(max(int(record["attributes"]["ApproximateReceiveCount"]) for record in left))
+        failed = next((place for place, record in enumerate(records) if not self._taken[record["messageId"]]), None)
+        if failed is not None:  # what follows it in the group comes again too: the whole group waits as long
+            left = records[failed:]
+            seconds = backoff_seconds(max(_receives(record) for record in left))
             self.postponed += [(record["receiptHandle"], seconds) for record in left]
+
+    def _bury(self, group: str, record: Mapping[str, Any], reason: str) -> bool:
+        try:
+            self._dispatcher.bury(group, record["messageId"], reason, record["body"])
+        except RetryableError:
+            return False
+        return True
+
+
+def _delivery(group: str, record: Mapping[str, Any]) -> Delivery:
+    mail = parse_mail(record["body"])
+    if mail.execution_id != group:
+        raise InvalidEvent(f"an event for {mail.execution_id} in the mailbox of {group}")
+    return Delivery(mail.event, _receives(record))
+
+
+def _receives(record: Mapping[str, Any]) -> int:
+    return int(record["attributes"]["ApproximateReceiveCount"])

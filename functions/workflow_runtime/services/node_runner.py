@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -22,14 +24,14 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.names import NodeValue, evaluate
 from workflow_runtime.engine.orders import OUTPUTS_PATH
 from workflow_runtime.engine.pruning import prune
-from workflow_runtime.errors import ErrorDocument, NodeError, RetryableError
+from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError
 from workflow_runtime.expressions import EvaluationError
 from workflow_runtime.invocation import Invoker, NodeResult
 from workflow_runtime.plan import AggregationSpec, BindingKind, Formula, Json, NodePlan, NodeType, Plan, SucceedSpec
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.knowledge import node_value
 from workflow_runtime.services.messages import Order, mail_message
-from workflow_runtime.services.rendering import Rendering, needs_globals, view_of
+from workflow_runtime.services.rendering import Rendering, masked, needs_globals, view_of
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore, header_of
 from workflow_runtime.storage.records import Globals, Run
@@ -40,7 +42,14 @@ from workflow_runtime.topology import DISPATCH
 LEASE_SECONDS = 90  # how long a silent worker is believed to live
 RENEWAL_SECONDS = 30  # a third of the lease: two renewals may fail
 TIMEOUT_MARGIN_SECONDS = 20  # of the function's own timeout, for reading and recording
+PAUSES_SECONDS = (1, 2, 4)  # between attempts to record a result; well within that margin
+NOTES_MAX = 100  # unresolved paths, warnings: texts for people, in an item of at most 400 KB
+ERROR_TYPE_CHARS_MAX = 128  # a name, not a text
+RELEASED = "released"  # status of a run whose worker could not even begin it
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +75,10 @@ class Attempt(msgspec.Struct):
     plan: Plan
     claimed: Run
     rendering: Rendering | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(self.rendering.view.secrets.values()) if self.rendering is not None else ()
 
 
 class NodeRunner:
@@ -94,14 +107,11 @@ class NodeRunner:
         with self._ports.clock.working():
             plan = await self._ports.offload(self._plan, order.plan_hash)
             claimed = self._claim_of(order)
-            if not await self._ports.offload(self._runs.claim, order.execution_id, claimed):
-                existing = await self._ports.offload(
-                    self._runs.get, order.execution_id, order.command.path, order.command.serial
-                )
-                if existing is None or existing.owner != claimed.owner:
-                    await self._met(order, plan, existing)
-                    return
-            await self._attempt(Attempt(order, plan, claimed))
+            existing = await self._claim(order, claimed)
+            if existing is None:
+                await self._attempt(Attempt(order, plan, claimed))
+            else:
+                await self._met(order, plan, existing, claimed.owner)
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -121,10 +131,27 @@ class NodeRunner:
             lease_until=now + LEASE_SECONDS * 1000,
         )
 
-    async def _met(self, order: Order, plan: Plan, existing: Run | None) -> None:
-        """The run is claimed or ended already: report again, step back, or declare its worker lost."""
+    async def _claim(self, order: Order, claimed: Run) -> Run | None:
+        """Claim the run. Returns whoever has it; None when it is ours, also when the answer to our own claim was lost."""
+        execution_id = order.execution_id
+        if await self._ports.offload(self._runs.claim, execution_id, claimed):
+            return None
+        existing = await self._ports.offload(self._runs.get, execution_id, claimed.path, claimed.serial)
         if existing is None:
             raise RetryableError("a claim was refused and is not there")
+        if existing.owner == claimed.owner:
+            return None
+        if existing.status != RELEASED:
+            return existing
+        if not await self._ports.offload(self._runs.finish, execution_id, claimed, existing.owner):
+            raise RetryableError("another worker took a released run")
+        return None
+
+    async def _met(self, order: Order, plan: Plan, existing: Run, finder: str) -> None:
+        """The run is claimed or ended already: report again, step back, or declare its worker lost.
+
+        The lost run changes its owner: a worker that only seemed dead must find that the run is no longer its own.
+        """
         if existing.status == "cancelled":
             return
         if existing.status == "running":
@@ -132,7 +159,7 @@ class NodeRunner:
             if existing.lease_until > now and existing.owner.split("/")[0] == self._ports.boot:
                 raise Postponed((existing.lease_until - now) // 1000 + 1)
             error = ErrorDocument.of("worker_lost", "the worker stopped without a result", order.command.path)
-            lost = replace(existing, status="failed", ended_at=now, error=error)
+            lost = replace(existing, status="failed", owner=finder, ended_at=now, error=error)
             if not await self._ports.offload(self._runs.finish, order.execution_id, lost, existing.owner):
                 raise RetryableError("the run ended while its worker was declared lost")
             existing = lost
@@ -144,12 +171,15 @@ class NodeRunner:
         renewal = asyncio.ensure_future(self._renew(attempt))
         try:
             ended = await self._outcome(attempt)
+        except (RetryableError, InvalidEvent):
+            await self._release(attempt)
+            raise
         finally:
             renewal.cancel()
         recorded, ended = await self._record(attempt, ended)
         if not recorded:
-            stored = await self._ports.offload(self._runs.get, order.execution_id, ended.path, ended.serial)
-            if stored is None or stored.owner != ended.owner or stored.error != ended.error:
+            stored = await self._patiently(self._runs.get, order.execution_id, ended.path, ended.serial)
+            if stored is None or stored.owner != ended.owner:
                 logger.warning("a result came after its lease had ended", extra=_ids(order))
                 return
         if ended.status != "cancelled":
@@ -160,11 +190,29 @@ class NodeRunner:
         """Record how the run ended, if it is still ours; an output that cannot be stored is a failure."""
         execution_id, owner = attempt.order.execution_id, attempt.claimed.owner
         try:
-            return await self._ports.offload(self._runs.finish, execution_id, ended, owner), ended
-        except NodeError as error:
-            document = ErrorDocument.of(error.type, error.message, ended.path)
-            failed = replace(ended, status="failed", output=None, error=document)
-            return await self._ports.offload(self._runs.finish, execution_id, failed, owner), failed
+            return await self._patiently(self._runs.finish, execution_id, ended, owner), ended
+        except (NodeError, ValueError) as error:
+            message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
+            document = ErrorDocument.of("execution_error", message, ended.path)
+            failed = replace(ended, status="failed", output=None, usage=None, error=document)
+            return await self._patiently(self._runs.finish, execution_id, failed, owner), failed
+
+    async def _patiently(self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs) -> Result:
+        """A port call tried for a while: what it records has been run and may not be run again."""
+        for seconds in PAUSES_SECONDS:
+            try:
+                return await self._ports.offload(call, *args, **named)
+            except RetryableError:
+                await self._ports.clock.sleep(seconds)
+        return await self._ports.offload(call, *args, **named)
+
+    async def _release(self, attempt: Attempt) -> None:
+        """Give up the claim of a run that could not even begin, so that its order can be carried out when it comes again."""
+        released = replace(attempt.claimed, status=RELEASED)
+        with suppress(RetryableError):  # then the lease runs out, and the engine grants another attempt
+            await self._ports.offload(
+                self._runs.finish, attempt.order.execution_id, released, attempt.claimed.owner
+            )
 
     async def _outcome(self, attempt: Attempt) -> Run:
         """How the run ended, as it will be recorded."""
@@ -174,19 +222,14 @@ class NodeRunner:
             if not running:
                 return replace(claimed, status="cancelled", ended_at=self._ports.clock.now())
             output, warnings, usage = await self._run_within_timeout(attempt)
-            ended = replace(claimed, status="success", output=output, warnings=warnings, usage=usage)
-        except (NodeError, EvaluationError) as error:
-            kind, message = (error.type, error.message) if isinstance(error, NodeError) else ("execution_error", str(error))
-            document = ErrorDocument.of(kind, self._masked(attempt, message), order.command.path)
-            ended = replace(claimed, status="failed", error=document)
-        except (RetryableError, asyncio.CancelledError):
+            output = masked(output, attempt.secrets)
+            ended = replace(claimed, status="success", output=output, warnings=warnings[:NOTES_MAX], usage=usage)
+        except (RetryableError, InvalidEvent):
             raise
         except Exception as error:
-            logger.exception("a node raised", extra=_ids(order))
-            message = self._masked(attempt, f"{type(error).__name__}: {error}")
-            ended = replace(claimed, status="failed", error=ErrorDocument.of("execution_error", message, claimed.path))
+            ended = replace(claimed, status="failed", error=_error_of(attempt, error))
         unresolved = tuple(dict.fromkeys(attempt.rendering.unresolved)) if attempt.rendering is not None else ()
-        return replace(ended, ended_at=self._ports.clock.now(), unresolved=unresolved)
+        return replace(ended, ended_at=self._ports.clock.now(), unresolved=unresolved[:NOTES_MAX])
 
     async def _prepare(self, attempt: Attempt) -> bool:
         """Read inputs and header in one batch; False when the execution no longer runs."""
@@ -202,7 +245,7 @@ class NodeRunner:
         wanted = [header_key, *run_keys, *([input_key] if needs_globals(formulas) else [])]
         items = await self._ports.offload(self._ports.table.get, wanted)
         if header_key not in items:
-            raise RetryableError("the execution has no header")
+            raise InvalidEvent(f"there is no execution {order.execution_id}")
         if ExecutionStatus(header_of(order.execution_id, items[header_key]).status).terminal:
             return False
         nodes: dict[int, NodeValue] = {}
@@ -238,6 +281,8 @@ class NodeRunner:
             result = await self._ports.clock.within(seconds, work)
         except TimeoutError:
             raise NodeError("timeout", f"no result within {seconds:g} s") from None
+        except (RetryableError, InvalidEvent) as error:  # the node's own: it has run, and may not be run again
+            raise NodeError("execution_error", str(error)) from error
         output, warnings = rendering.shaped(call.inputs, result.output)
         return output, warnings, result.usage
 
@@ -258,12 +303,19 @@ class NodeRunner:
         if refusals:
             raise RetryableError(f"the result was refused: {refusals[0].reason}")
 
-    def _masked(self, attempt: Attempt, text: str) -> str:
-        """Secrets never stand in error texts."""
-        if attempt.rendering is not None:
-            for secret in attempt.rendering.view.secrets.values():
-                text = text.replace(secret, "***") if secret else text
-        return text
+
+def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
+    """What an attempt failed with. Secrets never stand in it, and values never in the log."""
+    if isinstance(error, NodeError):
+        kind, message = error.type, error.message
+    elif isinstance(error, EvaluationError):
+        kind, message = "execution_error", str(error)
+    else:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        fields = {"error": type(error).__name__, "at": f"{place.filename}:{place.lineno}"}
+        logger.error("a node raised", extra={**_ids(attempt.order), **fields})
+        kind, message = "execution_error", f"{type(error).__name__}: {error}"
+    return ErrorDocument.of(kind[:ERROR_TYPE_CHARS_MAX], masked(message, attempt.secrets), attempt.order.command.path)
 
 
 def _output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:

@@ -16,7 +16,7 @@ from workflow_runtime.engine.events import Event, NodeFailed, Poked, run_event_i
 from workflow_runtime.engine.names import iso_time
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.plan import Plan
 from workflow_runtime.ports import BusEvent, Message, Ports, Refusal
 from workflow_runtime.services.messages import Order, mail_message, order_message
@@ -74,14 +74,24 @@ class Publisher:
                 self._order_refused(state, ordered[refusal.index], messages[refusal.index], refusal)
 
     def _order_refused(self, state: ExecutionState, command: RunNode, message: Message, refusal: Refusal) -> None:
-        """An order that no queue takes is a dead letter, and a failure of the node."""
+        """An order that no queue takes is a dead letter, and a failure of the node.
+
+        The failure is recorded as the run first: formulas may read it, and if an earlier sending was taken after all, a worker
+        has the run and reports it.
+        """
         identity = run_event_id(command.path, command.serial)
         self._executions.bury(state.execution_id, identity, refusal.reason, message.body, state.now)
         error = ErrorDocument.of("execution_error", f"the node could not be ordered: {refusal.reason}", command.path)
+        if not self._runs.claim(state.execution_id, _refused(state, command, error)):
+            stored = self._runs.get(state.execution_id, command.path, command.serial)
+            if stored is None or stored.owner != DISPATCHER or stored.error is None:
+                return
         self._mail(state, NodeFailed(identity, state.now, command.path, command.serial, error, command))
 
     def _mail(self, state: ExecutionState, event: Event) -> None:
-        self._ports.queues.send(DISPATCH, [mail_message(state.execution_id, event, self._new_id())])
+        refusals = self._ports.queues.send(DISPATCH, [mail_message(state.execution_id, event, self._new_id())])
+        if refusals:
+            raise RetryableError(f"the own mailbox refused an event: {refusals[0].reason}")
 
     def _publish_events(self, plan: Plan, state: ExecutionState, commands: tuple[Command, ...]) -> None:
         events = [command for command in commands if isinstance(command, PublishEvent)]
@@ -129,6 +139,19 @@ def _cancelled(state: ExecutionState, command: CancelRun) -> Run:
         owner=DISPATCHER,
         started_at=state.now,
         ended_at=state.now,
+    )
+
+
+def _refused(state: ExecutionState, command: RunNode, error: ErrorDocument) -> Run:
+    return Run(
+        path=command.path,
+        serial=command.serial,
+        status="failed",
+        owner=DISPATCHER,
+        attempt=command.attempt,
+        started_at=state.now,
+        ended_at=state.now,
+        error=error,
     )
 
 

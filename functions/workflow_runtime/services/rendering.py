@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -14,6 +14,8 @@ from workflow_runtime.invocation import NodeCall
 from workflow_runtime.plan import AgentSpec, BindingKind, Formula, Json, NodePlan, NodeType, Plan, ToolSpec
 from workflow_runtime.services.messages import Order
 from workflow_runtime.storage.records import Globals
+
+MASK = "***"
 
 GLOBAL_KINDS = frozenset(
     {
@@ -50,6 +52,19 @@ def view_of(
         attempt=command.attempt,
         secrets=secrets,
     )
+
+
+def masked(value: Json, secrets: Iterable[str]) -> Json:
+    """``value`` with every secret in its texts, keys included, replaced by ``***``."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, MASK) if secret else value
+        return value
+    if isinstance(value, list):
+        return [masked(element, secrets) for element in value]
+    if isinstance(value, dict):
+        return {masked(name, secrets): masked(element, secrets) for name, element in value.items()}
+    return value
 
 
 class Rendering:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 
 from workflow_runtime.errors import ConflictError, InvalidEvent, RetryableError
-from workflow_runtime.ports import VISIBILITY_SECONDS_MAX, Ports
+from workflow_runtime.ports import DELAY_SECONDS_MAX, VISIBILITY_SECONDS_MAX, Message, Ports
 from workflow_runtime.services.dispatcher import backoff_seconds
 from workflow_runtime.services.messages import parse_order
 from workflow_runtime.services.node_runner import NodeRunner, Postponed
 from workflow_runtime.topology import Function
+
+WAITING_RECEIVES_MAX = 3  # then a copy waits in its place: an order that only waits must not become a dead letter
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +32,20 @@ class Worker:
         try:
             await self._runner.run(parse_order(body))
         except Postponed as error:
+            if receives >= WAITING_RECEIVES_MAX:
+                await self._send_again(body, error.seconds)
+                return
             await self._hide(receipt_handle, error.seconds)
             raise RetryableError(str(error)) from error
         except (RetryableError, ConflictError, InvalidEvent) as error:
             logger.warning("an order is delivered again later", extra={"reason": str(error), "receives": receives})
             await self._hide(receipt_handle, backoff_seconds(receives))
             raise RetryableError(str(error)) from error
+
+    async def _send_again(self, body: str, seconds: int) -> None:
+        copy = Message(body, delay_seconds=min(seconds, DELAY_SECONDS_MAX))
+        if await self._ports.offload(self._ports.queues.send, self._queue, [copy]):
+            raise RetryableError("an order that has to wait was refused")
 
     async def _hide(self, receipt_handle: str, seconds: int) -> None:
         seconds = min(seconds, VISIBILITY_SECONDS_MAX)

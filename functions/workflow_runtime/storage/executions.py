@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
+
 import msgspec
 from msgspec.structs import replace
 
@@ -17,6 +20,7 @@ from workflow_runtime.storage.payloads import get_payload, pack, pack_bytes, put
 from workflow_runtime.storage.records import Globals, Header, StoredState
 
 STATE_INLINE_BYTES_MAX = 200 * 1024  # half an item: the commit's journal entry needs the rest
+ENTRY_INLINE_BYTES_MAX = 100 * 1024  # of a journal entry; both together stay below 350 KB
 STATE_BYTES_MAX = 4 * 1024 * 1024  # compressed; an execution this large should be split into child executions
 
 _entries = msgspec.json.Decoder(JournalEntry)
@@ -37,18 +41,24 @@ class ExecutionStore:
     def create(self, header: Header, data: Globals) -> Header:
         """Create an execution by a conditional write of its header; the header that stands afterwards, ours or an earlier one.
 
-        Of two starts with one id and different inputs, the first to write its input wins, even if it died before its header.
+        Of two starts with one id, the first to write its input decides input, variables and plan, even if it died before its
+        header. With another input nothing is created: the answer has the first one's ``input_hash``.
         """
         key = keys.execution(header.execution_id, keys.INPUT)
-        held = put_payload(
-            self._blobs,
-            f"executions/{header.execution_id}/input/{header.input_hash}",
-            pack(msgspec.to_builtins(data)),
-        )
+        held = self._put_named(f"executions/{header.execution_id}/input", pack(msgspec.to_builtins(data)))
+        attributes: dict[str, Attribute] = {
+            "data": held,
+            "hash": header.input_hash,
+            "plan": header.plan_hash,
+            "version": header.workflow_version,
+        }
         try:
-            self._table.put(Item(key, {"data": held, "hash": header.input_hash}), Absent())
+            self._table.put(Item(key, attributes), Absent())
         except ConditionFailed:
-            header = replace(header, input_hash=str(self._table.get([key])[key].attributes["hash"]))
+            first = self._table.get([key])[key].attributes
+            if first["hash"] != header.input_hash:
+                return replace(header, input_hash=str(first["hash"]))
+            header = replace(header, plan_hash=str(first["plan"]), workflow_version=int(first["version"] or 0))
         try:
             self._table.put(_header_item(header), Absent())
         except ConditionFailed:
@@ -103,7 +113,7 @@ class ExecutionStore:
             "v": state.version,
             "commit": last.commit_id,
             "state": self._held(encode_state(state), f"{place}.state"),
-            "last": self._held(msgspec.json.encode(last), f"{place}.last"),
+            "last": self._held(msgspec.json.encode(last), f"{place}.last", ENTRY_INLINE_BYTES_MAX),
         }
         condition = Absent() if state.version == 1 else Equals("v", state.version - 1)
         try:
@@ -115,7 +125,8 @@ class ExecutionStore:
 
     def mark_published(self, execution_id: str, entry: JournalEntry) -> None:
         """Write the journal entry: everything its commit ordered has been sent."""
-        held = self._held(msgspec.json.encode(entry), f"executions/{execution_id}/journal/{entry.version}")
+        place = f"executions/{execution_id}/journal/{entry.version}"
+        held = self._held(msgspec.json.encode(entry), place, ENTRY_INLINE_BYTES_MAX)
         self._table.put(Item(keys.journal(execution_id, entry.version), {"entry": held}))
 
     def journal(self, execution_id: str) -> list[JournalEntry]:
@@ -134,16 +145,12 @@ class ExecutionStore:
             else:
                 changes["output"] = command.blob if command.blob is not None else pack(command.output)
         index = keys.listing(header.workflow_id, command.status, header.started_at, header.execution_id)
-        try:
+        with suppress(ConditionFailed):
             self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
-        except ConditionFailed:
-            pass
 
     def bury(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
         """Keep a dead letter: what could not be taken or sent, and why."""
-        packed = put_payload(
-            self._blobs, f"executions/{execution_id}/dead/{keys.safe(identity)}", pack({"reason": reason, "body": body})
-        )
+        packed = self._put_named(f"executions/{execution_id}/dead", pack({"reason": reason, "body": body}))
         self._table.put(Item(keys.dead(execution_id, identity), {"letter": packed, "at": at}))
 
     def dead_letters(self, execution_id: str) -> list[dict[str, Json]]:
@@ -157,11 +164,15 @@ class ExecutionStore:
         )
         return [header_of(item.key.partition.removeprefix("EX#"), item) for item in items]
 
-    def _held(self, data: bytes, key: str) -> bytes | str:
+    def _put_named(self, place: str, packed: bytes) -> bytes | str:
+        """A payload, a large one under the hash of its bytes: who comes again with others must not overwrite it."""
+        return put_payload(self._blobs, f"{place}/{hashlib.sha256(packed).hexdigest()[:40]}", packed)
+
+    def _held(self, data: bytes, key: str, inline_max: int = STATE_INLINE_BYTES_MAX) -> bytes | str:
         packed = pack_bytes(data)
         if len(packed) > STATE_BYTES_MAX:
             raise StateTooLarge(f"{len(packed)} bytes compressed, at most {STATE_BYTES_MAX}")
-        if len(packed) <= STATE_INLINE_BYTES_MAX:
+        if len(packed) <= inline_max:
             return packed
         self._blobs.put(key, packed)
         return key

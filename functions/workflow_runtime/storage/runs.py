@@ -41,7 +41,7 @@ class RunStore:
         return True
 
     def finish(self, execution_id: str, run: Run, claimed_by: str) -> bool:
-        """Record the end of a run that ``claimed_by`` still owns; False when it does not."""
+        """Record the end (or the next owner) of a run that ``claimed_by`` still owns; False when it does not."""
         try:
             self._table.put(self.item(execution_id, run), Equals("owner", claimed_by))
         except ConditionFailed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from workflow_runtime.errors import ConflictError
@@ -100,7 +102,5 @@ class WorkflowStore:
     def _point_at(self, workflow_id: str, number: int) -> None:
         """Move the pointer from the version before to this one, unless somebody else did."""
         condition = Absent() if number == 1 else Equals("latest", number - 1)
-        try:
+        with suppress(ConditionFailed):
             self._table.put(Item(keys.workflow(workflow_id), {"workflow": workflow_id, "latest": number}), condition)
-        except ConditionFailed:
-            pass

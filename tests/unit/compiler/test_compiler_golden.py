@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -36,3 +38,34 @@ def test_a_definition_with_mistakes_gets_its_golden_findings(path: Path) -> None
     compilation = compile_workflow(path.read_bytes(), file=path.name)
     assert compilation.findings
     check_golden(path.with_suffix(".txt"), "".join(f"{finding}\n" for finding in compilation.findings))
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_paths_are_attached_exactly_where_a_decision_reads(path: Path) -> None:
+    plan = compile_workflow(path.read_bytes()).plan
+    assert plan is not None
+    for node, readers in zip(plan.root.nodes, plan.root.readers, strict=True):
+        assert not node.decision_paths or readers, node.id
+        shortest = all(
+            one == other or other[: len(one)] != one for one in node.decision_paths for other in node.decision_paths
+        )
+        assert shortest
+        assert list(node.decision_paths) == sorted(node.decision_paths)
+
+
+def test_the_plan_does_not_depend_on_the_process() -> None:
+    """Python's hashes of strings differ from process to process; nothing may follow their order."""
+    path = GOLDEN / "names.yaml"
+    code = f"import sys; sys.path[:0] = {sys.path!r}; from workflow_runtime.compiler import compile_or_raise as c; "
+    code += f"print(c(open({str(path)!r}, encoding='utf-8').read()).hash)"
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(hashes) == 1

@@ -55,7 +55,9 @@ def test_scalars_follow_the_core_schema(text: str, value: Any) -> None:
     assert type(read) is type(value)
 
 
-@pytest.mark.parametrize("text", [".inf", "-.INF", ".nan", "9223372036854775808", "1e999", "0x" + "f" * 5000, "9" * 100_000])
+@pytest.mark.parametrize(
+    "text", [".inf", "-.INF", ".nan", "9223372036854775808", "1e999", "0x" + "f" * 5000, "9" * 100_000]
+)
 def test_numbers_that_json_cannot_hold_are_refused(text: str) -> None:
     (problem,) = read_document(f"a: {text}").problems
     assert problem.rule.id == "WF111"
@@ -89,7 +91,9 @@ def test_a_duplicate_key_is_refused_with_both_positions() -> None:
         ("[" * 65, "WF104", 1, 65),
     ],
 )
-def test_what_cannot_be_read_is_reported_where_it_stands(content: str | bytes, rule: str, line: int, column: int) -> None:
+def test_what_cannot_be_read_is_reported_where_it_stands(
+    content: str | bytes, rule: str, line: int, column: int
+) -> None:
     loaded = load(content, "x.yaml")
     assert loaded.definition is None
     (finding,) = loaded.findings
@@ -105,7 +109,9 @@ def test_a_byte_order_mark_is_no_problem() -> None:
 
 
 def test_json_with_escaped_emoji_is_yaml() -> None:
-    text = json.dumps({"workflow": {"id": "a", "name": "😀 \\ud83d", "nodes": [{"id": "x", "type": "tool", "tool": "t"}]}})
+    text = json.dumps(
+        {"workflow": {"id": "a", "name": "😀 \\ud83d", "nodes": [{"id": "x", "type": "tool", "tool": "t"}]}}
+    )
     loaded = load(text)
     assert loaded.findings == []
     assert loaded.definition is not None
@@ -185,15 +191,22 @@ def test_no_content_crashes_the_loader(content: str | bytes) -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-_FIELDS = st.sampled_from(
+_NAMES = (
     "id type subtype nodes edges condition branches case target default agent tool config inputs outputs join on_error "
-    "fallback retry_policy compensate triggers error_handlers action timeout defaults strategy items limits events".split()
+    "fallback retry_policy compensate triggers error_handlers action timeout defaults strategy items limits events"
 )
-_WORDS = st.sampled_from(["agent", "tool", "control", "switch", "parallel", "aggregation", "vote", "event", "loop", "${x}", "a"])
+_FIELDS = st.sampled_from(_NAMES.split())
+_WORDS = st.sampled_from(
+    ["agent", "tool", "control", "switch", "parallel", "aggregation", "vote", "event", "loop", "${x}", "a"]
+)
 _SHAPED = st.recursive(
     _JSON | _WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_FIELDS, inner, max_size=5),
@@ -212,7 +225,12 @@ def test_no_document_crashes_the_loader(body: dict[str, Any]) -> None:
 def test_ten_thousand_nodes_load_in_seconds() -> None:
     lines = ["workflow:", "  id: big", "  nodes:"]
     for index in range(10_000):
-        lines += [f"    - id: n{index}", "      type: tool", "      tool: t", f"      dependencies: [n{max(0, index - 1)}]"]
+        lines += [
+            f"    - id: n{index}",
+            "      type: tool",
+            "      tool: t",
+            f"      dependencies: [n{max(0, index - 1)}]",
+        ]
         lines += ["      timeout: 30s", f'      inputs: {{text: "${{n{index}.text}}", n: {index}}}']
     started = time.process_time()
     loaded = load("\n".join(lines))

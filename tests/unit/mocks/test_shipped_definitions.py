@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from workflow_runtime.agents import AgentRegistry
-from workflow_runtime.agents.output import schema_problems
+from workflow_runtime.schemas import schema_problems
 from workflow_runtime.compiler import compile_workflow
 from workflow_runtime.invocation import NodeCall, NodeResult
 from workflow_runtime.mocks import MockedInvoker, Mocks

@@ -16,6 +16,7 @@ GAP = 28.0
 PADDING = 22.0
 BOX_WIDTH_MIN = 104.0
 TITLE_COLUMN = 7.7  # of the 14 px title font, per terminal column
+LABEL_DROP = 34.0  # of the 60 px between levels
 DETAIL_COLUMN = 6.1  # of the 11 px font
 
 LIGHT = {
@@ -127,10 +128,11 @@ def _arrow(points: Sequence[tuple[float, float]], orders: bool) -> list[str]:
 
 
 def _label(points: Sequence[tuple[float, float]], text: str) -> str:
-    """Two thirds of the way to the first bend: where arrows from one node have parted."""
+    """On the arrow, below its start but above the next level: where arrows from one node have parted."""
     (x, y), (next_x, next_y) = points[0], points[1]
-    x += (next_x - x) * 0.74
-    y += (next_y - y) * 0.66 + 4
+    along = LABEL_DROP / (next_y - y)
+    x += (next_x - x) * along * along * (3 - 2 * along)
+    y += LABEL_DROP + 4
     return f'<text class="label" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 

@@ -23,8 +23,8 @@ def draw(picture: Picture) -> str:
     for arrow in picture.arrows:
         incoming[arrow.target].append(arrow)
     order = sorted(range(len(picture.boxes)), key=lambda number: picture.boxes[number].level)
-    widths = [columns(box.id) for box in picture.boxes]
-    kinds = [columns(_kind(box)) for box in picture.boxes]
+    id_width = max((columns(box.id) for box in picture.boxes), default=0)
+    kind_width = max((columns(_kind(box)) for box in picture.boxes), default=0)
     lines = [f"{picture.title}: {len(picture.boxes)} nodes, {len(picture.arrows)} edges", ""]
     gutter = len(str(max((box.level for box in picture.boxes), default=0) + 1))
     shown = -1
@@ -34,8 +34,8 @@ def draw(picture: Picture) -> str:
         shown = box.level
         parts = [
             level.rjust(gutter),
-            f"{MARKS.get(box.kind, PLAIN_MARK)} {_padded(box.id, max(widths))}",
-            _padded(_kind(box), max(kinds)),
+            f"{MARKS.get(box.kind, PLAIN_MARK)} {_padded(box.id, id_width)}",
+            _padded(_kind(box), kind_width),
             ", ".join(_source(picture, arrow) for arrow in incoming[number]),
         ]
         lines.append("  ".join(parts).rstrip())

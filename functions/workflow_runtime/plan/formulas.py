@@ -1,0 +1,62 @@
+"""Formulas: templates and expressions of a plan, their names resolved to where the values come from."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import msgspec
+
+from workflow_runtime.expressions import Expression, Template, compile_expression, compile_template
+
+Json: TypeAlias = Any
+"""A JSON value: None, bool, int, float, str, list of Json, dict of str to Json."""
+
+
+class BindingKind(StrEnum):
+    """Where the value of a name comes from (language §3)."""
+
+    NODE = "node"  # output of node `node`
+    NODES = "nodes"  # `nodes.<id>…`: status, error and output of node `node`
+    PREVIOUS = "previous"  # output of the last alive predecessor in dependency order
+    VARIABLE = "variable"  # the workflow variable of that name
+    VARIABLES = "variables"  # all of them, as an object
+    INPUT_KEY = "input_key"  # top-level key of the execution input
+    INPUT = "input"  # key `input` of the input if it has one, else the whole input
+    EXECUTION = "execution"  # {id, input, started_at, attempt}
+    WORKFLOW = "workflow"  # {id, name, version}
+    TIME = "time"  # `now`, `current_time`
+    ENV = "env"  # deployment settings
+    SECRETS = "secrets"  # resolved in the worker only
+    LOCAL = "local"  # given by whoever evaluates: `inputs`, `output`, `error`, `item`
+
+
+class Binding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One root name of a formula and its source. ``node`` is an index into the block's nodes (NODE and NODES only)."""
+
+    name: str
+    kind: BindingKind
+    node: int = -1
+
+
+class Formula(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+    """An expression (``source`` is its text) or a template (``source`` is any JSON with ``${…}`` in its strings)."""
+
+    source: Json
+    bindings: tuple[Binding, ...] = ()
+    is_expression: bool = False
+
+    @cached_property
+    def compiled(self) -> Expression | Template:
+        """Ready to ``evaluate(scope)``; compiled at first use and kept as long as the plan."""
+        return compile_expression(self.source) if self.is_expression else compile_template(self.source)
+
+    @cached_property
+    def nodes(self) -> tuple[int, ...]:
+        """Indices of the nodes it reads, ``previous`` apart, in ascending order."""
+        return tuple(sorted({binding.node for binding in self.bindings if binding.node >= 0}))
+
+    @cached_property
+    def kinds(self) -> frozenset[BindingKind]:
+        return frozenset(binding.kind for binding in self.bindings)

@@ -1,0 +1,224 @@
+"""Graph blocks: nodes and edges by index, and what can be read off them without running anything."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cached_property
+
+import msgspec
+
+from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.specs import (
+    AgentSpec,
+    AggregationSpec,
+    ConditionSpec,
+    FailSpec,
+    GatherSpec,
+    NodeType,
+    ParallelSpec,
+    PassSpec,
+    Spec,
+    SucceedSpec,
+    SwitchSpec,
+    ToolSpec,
+)
+
+
+class JoinKind(StrEnum):
+    ALL = "all"
+    ALL_SUCCESS = "all_success"
+    ANY = "any"
+    AT_LEAST = "at_least"
+    ALL_DONE = "all_done"
+
+
+class Join(msgspec.Struct, frozen=True, omit_defaults=True):
+    kind: JoinKind = JoinKind.ALL
+    count: int = 0
+
+
+class EdgeKind(StrEnum):
+    FLOW = "flow"  # alive when its source succeeded and its condition holds
+    GATE = "gate"  # from a switch or condition to a target: alive when selected
+    ORDER = "order"  # neither alive nor dead: the target only waits for the source's end
+
+
+class Edge(msgspec.Struct, frozen=True, omit_defaults=True):
+    source: int
+    target: int
+    kind: EdgeKind = EdgeKind.FLOW
+    condition: Formula | None = None
+
+
+class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+    """One node. ``incoming`` (edge indices) is in dependency order; ``outgoing`` in file order of the targets.
+
+    ``pool`` names the worker pool that runs it; None means that the dispatcher does, without a queue hop.
+    ``decision_paths`` are the paths of its output that decisions read (``()`` is the whole): its worker attaches their values.
+    ``output_fields`` and ``shape`` are the two forms of the definition's ``outputs``; at most one is set.
+    """
+
+    id: str
+    type: NodeType
+    spec: Spec
+    incoming: tuple[int, ...] = ()
+    outgoing: tuple[int, ...] = ()
+    join: Join = Join()
+    pool: str | None = None
+    name: str = ""
+    inputs: Formula | None = None
+    output_fields: tuple[str, ...] | None = None
+    shape: Formula | None = None
+    when: Formula | None = None
+    continue_on_skip: bool = False
+    timeout_seconds: float | None = None
+    priority: int = 0
+    decision_paths: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def hidden(self) -> bool:
+        return isinstance(self.spec, GatherSpec)
+
+    @cached_property
+    def decision_formulas(self) -> tuple[Formula, ...]:
+        """What the dispatcher evaluates when this node is due, edge conditions apart."""
+        formulas: list[Formula | None] = [self.when]
+        match self.spec:
+            case SwitchSpec(condition=condition, cases=cases):
+                formulas += [condition, *(case.when for case in cases)]
+            case ConditionSpec(condition=condition):
+                formulas += [condition]
+            case PassSpec():
+                formulas += [self.inputs]
+            case FailSpec(error=error, message=message):
+                formulas += [error, message]
+            case SucceedSpec(output=output):
+                formulas += [output]
+            case AggregationSpec(items=items, score=score, value=value, default=default):
+                formulas += [items, score, value, default]
+        if self.pool is None:
+            formulas += [self.shape]
+        return tuple(formula for formula in formulas if formula is not None)
+
+    @cached_property
+    def worker_formulas(self) -> tuple[Formula, ...]:
+        """What the worker evaluates when it runs this node."""
+        if self.pool is None:
+            return tuple(formula for formula in self.decision_formulas if formula is not self.when)
+        formulas: list[Formula | None] = [self.inputs, self.shape]
+        match self.spec:
+            case AgentSpec(agent=target, prompt=prompt):
+                formulas += [prompt, target if isinstance(target, Formula) else None]
+            case ToolSpec(tool=target):
+                formulas += [target if isinstance(target, Formula) else None]
+        return tuple(formula for formula in formulas if formula is not None)
+
+
+class GraphBlock(msgspec.Struct, frozen=True, dict=True):
+    """A graph scope: nodes, edges, and what it yields.
+
+    ``outputs``: the author's template; without it ``sinks`` decide (one: its output; several: an object by node id of
+    those that succeeded; none: null).
+    """
+
+    nodes: tuple[NodePlan, ...]
+    edges: tuple[Edge, ...]
+    sinks: tuple[int, ...] = ()
+    outputs: Formula | None = None
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Node index by id."""
+        return {node.id: position for position, node in enumerate(self.nodes)}
+
+    @cached_property
+    def incoming_counts(self) -> tuple[tuple[int, int], ...]:
+        """Per node: how many edges decide (flow and gate), and how many only order."""
+        counts = [[0, 0] for _ in self.nodes]
+        for edge in self.edges:
+            counts[edge.target][edge.kind is EdgeKind.ORDER] += 1
+        return tuple((deciding, ordering) for deciding, ordering in counts)
+
+    @cached_property
+    def limited_heads(self) -> dict[int, int]:
+        """Of parallels with ``max_concurrency``: the parallel's index by branch head."""
+        return {
+            head: index
+            for index, node in enumerate(self.nodes)
+            if isinstance(node.spec, ParallelSpec) and node.spec.max_concurrency
+            for head in node.spec.branches
+        }
+
+    @cached_property
+    def limited_members(self) -> dict[int, tuple[int, ...]]:
+        """Of parallels with ``max_concurrency``: the heads of the branches that a node belongs to."""
+        found: dict[int, tuple[int, ...]] = {}
+        for head, index in self.limited_heads.items():
+            spec = self.nodes[index].spec
+            if isinstance(spec, ParallelSpec):
+                for member in spec.members[spec.branches.index(head)]:
+                    found[member] = (*found.get(member, ()), head)
+        return found
+
+    @cached_property
+    def readers(self) -> tuple[tuple[int, ...], ...]:
+        """Per node: who decides something by its output: nodes (for an edge condition, the edge's source), or `OUTPUTS`."""
+        found: list[set[int]] = [set() for _ in self.nodes]
+        for reader, node in enumerate(self.nodes):
+            for formula in node.decision_formulas:
+                self._note(found, formula, reader)
+            if isinstance(node.spec, AggregationSpec):
+                for operand in node.spec.operands:
+                    found[operand].add(reader)
+            if isinstance(node.spec, SucceedSpec):
+                found[reader].add(OUTPUTS)
+        for edge in self.edges:
+            if edge.condition is not None:
+                self._note(found, edge.condition, edge.source)
+        if self.outputs is not None:
+            self._note(found, self.outputs, OUTPUTS)
+        else:
+            for sink in self.sinks:
+                found[sink].add(OUTPUTS)
+        return tuple(tuple(sorted(readers)) for readers in found)
+
+    def _note(self, found: list[set[int]], formula: Formula, reader: int) -> None:
+        for source in formula.nodes:
+            found[source].add(reader)
+        if BindingKind.PREVIOUS in formula.kinds and reader != OUTPUTS:
+            for source in self.nodes_before(reader):
+                found[source].add(reader)
+
+    def yields(self, succeeded_by: int) -> tuple[Formula | None, tuple[int, ...]]:
+        """What the scope's output is made of: a formula, or nodes' outputs (see `sinks`).
+
+        ``succeeded_by``: the succeed node that ended the scope (-1: none did); its own ``output``, if given, is the scope's.
+        """
+        if succeeded_by >= 0:
+            spec = self.nodes[succeeded_by].spec
+            if isinstance(spec, SucceedSpec) and spec.output is not None:
+                return None, (succeeded_by,)
+        return self.outputs, () if self.outputs is not None else self.sinks
+
+    def nodes_before(self, node: int) -> tuple[int, ...]:
+        """What ``previous`` may mean at ``node``: its predecessors in dependency order, control nodes looked through."""
+        found: dict[int, None] = {}
+        pending = list(reversed(self.nodes[node].incoming))
+        while pending:
+            edge = self.edges[pending.pop()]
+            if edge.kind is EdgeKind.ORDER:
+                continue
+            if looks_through(self.nodes[edge.source]):
+                pending += reversed(self.nodes[edge.source].incoming)
+            else:
+                found[edge.source] = None
+        return tuple(found)
+
+
+OUTPUTS = -1
+"""Stands for the scope's outputs where a reader is a node index."""
+
+
+def looks_through(node: NodePlan) -> bool:
+    """Whether ``previous`` and aggregations look through this node, upward to what ran before it (language §2.2)."""
+    return isinstance(node.spec, (SwitchSpec, ConditionSpec, ParallelSpec, GatherSpec))

@@ -1,0 +1,127 @@
+"""Specs: what each type of node does, its formulas ready to evaluate."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+from workflow_runtime.plan.formulas import Formula, Json
+
+
+class NodeType(StrEnum):
+    AGENT = "agent"
+    TOOL = "tool"
+    CONTROL = "control"
+    AGGREGATION = "aggregation"
+
+
+class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="agent"):
+    """Run an agent. ``agent`` is an id, or a formula that may only yield one of ``allow``."""
+
+    agent: str | Formula
+    allow: tuple[str, ...] = ()
+    prompt: Formula | None = None
+    output_schema: Json = None
+
+
+class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="tool"):
+    """Run a tool. ``tool`` is an id, or a formula that may only yield one of ``allow``."""
+
+    tool: str | Formula
+    allow: tuple[str, ...] = ()
+
+
+class SwitchCase(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Selects ``targets`` (node indices) when the condition equals one of ``values``, or when ``when`` holds, or (neither given) by default."""
+
+    targets: tuple[int, ...]
+    values: tuple[Json, ...] | None = None
+    when: Formula | None = None
+
+    @property
+    def is_default(self) -> bool:
+        return self.values is None and self.when is None
+
+
+class SwitchSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="switch"):
+    """First matching case wins. The default case, if any, stands last whatever its place in the file."""
+
+    condition: Formula | None
+    cases: tuple[SwitchCase, ...]
+
+
+class ConditionSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="condition"):
+    condition: Formula
+    then: tuple[int, ...] = ()
+    otherwise: tuple[int, ...] = ()
+
+
+class ParallelSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="parallel"):
+    """Starts its branches. ``members[i]``: the nodes of branch i (its head first and what only it leads to).
+
+    Whoever waits for the parallel node has edges from the branches' ends, or from one `GatherSpec` node
+    (``wait_all: false``), made by the compiler. ``cancel_rest``: the first branch to succeed cancels the others.
+    """
+
+    branches: tuple[int, ...]
+    members: tuple[tuple[int, ...], ...]
+    max_concurrency: int = 0
+    wait_all: bool = True
+    cancel_rest: bool = False
+
+
+class GatherSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="gather"):
+    """Made by the compiler, never by an author, and hidden from documents (its id starts with ``~``).
+
+    With ``branch`` False it stands for "the first branch of ``parallel`` to succeed" and has join ``any``; with ``branch``
+    True it stands for the end of one branch that has several end nodes and has join ``all_success``.
+    """
+
+    parallel: int
+    branch: bool = False
+
+
+class PassSpec(msgspec.Struct, frozen=True, tag="pass"):
+    """Output: its rendered inputs."""
+
+
+class FailSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="fail"):
+    error: Formula
+    message: Formula
+
+
+class SucceedSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="succeed"):
+    """Completes its scope now; the scope's output is ``output`` when given, else what the scope's outputs say."""
+
+    output: Formula | None = None
+
+
+class AggregationSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="aggregation"):
+    """Combines ``operands`` (nodes in dependency order, control nodes looked through) or the list ``items``."""
+
+    strategy: str
+    operands: tuple[int, ...] = ()
+    items: Formula | None = None
+    field: str | None = None
+    score: Formula | None = None
+    value: Formula | None = None
+    ties: str = "first"
+    min_votes: str | int | None = None
+    detail: bool = False
+    default: Formula | None = None
+
+
+Spec: TypeAlias = (
+    AgentSpec
+    | ToolSpec
+    | SwitchSpec
+    | ConditionSpec
+    | ParallelSpec
+    | GatherSpec
+    | PassSpec
+    | FailSpec
+    | SucceedSpec
+    | AggregationSpec
+)
