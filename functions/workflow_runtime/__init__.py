@@ -1,1 +1,35 @@
-"""Agent Workflow Runtime."""
+"""Agent Workflow Runtime: workflows of AI agents and tools, written in YAML, run on AWS serverless services.
+
+One idea holds it together: **an execution is an actor.** Its mailbox is a FIFO queue group, its mind is the pure function
+``advance(plan, state, events) -> Decision(state, commands)``, its memory is one versioned item in DynamoDB. Everything else
+is plumbing around that function.
+
+The tour, in the order data meets the parts:
+
+1. `definition`    YAML text becomes a typed definition, with positions; what is wrong becomes findings.
+2. `expressions`   the language inside ``${…}``: compiled once, bounded, nothing but JSON.
+3. `compiler`      the definition becomes a `plan`, in stages: edges, joins, names, decisions.
+4. `services.catalog`, `services.starter`   the plan is stored under its hash; an execution is a header in the table.
+5. `engine`        **start reading at `engine.advance`.** Pure: events in, a new state and commands out.
+6. `services.dispatcher`   load, advance, commit, publish: the only writer of execution state.
+7. `services.node_runner`  in a worker pool: claim, read, run, record, report. What runs is an `agents` agent or a `tooling`
+   tool, or a mock (`mocks`), all behind `invocation.Invoker`.
+8. `services.documents`    what people see of an execution.
+
+Underneath: `ports` (what the services need of the world), `storage` (what the one table holds), and two implementations of the
+ports, `aws` and `local` (SQLite; its `pump` plays Lambda's pollers). `topology` states queues and functions once, as data;
+`handlers` (beside this package) are the Lambda functions; `assembly` and `local_runtime` put it all together; `cli` is ``awr``.
+
+Glossary
+--------
+definition    what an author writes; compiled to a **plan**, which never changes and is named by its hash
+execution     one run of a plan, with its own state, journal and outcome
+node          a box of the graph; a **node run** is one try at it (an **attempt**), recorded under path and **serial**
+scope         what starts, completes, fails and yields by one set of rules; here: the graph of an execution
+edge          from a node to one that waits for it; once its source ended it is **alive** or **dead**
+join          when a node with several incoming edges runs
+event         a fact about the past, for a mailbox; a **command** is an order, carried out once its commit is stored
+journal       the commits of an execution: events taken, commands given; replaying it gives the state
+claim, lease  a worker's right to a node run, and how long a silent worker is believed to live
+worker pool   a queue and the Lambda that serves it: ``agent``, ``tool``
+"""

@@ -1,4 +1,4 @@
-"""Puts a runtime together for a backend: which agents and tools there are, what they may reach, where secrets come from."""
+"""Puts a runtime together for a backend: the agents and tools there are, what they may reach, where secrets are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workflow_runtime.plan import Json, NodeType
-from workflow_runtime.runtime import EnvironmentSecrets, Runtime, workflow_env
+from workflow_runtime.runtime import Runtime, workflow_env
 
 if TYPE_CHECKING:
     from workflow_runtime.compiler import Known
@@ -70,8 +70,9 @@ def _below(definitions: Path | None, kind: str) -> Path | None:
 
 
 def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None]) -> Runtime:
-    """The runtime of a deployed function, from its environment variables. Raises `RequestError` naming what is missing."""
+    """The runtime of a deployed function, from its environment. Raises `RequestError` naming what is missing."""
     from workflow_runtime.aws.backend import build_ports
+    from workflow_runtime.aws.secrets import SecretsManagerSecrets
     from workflow_runtime.settings import Settings
     from workflow_runtime.tooling.reach import Reach
 
@@ -81,7 +82,7 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None]) -
     return Runtime(
         ports,
         lambda: node_invokers(definitions, Reach.from_settings(settings.tool_allow_lists), ports),
-        secrets=EnvironmentSecrets(environ),
+        secrets=SecretsManagerSecrets(settings.secrets_prefix),
         env=workflow_env(environ),
         end_process=lambda: os._exit(WORKER_LOST_EXIT_CODE),
         count=count,

@@ -12,6 +12,7 @@ from workflow_runtime.topology import TOPOLOGY, Topology
 
 DEFINITIONS_DIRECTORY = "definitions"
 LOG_LEVEL = "INFO"
+SECRETS_PREFIX = "workflow/"  # of names in Secrets Manager
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _ALLOW_LIST = re.compile(r"TOOLS_[A-Z]+_ALLOW")
@@ -33,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = LOG_LEVEL
     local: bool = False
     tool_allow_lists: dict[str, str] = {}
+    secrets_prefix: str = SECRETS_PREFIX
 
     @classmethod
     def from_environment(
@@ -62,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             log_level=log_level,
             local=local,
             tool_allow_lists={name: text for name, text in environ.items() if _ALLOW_LIST.fullmatch(name)},
+            secrets_prefix=environ.get("SECRETS_PREFIX") or SECRETS_PREFIX,
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -73,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             **{queue_variable(name): url for name, url in self.queue_urls.items()},
             "DEFINITIONS_DIR": self.definitions_directory,
             "LOG_LEVEL": self.log_level,
+            "SECRETS_PREFIX": self.secrets_prefix,
             "LOCAL": str(int(self.local)),
             **self.tool_allow_lists,
         }

@@ -20,9 +20,8 @@ from workflow_runtime.engine.events import Event, ExecutionStarted, NodeFailed, 
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.pruning import prune
 from workflow_runtime.engine.results import accept_result
-from workflow_runtime.engine.state import ExecutionState, Mark, initial_graph_state
+from workflow_runtime.engine.state import OPEN_MARKS, ExecutionState, Mark, initial_graph_state
 from workflow_runtime.engine.turn import (
-    COMMANDS_MAX,
     VALUE_KEPT_BYTES_MAX,
     VALUES_KEPT_BYTES_MAX,
     Known,
@@ -67,21 +66,20 @@ def advance(
     turn = Turn(plan, state.copy(), known)
     turn.state.now = max(state.now, now)
     turn.state.version += 1
+    turn.catch_up()
     ignored = []
-    took_any = False
+    changed = False
     for event in events:
         reason = _take(turn, event)
         if reason:
             ignored.append((event.event_id, reason))
-        else:
-            took_any = True
-    if took_any:
-        graph.settle(turn)
+            continue
+        graph.settle(turn)  # after each one, so that it makes no difference how events were batched
         end_if_done(turn)
+        changed = changed or bool(turn.commands) or not isinstance(event, Poked)
     if turn.needs is not None:
         return turn.needs
-    changed = took_any and (bool(turn.commands) or any(not isinstance(event, Poked) for event in events))
-    if turn.graph.queue and len(turn.commands) >= COMMANDS_MAX:
+    if not turn.has_room and (turn.graph.queue or turn.graph.withdrawn or turn.graph.unannounced):
         turn.commands.append(Continue())
     _keep_values(turn)
     return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed)
@@ -93,7 +91,7 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     turn.state.version += 1
     turn.state.root = initial_graph_state(plan.root)
     turn.state.root.marks = bytearray(
-        Mark.SKIPPED if mark == Mark.WAITING else Mark.CANCELLED if mark == Mark.READY else mark
+        Mark.SKIPPED if mark == Mark.WAITING else Mark.CANCELLED if mark in OPEN_MARKS else mark
         for mark in state.root.marks
     )
     turn.state.root.open_count = 0
@@ -137,7 +135,8 @@ _TAKERS: dict[type[Event], Callable[[Turn, Any], str]] = {
 def _keep_values(turn: Turn) -> None:
     """Between turns the state keeps small values whose readers have not decided yet; larger ones are read again."""
     kept = turn.graph.values
-    for node in [node for node in kept if not _has_open_reader(turn, node)]:
+    closed = [node for node in kept if not _has_open_reader(turn, node)]
+    for node in closed:
         del kept[node]
     if turn.state.status.terminal:
         return
@@ -157,7 +156,9 @@ def _keep_values(turn: Turn) -> None:
 
 
 def _has_open_reader(turn: Turn, node: int) -> bool:
-    return any(reader == OUTPUTS or turn.is_open(reader) for reader in turn.block.readers[node])
+    """Whether somebody may still decide something by it; readers later in the file are likelier to be open."""
+    readers = turn.block.readers[node]
+    return OUTPUTS in readers[:1] or any(turn.is_open(reader) for reader in reversed(readers))
 
 
 def _size(value: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ Operand = tuple[str, Json]
 
 
 def operand_values(spec: AggregationSpec, block: GraphBlock, view: View) -> list[Operand]:
-    """What is aggregated: the operands that succeeded, or the elements of ``items`` (nulls and ``{error}`` entries left out)."""
+    """What is aggregated: the operands that succeeded, or the elements of ``items`` without nulls and ``{error}``s."""
     if spec.items is None:
         return [
             (block.nodes[node].id, view.nodes[node].output)
@@ -40,7 +41,10 @@ def aggregate(spec: AggregationSpec, operands: Sequence[Operand], view: View) ->
     if spec.strategy == "expression":
         assert spec.value is not None
         return evaluate(spec.value, view)
-    return _STRATEGIES[spec.strategy](spec, operands)
+    try:
+        return _STRATEGIES[spec.strategy](spec, operands)
+    except OverflowError as error:
+        raise NodeError("execution_error", f"{spec.strategy}: the numbers are too large") from error
 
 
 def _default(spec: AggregationSpec, view: View, type: str, message: str) -> Json:
@@ -53,7 +57,8 @@ def _merge(_: AggregationSpec, operands: Sequence[Operand]) -> Json:
     merged: dict[str, Json] = {}
     for name, value in operands:
         if not isinstance(value, dict):
-            raise NodeError("execution_error", f"merge takes objects, but {name!r} gave {kind(value)}; `collect` takes anything")
+            gave = f"{name!r} gave {kind(value)}"
+            raise NodeError("execution_error", f"merge takes objects, but {gave}; `collect` takes anything")
         merged.update(value)
     return merged
 
@@ -79,7 +84,8 @@ def _numbers(spec: AggregationSpec, operands: Sequence[Operand]) -> list[float]:
             raise NodeError("execution_error", f"{spec.strategy} takes numbers, but {what} is {kind(number)}")
         numbers.append(number)
     if not numbers:
-        raise NodeError("execution_error", f"{spec.strategy} found no number in field {spec.field!r}")
+        where = f" in field {spec.field!r}" if spec.field else ""
+        raise NodeError("execution_error", f"{spec.strategy} found no number{where}")
     return numbers
 
 
@@ -95,9 +101,10 @@ def _vote(spec: AggregationSpec, operands: Sequence[Operand], view: View) -> Jso
     total = len(ballots)
     leader, votes = max(counts.items(), key=lambda entry: entry[1], default=(None, 0))
     if votes == 0 or votes < _votes_needed(spec.min_votes, total):
-        return _default(spec, view, "no_majority", f"the leading value has {votes} of {total} votes, short of {spec.min_votes or 1}")
+        short = f"the leading value has {votes} of {total} votes, short of {spec.min_votes or 1}"
+        return _default(spec, view, "no_majority", short)
     if spec.ties == "fail" and sum(count == votes for count in counts.values()) > 1:
-        return _default(spec, view, "no_majority", f"several values have {votes} of {total} votes")
+        raise NodeError("no_majority", f"several values have {votes} of {total} votes")
     winner = values[leader]
     return {"value": winner, "votes": votes, "total": total} if spec.detail else winner
 
@@ -136,9 +143,20 @@ def _is_error(item: Json) -> bool:
     return isinstance(item, dict) and item.keys() == {"error"}
 
 
+def _sum(spec: AggregationSpec, operands: Sequence[Operand]) -> Json:
+    return _finite(sum(_numbers(spec, operands)))
+
+
 def _average(spec: AggregationSpec, operands: Sequence[Operand]) -> Json:
     numbers = _numbers(spec, operands)
-    return sum(numbers) / len(numbers)
+    return _finite(sum(numbers) / len(numbers))
+
+
+def _finite(number: float) -> float:
+    """JSON has no infinity."""
+    if isinstance(number, float) and not math.isfinite(number):
+        raise OverflowError
+    return number
 
 
 _STRATEGIES: dict[str, Callable[[AggregationSpec, Sequence[Operand]], Json]] = {
@@ -148,7 +166,7 @@ _STRATEGIES: dict[str, Callable[[AggregationSpec, Sequence[Operand]], Json]] = {
     "concat": _concat,
     "first": lambda _, operands: operands[0][1],
     "last": lambda _, operands: operands[-1][1],
-    "sum": lambda spec, operands: sum(_numbers(spec, operands)),
+    "sum": _sum,
     "average": _average,
     "min": lambda spec, operands: min(_numbers(spec, operands)),
     "max": lambda spec, operands: max(_numbers(spec, operands)),

@@ -1,6 +1,7 @@
 """How many nodes of one execution run at once: the workflow's ``max_concurrency``, a parallel's, and priorities.
 
-``GraphState.queue`` holds ready nodes that are not ordered yet, best priority first, then first come first served.
+``GraphState.queue`` holds ready nodes that are not ordered yet: what the dispatcher decides itself first, since it takes no
+time and no place, then best priority first, then first come first served.
 """
 
 from __future__ import annotations
@@ -18,15 +19,12 @@ def enqueue(turn: Turn, node: int) -> None:
 
 
 def next_to_begin(turn: Turn) -> int | None:
-    """Takes the first node off the queue that may start now; nodes that the dispatcher runs itself always may."""
+    """Takes the first node off the queue if it may start now; nodes that the dispatcher runs itself always may."""
     queue = turn.graph.queue
     limit = turn.plan.max_concurrency
-    if not limit or turn.graph.in_flight < limit:
-        return queue.pop(0)
-    for place, node in enumerate(queue):
-        if turn.block.nodes[node].pool is None:
-            return queue.pop(place)
-    return None
+    if limit and turn.graph.in_flight >= limit and turn.block.nodes[queue[0]].pool is not None:
+        return None
+    return queue.pop(0)
 
 
 def may_begin_branch(turn: Turn, node: int) -> bool:
@@ -36,7 +34,8 @@ def may_begin_branch(turn: Turn, node: int) -> bool:
         return True
     spec = turn.block.nodes[parallel].spec
     assert isinstance(spec, ParallelSpec)
-    if sum(head in turn.graph.branches for head in spec.branches) >= spec.max_concurrency:
+    active = sum(turn.block.limited_heads[head] == parallel for head in turn.graph.branches)
+    if active >= spec.max_concurrency:
         turn.graph.held.append(node)
         return False
     members = spec.members[spec.branches.index(node)]
@@ -62,5 +61,6 @@ def branch_node_ended(turn: Turn, node: int) -> None:
                 enqueue(turn, waiting)
 
 
-def _rank(block: GraphBlock, node: int) -> int:
-    return -block.nodes[node].priority
+def _rank(block: GraphBlock, node: int) -> tuple[bool, int]:
+    plan = block.nodes[node]
+    return plan.pool is not None, -plan.priority

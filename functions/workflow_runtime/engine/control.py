@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from workflow_runtime.engine import failure
 from workflow_runtime.engine.aggregation import aggregate, operand_values
 from workflow_runtime.engine.commands import RecordNode
 from workflow_runtime.engine.matching import case_matches
 from workflow_runtime.engine.orders import order
-from workflow_runtime.engine.state import Mark
+from workflow_runtime.engine.pruning import prune
+from workflow_runtime.engine.state import ALIVE_MARKS, Mark
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import NodeError
+from workflow_runtime.expressions import Scope, render_text
 from workflow_runtime.plan import (
+    OUTPUTS,
     AggregationSpec,
     ConditionSpec,
     FailSpec,
@@ -50,7 +55,8 @@ def decide(turn: Turn, node: int) -> None:
             view = turn.view(plan.worker_formulas, node, spec.operands)
             _record(turn, node, aggregate(spec, operand_values(spec, turn.block, view), view))
         case FailSpec(error=error, message=message):
-            raise NodeError(str(turn.evaluate(error, node)), str(turn.evaluate(message, node)))
+            kind = render_text(turn.evaluate(error, node), Scope({}))
+            raise NodeError(kind or "execution_error", render_text(turn.evaluate(message, node), Scope({})))
         case SucceedSpec(output=output):
             _record(turn, node, turn.evaluate(output, node) if output is not None else None)
             succeed_scope(turn, node)
@@ -77,15 +83,23 @@ def _gather(turn: Turn, node: int, gather: GatherSpec) -> None:
     turn.end(node, Mark.SUCCESS)
     parallel = turn.block.nodes[gather.parallel].spec
     assert isinstance(parallel, ParallelSpec)
-    if parallel.cancel_rest and not gather.branch:
-        for members in parallel.members:
-            for member in members:
-                if turn.is_open(member):
-                    failure.withdraw(turn, member)
+    if not parallel.cancel_rest or gather.branch:
+        return
+    for index, members in zip(turn.block.nodes[node].incoming, parallel.members, strict=True):
+        if turn.graph.marks[turn.block.edges[index].source] in ALIVE_MARKS:
+            continue  # this branch has succeeded
+        for member in members:
+            if turn.is_open(member):
+                failure.withdraw(turn, member)
 
 
 def succeed_scope(turn: Turn, node: int) -> None:
-    """A succeed node ended: its scope completes now, and what is still open in it is cancelled."""
+    """A succeed node ended: its scope completes now, and what is still open in it is cancelled.
+
+    A scope that is failing goes on to fail: the node is one of its ``all_done`` nodes, and the others still run.
+    """
+    if turn.graph.failure is not None:
+        return
     turn.graph.succeeded_by = node
     for other in range(len(turn.block.nodes)):
         if turn.is_open(other):
@@ -97,7 +111,23 @@ def _record(turn: Turn, node: int, output: Json) -> None:
     if plan.shape is not None:
         inputs = turn.evaluate(plan.inputs, node) if plan.inputs is not None else {}
         output = turn.evaluate(plan.shape, node, {"inputs": inputs, "output": output})
+    elif plan.output_fields is not None:
+        fields = output if isinstance(output, dict) else {}
+        output = {field: fields.get(field) for field in plan.output_fields}
     turn.commands.append(RecordNode(plan.id, turn.graph.serial(node), turn.now, output=output))
     turn.keep(node, output)
+    if any(_collects(turn, reader) for reader in turn.block.readers[node]):
+        count_bytes(turn, node, len(msgspec.json.encode(prune(output, plan.decision_paths))))
     turn.end(node, Mark.SUCCESS)
 
+
+def count_bytes(turn: Turn, node: int, size: int) -> None:
+    """Note how much those who put values together will have to read of ``node``."""
+    sizes = turn.graph.values_bytes
+    for reader in turn.block.readers[node]:
+        if _collects(turn, reader):
+            sizes[reader] = sizes.get(reader, 0) + size
+
+
+def _collects(turn: Turn, reader: int) -> bool:
+    return reader == OUTPUTS or (isinstance(turn.block.nodes[reader].spec, COLLECTING) and turn.is_open(reader))

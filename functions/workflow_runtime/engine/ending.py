@@ -5,7 +5,7 @@ from __future__ import annotations
 from workflow_runtime.engine.commands import Read, SetStatus
 from workflow_runtime.engine.control import DECISION_BYTES_MAX
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.names import View, evaluate
+from workflow_runtime.engine.names import View, error_value, evaluate
 from workflow_runtime.engine.orders import order_outputs
 from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -16,7 +16,7 @@ from workflow_runtime.schemas import violation
 
 def end_if_done(turn: Turn) -> None:
     """Once every node has ended: fail with the first error, or complete with the outputs."""
-    if turn.graph.open_count or turn.state.status.terminal or turn.state.collecting:
+    if turn.graph.open_count or turn.graph.unannounced or turn.state.status.terminal or turn.state.collecting:
         return
     if turn.graph.failure is not None:
         fail(turn, turn.graph.failure)
@@ -82,7 +82,8 @@ def _end(turn: Turn, status: ExecutionStatus, command: SetStatus) -> None:
     state.globals = None
     turn.graph.values.clear()
     turn.graph.values_bytes.clear()
+    turn.graph.withdrawn.clear()  # workers run nothing of an execution that has ended
     turn.commands.append(command)
     if "execution" in turn.plan.events:
-        error = {"error": {"type": state.error.type, "message": state.error.message, "node": state.error.node}} if state.error else {}
+        error = {"error": error_value(state.error)} if state.error else {}
         turn.publish(f"execution.{status.value}", status=status.value, started_at=state.started_at, **error)

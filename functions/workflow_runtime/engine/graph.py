@@ -9,14 +9,13 @@ from workflow_runtime.engine import concurrency, failure
 from workflow_runtime.engine.control import decide
 from workflow_runtime.engine.joins import Verdict, judge
 from workflow_runtime.engine.orders import order
-from workflow_runtime.engine.state import Mark, Progress
-from workflow_runtime.engine.turn import COMMANDS_MAX, Turn, ValuesMissing
+from workflow_runtime.engine.state import ALIVE_MARKS, Mark, Progress
+from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.expressions import EvaluationError
 from workflow_runtime.plan import Edge, EdgeKind
 
 _START = Progress()
-_ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER)
 
 
 def start(turn: Turn) -> None:
@@ -40,27 +39,29 @@ def settle(turn: Turn) -> None:
 def _resolve(turn: Turn, node: int) -> None:
     """Tell the successors that ``node`` ended."""
     concurrency.branch_node_ended(turn, node)
+    if turn.graph.succeeded_by >= 0 and not turn.graph.open_count:
+        return  # nothing is left to tell, and no edge condition can fail what has succeeded
+    outgoing = turn.block.nodes[node].outgoing
     if turn.graph.failure is not None:
-        failure.call_finally_nodes(turn)
-        return
+        outgoing = tuple(index for index in outgoing if turn.graph.marks[turn.block.edges[index].target] == Mark.WAITING)
     try:
-        outcomes = [(index, _is_alive(turn, index)) for index in turn.block.nodes[node].outgoing]
+        outcomes = [(index, _is_alive(turn, index)) for index in outgoing]
     except ValuesMissing:
         return  # the turn will be taken again
     except EvaluationError as error:
         failure.fail_scope(turn, _document(turn, node, error, "edge condition: "))
-        return
+        outcomes = [(index, False) for index in outgoing]
     for index, alive in outcomes:
         _arrive(turn, turn.block.edges[index], index, alive)
 
 
 def _is_alive(turn: Turn, index: int) -> bool:
     edge = turn.block.edges[index]
-    if edge.kind is EdgeKind.ORDER or turn.graph.marks[edge.source] not in _ALIVE_MARKS:
+    if edge.kind is EdgeKind.ORDER or turn.graph.marks[edge.source] not in ALIVE_MARKS:
         return False
     if edge.kind is EdgeKind.GATE and edge.target not in turn.selections.get(edge.source, ()):
         return False
-    return edge.condition is None or bool(turn.evaluate(edge.condition, edge.source))
+    return edge.condition is None or bool(turn.evaluate(edge.condition, edge.source, behind=True))
 
 
 def _arrive(turn: Turn, edge: Edge, index: int, alive: bool) -> None:
@@ -69,22 +70,20 @@ def _arrive(turn: Turn, edge: Edge, index: int, alive: bool) -> None:
         return
     before = graph.joins.get(target, _START)
     if edge.kind is EdgeKind.ORDER:
-        progress = Progress(before.resolved, before.alive, before.lost, before.ordered + 1)
+        progress = Progress(before.resolved, before.alive, before.ordered + 1)
     else:
-        lost = not alive and graph.marks[edge.source] == Mark.FAILED
-        progress = Progress(before.resolved + 1, before.alive + alive, before.lost + lost, before.ordered)
-        if not alive and graph.marks[edge.source] in _ALIVE_MARKS:
+        progress = Progress(before.resolved + 1, before.alive + alive, before.ordered)
+        if not alive and graph.marks[edge.source] in ALIVE_MARKS:
             graph.untaken[index] = True
     deciding, ordering = turn.block.incoming_counts[target]
     match judge(turn.block.nodes[target].join, deciding, ordering, progress):
         case Verdict.WAIT:
             graph.joins[target] = progress
         case Verdict.RUN:
+            graph.joins[target] = progress
             turn.due.append(target)  # perhaps twice; the second time it no longer waits
-        case Verdict.SKIP if progress.lost:
-            failure.join_lost(turn, target)
         case Verdict.SKIP:
-            turn.end(target, Mark.SKIPPED)
+            failure.join_lost(turn, target)
 
 
 def _begin(turn: Turn, node: int) -> None:
@@ -99,17 +98,17 @@ def _begin(turn: Turn, node: int) -> None:
     except ValuesMissing:
         return
     except EvaluationError as error:
-        failure.node_failed(turn, node, _document(turn, node, error, "when: "))
+        failure.decided_node_failed(turn, node, _document(turn, node, error, "when: "))
         return
-    turn.graph.marks[node] = Mark.READY
+    turn.graph.joins.pop(node, None)
+    turn.graph.marks[node] = Mark.QUEUED
     if concurrency.may_begin_branch(turn, node):
         concurrency.enqueue(turn, node)
 
 
 def _begin_queued(turn: Turn) -> bool:
     """Start the first ready node that may start now. False when none may."""
-    graph = turn.graph
-    if not graph.queue or len(turn.commands) >= COMMANDS_MAX:
+    if not turn.graph.queue or not turn.has_room:
         return False
     node = concurrency.next_to_begin(turn)
     if node is None:

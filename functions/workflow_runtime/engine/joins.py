@@ -22,11 +22,13 @@ def judge(join: Join, deciding: int, ordering: int, progress: Progress) -> Verdi
     resolved, alive = progress.resolved, progress.alive
     match join.kind:
         case JoinKind.ALL:
-            met, hopeless = resolved == deciding and (alive > 0 or deciding == 0), resolved == deciding and alive == 0 < deciding
+            met = resolved == deciding and (alive > 0 or deciding == 0)
+            hopeless = resolved == deciding and not met
         case JoinKind.ALL_SUCCESS:
             met, hopeless = alive == deciding, resolved > alive
         case JoinKind.ANY:
-            met, hopeless = alive >= 1, resolved == deciding and alive == 0
+            met = alive >= 1 or deciding == 0
+            hopeless = resolved == deciding and not met
         case JoinKind.AT_LEAST:
             met, hopeless = alive >= join.count, alive + deciding - resolved < join.count
         case JoinKind.ALL_DONE:

@@ -69,9 +69,7 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.RUNNING, NodeFailed): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, Poked): ExecutionRow(ExecutionStatus.RUNNING),
     **{
-        (status, event): _ENDED
-        for status in _TERMINAL
-        for event in (ExecutionStarted, NodeSucceeded, NodeFailed, Poked)
+        (status, event): _ENDED for status in _TERMINAL for event in (ExecutionStarted, NodeSucceeded, NodeFailed, Poked)
     },
 }
 

@@ -19,6 +19,7 @@ def order(turn: Turn, node: int) -> None:
     """Order the first attempt of a ready node."""
     plan = turn.block.nodes[node]
     operands = plan.spec.operands if isinstance(plan.spec, AggregationSpec) else ()
+    turn.graph.marks[node] = Mark.READY
     turn.graph.in_flight += 1
     turn.commands.append(
         _run(turn, plan.id, turn.graph.serial(node), plan.pool or COLLECTOR_POOL, plan.worker_formulas, node, operands)
@@ -40,8 +41,7 @@ def order_again(turn: Turn, failed: NodeFailed) -> bool:
     if failed.error.type != "worker_lost" or failed.command.attempt > WORKER_LOST_ATTEMPTS:
         return False
     serial = failed.serial + 1
-    if failed.path != OUTPUTS_PATH:
-        turn.graph.serials[turn.block.index[failed.path]] = serial
+    turn.graph.serials[OUTPUTS if failed.path == OUTPUTS_PATH else turn.block.index[failed.path]] = serial
     turn.commands.append(replace(failed.command, serial=serial, attempt=failed.command.attempt + 1))
     return True
 
@@ -53,7 +53,7 @@ def _run(
     previous = -1
     for formula in formulas:
         wanted.update(dict.fromkeys(formula.nodes))
-        if reader != OUTPUTS and BindingKind.PREVIOUS in formula.kinds:
+        if BindingKind.PREVIOUS in formula.kinds:
             previous = turn.previous(reader)
             if previous >= 0:
                 wanted[previous] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workflow_runtime.engine import ending
-from workflow_runtime.engine.control import COLLECTING, succeed_scope
+from workflow_runtime.engine.control import count_bytes, succeed_scope
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
 from workflow_runtime.engine.failure import node_failed
 from workflow_runtime.engine.lifecycle import NODE_ROWS
@@ -24,8 +24,9 @@ def accept_result(turn: Turn, event: NodeSucceeded | NodeFailed) -> str:
     current = turn.graph.serial(node)
     if event.serial < current:
         return f"run {event.serial} was superseded by run {current}"
-    row = NODE_ROWS.get((STATUS_OF_MARK[turn.graph.marks[node]], type(event)))
-    if row is None or event.serial > current:
+    mark = turn.graph.marks[node]
+    row = NODE_ROWS.get((STATUS_OF_MARK[mark], type(event)))
+    if row is None or event.serial > current or mark == Mark.QUEUED:
         raise InvalidEvent(f"run {event.serial} of node {event.path!r} was never ordered")
     if row.status is None:
         return row.reason
@@ -41,18 +42,19 @@ def _succeeded(turn: Turn, node: int, event: NodeSucceeded) -> None:
     turn.graph.in_flight -= 1
     if event.has_values:
         turn.keep(node, event.values)
-    for reader in turn.block.readers[node]:
-        if reader == OUTPUTS or isinstance(turn.block.nodes[reader].spec, COLLECTING):
-            sizes = turn.graph.values_bytes
-            sizes[reader] = sizes.get(reader, 0) + event.values_bytes
+    if event.values_bytes:
+        count_bytes(turn, node, event.values_bytes)
     turn.end(node, Mark.SUCCESS)
     if isinstance(turn.block.nodes[node].spec, SucceedSpec):
         succeed_scope(turn, node)
 
 
 def _accept_outputs(turn: Turn, event: NodeSucceeded | NodeFailed) -> str:
-    if not turn.state.collecting:
-        raise InvalidEvent("no outputs were ordered")
+    current = turn.graph.serial(OUTPUTS)
+    if not turn.state.collecting or event.serial > current:
+        raise InvalidEvent(f"run {event.serial} of the outputs was never ordered")
+    if event.serial < current:
+        return f"run {event.serial} was superseded by run {current}"
     if isinstance(event, NodeSucceeded):
         ending.complete_with_run(turn, event.serial)
     elif not order_again(turn, event):

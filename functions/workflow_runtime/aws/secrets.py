@@ -1,0 +1,29 @@
+"""Secrets on AWS: ``${secrets.NAME}`` is the secret ``<prefix>NAME`` of Secrets Manager, resolved in the worker only."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from botocore.exceptions import ClientError
+
+from workflow_runtime.errors import NodeError
+
+CACHED_SECONDS = 300  # a rotated secret is seen after five minutes
+
+
+class SecretsManagerSecrets:
+    """Reads through Powertools' cache. ``prefix`` keeps a deployment to its own secrets, as its role does."""
+
+    def __init__(self, prefix: str, provider: SecretsProvider | None = None) -> None:
+        self._prefix = prefix
+        self._provider = provider or SecretsProvider()
+
+    def get(self, name: str) -> str:
+        """Raises `NodeError` (``not_found``), which names the secret but never quotes what the service said of it."""
+        try:
+            value = self._provider.get(self._prefix + name, max_age=CACHED_SECONDS)
+        except (GetParameterError, ClientError) as error:
+            raise NodeError("not_found", f"the secret {self._prefix + name!r} cannot be read") from error
+        if not isinstance(value, str):
+            raise NodeError("not_found", f"the secret {self._prefix + name!r} is no text")
+        return value

@@ -1,0 +1,127 @@
+"""Faults between the services and their ports: what a call may suffer, and who decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from random import Random
+from typing import Any, Protocol
+
+from workflow_runtime.errors import RetryableError
+
+
+class Crash(BaseException):
+    """The process dies here. No `except Exception` swallows it."""
+
+
+class Fault(Enum):
+    CRASH_BEFORE = "crash before the call"
+    CRASH_AFTER = "crash after the call"
+    REFUSED_NOW = "throttled: not applied"
+    LOST = "the answer is lost, the SDK calls again"
+    LOST_AND_GIVEN_UP = "applied, but reported as failed"
+    PARTLY = "the first half applied, then failed"
+
+
+READS = frozenset({"get", "query", "query_index"})
+BATCHES = frozenset({"put_all", "send", "publish"})
+OF_READS = (Fault.CRASH_BEFORE, Fault.REFUSED_NOW)
+OF_WRITES = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.REFUSED_NOW, Fault.LOST, Fault.LOST_AND_GIVEN_UP)
+
+
+def possible(method: str) -> tuple[Fault, ...]:
+    if method in READS:
+        return OF_READS
+    return (*OF_WRITES, Fault.PARTLY) if method in BATCHES else OF_WRITES
+
+
+class Plan(Protocol):
+    """Decides the fault of the next port call, if any."""
+
+    def next(self, method: str) -> Fault | None: ...
+
+
+class NoFaults:
+    """Counts the calls and leaves them alone."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def next(self, method: str) -> Fault | None:
+        self.calls.append(method)
+        return None
+
+
+class FaultAt:
+    """One fault at the ``place``-th call (from 0), if the call there can suffer it; ``after`` later plans take over."""
+
+    def __init__(self, place: int, fault: Fault) -> None:
+        self._left = place
+        self._fault = fault
+        self.happened = False
+
+    def next(self, method: str) -> Fault | None:
+        self._left -= 1
+        if self._left != -1 or self._fault not in possible(method):
+            return None
+        self.happened = True
+        return self._fault
+
+
+class RandomFaults:
+    """At most ``budget`` faults, each call suffering one with ``probability``."""
+
+    def __init__(self, random: Random, probability: float, budget: int) -> None:
+        self._random = random
+        self._probability = probability
+        self._budget = budget
+
+    def next(self, method: str) -> Fault | None:
+        if self._budget == 0 or self._random.random() >= self._probability:
+            return None
+        self._budget -= 1
+        return self._random.choice(possible(method))
+
+
+class FaultyPort:
+    """A port whose calls first wait for their turn (``point``) and then suffer what ``suffer`` decides."""
+
+    def __init__(self, port: Any, point: Callable[[], None], suffer: Callable[[str], Fault | None], die: Callable[[], None]):
+        self._port = port
+        self._point = point
+        self._suffer = suffer
+        self._die = die
+
+    def __getattr__(self, method: str) -> Any:
+        function = getattr(self._port, method)
+
+        def call(*args: Any, **named: Any) -> Any:
+            self._point()
+            return self._call(method, function, args, named)
+
+        return call
+
+    def _call(self, method: str, function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        fault = self._suffer(method)
+        if fault is None:
+            return function(*args, **named)
+        if fault is Fault.CRASH_BEFORE:
+            self._die()
+        if fault is Fault.REFUSED_NOW:
+            raise RetryableError("throttled")
+        if fault is Fault.PARTLY:
+            *before, batch = args
+            function(*before, _half(batch), **named)
+            raise RetryableError("partly done")
+        answer = function(*args, **named)
+        if fault is Fault.LOST:
+            return function(*args, **named)
+        if fault is Fault.CRASH_AFTER:
+            self._die()
+        if fault is Fault.LOST_AND_GIVEN_UP:
+            raise RetryableError("timed out")
+        return answer
+
+
+def _half(batch: Sequence[Any]) -> Sequence[Any]:
+    return batch[: len(batch) // 2]

@@ -1,0 +1,196 @@
+"""What must hold after every write, checked where the write arrives."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.state import ExecutionState, Mark, decode_state
+from workflow_runtime.plan import Plan
+from workflow_runtime.ports import Attribute, Condition, Item, Key, Message, Refusal
+from workflow_runtime.service_limits import item_bytes
+from workflow_runtime.services.messages import parse_order
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.payloads import unpack_bytes
+from workflow_runtime.topology import DISPATCH
+
+CANARY = "c4n4ry-的-秘密"
+ITEM_BYTES_MAX = 350 * 1024
+ATTEMPTS_MAX = 3  # one, and two for lost workers
+_ENDED = ("success", "failed", "cancelled")
+_RANKS = {"pending": 0, "running": 1, "completed": 2, "failed": 2, "cancelled": 2}
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+
+def require(holds: object, what: str) -> None:
+    if not holds:
+        raise Violation(what)
+
+
+def check_silent(data: Any, where: str) -> None:
+    """A secret stands in no text, however it is packed."""
+    if isinstance(data, bytes):
+        try:
+            data = unpack_bytes(data).decode()
+        except (UnicodeDecodeError, zlib.error):
+            return
+    if isinstance(data, str):
+        require(CANARY not in data and CANARY.encode("unicode_escape").decode() not in data, f"a secret in {where}")
+
+
+class WatchedTable:
+    """The table; every item written is checked against the one before."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        before = self._table.get([item.key]).get(item.key)
+        self._table.put(item, condition)
+        self._check(before, item)
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        before = self._table.get([item.key for item in items])
+        self._table.put_all(items)
+        for item in items:
+            self._check(before.get(item.key), item)
+
+    def update(
+        self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
+    ) -> None:
+        before = self._table.get([key]).get(key)
+        self._table.update(key, changes, condition, index)
+        self._check(before, self._table.get([key])[key])
+
+    def _check(self, before: Item | None, after: Item) -> None:
+        where = f"item {after.key.partition} {after.key.sort}"
+        require(item_bytes(after) <= ITEM_BYTES_MAX, f"{where} has {item_bytes(after)} bytes")
+        for value in after.attributes.values():
+            check_silent(value, where)
+        if after.key.sort == keys.STATE:
+            _check_state(before, after)
+        elif before is None:
+            return
+        elif after.key.sort.startswith(keys.RUN_PREFIX):
+            _check_run(before, after)
+        elif after.key.sort == keys.HEADER:
+            _check_header(before, after)
+        elif after.key.sort == keys.INPUT or after.key.sort.startswith(keys.JOURNAL_PREFIX):
+            require(before.attributes == after.attributes, f"{where} was written twice, differently")
+
+
+def state_of(item: Item) -> ExecutionState:
+    body = item.attributes["state"]
+    assert isinstance(body, bytes)
+    return decode_state(unpack_bytes(body))
+
+
+def _check_state(before: Item | None, after: Item) -> None:
+    new = state_of(after)
+    require(new.version == after.attributes["v"], "the state and its item have different versions")
+    if before is None:
+        require(new.version == 1, f"the first commit is version {new.version}")
+        return
+    old = state_of(before)
+    require(new.version == old.version + 1, f"version {old.version} was followed by {new.version}")
+    require(new.plan_hash == old.plan_hash, "P10: the plan changed under a running execution")
+    require(new.now >= old.now, "the engine's time went back")
+    if old.status.terminal:
+        require(new.status is old.status, f"P9: {old.status.value} became {new.status.value}")
+    for mark_before, mark in zip(old.root.marks, new.root.marks, strict=True):
+        settled = mark_before not in (Mark.WAITING, Mark.READY)
+        require(not settled or mark == mark_before, "a node that had ended changed its status")
+
+
+def _check_run(before: Item, after: Item) -> None:
+    old, new = before.attributes, after.attributes
+    if old["status"] in _ENDED:
+        for name in ("status", "owner", "output", "error", "ended_at"):
+            require(old.get(name) == new.get(name), f"P2: a second result of {after.key.sort}: {old} then {new}")
+
+
+def _check_header(before: Item, after: Item) -> None:
+    old, new = before.attributes, after.attributes
+    ranks = _RANKS[str(old["status"])], _RANKS[str(new["status"])]
+    require(ranks[0] <= ranks[1], f"the header went from {old['status']} back to {new['status']}")
+    if ranks[0] == 2:
+        require(old == new, "P9: the header of an ended execution changed")
+    require(old["plan"] == new["plan"], "P10: the header's plan changed")
+
+
+class WatchedQueues:
+    """The queues; an order may only be sent once its commit stands, and a secret never."""
+
+    def __init__(self, queues: Any, table: Any, plans: Mapping[str, Plan]) -> None:
+        self._queues = queues
+        self._table = table
+        self._plans = plans
+        self.refuse = 0  # so many of the next orders are refused for good
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queues, name)
+
+    def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
+        for message in messages:
+            check_silent(message.body, f"a message to {queue}")
+            if queue != DISPATCH:
+                self._check_committed(message)
+        if queue != DISPATCH and self.refuse:
+            self.refuse -= 1
+            self._queues.send(queue, messages[1:])
+            return [Refusal(0, "refused for good")]
+        refusals: list[Refusal] = self._queues.send(queue, messages)
+        return refusals
+
+    def _check_committed(self, message: Message) -> None:
+        order = parse_order(message.body)
+        key = keys.execution(order.execution_id, keys.STATE)
+        item = self._table.get([key]).get(key)
+        require(item is not None, "an order without a commit")
+        state = state_of(item)
+        plan = self._plans[order.plan_hash]
+        node = plan.root.index[order.command.path]
+        ordered = state.root.marks[node] != Mark.WAITING and state.root.serial(node) >= order.command.serial
+        require(ordered, f"{order.command.path} #{order.command.serial} was sent before it was committed")
+
+
+class WatchedBus:
+    def __init__(self, bus: Any) -> None:
+        self._bus = bus
+
+    def publish(self, events: Sequence[Any]) -> Any:
+        for event in events:
+            check_silent(event.detail, "a bus event")
+        return self._bus.publish(events)
+
+
+class WatchedLog(logging.Handler):
+    """Log lines as they would be printed, extra fields included."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        check_silent(f"{record.getMessage()} {record.__dict__} {record.exc_info or ''}", "a log line")
+
+
+class Effects:
+    """How often the code of a node ran, by execution, path and attempt (a serial each, as nothing is entered twice)."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str, int]] = Counter()
+
+    def note(self, execution_id: str, path: str, attempt: int) -> None:
+        self.counts[execution_id, path, attempt] += 1
+        require(self.counts[execution_id, path, attempt] == 1, f"P3: {path} attempt {attempt} ran twice")
+        require(attempt <= ATTEMPTS_MAX, f"P3: {path} was granted attempt {attempt}")
+
+
+TERMINAL = frozenset(status.value for status in ExecutionStatus if status.terminal)

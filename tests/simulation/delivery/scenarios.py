@@ -1,0 +1,89 @@
+"""Small workflows, one per shape that the delivery protocol must carry, and what of their outcome no schedule may change."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from workflow_runtime.compiler import compile_workflow
+from workflow_runtime.plan import Plan
+
+_HEAD = "workflow:\n  id: {id}\n  nodes:\n"
+
+_NODES = {
+    "chain": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: b, type: agent, agent: echo, inputs: {x: "${a.x}"}}
+    - {id: c, type: tool, tool: echo, inputs: {x: "${b.x}"}}
+""",
+    "diamond": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: 左, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: 右, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: d, type: tool, tool: echo, inputs: {x: "${左.x}", y: "${右.x}"}}
+""",
+    "switch": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: sw, type: control, subtype: switch, dependencies: [a], condition: "${a.x}",
+       branches: [{case: 1, target: one}, {default: other}]}
+    - {id: one, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: other, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: end, type: control, subtype: pass, dependencies: [one, other], inputs: {x: "${previous.x}"}}
+""",
+    "fan_out": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: f1, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: f2, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: f3, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: f4, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: all, type: aggregation, strategy: collect, dependencies: [f1, f2, f3, f4]}
+    - {id: z, type: tool, tool: echo, inputs: {x: "${all}"}}
+""",
+    "failing": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: bad, type: tool, tool: fail, dependencies: [a]}
+    - {id: other, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: never, type: tool, tool: echo, dependencies: [bad, other], join: all_success}
+    - {id: last, type: tool, tool: echo, dependencies: [bad, other], join: all_done, inputs: {x: 1}}
+""",
+    "any_join": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+    - {id: c, type: tool, tool: fail, dependencies: [a]}
+    - {id: d, type: tool, tool: echo, dependencies: [b, c], join: any, inputs: {x: "${previous.x}"}}
+""",
+    "secret": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${secrets.TOKEN}", y: ["${start}"]}}
+    - {id: b, type: tool, tool: echo, inputs: {x: "${a.y}"}}
+    - {id: c, type: tool, tool: leak, dependencies: [b], inputs: {x: "${secrets.TOKEN}"}}
+""",
+}
+NAMES = tuple(_NODES)
+INPUT = {"start": 1}
+
+
+@cache
+def source(name: str) -> bytes:
+    return (_HEAD.format(id=name) + _NODES[name]).encode()
+
+
+@cache
+def plan(name: str) -> Plan:
+    compiled = compile_workflow(source(name), file=name).plan
+    assert compiled is not None, name
+    return compiled
+
+
+def outcome(name: str, document: dict[str, Any]) -> str:
+    """What no crash, delay or order of deliveries may change."""
+    nodes: dict[str, Any] = document["node_executions"]
+    fixed = [document["status"], document["output"], document["error"]]
+    if name == "failing":  # whether `other` ended or was cancelled, and so what is seen of it, is the schedule's business
+        fixed += [nodes[node]["status"] for node in ("a", "bad", "never", "last")]
+    elif name == "secret":
+        fixed += [nodes[node]["status"] for node in nodes]
+    else:
+        fixed += [(nodes[node]["status"], nodes[node]["output"]) for node in nodes]
+    return msgspec.json.encode(fixed).decode()

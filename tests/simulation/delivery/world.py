@@ -1,0 +1,364 @@
+"""A world in which the real services run: in-memory backend, a clock that only the schedule moves, faults on every port.
+
+Everything that happens follows from the seed and the fault plan; nothing reads the machine's time or randomness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import count
+from random import Random
+from typing import Any
+
+from tests.simulation.delivery import scenarios
+from tests.simulation.delivery.actors import Actor
+from tests.simulation.delivery.faults import Crash, FaultyPort, NoFaults, Plan
+from tests.simulation.delivery.invariants import (
+    CANARY,
+    TERMINAL,
+    Effects,
+    WatchedBus,
+    WatchedLog,
+    WatchedQueues,
+    WatchedTable,
+    require,
+    state_of,
+)
+from workflow_runtime.engine.advance import new_execution
+from workflow_runtime.engine.replay import replay
+from workflow_runtime.errors import NodeError, RetryableError
+from workflow_runtime.invocation import NodeCall, NodeResult
+from workflow_runtime.local.backend import open_backend
+from workflow_runtime.plan import NodeType
+from workflow_runtime.ports import Ports, SqsRecord
+from workflow_runtime.runtime import Runtime
+from workflow_runtime.services.knowledge import Knowledge
+from workflow_runtime.services.mailbox import MailboxBatch
+from workflow_runtime.services.worker import Worker
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.runs import RunStore
+from workflow_runtime.topology import DEAD_LETTERS, DEAD_LETTERS_FIFO, DISPATCH, TOPOLOGY, node_queue
+
+START = 1_700_000_000_000
+DISPATCH_FUNCTION = "dispatch"
+QUEUES = {DISPATCH: DISPATCH_FUNCTION, node_queue("tool"): "run_node_tool", node_queue("agent"): "run_node_agent"}
+_loops: list[asyncio.AbstractEventLoop] = []
+
+
+class SimClock:
+    """Time that the schedule moves. A sleeper gives its turn away until its time has come; each turn costs it a second at most."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.time = START
+
+    def now(self) -> int:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        until = self.time + int(seconds * 1000)
+        while self.time < until:
+            self._world.point()
+            self.time += min(1000, until - self.time) if self.time < until else 0
+            await asyncio.sleep(0)
+
+    async def within(self, seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
+        until = self.time + int(seconds * 1000)
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            if self.time >= until:
+                task.cancel()
+                raise TimeoutError
+            await asyncio.sleep(0)
+        return task.result()
+
+    def working(self) -> Any:
+        return nullcontext()
+
+
+class Secrets:
+    def get(self, name: str) -> str:
+        return CANARY
+
+
+class World:
+    """``seed`` decides everything that ``faults`` does not. Interleaved, invocations take turns at every port call."""
+
+    def __init__(self, name: str, seed: int = 0, faults: Plan | None = None) -> None:
+        self.name = name
+        self.random = Random(seed)
+        self.faults: Plan = faults or NoFaults()
+        self.clock = SimClock(self)
+        self.effects = Effects()
+        self.current: Actor | None = None
+        self.actors: list[Actor] = []
+        self.history: list[tuple[str, SqsRecord]] = []
+        self.dawdle = 0  # turns that a node's code may take
+        self.behaviours: dict[str, Callable[[NodeCall], Any]] = {}
+        self._backend = open_backend(None, self.clock, TOPOLOGY)
+        raw = self._backend.ports
+        self.raw = raw
+        self.poller = self._backend.poller
+        self.plan = scenarios.plan(name)
+        table = WatchedTable(raw.table)
+        self.queues = WatchedQueues(raw.queues, raw.table, {self.plan.hash: self.plan})
+        ids = (f"{number:016x}" * 2 for number in count(1))
+        ports = Ports(
+            table=self._faulty(table),
+            blobs=self._faulty(raw.blobs),
+            queues=self._faulty(self.queues),
+            bus=self._faulty(WatchedBus(raw.bus)),
+            clock=self.clock,
+            offload=_offload,
+            boot="",
+        )
+        self.runtime = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
+        self.calm = Runtime(raw, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
+        self.calm.workflows.publish(self.plan, scenarios.source(name), START)
+        self._workers = {
+            queue: Worker(
+                self.runtime.node_runner(TOPOLOGY.function(function).timeout_seconds), ports, TOPOLOGY.function(function)
+            )
+            for queue, function in QUEUES.items()
+            if queue != DISPATCH
+        }
+        self.execution_id = ""
+
+    def _faulty(self, port: Any) -> Any:
+        return FaultyPort(port, self.point, self._suffer, self._die)
+
+    def _suffer(self, method: str) -> Any:
+        if self.current is not None and self.current.dead:
+            raise Crash
+        return self.faults.next(method)
+
+    def _die(self) -> None:
+        if self.current is not None:
+            self.current.dead = True
+        raise Crash
+
+    def point(self) -> None:
+        """A place where others may go first."""
+        actor = self.current
+        if actor is not None:
+            if actor.dead:
+                raise Crash
+            actor.wait_for_turn()
+
+    # -- what happens in it
+
+    def start(self, **options: Any) -> str:
+        """Start the workflow, again and again until the caller gets an answer."""
+        while not self.execution_id:
+            try:
+                self.execution_id = self.runtime.starter.start(
+                    self.name, scenarios.INPUT, start_key="key", **options
+                )
+            except (Crash, RetryableError):
+                continue
+        return self.execution_id
+
+    def invocation(self, queue: str, records: Sequence[SqsRecord]) -> Actor:
+        """What Lambda would do with a batch: run the function, then delete what it did not return as failed."""
+        take = self._take_mail if queue == DISPATCH else self._take_orders
+        return Actor(QUEUES[queue], lambda: take(queue, records))
+
+    def run_at_once(self, actor: Actor) -> None:
+        self.current = actor
+        try:
+            actor.run()
+        finally:
+            self.current = None
+
+    def drain(self, rounds_max: int = 10_000) -> None:
+        """Without interleaving: deliver everything there is, moving time on when nothing is visible."""
+        for _ in range(rounds_max):
+            if not any([self._deliver(queue) for queue in QUEUES]):
+                due = self.poller.next_visible_at()
+                if due is None:
+                    return
+                self.clock.time = max(self.clock.time, due)
+        raise AssertionError("the world does not come to rest")
+
+    def _deliver(self, queue: str) -> bool:
+        records = self.receive(queue)
+        if records:
+            self.run_at_once(self.invocation(queue, records))
+        return bool(records)
+
+    def receive(self, queue: str) -> list[SqsRecord]:
+        batch_size = TOPOLOGY.function(QUEUES[queue]).sources[0].batch_size
+        records = self.poller.receive(queue, batch_size)
+        self.history += [(queue, record) for record in records]
+        return records
+
+    def _take_mail(self, queue: str, records: Sequence[SqsRecord]) -> None:
+        batch = MailboxBatch(self.runtime.dispatcher, [record.event_record for record in records])
+        taken: list[str] = []
+        failed: set[Any] = set()
+        for record in records:
+            attributes: Any = record.event_record["attributes"]
+            group = attributes["MessageGroupId"]
+            if group not in failed and batch.take(str(record.event_record["messageId"])):
+                taken.append(record.receipt_handle)
+            else:
+                failed.add(group)
+        for receipt_handle, seconds in batch.postponed:
+            self.raw.queues.set_visibility(queue, receipt_handle, seconds)
+        self.point()
+        self.poller.delete(queue, taken)
+
+    def _take_orders(self, queue: str, records: Sequence[SqsRecord]) -> None:
+        taken: list[str] = []
+
+        async def take(record: SqsRecord) -> None:
+            attributes: Any = record.event_record["attributes"]
+            receives = int(attributes["ApproximateReceiveCount"])
+            try:
+                await self._workers[queue].take(str(record.event_record["body"]), record.receipt_handle, receives)
+                taken.append(record.receipt_handle)
+            except RetryableError:
+                return
+
+        async def take_all() -> None:
+            await asyncio.gather(*map(take, records))
+
+        with _event_loop() as loop:
+            loop.run_until_complete(take_all())
+        self.point()
+        self.poller.delete(queue, taken)
+
+    # -- agents and tools
+
+    def _invokers(self) -> dict[NodeType, Any]:
+        return {NodeType.TOOL: self, NodeType.AGENT: self}
+
+    abandoned_threads = 0
+
+    async def invoke(self, call: NodeCall) -> NodeResult:
+        self.effects.note(call.execution_id, call.path, call.attempt)
+        self._check_inputs_are_recorded(call)
+        for _ in range(self.random.randint(0, self.dawdle)):
+            self.point()
+            await asyncio.sleep(0)
+        behaviour = self.behaviours.get(call.path)
+        if behaviour is not None:
+            value = behaviour(call)
+            return NodeResult(await value if asyncio.iscoroutine(value) else value)
+        if call.target == "fail":
+            raise NodeError("broken", "as it should")
+        if call.target == "leak":
+            raise KeyError(f"{CANARY} in an error text")
+        return NodeResult(call.inputs)
+
+    def _check_inputs_are_recorded(self, call: NodeCall) -> None:
+        node = self.plan.root.nodes[self.plan.root.index[call.path]]
+        items = self.raw.table.query(f"EX#{call.execution_id}", keys.RUN_PREFIX)
+        recorded = {item.attributes["path"] for item in items if item.attributes["status"] == "success"}
+        for index in node.inputs.nodes if node.inputs is not None else ():
+            source = self.plan.root.nodes[index].id
+            require(source in recorded, f"P4: {call.path} started before the result of {source} was recorded")
+        require(None not in call.inputs.values(), f"P4: {call.path} started without an input: {call.inputs}")
+
+    # -- looking at it
+
+    def outcome(self) -> str:
+        return scenarios.outcome(self.name, self.document())
+
+    def document(self) -> dict[str, Any]:
+        return self.calm.documents.document(self.execution_id)
+
+    def lost_for_good(self) -> bool:
+        """Whether some node's worker was lost as often as the policy allows: then the execution may rightly fail."""
+        runs = RunStore(self.raw.table, self.raw.blobs).list(self.execution_id)
+        return any(run.serial == 3 and run.error is not None and run.error.type == "worker_lost" for run in runs)
+
+    def dead_letters(self) -> dict[str, int]:
+        return {
+            queue: len(self.poller_all(queue)) for queue in (DEAD_LETTERS, DEAD_LETTERS_FIFO)
+        } | {"items": len(self.raw.table.query(f"EX#{self.execution_id}", "DEAD#"))}
+
+    def poller_all(self, queue: str) -> list[SqsRecord]:
+        records: list[SqsRecord] = []
+        while batch := self.poller.receive(queue, 10):
+            records += batch
+        return records
+
+    def check_end(self, dead_letters: int = 0) -> None:
+        """After a fault-free tail: ended, nothing left anywhere, and the journal tells the whole story."""
+        require(self.document()["status"] in TERMINAL, f"P8: the execution is {self.document()['status']} for ever")
+        require(self.poller.next_visible_at() is None, "a queue is not empty")
+        letters = self.dead_letters()
+        require(sum(letters.values()) == dead_letters, f"P6: dead letters {letters}, expected {dead_letters}")
+        store = ExecutionStore(self.raw.table, self.raw.blobs)
+        stored = store.load(self.execution_id)
+        assert stored is not None
+        require(stored.published, "the last commit was never published")
+        journal = store.journal(self.execution_id)
+        versions = [entry.version for entry in journal]
+        require(versions == list(range(1, stored.state.version + 1)), f"the journal has versions {versions}")
+        knowledge = Knowledge(self.raw.table, store, RunStore(self.raw.table, self.raw.blobs))
+        header = store.header(self.execution_id)
+        assert header is not None
+        fresh = new_execution(self.plan, self.execution_id, header.workflow_version, header.started_at)
+        fetch = lambda needs: knowledge.fetch(self.plan, self.execution_id, needs, _nothing_known())  # noqa: E731
+        require(replay(self.plan, fresh, journal, fetch) == stored.state, "replay gives another state")
+        orders = [
+            (command.path, command.serial)
+            for entry in journal
+            for command in entry.commands
+            if type(command).__name__ in ("RunNode", "RecordNode")
+        ]
+        require(len(orders) == len(set(orders)), f"P5: ordered twice: {orders}")
+        item = self.raw.table.get([keys.execution(self.execution_id, keys.STATE)])
+        require(state_of(next(iter(item.values()))).status.value == header.status, "header and state disagree")
+
+    def close(self) -> None:
+        self._backend.close()
+
+
+def _nothing_known() -> Any:
+    from workflow_runtime.engine.advance import NOTHING_KNOWN
+
+    return NOTHING_KNOWN
+
+
+async def _offload(function: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+    """A thread on AWS: others may run meanwhile."""
+    await asyncio.sleep(0)
+    return function(*args, **named)
+
+
+@contextmanager
+def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """One that nobody else uses; left over tasks of a crashed invocation are thrown away with the process they were in."""
+    loop = _loops.pop() if _loops else asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    yield loop
+    _loops.append(loop)
+
+
+@contextmanager
+def world(name: str, seed: int = 0, faults: Plan | None = None) -> Iterator[World]:
+    """A world, and an eye on its log."""
+    log = WatchedLog()
+    logger = logging.getLogger("workflow_runtime")
+    logger.addHandler(log)
+    propagates, level = logger.propagate, logger.level
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    simulated = World(name, seed, faults)
+    try:
+        yield simulated
+    except BaseException as error:
+        error.add_note(f"workflow {name}, seed {seed}")
+        raise
+    finally:
+        logger.removeHandler(log)
+        logger.propagate = propagates
+        logger.setLevel(level)
+        simulated.close()
