@@ -17,10 +17,11 @@ from workflow_runtime.plan import Json
 SUFFIXES = (".yaml", ".yml", ".json")
 SOURCE_BYTES_MAX = 8 * 1024 * 1024  # twice what the compiler takes: it says that it is too much
 INPUT_BYTES_MAX = 16 * 1024 * 1024  # more than an execution takes, which says so
+UTF8_MARK = b"\xef\xbb\xbf"
 PROJECT_MARKS = (".git", "pyproject.toml")  # a directory that holds one ends the search for definitions
 
-_YAML_WORKFLOW = re.compile(rb"""^["']?workflow["']?[ \t]*:|^\{""", re.MULTILINE)
-_JSON_WORKFLOW = re.compile(rb'"workflow"\s*:')
+_BLOCK_WORKFLOW = re.compile(rb"""^["']?workflow["']?[ \t]*:""", re.MULTILINE)
+_FLOW_WORKFLOW = re.compile(rb"""\s*\{\s*["']?workflow["']?\s*:""")
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what the definition's parser counts as the end of a line
 _AT_BYTE = re.compile(r" \(byte (\d+)\)$")
 
@@ -54,7 +55,9 @@ def workflow_files(paths: Iterable[Path]) -> list[Path]:
             continue
         below = sorted(_workflows_below(path))
         if not below:
-            raise usage_error(f"no workflow below {path}", f"workflows are {', '.join(SUFFIXES)} files with a top-level `workflow:`")
+            raise usage_error(
+                f"no workflow below {path}", f"workflows are {', '.join(SUFFIXES)} files with a top-level `workflow:`"
+            )
         found.update(dict.fromkeys(below))
     return list(found)
 
@@ -69,10 +72,14 @@ def _workflows_below(directory: Path) -> Iterator[Path]:
 
 
 def _holds_workflow(path: Path) -> bool:
-    source = read_source(path)
-    if path.suffix == ".json" or source.lstrip()[:1] == b"{":
-        return _JSON_WORKFLOW.search(source) is not None
-    return _YAML_WORKFLOW.search(source) is not None
+    source = read_source(path).removeprefix(UTF8_MARK)
+    if source.lstrip()[:1] != b"{":
+        return _BLOCK_WORKFLOW.search(source) is not None
+    try:
+        value = msgspec.json.decode(source)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _FLOW_WORKFLOW.match(source) is not None
+    return isinstance(value, dict) and "workflow" in value
 
 
 def definitions_directory(workflow: Path | None) -> Path | None:
@@ -112,7 +119,7 @@ def read_input(value: str | None) -> Json:
         hint = "--input takes JSON, @FILE, or @- for stdin"
         raise CliError("invalid_input", f"the input file {place!r} cannot be read: {error.strerror}", hint) from None
     try:
-        return msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
+        return msgspec.json.decode(data.removeprefix(UTF8_MARK))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         hint = ""
         if value and not value.startswith(("{", "[", '"', "@")):

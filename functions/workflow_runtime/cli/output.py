@@ -120,18 +120,26 @@ class Output:
         """A line beside the result, on stderr."""
         _write(self.error_console, self._stderr, line)
 
+    def note_text(self, text: str) -> None:
+        """Finished text on stderr as it is."""
+        self._stderr.write(text + "\n")
+
     def text(self, text: str) -> None:
         """Finished text (a drawing), on stdout as it is."""
-        self._stdout.write(text)
-        self._stdout.flush()
+        if self._stdout.isatty():
+            self._stdout.write(text)
+        else:
+            self._bytes(text.encode("utf-8", "replace"))
 
     def document(self, value: Any) -> None:
         """The one JSON document on stdout, UTF-8 whatever the locale; only with ``--json``."""
         if self.json:
-            encoded = msgspec.json.format(msgspec.json.encode(_encodable(value)), indent=2) + b"\n"
-            self._stdout.flush()
-            self._stdout.buffer.write(encoded)
-            self._stdout.flush()
+            self._bytes(msgspec.json.format(msgspec.json.encode(_encodable(value)), indent=2) + b"\n")
+
+    def _bytes(self, data: bytes) -> None:
+        self._stdout.flush()
+        self._stdout.buffer.write(data)
+        self._stdout.flush()
 
     def error(self, error: CliError) -> None:
         """Say what went wrong: to people on stderr, to programs as a document."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from workflow_runtime.compiler import Known, compile_workflow
+from workflow_runtime.compiler import Compilation, Known, compile_workflow
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.findings import Finding
 from workflow_runtime.plan import Plan
@@ -31,15 +31,24 @@ class Catalog:
 
         Raises `DefinitionError` with every finding.
         """
-        compilation = compile_workflow(source, file=file, known=self._known)
+        return self.store(self.compile(source, file), source)
+
+    def compile(self, source: bytes, file: str = "") -> Compilation:
+        """What the compiler says of a definition, knowing the agents and tools there are."""
+        return compile_workflow(source, file=file, known=self._known)
+
+    def store(self, compilation: Compilation, source: bytes, over: int | None = None) -> Published:
+        """Store what was compiled; ``over`` as in `WorkflowStore.publish`. Raises `DefinitionError`, `VersionMismatch`."""
         if compilation.plan is None:
             raise DefinitionError(compilation.findings)
-        version = self._workflows.publish(compilation.plan, source, self._clock.now())
+        version = self._workflows.publish(compilation.plan, source, self._clock.now(), over)
         return Published(version, compilation.plan, tuple(compilation.findings))
 
     def version(self, workflow_id: str, number: int | None = None) -> WorkflowVersion:
-        """A stored version, by default the latest. Raises `RequestError` (``not_found``)."""
-        found = self._workflows.latest(workflow_id) if number is None else self._workflows.version(workflow_id, number)
+        """A stored version of a published workflow, by default the latest. Raises `RequestError` (``not_found``)."""
+        found = self._workflows.latest(workflow_id)
+        if found is not None and number is not None:
+            found = self._workflows.version(workflow_id, number)
         if found is None:
             what = f"workflow {workflow_id!r}" + (f" has no version {number}" if number is not None else " is not published")
             raise RequestError("not_found", what)

@@ -35,7 +35,7 @@ from workflow_runtime.services.rendering import Rendering, masked, needs_globals
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore, header_of
 from workflow_runtime.storage.records import Globals, Run
-from workflow_runtime.storage.runs import RunStore
+from workflow_runtime.storage.runs import RELEASED, RunStore
 from workflow_runtime.storage.workflows import WorkflowStore
 from workflow_runtime.topology import DISPATCH
 
@@ -45,7 +45,6 @@ TIMEOUT_MARGIN_SECONDS = 20  # of the function's own timeout, for reading and re
 PAUSES_SECONDS = (1, 2, 4)  # between attempts to record a result; well within that margin
 NOTES_MAX = 100  # unresolved paths, warnings: texts for people, in an item of at most 400 KB
 ERROR_TYPE_CHARS_MAX = 128  # a name, not a text
-RELEASED = "released"  # status of a run whose worker could not even begin it
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
 
 Parameters = ParamSpec("Parameters")

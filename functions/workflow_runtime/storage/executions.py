@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 
 import msgspec
 from msgspec.structs import replace
@@ -16,7 +18,7 @@ from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import Json
 from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.payloads import get_payload, pack, pack_bytes, put_payload, unpack_bytes
+from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload, unpack_bytes
 from workflow_runtime.storage.records import Globals, Header, StoredState
 
 STATE_INLINE_BYTES_MAX = 200 * 1024  # half an item: the commit's journal entry needs the rest
@@ -25,6 +27,15 @@ STATE_BYTES_MAX = 4 * 1024 * 1024  # compressed; an execution this large should 
 
 _entries = msgspec.json.Decoder(JournalEntry)
 _errors = msgspec.json.Decoder(ErrorDocument)
+
+
+class _Input(msgspec.Struct):
+    """Of `Globals`, the input only, and that not decoded."""
+
+    input: msgspec.Raw
+
+
+_inputs = msgspec.json.Decoder(_Input)
 
 
 class StateTooLarge(Exception):
@@ -87,6 +98,19 @@ class ExecutionStore:
             held = self._table.get([key])[key].attributes.get("output")
         return get_payload(self._blobs, held)
 
+    def input_json(self, item: Item) -> bytes:
+        """The JSON text of the input that an input item holds."""
+        return bytes(_inputs.decode(get_json(self._blobs, item.attributes["data"])).input)
+
+    def output_json(self, execution_id: str, item: Item) -> bytes:
+        """The JSON text of the output that a header item holds or points at."""
+        held = item.attributes.get("output")
+        run = item.attributes.get("output_run")
+        if isinstance(run, str):
+            key = keys.execution(execution_id, run)
+            held = self._table.get([key])[key].attributes.get("output")
+        return get_json(self._blobs, held)
+
     def put_blob(self, key: str, packed: bytes) -> None:
         """Store a large output ahead of the commit that will point at it."""
         self._blobs.put(key, packed)
@@ -132,6 +156,13 @@ class ExecutionStore:
     def journal(self, execution_id: str) -> list[JournalEntry]:
         items = self._table.query(f"EX#{execution_id}", keys.JOURNAL_PREFIX)
         return [_entries.decode(self._body(item.attributes["entry"])) for item in items if item.key.sort != keys.STATE]
+
+    def entries(self, execution_id: str, versions: Sequence[int]) -> Sequence[JournalEntry]:
+        """The published journal entries of these ascending versions, up to the first that is missing."""
+        wanted = [keys.journal(execution_id, version) for version in versions]
+        items = self._table.get(wanted)
+        present = takewhile(lambda key: key in items, wanted)
+        return [_entries.decode(self._body(items[key].attributes["entry"])) for key in present]
 
     def set_status(self, header: Header, command: SetStatus, version: int) -> None:
         """Write a status over an older one; a newer one stays (then a slower dispatcher is late, and all is well)."""
@@ -194,6 +225,7 @@ def header_of(execution_id: str, item: Item) -> Header:
         input_hash=str(values.get("input_hash") or ""),
         ended_at=int(values.get("ended_at") or 0),
         error=_errors.decode(error) if isinstance(error, bytes) else None,
+        state_version=int(values.get("v") or 0),
     )
 
 

@@ -18,6 +18,7 @@ RUN_PREFIX = "RUN#"
 META = "META"
 PLAN_PART = "PLAN#"
 SOURCE_PART = "SOURCE#"
+WORKFLOWS = "WORKFLOWS"  # index partition of all published workflows
 READABLE_CHARS_MAX = 200  # a sort key ends at 1,024 bytes; longer or non-ASCII text is hashed
 
 
@@ -50,6 +51,11 @@ def workflow(workflow_id: str, sort: str = META) -> Key:
 
 def workflow_version(workflow_id: str, version: int) -> Key:
     return workflow(workflow_id, f"V#{version:08d}")
+
+
+def workflow_listing(workflow_id: str, created_at: int) -> Key:
+    """Index key of a published workflow: all of them by the time of their first version."""
+    return Key(WORKFLOWS, f"{created_at:015d}#{safe(workflow_id)}")
 
 
 def plan(plan_hash: str, part: str, chunk: int) -> Key:

@@ -49,6 +49,13 @@ def put_payload(blobs: Blobs, key: str, packed: bytes) -> bytes | str:
     return key
 
 
+def get_json(blobs: Blobs, held: Attribute) -> bytes:
+    """The JSON text of the value behind what an item holds, not decoded; ``null`` where it holds nothing."""
+    if isinstance(held, str):
+        return unpack_bytes(blobs.get(held))
+    return unpack_bytes(held) if isinstance(held, bytes) else b"null"
+
+
 def get_payload(blobs: Blobs, held: Attribute) -> Json:
     """The value behind what an item holds; None where it holds nothing."""
     if isinstance(held, str):

@@ -22,6 +22,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     input_hash: str = ""
     ended_at: int = 0
     error: ErrorDocument | None = None
+    state_version: int = 0  # the commit that this status is of
 
 
 class Globals(msgspec.Struct, frozen=True):

@@ -10,14 +10,23 @@ import msgspec
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.payloads import get_payload, pack, put_payload
+from workflow_runtime.storage.payloads import get_json, get_payload, pack, put_payload
 from workflow_runtime.storage.records import Run
+
+RELEASED = "released"
+"""Status of a run whose worker could not even begin it; the next one takes it over."""
+
+OPEN = ("running", RELEASED)
 
 _errors = msgspec.json.Decoder(ErrorDocument)
 
 
 class RunStore:
-    """Runs are keyed by (execution, path, serial); ``owner`` says who may write one."""
+    """Runs are keyed by (execution, path, serial).
+
+    While a run is open its owner stands in the attribute ``holder``, and only who names it may write; once it has ended, in
+    ``owner``: then no condition on the holder holds any more, and a recorded result stays (promise P2).
+    """
 
     def __init__(self, table: Table, blobs: Blobs) -> None:
         self._table = table
@@ -35,15 +44,15 @@ class RunStore:
         """Move the lease on; False when the run is no longer ours."""
         key = keys.run(execution_id, run.path, run.serial)
         try:
-            self._table.update(key, {"lease_until": lease_until}, Equals("owner", run.owner))
+            self._table.update(key, {"lease_until": lease_until}, Equals("holder", run.owner))
         except ConditionFailed:
             return False
         return True
 
     def finish(self, execution_id: str, run: Run, claimed_by: str) -> bool:
-        """Record the end (or the next owner) of a run that ``claimed_by`` still owns; False when it does not."""
+        """Record the end (or the next owner) of an open run that ``claimed_by`` holds; False when it does not."""
         try:
-            self._table.put(self.item(execution_id, run), Equals("owner", claimed_by))
+            self._table.put(self.item(execution_id, run), Equals("holder", claimed_by))
         except ConditionFailed:
             return False
         return True
@@ -66,6 +75,17 @@ class RunStore:
         """All runs of an execution, by path and serial."""
         return [self.run_of(item) for item in self._table.query(f"EX#{execution_id}", keys.RUN_PREFIX)]
 
+    def list_held(self, execution_id: str, path: str | None = None) -> Sequence[tuple[Run, Attribute]]:
+        """Runs of an execution, or of one of its nodes, by path and serial; outputs are not loaded, but as `output_json`
+        takes them."""
+        prefix = keys.RUN_PREFIX if path is None else keys.run(execution_id, path, 0).sort.removesuffix("000000")
+        items = self._table.query(f"EX#{execution_id}", prefix)
+        return [(self.run_of(item, with_output=False), item.attributes.get("output")) for item in items]
+
+    def output_json(self, held: Attribute) -> bytes:
+        """The JSON text of an output that `list_held` found."""
+        return get_json(self._blobs, held)
+
     def key(self, execution_id: str, path: str, serial: int) -> Key:
         return keys.run(execution_id, path, serial)
 
@@ -75,13 +95,12 @@ class RunStore:
             "path": run.path,
             "serial": run.serial,
             "status": run.status,
-            "owner": run.owner,
             "started_at": run.started_at,
         }
-        if run.status == "running":
-            attributes["lease_until"] = run.lease_until
+        if run.status in OPEN:
+            attributes |= {"holder": run.owner, "lease_until": run.lease_until}
         else:
-            attributes["ended_at"] = run.ended_at
+            attributes |= {"owner": run.owner, "ended_at": run.ended_at}
         if run.output_blob is not None:
             attributes["output"] = run.output_blob
         elif run.status == "success":
@@ -99,18 +118,18 @@ class RunStore:
             attributes["warnings"] = msgspec.json.encode(run.warnings)
         return Item(keys.run(execution_id, run.path, run.serial), attributes)
 
-    def run_of(self, item: Item) -> Run:
+    def run_of(self, item: Item, *, with_output: bool = True) -> Run:
         values = item.attributes
         return Run(
             path=str(values["path"]),
             serial=int(values["serial"] or 0),
             status=str(values["status"]),
-            owner=str(values["owner"]),
+            owner=str(values.get("holder") or values["owner"]),
             attempt=int(values.get("attempt") or 1),
             started_at=int(values.get("started_at") or 0),
             lease_until=int(values.get("lease_until") or 0),
             ended_at=int(values.get("ended_at") or 0),
-            output=get_payload(self._blobs, values.get("output")),
+            output=get_payload(self._blobs, values.get("output")) if with_output else None,
             error=_decoded(values.get("error"), ErrorDocument),
             usage=_decoded(values.get("usage"), dict),
             unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),

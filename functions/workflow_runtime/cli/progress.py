@@ -1,0 +1,174 @@
+"""What people see while an execution runs: a moving table on a terminal, one line per node event elsewhere.
+
+The execution is watched through `Documents.progress`, from the same event loop that runs it, so the embedded database is
+never read from another thread; only the drawing is done by rich's thread, from what was read last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from workflow_runtime.cli.output import Line, Output, Span, styled
+from workflow_runtime.plan import Json, Plan
+from workflow_runtime.ports import Clock
+from workflow_runtime.services.documents import Documents
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+LOOK_SECONDS = 0.1  # between two looks, at least
+LOOK_SHARE = 10  # and so long that looking takes at most a tenth of the time
+FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+FRAMES_PER_SECOND = 10
+ROWS_KEPT = 4  # of the screen, for what is around the table
+
+MARKS = {
+    "waiting": ("·", "dim"),
+    "ready": ("○", "cyan"),
+    "running": ("●", "cyan"),
+    "retrying": ("↻", "yellow"),
+    "success": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "skipped": ("–", "dim"),
+    "cancelled": ("⊘", "dim"),
+}
+UNKNOWN_MARK = ("?", "")
+OPEN = ("ready", "running", "retrying")
+STATUS_COLUMNS = max(map(len, MARKS))
+
+
+def mark(status: str) -> Span:
+    return MARKS.get(status, UNKNOWN_MARK)
+
+
+def epoch_ms(text: Json) -> int:
+    """Epoch ms of a time in a document; 0 for none."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000) if isinstance(text, str) else 0
+
+
+def duration(entry: Mapping[str, Json]) -> str:
+    """How long a node's newest attempt took, as text; empty when it did not run or has not ended."""
+    started, ended = epoch_ms(entry["started_at"]), epoch_ms(entry["ended_at"])
+    return seconds_text((ended - started) / 1000) if started and ended else ""
+
+
+def seconds_text(seconds: float) -> str:
+    """``210 ms``, ``12.3 s``, ``4 m 05 s``, ``3 h 20 m``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} m"
+
+
+class Watch:
+    """What is known of an execution's nodes. `look` reads what is new; nodes come in the order in which they began."""
+
+    def __init__(self, documents: Documents, execution_id: str) -> None:
+        self._documents = documents
+        self._execution_id = execution_id
+        self._statuses: dict[str, str] = {}
+        self.entries: dict[str, Mapping[str, Json]] = {}
+
+    def look(self) -> dict[str, Mapping[str, Json]]:
+        """The entries that changed, in the order in which it happened."""
+        changed = self._documents.progress(self._execution_id, self._statuses)
+        changed = dict(sorted(changed.items(), key=lambda item: item[1]["ended_at"] or item[1]["started_at"] or "~"))
+        self._statuses.update((id, entry["status"]) for id, entry in changed.items())
+        self.entries.update(changed)
+        return changed
+
+
+class Progress:
+    """Shows an execution on stderr while it runs. ``started``: when it did, epoch ms."""
+
+    def __init__(self, out: Output, watch: Watch, plan: Plan, clock: Clock, started: int) -> None:
+        self._out = out
+        self._watch = watch
+        self._clock = clock
+        self._ids = [node.id for node in plan.root.nodes if not node.hidden]
+        self._started = started
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """While inside, the table moves; afterwards it is gone: the summary takes its place."""
+        console = self._out.error_console
+        if console is None:
+            yield
+            return
+        from rich.live import Live
+
+        with Live(get_renderable=self._drawn, console=console, transient=True, refresh_per_second=FRAMES_PER_SECOND):
+            yield
+
+    async def watch(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            began = time.monotonic()
+            self.look()
+            await asyncio.sleep(max(LOOK_SECONDS, (time.monotonic() - began) * LOOK_SHARE))
+
+    def look(self) -> None:
+        """Look once; without a terminal, say what is new."""
+        changed = self._watch.look()
+        if self._out.error_console is None:
+            for id, entry in changed.items():
+                if entry["status"] != "ready":
+                    self._out.note(self._event(id, entry))
+
+    def _event(self, id: str, entry: Mapping[str, Json]) -> Line:
+        at = epoch_ms(entry["ended_at"] or entry["started_at"])
+        since = f"{(at - self._started) / 1000:.2f} s" if at else ""  # what never ran has no time of its own
+        spans = [f"{since:>10}  ", f"{entry['status']:<{STATUS_COLUMNS}}  ", id]
+        took = duration(entry)
+        if took:
+            spans.append(f"  ({took})")
+        if entry["error"]:
+            spans.append(f"  {entry['error']['type']}: {entry['error']['message']}")
+        return spans
+
+    def _drawn(self) -> Text:
+        """The table as it is now: what runs, what ended last, how much there is."""
+        console = self._out.error_console
+        assert console is not None
+        entries = dict(self._watch.entries)  # the event loop's thread may add some meanwhile
+        now = self._clock.now()
+        rows = [(id, entries[id]) for id in self._ids if id in entries]
+        room = max(console.height - ROWS_KEPT, 1)
+        if len(rows) > room:
+            is_open = [row for row in rows if row[1]["status"] in OPEN][:room]
+            ended = [row for row in rows if row[1]["status"] not in OPEN]
+            ended.sort(key=lambda row: row[1]["ended_at"] or "")
+            rows = ended[len(ended) - (room - len(is_open)) :] + is_open
+        lines = [self._row(id, entry, now) for id, entry in rows]
+        text = styled("")
+        for line in [*lines, self._footer(entries, now)]:
+            shown = styled(line)
+            shown.truncate(console.width, overflow="ellipsis")
+            text.append_text(shown)
+            text.append("\n")
+        text.right_crop(1)
+        return text
+
+    def _row(self, id: str, entry: Mapping[str, Json], now: int) -> Line:
+        status = entry["status"]
+        symbol, style = mark(status)
+        took = duration(entry)
+        if status in OPEN:
+            began = epoch_ms(entry["started_at"])
+            took = seconds_text((now - began) / 1000) if began else ""
+            symbol = FRAMES[int(time.monotonic() * FRAMES_PER_SECOND) % len(FRAMES)] if began else symbol
+        return [(f"{symbol} ", style), (f"{status:<{STATUS_COLUMNS}}", style), (f"{took:>10}", "dim"), "  ", id]
+
+    def _footer(self, entries: Mapping[str, Mapping[str, Json]], now: int) -> Line:
+        ended = sum(entry["status"] not in OPEN for entry in entries.values())
+        return [(f"{ended} of {len(self._ids)} nodes, {seconds_text((now - self._started) / 1000)}", "dim")]

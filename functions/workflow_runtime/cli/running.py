@@ -1,0 +1,279 @@
+"""The command run: publish, start or resume, run to the end, say how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import shlex
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from workflow_runtime.cli.files import definitions_directory, read_input, read_source
+from workflow_runtime.cli.output import CliError, ExitCode, Output, usage_error
+from workflow_runtime.errors import DefinitionError
+from workflow_runtime.findings import Finding
+
+if TYPE_CHECKING:
+    from workflow_runtime.cli.progress import Progress
+    from workflow_runtime.local_runtime import Backend, LocalRuntime
+
+EXIT_CODES = {"completed": ExitCode.OK, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
+
+ATTEMPT_LOGGERS = ("workflow_runtime.services.node_runner", "workflow_runtime.services.worker")
+
+
+class RunOptions(msgspec.Struct, frozen=True):
+    """The arguments of ``awr run``. ``timeout``: real seconds, None for no limit."""
+
+    file: Path | None
+    others: tuple[Path, ...] = ()
+    input: str | None = None
+    mocks: Path | None = None
+    definitions: Path | None = None
+    backend: str = "embedded"
+    db: Path | None = None
+    resume: str | None = None
+    skip_time: bool = False
+    timeout: float | None = None
+    verbose: bool = False
+
+
+def run(out: Output, options: RunOptions) -> ExitCode:
+    """Carry the command out; raises what `output.cli_error` knows."""
+    _check(options)
+    input = read_input(options.input)
+    _set_up_logging(options.verbose)
+    with redirect_stdout(sys.stderr), _open_runtime(options) as runtime:  # what tools print is no result
+        if options.resume is not None:
+            execution_id = options.resume
+            runtime.services.documents.status(execution_id)
+            runtime.services.starter.poke(execution_id)
+        else:
+            execution_id = _start(out, runtime, options, input)
+        return _Run(out, options, runtime, execution_id).to_the_end()
+
+
+def _check(options: RunOptions) -> None:
+    """Refuse what does not go together, with the reason."""
+    if options.backend == "moto" and options.db is not None:
+        raise usage_error("--db does not go with --backend moto: the simulated AWS is in memory, nothing outlives it")
+    if options.backend == "moto" and options.skip_time:
+        raise usage_error("--skip-time does not go with --backend moto: the simulated AWS runs in real time only")
+    if options.timeout is not None and math.isnan(options.timeout):
+        raise usage_error("--timeout is a number of seconds")
+    if options.resume is None:
+        if options.file is None:
+            raise usage_error("which workflow? give a FILE, or --resume ID --db FILE")
+        return
+    if options.db is None:
+        raise usage_error("--resume needs --db: the database file of the run that was interrupted")
+    if not options.db.is_file():
+        raise usage_error(f"there is no database {options.db}")
+    if options.input is not None or options.others:
+        raise usage_error(
+            "--resume goes on with the input and the plan that the execution started with: leave out --input and --with"
+        )
+
+
+def _set_up_logging(verbose: bool) -> None:
+    """The runtime's log goes to stderr. How an attempt failed is in the summary; its traceback comes with ``--verbose``."""
+    handler = _StderrHandler()
+    handler.setFormatter(_Formatter(verbose))
+    root = logging.getLogger()
+    root.handlers[:] = [old for old in root.handlers if not isinstance(old, _StderrHandler)] + [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("workflow_runtime").setLevel(logging.INFO if verbose else logging.NOTSET)
+    for name in ATTEMPT_LOGGERS:
+        logging.getLogger(name).setLevel(logging.NOTSET if verbose else logging.CRITICAL)
+
+
+class _StderrHandler(logging.StreamHandler[Any]):
+    """Writes to ``sys.stderr`` as it is at that moment: the live table puts itself there, and lines go above it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: Any) -> None:
+        raise AttributeError("the stream is sys.stderr")
+
+
+class _Formatter(logging.Formatter):
+    """One line per record, with its node; tracebacks only when ``verbose``."""
+
+    def __init__(self, verbose: bool) -> None:
+        super().__init__("%(levelname)s %(name)s: %(message)s")
+        self._verbose = verbose
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        found = [
+            f"{name}={record.__dict__[name]}"
+            for name in ("node", "path", "reason", "status", "ms")
+            if name in record.__dict__
+        ]
+        return super().formatMessage(record) + (f" ({', '.join(found)})" if found else "")
+
+    def formatException(self, ei: Any) -> str:
+        return super().formatException(ei) if self._verbose else f"  {ei[0].__name__}: {ei[1]} (--verbose shows where)"
+
+
+def _open_runtime(options: RunOptions) -> LocalRuntime:
+    from workflow_runtime.local_runtime import LocalRuntime
+
+    mocks = None
+    if options.mocks is not None:
+        from workflow_runtime.mocks import Mocks
+
+        mocks = Mocks.load(options.mocks)
+    definitions = options.definitions or definitions_directory(options.file)
+    backend = _open_backend(options)
+    try:
+        return LocalRuntime(backend, definitions, mocks, environ=os.environ)
+    except BaseException:
+        backend.close()
+        raise
+
+
+def _open_backend(options: RunOptions) -> Backend:
+    if options.backend == "moto":
+        try:
+            from workflow_runtime.aws.simulated import open_backend as open_simulated
+
+            return open_simulated()
+        except ModuleNotFoundError as error:
+            hint = "pip install 'agent-workflow-runtime[moto]', or run without --backend moto"
+            raise usage_error(f"--backend moto needs the package {error.name}", hint) from None
+    from workflow_runtime.local.backend import open_backend
+    from workflow_runtime.local.clock import RealClock, VirtualClock
+
+    return open_backend(options.db, VirtualClock(RealClock().now()) if options.skip_time else None)
+
+
+def _start(out: Output, runtime: LocalRuntime, options: RunOptions, input: Any) -> str:
+    """Publish all files and start the first; every file's findings are reported."""
+    from workflow_runtime.cli.checking import show_warnings
+
+    assert options.file is not None
+    errors: list[Finding] = []
+    workflow_ids = []
+    for path in (options.file, *options.others):
+        try:
+            published = runtime.services.catalog.publish(read_source(path), str(path))
+        except DefinitionError as error:
+            errors += error.findings
+            continue
+        workflow_ids.append(published.version.workflow_id)
+        show_warnings(out, published.warnings)
+    if errors:
+        raise CliError("invalid_definition", "nothing was started: the definition is not valid", findings=errors)
+    return runtime.services.starter.start(workflow_ids[0], input)
+
+
+class _Run:
+    """One execution, from here to its end, or to what keeps it from its end."""
+
+    def __init__(self, out: Output, options: RunOptions, runtime: LocalRuntime, execution_id: str) -> None:
+        self._out = out
+        self._options = options
+        self._runtime = runtime
+        self._id = execution_id
+
+    def to_the_end(self) -> ExitCode:
+        from workflow_runtime.cli.progress import Progress, Watch, epoch_ms
+
+        services = self._runtime.services
+        document = services.documents.document(self._id)
+        plan = services.catalog.plan(services.catalog.version(document["workflow_id"], document["workflow_version"]))
+        watch = Watch(services.documents, self._id)
+        watch.look()  # what ended before a resumption is no news
+        progress = Progress(self._out, watch, plan, services.ports.clock, epoch_ms(document["started_at"]))
+        try:
+            with progress.shown():
+                status = asyncio.run(self._drive(progress))
+            progress.look()
+        except KeyboardInterrupt:
+            return self._stopped("interrupted", ExitCode.INTERRUPTED)
+        if status is None:
+            return self._stopped(f"timed out after {self._options.timeout:g} s", ExitCode.TIMED_OUT)
+        return self._ended(status)
+
+    async def _drive(self, progress: Progress) -> str | None:
+        """The execution's status when nothing more happens; None: the time was up first."""
+        watching = asyncio.ensure_future(progress.watch())
+        limit = asyncio.timeout(self._options.timeout)
+        try:
+            async with limit:
+                return await self._runtime.run_until_ended(self._id)
+        except TimeoutError:
+            if limit.expired():
+                return None
+            raise
+        finally:
+            watching.cancel()
+
+    def _ended(self, status: str) -> ExitCode:
+        from workflow_runtime.cli.summary import dead_letter_lines, show_summary, waiting_lines
+
+        document = self._runtime.services.documents.document(self._id)
+        letters = self._runtime.services.documents.dead_letters(self._id)
+        show_summary(self._out, document)
+        self._out.document(document)
+        for line in dead_letter_lines(letters):
+            self._out.note(line)
+        if status in EXIT_CODES:
+            if status == "failed":
+                self._out.note([("hint: ", "cyan"), self._how_to_look_further()])
+            return EXIT_CODES[status]
+        self._out.note()
+        self._out.note([("waiting: ", "bold cyan"), "nothing more can happen by itself"])
+        for line in waiting_lines(document):
+            self._out.note(line)
+        self._say_how_to_resume()
+        return ExitCode.WAITING
+
+    def _stopped(self, how: str, code: ExitCode) -> ExitCode:
+        """The execution is still under way; with a database file it can go on later."""
+        document = self._runtime.services.documents.document(self._id)
+        open_nodes = [
+            id for id, entry in document["node_executions"].items() if entry["status"] in ("ready", "running")
+        ]
+        self._out.document(document)
+        running = f" while {', '.join(open_nodes[:5])}{' …' if len(open_nodes) > 5 else ''} ran" if open_nodes else ""
+        self._out.note([(f"{how}", "bold yellow"), running])
+        self._say_how_to_resume()
+        return code
+
+    def _say_how_to_resume(self) -> None:
+        if self._options.db is not None:
+            self._out.note([("resume: ", "cyan"), self._resume_command()])
+        elif self._options.backend == "embedded":
+            self._out.note([("hint: ", "cyan"), "it was kept in memory only; with --db FILE a run can be resumed"])
+
+    def _resume_command(self) -> str:
+        options = self._options
+        words = [
+            "awr",
+            "run",
+            *([str(options.file)] if options.file else []),
+            "--resume",
+            self._id,
+            "--db",
+            str(options.db),
+        ]
+        for option, value in (("--mocks", options.mocks), ("--definitions", options.definitions)):
+            words += [option, str(value)] if value else []
+        return shlex.join([*words, *(["--skip-time"] if options.skip_time else [])])
+
+    def _how_to_look_further(self) -> str:
+        more = "" if self._out.json else ", --json the whole execution document"
+        return f"--verbose shows tracebacks and the log of every attempt{more}"

@@ -1,0 +1,87 @@
+"""What an engine's calls raise, the same whether the runtime is in this process or behind HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from workflow_runtime.errors import (
+    ConflictError,
+    DefinitionError,
+    RequestError,
+    RetryableError,
+    WorkflowRuntimeError,
+)
+from workflow_runtime.findings import Finding
+
+
+class EngineError(WorkflowRuntimeError):
+    """A call that was refused or failed. ``code`` is stable, for programs; the classes below are the usual ones."""
+
+    def __init__(self, message: str, code: str = "error") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class NotFound(EngineError):
+    """There is no such workflow, version or execution."""
+
+
+class Conflict(EngineError):
+    """The call contradicts what is there: an idempotency key used with another input, a workflow that others publish."""
+
+
+class InvalidInput(EngineError):
+    """The input is no JSON object, too large, or not what the workflow's ``input_schema`` asks for."""
+
+
+class InvalidDefinition(EngineError):
+    """A definition that cannot be compiled. ``findings``: everything that is wrong with it."""
+
+    def __init__(self, findings: Sequence[Finding], message: str = "") -> None:
+        super().__init__(message or "\n".join(str(finding) for finding in findings), "invalid_definition")
+        self.findings = tuple(findings)
+
+
+class NotAuthorized(EngineError):
+    """The API wants credentials, or other ones."""
+
+
+class TooLarge(EngineError):
+    """The definition or input has more bytes than the API takes."""
+
+
+class Unavailable(EngineError):
+    """The runtime could not be reached or failed, also after repeats; the same call may work later."""
+
+
+class WaitTimeout(EngineError, TimeoutError):
+    """The execution has not ended in time; it goes on."""
+
+    def __init__(self, execution_id: str, seconds: float) -> None:
+        super().__init__(f"execution {execution_id} has not ended within {seconds:g} s", "wait_timeout")
+        self.execution_id = execution_id
+
+
+BY_CODE: dict[str, type[EngineError]] = {
+    "not_found": NotFound,
+    "conflict": Conflict,
+    "invalid_input": InvalidInput,
+    "too_large": TooLarge,
+}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of the services as errors of the SDK."""
+    try:
+        yield
+    except DefinitionError as error:
+        raise InvalidDefinition(error.findings) from error
+    except RequestError as error:
+        raise BY_CODE.get(error.code, EngineError)(error.message, error.code) from error
+    except ConflictError as error:
+        raise Conflict(str(error), "conflict") from error
+    except RetryableError as error:
+        raise Unavailable(str(error), "unavailable") from error

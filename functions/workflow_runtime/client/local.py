@@ -1,0 +1,134 @@
+"""A connection to a runtime in this process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+
+from workflow_runtime.client.background import BackgroundRuntime
+from workflow_runtime.client.errors import Unavailable, WaitTimeout, translated
+from workflow_runtime.client.sources import Source, read_source, workflow_files
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.names import iso_time
+from workflow_runtime.errors import DefinitionError, RequestError
+from workflow_runtime.findings import Finding
+from workflow_runtime.local.backend import open_backend
+from workflow_runtime.mocks import Mocks
+from workflow_runtime.plan import Json
+from workflow_runtime.services.documents import error_json
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.records import Header
+
+logger = logging.getLogger(__name__)
+
+
+class LocalConnection:
+    """See `connection.Connection`; the arguments are those of `WorkflowEngine.local`."""
+
+    def __init__(
+        self,
+        definitions: str | Path | None = None,
+        db: str | Path | None = None,
+        mocks: str | Path | Mapping[str, Json] | Mocks | None = None,
+    ) -> None:
+        self._definitions = Path(definitions) if definitions is not None else None
+        self._db = Path(db) if db is not None else None
+        self._mocks = mocks
+        self._runtime: BackgroundRuntime | None = None
+
+    async def open(self) -> None:
+        with translated():
+            mocks = self._mocks if isinstance(self._mocks, Mocks) or self._mocks is None else Mocks.load(self._mocks)
+            if self._definitions is not None and not self._definitions.is_dir():
+                raise RequestError("not_found", f"there is no directory {self._definitions}")
+            backend = open_backend(self._db)
+            try:
+                runtime = BackgroundRuntime(backend, self._definitions, mocks)
+                _publish_all(runtime, self._definitions)
+            except BaseException:
+                backend.close()
+                raise
+        runtime.start()
+        self._runtime = runtime
+
+    async def close(self) -> None:
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            await runtime.close()
+
+    async def publish(self, source: Source) -> str:
+        with translated():
+            published = self._open().services.catalog.publish(source.data, source.file)
+        for finding in published.warnings:
+            logger.warning("%s", finding)
+        return published.version.workflow_id
+
+    async def start(self, workflow_id: str, input: Json, *, version: int | None, idempotency_key: str | None) -> str:
+        with translated():
+            return self._open().services.starter.start(workflow_id, input, version=version, start_key=idempotency_key)
+
+    async def document(self, execution_id: str) -> dict[str, Json]:
+        with translated():
+            return self._open().services.documents.document(execution_id)
+
+    async def wait(self, execution_id: str, seconds: float | None) -> dict[str, Json]:
+        runtime = self._open()
+        with translated():
+            try:
+                await runtime.wait_ended(execution_id, seconds)
+            except TimeoutError:
+                raise WaitTimeout(execution_id, seconds or 0) from None
+        return await self.document(execution_id)
+
+    async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
+        with translated():
+            runtime = self._open()
+            runtime.services.catalog.version(workflow_id)
+            store = ExecutionStore(runtime.ports.table, runtime.ports.blobs)
+            statuses = _statuses(status)
+            found = (store.list(workflow_id, one.value, limit) for one in statuses)
+            newest = merge(*found, key=lambda header: (header.started_at, header.execution_id), reverse=True)
+            return [_summary(header) for header in islice(newest, limit)]
+
+    def _open(self) -> BackgroundRuntime:
+        if self._runtime is None:
+            raise Unavailable("the engine is not open: use `async with WorkflowEngine.local(…) as engine`", "not_open")
+        return self._runtime
+
+
+def _publish_all(runtime: BackgroundRuntime, definitions: Path | None) -> None:
+    """Raises `DefinitionError` with the findings of every file."""
+    findings: list[Finding] = []
+    for file in workflow_files(definitions):
+        source = read_source(file)
+        try:
+            runtime.services.catalog.publish(source.data, source.file)
+        except DefinitionError as error:
+            findings += error.findings
+    if findings:
+        raise DefinitionError(findings)
+
+
+def _statuses(status: str | None) -> list[ExecutionStatus]:
+    if status is None:
+        return list(ExecutionStatus)
+    try:
+        return [ExecutionStatus(status)]
+    except ValueError:
+        known = ", ".join(ExecutionStatus)
+        raise RequestError("invalid_input", f"{status!r} is no status of an execution; known: {known}") from None
+
+
+def _summary(header: Header) -> dict[str, Json]:
+    return {
+        "execution_id": header.execution_id,
+        "workflow_id": header.workflow_id,
+        "workflow_version": header.workflow_version,
+        "status": header.status,
+        "started_at": iso_time(header.started_at),
+        "ended_at": iso_time(header.ended_at) if header.ended_at else None,
+        "error": error_json(header.error),
+    }

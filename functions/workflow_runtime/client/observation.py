@@ -1,0 +1,79 @@
+"""Seeing what a runtime writes, and stopping what it receives: ports wrapped, nothing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from workflow_runtime.ports import Attribute, Condition, Item, Key, Poller, SqsRecord, Table
+
+EXECUTION_PREFIX = "EX#"
+
+Written = Callable[[str, str, Mapping[str, Any]], None]
+
+
+class Observer(Protocol):
+    """Told of every write to an execution's items; in whatever thread, so it must be quick and must not raise."""
+
+    def wrote(self, execution_id: str, sort: str, attributes: Mapping[str, Any]) -> None:
+        """``sort``: which item (see `storage.keys`); ``attributes``: the item's, or the changed ones of an update."""
+
+
+class Silence:
+    """Nobody looks."""
+
+    def wrote(self, execution_id: str, sort: str, attributes: Mapping[str, Any]) -> None: ...
+
+
+class ObservedTable:
+    """`ports.Table` that calls ``written`` after every write that went through."""
+
+    def __init__(self, table: Table, written: Written) -> None:
+        self._table = table
+        self._written = written
+
+    def get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        return self._table.get(keys)
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        self._table.put(item, condition)
+        self._notice(item.key, item.attributes)
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        self._table.put_all(items)
+        for item in items:
+            self._notice(item.key, item.attributes)
+
+    def update(self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None) -> None:
+        self._table.update(key, changes, condition, index)
+        self._notice(key, changes)
+
+    def delete_all(self, keys: Sequence[Key]) -> None:
+        self._table.delete_all(keys)
+
+    def query(self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None) -> list[Item]:
+        return self._table.query(partition, prefix, descending=descending, limit=limit)
+
+    def query_index(self, partition: str, prefix: str, *, before: str | None = None, limit: int) -> list[Item]:
+        return self._table.query_index(partition, prefix, before=before, limit=limit)
+
+    def _notice(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        if key.partition.startswith(EXECUTION_PREFIX):
+            self._written(key.partition.removeprefix(EXECUTION_PREFIX), key.sort, attributes)
+
+
+class GatedPoller:
+    """`ports.Poller` that receives nothing more once ``closed``: then work under way comes to its end."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self.closed = False
+
+    def receive(self, queue: str, maximum: int) -> list[SqsRecord]:
+        return [] if self.closed else self._poller.receive(queue, maximum)
+
+    def delete(self, queue: str, receipt_handles: Sequence[str]) -> None:
+        self._poller.delete(queue, receipt_handles)
+
+    def next_visible_at(self) -> int | None:
+        return None if self.closed else self._poller.next_visible_at()

@@ -1,0 +1,90 @@
+"""Interleaving: who does what next is drawn from the seed; at first wildly, then fault-free until everything rests."""
+
+from __future__ import annotations
+
+from tests.simulation.delivery.faults import NoFaults, RandomFaults
+from tests.simulation.delivery.world import QUEUES, World
+
+ACTORS_MAX = 4  # invocations at once, of all functions together
+JUMPS_SECONDS = (1, 1, 5, 20, 95, 95, 200)  # beyond a lease and a visibility timeout, now and then
+WILD_STEPS = 400
+STEPS_MAX = 60_000
+REPEATS_MAX = 3  # messages delivered again though they were deleted
+LONG_JUMPS_MAX = 4
+
+
+def run_wildly(world: World) -> None:
+    """Interleave invocations with duplicates, delays, jumps of time and a few faults; then let everything end in peace."""
+    random = world.random
+    world.faults = RandomFaults(random, random.choice((0.0, 0.02, 0.1)), random.randint(0, 4))
+    world.dawdle = random.choice((0, 3, 30))
+    world.start()
+    repeats, jumps = random.randint(0, REPEATS_MAX), random.randint(0, LONG_JUMPS_MAX)
+    for _ in range(WILD_STEPS):
+        choice = random.random()
+        if choice < 0.70 and world.actors:
+            _step(world)
+        elif choice < 0.90:
+            _begin(world)
+        elif choice < 0.93 and repeats and world.history:
+            repeats -= 1
+            _begin_repeat(world)
+        elif choice < 0.96:
+            seconds = random.choice(JUMPS_SECONDS)
+            if seconds < 20 or jumps:
+                jumps -= seconds >= 20
+                world.clock.time += seconds * 1000
+    world.faults = NoFaults()
+    _rest(world)
+
+
+def _step(world: World) -> None:
+    """One of the invocations goes on to its next port call."""
+    actor = world.random.choice(world.actors)
+    world.current = actor
+    try:
+        actor.step()
+    finally:
+        world.current = None
+    if actor.done:
+        world.actors.remove(actor)
+
+
+def _begin(world: World) -> bool:
+    """An invocation of a function that has messages."""
+    if len(world.actors) >= ACTORS_MAX:
+        return False
+    queue = world.random.choice(list(QUEUES))
+    records = world.receive(queue)
+    if records:
+        world.actors.append(world.invocation(queue, records))
+    return bool(records)
+
+
+def _begin_repeat(world: World) -> None:
+    """A message that was received before is delivered again, whatever became of it; its receipt may be stale."""
+    queue, record = world.random.choice(world.history)
+    world.actors.append(world.invocation(queue, [record]))
+
+
+def _rest(world: World) -> None:
+    for _ in range(STEPS_MAX):
+        if world.actors:
+            _step(world)
+            if world.random.random() < 0.2:
+                _begin(world)
+            continue
+        if any(_begin_from(world, queue) for queue in QUEUES):
+            continue
+        due = world.poller.next_visible_at()
+        if due is None:
+            return
+        world.clock.time = max(world.clock.time, due)
+    raise AssertionError("the world does not come to rest")
+
+
+def _begin_from(world: World, queue: str) -> bool:
+    records = world.receive(queue)
+    if records:
+        world.actors.append(world.invocation(queue, records))
+    return bool(records)

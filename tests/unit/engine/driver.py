@@ -1,0 +1,294 @@
+"""Drives the pure engine by hand: plays the workers, the table of recorded runs and the journal, for one execution.
+
+Every step is checked on the way: `advance` leaves its argument alone, decides the same twice, obeys the bound of a commit,
+and the state survives its encoding.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_runtime.compiler import compile_or_raise
+from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, advance, new_execution
+from workflow_runtime.engine.aggregation import aggregate, operand_values
+from workflow_runtime.engine.commands import CancelRun, Command, Continue, PublishEvent, RecordNode, RunNode, SetStatus
+from workflow_runtime.engine.ending import scope_output
+from workflow_runtime.engine.events import Event, ExecutionStarted, NodeFailed, NodeSucceeded, Poked, run_event_id
+from workflow_runtime.engine.names import NodeValue, View, error_value, evaluate
+from workflow_runtime.engine.orders import OUTPUTS_PATH
+from workflow_runtime.engine.pruning import prune
+from workflow_runtime.engine.replay import JournalEntry, replay
+from workflow_runtime.engine.state import STATUS_OF_MARK, ExecutionState, decode_state, encode_state
+from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs
+from workflow_runtime.errors import ErrorDocument, NodeError
+from workflow_runtime.expressions import EvaluationError
+from workflow_runtime.plan import AggregationSpec, Json, NodePlan, Plan, SucceedSpec
+
+START = 1_700_000_000_000
+ATTACHED_BYTES_MAX = 4 * 1024  # as workers do: larger decision values are read
+SLACK = 4  # commands that a commit may have beyond its bound: the end, its event, a poke
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What a worker answers instead of an output."""
+
+    type: str = "execution_error"
+    message: str = "it failed"
+
+
+def plan_of(nodes: Sequence[dict[str, Any]], **fields: Any) -> Plan:
+    """The plan of a workflow ``w`` with these nodes; those without a type are tools."""
+    full = [{"type": "tool", "tool": "t", **node} if "type" not in node else node for node in nodes]
+    return compile_or_raise(json.dumps({"workflow": {"id": "w", "nodes": full, **fields}}))
+
+
+def control(id: str, subtype: str, **fields: Any) -> dict[str, Any]:
+    return {"id": id, "type": "control", "subtype": subtype, **fields}
+
+
+def aggregation(id: str, strategy: str, **fields: Any) -> dict[str, Any]:
+    return {"id": id, "type": "aggregation", "strategy": strategy, **fields}
+
+
+class Driver:
+    """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order."""
+
+    def __init__(self, plan: Plan, input: Json = None, *, attach: bool = True, checked: bool = True) -> None:
+        self.plan = plan
+        self.globals: dict[str, Json] = {"input": input, "variables": self._variables(input), "env": {}}
+        self.first = new_execution(plan, "e1", 1, START)
+        self.state = self.first
+        self.now = START
+        self.attach = attach
+        self.checked = checked
+        self.records: dict[tuple[str, int], NodeValue] = {}
+        self.ordered: dict[str, RunNode] = {}
+        self.cancelled: list[str] = []
+        self.published: list[PublishEvent] = []
+        self.ignored: list[tuple[str, str]] = []
+        self.journal: list[JournalEntry] = []
+        self.commits: list[tuple[Command, ...]] = []
+        self.sent: list[Event] = []
+        self.reads = 0
+        self.output: Json = None
+
+    def start(self) -> Driver:
+        self.take(ExecutionStarted("start", START))
+        return self
+
+    def take(self, *events: Event) -> Decision:
+        """Have the engine take the events in one batch, commit and carry out what it ordered."""
+        self.now += 1000
+        before = encode_state(self.state) if self.checked else b""
+        decision = self._decide(self.state, events, self._known)
+        if self.checked:
+            assert encode_state(self.state) == before, "advance changed its argument"
+            assert self._decide(self.state, events, self._known) == decision, "advance decided otherwise the second time"
+            assert len(decision.commands) <= COMMANDS_MAX + SLACK
+            assert decode_state(encode_state(decision.state)) == decision.state
+        self.ignored += decision.ignored
+        self.sent += events
+        if not decision.changed:
+            return decision
+        self.state = decode_state(encode_state(decision.state)) if self.checked else decision.state
+        entry = JournalEntry(
+            self.state.version, "c", self.now, tuple(map(_without_values, events)), decision.commands, decision.ignored
+        )
+        self.journal.append(msgspec.json.decode(msgspec.json.encode(entry), type=JournalEntry))
+        self.commits.append(decision.commands)
+        for command in decision.commands:
+            self._carry_out(command)
+        if decision.commands and isinstance(decision.commands[-1], Continue):
+            self.take(Poked(f"cmd:e1:{self.state.version}", self.now))
+        return decision
+
+    def succeed(self, path: str, output: Json = None) -> Decision:
+        return self.take(self.success(path, output))
+
+    def fail(self, path: str, type: str = "execution_error", message: str = "it failed") -> Decision:
+        return self.take(self.failure(path, type, message))
+
+    def success(self, path: str, output: Json = None) -> NodeSucceeded:
+        """Record a run's output; the event that reports it."""
+        command = self.ordered.pop(path)
+        self.records[path, command.serial] = NodeValue("success", output)
+        event_id = run_event_id(path, command.serial)
+        node = self.node(path) if path != OUTPUTS_PATH else None
+        if node is None or not node.decision_paths:
+            return NodeSucceeded(event_id, self.now, path, command.serial)
+        values = prune(output, node.decision_paths)
+        size = len(msgspec.json.encode(values))
+        small = self.attach and size <= ATTACHED_BYTES_MAX
+        return NodeSucceeded(event_id, self.now, path, command.serial, values if small else None, small, size)
+
+    def failure(self, path: str, type: str = "execution_error", message: str = "it failed") -> NodeFailed:
+        """Record a run's error; the event that reports it."""
+        command = self.ordered.pop(path)
+        error = ErrorDocument.of(type, message, path)
+        self.records[path, command.serial] = NodeValue("failed", error=error_value(error))
+        return NodeFailed(run_event_id(path, command.serial), self.now, path, command.serial, error, command)
+
+    def answer(self, path: str, outcome: Json | Failure) -> Event:
+        """The event of a run that ends so."""
+        if isinstance(outcome, Failure):
+            return self.failure(path, outcome.type, outcome.message)
+        return self.success(path, outcome)
+
+    def play(self, outcomes: Mapping[str, Json | Failure] | None = None) -> Driver:
+        """Start, and answer runs in the order they were ordered until none is left. What ``outcomes`` lacks gives ``{}``."""
+        if self.state.version == 0:
+            self.start()
+        while self.ordered:
+            path = next(iter(self.ordered))
+            self.take(self.answer(path, self.collect(path) if self._is_collected(path) else (outcomes or {}).get(path, {})))
+        return self
+
+    @property
+    def status(self) -> str:
+        return self.state.status.value
+
+    @property
+    def error(self) -> tuple[str, str] | None:
+        """Type and node of the execution's error."""
+        return (self.state.error.type, self.state.error.node) if self.state.error is not None else None
+
+    @property
+    def nodes(self) -> dict[str, str]:
+        """Status by id, of authored nodes."""
+        return {
+            node.id: STATUS_OF_MARK[mark].value
+            for node, mark in zip(self.plan.root.nodes, self.state.root.marks, strict=True)
+            if not node.hidden
+        }
+
+    def result(self, path: str) -> Json:
+        """The recorded output of a node's newest run."""
+        serial = self.state.root.serial(self.plan.root.index[path])
+        return self.records[path, serial].output
+
+    def node(self, path: str) -> NodePlan:
+        return self.plan.root.nodes[self.plan.root.index[path]]
+
+    def inputs(self, path: str) -> Json:
+        """The inputs of an ordered run, rendered with the reads that its command lists and nothing else."""
+        formula = self.node(path).inputs
+        return evaluate(formula, self.view(self.ordered[path])) if formula is not None else {}
+
+    def collect(self, path: str) -> Json | Failure:
+        """What a worker makes of an order to put values together."""
+        command = self.ordered[path]
+        view = self.view(command)
+        try:
+            if path == OUTPUTS_PATH:
+                return scope_output(self.plan, command.succeeded_by, view)
+            node = self.node(path)
+            match node.spec:
+                case AggregationSpec() as spec:
+                    return aggregate(spec, operand_values(spec, self.plan.root, view), view)
+                case SucceedSpec(output=formula) if formula is not None:
+                    return evaluate(formula, view)
+                case _:
+                    return self.inputs(path)
+        except NodeError as error:
+            return Failure(error.type, error.message)
+        except EvaluationError as error:
+            return Failure("execution_error", str(error))
+
+    def view(self, command: RunNode) -> View:
+        nodes = {index: NodeValue(status) for index, status in command.statuses.items()}
+        for read in command.reads:
+            nodes[read.node] = self.records[self.plan.root.nodes[read.node].id, read.serial]
+        return View(
+            plan=self.plan,
+            execution_id="e1",
+            workflow_version=1,
+            started_at=START,
+            now=command.at,
+            place=f"{command.path}:{command.visit}",
+            nodes=nodes,
+            globals=self.globals,
+            previous=command.previous,
+        )
+
+    def replayed(self) -> ExecutionState:
+        """The state that the journal leads to."""
+        return replay(self.plan, self.first, self.journal, lambda needs: self._known(needs, NOTHING_KNOWN))
+
+    def commands(self, kind: type[Command]) -> list[Any]:
+        return [command for commit in self.commits for command in commit if isinstance(command, kind)]
+
+    def _is_collected(self, path: str) -> bool:
+        return path == OUTPUTS_PATH or self.node(path).pool is None
+
+    def _variables(self, input: Json) -> dict[str, Json]:
+        values: dict[str, Json] = {}
+        for variable in self.plan.variables:
+            values[variable.name] = variable.value.source
+            if variable.overridable and isinstance(input, dict) and variable.name in input:
+                values[variable.name] = input[variable.name]
+        return values
+
+    def _decide(
+        self, state: ExecutionState, events: Sequence[Event], fetch: Callable[[Needs, Known], Known]
+    ) -> Decision:
+        known = NOTHING_KNOWN
+        for _ in range(len(self.plan.root.nodes) + 2):
+            answer = advance(self.plan, state, events, self.now, known)
+            if isinstance(answer, Decision):
+                return answer
+            assert answer.reads or answer.globals
+            known = fetch(answer, known)
+        raise AssertionError("the engine keeps asking")
+
+    def _known(self, needs: Needs, known: Known) -> Known:
+        self.reads += 1
+        nodes = dict(known.nodes)
+        for read in needs.reads:
+            node = self.plan.root.nodes[read.node]
+            value = self.records[node.id, read.serial]
+            nodes[read.node] = replace(value, output=prune(value.output, node.decision_paths))
+        if not needs.globals:
+            return replace(known, nodes=nodes)
+        pruned = {
+            "input": prune(self.globals["input"], self.plan.input_paths),
+            "variables": prune(self.globals["variables"], self.plan.variable_paths),
+            "env": {},
+        }
+        return Known(nodes, pruned)
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case RunNode():
+                assert command.path not in self.ordered
+                assert (command.path, command.serial) not in self.records, "ordered twice"
+                self.ordered[command.path] = command
+            case RecordNode():
+                assert (command.path, command.serial) not in self.records, "recorded twice"
+                error = error_value(command.error) if command.error is not None else None
+                status = "success" if error is None else "failed"
+                self.records[command.path, command.serial] = NodeValue(status, command.output, error)
+            case CancelRun():
+                self.cancelled.append(command.path)
+                self.ordered.pop(command.path)
+            case PublishEvent():
+                self.published.append(command)
+            case SetStatus(output_run=run) if run is not None:
+                self.output = self.records[OUTPUTS_PATH, run.serial].output
+            case SetStatus():
+                self.output = command.output
+                if command.status != "running":
+                    self.ordered.clear()
+            case _:
+                pass
+
+
+def _without_values(event: Event) -> Event:
+    """An event as the journal keeps it."""
+    if isinstance(event, NodeSucceeded) and event.has_values and event.values_bytes > VALUE_KEPT_BYTES_MAX:
+        return replace(event, values=None, has_values=False)
+    return event
