@@ -33,3 +33,21 @@ journal       the commits of an execution: events taken, commands given; replayi
 claim, lease  a worker's right to a node run, and how long a silent worker is believed to live
 worker pool   a queue and the Lambda that serves it: ``agent``, ``tool``
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workflow_runtime.client import SyncWorkflowEngine, WorkflowEngine
+
+__all__ = ["SyncWorkflowEngine", "WorkflowEngine"]
+
+
+def __getattr__(name: str) -> Any:
+    """The SDK, imported when it is first used: the Lambda functions never load it."""
+    if name in __all__:
+        from workflow_runtime import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

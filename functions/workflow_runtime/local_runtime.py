@@ -59,7 +59,9 @@ class LocalRuntime:
             env=workflow_env(environ or {}),
             known=known_ids(definitions, mocks),
         )
-        handlers = {function.name: _handler(function, self.services) for function in TOPOLOGY.functions}
+        handlers = {
+            function.name: _handler(function, self.services) for function in TOPOLOGY.functions if function.sources
+        }
         self.pump = Pump(backend.poller, backend.ports.clock, TOPOLOGY, handlers)
         backend.on_send = self.pump.notice
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from workflow_runtime.plan import NodeType
     from workflow_runtime.services.catalog import Catalog
     from workflow_runtime.services.node_runner import NodeRunner, Secrets
+    from workflow_runtime.services.publishing import Publishing
+    from workflow_runtime.services.queries import Queries
     from workflow_runtime.services.starter import Starter
     from workflow_runtime.compiler import Known
 
@@ -76,6 +78,18 @@ class Runtime:
         from workflow_runtime.services.catalog import Catalog  # the compiler: only who publishes needs it
 
         return Catalog(self.workflows, self.ports.clock, self._known)
+
+    @cached_property
+    def publishing(self) -> Publishing:
+        from workflow_runtime.services.publishing import Publishing
+
+        return Publishing(self.ports, self.catalog, self.workflows)
+
+    @cached_property
+    def queries(self) -> Queries:
+        from workflow_runtime.services.queries import Queries
+
+        return Queries(self.ports, self.workflows)
 
     @cached_property
     def starter(self) -> Starter:

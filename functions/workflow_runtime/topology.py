@@ -30,7 +30,8 @@ class EventSource(msgspec.Struct, frozen=True):
 
 
 class Function(msgspec.Struct, frozen=True):
-    """A Lambda. ``pool``: the worker pool it serves, for `run_node`. ``sends``: the queues it may send to."""
+    """A Lambda. ``pool``: the worker pool it serves, for `run_node`. ``sends``: the queues it may send to. ``http``: it answers
+    the HTTP API."""
 
     name: str
     handler: str
@@ -40,6 +41,7 @@ class Function(msgspec.Struct, frozen=True):
     sends: tuple[str, ...] = ()
     publishes: bool = False
     pool: str | None = None
+    http: bool = False
 
 
 class Topology(msgspec.Struct, frozen=True, dict=True):
@@ -58,6 +60,7 @@ DEAD_LETTERS = "dead-letters"
 DEAD_LETTERS_FIFO = "dead-letters.fifo"
 POOLS = ("agent", "tool")
 
+API_TIMEOUT_SECONDS = 29  # API Gateway gives up after 30
 DISPATCH_TIMEOUT_SECONDS = 15  # short: a stuck batch is retried soon
 NODE_TIMEOUT_SECONDS = 900  # Lambda's longest
 NODE_RECEIVES_MAX = 5  # AWS advises at least 5; a claim absorbs the repeats
@@ -90,6 +93,15 @@ TOPOLOGY = Topology(
         Queue(DEAD_LETTERS_FIFO, visibility_seconds=180, fifo=True),
     ),
     functions=(
+        Function(
+            "api",
+            "handlers.api.handler",
+            timeout_seconds=API_TIMEOUT_SECONDS,
+            memory_mb=1024,
+            sources=(),
+            sends=(DISPATCH,),
+            http=True,
+        ),
         Function(
             "dispatch",
             "handlers.dispatch.handler",

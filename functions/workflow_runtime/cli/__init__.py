@@ -2,8 +2,8 @@
 
 - `app`: commands, options and help texts; nothing that takes long to import.
 - `output`: what goes to stdout and what to stderr, as text or as one JSON document; exit codes and errors.
-- `files`: which files, which `definitions` directory, what ``--input`` says. `excerpts`: findings with their source lines.
-- `checking` (validate, compile, graph), `running` (run), with `progress` (while it runs) and `summary` (afterwards).
+- `files`: which files, which `definitions` directory, what ``--input`` says. `excerpts`: findings with source lines.
+- `checking` (validate, compile, graph); `running` (run) with `progress` (meanwhile), `summary` (afterwards) and `logs`.
 
 Imports every other part, each when a command needs it: `awr --help` loads none of them. Nothing imports it.
 """

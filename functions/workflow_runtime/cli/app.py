@@ -124,7 +124,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _awr(
-    version: Annotated[  # noqa: ARG001  its callback does the work
+    version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:

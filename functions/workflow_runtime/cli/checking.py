@@ -78,50 +78,64 @@ def validate(out: Output, paths: Sequence[Path], definitions: Path | None, stric
 
 def compile_file(out: Output, path: Path, definitions: Path | None) -> ExitCode:
     """Print what the compiler made of a workflow: the plan and its analysis."""
-    from workflow_runtime.compiler.analysis import critical_path, parallel_groups
     from workflow_runtime.plan import encode_plan
 
     plan, warnings = _plan(out, path, definitions)
-    groups, critical = parallel_groups(plan), critical_path(plan)
+    analysis = _analysis(plan)
+    out.document(
+        {
+            "hash": plan.hash,
+            "plan": msgspec.json.decode(encode_plan(plan)),
+            "analysis": analysis,
+            "warnings": [msgspec.to_builtins(finding) for finding in warnings],
+        }
+    )
+    _show_plan(out, plan, analysis)
+    return ExitCode.OK
+
+
+def _analysis(plan: Plan) -> dict[str, Any]:
+    from workflow_runtime.compiler.analysis import critical_path, parallel_groups
+
+    groups = parallel_groups(plan)
     decisions = {node.id: _paths(node.decision_paths, node.id) for node in plan.root.nodes if node.decision_paths}
     if plan.input_paths:
         decisions["input"] = _paths(plan.input_paths, "input")
     if plan.variable_paths:
         decisions["variables"] = _paths(plan.variable_paths, "variables")
-    out.document(
-        {
-            "hash": plan.hash,
-            "plan": msgspec.json.decode(encode_plan(plan)),
-            "analysis": {
-                "nodes": sum(map(len, groups)),
-                "edges": len(plan.root.edges),
-                "parallel_groups": groups,
-                "critical_path": msgspec.to_builtins(critical),
-                "decision_values": decisions,
-            },
-            "warnings": [msgspec.to_builtins(finding) for finding in warnings],
-        }
-    )
-    title = f" {plan.workflow_name}" if plan.workflow_name and plan.workflow_name != plan.workflow_id else ""
-    out.line([(plan.workflow_id, "bold"), title])
+    return {
+        "nodes": sum(map(len, groups)),
+        "edges": len(plan.root.edges),
+        "parallel_groups": groups,
+        "critical_path": msgspec.to_builtins(critical_path(plan)),
+        "decision_values": decisions,
+    }
+
+
+def _show_plan(out: Output, plan: Plan, analysis: dict[str, Any]) -> None:
+    name = plan.workflow_name if plan.workflow_name != plan.workflow_id else ""
+    out.line([(plan.workflow_id, "bold"), f" {name}"])
     out.line()
-    out.line([("plan           ", "dim"), plan.hash])
-    out.line([("nodes          ", "dim"), f"{sum(map(len, groups))}: {_kinds(plan)}"])
-    out.line([("edges          ", "dim"), str(len(plan.root.edges))])
+    _show(out, "plan", [plan.hash])
+    _show(out, "nodes", [f"{analysis['nodes']}: {_kinds(plan)}"])
+    _show(out, "edges", [str(analysis["edges"])])
+    groups = analysis["parallel_groups"]
+    margin = len(str(len(groups))) + 2
+    rows = []
     for number, group in enumerate(groups, 1):
-        label = "side by side" if number == 1 else ""
-        level = f"{number:>{len(str(len(groups)))}}  "
-        for place, line in enumerate(_wrapped(_listed(group))):
-            start = f"{label:<{LABEL_COLUMNS}}{level}" if place == 0 else " " * (LABEL_COLUMNS + len(level))
-            out.line([(start, "dim"), line])
-    seconds = f"{critical.length_seconds:g} s, where a node without `timeout` counts 1 s"
-    out.line([("critical path  ", "dim"), f"{len(critical.nodes)} nodes, {seconds}"])
-    for line in _wrapped(" → ".join(critical.nodes)):
-        out.line([" " * LABEL_COLUMNS, line])
-    read = ", ".join(path for paths in decisions.values() for path in paths)
-    for number, line in enumerate(_wrapped(read or "nothing")):
-        out.line([(f"{'' if number else 'decisions read':<{LABEL_COLUMNS}}", "dim"), line])
-    return ExitCode.OK
+        first, *rest = _wrapped(_listed(group))
+        rows += [f"{number:>{margin - 2}}  {first}", *(" " * margin + line for line in rest)]
+    _show(out, "side by side", rows)
+    critical = analysis["critical_path"]
+    length = f"{critical['length_seconds']:g} s, where a node without `timeout` counts 1 s"
+    _show(out, "critical path", [f"{len(critical['nodes'])} nodes, {length}", *_wrapped(" → ".join(critical["nodes"]))])
+    read = ", ".join(path for paths in analysis["decision_values"].values() for path in paths)
+    _show(out, "decisions read", _wrapped(read or "nothing"))
+
+
+def _show(out: Output, label: str, lines: Sequence[str]) -> None:
+    for number, line in enumerate(lines):
+        out.line([(f"{'' if number else label:<{LABEL_COLUMNS}}", "dim"), line])
 
 
 def graph(out: Output, path: Path, format: str, target: Path | None, definitions: Path | None) -> ExitCode:

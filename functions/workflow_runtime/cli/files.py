@@ -47,7 +47,10 @@ def source_line(file: str, number: int) -> str | None:
 
 
 def workflow_files(paths: Iterable[Path]) -> list[Path]:
-    """Files as given, and below directories every file that holds a workflow. Raises `CliError` when a directory has none."""
+    """Files as given, and below directories every file that holds a workflow.
+
+    Raises `CliError` when a directory has none.
+    """
     found: dict[Path, None] = {}
     for path in paths:
         if not path.is_dir():
@@ -83,8 +86,8 @@ def _holds_workflow(path: Path) -> bool:
 
 
 def definitions_directory(workflow: Path | None) -> Path | None:
-    """Where a workflow's agents and tools are declared: in the nearest directory above it that has any, or in a directory
-    `definitions` there; without a workflow, the search begins here. The project's own directory ends it.
+    """Where a workflow's agents and tools are declared: the nearest directory above it that has any, or has a directory
+    `definitions` with some; without a workflow, the search begins here. The project's own directory ends it.
     """
     start = workflow.absolute().parent if workflow is not None else Path.cwd()
     for directory in (start, *start.parents):

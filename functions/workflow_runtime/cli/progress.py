@@ -1,7 +1,7 @@
 """What people see while an execution runs: a moving table on a terminal, one line per node event elsewhere.
 
-The execution is watched through `Documents.progress`, from the same event loop that runs it, so the embedded database is
-never read from another thread; only the drawing is done by rich's thread, from what was read last.
+The execution is watched through `Documents.progress`, from the same event loop that runs it, so no backend is read from
+another thread; only the drawing is done by rich's thread, from what was read last.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import os
 import shlex
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workflow_runtime.cli.files import definitions_directory, read_input, read_source
+from workflow_runtime.cli.logs import set_up_logging
 from workflow_runtime.cli.output import CliError, ExitCode, Output, usage_error
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from workflow_runtime.local_runtime import Backend, LocalRuntime
 
 EXIT_CODES = {"completed": ExitCode.OK, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
-
-ATTEMPT_LOGGERS = ("workflow_runtime.services.node_runner", "workflow_runtime.services.worker")
 
 
 class RunOptions(msgspec.Struct, frozen=True):
@@ -48,7 +46,7 @@ def run(out: Output, options: RunOptions) -> ExitCode:
     """Carry the command out; raises what `output.cli_error` knows."""
     _check(options)
     input = read_input(options.input)
-    _set_up_logging(options.verbose)
+    set_up_logging(options.verbose)
     with redirect_stdout(sys.stderr), _open_runtime(options) as runtime:  # what tools print is no result
         if options.resume is not None:
             execution_id = options.resume
@@ -79,52 +77,6 @@ def _check(options: RunOptions) -> None:
         raise usage_error(
             "--resume goes on with the input and the plan that the execution started with: leave out --input and --with"
         )
-
-
-def _set_up_logging(verbose: bool) -> None:
-    """The runtime's log goes to stderr. How an attempt failed is in the summary; its traceback comes with ``--verbose``."""
-    handler = _StderrHandler()
-    handler.setFormatter(_Formatter(verbose))
-    root = logging.getLogger()
-    root.handlers[:] = [old for old in root.handlers if not isinstance(old, _StderrHandler)] + [handler]
-    root.setLevel(logging.WARNING)
-    logging.getLogger("workflow_runtime").setLevel(logging.INFO if verbose else logging.NOTSET)
-    for name in ATTEMPT_LOGGERS:
-        logging.getLogger(name).setLevel(logging.NOTSET if verbose else logging.CRITICAL)
-
-
-class _StderrHandler(logging.StreamHandler[Any]):
-    """Writes to ``sys.stderr`` as it is at that moment: the live table puts itself there, and lines go above it."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> Any:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, stream: Any) -> None:
-        raise AttributeError("the stream is sys.stderr")
-
-
-class _Formatter(logging.Formatter):
-    """One line per record, with its node; tracebacks only when ``verbose``."""
-
-    def __init__(self, verbose: bool) -> None:
-        super().__init__("%(levelname)s %(name)s: %(message)s")
-        self._verbose = verbose
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        found = [
-            f"{name}={record.__dict__[name]}"
-            for name in ("node", "path", "reason", "status", "ms")
-            if name in record.__dict__
-        ]
-        return super().formatMessage(record) + (f" ({', '.join(found)})" if found else "")
-
-    def formatException(self, ei: Any) -> str:
-        return super().formatException(ei) if self._verbose else f"  {ei[0].__name__}: {ei[1]} (--verbose shows where)"
 
 
 def _open_runtime(options: RunOptions) -> LocalRuntime:

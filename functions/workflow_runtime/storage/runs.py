@@ -18,8 +18,6 @@ RELEASED = "released"
 
 OPEN = ("running", RELEASED)
 
-_errors = msgspec.json.Decoder(ErrorDocument)
-
 
 class RunStore:
     """Runs are keyed by (execution, path, serial).

@@ -274,7 +274,7 @@ class Driver:
                 self.records[command.path, command.serial] = NodeValue(status, command.output, error)
             case CancelRun():
                 self.cancelled.append(command.path)
-                self.ordered.pop(command.path)
+                self.ordered.pop(command.path, None)  # its result may be under way
             case PublishEvent():
                 self.published.append(command)
             case SetStatus(output_run=run) if run is not None:

@@ -1,0 +1,68 @@
+"""The README tells the truth: what its ``console`` blocks show is what the commands print.
+
+``REWRITE_GOLDEN=1`` writes the output of this machine into the README.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+BLOCK = re.compile(r"```console\n\$ (?P<command>[^\n]+)\n(?P<output>.*?)```", re.DOTALL)
+REWRITE = os.environ.get("REWRITE_GOLDEN") == "1"
+
+
+def blocks() -> list[re.Match[str]]:
+    return list(BLOCK.finditer(README.read_text(encoding="utf-8")))
+
+
+def run(command: str) -> str:
+    """What the command prints on a pipe, 100 columns wide."""
+    program, *arguments = shlex.split(command)
+    assert program == "awr"
+    done = subprocess.run(
+        [sys.executable, "-c", "from workflow_runtime.cli import main; main()", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT / "functions")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout
+
+
+def normal(output: str) -> list[str]:
+    """Without what differs from run to run: ids, durations, and the spaces that align them."""
+    output = re.sub(r"ex-[0-9a-f]{12}-[0-9a-f]+", "ex-…", output)
+    output = re.sub(r"\d+(\.\d+)? m?s\b", "… ms", output)
+    return [re.sub(r" +", " ", line).strip() for line in output.strip().splitlines()]
+
+
+@pytest.mark.parametrize("command", [block["command"] for block in blocks()])
+def test_a_command_of_the_readme_prints_what_the_readme_shows(command: str) -> None:
+    output = run(command)
+    block = next(block for block in blocks() if block["command"] == command)
+    if REWRITE:
+        text = README.read_text(encoding="utf-8")
+        README.write_text(text.replace(block[0], f"```console\n$ {command}\n{output.rstrip()}\n```"), encoding="utf-8")
+        return
+    assert normal(output) == normal(block["output"])
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README.read_text(encoding="utf-8"))
+    assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+
+
+def test_the_mistakes_shown_are_the_mistakes_in_the_file() -> None:
+    shown = README.read_text(encoding="utf-8").split("# events/examples/mistakes.yaml\n")[1].split("```")[0]
+    assert shown.strip() in (ROOT / "events/examples/mistakes.yaml").read_text(encoding="utf-8")

@@ -1,0 +1,86 @@
+"""F1–F3 on the delivery protocol: a fault at every single port call of a run, then redelivery (promises P1 to P6, P8, P10).
+
+``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call of every workflow; otherwise crashes at every call of two.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import pytest
+
+from tests.simulation.delivery import scenarios
+from tests.simulation.delivery.faults import Fault, FaultAt, NoFaults
+from tests.simulation.delivery.world import world
+
+EVERYTHING = os.environ.get("DELIVERY_EVERY_FAULT") == "1"
+_CRASHES = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
+_OTHERS = tuple(fault for fault in Fault if fault not in _CRASHES)
+
+
+@cache
+def undisturbed(name: str) -> tuple[str, int]:
+    """The outcome without faults, and how many port calls lead to it."""
+    faults = NoFaults()
+    with world(name, faults=faults) as calm:
+        calm.start()
+        calm.drain()
+        calm.check_end()
+        return calm.outcome(), len(faults.calls)
+
+
+def survives(name: str, place: int, fault: Fault) -> None:
+    expected, _ = undisturbed(name)
+    plan = FaultAt(place, fault)
+    with world(name, place, plan) as disturbed:
+        disturbed.start()
+        disturbed.drain()
+        if plan.happened:
+            disturbed.check_end()
+            assert disturbed.outcome() == expected, f"{fault.value} at call {place} of {name}"
+
+
+@pytest.mark.parametrize("name", scenarios.NAMES)
+def test_p8_every_workflow_ends_and_its_journal_replays_to_its_state(name: str) -> None:
+    undisturbed(name)
+
+
+@pytest.mark.parametrize("name", scenarios.NAMES)
+@pytest.mark.parametrize("fault", _CRASHES, ids=lambda fault: fault.name)
+def test_p2_p3_p4_p5_p8_a_crash_at_any_call_changes_no_outcome(name: str, fault: Fault) -> None:
+    for place in range(0, undisturbed(name)[1], 1 if EVERYTHING or name in ("chain", "switch") else 3):
+        survives(name, place, fault)
+
+
+@pytest.mark.parametrize("name", scenarios.NAMES)
+@pytest.mark.parametrize("fault", _OTHERS, ids=lambda fault: fault.name)
+def test_p2_p6_p8_a_lost_answer_or_a_throttle_at_any_call_changes_no_outcome(name: str, fault: Fault) -> None:
+    for place in range(0, undisturbed(name)[1], 1 if EVERYTHING else 5):
+        survives(name, place, fault)
+
+
+@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
+def test_p1_the_same_start_key_creates_one_execution_whatever_happens_to_the_starter(fault: Fault) -> None:
+    for place in range(7):
+        with world("chain", place, FaultAt(place, fault)) as disturbed:
+            first = disturbed.start()
+            disturbed.execution_id = ""
+            assert disturbed.start() == first
+            disturbed.drain()
+            disturbed.check_end()
+            headers = disturbed.calm.documents.status(first)
+            assert headers == "completed"
+
+
+def test_p10_a_new_version_never_reaches_a_running_execution() -> None:
+    with world("chain") as running:
+        running.start()
+        running.runtime.workflows.publish(scenarios.plan("diamond"), b"", 0)
+        changed = scenarios.source("chain").replace(b"id: c,", b"id: renamed,")
+        running.runtime.catalog.publish(changed)
+        running.execution_id = ""
+        assert running.start(), "the same key still answers the first execution"
+        running.drain()
+        running.check_end()
+        assert "c" in running.document()["node_executions"]

@@ -1,0 +1,129 @@
+"""Random graphs under random orders of results, with repeats and in random batches, against the reference interpreter.
+
+ENGINE_EXAMPLES=5000 runs more of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.simulation.engine.definitions import Builder
+from tests.simulation.engine.reference import Graph, Outcome, Run
+from tests.unit.engine.driver import Driver, Failure
+from workflow_runtime.compiler import compile_workflow
+
+EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "120"))
+ORDERS_TRIED = 8  # of the reference's scan, where the language leaves open what comes first
+quick = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize="ENGINE_EXAMPLES" not in os.environ,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def driven(definition: dict[str, Any], outcomes: dict[str, Any], random: Random, limits: bool = True) -> Driver | None:
+    """The execution, played to its end; None if the definition does not compile."""
+    document = definition if limits else {**definition, "limits": {}}
+    plan = compile_workflow(json.dumps({"workflow": document})).plan
+    if plan is None:
+        return None
+    driver = Driver(plan, attach=random.random() < 0.8)
+    driver.start()
+    while driver.ordered:
+        paths = list(driver.ordered)
+        random.shuffle(paths)
+        batch = [answered(driver, path, outcomes[path]) for path in paths[: random.randint(1, 3)]]
+        if driver.sent and random.random() < 0.3:
+            batch.insert(random.randint(0, len(batch)), random.choice(driver.sent))
+        driver.take(*batch)
+    return driver
+
+
+def answered(driver: Driver, path: str, outcome: Any) -> Any:
+    return driver.answer(path, Failure(outcome[1]) if isinstance(outcome, tuple) else outcome)
+
+
+def outcome_of(driver: Driver) -> Outcome:
+    return comparable((driver.status, driver.nodes, driver.output, driver.error))
+
+
+def comparable(outcome: Outcome) -> Outcome:
+    """Whether a node that was withdrawn had just become ready is a race inside one decision."""
+    status, nodes, output, error = outcome
+    return status, {id: "off" if value in ("skipped", "cancelled") else value for id, value in nodes.items()}, output, error
+
+
+def allowed(definition: dict[str, Any], outcomes: dict[str, Any], order: list[str]) -> list[Outcome]:
+    """Every outcome that the reference finds for results that come in this order."""
+    graph = Graph(json.loads(json.dumps(definition)))
+    found: list[Outcome] = []
+    for number in range(ORDERS_TRIED):
+        shuffle = [lambda _: None, list.reverse, *[Random(seed).shuffle for seed in range(ORDERS_TRIED)]][number]
+        run = Run(graph, outcomes, shuffle)
+        run.scan()
+        for path in order:
+            run.arrive(path)
+        outcome = comparable(run.outcome(definition))
+        if outcome not in found:
+            found.append(outcome)
+    return found
+
+
+@quick
+@given(st.randoms(use_true_random=False))
+def test_an_execution_ends_as_the_reference_says(random: Random) -> None:
+    builder = Builder(random)
+    definition, outcomes = builder.definition(), builder.outcomes()
+    driver = driven(definition, outcomes, random)
+    assume(driver is not None)
+    assert driver is not None
+    order = [event.path for event in driver.sent if hasattr(event, "path")]
+    expected = allowed(definition, outcomes, order)
+    assert driver.state.status.terminal
+    assert outcome_of(driver) in expected, (definition, outcomes, order)
+    assert driver.replayed() == driver.state
+
+
+@quick
+@given(st.randoms(use_true_random=False))
+def test_without_races_every_order_of_results_ends_the_same(random: Random) -> None:
+    builder = Builder(random, racing=False, failing=False)
+    definition, outcomes = builder.definition(), builder.outcomes()
+    drivers = [driven(definition, outcomes, random) for _ in range(3)]
+    assume(drivers[0] is not None)
+    ends = [outcome_of(driver) for driver in drivers if driver is not None]
+    assert ends[0] == ends[1] == ends[2], (definition, outcomes)
+    assert ends[0][0] == "completed"
+
+
+@quick
+@given(st.randoms(use_true_random=False))
+def test_batches_make_no_difference(random: Random) -> None:
+    builder = Builder(random)
+    definition, outcomes = builder.definition(), builder.outcomes()
+    one = driven(definition, outcomes, random, limits=False)
+    assume(one is not None)
+    assert one is not None
+    other = Driver(one.plan).start()
+    for event in one.sent[1:]:
+        if event.path in other.ordered:
+            other.take(answered(other, event.path, outcomes[event.path]))
+    assert outcome_of(other) == outcome_of(one), (definition, outcomes)
+
+
+@pytest.mark.parametrize("event", range(3))
+def test_terminal_is_final(event: int) -> None:
+    builder = Builder(Random(event))
+    definition, outcomes = builder.definition(), builder.outcomes()
+    driver = driven(definition, outcomes, Random(event))
+    assert driver is not None
+    for late in driver.sent:
+        assert not driver.take(late).changed
