@@ -1,4 +1,4 @@
-"""The catalogue of all findings about definitions, as the table in ``definitions/README.md``.
+"""The catalogue of all findings, as the table in ``definitions/README.md``.
 
 ``python -m workflow_runtime.catalogue`` rewrites the table; ``--check`` says whether it is current (else: exit code 1).
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from workflow_runtime.compiler import rules as compiler_rules
-from workflow_runtime.definition import rules as definition_rules
-from workflow_runtime.findings import Rule
+from workflow_runtime import compiler, definition
+from workflow_runtime.findings import RULES
+from workflow_runtime.tooling import documents
+
+RULES_COME_FROM = (definition, compiler, documents)  # importing them declares their rules
 
 TARGET = Path(__file__).parents[2] / "definitions" / "README.md"
 BEGIN = "<!-- findings:begin -->"
@@ -18,11 +20,9 @@ END = "<!-- findings:end -->"
 
 
 def catalogue_markdown() -> str:
-    """A Markdown table of every rule of the loader and the compiler, by id."""
+    """A Markdown table of every rule, by id."""
     rows = ["| id | severity | what is wrong | how to mend it |", "|---|---|---|---|"]
-    modules = (definition_rules, compiler_rules)
-    declared = {value.id: value for module in modules for value in vars(module).values() if isinstance(value, Rule)}
-    for _, rule in sorted(declared.items()):
+    for _, rule in sorted(RULES.items()):
         cells = (rule.id, str(rule.severity), rule.title, rule.hint)
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows)

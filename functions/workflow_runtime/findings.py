@@ -1,7 +1,8 @@
 """Findings: what the loader and the compiler have to say about a definition, each with an id, a place and a hint.
 
 Ids are stable and grouped: ``WF1xx`` the file (YAML, sizes), ``WF2xx`` fields and their values, ``WF3xx`` graph structure,
-``WF4xx`` expressions, names and data, ``WF5xx`` what is valid but not in force or not supported yet.
+``WF4xx`` expressions, names and data, ``WF5xx`` what is valid but not in force or not supported yet, ``WF6xx`` agents, tools
+and mocks.
 The catalogue of all rules is ``RULES``; ``definitions/README.md`` prints it.
 """
 

@@ -32,18 +32,19 @@ def read_source(path: Path) -> bytes:
         return file.read(SOURCE_BYTES_MAX)
 
 
-@lru_cache(maxsize=4)
-def _lines(file: str) -> list[str]:
-    try:
-        return _LINE_BREAK.split(read_source(Path(file)).decode("utf-8-sig", "replace"))
-    except OSError:
-        return []
-
-
 def source_line(file: str, number: int) -> str | None:
     """A line of a file (from 1); None when there is no such line."""
-    lines = _lines(file) if file else []
+    try:
+        path = Path(file).resolve()
+        lines = _lines(path, path.stat().st_mtime_ns)
+    except OSError:
+        return None
     return lines[number - 1] if 0 < number <= len(lines) else None
+
+
+@lru_cache(maxsize=4)
+def _lines(path: Path, modified_ns: int) -> list[str]:  # noqa: ARG001  a file that changed is read again
+    return _LINE_BREAK.split(read_source(path).decode("utf-8-sig", "replace"))
 
 
 def workflow_files(paths: Iterable[Path]) -> list[Path]:

@@ -4,21 +4,71 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from workflow_runtime.errors import NodeError
+
+if TYPE_CHECKING:
+    from workflow_runtime.invocation import Invoker, NodeCall, NodeResult
+    from workflow_runtime.plan import NodeType
+    from workflow_runtime.runtime import Runtime
 
 ATTEMPT_LOGGERS = ("workflow_runtime.services.node_runner", "workflow_runtime.services.worker")
+FIELDS = ("node", "path", "status", "ms", "reason", "error", "at", "receives")
+
+logger = logging.getLogger("workflow_runtime.cli")
 
 
-def set_up_logging(verbose: bool) -> None:
-    """The runtime's log goes to stderr. How an attempt failed is in the summary; its traceback comes with ``verbose``."""
+@contextmanager
+def log_to_stderr(verbose: bool) -> Iterator[None]:
+    """While inside, warnings go to stderr (``verbose``: information too); attempts are logged only with ``verbose``."""
     handler = _StderrHandler()
     handler.setFormatter(_Formatter(verbose))
+    levels = {"": logging.WARNING}
+    if verbose:
+        levels["workflow_runtime"] = logging.INFO
+    else:
+        levels.update(dict.fromkeys(ATTEMPT_LOGGERS, logging.CRITICAL))
+    before = {name: logging.getLogger(name).level for name in levels}
     root = logging.getLogger()
-    root.handlers[:] = [old for old in root.handlers if not isinstance(old, _StderrHandler)] + [handler]
-    root.setLevel(logging.WARNING)
-    logging.getLogger("workflow_runtime").setLevel(logging.INFO if verbose else logging.NOTSET)
-    for name in ATTEMPT_LOGGERS:
-        logging.getLogger(name).setLevel(logging.NOTSET if verbose else logging.CRITICAL)
+    root.addHandler(handler)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def log_tracebacks(runtime: Runtime) -> None:
+    """Log what agents and tools raise with its traceback; the runtime itself never does, as it may hold values."""
+    invokers = cast("dict[NodeType, Invoker]", runtime.invokers)  # the runners hold the same mapping
+    for kind, invoker in list(invokers.items()):
+        invokers[kind] = _Traced(invoker)
+
+
+class _Traced:
+    """An invoker that logs exceptions on their way; a `NodeError` of its own is no news, its cause is."""
+
+    def __init__(self, invoker: Invoker) -> None:
+        self._invoker = invoker
+
+    @property
+    def abandoned_threads(self) -> int:
+        return self._invoker.abandoned_threads
+
+    async def invoke(self, call: NodeCall) -> NodeResult:
+        try:
+            return await self._invoker.invoke(call)
+        except Exception as error:
+            raised = error.__cause__ if isinstance(error, NodeError) else error
+            if raised is not None:
+                logger.info("attempt %d raised", call.attempt, exc_info=raised, extra={"node": call.path})
+            raise
 
 
 class _StderrHandler(logging.StreamHandler[Any]):
@@ -40,11 +90,7 @@ class _Formatter(logging.Formatter):
         self._verbose = verbose
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        found = [
-            f"{name}={record.__dict__[name]}"
-            for name in ("node", "path", "reason", "status", "ms")
-            if name in record.__dict__
-        ]
+        found = [f"{name}={record.__dict__[name]}" for name in FIELDS if name in record.__dict__]
         return super().formatMessage(record) + (f" ({', '.join(found)})" if found else "")
 
     def formatException(self, ei: Any) -> str:

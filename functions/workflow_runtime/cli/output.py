@@ -1,7 +1,7 @@
 """What `awr` prints: results to stdout, everything else to stderr; styled on terminals, plain elsewhere.
 
 A line is a sequence of spans ``(text, style)``. Rich draws them on a terminal, and is imported only for one: what is
-piped into a file or another program is bare text. With ``--json`` stdout gets exactly one JSON document, for errors too.
+piped into a file or another program is bare text. With ``--json`` stdout gets one JSON document, for errors too.
 """
 
 from __future__ import annotations

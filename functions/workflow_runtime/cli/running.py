@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workflow_runtime.cli.files import definitions_directory, read_input, read_source
-from workflow_runtime.cli.logs import set_up_logging
+from workflow_runtime.cli.logs import log_to_stderr, log_tracebacks
 from workflow_runtime.cli.output import CliError, ExitCode, Output, usage_error
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
@@ -46,8 +46,13 @@ def run(out: Output, options: RunOptions) -> ExitCode:
     """Carry the command out; raises what `output.cli_error` knows."""
     _check(options)
     input = read_input(options.input)
-    set_up_logging(options.verbose)
-    with redirect_stdout(sys.stderr), _open_runtime(options) as runtime:  # what tools print is no result
+    with (
+        log_to_stderr(options.verbose),
+        redirect_stdout(sys.stderr),  # what tools print is no result
+        _open_runtime(options) as runtime,
+    ):
+        if options.verbose:
+            log_tracebacks(runtime.services)
         if options.resume is not None:
             execution_id = options.resume
             runtime.services.documents.status(execution_id)

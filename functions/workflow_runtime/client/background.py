@@ -13,7 +13,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +61,7 @@ class BackgroundRuntime:
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self._stopped = False
         self._gate = GatedPoller(backend.poller)
         self.ports = _observed(backend.ports, self._written)
         self.services = self._assemble(mocks)
@@ -98,7 +98,7 @@ class BackgroundRuntime:
     async def _run(self) -> None:
         while True:
             self._stirred.clear()
-            if await self._pump.run(lambda: False) or self._gate.closed:
+            if await self._pump.run(lambda: self._stopped) or self._gate.closed:
                 return
             await self._stirred.wait()
 
@@ -130,9 +130,9 @@ class BackgroundRuntime:
             self._gate.closed = True
             self._stir()
             await asyncio.wait({self._task}, timeout=drain_seconds)
-            self._task.cancel()
-            with suppress(asyncio.CancelledError, RetryableError):
-                await self._task
+            self._stopped = True  # told, not cancelled: a cancellation can get lost in Python 3.11's `wait_for`
+            self._stir()
+            await asyncio.wait({self._task})
         self._backend.close()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

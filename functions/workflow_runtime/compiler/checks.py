@@ -9,6 +9,7 @@ import msgspec
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.ordering import Graph
 from workflow_runtime.compiler.report import Report
+from workflow_runtime.definition import Gaps
 from workflow_runtime.definition.model import (
     AgentNode,
     AggregationNode,
@@ -21,6 +22,7 @@ from workflow_runtime.definition.model import (
     UnsupportedNode,
     WorkflowDefinition,
 )
+from workflow_runtime.definition.templates import has_template
 from workflow_runtime.expressions import equals
 from workflow_runtime.findings import Rule
 from workflow_runtime.plan import Join, JoinKind, Json
@@ -33,13 +35,14 @@ class Known(msgspec.Struct, frozen=True):
     tools: frozenset[str] = frozenset()
 
 
-def check_nodes(definition: WorkflowDefinition, known: Known | None, report: Report) -> None:
+def check_nodes(definition: WorkflowDefinition, gaps: Gaps, known: Known | None, report: Report) -> None:
     """What one node alone tells."""
     for position, node in enumerate(definition.nodes):
         place = ("nodes", position)
-        if isinstance(node, SwitchNode):
+        if isinstance(node, SwitchNode) and node.branches and not gaps.has(position, "branches"):
             _check_switch(node, position, report)
-        if isinstance(node.outputs, tuple) and not isinstance(node, AgentNode | ToolNode | AggregationNode | PassNode):
+        shaped = position in gaps.untyped or isinstance(node, AgentNode | ToolNode | AggregationNode | PassNode)
+        if isinstance(node.outputs, tuple) and not shaped:
             report.add(rules.OUTPUT_LIST, f"`{node.id}` has no fields to choose from", (*place, "outputs"))
         if known is not None:
             _check_known(node, position, known, report)
@@ -94,7 +97,7 @@ def _text_of(value: Json) -> str | None:
 def _check_known(node: NodeDefinition, position: int, known: Known, report: Report) -> None:
     for noun, rule, field, ids, registered in _called_ids(node, known):
         for id in ids:
-            if id not in registered:
+            if id and id not in registered and not has_template(id):  # what could not be read is empty or computed
                 report.add(
                     rule,
                     f"{noun} `{id}` is not registered",

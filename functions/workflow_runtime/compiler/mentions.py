@@ -5,12 +5,14 @@ Data links of other nodes only order; they need the finished graph and are added
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.graph import DATA, DEPENDENCY, EDGE, TARGET, Link, Links, Rank, merge
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.sites import DocumentPath, ReadSite, SiteKind, Use
+from workflow_runtime.definition import Gaps
 from workflow_runtime.definition.model import (
     ConditionNode,
     NodeDefinition,
@@ -24,19 +26,20 @@ NO_NODES = frozenset({"start", "end"})
 """They mean nothing in `edges`, unless nodes are called so."""
 
 
-def declared_links(definition: WorkflowDefinition, index: dict[str, int], report: Report) -> Links:
+def declared_links(definition: WorkflowDefinition, gaps: Gaps, index: dict[str, int], report: Report) -> Links:
     """Links by `dependencies`, `edges` and control targets. Unknown names and self edges are reported."""
+    find = partial(_find, gaps.hide_ids, index, report)
     links: Links = {}
     for target, node in enumerate(definition.nodes):
         for number, name in enumerate(node.dependencies):
             place: DocumentPath = ("nodes", target, "dependencies", number)
-            source = _find(name, index, place, report)
+            source = find(name, place)
             _add(links, Link(source, target, Rank(DEPENDENCY, (number,)), place), node.id, report)
-    _add_edges(links, definition, index, report)
+    _add_edges(links, definition, find, report)
     for source, node in enumerate(definition.nodes):
         kind = EdgeKind.FLOW if isinstance(node, ParallelNode) else EdgeKind.GATE
         for number, (name, place) in enumerate(control_targets(source, node)):
-            target = _find(name, index, place, report)
+            target = find(name, place)
             _add(links, Link(source, target, Rank(TARGET, (source, number)), place, kind), node.id, report)
     return links
 
@@ -109,17 +112,29 @@ def data_links(named: dict[int, dict[int, Use]], links: Links) -> Links:
     }
 
 
-def _add_edges(links: Links, definition: WorkflowDefinition, index: dict[str, int], report: Report) -> None:
+def reading_links(named: dict[int, dict[int, Use]]) -> Links:
+    """All that is read, as mere order; to find circles in a graph that is not whole."""
+    return {
+        (source, target): Link(source, target, Rank(DATA, (number,)), use.path, EdgeKind.ORDER)
+        for target, sources in named.items()
+        for number, (source, use) in enumerate(sources.items())
+    }
+
+
+def _add_edges(
+    links: Links, definition: WorkflowDefinition, find: Callable[[str, DocumentPath], int], report: Report
+) -> None:
+    ids = {node.id for node in definition.nodes} & NO_NODES
     for number, edge in enumerate(definition.edges):
-        nothing = [name for name in (edge.source, edge.target) if name in NO_NODES and name not in index]
+        nothing = [name for name in (edge.source, edge.target) if name in NO_NODES and name not in ids]
         if nothing and edge.condition is not None:
             report.add(
                 rules.START_OR_END,
                 f"`{nothing[0]}` is no node: this condition is never evaluated",
                 ("edges", number, "condition"),
             )
-        source = -1 if edge.source in nothing else _find(edge.source, index, ("edges", number, "source"), report)
-        target = -1 if edge.target in nothing else _find(edge.target, index, ("edges", number, "target"), report)
+        source = -1 if edge.source in nothing else find(edge.source, ("edges", number, "source"))
+        target = -1 if edge.target in nothing else find(edge.target, ("edges", number, "target"))
         condition = ("edges", number, "condition")
         conditions = () if edge.condition is None else ((edge.condition, condition),)
         link = Link(source, target, Rank(EDGE, (number,)), ("edges", number), conditions=conditions)
@@ -135,8 +150,9 @@ def _add(links: Links, link: Link, name: str, report: Report) -> None:
     merge(links, link)
 
 
-def _find(name: str, index: dict[str, int], place: DocumentPath, report: Report) -> int:
+def _find(hide_ids: bool, index: dict[str, int], report: Report, name: str, place: DocumentPath) -> int:
+    """Its position; -1 for a node that does not exist, which is reported unless it may hide, or could not be read."""
     position = index.get(name, -1)
-    if position < 0:
+    if position < 0 and name and not hide_ids:
         report.add(rules.UNKNOWN_NODE, f"there is no node `{name}`", place, report.suggest(name, index))
     return position

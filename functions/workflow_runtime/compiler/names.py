@@ -12,6 +12,8 @@ from workflow_runtime.compiler.before import Before
 from workflow_runtime.compiler.mentions import node_read
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.sites import DocumentPath, ReadSite, Site, SiteKind, Use
+from workflow_runtime.compiler.support import has_own_names
+from workflow_runtime.definition import Gaps
 from workflow_runtime.definition.model import WorkflowDefinition
 from workflow_runtime.findings import Rule
 from workflow_runtime.plan import Binding, BindingKind, Formula
@@ -70,8 +72,15 @@ class Names:
     """What a workflow declares. ``before``: what `previous` may mean; None when the graph is not known."""
 
     def __init__(
-        self, definition: WorkflowDefinition, index: dict[str, int], before: Before | None, report: Report
+        self,
+        definition: WorkflowDefinition,
+        gaps: Gaps,
+        index: dict[str, int],
+        before: Before | None,
+        report: Report,
     ) -> None:
+        self._gaps = gaps
+        self._has_own_names = has_own_names(definition, gaps)
         self._index = index
         self._variables = {name: position for position, name in enumerate(definition.variables)}
         self._declared, self._is_open = declared_keys(definition.input_schema)
@@ -101,6 +110,8 @@ class Names:
         if name == "nodes":
             return self._nodes(use, site)
         if name in ELSEWHERE:
+            if self._has_own_names:
+                return None
             return self._refuse(rules.NOT_HERE, ELSEWHERE[name], use)
         if name in self._index:
             if site.kind is SiteKind.VARIABLE:
@@ -115,6 +126,8 @@ class Names:
         if name == "variables" and use.keys:
             key = use.keys[0]
             if key not in self._variables:
+                if self._gaps.hide_variables:
+                    return None
                 hint = self._report.suggest(key, self._variables)
                 return self._refuse(rules.UNKNOWN_VARIABLE, f"there is no variable `{key}`", use, hint)
             if not self._is_set(key, use, site):
@@ -161,6 +174,8 @@ class Names:
         if not use.keys:
             return self._refuse(rules.DYNAMIC_NODES, "which node is read must be known beforehand", use)
         node = node_read(use, self._index)
+        if node is None and self._gaps.hide_ids:
+            return None
         if node is None:
             hint = self._report.suggest(use.keys[0], self._index)
             return self._refuse(rules.UNKNOWN_NODE_READ, f"there is no node `{use.keys[0]}`", use, hint)
@@ -170,7 +185,7 @@ class Names:
     def _input(self, use: Use) -> Binding | None:
         name = use.name
         declared = name in self._declared
-        if not declared and name not in ("input", "trigger"):
+        if not declared and not self._gaps.hide_names and name not in ("input", "trigger"):
             part = next((part for part in _parts(name) if self._knows(part)), None)
             hint = (
                 None

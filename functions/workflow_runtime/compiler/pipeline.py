@@ -15,14 +15,21 @@ from workflow_runtime.compiler.checks import Known, check_graph, check_nodes
 from workflow_runtime.compiler.decisions import decided_paths
 from workflow_runtime.compiler.gates import gated
 from workflow_runtime.compiler.graph import EDGES_MAX, NODES_MAX, Links, TooManyEdges
-from workflow_runtime.compiler.mentions import data_links, declared_links, named_nodes, only_called
+from workflow_runtime.compiler.mentions import (
+    data_links,
+    declared_links,
+    named_nodes,
+    only_called,
+    reading_links,
+)
 from workflow_runtime.compiler.names import PREVIOUS_NAMES, Names, formulas_by_place
 from workflow_runtime.compiler.ordering import Graph, finished, report_cycles
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.sites import DocumentPath, Use, read_sites
 from workflow_runtime.compiler.support import check_support
 from workflow_runtime.compiler.timing import warn_of_early_reads
-from workflow_runtime.definition.model import WorkflowDefinition
+from workflow_runtime.definition.gaps import ANY, Gaps
+from workflow_runtime.definition.model import UnsupportedNode, WorkflowDefinition
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.expressions import ExpressionSyntaxError, compile_expression
 from workflow_runtime.findings import Finding, Severity, has_errors
@@ -45,8 +52,8 @@ def compile_workflow(text: str | bytes, *, file: str = "", known: Known | None =
     if loaded.definition is None:
         return Compilation(None, loaded.findings)
     report = Report(loaded.source, text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text)
-    plan = _plan(loaded.definition, known, report)
-    findings = [*loaded.findings, *report.findings()]
+    plan = _plan(loaded.definition, loaded.gaps, known, report)
+    findings = definitions.in_order([*loaded.findings, *report.findings()])
     return Compilation(None if has_errors(findings) else plan, findings)
 
 
@@ -63,23 +70,26 @@ def strict(findings: Iterable[Finding]) -> list[Finding]:
     return [msgspec.structs.replace(finding, severity=Severity.ERROR) for finding in findings]
 
 
-def _plan(definition: WorkflowDefinition, known: Known | None, report: Report) -> Plan | None:
-    check_support(definition, report)
-    if not _has_fitting_size(definition, report):
+def _plan(definition: WorkflowDefinition, gaps: Gaps, known: Known | None, report: Report) -> Plan | None:
+    """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
+    check_support(definition, gaps, report)
+    if not _has_fitting_size(definition, gaps, report):
         return None
-    index = {node.id: position for position, node in enumerate(definition.nodes)}
+    index = {node.id: position for position, node in enumerate(definition.nodes) if position not in gaps.unnamed}
     try:
-        links = declared_links(definition, index, report)
+        links = declared_links(definition, gaps, index, report)
         called = only_called(definition, index, links)
         sites = read_sites(definition, index, called, report)
         named = named_nodes((read for read in sites if read.site.node not in called), index, report)
-        graph = _graph(definition, index, links, named, report)
+        graph = _graph(definition, gaps, index, links, named, report)
     except TooManyEdges:
         report.add(rules.TOO_MANY_EDGES, f"there are more than {EDGES_MAX:,} edges", ("nodes",))
         return None
-    names = Names(definition, index, Before(graph, definition.nodes) if graph else None, report)
+    names = Names(definition, gaps, index, Before(graph, definition.nodes) if graph else None, report)
     bound = [names.bind(read) for read in sites]
-    check_nodes(definition, known, report)
+    check_nodes(definition, gaps, known, report)
+    if not _is_whole(definition, gaps, report):
+        return None
     for position in sorted(called):
         message = f"`{definition.nodes[position].id}` only runs when called, which nothing does yet: it is skipped"
         report.add(rules.ONLY_CALLED, message, ("nodes", position, "id"))
@@ -90,15 +100,23 @@ def _plan(definition: WorkflowDefinition, known: Known | None, report: Report) -
     check_graph(definition, graph, parts.joins, report)
     warn_of_early_reads((item for item in bound if item.site.node not in called), graph, parts.joins, report)
     conditions = _conditions(graph, formulas, report)
-    if report.has_errors:
+    if report.has_errors or gaps != Gaps():
         return None
     decisions = decided_paths(bound, parts.before, parts.wholes())
     return assemble(parts, decisions, conditions)
 
 
-def _has_fitting_size(definition: WorkflowDefinition, report: Report) -> bool:
+def _is_whole(definition: WorkflowDefinition, gaps: Gaps, report: Report) -> bool:
+    """Whether every edge is known, those that data makes included. If not, nothing can be said of the graph's shape."""
+    unread = (rules.UNKNOWN_NODE, rules.SYNTAX, rules.UNDECLARED, rules.UNKNOWN_NODE_READ, rules.DYNAMIC_NODES)
+    return not (
+        gaps.hide_edges or report.has(*unread) or any(isinstance(node, UnsupportedNode) for node in definition.nodes)
+    )
+
+
+def _has_fitting_size(definition: WorkflowDefinition, gaps: Gaps, report: Report) -> bool:
     count = len(definition.nodes)
-    if not count and definition.type == "dag":
+    if not count and definition.type == "dag" and gaps.fields.isdisjoint({"nodes", "type", ANY}):
         report.add(rules.NO_NODES, f"`{definition.id}` has no nodes", ("nodes",))
     if count > NODES_MAX:
         report.add(rules.TOO_MANY_NODES, f"{count:,} nodes are more than {NODES_MAX:,}", ("nodes",))
@@ -107,17 +125,21 @@ def _has_fitting_size(definition: WorkflowDefinition, report: Report) -> bool:
 
 def _graph(
     definition: WorkflowDefinition,
+    gaps: Gaps,
     index: dict[str, int],
     links: Links,
     named: dict[int, dict[int, Use]],
     report: Report,
 ) -> Graph | None:
-    """The finished graph; None when there is a cycle."""
+    """The finished graph; None when there is a cycle, or when it is not whole: then cycles are all that can be told."""
     links = {**links, **data_links(named, links)}
     if len(links) > EDGES_MAX:
         raise TooManyEdges
-    ids = tuple(index)
-    if report_cycles(ids, len(ids), links, report):
+    ids = tuple(node.id for node in definition.nodes)
+    is_whole = _is_whole(definition, gaps, report)
+    if not is_whole:
+        links = {**reading_links(named), **links}
+    if report_cycles(ids, len(ids), links, report) or not is_whole:
         return None
     return finished(ids, branched(definition, index, gated(len(ids), links)), named, report)
 

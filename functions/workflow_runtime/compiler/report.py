@@ -20,13 +20,14 @@ FINDINGS_MAX = 1_000
 
 
 class Report:
-    """Collects findings, sorted by place when read."""
+    """Collects findings."""
 
     def __init__(self, source: Source, text: str) -> None:
         self._source = source
         self._text = text
         self._findings: list[Finding] = []
         self._counts: Counter[Severity] = Counter()
+        self._rules: set[str] = set()
         self._suggestions = 0
 
     def add(
@@ -41,6 +42,7 @@ class Report:
     ) -> None:
         """One finding at ``path``; with ``within`` (the text there) at its ``offset`` if it is on one line."""
         self._counts[rule.severity] += 1
+        self._rules.add(rule.id)
         if self._counts[rule.severity] > FINDINGS_MAX:
             return
         finding = self._source.finding(rule, message, path, hint)
@@ -58,9 +60,12 @@ class Report:
     def has_errors(self) -> bool:
         return self._counts[Severity.ERROR] > 0
 
+    def has(self, *rules: Rule) -> bool:
+        """Whether there is a finding of one of ``rules``."""
+        return not self._rules.isdisjoint(rule.id for rule in rules)
+
     def findings(self) -> list[Finding]:
-        unique = dict.fromkeys(self._findings)
-        return sorted(unique, key=lambda finding: (finding.line, finding.column, finding.id))
+        return list(self._findings)
 
     @cached_property
     def _lines(self) -> list[str]:

@@ -109,6 +109,7 @@ def _sites(definition: WorkflowDefinition, index: dict[str, int]) -> Iterator[Si
 
 def _node_sites(position: int, node: NodeDefinition) -> Iterator[Site]:
     works = isinstance(node, AgentNode | ToolNode)
+    may_work = works or type(node) is NodeDefinition  # a node whose type could not be read
 
     def site(*path: str | int, value: Json, expression: bool = False, **options: Any) -> Site:
         place = ("nodes", position, *path)
@@ -116,7 +117,7 @@ def _node_sites(position: int, node: NodeDefinition) -> Iterator[Site]:
 
     if node.when is not None:
         yield site("when", value=node.when, expression=True)
-    yield site("inputs", value=node.inputs, secrets=works, in_worker=works)
+    yield site("inputs", value=node.inputs, secrets=may_work, in_worker=works)
     if node.outputs is not None and not isinstance(node.outputs, tuple):
         yield site("outputs", value=node.outputs, locals=SHAPE_LOCALS, in_worker=works)
     match node:
@@ -156,7 +157,7 @@ def _uses(site: Site, report: Report) -> tuple[Use, ...]:
     """The names read at a site, in order; what does not parse is reported."""
     uses: list[Use] = []
     for place, text in _texts(site.value, site.path):
-        if not site.is_expression and "${" not in text:
+        if not text or (not site.is_expression and "${" not in text):
             continue
         try:
             formula = compile_expression(text) if site.is_expression else compile_template(text)

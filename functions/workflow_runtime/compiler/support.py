@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.sites import DocumentPath
+from workflow_runtime.definition import Gaps
 from workflow_runtime.definition.model import (
     AgentNode,
     NodeDefinition,
@@ -17,18 +18,32 @@ from workflow_runtime.definition.model import (
 )
 
 
-def check_support(definition: WorkflowDefinition, report: Report) -> None:
-    for what, path in _unsupported(definition):
+def check_support(definition: WorkflowDefinition, gaps: Gaps, report: Report) -> None:
+    for what, path in _unsupported(definition, gaps):
         report.add(rules.NOT_SUPPORTED, f"{what} not supported yet", path)
     for path in _not_in_force(definition):
         report.add(rules.NOT_IN_FORCE, f"`{path[-1]}` is validated, but not in force yet", path)
     for position, node in enumerate(definition.nodes):
-        for field, reason in _without_effect(node):
+        for field, reason in () if position in gaps.untyped else _without_effect(node):
             report.add(rules.NO_EFFECT, f"`{field}` has no effect here: {reason}", ("nodes", position, field))
 
 
-def _unsupported(definition: WorkflowDefinition) -> Iterator[tuple[str, DocumentPath]]:
-    if definition.type != "dag":
+def has_own_names(definition: WorkflowDefinition, gaps: Gaps) -> bool:
+    """Whether parts that are not supported, or could not be read, may give names a meaning that they lack elsewhere."""
+    return (
+        gaps.hide_calls
+        or "type" in gaps.fields
+        or definition.type != "dag"
+        or any(isinstance(node, UnsupportedNode) or node.callback is not None for node in definition.nodes)
+        or any("callback" in fields for fields in gaps.nodes.values())
+    )
+
+
+def _unsupported(definition: WorkflowDefinition, gaps: Gaps) -> Iterator[tuple[str, DocumentPath]]:
+    is_chart_unclear = not gaps.fields.isdisjoint({"type", "states", "initial_state", "final_states"})
+    if is_chart_unclear:
+        pass  # whether there is to be a chart is the question
+    elif definition.type != "dag":
         yield f"workflows of type `{definition.type}` are", ("type",)
     elif definition.states or definition.initial_state or definition.final_states:
         yield "states are", ("states",)

@@ -7,8 +7,9 @@ taken as "not given") and reports unknown and contradictory keys together with e
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self, get_origin
 
 from pydantic import (
     BaseModel,
@@ -16,6 +17,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -59,13 +61,19 @@ def shorten(text: str, length: int = 60) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The word of ``known`` that ``word`` most likely is a slip of, if any is near enough."""
+    cutoff = 0.6 if word.isascii() and len(word) > 2 else 0.5  # of two characters, one may be wrong: 查寻, 查询
+    folded = word.casefold().replace("-", "_").replace(" ", "_")[:128]
+    return next(iter(difflib.get_close_matches(folded, list(known), n=1, cutoff=cutoff)), None)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The hint for a word that is not among ``known``: the nearest one, or the list when it is short."""
     names = list(known)
-    folded = word.casefold().replace("-", "_").replace(" ", "_")[:128]
-    near = difflib.get_close_matches(folded, names, n=1, cutoff=0.6)
-    if near:
-        return f"Did you mean `{near[0]}`?"
+    near = nearest(word, names)
+    if near is not None:
+        return f"Did you mean `{near}`?"
     if 0 < len(names) <= SHOWN_WORDS:
         return "Known here: " + ", ".join(f"`{name}`" for name in names) + "."
     return None
@@ -83,11 +91,19 @@ MAX_PROBLEMS = 1_000
 
 
 class Reading:
-    """What reading one document carries along: defaults by node type, and how many problems there were."""
+    """What reading one document carries along: defaults by node type, and how many problems there were.
 
-    def __init__(self, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    ``unsure_types``: node types with defaults that could not be read, so that nobody knows what their nodes lack.
+    ``sound``: nodes that were read without problems, by identity of the written mapping (which outlives this).
+    """
+
+    def __init__(
+        self, defaults: Mapping[str, Mapping[str, Any]] | None = None, unsure_types: Collection[str] = ()
+    ) -> None:
         self.defaults = defaults or {}
+        self.unsure_types = unsure_types
         self.problems = 0
+        self.sound: dict[int, Model] = {}
 
 
 class Model(BaseModel):
@@ -117,6 +133,26 @@ class Model(BaseModel):
     def with_defaults(cls, fields: dict[str, Any], _reading: Reading) -> dict[str, Any]:
         """``fields`` and what the document gives to all models of this kind."""
         return fields
+
+    @classmethod
+    def may_lack(cls, _fields: Mapping[str, Any], _reading: Reading) -> bool:
+        """Whether fields of this mapping may only be missing because something else could not be read."""
+        return False
+
+    @classmethod
+    def mended(cls, fields: Mapping[str, Any], reading: Reading) -> Self:
+        """A best effort: those canonical ``fields`` that are sound; others at their defaults, required ones empty.
+
+        What the fields mean together is not checked.
+        """
+        sound: dict[str, Any] = {}
+        for name in fields.keys() & cls.model_fields.keys():
+            try:
+                sound[name] = _field_reader(cls, name).validate_python(fields[name], context=reading)
+            except ValidationError:
+                continue
+        empty = {name: _empty(cls, name) for name, field in cls.model_fields.items() if field.is_required()}
+        return cls.model_construct(set(sound), **{**empty, **sound})
 
     @classmethod
     def canonical(cls, value: Mapping[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
@@ -168,13 +204,53 @@ class Model(BaseModel):
         try:
             model = handler(fields)
         except ValidationError as error:
-            problems += details(error, cls.preferred)
+            problems += _own_causes(cls, details(error, cls.preferred), problems, cls.may_lack(fields, reading))
+            if not problems:
+                return cls.mended(fields, reading)
             reading.problems += len(problems)
             raise ValidationError.from_exception_data(cls.__name__, problems) from None
         if problems:
             reading.problems += len(problems)
             raise ValidationError.from_exception_data(cls.__name__, problems)
         return model
+
+
+@cache
+def _field_reader(model: type[Model], name: str) -> TypeAdapter[Any]:
+    field = model.model_fields[name]
+    annotation: Any = field.annotation
+    for extra in field.metadata:
+        annotation = Annotated[annotation, extra]
+    return TypeAdapter(annotation)
+
+
+def _empty(model: type[Model], name: str) -> object:
+    """What a required field without a value holds in a best effort: nothing that passes as a value."""
+    return () if get_origin(model.model_fields[name].annotation) is tuple else ""
+
+
+def _own_causes(
+    model: type[Model], lines: list[InitErrorDetails], wrong_keys: list[InitErrorDetails], may_lack: bool
+) -> list[InitErrorDetails]:
+    """``lines`` without those that may merely follow from wrong keys of the mapping, or from unread defaults.
+
+    A missing field may be there under a misspelt name; what fields mean together cannot be told while any is unknown.
+    """
+    if not wrong_keys and not may_lack:
+        return lines
+    slips = [str(line["loc"][-1]) for line in wrong_keys]
+    kept = []
+    for line in lines:
+        is_missing = len(line["loc"]) == 1 and getattr(line["type"], "type", "") == rules.REQUIRED.id
+        if not line["loc"] or (is_missing and may_lack):
+            continue
+        if is_missing:
+            field = line["loc"][0]
+            names = [field, *(alias for alias, name in model.aliases.items() if name == field)]
+            if any(nearest(slip, map(str, names)) for slip in slips):
+                continue
+        kept.append(line)
+    return kept
 
 
 class Many:
@@ -245,10 +321,9 @@ def with_common_fields(model: type[Model], value: Any, first: PydanticCustomErro
     For a mapping whose proper model is not known: its common fields can be checked, its others cannot be judged.
     """
     lines = [_detail(first, ())]
+    fields, _ = model.canonical(value)
     try:
-        model.model_validate(
-            {key: item for key, item in value.items() if key in model.model_fields and key != "type"}, context=reading
-        )
+        model.model_validate({name: item for name, item in fields.items() if name != "type"}, context=reading)
     except ValidationError as error:
         lines += [line for line in details(error) if line["loc"] != ("type",)]
     return ValidationError.from_exception_data(model.__name__, lines)

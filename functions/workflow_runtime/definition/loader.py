@@ -7,28 +7,44 @@ from typing import Any
 
 import msgspec
 from pydantic import ValidationError
+from pydantic_core import InitErrorDetails
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.base import Model, Reading, details, did_you_mean, kind_of, shorten
+from workflow_runtime.definition.base import (
+    MAX_PROBLEMS,
+    Model,
+    Reading,
+    details,
+    did_you_mean,
+    kind_of,
+    nearest,
+    shorten,
+)
 from workflow_runtime.definition.document import Document, read_document
+from workflow_runtime.definition.gaps import Gaps
+from workflow_runtime.definition.mending import mend
 from workflow_runtime.definition.model import WorkflowDefinition
 from workflow_runtime.definition.node import TYPES, NodeDefinition
 from workflow_runtime.definition.nodes import BY_TYPE
 from workflow_runtime.definition.places import MappingPlace, unpack
 from workflow_runtime.definition.source import Source
 from workflow_runtime.definition.text import Unreadable, read_text
-from workflow_runtime.findings import RULES, Finding, has_errors
+from workflow_runtime.findings import RULES, Finding
 
 MAX_FINDINGS = 200
 """Findings shown of one file; whoever has more mends some first."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What a file says. ``definition`` is None when any finding is an error."""
+    """What a file says. ``definition`` is a best effort when a finding is an error; ``gaps`` then tells what it lacks.
+
+    ``definition`` is None when there is no mapping below `workflow:`, or more is wrong than can be shown.
+    """
 
     definition: WorkflowDefinition | None
     findings: list[Finding]
     source: Source
+    gaps: Gaps = Gaps()
 
 
 def load(text: str | bytes, file: str = "") -> Loaded:
@@ -45,17 +61,24 @@ def load(text: str | bytes, file: str = "") -> Loaded:
     except Unreadable as error:
         return _failed(Source(content, file), error)
     source = Source(content, file, document.place)
-    findings = [
-        source.finding_at(problem.rule, problem.message, *unpack(problem.position), hint=problem.hint)
-        for problem in document.problems
-    ]
-    body, source, found = _workflow(document, source)
-    findings += found
+    body, source, beside, findings = _workflow(document, source)
     definition = None
-    if isinstance(body, dict):
-        definition, found = _read(body, source)
+    gaps = Gaps()
+    if isinstance(body, dict) and body:
+        definition, gaps, found = _read(body, beside, source)
         findings += found
-    return Loaded(None if has_errors(findings) else definition, _sorted(findings, source), source)
+    if document.problems:
+        spoilt = {unpack(problem.position)[0] for problem in document.problems}
+        findings = [finding for finding in findings if finding.line not in spoilt]
+        findings += [
+            source.finding_at(problem.rule, problem.message, *unpack(problem.position), hint=problem.hint)
+            for problem in document.problems
+        ]
+        definition = None  # its values are not those that are written
+    shown = in_order(findings)
+    if len(shown) > MAX_FINDINGS:
+        return Loaded(None, _cut(shown, source), source)
+    return Loaded(definition, shown, source, gaps)
 
 
 def _failed(source: Source, error: Unreadable) -> Loaded:
@@ -64,36 +87,45 @@ def _failed(source: Source, error: Unreadable) -> Loaded:
     )
 
 
-def _sorted(findings: list[Finding], source: Source) -> list[Finding]:
-    unique = list(dict.fromkeys(findings))
-    unique.sort(key=lambda finding: (finding.line, finding.column, finding.id))
-    if len(unique) <= MAX_FINDINGS:
-        return unique
-    last = unique[MAX_FINDINGS - 1]
+def in_order(findings: list[Finding]) -> list[Finding]:
+    """By place, each once."""
+    return sorted(dict.fromkeys(findings), key=lambda finding: (finding.line, finding.column, finding.id))
+
+
+def _cut(findings: list[Finding], source: Source) -> list[Finding]:
+    last = findings[MAX_FINDINGS - 1]
     text = f"only the first {MAX_FINDINGS} findings are shown"
-    return [*unique[:MAX_FINDINGS], source.finding_at(rules.MORE_FINDINGS, text, last.line, last.column)]
+    return [*findings[:MAX_FINDINGS], source.finding_at(rules.MORE_FINDINGS, text, last.line, last.column)]
 
 
-def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[Finding]]:
-    """The mapping below ``workflow:``, its source, and what is wrong around it."""
+def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[str], list[Finding]]:
+    """The mapping below ``workflow:``, its source, the keys beside it, and what is wrong around it."""
     value, place = document.value, document.place
     if document.is_empty or value is None:
-        return None, source, [source.finding(rules.EMPTY, "the file holds no workflow")]
+        return None, source, [], [source.finding(rules.EMPTY, "the file holds no workflow")]
     if not isinstance(value, dict) or not isinstance(place, MappingPlace):
-        return None, source, [source.finding(rules.NOT_A_WORKFLOW, f"the file holds {kind_of(value)}, not a workflow")]
+        return (
+            None,
+            source,
+            [],
+            [source.finding(rules.NOT_A_WORKFLOW, f"the file holds {kind_of(value)}, not a workflow")],
+        )
     findings = []
+    beside = [key for key in value if key != "workflow" and not key.startswith("x-")]
     if "workflow" not in value:
         near = next(
             (hint for key in value if (hint := did_you_mean(key, ["workflow"])) and hint.startswith("Did")), None
         )
-        return None, source, [source.finding(rules.NOT_A_WORKFLOW, "the top-level `workflow:` is missing", hint=near)]
-    for key in value:
-        if key != "workflow" and not key.startswith("x-"):
-            text = f"`{shorten(key)}` stands beside `workflow:`"
-            hint = (
-                "Indent it below `workflow:`." if key in WorkflowDefinition.model_fields else rules.UNKNOWN_FIELD.hint
-            )
-            findings.append(source.finding_at(rules.UNKNOWN_FIELD, text, *unpack(place.keys[key]), hint=hint))
+        return (
+            None,
+            source,
+            [],
+            [source.finding(rules.NOT_A_WORKFLOW, "the top-level `workflow:` is missing", hint=near)],
+        )
+    for key in beside[:MAX_FINDINGS]:
+        text = f"`{shorten(key)}` stands beside `workflow:`"
+        hint = "Indent it below `workflow:`." if key in WorkflowDefinition.model_fields else rules.UNKNOWN_FIELD.hint
+        findings.append(source.finding_at(rules.UNKNOWN_FIELD, text, *unpack(place.keys[key]), hint=hint))
     inner = Source(source.text, source.file, place.children["workflow"], place.keys["workflow"])
     body = value["workflow"]
     if body is None or body == {}:
@@ -102,24 +134,32 @@ def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[Fin
         )
     elif not isinstance(body, dict):
         findings.append(inner.finding(rules.NOT_A_WORKFLOW, f"`workflow:` must be a mapping, not {kind_of(body)}"))
-    return body, inner, findings
+    return body, inner, beside, findings
 
 
-def _read(body: Mapping[str, Any], source: Source) -> tuple[WorkflowDefinition | None, list[Finding]]:
-    if not body:
-        return None, []
-    defaults, findings = _defaults(body.get("defaults"), source)
-    definition = None
+def _read(
+    body: Mapping[str, Any], beside: list[str], source: Source
+) -> tuple[WorkflowDefinition | None, Gaps, list[Finding]]:
+    defaults, unsure, findings = _defaults(body, beside, source)
+    reading = Reading(defaults, unsure)
+    duplicates = _duplicate_ids(body.get("nodes"), source)
+    lines: list[InitErrorDetails] = []
     try:
-        definition = WorkflowDefinition.model_validate(body, context=Reading(defaults))
+        definition = WorkflowDefinition.model_validate(body, context=reading)
     except ValidationError as error:
-        findings += _findings(error, source)
-    return definition, findings + _duplicate_ids(body.get("nodes"), source)
+        lines = [line for line in details(error) if not (beside and line["loc"] == ("id",) and "id" not in body)]
+        findings += _findings(lines, source)
+    if lines or beside or duplicates or unsure:
+        if reading.problems > MAX_PROBLEMS or len(beside) > MAX_FINDINGS:
+            return None, Gaps(), findings + duplicates
+        definition, gaps = mend(body, lines, beside, reading)
+        return definition, gaps, findings + duplicates
+    return definition, Gaps(), findings
 
 
-def _findings(error: ValidationError, source: Source, prefix: tuple[str | int, ...] = ()) -> list[Finding]:
+def _findings(lines: list[InitErrorDetails], source: Source, prefix: tuple[str | int, ...] = ()) -> list[Finding]:
     found = []
-    for line in details(error)[: MAX_FINDINGS * 5]:
+    for line in lines[: MAX_FINDINGS * 5]:
         kind = line["type"]
         context = getattr(kind, "context", None) or {}
         hint = context.get("hint")
@@ -134,10 +174,22 @@ NOT_DEFAULTS = ("id", "type", "subtype", "dependencies", "depends_on", "config")
 """Fields that belong to one node only."""
 
 
-def _defaults(written: Any, source: Source) -> tuple[dict[str, dict[str, Any]], list[Finding]]:
-    """Defaults by node type, in canonical fields, and what is wrong with them (only sound ones are given to nodes)."""
+def _defaults(
+    body: Mapping[str, Any], beside: list[str], source: Source
+) -> tuple[dict[str, dict[str, Any]], frozenset[str], list[Finding]]:
+    """Defaults by node type, in canonical fields, the types whose defaults are not known, and what is wrong with them.
+
+    Only sound defaults are given to nodes.
+    """
     sound: dict[str, dict[str, Any]] = {}
     findings: list[Finding] = []
+    unsure: set[str] = set()
+    written = body.get("defaults")
+    slips = [] if written is not None else [key for key in body if key not in WorkflowDefinition.model_fields]
+    if (written is not None and not isinstance(written, dict)) or any(
+        nearest(key, ["defaults"]) for key in (*slips[:MAX_FINDINGS], *beside[:MAX_FINDINGS])
+    ):
+        unsure.update(TYPES)
     for kind, fields in written.items() if isinstance(written, dict) else ():
         path = ("defaults", kind)
         if kind.startswith("x-") or fields is None:
@@ -145,15 +197,18 @@ def _defaults(written: Any, source: Source) -> tuple[dict[str, dict[str, Any]], 
         if kind not in TYPES:
             text = f"`{shorten(kind)}` is not a type of node"
             findings.append(source.finding(rules.UNKNOWN_TYPE, text, path, did_you_mean(kind, TYPES)))
+            unsure.update(TYPES)
         elif not isinstance(fields, dict):
             text = f"defaults are a mapping of fields, not {kind_of(fields)}"
             findings.append(source.finding(rules.WRONG_KIND, text, path))
+            unsure.add(kind)
         else:
             model = BY_TYPE.get(kind, NodeDefinition)
             wrong = _wrong_defaults(kind, model, fields, source)
             findings += wrong
             sound[kind] = {} if wrong else model.canonical(fields)[0]
-    return sound, findings
+            unsure.update([kind] if wrong else [])
+    return sound, frozenset(unsure), findings
 
 
 def _wrong_defaults(kind: str, model: type[Model], fields: dict[str, Any], source: Source) -> list[Finding]:
@@ -170,7 +225,7 @@ def _wrong_defaults(kind: str, model: type[Model], fields: dict[str, Any], sourc
         named = {line["loc"] for line in lines}
         findings += [
             finding
-            for finding, line in zip(_findings(error, source, prefix), details(error), strict=True)
+            for finding, line in zip(_findings(details(error), source, prefix), details(error), strict=True)
             if line["loc"] in named and line["loc"][0] not in stray and finding.id != rules.REQUIRED.id
         ]
     return findings

@@ -132,6 +132,10 @@ class NodeDefinition(Model):
         return {**cls.fitting(defaults, fields), **fields} if defaults else fields
 
     @classmethod
+    def may_lack(cls, fields: Mapping[str, Any], reading: Reading) -> bool:
+        return fields.get("type") in reading.unsure_types
+
+    @classmethod
     def fitting(cls, defaults: Mapping[str, Any], _fields: dict[str, Any]) -> dict[str, Any]:
         """Those defaults that make sense for a node with these fields."""
         return {name: value for name, value in defaults.items() if name in cls.model_fields}

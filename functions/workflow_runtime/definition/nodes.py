@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
@@ -15,6 +16,7 @@ from workflow_runtime.definition.base import (
     Reading,
     did_you_mean,
     kind_of,
+    nearest,
     problem,
     shorten,
     with_common_fields,
@@ -85,10 +87,20 @@ BY_SUBTYPE: dict[str, type[NodeDefinition]] = {
 }
 
 
+def _refuse_slip(value: Mapping[str, Any], field: str, *prefix: str) -> None:
+    """Raise the finding for a misspelt ``field``, which is then not missing."""
+    near = (key for key in value if abs(len(key) - len(field)) <= 3 and key not in NodeDefinition.model_fields)
+    slip = next((key for key in near if nearest(key, [field])), None)
+    if slip is not None:
+        text = f"`{shorten(slip)}` is not a field of a node"
+        raise problem(rules.UNKNOWN_FIELD, text, f"Did you mean `{field}`?", (*prefix, slip))
+
+
 def node_class(value: Mapping[str, Any]) -> type[NodeDefinition]:
     """The model for a written node. Raises the finding for a missing or unknown type or subtype."""
     kind = value.get("type")
     if kind is None:
+        _refuse_slip(value, "type")
         guess = next((name for name in ("agent", "tool") if name in value or f"{name}_id" in value), None)
         hint = f"Add `type: {guess}`." if guess else f"One of {', '.join(TYPES)}."
         raise problem(rules.REQUIRED, "the node has no `type`", hint)
@@ -103,6 +115,9 @@ def node_class(value: Mapping[str, Any]) -> type[NodeDefinition]:
     nested = value.get("config")
     subtype = value.get("subtype", nested.get("subtype") if isinstance(nested, dict) else None)
     if subtype is None:
+        _refuse_slip(value, "subtype")
+        if isinstance(nested, dict):
+            _refuse_slip(nested, "subtype", "config")
         raise problem(rules.REQUIRED, "the control node has no `subtype`", f"One of {', '.join(BY_SUBTYPE)}.")
     if not isinstance(subtype, str) or subtype not in BY_SUBTYPE:
         shown = f"`{shorten(subtype)}`" if isinstance(subtype, str) else kind_of(subtype)
@@ -125,7 +140,30 @@ def read_node(value: Any, info: ValidationInfo) -> NodeDefinition:
         chosen = node_class(value)
     except PydanticCustomError as error:
         raise with_common_fields(NodeDefinition, value, error, info.context) from None
-    return chosen.model_validate(value, context=info.context)
+    node = chosen.model_validate(value, context=info.context)
+    if isinstance(info.context, Reading):
+        info.context.sound[id(value)] = node
+    return node
+
+
+def mended_node(value: Any, wrong: Collection[str], shown_id: str, reading: Reading) -> NodeDefinition:
+    """A best effort at a node with ``wrong`` fields: a plain `NodeDefinition` if it cannot be typed.
+
+    Without a sound id it is called ``shown_id``.
+    """
+    chosen: type[NodeDefinition] = NodeDefinition
+    fields: dict[str, Any] = {}
+    if isinstance(value, dict):
+        with suppress(PydanticCustomError):
+            chosen = node_class(value)
+        fields = chosen.with_defaults(chosen.canonical(value)[0], reading)
+    kept = {
+        name: item
+        for name, item in fields.items()
+        if name not in wrong and (item is not None or name in chosen.keeps_null)
+    }
+    node = chosen.mended(kept, reading)
+    return node if node.id else node.model_copy(update={"id": shown_id})
 
 
 Node = Annotated[NodeDefinition, BeforeValidator(read_node)]

@@ -18,11 +18,17 @@ def enqueue(turn: Turn, node: int) -> None:
     insort(turn.graph.queue, node, key=partial(_rank, turn.block))
 
 
+def decides_next(turn: Turn) -> bool:
+    """Whether the first node of the queue is one that the dispatcher runs itself."""
+    queue = turn.graph.queue
+    return bool(queue) and turn.block.nodes[queue[0]].pool is None
+
+
 def next_to_begin(turn: Turn) -> int | None:
     """Takes the first node off the queue if it may start now; nodes that the dispatcher runs itself always may."""
     queue = turn.graph.queue
     limit = turn.plan.max_concurrency
-    if limit and turn.graph.in_flight >= limit and turn.block.nodes[queue[0]].pool is not None:
+    if limit and turn.graph.in_flight >= limit and not decides_next(turn):
         return None
     return queue.pop(0)
 

@@ -60,8 +60,9 @@ def withdraw(turn: Turn, node: int) -> None:
         graph.in_flight -= 1
         turn.cancel(node)
     else:
-        waiting = graph.held if node in graph.held else graph.queue
-        waiting.remove(node)
+        for waiting in (graph.held, graph.queue):
+            if node in waiting:  # in neither, if its decision lacks values: the turn will be taken again
+                waiting.remove(node)
     turn.end(node, Mark.CANCELLED)
 
 

@@ -26,11 +26,14 @@ def start(turn: Turn) -> None:
 
 
 def settle(turn: Turn) -> None:
-    """Go on until nothing more follows from what is known."""
+    """Go on until nothing more follows from what is known.
+
+    What is decided here takes no time, so it is decided before others begin, which may read it.
+    """
     while True:
         if turn.ended:
             _resolve(turn, turn.ended.popleft())
-        elif turn.due:
+        elif turn.due and not (turn.has_room and concurrency.decides_next(turn)):
             _begin(turn, turn.due.popleft())
         elif not _begin_queued(turn):
             return

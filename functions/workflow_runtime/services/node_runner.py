@@ -178,8 +178,11 @@ class NodeRunner:
         recorded, ended = await self._record(attempt, ended)
         if not recorded:
             stored = await self._patiently(self._runs.get, order.execution_id, ended.path, ended.serial)
-            if stored is None or stored.owner != ended.owner:
+            if stored is None:
+                raise RetryableError("a claimed run is not there")
+            if stored.owner != ended.owner:  # who gave it up may have died before reporting that
                 logger.warning("a result came after its lease had ended", extra=_ids(order))
+                await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}")
                 return
         if ended.status != "cancelled":
             await self._report(order, attempt.plan, ended)

@@ -1,7 +1,7 @@
 """Publishing for people: who replaces or removes a workflow says which version they saw, and nothing is lost.
 
-Versions are never overwritten; a removed workflow cannot be started, its executions go on and stay readable, and publishing
-it again continues its numbers.
+Versions are never overwritten; a removed workflow cannot be started, its executions go on and stay readable, and
+publishing it again continues its numbers.
 """
 
 from __future__ import annotations
@@ -41,14 +41,16 @@ class Publishing:
             published = self._catalog.store(compilation, source, over=0)
         except VersionMismatch:
             workflow_id = compilation.plan.workflow_id if compilation.plan is not None else ""
-            raise RequestError("conflict", f"workflow {workflow_id!r} is published already; replace it instead") from None
+            raise RequestError(
+                "conflict", f"workflow {workflow_id!r} is published already; replace it instead"
+            ) from None
         return published, before is None
 
     def replace(self, workflow_id: str, source: bytes, expected: Expected) -> tuple[Published, bool]:
         """Publish the next version, or the first; whether the workflow is new.
 
-        Raises `DefinitionError`, `RequestError` (``invalid_definition``: another workflow's id; ``precondition_failed``: the
-        latest version is none that ``expected`` allows).
+        Raises `DefinitionError`, `RequestError` (``invalid_definition``: another workflow's id;
+        ``precondition_failed``: the latest version is none that ``expected`` allows).
         """
         compilation = self._catalog.compile(source)
         if compilation.plan is not None and compilation.plan.workflow_id != workflow_id:
@@ -68,8 +70,8 @@ class Publishing:
     def remove(self, workflow_id: str, expected: Expected, *, force: bool = False) -> None:
         """Take a workflow out of the catalogue.
 
-        Raises `RequestError`: ``not_found``, ``precondition_failed``, ``conflict`` (executions run, unless ``force``). An
-        execution started a moment ago may be missed: the index of executions is eventually consistent; it goes on, too.
+        Raises `RequestError`: ``not_found``, ``precondition_failed``, ``conflict`` (executions run, unless ``force``).
+        An execution started a moment ago may be missed (the index of executions is eventually consistent); it goes on.
         """
         for _ in range(CHANGE_ATTEMPTS_MAX):
             pointer = self._workflows.pointer(workflow_id)

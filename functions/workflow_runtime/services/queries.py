@@ -75,7 +75,8 @@ class Queries:
     ) -> list[Header]:
         """Executions of a workflow, newest first, older than the `position` ``before``.
 
-        One query per status, in the order of life: an execution that moves on between two of them is found twice, never missed.
+        One query per status, in the order of life: an execution that moves on between two of them is found twice,
+        never missed.
         """
         found: dict[str, Header] = {}
         for status in ExecutionStatus:
@@ -93,7 +94,7 @@ class Queries:
         return header
 
     def execution(self, execution_id: str, parts: Collection[str]) -> Execution:
-        """An execution with some of the parts ``input``, ``output`` and ``nodes``. Raises `RequestError` (``not_found``)."""
+        """An execution with some of its ``input``, ``output``, ``nodes``. Raises `RequestError` (``not_found``)."""
         header_key = keys.execution(execution_id, keys.HEADER)
         input_key = keys.execution(execution_id, keys.INPUT)
         items = self._table.get([header_key, input_key] if "input" in parts else [header_key])

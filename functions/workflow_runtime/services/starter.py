@@ -44,11 +44,18 @@ class Starter:
 
         Raises `RequestError`: ``not_found`` (workflow), ``invalid_input``, ``conflict`` (the key came with another input).
         """
+        input = {} if input is None else input
+        now = self._ports.clock.now()
+        if start_key is None:
+            execution_id = f"ex-{now:012x}-{self._new_id()[:16]}"
+        else:
+            execution_id = _execution_id(workflow_id, start_key)
+            earlier = self._executions.header(execution_id)
+            if earlier is not None:  # whatever version is the latest by now
+                return self._answer(earlier, input)
         stored = self._catalog.version(workflow_id, version)
         plan = self._catalog.plan(stored)
-        now = self._ports.clock.now()
-        execution_id = _execution_id(workflow_id, start_key) if start_key is not None else f"ex-{now:012x}-{self._new_id()[:16]}"
-        data = initial_globals(plan, execution_id, stored.number, {} if input is None else input, self._env, now)
+        data = initial_globals(plan, execution_id, stored.number, input, self._env, now)
         header = Header(
             execution_id=execution_id,
             workflow_id=workflow_id,
@@ -56,12 +63,15 @@ class Starter:
             plan_hash=plan.hash,
             status=ExecutionStatus.PENDING.value,
             started_at=now,
-            input_hash=hashlib.sha256(msgspec.json.encode(data.input, order="deterministic")).hexdigest()[:32],
+            input_hash=_input_hash(input),
         )
-        if self._executions.create(header, data).input_hash != header.input_hash:
-            raise RequestError("conflict", f"start key {start_key!r} was used with another input")
-        self.poke(execution_id)
-        return execution_id
+        return self._answer(self._executions.create(header, data), input)
+
+    def _answer(self, header: Header, input: Json) -> str:
+        if header.input_hash != _input_hash(input):
+            raise RequestError("conflict", "the start key was used with another input")
+        self.poke(header.execution_id)
+        return header.execution_id
 
     def poke(self, execution_id: str) -> None:
         """Have the dispatcher look at an execution; harmless at any time."""
@@ -103,6 +113,10 @@ def initial_globals(
         except EvaluationError as error:
             raise RequestError("invalid_input", f"variable {variable.name!r}: {error}") from error
     return Globals(input, variables, dict(env))
+
+
+def _input_hash(input: Json) -> str:
+    return hashlib.sha256(msgspec.json.encode(input, order="deterministic")).hexdigest()[:32]
 
 
 def _execution_id(workflow_id: str, start_key: str) -> str:

@@ -74,8 +74,8 @@ class RunStore:
         return [self.run_of(item) for item in self._table.query(f"EX#{execution_id}", keys.RUN_PREFIX)]
 
     def list_held(self, execution_id: str, path: str | None = None) -> Sequence[tuple[Run, Attribute]]:
-        """Runs of an execution, or of one of its nodes, by path and serial; outputs are not loaded, but as `output_json`
-        takes them."""
+        """Runs of an execution, or of one of its nodes, by path and serial; outputs are not loaded: `output_json` takes
+        what is held of them."""
         prefix = keys.RUN_PREFIX if path is None else keys.run(execution_id, path, 0).sort.removesuffix("000000")
         items = self._table.query(f"EX#{execution_id}", prefix)
         return [(self.run_of(item, with_output=False), item.attributes.get("output")) for item in items]

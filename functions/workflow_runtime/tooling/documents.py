@@ -2,7 +2,8 @@
 once.
 
 Workflow files have their own loader (`definition`); these files are lists of flat entries and need neither its aliases
-for fields nor its merges. Rules: ``WF6xx``.
+for fields nor its merges. Workers read them at a cold start, and must not import the compiler's models for it.
+Rules: ``WF6xx``.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ ACTORS_MAX = 4  # invocations at once, of all functions together
 JUMPS_SECONDS = (1, 1, 5, 20, 95, 95, 200)  # beyond a lease and a visibility timeout, now and then
 WILD_STEPS = 400
 STEPS_MAX = 60_000
-REPEATS_MAX = 3  # messages delivered again though they were deleted
+REPEATS_MAX = 6  # messages delivered again though they were deleted
 LONG_JUMPS_MAX = 4
 
 
@@ -26,10 +26,10 @@ def run_wildly(world: World) -> None:
             _step(world)
         elif choice < 0.90:
             _begin(world)
-        elif choice < 0.93 and repeats and world.history:
+        elif choice < 0.94 and repeats and world.history:
             repeats -= 1
             _begin_repeat(world)
-        elif choice < 0.96:
+        elif choice < 0.97:
             seconds = random.choice(JUMPS_SECONDS)
             if seconds < 20 or jumps:
                 jumps -= seconds >= 20
@@ -62,8 +62,9 @@ def _begin(world: World) -> bool:
 
 
 def _begin_repeat(world: World) -> None:
-    """A message that was received before is delivered again, whatever became of it; its receipt may be stale."""
-    queue, record = world.random.choice(world.history)
+    """A message that was received before, mostly just now, is delivered again; its receipt may be stale."""
+    recent = world.history[-2:] if world.random.random() < 0.8 else world.history
+    queue, record = world.random.choice(recent)
     world.actors.append(world.invocation(queue, [record]))
 
 

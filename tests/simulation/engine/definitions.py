@@ -25,7 +25,8 @@ class Builder:
             target = self.random.randrange(1, self.size)
             edge: dict[str, Any] = {"from": f"n{self.random.randrange(target)}", "to": f"n{target}"}
             if self.chance(0.6):
-                edge["condition"] = self.condition(int(edge["from"][1:]) + 1)
+                below = int(edge["from"][1:]) + 1
+                edge["condition"] = self.condition(below) if self.racing else f"${{{edge['from']}.v}} == 1"
             self.edges.append(edge)
         definition: dict[str, Any] = {"id": "w", "nodes": self.nodes, "edges": self.edges}
         if self.chance(0.2):
@@ -72,7 +73,14 @@ class Builder:
         node["join"] = {"at_least": self.random.randint(1, count)} if join == "at_least" else join
 
     def condition(self, below: int) -> str:
-        return f"${{n{self.random.randrange(below)}.v}} == {self.random.randint(0, 1)}" if below else "true"
+        return f"{self.value(below)} == {self.random.randint(0, 1)}" if self.readable(below) else "true"
+
+    def value(self, below: int) -> str:
+        return f"${{{self.random.choice(self.readable(below))}.v}}"
+
+    def readable(self, below: int) -> list[str]:
+        """Reading a parallel node would mean waiting for its branches."""
+        return [node["id"] for node in self.nodes[:below] if node.get("subtype") != "parallel"]
 
     def later(self, number: int, count: int) -> list[str]:
         places = range(number + 1, self.size)
@@ -83,19 +91,19 @@ class Builder:
 
     def _pass(self, number: int) -> dict[str, Any]:
         value: Any = self.random.randint(0, 1)
-        if number and self.chance(0.5):
-            value = f"${{n{self.random.randrange(number)}.v}}"
+        if self.readable(number) and self.chance(0.5):
+            value = self.value(number)
         return {"type": "control", "subtype": "pass", "inputs": {"v": value}}
 
     def _fail(self, number: int) -> dict[str, Any]:
         return {"type": "control", "subtype": "fail", "error": f"fail_n{number}"}
 
     def _succeed(self, number: int) -> dict[str, Any]:
-        output = {"output": f"${{n{self.random.randrange(number)}.v}}"} if number and self.chance(0.5) else {}
+        output = {"output": self.value(number)} if self.readable(number) and self.chance(0.5) else {}
         return {"type": "control", "subtype": "succeed", **output}
 
     def _aggregation(self, _: int) -> dict[str, Any]:
-        strategy = self.random.choice(["collect", "collect_by_id", "merge"])
+        strategy = self.random.choice(["collect", "collect_by_id", "merge"][: 3 if self.failing else 2])
         default = {"default": 0} if not self.failing or self.chance(0.5) else {}
         return {"type": "aggregation", "strategy": strategy, **default}
 
@@ -106,14 +114,13 @@ class Builder:
 
     def _switch(self, number: int) -> dict[str, Any]:
         targets = self.later(number, 3)
-        if not number:
+        if not self.readable(number):
             return {"type": "control", "subtype": "switch", "branches": [{"when": "true", "target": targets}]}
         branches: list[dict[str, Any]] = [{"case": 0, "target": targets[:1]}, {"case": 1, "target": targets[1:2] or targets[:1]}]
         if targets[2:]:
             branches[1] = {"when": self.condition(number), "target": targets[1:2]}
             branches.append({"default": targets[2:]})
-        value = f"${{n{self.random.randrange(number)}.v}}"
-        return {"type": "control", "subtype": "switch", "condition": value, "branches": branches}
+        return {"type": "control", "subtype": "switch", "condition": self.value(number), "branches": branches}
 
     def _parallel(self, number: int) -> dict[str, Any]:
         node: dict[str, Any] = {"type": "control", "subtype": "parallel", "branches": self.later(number, 3)}

@@ -186,18 +186,21 @@ class Run:
 
     def scan(self) -> None:
         """Draw conclusions until there are none."""
-        changed = True
-        while changed:
-            changed = False
-            edges = [pair for pair in self.graph.edges if pair not in self.alive and self.status[pair[0]] in ENDED]
-            self.shuffle(edges)
-            for pair in edges:
-                self.alive[pair] = self.is_alive(*pair)
-                changed = True
-            waiting = [id for id, status in self.status.items() if status == "waiting"]
-            self.shuffle(waiting)
-            for id in waiting:
-                changed = (self.status[id] == "waiting" and self.judge(id)) or changed
+        while any(self.conclude(step) for step in self.steps()):
+            pass
+
+    def steps(self) -> list[Any]:
+        """Edges to resolve and nodes to judge."""
+        edges = [pair for pair in self.graph.edges if pair not in self.alive and self.status[pair[0]] in ENDED]
+        steps = [*edges, *(id for id, status in self.status.items() if status == "waiting")]
+        self.shuffle(steps)
+        return steps
+
+    def conclude(self, step: Any) -> bool:
+        if isinstance(step, str):
+            return self.judge(step)
+        self.alive[step] = self.is_alive(*step)
+        return True
 
     def is_alive(self, source: str, target: str) -> bool:
         what, conditions = self.graph.edges[source, target]

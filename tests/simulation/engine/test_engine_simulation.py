@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.simulation.engine.definitions import Builder
@@ -20,13 +20,15 @@ from tests.unit.engine.driver import Driver, Failure
 from workflow_runtime.compiler import compile_workflow
 
 EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "120"))
-ORDERS_TRIED = 8  # of the reference's scan, where the language leaves open what comes first
+ORDERS_TRIED = 200  # of the reference's scan, where the language leaves open what comes first
 quick = settings(
     max_examples=EXAMPLES,
     deadline=None,
     derandomize="ENGINE_EXAMPLES" not in os.environ,
-    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
+SEEDS = st.integers(0, 2**63)
 
 
 def driven(definition: dict[str, Any], outcomes: dict[str, Any], random: Random, limits: bool = True) -> Driver | None:
@@ -61,40 +63,39 @@ def comparable(outcome: Outcome) -> Outcome:
     return status, {id: "off" if value in ("skipped", "cancelled") else value for id, value in nodes.items()}, output, error
 
 
-def allowed(definition: dict[str, Any], outcomes: dict[str, Any], order: list[str]) -> list[Outcome]:
-    """Every outcome that the reference finds for results that come in this order."""
+def is_allowed(outcome: Outcome, definition: dict[str, Any], outcomes: dict[str, Any], order: list[str]) -> bool:
+    """Whether the reference finds this outcome for results that come in this order."""
     graph = Graph(json.loads(json.dumps(definition)))
-    found: list[Outcome] = []
     for number in range(ORDERS_TRIED):
-        shuffle = [lambda _: None, list.reverse, *[Random(seed).shuffle for seed in range(ORDERS_TRIED)]][number]
+        shuffle = Random(number).shuffle if number > 1 else [lambda _: None, list.reverse][number]
         run = Run(graph, outcomes, shuffle)
         run.scan()
         for path in order:
             run.arrive(path)
-        outcome = comparable(run.outcome(definition))
-        if outcome not in found:
-            found.append(outcome)
-    return found
+        if comparable(run.outcome(definition)) == outcome:
+            return True
+    return False
 
 
 @quick
-@given(st.randoms(use_true_random=False))
-def test_an_execution_ends_as_the_reference_says(random: Random) -> None:
+@given(SEEDS)
+def test_an_execution_ends_as_the_reference_says(seed: int) -> None:
+    random = Random(seed)
     builder = Builder(random)
     definition, outcomes = builder.definition(), builder.outcomes()
     driver = driven(definition, outcomes, random)
     assume(driver is not None)
     assert driver is not None
     order = [event.path for event in driver.sent if hasattr(event, "path")]
-    expected = allowed(definition, outcomes, order)
     assert driver.state.status.terminal
-    assert outcome_of(driver) in expected, (definition, outcomes, order)
+    assert is_allowed(outcome_of(driver), definition, outcomes, order), (definition, outcomes, order)
     assert driver.replayed() == driver.state
 
 
 @quick
-@given(st.randoms(use_true_random=False))
-def test_without_races_every_order_of_results_ends_the_same(random: Random) -> None:
+@given(SEEDS)
+def test_without_races_every_order_of_results_ends_the_same(seed: int) -> None:
+    random = Random(seed)
     builder = Builder(random, racing=False, failing=False)
     definition, outcomes = builder.definition(), builder.outcomes()
     drivers = [driven(definition, outcomes, random) for _ in range(3)]
@@ -105,8 +106,9 @@ def test_without_races_every_order_of_results_ends_the_same(random: Random) -> N
 
 
 @quick
-@given(st.randoms(use_true_random=False))
-def test_batches_make_no_difference(random: Random) -> None:
+@given(SEEDS)
+def test_batches_make_no_difference(seed: int) -> None:
+    random = Random(seed)
     builder = Builder(random)
     definition, outcomes = builder.definition(), builder.outcomes()
     one = driven(definition, outcomes, random, limits=False)
@@ -114,7 +116,7 @@ def test_batches_make_no_difference(random: Random) -> None:
     assert one is not None
     other = Driver(one.plan).start()
     for event in one.sent[1:]:
-        if event.path in other.ordered:
+        if getattr(event, "path", None) in other.ordered:
             other.take(answered(other, event.path, outcomes[event.path]))
     assert outcome_of(other) == outcome_of(one), (definition, outcomes)
 

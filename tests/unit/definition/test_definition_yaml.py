@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from workflow_runtime.definition import load
 from workflow_runtime.definition.document import read_document
 from workflow_runtime.definition.text import Unreadable
+from workflow_runtime.findings import has_errors
 
 
 def _value(text: str) -> Any:
@@ -159,7 +160,7 @@ def test_hostile_content_is_refused_within_a_second(name: str) -> None:
     started = time.process_time()
     loaded = load(HOSTILE[name])
     assert time.process_time() - started < 1.5  # process time: the machine may be busy; coverage tracing included
-    assert loaded.definition is None
+    assert has_errors(loaded.findings)
     assert 0 < len(loaded.findings) <= 201
 
 

@@ -1,0 +1,24 @@
+"""HTTP API → the application: one request, one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.api.application import Application
+from workflow_runtime.runtime import Runtime
+from workflow_runtime.topology import Function
+
+
+def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
+    application = Application(runtime)
+
+    def handle(event: LambdaEvent, context: Any) -> Awaitable[dict[str, Any]]:
+        runtime.count("Requests", 1)
+        return application.answer(event, context)
+
+    return handle
+
+
+handler = on_lambda(create)

@@ -1,0 +1,243 @@
+"""What requests may say and what answers hold, as pydantic models: they validate bodies and describe the API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
+from workflow_runtime.findings import Severity
+
+JsonObject = dict[str, Any]
+Time = Annotated[str, Field(description="UTC, with milliseconds.", examples=["2026-01-31T12:00:00.000Z"])]
+
+
+class Truncated(BaseModel):
+    """Stands in for a value that is too large for the answer: `href` reads the first slice of its JSON text."""
+
+    truncated: Literal[True]
+    bytes: int | None = Field(None, description="Size of the JSON text.")
+    href: str
+
+
+def _an_object(value: Any) -> Any:
+    if value is None:
+        raise ValueError("must be an object")
+    return value
+
+
+class StartRequest(BaseModel):
+    """`context` means the same as `input`; given both, they must be equal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: Annotated[JsonObject, BeforeValidator(_an_object)] = Field(
+        {}, description="The execution's input; it must match the workflow's `input_schema`."
+    )
+    context: Annotated[JsonObject, BeforeValidator(_an_object)] = Field({}, description="Another name of `input`.")
+
+    @model_validator(mode="after")
+    def _one_input(self) -> Self:
+        if {"input", "context"} <= self.model_fields_set and self.input != self.context:
+            raise ValueError("`input` and `context` mean the same and are different")
+        return self
+
+    @property
+    def given(self) -> JsonObject:
+        return self.context if "context" in self.model_fields_set else self.input
+
+
+class FindingModel(BaseModel):
+    """One thing to mend in a definition. Line and column count from 1."""
+
+    id: str = Field(examples=["WF301"])
+    severity: Severity
+    message: str
+    path: str | None = Field(None, examples=["nodes[2].inputs.text"])
+    line: int | None = None
+    column: int | None = None
+    hint: str | None = None
+
+
+class InvalidValue(BaseModel):
+    """A parameter, header or part of the body that is not valid."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    place: str = Field(alias="in", examples=["query"])
+    name: str
+    message: str
+
+
+class ProblemModel(BaseModel):
+    """A problem document (RFC 9457). `code` is stable, for programs."""
+
+    type: str = Field(examples=["urn:agent-workflow-runtime:problem:not-found"])
+    title: str
+    status: int
+    detail: str
+    code: str = Field(examples=["not_found"])
+    findings: list[FindingModel] | None = Field(None, description="What is wrong with the definition.")
+    errors: list[InvalidValue] | None = Field(None, description="What is wrong with the request.")
+
+
+class Version(BaseModel):
+    """A stored version; the runtime numbers them 1, 2, 3 …"""
+
+    workflow_id: str
+    version: int
+    plan_hash: str
+    published_at: Time
+    etag: str
+
+
+class Workflow(Version):
+    """A published workflow at its latest version."""
+
+    name: str
+    input_schema: Any = None
+    nodes: int = Field(description="How many nodes it has.")
+
+
+class Published(Version):
+    """What a definition became, and what the compiler warned about."""
+
+    warnings: list[FindingModel]
+
+
+class WorkflowItem(BaseModel):
+    workflow_id: str
+    version: int = Field(description="The latest version.")
+    created_at: Time
+
+
+class WorkflowPage(BaseModel):
+    items: list[WorkflowItem]
+    next_cursor: str | None
+
+
+class VersionPage(BaseModel):
+    items: list[Version]
+    next_cursor: str | None
+
+
+class Validation(BaseModel):
+    """What the compiler says: `valid` unless a finding is an error."""
+
+    valid: bool
+    workflow_id: str | None
+    plan_hash: str | None
+    findings: list[FindingModel]
+
+
+class ErrorModel(BaseModel):
+    type: str
+    message: str
+    node: str | None = None
+
+
+class ExecutionSummary(BaseModel):
+    execution_id: str
+    workflow_id: str
+    workflow_version: int
+    status: ExecutionStatus
+    error: ErrorModel | None
+    started_at: Time
+    ended_at: Time | None
+
+
+class ExecutionPage(BaseModel):
+    items: list[ExecutionSummary]
+    next_cursor: str | None
+
+
+class NodeExecution(BaseModel):
+    status: NodeStatus
+    attempts: int
+    output: Any = Field(None, description="The newest run's output, or a note (`Truncated`) where it is too large.")
+    error: ErrorModel | None
+    started_at: Time | None
+    ended_at: Time | None
+    waiting_on: str | None
+    unresolved: list[str]
+    warnings: list[str]
+    fallback_used: bool
+    usage: JsonObject | None
+
+
+class Execution(ExecutionSummary):
+    """An execution; `input`, `output` and `node_executions` when they are included."""
+
+    input: Any = None
+    output: Any = None
+    node_executions: dict[str, NodeExecution] | Truncated | None = None
+
+
+class NodeRun(BaseModel):
+    serial: int
+    attempt: int
+    status: str
+    error: ErrorModel | None
+    started_at: Time | None
+    ended_at: Time | None
+
+
+class Node(NodeExecution):
+    """A node of an execution and all its runs, from the first to the last."""
+
+    execution_id: str
+    path: str
+    runs: list[NodeRun]
+
+
+class Reason(BaseModel):
+    event: str
+    reason: str
+
+
+class HistoryEntry(BaseModel):
+    """One commit: the events it took, what it ordered, what it ignored or refused and why."""
+
+    version: int
+    at: Time
+    events: list[JsonObject]
+    commands: list[JsonObject]
+    ignored: list[Reason]
+    refused: list[Reason]
+
+
+class HistoryPage(BaseModel):
+    items: list[HistoryEntry]
+    next_cursor: str | None = Field(
+        description="Reads on from here; null when the execution has ended and all is read."
+    )
+
+
+class GraphNode(BaseModel):
+    id: str
+    title: str
+    kind: str
+    detail: str
+    status: str | None
+    level: int
+
+
+class GraphEdge(BaseModel):
+    """`orders`: it only makes the target wait."""
+
+    source: str
+    target: str
+    label: str
+    orders: bool
+
+
+class Graph(BaseModel):
+    workflow_id: str
+    title: str
+    nodes: list[GraphNode]
+    edges: list[GraphEdge]
+
+
+class Health(BaseModel):
+    status: Literal["ok"]

@@ -1,0 +1,49 @@
+"""Parameters that several routes share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from pydantic import BeforeValidator
+
+from workflow_runtime.api.cursors import CURSOR_CHARS_MAX
+from workflow_runtime.api.sizes import RANGE_PATTERN
+from workflow_runtime.api.waiting import WAIT_SECONDS_MAX
+
+PAGE_ITEMS_DEFAULT = 20
+PAGE_ITEMS_MAX = 100
+START_KEY_CHARS_MAX = 255
+
+WorkflowId = Annotated[str, BeforeValidator(unquote), Path(description="Letters, digits, `_` and `-` of any script.")]
+ExecutionId = Annotated[str, BeforeValidator(unquote), Path()]
+NodePath = Annotated[
+    str,
+    BeforeValidator(unquote),
+    Path(description="Ids from the outside in, joined with `/`, loop passes as `[index]`; percent-encoded."),
+]
+Limit = Annotated[int, Query(ge=1, le=PAGE_ITEMS_MAX, description="How many items a page has at most.")]
+Cursor = Annotated[
+    str | None, Query(max_length=CURSOR_CHARS_MAX, description="`next_cursor` of the page before, as it was given.")
+]
+Wait = Annotated[float, Query(ge=0, le=WAIT_SECONDS_MAX, description="Seconds to wait for what is not there yet.")]
+StoredVersion = Annotated[int | None, Query(ge=1, description="A stored version; by default the latest.")]
+Range = Annotated[
+    str | None, Query(pattern=RANGE_PATTERN, description="`START-END`: this slice of the value's JSON text, in bytes.")
+]
+StartKey = Annotated[
+    str | None,
+    Header(
+        alias="idempotency-key",
+        min_length=1,
+        max_length=START_KEY_CHARS_MAX,
+        description="The same key starts one execution of the workflow, however often it is sent.",
+    ),
+]
+Force = Annotated[
+    Literal["", "true", "false"] | None, Query(description="Remove the workflow though executions of it run.")
+]
+GraphFormat = Annotated[
+    Literal["mermaid", "json"] | None, Query(description="By default as Accept says, else mermaid.")
+]

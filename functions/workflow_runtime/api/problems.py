@@ -1,0 +1,87 @@
+"""Problem documents (RFC 9457): what went wrong, for people and, by ``code``, for programs. Never a trace or a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from workflow_runtime.errors import ConflictError, DefinitionError, RequestError, RetryableError
+from workflow_runtime.findings import Finding
+
+PROBLEM_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:agent-workflow-runtime:problem:"
+RETRY_AFTER_SECONDS = 1
+
+STATUSES: dict[str, tuple[int, str]] = {
+    "invalid_body": (400, "The body cannot be read"),
+    "not_found": (404, "There is no such resource"),
+    "method_not_allowed": (405, "The resource does not take this method"),
+    "conflict": (409, "The request conflicts with what is there"),
+    "precondition_failed": (412, "The resource is not as the request expects"),
+    "too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "The body's type is not supported"),
+    "range_not_satisfiable": (416, "The range lies outside the value"),
+    "invalid_request": (422, "The request is not valid"),
+    "invalid_input": (422, "The input is not valid"),
+    "invalid_definition": (422, "The definition is not valid"),
+    "internal_error": (500, "The request failed"),
+    "unavailable": (503, "The service cannot answer at the moment"),
+}
+
+
+class Problem(Exception):
+    """Ends a request with a problem document. ``members`` are extension members of it."""
+
+    def __init__(self, code: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+        self.members = members
+
+    @property
+    def status(self) -> int:
+        return STATUSES[self.code][0]
+
+    def document(self) -> dict[str, Any]:
+        status, title = STATUSES[self.code]
+        head = {"type": TYPE_PREFIX + self.code.replace("_", "-"), "title": title, "status": status}
+        return {**head, "detail": self.detail, "code": self.code, **self.members}
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """The problem that an expected error is; None for a fault of ours."""
+    match error:
+        case Problem():
+            return error
+        case DefinitionError(findings=findings):
+            count = len(findings)
+            detail = f"the compiler has {count} finding{'s' if count != 1 else ''}"
+            return Problem("invalid_definition", detail, findings=findings_json(findings))
+        case RequestError(code=code, message=message):
+            return Problem(code if code in STATUSES else "invalid_request", message)
+        case RetryableError() | ConflictError():
+            headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            return Problem("unavailable", "try again in a moment", headers=headers)
+    return None
+
+
+def invalid(errors: Iterable[Any]) -> Problem:
+    """The problem of values that pydantic refused; ``errors`` as its ``errors()`` gives them. No value is repeated."""
+    found: list[dict[str, str]] = []
+    for error in errors:
+        place, *path = (str(part) for part in error["loc"])
+        found.append({"in": place, "name": ".".join(path), "message": str(error["msg"])})
+    detail = "; ".join(f"{error['name'] or error['in']}: {error['message']}" for error in found)
+    return Problem("invalid_request", detail, errors=found)
+
+
+def invalid_parameter(place: str, name: str, message: str) -> Problem:
+    return invalid([{"loc": (place, name), "msg": message}])
+
+
+def findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings without what is empty: the file (a request has none), a hint or a place that there is not."""
+    return [{key: value for key, value in msgspec.to_builtins(finding).items() if value} for finding in findings]

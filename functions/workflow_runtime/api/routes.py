@@ -1,0 +1,214 @@
+"""The routes, once, as data: what `application` serves and `openapi` writes down."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from workflow_runtime.api import models
+from workflow_runtime.api.answers import JSON_TYPE, Answer
+from workflow_runtime.api.bodies import JSON_TYPES, YAML_TYPES
+from workflow_runtime.api.executions import Executions
+from workflow_runtime.api.graphs import Graphs
+from workflow_runtime.api.health import Healths
+from workflow_runtime.api.workflows import Workflows
+
+if TYPE_CHECKING:
+    from workflow_runtime.runtime import Runtime
+
+Operation = Callable[..., Awaitable[Answer]]
+
+TAG_HEADER = {"ETag": "The version, for If-Match and If-None-Match."}
+LOCATION_HEADER = {"Location": "Where the resource is."}
+RANGE_HEADER = {"Content-Range": "Which bytes of how many these are."}
+IF_MATCH = "If-Match"
+IF_NONE_MATCH = "If-None-Match"
+SOURCE_BODY = "a workflow definition"
+START_BODY = "the input"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer that a route gives when all is well. ``model`` by media type: a pydantic model, or None for text."""
+
+    status: int
+    description: str
+    content: Mapping[str, type | None] = {}
+    headers: dict[str, str] = {}
+
+
+class Route(msgspec.Struct, frozen=True):
+    """``rule`` as Powertools writes them. ``body``: what it is, if the route takes one; ``conditions``: the conditional
+    headers it heeds; ``problems``: statuses of problems besides 405 and 5xx."""
+
+    method: str
+    rule: str
+    operation: Operation
+    name: str
+    replies: tuple[Reply, ...]
+    problems: tuple[int, ...] = ()
+    body: str | None = None
+    conditions: tuple[str, ...] = ()
+
+    @property
+    def tag(self) -> str:
+        return self.rule.split("/")[1]
+
+
+def routes(runtime: Runtime) -> tuple[Route, ...]:
+    workflows, executions = Workflows(runtime), Executions(runtime)
+    return (*_workflow_routes(workflows, Graphs(runtime)), *_execution_routes(executions), _health(runtime))
+
+
+def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
+    one = "/workflows/<workflow_id>"
+    published = {JSON_TYPE: models.Published}
+    created = Reply(201, "Published as a new workflow", published, TAG_HEADER | LOCATION_HEADER)
+    return (
+        Route(
+            "POST",
+            "/workflows",
+            workflows.create,
+            "createWorkflow",
+            (created, Reply(200, "It was there already, with the same plan", published, TAG_HEADER)),
+            (400, 409, 413, 415, 422),
+            SOURCE_BODY,
+        ),
+        Route(
+            "GET", "/workflows", workflows.listing, "listWorkflows", (_json(models.WorkflowPage, "Workflows"),), (404, 422)
+        ),
+        Route(
+            "POST",
+            "/workflows/validate",
+            workflows.validate,
+            "validateWorkflow",
+            (_json(models.Validation, "What the compiler says"),),
+            (400, 413, 415, 422),
+            SOURCE_BODY,
+        ),
+        Route(
+            "GET",
+            one,
+            workflows.get,
+            "getWorkflow",
+            (
+                Reply(200, "The workflow", {JSON_TYPE: models.Workflow, YAML_TYPES[0]: None}, TAG_HEADER),
+                Reply(304, "The caller has this version", headers=TAG_HEADER),
+            ),
+            (404, 422),
+            conditions=(IF_NONE_MATCH,),
+        ),
+        Route(
+            "PUT",
+            one,
+            workflows.replace,
+            "putWorkflow",
+            (created, Reply(200, "Published as the next version, or the same plan again", published, TAG_HEADER)),
+            (400, 409, 412, 413, 415, 422),
+            SOURCE_BODY,
+            (IF_MATCH, IF_NONE_MATCH),
+        ),
+        Route(
+            "DELETE",
+            one,
+            workflows.remove,
+            "deleteWorkflow",
+            (Reply(204, "Removed; executions go on and stay readable"),),
+            (404, 409, 412, 422),
+            conditions=(IF_MATCH,),
+        ),
+        Route(
+            "GET",
+            f"{one}/versions",
+            workflows.versions,
+            "listVersions",
+            (_json(models.VersionPage, "Versions"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
+            f"{one}/graph",
+            graphs.draw,
+            "drawWorkflow",
+            (Reply(200, "The graph", {"text/vnd.mermaid": None, JSON_TYPE: models.Graph}),),
+            (404, 422),
+        ),
+    )
+
+
+def _execution_routes(executions: Executions) -> tuple[Route, ...]:
+    one = "/executions/<execution_id>"
+    part = Reply(206, "The slice", {"application/octet-stream": None}, RANGE_HEADER)
+    return (
+        Route(
+            "POST",
+            "/workflows/<workflow_id>/execute",
+            executions.start,
+            "startExecution",
+            (
+                Reply(202, "Started", {JSON_TYPE: models.ExecutionSummary}, LOCATION_HEADER),
+                _json(models.Execution, "Ended while the caller waited"),
+            ),
+            (400, 404, 409, 413, 415, 422),
+            START_BODY,
+        ),
+        Route(
+            "GET",
+            "/executions",
+            executions.listing,
+            "listExecutions",
+            (_json(models.ExecutionPage, "Executions"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
+            one,
+            executions.get,
+            "getExecution",
+            (_json(models.Execution, "The execution"), part),
+            (404, 416, 422),
+        ),
+        Route(
+            "GET",
+            f"{one}/history",
+            executions.history,
+            "getHistory",
+            (_json(models.HistoryPage, "What happened"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
+            f"{one}/nodes/<path>",
+            executions.node,
+            "getNode",
+            (_json(models.Node, "The node"), part),
+            (404, 416, 422),
+        ),
+    )
+
+
+def _health(runtime: Runtime) -> Route:
+    return Route("GET", "/health", Healths(runtime).check, "getHealth", (_json(models.Health, "It works"),), (422,))
+
+
+def _json(model: type, description: str) -> Reply:
+    return Reply(200, description, {JSON_TYPE: model})
+
+
+def content_types(body: str) -> tuple[str, ...]:
+    """The types of a route's body, the usual one first."""
+    return (*YAML_TYPES, *JSON_TYPES) if body == SOURCE_BODY else (*JSON_TYPES, *YAML_TYPES)
+
+
+def responses(route: Route) -> dict[int, Any]:
+    """A route's answers as Powertools takes them."""
+    found: dict[int, Any] = {}
+    for reply in route.replies:
+        content: dict[str, Any] = {
+            media_type: {"schema": {"type": "string"}} if model is None else {"model": model}
+            for media_type, model in reply.content.items()
+        }
+        headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in reply.headers.items()}
+        found[reply.status] = {"description": reply.description, "content": content, "headers": headers}
+    return found

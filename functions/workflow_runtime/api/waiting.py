@@ -1,0 +1,25 @@
+"""Long polls: looking again and again, seldom enough to be cheap, soon enough to be quick."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from workflow_runtime.ports import Clock
+
+WAIT_SECONDS_MAX = 25  # API Gateway gives up after 30
+PAUSE_SECONDS_MIN = 0.05
+PAUSE_SECONDS_MAX = 1.0
+PAUSE_GROWTH = 1.5
+
+
+async def wait_until(clock: Clock, seconds: float, look: Callable[[], Awaitable[bool]]) -> bool:
+    """Whether ``look`` said yes within ``seconds`` of this clock; it is asked at once, and a last time at the end."""
+    end = clock.now() + seconds * 1000
+    pause = PAUSE_SECONDS_MIN
+    while not await look():
+        left = (end - clock.now()) / 1000
+        if left <= 0:
+            return False
+        await clock.sleep(min(pause, left))
+        pause = min(pause * PAUSE_GROWTH, PAUSE_SECONDS_MAX)
+    return True

@@ -1,0 +1,78 @@
+"""What a definition with errors does not show: whoever draws conclusions from it asks here first.
+
+A best-effort definition lacks what could not be read. Whether a name exists, or a node waits for nothing, can then not
+be told from its absence; in doubt the answer is that it may be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from workflow_runtime.definition.node import NodeDefinition
+
+ANY = "*"
+"""Stands for a field that nobody can tell: an unknown key, or fields that do not go together."""
+
+WITHOUT_EDGES = frozenset(
+    {
+        *("name", "metadata", "priority", "limiter", "callback", "retry_policy", "timeout", "on_skip"),
+        *("output_schema", "max_concurrency", "allow", "type"),
+    }
+)
+"""Fields of nodes, and of edges, from which no edge can come and on which no edge's meaning depends."""
+
+CALLS = frozenset({"fallback", "on_error", "compensate", "error_handlers", ANY})
+"""Fields that name nodes which only run when called."""
+
+
+class Gaps(msgspec.Struct, frozen=True):
+    """``fields``: of the workflow. ``nodes``, ``edges``: fields by position; `ANY` alone if nothing is known.
+
+    ``untyped``: nodes of a type that is not known. ``unnamed``: nodes whose id is wrong, or that share it with others.
+    """
+
+    fields: frozenset[str] = frozenset()
+    nodes: dict[int, frozenset[str]] = {}
+    edges: dict[int, frozenset[str]] = {}
+    untyped: frozenset[int] = frozenset()
+    unnamed: frozenset[int] = frozenset()
+
+    @property
+    def hide_ids(self) -> bool:
+        """Whether there may be nodes with other ids than those that can be seen."""
+        return "nodes" in self.fields or bool(self.unnamed)
+
+    @property
+    def hide_variables(self) -> bool:
+        return not self.fields.isdisjoint({"variables", ANY})
+
+    @property
+    def hide_names(self) -> bool:
+        """Whether a name may be declared although nothing that can be seen declares it."""
+        return self.hide_ids or self.hide_variables or "input_schema" in self.fields
+
+    @property
+    def hide_edges(self) -> bool:
+        return (
+            self.hide_ids
+            or bool(self.untyped)
+            or not self.fields.isdisjoint({"edges", "type", ANY})
+            or any(fields - WITHOUT_EDGES for fields in self.nodes.values())
+            or any(fields - WITHOUT_EDGES - {"condition"} for fields in self.edges.values())
+        )
+
+    @property
+    def hide_calls(self) -> bool:
+        """Whether nodes may be called by others in ways that cannot be seen."""
+        wrong = [self.fields, *self.nodes.values()]
+        return bool(self.untyped) or any(not fields.isdisjoint(CALLS) for fields in wrong)
+
+    def has(self, node: int, *fields: str) -> bool:
+        """Whether one of ``fields`` of a node could not be read."""
+        return not self.nodes.get(node, frozenset()).isdisjoint((ANY, *fields))
+
+
+def untyped_nodes(nodes: Collection[NodeDefinition]) -> frozenset[int]:
+    return frozenset(position for position, node in enumerate(nodes) if type(node) is NodeDefinition)

@@ -1,0 +1,191 @@
+"""`WorkflowTester`: a whole runtime in a test's hands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workflow_runtime.client.sources import Definition, read_source, workflow_files
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.errors import DefinitionError, RequestError
+from workflow_runtime.invocation import NodeCall
+from workflow_runtime.local_runtime import Backend, LocalRuntime
+from workflow_runtime.mocks import Mocks
+from workflow_runtime.plan import Json, NodeType
+from workflow_runtime.testing.driver import Driver, HeldClock
+from workflow_runtime.testing.mocks import Answer, Failure, LayeredMocks
+from workflow_runtime.testing.result import Result, result_of
+from workflow_runtime.tooling.reach import Reach
+
+if TYPE_CHECKING:
+    from typing import Self
+
+START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)  # virtual time begins here, in every test
+NO_REACH = Reach()
+
+
+class WorkflowTester:
+    """Runs workflows step by step. ``definitions``: a directory with ``workflows``, ``agents``, ``tools``; its workflows
+    can be run by their ids. `close` it, or use it as a context manager."""
+
+    def __init__(self, backend: Backend, definitions: Path | None = None) -> None:
+        self._definitions = definitions if definitions is not None and definitions.is_dir() else None
+        self._mocks = LayeredMocks()
+        self._runtime = LocalRuntime(backend, self._definitions, self._mocks, reach=NO_REACH, environ={})
+        self._driver = Driver(self._runtime)
+
+    @classmethod
+    def embedded(cls, definitions: Path | None = None) -> Self:
+        """In memory, in virtual time from 2026-01-01."""
+        from workflow_runtime.local.backend import open_backend
+
+        return cls(open_backend(clock=HeldClock(START)), definitions)
+
+    @classmethod
+    def simulated_aws(cls, definitions: Path | None = None) -> Self:
+        """The AWS adapters on moto, in real time."""
+        from workflow_runtime.aws.simulated import open_backend
+
+        return cls(open_backend(), definitions)
+
+    @property
+    def now(self) -> datetime:
+        """The runtime's time, UTC."""
+        return datetime.fromtimestamp(self._runtime.backend.ports.clock.now() / 1000, UTC)
+
+    def publish(self, definition: Definition) -> str:
+        """Publish a definition (a path, a mapping or a text); its workflow id. Raises `DefinitionError`, `OSError`."""
+        source = read_source(definition)
+        return self._runtime.services.catalog.publish(source.data, source.file).version.workflow_id
+
+    def run(
+        self, workflow: Definition, input: Json = None, mocks: str | Path | Mapping[str, Json] | Mocks | None = None
+    ) -> Result:
+        """Start an execution and run until it ends, or until only the outside could move it; time passes as it must.
+
+        ``workflow``: what `publish` takes, or the id of a published workflow or of one in the definitions directory.
+        ``mocks``: a mocks file, its content, or `Mocks`, for this execution.
+        """
+        return self.finish(self.start(workflow, input, mocks))
+
+    def start(
+        self, workflow: Definition, input: Json = None, mocks: str | Path | Mapping[str, Json] | Mocks | None = None
+    ) -> str:
+        """Start an execution, run what can run without time passing, and return its id; `advance` and `result` go on."""
+        loaded = mocks if isinstance(mocks, Mocks) or mocks is None else Mocks.load(mocks)
+        execution_id = self._runtime.services.starter.start(self._workflow_id(workflow), input)
+        if loaded is not None:
+            self._mocks.use(execution_id, loaded)
+        self._driver.settle()
+        return execution_id
+
+    def finish(self, execution_id: str) -> Result:
+        """Run a started execution until it ends, or until only the outside could move it."""
+        status = self._runtime.services.documents.status
+        self._driver.until(lambda: ExecutionStatus(status(execution_id)).terminal)
+        return self.result(execution_id)
+
+    def result(self, execution_id: str) -> Result:
+        """The execution as it is now."""
+        return result_of(self._runtime.services, self._runtime.backend.ports, execution_id)
+
+    def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
+        """Let virtual time pass; what becomes due happens in order, each thing at its time."""
+        total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        if total <= 0:
+            raise ValueError("time only goes forward")
+        self._driver.advance(round(total * 1000))
+
+    def mock_agent(
+        self, id: str, output: Answer = None, *, delay: float = 0, script: list[dict[str, Json]] | None = None
+    ) -> None:
+        """Answer calls of an agent: with ``output``, after ``delay`` seconds of virtual time; a template over the inputs
+        as in mock files, or a function of them (which may raise `NodeError`).
+
+        ``script``: what a mock file says, call by call: ``[{"raise": {"type": "rate_limited"}}, {"return": {…}}]``.
+        """
+        self._mock(NodeType.AGENT, id, output, delay, script)
+
+    def mock_tool(
+        self, id: str, output: Answer = None, *, delay: float = 0, script: list[dict[str, Json]] | None = None
+    ) -> None:
+        """Answer calls of a tool instead of running it; as `mock_agent`."""
+        self._mock(NodeType.TOOL, id, output, delay, script)
+
+    def _mock(
+        self, kind: NodeType, id: str, output: Answer, delay: float, script: list[dict[str, Json]] | None
+    ) -> None:
+        if isinstance(output, Callable):  # type: ignore[arg-type]
+            if delay or script:
+                raise ValueError("a function comes without delay and script")
+            self._mocks.set_function(kind, id, output)
+        elif script is not None:
+            if delay or output is not None:
+                raise ValueError("give either an output or a script")
+            self._mocks.set(kind, id, script)
+        else:
+            self._mocks.set(kind, id, {"delay": delay, "return": output})
+
+    def fail(
+        self,
+        node_or_id: str,
+        type: str = "execution_error",
+        message: str = "made to fail by the test",
+        *,
+        times: int | None = None,
+    ) -> None:
+        """Make attempts of an agent or tool node fail: by the node's path or id, or by the agent's or tool's id.
+
+        ``times``: that many attempts; None: all of them.
+        """
+        self._mocks.failures.append(Failure(node_or_id, type, message, times))
+
+    def calls(self, node_or_id: str) -> list[NodeCall]:
+        """The calls so far of an agent or tool (by its id) or node (by its path): ``inputs``, ``prompt``, ``attempt`` …"""
+        return [call for call in self._mocks.calls if node_or_id in (call.target, call.path)]
+
+    @property
+    def unmet_failures(self) -> list[str]:
+        """Targets of `fail` that no attempt has met."""
+        return [failure.target for failure in self._mocks.failures if not failure.met]
+
+    @property
+    def events(self) -> list[dict[str, Json]]:
+        """The events published to the bus so far, as EventBridge delivers them, oldest first."""
+        return self._runtime.backend.bus_events()
+
+    def close(self) -> None:
+        self._driver.close()
+        self._runtime.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _workflow_id(self, workflow: Definition) -> str:
+        if not isinstance(workflow, str) or "\n" in workflow or workflow.lstrip().startswith("{"):
+            return self.publish(workflow)
+        if Path(workflow).is_file():
+            return self.publish(Path(workflow))
+        if self._runtime.services.workflows.latest(workflow) is None:
+            self._publish_definitions(workflow)
+        return workflow
+
+    def _publish_definitions(self, wanted: str) -> None:
+        """Publish the definitions directory until the wanted workflow is there. Raises what is wrong with the others only
+        if it is not."""
+        problems: list[DefinitionError] = []
+        for file in workflow_files(self._definitions):
+            try:
+                if self.publish(file) == wanted:
+                    return
+            except DefinitionError as error:
+                problems.append(error)
+        if problems:
+            raise problems[0]
+        where = f" in {self._definitions}" if self._definitions else "; there is no definitions directory"
+        raise RequestError("not_found", f"there is no file and no workflow {wanted!r}{where}")

@@ -1,0 +1,63 @@
+"""What pytest loads: the fixtures `runtime` and `aws_runtime`, and the collection of scenario files.
+
+Settings (``[tool.pytest.ini_options]``): ``workflow_definitions``, the definitions directory, relative to the root
+(default: ``definitions``); ``workflow_scenarios``, the name of the directories whose YAML files are scenarios (default:
+``scenarios``; empty: none).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from workflow_runtime.testing.kit import WorkflowTester
+    from workflow_runtime.testing.scenario import ScenarioFile
+
+DEFINITIONS_SETTING = "workflow_definitions"
+SCENARIOS_SETTING = "workflow_scenarios"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini(DEFINITIONS_SETTING, "directory of workflows, agents and tools, from the root", default="definitions")
+    parser.addini(SCENARIOS_SETTING, "name of directories whose YAML files are workflow scenarios", default="scenarios")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
+    name = parent.config.getini(SCENARIOS_SETTING)
+    if file_path.suffix not in (".yaml", ".yml") or not name:
+        return None
+    root = parent.config.rootpath
+    folders = file_path.relative_to(root).parts[:-1] if file_path.is_relative_to(root) else file_path.parts[:-1]
+    if name not in folders:
+        return None
+    from workflow_runtime.testing.scenario import ScenarioFile
+
+    collected: ScenarioFile = ScenarioFile.from_parent(parent, path=file_path)
+    return collected
+
+
+def definitions_of(config: pytest.Config) -> Path:
+    return config.rootpath / str(config.getini(DEFINITIONS_SETTING))
+
+
+@pytest.fixture
+def runtime(request: pytest.FixtureRequest) -> Iterator[WorkflowTester]:
+    """A runtime in memory and in virtual time (see `kit.WorkflowTester`)."""
+    from workflow_runtime.testing.kit import WorkflowTester
+
+    with WorkflowTester.embedded(definitions_of(request.config)) as tester:
+        yield tester
+
+
+@pytest.fixture
+def aws_runtime(request: pytest.FixtureRequest) -> Iterator[WorkflowTester]:
+    """A runtime of the AWS adapters on moto, in real time (needs the extra ``moto``)."""
+    pytest.importorskip("moto", reason="the fixture `aws_runtime` needs agent-workflow-runtime[moto]")
+    from workflow_runtime.testing.kit import WorkflowTester
+
+    with WorkflowTester.simulated_aws(definitions_of(request.config)) as tester:
+        yield tester

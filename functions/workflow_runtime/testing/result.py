@@ -1,0 +1,177 @@
+"""What a test sees of an execution, and assertions that say what was there instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from workflow_runtime.engine.commands import RecordNode, RunNode
+from workflow_runtime.engine.orders import OUTPUTS_PATH
+from workflow_runtime.plan import Json
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.testing.differences import (
+    Steps,
+    differences_text,
+    json_differences,
+    path_differences,
+    path_matches,
+    path_text,
+    shown,
+)
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from workflow_runtime.ports import Ports
+    from workflow_runtime.runtime import Runtime
+
+RAN = ("success", "failed")
+
+
+class Result(msgspec.Struct, frozen=True):
+    """An execution as it was when it ended or came to rest.
+
+    ``document``: the execution document. ``path``: the nodes that ran (succeeded or failed), in the order in which they
+    were started. Every ``assert_…`` returns the result, so that they can be chained.
+    """
+
+    document: dict[str, Json]
+    path: tuple[str, ...]
+
+    @property
+    def execution_id(self) -> str:
+        return str(self.document["execution_id"])
+
+    @property
+    def status(self) -> str:
+        return str(self.document["status"])
+
+    @property
+    def output(self) -> Json:
+        return self.document["output"]
+
+    @property
+    def error(self) -> dict[str, Json] | None:
+        error: dict[str, Json] | None = self.document["error"]
+        return error
+
+    @property
+    def nodes(self) -> dict[str, dict[str, Json]]:
+        """The node runs, by path: ``status``, ``output``, ``error``, ``attempts`` …"""
+        entries: dict[str, dict[str, Json]] = self.document["node_executions"]
+        return entries
+
+    def assert_status(self, status: str) -> Self:
+        __tracebackhide__ = True
+        if self.status != status:
+            self._refuse(f"expected the execution to be {status}, it is {self.status}")
+        return self
+
+    def assert_completed(self) -> Self:
+        __tracebackhide__ = True
+        return self.assert_status("completed")
+
+    def assert_failed(self, type: str | None = None, message: str | None = None, node: str | None = None) -> Self:
+        """It failed; with an error of this ``type``, whose message contains ``message``, that began at ``node``."""
+        __tracebackhide__ = True
+        self.assert_status("failed")
+        error = self.error or {}
+        wrong = []
+        if type is not None and error.get("type") != type:
+            wrong.append(f"error type: expected {shown(type)}, is {shown(error.get('type'))}")
+        if message is not None and message not in str(error.get("message")):
+            wrong.append(f"error message: expected it to contain {shown(message)}, is {shown(error.get('message'))}")
+        if node is not None and error.get("node") != node:
+            wrong.append(f"error node: expected {shown(node)}, is {shown(error.get('node'))}")
+        if wrong:
+            self._refuse("the execution failed in another way", wrong)
+        return self
+
+    def assert_output(self, expected: Json, *, partial: bool = False) -> Self:
+        """The output equals ``expected``; ``partial``: it may have more keys."""
+        __tracebackhide__ = True
+        differences = list(json_differences(expected, self.output, partial=partial))
+        if differences:
+            self._refuse("the output differs", differences)
+        return self
+
+    def assert_path(self, expected: Steps) -> Self:
+        """These nodes ran, no others, started in this order; nodes in an inner set in any order."""
+        __tracebackhide__ = True
+        if not path_matches(expected, self.path):
+            lines = [f"expected: {path_text(expected)}", f"ran:      {path_text(self.path)}"]
+            self._refuse("other nodes ran", [*lines, *path_differences(expected, self.path)])
+        return self
+
+    def assert_skipped(self, *nodes: str) -> Self:
+        """These nodes were skipped."""
+        __tracebackhide__ = True
+        return self._assert_nodes({node: "skipped" for node in nodes})
+
+    def assert_succeeded(self, *nodes: str) -> Self:
+        """These nodes succeeded."""
+        __tracebackhide__ = True
+        return self._assert_nodes({node: "success" for node in nodes})
+
+    def assert_node(self, node: str, **expected: Json) -> Self:
+        """Fields of a node run have these values: ``assert_node("send", status="success", attempts=2)``."""
+        __tracebackhide__ = True
+        self._assert_known([node])
+        differences = list(json_differences(expected, self.nodes[node], partial=True, place=node))
+        if differences:
+            self._refuse(f"node {node!r} differs", differences)
+        return self
+
+    def _assert_nodes(self, wanted: dict[str, str]) -> Self:
+        __tracebackhide__ = True
+        self._assert_known(list(wanted))
+        found = {node: str(self.nodes[node]["status"]) for node in wanted}
+        wrong = [f"{node}: expected {status}, is {found[node]}" for node, status in wanted.items() if found[node] != status]
+        if wrong:
+            self._refuse("nodes ended otherwise", wrong)
+        return self
+
+    def _assert_known(self, nodes: list[str]) -> None:
+        __tracebackhide__ = True
+        unknown = [node for node in nodes if node not in self.nodes]
+        if unknown:
+            self._refuse(f"the workflow has no node {', '.join(map(repr, unknown))}")
+
+    def _refuse(self, what: str, lines: list[str] | None = None) -> None:
+        __tracebackhide__ = True
+        body = differences_text(iter(lines or []))
+        raise AssertionError("\n".join(part for part in (what, body, self.summary()) if part))
+
+    def summary(self) -> str:
+        """The execution in a few lines, for messages."""
+        head = f"execution {self.execution_id} of {self.document['workflow_id']!r}: {self.status}"
+        if self.error is not None:
+            head += f", {self.error['type']}: {self.error['message']}"
+        width = max((len(node) for node in self.nodes), default=0)
+        return "\n".join([head, *(f"  {node:<{width}}  {_outcome(entry)}" for node, entry in self.nodes.items())])
+
+
+def _outcome(entry: dict[str, Json]) -> str:
+    text = str(entry["status"])
+    if entry["error"] is not None:
+        text += f"  {entry['error']['type']}: {entry['error']['message']}"
+    elif entry["status"] == "success":
+        text += f"  {shown(entry['output'])}"
+    elif entry["waiting_on"]:
+        text += f" (waiting on {entry['waiting_on']})"
+    return text
+
+
+def result_of(services: Runtime, ports: Ports, execution_id: str) -> Result:
+    """The execution as it is now. Raises `RequestError` (``not_found``)."""
+    document = services.documents.document(execution_id)
+    entries = document["node_executions"]
+    started = [
+        command.path
+        for entry in ExecutionStore(ports.table, ports.blobs).journal(execution_id)
+        for command in entry.commands
+        if isinstance(command, (RunNode, RecordNode)) and command.path != OUTPUTS_PATH
+    ]
+    path = tuple(node for node in dict.fromkeys(started) if node in entries and entries[node]["status"] in RAN)
+    return Result(document, path)

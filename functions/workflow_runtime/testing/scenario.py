@@ -1,0 +1,202 @@
+"""Scenario files: what goes into a workflow, and what must come out, as tests without Python.
+
+::
+
+    workflow: ../../definitions/workflows/customer_support.yaml   # a file, from here; or the id of a workflow
+    mocks: ../../definitions/mocks/customer_support.yaml          # a file, from here; or the mocks themselves
+    scenarios:
+      - name: a complaint goes to the complaint handler
+        input: {message: 我要投诉}
+        fail: [{node: send, type: timeout, message: no answer, times: 1}]
+        expect:
+          status: completed
+          path: [understand, route, [sentiment_check, compliance_check], send]    # an inner list: in any order
+          output: {status: sent}                # these keys, others may be there
+          skipped: [inquiry_handler]
+          error: {type: timeout, node: send}    # `message`: a part of it
+          nodes: {send: {status: success, attempts: 2}}
+          events: [execution.started, execution.completed]   # detail types on the bus
+
+A file with one scenario may say all of it at the top. A scenario's own ``workflow`` and ``mocks`` take the place of the file's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from workflow_runtime.client.sources import SUFFIXES
+from workflow_runtime.errors import WorkflowRuntimeError
+from workflow_runtime.plan import Json
+from workflow_runtime.testing.differences import json_differences, shown
+from workflow_runtime.testing.kit import WorkflowTester
+from workflow_runtime.testing.plugin import definitions_of
+from workflow_runtime.testing.result import Result
+from workflow_runtime.tooling.documents import Document, did_you_mean, read_document
+
+
+class Fail(msgspec.Struct, forbid_unknown_fields=True):
+    node: str
+    type: str = "execution_error"
+    message: str = "made to fail by the scenario"
+    times: int | None = None
+
+
+class ExpectedError(msgspec.Struct, forbid_unknown_fields=True):
+    type: str | None = None
+    message: str | None = None
+    node: str | None = None
+
+
+class Expect(msgspec.Struct, forbid_unknown_fields=True):
+    status: str = "completed"
+    output: Json | msgspec.UnsetType = msgspec.UNSET
+    path: list[str | list[str]] | None = None
+    skipped: list[str] = []
+    error: ExpectedError | None = None
+    nodes: dict[str, dict[str, Json]] = {}
+    events: list[str] | None = None
+
+
+class Scenario(msgspec.Struct, forbid_unknown_fields=True):
+    expect: Expect
+    name: str = ""
+    workflow: str | None = None
+    mocks: str | dict[str, Json] | None = None
+    input: dict[str, Json] = {}
+    fail: list[Fail] = []
+
+
+class ScenarioProblem(Exception):
+    """A scenario file that says something wrong, or a scenario whose expectations are not met. Its text is all there is to show."""
+
+
+class ScenarioFile(pytest.File):
+    """A collected file; one item per scenario."""
+
+    def collect(self) -> Iterator[ScenarioItem]:
+        document = read_document(self.path)
+        value = document.value
+        if not isinstance(value, dict):
+            raise ScenarioProblem(f"{self.path}: a scenario file is a mapping")
+        if "scenarios" not in value:
+            scenario = _scenario(document, (), value)
+            yield self._item(document, (), scenario, scenario.name or self.path.stem)
+            return
+        shared = {key: value[key] for key in value if key != "scenarios"}
+        _check_keys(document, (), shared, ("workflow", "mocks", "scenarios"))
+        if not isinstance(value["scenarios"], list) or not value["scenarios"]:
+            raise _problem(document, ("scenarios",), "`scenarios` is a list of at least one scenario")
+        for index, entry in enumerate(value["scenarios"]):
+            place = ("scenarios", index)
+            merged = {**shared, **entry} if isinstance(entry, dict) else entry
+            scenario = _scenario(document, place, merged)
+            yield self._item(document, place, scenario, scenario.name or str(index + 1))
+
+    def _item(self, document: Document, place: tuple[str | int, ...], scenario: Scenario, name: str) -> ScenarioItem:
+        line = document.positions.get(place, (1, 1))[0]
+        item: ScenarioItem = ScenarioItem.from_parent(self, name=name, scenario=scenario, line=line)
+        return item
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+        if isinstance(excinfo.value, (ScenarioProblem, WorkflowRuntimeError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+
+class ScenarioItem(pytest.Item):
+    """One scenario, run in virtual time."""
+
+    def __init__(self, *, scenario: Scenario, line: int, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.scenario = scenario
+        self.line = line
+
+    def runtest(self) -> None:
+        scenario = self.scenario
+        if scenario.workflow is None:
+            raise ScenarioProblem(f"{self.path}:{self.line}: it does not say which `workflow` to run")
+        with WorkflowTester.embedded(definitions_of(self.config)) as tester:
+            for fail in scenario.fail:
+                tester.fail(fail.node, fail.type, fail.message, times=fail.times)
+            mocks = self._beside(scenario.mocks) if isinstance(scenario.mocks, str) else scenario.mocks
+            result = tester.run(self._workflow(scenario.workflow), scenario.input, mocks)
+            wrong = list(_unmet(scenario, result, tester))
+        if wrong:
+            lines = [f"scenario {self.name!r} ({self.path}:{self.line})", *(f"- {text}" for text in wrong)]
+            raise ScenarioProblem("\n".join([*lines, result.summary()]))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, (ScenarioProblem, WorkflowRuntimeError, OSError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, self.line - 1, f"scenario: {self.name}"
+
+    def _workflow(self, text: str) -> str | Path:
+        return self._beside(text) if text.endswith(SUFFIXES) else text
+
+    def _beside(self, text: str) -> Path:
+        return self.path.parent / text
+
+
+def _unmet(scenario: Scenario, result: Result, tester: WorkflowTester) -> Iterator[str]:
+    """What was expected and is not so; every part of it."""
+    expect = scenario.expect
+    checks: list[Any] = [lambda: result.assert_status(expect.status)]
+    if expect.error is not None:
+        error = expect.error
+        checks.append(lambda: result.assert_failed(error.type, error.message, error.node))
+    if expect.path is not None:
+        path = expect.path
+        checks.append(lambda: result.assert_path(path))
+    if expect.output is not msgspec.UNSET:
+        checks.append(lambda: result.assert_output(expect.output, partial=True))
+    checks.append(lambda: result.assert_skipped(*expect.skipped))
+    for node, fields in expect.nodes.items():
+        checks.append(lambda node=node, fields=fields: result.assert_node(node, **fields))
+    summary = result.summary()
+    seen = set()
+    for check in checks:
+        try:
+            check()
+        except AssertionError as error:
+            text = str(error).removesuffix(summary).strip()
+            if text not in seen:
+                seen.add(text)
+                yield text
+    if expect.events is not None:
+        types = [str(event["detail-type"]) for event in tester.events]
+        if differences := list(json_differences(expect.events, types, place="events")):
+            yield "other events were published\n" + "\n".join(f"  {line}" for line in [*differences, f"all: {shown(types)}"])
+    for target in tester.unmet_failures:
+        yield f"`fail` names {target!r}, and no agent or tool node of that name ran"
+
+
+def _scenario(document: Document, place: tuple[str | int, ...], value: Any) -> Scenario:
+    if isinstance(value, dict):
+        _check_keys(document, place, value, Scenario.__struct_fields__)
+        if isinstance(value.get("expect"), dict):
+            _check_keys(document, (*place, "expect"), value["expect"], Expect.__struct_fields__)
+    try:
+        return msgspec.convert(value, Scenario)
+    except msgspec.ValidationError as error:
+        raise _problem(document, place, str(error)) from None
+
+
+def _check_keys(document: Document, place: tuple[str | int, ...], value: dict[str, Any], known: tuple[str, ...]) -> None:
+    for key in value:
+        if key not in known:
+            raise _problem(document, (*place, key), f"unknown key {key!r}; {did_you_mean(key, known)}")
+
+
+def _problem(document: Document, place: tuple[str | int, ...], message: str) -> ScenarioProblem:
+    while place and place not in document.positions:
+        place = place[:-1]
+    line, column = document.positions.get(place, (1, 1))
+    return ScenarioProblem(f"{document.file}:{line}:{column}: {message}")

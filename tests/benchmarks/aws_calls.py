@@ -1,0 +1,98 @@
+"""Counts what the AWS adapters ask for and what that costs: requests by operation, DynamoDB's read and write units.
+
+Units follow DynamoDB's rules (Developer Guide, "Read and write requests"): a write takes a unit per started KB of the larger of
+the item before and after, a consistent read one per started 4 KB of each item (of all items together for a query), failed
+conditions and absent items one at least; a change of an indexed item is written to the index too, twice if its key moves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+WRITE_UNIT_BYTES = 1024
+READ_UNIT_BYTES = 4096
+INDEX_KEYS = ("index_pk", "index_sk")
+SQS_OF_LAMBDA = ("ReceiveMessage", "DeleteMessageBatch")  # made by Lambda's poller, charged all the same
+
+
+class Meter:
+    """Listens to boto3 clients. ``reader``: another DynamoDB client, which nobody counts."""
+
+    def __init__(self, clients: Any, reader: Any) -> None:
+        self._reader = reader
+        self.requests: Counter[str] = Counter()
+        self.write_units = 0
+        self.read_units = 0
+        for name in ("dynamodb", "sqs", "s3", "events"):
+            events = getattr(clients, name).meta.events
+            events.register(f"provide-client-params.{name}", self._asked)
+            events.register(f"after-call.{name}", self._answered)
+        self._asked_for: dict[str, Any] = {}
+
+    def reset(self) -> None:
+        self.requests.clear()
+        self.write_units = self.read_units = 0
+
+    def sqs_requests(self) -> int:
+        """Without receives that found nothing, which an idle poller makes too."""
+        return sum(count for name, count in self.requests.items() if name.startswith("sqs."))
+
+    def _asked(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        self._asked_for = params
+        operation = model.name
+        if operation in ("PutItem", "UpdateItem"):
+            key = params.get("Key") or {name: params["Item"][name] for name in ("pk", "sk")}
+            self._before = self._reader.get_item(TableName=params["TableName"], Key=key).get("Item")
+            self._key = key
+
+    def _answered(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        service, operation = model.service_model.service_name, model.name
+        if operation == "GetQueueAttributes" or (operation == "ReceiveMessage" and not parsed.get("Messages")):
+            return  # the simulated poller's own
+        self.requests[f"{service}.{operation}"] += 1
+        if service == "dynamodb":
+            self._count_units(operation, parsed)
+
+    def _count_units(self, operation: str, parsed: dict[str, Any]) -> None:
+        if operation in ("PutItem", "UpdateItem"):
+            after = self._reader.get_item(TableName=self._asked_for["TableName"], Key=self._key).get("Item")
+            self.write_units += written(self._before, after)
+        elif operation == "BatchWriteItem":
+            for requests in self._asked_for["RequestItems"].values():
+                self.write_units += sum(written(None, each["PutRequest"]["Item"]) for each in requests)
+        elif operation == "GetItem":
+            self.read_units += units(size(parsed.get("Item")), READ_UNIT_BYTES)
+        elif operation == "BatchGetItem":
+            found = [item for items in parsed["Responses"].values() for item in items]
+            self.read_units += sum(units(size(item), READ_UNIT_BYTES) for item in found)
+        elif operation == "Query":
+            self.read_units += units(sum(map(size, parsed["Items"])), READ_UNIT_BYTES)
+
+
+def written(before: dict[str, Any] | None, after: dict[str, Any] | None) -> int:
+    """Write units of turning one item into the other, index included."""
+    cost = units(max(size(before), size(after)), WRITE_UNIT_BYTES)
+    keys = [tuple(item.get(name, {}).get("S") for name in INDEX_KEYS) if item else (None, None) for item in (before, after)]
+    if before != after and keys != [(None, None)] * 2:
+        moved = keys[0] != keys[1] and keys[0] != (None, None)
+        cost += units(size(after), WRITE_UNIT_BYTES) + (units(size(before), WRITE_UNIT_BYTES) if moved else 0)
+    return cost
+
+
+def units(total: int, unit_bytes: int) -> int:
+    return max(1, -(-total // unit_bytes))
+
+
+def size(item: dict[str, Any] | None) -> int:
+    """Bytes of an item by DynamoDB's formula: names and values; a number takes a byte per two digits, and one more."""
+    total = 0
+    for name, typed in (item or {}).items():
+        ((kind, value),) = typed.items()
+        total += len(name.encode())
+        total += (len(value.lstrip("-")) + 1) // 2 + 1 if kind == "N" else 1 if kind in ("NULL", "BOOL") else len(_bytes(value))
+    return total
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()

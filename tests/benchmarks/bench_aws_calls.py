@@ -1,0 +1,125 @@
+"""What a node costs in AWS requests and DynamoDB units: the real handlers and adapters on simulated AWS.
+
+    python tests/benchmarks/bench_aws_calls.py [--json] [--smoke]
+
+Every node returns 1 KB of JSON text that compresses as such text does. Figures are marginal: the difference between a larger
+and a smaller workflow, per node, so that starting and ending an execution is not in them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
+_ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(_ROOT / "functions"), str(_ROOT)]
+
+from tests.benchmarks.aws_calls import Meter
+from tests.handlers.bench import Bench
+
+from workflow_runtime.aws.backend import create_clients
+from workflow_runtime.aws.simulated import _session
+
+BUDGETS = {
+    "chain": {"write_units": 4.0, "read_units": 4.0, "sqs_requests": 6.0},
+    "fan-out": {"write_units": 2.5, "sqs_requests": 1.5},
+}
+_WORDS = (
+    "order customer address delivery status approved shipment invoice amount currency review agent summary answer "
+    "request history priority category result confidence message region product quantity"
+).split()
+
+
+def text(size: int) -> str:
+    """About that many characters of words, always the same."""
+    words = random.Random(1)
+    result = ""
+    while len(result) < size:
+        result += f"{words.choice(_WORDS)} "
+    return result[:size]
+
+
+def chain(count: int) -> str:
+    lines = ['    - {id: n0, type: tool, tool: kilobyte, inputs: {x: "${start}"}}']
+    lines += [
+        f'    - {{id: n{number}, type: tool, tool: kilobyte, inputs: {{x: "${{n{number - 1}.text}}"}}}}'
+        for number in range(1, count)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def fan_out(count: int) -> str:
+    lines = ['    - {id: first, type: tool, tool: kilobyte, inputs: {x: "${start}"}}']
+    lines += [
+        f'    - {{id: f{number}, type: tool, tool: kilobyte, inputs: {{x: "${{first.text}}"}}}}' for number in range(count)
+    ]
+    names = ", ".join(f"f{number}" for number in range(count))
+    lines += [f"    - {{id: last, type: tool, tool: kilobyte, dependencies: [{names}]}}"]
+    return "\n".join(lines) + "\n"
+
+
+def measure(smoke: bool) -> list[dict[str, Any]]:
+    """One row per shape: figures per node, and the budget."""
+    small, large = (5, 10) if smoke else (5, 25)
+    narrow, wide = (10, 20) if smoke else (20, 50)
+    bench = Bench("moto")
+    try:
+        bench.tools.tools["kilobyte"] = lambda _: {"text": text(1000)}
+        meter = Meter(bench.backend._clients, create_clients(_session()).dynamodb)
+        return [
+            _row("chain", meter, bench, chain, small, large),
+            _row("fan-out", meter, bench, fan_out, narrow, wide),
+        ]
+    finally:
+        bench.close()
+
+
+def _row(shape: str, meter: Meter, bench: Bench, nodes: Any, few: int, many: int) -> dict[str, Any]:
+    figures = []
+    requests: dict[str, int] = {}
+    for count in (few, many):
+        bench.runtime.catalog.publish(f"workflow:\n  id: w\n  nodes:\n{nodes(count)}".encode())
+        bench.runtime.workflows.plan(bench.runtime.catalog.version("w").plan_hash)  # warm, as most invocations are
+        meter.reset()
+        execution_id = bench.runtime.starter.start("w", {"start": "go"})
+        bench.drain()
+        figures.append((meter.write_units, meter.read_units, meter.sqs_requests()))
+        requests = dict(sorted(meter.requests.items()))
+        assert bench.document(execution_id)["status"] == "completed"
+    per_node = [round((large - small) / (many - few), 2) for small, large in zip(*figures, strict=True)]
+    names = ("write_units", "read_units", "sqs_requests")
+    return {
+        "shape": shape,
+        "nodes": many,
+        "per_node": dict(zip(names, per_node, strict=True)),
+        "budget": BUDGETS[shape],
+        "whole_execution": {**dict(zip(names, figures[1], strict=True)), "requests": requests},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--smoke", action="store_true", help="small sizes, to see that it works")
+    arguments = parser.parse_args()
+    logging.disable(logging.INFO)
+    rows = measure(arguments.smoke)
+    if arguments.json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        figures = ", ".join(f"{name} {value}" for name, value in row["per_node"].items())
+        budget = ", ".join(f"{name} {value}" for name, value in row["budget"].items())
+        print(f"{row['shape']} of {row['nodes']}: per node {figures} (budget {budget})")
+        print(f"  whole execution: {row['whole_execution']}")
+
+
+if __name__ == "__main__":
+    main()

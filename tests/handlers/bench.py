@@ -1,0 +1,134 @@
+"""Real handlers fed with real SQS events, on either backend; time passes only when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from workflow_runtime.aws import simulated
+from workflow_runtime.errors import NodeError
+from workflow_runtime.invocation import NodeCall, NodeResult
+from workflow_runtime.local.backend import open_backend
+from workflow_runtime.local.clock import VirtualClock
+from workflow_runtime.local.pump import LocalContext
+from workflow_runtime.plan import NodeType
+from workflow_runtime.ports import SqsRecord
+from workflow_runtime.real_clock import RealClock
+from workflow_runtime.runtime import EnvironmentSecrets, Runtime
+from workflow_runtime.topology import TOPOLOGY
+
+START = 1_700_000_000_000
+LONGER_THAN_ANY_TIMEOUT_SECONDS = 6000
+SOURCES = {source.queue: function for function in TOPOLOGY.functions for source in function.sources}
+
+Tool = Callable[[NodeCall], Any]
+
+
+class AheadClock(RealClock):
+    """The real clock, put ahead."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def now(self) -> int:
+        return super().now() + self.ahead_ms
+
+
+class Tools:
+    """Agents and tools by id; ``echo`` returns its inputs."""
+
+    abandoned_threads = 0
+
+    def __init__(self) -> None:
+        self.tools: dict[str, Tool] = {"echo": lambda call: call.inputs}
+        self.calls: list[str] = []
+
+    async def invoke(self, call: NodeCall) -> NodeResult:
+        self.calls.append(call.path)
+        if call.target not in self.tools:
+            raise NodeError("not_found", call.target)
+        value = self.tools[call.target](call)
+        return NodeResult(await value if inspect.isawaitable(value) else value)
+
+
+class Bench:
+    """``name``: ``embedded`` or ``moto``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.clock: Any = VirtualClock(START) if name == "embedded" else AheadClock()
+        self.backend: Any = open_backend(None, self.clock) if name == "embedded" else simulated.open_backend(self.clock)
+        self.tools = Tools()
+        self.counts: list[tuple[str, int]] = []
+        secrets = EnvironmentSecrets({"WORKFLOW_SECRET_TOKEN": "s3cr3t"})
+        invokers = {NodeType.AGENT: self.tools, NodeType.TOOL: self.tools}
+        self.runtime = Runtime(
+            self.backend.ports, lambda: invokers, secrets=secrets, count=lambda *count: self.counts.append(count)
+        )
+
+    def start(self, nodes: str, input: Any = None, workflow_id: str = "w") -> str:
+        source = f"workflow:\n  id: {workflow_id}\n  nodes:\n{nodes}"
+        self.runtime.catalog.publish(source.encode())
+        return self.runtime.starter.start(workflow_id, input)
+
+    def receive(self, queue: str, maximum: int = 10) -> list[SqsRecord]:
+        return list(self.backend.poller.receive(queue, maximum))
+
+    def invoke(self, queue: str, records: list[SqsRecord]) -> list[str]:
+        """What Lambda does: the function, then deleting what it did not return. Returns the ids that it returned."""
+        function = SOURCES[queue]
+        handler = importlib.import_module(function.handler.rpartition(".")[0]).create(self.runtime, function)
+        answer = handler({"Records": [record.event_record for record in records]}, LocalContext(function))
+        if inspect.isawaitable(answer):
+            answer = asyncio.run(_result(answer))
+        failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+        kept = [record.receipt_handle for record in records if record.event_record["messageId"] not in failed]
+        self.backend.poller.delete(queue, kept)
+        return failed
+
+    def drain(self) -> None:
+        """Deliver until nothing is left, letting time pass when nothing is visible."""
+        for _ in range(1000):
+            if any([self._deliver(queue) for queue in SOURCES]):
+                continue
+            if self.backend.poller.next_visible_at() is None:
+                return
+            self.pass_time(LONGER_THAN_ANY_TIMEOUT_SECONDS)
+        raise AssertionError("the queues are never empty")
+
+    def _deliver(self, queue: str) -> bool:
+        records = self.receive(queue, SOURCES[queue].sources[0].batch_size)
+        if records:
+            self.invoke(queue, records)
+        return bool(records)
+
+    def pass_time(self, seconds: int) -> None:
+        if self.name == "embedded":
+            self.clock.advance_to(self.clock.now() + seconds * 1000)
+            return
+        self.clock.ahead_ms += seconds * 1000
+        for queue in _simulated_queues():
+            for message in queue._messages:
+                message.visible_at -= seconds * 1000
+                message.delayed_until -= seconds * 1000
+
+    def document(self, execution_id: str) -> dict[str, Any]:
+        return self.runtime.documents.document(execution_id)
+
+    def close(self) -> None:
+        self.backend.close()
+
+
+async def _result(answer: Any) -> Any:
+    return await answer
+
+
+def _simulated_queues() -> list[Any]:
+    """moto reads the system's clock; instead of waiting for it, everything in its queues happened earlier."""
+    from moto.backends import get_backend
+    from moto.core import DEFAULT_ACCOUNT_ID
+
+    return list(get_backend("sqs")[DEFAULT_ACCOUNT_ID][simulated.REGION].queues.values())

@@ -1,0 +1,101 @@
+"""F1 at layer 2: the real handlers and AWS adapters die before or after an AWS call, and everything is delivered again.
+
+``DELIVERY_EVERY_FAULT=1`` dies at every call, otherwise at every seventh.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from tests.handlers.bench import Bench
+from workflow_runtime.engine.advance import NOTHING_KNOWN, new_execution
+from workflow_runtime.engine.replay import replay
+from workflow_runtime.services.knowledge import Knowledge
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.runs import RunStore
+from workflow_runtime.topology import DEAD_LETTERS
+
+NODES = """    - {id: a, type: tool, tool: echo, inputs: {x: 1}}
+    - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}}
+"""
+CALLS_MAX = 60  # more than the workflow takes
+STRIDE = 1 if os.environ.get("DELIVERY_EVERY_FAULT") == "1" else 7
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class Mine:
+    """Dies at the ``place``-th AWS call of the handlers (from 0): ``before-call`` or ``after-call``."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._left = -1
+        self._moment = ""
+        self.armed = False
+        for client in (getattr(bench.backend._clients, name) for name in ("dynamodb", "sqs", "s3", "events")):
+            for moment in ("before-call", "after-call"):
+                client.meta.events.register(moment, self._heard)
+
+    def arm(self, moment: str, place: int) -> None:
+        self._moment, self._left, self.armed = moment, place, True
+
+    def _heard(self, event_name: str, **_: Any) -> None:
+        polls = event_name.endswith(("ReceiveMessage", "GetQueueAttributes", "DeleteMessageBatch"))
+        if not self.armed or polls or not event_name.startswith(self._moment):
+            return
+        self._left -= 1
+        if self._left < 0:
+            self.armed = False
+            raise Crash
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Any:
+    bench = Bench("moto")
+    yield bench, Mine(bench)
+    bench.close()
+
+
+@pytest.mark.parametrize("moment", ["before-call", "after-call"])
+def test_p2_p3_p8_a_crash_at_any_aws_call_changes_no_outcome(simulated: tuple[Bench, Mine], moment: str) -> None:
+    bench, mine = simulated
+    for place in range(0, CALLS_MAX, STRIDE):
+        bench.tools.calls.clear()
+        execution_id = bench.start(NODES, workflow_id="crashing")
+        mine.arm(moment, place)
+        crashed = drain(bench)
+        mine.armed = False
+        document = bench.document(execution_id)
+        assert (document["status"], document["output"]) == ("completed", {"x": 1}), f"{moment} {place}"
+        attempts = sum(node["attempts"] for node in document["node_executions"].values())
+        assert len(bench.tools.calls) <= attempts <= 3
+        assert bench.receive(DEAD_LETTERS) == []
+        check_replay(bench, execution_id)
+        if not crashed:
+            return
+
+
+def drain(bench: Bench) -> bool:
+    crashed = False
+    while True:
+        try:
+            bench.drain()
+            return crashed
+        except Crash:
+            crashed = True
+
+
+def check_replay(bench: Bench, execution_id: str) -> None:
+    ports = bench.backend.ports
+    store, runs = ExecutionStore(ports.table, ports.blobs), RunStore(ports.table, ports.blobs)
+    stored = store.load(execution_id)
+    assert stored is not None
+    plan = bench.runtime.workflows.plan(stored.state.plan_hash)
+    knowledge = Knowledge(ports.table, store, runs)
+    state = new_execution(plan, execution_id, stored.state.workflow_version, stored.state.started_at)
+    journal = store.journal(execution_id)
+    assert replay(plan, state, journal, lambda needs: knowledge.fetch(plan, execution_id, needs, NOTHING_KNOWN)) == stored.state

@@ -1,0 +1,88 @@
+"""`dispatch`: one execution's events after the other, failures by FIFO group."""
+
+from __future__ import annotations
+
+import json
+
+from tests.handlers.bench import Bench
+from workflow_runtime.engine.events import Poked
+from workflow_runtime.services.messages import mail_message
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.records import Globals, Header
+from workflow_runtime.topology import DISPATCH
+
+NODE = "    - {id: a, type: tool, tool: echo, inputs: {x: 1}}\n"
+
+
+def without_plan(bench: Bench, execution_id: str) -> str:
+    """An execution that no dispatcher can take up (yet): its plan is not there."""
+    header = Header(
+        execution_id=execution_id,
+        workflow_id="w",
+        workflow_version=1,
+        plan_hash="0" * 40,
+        status="pending",
+        started_at=bench.clock.now(),
+    )
+    ExecutionStore(bench.backend.ports.table, bench.backend.ports.blobs).create(header, Globals({}))
+    return execution_id
+
+
+def poke(bench: Bench, *execution_ids: str) -> None:
+    messages = [mail_message(each, Poked(f"poke:{n}", 0), f"{n}") for n, each in enumerate(execution_ids)]
+    bench.backend.ports.queues.send(DISPATCH, messages)
+
+
+def throw_away(bench: Bench) -> None:
+    """Delete what is in the mailboxes, also what is hidden."""
+    while bench.backend.poller.next_visible_at() is not None:
+        bench.pass_time(100)
+        records = bench.receive(DISPATCH)
+        if not records:
+            return
+        bench.backend.poller.delete(DISPATCH, [record.receipt_handle for record in records])
+
+
+def group(record: object) -> str:
+    return str(record.event_record["attributes"]["MessageGroupId"])  # type: ignore[attr-defined]
+
+
+def test_a_failed_groups_records_are_returned_and_hidden_for_a_second_while_other_groups_go_on(bench: Bench) -> None:
+    started = bench.start(NODE)
+    bad = without_plan(bench, "ex-without-plan")
+    poke(bench, bad, started, bad)
+    records = bench.receive(DISPATCH)
+    failed = bench.invoke(DISPATCH, records)
+    assert failed == [record.event_record["messageId"] for record in records if group(record) == bad]
+    assert len(failed) == 2
+    assert bench.document(started)["status"] == "running"
+    assert bench.receive(DISPATCH) == []
+    bench.pass_time(2)
+    again = bench.receive(DISPATCH)
+    assert {group(record) for record in again} == {bad}
+    bench.invoke(DISPATCH, again)
+    bench.pass_time(1)
+    assert bench.receive(DISPATCH) == [], "the second failure hides the group for two seconds"
+    throw_away(bench)
+    bench.drain()
+    assert bench.document(started)["status"] == "completed"
+
+
+def test_a_body_that_is_no_event_is_a_dead_letter_and_holds_up_nobody(bench: Bench) -> None:
+    execution_id = bench.start(NODE)
+    message = mail_message(execution_id, Poked("poke:x", 0), "x")
+    poison = type(message)("no event", group=execution_id, deduplication_id="poison")
+    bench.backend.ports.queues.send(DISPATCH, [poison])
+    assert bench.invoke(DISPATCH, bench.receive(DISPATCH)) == []
+    bench.drain()
+    assert bench.document(execution_id)["status"] == "completed"
+    store = ExecutionStore(bench.backend.ports.table, bench.backend.ports.blobs)
+    assert [json.dumps(letter["body"]) for letter in store.dead_letters(execution_id)] == ['"no event"']  # type: ignore[index,call-overload]
+
+
+def test_events_are_counted(bench: Bench) -> None:
+    bench.counts.clear()
+    bench.start(NODE)
+    bench.drain()
+    assert ("EventsDispatched", 1) in bench.counts
+    assert ("OrdersTaken", 1) in bench.counts

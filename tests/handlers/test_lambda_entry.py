@@ -1,0 +1,101 @@
+"""What Lambda really calls: the module's entry point, configured by environment variables alone, on simulated AWS."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from handlers import dispatch, entry, run_node
+from tests.handlers.bench import Bench
+from workflow_runtime.aws.simulated import REGION
+from workflow_runtime.errors import RequestError
+from workflow_runtime.local.pump import LocalContext
+from workflow_runtime.topology import DISPATCH, TOPOLOGY, node_queue
+
+PAYLOAD = "p4yl04d-载荷"
+NODES = """    - {id: first, type: tool, tool: echo, inputs: {x: "${text}"}}
+    - {id: broken, type: tool, tool: no_such_tool, inputs: {x: "${first.x}"}}
+"""
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[Bench]:
+    bench = Bench("moto")
+    yield bench
+    bench.close()
+
+
+class Deployed:
+    """The entry points in an environment of their own, and what they print."""
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.bench = bench
+        self.monkeypatch = monkeypatch
+        self._capsys = capsys
+        self._lines = io.StringIO()
+        entry.logger.registered_handler.setStream(self._lines)  # type: ignore[attr-defined]
+        monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
+        for name, value in bench.backend.settings.to_environment().items():
+            monkeypatch.setenv(name, value)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "simulated")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+        self.handlers = {
+            "dispatch": entry.on_lambda(dispatch.create),
+            "run_node_tool": entry.on_lambda(run_node.create),
+        }
+
+    def invoke(self, function: str, queue: str) -> Any:
+        self.monkeypatch.setenv("FUNCTION", function)
+        records = self.bench.receive(queue)
+        event = {"Records": [record.event_record for record in records]}
+        answer = self.handlers[function](event, LocalContext(TOPOLOGY.function(function)))
+        self.bench.backend.poller.delete(queue, [record.receipt_handle for record in records])
+        return answer
+
+    def logged(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._lines.getvalue().splitlines()]
+
+    def printed(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._capsys.readouterr().out.splitlines() if line.startswith("{")]
+
+
+def test_the_entry_points_run_a_workflow_and_say_so_without_its_payloads(
+    deployed: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    functions = Deployed(deployed, monkeypatch, capsys)
+    execution_id = deployed.start(NODES, {"text": PAYLOAD})
+    for _ in range(2):
+        assert functions.invoke("dispatch", DISPATCH) == {"batchItemFailures": []}
+        assert functions.invoke("run_node_tool", node_queue("tool")) == {"batchItemFailures": []}
+    functions.invoke("dispatch", DISPATCH)
+    document = deployed.document(execution_id)
+    assert document["status"] == "failed"
+    assert document["node_executions"]["first"]["output"] == {"x": PAYLOAD}
+    assert document["error"]["type"] == "not_found"
+
+    ended = [line for line in functions.logged() if line["message"] == "node ended"]
+    assert [(line["execution_id"], line["node"], line["status"]) for line in ended] == [
+        (execution_id, "first", "success"),
+        (execution_id, "broken", "failed"),
+    ]
+    assert all(line["level"] == "INFO" and line["function_name"] == "run_node_tool" for line in ended)
+    assert PAYLOAD not in json.dumps(functions.logged(), ensure_ascii=False)
+    metrics = functions.printed()
+    assert [line["EventsDispatched"] for line in metrics if "EventsDispatched" in line] == [[1.0]] * 3
+    assert [line["OrdersTaken"] for line in metrics if "OrdersTaken" in line] == [[1.0]] * 2
+    assert metrics[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "WorkflowRuntime"
+    assert PAYLOAD not in json.dumps(metrics, ensure_ascii=False)
+
+
+def test_a_function_whose_variables_are_missing_says_which(
+    deployed: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    functions = Deployed(deployed, monkeypatch, capsys)
+    monkeypatch.delenv("TABLE_NAME")
+    with pytest.raises(RequestError, match="TABLE_NAME"):
+        functions.invoke("dispatch", DISPATCH)

@@ -1,0 +1,375 @@
+"""What the API promises about executions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import pytest
+
+from workflow_runtime.api import executions, sizes
+from workflow_runtime.services.starter import INPUT_BYTES_MAX
+
+JSON = {"Content-Type": "application/json"}
+YAML = {"Content-Type": "application/yaml"}
+PAIR = """
+workflow:
+  id: pair
+  nodes:
+    - {id: 甲, type: tool, tool: echo, inputs: {text: "${text}"}}
+    - {id: 乙, type: tool, tool: echo, inputs: {text: "${甲.text}"}, dependencies: [甲]}
+"""
+
+
+def execute(api: Any, body: str | bytes, headers: dict[str, str] = JSON, query: str = "") -> Any:
+    return api("POST", f"/workflows/greeting/execute{query}", body, headers)
+
+
+def test_an_execution_is_started_and_found_at_its_location(api: Any) -> None:
+    api.publish()
+    started = api.start()
+    assert started.status == 202
+    assert started.json["status"] == "pending"
+    assert api("GET", started.headers["location"]).json["execution_id"] == started.json["execution_id"]
+
+
+def test_waiting_answers_with_the_document_when_it_ends_in_time(api: Any) -> None:
+    api.publish()
+
+    async def both() -> Any:
+        waiting = asyncio.ensure_future(
+            api.ask("POST", "/workflows/greeting/execute?wait=25", '{"input": {"name": "小明"}}', JSON)
+        )
+        while not waiting.done():
+            await api.runtime.pump.run(waiting.done)
+            await asyncio.sleep(0)
+        return waiting.result()
+
+    reply = asyncio.run(both())
+    assert (reply.status, reply.json["status"], reply.json["output"]) == (200, "completed", {"text": "你好 小明"})
+
+
+def test_waiting_answers_202_when_it_does_not_end_in_time(api: Any) -> None:
+    api.publish()
+    assert execute(api, '{"input": {"name": "x"}}', query="?wait=0.01").status == 202
+
+
+def test_many_requests_wait_side_by_side_in_one_event_loop(api: Any) -> None:
+    api.publish()
+
+    async def all_of_them() -> list[Any]:
+        url = "/workflows/greeting/execute?wait=25"
+        asked = [api.ask("POST", url, msgspec.json.encode({"input": {"name": f"n{n}"}}), JSON) for n in range(20)]
+        waiting = asyncio.gather(*asked)
+        while not waiting.done():
+            await api.runtime.pump.run(waiting.done)
+            await asyncio.sleep(0)
+        return list(waiting.result())
+
+    replies = asyncio.run(all_of_them())
+    assert [reply.json["output"]["text"] for reply in replies] == [f"你好 n{number}" for number in range(20)]
+
+
+def test_p1_the_same_key_starts_one_execution(api: Any) -> None:
+    api.publish()
+    key = {"Idempotency-Key": "order-7, retry"}
+    first = api.start(headers=key)
+    assert api.start(headers=key).json["execution_id"] == first.json["execution_id"]
+    assert api.start(headers={"idempotency-key": "order-7"}).json["execution_id"] != first.json["execution_id"]
+    other = api.start(input={"name": "另一个"}, headers=key)
+    assert (other.status, other.code) == (409, "conflict")
+    assert len(api("GET", "/executions?workflow=greeting").json["items"]) == 2
+
+
+def test_context_means_input(api: Any) -> None:
+    api.publish()
+    same = '{"context": {"name": "x"}, "input": {"name": "x"}}'
+    for body in ('{"context": {"name": "x"}}', same):
+        execution_id = execute(api, body).json["execution_id"]
+        assert api("GET", f"/executions/{execution_id}?include=input").json["input"] == {"name": "x"}
+    different = execute(api, '{"context": {"name": "x"}, "input": {"name": "y"}}')
+    assert (different.status, different.code) == (422, "invalid_request")
+    assert "are different" in different.json["detail"]
+
+
+def test_an_input_comes_as_yaml_too(api: Any) -> None:
+    api.publish()
+    execution_id = execute(api, "input: {name: on, count: 010}", YAML).json["execution_id"]
+    assert api("GET", f"/executions/{execution_id}?include=input").json["input"] == {"name": "on", "count": 10}
+    assert execute(api, "input: {name: [", YAML).code == "invalid_body"
+    assert execute(api, "input: {a: 1, a: 2}", YAML).code == "invalid_body"
+
+
+def test_no_body_is_an_empty_input(api: Any) -> None:
+    api.publish()
+    execution_id = execute(api, "", {}).json["execution_id"]
+    assert api("GET", f"/executions/{execution_id}?include=input").json["input"] == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("{", "invalid_body"),
+        ('{"input": NaN}', "invalid_body"),
+        (b'{"input": {"a": "\xff"}}', "invalid_body"),
+        ('{"input": {"a": "\\ud800"}}', "invalid_body"),
+        ("null", "invalid_request"),
+        ("[]", "invalid_request"),
+        ('{"input": null}', "invalid_request"),
+        ('{"input": [1]}', "invalid_request"),
+        ('{"inputs": {}}', "invalid_request"),
+        ('{"input": {"a": ' + "[" * 100 + "]" * 100 + "}}", "invalid_request"),
+        ('{"input": {"a": ' + "[" * 100_000 + "]" * 100_000 + "}}", "invalid_request"),
+    ],
+)
+def test_a_body_that_is_no_start_is_refused(api: Any, body: str | bytes, code: str) -> None:
+    api.publish()
+    assert execute(api, body).code == code
+
+
+def test_an_input_that_is_too_large_is_refused(api: Any) -> None:
+    api.publish()
+    reply = execute(api, b'{"input": {"a": "' + b"x" * INPUT_BYTES_MAX + b'"}}')
+    assert (reply.status, reply.code) == (413, "too_large")
+
+
+def test_an_input_that_the_schema_refuses_is_told(api: Any) -> None:
+    api.publish(
+        "workflow: {id: strict, input_schema: {type: object, required: [a]}, "
+        "nodes: [{id: n, type: tool, tool: echo, inputs: {a: '${a}'}}]}"
+    )
+    reply = api.start("strict")
+    assert (reply.status, reply.code) == (422, "invalid_input")
+    assert "required" in reply.json["detail"]
+
+
+def test_executions_are_listed_newest_first_each_once(api: Any) -> None:
+    api.publish()
+    started = [api.start().json["execution_id"] for _ in range(5)]
+    for execution_id in started[:3]:
+        asyncio.run(api.runtime.run_until_ended(execution_id))
+    whole = [item["execution_id"] for item in api("GET", "/executions?workflow=greeting").json["items"]]
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = api("GET", f"/executions?workflow=greeting&limit=2{cursor}").json
+        found += [item["execution_id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert found == whole
+    assert sorted(found) == sorted(started)
+    times = [item["started_at"] for item in api("GET", "/executions?workflow=greeting").json["items"]]
+    assert times == sorted(times, reverse=True)
+
+
+def test_executions_are_listed_by_status(api: Any) -> None:
+    api.publish()
+    execution_id = api.run()
+    api.start()
+    completed = api("GET", "/executions?workflow=greeting&status=completed").json["items"]
+    assert [item["execution_id"] for item in completed] == [execution_id]
+    assert api("GET", "/executions?workflow=greeting&status=done").code == "invalid_request"
+    assert api("GET", "/executions?workflow=nobody-has-it").json["items"] == []
+    assert api("GET", "/executions").json["errors"][0]["name"] == "workflow"
+
+
+def test_a_cursor_of_another_list_is_refused(api: Any) -> None:
+    api.publish()
+    for _ in range(3):
+        api.start()
+    cursor = api("GET", "/executions?workflow=greeting&limit=1").json["next_cursor"]
+    edited = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
+    for wrong in (
+        f"workflow=greeting&status=running&cursor={cursor}",
+        f"workflow=x&cursor={cursor}",
+        f"workflow=greeting&cursor={edited}",
+        "workflow=greeting&cursor=%21%21",
+        "workflow=greeting&cursor=",
+    ):
+        assert api("GET", f"/executions?{wrong}").code == "not_found"
+    assert api("GET", f"/executions?workflow=greeting&cursor={'A' * 301}").code == "invalid_request"
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "many", "1&limit=2", ""])
+def test_a_limit_is_1_to_100(api: Any, limit: str) -> None:
+    assert api("GET", f"/executions?workflow=greeting&limit={limit}").code == "invalid_request"
+
+
+def test_an_execution_shows_what_is_included(api: Any) -> None:
+    api.publish()
+    execution_id = api.run()
+    plain = api("GET", f"/executions/{execution_id}").json
+    assert plain["output"] == {"text": "你好 小明"}
+    assert "input" not in plain
+    assert "node_executions" not in plain
+    whole = api("GET", f"/executions/{execution_id}?include=nodes,input,output").json
+    expected = api.runtime.services.documents.document(execution_id)
+    assert {**whole, "variables": {}} == expected
+    assert api("GET", f"/executions/{execution_id}?include=secrets").code == "invalid_request"
+
+
+@pytest.mark.parametrize("id", ["ex-0", "x" * 3000, "%E6%88%91", "a%00b", "..", "%2e%2e%2fa", "HEADER%23"])
+def test_what_is_no_execution_is_not_there(api: Any, id: str) -> None:
+    for path in ("", "/history", "/nodes/a"):
+        assert api("GET", f"/executions/{id}{path}").status == 404
+
+
+@pytest.mark.parametrize("path", ["甲", "%E7%94%B2"])
+def test_a_node_is_found_by_its_path(api: Any, path: str) -> None:
+    api.publish(PAIR)
+    execution_id = api.run("pair", {"text": "x"})
+    node = api("GET", f"/executions/{execution_id}/nodes/{path}").json
+    assert node["path"] == "甲"
+    assert node["output"] == {"text": "x"}
+    assert [(run["serial"], run["status"]) for run in node["runs"]] == [(1, "success")]
+
+
+def test_a_node_that_has_not_run_is_shown_waiting(api: Any) -> None:
+    api.publish(PAIR)
+    execution_id = api.start("pair", {"text": "x"}).json["execution_id"]
+    node = api("GET", f"/executions/{execution_id}/nodes/乙").json
+    assert (node["status"], node["runs"], node["output"]) == ("waiting", [], None)
+
+
+@pytest.mark.parametrize("path", ["each[1]/double", "each%5B1%5D%2Fdouble", "~outputs", "a/b?c", "/", "%00", "甲/"])
+def test_a_node_that_there_is_not_is_not_found(api: Any, path: str) -> None:
+    api.publish(PAIR)
+    execution_id = api.run("pair", {"text": "x"})
+    assert api("GET", f"/executions/{execution_id}/nodes/{path}").status in (404, 422)
+
+
+def test_the_history_tells_what_happened(api: Any) -> None:
+    api.publish()
+    execution_id = api.run()
+    history = api("GET", f"/executions/{execution_id}/history").json
+    assert history["next_cursor"] is None
+    entries = history["items"]
+    assert [entry["version"] for entry in entries] == list(range(1, len(entries) + 1))
+    assert entries[0]["events"][0]["event"] == "execution_started"
+    commands = [command for entry in entries for command in entry["commands"]]
+    assert {"command": "set_status", "status": "completed"} in commands
+    assert any(command["command"] == "run_node" and command["path"] == "称呼" for command in commands)
+    assert "小明" not in str(history)  # payloads stay out
+
+
+def test_the_history_is_read_page_by_page_each_entry_once(api: Any) -> None:
+    api.publish()
+    execution_id = api.run()
+    whole = api("GET", f"/executions/{execution_id}/history").json["items"]
+    found: list[Any] = []
+    cursor = ""
+    for _ in range(len(whole) + 1):
+        page = api("GET", f"/executions/{execution_id}/history?limit=1{cursor}").json
+        found += page["items"]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert found == whole
+
+
+def test_the_history_waits_for_something_new(api: Any) -> None:
+    api.publish()
+    execution_id = api.start().json["execution_id"]
+    before = api("GET", f"/executions/{execution_id}/history").json
+    assert before["items"] == []
+
+    async def both() -> Any:
+        url = f"/executions/{execution_id}/history?wait=25&cursor={before['next_cursor']}"
+        waiting = asyncio.ensure_future(api.ask("GET", url))
+        await asyncio.sleep(0)
+        await api.runtime.run_until_ended(execution_id)
+        return await waiting
+
+    assert asyncio.run(both()).json["items"]
+
+
+def test_the_history_of_nothing_new_ends_its_wait(api: Any) -> None:
+    api.publish()
+    execution_id = api.start().json["execution_id"]
+    page = api("GET", f"/executions/{execution_id}/history?wait=0.01").json
+    assert page["items"] == []
+    assert page["next_cursor"] is not None
+
+
+@pytest.mark.parametrize("wait", ["26", "-1", "nan", "inf", "soon", ""])
+def test_a_wait_is_0_to_25_seconds(api: Any, wait: str) -> None:
+    api.publish()
+    assert execute(api, "{}", query=f"?wait={wait}").code == "invalid_request"
+
+
+def test_a_value_too_large_for_an_answer_is_named_and_read_in_slices(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes, "BODY_BYTES_MAX", 3_000)
+    monkeypatch.setattr(sizes, "SLICE_BYTES_MAX", 1_500)
+    api.publish(PAIR)
+    text = "大" * 2_000
+    execution_id = api.run("pair", {"text": text})
+    url = f"/executions/{execution_id}"
+    for address, key in ((url, "output"), (f"{url}?include=input", "input"), (f"{url}/nodes/{quote('甲')}", "output")):
+        note = api("GET", address).json[key]
+        assert (note["truncated"], note["bytes"]) == (True, len(msgspec.json.encode({"text": text})))
+        assert msgspec.json.decode(read_in_slices(api, note["href"])) == {"text": text}
+    nodes = api("GET", f"{url}?include=nodes").json["node_executions"]
+    assert nodes["甲"]["output"]["truncated"] is True
+    assert nodes["甲"]["status"] == "success"
+
+
+def read_in_slices(api: Any, href: str) -> bytes:
+    found = b""
+    size = 1
+    while len(found) < size:
+        reply = api("GET", href.replace("range=0-", f"range={len(found)}-"))
+        assert reply.status == 206
+        size = int(reply.headers["content-range"].rpartition("/")[2])
+        found += reply.body
+    return found
+
+
+def test_outputs_in_the_blob_store_are_not_read_for_a_list_of_nodes(api: Any) -> None:
+    import random
+
+    api.publish(PAIR)
+    text = random.Random(7).randbytes(20_000).hex()
+    execution_id = api.run("pair", {"text": text})
+    nodes = api("GET", f"/executions/{execution_id}?include=nodes").json["node_executions"]
+    assert nodes["甲"]["output"]["truncated"] is True
+    assert api("GET", f"/executions/{execution_id}/nodes/甲").json["output"] == {"text": text}
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("include=output&range=0-3", 206),
+        ("include=output&range=3-", 206),
+        ("include=output&range=99999-", 416),
+        ("include=output&range=3-2", 422),
+        ("include=output&range=a-b", 422),
+        ("include=input,output&range=0-1", 422),
+        ("include=nodes&range=0-1", 422),
+    ],
+)
+def test_a_range_is_of_one_value(api: Any, query: str, status: int) -> None:
+    api.publish()
+    execution_id = api.run()
+    reply = api("GET", f"/executions/{execution_id}?{query}")
+    assert reply.status == status
+    assert reply.status == 206 or reply.code
+
+
+def test_an_answer_of_full_size_fits_into_lambdas() -> None:
+    from workflow_runtime.api.answers import BODY_BYTES_MAX, Answer
+
+    lambda_answer_bytes_max = 6_291_556
+    for body in (b'"\\' * (BODY_BYTES_MAX // 2), "大".encode() * (BODY_BYTES_MAX // 3)):
+        event = Answer(200, body, "application/json").event()
+        assert len(msgspec.json.encode(event)) < lambda_answer_bytes_max
+
+
+def test_the_ids_that_starts_give_are_ids(api: Any) -> None:
+    api.publish()
+    for headers in ({}, {"Idempotency-Key": "k"}):
+        assert executions.EXECUTION_ID.fullmatch(api.start(headers=headers).json["execution_id"])

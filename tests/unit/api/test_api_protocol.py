@@ -1,0 +1,106 @@
+"""What the API promises about HTTP: problems everywhere, methods, stages, encodings, faults."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from workflow_runtime.errors import ConflictError, RetryableError
+
+from .conftest import YAML, Api, Reply
+
+GREETING = "workflow: {id: greeting, nodes: [{id: a, type: tool, tool: echo}]}"
+
+
+def test_health_reads_the_table(api: Any) -> None:
+    assert api("GET", "/health").json == {"status": "ok"}
+
+
+@pytest.mark.parametrize("path", ["/", "", "/nope", "/workflows/", "/workflows/a/b", "//", "/executions/a/nodes", "/%00"])
+def test_what_is_not_there_is_a_problem(api: Any, path: str) -> None:
+    assert api("GET", path).code == "not_found"
+
+
+def test_a_wrong_method_is_told_the_right_ones(api: Any) -> None:
+    reply = api("PATCH", "/workflows/%E4%B8%AD")
+    assert (reply.status, reply.code) == (405, "method_not_allowed")
+    assert reply.headers["allow"] == "DELETE, GET, PUT, HEAD"
+    assert api("DELETE", "/workflows").headers["allow"] == "GET, POST, HEAD"
+
+
+def test_head_answers_as_get_without_a_body(api: Any) -> None:
+    reply = api("HEAD", "/health")
+    assert (reply.status, reply.body, reply.headers["content-type"]) == (200, b"", "application/json")
+    assert api("HEAD", "/nope").status == 404
+
+
+def test_a_parameter_that_there_is_not_is_refused(api: Any) -> None:
+    reply = api("GET", "/workflows?limits=3")
+    assert reply.code == "invalid_request"
+    assert reply.json["errors"] == [{"in": "query", "name": "limits", "message": "there is no such parameter"}]
+
+
+def test_a_stage_is_no_part_of_the_path(api: Any) -> None:
+    staged = Api(api.runtime, stage="prod")
+    reply = staged("POST", "/workflows", GREETING, YAML)
+    assert reply.headers["location"] == "/prod/workflows/greeting"
+    started = staged.start("greeting")
+    assert started.headers["location"].startswith("/prod/executions/ex-")
+    event = staged.event("GET", "/health")
+    event["rawPath"] = event["requestContext"]["http"]["path"] = "/health"  # a custom domain
+    assert Reply(asyncio.run(staged.handler(event, None))).status == 200
+
+
+def test_a_path_may_come_decoded_or_encoded(api: Any) -> None:
+    api.publish(GREETING.replace("greeting", "问候"))
+    assert api("GET", "/workflows/问候").status == 200
+    assert api("GET", "/workflows/%E9%97%AE%E5%80%99").status == 200
+
+
+def test_a_body_that_is_not_base64_though_it_says_so_is_refused(api: Any) -> None:
+    event = api.event("POST", "/workflows", GREETING, YAML)
+    event["isBase64Encoded"] = True
+    assert Reply(asyncio.run(api.handler(event, None))).code == "invalid_body"
+
+
+class BrokenTable:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            raise self.error
+
+        return call
+
+
+def broken(api: Any, error: Exception) -> None:
+    api.runtime.services.queries._table = BrokenTable(error)
+
+
+@pytest.mark.parametrize("error", [RetryableError("throttled: table 7"), ConflictError("lost")])
+def test_a_passing_fault_asks_to_try_again(api: Any, error: Exception) -> None:
+    broken(api, error)
+    reply = api("GET", "/health")
+    assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "unavailable", "1")
+    assert "table 7" not in reply.body.decode()
+
+
+def test_a_fault_of_ours_shows_nothing_of_its_cause(api: Any, caplog: pytest.LogCaptureFixture) -> None:
+    broken(api, ZeroDivisionError("secret-canary"))
+    reply = api("GET", "/health")
+    assert (reply.status, reply.code) == (500, "internal_error")
+    assert b"canary" not in reply.body
+    assert b"Traceback" not in reply.body
+    assert "secret-canary" in caplog.text  # the log has it
+
+
+def test_an_event_that_is_no_request_is_answered_too(api: Any) -> None:
+    assert Reply(asyncio.run(api.handler({}, None))).code == "internal_error"
+
+
+def test_answers_are_not_to_be_kept(api: Any) -> None:
+    headers = api("GET", "/health").headers
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")

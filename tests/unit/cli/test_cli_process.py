@@ -1,0 +1,174 @@
+"""awr as a process: what it loads, what it prints where, and how it is stopped."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import (
+    AWR,
+    DEADLINE_SECONDS,
+    PROJECT,
+    Awr,
+    environment,
+    finished,
+    only_document,
+    started,
+    wait_for_line,
+)
+
+REPORT_MODULES = (
+    "import atexit, sys; from workflow_runtime.cli import main; "
+    "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr)); main()"
+)
+HEAVY = {"pydantic_ai", "boto3", "moto", "rich.live"}
+
+
+def _loaded(*words: object) -> set[str]:
+    command = [AWR[0], "-c", REPORT_MODULES, *map(str, words)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+    assert done.returncode == 0
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_help_loads_no_part_of_the_runtime() -> None:
+    loaded = _loaded("--help")
+    assert not loaded & {*HEAVY, "pydantic", "rich", "workflow_runtime.compiler", "workflow_runtime.local_runtime"}
+
+
+def test_nothing_heavy_is_loaded_to_validate_or_to_run_with_mocks(chain: Path, mocks: Callable[..., Path]) -> None:
+    assert not _loaded("validate", PROJECT / "definitions") & HEAVY
+    assert not _loaded("run", chain, "--mocks", mocks(), "--json") & HEAVY
+
+
+def test_a_killed_run_is_resumed_without_running_finished_nodes_again(
+    awr: Awr, chain: Path, mocks: Callable[..., Path]
+) -> None:
+    process = started("run", chain, "--mocks", mocks(600), "--db", "x.db")
+    wait_for_line(process, "running    b")
+    process.kill()
+    process.communicate(timeout=DEADLINE_SECONDS)
+    execution_id = _only_execution(Path("x.db"))
+    result = awr("run", "--resume", execution_id, "--db", "x.db", "--mocks", mocks(), "--json")
+    entries = only_document(result.stdout)["node_executions"]
+    assert result.exit_code == 0
+    assert [entries[id]["attempts"] for id in "abc"] == [1, 2, 1]
+    assert "success    a" not in result.stderr  # it is no news
+
+
+def test_ctrl_c_exits_130_and_says_how_to_go_on(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
+    process = started("run", chain, "--mocks", mocks(600), "--db", "x.db", "--json")
+    wait_for_line(process, "running    b")
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 130
+    assert only_document(stdout)["status"] == "running"
+    assert "interrupted while b ran" in stderr
+    assert "Traceback" not in stderr
+    words = stderr.partition("resume: awr ")[2].split()
+    assert awr(*words[:-1], mocks()).exit_code == 0
+
+
+RAISING_TOOLS = """
+from workflow_runtime.sdk import tool
+
+@tool(description="prints and raises")
+def raise_it() -> None:
+    print("this is no result")
+    raise ValueError("boom")
+"""
+
+
+def test_what_tools_print_is_no_result_and_what_they_raise_is_shown_with_verbose(tmp_path: Path) -> None:
+    Path("tools").mkdir()
+    Path("tools/__init__.py").write_text(RAISING_TOOLS)
+    Path("w.yaml").write_text("workflow: {id: w, nodes: [{id: a, type: tool, tool: raise_it}]}\n", "utf-8")
+    path = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT / 'functions'}"}
+    code, stdout, stderr = finished("run", "w.yaml", "--json", env=path)
+    assert code == 3
+    assert "boom" in only_document(stdout)["error"]["message"]
+    assert "this is no result" in stderr
+    assert "Traceback" not in stderr
+    _, stdout, stderr = finished("run", "w.yaml", "--verbose", env=path)
+    assert "this is no result" not in stdout
+    assert "Traceback" in stderr
+    assert 'raise ValueError("boom")' in stderr
+
+
+def test_without_moto_its_backend_says_what_to_install(chain: Path) -> None:
+    program = "import sys; sys.modules['moto'] = None; from workflow_runtime.cli import main; main()"
+    command = [AWR[0], "-c", program, "run", str(chain), "--backend", "moto", "--json"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+    assert done.returncode == 2
+    assert "agent-workflow-runtime[moto]" in only_document(done.stdout)["error"]["hint"]
+
+
+def test_any_script_survives_any_encoding(chain: Path) -> None:
+    chain.write_text("workflow: {id: 链, nodes: [{id: 问候, type: tool, tool: echo, inputs: {x: 你好}}]}\n", "utf-8")
+    ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    code, stdout, _ = finished("run", chain, "--json", env=ascii_only)
+    assert (code, only_document(stdout)["output"]) == (0, {"x": "你好"})
+    code, stdout, _ = finished("run", chain, env=ascii_only)
+    assert code == 0
+    assert "\\u95ee" in stdout
+
+
+def _on_a_terminal(*words: object, env: dict[str, str] | None = None) -> str:
+    """Everything that `awr` shows on an 80-column terminal."""
+    leader, follower = pty.openpty()
+    size = {"COLUMNS": "80", "LINES": "24", "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        [*AWR, *map(str, words)], env=environment({**size, **(env or {})}), stdout=follower, stderr=follower
+    )
+    os.close(follower)
+    shown = b""
+    try:
+        while data := os.read(leader, 65536):
+            shown += data
+    except OSError:  # Linux says so when the other side has closed
+        pass
+    assert process.wait(timeout=DEADLINE_SECONDS) == 0
+    os.close(leader)
+    return shown.decode()
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_a_terminal_shows_a_moving_table_and_then_the_summary(
+    chain: Path, mocks: Callable[..., Path], no_color: bool
+) -> None:
+    shown = _on_a_terminal("run", chain, "--mocks", mocks(0.5), env={"NO_COLOR": "1"} if no_color else None)
+    assert "of 3 nodes" in shown
+    assert "running" in shown
+    assert bool(re.search(r"\x1b\[[\d;]*3[0-7]m", shown)) is not no_color
+    final = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown).replace("\r", "")
+    assert "completed in" in final
+    assert max(len(line) for line in final.splitlines() if not line.startswith("chain")) <= 80
+
+
+def test_whoever_stops_reading_is_not_answered_with_a_traceback() -> None:
+    drawing = " ".join(
+        (*(f"'{word}'" for word in AWR), "graph", f"'{PROJECT}/definitions/workflows/customer_support.yaml'")
+    )
+    done = subprocess.run(
+        ["sh", "-c", f"{drawing} | true"], env=environment(), capture_output=True, text=True, timeout=DEADLINE_SECONDS
+    )
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
+def _only_execution(database: Path) -> str:
+    import sqlite3
+
+    connection = sqlite3.connect(database)
+    try:
+        [(partition,)] = connection.execute("SELECT partition FROM items WHERE sort = 'HEADER'")
+    finally:
+        connection.close()
+    return str(partition).removeprefix("EX#")

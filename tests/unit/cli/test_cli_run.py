@@ -1,0 +1,230 @@
+"""awr run, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from workflow_runtime.local.backend import open_backend
+from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.mocks import Mocks
+
+from tests.unit.cli.conftest import PROJECT, Awr, only_document
+
+DEFINITIONS = PROJECT / "definitions"
+
+
+@pytest.mark.parametrize("name", ["customer_support", "parallel_research"])
+def test_the_shipped_workflows_run_with_their_mocks(awr: Awr, name: str) -> None:
+    result = awr(
+        "run",
+        DEFINITIONS / f"workflows/{name}.yaml",
+        "--mocks",
+        DEFINITIONS / f"mocks/{name}.yaml",
+        "--input",
+        f"@{PROJECT}/events/{name}.input.json",
+        "--skip-time",
+        "--json",
+    )
+    document = only_document(result.stdout)
+    assert result.exit_code == 0
+    assert document["status"] == "completed"
+    assert document["workflow_id"] == name
+
+
+def test_a_run_says_what_happens_and_ends_with_a_summary(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
+    result = awr("run", chain, "--mocks", mocks(), "-i", '{"n": 1}')
+    assert result.exit_code == 0
+    assert [line.split()[2:4] for line in result.stderr.splitlines()] == [["success", id] for id in "abc"]
+    title, _, *rows = result.stdout.splitlines()
+    assert title.startswith("chain version 1 completed in ")
+    assert rows[0].startswith("✓ a  success")
+    assert rows[0].endswith('{"n":1}')
+    assert json.loads(result.stdout.partition("output\n")[2]) == {"answer": 42}
+    assert "\x1b" not in result.output
+    assert all(line == line.rstrip() for line in result.output.splitlines())
+
+
+def test_delays_pass_at_once_with_skip_time(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
+    result = awr("run", chain, "--mocks", mocks(600), "--skip-time", "--timeout", "30")
+    assert result.exit_code == 0
+    assert "completed in 10 m 00 s" in result.stdout
+
+
+def test_a_failed_run_names_the_node_and_exits_3(awr: Awr, chain: Path) -> None:
+    mocks = Path("failing.yaml")
+    mocks.write_text("agents: {thinker: {raise: {type: tired, message: not today}}}\n", "utf-8")
+    result = awr("run", chain, "--mocks", mocks)
+    assert result.exit_code == 3
+    assert "failed: node b: tired: not today" in result.stdout
+    assert "✗ b" in result.stdout
+    assert "--verbose" in result.stderr
+    document = awr("run", chain, "--mocks", mocks, "--json")
+    assert document.exit_code == 3
+    assert only_document(document.stdout)["error"]["type"] == "tired"
+
+
+@pytest.mark.parametrize(
+    ("input", "code", "words"),
+    [
+        ("{", 1, "truncated"),
+        ('{"n":\n  1,}', 1, "--input:2:5"),
+        ("[1]", 1, "must be a JSON object, not list"),
+        ("null", 0, ""),
+        ("@nowhere.json", 1, "nowhere.json"),
+        ("@.", 1, "cannot be read"),
+        ("chain.yaml", 1, "write --input @chain.yaml"),
+        ("", 1, "no JSON"),
+        ("[" * 100_000, 1, "no JSON"),
+        ('{"a": NaN}', 1, "no JSON"),
+        ("@huge.json", 1, "bytes"),
+    ],
+)
+def test_a_wrong_input_is_refused_and_said(
+    awr: Awr, chain: Path, mocks: Callable[..., Path], input: str, code: int, words: str
+) -> None:
+    if input == "@huge.json":
+        Path("huge.json").write_text(json.dumps({"x": "y" * 11_000_000}))
+    result = awr("run", chain, "--mocks", mocks(), "--json", "--input", input)
+    document = only_document(result.stdout)
+    assert result.exit_code == code
+    if code:
+        assert document["error"]["code"] == "invalid_input"
+        assert words in f"{document['error']['message']} {document['error'].get('hint')}"
+
+
+def test_an_input_can_come_from_stdin_and_must_match_the_schema(awr: Awr) -> None:
+    path = DEFINITIONS / "workflows/parallel_research.yaml"
+    mocks = DEFINITIONS / "mocks/parallel_research.yaml"
+    good = awr("run", path, "--mocks", mocks, "-i", "@-", "--skip-time", stdin=b'\xef\xbb\xbf{"topic": "x"}')
+    bad = awr("run", path, "--mocks", mocks, "-i", "@-", "--json", stdin='{"topic": 1}')
+    assert (good.exit_code, bad.exit_code) == (0, 1)
+    assert "topic" in only_document(bad.stdout)["error"]["message"]
+
+
+def test_a_wrong_workflow_is_not_started(awr: Awr, chain: Path) -> None:
+    Path("bad.yaml").write_text("workflow: {id: bad, nodes: [{id: a, type: what}]}\n", "utf-8")
+    for words in (["bad.yaml"], [chain, "--with", "bad.yaml"]):
+        result = awr("run", *words, "--json")
+        error = only_document(result.stdout)["error"]
+        assert (result.exit_code, error["code"]) == (1, "invalid_definition")
+        assert error["findings"][0]["file"] == "bad.yaml"
+
+
+def test_warnings_of_the_workflow_are_shown_on_stderr(awr: Awr, chain: Path) -> None:
+    result = awr("run", chain, "--json")
+    assert result.exit_code == 3
+    assert "agent `thinker` is not registered" in result.stderr
+    assert only_document(result.stdout)["status"] == "failed"
+
+
+def test_wrong_mocks_are_findings(awr: Awr, chain: Path) -> None:
+    Path("mocks.yaml").write_text("agents: {thinker: {retrun: 1}}\n", "utf-8")
+    result = awr("run", chain, "--mocks", "mocks.yaml", "--json")
+    assert result.exit_code == 1
+    assert "retrun" in only_document(result.stdout)["error"]["findings"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nowhere.yaml"],
+        ["."],
+        [],
+        ["chain.yaml", "--mocks", "nowhere.yaml"],
+        ["chain.yaml", "--with", "nowhere.yaml"],
+        ["chain.yaml", "--definitions", "chain.yaml"],
+        ["chain.yaml", "--timeout", "soon"],
+        ["chain.yaml", "--timeout", "0"],
+        ["chain.yaml", "--timeout", "nan"],
+        ["chain.yaml", "--db", "."],
+        ["chain.yaml", "--backend", "azure"],
+        ["chain.yaml", "--backend", "moto", "--db", "x.db"],
+        ["chain.yaml", "--backend", "moto", "--skip-time"],
+        ["--resume", "ex-1"],
+        ["--resume", "ex-1", "--db", "nowhere.db"],
+        ["chain.yaml", "another.yaml"],
+        ["chain.yaml", "--nope"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.usefixtures("chain")
+def test_wrong_usage_exits_2_with_the_reason(awr: Awr, words: list[str]) -> None:
+    shown, document = awr("run", *words), awr("run", "--json", *words)
+    assert shown.exit_code == document.exit_code == 2
+    assert shown.stdout == ""
+    assert only_document(document.stdout)["error"]["message"] in shown.stderr
+    assert not Path("nowhere.db").exists()
+
+
+def test_a_file_that_is_no_database_is_refused(awr: Awr, chain: Path) -> None:
+    Path("x.db").write_text("this is no database, whatever its name says " * 50)
+    result = awr("run", chain, "--db", "x.db", "--json")
+    assert (result.exit_code, only_document(result.stdout)["error"]["code"]) == (1, "database_invalid")
+
+
+def test_a_database_in_use_is_refused(awr: Awr, chain: Path) -> None:
+    with open_backend(Path("x.db")):
+        result = awr("run", chain, "--db", "x.db", "--json")
+    assert (result.exit_code, only_document(result.stdout)["error"]["code"]) == (1, "database_locked")
+
+
+def test_a_timeout_exits_124_and_can_be_resumed(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
+    result = awr("run", chain, "--mocks", mocks(60), "--db", "x.db", "--timeout", "0.3", "--json")
+    document = only_document(result.stdout)
+    assert result.exit_code == 124
+    assert document["status"] == "running"
+    assert "timed out after 0.3 s while b ran" in result.stderr
+    command = result.stderr.partition("resume: awr ")[2].split()
+    assert command[:3] == ["run", str(chain), "--resume"]
+    resumed = awr(*command[:-1], mocks(), "--json")
+    entries = only_document(resumed.stdout)["node_executions"]
+    assert resumed.exit_code == 0
+    assert entries["a"] == document["node_executions"]["a"]
+    assert [entries[id]["attempts"] for id in "abc"] == [1, 2, 1]
+
+
+def test_resuming_what_has_ended_shows_it_again(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
+    first = only_document(awr("run", chain, "--mocks", mocks(), "--db", "x.db", "--json").stdout)
+    again = awr("run", "--resume", first["execution_id"], "--db", "x.db", "--json")
+    assert again.exit_code == 0
+    assert only_document(again.stdout) == first
+    unknown = awr("run", "--resume", "ex-unknown", "--db", "x.db", "--json")
+    assert (unknown.exit_code, only_document(unknown.stdout)["error"]["code"]) == (1, "not_found")
+    assert awr("run", "--resume", first["execution_id"], "--db", "x.db", "-i", "{}").exit_code == 2
+
+
+def test_an_execution_that_nothing_can_move_exits_5_and_says_why(
+    awr: Awr, chain: Path, mocks: Callable[..., Path]
+) -> None:
+    execution_id = _interrupted(chain, mocks(60), Path("x.db"))
+    with sqlite3.connect("x.db") as database:
+        database.execute("DELETE FROM messages WHERE queue LIKE 'node-%'")
+        poison = ("dispatch.fifo", "nonsense", execution_id, "poison", 0, 0)
+        columns = "queue, body, group_id, deduplication_id, sent_at, visible_at"
+        database.execute(f"INSERT INTO messages ({columns}) VALUES (?, ?, ?, ?, ?, ?)", poison)
+    database.close()
+    result = awr("run", "--resume", execution_id, "--db", "x.db", "--json")
+    assert result.exit_code == 5
+    assert only_document(result.stdout)["status"] == "running"
+    assert "waiting: nothing more can happen by itself" in result.stderr
+    assert "b (running) waits for a worker" in result.stderr
+    assert "dead letters: 1" in result.stderr
+    assert f"--resume {execution_id} --db x.db" in result.stderr
+
+
+def _interrupted(workflow: Path, mocks: Path, database: Path) -> str:
+    """An execution whose node b was being run when its process died."""
+    with LocalRuntime(open_backend(database), None, Mocks.load(mocks)) as runtime:
+        services = runtime.services
+        execution_id = services.starter.start(services.catalog.publish(workflow.read_bytes()).plan.workflow_id, {})
+
+        def b_runs() -> bool:
+            return services.documents.document(execution_id)["node_executions"]["b"]["status"] == "running"
+
+        asyncio.run(runtime.pump.run(b_runs))
+        return execution_id
