@@ -28,7 +28,9 @@ def _count(name: str, value: int) -> None:
 
 
 def on_lambda(create: Callable[[Runtime, Function], Handler]) -> Callable[[LambdaEvent, Any], Any]:
-    """Lambda's entry point for a handler. Which function it is, is said by the variable ``FUNCTION`` (a name in `topology`)."""
+    """Lambda's entry point for a handler. Which function it is, is said by the variable ``FUNCTION`` (a name in
+    `topology`).
+    """
     handlers: list[Handler] = []
     loop = asyncio.new_event_loop()
 

@@ -1,8 +1,9 @@
 """Counts what the AWS adapters ask for and what that costs: requests by operation, DynamoDB's read and write units.
 
-Units follow DynamoDB's rules (Developer Guide, "Read and write requests"): a write takes a unit per started KB of the larger of
-the item before and after, a consistent read one per started 4 KB of each item (of all items together for a query), failed
-conditions and absent items one at least; a change of an indexed item is written to the index too, twice if its key moves.
+Units follow DynamoDB's rules (Developer Guide, "Read and write requests"): a write takes a unit per started KB of the
+larger of the item before and after, a consistent read one per started 4 KB of each item (of all items together for a
+query), failed conditions and absent items one at least; a change of an indexed item is written to the index too, twice
+if its key moves.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ class Meter:
 def written(before: dict[str, Any] | None, after: dict[str, Any] | None) -> int:
     """Write units of turning one item into the other, index included."""
     cost = units(max(size(before), size(after)), WRITE_UNIT_BYTES)
-    keys = [tuple(item.get(name, {}).get("S") for name in INDEX_KEYS) if item else (None, None) for item in (before, after)]
+    keys = [
+        tuple(item.get(name, {}).get("S") for name in INDEX_KEYS) if item else (None, None) for item in (before, after)
+    ]
     if before != after and keys != [(None, None)] * 2:
         moved = keys[0] != keys[1] and keys[0] != (None, None)
         cost += units(size(after), WRITE_UNIT_BYTES) + (units(size(before), WRITE_UNIT_BYTES) if moved else 0)
@@ -90,7 +93,13 @@ def size(item: dict[str, Any] | None) -> int:
     for name, typed in (item or {}).items():
         ((kind, value),) = typed.items()
         total += len(name.encode())
-        total += (len(value.lstrip("-")) + 1) // 2 + 1 if kind == "N" else 1 if kind in ("NULL", "BOOL") else len(_bytes(value))
+        total += (
+            (len(value.lstrip("-")) + 1) // 2 + 1
+            if kind == "N"
+            else 1
+            if kind in ("NULL", "BOOL")
+            else len(_bytes(value))
+        )
     return total
 
 

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_aws_calls.py [--json] [--smoke]
 
-Every node returns 1 KB of JSON text that compresses as such text does. Figures are marginal: the difference between a larger
-and a smaller workflow, per node, so that starting and ending an execution is not in them.
+Every node returns 1 KB of JSON text that compresses as such text does. Figures are marginal: the difference between a
+larger and a smaller workflow, per node, so that starting and ending an execution is not in them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
 _ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(_ROOT / "functions"), str(_ROOT)]
 
-from tests.benchmarks.aws_calls import Meter
-from tests.handlers.bench import Bench
+from tests.benchmarks.aws_calls import Meter  # noqa: E402
+from tests.handlers.bench import Bench  # noqa: E402
 
-from workflow_runtime.aws.backend import create_clients
-from workflow_runtime.aws.simulated import _session
+from workflow_runtime.aws.backend import create_clients  # noqa: E402
+from workflow_runtime.aws.simulated import _session  # noqa: E402
 
 BUDGETS = {
     "chain": {"write_units": 4.0, "read_units": 4.0, "sqs_requests": 6.0},
@@ -34,7 +34,7 @@ BUDGETS = {
 _WORDS = (
     "order customer address delivery status approved shipment invoice amount currency review agent summary answer "
     "request history priority category result confidence message region product quantity"
-).split()
+).split()  # noqa: SIM905
 
 
 def text(size: int) -> str:
@@ -58,7 +58,8 @@ def chain(count: int) -> str:
 def fan_out(count: int) -> str:
     lines = ['    - {id: first, type: tool, tool: kilobyte, inputs: {x: "${start}"}}']
     lines += [
-        f'    - {{id: f{number}, type: tool, tool: kilobyte, inputs: {{x: "${{first.text}}"}}}}' for number in range(count)
+        f'    - {{id: f{number}, type: tool, tool: kilobyte, inputs: {{x: "${{first.text}}"}}}}'
+        for number in range(count)
     ]
     names = ", ".join(f"f{number}" for number in range(count))
     lines += [f"    - {{id: last, type: tool, tool: kilobyte, dependencies: [{names}]}}"]
@@ -69,7 +70,7 @@ def measure(smoke: bool) -> list[dict[str, Any]]:
     """One row per shape: figures per node, and the budget."""
     small, large = (5, 10) if smoke else (5, 25)
     narrow, wide = (10, 20) if smoke else (20, 50)
-    bench = Bench("moto")
+    bench = Bench("moto", one_call_at_a_time=True)
     try:
         bench.tools.tools["kilobyte"] = lambda _: {"text": text(1000)}
         meter = Meter(bench.backend._clients, create_clients(_session()).dynamodb)

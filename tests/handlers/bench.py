@@ -8,10 +8,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from workflow_runtime.aws import simulated
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invocation import NodeCall, NodeResult
-from workflow_runtime.local.backend import open_backend
+from workflow_runtime.local.backend import open_backend, run_at_once
 from workflow_runtime.local.clock import VirtualClock
 from workflow_runtime.local.pump import LocalContext
 from workflow_runtime.plan import NodeType
@@ -55,9 +57,11 @@ class Tools:
 
 
 class Bench:
-    """``name``: ``embedded`` or ``moto``."""
+    """``name``: ``embedded`` or ``moto``. ``one_call_at_a_time``: workers make no two port calls at once, to be
+    counted.
+    """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, one_call_at_a_time: bool = False) -> None:
         self.name = name
         self.clock: Any = VirtualClock(START) if name == "embedded" else AheadClock()
         self.backend: Any = open_backend(None, self.clock) if name == "embedded" else simulated.open_backend(self.clock)
@@ -65,9 +69,10 @@ class Bench:
         self.counts: list[tuple[str, int]] = []
         secrets = EnvironmentSecrets({"WORKFLOW_SECRET_TOKEN": "s3cr3t"})
         invokers = {NodeType.AGENT: self.tools, NodeType.TOOL: self.tools}
-        self.runtime = Runtime(
-            self.backend.ports, lambda: invokers, secrets=secrets, count=lambda *count: self.counts.append(count)
-        )
+        ports = self.backend.ports
+        if one_call_at_a_time:
+            ports = replace(ports, offload=run_at_once)
+        self.runtime = Runtime(ports, lambda: invokers, secrets=secrets, count=lambda *count: self.counts.append(count))
 
     def start(self, nodes: str, input: Any = None, workflow_id: str = "w") -> str:
         source = f"workflow:\n  id: {workflow_id}\n  nodes:\n{nodes}"
@@ -92,7 +97,8 @@ class Bench:
     def drain(self) -> None:
         """Deliver until nothing is left, letting time pass when nothing is visible."""
         for _ in range(1000):
-            if any([self._deliver(queue) for queue in SOURCES]):
+            delivered = [self._deliver(queue) for queue in SOURCES]
+            if any(delivered):
                 continue
             if self.backend.poller.next_visible_at() is None:
                 return

@@ -9,8 +9,8 @@ import os
 from typing import Any
 
 import pytest
-
 from tests.handlers.bench import Bench
+
 from workflow_runtime.engine.advance import NOTHING_KNOWN, new_execution
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.services.knowledge import Knowledge
@@ -98,4 +98,7 @@ def check_replay(bench: Bench, execution_id: str) -> None:
     knowledge = Knowledge(ports.table, store, runs)
     state = new_execution(plan, execution_id, stored.state.workflow_version, stored.state.started_at)
     journal = store.journal(execution_id)
-    assert replay(plan, state, journal, lambda needs: knowledge.fetch(plan, execution_id, needs, NOTHING_KNOWN)) == stored.state
+    assert (
+        replay(plan, state, journal, lambda needs: knowledge.fetch(plan, execution_id, needs, NOTHING_KNOWN))
+        == stored.state
+    )

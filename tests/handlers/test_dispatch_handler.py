@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.handlers.bench import Bench
+
 from workflow_runtime.engine.events import Poked
 from workflow_runtime.services.messages import mail_message
 from workflow_runtime.storage.executions import ExecutionStore

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.handlers.bench import Bench
 
 from handlers import dispatch, entry, run_node
-from tests.handlers.bench import Bench
 from workflow_runtime.aws.simulated import REGION
 from workflow_runtime.errors import RequestError
 from workflow_runtime.local.pump import LocalContext

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.handlers.bench import Bench
+
 from workflow_runtime.ports import Message
 from workflow_runtime.topology import node_queue
 
@@ -31,7 +32,9 @@ def test_a_batch_of_ten_runs_at_once_and_only_what_failed_is_returned(bench: Ben
 
     bench.tools.tools["meet"] = meet
     failed = bench.invoke(TOOLS, records)
-    assert failed == [record.event_record["messageId"] for record in records if record.event_record["body"] == "no order"]
+    assert failed == [
+        record.event_record["messageId"] for record in records if record.event_record["body"] == "no order"
+    ]
     assert bench.receive(TOOLS) == [], "what failed is hidden for a second"
     bench.pass_time(2)
     again = bench.receive(TOOLS)

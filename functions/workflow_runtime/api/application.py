@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -41,8 +41,8 @@ class Application:
         for route in self._routes:
             self._register(route)
         self.resolver.exception_handler(NotFoundError)(self._not_found)
-        self.resolver.exception_handler(RequestValidationError)(_refuse)
-        self.resolver.exception_handler(Problem)(_raise)
+        self.resolver.exception_handler(RequestValidationError)(lambda error: _prepared(invalid(error.errors())))
+        self.resolver.exception_handler(Problem)(_prepared)
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -61,9 +61,10 @@ class Application:
 
     async def _prepare(self, request: Request, context: Any) -> Answer:
         self._request = request
-        prepared = self.resolver.resolve(request.event(), context)["body"]
-        operation: Answer = await prepared
-        return operation
+        prepared: Awaitable[Answer] | Problem = self.resolver.resolve(request.event(), context)["body"]
+        if isinstance(prepared, Problem):
+            raise prepared
+        return await prepared
 
     def _register(self, route: Route) -> None:
         method = self.resolver.route(
@@ -74,9 +75,9 @@ class Application:
             operation_id=route.name,
             responses=responses(route),
         )
-        method(self._prepared(route.operation))
+        method(self._preparing(route.operation))
 
-    def _prepared(self, operation: Operation) -> Callable[..., Response[Any]]:
+    def _preparing(self, operation: Operation) -> Callable[..., Response[Any]]:
         """What the resolver takes for the route: the operation's parameters, and its coroutine as the answer."""
         signature = inspect.signature(operation, eval_str=True)
         parameters = [parameter for name, parameter in signature.parameters.items() if name != "request"]
@@ -85,7 +86,7 @@ class Application:
             request = self._request
             assert request is not None
             _check_query(request, {parameter.name for parameter in parameters})
-            return Response(200, PREPARED, operation(request, **arguments))
+            return _prepared(operation(request, **arguments))
 
         prepare.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         prepare.__name__ = operation.__name__
@@ -94,21 +95,19 @@ class Application:
     def _not_found(self, error: NotFoundError) -> Response[Any]:  # noqa: ARG002
         assert self._request is not None
         path = self._request.event()["rawPath"]
-        allowed = sorted({method for pattern, method in self._patterns if pattern.fullmatch(path)})
+        exact = {route.method for route in self._routes if route.rule == path}
+        allowed = sorted(exact or {method for pattern, method in self._patterns if pattern.fullmatch(path)})
         if not allowed:
-            raise _Refused(Problem("not_found", "there is nothing at this path"))
+            return _prepared(Problem("not_found", "there is nothing at this path"))
         if "GET" in allowed:
             allowed.append("HEAD")
         allow = ", ".join(allowed)
-        raise _Refused(Problem("method_not_allowed", f"this path takes {allow}", headers={"Allow": allow}))
+        return _prepared(Problem("method_not_allowed", f"this path takes {allow}", headers={"Allow": allow}))
 
 
-class _Refused(Exception):
-    """Carries a problem out of the resolver."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
+def _prepared(outcome: Awaitable[Answer] | Problem) -> Response[Any]:
+    """Hands an outcome through the resolver: it logs what is raised in it as a fault, so nothing is."""
+    return Response(200, PREPARED, outcome)
 
 
 def _check_query(request: Request, known: set[str]) -> None:
@@ -117,16 +116,8 @@ def _check_query(request: Request, known: set[str]) -> None:
             raise invalid_parameter("query", name, "there is no such parameter")
 
 
-def _refuse(error: RequestValidationError) -> Response[Any]:
-    raise _Refused(invalid(error.errors()))
-
-
-def _raise(error: Problem) -> Response[Any]:
-    raise _Refused(error)
-
-
 def _answer_to(error: Exception) -> Answer:
-    problem = error.problem if isinstance(error, _Refused) else problem_of(error)
+    problem = problem_of(error)
     if problem is None:
         logger.error("a request failed", exc_info=error)
         problem = Problem("internal_error", "this is a fault of the service; its log has the reason")

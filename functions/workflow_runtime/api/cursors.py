@@ -33,7 +33,9 @@ def decode_cursor(of: Sequence[str], cursor: str | None) -> str | None:
     except (binascii.Error, ValueError):
         digest, position = b"", ""
     if digest != _digest(of, position):
-        raise Problem("not_found", "there is no such page: not a cursor of this list; take `next_cursor` as it was given")
+        raise Problem(
+            "not_found", "there is no such page: not a cursor of this list; take `next_cursor` as it was given"
+        )
     return position
 
 

@@ -26,7 +26,7 @@ from workflow_runtime.api.parameters import (
     Wait,
     WorkflowId,
 )
-from workflow_runtime.api.problems import Problem, invalid_parameter
+from workflow_runtime.api.problems import Problem
 from workflow_runtime.api.request import Request
 from workflow_runtime.api.sizes import Place, fitted, note, sliced
 from workflow_runtime.api.waiting import wait_until
@@ -99,7 +99,7 @@ class Executions:
         if range is None:
             return await self._document(request, execution_id, parts)
         if len(parts) != 1 or "nodes" in parts:
-            raise invalid_parameter("query", "range", "a range is of `include=input` or `include=output`")
+            raise Problem("range_not_satisfiable", "a range is of `include=input` or of `include=output`")
         found = await self._runtime.ports.offload(self._runtime.queries.execution, execution_id, parts)
         return sliced((found.input if "input" in parts else found.output) or b"null", range)
 

@@ -30,7 +30,7 @@ def _an_object(value: Any) -> Any:
 class StartRequest(BaseModel):
     """`context` means the same as `input`; given both, they must be equal."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"not": {"required": ["input", "context"]}})
 
     input: Annotated[JsonObject, BeforeValidator(_an_object)] = Field(
         {}, description="The execution's input; it must match the workflow's `input_schema`."

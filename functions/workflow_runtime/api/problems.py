@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): what went wrong, for people and, by ``code``, for programs. Never a trace or a secret."""
+"""Problem documents (RFC 9457): what went wrong, for people and, by ``code``, for programs; never why inside."""
 
 from __future__ import annotations
 

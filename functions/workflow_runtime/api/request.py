@@ -46,9 +46,9 @@ class Request(msgspec.Struct, frozen=True):
         )
 
     def event(self) -> dict[str, Any]:
-        """What the resolver gets: each path parameter is one percent-encoded segment, though API Gateway decodes paths.
+        """What the resolver gets: a path parameter is one encoded segment, though API Gateway decodes paths.
 
-        Ids and node paths hold no ``%``, so that decoding twice changes nothing. The body stays here: `bodies` reads it.
+        Ids and node paths hold no ``%``, so decoding twice changes nothing. The body stays here: `bodies` reads it.
         """
         query: dict[str, str] = {}
         for name, value in self.query:

@@ -76,7 +76,12 @@ def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
             SOURCE_BODY,
         ),
         Route(
-            "GET", "/workflows", workflows.listing, "listWorkflows", (_json(models.WorkflowPage, "Workflows"),), (404, 422)
+            "GET",
+            "/workflows",
+            workflows.listing,
+            "listWorkflows",
+            (_json(models.WorkflowPage, "Workflows"),),
+            (404, 422),
         ),
         Route(
             "POST",

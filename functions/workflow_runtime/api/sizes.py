@@ -1,7 +1,7 @@
 """Answers end at 6 MB (Lambda), values at 50 MB: what does not fit is named, and read in slices.
 
-A value that is too large is replaced by a note ``{"truncated": true, "href": …}``. The ``href`` reads the first slice of
-its JSON text; ``Content-Range`` tells how much there is, and the slices one after the other are the text.
+A value that is too large is replaced by a note ``{"truncated": true, "href": …}``. The ``href`` reads the first slice
+of its JSON text; ``Content-Range`` tells how much there is, and the slices one after the other are the text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from workflow_runtime.api.answers import BODY_BYTES_MAX, JSON_TYPE, Answer
-from workflow_runtime.api.problems import Problem, invalid_parameter
+from workflow_runtime.api.problems import Problem
 
 SLICE_BYTES_MAX = 4 * 1024 * 1024
 RANGE_PATTERN = r"^[0-9]{1,12}-[0-9]{0,12}$"
@@ -55,12 +55,10 @@ def fitted(document: dict[str, Any], places: Sequence[Place], last_resort: Place
 def sliced(text: bytes, range_: str) -> Answer:
     """Bytes ``START-END`` of a JSON text (END inclusive, as in HTTP; at most 4 MiB are given). Raises `Problem`."""
     found = _RANGE.fullmatch(range_)
-    if found is None or (found[2] and int(found[2]) < int(found[1])):
-        raise invalid_parameter("query", "range", "START-END or START-, in bytes")
-    start = int(found[1])
-    if start >= len(text):
+    start, last = (int(found[1]), int(found[2] or len(text) - 1)) if found is not None else (0, -1)
+    if start >= len(text) or last < start:
         headers = {"Content-Range": f"bytes */{len(text)}"}
         raise Problem("range_not_satisfiable", f"the value has {len(text)} bytes", headers=headers)
-    end = min(int(found[2]) if found[2] else len(text), start + SLICE_BYTES_MAX - 1, len(text) - 1)
+    end = min(last, start + SLICE_BYTES_MAX - 1, len(text) - 1)
     headers = {"Content-Range": f"bytes {start}-{end}/{len(text)}"}
     return Answer(206, text[start : end + 1], "application/octet-stream", headers)

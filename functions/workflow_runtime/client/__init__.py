@@ -2,7 +2,8 @@
 
 ``engine``      `WorkflowEngine`, what people use; ``sync`` its twin for code without an event loop
 ``connection``  what an engine needs of either side
-``local``       a connection to a runtime in this process; ``background`` that runtime, its pump a task of the caller's loop
+``local``       a connection to a runtime in this process; ``background`` that runtime, its pump a task of the
+caller's loop
 ``remote``      a connection to `awr dev` or a deployed API; ``signing`` SigV4 for it
 ``errors``      what calls raise, the same on both sides
 

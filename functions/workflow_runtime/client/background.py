@@ -74,7 +74,8 @@ class BackgroundRuntime:
         backend.on_send = self._sent
 
     def reload(self, mocks: Mocks | None) -> None:
-        """Read agents and tools again, and take ``mocks`` from now on. Raises `DefinitionError`; then all stays as it was."""
+        """Read agents and tools again, and take ``mocks`` from now on. Raises `DefinitionError`; then all stays as it
+        was."""
         self.services = self._assemble(mocks)
 
     def _assemble(self, mocks: Mocks | None) -> Runtime:

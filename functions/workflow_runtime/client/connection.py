@@ -18,9 +18,7 @@ class Connection(Protocol):
     async def publish(self, source: Source) -> str:
         """The id of the workflow that now has this definition as its latest version."""
 
-    async def start(
-        self, workflow_id: str, input: Json, *, version: int | None, idempotency_key: str | None
-    ) -> str:
+    async def start(self, workflow_id: str, input: Json, *, version: int | None, idempotency_key: str | None) -> str:
         """The id of the new execution, or of the one that the same key started."""
 
     async def document(self, execution_id: str) -> dict[str, Json]:

@@ -119,5 +119,6 @@ class WorkflowEngine:
         return await self._connection.list(workflow_id, status, limit)
 
     async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
-        """The execution document once it has ended, however. Raises `WaitTimeout` after ``timeout`` seconds, `NotFound`."""
+        """The execution document once it has ended, however. Raises `WaitTimeout` after ``timeout`` seconds,
+        `NotFound`."""
         return await self._connection.wait(execution_id, timeout)

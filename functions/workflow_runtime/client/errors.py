@@ -29,7 +29,8 @@ class NotFound(EngineError):
 
 
 class Conflict(EngineError):
-    """The call contradicts what is there: an idempotency key used with another input, a workflow that others publish."""
+    """The call contradicts what is there: an idempotency key used with another input, a workflow that others
+    publish."""
 
 
 class InvalidInput(EngineError):

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from heapq import merge
-from itertools import islice
 from pathlib import Path
 
 from workflow_runtime.client.background import BackgroundRuntime
 from workflow_runtime.client.errors import Unavailable, WaitTimeout, translated
 from workflow_runtime.client.sources import Source, read_source, workflow_files
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.names import iso_time
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.findings import Finding
 from workflow_runtime.local.backend import open_backend
 from workflow_runtime.mocks import Mocks
 from workflow_runtime.plan import Json
-from workflow_runtime.services.documents import error_json
-from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.storage.records import Header
+from workflow_runtime.services.queries import header_json
 
 logger = logging.getLogger(__name__)
 
@@ -87,11 +82,8 @@ class LocalConnection:
         with translated():
             runtime = self._open()
             runtime.services.catalog.version(workflow_id)
-            store = ExecutionStore(runtime.ports.table, runtime.ports.blobs)
-            statuses = _statuses(status)
-            found = (store.list(workflow_id, one.value, limit) for one in statuses)
-            newest = merge(*found, key=lambda header: (header.started_at, header.execution_id), reverse=True)
-            return [_summary(header) for header in islice(newest, limit)]
+            found = runtime.services.queries.executions(workflow_id, _statuses(status), limit, None)
+            return [header_json(header) for header in found]
 
     def _open(self) -> BackgroundRuntime:
         if self._runtime is None:
@@ -120,15 +112,3 @@ def _statuses(status: str | None) -> list[ExecutionStatus]:
     except ValueError:
         known = ", ".join(ExecutionStatus)
         raise RequestError("invalid_input", f"{status!r} is no status of an execution; known: {known}") from None
-
-
-def _summary(header: Header) -> dict[str, Json]:
-    return {
-        "execution_id": header.execution_id,
-        "workflow_id": header.workflow_id,
-        "workflow_version": header.workflow_version,
-        "status": header.status,
-        "started_at": iso_time(header.started_at),
-        "ended_at": iso_time(header.ended_at) if header.ended_at else None,
-        "error": error_json(header.error),
-    }

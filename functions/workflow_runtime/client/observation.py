@@ -44,14 +44,18 @@ class ObservedTable:
         for item in items:
             self._notice(item.key, item.attributes)
 
-    def update(self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None) -> None:
+    def update(
+        self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
+    ) -> None:
         self._table.update(key, changes, condition, index)
         self._notice(key, changes)
 
     def delete_all(self, keys: Sequence[Key]) -> None:
         self._table.delete_all(keys)
 
-    def query(self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None) -> list[Item]:
+    def query(
+        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None
+    ) -> list[Item]:
         return self._table.query(partition, prefix, descending=descending, limit=limit)
 
     def query_index(self, partition: str, prefix: str, *, before: str | None = None, limit: int) -> list[Item]:

@@ -15,7 +15,8 @@
       assembly   ──▶ plan
 
 Stages report what is wrong and go on as far as they can, so that an author sees everything at once; there is a plan if
-and only if nothing is an error. The same text always gives the same plan.
+and only if nothing is an error. Of a definition with errors they get what could be read and its gaps: in doubt they are
+silent, so that nothing is said that merely follows from another error. The same text always gives the same plan.
 
 `analysis` and `graphs` look at finished plans: levels, the critical path, drawings.
 

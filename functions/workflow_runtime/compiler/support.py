@@ -40,12 +40,10 @@ def has_own_names(definition: WorkflowDefinition, gaps: Gaps) -> bool:
 
 
 def _unsupported(definition: WorkflowDefinition, gaps: Gaps) -> Iterator[tuple[str, DocumentPath]]:
-    is_chart_unclear = not gaps.fields.isdisjoint({"type", "states", "initial_state", "final_states"})
-    if is_chart_unclear:
-        pass  # whether there is to be a chart is the question
-    elif definition.type != "dag":
+    is_type_known = gaps.fields.isdisjoint({"type", "states", "initial_state", "final_states"})
+    if is_type_known and definition.type != "dag":
         yield f"workflows of type `{definition.type}` are", ("type",)
-    elif definition.states or definition.initial_state or definition.final_states:
+    elif is_type_known and (definition.states or definition.initial_state or definition.final_states):
         yield "states are", ("states",)
     for position, node in enumerate(definition.nodes):
         if isinstance(node, UnsupportedNode):

@@ -234,11 +234,13 @@ def _own_causes(
 ) -> list[InitErrorDetails]:
     """``lines`` without those that may merely follow from wrong keys of the mapping, or from unread defaults.
 
-    A missing field may be there under a misspelt name; what fields mean together cannot be told while any is unknown.
+    A missing field may be there under a misspelt name, or one that resembles nothing; what fields mean together cannot
+    be told while any is unknown.
     """
     if not wrong_keys and not may_lack:
         return lines
     slips = [str(line["loc"][-1]) for line in wrong_keys]
+    known = model.written_names()
     kept = []
     for line in lines:
         is_missing = len(line["loc"]) == 1 and getattr(line["type"], "type", "") == rules.REQUIRED.id
@@ -247,7 +249,7 @@ def _own_causes(
         if is_missing:
             field = line["loc"][0]
             names = [field, *(alias for alias, name in model.aliases.items() if name == field)]
-            if any(nearest(slip, map(str, names)) for slip in slips):
+            if any(nearest(slip, map(str, names)) or not nearest(slip, known) for slip in slips):
                 continue
         kept.append(line)
     return kept

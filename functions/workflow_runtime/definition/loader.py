@@ -38,7 +38,8 @@ MAX_FINDINGS = 200
 class Loaded(msgspec.Struct, frozen=True):
     """What a file says. ``definition`` is a best effort when a finding is an error; ``gaps`` then tells what it lacks.
 
-    ``definition`` is None when there is no mapping below `workflow:`, or more is wrong than can be shown.
+    ``definition`` is None when YAML cannot give the values as written, when there is no mapping below `workflow:`, and
+    when more is wrong than can be shown.
     """
 
     definition: WorkflowDefinition | None
@@ -61,20 +62,18 @@ def load(text: str | bytes, file: str = "") -> Loaded:
     except Unreadable as error:
         return _failed(Source(content, file), error)
     source = Source(content, file, document.place)
+    if document.problems:  # values are not those that are written: whatever else seems wrong may follow from it
+        problems = [
+            source.finding_at(problem.rule, problem.message, *unpack(problem.position), hint=problem.hint)
+            for problem in document.problems
+        ]
+        return Loaded(None, in_order(problems), source)
     body, source, beside, findings = _workflow(document, source)
     definition = None
     gaps = Gaps()
     if isinstance(body, dict) and body:
         definition, gaps, found = _read(body, beside, source)
         findings += found
-    if document.problems:
-        spoilt = {unpack(problem.position)[0] for problem in document.problems}
-        findings = [finding for finding in findings if finding.line not in spoilt]
-        findings += [
-            source.finding_at(problem.rule, problem.message, *unpack(problem.position), hint=problem.hint)
-            for problem in document.problems
-        ]
-        definition = None  # its values are not those that are written
     shown = in_order(findings)
     if len(shown) > MAX_FINDINGS:
         return Loaded(None, _cut(shown, source), source)

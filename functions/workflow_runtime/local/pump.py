@@ -134,11 +134,14 @@ class Pump:
     def _acknowledge(self, source: _Source, records: list[SqsRecord], answer: Any) -> None:
         failed = {failure["itemIdentifier"] for failure in (answer or {}).get("batchItemFailures", ())}
         self._poller.delete(
-            source.queue, [record.receipt_handle for record in records if record.event_record["messageId"] not in failed]
+            source.queue,
+            [record.receipt_handle for record in records if record.event_record["messageId"] not in failed],
         )
 
     async def _wait(self) -> bool:
-        """Nothing to receive: wait for work, for a message's time, or move virtual time. False when there is nothing to wait for."""
+        """Nothing to receive: wait for work, for a message's time, or move virtual time. False when there is nothing to
+        wait for.
+        """
         self._collect()
         self._stirred.clear()
         for _ in range(SETTLING_ROUNDS if self._tasks else 0):

@@ -203,12 +203,14 @@ class GraphBlock(msgspec.Struct, frozen=True, dict=True):
     def nodes_before(self, node: int) -> tuple[int, ...]:
         """What ``previous`` may mean at ``node``: its predecessors in dependency order, control nodes looked through."""
         found: dict[int, None] = {}
+        looked_through: set[int] = set()
         pending = list(reversed(self.nodes[node].incoming))
         while pending:
             edge = self.edges[pending.pop()]
-            if edge.kind is EdgeKind.ORDER:
+            if edge.kind is EdgeKind.ORDER or edge.source in looked_through:
                 continue
             if looks_through(self.nodes[edge.source]):
+                looked_through.add(edge.source)
                 pending += reversed(self.nodes[edge.source].incoming)
             else:
                 found[edge.source] = None

@@ -50,7 +50,9 @@ class Catalog:
         if found is not None and number is not None:
             found = self._workflows.version(workflow_id, number)
         if found is None:
-            what = f"workflow {workflow_id!r}" + (f" has no version {number}" if number is not None else " is not published")
+            what = f"workflow {workflow_id!r}" + (
+                f" has no version {number}" if number is not None else " is not published"
+            )
             raise RequestError("not_found", what)
         return found
 

@@ -2,10 +2,11 @@
 
 Why nothing is lost and nothing happens twice:
 
-- One conditional put commits state, journal entry and orders together, version v to v+1. Whoever loses the race starts over
-  and publishes nothing; a lost response is told from a lost race by the commit id.
-- The journal entry of v in the table means: all that commit v ordered was sent. While it is missing, the next dispatcher,
-  whatever brought it here, publishes the commit again before it advances anything. Orders sent twice are told by their run.
+- One conditional put commits state, journal entry and orders together, version v to v+1. Whoever loses the race starts
+  over and publishes nothing; a lost response is told from a lost race by the commit id.
+- The journal entry of v in the table means: all that commit v ordered was sent. While it is missing, the next
+  dispatcher, whatever brought it here, publishes the commit again before it advances anything. Orders sent twice are
+  told by their run.
 - Messages are only pokes with news; an execution without a state starts from its header, whatever the message was.
 """
 
@@ -33,7 +34,9 @@ from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, pack
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.workflows import WorkflowStore
 
-SUSPECT_RECEIVES = 3  # from this receive on, events are taken one by one, and one that the engine cannot take is refused
+SUSPECT_RECEIVES = (
+    3  # from this receive on, events are taken one by one, and one that the engine cannot take is refused
+)
 COMMIT_ATTEMPTS_MAX = 5  # races with other dispatchers of one execution; FIFO groups make them rare
 BACKOFF_SECONDS_MAX = 60
 OUTPUTS_INLINE_BYTES_MAX = 64 * 1024  # of all nodes decided in one commit: its item must stay far below 400 KB
@@ -203,7 +206,9 @@ def backoff_seconds(receives: int) -> int:
 
 
 def _without_values(event: Event) -> Event:
-    """An event as the journal keeps it: values that the state would not keep either are left out, and read again on replay."""
+    """An event as the journal keeps it: values that the state would not keep either are left out, and read again on
+    replay.
+    """
     if isinstance(event, NodeSucceeded) and event.has_values and event.values_bytes > VALUE_KEPT_BYTES_MAX:
         return replace(event, values=None, has_values=False)
     return event
@@ -211,4 +216,3 @@ def _without_values(event: Event) -> Event:
 
 def _text(event: Event) -> str:
     return msgspec.json.encode(event).decode()
-

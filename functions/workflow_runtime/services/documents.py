@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from workflow_runtime.engine.lifecycle import NodeStatus
 from workflow_runtime.engine.names import iso_time
-from workflow_runtime.engine.state import STATUS_OF_MARK, ExecutionState, Mark
+from workflow_runtime.engine.state import OPEN_MARKS, STATUS_OF_MARK, ExecutionState, Mark
 from workflow_runtime.errors import ErrorDocument, RequestError
-from workflow_runtime.plan import EdgeKind, Json, Plan
+from workflow_runtime.plan import Json, Plan
 from workflow_runtime.ports import Ports
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore, header_of
@@ -136,12 +136,8 @@ def _waiting_on(
     if state is None or state.status.terminal:
         return None
     if status is NodeStatus.WAITING:
-        return "dependency" if any(_holds(plan, state, edge) for edge in plan.root.nodes[index].incoming) else None
+        sources = (plan.root.edges[edge].source for edge in plan.root.nodes[index].incoming)
+        return "dependency" if any(state.root.marks[source] in OPEN_MARKS for source in sources) else None
     if status is NodeStatus.READY and run is None and (index in state.root.queue or index in state.root.held):
         return "concurrency"
     return None
-
-
-def _holds(plan: Plan, state: ExecutionState, edge: int) -> bool:
-    source = plan.root.edges[edge]
-    return source.kind in EdgeKind and state.root.marks[source.source] in (Mark.WAITING, Mark.READY)

@@ -24,9 +24,7 @@ class Knowledge:
     def fetch(self, plan: Plan, execution_id: str, needs: Needs, known: Known) -> Known:
         """``known`` with what was needed. A run that should be recorded and is not is a fault: `KeyError`."""
         input_key = keys.execution(execution_id, keys.INPUT)
-        wanted = {
-            keys.run(execution_id, plan.root.nodes[read.node].id, read.serial): read.node for read in needs.reads
-        }
+        wanted = {keys.run(execution_id, plan.root.nodes[read.node].id, read.serial): read.node for read in needs.reads}
         items = self._table.get([*wanted, input_key] if needs.globals else list(wanted))
         nodes = dict(known.nodes)
         for key, node in wanted.items():

@@ -13,7 +13,8 @@ from workflow_runtime.services.messages import parse_mail
 class MailboxBatch:
     """Takes a group when the first of its records is asked for; the others of the group are then known.
 
-    ``records``: as Lambda delivers them. A body that is no event is buried at once: delivered again it would hold up its group.
+    ``records``: as Lambda delivers them. A body that is no event is buried at once: delivered again it would hold up
+    its group.
     """
 
     def __init__(self, dispatcher: Dispatcher, records: Sequence[Mapping[str, Any]]) -> None:

@@ -1,8 +1,8 @@
 """The node runner: claim, read, run, record, report, acknowledge; one attempt of one node per order.
 
-A run belongs to whoever wrote its claim. A repeat of a finished run reports its result again; a repeat of one under a valid
-lease steps back until the lease ends; an expired lease is never run again but reported as ``worker_lost``, and only the
-engine grants another attempt, under another serial. So effects per serial are at most one (promises P2, P3).
+A run belongs to whoever wrote its claim. A repeat of a finished run reports its result again; a repeat of one under a
+valid lease steps back until the lease ends; an expired lease is never run again but reported as ``worker_lost``, and
+only the engine grants another attempt, under another serial. So effects per serial are at most one (promises P2, P3).
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ class NodeRunner:
                 return
         if ended.status != "cancelled":
             await self._report(order, attempt.plan, ended)
-        logger.info("node ended", extra={**_ids(order), "status": ended.status, "ms": ended.ended_at - ended.started_at})
+        logger.info(
+            "node ended", extra={**_ids(order), "status": ended.status, "ms": ended.ended_at - ended.started_at}
+        )
 
     async def _record(self, attempt: Attempt, ended: Run) -> tuple[bool, Run]:
         """Record how the run ended, if it is still ours; an output that cannot be stored is a failure."""
@@ -199,7 +201,9 @@ class NodeRunner:
             failed = replace(ended, status="failed", output=None, usage=None, error=document)
             return await self._patiently(self._runs.finish, execution_id, failed, owner), failed
 
-    async def _patiently(self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs) -> Result:
+    async def _patiently(
+        self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs
+    ) -> Result:
         """A port call tried for a while: what it records has been run and may not be run again."""
         for seconds in PAUSES_SECONDS:
             try:
@@ -209,16 +213,16 @@ class NodeRunner:
         return await self._ports.offload(call, *args, **named)
 
     async def _release(self, attempt: Attempt) -> None:
-        """Give up the claim of a run that could not even begin, so that its order can be carried out when it comes again."""
+        """Give up the claim of a run that could not even begin, so that its order can be carried out when it comes
+        again.
+        """
         released = replace(attempt.claimed, status=RELEASED)
         with suppress(RetryableError):  # then the lease runs out, and the engine grants another attempt
-            await self._ports.offload(
-                self._runs.finish, attempt.order.execution_id, released, attempt.claimed.owner
-            )
+            await self._ports.offload(self._runs.finish, attempt.order.execution_id, released, attempt.claimed.owner)
 
     async def _outcome(self, attempt: Attempt) -> Run:
         """How the run ended, as it will be recorded."""
-        order, claimed = attempt.order, attempt.claimed
+        claimed = attempt.claimed
         try:
             running = await self._prepare(attempt)
             if not running:
@@ -242,7 +246,8 @@ class NodeRunner:
         header_key = keys.execution(order.execution_id, keys.HEADER)
         input_key = keys.execution(order.execution_id, keys.INPUT)
         run_keys = {
-            keys.run(order.execution_id, plan.root.nodes[read.node].id, read.serial): read.node for read in command.reads
+            keys.run(order.execution_id, plan.root.nodes[read.node].id, read.serial): read.node
+            for read in command.reads
         }
         wanted = [header_key, *run_keys, *([input_key] if needs_globals(formulas) else [])]
         items = await self._ports.offload(self._ports.table.get, wanted)

@@ -1,7 +1,8 @@
-"""Carries out the commands of a commit. Everything here may happen twice, so everything here is recognised when it does.
+"""Carries out the commands of a commit. Everything here may happen twice, so everything here is recognised when it
+does.
 
-Order matters: records first (workers read them), then what makes others move, the header, bus events, and last of all the
-journal entry, which says that all of it was sent.
+Order matters: records first (workers read them), then what makes others move, the header, bus events, and last of all
+the journal entry, which says that all of it was sent.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Publisher:
     def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry) -> None:
         """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`."""
         commands = entry.commands
-        records = [_run_of(state, command) for command in commands if isinstance(command, RecordNode)]
+        records = [_run_of(command) for command in commands if isinstance(command, RecordNode)]
         if records:
             self._runs.record(state.execution_id, records)
         for command in commands:
@@ -76,8 +77,8 @@ class Publisher:
     def _order_refused(self, state: ExecutionState, command: RunNode, message: Message, refusal: Refusal) -> None:
         """An order that no queue takes is a dead letter, and a failure of the node.
 
-        The failure is recorded as the run first: formulas may read it, and if an earlier sending was taken after all, a worker
-        has the run and reports it.
+        The failure is recorded as the run first: formulas may read it, and if an earlier sending was taken after all, a
+        worker has the run and reports it.
         """
         identity = run_event_id(command.path, command.serial)
         self._executions.bury(state.execution_id, identity, refusal.reason, message.body, state.now)
@@ -117,7 +118,7 @@ def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent) -> BusEve
     return BusEvent(EVENT_SOURCE, event.detail_type, msgspec.json.encode(detail).decode())
 
 
-def _run_of(state: ExecutionState, command: RecordNode) -> Run:
+def _run_of(command: RecordNode) -> Run:
     return Run(
         path=command.path,
         serial=command.serial,

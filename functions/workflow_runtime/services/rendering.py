@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.names import NodeValue, View, evaluate
 from workflow_runtime.errors import NodeError
 from workflow_runtime.expressions import EvaluationError

@@ -42,7 +42,8 @@ class Starter:
     ) -> str:
         """Start an execution and return its id; with a ``start_key`` seen before, that of the first.
 
-        Raises `RequestError`: ``not_found`` (workflow), ``invalid_input``, ``conflict`` (the key came with another input).
+        Raises `RequestError`: ``not_found`` (workflow), ``invalid_input``, ``conflict`` (the key came with another
+        input).
         """
         input = {} if input is None else input
         now = self._ports.clock.now()
@@ -83,7 +84,9 @@ class Starter:
 def initial_globals(
     plan: Plan, execution_id: str, workflow_version: int, input: Json, env: Mapping[str, str], now: int
 ) -> Globals:
-    """What the execution's formulas may read from its start on: input, variables, env. Raises `RequestError` (``invalid_input``)."""
+    """What the execution's formulas may read from its start on: input, variables, env. Raises `RequestError`
+    (``invalid_input``).
+    """
     if not isinstance(input, dict):
         raise RequestError("invalid_input", f"the input must be a JSON object, not {type(input).__name__}")
     size = len(msgspec.json.encode(input))

@@ -50,10 +50,11 @@ class ExecutionStore:
         self._blobs = blobs
 
     def create(self, header: Header, data: Globals) -> Header:
-        """Create an execution by a conditional write of its header; the header that stands afterwards, ours or an earlier one.
+        """Create an execution by a conditional write of its header; the header that stands afterwards, ours or an
+        earlier one.
 
-        Of two starts with one id, the first to write its input decides input, variables and plan, even if it died before its
-        header. With another input nothing is created: the answer has the first one's ``input_hash``.
+        Of two starts with one id, the first to write its input decides input, variables and plan, even if it died
+        before its header. With another input nothing is created: the answer has the first one's ``input_hash``.
         """
         key = keys.execution(header.execution_id, keys.INPUT)
         held = self._put_named(f"executions/{header.execution_id}/input", pack(msgspec.to_builtins(data)))
@@ -127,7 +128,8 @@ class ExecutionStore:
         return StoredState(state, last, published)
 
     def commit(self, state: ExecutionState, last: JournalEntry) -> bool:
-        """Put the state at its version if the version before is still the stored one. False when another commit came first.
+        """Put the state at its version if the version before is still the stored one. False when another commit came
+        first.
 
         A lost response makes our own write look like somebody else's; the commit id tells. Raises `StateTooLarge`.
         """
@@ -190,9 +192,7 @@ class ExecutionStore:
 
     def list(self, workflow_id: str, status: str, limit: int, before: str | None = None) -> list[Header]:
         """Executions of a workflow in one status, newest first, older than the index position ``before``."""
-        items = self._table.query_index(
-            keys.workflow(workflow_id).partition, f"{status}#", before=before, limit=limit
-        )
+        items = self._table.query_index(keys.workflow(workflow_id).partition, f"{status}#", before=before, limit=limit)
         return [header_of(item.key.partition.removeprefix("EX#"), item) for item in items]
 
     def _put_named(self, place: str, packed: bytes) -> bytes | str:

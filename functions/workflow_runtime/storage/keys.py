@@ -23,8 +23,16 @@ READABLE_CHARS_MAX = 200  # a sort key ends at 1,024 bytes; longer or non-ASCII 
 
 
 def safe(text: str) -> str:
-    """``text`` if it is short ASCII without the separators of keys, else a hash of it (marked by its length and a ``~``)."""
-    if len(text) <= READABLE_CHARS_MAX and text.isascii() and text.isprintable() and "#" not in text and "~" not in text:
+    """``text`` if it is short ASCII without the separators of keys, else a hash of it (marked by its length and a
+    ``~``).
+    """
+    if (
+        len(text) <= READABLE_CHARS_MAX
+        and text.isascii()
+        and text.isprintable()
+        and "#" not in text
+        and "~" not in text
+    ):
         return text
     return "~" + hashlib.sha256(text.encode()).hexdigest()[:40]
 

@@ -22,7 +22,8 @@ OPEN = ("running", RELEASED)
 class RunStore:
     """Runs are keyed by (execution, path, serial).
 
-    While a run is open its owner stands in the attribute ``holder``, and only who names it may write; once it has ended, in
+    While a run is open its owner stands in the attribute ``holder``, and only who names it may write; once it has
+    ended, in
     ``owner``: then no condition on the holder holds any more, and a recorded result stays (promise P2).
     """
 

@@ -26,7 +26,9 @@ def json_differences(expected: Json, actual: Json, *, partial: bool = False, pla
             else:
                 yield from json_differences(expected[key], actual[key], partial=partial, place=inner)
         if not partial:
-            yield from (f"{place}.{key}: not expected, is {shown(actual[key])}" for key in actual if key not in expected)
+            yield from (
+                f"{place}.{key}: not expected, is {shown(actual[key])}" for key in actual if key not in expected
+            )
     elif isinstance(expected, list) and isinstance(actual, list):
         for index, (wanted, found) in enumerate(zip(expected, actual, strict=False)):
             yield from json_differences(wanted, found, partial=partial, place=f"{place}[{index}]")

@@ -1,7 +1,7 @@
 """Runs a `LocalRuntime` in steps: until an execution ends, until nothing moves by itself, or until a time.
 
-The pump is one task of one event loop that only runs while a test lets it; between steps everything stands still, work in
-progress included.
+The pump is one task of one event loop that only runs while a test lets it; between steps everything stands still,
+work in progress included.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ class Driver:
             work.close()
             if "running event loop" not in str(error):
                 raise
-            raise RuntimeError("the test kit is for ordinary tests; in an async test use WorkflowEngine.local()") from None
+            raise RuntimeError(
+                "the test kit is for ordinary tests; in an async test use WorkflowEngine.local()"
+            ) from None
 
     async def _drive(self, ended: Callable[[], bool] | None, limit: int | None) -> None:
         if self._clock is not None:

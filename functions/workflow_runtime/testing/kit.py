@@ -27,8 +27,8 @@ NO_REACH = Reach()
 
 
 class WorkflowTester:
-    """Runs workflows step by step. ``definitions``: a directory with ``workflows``, ``agents``, ``tools``; its workflows
-    can be run by their ids. `close` it, or use it as a context manager."""
+    """Runs workflows step by step. ``definitions``: a directory with ``workflows``, ``agents``, ``tools``; its
+    workflows can be run by their ids. `close` it, or use it as a context manager."""
 
     def __init__(self, backend: Backend, definitions: Path | None = None) -> None:
         self._definitions = definitions if definitions is not None and definitions.is_dir() else None
@@ -73,7 +73,8 @@ class WorkflowTester:
     def start(
         self, workflow: Definition, input: Json = None, mocks: str | Path | Mapping[str, Json] | Mocks | None = None
     ) -> str:
-        """Start an execution, run what can run without time passing, and return its id; `advance` and `result` go on."""
+        """Start an execution, run what can run without time passing, and return its id; `advance` and `result` go
+        on."""
         loaded = mocks if isinstance(mocks, Mocks) or mocks is None else Mocks.load(mocks)
         execution_id = self._runtime.services.starter.start(self._workflow_id(workflow), input)
         if loaded is not None:
@@ -101,8 +102,8 @@ class WorkflowTester:
     def mock_agent(
         self, id: str, output: Answer = None, *, delay: float = 0, script: list[dict[str, Json]] | None = None
     ) -> None:
-        """Answer calls of an agent: with ``output``, after ``delay`` seconds of virtual time; a template over the inputs
-        as in mock files, or a function of them (which may raise `NodeError`).
+        """Answer calls of an agent: with ``output``, after ``delay`` seconds of virtual time; a template over the
+        inputs as in mock files, or a function of them (which may raise `NodeError`).
 
         ``script``: what a mock file says, call by call: ``[{"raise": {"type": "rate_limited"}}, {"return": {…}}]``.
         """
@@ -143,7 +144,8 @@ class WorkflowTester:
         self._mocks.failures.append(Failure(node_or_id, type, message, times))
 
     def calls(self, node_or_id: str) -> list[NodeCall]:
-        """The calls so far of an agent or tool (by its id) or node (by its path): ``inputs``, ``prompt``, ``attempt`` …"""
+        """The calls so far of an agent or tool (by its id) or node (by its path): ``inputs``, ``prompt``, ``attempt``
+        …"""
         return [call for call in self._mocks.calls if node_or_id in (call.target, call.path)]
 
     @property
@@ -176,8 +178,8 @@ class WorkflowTester:
         return workflow
 
     def _publish_definitions(self, wanted: str) -> None:
-        """Publish the definitions directory until the wanted workflow is there. Raises what is wrong with the others only
-        if it is not."""
+        """Publish the definitions directory until the wanted workflow is there. Raises what is wrong with the others
+        only if it is not."""
         problems: list[DefinitionError] = []
         for file in workflow_files(self._definitions):
             try:

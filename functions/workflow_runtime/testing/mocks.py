@@ -19,7 +19,8 @@ Answer: TypeAlias = "Json | Callable[[dict[str, Json]], Json]"
 
 
 class Failure(msgspec.Struct):
-    """Attempts of ``target`` (a node's path or id, or an agent's or tool's id) fail, ``left`` times more (None: always)."""
+    """Attempts of ``target`` (a node's path or id, or an agent's or tool's id) fail, ``left`` times more (None:
+    always)."""
 
     target: str
     type: str

@@ -107,12 +107,12 @@ class Result(msgspec.Struct, frozen=True):
     def assert_skipped(self, *nodes: str) -> Self:
         """These nodes were skipped."""
         __tracebackhide__ = True
-        return self._assert_nodes({node: "skipped" for node in nodes})
+        return self._assert_nodes(dict.fromkeys(nodes, "skipped"))
 
     def assert_succeeded(self, *nodes: str) -> Self:
         """These nodes succeeded."""
         __tracebackhide__ = True
-        return self._assert_nodes({node: "success" for node in nodes})
+        return self._assert_nodes(dict.fromkeys(nodes, "success"))
 
     def assert_node(self, node: str, **expected: Json) -> Self:
         """Fields of a node run have these values: ``assert_node("send", status="success", attempts=2)``."""
@@ -127,7 +127,9 @@ class Result(msgspec.Struct, frozen=True):
         __tracebackhide__ = True
         self._assert_known(list(wanted))
         found = {node: str(self.nodes[node]["status"]) for node in wanted}
-        wrong = [f"{node}: expected {status}, is {found[node]}" for node, status in wanted.items() if found[node] != status]
+        wrong = [
+            f"{node}: expected {status}, is {found[node]}" for node, status in wanted.items() if found[node] != status
+        ]
         if wrong:
             self._refuse("nodes ended otherwise", wrong)
         return self

@@ -17,7 +17,8 @@
           nodes: {send: {status: success, attempts: 2}}
           events: [execution.started, execution.completed]   # detail types on the bus
 
-A file with one scenario may say all of it at the top. A scenario's own ``workflow`` and ``mocks`` take the place of the file's.
+A file with one scenario may say all of it at the top. A scenario's own ``workflow`` and ``mocks`` take the place of
+the file's.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ScenarioProblem(Exception):
-    """A scenario file that says something wrong, or a scenario whose expectations are not met. Its text is all there is to show."""
+    """A scenario file that says something wrong, or a scenario whose expectations are not met. Its text is all there
+    is to show."""
 
 
 class ScenarioFile(pytest.File):
@@ -102,10 +104,10 @@ class ScenarioFile(pytest.File):
         item: ScenarioItem = ScenarioItem.from_parent(self, name=name, scenario=scenario, line=line)
         return item
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, (ScenarioProblem, WorkflowRuntimeError)):
             return str(excinfo.value)
-        return super().repr_failure(excinfo)
+        return super().repr_failure(excinfo) if style is None else self._repr_failure_py(excinfo, style)
 
 
 class ScenarioItem(pytest.Item):
@@ -173,7 +175,9 @@ def _unmet(scenario: Scenario, result: Result, tester: WorkflowTester) -> Iterat
     if expect.events is not None:
         types = [str(event["detail-type"]) for event in tester.events]
         if differences := list(json_differences(expect.events, types, place="events")):
-            yield "other events were published\n" + "\n".join(f"  {line}" for line in [*differences, f"all: {shown(types)}"])
+            yield "other events were published\n" + "\n".join(
+                f"  {line}" for line in [*differences, f"all: {shown(types)}"]
+            )
     for target in tester.unmet_failures:
         yield f"`fail` names {target!r}, and no agent or tool node of that name ran"
 
@@ -189,7 +193,9 @@ def _scenario(document: Document, place: tuple[str | int, ...], value: Any) -> S
         raise _problem(document, place, str(error)) from None
 
 
-def _check_keys(document: Document, place: tuple[str | int, ...], value: dict[str, Any], known: tuple[str, ...]) -> None:
+def _check_keys(
+    document: Document, place: tuple[str | int, ...], value: dict[str, Any], known: tuple[str, ...]
+) -> None:
     for key in value:
         if key not in known:
             raise _problem(document, (*place, key), f"unknown key {key!r}; {did_you_mean(key, known)}")

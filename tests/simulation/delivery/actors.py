@@ -1,6 +1,7 @@
 """Invocations as threads of which exactly one runs at a time: each waits at every port call until it is its turn.
 
-So a schedule is a list of choices, and a seed is a schedule. No two threads ever run at once, whatever the machine does.
+So a schedule is a list of choices, and a seed is a schedule. No two threads ever run at once, whatever the machine
+does.
 """
 
 from __future__ import annotations

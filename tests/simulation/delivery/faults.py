@@ -86,7 +86,9 @@ class RandomFaults:
 class FaultyPort:
     """A port whose calls first wait for their turn (``point``) and then suffer what ``suffer`` decides."""
 
-    def __init__(self, port: Any, point: Callable[[], None], suffer: Callable[[str], Fault | None], die: Callable[[], None]):
+    def __init__(
+        self, port: Any, point: Callable[[], None], suffer: Callable[[str], Fault | None], die: Callable[[], None]
+    ):
         self._port = port
         self._point = point
         self._suffer = suffer

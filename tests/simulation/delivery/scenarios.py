@@ -1,4 +1,6 @@
-"""Small workflows, one per shape that the delivery protocol must carry, and what of their outcome no schedule may change."""
+"""Small workflows, one per shape that the delivery protocol must carry, and what of their outcome no schedule may
+change.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,9 @@ def outcome(name: str, document: dict[str, Any]) -> str:
     """What no crash, delay or order of deliveries may change."""
     nodes: dict[str, Any] = document["node_executions"]
     fixed = [document["status"], document["output"], document["error"]]
-    if name == "failing":  # whether `other` ended or was cancelled, and so what is seen of it, is the schedule's business
+    if (
+        name == "failing"
+    ):  # whether `other` ended or was cancelled, and so what is seen of it, is the schedule's business
         fixed += [nodes[node]["status"] for node in ("a", "bad", "never", "last")]
     elif name == "secret":
         fixed += [nodes[node]["status"] for node in nodes]

@@ -1,6 +1,8 @@
-"""F1–F3 on the delivery protocol: a fault at every single port call of a run, then redelivery (promises P1 to P6, P8, P10).
+"""F1–F3 on the delivery protocol: a fault at every single port call of a run, then redelivery (promises P1 to P6, P8,
+P10).
 
-``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call of every workflow; otherwise crashes at every call of two.
+``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call of every workflow; otherwise crashes at every call of
+two.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ import os
 from functools import cache
 
 import pytest
-
 from tests.simulation.delivery import scenarios
 from tests.simulation.delivery.faults import Fault, FaultAt, NoFaults
 from tests.simulation.delivery.world import world

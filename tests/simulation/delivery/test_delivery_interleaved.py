@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 
 import pytest
-
 from tests.simulation.delivery import scenarios
 from tests.simulation.delivery.actors import Actor
 from tests.simulation.delivery.faults import NoFaults
 from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_crashes import undisturbed
 from tests.simulation.delivery.world import World, world
+
 from workflow_runtime.topology import DISPATCH, node_queue
 
 SEEDS = int(os.environ.get("DELIVERY_SEEDS", "105"))
@@ -90,7 +90,11 @@ class Rivals:
         self.wild.drain()
         self.wild.check_end()
         node = self.wild.document()["node_executions"]["a"]
-        assert (node["status"], node["attempts"], node["output"]) == ("success", attempts, {"attempt": attempts, "x": 1})
+        assert (node["status"], node["attempts"], node["output"]) == (
+            "success",
+            attempts,
+            {"attempt": attempts, "x": 1},
+        )
         assert self.wild.effects.counts[self.wild.execution_id, "a", 1] == 1
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.simulation.delivery.faults import Crash
 from tests.simulation.delivery.world import START, World, world
+
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, Poked
 from workflow_runtime.errors import ErrorDocument
@@ -19,7 +19,9 @@ NEVER_ORDERED = RunNode("a", 9, "tool", START)
 
 def mail(world: World, body: str) -> None:
     number = str(len(world.history))
-    world.raw.queues.send(DISPATCH, [Message(body, group=world.execution_id, deduplication_id=f"poison{number}{hash(body)}")])
+    world.raw.queues.send(
+        DISPATCH, [Message(body, group=world.execution_id, deduplication_id=f"poison{number}{hash(body)}")]
+    )
 
 
 def letters(world: World) -> list[object]:
@@ -27,7 +29,9 @@ def letters(world: World) -> list[object]:
     return [letter["reason"] for letter in found]  # type: ignore[index,call-overload]
 
 
-@pytest.mark.parametrize("body", ["{", "[]", '{"execution_id": 1}', '{"execution_id":"x","event":{"event":"unknown"}}', "文"])
+@pytest.mark.parametrize(
+    "body", ["{", "[]", '{"execution_id": 1}', '{"execution_id":"x","event":{"event":"unknown"}}', "文"]
+)
 def test_p6_a_body_that_is_no_event_is_buried_at_once_and_the_rest_of_its_group_goes_on(body: str) -> None:
     with world("chain") as poisoned:
         poisoned.start()
@@ -134,7 +138,11 @@ def test_p6_an_order_that_no_queue_takes_is_a_dead_letter_and_a_recorded_failure
         refused.drain()
         refused.check_end(dead_letters=1)
         node = refused.document()["node_executions"]["a"]
-        assert (refused.document()["status"], node["status"], node["error"]["type"]) == ("failed", "failed", "execution_error")
+        assert (refused.document()["status"], node["status"], node["error"]["type"]) == (
+            "failed",
+            "failed",
+            "execution_error",
+        )
 
 
 def test_an_order_that_only_waits_never_becomes_a_dead_letter() -> None:

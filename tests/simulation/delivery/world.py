@@ -1,4 +1,5 @@
-"""A world in which the real services run: in-memory backend, a clock that only the schedule moves, faults on every port.
+"""A world in which the real services run: in-memory backend, a clock that only the schedule moves, faults on every
+port.
 
 Everything that happens follows from the seed and the fault plan; nothing reads the machine's time or randomness.
 """
@@ -27,6 +28,7 @@ from tests.simulation.delivery.invariants import (
     require,
     state_of,
 )
+
 from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.errors import NodeError, RetryableError
@@ -50,7 +52,9 @@ _loops: list[asyncio.AbstractEventLoop] = []
 
 
 class SimClock:
-    """Time that the schedule moves. A sleeper gives its turn away until its time has come; each turn costs it a second at most."""
+    """Time that the schedule moves. A sleeper gives its turn away until its time has come; each turn costs it a second
+    at most.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -81,7 +85,7 @@ class SimClock:
 
 
 class Secrets:
-    def get(self, name: str) -> str:
+    def get(self, _: str) -> str:
         return CANARY
 
 
@@ -121,7 +125,9 @@ class World:
         self.calm.workflows.publish(self.plan, scenarios.source(name), START)
         self._workers = {
             queue: Worker(
-                self.runtime.node_runner(TOPOLOGY.function(function).timeout_seconds), ports, TOPOLOGY.function(function)
+                self.runtime.node_runner(TOPOLOGY.function(function).timeout_seconds),
+                ports,
+                TOPOLOGY.function(function),
             )
             for queue, function in QUEUES.items()
             if queue != DISPATCH
@@ -155,9 +161,7 @@ class World:
         """Start the workflow, again and again until the caller gets an answer."""
         while not self.execution_id:
             try:
-                self.execution_id = self.runtime.starter.start(
-                    self.name, scenarios.INPUT, start_key="key", **options
-                )
+                self.execution_id = self.runtime.starter.start(self.name, scenarios.INPUT, start_key="key", **options)
             except (Crash, RetryableError):
                 continue
         return self.execution_id
@@ -177,7 +181,8 @@ class World:
     def drain(self, rounds_max: int = 10_000) -> None:
         """Without interleaving: deliver everything there is, moving time on when nothing is visible."""
         for _ in range(rounds_max):
-            if not any([self._deliver(queue) for queue in QUEUES]):
+            delivered = [self._deliver(queue) for queue in QUEUES]
+            if not any(delivered):
                 due = self.poller.next_visible_at()
                 if due is None:
                     return
@@ -278,9 +283,9 @@ class World:
         return any(run.serial == 3 and run.error is not None and run.error.type == "worker_lost" for run in runs)
 
     def dead_letters(self) -> dict[str, int]:
-        return {
-            queue: len(self.poller_all(queue)) for queue in (DEAD_LETTERS, DEAD_LETTERS_FIFO)
-        } | {"items": len(self.raw.table.query(f"EX#{self.execution_id}", "DEAD#"))}
+        return {queue: len(self.poller_all(queue)) for queue in (DEAD_LETTERS, DEAD_LETTERS_FIFO)} | {
+            "items": len(self.raw.table.query(f"EX#{self.execution_id}", "DEAD#"))
+        }
 
     def poller_all(self, queue: str) -> list[SqsRecord]:
         records: list[SqsRecord] = []

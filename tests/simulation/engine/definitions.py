@@ -6,7 +6,17 @@ from random import Random
 from typing import Any
 
 JOINS = ["all", "all", "all", "all_success", "all_done", "any", "at_least"]
-KINDS = ["tool"] * 5 + ["pass", "pass", "switch", "condition", "condition", "parallel", "parallel", "aggregation", "aggregation"]
+KINDS = ["tool"] * 5 + [
+    "pass",
+    "pass",
+    "switch",
+    "condition",
+    "condition",
+    "parallel",
+    "parallel",
+    "aggregation",
+    "aggregation",
+]
 
 
 class Builder:
@@ -116,7 +126,10 @@ class Builder:
         targets = self.later(number, 3)
         if not self.readable(number):
             return {"type": "control", "subtype": "switch", "branches": [{"when": "true", "target": targets}]}
-        branches: list[dict[str, Any]] = [{"case": 0, "target": targets[:1]}, {"case": 1, "target": targets[1:2] or targets[:1]}]
+        branches: list[dict[str, Any]] = [
+            {"case": 0, "target": targets[:1]},
+            {"case": 1, "target": targets[1:2] or targets[:1]},
+        ]
         if targets[2:]:
             branches[1] = {"when": self.condition(number), "target": targets[1:2]}
             branches.append({"default": targets[2:]})

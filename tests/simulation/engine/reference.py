@@ -152,7 +152,11 @@ class Graph:
 
     def goes_on(self, member: str, branch: list[str]) -> bool:
         for (source, target), (what, _) in self.edges.items():
-            if source == member and what != ORDER and (target in branch or (target[0] == "~" and self.goes_on(target, branch))):
+            if (
+                source == member
+                and what != ORDER
+                and (target in branch or (target[0] == "~" and self.goes_on(target, branch)))
+            ):
                 return True
         return False
 
@@ -315,9 +319,11 @@ class Run:
         if node["strategy"] == "collect_by_id":
             return dict(zip(operands, values))
         if node["strategy"] == "merge":
-            return {key: value for item in values for key, value in item.items()} if all(
-                isinstance(item, dict) for item in values
-            ) else ("!", "execution_error")
+            return (
+                {key: value for item in values for key, value in item.items()}
+                if all(isinstance(item, dict) for item in values)
+                else ("!", "execution_error")
+            )
         return values
 
     def before(self, id: str) -> list[str]:

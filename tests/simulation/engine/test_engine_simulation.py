@@ -11,24 +11,15 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
-from hypothesis import strategies as st
-
 from tests.simulation.engine.definitions import Builder
 from tests.simulation.engine.reference import Graph, Outcome, Run
 from tests.unit.engine.driver import Driver, Failure
+
 from workflow_runtime.compiler import compile_workflow
 
 EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "120"))
 ORDERS_TRIED = 200  # of the reference's scan, where the language leaves open what comes first
-quick = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize="ENGINE_EXAMPLES" not in os.environ,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
-)
-SEEDS = st.integers(0, 2**63)
+seeds = pytest.mark.parametrize("seed", range(EXAMPLES))
 
 
 def driven(definition: dict[str, Any], outcomes: dict[str, Any], random: Random, limits: bool = True) -> Driver | None:
@@ -60,7 +51,12 @@ def outcome_of(driver: Driver) -> Outcome:
 def comparable(outcome: Outcome) -> Outcome:
     """Whether a node that was withdrawn had just become ready is a race inside one decision."""
     status, nodes, output, error = outcome
-    return status, {id: "off" if value in ("skipped", "cancelled") else value for id, value in nodes.items()}, output, error
+    return (
+        status,
+        {id: "off" if value in ("skipped", "cancelled") else value for id, value in nodes.items()},
+        output,
+        error,
+    )
 
 
 def is_allowed(outcome: Outcome, definition: dict[str, Any], outcomes: dict[str, Any], order: list[str]) -> bool:
@@ -77,43 +73,39 @@ def is_allowed(outcome: Outcome, definition: dict[str, Any], outcomes: dict[str,
     return False
 
 
-@quick
-@given(SEEDS)
+@seeds
 def test_an_execution_ends_as_the_reference_says(seed: int) -> None:
     random = Random(seed)
     builder = Builder(random)
     definition, outcomes = builder.definition(), builder.outcomes()
     driver = driven(definition, outcomes, random)
-    assume(driver is not None)
-    assert driver is not None
+    if driver is None:
+        return  # no workflow: a cycle, or a join that cannot be met
     order = [event.path for event in driver.sent if hasattr(event, "path")]
     assert driver.state.status.terminal
     assert is_allowed(outcome_of(driver), definition, outcomes, order), (definition, outcomes, order)
     assert driver.replayed() == driver.state
 
 
-@quick
-@given(SEEDS)
+@seeds
 def test_without_races_every_order_of_results_ends_the_same(seed: int) -> None:
     random = Random(seed)
     builder = Builder(random, racing=False, failing=False)
     definition, outcomes = builder.definition(), builder.outcomes()
     drivers = [driven(definition, outcomes, random) for _ in range(3)]
-    assume(drivers[0] is not None)
     ends = [outcome_of(driver) for driver in drivers if driver is not None]
-    assert ends[0] == ends[1] == ends[2], (definition, outcomes)
-    assert ends[0][0] == "completed"
+    assert all(end == ends[0] for end in ends), (definition, outcomes)
+    assert all(status == "completed" for status, *_ in ends)
 
 
-@quick
-@given(SEEDS)
+@seeds
 def test_batches_make_no_difference(seed: int) -> None:
     random = Random(seed)
     builder = Builder(random)
     definition, outcomes = builder.definition(), builder.outcomes()
     one = driven(definition, outcomes, random, limits=False)
-    assume(one is not None)
-    assert one is not None
+    if one is None:
+        return
     other = Driver(one.plan).start()
     for event in one.sent[1:]:
         if getattr(event, "path", None) in other.ordered:
@@ -121,11 +113,10 @@ def test_batches_make_no_difference(seed: int) -> None:
     assert outcome_of(other) == outcome_of(one), (definition, outcomes)
 
 
-@pytest.mark.parametrize("event", range(3))
-def test_terminal_is_final(event: int) -> None:
-    builder = Builder(Random(event))
+@seeds
+def test_terminal_is_final(seed: int) -> None:
+    builder = Builder(Random(seed))
     definition, outcomes = builder.definition(), builder.outcomes()
-    driver = driven(definition, outcomes, Random(event))
-    assert driver is not None
-    for late in driver.sent:
-        assert not driver.take(late).changed
+    driver = driven(definition, outcomes, Random(seed))
+    if driver is not None:
+        assert not any(driver.take(late).changed for late in list(driver.sent))

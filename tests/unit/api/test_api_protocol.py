@@ -18,7 +18,9 @@ def test_health_reads_the_table(api: Any) -> None:
     assert api("GET", "/health").json == {"status": "ok"}
 
 
-@pytest.mark.parametrize("path", ["/", "", "/nope", "/workflows/", "/workflows/a/b", "//", "/executions/a/nodes", "/%00"])
+@pytest.mark.parametrize(
+    "path", ["/", "", "/nope", "/workflows/", "/workflows/a/b", "//", "/executions/a/nodes", "/%00"]
+)
 def test_what_is_not_there_is_a_problem(api: Any, path: str) -> None:
     assert api("GET", path).code == "not_found"
 
@@ -70,7 +72,7 @@ class BrokenTable:
         self.error = error
 
     def __getattr__(self, name: str) -> Any:
-        def call(*arguments: Any, **named: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:  # noqa: ARG001
             raise self.error
 
         return call

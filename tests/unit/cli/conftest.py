@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import handlers.dispatch  # noqa: F401  before `awr` quiets Powertools: its loggers keep the level of their birth
-import handlers.run_node  # noqa: F401
 import pytest
 from typer.testing import CliRunner, Result
+
+import handlers.dispatch
+import handlers.run_node  # noqa: F401
 from workflow_runtime.cli.app import QUIET, app
 
 PROJECT = Path(__file__).parents[3]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.cli.conftest import PROJECT, Awr, only_document
+
 from workflow_runtime.cli.app import GraphFormat
 from workflow_runtime.compiler.graphs import FORMATS
-
-from tests.unit.cli.conftest import PROJECT, Awr, only_document
 
 SUPPORT = PROJECT / "definitions/workflows/customer_support.yaml"
 BROKEN = "workflow: {id: w, nodes: [{id: a, type: tool, tool: echo, dependencies: [zzz]}]}\n"

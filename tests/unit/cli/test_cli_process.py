@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.unit.cli.conftest import (
     AWR,
     DEADLINE_SECONDS,

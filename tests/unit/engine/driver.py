@@ -88,7 +88,9 @@ class Driver:
         decision = self._decide(self.state, events, self._known)
         if self.checked:
             assert encode_state(self.state) == before, "advance changed its argument"
-            assert self._decide(self.state, events, self._known) == decision, "advance decided otherwise the second time"
+            assert self._decide(self.state, events, self._known) == decision, (
+                "advance decided otherwise the second time"
+            )
             assert len(decision.commands) <= COMMANDS_MAX + SLACK
             assert decode_state(encode_state(decision.state)) == decision.state
         self.ignored += decision.ignored
@@ -145,7 +147,9 @@ class Driver:
             self.start()
         while self.ordered:
             path = next(iter(self.ordered))
-            self.take(self.answer(path, self.collect(path) if self._is_collected(path) else (outcomes or {}).get(path, {})))
+            self.take(
+                self.answer(path, self.collect(path) if self._is_collected(path) else (outcomes or {}).get(path, {}))
+            )
         return self
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.unit.engine.driver import Driver, aggregation, control, plan_of
 
 
@@ -41,7 +40,12 @@ def test_when_nothing_is_selected_all_targets_are_dead() -> None:
 
 
 def test_a_control_node_says_what_it_selected() -> None:
-    nodes = [control("c", "condition", condition="${n} > 1", then=["a", "b"], **{"else": "d"}), {"id": "a"}, {"id": "b"}, {"id": "d"}]
+    nodes = [
+        control("c", "condition", condition="${n} > 1", then=["a", "b"], **{"else": "d"}),
+        {"id": "a"},
+        {"id": "b"},
+        {"id": "d"},
+    ]
     driver = Driver(plan_of(nodes), {"n": 2}).play()
     assert driver.result("c") == {"selected": ["a", "b"]}
     assert driver.nodes["d"] == "skipped"
@@ -70,7 +74,12 @@ def test_fail_is_not_tolerated_by_joins() -> None:
 
 
 def test_succeed_cancels_the_rest_and_gives_the_output() -> None:
-    nodes = [{"id": "a"}, {"id": "b"}, {"id": "c", "dependencies": ["b"]}, control("s", "succeed", output="${a.n}", dependencies=["a"])]
+    nodes = [
+        {"id": "a"},
+        {"id": "b"},
+        {"id": "c", "dependencies": ["b"]},
+        control("s", "succeed", output="${a.n}", dependencies=["a"]),
+    ]
     driver = Driver(plan_of(nodes)).start()
     late = driver.ordered["b"]
     driver.succeed("a", {"n": 5})
@@ -81,7 +90,10 @@ def test_succeed_cancels_the_rest_and_gives_the_output() -> None:
 
 def test_an_edge_condition_behind_succeed_cannot_fail_it() -> None:
     nodes = [control("s", "succeed", output=1), {"id": "z"}]
-    plan = plan_of([{"id": "a"}, {**nodes[0], "dependencies": ["a"]}, nodes[1]], edges=[{"from": "a", "to": "z", "condition": "true"}])
+    plan = plan_of(
+        [{"id": "a"}, {**nodes[0], "dependencies": ["a"]}, nodes[1]],
+        edges=[{"from": "a", "to": "z", "condition": "true"}],
+    )
     driver = Driver(plan).start()
     driver.succeed("a")
     assert driver.status == "completed"
@@ -153,7 +165,11 @@ def test_a_branch_with_several_ends_succeeds_when_all_do() -> None:
 
 def test_max_concurrency_of_a_parallel_bounds_its_branches() -> None:
     heads = [f"h{number}" for number in range(4)]
-    nodes = [control("p", "parallel", branches=heads, max_concurrency=2), *({"id": head} for head in heads), {"id": "t", "dependencies": ["h0"]}]
+    nodes = [
+        control("p", "parallel", branches=heads, max_concurrency=2),
+        *({"id": head} for head in heads),
+        {"id": "t", "dependencies": ["h0"]},
+    ]
     driver = Driver(plan_of(nodes)).start()
     assert list(driver.ordered) == ["h0", "h1"]
     driver.succeed("h0")
@@ -179,7 +195,13 @@ def test_status_and_error_of_a_node_decided_in_the_same_commit_can_be_read() -> 
     nodes = [
         {"id": "a"},
         control("p", "pass", inputs={"x": "${1 / 0}"}, dependencies=["a"]),
-        control("v", "pass", inputs={"s": "${nodes.p.status}", "e": "${nodes.p.error.type}"}, dependencies=["a", "p"], join="any"),
+        control(
+            "v",
+            "pass",
+            inputs={"s": "${nodes.p.status}", "e": "${nodes.p.error.type}"},
+            dependencies=["a", "p"],
+            join="any",
+        ),
         {"id": "w", "dependencies": ["p", "a"], "join": "any", "when": "${nodes.p.status} == 'failed' or true"},
     ]
     driver = Driver(plan_of(nodes)).play()
@@ -212,7 +234,12 @@ def test_status_and_error_of_a_node_decided_in_the_same_commit_can_be_read() -> 
     ],
 )
 def test_an_aggregation_combines_what_succeeded(fields: dict[str, Any], expected: Any) -> None:
-    nodes = [{"id": "a"}, {"id": "b"}, {"id": "c", "when": "false"}, aggregation("g", **fields, dependencies=["a", "b", "c"])]
+    nodes = [
+        {"id": "a"},
+        {"id": "b"},
+        {"id": "c", "when": "false"},
+        aggregation("g", **fields, dependencies=["a", "b", "c"]),
+    ]
     input = {"lists": [[1], [2, 3]], "texts": ["x", "y"], "holes": [1, None, {"error": "x"}, 2], "none": []}
     driver = Driver(plan_of(nodes, outputs="${g}"), input).play({"a": {"n": 1, "x": 1}, "b": {"n": 2, "y": 2}})
     assert driver.error is None
@@ -245,7 +272,11 @@ def test_outputs_are_the_template_or_the_sinks() -> None:
     assert Driver(plan_of(two)).play(outcomes).output == {"a": {"x": 1}, "b": {"y": 2}}
     assert Driver(plan_of([two[0], {**two[1], "when": "false"}])).play(outcomes).output == {"a": {"x": 1}}
     assert Driver(plan_of([two[0], {**two[1], "dependencies": ["a"]}])).play(outcomes).output == {"y": 2}
-    none = [control("c", "condition", condition="true", then="a"), control("a", "condition", condition="true", then="f"), control("f", "fail")]
+    none = [
+        control("c", "condition", condition="true", then="a"),
+        control("a", "condition", condition="true", then="f"),
+        control("f", "fail"),
+    ]
     assert Driver(plan_of(none)).play().output is None
 
 

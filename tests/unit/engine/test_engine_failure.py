@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.unit.engine.driver import Driver, aggregation, control, plan_of
+
 from workflow_runtime.engine.commands import CancelRun, Continue, RunNode
 from workflow_runtime.engine.turn import COMMANDS_MAX
 
@@ -14,7 +14,12 @@ BIG = "x" * 700_000
 
 
 def test_the_first_error_wins_and_the_rest_ends() -> None:
-    nodes = [{"id": "a"}, {"id": "b"}, {"id": "c", "dependencies": ["a"]}, {"id": "f", "dependencies": ["a", "b"], "join": "all_done"}]
+    nodes = [
+        {"id": "a"},
+        {"id": "b"},
+        {"id": "c", "dependencies": ["a"]},
+        {"id": "f", "dependencies": ["a", "b"], "join": "all_done"},
+    ]
     driver = Driver(plan_of(nodes)).start()
     driver.fail("a", "one")
     assert driver.nodes == {"a": "failed", "b": "cancelled", "c": "skipped", "f": "ready"}
@@ -25,7 +30,11 @@ def test_the_first_error_wins_and_the_rest_ends() -> None:
 
 
 def test_chains_of_all_done_nodes_run_while_the_scope_fails() -> None:
-    nodes = [{"id": "a"}, {"id": "f", "dependencies": ["a"], "join": "all_done"}, {"id": "g", "dependencies": ["f"], "join": "all_done"}]
+    nodes = [
+        {"id": "a"},
+        {"id": "f", "dependencies": ["a"], "join": "all_done"},
+        {"id": "g", "dependencies": ["f"], "join": "all_done"},
+    ]
     driver = Driver(plan_of(nodes)).start()
     driver.fail("a", "one")
     driver.succeed("f")
@@ -43,7 +52,9 @@ def test_all_done_never_handles_a_failure() -> None:
 
 
 def of_three(join: Any) -> Driver:
-    return Driver(plan_of([{"id": "a"}, {"id": "b"}, {"id": "c"}, {"id": "v", "dependencies": ["a", "b", "c"], "join": join}])).start()
+    return Driver(
+        plan_of([{"id": "a"}, {"id": "b"}, {"id": "c"}, {"id": "v", "dependencies": ["a", "b", "c"], "join": join}])
+    ).start()
 
 
 def test_a_failure_is_a_dead_edge_while_the_join_can_be_met() -> None:
@@ -75,7 +86,12 @@ def test_a_failure_after_the_join_was_met_is_tolerated() -> None:
 
 
 def test_a_failure_with_one_successor_that_needs_it_fails_the_scope() -> None:
-    nodes = [{"id": "a"}, {"id": "b"}, {"id": "v", "dependencies": ["a", "b"], "join": "any"}, {"id": "w", "dependencies": ["a"]}]
+    nodes = [
+        {"id": "a"},
+        {"id": "b"},
+        {"id": "v", "dependencies": ["a", "b"], "join": "any"},
+        {"id": "w", "dependencies": ["a"]},
+    ]
     driver = Driver(plan_of(nodes)).start()
     driver.fail("a", "x")
     assert driver.error == ("x", "a")
@@ -161,7 +177,9 @@ def test_chains_of_ten_thousand_nodes_need_no_recursion() -> None:
 )
 def test_values_beyond_a_mebibyte_are_put_together_by_a_worker(node: dict[str, Any], expected: Any) -> None:
     outputs: Any = {"a": "${a}", "b": "${b}"} if node["type"] == "tool" else "${g}"
-    plan = plan_of([{"id": "a"}, {"id": "b"}, node], **({} if node.get("subtype") == "succeed" else {"outputs": outputs}))
+    plan = plan_of(
+        [{"id": "a"}, {"id": "b"}, node], **({} if node.get("subtype") == "succeed" else {"outputs": outputs})
+    )
     driver = Driver(plan).play({"a": BIG, "b": BIG})
     assert driver.status == "completed"
     assert driver.output == expected

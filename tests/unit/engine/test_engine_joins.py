@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.unit.engine.driver import Driver, Failure, control, plan_of
 
 ABC = [{"id": "a"}, {"id": "b"}, {"id": "c"}]
@@ -180,7 +179,9 @@ def test_an_order_edge_holds_back_a_join_that_is_met() -> None:
 def gates() -> list[dict[str, Any]]:
     return [
         {"id": "before"},
-        control("s", "switch", condition="${pick}", branches=[{"case": 1, "target": "t1"}, {"case": 2, "target": "t2"}]),
+        control(
+            "s", "switch", condition="${pick}", branches=[{"case": 1, "target": "t1"}, {"case": 2, "target": "t2"}]
+        ),
         {"id": "t1"},
         {"id": "t2", "dependencies": ["t1", "before"]},
         {"id": "other", "dependencies": ["s"]},

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-
 from tests.unit.engine.driver import START, Driver, control, plan_of
+
 from workflow_runtime.engine.advance import Decision, abort, advance
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event, ExecutionStarted, NodeFailed, NodeSucceeded, Poked

@@ -1,4 +1,6 @@
-"""What becomes of node runs: timeouts, leases, cancellations, secrets, and what the document says meanwhile. Virtual time only."""
+"""What becomes of node runs: timeouts, leases, cancellations, secrets, and what the document says meanwhile. Virtual
+time only.
+"""
 
 from __future__ import annotations
 
@@ -162,7 +164,9 @@ def _handlers(local: Local) -> Any:
 
 
 def test_secrets_reach_the_tool_and_are_recorded_as_asterisks(local: Local) -> None:
-    document = local.run('    - {id: a, type: tool, tool: echo, inputs: {token: "${secrets.TOKEN}", list: ["x ${secrets.TOKEN}"]}}\n')
+    document = local.run(
+        '    - {id: a, type: tool, tool: echo, inputs: {token: "${secrets.TOKEN}", list: ["x ${secrets.TOKEN}"]}}\n'
+    )
     assert document["output"] == {"token": "***", "list": ["x ***"]}
     first = document["execution_id"]
     document = local.run('    - {id: a, type: tool, tool: echo, inputs: {token: "${number(secrets.TOKEN)}"}}\n')
@@ -215,11 +219,15 @@ def test_the_document_lists_paths_that_led_nowhere_and_fields_that_were_missing(
 
 
 def test_a_failed_execution_says_where_it_began(local: Local) -> None:
-    document = local.run("    - {id: 甲, type: tool, tool: fail}\n    - {id: 乙, type: tool, tool: brief, dependencies: [甲]}\n")
+    document = local.run(
+        "    - {id: 甲, type: tool, tool: fail}\n    - {id: 乙, type: tool, tool: brief, dependencies: [甲]}\n"
+    )
     assert document["error"] == {"type": "broken", "message": "坏了", "node": "甲"}
     assert document["node_executions"]["甲"]["error"] == {"type": "broken", "message": "坏了"}
     assert document["node_executions"]["乙"]["status"] == "skipped"
 
 
 def test_env_is_read_by_definitions(local: Local) -> None:
-    assert local.run('    - {id: a, type: tool, tool: echo, inputs: {region: "${env.REGION}"}}\n')["output"] == {"region": "eu"}
+    assert local.run('    - {id: a, type: tool, tool: echo, inputs: {region: "${env.REGION}"}}\n')["output"] == {
+        "region": "eu"
+    }

@@ -105,8 +105,8 @@ def test_p1_p10_a_repeat_never_replaces_the_variables_and_plan_of_the_first_star
     services = runtime(backend, {"REGION": "一"})
     services.catalog.publish(TYPED)
     noise = {"n": 1, "noise": [hash((n, "x")) for n in range(3000)]}
+    dying = DyingTable(backend.ports.table, keys.HEADER)
     with pytest.raises(Crash):
-        dying = DyingTable(backend.ports.table, keys.HEADER)
         runtime(backend, {"REGION": "一"}, dying).starter.start("typed", noise, start_key="k")
     backend.ports.clock.advance_to(START + 60_000)  # type: ignore[attr-defined]
     later = runtime(backend, {"REGION": "二"})
@@ -141,7 +141,9 @@ def test_variables_see_the_input_earlier_variables_and_settings_and_input_replac
 
 def test_a_variable_that_cannot_be_computed_refuses_the_start_and_names_it(backend: Backend) -> None:
     services = runtime(backend)
-    services.catalog.publish(b'workflow: {id: w, variables: {bad: "${1 / n}"}, nodes: [{id: a, type: tool, tool: echo}]}')
+    services.catalog.publish(
+        b'workflow: {id: w, variables: {bad: "${1 / n}"}, nodes: [{id: a, type: tool, tool: echo}]}'
+    )
     with pytest.raises(RequestError, match="bad"):
         services.starter.start("w", {"n": 0})
 

@@ -100,7 +100,9 @@ class Test_commits:
             assert stored.published
         assert [each.version for each in store.journal("ex")] == [1, 2]
 
-    @pytest.mark.parametrize(("state_size", "entry_size"), [(90_000, 45_000), (300_000, 10), (10, 200_000), (300_000, 200_000)])
+    @pytest.mark.parametrize(
+        ("state_size", "entry_size"), [(90_000, 45_000), (300_000, 10), (10, 200_000), (300_000, 200_000)]
+    )
     def test_no_item_grows_beyond_its_bound_and_large_parts_come_back(
         self, backend: Backend, store: ExecutionStore, state_size: int, entry_size: int
     ) -> None:

@@ -1,0 +1,10 @@
+"""`awr dev`: the whole runtime in one process behind HTTP, for development and for a single machine.
+
+``server``    opens everything, runs it, closes it; ``options`` what it is told
+``gateway``   HTTP requests as API Gateway's events for the `api` handler, its answers back as responses (ASGI)
+``guard``     who may talk to it: loopback names only
+``reload``    publishes `definitions/` and watches it
+``log``       what is written to stderr
+
+Imports `client.background` and the `api` handler; uvicorn only when serving.
+"""

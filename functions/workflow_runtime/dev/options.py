@@ -1,0 +1,33 @@
+"""What `awr dev` is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+PORT_DEFAULT = 8080
+
+HELP = """Run the whole runtime on this machine, behind the HTTP API at http://127.0.0.1:PORT.
+
+Publishes DIR/workflows and takes every change of DIR into use at once. With --db everything is kept in one SQLite
+file: after a crash or kill -9, start it again and every execution goes on where it was. Without, memory is all there
+is.
+
+It is also the way to run on a single machine in production, with what that means: one process, on one machine, with
+its disk. Accepted requests outlive the process's death, but the last moments before a power cut may be lost (SQLite's
+WAL with synchronous=NORMAL). It listens on loopback only and has no authentication: what must be reached from elsewhere
+needs a
+reverse proxy on this machine that authenticates and speaks TLS. Run it under a supervisor that restarts it (systemd,
+say), and back the file up with SQLite's means. A node under way when the process dies counts as a lost worker: its
+attempt is not repeated silently. For more than one machine, deploy to AWS.
+"""
+
+
+class DevOptions(msgspec.Struct, frozen=True):
+    """``port`` 0: any free one. ``db``: the SQLite file; None: memory. ``mocks``: a mocks file."""
+
+    port: int = PORT_DEFAULT
+    db: Path | None = None
+    definitions: Path | None = None
+    mocks: Path | None = None
