@@ -34,15 +34,15 @@ BUDGETS = {
 _WORDS = (
     "order customer address delivery status approved shipment invoice amount currency review agent summary answer "
     "request history priority category result confidence message region product quantity"
-).split()  # noqa: SIM905
+)
 
 
 def text(size: int) -> str:
     """About that many characters of words, always the same."""
-    words = random.Random(1)
+    words, vocabulary = random.Random(1), _WORDS.split()
     result = ""
     while len(result) < size:
-        result += f"{words.choice(_WORDS)} "
+        result += f"{words.choice(vocabulary)} "
     return result[:size]
 
 

@@ -1,4 +1,4 @@
-"""Budgets: what a node may cost in port calls, AWS requests and DynamoDB units. A change that breaks one must say why."""
+"""Budgets: what a node may cost in port calls, AWS requests and DynamoDB units. A change that breaks one says why."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ LOCATION_HEADER = {"Location": "Where the resource is."}
 RANGE_HEADER = {"Content-Range": "Which bytes of how many these are."}
 IF_MATCH = "If-Match"
 IF_NONE_MATCH = "If-None-Match"
+WORKFLOW = "/workflows/<workflow_id>"
 SOURCE_BODY = "a workflow definition"
 START_BODY = "the input"
 
@@ -58,11 +59,15 @@ class Route(msgspec.Struct, frozen=True):
 
 def routes(runtime: Runtime) -> tuple[Route, ...]:
     workflows, executions = Workflows(runtime), Executions(runtime)
-    return (*_workflow_routes(workflows, Graphs(runtime)), *_execution_routes(executions), _health(runtime))
+    return (
+        *_publishing_routes(workflows),
+        *_workflow_routes(workflows, Graphs(runtime)),
+        *_execution_routes(executions),
+        _health(runtime),
+    )
 
 
-def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
-    one = "/workflows/<workflow_id>"
+def _publishing_routes(workflows: Workflows) -> tuple[Route, ...]:
     published = {JSON_TYPE: models.Published}
     created = Reply(201, "Published as a new workflow", published, TAG_HEADER | LOCATION_HEADER)
     return (
@@ -76,14 +81,6 @@ def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
             SOURCE_BODY,
         ),
         Route(
-            "GET",
-            "/workflows",
-            workflows.listing,
-            "listWorkflows",
-            (_json(models.WorkflowPage, "Workflows"),),
-            (404, 422),
-        ),
-        Route(
             "POST",
             "/workflows/validate",
             workflows.validate,
@@ -93,8 +90,40 @@ def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
             SOURCE_BODY,
         ),
         Route(
+            "PUT",
+            WORKFLOW,
+            workflows.replace,
+            "putWorkflow",
+            (created, Reply(200, "Published as the next version, or the same plan again", published, TAG_HEADER)),
+            (400, 409, 412, 413, 415, 422),
+            SOURCE_BODY,
+            (IF_MATCH, IF_NONE_MATCH),
+        ),
+        Route(
+            "DELETE",
+            WORKFLOW,
+            workflows.remove,
+            "deleteWorkflow",
+            (Reply(204, "Removed; executions go on and stay readable"),),
+            (404, 409, 412, 422),
+            conditions=(IF_MATCH,),
+        ),
+    )
+
+
+def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
+    return (
+        Route(
             "GET",
-            one,
+            "/workflows",
+            workflows.listing,
+            "listWorkflows",
+            (_json(models.WorkflowPage, "Workflows"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
+            WORKFLOW,
             workflows.get,
             "getWorkflow",
             (
@@ -105,27 +134,8 @@ def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
             conditions=(IF_NONE_MATCH,),
         ),
         Route(
-            "PUT",
-            one,
-            workflows.replace,
-            "putWorkflow",
-            (created, Reply(200, "Published as the next version, or the same plan again", published, TAG_HEADER)),
-            (400, 409, 412, 413, 415, 422),
-            SOURCE_BODY,
-            (IF_MATCH, IF_NONE_MATCH),
-        ),
-        Route(
-            "DELETE",
-            one,
-            workflows.remove,
-            "deleteWorkflow",
-            (Reply(204, "Removed; executions go on and stay readable"),),
-            (404, 409, 412, 422),
-            conditions=(IF_MATCH,),
-        ),
-        Route(
             "GET",
-            f"{one}/versions",
+            f"{WORKFLOW}/versions",
             workflows.versions,
             "listVersions",
             (_json(models.VersionPage, "Versions"),),
@@ -133,7 +143,7 @@ def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
         ),
         Route(
             "GET",
-            f"{one}/graph",
+            f"{WORKFLOW}/graph",
             graphs.draw,
             "drawWorkflow",
             (Reply(200, "The graph", {"text/vnd.mermaid": None, JSON_TYPE: models.Graph}),),
@@ -148,7 +158,7 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
     return (
         Route(
             "POST",
-            "/workflows/<workflow_id>/execute",
+            f"{WORKFLOW}/execute",
             executions.start,
             "startExecution",
             (

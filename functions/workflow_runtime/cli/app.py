@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from workflow_runtime.cli.dev_command import dev
 from workflow_runtime.cli.output import CliError, ExitCode, Output, cli_error
 
 QUIET = {  # Powertools writes to stdout by default; set before anything imports it
@@ -272,3 +273,6 @@ def run(
         file, tuple(others or ()), input, mocks, definitions, backend.value, db, resume, skip_time, timeout, verbose
     )
     return running.run(Output(json=json), options)
+
+
+app.command(short_help="Serve the HTTP API on this machine; take changed definitions into use at once.")(dev)

@@ -38,11 +38,14 @@ def _excerpt(source: str, column: int) -> tuple[str, int]:
     """The part of a line around ``column`` (from 0) that fits, and how many columns stand before the caret."""
     from workflow_runtime.compiler.graphs.picture import columns
 
-    before, after = visible(source[:column]), visible(source[column:])
-    if columns(before) + columns(after) <= EXCERPT_COLUMNS:
+    # A line may be the whole file: of what cannot be shown anyway, nothing is measured.
+    before = visible(source[max(column - EXCERPT_COLUMNS, 0) : column])
+    after = visible(source[column : column + EXCERPT_COLUMNS + 1])
+    cut = column > EXCERPT_COLUMNS
+    if not cut and columns(before) + columns(after) <= EXCERPT_COLUMNS:
         return before + after, columns(before)
     room = EXCERPT_COLUMNS // 2 if columns(after) > EXCERPT_COLUMNS // 2 else EXCERPT_COLUMNS - columns(after)
-    if columns(before) > room:
+    if cut or columns(before) > room:
         while columns(before) > room - 1:
             before = before[1:]
         before = f"…{before}"

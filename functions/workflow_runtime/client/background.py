@@ -134,6 +134,7 @@ class BackgroundRuntime:
             self._stopped = True  # told, not cancelled: a cancellation can get lost in Python 3.11's `wait_for`
             self._stir()
             await asyncio.wait({self._task})
+            self._task = None
         self._backend.close()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

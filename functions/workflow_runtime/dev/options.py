@@ -24,6 +24,12 @@ attempt is not repeated silently. For more than one machine, deploy to AWS.
 """
 
 
+def definitions_default() -> Path | None:
+    """``definitions`` in the working directory, if there is one."""
+    folder = Path("definitions")
+    return folder if folder.is_dir() else None
+
+
 class DevOptions(msgspec.Struct, frozen=True):
     """``port`` 0: any free one. ``db``: the SQLite file; None: memory. ``mocks``: a mocks file."""
 

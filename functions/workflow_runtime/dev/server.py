@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from workflow_runtime.client.background import BackgroundRuntime
 from workflow_runtime.dev.gateway import Gateway
 from workflow_runtime.dev.log import ExecutionLog, log_findings, log_request, log_to, logger
-from workflow_runtime.dev.options import HELP, PORT_DEFAULT, DevOptions
+from workflow_runtime.dev.options import HELP, PORT_DEFAULT, DevOptions, definitions_default
 from workflow_runtime.dev.reload import Reloader
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError, WorkflowRuntimeError
@@ -213,11 +213,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("awr dev", description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=PORT_DEFAULT, help=f"default {PORT_DEFAULT}; 0: any free one")
     parser.add_argument("--db", type=Path, metavar="FILE", help="keep everything in this file")
-    parser.add_argument("--definitions", type=Path, metavar="DIR", help="workflows, agents and tools")
+    parser.add_argument(
+        "--definitions", type=Path, metavar="DIR", help="workflows, agents and tools; default: ./definitions"
+    )
     parser.add_argument("--mocks", type=Path, metavar="FILE", help="answers for agents and tools")
     given = parser.parse_args(arguments)
     try:
-        asyncio.run(serve(DevOptions(given.port, given.db, given.definitions, given.mocks)))
+        asyncio.run(serve(DevOptions(given.port, given.db, given.definitions or definitions_default(), given.mocks)))
     except DefinitionError as error:
         log_findings(error.findings)
         print(error, file=sys.stderr)

@@ -4,6 +4,7 @@
 - `dispatcher` (load, advance, commit, publish) with `publisher` (carries out commands).
 - `node_runner` (claim, read, run, record) with `rendering` (inputs) and `leases`.
 - `catalog` (publish a workflow), `starter` (start an execution), `documents` (show one).
+- `publishing` (create, replace, remove with preconditions) and `queries` (lists, nodes, history): what the API asks.
 
 Services speak to `storage` and `ports`; they never see boto3, SQLite, environment variables or Lambda events.
 """

@@ -38,7 +38,7 @@ class Catalog:
         return compile_workflow(source, file=file, known=self._known)
 
     def store(self, compilation: Compilation, source: bytes, over: int | None = None) -> Published:
-        """Store what was compiled; ``over`` as in `WorkflowStore.publish`. Raises `DefinitionError`, `VersionMismatch`."""
+        """Store it; ``over`` as in `WorkflowStore.publish`. Raises `DefinitionError`, `VersionMismatch`."""
         if compilation.plan is None:
             raise DefinitionError(compilation.findings)
         version = self._workflows.publish(compilation.plan, source, self._clock.now(), over)

@@ -34,9 +34,7 @@ from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, pack
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.workflows import WorkflowStore
 
-SUSPECT_RECEIVES = (
-    3  # from this receive on, events are taken one by one, and one that the engine cannot take is refused
-)
+SUSPECT_RECEIVES = 3  # from this receive on, events are taken one by one; one that the engine cannot take is refused
 COMMIT_ATTEMPTS_MAX = 5  # races with other dispatchers of one execution; FIFO groups make them rare
 BACKOFF_SECONDS_MAX = 60
 OUTPUTS_INLINE_BYTES_MAX = 64 * 1024  # of all nodes decided in one commit: its item must stay far below 400 KB

@@ -131,7 +131,7 @@ class NodeRunner:
         )
 
     async def _claim(self, order: Order, claimed: Run) -> Run | None:
-        """Claim the run. Returns whoever has it; None when it is ours, also when the answer to our own claim was lost."""
+        """Claim the run. Returns whoever has it; None when it is ours, also if the answer to our own claim was lost."""
         execution_id = order.execution_id
         if await self._ports.offload(self._runs.claim, execution_id, claimed):
             return None

@@ -34,7 +34,7 @@ class Globals(msgspec.Struct, frozen=True):
 
 
 class StoredState(msgspec.Struct, frozen=True):
-    """A state as committed, with the journal entry of its commit. ``published``: that entry is in the journal already."""
+    """A state as committed, with the journal entry of its commit. ``published``: its entry is in the journal."""
 
     state: ExecutionState
     last: JournalEntry

@@ -66,6 +66,7 @@ class Driver:
             raise RuntimeError("this runtime lives in real time, which cannot be advanced: use the fixture `runtime`")
         time = self._clock.now() + milliseconds
         self._step(None, time)
+        self._clock.limit = time
         self._clock.advance_to(time)
         self._step(None, time)
 

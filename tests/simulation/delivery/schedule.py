@@ -14,7 +14,7 @@ LONG_JUMPS_MAX = 4
 
 
 def run_wildly(world: World) -> None:
-    """Interleave invocations with duplicates, delays, jumps of time and a few faults; then let everything end in peace."""
+    """Interleave invocations with duplicates, jumps of time and a few faults; then let everything end in peace."""
     random = world.random
     world.faults = RandomFaults(random, random.choice((0.0, 0.02, 0.1)), random.randint(0, 4))
     world.dawdle = random.choice((0, 3, 30))
@@ -41,11 +41,7 @@ def run_wildly(world: World) -> None:
 def _step(world: World) -> None:
     """One of the invocations goes on to its next port call."""
     actor = world.random.choice(world.actors)
-    world.current = actor
-    try:
-        actor.step()
-    finally:
-        world.current = None
+    world.turn(actor)
     if actor.done:
         world.actors.remove(actor)
 

@@ -68,23 +68,18 @@ class Rivals:
         self.first = wild.invocation(node_queue("tool"), order)
         self.second = wild.invocation(node_queue("tool"), order)
         while not wild.effects.counts:
-            self.turn(self.first)
+            wild.turn(self.first)
         wild.clock.time += 91_000
-
-    def turn(self, actor: Actor) -> None:
-        self.wild.current = actor
-        actor.step()
-        self.wild.current = None
 
     def finish(self, actor: Actor) -> None:
         while not actor.done:
-            self.turn(actor)
+            self.wild.turn(actor)
 
     def second_until(self, call: str) -> None:
         """W2 goes on until it has made this port call."""
         self.faults.calls.clear()
         while call not in self.faults.calls:
-            self.turn(self.second)
+            self.wild.turn(self.second)
 
     def check(self, attempts: int) -> None:
         self.wild.drain()
@@ -128,3 +123,38 @@ def test_p8_a_worker_that_was_given_up_reports_that_if_the_one_who_did_it_died_b
         rivals.second.dead = True
         rivals.finish(rivals.first)
         rivals.check(attempts=2)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_p2_p5_two_dispatchers_with_different_news_of_one_execution_lose_none_of_it(seed: int) -> None:
+    """A FIFO group prevents it until a visibility timeout ends too early; then only the commit's condition is left."""
+    with world("diamond", seed) as wild:
+        wild.start()
+        while sum(path in ("左", "右") for _, path, _ in wild.effects.counts) < 2:
+            wild.drain_once()
+        news = wild.receive(DISPATCH)
+        assert len(news) == 2
+        rivals = [wild.invocation(DISPATCH, [record]) for record in news]
+        while rivals:
+            rival = wild.random.choice(rivals)
+            wild.turn(rival)
+            rivals = [each for each in rivals if not each.done]
+        wild.drain()
+        wild.check_end()
+        assert wild.outcome() == undisturbed("diamond")[0]
+
+
+def test_p9_a_slow_dispatcher_cannot_turn_the_header_of_an_ended_execution_back() -> None:
+    with world("chain") as wild:
+        calls = NoFaults()
+        wild.faults = calls
+        wild.start()
+        slow = wild.invocation(DISPATCH, wild.receive(DISPATCH))
+        calls.calls.clear()
+        while "send" not in calls.calls:  # its next call writes the header: running
+            wild.turn(slow)
+        wild.drain()
+        assert wild.document()["status"] == "completed"
+        while not slow.done:
+            wild.turn(slow)
+        wild.check_end()

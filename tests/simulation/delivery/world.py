@@ -178,16 +178,28 @@ class World:
         finally:
             self.current = None
 
+    def turn(self, actor: Actor) -> None:
+        """Let an invocation go on to its next port call."""
+        self.current = actor
+        try:
+            actor.step()
+        finally:
+            self.current = None
+
     def drain(self, rounds_max: int = 10_000) -> None:
         """Without interleaving: deliver everything there is, moving time on when nothing is visible."""
         for _ in range(rounds_max):
-            delivered = [self._deliver(queue) for queue in QUEUES]
-            if not any(delivered):
+            if not self.drain_once():
                 due = self.poller.next_visible_at()
                 if due is None:
                     return
                 self.clock.time = max(self.clock.time, due)
         raise AssertionError("the world does not come to rest")
+
+    def drain_once(self) -> bool:
+        """One batch of every queue. False when nothing was visible."""
+        delivered = [self._deliver(queue) for queue in QUEUES]
+        return any(delivered)
 
     def _deliver(self, queue: str) -> bool:
         records = self.receive(queue)
@@ -340,7 +352,7 @@ async def _offload(function: Callable[..., Any], /, *args: Any, **named: Any) ->
 
 @contextmanager
 def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """One that nobody else uses; left over tasks of a crashed invocation are thrown away with the process they were in."""
+    """One that nobody else uses; tasks left over by a crashed invocation are nobody's business."""
     loop = _loops.pop() if _loops else asyncio.new_event_loop()
     loop.set_exception_handler(lambda *_: None)
     yield loop

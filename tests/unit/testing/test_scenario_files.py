@@ -61,10 +61,10 @@ def test_a_failed_scenario_tells_everything_that_is_not_as_expected(pytester: py
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("exspect: {}\n", "*one.yaml:3:1: unknown key 'exspect'; did you mean 'expect'?"),
-        ("expect: {pfad: []}\n", "*one.yaml:3:10: unknown key 'pfad'*"),
-        ("expect: {status: [a]}\n", "*one.yaml:1:1: Expected `str`, got `array` - at `$.expect.status`"),
-        ("scenarios: []\n", "*one.yaml:3:1: `scenarios` is a list of at least one scenario"),
+        ("exspect: {}\n", "*one.yaml:3:*: unknown key 'exspect'; did you mean 'expect'?"),
+        ("expect: {pfad: []}\n", "*one.yaml:3:*: unknown key 'pfad'*"),
+        ("expect: {status: [a]}\n", "*one.yaml:1:*: Expected `str`, got `array` - at `$.expect.status`"),
+        ("scenarios: []\n", "*one.yaml:3:*: `scenarios` is a list of at least one scenario"),
         ("a: [\n", "*one.yaml*is no valid YAML*"),
     ],
 )

@@ -1,0 +1,72 @@
+"""`awr dev` as a process of its own, for tests and for the load script."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+FUNCTIONS = Path(__file__).parents[3] / "functions"
+
+
+class DevProcess:
+    """Started at once; ``url`` is known when it listens. What it logs is in ``log`` (a file)."""
+
+    def __init__(self, log: Path, *arguments: str | Path) -> None:
+        self.log = log
+        self._process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "workflow_runtime.dev", "--port", "0", *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(FUNCTIONS)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.url = self._listening()
+
+    def _listening(self) -> str:
+        assert self._process.stderr is not None
+        seen = []
+        for line in self._process.stderr:
+            seen.append(line)
+            if found := re.search(r"listening on (\S+)", line):
+                self._copy(seen)
+                return found.group(1)
+        raise AssertionError("it ended before it listened:\n" + "".join(seen))
+
+    def _copy(self, seen: list[str]) -> None:
+        """Keep the pipe empty: a process whose log nobody reads stands still."""
+        import threading
+
+        def copy() -> None:
+            assert self._process.stderr is not None
+            with self.log.open("a") as file:
+                file.writelines(seen)
+                file.writelines(self._process.stderr)
+
+        self._copier = threading.Thread(target=copy, daemon=True)
+        self._copier.start()
+
+    def kill(self) -> None:
+        """As ``kill -9``."""
+        self._process.kill()
+        self._process.wait()
+        self._copier.join()
+
+    def stop(self) -> int:
+        """As Ctrl-C's politer sister; the exit code."""
+        self._process.terminate()
+        code = self._process.wait(20)
+        self._copier.join()
+        return code
+
+    def __enter__(self) -> DevProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self.kill()

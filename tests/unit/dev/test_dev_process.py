@@ -1,0 +1,51 @@
+"""`awr dev` as a process: it survives being killed, says what keeps it from starting, and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+from tests.benchmarks.load_dev import Load
+from tests.unit.dev.dev_process import FUNCTIONS, DevProcess
+
+EXECUTIONS = 60
+
+
+def test_no_execution_is_lost_or_run_twice_when_the_process_is_killed_half_way(tmp_path: Path) -> None:
+    load = Load(tmp_path, EXECUTIONS, kills=1)
+    try:
+        result = asyncio.run(load.run())
+    finally:
+        load.close()
+    assert result["different_ids"] == result["right_outputs"] == EXECUTIONS
+    assert result["statuses"] == {"completed": EXECUTIONS}
+
+
+def refused(*arguments: str | Path) -> str:
+    """What a process that cannot start says."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "workflow_runtime.dev", *map(str, arguments)],
+        env={"PYTHONPATH": str(FUNCTIONS)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def test_a_second_process_is_told_who_has_the_port_and_the_database(tmp_path: Path) -> None:
+    database = tmp_path / "dev.db"
+    with DevProcess(tmp_path / "log", "--db", database) as server:
+        port = server.url.rpartition(":")[2]
+        assert f"port {port} is in use by another process" in refused("--port", port)
+        assert f"{database} is in use by process" in refused("--port", "0", "--db", database)
+        assert httpx.get(f"{server.url}/health").status_code == 200
+        assert httpx.get(f"{server.url}/health", headers={"Host": "evil.example"}).status_code == 403
+        assert server.stop() == 0
+    assert "stopped" in server.log.read_text()

@@ -1,0 +1,130 @@
+"""Definitions taken into use while the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from workflow_runtime.client.background import BackgroundRuntime
+from workflow_runtime.dev.reload import Files, Reloader
+from workflow_runtime.errors import RequestError
+from workflow_runtime.local.backend import open_backend
+from workflow_runtime.mocks import Mocks
+
+WORKFLOW = (
+    "workflow:\n  id: small\n  nodes: [{id: a, type: agent, agent: asker}]\n  outputs: {said: '${a.text}', n: %s}\n"
+)
+MOCKS = "agents: {asker: {return: {text: %s}}}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    definitions = tmp_path / "definitions"
+    (definitions / "workflows").mkdir(parents=True)
+    (definitions / "workflows" / "small.yaml").write_text(WORKFLOW % 1)
+    (tmp_path / "mocks.yaml").write_text(MOCKS % "one")
+    return tmp_path
+
+
+@pytest.fixture
+def runtime(folder: Path) -> Iterator[BackgroundRuntime]:
+    mocks = Mocks.load(folder / "mocks.yaml")
+    runtime = BackgroundRuntime(open_backend(), folder / "definitions", mocks, environ={})
+    yield runtime
+    asyncio.run(runtime.close())
+
+
+@pytest.fixture
+def reloader(folder: Path, runtime: BackgroundRuntime) -> Reloader:
+    reloader = Reloader(runtime, folder / "definitions", folder / "mocks.yaml")
+    reloader.publish_all()
+    return reloader
+
+
+def version(runtime: BackgroundRuntime, workflow_id: str = "small") -> int:
+    return runtime.services.catalog.version(workflow_id).number
+
+
+def said(runtime: BackgroundRuntime) -> str:
+    async def run() -> str:
+        runtime.start()
+        execution_id = runtime.services.starter.start("small")
+        await runtime.wait_ended(execution_id, 10)
+        text = str(runtime.services.documents.document(execution_id)["output"]["said"])
+        await runtime.close()
+        return text
+
+    return asyncio.run(run())
+
+
+def test_files_that_are_new_changed_or_gone_are_seen_once(folder: Path) -> None:
+    definitions, mocks = folder / "definitions", folder / "mocks.yaml"
+    files = Files(definitions, mocks)
+    assert files.changed() == set()
+    new, old = definitions / "agents.yaml", definitions / "workflows" / "small.yaml"
+    new.write_text("agents: []")
+    (definitions / "notes.txt").write_text("nobody reads this")
+    os.utime(mocks, (1, 1))
+    old.unlink()
+    assert files.changed() == {new, old, mocks}
+    assert files.changed() == set()
+
+
+def test_a_changed_workflow_is_its_next_version(reloader: Reloader, runtime: BackgroundRuntime, folder: Path) -> None:
+    file = folder / "definitions" / "workflows" / "small.yaml"
+    reloader.take({file})
+    assert version(runtime) == 1
+    file.write_text(WORKFLOW % 2)
+    reloader.take({file})
+    assert version(runtime) == 2
+
+
+def test_a_broken_workflow_is_shown_and_the_last_good_version_stays(
+    reloader: Reloader, runtime: BackgroundRuntime, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = folder / "definitions" / "workflows" / "small.yaml"
+    file.write_text("workflow: {id: small, nodez: []}")
+    reloader.take({file})
+    assert version(runtime) == 1
+    assert "WF" in caplog.text
+    assert "was not published; a version from before stays" in caplog.text
+    file.unlink()
+    reloader.take({file})
+    assert version(runtime) == 1
+
+
+def test_a_new_workflow_is_published(reloader: Reloader, runtime: BackgroundRuntime, folder: Path) -> None:
+    with pytest.raises(RequestError):
+        version(runtime, "new")
+    file = folder / "definitions" / "workflows" / "new.yaml"
+    file.write_text((WORKFLOW % 1).replace("small", "new"))
+    reloader.take({file})
+    assert version(runtime, "new") == 1
+
+
+def test_changed_mocks_and_agents_answer_the_next_call(
+    reloader: Reloader, runtime: BackgroundRuntime, folder: Path
+) -> None:
+    file = folder / "mocks.yaml"
+    file.write_text(MOCKS % "two")
+    reloader.take({file})
+    assert said(runtime) == "two"
+
+
+def test_broken_mocks_and_agents_are_shown_and_the_last_good_ones_stay(
+    reloader: Reloader, runtime: BackgroundRuntime, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "mocks.yaml").write_text("agents: {asker: {returns: 1}}")
+    agents = folder / "definitions" / "agents"
+    agents.mkdir()
+    (agents / "one.yaml").write_text("{id: one, nonsense: 1}")
+    reloader.take({folder / "mocks.yaml", agents / "one.yaml"})
+    assert "stay as they were" in caplog.text
+    (folder / "mocks.yaml").write_text(MOCKS % "two")
+    reloader.take({agents / "one.yaml"})
+    assert "nonsense" in caplog.text
+    assert said(runtime) == "one"
