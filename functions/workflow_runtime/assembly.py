@@ -45,9 +45,7 @@ def node_invokers(
         return agent.output_schema if agent is not None else None
 
     return {
-        kind: MockedInvoker(
-            mocks, kind, invoker, ports.clock.sleep, agent_schema if kind is NodeType.AGENT else None
-        )
+        kind: MockedInvoker(mocks, kind, invoker, ports.clock.sleep, agent_schema if kind is NodeType.AGENT else None)
         for kind, invoker in invokers.items()
     }
 

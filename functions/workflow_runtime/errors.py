@@ -39,7 +39,9 @@ class RetryableError(WorkflowRuntimeError):
 
 
 class NodeError(WorkflowRuntimeError):
-    """A node's attempt failed. ``type`` is an error type of the language (``timeout``, ``not_found`` …) or the node's own."""
+    """A node's attempt failed. ``type`` is an error type of the language (``timeout``, ``not_found`` …) or the node's
+    own.
+    """
 
     def __init__(self, type: str, message: str) -> None:
         super().__init__(f"{type}: {message}")
@@ -57,7 +59,9 @@ class RequestError(WorkflowRuntimeError):
 
 
 class DefinitionError(WorkflowRuntimeError):
-    """A workflow definition that cannot be compiled; ``findings`` holds everything that is wrong with it, not the first."""
+    """A workflow definition that cannot be compiled; ``findings`` holds everything that is wrong with it, not the
+    first.
+    """
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)

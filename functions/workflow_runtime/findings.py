@@ -1,9 +1,9 @@
 """Findings: what the loader and the compiler have to say about a definition, each with an id, a place and a hint.
 
-Ids are stable and grouped: ``WF1xx`` the file (YAML, sizes), ``WF2xx`` fields and their values, ``WF3xx`` graph structure,
-``WF4xx`` expressions, names and data, ``WF5xx`` what is valid but not in force or not supported yet, ``WF6xx`` agents, tools
-and mocks.
-The catalogue of all rules is ``RULES``; ``definitions/README.md`` prints it.
+Ids are stable and grouped: ``WF1xx`` the file (YAML, sizes), ``WF2xx`` fields and their values, ``WF3xx`` graph
+structure,
+``WF4xx`` expressions, names and data, ``WF5xx`` what is valid but not in force or not supported yet, ``WF6xx`` agents,
+tools and mocks. The catalogue of all rules is ``RULES``; ``definitions/README.md`` prints it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing to mend. ``path`` is the place in the document (``nodes[2].inputs.text``); line and column count from 1."""
+    """One thing to mend. ``path`` is the place in the document (``nodes[2].inputs.text``); line and column count from
+    1.
+    """
 
     id: str
     severity: Severity

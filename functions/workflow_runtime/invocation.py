@@ -12,8 +12,8 @@ from workflow_runtime.plan import Json, NodeType
 class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one agent or tool node, inputs rendered.
 
-    ``target`` is the agent's or tool's id. ``idempotency_key`` is the same for all attempts of one visit. ``deadline`` is
-    epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
+    ``target`` is the agent's or tool's id. ``idempotency_key`` is the same for all attempts of one visit. ``deadline``
+    is epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
     ``output_schema`` must return.
     """
 
@@ -39,7 +39,9 @@ class NodeResult(msgspec.Struct, frozen=True):
 
 
 class Invoker(Protocol):
-    """Runs calls of one node type. Raises `NodeError` for a failed attempt; anything else counts as ``execution_error``."""
+    """Runs calls of one node type. Raises `NodeError` for a failed attempt; anything else counts as
+    ``execution_error``.
+    """
 
     @property
     def abandoned_threads(self) -> int:

@@ -66,7 +66,9 @@ class LocalRuntime:
         backend.on_send = self.pump.notice
 
     async def run_until_ended(self, execution_id: str) -> str:
-        """Run everything there is to run until this execution has ended; its status, which is open if it waits for the outside."""
+        """Run everything there is to run until this execution has ended; its status, which is open if it waits for the
+        outside.
+        """
 
         def ended() -> bool:
             return ExecutionStatus(self.services.documents.status(execution_id)).terminal

@@ -1,4 +1,5 @@
-"""What the services need from the outside world, as Protocols; `aws` and `local` implement them, one contract suite tests both.
+"""What the services need from the outside world, as Protocols; `aws` and `local` implement them, one contract suite
+tests both.
 
 Every call is its own transaction: nothing spans two calls. All of them follow the rules of the AWS services
 (limits below), so that what works embedded works deployed. All raise `RetryableError` for faults of the infrastructure
@@ -77,14 +78,19 @@ class Table(Protocol):
     def put_all(self, items: Sequence[Item]) -> None:
         """Write whole items without conditions (any number; batched; not atomic)."""
 
-    def update(self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None) -> None:
+    def update(
+        self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
+    ) -> None:
         """Set some attributes of an existing item, and its index key if ``index`` is given. Raises `ConditionFailed`."""
 
     def delete_all(self, keys: Sequence[Key]) -> None:
         """Delete items (any number; batched; absent ones are fine)."""
 
-    def query(self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None) -> list[Item]:
-        """Items of a partition whose sort key starts with ``prefix``, in sort-key order (UTF-8 bytes), consistently read.
+    def query(
+        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None
+    ) -> list[Item]:
+        """Items of a partition whose sort key starts with ``prefix``, in sort-key order (UTF-8 bytes), consistently
+        read.
 
         ``limit`` None means all of them, page by page.
         """
@@ -161,7 +167,8 @@ class Poller(Protocol):
     def delete(self, queue: str, receipt_handles: Sequence[str]) -> None: ...
 
     def next_visible_at(self) -> int | None:
-        """Earliest time (epoch ms) at which a message that is hidden or delayed now becomes receivable; None: there is none.
+        """Earliest time (epoch ms) at which a message that is hidden or delayed now becomes receivable; None: there is
+        none.
 
         A time in the past means that one is receivable now.
         """
@@ -194,7 +201,9 @@ class Offload(Protocol):
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """One backend, complete. ``boot`` names this start of an exclusive backend: leases of other boots are void ("" on AWS)."""
+    """One backend, complete. ``boot`` names this start of an exclusive backend: leases of other boots are void ("" on
+    AWS).
+    """
 
     table: Table
     blobs: Blobs

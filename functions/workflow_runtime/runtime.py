@@ -18,6 +18,7 @@ from workflow_runtime.services.documents import Documents
 from workflow_runtime.storage.workflows import WorkflowStore
 
 if TYPE_CHECKING:
+    from workflow_runtime.compiler import Known
     from workflow_runtime.invocation import Invoker
     from workflow_runtime.plan import NodeType
     from workflow_runtime.services.catalog import Catalog
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from workflow_runtime.services.publishing import Publishing
     from workflow_runtime.services.queries import Queries
     from workflow_runtime.services.starter import Starter
-    from workflow_runtime.compiler import Known
 
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
 
@@ -37,7 +37,8 @@ class Runtime:
     """Everything that handlers and the command line call. ``invokers`` is called once, when the first node runs.
 
     ``known``: the agents and tools there are, for warnings about unknown ones. ``end_process``: called after a blocking
-    tool outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too. ``count`` takes metrics.
+    tool outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
+    ``count`` takes metrics.
     """
 
     def __init__(
@@ -102,7 +103,9 @@ class Runtime:
         return self._invokers()
 
     def end_process_if_stuck(self) -> None:
-        """End the process if a blocking tool outlived its timeout; its result is recorded, and a thread cannot be stopped."""
+        """End the process if a blocking tool outlived its timeout; its result is recorded, and a thread cannot be
+        stopped.
+        """
         if any(invoker.abandoned_threads for invoker in self.invokers.values()):
             self._end_process()
 

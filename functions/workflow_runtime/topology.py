@@ -30,7 +30,8 @@ class EventSource(msgspec.Struct, frozen=True):
 
 
 class Function(msgspec.Struct, frozen=True):
-    """A Lambda. ``pool``: the worker pool it serves, for `run_node`. ``sends``: the queues it may send to. ``http``: it answers
+    """A Lambda. ``pool``: the worker pool it serves, for `run_node`. ``sends``: the queues it may send to. ``http``: it
+    answers
     the HTTP API."""
 
     name: str

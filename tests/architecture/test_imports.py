@@ -1,4 +1,5 @@
-"""Who may import whom. The direction is: handlers, cli → aws | local → services → storage → ports; compiler → definition;
+"""Who may import whom. The direction is: handlers, cli → aws | local → services → storage → ports; compiler →
+definition;
 engine → plan → expressions. Imports under ``TYPE_CHECKING`` count too: a name in a type is knowledge as well."""
 
 from __future__ import annotations
@@ -58,7 +59,19 @@ THIRD_PARTY: dict[str, set[str]] = {
     "httpx": {"tooling", "client"},
 }
 
-IMPURE = {"asyncio", "datetime.now", "logging", "os", "random", "secrets", "socket", "subprocess", "threading", "time", "uuid"}
+IMPURE = {
+    "asyncio",
+    "datetime.now",
+    "logging",
+    "os",
+    "random",
+    "secrets",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+    "uuid",
+}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -119,7 +132,9 @@ def test_the_engine_is_pure() -> None:
 
 def test_the_engine_asks_no_clock() -> None:
     calls = ("datetime.now", "datetime.utcnow", "date.today", "perf_counter")
-    wrong = [path.name for part, path in modules() if part == "engine" and any(call in path.read_text() for call in calls)]
+    wrong = [
+        path.name for part, path in modules() if part == "engine" and any(call in path.read_text() for call in calls)
+    ]
     assert not wrong
 
 

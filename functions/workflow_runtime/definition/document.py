@@ -33,7 +33,7 @@ MAX_ALIAS_EXPANSIONS = 10_000
 """Values that aliases bring in, those inside them included (language §1): counted before anything is shared."""
 MAX_ALIAS_CHARACTERS = 4 * 1024 * 1024
 """Text that aliases bring in: as much as a file may hold without them."""
-MAX_VALUES = 250_000
+MAX_VALUES = 200_000
 """Scalars and collections of a file: ten thousand nodes with thirty each; loads in 200 MB and a second or two."""
 MAX_SCALAR_CHARACTERS = 1024 * 1024
 MAX_KEY_CHARACTERS = 1_024

@@ -1,9 +1,9 @@
 """The mind of an execution: ``advance(plan, state, events) -> Decision``, a pure function.
 
-It is total: any event in any state is taken, ignored with a reason, or refused as `InvalidEvent`; anything else is a bug.
-It does nothing itself. What must happen is returned as commands, to be carried out once the new state is committed; what it
-would have to read first is returned as `Needs`. Read on in `results` (runs that ended), `graph` (edges, joins, readiness),
-`control` (nodes decided here), `failure`, `ending`.
+It is total: any event in any state is taken, ignored with a reason, or refused as `InvalidEvent`; anything else is a
+bug. It does nothing itself. What must happen is returned as commands, to be carried out once the new state is
+committed; what it would have to read first is returned as `Needs`. Read on in `results` (runs that ended), `graph`
+(edges, joins, readiness), `control` (nodes decided here), `failure`, `ending`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ NOTHING_KNOWN = Known()
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The next state (one version on) and what must be done. ``changed`` False: nothing happened, there is nothing to commit.
+    """The next state (one version on) and what must be done. ``changed`` False: nothing happened, there is nothing to
+    commit.
 
     ``ignored``: ids of events without effect, each with the reason.
     """

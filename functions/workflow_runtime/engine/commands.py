@@ -25,8 +25,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
 
     ``reads``: the ended runs its formulas may see, fixed when it became ready (``at``, epoch ms: its ``now``).
     ``previous``: index of the node that ``${previous}`` means, -1 for none. ``statuses``: status by node index, for
-    ``${nodes.x.status}`` and for reads that did not succeed. ``succeeded_by``: of outputs, the succeed node that ended the
-    scope (see `turn.Turn.yields`).
+    ``${nodes.x.status}`` and for reads that did not succeed. ``succeeded_by``: of outputs, the succeed node that ended
+    the scope (see `turn.Turn.yields`).
     """
 
     path: str
@@ -42,7 +42,9 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
-    """Record the run of a node that the dispatcher ran itself. ``blob``: where a large output was stored before the commit."""
+    """Record the run of a node that the dispatcher ran itself. ``blob``: where a large output was stored before the
+    commit.
+    """
 
     path: str
     serial: int
@@ -67,7 +69,9 @@ class PublishEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
 
 
 class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="set_status"):
-    """Write the execution's new status to its header; with the output (or where it was recorded) and error when it ended."""
+    """Write the execution's new status to its header; with the output (or where it was recorded) and error when it
+    ended.
+    """
 
     status: str
     at: int

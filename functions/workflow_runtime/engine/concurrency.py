@@ -1,7 +1,7 @@
 """How many nodes of one execution run at once: the workflow's ``max_concurrency``, a parallel's, and priorities.
 
-``GraphState.queue`` holds ready nodes that are not ordered yet: what the dispatcher decides itself first, since it takes no
-time and no place, then best priority first, then first come first served.
+``GraphState.queue`` holds ready nodes that are not ordered yet: what the dispatcher decides itself first, since it
+takes no time and no place, then best priority first, then first come first served.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import Json
 
+
 class ExecutionStarted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="execution_started"):
     """The execution's header exists. Made by the dispatcher when it finds no state, never sent."""
 

@@ -1,4 +1,6 @@
-"""Failure of a node and of its scope: what is only a dead edge, what fails the scope, and who still runs (language §2.1)."""
+"""Failure of a node and of its scope: what is only a dead edge, what fails the scope, and who still runs (language
+§2.1).
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,9 @@ def join_lost(turn: Turn, node: int) -> None:
 
 
 def _joins_behind(turn: Turn, node: int) -> list[int]:
-    """The nodes that need ``node`` to succeed, in file order; the end of a parallel's branch stands for the gather behind."""
+    """The nodes that need ``node`` to succeed, in file order; the end of a parallel's branch stands for the gather
+    behind.
+    """
     found: list[int] = []
     for index in turn.block.nodes[node].outgoing:
         edge = turn.block.edges[index]

@@ -46,7 +46,9 @@ def _resolve(turn: Turn, node: int) -> None:
         return  # nothing is left to tell, and no edge condition can fail what has succeeded
     outgoing = turn.block.nodes[node].outgoing
     if turn.graph.failure is not None:
-        outgoing = tuple(index for index in outgoing if turn.graph.marks[turn.block.edges[index].target] == Mark.WAITING)
+        outgoing = tuple(
+            index for index in outgoing if turn.graph.marks[turn.block.edges[index].target] == Mark.WAITING
+        )
     try:
         outcomes = [(index, _is_alive(turn, index)) for index in outgoing]
     except ValuesMissing:

@@ -1,8 +1,9 @@
 """Lifecycles as tables: what an event means in each status, for executions and for node runs.
 
-Theory of operation. A row is ``(status, event) -> Row``. A row either moves to a status, or ignores the event with a reason
-(late, duplicate and out-of-order events are ordinary: queues deliver at least once), or is missing: then the event cannot
-happen to a correct sender, and is refused as `InvalidEvent`. Terminal statuses have no row that leaves them (promise P9).
+Theory of operation. A row is ``(status, event) -> Row``. A row either moves to a status, or ignores the event with a
+reason (late, duplicate and out-of-order events are ordinary: queues deliver at least once), or is missing: then the
+event cannot happen to a correct sender, and is refused as `InvalidEvent`. Terminal statuses have no row that leaves
+them (promise P9).
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.RUNNING, NodeFailed): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, Poked): ExecutionRow(ExecutionStatus.RUNNING),
     **{
-        (status, event): _ENDED for status in _TERMINAL for event in (ExecutionStarted, NodeSucceeded, NodeFailed, Poked)
+        (status, event): _ENDED
+        for status in _TERMINAL
+        for event in (ExecutionStarted, NodeSucceeded, NodeFailed, Poked)
     },
 }
 

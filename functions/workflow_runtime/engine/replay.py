@@ -64,6 +64,10 @@ def _retake(
 
 def _same(ordered: Command, journaled: Command) -> bool:
     """Whether the journal has this command; of a large output it only has where it was stored."""
-    if isinstance(journaled, (RecordNode, SetStatus)) and journaled.blob is not None and type(ordered) is type(journaled):
+    if (
+        isinstance(journaled, (RecordNode, SetStatus))
+        and journaled.blob is not None
+        and type(ordered) is type(journaled)
+    ):
         return replace(ordered, output=None, blob=journaled.blob) == journaled
     return ordered == journaled

@@ -64,12 +64,14 @@ class ToleratedError(msgspec.Struct, frozen=True, array_like=True):
 class GraphState(msgspec.Struct, omit_defaults=True):
     """A graph scope under way. Everything but ``marks`` is sparse: it has entries for what is open now.
 
-    ``queue``: nodes that are ready but not ordered yet, best priority first. ``in_flight``: how many are ordered and open.
-    ``serials``: current serial where it is not 1. ``untaken``: edges to waiting nodes that are not alive though their source
-    succeeded. ``values``: small decision values kept until their readers have decided. ``values_bytes``: size of what a
-    decision will read, by reader. ``branches``: open nodes left in each active branch of a limited parallel, by head;
-    ``held``: branch heads that wait for a free place. ``withdrawn``, ``unannounced``: nodes whose run is still to be cancelled,
-    or whose end is still to be published, because one commit's commands are bounded.
+    ``queue``: nodes that are ready but not ordered yet, best priority first. ``in_flight``: how many are ordered and
+    open.
+    ``serials``: current serial where it is not 1. ``untaken``: edges to waiting nodes that are not alive though their
+    source succeeded. ``values``: small decision values kept until their readers have decided. ``values_bytes``: size of
+    what a decision will read, by reader. ``branches``: open nodes left in each active branch of a limited parallel, by
+    head;
+    ``held``: branch heads that wait for a free place. ``withdrawn``, ``unannounced``: nodes whose run is still to be
+    cancelled, or whose end is still to be published, because one commit's commands are bounded.
     """
 
     marks: bytearray

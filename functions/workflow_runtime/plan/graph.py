@@ -54,7 +54,8 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """One node. ``incoming`` (edge indices) is in dependency order; ``outgoing`` in file order of the targets.
 
     ``pool`` names the worker pool that runs it; None means that the dispatcher does, without a queue hop.
-    ``decision_paths`` are the paths of its output that decisions read (``()`` is the whole): its worker attaches their values.
+    ``decision_paths`` are the paths of its output that decisions read (``()`` is the whole): its worker attaches their
+    values.
     ``output_fields`` and ``shape`` are the two forms of the definition's ``outputs``; at most one is set.
     """
 
@@ -162,7 +163,9 @@ class GraphBlock(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def readers(self) -> tuple[tuple[int, ...], ...]:
-        """Per node: who decides something by its output: nodes (for an edge condition, the edge's source), or `OUTPUTS`."""
+        """Per node: who decides something by its output: nodes (for an edge condition, the edge's source), or
+        `OUTPUTS`.
+        """
         found: list[set[int]] = [set() for _ in self.nodes]
         for reader, node in enumerate(self.nodes):
             for formula in node.decision_formulas:
@@ -192,7 +195,8 @@ class GraphBlock(msgspec.Struct, frozen=True, dict=True):
     def yields(self, succeeded_by: int) -> tuple[Formula | None, tuple[int, ...]]:
         """What the scope's output is made of: a formula, or nodes' outputs (see `sinks`).
 
-        ``succeeded_by``: the succeed node that ended the scope (-1: none did); its own ``output``, if given, is the scope's.
+        ``succeeded_by``: the succeed node that ended the scope (-1: none did); its own ``output``, if given, is the
+        scope's.
         """
         if succeeded_by >= 0:
             spec = self.nodes[succeeded_by].spec

@@ -34,7 +34,9 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="tool"):
 
 
 class SwitchCase(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Selects ``targets`` (node indices) when the condition equals one of ``values``, or when ``when`` holds, or (neither given) by default."""
+    """Selects ``targets`` (node indices) when the condition equals one of ``values``, or when ``when`` holds, or
+    (neither given) by default.
+    """
 
     targets: tuple[int, ...]
     values: tuple[Json, ...] | None = None
@@ -75,8 +77,8 @@ class ParallelSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="paralle
 class GatherSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="gather"):
     """Made by the compiler, never by an author, and hidden from documents (its id starts with ``~``).
 
-    With ``branch`` False it stands for "the first branch of ``parallel`` to succeed" and has join ``any``; with ``branch``
-    True it stands for the end of one branch that has several end nodes and has join ``all_success``.
+    With ``branch`` False it stands for "the first branch of ``parallel`` to succeed" and has join ``any``; with
+    ``branch`` True it stands for the end of one branch that has several end nodes and has join ``all_success``.
     """
 
     parallel: int

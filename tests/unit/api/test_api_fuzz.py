@@ -24,7 +24,7 @@ from workflow_runtime.local_runtime import LocalRuntime
 from .conftest import Api, Reply
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
-CONFIG = Path(__file__).parents[3] / "schemathesis.toml"
+CONFIG = Path(__file__).parents[2] / "schemathesis.toml"
 
 API = Api(LocalRuntime(open_backend()))
 API.publish()

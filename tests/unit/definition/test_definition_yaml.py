@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,21 +156,21 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
-def test_hostile_content_is_refused_within_a_second(name: str) -> None:
-    started = time.process_time()
+def test_hostile_content_is_refused(name: str) -> None:
+    """How fast, is measured in ``tests/benchmarks/bench_hostile.py``."""
     loaded = load(HOSTILE[name])
-    assert time.process_time() - started < 1.5  # process time: the machine may be busy; coverage tracing included
     assert has_errors(loaded.findings)
     assert 0 < len(loaded.findings) <= 201
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's peak memory")
 @pytest.mark.parametrize("name", ["bomb", "long text bomb", "plain scalar", "bad nodes", "many values"])
 def test_hostile_content_takes_little_memory(name: str) -> None:
     content = HOSTILE.get(name, "workflow: [" + "{}," * 1_398_000 + "]")
     code = (
-        "import resource, sys; from workflow_runtime.definition import load; text = sys.stdin.read();"
+        "import sys; from workflow_runtime.definition import load; text = sys.stdin.read();"
         "found = load(text).findings; assert found;"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
     paths = [path for path in sys.path if path]
     done = subprocess.run(
@@ -181,7 +181,7 @@ def test_hostile_content_takes_little_memory(name: str) -> None:
         check=True,
         env={"PYTHONPATH": ":".join(paths), "PYTHONUTF8": "1"},
     )
-    assert int(done.stdout) < 200 * 1024  # kilobytes on Linux
+    assert int(done.stdout) < 200 * 1024  # kilobytes; getrusage would count what the parent had at the fork
 
 
 @settings(max_examples=150, deadline=None)
@@ -223,7 +223,7 @@ def test_no_document_crashes_the_loader(body: dict[str, Any]) -> None:
     assert all(finding.line >= 1 and finding.column >= 1 for finding in loaded.findings)
 
 
-def test_ten_thousand_nodes_load_in_seconds() -> None:
+def test_ten_thousand_nodes_load() -> None:
     lines = ["workflow:", "  id: big", "  nodes:"]
     for index in range(10_000):
         lines += [
@@ -233,8 +233,6 @@ def test_ten_thousand_nodes_load_in_seconds() -> None:
             f"      dependencies: [n{max(0, index - 1)}]",
         ]
         lines += ["      timeout: 30s", f'      inputs: {{text: "${{n{index}.text}}", n: {index}}}']
-    started = time.process_time()
     loaded = load("\n".join(lines))
     assert loaded.definition is not None
     assert len(loaded.definition.nodes) == 10_000
-    assert time.process_time() - started < 6

@@ -1,7 +1,7 @@
 """Drives the pure engine by hand: plays the workers, the table of recorded runs and the journal, for one execution.
 
-Every step is checked on the way: `advance` leaves its argument alone, decides the same twice, obeys the bound of a commit,
-and the state survives its encoding.
+Every step is checked on the way: `advance` leaves its argument alone, decides the same twice, obeys the bound of a
+commit, and the state survives its encoding.
 """
 
 from __future__ import annotations
@@ -142,7 +142,9 @@ class Driver:
         return self.success(path, outcome)
 
     def play(self, outcomes: Mapping[str, Json | Failure] | None = None) -> Driver:
-        """Start, and answer runs in the order they were ordered until none is left. What ``outcomes`` lacks gives ``{}``."""
+        """Start, and answer runs in the order they were ordered until none is left. What ``outcomes`` lacks gives
+        ``{}``.
+        """
         if self.state.version == 0:
             self.start()
         while self.ordered:
