@@ -71,6 +71,9 @@ class DefinitionError(WorkflowRuntimeError):
 ERROR_MESSAGE_CHARS_MAX = 2_000  # an error text is for people; more than this is a payload in disguise
 
 
+ERROR_TYPE_CHARS_MAX = 128  # as long as an id may be; authors match on it
+
+
 class ErrorDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a node or an execution failed (language §6). ``node`` is the path of the node where it began."""
 
@@ -82,4 +85,4 @@ class ErrorDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     def of(cls, type: str, message: str, node: str = "") -> ErrorDocument:
         if len(message) > ERROR_MESSAGE_CHARS_MAX:
             message = message[: ERROR_MESSAGE_CHARS_MAX - 1] + "…"
-        return cls(type, message, node)
+        return cls(type[:ERROR_TYPE_CHARS_MAX], message, node)

@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterable
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.advance import NOTHING_KNOWN, advance
+from workflow_runtime.engine.advance import NOTHING_KNOWN, abort, advance
 from workflow_runtime.engine.commands import Command, RecordNode, SetStatus
 from workflow_runtime.engine.events import Event
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known, Needs
+from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import Plan
 
 
 class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One commit: the events it took at time ``now``, what it ordered, what it ignored or refused and why.
+
+    ``aborted``: the execution was failed from outside its plan, for this reason.
 
     Events carry references and small decision values, never payloads.
     """
@@ -28,6 +31,7 @@ class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     commands: tuple[Command, ...] = ()
     ignored: tuple[tuple[str, str], ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
+    aborted: ErrorDocument | None = None
 
 
 class ReplayMismatch(Exception):
@@ -53,6 +57,8 @@ def _retake(
     fetch: Callable[[Needs], Known],
 ) -> ExecutionState:
     known = NOTHING_KNOWN
+    if entry.aborted is not None:
+        return abort(plan, state, entry.aborted).state
     while isinstance(decision := advance(plan, state, entry.events, entry.now, known), Needs):
         more = fetch(decision)
         globals_ = more.globals if more.globals is not None else known.globals

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from workflow_runtime.compiler import Compilation, Known, compile_workflow
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.findings import Finding
 from workflow_runtime.plan import Plan
 from workflow_runtime.ports import Clock
 from workflow_runtime.storage.workflows import WorkflowStore, WorkflowVersion
+
+if TYPE_CHECKING:
+    from workflow_runtime.compiler import Compilation, Known
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -35,6 +39,8 @@ class Catalog:
 
     def compile(self, source: bytes, file: str = "") -> Compilation:
         """What the compiler says of a definition, knowing the agents and tools there are."""
+        from workflow_runtime.compiler import compile_workflow  # who only starts workflows does without it
+
         return compile_workflow(source, file=file, known=self._known)
 
     def store(self, compilation: Compilation, source: bytes, over: int | None = None) -> Published:

@@ -111,7 +111,7 @@ class Dispatcher:
             return self._reject(plan, state, batch, error)
         if not decision.changed:
             return True
-        return self._commit(plan, decision, events)
+        return self._commit(plan, state, decision, events)
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -145,21 +145,32 @@ class Dispatcher:
         refused = state.copy()
         refused.version += 1
         entry = ((delivery.event.event_id, str(error)),)
-        return self._commit(plan, Decision(refused, ()), [], refused=entry)
+        return self._commit(plan, state, Decision(refused, ()), [], refused=entry)
 
     def _start_alone(self, plan: Plan, state: ExecutionState) -> bool:
         """Start without the event that was refused; an execution that cannot even start fails, visibly."""
         start = ExecutionStarted("start", state.started_at)
         try:
-            return self._commit(plan, self._decide(plan, state, [start]), [start])
+            return self._commit(plan, state, self._decide(plan, state, [start]), [start])
         except (RetryableError, ConflictError):
             raise
         except Exception as error:
             document = ErrorDocument.of("execution_error", f"the execution could not start: {error}")
-            return self._commit(plan, abort(plan, state, document), [])
+            return self._abort(plan, state, document)
+
+    def _abort(self, plan: Plan, state: ExecutionState, error: ErrorDocument) -> bool:
+        """Fail the execution from its last committed ``state``, whatever its plan says."""
+        return self._commit(plan, state, abort(plan, state, error), [], aborted=error)
 
     def _commit(
-        self, plan: Plan, decision: Decision, events: Sequence[Event], refused: tuple[tuple[str, str], ...] = ()
+        self,
+        plan: Plan,
+        before: ExecutionState,
+        decision: Decision,
+        events: Sequence[Event],
+        *,
+        refused: tuple[tuple[str, str], ...] = (),
+        aborted: ErrorDocument | None = None,
     ) -> bool:
         """Commit and publish. False when another dispatcher committed first: then nothing was published."""
         state = decision.state
@@ -172,12 +183,14 @@ class Dispatcher:
             self._stored(state, commit_id, decision.commands),
             decision.ignored,
             refused,
+            aborted,
         )
         try:
             committed = self._executions.commit(state, entry)
         except StateTooLarge as error:
-            before = replace(state, version=state.version - 1)
-            return self._commit(plan, abort(plan, before, ErrorDocument.of("state_too_large", str(error))), [])
+            if aborted is not None:
+                raise RetryableError(f"not even the end of the execution can be stored: {error}") from error
+            return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)))
         if committed:
             self._publisher.publish(plan, state, entry)
         return committed

@@ -44,7 +44,6 @@ RENEWAL_SECONDS = 30  # a third of the lease: two renewals may fail
 TIMEOUT_MARGIN_SECONDS = 20  # of the function's own timeout, for reading and recording
 PAUSES_SECONDS = (1, 2, 4)  # between attempts to record a result; well within that margin
 NOTES_MAX = 100  # unresolved paths, warnings: texts for people, in an item of at most 400 KB
-ERROR_TYPE_CHARS_MAX = 128  # a name, not a text
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
 
 Parameters = ParamSpec("Parameters")
@@ -322,7 +321,7 @@ def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
         fields = {"error": type(error).__name__, "at": f"{place.filename}:{place.lineno}"}
         logger.error("a node raised", extra={**_ids(attempt.order), **fields})
         kind, message = "execution_error", f"{type(error).__name__}: {error}"
-    return ErrorDocument.of(kind[:ERROR_TYPE_CHARS_MAX], masked(message, attempt.secrets), attempt.order.command.path)
+    return ErrorDocument.of(kind, masked(message, attempt.secrets), attempt.order.command.path)
 
 
 def _output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:

@@ -7,14 +7,17 @@ publishing it again continues its numbers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from workflow_runtime.compiler import Compilation
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.catalog import Catalog, Published
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore, WorkflowVersion
+
+if TYPE_CHECKING:
+    from workflow_runtime.compiler import Compilation
 
 OPEN_STATUSES = tuple(status for status in ExecutionStatus if not status.terminal)
 CHANGE_ATTEMPTS_MAX = 3  # against others who publish the same workflow at the same moment
