@@ -66,3 +66,40 @@ def test_links_of_the_readme_lead_somewhere() -> None:
 def test_the_mistakes_shown_are_the_mistakes_in_the_file() -> None:
     shown = README.read_text(encoding="utf-8").split("# events/examples/mistakes.yaml\n")[1].split("```")[0]
     assert shown.strip() in (ROOT / "events/examples/mistakes.yaml").read_text(encoding="utf-8")
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "functions"), "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_quick_start_prints_what_it_says() -> None:
+    quick_start = next(block for block in python_blocks() if "WorkflowEngine" in block)
+    said = re.search(r"asyncio\.run\(main\(\)\)  # (.*)", quick_start)
+    assert said is not None
+    done = python("-c", quick_start)
+    assert done.stdout.strip() == said[1], done.stderr
+
+
+def test_the_example_tests_pass(tmp_path: Path) -> None:
+    example = tmp_path / "test_example.py"
+    example.write_text(next(block for block in python_blocks() if "def test_" in block), encoding="utf-8")
+    done = python("-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={ROOT}", str(example))
+    assert "2 passed" in done.stdout, done.stdout
+
+
+def test_the_example_tool_is_a_tool() -> None:
+    example = next(block for block in python_blocks() if "@tool" in block)
+    done = python("-c", f"{example}\nprint(add_loyalty_points.__name__)")
+    assert done.stdout.strip() == "add_loyalty_points", done.stderr
