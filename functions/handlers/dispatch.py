@@ -17,14 +17,14 @@ from workflow_runtime.topology import DISPATCH, Function
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
-    def handle(event: LambdaEvent, context: Any) -> Any:
+    def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
         batch = MailboxBatch(runtime.dispatcher, event["Records"])
 
         def take(record: SQSRecord) -> None:
             if not batch.take(record.message_id):
                 raise RetryableError("delivered again later")
 
-        answer = process_partial_response(event, take, _processor(), context)
+        answer = process_partial_response(event, take, _processor())  # a context would cost an inspection of `take`
         _delay(runtime, batch.postponed)
         runtime.count("EventsDispatched", len(event["Records"]))
         return answer

@@ -20,11 +20,12 @@ def create(runtime: Runtime, function: Function) -> Handler:
     async def take(record: SQSRecord) -> None:
         await worker.take(record.body, record.receipt_handle, int(record.attributes.approximate_receive_count))
 
-    async def handle(event: LambdaEvent, context: Any) -> Any:
+    async def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
         processor = AsyncBatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-        with processor(event["Records"], take, context):
+        with processor(event["Records"], take):  # without a context: it costs an inspection of `take`
             # What its async_process does, but in the running event loop instead of one of its own.
-            await asyncio.gather(*(processor._async_process_record(record) for record in processor.records))
+            processing = [processor._async_process_record(record) for record in processor.records]
+            await (processing[0] if len(processing) == 1 else asyncio.gather(*processing))
         runtime.count("OrdersTaken", len(event["Records"]))
         runtime.end_process_if_stuck()
         return processor.response()

@@ -72,14 +72,19 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None]) -
     from workflow_runtime.aws.backend import build_ports
     from workflow_runtime.aws.secrets import SecretsManagerSecrets
     from workflow_runtime.settings import Settings
-    from workflow_runtime.tooling.reach import Reach
 
     settings = Settings.from_environment(environ, function=environ.get("FUNCTION"))
     ports = build_ports(settings)
-    definitions = Path(settings.definitions_directory)
+
+    def invokers() -> dict[NodeType, Invoker]:
+        from workflow_runtime.tooling.reach import Reach  # with it come pydantic and all tools: only workers need them
+
+        reach = Reach.from_settings(settings.tool_allow_lists)
+        return node_invokers(Path(settings.definitions_directory), reach, ports)
+
     return Runtime(
         ports,
-        lambda: node_invokers(definitions, Reach.from_settings(settings.tool_allow_lists), ports),
+        invokers,
         secrets=SecretsManagerSecrets(settings.secrets_prefix),
         env=workflow_env(environ),
         end_process=lambda: os._exit(WORKER_LOST_EXIT_CODE),

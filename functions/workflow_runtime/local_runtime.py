@@ -1,4 +1,4 @@
-"""The whole runtime in one process: a backend, the services on it, and the pump that runs the handlers of `topology`."""
+"""The whole runtime in one process: a backend, the services on it, the pump that runs the handlers of `topology`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from workflow_runtime.topology import TOPOLOGY, Function
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from workflow_runtime.invocation import Invoker
     from workflow_runtime.mocks import Mocks
+    from workflow_runtime.plan import NodeType
 
 
 class Backend(Protocol):
@@ -40,7 +42,10 @@ class Backend(Protocol):
 
 
 class LocalRuntime:
-    """A runtime on ``backend``, with agents and tools from ``definitions`` (a directory) and perhaps ``mocks``."""
+    """A runtime on ``backend``, with agents and tools from ``definitions`` (a directory) and perhaps ``mocks``.
+
+    ``wrap`` is put around what runs agents, and around what runs tools.
+    """
 
     def __init__(
         self,
@@ -50,11 +55,16 @@ class LocalRuntime:
         *,
         reach: Reach = LOCAL_REACH,
         environ: Mapping[str, str] | None = None,
+        wrap: Callable[[Invoker], Invoker] | None = None,
     ) -> None:
+        def invokers() -> dict[NodeType, Invoker]:
+            found = node_invokers(definitions, reach, backend.ports, mocks)
+            return found if wrap is None else {kind: wrap(invoker) for kind, invoker in found.items()}
+
         self.backend = backend
         self.services = Runtime(
             backend.ports,
-            lambda: node_invokers(definitions, reach, backend.ports, mocks),
+            invokers,
             secrets=EnvironmentSecrets(environ),
             env=workflow_env(environ or {}),
             known=known_ids(definitions, mocks),

@@ -76,7 +76,7 @@ class Runtime:
 
     @cached_property
     def catalog(self) -> Catalog:
-        from workflow_runtime.services.catalog import Catalog  # the compiler: only who publishes needs it
+        from workflow_runtime.services.catalog import Catalog
 
         return Catalog(self.workflows, self.ports.clock, self._known)
 

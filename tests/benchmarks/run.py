@@ -2,14 +2,16 @@
 
     python tests/benchmarks/run.py [--smoke] [NAME…]
 
-Each is a module ``bench_<name>.py`` beside this file with a ``--json`` option, run in a process of its own. ``--smoke`` runs
-those that know it with small sizes, to see that they work; figures then mean nothing.
+Each is a module ``bench_<name>.py`` beside this file with a ``--json`` option, run in a process of its own. ``--smoke``
+runs those that know it with small sizes, to see that they work; figures then mean nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -37,6 +39,25 @@ def run(name: str, smoke: bool) -> Any:
     return json.loads(done.stdout)
 
 
+def machine() -> dict[str, Any]:
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(names())} (default: all)")
@@ -46,8 +67,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     results = {name: run(name, arguments.smoke) for name in arguments.names or names()}
-    machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
-    print(json.dumps({"machine": machine, "benchmarks": results}, indent=2, ensure_ascii=False))
+    print(json.dumps({"machine": machine(), "benchmarks": results}, indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ValidationError
 
 from workflow_runtime.api.problems import Problem, invalid
 from workflow_runtime.api.request import Request
-from workflow_runtime.definition.document import read_document
-from workflow_runtime.definition.text import MAX_SOURCE_BYTES, Unreadable, read_text
 from workflow_runtime.services.starter import INPUT_BYTES_MAX
 
 JSON_TYPES = ("application/json",)
@@ -27,7 +25,7 @@ def definition_source(request: Request) -> bytes:
     media_type, charset = _content_type(request)
     if not request.body:
         raise Problem("invalid_body", "there is no body; it should be a workflow definition")
-    _check_size(request.body, MAX_SOURCE_BYTES, "a definition")
+    _check_size(request.body, _yaml_bytes_max(), "a definition")
     return _text(request.body, charset).encode() if media_type else request.body
 
 
@@ -35,7 +33,7 @@ def parsed_body(request: Request, model: type[Model]) -> Model:
     """A body of JSON values, validated. No body at all is the model's default. Raises `Problem`."""
     media_type, charset = _content_type(request)
     is_yaml = media_type in YAML_TYPES
-    _check_size(request.body, MAX_SOURCE_BYTES if is_yaml else INPUT_BYTES_MAX, "the body")
+    _check_size(request.body, _yaml_bytes_max() if is_yaml else INPUT_BYTES_MAX, "the body")
     if not request.body.strip():
         return model()
     text = _text(request.body, charset)
@@ -84,7 +82,16 @@ def _json(text: str) -> Any:
         raise Problem("invalid_body", f"the body is not JSON: {error}") from None
 
 
+def _yaml_bytes_max() -> int:
+    from workflow_runtime.definition.text import MAX_SOURCE_BYTES  # `definition` takes long to import
+
+    return MAX_SOURCE_BYTES
+
+
 def _yaml(text: str) -> Any:
+    from workflow_runtime.definition.document import read_document
+    from workflow_runtime.definition.text import Unreadable, read_text
+
     try:
         document = read_document(read_text(text))
     except Unreadable as error:

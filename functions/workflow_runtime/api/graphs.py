@@ -11,8 +11,6 @@ from workflow_runtime.api.executions import EXECUTION_ID
 from workflow_runtime.api.parameters import GraphFormat, WorkflowId
 from workflow_runtime.api.problems import Problem
 from workflow_runtime.api.request import Request
-from workflow_runtime.compiler.graphs import render
-from workflow_runtime.compiler.graphs.picture import picture
 from workflow_runtime.plan import Plan
 
 if TYPE_CHECKING:
@@ -39,6 +37,8 @@ class Graphs:
             plan, statuses = await self._runtime.ports.offload(self._progress, workflow_id, execution)
         if (format or _accepted(request)) == "json":
             return json_answer(_graph_json(plan, statuses), headers={"Vary": "Accept"})
+        from workflow_runtime.compiler.graphs import render  # the compiler takes as long to import as all the rest
+
         return Answer(200, render(plan, "mermaid", statuses).encode(), MERMAID_TYPE, {"Vary": "Accept"})
 
     def _progress(self, workflow_id: str, execution_id: str) -> tuple[Plan, dict[str, str]]:
@@ -58,6 +58,8 @@ def _accepted(request: Request) -> str:
 
 
 def _graph_json(plan: Plan, statuses: dict[str, str]) -> dict[str, Any]:
+    from workflow_runtime.compiler.graphs.picture import picture
+
     drawn = picture(plan, statuses)
     return {
         "workflow_id": plan.workflow_id,

@@ -1,9 +1,11 @@
-"""The command line `awr`: validate, compile, draw and run workflows on this machine.
+"""The command line `awr`: validate, compile, draw and run workflows on this machine, and ask HTTP APIs.
 
-- `app`: commands, options and help texts; nothing that takes long to import.
+- `app`: the program; `commands`: options and help texts; nothing that takes long to import.
 - `output`: what goes to stdout and what to stderr, as text or as one JSON document; exit codes and errors.
 - `files`: which files, which `definitions` directory, what ``--input`` says. `excerpts`: findings with source lines.
 - `checking` (validate, compile, graph); `running` (run) with `progress` (meanwhile), `summary` (afterwards) and `logs`.
+- `server` (which API) and `api` (calls to it); `publishing` (publish), `executing` (start, status), `listing` (list,
+  history).
 
 Imports every other part, each when a command needs it: `awr --help` loads none of them. Nothing imports it.
 """

@@ -1,19 +1,19 @@
-"""The commands of `awr`, their options and their help texts. What they do is imported when they run."""
+"""The program `awr`: its commands put together, and errors shown in one way."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from workflow_runtime.cli.dev_command import dev
+from workflow_runtime.cli.commands import check, remote
+from workflow_runtime.cli.commands.dev import dev
+from workflow_runtime.cli.commands.run import run
 from workflow_runtime.cli.output import CliError, ExitCode, Output, cli_error
 
 QUIET = {  # Powertools writes to stdout by default; set before anything imports it
@@ -22,20 +22,6 @@ QUIET = {  # Powertools writes to stdout by default; set before anything imports
     "POWERTOOLS_TRACE_DISABLED": "true",
     "POWERTOOLS_SERVICE_NAME": "workflow-runtime",
 }
-
-
-class GraphFormat(StrEnum):
-    """Of `compiler.graphs.FORMATS`, which takes too long to import for a help text; a test compares them."""
-
-    MERMAID = "mermaid"
-    DOT = "dot"
-    SVG = "svg"
-    TEXT = "text"
-
-
-class BackendName(StrEnum):
-    EMBEDDED = "embedded"
-    MOTO = "moto"
 
 
 class AwrGroup(TyperGroup):
@@ -59,9 +45,6 @@ class AwrGroup(TyperGroup):
         except BrokenPipeError:
             _forget_stdout()
             sys.exit(ExitCode.INVALID)
-        except KeyboardInterrupt:
-            out.error(CliError("interrupted", "interrupted", exit_code=ExitCode.INTERRUPTED))
-            sys.exit(ExitCode.INTERRUPTED)
         except TyperException as error:
             code = _usage(out, error)
         except typer.Abort:
@@ -69,6 +52,13 @@ class AwrGroup(TyperGroup):
         except Exception as error:
             code = _failed(out, error, verbose)
         sys.exit(int(code or 0))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Here, because typer's own `main` ends silently when it is interrupted."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise CliError("interrupted", "interrupted", exit_code=ExitCode.INTERRUPTED) from None
 
 
 def _usage(out: Output, error: TyperException) -> int:
@@ -106,7 +96,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: the same piped and on a terminal, and rich need not be imported
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 fine, 1 wrong definition or input, 2 wrong usage; awr run --help lists those of a run.",
+    epilog="Exit codes: 0 fine, 1 wrong definition or input, 2 wrong usage; awr COMMAND --help lists the others.",
 )
 
 
@@ -138,141 +128,21 @@ def _awr(
       awr run definitions/workflows/customer_support.yaml \\
           --mocks definitions/mocks/customer_support.yaml \\
           --input @events/customer_support.input.json
-    """
-
-
-def _existing(metavar: str, help: str, *, directory: bool = False, file: bool = True) -> dict[str, Any]:
-    return {"metavar": metavar, "help": help, "exists": True, "dir_okay": directory, "file_okay": file}
-
-
-_FILE = typer.Argument(**_existing("FILE", "The workflow."))
-_DEFINITIONS = typer.Option(
-    "--definitions",
-    **_existing(
-        "DIR", "Where agents/ and tools/ are declared. Default: found above the workflow.", directory=True, file=False
-    ),
-)
-_JSON = typer.Option("--json", help="Print exactly one JSON document on stdout; all else goes to stderr.")
-
-
-@app.command(short_help="Check workflows and print everything that is wrong.")
-def validate(
-    paths: Annotated[
-        list[Path], typer.Argument(**_existing("PATH…", "Files, or directories to search.", directory=True))
-    ],
-    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
-    json: Annotated[bool, _JSON] = False,
-    definitions: Annotated[Path | None, _DEFINITIONS] = None,
-) -> int:
-    """Check workflows; print everything that is wrong, with its place and what to do.
-
-    In directories every *.yaml, *.yml and *.json file with a top-level `workflow:` is checked.
-
-    Exit codes: 0 fine, 1 errors (with --strict also warnings), 2 wrong usage.
-    """
-    from workflow_runtime.cli import checking
-
-    return checking.validate(Output(json=json), paths, definitions, strict)
-
-
-@app.command("compile", short_help="Compile a workflow and show its plan.")
-def compile_(
-    file: Annotated[Path, _FILE],
-    json: Annotated[bool, _JSON] = False,
-    definitions: Annotated[Path | None, _DEFINITIONS] = None,
-) -> int:
-    """Compile a workflow; print its plan's hash, what can run side by side, and the critical path.
-
-    With --json: the plan itself and its analysis.
-    """
-    from workflow_runtime.cli import checking
-
-    return checking.compile_file(Output(json=json), file, definitions)
-
-
-@app.command()
-def graph(
-    file: Annotated[Path, _FILE],
-    format: Annotated[
-        GraphFormat, typer.Option("--format", "-f", help="mermaid, dot (Graphviz), svg, or text for a terminal.")
-    ] = GraphFormat.MERMAID,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Write there, not to stdout.")
-    ] = None,
-    definitions: Annotated[Path | None, _DEFINITIONS] = None,
-) -> int:
-    """Draw a workflow.
 
     \b
-      awr graph flow.yaml --format svg --output flow.svg
+    With a server (awr dev, or a deployed API: --url or AWR_URL):
+      awr publish definitions/workflows/customer_support.yaml
+      awr start customer_support --input @events/customer_support.input.json --wait 60
     """
-    from workflow_runtime.cli import checking
-
-    return checking.graph(Output(), file, format.value, output, definitions)
 
 
-@app.command()
-def run(
-    file: Annotated[
-        Path | None, typer.Argument(**_existing("FILE", "The workflow to run; optional with --resume."))
-    ] = None,
-    others: Annotated[
-        list[Path] | None, typer.Option("--with", **_existing("FILE", "Publish this workflow too (repeatable)."))
-    ] = None,
-    input: Annotated[
-        str | None,
-        typer.Option("--input", "-i", metavar="JSON|@FILE", help="The input, a JSON object; @- reads stdin."),
-    ] = None,
-    mocks: Annotated[
-        Path | None, typer.Option("--mocks", **_existing("FILE", "Answers in place of agents and tools."))
-    ] = None,
-    definitions: Annotated[Path | None, _DEFINITIONS] = None,
-    backend: Annotated[
-        BackendName, typer.Option("--backend", help="embedded (SQLite), or moto: the AWS adapters on a simulated AWS.")
-    ] = BackendName.EMBEDDED,
-    db: Annotated[
-        Path | None,
-        typer.Option("--db", metavar="FILE", dir_okay=False, help="Keep everything in this file; default: in memory."),
-    ] = None,
-    resume: Annotated[
-        str | None, typer.Option("--resume", metavar="ID", help="Go on with an execution of --db that was interrupted.")
-    ] = None,
-    skip_time: Annotated[
-        bool, typer.Option("--skip-time", help="Do not wait: delays and timers pass at once, in virtual time.")
-    ] = False,
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", min=0.001, help="Stop after this many real seconds.")
-    ] = None,
-    json: Annotated[bool, _JSON] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log every attempt, with tracebacks, on stderr.")
-    ] = False,
-) -> int:
-    """Run a workflow on this machine, to its end.
-
-    \b
-      awr run flow.yaml --input '{"topic": "storage"}' --mocks mocks.yaml
-      awr run flow.yaml --input @input.json --db runs.db
-      awr run --resume ex-01a2… --db runs.db
-
-    Real agents need their provider's credentials; --mocks runs without. A secret NAME is read from the
-    variable WORKFLOW_SECRET_NAME, ${env.NAME} from WORKFLOW_ENV_NAME.
-
-    \b
-    Exit codes:
-      0  completed              5    waits for something outside
-      1  wrong definition       124  stopped by --timeout
-         or input               130  stopped by Ctrl-C (with --db it can be resumed)
-      2  wrong usage
-      3  failed
-      4  cancelled
-    """
-    from workflow_runtime.cli import running
-
-    options = running.RunOptions(
-        file, tuple(others or ()), input, mocks, definitions, backend.value, db, resume, skip_time, timeout, verbose
-    )
-    return running.run(Output(json=json), options)
-
-
+app.command(short_help="Check workflows and print everything that is wrong.")(check.validate)
+app.command("compile", short_help="Compile a workflow and show its plan.")(check.compile_)
+app.command()(check.graph)
+app.command()(run)
 app.command(short_help="Serve the HTTP API on this machine; take changed definitions into use at once.")(dev)
+app.command(short_help="Publish workflows to an API.")(remote.publish)
+app.command(short_help="Start an execution of a published workflow.")(remote.start)
+app.command("list", short_help="List the published workflows, or the executions of one.")(remote.list_)
+app.command(short_help="Show an execution, or watch it to its end.")(remote.status)
+app.command(short_help="Show what happened in an execution.")(remote.history)

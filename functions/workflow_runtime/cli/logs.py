@@ -6,14 +6,12 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from workflow_runtime.errors import NodeError
 
 if TYPE_CHECKING:
     from workflow_runtime.invocation import Invoker, NodeCall, NodeResult
-    from workflow_runtime.plan import NodeType
-    from workflow_runtime.runtime import Runtime
 
 ATTEMPT_LOGGERS = ("workflow_runtime.services.node_runner", "workflow_runtime.services.worker")
 FIELDS = ("node", "path", "status", "ms", "reason", "error", "at", "receives")
@@ -44,15 +42,9 @@ def log_to_stderr(verbose: bool) -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-def log_tracebacks(runtime: Runtime) -> None:
-    """Log what agents and tools raise with its traceback; the runtime itself never does, as it may hold values."""
-    invokers = cast("dict[NodeType, Invoker]", runtime.invokers)  # the runners hold the same mapping
-    for kind, invoker in list(invokers.items()):
-        invokers[kind] = _Traced(invoker)
-
-
-class _Traced:
-    """An invoker that logs exceptions on their way; a `NodeError` of its own is no news, its cause is."""
+class TracedInvoker:
+    """An invoker that logs what agents and tools raise, with its traceback; the runtime itself never does, as it may
+    hold values. A `NodeError` of the invoker's own is no news, its cause is."""
 
     def __init__(self, invoker: Invoker) -> None:
         self._invoker = invoker

@@ -32,11 +32,12 @@ class ExitCode(IntEnum):
     """What `awr` exits with."""
 
     OK = 0
-    INVALID = 1  # the definition or the input is wrong
+    INVALID = 1  # the definition or the input is wrong, or the API refused something else
     USAGE = 2
     FAILED = 3
     CANCELLED = 4
     WAITING = 5  # for something outside: nothing more can happen by itself
+    UNREACHABLE = 6  # the API cannot be reached or cannot answer
     INTERNAL = 70  # EX_SOFTWARE: a fault of this program
     TIMED_OUT = 124  # as timeout(1)
     INTERRUPTED = 130  # as shells: 128 + SIGINT

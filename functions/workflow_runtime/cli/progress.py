@@ -1,21 +1,21 @@
 """What people see while an execution runs: a moving table on a terminal, one line per node event elsewhere.
 
-The execution is watched through `Documents.progress`, from the same event loop that runs it, so no backend is read from
-another thread; only the drawing is done by rich's thread, from what was read last.
+A `Watch` knows the execution. A runtime in this process is read through `Documents.progress`, from the same event loop
+that runs it, so no backend is read from another thread; only the drawing is done by rich's thread, from what was read
+last.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from workflow_runtime.cli.output import Line, Output, Span, styled
-from workflow_runtime.plan import Json, Plan
-from workflow_runtime.ports import Clock
+from workflow_runtime.plan import Json
 from workflow_runtime.services.documents import Documents
 
 if TYPE_CHECKING:
@@ -70,8 +70,17 @@ def seconds_text(seconds: float) -> str:
     return f"{hours} h {minutes:02} m"
 
 
-class Watch:
-    """What is known of an execution's nodes. `look` reads what is new; nodes come in the order in which they began."""
+class Watch(Protocol):
+    """What is known of an execution's nodes."""
+
+    entries: dict[str, Mapping[str, Json]]
+
+    def look(self) -> dict[str, Mapping[str, Json]]:
+        """The entries that changed since the last look, in the order in which it happened."""
+
+
+class LocalWatch:
+    """Looks into a runtime in this process."""
 
     def __init__(self, documents: Documents, execution_id: str) -> None:
         self._documents = documents
@@ -80,22 +89,26 @@ class Watch:
         self.entries: dict[str, Mapping[str, Json]] = {}
 
     def look(self) -> dict[str, Mapping[str, Json]]:
-        """The entries that changed, in the order in which it happened."""
-        changed = self._documents.progress(self._execution_id, self._statuses)
-        changed = dict(sorted(changed.items(), key=lambda item: item[1]["ended_at"] or item[1]["started_at"] or "~"))
+        changed = in_order(self._documents.progress(self._execution_id, self._statuses))
         self._statuses.update((id, entry["status"]) for id, entry in changed.items())
         self.entries.update(changed)
         return changed
 
 
-class Progress:
-    """Shows an execution on stderr while it runs. ``started``: when it did, epoch ms."""
+def in_order(entries: Mapping[str, Mapping[str, Json]]) -> dict[str, Mapping[str, Json]]:
+    """Nodes by when they ended, or else began."""
+    return dict(sorted(entries.items(), key=lambda item: item[1]["ended_at"] or item[1]["started_at"] or "~"))
 
-    def __init__(self, out: Output, watch: Watch, plan: Plan, clock: Clock, started: int) -> None:
+
+class Progress:
+    """Shows an execution on stderr while it runs. ``ids``: its nodes, as the table has them; ``now`` and ``started``,
+    when it did: epoch ms."""
+
+    def __init__(self, out: Output, watch: Watch, ids: Sequence[str], now: Callable[[], int], started: int) -> None:
         self._out = out
         self._watch = watch
-        self._clock = clock
-        self._ids = [node.id for node in plan.root.nodes if not node.hidden]
+        self._now = now
+        self._ids = ids
         self._started = started
 
     @contextmanager
@@ -141,7 +154,7 @@ class Progress:
         console = self._out.error_console
         assert console is not None
         entries = dict(self._watch.entries)  # the event loop's thread may add some meanwhile
-        now = self._clock.now()
+        now = max(self._now(), self._started)  # a server's clock may be ahead
         rows = [(id, entries[id]) for id in self._ids if id in entries]
         room = max(console.height - ROWS_KEPT, 1)
         if len(rows) > room:

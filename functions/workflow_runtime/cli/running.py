@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workflow_runtime.cli.files import definitions_directory, read_input, read_source
-from workflow_runtime.cli.logs import log_to_stderr, log_tracebacks
+from workflow_runtime.cli.logs import TracedInvoker, log_to_stderr
 from workflow_runtime.cli.output import CliError, ExitCode, Output, usage_error
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
@@ -51,8 +51,6 @@ def run(out: Output, options: RunOptions) -> ExitCode:
         redirect_stdout(sys.stderr),  # what tools print is no result
         _open_runtime(options) as runtime,
     ):
-        if options.verbose:
-            log_tracebacks(runtime.services)
         if options.resume is not None:
             execution_id = options.resume
             runtime.services.documents.status(execution_id)
@@ -95,7 +93,8 @@ def _open_runtime(options: RunOptions) -> LocalRuntime:
     definitions = options.definitions or definitions_directory(options.file)
     backend = _open_backend(options)
     try:
-        return LocalRuntime(backend, definitions, mocks, environ=os.environ)
+        wrap = TracedInvoker if options.verbose else None
+        return LocalRuntime(backend, definitions, mocks, environ=os.environ, wrap=wrap)
     except BaseException:
         backend.close()
         raise
@@ -146,14 +145,15 @@ class _Run:
         self._id = execution_id
 
     def to_the_end(self) -> ExitCode:
-        from workflow_runtime.cli.progress import Progress, Watch, epoch_ms
+        from workflow_runtime.cli.progress import LocalWatch, Progress, epoch_ms
 
         services = self._runtime.services
         document = services.documents.document(self._id)
         plan = services.catalog.plan(services.catalog.version(document["workflow_id"], document["workflow_version"]))
-        watch = Watch(services.documents, self._id)
+        watch = LocalWatch(services.documents, self._id)
         watch.look()  # what ended before a resumption is no news
-        progress = Progress(self._out, watch, plan, services.ports.clock, epoch_ms(document["started_at"]))
+        ids = [node.id for node in plan.root.nodes if not node.hidden]
+        progress = Progress(self._out, watch, ids, services.ports.clock.now, epoch_ms(document["started_at"]))
         try:
             with progress.shown():
                 status = asyncio.run(self._drive(progress))

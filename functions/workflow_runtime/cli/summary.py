@@ -33,9 +33,11 @@ WAITS = {
 
 def show_summary(out: Output, document: Mapping[str, Json]) -> None:
     """The whole summary of an execution document, on stdout."""
-    nodes: Mapping[str, Mapping[str, Json]] = document["node_executions"]
+    nodes = node_entries(document)
     out.line(_title(document))
     out.line()
+    if not nodes and document["node_executions"]:
+        out.line([("note: ", "yellow"), "too many nodes for one answer of the API: it shows them one by one"])
     width = min(max((columns(visible(id)) for id in nodes), default=0), ID_COLUMNS_MAX)
     for id, entry in nodes.items():
         out.line(_row(id, entry, width, out.columns))
@@ -50,6 +52,21 @@ def show_summary(out: Output, document: Mapping[str, Json]) -> None:
         out.line()
         for line in _error(document["error"]):
             out.line(line)
+
+
+def node_entries(document: Mapping[str, Json]) -> Mapping[str, Mapping[str, Json]]:
+    """The nodes of an execution document by id; none where the API left them out because they are too many."""
+    found: Mapping[str, Mapping[str, Json]] = document["node_executions"]
+    return {} if "truncated" in found and not isinstance(found["truncated"], Mapping) else found
+
+
+def waits_lines(document: Mapping[str, Json]) -> list[Line]:
+    """Which nodes wait for something that has a name, while the execution is under way."""
+    return [
+        [("waiting: ", "cyan"), (id, "bold"), f" {WAITS[entry['waiting_on']]}"]
+        for id, entry in node_entries(document).items()
+        if entry["waiting_on"] in WAITS
+    ]
 
 
 def waiting_lines(document: Mapping[str, Json]) -> list[Line]:

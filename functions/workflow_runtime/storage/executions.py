@@ -48,6 +48,7 @@ class ExecutionStore:
     def __init__(self, table: Table, blobs: Blobs) -> None:
         self._table = table
         self._blobs = blobs
+        self._newest: tuple[JournalEntry, bytes] | None = None
 
     def create(self, header: Header, data: Globals) -> Header:
         """Create an execution by a conditional write of its header; the header that stands afterwards, ours or an
@@ -138,8 +139,8 @@ class ExecutionStore:
         attributes: dict[str, Attribute] = {
             "v": state.version,
             "commit": last.commit_id,
-            "state": self._held(encode_state(state), f"{place}.state"),
-            "last": self._held(msgspec.json.encode(last), f"{place}.last", ENTRY_INLINE_BYTES_MAX),
+            "state": self._held(pack_bytes(encode_state(state)), f"{place}.state"),
+            "last": self._held(self._packed(last), f"{place}.last", ENTRY_INLINE_BYTES_MAX),
         }
         condition = Absent() if state.version == 1 else Equals("v", state.version - 1)
         try:
@@ -152,7 +153,7 @@ class ExecutionStore:
     def mark_published(self, execution_id: str, entry: JournalEntry) -> None:
         """Write the journal entry: everything its commit ordered has been sent."""
         place = f"executions/{execution_id}/journal/{entry.version}"
-        held = self._held(msgspec.json.encode(entry), place, ENTRY_INLINE_BYTES_MAX)
+        held = self._held(self._packed(entry), place, ENTRY_INLINE_BYTES_MAX)
         self._table.put(Item(keys.journal(execution_id, entry.version), {"entry": held}))
 
     def journal(self, execution_id: str) -> list[JournalEntry]:
@@ -199,8 +200,14 @@ class ExecutionStore:
         """A payload, a large one under the hash of its bytes: who comes again with others must not overwrite it."""
         return put_payload(self._blobs, f"{place}/{hashlib.sha256(packed).hexdigest()[:40]}", packed)
 
-    def _held(self, data: bytes, key: str, inline_max: int = STATE_INLINE_BYTES_MAX) -> bytes | str:
-        packed = pack_bytes(data)
+    def _packed(self, entry: JournalEntry) -> bytes:
+        """The stored form of an entry; remembered, as each is written with its commit and again when published."""
+        newest = self._newest
+        if newest is None or newest[0] is not entry:
+            newest = self._newest = (entry, pack_bytes(msgspec.json.encode(entry)))
+        return newest[1]
+
+    def _held(self, packed: bytes, key: str, inline_max: int = STATE_INLINE_BYTES_MAX) -> bytes | str:
         if len(packed) > STATE_BYTES_MAX:
             raise StateTooLarge(f"{len(packed)} bytes compressed, at most {STATE_BYTES_MAX}")
         if len(packed) <= inline_max:

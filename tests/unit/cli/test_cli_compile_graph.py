@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import PROJECT, Awr, only_document
 
-from workflow_runtime.cli.app import GraphFormat
+from workflow_runtime.cli.commands.check import GraphFormat
 from workflow_runtime.compiler.graphs import FORMATS
 
 SUPPORT = PROJECT / "definitions/workflows/customer_support.yaml"

@@ -1,4 +1,4 @@
-"""`awr dev`: its options; what it does is `workflow_runtime.dev`, imported when it runs."""
+"""`awr dev`: what it does is `workflow_runtime.dev`, imported when it runs."""
 
 from __future__ import annotations
 

@@ -1,0 +1,130 @@
+"""Commands that ask an HTTP API, `awr dev` or a deployed one: publish, start, list, status, history."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from workflow_runtime.cli.commands.options import AsJson, Input, WorkflowPaths
+from workflow_runtime.cli.output import Output
+from workflow_runtime.cli.server import URL_DEFAULT, Server
+
+LISTED_DEFAULT = 50
+
+
+class StatusName(StrEnum):
+    """Of `engine.lifecycle.ExecutionStatus`, which takes too long to import for a help text; a test compares them."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUSPENDED = "suspended"
+    COMPENSATING = "compensating"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+Url = Annotated[
+    str, typer.Option("--url", metavar="URL", envvar="AWR_URL", help="The API; requests to AWS hosts are signed.")
+]
+Token = Annotated[
+    str | None,
+    typer.Option("--token", metavar="TOKEN", envvar="AWR_TOKEN", help="Sent as a bearer token, instead of signing."),
+]
+ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution.", show_default=False)]
+
+
+def publish(paths: WorkflowPaths, url: Url = URL_DEFAULT, token: Token = None, json: AsJson = False) -> int:
+    """Publish workflows to an API: each becomes the latest version of its id.
+
+    All are checked first; if one is not valid, nothing is published. The same definition again changes nothing.
+
+    Exit codes: 0 published, 1 refused, 2 wrong usage, 6 the API cannot be reached.
+    """
+    from workflow_runtime.cli import publishing
+
+    return publishing.publish(Output(json=json), Server(url, token), paths)
+
+
+def start(
+    workflow: Annotated[str, typer.Argument(metavar="ID", help="The workflow.", show_default=False)],
+    input: Input = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="KEY", help="A start with a key seen before gives the first one's execution."),
+    ] = None,
+    wait: Annotated[
+        float | None, typer.Option("--wait", metavar="S", min=0, help="Watch it for up to this many seconds.")
+    ] = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    json: AsJson = False,
+) -> int:
+    """Start an execution of a published workflow; print its id, or with --wait how it ends.
+
+    \b
+      awr start greeting --input '{"name": "Ada"}' --wait 30
+
+    \b
+    Exit codes:
+      0  started, or completed     4    cancelled (--wait)
+      1  refused                   6    the API cannot be reached
+      2  wrong usage               124  it goes on after --wait seconds
+      3  failed (--wait)
+    """
+    from workflow_runtime.cli import executing
+
+    return executing.start(Output(json=json), Server(url, token), workflow, input, key, wait)
+
+
+def list_(
+    workflow: Annotated[
+        str | None, typer.Argument(metavar="[WORKFLOW]", help="List its executions. Without: the workflows.")
+    ] = None,
+    status: Annotated[StatusName | None, typer.Option("--status", help="Only executions in this status.")] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many.")] = LISTED_DEFAULT,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    json: AsJson = False,
+) -> int:
+    """List the published workflows, or the executions of one; the newest first.
+
+    Exit codes: 0 fine, 1 there is no such workflow, 2 wrong usage, 6 the API cannot be reached.
+    """
+    from workflow_runtime.cli import listing
+
+    out, server = Output(json=json), Server(url, token)
+    return listing.show(out, server, workflow, status.value if status is not None else None, limit)
+
+
+def status(
+    execution: ExecutionId,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show what happens, until it has ended.")] = False,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    json: AsJson = False,
+) -> int:
+    """Show an execution: its nodes, its output or error. With --json: the execution document.
+
+    \b
+    Exit codes:
+      0  shown; with --watch: completed    4    cancelled (--watch)
+      1  there is no such execution        6    the API cannot be reached
+      2  wrong usage                       130  stopped by Ctrl-C; the execution goes on
+      3  failed (--watch)
+    """
+    from workflow_runtime.cli import executing
+
+    return executing.status(Output(json=json), Server(url, token), execution, watch=watch)
+
+
+def history(execution: ExecutionId, url: Url = URL_DEFAULT, token: Token = None, json: AsJson = False) -> int:
+    """Show what happened in an execution, commit by commit: events that came in, commands that went out.
+
+    Exit codes: 0 fine, 1 there is no such execution, 2 wrong usage, 6 the API cannot be reached.
+    """
+    from workflow_runtime.cli import listing
+
+    return listing.history(Output(json=json), Server(url, token), execution)

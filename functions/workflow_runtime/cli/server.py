@@ -1,0 +1,56 @@
+"""Which HTTP API a command talks to, and what it says of itself there."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+import msgspec
+
+from workflow_runtime.cli.output import usage_error
+from workflow_runtime.dev.options import PORT_DEFAULT
+
+URL_DEFAULT = f"http://127.0.0.1:{PORT_DEFAULT}"
+PORTS = {"http": 80, "https": 443}
+
+
+class Server(msgspec.Struct, frozen=True):
+    """The API at ``url``, with the path it has there, if any. ``token``: sent as a bearer token."""
+
+    url: str
+    token: str | None = None
+
+    def check(self) -> None:
+        """Raises `CliError` (usage) for what is no address, or no token: neither is worth a request."""
+        try:
+            parts = urlsplit(self.url)
+            sound = parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound:
+            hint = f"http://{self.url}, perhaps?" if "://" not in self.url else ""
+            raise usage_error(f"--url (or AWR_URL) is no http:// or https:// address: {self.url!r}", hint)
+        if self.token is not None:
+            header_value("--token (or AWR_TOKEN)", self.token)
+
+    @property
+    def loopback(self) -> tuple[str, int] | None:
+        """Host and port if it is this machine, where `awr dev` is; else None."""
+        parts = urlsplit(self.url)
+        host = parts.hostname or ""
+        try:
+            own = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return None
+        return (host, parts.port or PORTS[parts.scheme]) if own else None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.token}"} if self.token is not None else {}
+
+
+def header_value(option: str, text: str) -> str:
+    """The text if an HTTP header can carry it, else raises `CliError` (usage), which does not repeat it."""
+    if not text or not text.isascii() or not text.isprintable() or text != text.strip():
+        raise usage_error(f"{option} must be ASCII characters, not empty, without line breaks or spaces around it")
+    return text

@@ -1,0 +1,154 @@
+"""What a cold start costs: import time and resident memory of each handler, and the start-up of the ``awr`` command.
+
+    python tests/benchmarks/bench_imports.py [--json] [--smoke]
+
+Each figure is the best of several fresh processes. The measure for handlers is a process that imports boto3 and
+Powertools and nothing of ours. ``ready`` includes what the first event makes: settings, boto3 clients, services.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = ROOT / "functions"
+sys.path.insert(0, str(FUNCTIONS))
+
+from workflow_runtime.settings import Settings  # noqa: E402
+from workflow_runtime.topology import TOPOLOGY  # noqa: E402
+
+ROUNDS = 7
+AIM = 2.0  # times boto3 + Powertools
+BASELINE = "boto3 + aws_lambda_powertools"
+HANDLERS = {"handlers.dispatch": "dispatch", "handlers.run_node": "run_node_tool", "handlers.api": "api"}
+WORKFLOW = "workflow: {id: tiny, nodes: [{id: a, type: tool, tool: echo}]}\n"
+
+_MEASURED = """
+import json, sys, time
+started = time.perf_counter()
+{imports}
+imported = time.perf_counter()
+def resident():
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * 4096
+    except OSError:  # not Linux
+        import resource
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+figures = {{"import_ms": (imported - started) * 1000, "memory_mb": resident() / 2**20, "modules": len(sys.modules)}}
+{first_event}
+figures["ready_ms"] = (time.perf_counter() - started) * 1000
+figures["ready_memory_mb"] = resident() / 2**20
+print(json.dumps(figures))
+"""
+_BASELINE_IMPORTS = "import boto3, aws_lambda_powertools"
+_BASELINE_EVENT = """
+session = boto3.Session()
+clients = [session.client(name) for name in ("dynamodb", "sqs", "s3", "events")]
+"""
+_HANDLER_EVENT = """
+import os
+from workflow_runtime.assembly import aws_runtime
+from workflow_runtime.topology import TOPOLOGY
+handler = {module}.create(aws_runtime(os.environ, lambda name, value: None), TOPOLOGY.function({function!r}))
+"""
+
+
+def environment() -> dict[str, str]:
+    """A deployed function's, with names that lead nowhere; nothing is called."""
+    settings = Settings(
+        table_name="t",
+        bucket_name="b",
+        bus_name="e",
+        queue_urls={queue.name: f"https://sqs.invalid/0/{queue.name}" for queue in TOPOLOGY.queues},
+        definitions_directory=str(ROOT / "definitions"),
+    )
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **settings.to_environment(),
+        "PYTHONPATH": str(FUNCTIONS),
+        "POWERTOOLS_METRICS_DISABLED": "true",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+    }
+
+
+def process(code: str, function: str | None) -> dict[str, float]:
+    named = {"FUNCTION": function} if function is not None else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**environment(), **named}, stdout=subprocess.PIPE, check=True
+    )
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def best(code: str, rounds: int, function: str | None = None) -> dict[str, float]:
+    runs = [process(code, function) for _ in range(rounds)]
+    return {name: round(min(run[name] for run in runs), 1) for name in runs[0]}
+
+
+def command_seconds(arguments: list[str], rounds: int) -> float:
+    """Wall time of a whole ``awr`` process, best of ``rounds``."""
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", "from workflow_runtime.cli import main; main()", *arguments],
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # its progress
+            check=True,
+        )
+        times.append(time.perf_counter() - started)
+    return round(min(times), 3)
+
+
+def measure(smoke: bool) -> dict[str, Any]:
+    rounds = 1 if smoke else ROUNDS
+    rows = {BASELINE: best(_MEASURED.format(imports=_BASELINE_IMPORTS, first_event=_BASELINE_EVENT), rounds)}
+    for module, function in HANDLERS.items():
+        event = _HANDLER_EVENT.format(module=module, function=function)
+        rows[module] = best(_MEASURED.format(imports=f"import {module}", first_event=event), rounds, function)
+    modules = [
+        {"module": name, **figures, "times_baseline": round(figures["ready_ms"] / rows[BASELINE]["ready_ms"], 2)}
+        for name, figures in rows.items()
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tiny.yaml"
+        path.write_text(WORKFLOW, encoding="utf-8")
+        commands = {
+            "awr --help": command_seconds(["--help"], rounds),
+            "awr run": command_seconds(["run", str(path)], rounds),
+        }
+    return {"aim_times_baseline": AIM, "modules": modules, "command_seconds": commands}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--smoke", action="store_true", help="one process each")
+    arguments = parser.parse_args()
+    figures = measure(arguments.smoke)
+    if arguments.json:
+        print(json.dumps(figures, indent=2))
+        return
+    for row in figures["modules"]:
+        print(
+            "{module:30} import {import_ms:6.0f} ms {memory_mb:5.0f} MB, ready {ready_ms:6.0f} ms "
+            "{ready_memory_mb:5.0f} MB ({times_baseline} of baseline), {modules:.0f} modules".format(**row)
+        )
+    for command, seconds in figures["command_seconds"].items():
+        print(f"{command:30} {seconds:.3f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""The benchmarks' results as the tables of README.md, "What it costs".
+
+    python tests/benchmarks/run.py > results.json && python tests/benchmarks/table.py results.json [--print]
+
+Rewrites what stands between the two marks in README.md; with ``--print`` it goes to standard output instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+BEGIN, END = "<!-- benchmarks:begin -->\n", "<!-- benchmarks:end -->\n"
+COMMAND = "python tests/benchmarks/run.py > results.json && python tests/benchmarks/table.py results.json"
+
+# Dollars per million, list prices of us-east-1. SQS: that of FIFO queues, though half of the messages are standard.
+PRICES_AS_OF = "November 2026"
+PRICES = {"write_units": 0.625, "read_units": 0.125, "sqs_requests": 0.50, "invocations": 0.20}
+STEP_FUNCTIONS_PER_MILLION = 25.0  # Standard workflows, per state transition
+LAMBDA_GB_SECOND = 0.0000166667  # x86
+EXAMPLE_MEMORY_GB, EXAMPLE_SECONDS = 0.5, 0.01
+
+# What others need for a no-op step, as measured on a small two-core machine: name, milliseconds, remark.
+OTHERS = (
+    ("LangGraph, SQLite", "0.4 chain, 0.36 fan-out", "no queue between steps"),
+    ("Restate", "0.7", ""),
+    ("DBOS, SQLite", "1.1 chain, 1.5 fan-out", ""),
+    ("AWS durable functions, local runner", "2.8", ""),
+)
+EXPRESSIONS = {
+    "a reference": "evaluate_reference_us",
+    "a guard": "evaluate_guard_us",
+    "a template of text": "evaluate_template_text_us",
+    "a filter over 1,000 elements": "evaluate_filter_1000_us",
+    "compiling a guard": "compile_guard_us",
+}
+SIZES = (100, 1_000, 10_000)
+
+Results = dict[str, Any]
+
+
+def tables(results: Results) -> str:
+    """Markdown, from the whole document that ``run.py`` prints."""
+    machine, figures = results["machine"], results["benchmarks"]
+    blocks = (
+        [f"Measured by `{COMMAND}`", _machine(machine)],
+        _embedded(figures["embedded"]),
+        _others(),
+        _aws(figures["aws_calls"]),
+        _sizes(figures["compile"], figures["engine"]),
+        _small(figures["expressions"], figures["imports"]),
+    )
+    return "\n".join("\n".join(block) + "\n" for block in blocks)
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    where = f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}"
+    return f"on {where}, {machine['date']}."
+
+
+def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> list[str]:
+    marks = ["---", *["--:"] * (len(head) - 1)]
+    return [f"| {' | '.join(cells)} |".replace("  ", " ") for cells in (head, marks, *rows)]
+
+
+def _embedded(rows: list[dict[str, Any]]) -> list[str]:
+    shapes: dict[str, dict[str, dict[str, Any]]] = {row["shape"]: {} for row in rows}
+    for row in rows:
+        shapes[row["shape"]][row["backend"]] = row
+
+    def lines() -> Iterator[Sequence[str]]:
+        for shape, by_backend in shapes.items():
+            memory, file = by_backend["memory"], by_backend["file"]
+            yield (
+                shape,
+                *(f"{row['wall_ms_per_node']:.2f} / {row['cpu_ms_per_node']:.2f}" for row in (memory, file)),
+                f"{file['closed_file_kb_per_node']:.1f} / {file['file_kb_per_node']:.1f}",
+            )
+
+    head = (
+        "On one machine, a no-op node, ms wall / CPU",
+        "in memory",
+        "on a file",
+        "KB of file closed / open with its log",
+    )
+    return _table(head, lines())
+
+
+def _others() -> list[str]:
+    named = "; ".join(f"{name} {figure}" + (f" ({remark})" if remark else "") for name, figure, remark in OTHERS)
+    return [f"Others, ms for a no-op step as measured on such a machine: {named}."]
+
+
+def _aws(rows: list[dict[str, Any]]) -> list[str]:
+    def lines() -> Iterator[Sequence[str]]:
+        for row in rows:
+            counts = {**row["per_node"], "invocations": _invocations(row)}
+            dollars = sum(counts[name] * price for name, price in PRICES.items())
+            yield (
+                row["shape"],
+                *(f"{counts[name]:.1f}" for name in PRICES),
+                f"${dollars:.2f}",
+                f"${STEP_FUNCTIONS_PER_MILLION:.0f}",
+            )
+
+    duration = LAMBDA_GB_SECOND * EXAMPLE_MEMORY_GB * EXAMPLE_SECONDS * 1e6
+    head = (
+        "On AWS, a node of 1 KB",
+        "write units",
+        "read units",
+        "SQS requests",
+        "Lambda invocations",
+        "per million",
+        "Step Functions Standard",
+    )
+    prices = (
+        f"Requests counted on simulated AWS; list prices of us-east-1, {PRICES_AS_OF}: "
+        f"DynamoDB on demand ${PRICES['write_units']:g} and ${PRICES['read_units']:g} per million units, "
+        f"SQS ${PRICES['sqs_requests']:.2f} (all at the price of FIFO), Lambda ${PRICES['invocations']:.2f}."
+    )
+    left_out = (
+        f"Lambda's duration comes on top: ${duration:.2f} per million for every {EXAMPLE_SECONDS * 1000:.0f} ms "
+        f"at {EXAMPLE_MEMORY_GB * 1024:.0f} MB; so do logs, and receives by idle pollers."
+    )
+    return [*_table(head, lines()), "", prices, left_out]
+
+
+def _invocations(row: dict[str, Any]) -> float:
+    """Each receive that found messages is one invocation."""
+    receives, nodes = row["whole_execution"]["requests"]["sqs.ReceiveMessage"], row["nodes"]
+    return float(receives / nodes)
+
+
+def _sizes(compilations: list[dict[str, Any]], engine: dict[str, float]) -> list[str]:
+    seconds = {(row["shape"], row["nodes"]): row["total_seconds"] for row in compilations}
+
+    def lines() -> Iterator[Sequence[str]]:
+        for shape in dict.fromkeys(shape for shape, _ in seconds):
+            name = shape.replace("-", "_")
+            yield (
+                shape,
+                *(f"{seconds[shape, size]:.2f}" for size in SIZES),
+                *(f"{engine[f'{name}_{size}_stored_us']:.0f}" for size in SIZES),
+            )
+
+    head = (
+        "By number of nodes",
+        *(f"compile {size:,}, s" for size in SIZES),
+        *(f"event {size:,}, µs" for size in SIZES),
+    )
+    return [*_table(head, lines()), "", "An event: decode the state, advance, encode it; all but the table."]
+
+
+def _small(expressions: dict[str, float], imports: dict[str, Any]) -> list[str]:
+    named = ", ".join(f"{what} {_microseconds(expressions[name])} µs" for what, name in EXPRESSIONS.items())
+
+    def lines() -> Iterator[Sequence[str]]:
+        for row in imports["modules"]:
+            name = row["module"]
+            yield (
+                name if "+" in name else f"`{name}`",
+                f"{row['import_ms']:.0f} ms / {row['memory_mb']:.0f} MB",
+                f"{row['ready_ms']:.0f} ms / {row['ready_memory_mb']:.0f} MB",
+            )
+
+    commands = ", ".join(f"`{name}` {seconds:.2f} s" for name, seconds in imports["command_seconds"].items())
+    head = ("Cold start", "imported", "ready, with boto3 clients")
+    return [*_table(head, lines()), "", f"Expressions: {named}. Start to end: {commands} (a tiny workflow)."]
+
+
+def _microseconds(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def rewritten(readme: str, block: str) -> str:
+    """``readme`` with ``block`` between the marks. Raises `ValueError` when they are not there."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"README.md lacks {BEGIN.strip()} and {END.strip()}")
+    return f"{before}{begin}{block}{end}{after}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="what run.py printed")
+    parser.add_argument("--print", action="store_true", help="print the tables, leave README.md alone")
+    arguments = parser.parse_args()
+    block = tables(json.loads(arguments.results.read_text(encoding="utf-8")))
+    if arguments.print:
+        print(block, end="")
+        return
+    README.write_text(rewritten(README.read_text(encoding="utf-8"), block), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
