@@ -63,7 +63,7 @@ Condition: TypeAlias = Absent | Equals | Below
 
 
 class ConditionFailed(ConflictError):
-    """The condition of a write did not hold. A lost response may hide that our own write made it so: read, then decide."""
+    """The condition of a write did not hold. Perhaps our own write, its response lost, made it so: read, then decide."""
 
 
 class Table(Protocol):
@@ -81,7 +81,7 @@ class Table(Protocol):
     def update(
         self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
     ) -> None:
-        """Set some attributes of an existing item, and its index key if ``index`` is given. Raises `ConditionFailed`."""
+        """Set attributes of an existing item, and its index key if ``index`` is given. Raises `ConditionFailed`."""
 
     def delete_all(self, keys: Sequence[Key]) -> None:
         """Delete items (any number; batched; absent ones are fine)."""
@@ -96,7 +96,7 @@ class Table(Protocol):
         """
 
     def query_index(self, partition: str, prefix: str, *, before: str | None = None, limit: int) -> list[Item]:
-        """Items by index key, newest (largest sort key) first, sort key starting with ``prefix`` and below ``before``."""
+        """Items by index key, largest sort key (newest) first, starting with ``prefix`` and below ``before``."""
 
 
 class Blobs(Protocol):

@@ -33,6 +33,10 @@ ENV_PREFIX = "WORKFLOW_ENV_"  # only variables named so are readable as ${env.NA
 SECRET_PREFIX = "WORKFLOW_SECRET_"
 
 
+def _ignore(name: str, value: int) -> None:  # noqa: ARG001  metrics go nowhere unless somebody takes them
+    """Takes a metric."""
+
+
 class Runtime:
     """Everything that handlers and the command line call. ``invokers`` is called once, when the first node runs.
 
@@ -51,7 +55,7 @@ class Runtime:
         known: Known | None = None,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         end_process: Callable[[], None] = lambda: None,
-        count: Callable[[str, int], None] = lambda name, value: None,
+        count: Callable[[str, int], None] = _ignore,
     ) -> None:
         self.ports = ports
         self.count = count

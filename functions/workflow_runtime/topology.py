@@ -22,7 +22,7 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 class EventSource(msgspec.Struct, frozen=True):
-    """A queue feeding a function. ``concurrency_max``: batches handled at once (0: no limit of ours; AWS: at least 2)."""
+    """A queue feeding a function. ``concurrency_max``: batches at once (0: no limit of ours; AWS: at least 2)."""
 
     queue: str
     batch_size: int

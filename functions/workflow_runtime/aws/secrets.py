@@ -1,4 +1,4 @@
-"""Secrets on AWS: ``${secrets.NAME}`` is the secret ``<prefix>NAME`` of Secrets Manager, resolved in the worker only."""
+"""Secrets on AWS: ``${secrets.NAME}`` is ``<prefix>NAME`` in Secrets Manager, resolved in the worker only."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from workflow_runtime.plan import Json
 
 
 def case_matches(value: Json, wanted: Json) -> bool:
-    """By JSON value; besides, a string matches a number or boolean of the same text, both ways. Only null matches null."""
+    """By JSON value; a string also matches a number or boolean of the same text, both ways; only null matches null."""
     if equals(value, wanted):
         return True
     if isinstance(value, str):

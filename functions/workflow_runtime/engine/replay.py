@@ -44,7 +44,7 @@ def replay(
     journal: Iterable[JournalEntry],
     fetch: Callable[[Needs], Known],
 ) -> ExecutionState:
-    """The state after ``journal``, starting from `new_execution`. ``fetch`` reads recorded runs, as the dispatcher did."""
+    """The state after ``journal``, starting from `new_execution`; ``fetch`` reads recorded runs like the dispatcher."""
     for entry in journal:
         state = _retake(plan, state, entry, fetch)
     return state

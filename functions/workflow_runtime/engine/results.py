@@ -15,7 +15,7 @@ from workflow_runtime.plan import OUTPUTS, SucceedSpec
 
 
 def accept_result(turn: Turn, event: NodeSucceeded | NodeFailed) -> str:
-    """Take a run's result. Returns why it was ignored, or "". Raises `InvalidEvent` for a run that was never ordered."""
+    """Take a run's result. Returns why it was ignored, or "". Raises `InvalidEvent` for a run never ordered."""
     if event.path == OUTPUTS_PATH:
         return _accept_outputs(turn, event)
     node = turn.block.index.get(event.path)

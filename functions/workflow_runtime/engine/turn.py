@@ -58,8 +58,8 @@ class Turn:
     """
 
     __slots__ = (
-        "block", "commands", "due", "ended", "errors", "fresh", "graph", "known", "needs_globals", "needs_nodes", "plan",
-        "selections", "state",
+        "block", "commands", "due", "ended", "errors", "fresh", "graph", "known", "needs_globals", "needs_nodes",
+        "plan", "selections", "state",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:

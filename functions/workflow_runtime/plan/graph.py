@@ -205,7 +205,7 @@ class GraphBlock(msgspec.Struct, frozen=True, dict=True):
         return self.outputs, () if self.outputs is not None else self.sinks
 
     def nodes_before(self, node: int) -> tuple[int, ...]:
-        """What ``previous`` may mean at ``node``: its predecessors in dependency order, control nodes looked through."""
+        """What ``previous`` may mean at ``node``: predecessors in dependency order, control nodes looked through."""
         found: dict[int, None] = {}
         looked_through: set[int] = set()
         pending = list(reversed(self.nodes[node].incoming))

@@ -304,7 +304,7 @@ class Run:
         if kind(node) == "parallel":
             return [head for way in ways for head in way]
         value = self.value(node.get("condition"))
-        for branch, way in sorted(zip(node["branches"], ways), key=lambda pair: "default" in pair[0]):
+        for branch, way in sorted(zip(node["branches"], ways, strict=True), key=lambda pair: "default" in pair[0]):
             if "default" in branch or ("when" in branch and self.holds(branch["when"])):
                 return way
             if "case" in branch and branch["case"] == value:
@@ -315,9 +315,9 @@ class Run:
         operands = [source for source in self.before(id) if self.status[source] == "success"]
         values = [self.output[source] for source in operands]
         if not values:
-            return node["default"] if "default" in node else ("!", "execution_error")
+            return node.get("default", ("!", "execution_error"))
         if node["strategy"] == "collect_by_id":
-            return dict(zip(operands, values))
+            return dict(zip(operands, values, strict=True))
         if node["strategy"] == "merge":
             return (
                 {key: value for item in values for key, value in item.items()}

@@ -13,7 +13,9 @@ ABC = [{"id": "a"}, {"id": "b"}, {"id": "c"}]
 def joined(join: Any, edges: list[dict[str, Any]], more: list[dict[str, Any]] | None = None) -> Driver:
     """Nodes a, b, c and v, which joins them by these edges."""
     nodes = [*ABC, {"id": "v", "join": join}, *(more or [])]
-    return Driver(plan_of(nodes, edges=[{"from": source, "to": "v", **edge} for source, edge in zip("abc", edges)]))
+    return Driver(
+        plan_of(nodes, edges=[{"from": source, "to": "v", **edge} for source, edge in zip("abc", edges, strict=False)])
+    )
 
 
 PLAIN: list[dict[str, Any]] = [{}, {}, {}]

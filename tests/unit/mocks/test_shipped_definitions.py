@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from workflow_runtime.agents import AgentRegistry
-from workflow_runtime.schemas import schema_problems
 from workflow_runtime.compiler import compile_workflow
 from workflow_runtime.invocation import NodeCall, NodeResult
 from workflow_runtime.mocks import MockedInvoker, Mocks
 from workflow_runtime.plan import AgentSpec, NodeType, Plan, ToolSpec
+from workflow_runtime.schemas import schema_problems
 from workflow_runtime.tooling import ToolInvoker, ToolRegistry
 
 ROOT = Path(__file__).parents[3]
