@@ -63,7 +63,7 @@ Condition: TypeAlias = Absent | Equals | Below
 
 
 class ConditionFailed(ConflictError):
-    """The condition of a write did not hold. Perhaps our own write, its response lost, made it so: read, then decide."""
+    """The condition did not hold. Our own write, its response lost, may have made it so: read, then decide."""
 
 
 class Table(Protocol):
