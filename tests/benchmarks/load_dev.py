@@ -24,7 +24,7 @@ import httpx
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "functions"), str(ROOT)]
 
-from tests.unit.dev.dev_process import DevProcess  # noqa: E402
+from tests.integration.dev.dev_process import DevProcess  # noqa: E402
 
 EXECUTIONS_MAX = 5_000  # enough to see; more only heats the machine
 CONNECTIONS_MAX = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.conftest import PROJECT, Awr, only_document
+from tests.integration.cli.conftest import PROJECT, Awr, only_document
 
 from workflow_runtime.cli.commands.check import GraphFormat
 from workflow_runtime.compiler.graphs import FORMATS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 from tests.benchmarks.load_dev import Load
-from tests.unit.dev.dev_process import FUNCTIONS, DevProcess
+from tests.integration.dev.dev_process import FUNCTIONS, DevProcess
 
 EXECUTIONS = 60
 

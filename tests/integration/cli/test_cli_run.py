@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.conftest import PROJECT, Awr, only_document
+from tests.integration.cli.conftest import PROJECT, Awr, only_document
 
 from workflow_runtime.local.backend import open_backend
 from workflow_runtime.local_runtime import LocalRuntime

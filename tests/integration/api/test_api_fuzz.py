@@ -1,6 +1,6 @@
 """Requests made from the OpenAPI document, valid and not: every answer is one that the document describes.
 
-Longer by hand: ``FUZZ_EXAMPLES=500 pytest tests/unit/api/test_api_fuzz.py``.
+Longer by hand: ``FUZZ_EXAMPLES=500 pytest tests/integration/api/test_api_fuzz.py``.
 """
 
 from __future__ import annotations

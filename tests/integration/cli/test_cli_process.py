@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.conftest import (
+from tests.integration.cli.conftest import (
     AWR,
     DEADLINE_SECONDS,
     PROJECT,

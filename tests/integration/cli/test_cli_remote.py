@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.cli.conftest import DEADLINE_SECONDS, Awr, only_document, started, wait_for_line
-from tests.unit.dev.dev_process import DevProcess
+from tests.integration.cli.conftest import DEADLINE_SECONDS, Awr, only_document, started, wait_for_line
+from tests.integration.dev.dev_process import DevProcess
 
 from workflow_runtime.cli.commands.remote import StatusName
 from workflow_runtime.engine.lifecycle import ExecutionStatus
