@@ -15,22 +15,11 @@ from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, R
 from workflow_runtime.engine.names import NodeValue, View, error_value, evaluate
 from workflow_runtime.engine.state import ALIVE_MARKS, OPEN_MARKS, STATUS_OF_MARK, ExecutionState, Mark
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import OUTPUTS, BindingKind, EdgeKind, Formula, Json, Plan, looks_through
+from workflow_runtime.plan import GLOBAL_KINDS, OUTPUTS, BindingKind, EdgeKind, Formula, Json, Plan, looks_through
 
 COMMANDS_MAX = 500  # per commit: keeps a commit far below the 400 KB of an item; the rest waits for the next turn
 VALUE_KEPT_BYTES_MAX = 256  # a decision value that may wait in the state for its readers
 VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state's item
-
-_GLOBAL_KINDS = frozenset(
-    {
-        BindingKind.VARIABLE,
-        BindingKind.VARIABLES,
-        BindingKind.INPUT_KEY,
-        BindingKind.INPUT,
-        BindingKind.EXECUTION,
-        BindingKind.ENV,
-    }
-)
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -162,7 +151,7 @@ class Turn:
             if BindingKind.PREVIOUS in formula.kinds:
                 previous = self.previous(reader, behind=behind)
                 wanted.add(previous)
-            if formula.kinds & _GLOBAL_KINDS and self.globals is None:
+            if formula.kinds & GLOBAL_KINDS and self.globals is None:
                 self.needs_globals = missing = True
         wanted.discard(-1)
         for node in wanted:

@@ -17,6 +17,7 @@ from functools import cached_property
 import msgspec
 
 from workflow_runtime.plan.formulas import (
+    GLOBAL_KINDS,
     Binding,
     BindingKind,
     Formula,
@@ -49,6 +50,7 @@ from workflow_runtime.plan.specs import (
 )
 
 __all__ = [
+    "GLOBAL_KINDS",
     "OUTPUTS",
     "PLAN_SCHEMA",
     "AgentSpec",

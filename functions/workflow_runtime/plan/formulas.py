@@ -32,6 +32,19 @@ class BindingKind(StrEnum):
     LOCAL = "local"  # given by whoever evaluates: `inputs`, `output`, `error`, `item`
 
 
+GLOBAL_KINDS = frozenset(
+    {
+        BindingKind.VARIABLE,
+        BindingKind.VARIABLES,
+        BindingKind.INPUT_KEY,
+        BindingKind.INPUT,
+        BindingKind.EXECUTION,
+        BindingKind.ENV,
+    }
+)
+"""What is fixed when an execution is created: read from its input item, not from node runs."""
+
+
 class Binding(msgspec.Struct, frozen=True, omit_defaults=True):
     """One root name of a formula and its source. ``node`` is an index into the block's nodes (NODE and NODES only)."""
 

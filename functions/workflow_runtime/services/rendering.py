@@ -10,22 +10,20 @@ from workflow_runtime.engine.names import NodeValue, View, evaluate
 from workflow_runtime.errors import NodeError
 from workflow_runtime.expressions import EvaluationError
 from workflow_runtime.invocation import NodeCall
-from workflow_runtime.plan import AgentSpec, BindingKind, Formula, Json, NodePlan, NodeType, Plan, ToolSpec
+from workflow_runtime.plan import (
+    GLOBAL_KINDS,
+    AgentSpec,
+    Formula,
+    Json,
+    NodePlan,
+    NodeType,
+    Plan,
+    ToolSpec,
+)
 from workflow_runtime.services.messages import Order
 from workflow_runtime.storage.records import Globals
 
 MASK = "***"
-
-GLOBAL_KINDS = frozenset(
-    {
-        BindingKind.VARIABLE,
-        BindingKind.VARIABLES,
-        BindingKind.INPUT_KEY,
-        BindingKind.INPUT,
-        BindingKind.EXECUTION,
-        BindingKind.ENV,
-    }
-)
 
 
 def needs_globals(formulas: tuple[Formula, ...]) -> bool:

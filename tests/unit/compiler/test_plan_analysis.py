@@ -77,7 +77,7 @@ def test_the_drawings_of_a_plan_are_golden(format: str, suffix: str) -> None:
 def test_mermaid_texts_cannot_break_out_of_their_quotes() -> None:
     for line in render(compile_or_raise(HOSTILE), "mermaid").splitlines()[1:]:
         shape = r'    n\d+[\[({>/]+"[^"`<>\\|]*(<br/><small>[^"<>]*</small>)?"[\])}/\\]+'
-        arrow = r'    n\d+ (-->|-\.->)(\|"[^"`<>\\|]*"\|)? n\d+'
+        arrow = r'    n\d+ (-->|-\.->|==>)(\|"[^"`<>\\|]*"\|)? n\d+'
         assert re.fullmatch(f"{shape}|{arrow}", line), line
 
 

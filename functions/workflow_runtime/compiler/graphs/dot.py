@@ -37,6 +37,7 @@ def draw(picture: Picture) -> str:
     for arrow in picture.arrows:
         attributes = [f"label={_quoted(arrow.label)}"] if arrow.label else []
         attributes += ["style=dashed"] if arrow.orders else []
+        attributes += ["penwidth=2.5"] if arrow.critical else []
         shown = f" [{', '.join(attributes)}]" if attributes else ""
         lines.append(f"    n{arrow.source} -> n{arrow.target}{shown};")
     return "\n".join([*lines, "}"]) + "\n"

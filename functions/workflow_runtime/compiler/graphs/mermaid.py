@@ -36,7 +36,7 @@ def draw(picture: Picture) -> str:
     lines = ["flowchart TD"]
     lines += [f"    {_box(number, box)}" for number, box in enumerate(picture.boxes)]
     for arrow in picture.arrows:
-        line = "-.->" if arrow.orders else "-->"
+        line = "-.->" if arrow.orders else "==>" if arrow.critical else "-->"
         label = f'|"{_escaped(arrow.label)}"|' if arrow.label else ""
         lines.append(f"    n{arrow.source} {line}{label} n{arrow.target}")
     for status, style in STYLES.items():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import msgspec
+from msgspec.structs import replace
 
-from workflow_runtime.compiler.analysis import levels
+from workflow_runtime.compiler.analysis import critical_path, levels
 from workflow_runtime.plan import (
     AgentSpec,
     ConditionSpec,
@@ -39,18 +41,24 @@ class Box(msgspec.Struct, frozen=True):
 
 
 class Arrow(msgspec.Struct, frozen=True):
-    """``source`` and ``target`` are positions in the picture's boxes. ``orders``: it only makes the target wait."""
+    """``source`` and ``target`` are positions in the picture's boxes. ``orders``: it only makes the target wait.
+    ``critical``: it lies on the critical path.
+    """
 
     source: int
     target: int
     label: str = ""
     orders: bool = False
+    critical: bool = False
 
 
 class Picture(msgspec.Struct, frozen=True):
+    """``critical``: ids of the nodes on the critical path, from its start."""
+
     title: str
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
+    critical: tuple[str, ...] = ()
 
 
 def picture(plan: Plan, statuses: Mapping[str, str]) -> Picture:
@@ -68,8 +76,14 @@ def picture(plan: Plan, statuses: Mapping[str, str]) -> Picture:
         for position, node in enumerate(plan.root.nodes)
         if not node.hidden
     )
-    arrows = dict.fromkeys(arrow for edge in plan.root.edges for arrow in _arrows(plan, edge))
-    return Picture(plan.workflow_name or plan.workflow_id, boxes, tuple(arrows))
+    critical = tuple(critical_path(plan).nodes)
+    steps = {(plan.root.index[source], plan.root.index[target]) for source, target in pairwise(critical)}
+    arrows = dict.fromkeys(
+        replace(arrow, critical=(arrow.source, arrow.target) in steps)
+        for edge in plan.root.edges
+        for arrow in _arrows(plan, edge)
+    )
+    return Picture(plan.workflow_name or plan.workflow_id, boxes, tuple(arrows), critical)
 
 
 def columns(text: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from workflow_runtime.compiler.graphs.layout import place
-from workflow_runtime.compiler.graphs.picture import Box, Picture, columns
+from workflow_runtime.compiler.graphs.picture import Arrow, Box, Picture, columns
 
 MARGIN = 24.0
 BOX_HEIGHT = 48.0
@@ -55,6 +55,7 @@ FORMS = """
 .awr .shape, .awr .mark { stroke-width: 1.25; }
 .awr .edge { fill: none; stroke-width: 1.5; }
 .awr .mark { fill: none; }
+.awr .critical { stroke-width: 3; }
 .awr .orders { stroke-dasharray: 3 4; }
 .awr .success .shape, .awr .failed .shape, .awr .running .shape { stroke-width: 2.5; }
 .awr .ready .shape, .awr .retrying .shape { stroke-width: 2.5; }
@@ -93,7 +94,7 @@ def draw(picture: Picture) -> str:
         points = [(centers[arrow.source], _top(source.level) + BOX_HEIGHT)]
         points += [(x + MARGIN, _top(level) + BOX_HEIGHT / 2) for level, x in enumerate(bends, source.level + 1)]
         points.append((centers[arrow.target], _top(target.level) - 7))
-        lines += _arrow(points, arrow.orders)
+        lines += _arrow(points, arrow)
         if arrow.label:
             labels.append(_label(points, arrow.label))
     for box, center, box_width in zip(picture.boxes, centers, widths, strict=True):
@@ -115,14 +116,14 @@ def _width(box: Box) -> float:
     return max(BOX_WIDTH_MIN, text + 2 * PADDING + (16 if slanted else 0))
 
 
-def _arrow(points: Sequence[tuple[float, float]], orders: bool) -> list[str]:
+def _arrow(points: Sequence[tuple[float, float]], arrow: Arrow) -> list[str]:
     (x, y), (tip_x, tip_y) = points[0], points[-1]
     path = [f"M{x:.1f} {y:.1f}"]
     for next_x, next_y in points[1:]:
         middle = (y + next_y) / 2
         path.append(f"C{x:.1f} {middle:.1f} {next_x:.1f} {middle:.1f} {next_x:.1f} {next_y:.1f}")
         x, y = next_x, next_y
-    style = "edge orders" if orders else "edge"
+    style = "edge orders" if arrow.orders else "edge critical" if arrow.critical else "edge"
     head = f"M{tip_x - 4.5:.1f} {tip_y - 1:.1f}L{tip_x + 4.5:.1f} {tip_y - 1:.1f}L{tip_x:.1f} {tip_y + 7:.1f}Z"
     return [f'<path class="{style}" d="{"".join(path)}"/>', f'<path class="head" d="{head}"/>']
 

@@ -39,6 +39,8 @@ def draw(picture: Picture) -> str:
             ", ".join(_source(picture, arrow) for arrow in incoming[number]),
         ]
         lines.append("  ".join(parts).rstrip())
+    if len(picture.critical) > 1:
+        lines += ["", f"critical path: {' → '.join(picture.critical)}"]
     return "\n".join(lines) + "\n"
 
 
