@@ -1,9 +1,8 @@
 """Agent Workflow Runtime: workflows of AI agents and tools, written in YAML, run on AWS serverless services.
 
 One idea holds it together: **an execution is an actor.** Its mailbox is a FIFO queue group, its mind is the pure
-function
-``advance(plan, state, events) -> Decision(state, commands)``, its memory is one versioned item in DynamoDB. Everything
-else is plumbing around that function.
+function ``advance(plan, state, events) -> Decision(state, commands)``, its memory is one versioned item in DynamoDB.
+Everything else is plumbing around that function.
 
 The tour, in the order data meets the parts:
 
@@ -13,16 +12,17 @@ The tour, in the order data meets the parts:
 4. `services.catalog`, `services.starter`   the plan is stored under its hash; an execution is a header in the table.
 5. `engine`        **start reading at `engine.advance`.** Pure: events in, a new state and commands out.
 6. `services.dispatcher`   load, advance, commit, publish: the only writer of execution state.
-7. `services.node_runner`  in a worker pool: claim, read, run, record, report. What runs is an `agents` agent or a
-`tooling`
-   tool, or a mock (`mocks`), all behind `invocation.Invoker`.
+7. `services.node_runner`  in a worker pool: claim, read, run, record, report. What runs is an agent (`agents`), a tool
+   (`tooling`) or a mock (`mocks`), all behind `invocation.Invoker`.
 8. `services.documents`    what people see of an execution.
+
+The doors, from outside in: `cli` is ``awr``; `client` the SDK (`WorkflowEngine`); `testing` the pytest plugin; `dev` is
+``awr dev``, which serves over HTTP what `api` answers.
 
 Underneath: `ports` (what the services need of the world), `storage` (what the one table holds), and two implementations
 of the ports, `aws` and `local` (SQLite; its `pump` plays Lambda's pollers). `topology` states queues and functions
-once, as data; `handlers` (beside this package) are the Lambda functions; `assembly` and `local_runtime` put it all
-together; `cli` is
-``awr``.
+once, as data; `handlers` (beside this package) are the Lambda functions; `runtime`, `assembly` and `local_runtime` put
+it all together.
 
 Glossary
 --------

@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "tooling": PURE | {"invocation", "ports", "sdk", "definition"},
     "agents": PURE | {"invocation", "tooling"},
     "mocks": PURE | {"agents", "invocation", "tooling"},
+    "api": PURE | {"compiler", "definition", "engine", "ports", "runtime", "services", "storage"},
     "aws": {"errors", "ports", "real_clock", "service_limits", "settings", "topology"},
     "local": {"errors", "ports", "real_clock", "service_limits", "topology"},
 }

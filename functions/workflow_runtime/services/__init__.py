@@ -1,8 +1,9 @@
 """What the runtime does, on the ports: one service per handler and one per question people ask.
 
 - `messages`: what travels between the functions.
-- `dispatcher` (load, advance, commit, publish) with `publisher` (carries out commands).
-- `node_runner` (claim, read, run, record) with `rendering` (inputs) and `leases`.
+- `dispatcher` (load, advance, commit, publish) with `mailbox` (its batches), `knowledge` (what it must read to decide)
+  and `publisher` (carries out commands).
+- `node_runner` (claim, read, run, record) with `worker` (its queue) and `rendering` (inputs).
 - `catalog` (publish a workflow), `starter` (start an execution), `documents` (show one).
 - `publishing` (create, replace, remove with preconditions) and `queries` (lists, nodes, history): what the API asks.
 

@@ -1,8 +1,8 @@
 """The test kit: run workflows in tests, with mocked agents, injected failures and virtual time.
 
 As a pytest plugin (installed with the package) it gives the fixtures `runtime` (embedded, virtual time) and
-`aws_runtime`
-(the AWS adapters on moto), and collects scenario files: YAML files below a directory called ``scenarios``::
+`aws_runtime` (the AWS adapters on moto), and collects scenario files: YAML files below a directory called
+``scenarios``::
 
     def test_a_complaint_goes_to_the_complaint_handler(runtime):
         runtime.mock_agent("intent_agent", {"intent": "complaint", "urgency": "high"})

@@ -31,8 +31,8 @@ class Reach(msgspec.Struct, frozen=True):
                                          ``host`` that host, private and loopback addresses too · an address or CIDR
     ``email``       ``send_email``       recipients: ``someone@example.com`` · ``@example.com`` · ``*``
     ``database``    ``database_query``   cluster ARNs · ``*``
-    ``functions``   ``lambda_invoke``    function names or ARNs, as the caller writes them; a final ``*`` matches any
-    rest ==============  ===================  =====================================================================
+    ``functions``   ``lambda_invoke``    function names or ARNs, as written; a final ``*`` matches any rest
+    ==============  ===================  =====================================================================
     """
 
     http: tuple[str, ...] | None = None
