@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from workflow_runtime.compiler import Known
     from workflow_runtime.invocation import Invoker
     from workflow_runtime.mocks import Mocks
-    from workflow_runtime.ports import Ports
+    from workflow_runtime.ports import Clock, Ports
+    from workflow_runtime.settings import Settings
     from workflow_runtime.tooling.reach import Reach
 
 WORKER_LOST_EXIT_CODE = 70  # EX_SOFTWARE: Lambda starts a fresh process for the next event
@@ -67,20 +69,20 @@ def _below(definitions: Path | None, kind: str) -> Path | None:
     return definitions / kind if definitions is not None and (definitions / kind).is_dir() else None
 
 
-def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None]) -> Runtime:
+def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], clock: Clock | None = None) -> Runtime:
     """The runtime of a deployed function, from its environment. Raises `RequestError` naming what is missing."""
     from workflow_runtime.aws.backend import build_ports
     from workflow_runtime.aws.secrets import SecretsManagerSecrets
     from workflow_runtime.settings import Settings
 
     settings = Settings.from_environment(environ, function=environ.get("FUNCTION"))
-    ports = build_ports(settings)
+    ports = build_ports(settings, clock=clock)
 
     def invokers() -> dict[NodeType, Invoker]:
         from workflow_runtime.tooling.reach import Reach  # with it come pydantic and all tools: only workers need them
 
         reach = Reach.from_settings(settings.tool_allow_lists)
-        return node_invokers(Path(settings.definitions_directory), reach, ports)
+        return node_invokers(Path(settings.definitions_directory), reach, ports, _mocks_for_tests(settings))
 
     return Runtime(
         ports,
@@ -90,3 +92,12 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None]) -
         end_process=lambda: os._exit(WORKER_LOST_EXIT_CODE),
         count=count,
     )
+
+
+def _mocks_for_tests(settings: Settings) -> Mocks | None:
+    if settings.mocks_file_for_tests is None:
+        return None
+    from workflow_runtime.mocks import Mocks
+
+    logging.getLogger(__name__).warning("agents and tools are mocked: %s", settings.mocks_file_for_tests)
+    return Mocks.load(settings.mocks_file_for_tests)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from workflow_runtime.assembly import known_ids, node_invokers
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.local.pump import Handler, Pump
-from workflow_runtime.ports import Poller, Ports
+from workflow_runtime.ports import Poller, Ports, ScheduleRunner
 from workflow_runtime.runtime import EnvironmentSecrets, Runtime, workflow_env
 from workflow_runtime.tooling.reach import LOCAL_REACH, Reach
 from workflow_runtime.topology import TOPOLOGY, Function
@@ -29,6 +29,7 @@ class Backend(Protocol):
 
     ports: Ports
     poller: Poller
+    scheduler: ScheduleRunner
 
     @property
     def on_send(self) -> Callable[[str], None]: ...
@@ -72,7 +73,7 @@ class LocalRuntime:
         handlers = {
             function.name: _handler(function, self.services) for function in TOPOLOGY.functions if function.sources
         }
-        self.pump = Pump(backend.poller, backend.ports.clock, TOPOLOGY, handlers)
+        self.pump = Pump(backend.poller, backend.ports.clock, TOPOLOGY, handlers, backend.scheduler)
         backend.on_send = self.pump.notice
 
     async def run_until_ended(self, execution_id: str) -> str:

@@ -24,6 +24,10 @@ BUS_ENTRY_BYTES_MAX = 1024 * 1024  # EventBridge: all entries of one PutEvents c
 BATCH_MESSAGES_MAX = 10  # SQS: entries of a batch call; EventBridge: the same
 DELAY_SECONDS_MAX = 900  # SQS: DelaySeconds
 VISIBILITY_SECONDS_MAX = 12 * 3600  # SQS
+SCHEDULE_NAME_CHARACTERS_MAX = 64  # EventBridge Scheduler
+SCHEDULE_BODY_BYTES_MAX = 256 * 1024  # EventBridge Scheduler: a target's input
+MINUTE_MS = 60_000  # EventBridge Scheduler fires within the minute
+SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"  # in a schedule's body: becomes the time it was due, in ISO 8601
 
 Attribute: TypeAlias = str | int | bytes | bool | None
 
@@ -147,6 +151,42 @@ class Bus(Protocol):
         """Publish any number, batched; entries that failed for a passing reason are published again."""
 
 
+class Schedule(msgspec.Struct, frozen=True):
+    """Sends ``body`` to ``queue``: once ``at`` a time (epoch ms, kept to the minute: earlier by up to a minute, never
+    later than the service is), or repeatedly by ``expression`` (EventBridge Scheduler's ``cron(…)`` or ``rate(…)``, in
+    ``timezone``). A one-time schedule is gone after it fired. `SCHEDULED_TIME` in the body is filled in.
+    """
+
+    name: str
+    queue: str
+    body: str
+    at: int = 0
+    expression: str = ""
+    timezone: str = "UTC"
+
+
+class Schedules(Protocol):
+    """EventBridge Scheduler, one group. Names: up to 64 of ``[0-9a-zA-Z-_.]``."""
+
+    def put(self, schedule: Schedule) -> None:
+        """Create it; one of the same name is replaced."""
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete them; absent ones are fine."""
+
+
+class ScheduleRunner(Protocol):
+    """What EventBridge Scheduler does by itself on AWS. Used by the local pump only."""
+
+    def next_at(self, *, recurring: bool = True, ticks: bool = True) -> int | None:
+        """When the next schedule is due (epoch ms); None: there is none. Without ``recurring`` ones, one-time schedules
+        are looked at only; without ``ticks``, those of the topology are not.
+        """
+
+    def fire(self) -> None:
+        """Send the messages of all schedules that are due."""
+
+
 class SqsRecord(msgspec.Struct, frozen=True):
     """A received message as a poller sees it; ``event_record`` is exactly what Lambda hands to a function."""
 
@@ -209,6 +249,7 @@ class Ports(msgspec.Struct, frozen=True):
     blobs: Blobs
     queues: Queues
     bus: Bus
+    schedules: Schedules
     clock: Clock
     offload: Offload
     boot: str = ""

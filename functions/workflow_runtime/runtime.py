@@ -15,6 +15,7 @@ from workflow_runtime.errors import NodeError
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatcher import Dispatcher
 from workflow_runtime.services.documents import Documents
+from workflow_runtime.settings import ENV_PREFIX
 from workflow_runtime.storage.workflows import WorkflowStore
 
 if TYPE_CHECKING:
@@ -22,14 +23,19 @@ if TYPE_CHECKING:
     from workflow_runtime.invocation import Invoker
     from workflow_runtime.plan import NodeType
     from workflow_runtime.services.catalog import Catalog
+    from workflow_runtime.services.dead_letters import DeadLetters
+    from workflow_runtime.services.ingest import Ingest
     from workflow_runtime.services.node_runner import NodeRunner, Secrets
     from workflow_runtime.services.publishing import Publishing
     from workflow_runtime.services.queries import Queries
     from workflow_runtime.services.starter import Starter
+    from workflow_runtime.services.sweep import Sweep
+    from workflow_runtime.services.timers import Timers
+    from workflow_runtime.services.triggering import Triggers
+    from workflow_runtime.services.webhooks import Webhooks
 
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
 
-ENV_PREFIX = "WORKFLOW_ENV_"  # only variables named so are readable as ${env.NAME}: the others hold credentials
 SECRET_PREFIX = "WORKFLOW_SECRET_"
 
 
@@ -72,7 +78,7 @@ class Runtime:
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
-        return Dispatcher(self.ports, self.workflows, self._new_id)
+        return Dispatcher(self.ports, self.workflows, self._new_id, lambda: self.starter)
 
     @cached_property
     def documents(self) -> Documents:
@@ -82,7 +88,25 @@ class Runtime:
     def catalog(self) -> Catalog:
         from workflow_runtime.services.catalog import Catalog
 
-        return Catalog(self.workflows, self.ports.clock, self._known)
+        return Catalog(self.workflows, self.ports.clock, self.triggers, self._known)
+
+    @cached_property
+    def triggers(self) -> Triggers:
+        from workflow_runtime.services.triggering import Triggers
+
+        return Triggers(self.ports, self.workflows)
+
+    @cached_property
+    def ingest(self) -> Ingest:
+        from workflow_runtime.services.ingest import Ingest
+
+        return Ingest(self.ports, self.workflows, self.triggers, self.starter, self._new_id, self.count)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        from workflow_runtime.services.webhooks import Webhooks
+
+        return Webhooks(self.ports, self.triggers, self.starter, self._secrets, self._new_id)
 
     @cached_property
     def publishing(self) -> Publishing:
@@ -101,6 +125,24 @@ class Runtime:
         from workflow_runtime.services.starter import Starter
 
         return Starter(self.ports, self.catalog, self._new_id, self._env)
+
+    @cached_property
+    def timers(self) -> Timers:
+        from workflow_runtime.services.timers import Timers
+
+        return Timers(self.ports)
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        from workflow_runtime.services.sweep import Sweep
+
+        return Sweep(self.ports, self._new_id)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        from workflow_runtime.services.dead_letters import DeadLetters
+
+        return DeadLetters(self.ports, self._new_id)
 
     @cached_property
     def invokers(self) -> Mapping[NodeType, Invoker]:

@@ -7,16 +7,21 @@ Sources: the quotas pages of the services; the numbers themselves are constants 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
+from workflow_runtime.cron import next_time
 from workflow_runtime.ports import (
     BUS_ENTRY_BYTES_MAX,
     DELAY_SECONDS_MAX,
     ITEM_BYTES_MAX,
     MESSAGE_BYTES_MAX,
     PARTITION_KEY_BYTES_MAX,
+    SCHEDULE_BODY_BYTES_MAX,
+    SCHEDULE_NAME_CHARACTERS_MAX,
+    SCHEDULED_TIME,
     SORT_KEY_BYTES_MAX,
     VISIBILITY_SECONDS_MAX,
     Attribute,
@@ -24,6 +29,7 @@ from workflow_runtime.ports import (
     Item,
     Key,
     Message,
+    Schedule,
 )
 from workflow_runtime.topology import Queue
 
@@ -31,6 +37,7 @@ PARTITION_ATTRIBUTE = "pk"
 SORT_ATTRIBUTE = "sk"
 INDEX_PARTITION_ATTRIBUTE = "index_pk"
 INDEX_SORT_ATTRIBUTE = "index_sk"
+EXPIRES_ATTRIBUTE = "expires_at"  # epoch seconds from which DynamoDB may delete the item (its time to live)
 KEY_ATTRIBUTES = frozenset({PARTITION_ATTRIBUTE, SORT_ATTRIBUTE, INDEX_PARTITION_ATTRIBUTE, INDEX_SORT_ATTRIBUTE})
 
 BLOB_KEY_BYTES_MAX = 1024  # S3: object keys
@@ -45,6 +52,7 @@ _UTF8_BYTES_MAX = 4  # of one character
 _FORBIDDEN_CONTROLS = bytes(code for code in range(0x20) if code not in b"\t\n\r")
 _FORBIDDEN_SEQUENCES = ("\ufffe".encode(), "\uffff".encode())
 _FIFO_ID = re.compile(r"[!-~]{1,128}")  # alphanumeric and ASCII punctuation; no space
+_SCHEDULE_NAME = re.compile(rf"[0-9A-Za-z_.-]{{1,{SCHEDULE_NAME_CHARACTERS_MAX}}}")
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -187,3 +195,21 @@ def sort_key_after(prefix: str) -> str | None:
             return prefix[:-1] + chr(0xE000 if code == 0xD7FF else code + 1)  # surrogates are no characters
         prefix = prefix[:-1]
     return None
+
+
+def check_schedule(schedule: Schedule, queues: Collection[str]) -> None:
+    """Raises `ValueError` for what EventBridge Scheduler would not take, and for a queue that is not there."""
+    if not _SCHEDULE_NAME.fullmatch(schedule.name):
+        raise ValueError(f"{schedule.name!r} is no name of a schedule")
+    if schedule.queue not in queues:
+        raise ValueError(f"there is no queue {schedule.queue}")
+    if not 1 <= len(schedule.body.encode()) <= SCHEDULE_BODY_BYTES_MAX:
+        raise ValueError(f"the body of schedule {schedule.name} has {len(schedule.body.encode())} bytes")
+    if schedule.expression:
+        next_time(schedule.expression, schedule.timezone, 0)
+
+
+def scheduled_body(body: str, at: int) -> str:
+    """What is sent for a schedule that was due ``at`` (epoch ms)."""
+    time = datetime.fromtimestamp(at // 1000, UTC)
+    return body.replace(SCHEDULED_TIME, time.strftime("%Y-%m-%dT%H:%M:%SZ"))

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 import msgspec
 
 from workflow_runtime.errors import RequestError
-from workflow_runtime.topology import TOPOLOGY, Topology
+from workflow_runtime.topology import EVENTS, TIMERS, TOPOLOGY, Topology
 
 DEFINITIONS_DIRECTORY = "definitions"
 LOG_LEVEL = "INFO"
 SECRETS_PREFIX = "workflow/"  # of names in Secrets Manager
+ENV_PREFIX = "WORKFLOW_ENV_"  # only variables named so are readable as ${env.NAME}: the others hold credentials
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+SCHEDULED_QUEUES = (TIMERS, EVENTS)  # where schedules send
 
 _ALLOW_LIST = re.compile(r"TOOLS_[A-Z]+_ALLOW")
 _TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}
@@ -22,8 +25,12 @@ _TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the runtime's resources are, and what built-in tools may reach (nothing, unless listed).
 
-    ``queue_urls`` go by the names of `topology`. ``local``: not on AWS, so there is no Lambda around.
+    ``queue_urls`` and ``queue_arns`` go by the names of `topology`; the latter, ``schedule_group`` and
+    ``schedule_role_arn`` (who sends when a schedule is due) are for functions that make schedules. ``local``: not on
+    AWS, so there is no Lambda around.
     ``tool_allow_lists``: the variables named ``TOOLS_…_ALLOW``, as they are, for `tooling.reach`.
+    ``mocks_file_for_tests``: answers in place of agents and tools. Deployed code holds no such file, unless a test put
+    it there; workers warn of it whenever they start.
     """
 
     table_name: str
@@ -35,6 +42,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     local: bool = False
     tool_allow_lists: dict[str, str] = {}
     secrets_prefix: str = SECRETS_PREFIX
+    mocks_file_for_tests: str | None = None
+    schedule_group: str = ""
+    schedule_role_arn: str = ""
+    queue_arns: dict[str, str] = {}
 
     @classmethod
     def from_environment(
@@ -46,6 +57,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         queues = queues_used(topology, function)
         variables = {"TABLE_NAME", "BUCKET_NAME", "BUS_NAME", *map(queue_variable, queues)}
+        schedules = function is None or topology.function(function).schedules
+        if schedules:
+            variables |= {"SCHEDULE_GROUP", "SCHEDULE_ROLE_ARN", *map(arn_variable, SCHEDULED_QUEUES)}
         problems = [f"{name} is missing" for name in sorted(variables) if not environ.get(name)]
         log_level = environ.get("LOG_LEVEL", LOG_LEVEL).upper()
         if log_level not in LOG_LEVELS:
@@ -65,6 +79,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             local=local,
             tool_allow_lists={name: text for name, text in environ.items() if _ALLOW_LIST.fullmatch(name)},
             secrets_prefix=environ.get("SECRETS_PREFIX") or SECRETS_PREFIX,
+            mocks_file_for_tests=environ.get("MOCKS_FILE_FOR_TESTS") or None,
+            schedule_group=environ["SCHEDULE_GROUP"] if schedules else "",
+            schedule_role_arn=environ["SCHEDULE_ROLE_ARN"] if schedules else "",
+            queue_arns={queue: environ[arn_variable(queue)] for queue in SCHEDULED_QUEUES} if schedules else {},
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -74,9 +92,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "BUCKET_NAME": self.bucket_name,
             "BUS_NAME": self.bus_name,
             **{queue_variable(name): url for name, url in self.queue_urls.items()},
+            **{arn_variable(name): arn for name, arn in self.queue_arns.items()},
+            "SCHEDULE_GROUP": self.schedule_group,
+            "SCHEDULE_ROLE_ARN": self.schedule_role_arn,
             "DEFINITIONS_DIR": self.definitions_directory,
             "LOG_LEVEL": self.log_level,
             "SECRETS_PREFIX": self.secrets_prefix,
+            "MOCKS_FILE_FOR_TESTS": self.mocks_file_for_tests or "",
             "LOCAL": str(int(self.local)),
             **self.tool_allow_lists,
         }
@@ -84,7 +106,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def queue_variable(queue: str) -> str:
     """The environment variable with a queue's URL: ``dispatch.fifo`` is in ``QUEUE_URL_DISPATCH_FIFO``."""
-    return "QUEUE_URL_" + re.sub(r"[^A-Z0-9]", "_", queue.upper())
+    return f"QUEUE_URL_{_upper(queue)}"
+
+
+def arn_variable(queue: str) -> str:
+    """The environment variable with a queue's ARN, for schedules to send to."""
+    return f"QUEUE_ARN_{_upper(queue)}"
+
+
+def _upper(queue: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "_", queue.upper())
 
 
 def queues_used(topology: Topology, function: str | None = None) -> tuple[str, ...]:

@@ -5,7 +5,14 @@ CDK, the local runner, the docs and the tests are renderings of it. A function's
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import msgspec
+
+TableCall: TypeAlias = Literal["get", "put", "update", "put_all", "delete_all", "query", "query_index"]
+"""A method of `ports.Table`."""
+BlobCall: TypeAlias = Literal["get", "put"]
+"""A method of `ports.Blobs`."""
 
 FUNCTION_TIMEOUT_TO_VISIBILITY = 6  # AWS: a queue's visibility timeout is at least six times its function's timeout
 
@@ -22,17 +29,48 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 class EventSource(msgspec.Struct, frozen=True):
-    """A queue feeding a function. ``concurrency_max``: batches at once (0: no limit of ours; AWS: at least 2)."""
+    """A queue feeding a function. ``concurrency_max``: batches at once (0: no limit of ours; AWS: at least 2).
+    ``hides``: the function decides for some messages when they are seen again.
+    """
 
     queue: str
     batch_size: int
     concurrency_max: int = 0
+    hides: bool = False
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A rule on the runtime's own bus: events that match ``pattern`` go to ``queue``."""
+
+    name: str
+    pattern: dict[str, list[object]]
+    queue: str
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """A schedule of the runtime itself: every ``minutes`` an empty message goes to ``queue``."""
+
+    name: str
+    minutes: int
+    queue: str
+
+    @property
+    def schedule_name(self) -> str:
+        return f"tick-{self.name}"
+
+    @property
+    def expression(self) -> str:
+        """As EventBridge Scheduler writes it."""
+        return f"rate({self.minutes} minute{'s' if self.minutes != 1 else ''})"
 
 
 class Function(msgspec.Struct, frozen=True):
     """A Lambda. ``pool``: the worker pool it serves, for `run_node`. ``sends``: the queues it may send to. ``http``: it
-    answers
-    the HTTP API."""
+    answers the HTTP API. ``schedules``: it creates and deletes schedules, which send to the queue `TIMERS` or `EVENTS`.
+    ``table``, ``blobs``: what it calls of these ports; ``secrets``: it reads the deployment's secrets. ``open_routes``:
+    routes of the HTTP API whose requests prove themselves, so that no authorizer does. ``snap_start``: somebody waits
+    while it starts.
+    """
 
     name: str
     handler: str
@@ -43,11 +81,19 @@ class Function(msgspec.Struct, frozen=True):
     publishes: bool = False
     pool: str | None = None
     http: bool = False
+    schedules: bool = False
+    table: tuple[TableCall, ...] = ()
+    blobs: tuple[BlobCall, ...] = ()
+    secrets: bool = False
+    open_routes: tuple[str, ...] = ()
+    snap_start: bool = False
 
 
 class Topology(msgspec.Struct, frozen=True, dict=True):
     queues: tuple[Queue, ...]
     functions: tuple[Function, ...]
+    rules: tuple[Rule, ...] = ()
+    ticks: tuple[Tick, ...] = ()
 
     def queue(self, name: str) -> Queue:
         return next(queue for queue in self.queues if queue.name == name)
@@ -57,6 +103,9 @@ class Topology(msgspec.Struct, frozen=True, dict=True):
 
 
 DISPATCH = "dispatch.fifo"
+EVENTS = "events"
+TIMERS = "timers"
+SWEEP = "sweep"
 DEAD_LETTERS = "dead-letters"
 DEAD_LETTERS_FIFO = "dead-letters.fifo"
 POOLS = ("agent", "tool")
@@ -64,6 +113,11 @@ POOLS = ("agent", "tool")
 API_TIMEOUT_SECONDS = 29  # API Gateway gives up after 30
 DISPATCH_TIMEOUT_SECONDS = 15  # short: a stuck batch is retried soon
 NODE_TIMEOUT_SECONDS = 900  # Lambda's longest
+PLUMBING_TIMEOUT_SECONDS = 30  # of the functions that only route: events, timers, dead letters, sweep
+PLUMBING_VISIBILITY_SECONDS = PLUMBING_TIMEOUT_SECONDS * FUNCTION_TIMEOUT_TO_VISIBILITY
+PLUMBING_RECEIVES_MAX = 20
+CUSTOM_SOURCE = "workflow-runtime.author"  # of the events that workflows publish
+LIFECYCLE_SOURCE = "workflow-runtime"  # of the runtime's own lifecycle events, which never come back in
 NODE_RECEIVES_MAX = 5  # AWS advises at least 5; a claim absorbs the repeats
 
 
@@ -90,8 +144,17 @@ TOPOLOGY = Topology(
             )
             for pool in POOLS
         ),
-        Queue(DEAD_LETTERS, visibility_seconds=180),
-        Queue(DEAD_LETTERS_FIFO, visibility_seconds=180, fifo=True),
+        *(
+            Queue(
+                name,
+                visibility_seconds=PLUMBING_VISIBILITY_SECONDS,
+                dead_letters=DEAD_LETTERS,
+                receives_max=PLUMBING_RECEIVES_MAX,
+            )
+            for name in (EVENTS, TIMERS, SWEEP)
+        ),
+        Queue(DEAD_LETTERS, visibility_seconds=PLUMBING_VISIBILITY_SECONDS),
+        Queue(DEAD_LETTERS_FIFO, visibility_seconds=PLUMBING_VISIBILITY_SECONDS, fifo=True),
     ),
     functions=(
         Function(
@@ -102,34 +165,92 @@ TOPOLOGY = Topology(
             sources=(),
             sends=(DISPATCH,),
             http=True,
+            schedules=True,
+            table=("get", "put", "update", "put_all", "delete_all", "query", "query_index"),
+            blobs=("get", "put"),
+            secrets=True,
+            open_routes=tuple(f"{method} /hooks/{{workflow}}/{{endpoint+}}" for method in ("POST", "PUT", "GET")),
+            snap_start=True,
         ),
         Function(
             "dispatch",
             "handlers.dispatch.handler",
             timeout_seconds=DISPATCH_TIMEOUT_SECONDS,
             memory_mb=1024,
-            sources=(EventSource(DISPATCH, batch_size=10),),
-            sends=(DISPATCH, *(node_queue(pool) for pool in POOLS)),
+            sources=(EventSource(DISPATCH, batch_size=10, hides=True),),
+            sends=(DISPATCH, TIMERS, EVENTS, *(node_queue(pool) for pool in POOLS)),
             publishes=True,
+            schedules=True,
+            table=("get", "put", "update", "put_all", "delete_all", "query"),
+            blobs=("get", "put"),
+            snap_start=True,
         ),
         Function(
             "run_node_agent",
             "handlers.run_node.handler",
             timeout_seconds=NODE_TIMEOUT_SECONDS,
             memory_mb=1024,
-            sources=(EventSource(node_queue("agent"), batch_size=1, concurrency_max=100),),
+            sources=(EventSource(node_queue("agent"), batch_size=1, concurrency_max=100, hides=True),),
             sends=(DISPATCH, node_queue("agent")),
             pool="agent",
+            table=("get", "put", "update", "query"),
+            blobs=("get", "put"),
+            secrets=True,
         ),
         Function(
             "run_node_tool",
             "handlers.run_node.handler",
             timeout_seconds=NODE_TIMEOUT_SECONDS,
             memory_mb=512,
-            sources=(EventSource(node_queue("tool"), batch_size=10, concurrency_max=100),),
+            sources=(EventSource(node_queue("tool"), batch_size=10, concurrency_max=100, hides=True),),
             sends=(DISPATCH, node_queue("tool")),
             publishes=True,
             pool="tool",
+            table=("get", "put", "update", "query"),
+            blobs=("get", "put"),
+            secrets=True,
+        ),
+        Function(
+            "ingest_event",
+            "handlers.ingest_event.handler",
+            timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
+            memory_mb=512,
+            sources=(EventSource(EVENTS, batch_size=10, concurrency_max=50),),
+            sends=(DISPATCH,),
+            table=("get", "put", "update", "put_all", "delete_all", "query"),
+            blobs=("get", "put"),
+        ),
+        Function(
+            "deliver_timer",
+            "handlers.deliver_timer.handler",
+            timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
+            memory_mb=256,
+            sources=(EventSource(TIMERS, batch_size=10, concurrency_max=50),),
+            sends=(DISPATCH, TIMERS),
+            table=("put",),
+            blobs=("put",),
+        ),
+        Function(
+            "dead_letter",
+            "handlers.dead_letter.handler",
+            timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
+            memory_mb=256,
+            sources=(EventSource(DEAD_LETTERS, batch_size=10), EventSource(DEAD_LETTERS_FIFO, batch_size=10)),
+            sends=(DISPATCH, TIMERS),
+            table=("get", "put"),
+            blobs=("get", "put"),
+        ),
+        Function(
+            "sweep",
+            "handlers.sweep.handler",
+            timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
+            memory_mb=512,
+            sources=(EventSource(SWEEP, batch_size=1),),
+            sends=(DISPATCH, *(node_queue(pool) for pool in POOLS)),
+            table=("get", "update", "delete_all", "query", "query_index"),
+            blobs=("get",),
         ),
     ),
+    rules=(Rule("ingest", {"source": [{"anything-but": LIFECYCLE_SOURCE}]}, EVENTS),),
+    ticks=(Tick("sweep", 1, SWEEP),),
 )

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "functions"
 sys.path.insert(0, str(FUNCTIONS))
 
-from workflow_runtime.settings import Settings  # noqa: E402
+from workflow_runtime.settings import SCHEDULED_QUEUES, Settings  # noqa: E402
 from workflow_runtime.topology import TOPOLOGY  # noqa: E402
 
 ROUNDS = 7
@@ -70,6 +70,9 @@ def environment() -> dict[str, str]:
         bus_name="e",
         queue_urls={queue.name: f"https://sqs.invalid/0/{queue.name}" for queue in TOPOLOGY.queues},
         definitions_directory=str(ROOT / "definitions"),
+        schedule_group="s",
+        schedule_role_arn="arn:r",
+        queue_arns={queue: f"arn:{queue}" for queue in SCHEDULED_QUEUES},
     )
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},

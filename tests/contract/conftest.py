@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_runtime.aws import simulated
 from workflow_runtime.local.backend import open_backend
 from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.topology import EventSource, Function, Queue, Topology
+from workflow_runtime.real_clock import RealClock
+from workflow_runtime.topology import EventSource, Function, Queue, Tick, Topology
 
 START = 1_700_000_000_000
 
@@ -46,6 +49,8 @@ class Harness:
         self.blobs = backend.ports.blobs
         self.queues = backend.ports.queues
         self.bus = backend.ports.bus
+        self.schedules = backend.ports.schedules
+        self.scheduler = backend.scheduler
         self.poller = backend.poller
 
     @property
@@ -59,16 +64,42 @@ class Harness:
         return [record.event_record["body"] for record in self.receive(queue, maximum)]
 
 
+class AheadClock(RealClock):
+    """The real clock, put ahead."""
+
+    ahead_ms = 0
+
+    def now(self) -> int:
+        return super().now() + self.ahead_ms
+
+    def pass_time(self, seconds: int) -> None:
+        self.ahead_ms += seconds * 1000
+        _age_messages(seconds)
+
+
 @pytest.fixture(params=["embedded-memory", "embedded-file", "aws-on-moto"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
-    name: str = request.param
+    with _open(request.param, tmp_path, CONTRACT_TOPOLOGY) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["embedded-memory", "embedded-file", "aws-on-moto"])
+def ticking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    """The same with a tick a minute."""
+    with _open(request.param, tmp_path, replace(CONTRACT_TOPOLOGY, ticks=(Tick("watch", 1, "work"),))) as opened:
+        yield opened
+
+
+@contextmanager
+def _open(name: str, directory: Path, topology: Topology) -> Iterator[Harness]:
     if name == "aws-on-moto":
-        with simulated.open_backend(topology=CONTRACT_TOPOLOGY) as backend:
-            yield Harness(backend, _age_messages, name)
+        ahead = AheadClock()
+        with simulated.open_backend(ahead, topology) as backend:
+            yield Harness(backend, ahead.pass_time, name)
         return
     clock = VirtualClock(START)
-    path = tmp_path / "runtime.db" if name == "embedded-file" else None
-    with open_backend(path, clock, CONTRACT_TOPOLOGY) as backend:
+    path = directory / "runtime.db" if name == "embedded-file" else None
+    with open_backend(path, clock, topology) as backend:
         yield Harness(backend, lambda seconds: clock.advance_to(clock.now() + seconds * 1000), name)
 
 

@@ -20,7 +20,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from workflow_runtime.api.answers import Answer, problem_answer
 from workflow_runtime.api.problems import Problem, invalid, invalid_parameter, problem_of
 from workflow_runtime.api.request import Request
-from workflow_runtime.api.routes import Operation, Route, responses, routes
+from workflow_runtime.api.routes import Route, responses, routes
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime import Runtime
@@ -75,17 +75,19 @@ class Application:
             operation_id=route.name,
             responses=responses(route),
         )
-        method(self._preparing(route.operation))
+        method(self._preparing(route))
 
-    def _preparing(self, operation: Operation) -> Callable[..., Response[Any]]:
+    def _preparing(self, route: Route) -> Callable[..., Response[Any]]:
         """What the resolver takes for the route: the operation's parameters, and its coroutine as the answer."""
+        operation = route.operation
         signature = inspect.signature(operation, eval_str=True)
         parameters = [parameter for name, parameter in signature.parameters.items() if name != "request"]
 
         def prepare(**arguments: Any) -> Response[Any]:
             request = self._request
             assert request is not None
-            _check_query(request, {parameter.name for parameter in parameters})
+            if not route.any_query:
+                _check_query(request, {parameter.name for parameter in parameters})
             return _prepared(operation(request, **arguments))
 
         prepare.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email.message import Message
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -14,6 +15,8 @@ from workflow_runtime.services.starter import INPUT_BYTES_MAX
 
 JSON_TYPES = ("application/json",)
 YAML_TYPES = ("application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml")
+FORM_TYPE = "application/x-www-form-urlencoded"
+FORM_FIELDS_MAX = 1000
 CHARSETS = ("utf-8", "utf8", "us-ascii", "utf-16", "gb18030", "gbk", "gb2312", "iso-8859-1")
 DEPTH_MAX = 64  # as in YAML (language §1): what reads and writes it later recurses
 
@@ -44,6 +47,33 @@ def parsed_body(request: Request, model: type[Model]) -> Model:
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise invalid({**line, "loc": ("body", *line["loc"])} for line in found) from None
+
+
+def hook_body(request: Request) -> Any:
+    """What a webhook was sent: JSON, or the fields of a form; null for no body. Raises `Problem`."""
+    _check_size(request.body, INPUT_BYTES_MAX, "the body")
+    message = Message()
+    message["Content-Type"] = request.headers.get("content-type") or JSON_TYPES[0]
+    media_type, charset = message.get_content_type(), (message.get_content_charset() or "utf-8").lower()
+    if charset not in CHARSETS:
+        raise Problem("unsupported_media_type", f"the charset may be {', '.join(CHARSETS)}")
+    text = _text(request.body, charset)
+    if not text.strip():
+        return None
+    if media_type == FORM_TYPE:
+        return dict(_fields(text))
+    if media_type not in JSON_TYPES and not media_type.endswith("+json"):
+        raise Problem("unsupported_media_type", f"the body may be {JSON_TYPES[0]} or {FORM_TYPE}")
+    value = _json(text)
+    _check_depth(value)
+    return value
+
+
+def _fields(text: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
+    except ValueError:
+        raise Problem("too_large", f"a form may have {FORM_FIELDS_MAX} fields") from None
 
 
 def _content_type(request: Request) -> tuple[str, str]:

@@ -241,3 +241,9 @@ class Graph(BaseModel):
 
 class Health(BaseModel):
     status: Literal["ok"]
+
+
+class Triggered(BaseModel):
+    """The execution that a webhook started."""
+
+    execution_id: str

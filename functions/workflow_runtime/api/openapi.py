@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 from workflow_runtime.api import models
 from workflow_runtime.api.application import Application
 from workflow_runtime.api.problems import PROBLEM_TYPE
-from workflow_runtime.api.routes import SOURCE_BODY, START_BODY, Route, content_types
+from workflow_runtime.api.routes import HOOK_BODY, SOURCE_BODY, START_BODY, Route, content_types
 from workflow_runtime.runtime import Runtime
 
 TARGET = Path(__file__).parents[3] / "definitions" / "openapi.json"
@@ -29,6 +29,7 @@ DESCRIPTION = (
 SCHEMAS = "#/components/schemas/"
 PROBLEMS = {
     400: "The body cannot be read",
+    401: "The request is not signed, or not as it must be",
     404: "There is no such resource",
     405: "The resource does not take this method",
     409: "The request conflicts with what is there",
@@ -42,6 +43,7 @@ PROBLEMS = {
 }
 ALWAYS = (500, 503)
 DEFINITION_SCHEMA = {"description": "A workflow definition; `workflow.schema.json` says what it may hold."}
+HOOK_SCHEMA = {"description": "Anything; the trigger's `input` says what becomes of it."}
 CONDITIONS = {
     "If-Match": "ETags (or `*`) of which the latest version must be one.",
     "If-None-Match": "ETags (or `*`) of which the latest version must be none.",
@@ -85,7 +87,11 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
     if not parameters:
         del operation["parameters"]
     if route.body is not None:
-        schema = {SOURCE_BODY: DEFINITION_SCHEMA, START_BODY: {"$ref": SCHEMAS + "StartRequest"}}[route.body]
+        schema = {
+            SOURCE_BODY: DEFINITION_SCHEMA,
+            START_BODY: {"$ref": SCHEMAS + "StartRequest"},
+            HOOK_BODY: HOOK_SCHEMA,
+        }[route.body]
         content = {media_type: {"schema": schema} for media_type in content_types(route.body)}
         operation["requestBody"] = {"required": route.body == SOURCE_BODY, "content": content}
     answers = operation["responses"]

@@ -12,7 +12,9 @@ import msgspec
 
 from workflow_runtime.api.problems import Problem
 
-NODES_SEGMENT = 3  # /executions/{id}/nodes/…: what follows is one path of a node, slashes included
+# /executions/{id}/nodes/… and /hooks/{workflow}/…: what follows is one path, slashes included.
+NODES_SEGMENT = 3
+ENDPOINT_SEGMENT = 3
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -68,6 +70,8 @@ class Request(msgspec.Struct, frozen=True):
         segments = self.path.split("/")
         if segments[1:2] == ["executions"] and segments[NODES_SEGMENT : NODES_SEGMENT + 1] == ["nodes"]:
             return segments[: NODES_SEGMENT + 1] + (["/".join(segments[NODES_SEGMENT + 1 :])] if segments[4:] else [])
+        if segments[1:2] == ["hooks"] and segments[ENDPOINT_SEGMENT:]:
+            return [*segments[:ENDPOINT_SEGMENT], "/".join(segments[ENDPOINT_SEGMENT:])]
         return segments
 
 

@@ -9,10 +9,11 @@ import msgspec
 
 from workflow_runtime.api import models
 from workflow_runtime.api.answers import JSON_TYPE, Answer
-from workflow_runtime.api.bodies import JSON_TYPES, YAML_TYPES
+from workflow_runtime.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
 from workflow_runtime.api.executions import Executions
 from workflow_runtime.api.graphs import Graphs
 from workflow_runtime.api.health import Healths
+from workflow_runtime.api.hooks import Hooks
 from workflow_runtime.api.workflows import Workflows
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ IF_NONE_MATCH = "If-None-Match"
 WORKFLOW = "/workflows/<workflow_id>"
 SOURCE_BODY = "a workflow definition"
 START_BODY = "the input"
+HOOK_BODY = "what a webhook is told"
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -41,7 +43,8 @@ class Reply(msgspec.Struct, frozen=True):
 
 class Route(msgspec.Struct, frozen=True):
     """``rule`` as Powertools writes them. ``body``: what it is, if the route takes one; ``conditions``: the conditional
-    headers it heeds; ``problems``: statuses of problems besides 405 and 5xx."""
+    headers it heeds; ``problems``: statuses of problems besides 405 and 5xx; ``any_query``: its query is the caller's
+    own."""
 
     method: str
     rule: str
@@ -51,6 +54,7 @@ class Route(msgspec.Struct, frozen=True):
     problems: tuple[int, ...] = ()
     body: str | None = None
     conditions: tuple[str, ...] = ()
+    any_query: bool = False
 
     @property
     def tag(self) -> str:
@@ -63,6 +67,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_publishing_routes(workflows),
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
+        *_hook_routes(Hooks(runtime)),
         _health(runtime),
     )
 
@@ -203,6 +208,23 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
     )
 
 
+def _hook_routes(hooks: Hooks) -> tuple[Route, ...]:
+    """One per method that a webhook trigger may ask for; `topology` opens the same ones to unknown callers."""
+    return tuple(
+        Route(
+            method,
+            "/hooks/<workflow_id>/<endpoint>",
+            hooks.receive,
+            f"{method.lower()}Hook",
+            (Reply(202, "Started, or started before under the trigger's key", {JSON_TYPE: models.Triggered}),),
+            (400, 401, 404, 409, 413, 415, 422),
+            HOOK_BODY if method != "GET" else None,
+            any_query=True,
+        )
+        for method in ("POST", "PUT", "GET")
+    )
+
+
 def _health(runtime: Runtime) -> Route:
     return Route("GET", "/health", Healths(runtime).check, "getHealth", (_json(models.Health, "It works"),), (422,))
 
@@ -213,6 +235,8 @@ def _json(model: type, description: str) -> Reply:
 
 def content_types(body: str) -> tuple[str, ...]:
     """The types of a route's body, the usual one first."""
+    if body == HOOK_BODY:
+        return (*JSON_TYPES, FORM_TYPE)
     return (*YAML_TYPES, *JSON_TYPES) if body == SOURCE_BODY else (*JSON_TYPES, *YAML_TYPES)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
@@ -12,6 +14,7 @@ from botocore.config import Config
 from workflow_runtime.aws.blobs import S3Blobs
 from workflow_runtime.aws.bus import EventBridgeBus
 from workflow_runtime.aws.queues import SqsQueues
+from workflow_runtime.aws.schedules import EventBridgeSchedules
 from workflow_runtime.aws.table import DynamoDbTable
 from workflow_runtime.ports import Clock, Ports
 from workflow_runtime.real_clock import RealClock
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_sqs import SQSClient
 
 # Short, so that a lost connection costs a dispatcher (15 s in all) little; all calls here answer well within a second.
@@ -40,12 +44,15 @@ CLIENT_CONFIG = Config(
 
 
 class Clients(msgspec.Struct, frozen=True):
-    """The boto3 clients that the ports need; they are safe to share between threads."""
+    """The boto3 clients that the ports need; they are safe to share between threads. ``scheduler`` is made when it is
+    first called for: few invocations put a schedule, and a client costs a cold start some milliseconds.
+    """
 
     dynamodb: DynamoDBClient
     s3: S3Client
     sqs: SQSClient
     events: EventBridgeClient
+    scheduler: Callable[[], EventBridgeSchedulerClient]
 
 
 def create_clients(session: boto3.Session | None = None) -> Clients:
@@ -56,6 +63,7 @@ def create_clients(session: boto3.Session | None = None) -> Clients:
         s3=session.client("s3", config=CLIENT_CONFIG),
         sqs=session.client("sqs", config=CLIENT_CONFIG),
         events=session.client("events", config=CLIENT_CONFIG),
+        scheduler=cache(lambda: session.client("scheduler", config=CLIENT_CONFIG)),
     )
 
 
@@ -63,12 +71,15 @@ def build_ports(
     settings: Settings, clients: Clients | None = None, clock: Clock | None = None, topology: Topology = TOPOLOGY
 ) -> Ports:
     """The ports of a deployed function. Costs no AWS call; creating the clients takes about 100 ms, so build once."""
-    clients = clients or create_clients()
+    clients, clock = clients or create_clients(), clock or RealClock()
     return Ports(
         table=DynamoDbTable(clients.dynamodb, settings.table_name),
         blobs=S3Blobs(clients.s3, settings.bucket_name),
         queues=SqsQueues(clients.sqs, settings.queue_urls, topology),
         bus=EventBridgeBus(clients.events, settings.bus_name),
-        clock=clock or RealClock(),
+        schedules=EventBridgeSchedules(
+            clients.scheduler, settings.schedule_group, settings.schedule_role_arn, settings.queue_arns, clock
+        ),
+        clock=clock,
         offload=asyncio.to_thread,
     )

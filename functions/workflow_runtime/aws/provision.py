@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from workflow_runtime.aws.schedules import EventBridgeSchedules
 from workflow_runtime.aws.table import INDEX
+from workflow_runtime.ports import Schedule
+from workflow_runtime.real_clock import RealClock
 from workflow_runtime.service_limits import (
+    EXPIRES_ATTRIBUTE,
     INDEX_PARTITION_ATTRIBUTE,
     INDEX_SORT_ATTRIBUTE,
     PARTITION_ATTRIBUTE,
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def create_resources(topology: Topology, clients: Clients, prefix: str = "awr") -> Settings:
-    """Create the table, the bucket, the bus and all queues, their names starting with ``prefix``."""
+    """Create the table, the bucket, the bus and its rules, all queues and the schedules of ticks: ``<prefix>-…``."""
     table_name, bucket_name, bus_name = f"{prefix}-table", f"{prefix}-blobs", f"{prefix}-bus"
     _create_table(clients, table_name)
     region: Any = clients.s3.meta.region_name
@@ -29,7 +33,27 @@ def create_resources(topology: Topology, clients: Clients, prefix: str = "awr") 
     urls: dict[str, str] = {}
     for queue in sorted(topology.queues, key=lambda queue: queue.dead_letters is not None):  # dead letters first
         urls[queue.name] = _create_queue(clients, queue, prefix, urls)
-    return Settings(table_name=table_name, bucket_name=bucket_name, bus_name=bus_name, queue_urls=urls, local=True)
+    group, role_arn = f"{prefix}-schedules", "arn:aws:iam::123456789012:role/scheduler"  # which nobody checks
+    clients.scheduler().create_schedule_group(Name=group)
+    arns = {name: queue_arn(clients, url) for name, url in urls.items()}
+    for rule in topology.rules:
+        name = f"{prefix}-{rule.name}"
+        clients.events.put_rule(Name=name, EventBusName=bus_name, EventPattern=json.dumps(rule.pattern))
+        target: Any = {"Id": rule.queue, "Arn": arns[rule.queue]}
+        clients.events.put_targets(Rule=name, EventBusName=bus_name, Targets=[target])
+    schedules = EventBridgeSchedules(clients.scheduler, group, role_arn, arns, RealClock())
+    for tick in topology.ticks:
+        schedules.put(Schedule(tick.schedule_name, tick.queue, "{}", expression=tick.expression))
+    return Settings(
+        table_name=table_name,
+        bucket_name=bucket_name,
+        bus_name=bus_name,
+        queue_urls=urls,
+        local=True,
+        schedule_group=group,
+        schedule_role_arn=role_arn,
+        queue_arns=arns,
+    )
 
 
 def queue_arn(clients: Clients, url: str) -> str:
@@ -59,6 +83,9 @@ def _create_table(clients: Clients, name: str) -> None:
         ],
     )
     clients.dynamodb.get_waiter("table_exists").wait(TableName=name)
+    clients.dynamodb.update_time_to_live(
+        TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRES_ATTRIBUTE}
+    )
     clients.dynamodb.update_continuous_backups(
         TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )

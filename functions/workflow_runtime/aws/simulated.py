@@ -9,11 +9,25 @@ from types import TracebackType
 from typing import Any
 
 import boto3
+from msgspec.structs import replace
 
 from workflow_runtime.aws.backend import Clients, build_ports, create_clients
 from workflow_runtime.aws.poller import SqsPoller
 from workflow_runtime.aws.provision import create_resources, queue_arn
-from workflow_runtime.ports import BATCH_MESSAGES_MAX, Clock, Message, Poller, Queues, Refusal
+from workflow_runtime.aws.schedule_runner import SimulatedScheduleRunner
+from workflow_runtime.ports import (
+    BATCH_MESSAGES_MAX,
+    Bus,
+    BusEvent,
+    Clock,
+    Message,
+    Poller,
+    Queues,
+    Refusal,
+    Schedule,
+    ScheduleRunner,
+    Schedules,
+)
 from workflow_runtime.real_clock import RealClock
 from workflow_runtime.settings import Settings
 from workflow_runtime.topology import TOPOLOGY, Topology
@@ -34,10 +48,18 @@ class Backend:
         self.settings = settings
         self.on_send: Callable[[str], None] = _nothing
         ports = build_ports(settings, clients, clock, topology)
-        queues = _NoticedQueues(ports.queues, self)
-        self.ports = type(ports)(ports.table, ports.blobs, queues, ports.bus, ports.clock, ports.offload, ports.boot)
+        queues, schedules = _NoticedQueues(ports.queues, self), _NoticedSchedules(ports.schedules, self)
+        bus = _NoticedBus(ports.bus, self, [rule.queue for rule in topology.rules])
+        self.ports = replace(ports, queues=queues, bus=bus, schedules=schedules)
         polled = [source.queue for function in topology.functions for source in function.sources]
         self.poller: Poller = SqsPoller(clients.sqs, settings.queue_urls, clock, polled)
+        self.scheduler: ScheduleRunner = SimulatedScheduleRunner(
+            clients.scheduler(),
+            clients.sqs,
+            settings.schedule_group,
+            clock,
+            [tick.schedule_name for tick in topology.ticks],
+        )
         self._events_url = _catch_events(clients, settings)
         self._events: list[dict[str, Any]] = []
 
@@ -84,6 +106,36 @@ class _NoticedQueues:
     def set_visibility(self, queue: str, receipt_handle: str, seconds: int) -> None:
         self._queues.set_visibility(queue, receipt_handle, seconds)
         self._backend.on_send(queue)
+
+
+class _NoticedBus:
+    """A bus that tells the backend's hook that its rules may have sent something."""
+
+    def __init__(self, bus: Bus, backend: Backend, queues: Sequence[str]) -> None:
+        self._bus = bus
+        self._backend = backend
+        self._queues = queues
+
+    def publish(self, events: Sequence[BusEvent]) -> list[Refusal]:
+        refusals = self._bus.publish(events)
+        for queue in self._queues:
+            self._backend.on_send(queue)
+        return refusals
+
+
+class _NoticedSchedules:
+    """Schedules that tell the backend's hook that there is a new one."""
+
+    def __init__(self, schedules: Schedules, backend: Backend) -> None:
+        self._schedules = schedules
+        self._backend = backend
+
+    def put(self, schedule: Schedule) -> None:
+        self._schedules.put(schedule)
+        self._backend.on_send(schedule.queue)
+
+    def delete(self, names: Sequence[str]) -> None:
+        self._schedules.delete(names)
 
 
 def open_backend(clock: Clock | None = None, topology: Topology = TOPOLOGY) -> Backend:

@@ -124,7 +124,7 @@ def _start(out: Output, runtime: LocalRuntime, options: RunOptions, input: Any) 
     workflow_ids = []
     for path in (options.file, *options.others):
         try:
-            published = runtime.services.catalog.publish(read_source(path), str(path))
+            published = runtime.services.catalog.publish(read_source(path), str(path), scheduled=False)
         except DefinitionError as error:
             errors += error.findings
             continue

@@ -13,11 +13,14 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from workflow_runtime.assembly import known_ids, node_invokers
-from workflow_runtime.client.observation import GatedPoller, ObservedTable, Observer, Silence
+from workflow_runtime.client.observation import GatedPoller, GatedScheduler, ObservedTable, Observer, Silence
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.invocation import Invoker
@@ -63,6 +66,7 @@ class BackgroundRuntime:
         self._thread = 0
         self._stopped = False
         self._gate = GatedPoller(backend.poller)
+        self._scheduler = GatedScheduler(backend.scheduler, self._gate)
         self.ports = _observed(backend.ports, self._written)
         self.services = self._assemble(mocks)
         handlers = {
@@ -70,7 +74,7 @@ class BackgroundRuntime:
             for function in TOPOLOGY.functions
             if function.sources
         }
-        self._pump = Pump(self._gate, self.ports.clock, TOPOLOGY, handlers)
+        self._pump = Pump(self._gate, self.ports.clock, TOPOLOGY, handlers, self._scheduler)
         backend.on_send = self._sent
 
     def reload(self, mocks: Mocks | None) -> None:
@@ -101,7 +105,14 @@ class BackgroundRuntime:
             self._stirred.clear()
             if await self._pump.run(lambda: self._stopped) or self._gate.closed:
                 return
-            await self._stirred.wait()
+            await self._until_stirred()
+
+    async def _until_stirred(self) -> None:
+        """Nothing happens by itself any more: wait for messages, or for the next schedule that repeats."""
+        next_at = self._scheduler.next_at()
+        seconds = None if next_at is None else max((next_at - self.ports.clock.now()) / 1000, 0)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stirred.wait(), seconds)
 
     async def wait_ended(self, execution_id: str, seconds: float | None = None) -> None:
         """Return when the execution has ended. Raises `TimeoutError`, `RequestError` (``not_found``), `RetryableError`
@@ -177,8 +188,7 @@ class BackgroundRuntime:
 
 
 def _observed(ports: Ports, written: Callable[[str, str, Mapping[str, Any]], None]) -> Ports:
-    table = ObservedTable(ports.table, written)
-    return Ports(table, ports.blobs, ports.queues, ports.bus, ports.clock, ports.offload, ports.boot)
+    return replace(ports, table=ObservedTable(ports.table, written))
 
 
 def _handler(function: Function, runtime: Runtime) -> Handler:

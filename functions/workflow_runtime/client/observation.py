@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from workflow_runtime.ports import Attribute, Condition, Item, Key, Poller, SqsRecord, Table
+from workflow_runtime.ports import Attribute, Condition, Item, Key, Poller, ScheduleRunner, SqsRecord, Table
 
 EXECUTION_PREFIX = "EX#"
 
@@ -81,3 +81,18 @@ class GatedPoller:
 
     def next_visible_at(self) -> int | None:
         return None if self.closed else self._poller.next_visible_at()
+
+
+class GatedScheduler:
+    """`ports.ScheduleRunner` that fires nothing more once the ``gate`` is closed."""
+
+    def __init__(self, scheduler: ScheduleRunner, gate: GatedPoller) -> None:
+        self._scheduler = scheduler
+        self._gate = gate
+
+    def next_at(self, *, recurring: bool = True, ticks: bool = True) -> int | None:
+        return None if self._gate.closed else self._scheduler.next_at(recurring=recurring, ticks=ticks)
+
+    def fire(self) -> None:
+        if not self._gate.closed:
+            self._scheduler.fire()

@@ -12,7 +12,7 @@ from collections import deque
 import msgspec
 
 from workflow_runtime.compiler.graph import DEPENDENCY, Link, Links, Rank, incoming_of, merge, topological_order
-from workflow_runtime.definition.model import NodeDefinition, ParallelNode, WorkflowDefinition
+from workflow_runtime.definition.model import NodeDefinition, ParallelNode
 from workflow_runtime.plan import EdgeKind, GatherSpec
 
 
@@ -106,13 +106,13 @@ class Branched:
         return [node for node in branch if not continues(node)]
 
 
-def branched(definition: WorkflowDefinition, index: dict[str, int], links: Links) -> Branched:
+def branched(nodes: tuple[NodeDefinition, ...], index: dict[str, int], links: Links) -> Branched:
     """The graph with every link from a parallel node to an outsider replaced.
 
     Later parallel nodes come first: one inside a branch of another is below it, and must be done before that branch's
     ends can be told.
     """
-    graph = Branched(definition.nodes, links)
+    graph = Branched(nodes, links)
     if not graph.parallels:
         return graph
     order = topological_order(graph.count, links)

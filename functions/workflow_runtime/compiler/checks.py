@@ -8,8 +8,9 @@ import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.ordering import Graph
-from workflow_runtime.compiler.report import Report
-from workflow_runtime.definition import Gaps
+from workflow_runtime.compiler.report import DocumentPath, Report
+from workflow_runtime.compiler.sources import GraphSource
+from workflow_runtime.definition.chart import StateMachineNode
 from workflow_runtime.definition.model import (
     AgentNode,
     AggregationNode,
@@ -20,7 +21,6 @@ from workflow_runtime.definition.model import (
     SwitchNode,
     ToolNode,
     UnsupportedNode,
-    WorkflowDefinition,
 )
 from workflow_runtime.definition.templates import has_template
 from workflow_runtime.expressions import equals
@@ -35,41 +35,48 @@ class Known(msgspec.Struct, frozen=True):
     tools: frozenset[str] = frozenset()
 
 
-def check_nodes(definition: WorkflowDefinition, gaps: Gaps, known: Known | None, report: Report) -> None:
-    """What one node alone tells."""
-    for position, node in enumerate(definition.nodes):
-        place = ("nodes", position)
-        if isinstance(node, SwitchNode) and node.branches and not gaps.has(position, "branches"):
-            _check_switch(node, position, report)
-        shaped = position in gaps.untyped or isinstance(node, AgentNode | ToolNode | AggregationNode | PassNode)
+WITH_FIELDS = (AgentNode, ToolNode, AggregationNode, PassNode, StateMachineNode)
+"""Nodes whose output has fields that can be chosen from."""
+
+
+def check_nodes(graph: GraphSource, known: Known | None, report: Report) -> None:
+    """What one node alone tells, and ids that several share (those at the top the loader has compared)."""
+    first: dict[str, int] = {}
+    for position, node in enumerate(graph.nodes):
+        if isinstance(node, SwitchNode) and node.branches and not graph.gaps.has(position, "branches"):
+            _check_switch(node, graph.at(position, "branches"), report)
+        shaped = position in graph.gaps.untyped or isinstance(node, WITH_FIELDS)
         if isinstance(node.outputs, tuple) and not shaped:
-            report.add(rules.OUTPUT_LIST, f"`{node.id}` has no fields to choose from", (*place, "outputs"))
+            message = f"`{node.id}` has no fields to choose from"
+            report.add(rules.OUTPUT_LIST, message, graph.at(position, "outputs"))
         if known is not None:
-            _check_known(node, position, known, report)
+            _check_known(node, graph, position, known, report)
+        if graph.number and node.id and first.setdefault(node.id, position) != position:
+            message = f"another node of this graph is already called `{node.id}`"
+            report.add(rules.DUPLICATE_NAME, message, graph.at(position, "id"))
 
 
-def check_graph(definition: WorkflowDefinition, graph: Graph, joins: list[Join], report: Report) -> None:
+def check_graph(source: GraphSource, graph: Graph, joins: list[Join], report: Report) -> None:
     """What the graph as a whole tells: joins that cannot be met, nodes that cannot run."""
-    for position, node in enumerate(definition.nodes):
+    for position, node in enumerate(source.nodes):
         count = len(graph.alive_sources(position))
         join = joins[position]
-        place = ("nodes", position, "join")
+        place = source.at(position, "join")
         if join.kind is JoinKind.AT_LEAST and join.count > count:
             report.add(rules.JOIN_COUNT, f"`{node.id}` needs {join.count} edges alive and has {count}", place)
         elif not count and "join" in node.model_fields_set and join.kind is not JoinKind.ALL:
             report.add(
                 rules.JOIN_WITHOUT_EDGES, f"`{node.id}` waits for no node, so `{join.kind}` means nothing", place
             )
-    for position, reason in _never_run(definition.nodes, graph, joins):
-        report.add(
-            rules.UNREACHABLE, f"`{definition.nodes[position].id}` can never run: {reason}", ("nodes", position, "id")
-        )
+    for position, reason in _never_run(source.nodes, graph, joins):
+        message = f"`{source.nodes[position].id}` can never run: {reason}"
+        report.add(rules.UNREACHABLE, message, source.at(position, "id"))
 
 
-def _check_switch(node: SwitchNode, position: int, report: Report) -> None:
+def _check_switch(node: SwitchNode, place: DocumentPath, report: Report) -> None:
     if not any(branch.is_default for branch in node.branches):
         message = f"`{node.id}` has no default: when nothing matches, none of its targets runs"
-        report.add(rules.NO_DEFAULT, message, ("nodes", position, "branches"))
+        report.add(rules.NO_DEFAULT, message, place)
     seen: list[Json] = []
     texts: set[str] = set()
     for number, branch in enumerate(node.branches):
@@ -77,8 +84,8 @@ def _check_switch(node: SwitchNode, position: int, report: Report) -> None:
             scalar = _text_of(value)
             if scalar in texts if scalar is not None else any(equals(value, other) for other in seen):
                 shown = msgspec.json.encode(value).decode()
-                place = ("nodes", position, "branches", number, "case")
-                report.add(rules.DUPLICATE_CASE, f"an earlier branch of `{node.id}` already takes {shown}", place)
+                message = f"an earlier branch of `{node.id}` already takes {shown}"
+                report.add(rules.DUPLICATE_CASE, message, (*place, number, "case"))
             if scalar is None:
                 seen.append(value)
             else:
@@ -94,14 +101,14 @@ def _text_of(value: Json) -> str | None:
     return str(value) if isinstance(value, str | int | float) else None
 
 
-def _check_known(node: NodeDefinition, position: int, known: Known, report: Report) -> None:
+def _check_known(node: NodeDefinition, graph: GraphSource, position: int, known: Known, report: Report) -> None:
     for noun, rule, field, ids, registered in _called_ids(node, known):
         for id in ids:
             if id and id not in registered and not has_template(id):  # what could not be read is empty or computed
                 report.add(
                     rule,
                     f"{noun} `{id}` is not registered",
-                    ("nodes", position, field),
+                    graph.at(position, field),
                     report.suggest(id, sorted(registered)),
                 )
 

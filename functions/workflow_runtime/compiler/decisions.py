@@ -19,9 +19,12 @@ from workflow_runtime.plan import BindingKind
 Path: TypeAlias = tuple[str, ...]
 WHOLE: Path = ()
 
+UNDECIDED = (SiteKind.VARIABLE, SiteKind.EVENT)
+"""Sites that are evaluated before there is anything to decide."""
+
 
 class Decisions(msgspec.Struct, frozen=True):
-    """Paths by node, and of the input and the variables; none with a shorter one beside it, sorted."""
+    """Paths by node's number, and of the input and the variables; none with a shorter one beside it, sorted."""
 
     nodes: dict[int, tuple[Path, ...]]
     inputs: tuple[Path, ...]
@@ -41,7 +44,8 @@ class _Paths:
         if keys[:1] == ("output",):
             paths.add(keys[1:])
 
-    def add(self, read: Read, before: tuple[int, ...]) -> None:
+    def add(self, read: Read, before: Iterable[int]) -> None:
+        """``before``: numbers of the nodes that `previous` may mean."""
         keys = read.keys
         match read.binding.kind:
             case BindingKind.NODE:
@@ -57,6 +61,9 @@ class _Paths:
                 self.variables.add((read.binding.name, *keys))
             case BindingKind.VARIABLES:
                 self.variables.add(keys)
+            case BindingKind.SCOPED:
+                self.variables.add((read.binding.name, *keys))
+                self.inputs.add((read.binding.name, *keys))
             case BindingKind.INPUT_KEY:
                 self.inputs.add((read.binding.name, *keys))
             case BindingKind.INPUT:
@@ -67,19 +74,39 @@ class _Paths:
                 pass
 
 
-def decided_paths(bound: Iterable[Bound], before: Before, wholes: Iterable[int]) -> Decisions:
-    """``wholes``: nodes whose whole output is read without being named (operands of aggregations, sinks)."""
+class GraphReads(msgspec.Struct, frozen=True):
+    """What is read in a graph. ``first``: the number of its first node; ``wholes``: nodes whose whole output is read
+    without being named (operands of aggregations, sinks).
+    """
+
+    bound: list[Bound]
+    before: Before
+    first: int
+    wholes: list[int]
+
+
+def decided_paths(graphs: Iterable[GraphReads], others: Iterable[Bound], *, copies_globals: bool) -> Decisions:
+    """``others``: what is read in charts and triggers. ``copies_globals``: a chart at the top takes all of the input
+    and the variables into its own.
+    """
     paths = _Paths()
-    for item in bound:
-        site = item.site
-        if site.in_worker or site.kind is SiteKind.VARIABLE:
-            continue
-        looks_back = any(read.binding.kind is BindingKind.PREVIOUS for read in item.reads)
-        above = before.above(site.node) if looks_back else ()
-        for read in item.reads:
-            paths.add(read, above)
-    for node in wholes:
-        paths.nodes.setdefault(node, set()).add(WHOLE)
+    for graph in graphs:
+        for item in graph.bound:
+            site = item.site
+            if site.in_worker or site.kind in UNDECIDED:
+                continue
+            looks_back = any(read.binding.kind is BindingKind.PREVIOUS for read in item.reads)
+            above = graph.before.above(site.node) if looks_back else ()
+            for read in item.reads:
+                paths.add(read, (graph.first + node for node in above))
+        for node in graph.wholes:
+            paths.nodes.setdefault(graph.first + node, set()).add(WHOLE)
+    for item in others:
+        for read in item.reads if item.site.kind not in UNDECIDED else ():
+            paths.add(read, ())
+    if copies_globals:
+        paths.inputs.add(WHOLE)
+        paths.variables.add(WHOLE)
     nodes = {node: _shortest(found) for node, found in paths.nodes.items()}
     return Decisions(nodes, _shortest(paths.inputs), _shortest(paths.variables))
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.compiler.sites import DocumentPath
+from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.plan import EdgeKind
 
 Pair: TypeAlias = tuple[int, int]

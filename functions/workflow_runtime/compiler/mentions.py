@@ -8,97 +8,151 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+import msgspec
+
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.graph import DATA, DEPENDENCY, EDGE, TARGET, Link, Links, Rank, merge
-from workflow_runtime.compiler.report import Report
-from workflow_runtime.compiler.sites import DocumentPath, ReadSite, SiteKind, Use
-from workflow_runtime.definition import Gaps
+from workflow_runtime.compiler.report import DocumentPath, Report
+from workflow_runtime.compiler.sites import ReadSite, SiteKind, Use
+from workflow_runtime.compiler.sources import OWN, Enclosing, GraphSource, Sources
 from workflow_runtime.definition.model import (
     ConditionNode,
     NodeDefinition,
     ParallelNode,
     SwitchNode,
-    WorkflowDefinition,
 )
+from workflow_runtime.definition.waits import WaitNode
 from workflow_runtime.plan import EdgeKind
 
 NO_NODES = frozenset({"start", "end"})
 """They mean nothing in `edges`, unless nodes are called so."""
 
 
-def declared_links(definition: WorkflowDefinition, gaps: Gaps, index: dict[str, int], report: Report) -> Links:
+class Called(msgspec.Struct, frozen=True):
+    """Nodes that do not run by themselves: waits call those in ``live``, nothing yet calls those in ``dormant``."""
+
+    dormant: frozenset[int] = frozenset()
+    live: frozenset[int] = frozenset()
+
+    def __contains__(self, node: int) -> bool:
+        return node in self.live or node in self.dormant
+
+
+class Named:
+    """The nodes that formulas name, each with its first place: per graph, per node that reads. What is read inside of a
+    `state_machine` node counts as read by that node; ``machines`` has all of that, the nodes of outer graphs too.
+    """
+
+    def __init__(self, graphs: int) -> None:
+        self.readers: list[dict[int, dict[int, Use]]] = [{} for _ in range(graphs)]
+        self.machines: dict[Enclosing, dict[tuple[int, int], None]] = {}
+
+
+def declared_links(graph: GraphSource, report: Report) -> Links:
     """Links by `dependencies`, `edges` and control targets. Unknown names and self edges are reported."""
-    find = partial(_find, gaps.hide_ids, index, report)
+    find = partial(_find, graph, report)
     links: Links = {}
-    for target, node in enumerate(definition.nodes):
+    for target, node in enumerate(graph.nodes):
         for number, name in enumerate(node.dependencies):
-            place: DocumentPath = ("nodes", target, "dependencies", number)
+            place = graph.at(target, "dependencies", number)
             source = find(name, place)
             _add(links, Link(source, target, Rank(DEPENDENCY, (number,)), place), node.id, report)
-    _add_edges(links, definition, find, report)
-    for source, node in enumerate(definition.nodes):
+    _add_edges(links, graph, find, report)
+    for source, node in enumerate(graph.nodes):
         kind = EdgeKind.FLOW if isinstance(node, ParallelNode) else EdgeKind.GATE
-        for number, (name, place) in enumerate(control_targets(source, node)):
+        for number, (name, inner) in enumerate(control_targets(node)):
+            place = graph.at(source, *inner)
             target = find(name, place)
             _add(links, Link(source, target, Rank(TARGET, (source, number)), place, kind), node.id, report)
     return links
 
 
-def control_targets(position: int, node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
-    """The ids that a control node names as targets or branches, with their places, in file order."""
+def control_targets(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
+    """The ids that a control node names as targets or branches, with their places in the node, in file order."""
     match node:
         case SwitchNode():
             for number, branch in enumerate(node.branches):
                 field = "default" if branch.is_default else "target"
                 for name in branch.targets:
-                    yield name, ("nodes", position, "branches", number, field)
+                    yield name, ("branches", number, field)
         case ConditionNode():
             for field, names in (("then", node.then), ("otherwise", node.otherwise)):
                 for name in names:
-                    yield name, ("nodes", position, field)
+                    yield name, (field,)
         case ParallelNode():
             for number, name in enumerate(node.branches):
-                yield name, ("nodes", position, "branches", number)
+                yield name, ("branches", number)
         case _:
             pass
 
 
-def only_called(definition: WorkflowDefinition, index: dict[str, int], links: Links) -> frozenset[int]:
-    """Nodes that only a fallback, an error rule, a handler or a compensation names: they do not run unless called."""
-    names: set[str | None] = {handler.action.target for handler in definition.error_handlers}
-    for node in definition.nodes:
+def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
+    """From each wait to the node that its `on_timeout` calls: no edges, but nothing may lead back from there."""
+    found: Links = {}
+    waiting = {target: link for (_, target), link in links.items()}
+    for source, node in enumerate(graph.nodes):
+        if not isinstance(node, WaitNode) or node.on_timeout in ("", "fail", "continue"):
+            continue
+        place = graph.at(source, "on_timeout")
+        target = _find(graph, report, node.on_timeout, place)
+        if target == source:
+            report.add(rules.SELF_EDGE, f"`{node.id}` calls itself", place)
+        elif target >= 0:
+            if target in waiting:
+                message = f"`{node.on_timeout}` is called by `{node.id}` and also waits for other nodes"
+                report.add(rules.CALLED_AND_LINKED, message, waiting[target].place)
+            found[source, target] = Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER)
+    return found
+
+
+def called_nodes(graph: GraphSource, links: Links, calling: Links, handlers: Iterable[str | None]) -> Called:
+    """Nodes that only a wait, a fallback, an error rule, a handler or a compensation names. ``handlers``: those that
+    the workflow's error handlers name.
+    """
+    names: set[str | None] = set(handlers)
+    for node in graph.nodes:
         names.add(node.fallback.node if node.fallback is not None else None)
         names.update(rule.target for rule in node.on_error)
         names.add(node.compensate if isinstance(node.compensate, str) else None)
+    live = frozenset(target for _, target in calling)
     linked = {node for pair in links for node in pair}
-    return frozenset(index[name] for name in names if name is not None and name in index and index[name] not in linked)
+    index = graph.index
+    dormant = {index[name] for name in names if name is not None and name in index and index[name] not in linked}
+    return Called(frozenset(dormant) - live, live)
 
 
-def named_nodes(sites: Iterable[ReadSite], index: dict[str, int], report: Report) -> dict[int, dict[int, Use]]:
-    """Per node the nodes that its formulas name, each with its first place. Conditions of edges do not count."""
-    found: dict[int, dict[int, Use]] = {}
-    for read in sites:
-        if read.site.kind is not SiteKind.NODE:
+def named_nodes(
+    sites: Iterable[tuple[ReadSite, tuple[Enclosing, ...]]], sources: Sources, called: list[Called], report: Report
+) -> Named:
+    """What is read where; ``sites`` come with the graphs that they see. Conditions of edges do not count."""
+    found = Named(len(sources.graphs))
+    for read, chain in sites:
+        if read.site.kind not in (SiteKind.NODE, SiteKind.CHART):
             continue
-        reader = read.site.node
+        first_machine = 1 if read.site.kind is SiteKind.NODE else 0
         for use in read.uses:
-            source = node_read(use, index)
-            if source is None or use.name in read.site.locals:
+            place = None if use.name in read.site.locals else node_read(use, sources, chain)
+            if place is None:
                 continue
+            graph, source, depth = place
+            for machine in chain[first_machine : depth + 1]:
+                if machine.node != OWN:
+                    found.machines.setdefault(machine, {})[graph, source] = None
+            reader = read.site.node if depth < first_machine else chain[depth].node
             if source == reader:
                 report.add(
                     rules.READS_ITSELF, f"{use.text!r} reads its own node", use.path, within=use.text, offset=use.offset
                 )
-            else:
-                found.setdefault(reader, {}).setdefault(source, use)
+            elif reader != OWN and reader not in called[graph]:
+                found.readers[graph].setdefault(reader, {}).setdefault(source, use)
     return found
 
 
-def node_read(use: Use, index: dict[str, int]) -> int | None:
-    """The node that a name reads, directly or as `nodes.<id>`."""
-    if use.name == "nodes":
-        return index.get(use.keys[0]) if use.keys else None
-    return index.get(use.name)
+def node_read(use: Use, sources: Sources, chain: tuple[Enclosing, ...]) -> tuple[int, int, int] | None:
+    """The node that a name reads, directly or as `nodes.<id>`; see `Sources.find`."""
+    if use.name != "nodes":
+        return sources.find(chain, use.name)
+    return sources.find(chain, use.keys[0]) if use.keys else None
 
 
 def data_links(named: dict[int, dict[int, Use]], links: Links) -> Links:
@@ -121,11 +175,9 @@ def reading_links(named: dict[int, dict[int, Use]]) -> Links:
     }
 
 
-def _add_edges(
-    links: Links, definition: WorkflowDefinition, find: Callable[[str, DocumentPath], int], report: Report
-) -> None:
-    ids = {node.id for node in definition.nodes} & NO_NODES
-    for number, edge in enumerate(definition.edges):
+def _add_edges(links: Links, graph: GraphSource, find: Callable[[str, DocumentPath], int], report: Report) -> None:
+    ids = {node.id for node in graph.nodes} & NO_NODES
+    for number, edge in enumerate(graph.edges):
         nothing = [name for name in (edge.source, edge.target) if name in NO_NODES and name not in ids]
         if nothing and edge.condition is not None:
             report.add(
@@ -150,9 +202,9 @@ def _add(links: Links, link: Link, name: str, report: Report) -> None:
     merge(links, link)
 
 
-def _find(hide_ids: bool, index: dict[str, int], report: Report, name: str, place: DocumentPath) -> int:
+def _find(graph: GraphSource, report: Report, name: str, place: DocumentPath) -> int:
     """Its position; -1 for a node that does not exist, which is reported unless it may hide, or could not be read."""
-    position = index.get(name, -1)
-    if position < 0 and name and not hide_ids:
-        report.add(rules.UNKNOWN_NODE, f"there is no node `{name}`", place, report.suggest(name, index))
+    position = graph.index.get(name, -1)
+    if position < 0 and name and not graph.gaps.hide_ids:
+        report.add(rules.UNKNOWN_NODE, f"there is no node `{name}`", place, report.suggest(name, graph.index))
     return position

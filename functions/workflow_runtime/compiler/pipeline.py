@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
 from workflow_runtime import definition as definitions
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.assembly import Parts, as_expression, assemble
+from workflow_runtime.compiler.assembly import Parts, as_expression, assemble, assemble_graph
 from workflow_runtime.compiler.before import Before
-from workflow_runtime.compiler.branches import branched
+from workflow_runtime.compiler.bindings import Bindings, bind_all
+from workflow_runtime.compiler.charts.asked import check_states_asked
+from workflow_runtime.compiler.charts.assembly import ChartAssembly
+from workflow_runtime.compiler.charts.checks import STATES_MAX, check_chart, check_paths
+from workflow_runtime.compiler.charts.reach import warn_of_chart
+from workflow_runtime.compiler.charts.sites import chart_sites
 from workflow_runtime.compiler.checks import Known, check_graph, check_nodes
-from workflow_runtime.compiler.decisions import decided_paths
-from workflow_runtime.compiler.gates import gated
-from workflow_runtime.compiler.graph import EDGES_MAX, NODES_MAX, Links, TooManyEdges
-from workflow_runtime.compiler.mentions import (
-    data_links,
-    declared_links,
-    named_nodes,
-    only_called,
-    reading_links,
-)
-from workflow_runtime.compiler.names import PREVIOUS_NAMES, Names, formulas_by_place
-from workflow_runtime.compiler.ordering import Graph, finished, report_cycles
-from workflow_runtime.compiler.report import Report
-from workflow_runtime.compiler.sites import DocumentPath, Use, read_sites
+from workflow_runtime.compiler.decisions import GraphReads, decided_paths
+from workflow_runtime.compiler.drafts import Draft, drafted, finished_graphs, first_numbers, named_in
+from workflow_runtime.compiler.graph import EDGES_MAX, NODES_MAX, TooManyEdges
+from workflow_runtime.compiler.mentions import Named
+from workflow_runtime.compiler.names import PREVIOUS_NAMES, Names
+from workflow_runtime.compiler.ordering import Graph
+from workflow_runtime.compiler.report import DocumentPath, Report
+from workflow_runtime.compiler.sites import variable_sites
+from workflow_runtime.compiler.sources import Sources
 from workflow_runtime.compiler.support import check_support
-from workflow_runtime.compiler.timing import warn_of_early_reads
+from workflow_runtime.compiler.timing import moments_of, warn_of_early_reads
+from workflow_runtime.compiler.triggers import check_triggers, plan_triggers, trigger_sites
 from workflow_runtime.definition.gaps import ANY, Gaps
 from workflow_runtime.definition.model import UnsupportedNode, WorkflowDefinition
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.expressions import ExpressionSyntaxError, compile_expression
 from workflow_runtime.findings import Finding, Severity, has_errors
-from workflow_runtime.plan import Formula, Plan
+from workflow_runtime.plan import Formula, MachineSpec, Plan
 
 
 class Compilation(msgspec.Struct, frozen=True):
@@ -72,76 +74,122 @@ def strict(findings: Iterable[Finding]) -> list[Finding]:
 
 def _plan(definition: WorkflowDefinition, gaps: Gaps, known: Known | None, report: Report) -> Plan | None:
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
-    check_support(definition, gaps, report)
-    if not _has_fitting_size(definition, gaps, report):
+    sources = Sources(definition, gaps)
+    check_support(definition, sources, report)
+    if not _has_fitting_size(definition, gaps, sources, report):
         return None
-    index = {node.id: position for position, node in enumerate(definition.nodes) if position not in gaps.unnamed}
+    is_whole = partial(_is_whole, _shows_edges(sources), report)
+    others = [*variable_sites(definition, report), *trigger_sites(definition, report)]
     try:
-        links = declared_links(definition, gaps, index, report)
-        called = only_called(definition, index, links)
-        sites = read_sites(definition, index, called, report)
-        named = named_nodes((read for read in sites if read.site.node not in called), index, report)
-        graph = _graph(definition, gaps, index, links, named, report)
+        drafts = [drafted(definition, source, report) for source in sources.graphs]
+        charts = [chart_sites(chart, report) for chart in sources.charts]
+        named = named_in(sources, drafts, charts, report)
+        graphs = finished_graphs(drafts, named, is_whole, report)
     except TooManyEdges:
         report.add(rules.TOO_MANY_EDGES, f"there are more than {EDGES_MAX:,} edges", ("nodes",))
         return None
-    names = Names(definition, gaps, index, Before(graph, definition.nodes) if graph else None, report)
-    bound = [names.bind(read) for read in sites]
-    check_nodes(definition, gaps, known, report)
-    if not _is_whole(definition, gaps, report):
+    firsts = first_numbers(drafts, graphs)
+    befores = [
+        None if graph is None else Before(graph, draft.source.nodes)
+        for graph, draft in zip(graphs, drafts, strict=True)
+    ]
+    names = Names(definition, gaps, sources, firsts, befores, report)
+    bound = bind_all(names, sources, drafts, charts, others)
+    _check(definition, sources, bound, known, report)
+    whole = [graph for graph in graphs if graph is not None]
+    if not is_whole():
         return None
-    for position in sorted(called):
-        message = f"`{definition.nodes[position].id}` only runs when called, which nothing does yet: it is skipped"
-        report.add(rules.ONLY_CALLED, message, ("nodes", position, "id"))
-    if graph is None:
+    _warn_of_dormant(drafts, report)
+    if len(whole) < len(graphs):
         return None
-    formulas = formulas_by_place(bound)
-    parts = Parts(definition, graph, formulas, called)
-    check_graph(definition, graph, parts.joins, report)
-    warn_of_early_reads((item for item in bound if item.site.node not in called), graph, parts.joins, report)
-    conditions = _conditions(graph, formulas, report)
+    formulas = {item.site.path: item.formula for item in bound.all}
+    parts = [
+        Parts(draft.source, graph, formulas, draft.called, draft.calling, first)
+        for draft, graph, first in zip(drafts, whole, firsts, strict=True)
+    ]
+    moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])
+    for part, read in zip(parts, moments, strict=True):
+        check_graph(part.source, part.graph, part.joins, report)
+        warn_of_early_reads(read, part.graph, part.joins, report)
+    conditions = [_conditions(part.graph, formulas, report) for part in parts]
     if report.has_errors or gaps != Gaps():
         return None
-    decisions = decided_paths(bound, parts.before, parts.wholes())
-    return assemble(parts, decisions, conditions)
+    return _assembled(definition, sources, parts, conditions, named, bound, formulas)
 
 
-def _is_whole(definition: WorkflowDefinition, gaps: Gaps, report: Report) -> bool:
-    """Whether every edge is known, those that data makes included. If not, nothing can be said of the graph's shape."""
-    unread = (rules.UNKNOWN_NODE, rules.SYNTAX, rules.UNDECLARED, rules.UNKNOWN_NODE_READ, rules.DYNAMIC_NODES)
-    return not (
-        gaps.hide_edges or report.has(*unread) or any(isinstance(node, UnsupportedNode) for node in definition.nodes)
-    )
+def _check(
+    definition: WorkflowDefinition, sources: Sources, bound: Bindings, known: Known | None, report: Report
+) -> None:
+    """What needs no finished graph."""
+    for graph in sources.graphs:
+        check_nodes(graph, known, report)
+    for chart in sources.charts:
+        check_chart(chart, report)
+    check_paths(sources, report)
+    check_states_asked(bound.placed(sources), sources, report)
+    check_triggers(definition, sources, report)
+    for chart in sources.charts:
+        warn_of_chart(chart, report)
 
 
-def _has_fitting_size(definition: WorkflowDefinition, gaps: Gaps, report: Report) -> bool:
-    count = len(definition.nodes)
-    if not count and definition.type == "dag" and gaps.fields.isdisjoint({"nodes", "type", ANY}):
-        report.add(rules.NO_NODES, f"`{definition.id}` has no nodes", ("nodes",))
-    if count > NODES_MAX:
-        report.add(rules.TOO_MANY_NODES, f"{count:,} nodes are more than {NODES_MAX:,}", ("nodes",))
-    return count <= NODES_MAX
-
-
-def _graph(
+def _assembled(
     definition: WorkflowDefinition,
-    gaps: Gaps,
-    index: dict[str, int],
-    links: Links,
-    named: dict[int, dict[int, Use]],
-    report: Report,
-) -> Graph | None:
-    """The finished graph; None when there is a cycle, or when it is not whole: then cycles are all that can be told."""
-    links = {**links, **data_links(named, links)}
-    if len(links) > EDGES_MAX:
-        raise TooManyEdges
-    ids = tuple(node.id for node in definition.nodes)
-    is_whole = _is_whole(definition, gaps, report)
-    if not is_whole:
-        links = {**reading_links(named), **links}
-    if report_cycles(ids, len(ids), links, report) or not is_whole:
-        return None
-    return finished(ids, branched(definition, index, gated(len(ids), links)), named, report)
+    sources: Sources,
+    parts: list[Parts],
+    conditions: list[dict[tuple[int, int], Formula]],
+    named: Named,
+    bound: Bindings,
+    formulas: dict[DocumentPath, Formula],
+) -> Plan:
+    firsts = [part.first for part in parts]
+    for chart in sources.charts:
+        if chart.node is not None:
+            reads = sorted(firsts[graph] + node for graph, node in named.machines.get(chart.node, ()))
+            parts[chart.node.graph].machines[chart.node.node] = MachineSpec(chart.number, tuple(reads))
+    triggers, correlated = plan_triggers(definition, sources, formulas)
+    for (graph, node), number in correlated.items():
+        parts[graph].correlated[node] = number
+    reads_of = [
+        GraphReads(items, part.before, part.first, part.wholes())
+        for items, part in zip(bound.graphs, parts, strict=True)
+    ]
+    others = [*bound.others, *(item for items in bound.charts for item in items)]
+    decisions = decided_paths(reads_of, others, copies_globals=sources.has_chart)
+    blocks = [assemble_graph(part, decisions, found) for part, found in zip(parts, conditions, strict=True)]
+    charts = [ChartAssembly(chart, formulas, firsts).plan() for chart in sources.charts]
+    return assemble(definition, formulas, decisions, blocks, charts, triggers)
+
+
+def _shows_edges(sources: Sources) -> bool:
+    """Whether the definition shows every edge."""
+    hidden = any(graph.gaps.hide_edges for graph in sources.graphs)
+    return not hidden and not any(isinstance(node, UnsupportedNode) for node in sources.nodes)
+
+
+def _is_whole(shows_edges: bool, report: Report) -> bool:
+    """Whether every edge is known, those that data makes included. If not, nothing can be said of a graph's shape."""
+    unread = (rules.UNKNOWN_NODE, rules.SYNTAX, rules.UNDECLARED, rules.UNKNOWN_NODE_READ, rules.DYNAMIC_NODES)
+    return shows_edges and not report.has(*unread)
+
+
+def _has_fitting_size(definition: WorkflowDefinition, gaps: Gaps, sources: Sources, report: Report) -> bool:
+    nodes = sum(len(graph.nodes) for graph in sources.graphs)
+    states = sum(len(chart.states) - 1 for chart in sources.charts)
+    if not definition.nodes and definition.type == "dag" and gaps.fields.isdisjoint({"nodes", "type", ANY}):
+        report.add(rules.NO_NODES, f"`{definition.id}` has no nodes", ("nodes",))
+    if nodes > NODES_MAX:
+        report.add(rules.TOO_MANY_NODES, f"{nodes:,} nodes are more than {NODES_MAX:,}", ("nodes",))
+    if states > STATES_MAX:
+        report.add(rules.TOO_MANY_STATES, f"{states:,} states are more than {STATES_MAX:,}", ("states",))
+    return nodes <= NODES_MAX and states <= STATES_MAX
+
+
+def _warn_of_dormant(drafts: Iterable[Draft], report: Report) -> None:
+    for graph in drafts:
+        for position in sorted(graph.called.dormant):
+            id = graph.source.nodes[position].id
+            message = f"`{id}` only runs when called, which nothing does yet: it is skipped"
+            report.add(rules.ONLY_CALLED, message, graph.source.at(position, "id"))
 
 
 def _conditions(graph: Graph, formulas: dict[DocumentPath, Formula], report: Report) -> dict[tuple[int, int], Formula]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import TypeAlias
 
 import msgspec
 
 from workflow_runtime.definition import Source
 from workflow_runtime.definition.base import did_you_mean
 from workflow_runtime.findings import Finding, Rule, Severity
+
+DocumentPath: TypeAlias = tuple[str | int, ...]
 
 SUGGESTIONS_MAX = 20
 """Comparing a name with 10,000 others takes a fifth of a second; nobody reads more hints than these."""

@@ -1,4 +1,5 @@
-"""Every finding of the compiler: ``WF3xx`` graph, ``WF4xx`` names and data, ``WF5xx`` valid but not acting yet.
+"""Every finding of the compiler: ``WF3xx`` graph, charts and triggers, ``WF4xx`` names and data, ``WF5xx`` valid but
+not acting yet.
 
 Ids are stable; never reuse one.
 """
@@ -45,6 +46,64 @@ START_OR_END = rule(
     WARNING,
     "A condition on an edge that means nothing",
     "`start` and `end` are no nodes; put the condition into the node's `when`.",
+)
+
+CALLED_AND_LINKED = rule(
+    "WF314",
+    ERROR,
+    "A node that a wait calls also waits for other nodes",
+    "It runs when it is called: remove its dependencies, or call another node.",
+)
+DUPLICATE_NAME = rule("WF315", ERROR, "A name that stands twice", "Rename one of them.")
+PATH_CLASH = rule(
+    "WF316",
+    ERROR,
+    "A node and a state of the same name",
+    "Both are parts of paths: rename one of them.",
+)
+
+# Charts
+UNKNOWN_STATE = rule("WF320", ERROR, "A state that does not exist is named")
+NEARLY_IMPLIED = rule(
+    "WF321",
+    ERROR,
+    "A state whose name differs only by case from a final state that is implied",
+    "Use one spelling.",
+)
+FINAL_STATE = rule("WF322", ERROR, "A final state with something that it cannot have")
+HISTORY_STATE = rule("WF323", ERROR, "A history state with something that it cannot have, or without a place")
+NOT_INSIDE = rule("WF324", ERROR, "A default entry that leads elsewhere", "Name states inside this one.")
+CONFLICTING_TARGETS = rule(
+    "WF325",
+    ERROR,
+    "Targets that cannot be active together",
+    "Several targets must lie in different regions of a parallel state.",
+)
+CALL_IN_LOOP = rule(
+    "WF326",
+    ERROR,
+    "An agent or tool that is called for each item of a list",
+    "Put it into a `run` graph: an agent or tool node takes the whole list, or several nodes take a part each.",
+)
+TOO_MANY_STATES = rule("WF327", ERROR, "The workflow has too many states", "Split it into several workflows.")
+UNREACHABLE_STATE = rule("WF328", WARNING, "A state that is never entered")
+NEVER_TAKEN = rule(
+    "WF329", WARNING, "A transition that is never taken", "Give the earlier one a condition, or remove one of the two."
+)
+ENDLESS = rule("WF330", WARNING, "Transitions without event and condition that lead in a circle")
+NO_END = rule("WF331", WARNING, "A chart that can never end", "Add a final state and a transition that leads to it.")
+
+# Triggers
+BAD_SCHEDULE = rule("WF340", ERROR, "A schedule that cannot be kept")
+BAD_FILTERS = rule("WF341", ERROR, "Filters that are no event pattern")
+UNNAMED_SECRET = rule("WF342", ERROR, "A secret without a fixed name", "Write `${secrets.NAME}`.")
+TRIGGER_INPUT = rule("WF343", WARNING, "A trigger whose input does not fit `input_schema`")
+
+UNHEARD = rule(
+    "WF344",
+    WARNING,
+    "A trigger sends an event that nothing listens to",
+    "Correct the name, or add a transition or a wait.",
 )
 
 # Names and data
@@ -100,6 +159,19 @@ UNKNOWN_AGENT = rule(
 )
 UNKNOWN_TOOL = rule(
     "WF418", WARNING, "A tool that is not registered", "Add it to definitions/tools, or correct the name."
+)
+
+NODE_IN_KEY = rule(
+    "WF419",
+    ERROR,
+    "The `with` of a trigger reads a node",
+    "It reads the input and the variables; a `wait` node has a `with` of its own, which reads nodes.",
+)
+UNKNOWN_KEY = rule(
+    "WF420",
+    WARNING,
+    "The `with` of a trigger reads a name that nothing declares",
+    "Then it has no key, and gets no event.",
 )
 
 # Not supported, not in force

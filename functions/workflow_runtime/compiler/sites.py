@@ -5,14 +5,17 @@ A site knows where it stands, who evaluates it and which local names it may use;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 import msgspec
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.report import Report
+from workflow_runtime.compiler.report import DocumentPath, Report
+from workflow_runtime.compiler.sources import GraphSource
+from workflow_runtime.compiler.texts import enclosed_in, texts_of
+from workflow_runtime.definition.chart import StateMachineNode
 from workflow_runtime.definition.model import (
     MISSING,
     AgentNode,
@@ -25,15 +28,17 @@ from workflow_runtime.definition.model import (
     ToolNode,
     WorkflowDefinition,
 )
+from workflow_runtime.definition.waits import WaitNode
 from workflow_runtime.expressions import ExpressionSyntaxError, compile_expression, compile_template
 
-DocumentPath: TypeAlias = tuple[str | int, ...]
 Json: TypeAlias = Any
 
 SHAPE_LOCALS = frozenset({"output", "inputs"})
 SCORE_LOCALS = frozenset({"item"})
 CALLED_LOCALS = frozenset({"inputs", "output", "error"})
 """Of fallbacks, error targets and compensations: what they see of the node they stand in for."""
+TIMEOUT_LOCALS = frozenset({"inputs", "error"})
+"""Of nodes that a wait calls when its time is up."""
 
 
 class SiteKind(StrEnum):
@@ -41,12 +46,16 @@ class SiteKind(StrEnum):
     OUTPUTS = "outputs"  # of the workflow
     EDGE = "edge"
     NODE = "node"
+    CHART = "chart"  # guards, actions, delays and outputs of a chart
+    EVENT = "event"  # of a trigger, over the event that comes: every name is one of its own
+    KEY = "key"  # of a trigger, over the execution
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """``node``: the node that reads, -1 for variables and outputs. ``source``: the node that an edge leaves.
+    """``node``: the node that reads, -1 where none does. ``source``: the node that an edge leaves.
 
-    ``in_worker``: evaluated by the worker that runs the node, so no decision needs what it reads.
+    ``in_worker``: evaluated by the worker that runs the node, so no decision needs what it reads. ``event``: an event
+    is at hand.
     """
 
     kind: SiteKind
@@ -58,6 +67,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     locals: frozenset[str] = frozenset()
     secrets: bool = False
     in_worker: bool = False
+    event: bool = False
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -76,49 +86,62 @@ class ReadSite(msgspec.Struct, frozen=True):
     uses: tuple[Use, ...]
 
 
-def read_sites(
-    definition: WorkflowDefinition, index: dict[str, int], called: frozenset[int], report: Report
-) -> list[ReadSite]:
-    """All sites, with the names that each reads. ``called``: see `only_called`."""
+def read_sites(graph: GraphSource, dormant: frozenset[int], live: frozenset[int], report: Report) -> list[ReadSite]:
+    """All sites of a graph, with the names that each reads. ``dormant``, ``live``: see `mentions.Called`."""
     found: list[ReadSite] = []
-    for site in _sites(definition, index):
-        if site.kind is SiteKind.NODE and site.node in called:
+    for site in _sites(graph):
+        if site.kind is SiteKind.NODE and site.node in dormant:
             site = msgspec.structs.replace(site, locals=site.locals | CALLED_LOCALS, in_worker=True)
-        found.append(ReadSite(site, _uses(site, report)))
+        elif site.kind is SiteKind.NODE and site.node in live:
+            site = msgspec.structs.replace(site, locals=site.locals | TIMEOUT_LOCALS)
+        found.append(read_site(site, report))
     return found
 
 
-def _sites(definition: WorkflowDefinition, index: dict[str, int]) -> Iterator[Site]:
-    for name, value in definition.variables.items():
-        yield Site(kind=SiteKind.VARIABLE, path=("variables", name), value=value)
-    for position, node in enumerate(definition.nodes):
-        yield from _node_sites(position, node)
-    for position, edge in enumerate(definition.edges):
-        if edge.condition is not None and edge.source in index and edge.target in index:
+def variable_sites(definition: WorkflowDefinition, report: Report) -> list[ReadSite]:
+    """Those of the workflow's variables."""
+    return [
+        read_site(Site(kind=SiteKind.VARIABLE, path=("variables", name), value=value), report)
+        for name, value in definition.variables.items()
+    ]
+
+
+def read_site(site: Site, report: Report) -> ReadSite:
+    """A site with the names that it reads."""
+    return ReadSite(site, _uses(site, report))
+
+
+def _sites(graph: GraphSource) -> Iterator[Site]:
+    for position, node in enumerate(graph.nodes):
+        yield from _node_sites(graph, position, node)
+    for position, edge in enumerate(graph.edges):
+        if edge.condition is not None and edge.source in graph.index and edge.target in graph.index:
             yield Site(
                 kind=SiteKind.EDGE,
                 path=("edges", position, "condition"),
                 value=edge.condition,
                 is_expression=True,
-                node=index[edge.target],
-                source=index[edge.source],
+                node=graph.index[edge.target],
+                source=graph.index[edge.source],
             )
-    if definition.outputs is not MISSING:
-        yield Site(kind=SiteKind.OUTPUTS, path=("outputs",), value=definition.outputs)
+    if graph.outputs is not MISSING:
+        yield Site(kind=SiteKind.OUTPUTS, path=("outputs",), value=graph.outputs)
 
 
-def _node_sites(position: int, node: NodeDefinition) -> Iterator[Site]:
+def _node_sites(graph: GraphSource, position: int, node: NodeDefinition) -> Iterator[Site]:
     works = isinstance(node, AgentNode | ToolNode)
     may_work = works or type(node) is NodeDefinition  # a node whose type could not be read
 
     def site(*path: str | int, value: Json, expression: bool = False, **options: Any) -> Site:
-        place = ("nodes", position, *path)
-        return Site(kind=SiteKind.NODE, path=place, value=value, is_expression=expression, node=position, **options)
+        place = graph.at(position, *path)
+        kind = options.pop("kind", SiteKind.NODE)
+        return Site(kind=kind, path=place, value=value, is_expression=expression, node=position, **options)
 
     if node.when is not None:
         yield site("when", value=node.when, expression=True)
-    yield site("inputs", value=node.inputs, secrets=may_work, in_worker=works)
-    if node.outputs is not None and not isinstance(node.outputs, tuple):
+    if node.inputs:
+        yield site("inputs", value=node.inputs, secrets=may_work, in_worker=works)
+    if node.outputs is not None and not isinstance(node.outputs, tuple) and not isinstance(node, StateMachineNode):
         yield site("outputs", value=node.outputs, locals=SHAPE_LOCALS, in_worker=works)
     match node:
         case AgentNode():
@@ -140,6 +163,8 @@ def _node_sites(position: int, node: NodeDefinition) -> Iterator[Site]:
             yield site("message", value=node.message)
         case SucceedNode() if node.output is not MISSING:
             yield site("output", value=node.output)
+        case WaitNode():
+            yield from _wait_sites(site, node)
         case AggregationNode():
             if node.items is not None:
                 yield site("items", value=node.items)
@@ -153,10 +178,25 @@ def _node_sites(position: int, node: NodeDefinition) -> Iterator[Site]:
             pass
 
 
+def _wait_sites(site: Callable[..., Site], node: WaitNode) -> Iterator[Site]:
+    for field in ("seconds", "timeout"):
+        value = getattr(node, field)
+        if isinstance(value, str):
+            yield site(field, value=value)
+    if node.at is not None:
+        yield site("at", value=node.at)
+    if node.match is not None:
+        yield site("match", value=node.match, expression=True, event=True)
+    if node.correlate is not None:
+        yield site("correlate", value=node.correlate, kind=SiteKind.EVENT)
+    if node.with_value is not None:
+        yield site("with_value", value=node.with_value)
+
+
 def _uses(site: Site, report: Report) -> tuple[Use, ...]:
     """The names read at a site, in order; what does not parse is reported."""
     uses: list[Use] = []
-    for place, text in _texts(site.value, site.path):
+    for place, text in texts_of(site.value, site.path):
         if not text or (not site.is_expression and "${" not in text):
             continue
         try:
@@ -164,47 +204,8 @@ def _uses(site: Site, report: Report) -> tuple[Use, ...]:
         except ExpressionSyntaxError as error:
             report.add(rules.SYNTAX, error.message, place, error.hint or None, within=text, offset=error.offset)
             continue
-        enclosed = _enclosed(text) if site.is_expression and formula.references else ()
+        enclosed = enclosed_in(text) if site.is_expression and formula.references else ()
         for found in formula.references:
             bare = site.is_expression and not any(start <= found.offset < end for start, end in enclosed)
             uses.append(Use(found.name, found.path, place, text, found.offset, bare))
     return tuple(uses)
-
-
-def _texts(value: Json, path: DocumentPath) -> Iterator[tuple[DocumentPath, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _texts(item, (*path, key))
-    elif isinstance(value, list | tuple):
-        for position, item in enumerate(value):
-            yield from _texts(item, (*path, position))
-
-
-def _enclosed(text: str) -> list[tuple[int, int]]:
-    """The stretches of an expression that stand inside ``${…}``. The text is known to parse."""
-    found: list[tuple[int, int]] = []
-    opened: list[int | None] = []  # start of each open brace that is a `${`, None for a `{`
-    quote = ""
-    position = 0
-    while position < len(text):
-        character = text[position]
-        if quote:
-            if character == "\\":
-                position += 1
-            elif character == quote:
-                quote = ""
-        elif character in "'\"":
-            quote = character
-        elif character == "$" and text.startswith("${", position):
-            opened.append(position)
-            position += 1
-        elif character == "{":
-            opened.append(None)
-        elif character == "}" and opened:
-            start = opened.pop()
-            if start is not None:
-                found.append((start, position))
-        position += 1
-    return found

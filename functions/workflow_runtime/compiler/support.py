@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.report import Report
-from workflow_runtime.compiler.sites import DocumentPath
+from workflow_runtime.compiler.report import DocumentPath, Report
+from workflow_runtime.compiler.sources import CHART_FIELDS, Sources
 from workflow_runtime.definition import Gaps
+from workflow_runtime.definition.chart import StateMachineNode
 from workflow_runtime.definition.model import (
     AgentNode,
     NodeDefinition,
@@ -16,58 +17,60 @@ from workflow_runtime.definition.model import (
     UnsupportedNode,
     WorkflowDefinition,
 )
+from workflow_runtime.definition.waits import WaitNode
 
 
-def check_support(definition: WorkflowDefinition, gaps: Gaps, report: Report) -> None:
-    for what, path in _unsupported(definition, gaps):
-        report.add(rules.NOT_SUPPORTED, f"{what} not supported yet", path)
-    for path in _not_in_force(definition):
-        report.add(rules.NOT_IN_FORCE, f"`{path[-1]}` is validated, but not in force yet", path)
-    for position, node in enumerate(definition.nodes):
-        for field, reason in () if position in gaps.untyped else _without_effect(node):
-            report.add(rules.NO_EFFECT, f"`{field}` has no effect here: {reason}", ("nodes", position, field))
+def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
+    for field in ("timeout", "error_handlers", "compensation"):
+        if getattr(definition, field):
+            _not_in_force(field, (field,), report)
+    for graph in sources.graphs:
+        for position, node in enumerate(graph.nodes):
+            for what, path in _unsupported(node):
+                report.add(rules.NOT_SUPPORTED, f"{what} not supported yet", graph.at(position, *path))
+            for field in _idle(node):
+                _not_in_force(field, graph.at(position, field), report)
+            for field, reason in () if position in graph.gaps.untyped else _without_effect(node):
+                message = f"`{field}` has no effect here: {reason}"
+                report.add(rules.NO_EFFECT, message, graph.at(position, field))
 
 
-def has_own_names(definition: WorkflowDefinition, gaps: Gaps) -> bool:
+def has_own_names(gaps: Gaps, sources: Sources) -> bool:
     """Whether parts that are not supported, or could not be read, may give names a meaning that they lack elsewhere."""
     return (
         gaps.hide_calls
-        or "type" in gaps.fields
-        or definition.type != "dag"
-        or any(isinstance(node, UnsupportedNode) or node.callback is not None for node in definition.nodes)
+        or not gaps.fields.isdisjoint(("type", *CHART_FIELDS))
+        or any(isinstance(node, UnsupportedNode) or node.callback is not None for node in sources.nodes)
         or any("callback" in fields for fields in gaps.nodes.values())
     )
 
 
-def _unsupported(definition: WorkflowDefinition, gaps: Gaps) -> Iterator[tuple[str, DocumentPath]]:
-    is_type_known = gaps.fields.isdisjoint({"type", "states", "initial_state", "final_states"})
-    if is_type_known and definition.type != "dag":
-        yield f"workflows of type `{definition.type}` are", ("type",)
-    elif is_type_known and (definition.states or definition.initial_state or definition.final_states):
-        yield "states are", ("states",)
-    for position, node in enumerate(definition.nodes):
-        if isinstance(node, UnsupportedNode):
-            yield f"{node.what} nodes are", ("nodes", position)
-        if node.callback is not None:
-            yield "callbacks are", ("nodes", position, "callback")
+def _not_in_force(field: str, path: DocumentPath, report: Report) -> None:
+    report.add(rules.NOT_IN_FORCE, f"`{field}` is validated, but not in force yet", path)
 
 
-def _not_in_force(definition: WorkflowDefinition) -> Iterator[DocumentPath]:
-    for field in ("timeout", "error_handlers", "compensation", "triggers"):
-        if getattr(definition, field):
-            yield (field,)
-    for position, node in enumerate(definition.nodes):
-        for field in ("retry_policy", "fallback", "compensate", "limiter"):
-            if getattr(node, field):
-                yield ("nodes", position, field)
-        if any(rule.do != "fail" for rule in node.on_error):
-            yield ("nodes", position, "on_error")
+def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
+    if isinstance(node, UnsupportedNode):
+        yield f"{node.what} nodes are", ()
+    if node.callback is not None:
+        yield "callbacks are", ("callback",)
+
+
+def _idle(node: NodeDefinition) -> Iterator[str]:
+    """Fields that do nothing yet."""
+    for field in ("retry_policy", "fallback", "compensate", "limiter"):
+        if getattr(node, field):
+            yield field
+    if any(rule.do != "fail" for rule in node.on_error):
+        yield "on_error"
+    if isinstance(node, StateMachineNode) and node.timeout is not None:
+        yield "timeout"
 
 
 def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
-    if isinstance(node, AgentNode | ToolNode | UnsupportedNode):
+    if isinstance(node, AgentNode | ToolNode | StateMachineNode | UnsupportedNode):
         return
-    if node.timeout is not None:
+    if node.timeout is not None and not isinstance(node, WaitNode):
         yield "timeout", f"a node of type `{node.type}` takes no time"
     if node.inputs and not isinstance(node, PassNode):
         yield "inputs", "this node does not read them"

@@ -2,34 +2,68 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from functools import reduce
 from operator import and_, or_
 
+import msgspec
+
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.graph import Link
+from workflow_runtime.compiler.mentions import Called
 from workflow_runtime.compiler.names import Bound
 from workflow_runtime.compiler.ordering import Graph
 from workflow_runtime.compiler.report import Report
-from workflow_runtime.compiler.sites import SiteKind
-from workflow_runtime.plan import BindingKind, EdgeKind, Join, JoinKind
+from workflow_runtime.compiler.sites import SiteKind, Use
+from workflow_runtime.compiler.sources import OWN, ChartSource, GraphSource
+from workflow_runtime.plan import EdgeKind, Join, JoinKind
 
 
-def warn_of_early_reads(bound: Iterable[Bound], graph: Graph, joins: list[Join], report: Report) -> None:
+class Moment(msgspec.Struct, frozen=True):
+    """A read of node ``source`` of a graph when node ``node`` is due (``at_end``: when it ends)."""
+
+    node: int
+    source: int
+    use: Use
+    at_end: bool = False
+
+
+def moments_of(
+    bound: Iterable[tuple[Bound, GraphSource | ChartSource]], firsts: list[int], called: list[Called]
+) -> list[list[Moment]]:
+    """Per graph what is read in it, and when. What stands inside of a node reads when that node is due.
+
+    What nodes read that only run when called, and what a chart at the top reads, has no such moment.
+    """
+    found: list[list[Moment]] = [[] for _ in firsts]
+    for item, place in bound:
+        site = item.site
+        own = {SiteKind.NODE: site.node, SiteKind.EDGE: site.source}.get(site.kind, OWN)
+        if own == OWN and site.kind is not SiteKind.CHART:
+            continue
+        for read in item.reads:
+            number = read.binding.node
+            if number < 0:
+                continue
+            graph = bisect_right(firsts, number) - 1
+            enclosing = next(enclosing for enclosing in place.chain if enclosing.graph == graph)
+            node = own if enclosing.node == OWN else enclosing.node
+            if node != OWN and node not in called[graph]:
+                at_end = site.kind is SiteKind.EDGE
+                found[graph].append(Moment(node, number - firsts[graph], read.use, at_end))
+    return found
+
+
+def warn_of_early_reads(moments: Iterable[Moment], graph: Graph, joins: list[Join], report: Report) -> None:
     """Names every read of a node that need not have ended by then; its value would be null."""
     due = _ended_when_due(graph, joins)
-    for item in bound:
-        site = item.site
-        if site.kind not in (SiteKind.NODE, SiteKind.EDGE):
-            continue
-        moment = site.node if site.kind is SiteKind.NODE else site.source
-        surely = due[moment] | 1 << moment
-        for read in item.reads:
-            node = read.binding.node
-            if read.binding.kind in (BindingKind.NODE, BindingKind.NODES) and not surely >> node & 1:
-                when = f"`{graph.ids[moment]}` " + ("is due" if site.kind is SiteKind.NODE else "ends")
-                message = f"`{graph.ids[node]}` may not have ended when {when}: it reads as null then"
-                report.add(rules.NOT_ENDED, message, read.use.path, within=read.use.text, offset=read.use.offset)
+    for read in moments:
+        surely = due[read.node] | 1 << read.node
+        if not surely >> read.source & 1:
+            when = f"`{graph.ids[read.node]}` " + ("ends" if read.at_end else "is due")
+            message = f"`{graph.ids[read.source]}` may not have ended when {when}: it reads as null then"
+            report.add(rules.NOT_ENDED, message, read.use.path, within=read.use.text, offset=read.use.offset)
 
 
 def _ended_when_due(graph: Graph, joins: list[Join]) -> list[int]:

@@ -7,7 +7,7 @@ taken as "not given") and reports unknown and contradictory keys together with e
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self, get_origin
 
@@ -28,6 +28,7 @@ from workflow_runtime.definition import rules
 from workflow_runtime.findings import Rule
 
 Place = tuple[str | int, ...]
+Mender = Callable[[Any, "Reading"], Any]
 
 SHOWN_WORDS = 12
 """A message lists at most this many allowed words; more would bury it."""
@@ -95,6 +96,7 @@ class Reading:
 
     ``unsure_types``: node types with defaults that could not be read, so that nobody knows what their nodes lack.
     ``sound``: nodes that were read without problems, by identity of the written mapping (which outlives this).
+    ``limit``: problems after which nothing more is looked at; mending, which reads again what was counted, has none.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Reading:
         self.defaults = defaults or {}
         self.unsure_types = unsure_types
         self.problems = 0
+        self.limit: float = MAX_PROBLEMS
         self.sound: dict[int, Model] = {}
 
 
@@ -111,7 +114,8 @@ class Model(BaseModel):
 
     ``has_config``: fields may also stand below ``config:``. ``keeps_null``: fields for which null is a value;
     elsewhere null is "not given". ``hidden``: canonical names that cannot be written. ``preferred``: canonical → how
-    messages call it. ``noun``: what to call it in messages.
+    messages call it. ``noun``: what to call it in messages. ``menders``: how to make the best of a wrong value of a
+    field; fields without one fall back on their defaults.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -122,6 +126,7 @@ class Model(BaseModel):
     hidden: ClassVar[frozenset[str]] = frozenset()
     preferred: ClassVar[Mapping[str, str]] = {}
     noun: ClassVar[str] = "this mapping"
+    menders: ClassVar[Mapping[str, Mender]] = {}
 
     @classmethod
     def written_names(cls) -> list[str]:
@@ -150,9 +155,18 @@ class Model(BaseModel):
             try:
                 sound[name] = _field_reader(cls, name).validate_python(fields[name], context=reading)
             except ValidationError:
-                continue
+                if name in cls.menders:
+                    sound[name] = cls.menders[name](fields[name], reading)
         empty = {name: _empty(cls, name) for name, field in cls.model_fields.items() if field.is_required()}
         return cls.model_construct(set(sound), **{**empty, **sound})
+
+    @classmethod
+    def parts(cls, value: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
+        """The mappings that hold the fields of a written mapping, each with where it stands."""
+        if not cls.has_config or "config" not in value:
+            return [((), value)]
+        flat = {key: item for key, item in value.items() if key != "config"}
+        return [((), flat), (("config",), value["config"] if value["config"] is not None else {})]
 
     @classmethod
     def canonical(cls, value: Mapping[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
@@ -160,16 +174,14 @@ class Model(BaseModel):
         fields: dict[str, Any] = {}
         problems: list[InitErrorDetails] = []
         origin: dict[str, str] = {}
-        nested = value.get("config") if cls.has_config else None
-        if nested is not None and not isinstance(nested, dict):
-            problems.append(
-                _detail(problem(rules.WRONG_KIND, f"`config` must be a mapping, not {kind_of(nested)}"), ("config",))
-            )
-            nested = None
         known = cls.model_fields.keys() - cls.hidden
-        for prefix, mapping in (((), value), (("config",), nested or {})):
+        for prefix, mapping in cls.parts(value):
+            if not isinstance(mapping, dict):
+                text = f"`{prefix[-1]}` must be a mapping, not {kind_of(mapping)}"
+                problems.append(_detail(problem(rules.WRONG_KIND, text), prefix))
+                continue
             for key, item in mapping.items():
-                if key.startswith("x-") or (key == "config" and cls.has_config and not prefix):
+                if key.startswith("x-"):
                     continue
                 name = cls.aliases.get(key, key)
                 if len(problems) >= MAX_KEY_PROBLEMS:
@@ -193,7 +205,7 @@ class Model(BaseModel):
         if isinstance(value, cls):
             return value
         reading = info.context if isinstance(info.context, Reading) else Reading()
-        if reading.problems > MAX_PROBLEMS:
+        if reading.problems > reading.limit:
             return cls.model_construct()
         if not isinstance(value, dict):
             reading.problems += 1
@@ -281,20 +293,50 @@ class Many:
         return {"anyOf": [listed["items"], listed]} if self.single else listed
 
 
-class TextAs:
-    """Annotation of a model field: plain text is short for a mapping with that text in ``field``."""
+def each(model: type[Model]) -> Mender:
+    """Mends a list of ``model``, or one written without the list: every entry stays at its place."""
 
-    def __init__(self, field: str) -> None:
+    def mend(value: Any, reading: Reading) -> tuple[Model, ...]:
+        return tuple(mended_entry(model, item, reading) for item in as_entries(value))
+
+    return mend
+
+
+def as_entries(value: Any) -> Sequence[Any]:
+    """The entries of a list that may be written without the list when there is one."""
+    return value if isinstance(value, list) else [value] if isinstance(value, dict) else []
+
+
+def mended_entry(model: type[Model], value: Any, reading: Reading) -> Model:
+    """``value`` as a ``model``, or the best effort at it."""
+    try:
+        return model.model_validate(value, context=reading)
+    except ValidationError:
+        written = model.canonical(value)[0] if isinstance(value, dict) else {}
+        fields = model.with_defaults(written, reading)
+        return model.mended(
+            {name: item for name, item in fields.items() if item is not None or name in model.keeps_null}, reading
+        )
+
+
+class TextAs:
+    """Annotation of a model field: plain text is short for a mapping with that text in ``field``; with ``lists`` a list
+    of texts is too."""
+
+    def __init__(self, field: str, *, lists: bool = False) -> None:
         self.field = field
+        self.short: type | tuple[type, ...] = (str, list) if lists else str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def read(value: object) -> object:
-            return {self.field: value} if isinstance(value, str) else value
+            return {self.field: value} if isinstance(value, self.short) else value
 
         return core_schema.no_info_before_validator_function(read, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string", "minLength": 1}, handler(schema)]}
+        text = {"type": "string", "minLength": 1}
+        texts = [] if self.short is str else [{"type": "array", "items": text}]
+        return {"anyOf": [text, *texts, handler(schema)]}
 
 
 def _detail(error: PydanticCustomError, place: Place) -> InitErrorDetails:

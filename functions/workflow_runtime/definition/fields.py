@@ -8,7 +8,7 @@ The JSON Schema of each kind stands beside its check.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -132,6 +132,13 @@ def raise_at(errors: list[tuple[int | str, PydanticCustomError]]) -> None:
     """Raise all of ``errors``, each at its own index or key; nothing when there are none."""
     if errors:
         lines = [InitErrorDetails(type=error, loc=(key,), input=None) for key, error in errors]
+        raise ValidationError.from_exception_data("value", lines)
+
+
+def raise_all(errors: Sequence[PydanticCustomError]) -> None:
+    """Raise all of ``errors``, which say themselves where they are; nothing when there are none."""
+    if errors:
+        lines = [InitErrorDetails(type=error, loc=(), input=None) for error in errors]
         raise ValidationError.from_exception_data("value", lines)
 
 

@@ -7,10 +7,13 @@ be told from its absence; in doubt the answer is that it may be there.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TypeAlias
 
 import msgspec
 
 from workflow_runtime.definition.node import NodeDefinition
+
+Path: TypeAlias = tuple[str | int, ...]
 
 ANY = "*"
 """Stands for a field that nobody can tell: an unknown key, or fields that do not go together."""
@@ -23,7 +26,7 @@ WITHOUT_EDGES = frozenset(
 )
 """Fields of nodes, and of edges, from which no edge can come and on which no edge's meaning depends."""
 
-CALLS = frozenset({"fallback", "on_error", "compensate", "error_handlers", ANY})
+CALLS = frozenset({"fallback", "on_error", "on_timeout", "compensate", "error_handlers", ANY})
 """Fields that name nodes which only run when called."""
 
 
@@ -31,6 +34,8 @@ class Gaps(msgspec.Struct, frozen=True):
     """``fields``: of the workflow. ``nodes``, ``edges``: fields by position; `ANY` alone if nothing is known.
 
     ``untyped``: nodes of a type that is not known. ``unnamed``: nodes whose id is wrong, or that share it with others.
+    ``runs``: of the graphs inside states, by path (``("states", 0, "run")``). ``charts``: whether states of a chart
+    may have names that cannot be seen, for charts that have errors, by path of their owner (``()`` or a node's).
     """
 
     fields: frozenset[str] = frozenset()
@@ -38,6 +43,20 @@ class Gaps(msgspec.Struct, frozen=True):
     edges: dict[int, frozenset[str]] = {}
     untyped: frozenset[int] = frozenset()
     unnamed: frozenset[int] = frozenset()
+    runs: dict[Path, Gaps] = {}
+    charts: dict[Path, bool] = {}
+
+    def of_run(self, path: Path) -> Gaps:
+        """Those of the graph inside a state."""
+        return self.runs.get(path, Gaps())
+
+    def is_whole(self, chart: Path) -> bool:
+        """Whether everything in a chart could be read."""
+        return chart not in self.charts
+
+    def hide_states(self, chart: Path) -> bool:
+        """Whether a chart may have states with other names than those that can be seen."""
+        return self.charts.get(chart, False)
 
     @property
     def hide_ids(self) -> bool:

@@ -5,6 +5,7 @@ Fields that were wrong are dropped to their defaults; nodes and edges keep their
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -13,10 +14,12 @@ from pydantic_core import InitErrorDetails
 
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.base import Model, Place, Reading, nearest, shorten
+from workflow_runtime.definition.chart import StateDefinition
 from workflow_runtime.definition.gaps import ANY, Gaps, untyped_nodes
 from workflow_runtime.definition.model import EdgeDefinition, WorkflowDefinition
 from workflow_runtime.definition.node import NodeDefinition
 from workflow_runtime.definition.nodes import BY_SUBTYPE, BY_TYPE, mended_node
+from workflow_runtime.expressions import is_id
 
 Wrong: TypeAlias = dict[int, set[str]]
 
@@ -33,6 +36,7 @@ def mend(
 
     ``lines``: what is wrong in it. ``beside``: unknown keys beside `workflow:`, which may belong below it.
     """
+    reading.limit = math.inf  # what is read again was counted before
     absent = {"nodes"} - body.keys()  # an unknown key may be meant as them, however it is called
     fields = {_workflow_field(key) for key in beside} | (absent if beside else set())
     nodes, edges, variables = _listed(body, "nodes"), _listed(body, "edges"), set()
@@ -40,19 +44,22 @@ def mend(
         fields.add("defaults")
     wrong_nodes: Wrong = {}
     wrong_edges: Wrong = {}
+    inner = Inner()
     for line in lines:
         place = (*line["loc"], *_context(line).get("at", ()))
+        inner.take(line, place)
         match place:
-            case ("nodes", int(position), *inner) if nodes is not None:
-                wrong_nodes.setdefault(position, set()).add(_field(line, inner, _NODE_FIELDS))
-            case ("edges", int(position), *inner) if edges is not None:
+            case ("nodes", int(position), *rest) if nodes is not None:
+                wrong_nodes.setdefault(position, set()).add(_field(line, rest, _NODE_FIELDS))
+            case ("edges", int(position), *rest) if edges is not None:
                 known = ["source", "target", "from", "to", "condition"]
-                wrong_edges.setdefault(position, set()).add(_field(line, inner, known))
+                wrong_edges.setdefault(position, set()).add(_field(line, rest, known))
             case ("variables", str(name)):
                 variables.add(name)
                 fields.add("variables")
             case (str(name), *_):
-                fields |= {_workflow_field(name), *absent} if _is_unknown(line) else {name}
+                is_unknown = len(place) == 1 and _is_unknown(line)
+                fields |= {_workflow_field(name), *absent} if is_unknown else {name}
             case _:
                 fields.add(ANY)
     unnamed = _unnamed(nodes or (), wrong_nodes)
@@ -60,7 +67,7 @@ def mend(
         name: item
         for name, item in WorkflowDefinition.canonical(body)[0].items()
         if name not in ("nodes", "edges")
-        and (name == "variables" or name not in fields)
+        and (name == "variables" or name in WorkflowDefinition.menders or name not in fields)
         and (item is not None or name in WorkflowDefinition.keeps_null)
     }
     if variables:
@@ -74,8 +81,75 @@ def mend(
         {position: frozenset(names) for position, names in wrong_edges.items()},
         untyped_nodes(definition.nodes),
         unnamed,
+        inner.runs(definition),
+        inner.charts,
     )
     return definition, gaps
+
+
+class Inner:
+    """Sorts what is wrong inside states by the chart and the graph that it is in."""
+
+    def __init__(self) -> None:
+        self.charts: dict[Place, bool] = {}
+        self._nodes: dict[Place, Wrong] = {}
+
+    def take(self, line: InitErrorDetails, place: Place) -> None:
+        """Sort in one line, which is wrong for every chart and graph around its ``place``."""
+        owner: Place = ()
+        if place[:1] == ("nodes",) and len(place) > 1:
+            owner, place = place[:2], place[2:]
+        while place[:1] == ("states",):
+            start = owner
+            while place[:1] == ("states",) and len(place) > 1:
+                start, place = (*start, *place[:2]), place[2:]
+            names_may_hide = place[:1] in ((), ("name",)) or (place == ("states",) and _is_of_wrong_kind(line))
+            names_may_hide |= len(place) == 1 and _is_unknown(line) and _may_be(str(place[0]), "name", "states")
+            self.charts[owner] = self.charts.get(owner, False) or names_may_hide
+            if place[:1] != ("run",) or len(place) < 2:
+                return
+            graph, position = (*start, "run"), place[1]
+            assert isinstance(position, int)
+            owner, place = (*graph, position), place[2:]
+            wrong = self._nodes.setdefault(graph, {})
+            wrong.setdefault(position, set()).add(_field(line, place, _NODE_FIELDS))
+
+    def runs(self, definition: WorkflowDefinition) -> dict[Place, Gaps]:
+        """What the graphs of states lack."""
+        found: dict[Place, Gaps] = {}
+        for graph, wrong in self._nodes.items():
+            nodes = _at(definition, graph)
+            count = Counter(node.id for node in nodes)
+            unnamed = (
+                position
+                for position, node in enumerate(nodes)
+                if "id" in wrong.get(position, ()) or not is_id(node.id) or count[node.id] > 1
+            )
+            fields = {position: frozenset(names) for position, names in wrong.items()}
+            found[graph] = Gaps(nodes=fields, untyped=untyped_nodes(nodes), unnamed=frozenset(unnamed))
+        return found
+
+
+def _at(definition: WorkflowDefinition, path: Place) -> tuple[NodeDefinition, ...]:
+    """The nodes at ``path``; none if something on the way could not be read."""
+    value: Any = definition
+    for step in path:
+        if isinstance(step, str):
+            value = getattr(value, step, ())
+        elif not isinstance(value, tuple) or step >= len(value):
+            return ()
+        else:
+            value = value[step]
+    return value if isinstance(value, tuple) else ()
+
+
+def _is_of_wrong_kind(line: InitErrorDetails) -> bool:
+    return getattr(line["type"], "type", "") in (rules.WRONG_KIND.id, rules.TOO_MANY.id)
+
+
+def _may_be(key: str, *names: str) -> bool:
+    """Whether an unknown key of a state may be meant as one of ``names``."""
+    return (nearest(key, StateDefinition.model_fields) or names[0]) in names
 
 
 def _listed(body: Mapping[str, Any], field: str) -> Sequence[Any] | None:

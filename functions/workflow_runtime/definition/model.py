@@ -11,8 +11,24 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
+from workflow_runtime.definition.actions import (
+    ActionDefinition,
+    AgentActionDefinition,
+    CallActionDefinition,
+    CancelSendActionDefinition,
+    ForEachActionDefinition,
+    IfActionDefinition,
+    LogActionDefinition,
+    PublishActionDefinition,
+    RaiseActionDefinition,
+    SendActionDefinition,
+    SetVariableActionDefinition,
+    StartWorkflowActionDefinition,
+    ToolActionDefinition,
+)
 from workflow_runtime.definition.aggregation import AggregationNode
 from workflow_runtime.definition.base import Many, Model, problem
+from workflow_runtime.definition.chart import ChartDefinition, StateDefinition, StateMachineNode, start_of
 from workflow_runtime.definition.control import (
     ConditionNode,
     ControlNode,
@@ -52,14 +68,22 @@ from workflow_runtime.definition.policies import (
     HandlerAction,
     RetryPolicy,
 )
+from workflow_runtime.definition.transitions import AfterDefinition, InitialDefinition, TransitionDefinition
 from workflow_runtime.definition.triggers import Trigger, TriggerDefinition
 from workflow_runtime.definition.unsupported import UnsupportedNode
+from workflow_runtime.definition.waits import WaitNode
 
 __all__ = [
     "MISSING",
+    "ActionDefinition",
+    "AfterDefinition",
+    "AgentActionDefinition",
     "AgentNode",
     "AggregationNode",
+    "CallActionDefinition",
     "CallbackDefinition",
+    "CancelSendActionDefinition",
+    "ChartDefinition",
     "CompensationDefinition",
     "ConditionNode",
     "ControlNode",
@@ -68,22 +92,37 @@ __all__ = [
     "ErrorRule",
     "FailNode",
     "FallbackDefinition",
+    "ForEachActionDefinition",
     "HandlerAction",
+    "IfActionDefinition",
+    "InitialDefinition",
     "JoinDefinition",
     "Json",
     "Limits",
+    "LogActionDefinition",
     "Missing",
     "NodeDefinition",
     "ParallelNode",
     "PassNode",
+    "PublishActionDefinition",
+    "RaiseActionDefinition",
     "RetryPolicy",
+    "SendActionDefinition",
+    "SetVariableActionDefinition",
+    "StartWorkflowActionDefinition",
+    "StateDefinition",
+    "StateMachineNode",
     "SucceedNode",
     "SwitchBranch",
     "SwitchNode",
+    "ToolActionDefinition",
     "ToolNode",
+    "TransitionDefinition",
     "TriggerDefinition",
     "UnsupportedNode",
+    "WaitNode",
     "WorkflowDefinition",
+    "start_of",
 ]
 
 MAX_ENTRIES = 100_000
@@ -111,7 +150,7 @@ class Limits(Model):
     priority: Priority = Field(0, description="Higher runs first.")
 
 
-class WorkflowDefinition(Model):
+class WorkflowDefinition(ChartDefinition):
     """A workflow."""
 
     noun: ClassVar[str] = "a workflow"
@@ -144,15 +183,6 @@ class WorkflowDefinition(Model):
     events: Annotated[tuple[Annotated[str, word("execution", "state", "node")], ...], Many(single=True)] = Field(
         ("execution", "state"), description="Lifecycle events that are published."
     )
-    initial_state: Value = Field(None, description="The state a chart starts in.")
-    final_states: Value = Field(None, description="The states that end a chart.")
-    states: Value = Field(None, description="The states of a chart.")
-    on_unhandled_event: Annotated[str, word("ignore", "defer", "fail")] = Field(
-        "ignore", description="What becomes of an event that nothing handles."
-    )
-    on_unhandled_error: Annotated[str, word("fail", "ignore")] = Field(
-        "fail", description="What becomes of an error that nothing handles."
-    )
 
     @model_validator(mode="after")
     def _parts_of_type(self) -> Self:
@@ -160,6 +190,13 @@ class WorkflowDefinition(Model):
         if self.type == "dag" and chart:
             hint = "Say `type: state_machine` (or `hybrid`) for a workflow with states."
             raise problem(rules.COMBINATION, f"`{chart[0]}` does not belong to a `dag`", hint, (chart[0],))
+        graph = [name for name in ("nodes", "edges") if getattr(self, name)]
+        if self.type == "state_machine" and graph:
+            hint = "Say `type: hybrid`, or let a state `run` the nodes."
+            raise problem(rules.COMBINATION, f"`{graph[0]}` does not belong to a `state_machine`", hint, (graph[0],))
+        if self.type == "hybrid" and not self.nodes and not self.states:
+            raise problem(rules.REQUIRED, "a `hybrid` needs `nodes` or `states`")
+        self.check_chart(needed=self.type == "state_machine")
         return self
 
 

@@ -29,7 +29,7 @@ from workflow_runtime.definition.fields import (
     word,
 )
 from workflow_runtime.definition.policies import CallbackDefinition, Fallback, OnError, RetryPolicies
-from workflow_runtime.definition.templates import is_one_template
+from workflow_runtime.definition.templates import has_template, is_one_template
 
 TYPES = ("agent", "tool", "control", "aggregation", "sub_workflow", "state_machine")
 JOINS = ("all", "all_success", "any", "all_done")
@@ -90,6 +90,14 @@ def _read_inner(value: object, info: ValidationInfo) -> object:
     from workflow_runtime.definition.nodes import read_node  # the types of node build on this module
 
     return read_node({**defaults, **value}, info)
+
+
+def check_allow(value: str, allow: tuple[str, ...], field: str) -> None:
+    """Refuse a computed id that could be anything, and a list for one that is not computed."""
+    if has_template(value) and not allow:
+        raise problem(rules.DYNAMIC_ID, f"`{field}` is computed, so `allow` must list what it may be", at=(field,))
+    if allow and not has_template(value):
+        raise problem(rules.COMBINATION, f"`allow` only goes with a computed `{field}`", at=("allow",))
 
 
 class NodeDefinition(Model):

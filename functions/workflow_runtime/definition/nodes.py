@@ -12,7 +12,6 @@ from pydantic_core import PydanticCustomError
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.aggregation import AggregationNode
 from workflow_runtime.definition.base import (
-    MAX_PROBLEMS,
     Reading,
     did_you_mean,
     kind_of,
@@ -21,18 +20,12 @@ from workflow_runtime.definition.base import (
     shorten,
     with_common_fields,
 )
+from workflow_runtime.definition.chart import StateMachineNode
 from workflow_runtime.definition.control import ConditionNode, FailNode, ParallelNode, PassNode, SucceedNode, SwitchNode
 from workflow_runtime.definition.fields import DynamicId, Ids, Schema, Text
-from workflow_runtime.definition.node import TYPES, NodeDefinition
-from workflow_runtime.definition.templates import has_template
-from workflow_runtime.definition.unsupported import ApprovalNode, LoopNode, StateMachineNode, SubWorkflowNode, WaitNode
-
-
-def _check_allow(value: str, allow: tuple[str, ...], field: str) -> None:
-    if has_template(value) and not allow:
-        raise problem(rules.DYNAMIC_ID, f"`{field}` is computed, so `allow` must list what it may be", at=(field,))
-    if allow and not has_template(value):
-        raise problem(rules.COMBINATION, f"`allow` only goes with a computed `{field}`", at=("allow",))
+from workflow_runtime.definition.node import TYPES, NodeDefinition, check_allow
+from workflow_runtime.definition.unsupported import ApprovalNode, LoopNode, SubWorkflowNode
+from workflow_runtime.definition.waits import WaitNode
 
 
 class AgentNode(NodeDefinition):
@@ -48,7 +41,7 @@ class AgentNode(NodeDefinition):
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:
-        _check_allow(self.agent, self.allow, "agent")
+        check_allow(self.agent, self.allow, "agent")
         return self
 
 
@@ -63,7 +56,7 @@ class ToolNode(NodeDefinition):
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:
-        _check_allow(self.tool, self.allow, "tool")
+        check_allow(self.tool, self.allow, "tool")
         return self
 
 
@@ -130,7 +123,7 @@ def read_node(value: Any, info: ValidationInfo) -> NodeDefinition:
     """The node of the class that its type names; if there is none, its common fields are checked all the same."""
     if isinstance(value, NodeDefinition):
         return value
-    if isinstance(info.context, Reading) and info.context.problems > MAX_PROBLEMS:
+    if isinstance(info.context, Reading) and info.context.problems > info.context.limit:
         return NodeDefinition.model_construct()
     if not isinstance(value, dict):
         raise problem(
@@ -160,7 +153,7 @@ def mended_node(value: Any, wrong: Collection[str], shown_id: str, reading: Read
     kept = {
         name: item
         for name, item in fields.items()
-        if name not in wrong and (item is not None or name in chosen.keeps_null)
+        if (name not in wrong or name in chosen.menders) and (item is not None or name in chosen.keeps_null)
     }
     node = chosen.mended(kept, reading)
     return node if node.id else node.model_copy(update={"id": shown_id})

@@ -84,3 +84,11 @@ COMBINATION = rule("WF216", ERROR, "Fields that do not go together")
 BAD_PATTERN = rule("WF217", ERROR, "Not a regular expression", "RE2 syntax: no look-around, no back-references.")
 BAD_SCHEMA = rule("WF218", ERROR, "Not a JSON Schema", "JSON Schema 2020-12.")
 TOO_MANY = rule("WF219", ERROR, "Too many entries", "Split the workflow.")
+BAD_EVENT = rule(
+    "WF220",
+    ERROR,
+    "Not the name of an event",
+    "A name, `order.*` for `order` and all below it, or `*` for everything.",
+)
+BAD_TIME = rule("WF221", ERROR, "Not a time", "ISO 8601: `2026-01-31T09:30:00Z`; without an offset it is UTC.")
+UNKNOWN_ACTION = rule("WF222", ERROR, "An unknown action")

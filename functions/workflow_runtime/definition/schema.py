@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind, models_json_schema
 
+from workflow_runtime.definition.actions import ACTIONS
 from workflow_runtime.definition.base import Model
 from workflow_runtime.definition.loader import NOT_DEFAULTS
 from workflow_runtime.definition.node import NodeDefinition
@@ -43,6 +44,10 @@ def json_schema() -> dict[str, Any]:
         own |= {name: {"$ref": f"#/$defs/common_{name}"} for name in own if own[name] == common.get(name)}
     definitions |= {f"common_{name}": schema for name, schema in common.items()}
     definitions["Node"] = _node_choice()
+    definitions["Action"] = _action_choice()
+    state = definitions["StateDefinition"]
+    named = {key: value for key, value in state.items() if key != "allOf"}  # the name is the key
+    definitions["NamedState"] = {**named, "type": ["object", "null"]}
     definitions["Trigger"] = _choice("type", {kind: model.__name__ for kind, model in TRIGGERS.items()})
     workflow = definitions["WorkflowDefinition"]["properties"]
     workflow["nodes"] = _listed("Node", workflow["nodes"])
@@ -58,7 +63,19 @@ def json_schema() -> dict[str, Any]:
         "patternProperties": _IGNORED,
         "required": ["workflow"],
         "additionalProperties": False,
-        "$defs": dict(sorted(definitions.items())),
+        "$defs": {name: _with_references(definitions[name]) for name in sorted(definitions)},
+    }
+
+
+def _with_references(schema: Any) -> Any:
+    """``schema`` with the marks of models that are chosen by a word (``x-ref``) as references to them."""
+    if isinstance(schema, list):
+        return [_with_references(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        "$ref" if key == "x-ref" else key: f"#/$defs/{item}" if key == "x-ref" else _with_references(item)
+        for key, item in schema.items()
     }
 
 
@@ -97,7 +114,7 @@ def _open(model: type[Model], rendered: dict[str, Any]) -> dict[str, Any]:
     schema = {
         "type": "object",
         "title": model.noun.replace("`", "").removeprefix("a ").removeprefix("an ").capitalize(),
-        "description": (model.__doc__ or "").split("\n")[0],
+        "description": (model.__doc__ or "").split("\n")[0].replace("``", "`"),
         "properties": properties,
         "patternProperties": _IGNORED,
         "additionalProperties": False,
@@ -150,6 +167,31 @@ def _node_choice() -> dict[str, Any]:
         choice["allOf"] += [
             _when({**control, "subtype": {"const": word}}, ["type", "subtype"], model.__name__),
             _when({**control, "config": nested}, ["type", "config"], model.__name__),
+        ]
+    return choice
+
+
+def _action_choice() -> dict[str, Any]:
+    """An action in its three forms: by ``type``, with ``params`` or without; and by a key that is its kind."""
+    kinds = list(ACTIONS)
+    by_type = {"type": {"enum": kinds}}
+    choice: dict[str, Any] = {
+        "type": "object",
+        "anyOf": [{"required": ["type"]}, *({"required": [kind]} for kind in kinds)],
+        "properties": by_type,
+        "allOf": [],
+    }
+    for kind, model in ACTIONS.items():
+        name = model.__name__
+        fields = {field: {"$ref": f"#/$defs/{name}/properties/{field}"} for field in model.written_names()}
+        closed = {"patternProperties": _IGNORED, "additionalProperties": False}
+        params = {"type": ["object", "null"], "properties": fields, **closed}
+        flat = {"properties": {**fields, **by_type, "params": params}, **closed}
+        short = [fields[model.short]] if model.short else []
+        keyed = {"properties": {**fields, kind: {"anyOf": [params, *short]}}, **closed}
+        choice["allOf"] += [
+            {"if": {"properties": {"type": {"const": kind}}, "required": ["type"]}, "then": flat},
+            {"if": {"required": [kind], "not": {"required": ["type"]}}, "then": keyed},
         ]
     return choice
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from workflow_runtime.definition.actions import ACTIONS
 from workflow_runtime.definition.model import WRITTEN
 from workflow_runtime.definition.places import (
     MappingPlace,
@@ -63,20 +64,23 @@ class Source:
         """Position and written path of the deepest part of ``path`` that stands in the file."""
         place, at = self._place, self._start
         written: list[str | int] = []
-        for step in path:
+        for index, step in enumerate(path):
+            keys: tuple[str, ...] = ()
+            if isinstance(place, MappingPlace):
+                keys = _written(place, step) if isinstance(step, str) else _state_key(place, path[:index], step)
+            for name in keys:
+                assert isinstance(place, MappingPlace)
+                key, place = place.keys[name], place.children[name]
+                at = _shown(key, place)
+            written += keys
+            if keys:
+                continue
             if isinstance(place, SequencePlace) and isinstance(step, int) and 0 <= step < len(place.children):
                 place = place.children[step]
                 at = position_of(place)
                 written.append(step)
-            elif isinstance(place, MappingPlace) and isinstance(step, str):
-                names = _written(place, step)
-                if not names:
-                    break
-                for name in names:
-                    assert isinstance(place, MappingPlace)
-                    key, place = place.keys[name], place.children[name]
-                    at = _shown(key, place)
-                written += names
+            elif isinstance(place, SequencePlace) and step == "targets":
+                continue  # a list of targets is short for a mapping with them
             elif step != 0 or isinstance(place, SequencePlace):
                 break  # a 0 below a mapping or scalar is a list of one, written without the list
         return at, tuple(written)
@@ -87,17 +91,33 @@ def _shown(key: Position, place: Place) -> Position:
     return value if unpack(value)[0] == unpack(key)[0] else key
 
 
+def _state_key(place: MappingPlace, path: Sequence[str | int], position: int) -> tuple[str, ...]:
+    """The key of a state among states that are written as a mapping by name."""
+    if not path or path[-1] != "states":
+        return ()
+    names = [name for name in place.children if not name.startswith("x-")]
+    return tuple(names[position : position + 1])
+
+
+_WRAPPERS = ("config", "params", *ACTIONS, "to")
+"""Keys under which fields of the mapping around them may stand."""
+
+
 def _written(place: MappingPlace, name: str) -> tuple[str, ...]:
-    """The keys under which the canonical field ``name`` stands: itself, an alias, or one of these below `config`."""
+    """The keys under which the canonical field ``name`` stands: itself, an alias, one of these below `config` or the
+    like, or the kind of an action whose value is short for that field."""
     names = (name, *WRITTEN.get(name, ()))
     direct = next((key for key in names if key in place.children), None)
     if direct is not None:
         return (direct,)
-    nested = place.children.get("config")
-    if isinstance(nested, MappingPlace):
-        inner = next((key for key in names if key in nested.children), None)
-        if inner is not None:
-            return ("config", inner)
+    for wrapper in _WRAPPERS:
+        nested = place.children.get(wrapper)
+        if isinstance(nested, MappingPlace):
+            below = _written(nested, name)
+            if below:
+                return (wrapper, *below)
+        elif nested is not None and wrapper in ACTIONS and ACTIONS[wrapper].short == name:
+            return (wrapper,)
     return ()
 
 

@@ -21,6 +21,7 @@ from workflow_runtime.definition.fields import (
     word,
 )
 from workflow_runtime.definition.templates import is_one_template
+from workflow_runtime.definition.timed import EventName
 from workflow_runtime.durations import parse_duration
 
 
@@ -47,7 +48,7 @@ class EventTrigger(TriggerDefinition):
     topic: Texts = Field((), description="Detail-type of the event.")
     source: Texts = Field((), description="Source of the event.")
     filters: Object | None = Field(None, description="Match in the event's detail; a list means any of.")
-    event: Literal | None = Field(None, description="Event sent to running executions instead of starting one.")
+    event: EventName | None = Field(None, description="Event sent to running executions instead of starting one.")
     correlate: Value = Field(None, description="Template over the event: the key to look for.")
     with_value: Value = Field(None, description="Template over the execution: its key.")
     start_if_none: Flag = Field(False, description="Start an execution when none has the key.")

@@ -44,13 +44,6 @@ class LoopNode(UnsupportedNode):
     )
 
 
-class WaitNode(UnsupportedNode):
-    """Waits for a time or an event."""
-
-    noun: ClassVar[str] = "a wait"
-    own: ClassVar = ("seconds", "duration", "at", "event", "match", "correlate", "with", "on_timeout")
-
-
 class ApprovalNode(UnsupportedNode):
     """Waits for people's decision."""
 
@@ -63,10 +56,3 @@ class SubWorkflowNode(UnsupportedNode):
 
     noun: ClassVar[str] = "a sub-workflow node"
     own: ClassVar = ("workflow_id", "version", "wait", "allow")
-
-
-class StateMachineNode(UnsupportedNode):
-    """A chart inside a graph."""
-
-    noun: ClassVar[str] = "a state machine node"
-    own: ClassVar = ("initial_state", "states", "final_states", "on_unhandled_event", "on_unhandled_error", "variables")

@@ -2,31 +2,48 @@
 
 It is total: any event in any state is taken, ignored with a reason, or refused as `InvalidEvent`; anything else is a
 bug. It does nothing itself. What must happen is returned as commands, to be carried out once the new state is
-committed; what it would have to read first is returned as `Needs`. Read on in `results` (runs that ended), `graph`
-(edges, joins, readiness), `control` (nodes decided here), `failure`, `ending`.
+committed; what it would have to read first is returned as `Needs`. Read on in `tree` (the scopes), `graph` (edges,
+joins, readiness), `control` (nodes decided here), `machine` (charts), `results` and `signals` (events), `failure`,
+`ending`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from workflow_runtime.engine import graph
+from workflow_runtime.engine import closing, tree
 from workflow_runtime.engine.commands import Command, Continue, SetStatus
-from workflow_runtime.engine.ending import end_if_done, fail
-from workflow_runtime.engine.events import Event, ExecutionStarted, NodeFailed, NodeSucceeded, Poked
+from workflow_runtime.engine.ending import fail
+from workflow_runtime.engine.events import (
+    ChildEnded,
+    Event,
+    ExecutionStarted,
+    NodeFailed,
+    NodeSucceeded,
+    Poked,
+    SendFailed,
+    SignalReceived,
+    TimerFired,
+)
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
+from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.pruning import prune
 from workflow_runtime.engine.results import accept_result
-from workflow_runtime.engine.state import OPEN_MARKS, ExecutionState, Mark, initial_graph_state
+from workflow_runtime.engine.routing import subscribe
+from workflow_runtime.engine.scope import GraphScope
+from workflow_runtime.engine.signals import accept_child, accept_send_failure, accept_signal, accept_timer
+from workflow_runtime.engine.state import ExecutionState, GraphState, MachineState, Parent, initial_graph_state
 from workflow_runtime.engine.turn import (
     VALUE_KEPT_BYTES_MAX,
     VALUES_KEPT_BYTES_MAX,
     Known,
     Needs,
     Turn,
+    ValuesMissing,
 )
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
 from workflow_runtime.plan import OUTPUTS, Plan
@@ -40,19 +57,28 @@ class Decision(msgspec.Struct, frozen=True):
     """The next state (one version on) and what must be done. ``changed`` False: nothing happened, there is nothing to
     commit.
 
-    ``ignored``: ids of events without effect, each with the reason.
+    ``ignored``: ids of events without effect, each with the reason. ``macrosteps``: what charts did.
     """
 
     state: ExecutionState
     commands: tuple[Command, ...]
     ignored: tuple[tuple[str, str], ...] = ()
     changed: bool = True
+    macrosteps: tuple[Macrostep, ...] = ()
 
 
-def new_execution(plan: Plan, execution_id: str, workflow_version: int, started_at: int) -> ExecutionState:
+def new_execution(
+    plan: Plan,
+    execution_id: str,
+    workflow_version: int,
+    started_at: int,
+    parent: Parent | None = None,
+    hops: int = 0,
+) -> ExecutionState:
     """The state before the first event."""
+    root = initial_graph_state(plan.root)
     return ExecutionState(
-        execution_id, plan.hash, workflow_version, initial_graph_state(plan.root), now=started_at, started_at=started_at
+        execution_id, plan.hash, workflow_version, root, now=started_at, started_at=started_at, parent=parent, hops=hops
     )
 
 
@@ -67,37 +93,47 @@ def advance(
     turn = Turn(plan, state.copy(), known)
     turn.state.now = max(state.now, now)
     turn.state.version += 1
+    tree.load(turn)
     turn.catch_up()
     ignored = []
     changed = False
     for event in events:
-        reason = _take(turn, event)
+        try:
+            reason = _take(turn, event)
+        except ValuesMissing:
+            break
         if reason:
             ignored.append((event.event_id, reason))
+            changed = changed or bool(turn.commands or turn.macrosteps)
             continue
-        graph.settle(turn)  # after each one, so that it makes no difference how events were batched
-        end_if_done(turn)
+        tree.settle(turn)  # after each one, so that it makes no difference how events were batched
         changed = changed or bool(turn.commands) or not isinstance(event, Poked)
+        if turn.needs is not None:
+            break
+    if turn.needs is None:
+        with suppress(ValuesMissing):
+            subscribe(turn)
     if turn.needs is not None:
         return turn.needs
-    if not turn.has_room and (turn.graph.queue or turn.graph.withdrawn or turn.graph.unannounced):
+    if _must_go_on(turn):
         turn.commands.append(Continue())
     _keep_values(turn)
-    return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed)
+    return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
 
 
 def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     """The decision to fail an execution at once, for a reason outside its plan; nothing of it runs any more."""
     turn = Turn(plan, state.copy(), NOTHING_KNOWN)
     turn.state.version += 1
-    turn.state.root = initial_graph_state(plan.root)
-    turn.state.root.marks = bytearray(
-        Mark.SKIPPED if mark == Mark.WAITING else Mark.CANCELLED if mark in OPEN_MARKS else mark
-        for mark in state.root.marks
-    )
-    turn.state.root.open_count = 0
-    turn.state.root.serials = state.root.serials
-    turn.graph = turn.state.root
+    tree.load(turn)
+    closing.close_all(turn)
+    turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
+    root = turn.state.root
+    turn.state.root = GraphState(root.marks, 0, root.first_serial, serials=root.serials)
+    if turn.state.machine is not None:
+        turn.state.machine = MachineState(turn.state.machine.configuration)
+    turn.state.in_flight = 0
+    turn.state.unannounced.clear()
     fail(turn, error)
     return Decision(turn.state, tuple(turn.commands))
 
@@ -117,7 +153,7 @@ def _started(turn: Turn, _: ExecutionStarted) -> str:
     turn.commands.append(SetStatus(ExecutionStatus.RUNNING, turn.now))
     if "execution" in turn.plan.events:
         turn.publish("execution.started", status="running", started_at=turn.state.started_at)
-    graph.start(turn)
+    tree.start(turn)
     return ""
 
 
@@ -130,36 +166,54 @@ _TAKERS: dict[type[Event], Callable[[Turn, Any], str]] = {
     NodeSucceeded: accept_result,
     NodeFailed: accept_result,
     Poked: _poked,
+    SignalReceived: accept_signal,
+    TimerFired: accept_timer,
+    ChildEnded: accept_child,
+    SendFailed: accept_send_failure,
 }
+
+
+def _must_go_on(turn: Turn) -> bool:
+    """Whether something could be done at once that this commit had no room for."""
+    state = turn.state
+    if state.status.terminal:
+        return False
+    if state.outbox:
+        return True
+    if turn.has_room:
+        return False
+    return bool(state.withdrawn or state.unannounced or any(scope.graph.queue for scope in turn.graphs.values()))
 
 
 def _keep_values(turn: Turn) -> None:
     """Between turns the state keeps small values whose readers have not decided yet; larger ones are read again."""
-    kept = turn.graph.values
-    closed = [node for node in kept if not _has_open_reader(turn, node)]
-    for node in closed:
-        del kept[node]
+    room = VALUES_KEPT_BYTES_MAX
+    for scope in turn.graphs.values():
+        kept = scope.graph.values
+        for node in [node for node in kept if not _has_open_reader(scope, node)]:
+            del kept[node]
+        room -= sum(_size(value) for value in kept.values())
     if turn.state.status.terminal:
         return
-    room = VALUES_KEPT_BYTES_MAX - sum(_size(value) for value in kept.values())
-    for node, value in turn.fresh.items():
-        if not _has_open_reader(turn, node):
-            continue
-        pruned = prune(value, turn.block.nodes[node].decision_paths)
-        size = _size(pruned)
-        if size <= min(room, VALUE_KEPT_BYTES_MAX):
-            kept[node] = pruned
-            room -= size
-    if turn.known.globals is not None and turn.state.globals is None:
+    for scope in turn.graphs.values():
+        for node, value in scope.fresh.items():
+            if not _has_open_reader(scope, node):
+                continue
+            pruned = prune(value, scope.block.nodes[node].decision_paths)
+            size = _size(pruned)
+            if size <= min(room, VALUE_KEPT_BYTES_MAX):
+                scope.graph.values[node] = pruned
+                room -= size
+    if turn.known.globals is not None and turn.state.globals is None and not turn.plan.has_chart:
         globals_ = turn.known.globals
         if _size(globals_) <= GLOBALS_KEPT_BYTES_MAX:
             turn.state.globals = globals_
 
 
-def _has_open_reader(turn: Turn, node: int) -> bool:
+def _has_open_reader(scope: GraphScope, node: int) -> bool:
     """Whether somebody may still decide something by it; readers later in the file are likelier to be open."""
-    readers = turn.block.readers[node]
-    return OUTPUTS in readers[:1] or any(turn.is_open(reader) for reader in reversed(readers))
+    readers = scope.block.readers[node]
+    return OUTPUTS in readers[:1] or any(scope.is_open(reader) for reader in reversed(readers))
 
 
 def _size(value: Any) -> int:

@@ -20,9 +20,9 @@ def operand_values(spec: AggregationSpec, block: GraphBlock, view: View) -> list
     """What is aggregated: the operands that succeeded, or the elements of ``items`` without nulls and ``{error}``s."""
     if spec.items is None:
         return [
-            (block.nodes[node].id, view.nodes[node].output)
+            (block.nodes[node].id, value.output)
             for node in spec.operands
-            if node in view.nodes and view.nodes[node].status == "success"
+            if (value := view.nodes.get(block.first + node)) is not None and value.status == "success"
         ]
     items = evaluate(spec.items, view)
     if not isinstance(items, list):

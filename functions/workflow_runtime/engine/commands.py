@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import Json
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True):
-    """A recorded run that a node reads: node index in its block, and serial."""
+    """A recorded run that a node reads: the node's plan-wide number, and serial."""
 
     node: int
     serial: int
@@ -24,9 +25,10 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     """Run one attempt of a node in a worker pool.
 
     ``reads``: the ended runs its formulas may see, fixed when it became ready (``at``, epoch ms: its ``now``).
-    ``previous``: index of the node that ``${previous}`` means, -1 for none. ``statuses``: status by node index, for
-    ``${nodes.x.status}`` and for reads that did not succeed. ``succeeded_by``: of outputs, the succeed node that ended
-    the scope (see `turn.Turn.yields`).
+    ``previous``: number of the node that ``${previous}`` means, -1 for none. ``statuses``: status by node number, for
+    ``${nodes.x.status}`` and for reads that did not succeed. ``names``: what variables of charts and event data
+    were, by name; ``states``: what was active. ``inputs``: rendered already, as an action's are. ``blob``: where names
+    and inputs were stored, if they are large. ``succeeded_by``: of outputs, the succeed node that ended the scope.
     """
 
     path: str
@@ -38,6 +40,11 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     reads: tuple[Read, ...] = ()
     previous: int = -1
     statuses: dict[int, str] = {}
+    names: dict[str, Json] = {}
+    states: tuple[str, ...] = ()
+    inputs: Json = None
+    has_inputs: bool = False
+    blob: str | None = None
     succeeded_by: int = -1
 
 
@@ -51,6 +58,7 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     at: int
     output: Json = None
     error: ErrorDocument | None = None
+    handled: bool = False  # the error was dealt with by a rule of the node
     blob: str | None = None
 
 
@@ -62,10 +70,81 @@ class CancelRun(msgspec.Struct, frozen=True, tag_field="command", tag="cancel_ru
 
 
 class PublishEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="publish_event"):
-    """Publish a lifecycle event; ``detail`` is completed with the execution's identity when it is sent."""
+    """Publish an event. A lifecycle event's ``detail`` is completed with the execution's identity when it is sent; one
+    of the author's (``custom``) is his payload, to which identity and ``hops`` are added under ``workflow_runtime``.
+    """
 
     detail_type: str
     detail: dict[str, Json]
+    custom: bool = False
+    hops: int = 0
+
+
+class Log(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="log"):
+    """Write a line to the log, at ``level`` debug, info, warning or error."""
+
+    message: str
+    level: str = "info"
+
+
+class StartTimer(msgspec.Struct, frozen=True, tag_field="command", tag="start_timer"):
+    """Have `TimerFired` sent to the own mailbox at or soon after ``due`` (epoch ms). ``timer`` is never used again."""
+
+    timer: str
+    due: int
+
+
+class CancelTimer(msgspec.Struct, frozen=True, tag_field="command", tag="cancel_timer"):
+    """Do not bother any more: the timer has no effect if it fires all the same."""
+
+    timer: str
+    due: int
+
+
+class Subscribe(msgspec.Struct, frozen=True, tag_field="command", tag="subscribe"):
+    """Have bus events of this name and correlation key sent to the own mailbox. Carried out before the commit."""
+
+    event: str
+    key: str
+
+
+class Unsubscribe(msgspec.Struct, frozen=True, tag_field="command", tag="unsubscribe"):
+    event: str
+    key: str
+
+
+class SendSignal(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="send_signal"):
+    """Send an event to another execution (``to``), or to all that wait for it under a ``key``. ``machine``: path of the
+    chart that is told with `SendFailed` when there is none."""
+
+    name: str
+    id: str
+    data: Json = None
+    to: str = ""
+    key: str | None = None
+    blob: str | None = None
+    hops: int = 0
+    machine: str = ""
+
+
+class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="start_child"):
+    """Start an execution of another workflow, its latest version. ``token`` names this order within the execution; with
+    ``notify``, `ChildEnded` comes back when it ends (at once, if it cannot be started)."""
+
+    token: str
+    workflow_id: str
+    input: Json = None
+    blob: str | None = None
+    notify: bool = False
+    hops: int = 0
+    machine: str = ""
+
+
+class NotifyParent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="notify_parent"):
+    """Tell the execution that started this one how it ended; its output is read from the header."""
+
+    execution_id: str
+    token: str
 
 
 class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="set_status"):
@@ -85,4 +164,48 @@ class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue")
     """Poke the own mailbox: nodes are ready beyond what one commit may order."""
 
 
-Command: TypeAlias = RunNode | RecordNode | CancelRun | PublishEvent | SetStatus | Continue
+Command: TypeAlias = (
+    RunNode
+    | RecordNode
+    | CancelRun
+    | PublishEvent
+    | Log
+    | StartTimer
+    | CancelTimer
+    | Subscribe
+    | Unsubscribe
+    | SendSignal
+    | StartChild
+    | NotifyParent
+    | SetStatus
+    | Continue
+)
+
+
+_PAYLOADS: dict[type, tuple[tuple[str, Json], ...]] = {
+    RunNode: (("names", {}), ("inputs", None)),
+    RecordNode: (("output", None),),
+    SetStatus: (("output", None),),
+    SendSignal: (("data", None),),
+    StartChild: (("input", None),),
+}
+"""Fields that may be large, and what they are when their values are stored apart."""
+
+
+def payload(command: Command) -> Json:
+    """What of a command may be large; None when there is nothing."""
+    fields = _PAYLOADS.get(type(command), ())
+    if len(fields) == 1:
+        return getattr(command, fields[0][0])
+    found = {name: getattr(command, name) for name, empty in fields if getattr(command, name) != empty}
+    return found or None
+
+
+def without_payload(command: Command, blob: str) -> Command:
+    """The command with `payload` stored apart, under ``blob``."""
+    return replace(command, blob=blob, **dict(_PAYLOADS[type(command)]))
+
+
+def with_payload(command: RunNode, stored: dict[str, Json]) -> RunNode:
+    """The command as it was before its payload was stored apart."""
+    return replace(command, blob=None, **stored)

@@ -1,6 +1,7 @@
 """Events: facts about the past that an execution's mailbox receives. Valid once constructed; named in the past tense.
 
-``event_id`` is deterministic, so that a repeat is recognised: ``start``, ``run:<path>#<serial>``, ``cmd:<command id>``.
+``event_id`` is deterministic, so that a repeat is recognised: ``start``, ``run:<path>#<serial>``, ``cmd:<command id>``,
+``timer:<timer>``, ``child:<execution id>``, ``signal:<id>``, where the id is the bus event's or the caller's.
 ``at`` is the sender's clock in epoch ms; the engine's own time is the dispatcher's, which never goes back.
 """
 
@@ -56,7 +57,60 @@ class Poked(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", 
     at: int
 
 
-Event: TypeAlias = ExecutionStarted | NodeSucceeded | NodeFailed | Poked
+class SignalReceived(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="signal_received"):
+    """An event from outside: through the API, from the bus, or sent by an execution.
+
+    ``data``, or ``blob``, where large data was stored. ``id``: what formulas see as ``event.id`` (the bus event's id or
+    the caller's idempotency key); ``event_id`` is made of it. ``source``: who sent it. ``key``: the correlation key
+    that brought it here; None: it was addressed to this execution. ``to``: path of the nested machine it is for.
+    ``hops``: executions that passed it on before.
+    """
+
+    event_id: str
+    at: int
+    name: str
+    data: Json = None
+    blob: str | None = None
+    id: str = ""
+    source: str = ""
+    key: str | None = None
+    to: str = ""
+    hops: int = 0
+
+
+class TimerFired(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="timer_fired"):
+    """A timer of this execution is due; ``at`` is not before its time."""
+
+    event_id: str
+    at: int
+    timer: str
+
+
+class ChildEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="child_ended"):
+    """An execution that this one started has ended. ``token``: as in its `StartChild`."""
+
+    event_id: str
+    at: int
+    token: str
+    execution_id: str
+    status: str
+    output: Json = None
+    blob: str | None = None
+    error: ErrorDocument | None = None
+
+
+class SendFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="send_failed"):
+    """What a chart (``machine``: its path) sent or started has nowhere to go."""
+
+    event_id: str
+    at: int
+    machine: str
+    message: str
+
+
+Event: TypeAlias = (
+    SendFailed | ExecutionStarted | NodeSucceeded | NodeFailed | Poked | SignalReceived | TimerFired | ChildEnded
+)
 
 
 def run_event_id(path: str, serial: int) -> str:

@@ -9,10 +9,21 @@ them (promise P9).
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import get_args
 
 import msgspec
 
-from workflow_runtime.engine.events import Event, ExecutionStarted, NodeFailed, NodeSucceeded, Poked
+from workflow_runtime.engine.events import (
+    ChildEnded,
+    Event,
+    ExecutionStarted,
+    NodeFailed,
+    NodeSucceeded,
+    Poked,
+    SendFailed,
+    SignalReceived,
+    TimerFired,
+)
 
 
 class ExecutionStatus(StrEnum):
@@ -69,11 +80,11 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.RUNNING, NodeSucceeded): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, NodeFailed): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, Poked): ExecutionRow(ExecutionStatus.RUNNING),
-    **{
-        (status, event): _ENDED
-        for status in _TERMINAL
-        for event in (ExecutionStarted, NodeSucceeded, NodeFailed, Poked)
-    },
+    (ExecutionStatus.RUNNING, SignalReceived): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.RUNNING, TimerFired): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.RUNNING, ChildEnded): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.RUNNING, SendFailed): ExecutionRow(ExecutionStatus.RUNNING),
+    **{(status, event): _ENDED for status in _TERMINAL for event in get_args(Event)},
 }
 
 NODE_ROWS: dict[tuple[NodeStatus, type[Event]], NodeRow] = {

@@ -15,6 +15,9 @@ from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.expressions import Scope
 from workflow_runtime.plan import Binding, BindingKind, Formula, Json, Plan
 
+_HIDDEN_BY_EVENT = frozenset(
+    {BindingKind.NODE, BindingKind.VARIABLE, BindingKind.SCOPED, BindingKind.INPUT_KEY, BindingKind.INPUT}
+)
 NO_LOCALS: Mapping[str, Json] = {}
 
 
@@ -35,9 +38,10 @@ def error_value(error: ErrorDocument) -> dict[str, Json]:
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What formulas see. ``nodes``: ended nodes by index (one that is missing reads as null). ``globals``: ``{input,
-    variables, env}``, whole or pruned. ``previous``: node index or -1. ``place``: seeds ``uuid()``, the same for all
-    attempts."""
+    """What formulas see. ``nodes``: ended nodes by number (one that is missing reads as null). ``globals``: ``{input,
+    variables, env}``, whole or pruned. ``names``: variables of charts. ``states``: active states of charts.
+    ``event``: the event at hand; ``overlay``: its data, whose keys hide everything that is not reserved. ``previous``:
+    node number or -1. ``place``: seeds ``uuid()``, the same for all attempts."""
 
     plan: Plan
     execution_id: str
@@ -50,6 +54,10 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     previous: int = -1
     attempt: int = 1
     secrets: Mapping[str, str] = {}
+    names: Mapping[str, Json] = {}
+    states: frozenset[str] = frozenset()
+    event: Json = None
+    overlay: Mapping[str, Json] = NO_LOCALS
 
 
 def evaluate(
@@ -61,8 +69,17 @@ def evaluate(
     for binding in formula.bindings:
         if binding.kind is BindingKind.LOCAL:
             continue
-        _bind(names, outputs, binding, view)
-    scope = Scope(names, now_ms=view.now, uuid_seed=f"{view.execution_id}:{view.place}", outputs=frozenset(outputs))
+        if view.overlay and binding.name in view.overlay and binding.kind in _HIDDEN_BY_EVENT:
+            names[binding.name] = view.overlay[binding.name]
+        else:
+            _bind(names, outputs, binding, view)
+    scope = Scope(
+        names,
+        now_ms=view.now,
+        uuid_seed=f"{view.execution_id}:{view.place}",
+        outputs=frozenset(outputs),
+        active_states=view.states,
+    )
     value = formula.compiled.evaluate(scope)
     if unresolved is not None:
         unresolved += scope.unresolved
@@ -87,11 +104,17 @@ def _bind(names: dict[str, Json], outputs: set[str], binding: Binding, view: Vie
             names[name] = node.output if node is not None else None
         case BindingKind.NODES:
             document = _document(view.nodes.get(binding.node) or NOT_ENDED)
-            names.setdefault(name, {})[view.plan.root.nodes[binding.node].id] = document
+            names.setdefault(name, {})[view.plan.node(binding.node).id] = document
         case BindingKind.VARIABLE:
             _take(names, name, view.globals["variables"])
-        case BindingKind.VARIABLES | BindingKind.ENV:
-            names[name] = view.globals[binding.kind.value]
+        case BindingKind.SCOPED:
+            _bind_scoped(names, name, view)
+        case BindingKind.VARIABLES:
+            names[name] = view.names[name] if name in view.names else view.globals[name]
+        case BindingKind.EVENT:
+            names[name] = view.event
+        case BindingKind.ENV:
+            names[name] = view.globals[name]
         case BindingKind.INPUT_KEY:
             _take(names, name, view.globals["input"])
         case BindingKind.INPUT:
@@ -114,6 +137,14 @@ def _bind(names: dict[str, Json], outputs: set[str], binding: Binding, view: Vie
             names[name] = dict(view.secrets)
         case BindingKind.LOCAL:
             pass
+
+
+def _bind_scoped(names: dict[str, Json], name: str, view: View) -> None:
+    if name in view.names:
+        names[name] = view.names[name]
+        return
+    _take(names, name, view.globals.get("input"))
+    _take(names, name, view.globals.get("variables"))
 
 
 def _document(node: NodeValue) -> dict[str, Json]:

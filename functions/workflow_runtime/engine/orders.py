@@ -6,63 +6,105 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read, RunNode
 from workflow_runtime.engine.events import NodeFailed
+from workflow_runtime.engine.names import error_value
+from workflow_runtime.engine.pruning import prune
+from workflow_runtime.engine.scope import GraphScope
+from workflow_runtime.engine.sight import charts_seen
 from workflow_runtime.engine.state import STATUS_OF_MARK, Mark
-from workflow_runtime.engine.turn import Turn
-from workflow_runtime.plan import OUTPUTS, AggregationSpec, BindingKind, Formula
+from workflow_runtime.plan import OUTPUTS, AggregationSpec, BindingKind, Formula, Json
 
 COLLECTOR_POOL = "tool"  # runs aggregations, passes and outputs that are too large for the dispatcher
 OUTPUTS_PATH = "~outputs"
 WORKER_LOST_ATTEMPTS = 2  # extra attempts after a worker died; what it was doing may or may not have happened
 
 
-def order(turn: Turn, node: int) -> None:
+def order(scope: GraphScope, node: int) -> None:
     """Order the first attempt of a ready node."""
-    plan = turn.block.nodes[node]
+    plan = scope.block.nodes[node]
     operands = plan.spec.operands if isinstance(plan.spec, AggregationSpec) else ()
-    turn.graph.marks[node] = Mark.READY
-    turn.graph.in_flight += 1
-    turn.commands.append(
-        _run(turn, plan.id, turn.graph.serial(node), plan.pool or COLLECTOR_POOL, plan.worker_formulas, node, operands)
-    )
-    if "node" in turn.plan.events:
-        turn.publish("node.started", path=plan.id, status="running")
+    path = scope.path(node)
+    command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, plan.worker_formulas, node,
+                   operands)  # fmt: skip
+    error = scope.graph.called.get(node)
+    if error is not None:
+        command = replace(command, names={**command.names, "error": error_value(error)})
+    if node in scope.graph.given:
+        command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
+    scope.graph.marks[node] = Mark.READY
+    scope.state.in_flight += 1
+    scope.commands.append(command)
+    if "node" in scope.plan.events:
+        scope.turn.publish("node.started", path=path, status="running")
 
 
-def order_outputs(turn: Turn) -> None:
+def order_outputs(scope: GraphScope) -> None:
     """Have a worker put the execution's output together."""
-    formula, nodes = turn.block.yields(turn.graph.succeeded_by)
+    formula, nodes = scope.block.yields(scope.graph.succeeded_by)
     formulas = (formula,) if formula is not None else ()
-    command = _run(turn, OUTPUTS_PATH, 1, COLLECTOR_POOL, formulas, OUTPUTS, nodes)
-    turn.commands.append(replace(command, succeeded_by=turn.graph.succeeded_by))
+    command = _run(scope, OUTPUTS_PATH, 1, COLLECTOR_POOL, formulas, OUTPUTS, nodes)
+    scope.commands.append(replace(command, succeeded_by=scope.graph.succeeded_by))
 
 
-def order_again(turn: Turn, failed: NodeFailed) -> bool:
+def order_again(scope: GraphScope, failed: NodeFailed, node: int) -> bool:
     """Grant another attempt of a run whose worker was lost, with the same reads. False when none is left."""
     if failed.error.type != "worker_lost" or failed.command.attempt > WORKER_LOST_ATTEMPTS:
         return False
     serial = failed.serial + 1
-    turn.graph.serials[OUTPUTS if failed.path == OUTPUTS_PATH else turn.block.index[failed.path]] = serial
-    turn.commands.append(replace(failed.command, serial=serial, attempt=failed.command.attempt + 1))
+    scope.graph.serials[node] = serial
+    scope.commands.append(replace(failed.command, serial=serial, attempt=failed.command.attempt + 1))
     return True
 
 
 def _run(
-    turn: Turn, path: str, serial: int, pool: str, formulas: tuple[Formula, ...], reader: int, operands: tuple[int, ...]
+    scope: GraphScope,
+    path: str,
+    serial: int,
+    pool: str,
+    formulas: tuple[Formula, ...],
+    reader: int,
+    operands: tuple[int, ...],
 ) -> RunNode:
-    wanted = dict.fromkeys(operands)
+    wanted = dict.fromkeys(scope.block.first + operand for operand in operands)
     previous = -1
     for formula in formulas:
         wanted.update(dict.fromkeys(formula.nodes))
         if BindingKind.PREVIOUS in formula.kinds:
-            previous = turn.previous(reader)
+            previous = scope.previous(reader)
             if previous >= 0:
                 wanted[previous] = None
     reads: list[Read] = []
     statuses: dict[int, str] = {}
-    for node in wanted:
-        mark = turn.graph.marks[node]
+    for number in wanted:
+        holder, node = scope.locate(number)
+        mark = holder.graph.marks[node]
         if mark in (Mark.SUCCESS, Mark.FAILED):
-            reads.append(Read(node, turn.graph.serial(node)))
+            reads.append(Read(number, holder.graph.serial(node)))
         if mark != Mark.SUCCESS:
-            statuses[node] = STATUS_OF_MARK[mark].value
-    return RunNode(path, serial, pool, turn.now, reads=tuple(reads), previous=previous, statuses=statuses)
+            statuses[number] = STATUS_OF_MARK[mark].value
+    seen = charts_seen(scope.turn, scope.machine, formulas)
+    return RunNode(
+        path,
+        serial,
+        pool,
+        scope.now,
+        visit=scope.graph.first_serial,
+        reads=tuple(reads),
+        previous=previous,
+        statuses=statuses,
+        names=pruned_names(seen.names, formulas),
+        states=tuple(sorted(seen.states)),
+    )
+
+
+def pruned_names(names: dict[str, Json], formulas: tuple[Formula, ...]) -> dict[str, Json]:
+    """Of variables, the parts that these formulas read."""
+    return {name: prune(value, _paths_read(name, formulas)) for name, value in names.items()}
+
+
+def _paths_read(name: str, formulas: tuple[Formula, ...]) -> list[tuple[str, ...]]:
+    paths = sorted({r.path for formula in formulas for r in formula.compiled.references if r.name == name})
+    kept: list[tuple[str, ...]] = []
+    for path in paths:
+        if not kept or path[: len(kept[-1])] != kept[-1]:
+            kept.append(path)
+    return kept or [()]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import msgspec
-from msgspec.structs import replace
 
 from workflow_runtime.engine.advance import NOTHING_KNOWN, abort, advance
-from workflow_runtime.engine.commands import Command, RecordNode, SetStatus
+from workflow_runtime.engine.commands import Command, without_payload
 from workflow_runtime.engine.events import Event
+from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known, Needs
 from workflow_runtime.errors import ErrorDocument
@@ -19,7 +19,7 @@ from workflow_runtime.plan import Plan
 class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One commit: the events it took at time ``now``, what it ordered, what it ignored or refused and why.
 
-    ``aborted``: the execution was failed from outside its plan, for this reason.
+    ``macrosteps``: what charts did. ``aborted``: the execution was failed from outside its plan, for this reason.
 
     Events carry references and small decision values, never payloads.
     """
@@ -32,6 +32,7 @@ class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     ignored: tuple[tuple[str, str], ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     aborted: ErrorDocument | None = None
+    macrosteps: tuple[Macrostep, ...] = ()
 
 
 class ReplayMismatch(Exception):
@@ -62,7 +63,7 @@ def _retake(
     while isinstance(decision := advance(plan, state, entry.events, entry.now, known), Needs):
         more = fetch(decision)
         globals_ = more.globals if more.globals is not None else known.globals
-        known = Known({**known.nodes, **more.nodes}, globals_)
+        known = Known({**known.nodes, **more.nodes}, globals_, {**known.blobs, **more.blobs})
     if len(decision.commands) != len(entry.commands) or not all(map(_same, decision.commands, entry.commands)):
         raise ReplayMismatch(f"version {entry.version}: ordered {decision.commands}, the journal has {entry.commands}")
     return decision.state
@@ -70,10 +71,7 @@ def _retake(
 
 def _same(ordered: Command, journaled: Command) -> bool:
     """Whether the journal has this command; of a large output it only has where it was stored."""
-    if (
-        isinstance(journaled, (RecordNode, SetStatus))
-        and journaled.blob is not None
-        and type(ordered) is type(journaled)
-    ):
-        return replace(ordered, output=None, blob=journaled.blob) == journaled
+    blob: str | None = getattr(journaled, "blob", None)
+    if blob is not None and type(ordered) is type(journaled):
+        return without_payload(ordered, blob) == journaled
     return ordered == journaled

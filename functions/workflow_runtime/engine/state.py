@@ -9,7 +9,9 @@ from __future__ import annotations
 from enum import IntEnum
 
 import msgspec
+from msgspec.structs import replace
 
+from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import GraphBlock, Json
@@ -24,6 +26,7 @@ class Mark(IntEnum):
     WAITING = ord("w")
     QUEUED = ord("q")  # ready, but not ordered yet
     READY = ord("r")  # ordered from a worker pool
+    RUNNING = ord("o")  # a wait, or a chart, under way
     SUCCESS = ord("s")
     FAILED = ord("f")
     SKIPPED = ord("k")
@@ -35,6 +38,7 @@ STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.WAITING: NodeStatus.WAITING,
     Mark.QUEUED: NodeStatus.READY,
     Mark.READY: NodeStatus.READY,
+    Mark.RUNNING: NodeStatus.RUNNING,
     Mark.SUCCESS: NodeStatus.SUCCESS,
     Mark.FAILED: NodeStatus.FAILED,
     Mark.SKIPPED: NodeStatus.SKIPPED,
@@ -42,7 +46,7 @@ STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.CANCELLED: NodeStatus.CANCELLED,
 }
 
-OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY)
+OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING)
 ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER)
 
 
@@ -61,64 +65,152 @@ class ToleratedError(msgspec.Struct, frozen=True, array_like=True):
     error: ErrorDocument
 
 
+class Raised(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An internal event of a chart. ``runtime``: raised by the runtime, so its data never becomes variables.
+
+    ``state`` and ``delay``: of a delay that has run out, whose it is.
+    """
+
+    name: str
+    data: Json = None
+    runtime: bool = False
+    state: int = -1
+    delay: int = -1
+
+
+class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A delayed `send` of a chart: what goes out when its timer fires. ``id`` names it for `cancel_send`."""
+
+    name: str
+    id: str = ""
+    data: Json = None
+    to: str = ""
+    key: str | None = None
+
+
+class Running(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A wait under way: its ``timer`` (of its time or its timeout), and the correlation ``key`` it listens under."""
+
+    timer: str = ""
+    key: str | None = None
+
+
 class GraphState(msgspec.Struct, omit_defaults=True):
     """A graph scope under way. Everything but ``marks`` is sparse: it has entries for what is open now.
 
-    ``queue``: nodes that are ready but not ordered yet, best priority first. ``in_flight``: how many are ordered and
-    open.
-    ``serials``: current serial where it is not 1. ``untaken``: edges to waiting nodes that are not alive though their
-    source succeeded. ``values``: small decision values kept until their readers have decided. ``values_bytes``: size of
-    what a decision will read, by reader. ``branches``: open nodes left in each active branch of a limited parallel, by
-    head;
-    ``held``: branch heads that wait for a free place. ``withdrawn``, ``unannounced``: nodes whose run is still to be
-    cancelled, or whose end is still to be published, because one commit's commands are bounded.
+    ``first_serial``: the serial of a node's first run in this visit of the scope; serials never restart within an
+    execution. ``queue``: nodes that are ready but not ordered yet, best priority first. ``serials``: current serial
+    where it is another. ``untaken``: edges to waiting nodes that are not alive though their source succeeded.
+    ``values``: small decision values kept until their readers have decided. ``values_bytes``: size of what a decision
+    will read, by reader. ``branches``: open nodes left in each active branch of a limited parallel, by head; ``held``:
+    branch heads that wait for a free place. ``waits`` and ``machines``: what runs inside nodes that are `RUNNING`.
+    ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered.
     """
 
     marks: bytearray
     open_count: int
+    first_serial: int = 1
     joins: dict[int, Progress] = {}
     queue: list[int] = []
-    in_flight: int = 0
     serials: dict[int, int] = {}
     untaken: dict[int, bool] = {}
     values: dict[int, Json] = {}
     values_bytes: dict[int, int] = {}
     branches: dict[int, int] = {}
     held: list[int] = []
-    withdrawn: list[int] = []
-    unannounced: list[int] = []
     tolerated: list[ToleratedError] = []
     failure: ErrorDocument | None = None
     succeeded_by: int = -1
+    waits: dict[int, Running] = {}
+    machines: dict[int, MachineState] = {}
+    next_serials: dict[int, int] = {}
+    called: dict[int, ErrorDocument] = {}
+    given: dict[int, Json] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
         return GraphState(
             self.marks[:],
             self.open_count,
+            self.first_serial,
             self.joins.copy(),
             self.queue[:],
-            self.in_flight,
             self.serials.copy(),
             self.untaken.copy(),
             self.values.copy(),
             self.values_bytes.copy(),
             self.branches.copy(),
             self.held[:],
-            self.withdrawn[:],
-            self.unannounced[:],
             self.tolerated[:],
             self.failure,
             self.succeeded_by,
+            self.waits.copy(),
+            {node: machine.copy() for node, machine in self.machines.items()},
+            self.next_serials.copy(),
+            self.called.copy(),
+            self.given.copy(),
         )
 
     def serial(self, node: int) -> int:
-        return self.serials.get(node, 1)
+        return self.serials.get(node, self.first_serial)
+
+
+class MachineState(msgspec.Struct, omit_defaults=True):
+    """A chart under way. ``configuration``: active states in document order, the chart itself left out.
+
+    ``history``: by history state, what was active. ``internal``: raised events not taken yet. ``deferred``: external
+    events that wait for another configuration. ``runs``: graphs under way by block; ``next_serials``: where the serials
+    of a block go on when it is visited again. ``delays``: by timer, the state and the number of the delay; ``sends``:
+    delayed sends by timer. ``children``: by token, the event that tells of a started execution's end.
+    """
+
+    configuration: list[int] = []
+    variables: dict[str, Json] = {}
+    history: dict[int, list[int]] = {}
+    internal: list[Raised] = []
+    deferred: list[SignalReceived] = []
+    runs: dict[int, GraphState] = {}
+    next_serials: dict[int, int] = {}
+    delays: dict[str, tuple[int, int]] = {}
+    sends: dict[str, Sent] = {}
+    children: dict[str, str] = {}
+    first_serial: int = 1
+
+    def copy(self) -> MachineState:
+        return MachineState(
+            self.configuration[:],
+            self.variables.copy(),
+            self.history.copy(),
+            self.internal[:],
+            self.deferred[:],
+            {block: run.copy() for block, run in self.runs.items()},
+            self.next_serials.copy(),
+            self.delays.copy(),
+            self.sends.copy(),
+            self.children.copy(),
+            self.first_serial,
+        )
+
+
+class Parent(msgspec.Struct, frozen=True):
+    """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end."""
+
+    execution_id: str
+    token: str = ""
+    notify: bool = False
 
 
 class ExecutionState(msgspec.Struct, omit_defaults=True):
-    """An execution at ``version`` commits. Times are epoch ms. ``globals``: the parts of input, variables and env that
-    decisions read, once they were fetched and if they are small."""
+    """An execution at ``version`` commits: a tree of scopes, with the ``root`` graph and the ``machine`` at the top.
+
+    Times are epoch ms. ``globals``: the parts of input, variables and env that decisions read, once they were fetched
+    and if they are small. ``in_flight``: how many nodes are ordered and open. ``withdrawn``, ``unannounced``: runs
+    still to be cancelled, and node events still to be published, because one commit's commands are bounded.
+    ``timers``: due times of the timers that may still have an effect. ``made``: how many timers, sends and children
+    were ever made, for their ids. ``subscriptions``: correlation key by number of the plan's trigger. ``outbox``:
+    events that the execution sent itself. ``kept``: events that came before their wait. ``applied``: hashes of the ids
+    of signals taken, with their times. ``hops``: of the last event from outside.
+    """
 
     execution_id: str
     plan_hash: str
@@ -133,28 +225,32 @@ class ExecutionState(msgspec.Struct, omit_defaults=True):
     error: ErrorDocument | None = None
     globals: dict[str, Json] | None = None
     collecting: bool = False  # the output is being put together by a worker
+    machine: MachineState | None = None
+    in_flight: int = 0
+    withdrawn: list[tuple[str, int]] = []
+    unannounced: list[tuple[str, str]] = []
+    timers: dict[str, int] = {}
+    made: int = 0
+    subscriptions: dict[int, str] = {}
+    outbox: list[SignalReceived] = []
+    kept: list[SignalReceived] = []
+    applied: dict[str, int] = {}
+    hops: int = 0
+    parent: Parent | None = None
 
     def copy(self) -> ExecutionState:
-        return ExecutionState(
-            self.execution_id,
-            self.plan_hash,
-            self.workflow_version,
-            self.root.copy(),
-            self.schema,
-            self.version,
-            self.status,
-            self.now,
-            self.started_at,
-            self.ended_at,
-            self.error,
-            self.globals,
-            self.collecting,
-        )
+        copied = replace(self, root=self.root.copy(), machine=self.machine.copy() if self.machine else None)
+        for name in _CONTAINERS:
+            setattr(copied, name, getattr(self, name).copy())
+        return copied
 
 
-def initial_graph_state(block: GraphBlock) -> GraphState:
+_CONTAINERS = ("withdrawn", "unannounced", "timers", "subscriptions", "outbox", "kept", "applied")
+
+
+def initial_graph_state(block: GraphBlock, first_serial: int = 1) -> GraphState:
     """A scope none of whose nodes has been looked at."""
-    return GraphState(bytearray([Mark.WAITING]) * len(block.nodes), len(block.nodes))
+    return GraphState(bytearray([Mark.WAITING]) * len(block.nodes), len(block.nodes) - block.called_count, first_serial)
 
 
 _encoder = msgspec.json.Encoder()

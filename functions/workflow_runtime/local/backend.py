@@ -12,8 +12,10 @@ from workflow_runtime.local.bus import EmbeddedBus
 from workflow_runtime.local.clock import RealClock
 from workflow_runtime.local.database import Database
 from workflow_runtime.local.queues import EmbeddedQueues
+from workflow_runtime.local.rules import follow_rules
+from workflow_runtime.local.schedules import EmbeddedSchedules
 from workflow_runtime.local.table import EmbeddedTable
-from workflow_runtime.ports import Clock, Poller, Ports
+from workflow_runtime.ports import Clock, Poller, Ports, ScheduleRunner
 from workflow_runtime.topology import TOPOLOGY, Topology
 
 Parameters = ParamSpec("Parameters")
@@ -33,13 +35,17 @@ class Backend:
     def __init__(self, database: Database, clock: Clock, topology: Topology) -> None:
         self._database = database
         self._queues = EmbeddedQueues(database, clock, topology)
+        self._schedules = EmbeddedSchedules(database, clock, topology, self._queues)
         self.poller: Poller = self._queues
+        self.scheduler: ScheduleRunner = self._schedules
         self.bus = EmbeddedBus(clock, database.database_id, database.boot)
+        follow_rules(self.bus, self._queues, topology)
         self.ports = Ports(
             table=EmbeddedTable(database),
             blobs=EmbeddedBlobs(database),
             queues=self._queues,
             bus=self.bus,
+            schedules=self._schedules,
             clock=clock,
             offload=run_at_once,
             boot=f"boot-{database.boot}",
@@ -47,12 +53,14 @@ class Backend:
 
     @property
     def on_send(self) -> Callable[[str], None]:
-        """Called with a queue's name, in the caller's thread, when a message of it may have become receivable."""
+        """Called with a queue's name, in the caller's thread, when a message of it may have become receivable, or a
+        schedule will send one.
+        """
         return self._queues.on_change
 
     @on_send.setter
     def on_send(self, hook: Callable[[str], None]) -> None:
-        self._queues.on_change = hook
+        self._queues.on_change = self._schedules.on_change = hook
 
     def bus_events(self) -> list[dict[str, Any]]:
         """The last events published, oldest first, as EventBridge delivers them."""

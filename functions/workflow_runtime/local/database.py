@@ -32,6 +32,11 @@ CREATE TABLE IF NOT EXISTS messages (
 CREATE TABLE IF NOT EXISTS blobs (
     key TEXT NOT NULL, chunk INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (key, chunk)
 );
+CREATE TABLE IF NOT EXISTS schedules (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, queue TEXT NOT NULL, body TEXT NOT NULL, expression TEXT NOT NULL,
+    timezone TEXT NOT NULL, next_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS schedules_due ON schedules (kind, next_at);
 CREATE TABLE IF NOT EXISTS boots (
     id INTEGER PRIMARY KEY CHECK (id = 1), database_id TEXT NOT NULL, boot INTEGER NOT NULL
 );

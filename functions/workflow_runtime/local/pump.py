@@ -2,7 +2,9 @@
 
 Batches, partial failures, visibility and dead letters are as on AWS. Everything runs in one event loop: a handler that
 returns a coroutine (`run_node`) overlaps its waiting with others; one that does not (`dispatch`) runs at once.
-With a virtual clock, time moves on when nothing can be received and all work in progress only waits.
+With a virtual clock, time moves on when nothing can be received and all work in progress only waits. Schedules that
+repeat are not waited for, and do not move time: they would keep it going for ever. What is due of them fires when
+something else moves the time; of ticks that were passed over, one.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from itertools import count
 from typing import Any
 
 from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.ports import BATCH_MESSAGES_MAX, Clock, Poller, SqsRecord
+from workflow_runtime.ports import BATCH_MESSAGES_MAX, Clock, Poller, ScheduleRunner, SqsRecord
 from workflow_runtime.topology import EventSource, Function, Topology
 
 SETTLING_ROUNDS = 5  # of the event loop, so that work that just ended can come to its end before time moves
@@ -55,8 +57,16 @@ class _Source:
 class Pump:
     """``handlers`` by function name. `notice` must be told when a message is sent (the backends' ``on_send``)."""
 
-    def __init__(self, poller: Poller, clock: Clock, topology: Topology, handlers: Mapping[str, Handler]) -> None:
+    def __init__(
+        self,
+        poller: Poller,
+        clock: Clock,
+        topology: Topology,
+        handlers: Mapping[str, Handler],
+        scheduler: ScheduleRunner,
+    ) -> None:
         self._poller = poller
+        self._scheduler = scheduler
         self._clock = clock
         self._sources = [
             _Source(function, source, handlers[function.name])
@@ -80,8 +90,10 @@ class Pump:
         """Pump until ``done``; False when nothing more can happen by itself. Raises what a handler raised."""
         try:
             for rounds in count():
-                if rounds % ROUNDS_BETWEEN_CHECKS == 0 and done():
-                    return True
+                if rounds % ROUNDS_BETWEEN_CHECKS == 0:
+                    if done():
+                        return True
+                    self._fire()
                 if self._poll():
                     if self._tasks:
                         await asyncio.sleep(0)
@@ -148,29 +160,42 @@ class Pump:
             await asyncio.sleep(0)
             if self._stirred.is_set():
                 return True
+        next_at = self._fire()
+        if next_at is not None and next_at <= self._clock.now():
+            return True
         visible_at = self._poller.next_visible_at()
+        once_at = self._scheduler.next_at(recurring=False)
         if isinstance(self._clock, VirtualClock):
-            return await self._move_time(self._clock, visible_at)
-        if visible_at is None and not self._tasks:
+            return await self._move_time(self._clock, visible_at, once_at)
+        if visible_at is None and once_at is None and not self._tasks:
             return False
-        seconds = None if visible_at is None else max((visible_at - self._clock.now()) / 1000, PAUSE_SECONDS_MIN)
+        times = [time for time in (visible_at, next_at) if time is not None]
+        seconds = max((min(times) - self._clock.now()) / 1000, PAUSE_SECONDS_MIN) if times else None
         try:
             await asyncio.wait_for(self._stirred.wait(), seconds)
         except TimeoutError:
             self._heat()
         return True
 
-    async def _move_time(self, clock: VirtualClock, visible_at: int | None) -> bool:
+    def _fire(self) -> int | None:
+        """Let the schedules fire that are due; when the next one was due."""
+        next_at = self._scheduler.next_at()
+        if next_at is not None and next_at <= self._clock.now():
+            self._scheduler.fire()
+        return next_at
+
+    async def _move_time(self, clock: VirtualClock, visible_at: int | None, once_at: int | None) -> bool:
         if not clock.idle:
             await self._stirred.wait()
             return True
-        candidates = (visible_at, clock.next_wakeup() if self._tasks else None)
+        candidates = (visible_at, once_at, clock.next_wakeup() if self._tasks else None)
         times = [time for time in candidates if time is not None and time > clock.now()]
         if not times:
             if self._tasks:
                 await self._stirred.wait()
             return bool(self._tasks)
-        clock.advance_to(min(times))
+        recurring_at = self._scheduler.next_at(ticks=False)
+        clock.advance_to(min(times if recurring_at is None else [*times, recurring_at]))
         self._heat()
         await asyncio.sleep(0)
         return True

@@ -1,7 +1,8 @@
 """The plan: what the compiler makes of a definition and the engine executes. Immutable, named by its hash, stored once.
 
-A plan is a tree of *blocks*; a block is a graph of nodes and edges (`graph`). Nodes and edges refer to each other by
-index into their block's tuples, so that the engine's state is a byte per node and its bookkeeping is integer
+A plan is a set of *blocks*, graphs of nodes and edges (`graph`), and of charts of states and transitions (`chart`),
+that hold each other: a state may run a block, a node may hold a chart. Nodes and edges refer to each other by index
+into their block's tuples, so that the engine's state is a byte per node and its bookkeeping is integer
 arithmetic. What a node does is its *spec* (`specs`). Everything that was a template or an expression in the definition
 is a *formula* (`formulas`): its source text and, per name in it, a binding that says where the value comes from. Names
 are resolved by the compiler, never at run time.
@@ -12,10 +13,33 @@ Imports the standard library, msgspec and `expressions` only. A plan never knows
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from functools import cached_property
 
 import msgspec
 
+from workflow_runtime.plan.chart import (
+    ROOT_STATE,
+    Action,
+    Call,
+    CallAction,
+    CancelSendAction,
+    ChartPlan,
+    Delay,
+    ForEachAction,
+    IfAction,
+    LogAction,
+    PublishAction,
+    RaiseAction,
+    SendAction,
+    SetVariableAction,
+    StartWorkflowAction,
+    StateKind,
+    StatePlan,
+    TransitionPlan,
+    action_formulas,
+    matches,
+)
 from workflow_runtime.plan.formulas import (
     GLOBAL_KINDS,
     Binding,
@@ -39,6 +63,7 @@ from workflow_runtime.plan.specs import (
     ConditionSpec,
     FailSpec,
     GatherSpec,
+    MachineSpec,
     NodeType,
     ParallelSpec,
     PassSpec,
@@ -47,40 +72,68 @@ from workflow_runtime.plan.specs import (
     SwitchCase,
     SwitchSpec,
     ToolSpec,
+    WaitSpec,
 )
+from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
 
 __all__ = [
     "GLOBAL_KINDS",
     "OUTPUTS",
     "PLAN_SCHEMA",
+    "ROOT_STATE",
+    "Action",
     "AgentSpec",
     "AggregationSpec",
     "Binding",
     "BindingKind",
+    "Call",
+    "CallAction",
+    "CancelSendAction",
+    "ChartPlan",
     "ConditionSpec",
+    "Delay",
     "Edge",
     "EdgeKind",
+    "EventTrigger",
     "FailSpec",
+    "ForEachAction",
     "Formula",
     "GatherSpec",
     "GraphBlock",
+    "IfAction",
     "Join",
     "JoinKind",
     "Json",
+    "LogAction",
+    "MachineSpec",
     "NodePlan",
     "NodeType",
     "ParallelSpec",
     "PassSpec",
     "Plan",
+    "PublishAction",
+    "RaiseAction",
+    "ScheduleTrigger",
+    "SendAction",
+    "SetVariableAction",
     "Spec",
+    "StartWorkflowAction",
+    "StateKind",
+    "StatePlan",
     "SucceedSpec",
     "SwitchCase",
     "SwitchSpec",
     "ToolSpec",
+    "TransitionPlan",
+    "Trigger",
     "Variable",
+    "WaitSpec",
+    "WebhookTrigger",
+    "action_formulas",
     "decode_plan",
     "encode_plan",
     "looks_through",
+    "matches",
 ]
 
 PLAN_SCHEMA = 1
@@ -94,7 +147,10 @@ class Variable(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
-    """A compiled workflow. ``input_paths`` and ``variable_paths``: what the dispatcher's decisions read of them."""
+    """A compiled workflow: a ``root`` graph (empty when there is none), a chart at the top (``charts[0]``, if
+    ``has_chart``), or both, and in ``inner`` and ``charts`` what they hold.
+
+    ``input_paths`` and ``variable_paths``: what the dispatcher's decisions read of them."""
 
     workflow_id: str
     root: GraphBlock
@@ -110,6 +166,61 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     events: tuple[str, ...] = ("execution", "state")
     input_paths: tuple[tuple[str, ...], ...] = ()
     variable_paths: tuple[tuple[str, ...], ...] = ()
+    inner: tuple[GraphBlock, ...] = ()
+    charts: tuple[ChartPlan, ...] = ()
+    has_chart: bool = False
+    triggers: tuple[Trigger, ...] = ()
+
+    @cached_property
+    def blocks(self) -> tuple[GraphBlock, ...]:
+        """All graphs by number; 0 is the root."""
+        return (self.root, *self.inner)
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Block and local index of a node, by its plan-wide number."""
+        block = bisect_right(self._firsts, number) - 1
+        return block, number - self.blocks[block].first
+
+    def node(self, number: int) -> NodePlan:
+        """A node by its plan-wide number."""
+        block, index = self.place(number)
+        return self.blocks[block].nodes[index]
+
+    def path(self, number: int) -> str:
+        """The path of a node, by its plan-wide number."""
+        block, index = self.place(number)
+        return self.blocks[block].prefix + self.blocks[block].nodes[index].id
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Plan-wide number by path."""
+        return {block.prefix + node.id: block.first + i for block in self.blocks for i, node in enumerate(block.nodes)}
+
+    @cached_property
+    def chart_paths(self) -> frozenset[str]:
+        """The paths of nested charts."""
+        return frozenset(self.path(chart.node) for chart in self.charts if chart.node >= 0)
+
+    @cached_property
+    def declared_events(self) -> frozenset[str]:
+        """Descriptors of the events that its charts and waits listen to."""
+        return self.waits_by_event.union(*(chart.events for chart in self.charts))
+
+    def declares(self, event: str) -> bool:
+        """Whether anything in it may ever listen to an event of this name."""
+        return any(matches(descriptor, event) for descriptor in self.declared_events)
+
+    @cached_property
+    def waits_by_event(self) -> frozenset[str]:
+        """Descriptors of the events that its waits listen to."""
+        return frozenset(
+            node.spec.event for block in self.blocks for node in block.nodes
+            if isinstance(node.spec, WaitSpec) and node.spec.event
+        )  # fmt: skip
+
+    @cached_property
+    def _firsts(self) -> tuple[int, ...]:
+        return tuple(block.first for block in self.blocks)
 
     @cached_property
     def hash(self) -> str:

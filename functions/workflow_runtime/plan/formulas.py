@@ -22,6 +22,8 @@ class BindingKind(StrEnum):
     PREVIOUS = "previous"  # output of the last alive predecessor in dependency order
     VARIABLE = "variable"  # the workflow variable of that name
     VARIABLES = "variables"  # all of them, as an object
+    SCOPED = "scoped"  # variable of the innermost enclosing chart that has it; else workflow variable or input key
+    EVENT = "event"  # the event at hand: {name, data, id, source, at}
     INPUT_KEY = "input_key"  # top-level key of the execution input
     INPUT = "input"  # key `input` of the input if it has one, else the whole input
     EXECUTION = "execution"  # {id, input, started_at, attempt}
@@ -46,7 +48,7 @@ GLOBAL_KINDS = frozenset(
 
 
 class Binding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One root name of a formula and its source. ``node`` is an index into the block's nodes (NODE and NODES only)."""
+    """One root name of a formula and its source. ``node`` is a plan-wide number (NODE and NODES only)."""
 
     name: str
     kind: BindingKind
@@ -73,3 +75,8 @@ class Formula(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     @cached_property
     def kinds(self) -> frozenset[BindingKind]:
         return frozenset(binding.kind for binding in self.bindings)
+
+    @cached_property
+    def asks_states(self) -> bool:
+        """Whether it may call ``in_state``."""
+        return "in_state" in str(self.source)

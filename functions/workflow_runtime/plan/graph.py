@@ -14,6 +14,7 @@ from workflow_runtime.plan.specs import (
     ConditionSpec,
     FailSpec,
     GatherSpec,
+    MachineSpec,
     NodeType,
     ParallelSpec,
     PassSpec,
@@ -21,6 +22,7 @@ from workflow_runtime.plan.specs import (
     SucceedSpec,
     SwitchSpec,
     ToolSpec,
+    WaitSpec,
 )
 
 
@@ -56,6 +58,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     ``pool`` names the worker pool that runs it; None means that the dispatcher does, without a queue hop.
     ``decision_paths`` are the paths of its output that decisions read (``()`` is the whole): its worker attaches their
     values.
+    ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does).
     ``output_fields`` and ``shape`` are the two forms of the definition's ``outputs``; at most one is set.
     """
 
@@ -75,6 +78,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     timeout_seconds: float | None = None
     priority: int = 0
     decision_paths: tuple[tuple[str, ...], ...] = ()
+    called: bool = False
 
     @property
     def hidden(self) -> bool:
@@ -95,6 +99,11 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
                 formulas += [error, message]
             case SucceedSpec(output=output):
                 formulas += [output]
+            case WaitSpec(seconds=seconds, until=until, match=match, key=key, timeout=timeout):
+                formulas += [seconds if isinstance(seconds, Formula) else None, until, match, key]
+                formulas += [timeout if isinstance(timeout, Formula) else None]
+            case MachineSpec():
+                formulas += [self.inputs]
             case AggregationSpec(items=items, score=score, value=value, default=default):
                 formulas += [items, score, value, default]
         if self.pool is None:
@@ -115,8 +124,12 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return tuple(formula for formula in formulas if formula is not None)
 
 
-class GraphBlock(msgspec.Struct, frozen=True, dict=True):
+class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A graph scope: nodes, edges, and what it yields.
+
+    Its nodes have local indices here, and plan-wide numbers (``first`` plus index) wherever formulas and orders name
+    them. ``prefix`` starts the paths of its nodes. ``chart``: the chart that runs it, -1 at the top; ``state``: the
+    state whose `run` it is, or that owns the call it is.
 
     ``outputs``: the author's template; without it ``sinks`` decide (one: its output; several: an object by node id of
     those that succeeded; none: null).
@@ -126,11 +139,19 @@ class GraphBlock(msgspec.Struct, frozen=True, dict=True):
     edges: tuple[Edge, ...]
     sinks: tuple[int, ...] = ()
     outputs: Formula | None = None
+    first: int = 0
+    prefix: str = ""
+    chart: int = -1
+    state: int = -1
 
     @cached_property
     def index(self) -> dict[str, int]:
         """Node index by id."""
         return {node.id: position for position, node in enumerate(self.nodes)}
+
+    @cached_property
+    def called_count(self) -> int:
+        return sum(node.called for node in self.nodes)
 
     @cached_property
     def incoming_counts(self) -> tuple[tuple[int, int], ...]:
@@ -175,6 +196,9 @@ class GraphBlock(msgspec.Struct, frozen=True, dict=True):
                     found[operand].add(reader)
             if isinstance(node.spec, SucceedSpec):
                 found[reader].add(OUTPUTS)
+            if isinstance(node.spec, MachineSpec):
+                for source in node.spec.reads:
+                    self._note_source(found, source, reader)
         for edge in self.edges:
             if edge.condition is not None:
                 self._note(found, edge.condition, edge.source)
@@ -187,10 +211,15 @@ class GraphBlock(msgspec.Struct, frozen=True, dict=True):
 
     def _note(self, found: list[set[int]], formula: Formula, reader: int) -> None:
         for source in formula.nodes:
-            found[source].add(reader)
+            self._note_source(found, source, reader)
         if BindingKind.PREVIOUS in formula.kinds and reader != OUTPUTS:
             for source in self.nodes_before(reader):
                 found[source].add(reader)
+
+    def _note_source(self, found: list[set[int]], number: int, reader: int) -> None:
+        """Nodes of graphs around this one have the node that holds this one for a reader, there."""
+        if 0 <= number - self.first < len(self.nodes):
+            found[number - self.first].add(reader)
 
     def yields(self, succeeded_by: int) -> tuple[Formula | None, tuple[int, ...]]:
         """What the scope's output is made of: a formula, or nodes' outputs (see `sinks`).

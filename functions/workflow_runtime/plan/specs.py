@@ -15,6 +15,7 @@ class NodeType(StrEnum):
     TOOL = "tool"
     CONTROL = "control"
     AGGREGATION = "aggregation"
+    STATE_MACHINE = "state_machine"
 
 
 class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="agent"):
@@ -100,6 +101,25 @@ class SucceedSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="succeed"
     output: Formula | None = None
 
 
+class WaitSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="wait"):
+    """Wait for a time (``seconds`` from now, or ``until`` a time) or for an ``event`` (its name).
+
+    ``match`` sees the event as ``event``. ``correlated``: number of the plan's trigger that carries bus events here,
+    with ``key`` as this execution's side of it; -1: none. ``timeout`` in seconds; ``on_timeout`` is fail, continue or
+    call (of node ``timeout_target``).
+    """
+
+    seconds: float | Formula | None = None
+    until: Formula | None = None
+    event: str = ""
+    match: Formula | None = None
+    correlated: int = -1
+    key: Formula | None = None
+    timeout: float | Formula | None = None
+    on_timeout: str = "fail"
+    timeout_target: int = -1
+
+
 class AggregationSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="aggregation"):
     """Combines ``operands`` (nodes in dependency order, control nodes looked through) or the list ``items``."""
 
@@ -115,6 +135,16 @@ class AggregationSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="aggr
     default: Formula | None = None
 
 
+class MachineSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="state_machine"):
+    """A chart inside a graph, by its number in the plan; its variables start as the node's inputs.
+
+    ``reads``: plan-wide numbers of the nodes outside that anything inside reads.
+    """
+
+    chart: int
+    reads: tuple[int, ...] = ()
+
+
 Spec: TypeAlias = (
     AgentSpec
     | ToolSpec
@@ -126,4 +156,6 @@ Spec: TypeAlias = (
     | FailSpec
     | SucceedSpec
     | AggregationSpec
+    | WaitSpec
+    | MachineSpec
 )

@@ -10,10 +10,11 @@ from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.findings import Finding
 from workflow_runtime.plan import Plan
 from workflow_runtime.ports import Clock
-from workflow_runtime.storage.workflows import WorkflowStore, WorkflowVersion
+from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore, WorkflowVersion
 
 if TYPE_CHECKING:
     from workflow_runtime.compiler import Compilation, Known
+    from workflow_runtime.services.triggering import Triggers
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -25,17 +26,19 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class Catalog:
-    def __init__(self, workflows: WorkflowStore, clock: Clock, known: Known | None = None) -> None:
+    def __init__(self, workflows: WorkflowStore, clock: Clock, triggers: Triggers, known: Known | None = None) -> None:
         self._workflows = workflows
         self._clock = clock
+        self._triggers = triggers
         self._known = known
 
-    def publish(self, source: bytes, file: str = "") -> Published:
+    def publish(self, source: bytes, file: str = "", *, scheduled: bool = True) -> Published:
         """Compile and store a definition as the next version of its workflow (the same version for the same plan).
 
-        Raises `DefinitionError` with every finding.
+        ``scheduled`` as in `store`. Raises `DefinitionError` with every finding, `RequestError`
+        (``invalid_definition``) for triggers that cannot work.
         """
-        return self.store(self.compile(source, file), source)
+        return self.store(self.compile(source, file), source, scheduled=scheduled)
 
     def compile(self, source: bytes, file: str = "") -> Compilation:
         """What the compiler says of a definition, knowing the agents and tools there are."""
@@ -43,12 +46,35 @@ class Catalog:
 
         return compile_workflow(source, file=file, known=self._known)
 
-    def store(self, compilation: Compilation, source: bytes, over: int | None = None) -> Published:
-        """Store it; ``over`` as in `WorkflowStore.publish`. Raises `DefinitionError`, `VersionMismatch`."""
+    def store(
+        self, compilation: Compilation, source: bytes, over: int | None = None, *, scheduled: bool = True
+    ) -> Published:
+        """Store it with its triggers; ``over`` as in `WorkflowStore.publish`; ``scheduled`` False: without schedules.
+
+        Raises `DefinitionError`, `VersionMismatch`, `RequestError` (``invalid_definition``).
+        """
         if compilation.plan is None:
             raise DefinitionError(compilation.findings)
-        version = self._workflows.publish(compilation.plan, source, self._clock.now(), over)
-        return Published(version, compilation.plan, tuple(compilation.findings))
+        plan = compilation.plan
+        before = self._workflows.latest(plan.workflow_id)
+        self._triggers.announce(plan, scheduled=scheduled)
+        try:
+            version = self._workflows.publish(plan, source, self._clock.now(), over)
+        except VersionMismatch:
+            self._triggers.settle(plan.workflow_id, plan)
+            raise
+        self._triggers.announce(plan, scheduled=scheduled)  # who lost against us has retired the same ones, perhaps
+        if before is not None and before.plan_hash != plan.hash:
+            self.superseded(before)
+        return Published(version, plan, tuple(compilation.findings))
+
+    def superseded(self, version: WorkflowVersion) -> None:
+        """Retire the triggers that only this version has, now that it is not the latest any more."""
+        try:
+            plan = self._workflows.plan(version.plan_hash)
+        except (KeyError, msgspec.ValidationError):  # from before there were triggers, or of a newer deployment
+            return
+        self._triggers.settle(version.workflow_id, plan)
 
     def version(self, workflow_id: str, number: int | None = None) -> WorkflowVersion:
         """A stored version of a published workflow, by default the latest. Raises `RequestError` (``not_found``)."""

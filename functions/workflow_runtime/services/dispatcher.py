@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
-from workflow_runtime.engine.commands import Command, RecordNode, SetStatus
+from workflow_runtime.engine.commands import Command, payload, without_payload
 from workflow_runtime.engine.events import Event, ExecutionStarted, NodeSucceeded
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
@@ -27,8 +27,10 @@ from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Needs
 from workflow_runtime.errors import ConflictError, ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.plan import Plan
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.courier import Courier
 from workflow_runtime.services.knowledge import Knowledge
 from workflow_runtime.services.publisher import Publisher
+from workflow_runtime.services.starter import Starter
 from workflow_runtime.storage.executions import ExecutionStore, StateTooLarge
 from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, pack
 from workflow_runtime.storage.runs import RunStore
@@ -50,16 +52,20 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Dispatcher:
-    """``new_id`` gives a fresh identity per call: commit ids and deduplication ids are made of it."""
+    """``new_id`` gives a fresh identity per call: commit ids and deduplication ids are made of it. ``starter`` starts
+    children, and is asked for when there is one."""
 
-    def __init__(self, ports: Ports, workflows: WorkflowStore, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, ports: Ports, workflows: WorkflowStore, new_id: Callable[[], str], starter: Callable[[], Starter]
+    ) -> None:
         self._clock = ports.clock
         self._new_id = new_id
         self._workflows = workflows
         self._executions = ExecutionStore(ports.table, ports.blobs)
         self._runs = RunStore(ports.table, ports.blobs)
         self._knowledge = Knowledge(ports.table, self._executions, self._runs)
-        self._publisher = Publisher(ports, self._executions, self._runs, new_id)
+        self._courier = Courier(ports, self._executions, starter, new_id)
+        self._publisher = Publisher(ports, self._executions, self._runs, self._courier, new_id)
 
     def dispatch(self, execution_id: str, deliveries: Sequence[Delivery]) -> int:
         """Take one execution's events in order. Returns how many were taken; the rest must be delivered again."""
@@ -103,7 +109,9 @@ class Dispatcher:
                     self.bury(execution_id, event.event_id, "there is no such execution", _text(event))
                 return True
             plan = self._plan(header.plan_hash)
-            state = new_execution(plan, execution_id, header.workflow_version, header.started_at)
+            state = new_execution(
+                plan, execution_id, header.workflow_version, header.started_at, header.parent, header.hops
+            )
             events.insert(0, ExecutionStarted("start", header.started_at))
         try:
             decision = self._decide(plan, state, events)
@@ -184,7 +192,9 @@ class Dispatcher:
             decision.ignored,
             refused,
             aborted,
+            decision.macrosteps,
         )
+        self._courier.subscribe(plan, state.execution_id, decision.commands)
         try:
             committed = self._executions.commit(state, entry)
         except StateTooLarge as error:
@@ -200,13 +210,14 @@ class Dispatcher:
         stored: list[Command] = []
         room = OUTPUTS_INLINE_BYTES_MAX
         for index, command in enumerate(commands):
-            if isinstance(command, (RecordNode, SetStatus)) and command.output is not None:
-                packed = pack(command.output)
+            large = payload(command)
+            if large is not None:
+                packed = pack(large)
                 room -= len(packed)
                 if len(packed) > INLINE_BYTES_MAX or room < 0:
                     key = f"executions/{state.execution_id}/outputs/{commit_id}.{index}"
                     self._executions.put_blob(key, packed)
-                    command = replace(command, output=None, blob=key)
+                    command = without_payload(command, key)
             stored.append(command)
         return tuple(stored)
 

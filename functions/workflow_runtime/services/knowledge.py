@@ -11,6 +11,7 @@ from workflow_runtime.plan import Json, Plan
 from workflow_runtime.ports import Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.records import Globals, Run
 from workflow_runtime.storage.runs import RunStore
 
@@ -24,14 +25,15 @@ class Knowledge:
     def fetch(self, plan: Plan, execution_id: str, needs: Needs, known: Known) -> Known:
         """``known`` with what was needed. A run that should be recorded and is not is a fault: `KeyError`."""
         input_key = keys.execution(execution_id, keys.INPUT)
-        wanted = {keys.run(execution_id, plan.root.nodes[read.node].id, read.serial): read.node for read in needs.reads}
+        wanted = {keys.run(execution_id, plan.path(read.node), read.serial): read.node for read in needs.reads}
         items = self._table.get([*wanted, input_key] if needs.globals else list(wanted))
         nodes = dict(known.nodes)
         for key, node in wanted.items():
             nodes[node] = _pruned(plan, node, self._runs.run_of(items[key]))
         if needs.globals:
             known = replace(known, globals=_pruned_globals(plan, self._executions.globals_of(items[input_key])))
-        return replace(known, nodes=nodes)
+        blobs = {key: unpack(self._executions.get_blob(key)) for key in needs.blobs}
+        return replace(known, nodes=nodes, blobs={**known.blobs, **blobs})
 
 
 def node_value(run: Run) -> NodeValue:
@@ -44,7 +46,7 @@ def node_value(run: Run) -> NodeValue:
 
 def _pruned(plan: Plan, node: int, run: Run) -> NodeValue:
     value = node_value(run)
-    return replace(value, output=prune(value.output, plan.root.nodes[node].decision_paths))
+    return replace(value, output=prune(value.output, plan.node(node).decision_paths))
 
 
 def _pruned_globals(plan: Plan, data: Globals) -> dict[str, Json]:

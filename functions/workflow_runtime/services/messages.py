@@ -29,9 +29,18 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     command: RunNode
 
 
+class Timer(msgspec.Struct, frozen=True):
+    """A timer on its way: ``due`` (epoch ms) may still lie ahead."""
+
+    execution_id: str
+    timer: str
+    due: int
+
+
 _encoder = msgspec.json.Encoder()
 _mails = msgspec.json.Decoder(Mail)
 _orders = msgspec.json.Decoder(Order)
+_timers = msgspec.json.Decoder(Timer)
 
 
 def mail_message(execution_id: str, event: Event, invocation: str) -> Message:
@@ -62,3 +71,15 @@ def parse_order(body: str) -> Order:
         return _orders.decode(body)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise InvalidEvent(f"not an order: {error}") from error
+
+
+def timer_body(timer: Timer) -> str:
+    return _encoder.encode(timer).decode()
+
+
+def parse_timer(body: str) -> Timer:
+    """Raises `InvalidEvent` for what is no timer."""
+    try:
+        return _timers.decode(body)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise InvalidEvent(f"not a timer: {error}") from error

@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.aggregation import aggregate, operand_values
+from workflow_runtime.engine.commands import with_payload
 from workflow_runtime.engine.ending import scope_output
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, run_event_id
 from workflow_runtime.engine.lifecycle import ExecutionStatus
@@ -27,13 +28,24 @@ from workflow_runtime.engine.pruning import prune
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError
 from workflow_runtime.expressions import EvaluationError
 from workflow_runtime.invocation import Invoker, NodeResult
-from workflow_runtime.plan import AggregationSpec, BindingKind, Formula, Json, NodePlan, NodeType, Plan, SucceedSpec
+from workflow_runtime.plan import (
+    AggregationSpec,
+    BindingKind,
+    Formula,
+    GraphBlock,
+    Json,
+    NodePlan,
+    NodeType,
+    Plan,
+    SucceedSpec,
+)
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.knowledge import node_value
 from workflow_runtime.services.messages import Order, mail_message
-from workflow_runtime.services.rendering import Rendering, masked, needs_globals, view_of
+from workflow_runtime.services.rendering import Rendering, lacks_names, masked, needs_globals, view_of
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore, header_of
+from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.records import Globals, Run
 from workflow_runtime.storage.runs import RELEASED, RunStore
 from workflow_runtime.storage.workflows import WorkflowStore
@@ -238,17 +250,18 @@ class NodeRunner:
 
     async def _prepare(self, attempt: Attempt) -> bool:
         """Read inputs and header in one batch; False when the execution no longer runs."""
-        order, plan = attempt.order, attempt.plan
+        plan = attempt.plan
+        order = await self._ports.offload(self._whole, attempt.order)
         command = order.command
         node = _node_of(plan, command.path)
         formulas = node.worker_formulas if node is not None else _output_formulas(plan, order)
         header_key = keys.execution(order.execution_id, keys.HEADER)
         input_key = keys.execution(order.execution_id, keys.INPUT)
         run_keys = {
-            keys.run(order.execution_id, plan.root.nodes[read.node].id, read.serial): read.node
-            for read in command.reads
+            keys.run(order.execution_id, plan.path(read.node), read.serial): read.node for read in command.reads
         }
-        wanted = [header_key, *run_keys, *([input_key] if needs_globals(formulas) else [])]
+        reads_input = needs_globals(formulas) or lacks_names(plan, command, formulas)
+        wanted = [header_key, *run_keys, *([input_key] if reads_input else [])]
         items = await self._ports.offload(self._ports.table.get, wanted)
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {order.execution_id}")
@@ -262,8 +275,15 @@ class NodeRunner:
             data = await self._ports.offload(self._executions.globals_of, items[input_key])
         secrets = await self._ports.offload(self._resolve_secrets, node)
         view = view_of(plan, order, nodes, data, secrets)
-        attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view)
+        attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view, command)
         return True
+
+    def _whole(self, order: Order) -> Order:
+        """The order with what was stored apart, because it is large."""
+        command = order.command
+        if command.blob is None:
+            return order
+        return replace(order, command=with_payload(command, unpack(self._executions.get_blob(command.blob))))
 
     def _resolve_secrets(self, node: NodePlan | None) -> dict[str, str]:
         if node is None or node.inputs is None or BindingKind.SECRETS not in node.inputs.kinds:
@@ -277,9 +297,9 @@ class NodeRunner:
         assert rendering is not None
         plan, order, node = attempt.plan, attempt.order, rendering.node
         if order.command.path == OUTPUTS_PATH:
-            return scope_output(plan, order.command.succeeded_by, rendering.view), (), None
+            return scope_output(plan, plan.root, order.command.succeeded_by, rendering.view), (), None
         if node.pool is None:
-            return _decided(rendering), (), None
+            return _decided(plan, rendering), (), None
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         call = rendering.call(order, plan.workflow_id, self._ports.clock.now() + int(seconds * 1000))
         work: Coroutine[Any, Any, NodeResult] = self._invokers[node.type].invoke(call)
@@ -329,13 +349,13 @@ def _output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:
     return (formula,) if formula is not None else ()
 
 
-def _decided(rendering: Rendering) -> Json:
+def _decided(plan: Plan, rendering: Rendering) -> Json:
     """The output of a node that the dispatcher would run itself if its values were smaller."""
     node, view = rendering.node, rendering.view
     inputs = rendering.inputs()
     match node.spec:
         case AggregationSpec() as spec:
-            output = aggregate(spec, operand_values(spec, view.plan.root, view), view)
+            output = aggregate(spec, operand_values(spec, _block_of(plan, rendering.command.path), view), view)
         case SucceedSpec(output=formula) if formula is not None:
             output = evaluate(formula, view, unresolved=rendering.unresolved)
         case _:
@@ -345,7 +365,11 @@ def _decided(rendering: Rendering) -> Json:
 
 def _node_of(plan: Plan, path: str) -> NodePlan | None:
     """The node of this path; None for the scope's outputs."""
-    return None if path == OUTPUTS_PATH else plan.root.nodes[plan.root.index[path]]
+    return None if path == OUTPUTS_PATH else plan.node(plan.numbers[path])
+
+
+def _block_of(plan: Plan, path: str) -> GraphBlock:
+    return plan.blocks[plan.place(plan.numbers[path])[0]]
 
 
 def _result_event(order: Order, plan: Plan, run: Run) -> Event:

@@ -20,13 +20,14 @@ from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.plan import Plan
 from workflow_runtime.ports import BusEvent, Message, Ports, Refusal
+from workflow_runtime.services.courier import Courier
 from workflow_runtime.services.messages import Order, mail_message, order_message
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import Header, Run
 from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.topology import DISPATCH, node_queue
+from workflow_runtime.topology import CUSTOM_SOURCE, DISPATCH, LIFECYCLE_SOURCE, node_queue
 
-EVENT_SOURCE = "workflow-runtime"
+ORIGIN_KEY = "workflow_runtime"  # in the detail of an author's event: who published it, and how often it was passed on
 EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
 DISPATCHER = "dispatcher"  # owner of runs that no worker runs
 
@@ -36,10 +37,13 @@ logger = logging.getLogger(__name__)
 class Publisher:
     """``new_id`` gives a fresh identity per invocation."""
 
-    def __init__(self, ports: Ports, executions: ExecutionStore, runs: RunStore, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, ports: Ports, executions: ExecutionStore, runs: RunStore, courier: Courier, new_id: Callable[[], str]
+    ) -> None:
         self._ports = ports
         self._executions = executions
         self._runs = runs
+        self._courier = courier
         self._new_id = new_id
 
     def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry) -> None:
@@ -52,12 +56,14 @@ class Publisher:
             if isinstance(command, CancelRun):
                 self._runs.claim(state.execution_id, _cancelled(state, command))
         self._send_orders(state, [command for command in commands if isinstance(command, RunNode)])
+        self._courier.carry_out(plan, state, commands)
         if any(isinstance(command, Continue) for command in commands):
             self._mail(state, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
         statuses = [command for command in commands if isinstance(command, SetStatus)]
         if statuses:
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
         self._publish_events(plan, state, commands)
+        self._courier.unsubscribe(plan, state, commands)
         self._executions.mark_published(state.execution_id, entry)
 
     def _send_orders(self, state: ExecutionState, commands: list[RunNode]) -> None:
@@ -108,6 +114,10 @@ class Publisher:
 
 
 def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent) -> BusEvent:
+    if event.custom:
+        origin = {"execution_id": state.execution_id, "workflow_id": plan.workflow_id, "hops": event.hops}
+        detail = {**event.detail, ORIGIN_KEY: origin}
+        return BusEvent(CUSTOM_SOURCE, event.detail_type, msgspec.json.encode(detail).decode())
     detail = {
         "schema_version": EVENT_SCHEMA_VERSION,
         "execution_id": state.execution_id,
@@ -115,7 +125,7 @@ def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent) -> BusEve
         "workflow_version": state.workflow_version,
         **{name: iso_time(value) if name in ("at", "started_at") else value for name, value in event.detail.items()},
     }
-    return BusEvent(EVENT_SOURCE, event.detail_type, msgspec.json.encode(detail).decode())
+    return BusEvent(LIFECYCLE_SOURCE, event.detail_type, msgspec.json.encode(detail).decode())
 
 
 def _run_of(command: RecordNode) -> Run:
@@ -129,6 +139,7 @@ def _run_of(command: RecordNode) -> Run:
         output=command.output,
         output_blob=command.blob,
         error=command.error,
+        handled=command.handled,
     )
 
 

@@ -1,6 +1,7 @@
 """Publishing for people: who replaces or removes a workflow says which version they saw, and nothing is lost.
 
-Versions are never overwritten; a removed workflow cannot be started, its executions go on and stay readable, and
+Versions are never overwritten, and only the latest one's triggers start executions; a removed workflow cannot be
+started, its executions go on and stay readable, and
 publishing it again continues its numbers.
 """
 
@@ -36,7 +37,7 @@ class Publishing:
     def create(self, source: bytes) -> tuple[Published, bool]:
         """Publish a workflow that is not published yet; whether it is new (False: it was there with the same plan).
 
-        Raises `DefinitionError`, `RequestError` (``conflict``: there is one with another plan).
+        Raises `DefinitionError`, `RequestError` (``conflict``: there is one with another plan; ``invalid_definition``).
         """
         compilation = self._catalog.compile(source)
         before = self._latest(compilation)
@@ -80,11 +81,14 @@ class Publishing:
             pointer = self._workflows.pointer(workflow_id)
             if pointer is None or pointer.removed_at:
                 raise RequestError("not_found", f"workflow {workflow_id!r} is not published")
-            if not expected(self._workflows.version(workflow_id, pointer.latest)):
+            version = self._workflows.version(workflow_id, pointer.latest)
+            if not expected(version):
                 raise RequestError("precondition_failed", "the workflow's latest version is another one")
             if not force and any(self._executions.list(workflow_id, status, 1) for status in OPEN_STATUSES):
                 raise RequestError("conflict", f"executions of workflow {workflow_id!r} are running")
             if self._workflows.remove(pointer, self._clock.now()):
+                if version is not None:
+                    self._catalog.superseded(version)
                 return
         raise RequestError("conflict", f"workflow {workflow_id!r} is being published by others; try again")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.names import NodeValue, View, evaluate
 from workflow_runtime.errors import NodeError
 from workflow_runtime.expressions import EvaluationError
@@ -13,6 +14,7 @@ from workflow_runtime.invocation import NodeCall
 from workflow_runtime.plan import (
     GLOBAL_KINDS,
     AgentSpec,
+    BindingKind,
     Formula,
     Json,
     NodePlan,
@@ -28,6 +30,15 @@ MASK = "***"
 
 def needs_globals(formulas: tuple[Formula, ...]) -> bool:
     return any(formula.kinds & GLOBAL_KINDS for formula in formulas)
+
+
+def lacks_names(plan: Plan, command: RunNode, formulas: tuple[Formula, ...]) -> bool:
+    """Whether a name that no chart around the node has may be a workflow variable or a key of the input."""
+    return not plan.has_chart and any(
+        binding.kind is BindingKind.SCOPED and binding.name not in command.names
+        for formula in formulas
+        for binding in formula.bindings
+    )
 
 
 def view_of(
@@ -46,6 +57,8 @@ def view_of(
         nodes={**ended, **nodes},
         globals=msgspec.to_builtins(data) if data is not None else {},
         previous=command.previous,
+        names=command.names,
+        states=frozenset(command.states),
         attempt=command.attempt,
         secrets=secrets,
     )
@@ -67,7 +80,8 @@ def masked(value: Json, secrets: Iterable[str]) -> Json:
 class Rendering:
     """Evaluates one node's formulas, noting paths that led nowhere and secrets that went into them."""
 
-    def __init__(self, node: NodePlan, view: View) -> None:
+    def __init__(self, node: NodePlan, view: View, command: RunNode) -> None:
+        self.command = command
         self.node = node
         self.view = view
         self.unresolved: list[str] = []
@@ -95,6 +109,8 @@ class Rendering:
         )
 
     def inputs(self) -> dict[str, Json]:
+        if self.command.has_inputs:
+            return dict(self.command.inputs)
         value = self._value(self.node.inputs, "inputs") if self.node.inputs is not None else {}
         return value if isinstance(value, dict) else {}
 

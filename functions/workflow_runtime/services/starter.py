@@ -13,6 +13,7 @@ import msgspec
 from workflow_runtime.engine.events import Poked
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.names import View, evaluate
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.expressions import EvaluationError
 from workflow_runtime.plan import Json, Plan
@@ -38,9 +39,18 @@ class Starter:
         self._env = dict(env)
 
     def start(
-        self, workflow_id: str, input: Json = None, *, version: int | None = None, start_key: str | None = None
+        self,
+        workflow_id: str,
+        input: Json = None,
+        *,
+        version: int | None = None,
+        start_key: str | None = None,
+        parent: Parent | None = None,
+        hops: int = 0,
     ) -> str:
         """Start an execution and return its id; with a ``start_key`` seen before, that of the first.
+
+        ``parent``: the execution that starts it; ``hops``: executions that passed on the event which does.
 
         Raises `RequestError`: ``not_found`` (workflow), ``invalid_input``, ``conflict`` (the key came with another
         input).
@@ -50,7 +60,7 @@ class Starter:
         if start_key is None:
             execution_id = f"ex-{now:012x}-{self._new_id()[:16]}"
         else:
-            execution_id = _execution_id(workflow_id, start_key)
+            execution_id = keyed_execution_id(workflow_id, start_key)
             earlier = self._executions.header(execution_id)
             if earlier is not None:  # whatever version is the latest by now
                 return self._answer(earlier, input)
@@ -65,8 +75,25 @@ class Starter:
             status=ExecutionStatus.PENDING.value,
             started_at=now,
             input_hash=_input_hash(input),
+            parent=parent,
+            hops=hops,
         )
         return self._answer(self._executions.create(header, data), input)
+
+    def start_once(self, workflow_id: str, input: Json, start_key: str, *, hops: int = 0) -> str:
+        """Start an execution unless the key has started one, with whatever input; the id of the one there is.
+
+        Raises `RequestError` (``not_found``, ``invalid_input``), `RetryableError` while another start is on its way.
+        """
+        try:
+            return self.start(workflow_id, input, start_key=start_key, hops=hops)
+        except RequestError as error:
+            if error.code != "conflict":
+                raise
+            execution_id = keyed_execution_id(workflow_id, start_key)
+            if self._executions.header(execution_id) is None:
+                raise RetryableError(f"execution {execution_id} is being started") from error
+            return execution_id
 
     def _answer(self, header: Header, input: Json) -> str:
         if header.input_hash != _input_hash(input):
@@ -122,6 +149,6 @@ def _input_hash(input: Json) -> str:
     return hashlib.sha256(msgspec.json.encode(input, order="deterministic")).hexdigest()[:32]
 
 
-def _execution_id(workflow_id: str, start_key: str) -> str:
+def keyed_execution_id(workflow_id: str, start_key: str) -> str:
     """The same for the same workflow and key, whoever asks and whenever."""
     return "ex-key-" + hashlib.sha256(f"{workflow_id}\0{start_key}".encode()).hexdigest()[:40]

@@ -13,11 +13,12 @@ from msgspec.structs import replace
 from workflow_runtime.engine.commands import SetStatus
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState, decode_state, encode_state
+from workflow_runtime.engine.state import ExecutionState, Parent, decode_state, encode_state
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import Json
 from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.due import FIRST_SECONDS, Due, DueStore
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload, unpack_bytes
 from workflow_runtime.storage.records import Globals, Header, StoredState
 
@@ -26,6 +27,7 @@ ENTRY_INLINE_BYTES_MAX = 100 * 1024  # of a journal entry; both together stay be
 STATE_BYTES_MAX = 4 * 1024 * 1024  # compressed; an execution this large should be split into child executions
 
 _entries = msgspec.json.Decoder(JournalEntry)
+_parents = msgspec.json.Decoder(Parent)
 _errors = msgspec.json.Decoder(ErrorDocument)
 
 
@@ -48,6 +50,7 @@ class ExecutionStore:
     def __init__(self, table: Table, blobs: Blobs) -> None:
         self._table = table
         self._blobs = blobs
+        self._due = DueStore(table)
         self._newest: tuple[JournalEntry, bytes] | None = None
 
     def create(self, header: Header, data: Globals) -> Header:
@@ -72,6 +75,7 @@ class ExecutionStore:
             if first["hash"] != header.input_hash:
                 return replace(header, input_hash=str(first["hash"]))
             header = replace(header, plan_hash=str(first["plan"]), workflow_version=int(first["version"] or 0))
+        self._due.put(Due(header.execution_id, header.started_at + FIRST_SECONDS * 1000))  # before: never without it
         try:
             self._table.put(_header_item(header), Absent())
         except ConditionFailed:
@@ -82,6 +86,11 @@ class ExecutionStore:
         key = keys.execution(execution_id, keys.HEADER)
         item = self._table.get([key]).get(key)
         return header_of(execution_id, item) if item is not None else None
+
+    def headers(self, execution_ids: Sequence[str]) -> dict[str, Header]:
+        """Those that exist."""
+        wanted = {keys.execution(execution_id, keys.HEADER): execution_id for execution_id in execution_ids}
+        return {wanted[key]: header_of(wanted[key], item) for key, item in self._table.get(list(wanted)).items()}
 
     def globals(self, execution_id: str) -> Globals:
         """Input, variables and env of an execution that exists."""
@@ -116,6 +125,10 @@ class ExecutionStore:
     def put_blob(self, key: str, packed: bytes) -> None:
         """Store a large output ahead of the commit that will point at it."""
         self._blobs.put(key, packed)
+
+    def get_blob(self, key: str) -> bytes:
+        """What `put_blob` stored."""
+        return self._blobs.get(key)
 
     def load(self, execution_id: str) -> StoredState | None:
         """State and newest journal entry in one consistent query; None before the first commit."""
@@ -160,6 +173,12 @@ class ExecutionStore:
         items = self._table.query(f"EX#{execution_id}", keys.JOURNAL_PREFIX)
         return [_entries.decode(self._body(item.attributes["entry"])) for item in items if item.key.sort != keys.STATE]
 
+    def newest_entries(self, execution_id: str, count: int) -> list[JournalEntry]:
+        """The last ``count`` published entries, newest first."""
+        items = self._table.query(f"EX#{execution_id}", keys.JOURNAL_PREFIX, descending=True, limit=count + 1)
+        entries = [item for item in items if item.key.sort != keys.STATE][:count]
+        return [_entries.decode(self._body(item.attributes["entry"])) for item in entries]
+
     def entries(self, execution_id: str, versions: Sequence[int]) -> Sequence[JournalEntry]:
         """The published journal entries of these ascending versions, up to the first that is missing."""
         wanted = [keys.journal(execution_id, version) for version in versions]
@@ -186,6 +205,15 @@ class ExecutionStore:
         """Keep a dead letter: what could not be taken or sent, and why."""
         packed = self._put_named(f"executions/{execution_id}/dead", pack({"reason": reason, "body": body}))
         self._table.put(Item(keys.dead(execution_id, identity), {"letter": packed, "at": at}))
+
+    def bury_unaddressed(self, identity: str, reason: str, body: str, at: int) -> None:
+        """Keep a dead letter that names no execution."""
+        packed = self._put_named("dead", pack({"reason": reason, "body": body}))
+        self._table.put(Item(keys.unaddressed_dead(identity), {"letter": packed, "at": at}))
+
+    def is_buried(self, execution_id: str, identity: str) -> bool:
+        key = keys.dead(execution_id, identity)
+        return key in self._table.get([key])
 
     def dead_letters(self, execution_id: str) -> list[dict[str, Json]]:
         items = self._table.query(f"EX#{execution_id}", "DEAD#")
@@ -221,7 +249,7 @@ class ExecutionStore:
 
 def header_of(execution_id: str, item: Item) -> Header:
     values = item.attributes
-    error = values.get("error")
+    error, parent = values.get("error"), values.get("parent")
     return Header(
         execution_id=execution_id,
         workflow_id=str(values["workflow"]),
@@ -233,6 +261,8 @@ def header_of(execution_id: str, item: Item) -> Header:
         ended_at=int(values.get("ended_at") or 0),
         error=_errors.decode(error) if isinstance(error, bytes) else None,
         state_version=int(values.get("v") or 0),
+        parent=_parents.decode(parent) if isinstance(parent, bytes) else None,
+        hops=int(values.get("hops") or 0),
     )
 
 
@@ -246,5 +276,9 @@ def _header_item(header: Header) -> Item:
         "input_hash": header.input_hash,
         "v": 0,
     }
+    if header.parent is not None:
+        attributes["parent"] = msgspec.json.encode(header.parent)
+    if header.hops:
+        attributes["hops"] = header.hops
     index = keys.listing(header.workflow_id, header.status, header.started_at, header.execution_id)
     return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, index)

@@ -10,6 +10,7 @@ import hashlib
 
 from workflow_runtime.ports import Key
 
+DUE = "DUE"
 HEADER = "HEADER"
 INPUT = "INPUT"
 JOURNAL_PREFIX = "J#"
@@ -19,6 +20,7 @@ META = "META"
 PLAN_PART = "PLAN#"
 SOURCE_PART = "SOURCE#"
 WORKFLOWS = "WORKFLOWS"  # index partition of all published workflows
+EXPIRES = "expires_at"  # attribute with the epoch seconds from which DynamoDB may delete an item (`service_limits`)
 READABLE_CHARS_MAX = 200  # a sort key ends at 1,024 bytes; longer or non-ASCII text is hashed
 
 
@@ -51,6 +53,50 @@ def run(execution_id: str, path: str, serial: int) -> Key:
 
 def dead(execution_id: str, identity: str) -> Key:
     return execution(execution_id, f"DEAD#{safe(identity)}")
+
+
+def unaddressed_dead(identity: str) -> Key:
+    """A dead letter that names no execution."""
+    return Key("DEAD", safe(identity))
+
+
+def due_shard(shard: int) -> str:
+    """Index partition of executions by when they are to be looked after."""
+    return f"DUE#{shard}"
+
+
+def subscriptions(event: str, key: str) -> str:
+    """The partition of those who wait for an event under a correlation key."""
+    return f"SUB#{safe(event)}#{safe(key)}"
+
+
+def subscription(event: str, key: str, workflow_id: str, execution_id: str) -> Key:
+    return Key(subscriptions(event, key), f"{safe(workflow_id)}#EX#{execution_id}")
+
+
+def owner(workflow_id: str, key: str) -> Key:
+    """The one running execution that a trigger with ``start_if_none`` started for a correlation key."""
+    return Key(f"KEY#{safe(workflow_id)}#{safe(key)}", "OWNER")
+
+
+def triggers(topic: str) -> str:
+    """The partition of the triggers that take events of a topic (``*``: of any)."""
+    return f"TRIGGERS#{safe(topic)}"
+
+
+def schedule(workflow_id: str, trigger: str) -> Key:
+    """The mark that the schedule of a trigger (by its digest) stands."""
+    return Key(f"WF#{safe(workflow_id)}", f"SCHEDULE#{trigger}")
+
+
+def handed_over(workflow_id: str, key: str, event_id: str) -> Key:
+    """Where an event went that starts an execution unless one has its key."""
+    return Key(owner(workflow_id, key).partition, f"EVENT#{safe(event_id)}")
+
+
+def webhook_call(workflow_id: str, endpoint: str, signature: str) -> Key:
+    """The mark that a signed request was taken."""
+    return Key(f"HOOK#{safe(workflow_id)}#{safe(endpoint)}#{signature}", "CALL")
 
 
 def workflow(workflow_id: str, sort: str = META) -> Key:

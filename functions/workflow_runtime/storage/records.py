@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import Json
 
@@ -23,6 +23,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: int = 0
     error: ErrorDocument | None = None
     state_version: int = 0  # the commit that this status is of
+    parent: Parent | None = None  # the execution that started it
+    hops: int = 0  # how many executions passed on the event that started it
 
 
 class Globals(msgspec.Struct, frozen=True):
@@ -55,6 +57,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     output: Json = None
     output_blob: str | None = None  # where the output was stored already
     error: ErrorDocument | None = None
+    handled: bool = False  # a rule of the node dealt with the error
     usage: dict[str, Json] | None = None
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -109,6 +109,8 @@ class RunStore:
             attributes["attempt"] = run.attempt
         if run.error is not None:
             attributes["error"] = msgspec.json.encode(run.error)
+        if run.handled:
+            attributes["handled"] = 1
         if run.usage is not None:
             attributes["usage"] = msgspec.json.encode(run.usage)
         if run.unresolved:
@@ -130,6 +132,7 @@ class RunStore:
             ended_at=int(values.get("ended_at") or 0),
             output=get_payload(self._blobs, values.get("output")) if with_output else None,
             error=_decoded(values.get("error"), ErrorDocument),
+            handled=bool(values.get("handled")),
             usage=_decoded(values.get("usage"), dict),
             unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
             warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),

@@ -58,7 +58,7 @@ class WorkflowTester:
     def publish(self, definition: Definition) -> str:
         """Publish a definition (a path, a mapping or a text); its workflow id. Raises `DefinitionError`, `OSError`."""
         source = read_source(definition)
-        return self._runtime.services.catalog.publish(source.data, source.file).version.workflow_id
+        return self._runtime.services.catalog.publish(source.data, source.file, scheduled=False).version.workflow_id
 
     def run(
         self, workflow: Definition, input: Json = None, mocks: str | Path | Mapping[str, Json] | Mocks | None = None

@@ -14,6 +14,7 @@ from workflow_runtime.plan import Plan
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.catalog import Catalog
 from workflow_runtime.services.publishing import Publishing
+from workflow_runtime.services.triggering import Triggers
 from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore
 
 
@@ -71,7 +72,7 @@ def test_without_a_precondition_both_versions_are_kept() -> None:
         ports = backend.ports
         WorkflowStore(ports.table).publish(plan("a"), source("a"), 1)
         slow = Interrupted(ports, lambda other: other.publish(plan("b"), source("b"), 2))
-        published, is_new = Publishing(ports, Catalog(slow, ports.clock), slow).replace("w", source("c"), anything)
+        published, is_new = Publishing(ports, Catalog(slow, ports.clock, Triggers(ports, slow)), slow).replace("w", source("c"), anything)
         assert (published.version.number, is_new) == (3, False)
         hashes = [version.plan_hash for version in slow.versions("w", [1, 2, 3]).values()]
         assert hashes == [plan(node).hash for node in "abc"]
@@ -94,5 +95,5 @@ def test_a_create_that_loses_the_race_is_a_conflict() -> None:
         ports = backend.ports
         slow = Interrupted(ports, lambda other: other.publish(plan("b"), source("b"), 2))
         with pytest.raises(RequestError) as error:
-            Publishing(ports, Catalog(slow, ports.clock), slow).create(source("a"))
+            Publishing(ports, Catalog(slow, ports.clock, Triggers(ports, slow)), slow).create(source("a"))
         assert error.value.code == "conflict"

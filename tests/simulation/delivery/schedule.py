@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.simulation.delivery.faults import NoFaults, RandomFaults
 from tests.simulation.delivery.world import QUEUES, World
 
+from workflow_runtime.topology import node_queue
+
 ACTORS_MAX = 4  # invocations at once, of all functions together
 JUMPS_SECONDS = (1, 1, 5, 20, 95, 95, 200)  # beyond a lease and a visibility timeout, now and then
 WILD_STEPS = 400
@@ -19,6 +21,7 @@ def run_wildly(world: World) -> None:
     world.faults = RandomFaults(random, random.choice((0.0, 0.02, 0.1)), random.randint(0, 4))
     world.dawdle = random.choice((0, 3, 30))
     world.start()
+    losses = random.choice((0, 0, 1, 2))
     repeats, jumps = random.randint(0, REPEATS_MAX), random.randint(0, LONG_JUMPS_MAX)
     for _ in range(WILD_STEPS):
         choice = random.random()
@@ -29,6 +32,11 @@ def run_wildly(world: World) -> None:
         elif choice < 0.94 and repeats and world.history:
             repeats -= 1
             _begin_repeat(world)
+        elif choice < 0.945 and losses:
+            losses -= 1
+            world.lose(random.choice((node_queue("tool"), node_queue("agent"))))
+        elif choice < 0.95 and len(world.actors) < ACTORS_MAX:
+            world.actors.append(world.sweeping())
         elif choice < 0.97:
             seconds = random.choice(JUMPS_SECONDS)
             if seconds < 20 or jumps:
@@ -74,9 +82,9 @@ def _rest(world: World) -> None:
         if any(_begin_from(world, queue) for queue in QUEUES):
             continue
         due = world.poller.next_visible_at()
-        if due is None:
+        if due is None and not world.sweep_until_ended():
             return
-        world.clock.time = max(world.clock.time, due)
+        world.clock.time = max(world.clock.time, due or 0)
     raise AssertionError("the world does not come to rest")
 
 

@@ -65,7 +65,7 @@ def test_p2_p6_p8_a_lost_answer_or_a_throttle_at_any_call_changes_no_outcome(nam
 
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
 def test_p1_the_same_start_key_creates_one_execution_whatever_happens_to_the_starter(fault: Fault) -> None:
-    for place in range(7):
+    for place in range(8):
         with world("chain", place, FaultAt(place, fault)) as disturbed:
             first = disturbed.start()
             disturbed.execution_id = ""

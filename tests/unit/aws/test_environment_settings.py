@@ -6,7 +6,7 @@ import pytest
 
 from workflow_runtime.errors import RequestError
 from workflow_runtime.settings import Settings, queue_variable, queues_used
-from workflow_runtime.topology import DEAD_LETTERS, DISPATCH, TOPOLOGY
+from workflow_runtime.topology import DISPATCH, TOPOLOGY
 
 ENVIRONMENT = {
     "TABLE_NAME": "table",
@@ -15,6 +15,15 @@ ENVIRONMENT = {
     "QUEUE_URL_DISPATCH_FIFO": "https://sqs/1/dispatch.fifo",
     "QUEUE_URL_NODE_AGENT": "https://sqs/1/node-agent",
     "QUEUE_URL_NODE_TOOL": "https://sqs/1/node-tool",
+    "QUEUE_URL_EVENTS": "https://sqs/1/events",
+    "QUEUE_URL_TIMERS": "https://sqs/1/timers",
+    "QUEUE_URL_SWEEP": "https://sqs/1/sweep",
+    "QUEUE_URL_DEAD_LETTERS": "https://sqs/1/dead-letters",
+    "QUEUE_URL_DEAD_LETTERS_FIFO": "https://sqs/1/dead-letters.fifo",
+    "QUEUE_ARN_EVENTS": "arn:events",
+    "QUEUE_ARN_TIMERS": "arn:timers",
+    "SCHEDULE_GROUP": "schedules",
+    "SCHEDULE_ROLE_ARN": "arn:role",
 }
 
 
@@ -28,11 +37,19 @@ def test_settings_are_read_with_their_defaults():
             DISPATCH: "https://sqs/1/dispatch.fifo",
             "node-agent": "https://sqs/1/node-agent",
             "node-tool": "https://sqs/1/node-tool",
+            "events": "https://sqs/1/events",
+            "timers": "https://sqs/1/timers",
+            "sweep": "https://sqs/1/sweep",
+            "dead-letters": "https://sqs/1/dead-letters",
+            "dead-letters.fifo": "https://sqs/1/dead-letters.fifo",
         },
         definitions_directory="definitions",
         log_level="INFO",
         local=False,
         tool_allow_lists={},
+        schedule_group="schedules",
+        schedule_role_arn="arn:role",
+        queue_arns={"events": "arn:events", "timers": "arn:timers"},
     )
 
 
@@ -68,6 +85,14 @@ def test_a_function_needs_only_its_own_queues():
         queues_used(TOPOLOGY, "nobody")
 
 
-def test_dead_letter_queues_that_nobody_reads_need_no_url():
-    assert DEAD_LETTERS not in queues_used(TOPOLOGY)
+def test_only_functions_that_make_schedules_need_to_know_who_sends_and_where_to():
+    environ = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(("SCHEDULE", "QUEUE_ARN"))}
+    assert Settings.from_environment(environ, function="run_node_tool").queue_arns == {}
+    with pytest.raises(RequestError) as caught:
+        Settings.from_environment(environ, function="api")
+    for name in ("QUEUE_ARN_EVENTS", "QUEUE_ARN_TIMERS", "SCHEDULE_GROUP", "SCHEDULE_ROLE_ARN"):
+        assert f"{name} is missing" in caught.value.message
+
+
+def test_the_variable_of_a_queue_is_made_of_its_name():
     assert queue_variable("dispatch.fifo") == "QUEUE_URL_DISPATCH_FIFO"

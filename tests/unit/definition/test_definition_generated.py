@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from workflow_runtime import catalogue
+from workflow_runtime.compiler import compile_workflow
 from workflow_runtime.definition import load, schema
 from workflow_runtime.definition.document import read_document
 
@@ -37,21 +38,83 @@ workflow:
     - {id: d, type: control, subtype: condition, condition: true, then: a, else: [b]}
     - {id: e, type: aggregation, config: {strategy: vote}, min_votes: "50%", items: "${x}"}
     - {id: f, type: control, subtype: loop, items: "${x}", body: []}
+    - {id: g, type: control, subtype: wait, duration: "${x}"}
+    - {id: h, type: control, config: {subtype: wait, event: e, correlate: x, with: y, timeout: 5m, on_timeout: a}}
+    - {id: i, type: state_machine, config: {states: [{name: a}]}}
   edges: [{source: a, target: b}, {from: b, to: c, condition: "x > 1"}]
   error_handlers: [{error_type: timeout, action: {type: retry, max_retries: 1}}]
   triggers: {type: schedule, config: {rate: 5 minutes}}
 """
 
 
-def test_the_schema_accepts_every_form_that_the_loader_accepts() -> None:
-    assert load(FORMS).findings == []
-    jsonschema_rs.validate(schema.json_schema(), read_document(FORMS).value)
+CHART = """
+workflow:
+  id: 订单
+  type: state_machine
+  initial_state: {target: a, actions: {log: x}}
+  final_states: done
+  merge_event_data: false
+  states:
+    - name: a
+      x-note: ignored
+      type: initial
+      on_enter:
+        - {type: log, params: {message: x, level: debug}, required: false}
+        - {type: log, message: x}
+        - {log: {message: x}, x-note: ignored}
+        - log: x
+        - {publish_event: x, payload: {a: 1}}
+        - {set_variable: {name: x, value: null}}
+        - {raise: x}
+        - {send: {event: x, to: {correlate: y}, delay: "${z}"}}
+        - {cancel_send: x}
+        - {if: x, then: {log: a}, else: [{raise: {event: b}}]}
+        - {for_each: [1, 2], as: y, do: {log: a}}
+        - {start_workflow: x, result_event: y}
+        - {tool: t, inputs: {a: 1}, result: r}
+        - {tool: {tool_id: t}}
+        - {type: agent, agent: t, prompt: }
+      transitions: {event: [x, y.*, "*"], target: [a, b], type: internal, condition: true}
+      always: [{condition: x, target: b}]
+      after: [{every: 5}, {delay: 5m, target: b}]
+      run: {id: n, type: agent, agent: a}
+      on_done: b
+      on_error: {target: [b]}
+    - {name: b, initial: [c], states: [{name: c}, {name: h, type: history, history: deep, default: c}]}
+    - {name: p, type: parallel, states: [{name: q}], on_exit: [{log: x}], on_done: [a]}
+    - {name: f, type: final, output: null}
+    - {name: g, initial: h, states: {h: {type: normal, states: {i: }}, x-note: ignored}}
+"""
 
 
-@pytest.mark.parametrize("name", ["several_mistakes", "policies_and_triggers"])
+@pytest.mark.parametrize("text", [FORMS, CHART], ids=["graph", "chart"])
+def test_the_schema_accepts_every_form_that_the_loader_accepts(text: str) -> None:
+    assert load(text).findings == []
+    jsonschema_rs.validate(schema.json_schema(), read_document(text).value)
+
+
+WRONG_ACTIONS = ["5", "{}", "{lgo: x}", "{type: lgo}", "{log: x, lvl: y}", "{type: log, params: {msg: x}}"]
+
+
+@pytest.mark.parametrize("action", WRONG_ACTIONS)
+def test_the_schema_refuses_actions_that_are_none(action: str) -> None:
+    text = f"workflow: {{id: w, type: state_machine, states: [{{name: a, on_enter: [{action}]}}]}}"
+    assert not jsonschema_rs.is_valid(schema.json_schema(), read_document(text).value)
+
+
+@pytest.mark.parametrize("name", ["several_mistakes", "policies_and_triggers", "states", "waits"])
 def test_the_schema_refuses_what_is_wrong(name: str) -> None:
     text = (Path(__file__).parent / "golden" / f"{name}.yaml").read_text("utf-8")
     assert not jsonschema_rs.is_valid(schema.json_schema(), read_document(text).value)
+
+
+_GRAPH = "workflow:\n  id: w\n  nodes:\n"
+FRAMES = {
+    "- ": (_GRAPH, "    "),
+    "triggers:": (f"{_GRAPH}    - {{id: n, type: tool, tool: t}}\n", "  "),
+    "on_enter:": ("workflow:\n  id: w\n  type: state_machine\n  states:\n    - name: a\n", "      "),
+}
+"""What stands around the guide's examples that are parts of a file, by how these start."""
 
 
 def test_the_guides_examples_are_right() -> None:
@@ -61,9 +124,10 @@ def test_the_guides_examples_are_right() -> None:
     for block in blocks:
         yaml.safe_load(block)
     for block in whole:
-        assert load(block).findings == []
-    nodes = [block for block in blocks if block.startswith("- ")]
-    assert nodes
-    for block in nodes:
-        indented = "".join(f"    {line}\n" for line in block.splitlines())
-        assert load(f"workflow:\n  id: w\n  nodes:\n{indented}").findings == []
+        assert compile_workflow(block).findings == []
+    for first, frame in FRAMES.items():
+        parts = [block for block in blocks if block.startswith(first)]
+        assert parts
+        for block in parts:
+            before, indent = frame
+            assert load(before + "".join(f"{indent}{line}\n" for line in block.splitlines())).findings == []

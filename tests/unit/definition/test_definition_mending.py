@@ -3,7 +3,7 @@
 import pytest
 
 from workflow_runtime.definition import Gaps, WorkflowDefinition, load
-from workflow_runtime.definition.model import AgentNode, NodeDefinition, SwitchNode, ToolNode
+from workflow_runtime.definition.model import AgentNode, NodeDefinition, StateMachineNode, SwitchNode, ToolNode
 
 
 def _mended(text: str) -> tuple[WorkflowDefinition, Gaps]:
@@ -91,3 +91,68 @@ def test_defaults_that_cannot_be_read_do_not_make_fields_missing() -> None:
         "  defaults: 3\n",
     ):
         assert len(load(f"workflow:\n  id: w\n{defaults}{nodes}").findings) == 1
+
+
+CHART = """\
+workflow:
+  id: 订单
+  type: hybrid
+  initial_state: 甲
+  states:
+    - name: 甲
+      transitions: [{event: a, target: 乙}, {evnt: b, target: 丙}, 5]
+      on_enter: [{lgo: x}]
+      on_exit: [{log: 再见}]
+      run:
+        - {id: 一, type: tol}
+        - {id: 二, type: tool, tool: t}
+        - {id: 2 x, type: tool, tool: t}
+      states: [{name: 丁}, {name: 戊, type: finale, on_enter: {log: x}}]
+    - name: 丙
+      run: {id: m, type: state_machine, states: [{name: 己}, {name: 5}]}
+  nodes:
+    - {id: n, type: state_machine, initial_state: 庚, states: [{name: 庚, aftr: []}, {name: 辛}]}
+"""
+
+
+def test_what_is_sound_in_a_chart_stays() -> None:
+    definition, _ = _mended(CHART)
+    first, second = definition.states
+    assert [transition.targets for transition in first.transitions] == [("乙",), ("丙",), ()]
+    assert (first.on_enter, len(first.on_exit)) == ((), 1)
+    assert [(node.id, type(node)) for node in first.run] == [
+        ("一", NodeDefinition),
+        ("二", ToolNode),
+        ("run[2]", ToolNode),
+    ]
+    assert [(state.name, state.type, len(state.on_enter)) for state in first.states] == [
+        ("丁", None, 0),
+        ("戊", None, 1),
+    ]
+    (machine,) = second.run
+    assert isinstance(machine, StateMachineNode)
+    assert [state.name for state in machine.states] == ["己", ""]
+    (node,) = definition.nodes
+    assert isinstance(node, StateMachineNode)
+    assert [state.name for state in node.states] == ["庚", "辛"]
+
+
+def test_gaps_tell_which_charts_and_graphs_are_not_whole() -> None:
+    _, gaps = _mended(CHART)
+    assert gaps.fields == {"states"}
+    assert gaps.nodes == {0: {"states"}}
+    run = ("states", 0, "run")
+    assert gaps.runs[run].nodes == {0: {"type"}, 2: {"id"}}
+    assert gaps.runs[run].untyped == {0}
+    assert gaps.runs[run].unnamed == {2}
+    inner = ("states", 1, "run", 0)
+    assert {chart: gaps.hide_states(chart) for chart in gaps.charts} == {(): False, inner: True, ("nodes", 0): False}
+    assert not gaps.is_whole(())
+    assert gaps.is_whole(("nodes", 1))
+    assert gaps.of_run(("states", 1, "states", 0, "run")) == Gaps()
+
+
+@pytest.mark.parametrize("states", ["[{nmae: a}]", "[5]", "[{name: a, sates: []}]", "{a: 1}", "5", "[{name: x y}]"])
+def test_names_of_states_that_cannot_be_seen_are_told(states: str) -> None:
+    loaded = load(f"workflow: {{id: w, type: state_machine, states: {states}}}")
+    assert loaded.gaps.hide_states(())

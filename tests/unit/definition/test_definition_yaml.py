@@ -202,14 +202,17 @@ _JSON = st.recursive(
 )
 _NAMES = (
     "id type subtype nodes edges condition branches case target default agent tool config inputs outputs join on_error "
-    "fallback retry_policy compensate triggers error_handlers action timeout defaults strategy items limits events"
+    "fallback retry_policy compensate triggers error_handlers action timeout defaults strategy items limits events "
+    "states name transitions event always after delay run on_enter on_done initial initial_state history log if then "
+    "params send to"
 )
 _FIELDS = st.sampled_from(_NAMES.split())
 _WORDS = st.sampled_from(
     ["agent", "tool", "control", "switch", "parallel", "aggregation", "vote", "event", "loop", "${x}", "a"]
 )
+_CHART_WORDS = st.sampled_from(["state_machine", "hybrid", "parallel", "history", "final", "wait", "log"])
 _SHAPED = st.recursive(
-    _JSON | _WORDS,
+    _JSON | _WORDS | _CHART_WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_FIELDS, inner, max_size=5),
     max_leaves=30,
 )

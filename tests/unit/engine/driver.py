@@ -191,7 +191,7 @@ class Driver:
         view = self.view(command)
         try:
             if path == OUTPUTS_PATH:
-                return scope_output(self.plan, command.succeeded_by, view)
+                return scope_output(self.plan, self.plan.root, command.succeeded_by, view)
             node = self.node(path)
             match node.spec:
                 case AggregationSpec() as spec:

@@ -15,7 +15,7 @@ from workflow_runtime.local.clock import VirtualClock
 from workflow_runtime.local.database import Database
 from workflow_runtime.local.mailboxes import STALE_ENTRIES_MAX
 from workflow_runtime.ports import BusEvent, Item, Key, Message
-from workflow_runtime.topology import DISPATCH, TOPOLOGY
+from workflow_runtime.topology import DISPATCH, TOPOLOGY, Queue, Topology
 
 
 def test_the_next_visible_time_is_exact_and_in_the_past_when_something_is_ready():
@@ -33,9 +33,9 @@ def test_the_next_visible_time_is_exact_and_in_the_past_when_something_is_ready(
         assert poller.next_visible_at() == 6_000
 
 
-def test_dead_letters_wake_nobody():
-    with open_backend(None, VirtualClock(0)) as backend:
-        backend.ports.queues.send("dead-letters", [Message("x")])
+def test_a_queue_that_feeds_no_function_wakes_nobody():
+    with open_backend(None, VirtualClock(0), Topology(queues=(Queue("unread", 30),), functions=())) as backend:
+        backend.ports.queues.send("unread", [Message("x")])
         assert backend.poller.next_visible_at() is None
 
 

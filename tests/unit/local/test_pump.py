@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_runtime.local.backend import Backend, open_backend
 from workflow_runtime.local.clock import VirtualClock
 from workflow_runtime.local.pump import Handler, LocalContext, Pump
-from workflow_runtime.ports import Message
-from workflow_runtime.topology import EventSource, Function, Queue, Topology
+from workflow_runtime.ports import Message, Schedule
+from workflow_runtime.topology import EventSource, Function, Queue, Tick, Topology
 
 START = 1_700_000_000_000
 TOPOLOGY = Topology(
@@ -31,11 +32,15 @@ TOPOLOGY = Topology(
 
 
 class Office:
-    def __init__(self) -> None:
+    def __init__(self, topology: Topology = TOPOLOGY) -> None:
         self.clock = VirtualClock(START)
-        self.backend: Backend = open_backend(None, self.clock, TOPOLOGY)
+        self.topology = topology
+        self.backend: Backend = open_backend(None, self.clock, topology)
         self.seen: list[tuple[int, list[str]]] = []
         self.contexts: list[LocalContext] = []
+
+    def take(self, event: dict[str, Any], context: Any) -> None:
+        self.note(event, context)
 
     def note(self, event: dict[str, Any], context: Any) -> list[str]:
         bodies = [str(record["body"]) for record in event["Records"]]
@@ -47,7 +52,8 @@ class Office:
         self.backend.ports.queues.send("work", [Message(body, delay_seconds=delay) for body in bodies])
 
     def run(self, worker: Handler, done: Any = lambda: False) -> bool:
-        pump = Pump(self.backend.poller, self.clock, TOPOLOGY, {"worker": worker, "mail": self.note})
+        handlers = {"worker": worker, "mail": self.note}
+        pump = Pump(self.backend.poller, self.clock, self.topology, handlers, self.backend.scheduler)
         self.backend.on_send = pump.notice
         return asyncio.run(pump.run(done))
 
@@ -133,3 +139,47 @@ def test_what_a_handler_raises_is_raised_and_its_messages_stay(office: Office, i
         office.run(async_worker if is_async else worker)
     office.clock.advance_to(START + 31_000)
     assert len(office.backend.poller.receive("work", 10)) == 2
+
+
+def test_a_one_time_schedule_moves_virtual_time_to_when_it_is_due(office: Office) -> None:
+    year = 365 * 24 * 3600 * 1000
+    office.backend.ports.schedules.put(Schedule("far", "work", "x", at=START + year))
+    assert office.run(office.take) is False
+    assert office.seen == [(year - START % 60_000, ["x"])]
+
+
+def test_what_repeats_neither_moves_virtual_time_nor_keeps_the_pump_running(office: Office) -> None:
+    office.backend.ports.schedules.put(Schedule("often", "work", "x", expression="rate(1 minute)"))
+    assert office.run(office.take) is False
+    assert (office.clock.now(), office.seen) == (START, [])
+
+
+def test_what_repeats_fires_while_something_else_lets_time_pass(office: Office) -> None:
+    office.backend.ports.schedules.put(Schedule("often", "work", "x", expression="rate(5 minutes)"))
+    office.send("late", delay=720)
+    office.run(office.take)
+    assert office.seen == [(300_000, ["x"]), (600_000, ["x"]), (720_000, ["late"])]
+
+
+def test_ticks_that_virtual_time_passed_over_fire_once() -> None:
+    office = Office(replace(TOPOLOGY, ticks=(Tick("watch", 1, "work"),)))
+    office.send("late", delay=720)
+    office.run(office.take)
+    assert {at for at, _ in office.seen} == {720_000}
+    assert sorted(body for _, bodies in office.seen for body in bodies) == ["late", "{}"]
+    office.backend.close()
+
+
+def test_in_real_time_a_schedule_fires_when_it_is_due_and_one_that_repeats_keeps_nobody_waiting() -> None:
+    with open_backend(None, topology=TOPOLOGY) as backend:
+        seen: list[str] = []
+        handlers: dict[str, Handler] = {
+            "worker": lambda event, context: seen.extend(record["body"] for record in event["Records"]),  # noqa: ARG005
+            "mail": lambda event, context: None,  # noqa: ARG005
+        }
+        pump = Pump(backend.poller, backend.ports.clock, TOPOLOGY, handlers, backend.scheduler)
+        backend.on_send = pump.notice
+        backend.ports.schedules.put(Schedule("due", "work", "x", at=backend.ports.clock.now()))
+        backend.ports.schedules.put(Schedule("often", "work", "y", expression="rate(1 minute)"))
+        assert asyncio.run(pump.run(lambda: False)) is False
+        assert seen == ["x"]

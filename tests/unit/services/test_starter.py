@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_runtime.errors import RequestError
 from workflow_runtime.local.backend import Backend, open_backend
@@ -55,7 +56,7 @@ def backend() -> Iterator[Backend]:
 def runtime(backend: Backend, env: Mapping[str, str] | None = None, table: Any = None) -> Runtime:
     ports = backend.ports
     if table is not None:
-        ports = type(ports)(table, ports.blobs, ports.queues, ports.bus, ports.clock, ports.offload, ports.boot)
+        ports = replace(ports, table=table)
     return Runtime(ports, dict, secrets=EnvironmentSecrets({}), env=env)
 
 

@@ -1,0 +1,36 @@
+"""`timers` → timers that are due go to their executions; the others wait on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.errors import InvalidEvent
+from workflow_runtime.runtime import Runtime
+from workflow_runtime.services.messages import parse_timer
+from workflow_runtime.topology import Function
+
+
+def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
+    def take(record: SQSRecord) -> None:
+        try:
+            timer = parse_timer(record.body)
+        except InvalidEvent as error:
+            runtime.dead_letters.record(record.message_id, record.body, str(error))
+            runtime.count("DeadLetters", 1)
+            return
+        runtime.timers.deliver(timer)
+
+    def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
+        processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+        answer = process_partial_response(event, take, processor)
+        runtime.count("TimersDelivered", len(event["Records"]))
+        return answer
+
+    return handle
+
+
+handler = on_lambda(create)

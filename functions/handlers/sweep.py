@@ -1,0 +1,33 @@
+"""`sweep` → one look after the executions that are due, whatever the tick says."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.errors import RetryableError
+from workflow_runtime.runtime import Runtime
+from workflow_runtime.topology import Function
+
+logger = logging.getLogger("workflow_runtime.handlers.sweep")
+
+
+def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
+    def handle(event: LambdaEvent, context: Any) -> dict[str, Any]:  # noqa: ARG001  Lambda passes it
+        failed: list[dict[str, str]] = []
+        try:
+            swept = runtime.sweep.sweep()
+        except RetryableError as error:
+            logger.warning("the sweep is tried again later", extra={"reason": str(error)})
+            failed = [{"itemIdentifier": record["messageId"]} for record in event["Records"]]
+        else:
+            runtime.count("ExecutionsSwept", swept.running + swept.ended)
+            runtime.count("OrdersSentAgain", swept.orders)
+            runtime.count("TimersOverdue", swept.timers)
+        return {"batchItemFailures": failed}
+
+    return handle
+
+
+handler = on_lambda(create)

@@ -1,0 +1,118 @@
+"""Kinds of field that charts, waits and triggers share: names of events, and times that may be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, TypeAlias
+
+from pydantic_core import PydanticCustomError
+
+from workflow_runtime.definition import rules
+from workflow_runtime.definition.base import kind_of, problem, shorten
+from workflow_runtime.definition.fields import (
+    QUOTE,
+    SECONDS_OR_TEXT,
+    Json,
+    Kind,
+    raise_at,
+    read_duration,
+    read_literal,
+    read_positive_duration,
+)
+from workflow_runtime.definition.templates import has_template, is_one_template
+from workflow_runtime.expressions import EvaluationError, parse_iso
+
+
+def read_event_name(value: object) -> str:
+    """The exact name of an event."""
+    name = read_literal(value)
+    if "*" in name:
+        hint = "`*` is for transitions, which may listen to several events."
+        raise problem(rules.BAD_EVENT, f"{shorten(name)!r} is not the name of one event", hint)
+    return name
+
+
+def read_descriptor(value: object) -> str:
+    """What a transition listens to: a name, ``order.*`` for `order` and all below it, or ``*`` for everything."""
+    name = read_literal(value)
+    if "*" in name and name != "*" and (name.count("*") > 1 or not name.endswith(".*") or name == ".*"):
+        raise problem(rules.BAD_EVENT, f"{shorten(name)!r} has a `*` where it means nothing")
+    return name
+
+
+def read_descriptors(value: object) -> tuple[str, ...]:
+    """One descriptor or a list of them."""
+    if not isinstance(value, list):
+        return (read_descriptor(value),)
+    if not value:
+        raise problem(rules.REQUIRED, "the list of events is empty")
+    found, errors = [], []
+    for index, item in enumerate(value):
+        try:
+            found.append(read_descriptor(item))
+        except PydanticCustomError as error:
+            errors.append((index, error))
+    raise_at([*errors])
+    return tuple(found)
+
+
+def read_event_template(value: object) -> str:
+    """The name of an event as a template."""
+    return read_some_text(value) if has_template(value) else read_event_name(value)
+
+
+def read_some_text(value: object) -> str:
+    """A template of text that cannot be empty."""
+    if isinstance(value, str) and value.strip():
+        return value
+    shown = "empty text" if isinstance(value, str) else kind_of(value)
+    hint = QUOTE if isinstance(value, int | float) else None
+    raise problem(rules.WRONG_KIND, f"expected some text, not {shown}", hint)
+
+
+def _or_template(read: Callable[[object], float]) -> Callable[[object], float | str]:
+    def read_either(value: object) -> float | str:
+        if not isinstance(value, str) or not has_template(value):
+            return read(value)
+        if not is_one_template(value):
+            raise problem(
+                rules.NOT_ONE_TEMPLATE, f"expected a duration or exactly one `${{…}}`, not {shorten(value)!r}"
+            )
+        return value.strip()
+
+    return read_either
+
+
+def read_time(value: object) -> str:
+    """An ISO 8601 time (without an offset it is UTC), or exactly one ``${…}``."""
+    if isinstance(value, str) and has_template(value):
+        if not is_one_template(value):
+            raise problem(rules.NOT_ONE_TEMPLATE, f"expected a time or exactly one `${{…}}`, not {shorten(value)!r}")
+        return value.strip()
+    if not isinstance(value, str):
+        raise problem(rules.BAD_TIME, f"expected a time, not {kind_of(value)}")
+    try:
+        parse_iso(value)
+    except EvaluationError:
+        raise problem(rules.BAD_TIME, f"{shorten(value)!r} is not a time") from None
+    return value.strip()
+
+
+_TEXT: dict[str, Json] = {"type": "string", "minLength": 1}
+_DESCRIPTOR: dict[str, Json] = {"type": "string", "pattern": r"^(\*|[^*]+(\.\*)?)$"}
+
+Seconds: TypeAlias = float | str
+"""Seconds, or the text of one ``${…}`` that yields a duration."""
+EventName = Annotated[str, Kind(read_event_name, {"type": "string", "pattern": "^[^*]+$"})]
+Descriptors = Annotated[
+    tuple[str, ...],
+    Kind(
+        read_descriptors,
+        {"anyOf": [_DESCRIPTOR, {"type": "array", "items": _DESCRIPTOR, "minItems": 1}]},
+    ),
+]
+EventTemplate = Annotated[str, Kind(read_event_template, _TEXT)]
+SomeText = Annotated[str, Kind(read_some_text, _TEXT)]
+Time = Annotated[str, Kind(read_time, _TEXT)]
+DelayOrTemplate = Annotated[Json, Kind(_or_template(read_duration), SECONDS_OR_TEXT)]
+DurationOrTemplate = Annotated[Json, Kind(_or_template(read_positive_duration), SECONDS_OR_TEXT)]

@@ -1,0 +1,26 @@
+"""What a chart did with an event, as a value for the journal and for people."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Macrostep(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One event taken to completion, eventless transitions and raised events included.
+
+    ``machine``: path of the chart, ``""`` at the top. ``source``: the state whose transition was taken first.
+    ``exited`` and ``entered`` in the order it happened; ``configuration``: the active leaf states afterwards.
+    ``taken``: the transitions, as ``event: source -> targets``; ``actions``: what was done, by type. ``reason``:
+    why nothing was taken, ``""`` when something was. ``at`` is epoch ms.
+    """
+
+    machine: str
+    event: str
+    at: int
+    source: str = ""
+    exited: tuple[str, ...] = ()
+    entered: tuple[str, ...] = ()
+    configuration: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    reason: str = ""

@@ -1,0 +1,64 @@
+"""Timers: start, cancel, deliver. A near one is a delayed message; a far one first waits as a schedule.
+
+A timer may fire twice or though it was cancelled, never early: the engine knows which of its timers still count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from workflow_runtime.engine.events import TimerFired
+from workflow_runtime.errors import RetryableError
+from workflow_runtime.ports import DELAY_SECONDS_MAX, Message, Ports, Schedule
+from workflow_runtime.services.messages import Timer, mail_message, timer_body
+from workflow_runtime.topology import DISPATCH, TIMERS
+
+LEAD_MS = 60_000  # a schedule may fire up to a minute late: set so much early, a delayed message then makes it precise
+
+
+class Timers:
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    def start(self, execution_id: str, timer: str, due: int) -> None:
+        """Have it fire at ``due`` (epoch ms) or within about a second after. Doing it again changes nothing.
+
+        Raises `RetryableError`.
+        """
+        pending = Timer(execution_id, timer, due)
+        if self._is_near(due):
+            self._delay(pending)
+            return
+        name = schedule_name(execution_id, timer)
+        self._ports.schedules.put(Schedule(name, TIMERS, timer_body(pending), at=due - LEAD_MS))
+
+    def cancel(self, execution_id: str, timer: str, due: int) -> None:
+        """Take its schedule away, if it still waits as one. Raises `RetryableError`."""
+        if not self._is_near(due):
+            self._ports.schedules.delete([schedule_name(execution_id, timer)])
+
+    def deliver(self, timer: Timer) -> None:
+        """Tell the execution, if the timer is due; else delay it further. Raises `RetryableError`."""
+        now = self._ports.clock.now()
+        if now < timer.due:
+            self._delay(timer)
+            return
+        fired = TimerFired(f"timer:{timer.timer}", now, timer.timer)
+        # The same message whoever delivers it: of repeats within five minutes, the queue keeps one.
+        message = mail_message(timer.execution_id, fired, timer.execution_id)
+        if self._ports.queues.send(DISPATCH, [message]):
+            raise RetryableError("a timer was refused by the mailbox")
+
+    def _is_near(self, due: int) -> bool:
+        return due - self._ports.clock.now() <= DELAY_SECONDS_MAX * 1000
+
+    def _delay(self, timer: Timer) -> None:
+        seconds = -((self._ports.clock.now() - timer.due) // 1000)  # rounded up: never early
+        delay_seconds = min(max(seconds, 0), DELAY_SECONDS_MAX)
+        if self._ports.queues.send(TIMERS, [Message(timer_body(timer), delay_seconds=delay_seconds)]):
+            raise RetryableError("a timer was refused by its queue")
+
+
+def schedule_name(execution_id: str, timer: str) -> str:
+    """The name of a far timer's schedule: always the same, so that starting again replaces, and cancelling finds it."""
+    return "timer-" + hashlib.sha256(f"{execution_id}\0{timer}".encode()).hexdigest()[:40]

@@ -1,0 +1,179 @@
+"""What is uploaded to Lambda, built without Docker: deterministic archives, kept by the hash of what they are made of.
+
+- code: `functions/`, verbatim, and beside it the agents and tools in `definitions/` that workers load.
+- core layer: the packages that every function needs. agents layer: those that only run agents (`layers/*.txt`, written
+  by `.ci/lock`; the second holds only what the first does not). pip installs the wheels of Lambda's platform, whatever
+  this machine is.
+
+boto3 comes from the core layer, not from Lambda: what runs is what was tested, on every day and in every region. It
+costs 10 MB of the archive and no import time, since `/opt/python` comes before Lambda's own copy.
+Archives hold no bytecode: it would be that of this machine's Python. `python -m infra.bundling` builds all, and prints
+their sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LOCKS = Path(__file__).parent / "layers"
+CACHE = ROOT / "cdk.out" / "bundles"
+
+PYTHON = "3.13"  # the Lambda runtime's
+LAYERS = ("core", "agents")
+ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's names, and those of wheels
+GLIBC_MINORS = (34, 28, 17)  # of Amazon Linux 2023, and older ones that wheels are usually made for
+UNZIPPED_BYTES_MAX = 250 * 1024 * 1024  # Lambda: a function with its layers
+WORKER_DEFINITIONS = ("agents", "tools")  # what workers load; workflows are published to the table
+DEFINITIONS_DIRECTORY = "definitions"  # in the code; Lambda's working directory holds the code
+MOCKS_FILE = "definitions/mocks_for_tests.yaml"
+
+_LEFT_OUT_FILES = frozenset({"RECORD", "INSTALLER", "REQUESTED"})  # pip's notes on this machine's installation
+_LEFT_OUT_SUFFIXES = frozenset({".pyc", ".pyi"})
+_FORMAT = "1"  # of archives: to be changed with what this module puts into them
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file knows
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An archive. ``digest`` is a hash of the names and contents in it; ``unzipped_bytes`` is their size."""
+
+    path: Path
+    digest: str
+    unzipped_bytes: int
+
+
+class BundleError(Exception):
+    """pip could not install a layer's packages."""
+
+
+def code_bundle(
+    functions: Path = ROOT / "functions",
+    definitions: Path = ROOT / "definitions",
+    cache: Path = CACHE,
+    *,
+    mocks_for_tests: Path | None = None,
+) -> Bundle:
+    """``functions`` as it is (without the lock file, which is for machines that run `awr`), and ``definitions``' agents
+    and tools. ``mocks_for_tests`` becomes `MOCKS_FILE`, which is nowhere else.
+    """
+    files = list(_files(functions, without="requirements.txt"))
+    for kind in WORKER_DEFINITIONS:
+        files += _below(f"{DEFINITIONS_DIRECTORY}/{kind}", definitions / kind)
+    if mocks_for_tests is not None:
+        files.append((MOCKS_FILE, mocks_for_tests))
+    return _archive("code", files, cache)
+
+
+def layer_bundle(layer: str, architecture: str = "arm64", python: str = PYTHON, cache: Path = CACHE) -> Bundle:
+    """The packages in ``layers/<layer>.txt``. Raises `BundleError` with what pip says if one cannot be had."""
+    lock = LOCKS / f"{layer}.txt"
+    made_from = "\0".join((_FORMAT, architecture, python, lock.read_text(encoding="utf-8")))
+    key = hashlib.sha256(made_from.encode()).hexdigest()[:16]
+    kept = cache / f"{layer}-{architecture}-{python}-{key}"
+    if not kept.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            packages = Path(scratch) / "packages"
+            _install(lock, architecture, python, packages)
+            made = _archive(layer, _below("python", packages), Path(scratch) / "made")
+            (made.path.parent / "digest").write_text(f"{made.digest} {made.unzipped_bytes}", encoding="ascii")
+            _keep(made.path.parent, kept)
+    digest, size = (kept / "digest").read_text(encoding="ascii").split()
+    return Bundle(kept / f"{layer}-{digest[:16]}.zip", digest, int(size))
+
+
+def _keep(made: Path, kept: Path) -> None:
+    """Move a finished directory to its place; whoever came first wins."""
+    try:
+        made.rename(kept)
+    except OSError:
+        if not kept.is_dir():
+            raise
+
+
+def _install(lock: Path, architecture: str, python: str, target: Path) -> None:
+    machine = ARCHITECTURES[architecture]
+    platforms = [f"--platform=manylinux_2_{minor}_{machine}" for minor in GLIBC_MINORS]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--require-hashes", "--only-binary=:all:", "--implementation=cp", f"--python-version={python}"]
+    command += [*platforms, f"--platform=manylinux2014_{machine}", "--no-compile", f"--target={target}"]
+    done = subprocess.run([*command, f"--requirement={lock}"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BundleError(f"{lock.name} for {architecture}, Python {python}:\n{done.stderr.strip()}")
+
+
+def _below(folder: str, directory: Path) -> Iterator[tuple[str, Path]]:
+    """The files of ``directory``, in ``folder``; scripts for a shell have no use on Lambda."""
+    return ((f"{folder}/{name}", path) for name, path in _files(directory, without="bin"))
+
+
+def _files(directory: Path, without: str) -> Iterator[tuple[str, Path]]:
+    """Names relative to ``directory``, and paths, of what belongs into an archive; ``without`` one entry at the top."""
+    for path in directory.rglob("*"):
+        parts = path.relative_to(directory).parts
+        left_out = (
+            not path.is_file()
+            or parts[0] == without
+            or "__pycache__" in parts
+            or path.name in _LEFT_OUT_FILES
+            or path.suffix in _LEFT_OUT_SUFFIXES
+        )
+        if not left_out:
+            yield "/".join(parts), path
+
+
+def _archive(name: str, files: Iterable[tuple[str, Path]], directory: Path) -> Bundle:
+    """A zip file that depends on names and contents alone; one that exists already is taken as it is."""
+    contents = sorted(files)
+    digest = hashlib.sha256(_FORMAT.encode())
+    size = 0
+    for inside, path in contents:
+        data = path.read_bytes()
+        size += len(data)
+        digest.update(f"{inside}\0{len(data)}\0".encode())
+        digest.update(data)
+    target = directory / f"{name}-{digest.hexdigest()[:16]}.zip"
+    if not target.is_file():
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory) as scratch:
+            unfinished = Path(scratch) / target.name
+            with zipfile.ZipFile(unfinished, "w") as archive:
+                for inside, path in contents:
+                    archive.writestr(_entry(inside), path.read_bytes())
+            unfinished.rename(target)
+    return Bundle(target, digest.hexdigest(), size)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = (0o755 if ".so" in name.rpartition("/")[2] else 0o644) << 16
+    entry.create_system = 3  # Unix, on whatever machine it is made
+    return entry
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build everything that is uploaded to Lambda.")
+    parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="arm64")
+    parser.add_argument("--python", default=PYTHON)
+    options = parser.parse_args()
+    bundles = [code_bundle()]
+    bundles += [layer_bundle(layer, options.architecture, options.python) for layer in LAYERS]
+    for bundle in bundles:
+        zipped = bundle.path.stat().st_size
+        print(f"{bundle.unzipped_bytes / 1e6:7.1f} MB, {zipped / 1e6:5.1f} MB zipped: {bundle.path.relative_to(ROOT)}")
+    total = sum(bundle.unzipped_bytes for bundle in bundles)
+    print(f"{total / 1e6:7.1f} MB at most in one function; Lambda takes {UNZIPPED_BYTES_MAX / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""What each function may do, from what the topology says that it calls: its own actions on its own resources.
+
+Besides, `lambda_.Function` lets a role with tracing write to X-Ray, whose actions know no resources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.events import Events
+from infra.props import RuntimeProps, WorkerPool
+from infra.storage import BLOB_PREFIX, Storage
+from infra.suppressions import accept_wildcard
+from workflow_runtime.aws.table import INDEX
+from workflow_runtime.topology import BlobCall, Function, TableCall
+
+TABLE_ACTIONS: Mapping[TableCall, tuple[str, ...]] = {
+    "get": ("GetItem", "BatchGetItem"),
+    "put": ("PutItem",),
+    "update": ("UpdateItem",),
+    "put_all": ("PutItem", "BatchWriteItem"),
+    "delete_all": ("BatchWriteItem",),
+    "query": ("Query",),
+}  # `query_index` is Query on the index
+BLOB_ACTIONS: Mapping[BlobCall, str] = {"get": "GetObject", "put": "PutObject"}
+POLLING_ACTIONS = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")  # by Lambda, in the function's name
+NETWORK_ACTIONS = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+)
+TRACING_REASON = "X-Ray's actions, and Lambda's on network interfaces, know no resources"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Allowed ``actions`` on ``resources``; ``reason`` is why one of them ends in a wildcard."""
+
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    reason: str = ""
+    conditions: Mapping[str, object] | None = None
+
+    def to(self, role: iam.Role) -> None:
+        """Add it to the role's policy, unless there is nothing in it."""
+        if not (self.actions and self.resources):
+            return
+        conditions = dict(self.conditions) if self.conditions else None
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid=self.sid, actions=list(self.actions), resources=list(self.resources), conditions=conditions
+            )
+        )
+        for resource in self.resources:
+            if self.reason and "*" in resource:
+                accept_wildcard(role, resource, self.reason)
+
+
+class Grants:
+    """Fills the roles of functions."""
+
+    def __init__(
+        self, scope: Construct, storage: Storage, queues: Mapping[str, sqs.Queue], events: Events, props: RuntimeProps
+    ) -> None:
+        self._stack = Stack.of(scope)
+        self._storage = storage
+        self._queues = queues
+        self._events = events
+        self._props = props
+
+    def fill(self, role: iam.Role, function: Function, log: logs.LogGroup, pool: WorkerPool) -> None:
+        """All that the topology grants to the function, and what the props of its pool add."""
+        accept_wildcard(role, "*", TRACING_REASON)
+        writing = Grant("Logs", ("logs:CreateLogStream", "logs:PutLogEvents"), (log.log_group_arn,))
+        for grant in (writing, *self._granted(function), *self._pool(pool)):
+            grant.to(role)
+        for statement in pool.statements:
+            role.add_to_policy(statement)
+
+    def _granted(self, function: Function) -> Iterator[Grant]:
+        yield from self._table(function)
+        yield from self._blobs(function)
+        yield from self._messages(function)
+        if function.schedules:
+            yield from self._schedules()
+        if function.publishes:
+            yield Grant("Publish", ("events:PutEvents",), (self._events.bus.event_bus_arn,))
+        if function.secrets:
+            names = self._arn("secretsmanager", "secret", f"{self._props.secrets_prefix}*")
+            reason = "Which secrets workflows name is not known here; the prefix is this deployment's own"
+            yield Grant("Secrets", ("secretsmanager:GetSecretValue",), (names,), reason)
+        if self._props.key is not None:
+            yield Grant("Key", ("kms:Decrypt", "kms:GenerateDataKey"), (self._props.key.key_arn,))
+        if self._props.network is not None:
+            yield Grant("Network", NETWORK_ACTIONS, ("*",), TRACING_REASON)
+
+    def _pool(self, pool: WorkerPool) -> Iterator[Grant]:
+        """What its built-in tools may reach, and its models."""
+        reach = pool.reach
+        called = tuple(map(self._function_arn, reach.functions))
+        yield Grant("Email", ("ses:SendEmail",), reach.email_identities)
+        yield Grant("Database", ("rds-data:ExecuteStatement",), reach.database)
+        yield Grant("DatabaseLogin", ("secretsmanager:GetSecretValue",), reach.database_secrets)
+        yield Grant("Functions", ("lambda:InvokeFunction",), called, "An entry of the allow-list, as it was written")
+        models = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
+        yield Grant("Models", models, pool.bedrock_models, "An entry of the pool's models, as it was written")
+
+    def _table(self, function: Function) -> Iterator[Grant]:
+        table = self._storage.table.table_arn
+        actions = _distinct(f"dynamodb:{name}" for call in function.table for name in TABLE_ACTIONS.get(call, ()))
+        yield Grant("Table", actions, (table,))
+        if "query_index" in function.table:
+            yield Grant("Index", ("dynamodb:Query",), (f"{table}/index/{INDEX}",))
+
+    def _blobs(self, function: Function) -> Iterator[Grant]:
+        bucket = self._storage.bucket
+        actions = tuple(f"s3:{BLOB_ACTIONS[call]}" for call in function.blobs)
+        reason = "Objects are named by execution; any function may meet any execution"
+        yield Grant("Blobs", actions, (bucket.arn_for_objects(f"{BLOB_PREFIX}*"),), reason)
+        if "get" in function.blobs:  # else S3 answers 403 for an object that is not there, in place of 404
+            yield Grant("MissingBlobs", ("s3:ListBucket",), (bucket.bucket_arn,))
+
+    def _messages(self, function: Function) -> Iterator[Grant]:
+        def arns(names: Iterable[str]) -> tuple[str, ...]:
+            return tuple(self._queues[name].queue_arn for name in names)
+
+        polling = tuple(f"sqs:{action}" for action in POLLING_ACTIONS)
+        yield Grant("Poll", polling, arns(source.queue for source in function.sources))
+        hides = arns(source.queue for source in function.sources if source.hides)
+        yield Grant("Hide", ("sqs:ChangeMessageVisibility",), hides)
+        yield Grant("Send", ("sqs:SendMessage",), arns(function.sends))
+
+    def _schedules(self) -> Iterator[Grant]:
+        actions = tuple(f"scheduler:{verb}Schedule" for verb in ("Create", "Update", "Delete"))
+        reason = "Schedules are named by execution; the group is this deployment's own"
+        yield Grant("Schedules", actions, (self._events.schedules_arn,), reason)
+        to_scheduler = {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+        role = self._events.scheduler_role.role_arn
+        yield Grant("PassSchedulerRole", ("iam:PassRole",), (role,), conditions=to_scheduler)
+
+    def _function_arn(self, name: str) -> str:
+        return name if name.startswith("arn:") else self._arn("lambda", "function", name)
+
+    def _arn(self, service: str, kind: str, name: str) -> str:
+        return f"arn:{self._stack.partition}:{service}:{self._stack.region}:{self._stack.account}:{kind}:{name}"
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

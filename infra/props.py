@@ -1,0 +1,154 @@
+"""What a deployment may choose. The defaults are for production: encrypted, kept when the stack is deleted, closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
+
+from infra.bundling import PYTHON, ROOT
+from workflow_runtime.settings import SECRETS_PREFIX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What the built-in tools of a worker pool may reach; empty: that tool is off. Entries as `tooling.reach` says.
+
+    The pool's role gets what the entries need and no more, so in a deployment ``database`` takes cluster ARNs,
+    ``functions`` function names or ARNs (a final ``*`` matches any rest). ``email`` needs the SES identities (ARNs) to
+    send from, ``database`` the secrets (ARNs) to log in with.
+    """
+
+    http: tuple[str, ...] = ()
+    email: tuple[str, ...] = ()
+    email_identities: tuple[str, ...] = ()
+    database: tuple[str, ...] = ()
+    database_secrets: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.email) != bool(self.email_identities):
+            raise ValueError("email: name both the recipients and the identities to send from")
+        if bool(self.database) != bool(self.database_secrets):
+            raise ValueError("database: name both the clusters and the secrets to log in with")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPool:
+    """What is special about a worker pool. ``concurrency_max``: batches at once, if not as in the topology; at least 2.
+
+    ``agents``: it runs agents, so it gets their packages. ``bedrock_models``: ARNs of the models and inference profiles
+    it may invoke. ``environment``: further variables, a provider's settings for instance. ``statements``: further
+    rights of its role, for what its own tools call. ``layers``: further packages.
+    """
+
+    concurrency_max: int | None = None
+    memory_mb: int | None = None
+    agents: bool = False
+    reach: Reach = Reach()
+    bedrock_models: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    statements: tuple[iam.PolicyStatement, ...] = ()
+    layers: tuple[lambda_.ILayerVersion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The VPC that functions run in. Its subnets need a way to AWS: NAT, or endpoints for all services used."""
+
+    vpc: ec2.IVpc
+    subnets: ec2.SubnetSelection | None = None
+    security_groups: tuple[ec2.ISecurityGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jwt:
+    """Who issues the bearer tokens that the API takes (in place of IAM signatures), and for whom."""
+
+    issuer: str
+    audience: tuple[str, ...]
+    scopes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttle:
+    """Requests per second, and how many at once after a pause; API Gateway answers more with 429."""
+
+    rate: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cors:
+    """Web pages of these origins may call the API."""
+
+    origins: tuple[str, ...]
+    max_age: Duration = Duration.hours(1)  # noqa: RUF009  immutable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarding:
+    """Events on another bus of this account and region (its ARN) that match ``pattern`` are passed to the runtime's."""
+
+    bus_arn: str
+    pattern: Mapping[str, object]
+
+
+DEFAULT_POOLS: Mapping[str, WorkerPool] = {"agent": WorkerPool(agents=True), "tool": WorkerPool()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeProps:
+    """All that a deployment of the runtime may choose.
+
+    Data: ``removal_policy`` and ``deletion_protection`` of the table, the bucket and the logs; ``key`` encrypts them,
+    the queues and the bus instead of AWS's own keys. ``payload_days``: how long large payloads are kept; longer than
+    the longest execution.
+    Workers: ``pools`` by name; names that the topology does not have become new pools. ``environment``: what workflows
+    read as ``${env.NAME}``. ``secrets_prefix``: of the names in Secrets Manager that are ``${secrets.NAME}``.
+    ``definitions``: the folder with the agents and tools that workers load.
+    Functions: ``reserved_concurrency`` by function; ``snap_start`` for those that the topology says somebody waits for.
+    ``mocks_for_tests``: a file of mocks that take the place of all agents and tools. Never in production.
+    Events: ``forwarding`` from other buses; ``publisher_accounts``: other accounts that may put events on the bus.
+    ``archive_days``: how long its events can be replayed.
+    API: ``jwt`` in place of IAM; ``cors``; ``throttle`` of all routes, ``open_throttle`` of each without authorizer.
+    ``alarm_topic``: who is told of alarms.
+    """
+
+    removal_policy: RemovalPolicy = RemovalPolicy.RETAIN
+    deletion_protection: bool = True
+    key: kms.IKey | None = None
+    payload_days: int = 430  # 400 days, an execution's longest life, and a month to look at it
+    log_level: str = "INFO"
+    log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH
+    network: Network | None = None
+
+    pools: Mapping[str, WorkerPool] = field(default_factory=lambda: DEFAULT_POOLS)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets_prefix: str = SECRETS_PREFIX
+    definitions: Path = ROOT / "definitions"
+    mocks_for_tests: Path | None = None
+
+    architecture: lambda_.Architecture = lambda_.Architecture.ARM_64
+    wheels_for_python: str = PYTHON
+    reserved_concurrency: Mapping[str, int] = field(default_factory=dict)
+    snap_start: bool = True
+
+    forwarding: tuple[Forwarding, ...] = ()
+    publisher_accounts: tuple[str, ...] = ()
+    archive_days: int = 14
+
+    jwt: Jwt | None = None
+    cors: Cors | None = None
+    throttle: Throttle = Throttle(rate=500, burst=1000)
+    open_throttle: Throttle = Throttle(rate=50, burst=100)
+
+    alarm_topic: sns.ITopic | None = None

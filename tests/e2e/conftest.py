@@ -1,0 +1,54 @@
+"""The emulator, installed by `setup`, with the synthesized stack deployed; once as it comes, once with every call
+checked.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.emulator import CREDENTIALS, REGION, SETUP, Emulator
+from tests.e2e.system import System
+
+
+@pytest.fixture(scope="session")
+def _installed() -> None:
+    done = subprocess.run([SETUP], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = f"NOT TESTED END TO END: {SETUP} cannot install the emulator: {done.stderr.strip()[-500:]}"
+        warnings.warn(reason, stacklevel=1)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def assembly(_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.e2e.deployment import synthesize  # starts Node
+
+    return synthesize(tmp_path_factory.mktemp("synthesized"))
+
+
+@pytest.fixture(scope="session")
+def system(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    yield from _deployed(assembly, tmp_path_factory.mktemp("emulator"), secure=False)
+
+
+@pytest.fixture(scope="session")
+def secure_system(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    yield from _deployed(assembly, tmp_path_factory.mktemp("secure"), secure=True)
+
+
+def _deployed(assembly: Path, folder: Path, *, secure: bool) -> Iterator[System]:
+    emulator = Emulator(folder, secure=secure)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {**CREDENTIALS, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}.items():
+            environment.setenv(name, value)
+        if emulator.certificate is not None:
+            environment.setenv("SSL_CERT_FILE", str(emulator.certificate))
+        try:
+            with System(emulator, assembly) as system:
+                yield system
+        finally:
+            emulator.stop()

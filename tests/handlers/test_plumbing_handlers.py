@@ -1,0 +1,120 @@
+"""`deliver_timer`, `dead_letter` and `sweep`, fed as Lambda feeds them, on both backends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.handlers.bench import Bench
+
+from workflow_runtime.engine.events import TimerFired
+from workflow_runtime.errors import RetryableError
+from workflow_runtime.ports import Message
+from workflow_runtime.services.messages import Timer, parse_mail, timer_body
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.topology import DEAD_LETTERS, DEAD_LETTERS_FIFO, DISPATCH, SWEEP, TIMERS, node_queue
+
+NODES = "    - {id: a, type: tool, tool: echo, inputs: {x: 1}}\n"
+
+
+@pytest.fixture(autouse=True)
+def empty(bench: Bench) -> None:
+    for queue in (DISPATCH, TIMERS, SWEEP, DEAD_LETTERS, DEAD_LETTERS_FIFO, node_queue("tool")):
+        lose(bench, queue)
+    bench.counts.clear()
+
+
+def lose(bench: Bench, queue: str) -> list[str]:
+    bodies: list[str] = []
+    while records := bench.receive(queue):
+        bench.backend.poller.delete(queue, [record.receipt_handle for record in records])
+        bodies += [str(record.event_record["body"]) for record in records]
+    return bodies
+
+
+def letters(bench: Bench, execution_id: str) -> list[Any]:
+    ports = bench.runtime.ports
+    found: Any = ExecutionStore(ports.table, ports.blobs).dead_letters(execution_id)
+    return [letter["reason"] for letter in found]
+
+
+def test_a_far_timer_comes_by_schedule_and_message_and_fires_not_before_its_time(bench: Bench) -> None:
+    due = bench.clock.now() + 3_600_000
+    bench.runtime.timers.start("ex-far", "t1", due)
+    assert bench.receive(TIMERS) == []
+    bench.pass_time(3600 - 30)
+    bench.backend.scheduler.fire()
+    for _ in range(3):
+        records = bench.receive(TIMERS)
+        if records:
+            assert bench.invoke(TIMERS, records) == []
+        if bench.clock.now() < due:
+            assert bench.receive(DISPATCH) == []
+        bench.pass_time(31)
+    (body,) = lose(bench, DISPATCH)
+    event = parse_mail(body).event
+    assert isinstance(event, TimerFired)
+    assert event.at >= due
+    assert ("TimersDelivered", 1) in bench.counts
+
+
+def test_a_body_that_is_no_timer_is_recorded_and_holds_up_nobody(bench: Bench) -> None:
+    good = timer_body(Timer("ex-good", "t2", bench.clock.now()))
+    bench.runtime.ports.queues.send(TIMERS, [Message("{"), Message(good)])
+    while records := bench.receive(TIMERS):
+        assert bench.invoke(TIMERS, records) == []
+    assert [parse_mail(body).execution_id for body in lose(bench, DISPATCH)] == ["ex-good"]
+    assert bench.runtime.ports.table.query("DEAD")
+    assert ("DeadLetters", 1) in bench.counts
+
+
+def test_a_dead_order_is_recorded_and_its_node_gets_another_attempt(bench: Bench) -> None:
+    execution_id = bench.start(NODES)
+    bench._deliver(DISPATCH)
+    bench.runtime.ports.queues.send(DEAD_LETTERS, [Message(body) for body in lose(bench, node_queue("tool"))])
+    assert bench.invoke(DEAD_LETTERS, bench.receive(DEAD_LETTERS)) == []
+    assert letters(bench, execution_id) == ["order: given up by its queue"]
+    assert ("DeadLetters", 1) in bench.counts
+    bench.drain()
+    document = bench.document(execution_id)
+    assert (document["status"], document["node_executions"]["a"]["attempts"]) == ("completed", 2)
+
+
+def test_dead_mail_of_the_fifo_queue_is_recorded(bench: Bench) -> None:
+    message = Message("no event", group="ex-mail", deduplication_id="d1")
+    bench.runtime.ports.queues.send(DEAD_LETTERS_FIFO, [message])
+    assert bench.invoke(DEAD_LETTERS_FIFO, bench.receive(DEAD_LETTERS_FIFO)) == []
+    assert bench.receive(DEAD_LETTERS_FIFO) == []
+
+
+def test_what_cannot_be_recorded_now_comes_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RetryableError("throttled")
+
+    bench.runtime.ports.queues.send(DEAD_LETTERS, [Message("x")])
+    records = bench.receive(DEAD_LETTERS)
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.runtime.dead_letters, "take", refuse)
+        assert len(bench.invoke(DEAD_LETTERS, records)) == 1
+        patched.setattr(bench.runtime.sweep, "sweep", refuse)
+        bench.runtime.ports.queues.send(SWEEP, [Message("{}")])
+        assert len(bench.invoke(SWEEP, bench.receive(SWEEP))) == 1
+
+
+def test_the_sweep_finds_a_lost_order(bench: Bench) -> None:
+    execution_id = bench.start(NODES)
+    bench._deliver(DISPATCH)
+    assert len(lose(bench, node_queue("tool"))) == 1
+    bench.pass_time(121)
+    bench.runtime.ports.queues.send(SWEEP, [Message("{}")])
+    assert bench.invoke(SWEEP, bench.receive(SWEEP)) == []
+    assert ("OrdersSentAgain", 1) in bench.counts
+    bench.drain()
+    assert bench.document(execution_id)["status"] == "completed"
+
+
+def test_the_tick_of_the_topology_reaches_the_sweep(bench: Bench) -> None:
+    bench.backend.scheduler.next_at()
+    bench.pass_time(60)
+    bench.backend.scheduler.fire()
+    assert lose(bench, SWEEP) == ["{}"]

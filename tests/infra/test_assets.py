@@ -1,0 +1,135 @@
+"""What is uploaded to Lambda: complete, small, reproducible, and importable with nothing else around."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from infra.bundling import LAYERS, LOCKS, PYTHON, ROOT, BundleError, code_bundle, layer_bundle
+
+from infra import bundling
+from workflow_runtime.topology import TOPOLOGY
+
+HERE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+UNZIPPED_BYTES_EXPECTED = {"core": 60_000_000, "agents": 50_000_000}  # far below Lambda's limit; growth is noticed
+CODE_BYTES_EXPECTED = 3_000_000
+
+
+def names(bundle: bundling.Bundle) -> list[str]:
+    with zipfile.ZipFile(bundle.path) as archive:
+        return archive.namelist()
+
+
+def locked(lock: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def target_python() -> tuple[str, str]:
+    """An interpreter of Lambda's version if this machine has one, else ours; and its version."""
+    found = [shutil.which(f"python{PYTHON}"), *Path.home().glob(f".pyenv/versions/{PYTHON}.*/bin/python{PYTHON}")]
+    for candidate in filter(None, found):
+        if subprocess.run([candidate, "-c", "pass"], capture_output=True, check=False).returncode == 0:
+            return str(candidate), PYTHON
+    return sys.executable, f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def test_every_package_has_a_wheel_for_lambda_and_all_fit_far_below_its_limit() -> None:
+    bundles = {layer: layer_bundle(layer) for layer in LAYERS}
+    for layer, expected in UNZIPPED_BYTES_EXPECTED.items():
+        assert bundles[layer].unzipped_bytes < expected
+    code = code_bundle()
+    assert code.unzipped_bytes < CODE_BYTES_EXPECTED
+    total = code.unzipped_bytes + sum(bundle.unzipped_bytes for bundle in bundles.values())
+    assert total < bundling.UNZIPPED_BYTES_MAX / 2
+    for bundle in bundles.values():
+        libraries = [name for name in names(bundle) if name.endswith(".so")]
+        assert not [name for name in libraries if "x86_64" in name or "cp311" in name]
+
+
+def test_layers_hold_packages_and_nothing_of_this_machine() -> None:
+    for layer in LAYERS:
+        inside = names(layer_bundle(layer))
+        assert all(name.startswith("python/") for name in inside)
+        assert not [name for name in inside if name.endswith((".pyc", "/RECORD", "/INSTALLER"))]
+        assert not [name for name in inside if name.startswith("python/bin/")]
+
+
+def test_no_package_is_in_both_layers_and_versions_are_those_that_are_tested() -> None:
+    core, agents = (locked(LOCKS / f"{layer}.txt") for layer in LAYERS)
+    assert not core.keys() & agents.keys()
+    tested = locked(ROOT / "tests" / "requirements.txt")
+    differing = {name: version for name, version in (core | agents).items() if tested.get(name, version) != version}
+    assert differing == {}
+    assert {"boto3", "msgspec", "pydantic"} <= core.keys()
+    assert {"pydantic-ai-slim", "anthropic", "openai"} <= agents.keys()
+
+
+def test_built_twice_an_archive_is_the_same_to_the_byte(tmp_path: Path) -> None:
+    first, again = layer_bundle("core"), layer_bundle("core", cache=tmp_path)
+    assert again.path != first.path
+    assert again.digest == first.digest
+    assert again.path.read_bytes() == first.path.read_bytes()
+
+
+def test_times_and_modes_of_files_do_not_change_the_code(tmp_path: Path) -> None:
+    copy = tmp_path / "functions"
+    shutil.copytree(ROOT / "functions", copy)
+    for path in copy.rglob("*.py"):
+        os.utime(path, (1, 1))
+        path.chmod(0o600)
+    (copy / "handlers" / "__pycache__").mkdir(exist_ok=True)
+    (copy / "handlers" / "__pycache__" / "api.cpython-399.pyc").write_bytes(b"")
+    again = code_bundle(copy, cache=tmp_path)
+    assert again.digest == code_bundle(cache=tmp_path / "other").digest
+
+
+def test_the_code_is_what_topology_names_and_the_definitions_of_workers(tmp_path: Path) -> None:
+    inside = set(names(code_bundle(cache=tmp_path)))
+    modules = {function.handler.rpartition(".")[0].replace(".", "/") + ".py" for function in TOPOLOGY.functions}
+    assert modules <= inside
+    assert {"workflow_runtime/topology.py", "tools/__init__.py", "definitions/tools/examples.yaml"} <= inside
+    tops = {name.partition("/")[0] for name in inside}
+    assert tops == {"handlers", "tools", "workflow_runtime", "definitions"}
+    assert not [name for name in inside if "mocks_for_tests" in name]
+
+
+def test_mocks_get_into_the_code_only_when_tests_ask_for_them(tmp_path: Path) -> None:
+    mocks = tmp_path / "mine.yaml"
+    mocks.write_text("default: {return: null}\n", encoding="utf-8")
+    with_mocks, without = code_bundle(cache=tmp_path, mocks_for_tests=mocks), code_bundle(cache=tmp_path)
+    assert set(names(with_mocks)) - set(names(without)) == {bundling.MOCKS_FILE}
+    assert with_mocks.digest != without.digest
+
+
+def test_what_cannot_be_installed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"core\.txt for arm64, Python 3\.4"):
+        layer_bundle("core", python="3.4", cache=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_handler_and_the_agents_import_from_the_archives_alone(tmp_path: Path) -> None:
+    python, version = target_python()
+    for bundle in (code_bundle(), *(layer_bundle(layer, HERE, version) for layer in LAYERS)):
+        with zipfile.ZipFile(bundle.path) as archive:
+            archive.extractall(tmp_path)
+    handlers = sorted({function.handler.rpartition(".")[0] for function in TOPOLOGY.functions})
+    agents = ["workflow_runtime.agents.invoker", "pydantic_ai.models.bedrock", "pydantic_ai.models.openai"]
+    modules = [*handlers, "workflow_runtime.aws.backend", "workflow_runtime.api.application"]
+    code = f"""if True:
+        import importlib, sys
+        sys.path += [{str(tmp_path)!r}, {str(tmp_path / "python")!r}]
+        for module in {[*modules, *agents, "pydantic_ai.models.anthropic"]!r}:
+            importlib.import_module(module)
+        places = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
+        assert not [place for place in places if "site-packages" in place]
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    ran = subprocess.run([python, "-I", "-S", "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr

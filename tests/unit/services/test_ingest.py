@@ -1,0 +1,496 @@
+"""Events in: to executions that are named, to those that wait, and to those that triggers start."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from workflow_runtime.engine.commands import SetStatus
+from workflow_runtime.engine.events import SignalReceived
+from workflow_runtime.errors import RetryableError
+from workflow_runtime.local.backend import Backend, open_backend
+from workflow_runtime.local.clock import VirtualClock
+from workflow_runtime.runtime import EnvironmentSecrets, Runtime
+from workflow_runtime.services.ingest import HOPS_MAX, EventBatch
+from workflow_runtime.services.messages import parse_mail
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.payloads import unpack
+from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
+from workflow_runtime.topology import DISPATCH, EVENTS
+
+START = 1_700_000_000_000
+MINUTE = 60_000
+STARTER = """
+workflow:
+  id: orders
+  triggers:
+    - {type: event, topic: order.created, filters: {amount: [{numeric: [">", 100]}]}}
+  nodes: [{id: a, type: tool, tool: echo}]
+"""
+ROUTER = """
+workflow:
+  id: 订单
+  triggers:
+    - type: event
+      topic: payment
+      event: pay
+      correlate: "${detail.order_id}"
+      with: "${trigger.order_id}"
+      start_if_none: START_IF_NONE
+  nodes: [{id: w, type: control, subtype: wait, event: pay}]
+"""
+WAITER = "workflow: {id: waiter, nodes: [{id: w, type: control, subtype: wait, event: 批准}]}"
+
+
+class Bus:
+    """Events that are delivered to the service as the queue would, and what it did."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.counts: list[str] = []
+        self.ids = itertools.count(1)
+        self.runtime = Runtime(
+            backend.ports, dict, secrets=EnvironmentSecrets({}), count=lambda name, _: self.counts.append(name)
+        )
+        self.subscriptions = SubscriptionStore(backend.ports.table)
+
+    def publish(self, source: str) -> None:
+        self.runtime.catalog.publish(source.encode())
+
+    def event(self, detail_type: str, detail: Any, id: str = "", source: str = "shop") -> dict[str, Any]:
+        return {
+            "version": "0",
+            "id": id or f"event-{next(self.ids)}",
+            "detail-type": detail_type,
+            "source": source,
+            "account": "123456789012",
+            "time": "2023-11-14T22:13:20Z",
+            "region": "eu-central-1",
+            "resources": [],
+            "detail": detail,
+        }
+
+    def deliver(self, *bodies: Any) -> list[str]:
+        """Deliver a batch; ids of the messages that would come again."""
+        texts = [body if isinstance(body, str) else msgspec.json.encode(body).decode() for body in bodies]
+        records = [{"messageId": f"m{number}", "body": text} for number, text in enumerate(texts)]
+        batch = EventBatch(self.runtime.ingest, records)
+        failed = []
+        for record in records:
+            try:
+                batch.take(record["messageId"])
+            except RetryableError:
+                failed.append(record["messageId"])
+        return failed
+
+    @property
+    def clock(self) -> VirtualClock:
+        clock = self.backend.ports.clock
+        assert isinstance(clock, VirtualClock)
+        return clock
+
+    def signals(self) -> list[tuple[str, SignalReceived]]:
+        """Signals in mailboxes since the last call, with the executions they are for."""
+        found = []
+        while records := self.backend.poller.receive(DISPATCH, 10):
+            for record in records:
+                mail = parse_mail(str(record.event_record["body"]))
+                if isinstance(mail.event, SignalReceived):
+                    found.append((mail.execution_id, mail.event))
+            self.backend.poller.delete(DISPATCH, [record.receipt_handle for record in records])
+        return found
+
+    def executions(self, workflow_id: str) -> list[str]:
+        store = self.runtime.dispatcher._executions
+        return [header.execution_id for header in store.list(workflow_id, "pending", 100)]
+
+    def inputs(self, workflow_id: str) -> list[Any]:
+        store = self.runtime.dispatcher._executions
+        return [store.globals(execution_id).input for execution_id in self.executions(workflow_id)]
+
+    def end(self, execution_id: str) -> None:
+        """The execution ends, whatever it was doing."""
+        store = self.runtime.dispatcher._executions
+        header = store.header(execution_id)
+        assert header is not None
+        store.set_status(header, SetStatus("failed", START), 1)
+
+    def dead_letters(self) -> list[str]:
+        items = self.backend.ports.table.query("DEAD")
+        return [unpack(item.attributes["letter"])["reason"] for item in items]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def bus() -> Iterator[Bus]:
+    with open_backend(None, VirtualClock(START)) as backend:
+        yield Bus(backend)
+
+
+# ── to the execution that the event names ──
+
+
+def test_an_event_goes_to_the_execution_that_its_detail_names(bus: Bus) -> None:
+    bus.publish(WAITER)
+    execution_id = bus.runtime.starter.start("waiter")
+    mark = {"execution_id": "ex-1", "workflow_id": "x", "hops": 3}
+    event = bus.event("批准", {"execution_id": execution_id, "谁": "王", "workflow_runtime": mark})
+    assert bus.deliver(event) == []
+    [(receiver, signal)] = bus.signals()
+    assert receiver == execution_id
+    assert (signal.name, signal.data, signal.key, signal.hops) == ("批准", {"谁": "王"}, None, 3)
+    assert (signal.event_id, signal.id, signal.source) == (f"signal:{event['id']}", event["id"], "shop")
+
+
+def test_only_events_that_the_execution_declares_reach_it(bus: Bus) -> None:
+    bus.publish(WAITER)
+    execution_id = bus.runtime.starter.start("waiter")
+    assert bus.deliver(bus.event("approve", {"execution_id": execution_id})) == []
+    assert bus.signals() == []
+
+
+def test_events_that_name_no_running_execution_are_acknowledged_and_nothing_else(bus: Bus) -> None:
+    bus.publish(WAITER)
+    ended = bus.runtime.starter.start("waiter")
+    bus.end(ended)
+    bus.signals()
+    named = ["ex-unknown", "", "no id at all!", 5, None, {"a": 1}, "订单", ended]
+    assert bus.deliver(*(bus.event("批准", {"execution_id": name}) for name in named)) == []
+    assert bus.signals() == []
+    assert bus.dead_letters() == []
+
+
+def test_large_data_travels_beside_the_message(bus: Bus) -> None:
+    bus.publish(WAITER)
+    execution_id = bus.runtime.starter.start("waiter")
+    noise = [hash((number, "x")) for number in range(3000)]
+    zeros = "0" * 500_000  # small when compressed, and yet too long for a message
+    for data in ({"noise": noise}, {"zeros": zeros}):
+        bus.deliver(bus.event("批准", {"execution_id": execution_id, **data}))
+        [(_, signal)] = bus.signals()
+        assert signal.data is None
+        assert signal.blob is not None
+        assert unpack(bus.backend.ports.blobs.get(signal.blob)) == data
+
+
+# ── to those that wait for its key ──
+
+
+def test_a_routed_event_reaches_those_of_the_workflow_that_wait_for_its_key(bus: Bus) -> None:
+    bus.publish(ROUTER.replace("START_IF_NONE", "false"))
+    for execution_id, workflow_id, event, key in (
+        ("ex-1", "订单", "pay", "号-7"),
+        ("ex-2", "订单", "pay", "号-7"),
+        ("ex-3", "订单", "pay", "号-8"),
+        ("ex-4", "订单", "ship", "号-7"),
+        ("ex-5", "other", "pay", "号-7"),
+    ):
+        bus.subscriptions.put(execution_id, workflow_id, event, key)
+    event = bus.event("payment", {"order_id": "号-7", "sum": 5})
+    assert bus.deliver(event) == []
+    found = bus.signals()
+    assert sorted(receiver for receiver, _ in found) == ["ex-1", "ex-2"]
+    assert {(signal.name, signal.key, signal.event_id) for _, signal in found} == {
+        ("pay", "号-7", f"signal:{event['id']}:pay")
+    }
+    assert found[0][1].data == {"order_id": "号-7", "sum": 5}
+
+
+@pytest.mark.parametrize(
+    ("value", "key"), [("7", "7"), (7, "7"), (7.0, "7"), (True, "true"), (None, None), ("", None), ([1], "[1]")]
+)
+def test_correlation_keys_are_text_and_nothing_is_no_key(bus: Bus, value: Any, key: str | None) -> None:
+    bus.publish(ROUTER.replace("START_IF_NONE", "true"))
+    if key is not None:
+        bus.subscriptions.put("ex-1", "订单", "pay", key)
+    bus.deliver(bus.event("payment", {"order_id": value}))
+    found = [(receiver, signal.key) for receiver, signal in bus.signals() if receiver == "ex-1"]
+    assert found == ([("ex-1", key)] if key is not None else [])
+    if key is None:
+        assert bus.executions("订单") == []
+
+
+def test_routing_goes_on_for_executions_of_a_version_that_was_superseded_or_removed(bus: Bus) -> None:
+    bus.publish(ROUTER.replace("START_IF_NONE", "true"))
+    bus.subscriptions.put("ex-1", "订单", "pay", "7")
+    bus.publish("workflow: {id: 订单, nodes: [{id: w, type: control, subtype: wait, event: pay}]}")
+    for number in range(2):
+        bus.deliver(bus.event("payment", {"order_id": "7"}), bus.event("payment", {"order_id": "8"}))
+        assert [receiver for receiver, _ in bus.signals()] == ["ex-1"], "and nothing starts"
+        if number == 0:
+            bus.runtime.publishing.remove("订单", lambda _: True)
+
+
+# ── start unless one has the key ──
+
+
+def test_an_event_starts_an_execution_if_none_has_its_key_and_goes_to_it(bus: Bus) -> None:
+    bus.publish(ROUTER.replace("START_IF_NONE", "true"))
+    first, second = (bus.event("payment", {"order_id": "号-7", "n": number}) for number in (1, 2))
+    assert bus.deliver(first) == []
+    [execution_id] = bus.executions("订单")
+    assert bus.inputs("订单") == [{"trigger": {"order_id": "号-7", "n": 1}}]
+    assert [(receiver, signal.name, signal.key) for receiver, signal in bus.signals()] == [
+        (execution_id, "pay", "号-7")
+    ]
+    assert bus.deliver(second) == [], "it runs, and has no subscription yet"
+    assert [(receiver, signal.id) for receiver, signal in bus.signals()] == [(execution_id, second["id"])]
+    bus.deliver(bus.event("payment", {"order_id": "号-8"}))
+    assert len(bus.executions("订单")) == 2
+
+
+def test_one_that_waits_already_keeps_an_event_from_starting_another(bus: Bus) -> None:
+    bus.publish(ROUTER.replace("START_IF_NONE", "true"))
+    waiting = bus.runtime.starter.start("订单", {"trigger": {"order_id": "7"}})
+    bus.subscriptions.put(waiting, "订单", "pay", "7")
+    bus.deliver(bus.event("payment", {"order_id": "7"}))
+    assert bus.executions("订单") == [waiting]
+    assert [receiver for receiver, _ in bus.signals()] == [waiting]
+    bus.end(waiting)
+    bus.deliver(bus.event("payment", {"order_id": "7"}))
+    assert len(bus.executions("订单")) == 1
+    assert bus.executions("订单") != [waiting]
+
+
+def test_an_owner_that_ended_is_replaced_and_repeats_of_old_events_start_nothing(bus: Bus) -> None:
+    bus.publish(ROUTER.replace("START_IF_NONE", "true"))
+    events = [bus.event("payment", {"order_id": "7", "n": number}) for number in range(3)]
+    bus.deliver(events[0])
+    [first] = bus.executions("订单")
+    bus.deliver(events[1])
+    bus.end(first)
+    bus.deliver(events[0], events[1])
+    assert bus.executions("订单") == []
+    bus.deliver(events[2])
+    [second] = bus.executions("订单")
+    assert second != first
+    assert OwnerStore(bus.backend.ports.table).of("订单", "7") == second
+
+
+def test_two_events_at_once_start_one_execution(bus: Bus) -> None:
+    """Both have looked before either has started: made so by an owner note that the first could not write yet."""
+    bus.publish(ROUTER.replace("START_IF_NONE", "true"))
+    first, second = (bus.event("payment", {"order_id": "7", "n": number}) for number in (1, 2))
+    bus.deliver(first)
+    bus.backend.ports.table.delete_all([keys.owner("订单", "7")])
+    assert bus.deliver(second) == []
+    [execution_id] = bus.executions("订单")
+    assert [(receiver, signal.id) for receiver, signal in bus.signals()] == [
+        (execution_id, first["id"]),
+        (execution_id, second["id"]),
+    ]
+
+
+# ── start triggers ──
+
+
+def test_an_event_that_matches_starts_an_execution_once(bus: Bus) -> None:
+    bus.publish(STARTER)
+    wanted, other = bus.event("order.created", {"amount": 150}), bus.event("order.created", {"amount": 50})
+    assert bus.deliver(wanted, other, bus.event("order.shipped", {"amount": 150}), wanted) == []
+    assert bus.deliver(wanted) == []
+    assert bus.inputs("orders") == [{"trigger": {"amount": 150}}]
+
+
+def test_the_input_is_rendered_over_the_event_and_the_key_makes_the_start_idempotent(bus: Bus) -> None:
+    bus.publish(
+        """
+workflow:
+  id: orders
+  triggers:
+    - type: event
+      source: shop
+      key: "${order.id}"
+      input: {order: "${order}", who: "${source}", whole: "${detail}", at: "${time}", again: "${trigger.order.id}"}
+  nodes: [{id: a, type: tool, tool: echo}]
+"""
+    )
+    details = [{"order": {"id": "号-1"}, "source": "hidden"}, {"order": {"id": "号-1"}, "n": 2}, {"order": {"id": 2}}]
+    assert bus.deliver(*(bus.event("anything", detail) for detail in details)) == []
+    inputs = sorted(bus.inputs("orders"), key=lambda input: str(input["again"]))
+    assert inputs == [
+        {"order": {"id": 2}, "who": "shop", "whole": details[2], "at": "2023-11-14T22:13:20Z", "again": 2},
+        {
+            "order": {"id": "号-1"},
+            "who": "shop",
+            "whole": details[0],
+            "at": "2023-11-14T22:13:20Z",
+            "again": "号-1",
+        },
+    ]
+
+
+def test_a_start_that_fails_is_recorded_and_the_other_triggers_go_on(bus: Bus) -> None:
+    bus.publish(STARTER)
+    bus.publish(STARTER.replace("id: orders", "id: strict\n  input_schema: {required: [who]}"))
+    bus.publish(STARTER.replace("id: orders", "id: broken").replace("]}]}}", ']}]}, input: {x: "${1 / zero}"}}'))
+    assert bus.deliver(bus.event("order.created", {"amount": 150, "zero": 0})) == []
+    assert len(bus.executions("orders")) == 1
+    assert bus.executions("strict") == bus.executions("broken") == []
+    assert sorted(reason.split(":")[0] for reason in bus.dead_letters()) == [
+        "a trigger of workflow broken",
+        "a trigger of workflow strict",
+    ]
+    assert bus.counts.count("TriggersFailed") == 2
+
+
+def test_only_the_newest_version_starts_executions(bus: Bus) -> None:
+    bus.publish(STARTER)
+    bus.publish(STARTER.replace("order.created", "order.paid"))
+    bus.deliver(bus.event("order.created", {"amount": 150}), bus.event("order.paid", {"amount": 150}))
+    assert len(bus.executions("orders")) == 1
+    bus.runtime.publishing.remove("orders", lambda _: True, force=True)
+    bus.deliver(bus.event("order.paid", {"amount": 150}))
+    assert len(bus.executions("orders")) == 1
+    bus.publish(STARTER)
+    bus.deliver(bus.event("order.created", {"amount": 150}))
+    assert len(bus.executions("orders")) == 2
+
+
+# ── schedules ──
+
+
+@pytest.mark.parametrize("overlap", ["allow", "skip"])
+def test_a_schedule_starts_executions_once_per_time_and_not_beside_another_with_skip(bus: Bus, overlap: str) -> None:
+    bus.publish(
+        f"workflow: {{id: 日报, triggers: [{{type: schedule, rate: 1 hour, overlap: {overlap}}}],"
+        " nodes: [{id: a, type: tool, tool: echo}]}"
+    )
+    times = []
+    for _ in range(2):
+        due = bus.backend.scheduler.next_at(ticks=False)
+        assert due is not None
+        bus.clock.advance_to(due)
+        bus.backend.scheduler.fire()
+        times.append(due)
+    records = bus.backend.poller.receive(EVENTS, 10)
+    bodies = [str(record.event_record["body"]) for record in records]
+    assert len(bodies) == 2
+    assert times[1] - times[0] == 3_600_000
+    assert bus.deliver(*bodies, *bodies) == []
+    inputs = sorted(input["trigger"]["scheduled_at"] for input in bus.inputs("日报"))
+    assert len(inputs) == (2 if overlap == "allow" else 1)
+    if overlap == "skip":
+        bus.end(bus.executions("日报")[0])
+        assert bus.deliver(bodies[1]) == []
+        assert len(bus.executions("日报")) == 1
+
+
+def test_a_schedule_of_an_older_version_starts_nothing_and_is_deleted(bus: Bus) -> None:
+    bus.publish("workflow: {id: w, triggers: [{type: schedule, rate: 1 hour}], nodes: [{id: a, type: tool, tool: x}]}")
+    due = bus.backend.scheduler.next_at(ticks=False)
+    assert due is not None
+    bus.clock.advance_to(due)
+    bus.backend.scheduler.fire()
+    [record] = bus.backend.poller.receive(EVENTS, 10)
+    bus.publish("workflow: {id: w, nodes: [{id: a, type: tool, tool: x}]}")
+    assert bus.backend.scheduler.next_at(ticks=False) is None
+    assert bus.deliver(str(record.event_record["body"])) == []
+    assert bus.executions("w") == []
+
+
+# ── what is no event, loops, faults ──
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "nonsense",
+        "[]",
+        "null",
+        "{}",
+        '{"id": "1", "detail-type": "x", "source": "s", "time": "then", "detail": {}}',
+        '{"id": "1", "detail-type": "x", "source": "s", "time": "2023-11-14T22:13:20Z", "detail": []}',
+        '{"schedule": {"workflow_id": "w"}}',
+        '{"schedule": {"workflow_id": "w", "trigger": 1, "at": "2023-11-14T22:13:20Z"}}',
+        "[" * 50_000,
+    ],
+)
+def test_what_is_no_event_is_recorded_and_never_comes_again(bus: Bus, body: str) -> None:
+    assert bus.deliver(body or "\n") == []
+    [reason] = bus.dead_letters()
+    assert reason.startswith("not an event")
+    assert bus.counts == ["EventsRefused"]
+
+
+def test_events_that_go_round_are_dropped_after_ten_hops(bus: Bus) -> None:
+    bus.publish(STARTER)
+    bus.deliver(
+        *(
+            bus.event("order.created", {"amount": 150, "workflow_runtime": {"hops": hops}})
+            for hops in (HOPS_MAX, HOPS_MAX + 5)
+        )
+    )
+    assert bus.executions("orders") == []
+    assert bus.counts == ["EventsLooping", "EventsLooping"]
+    bus.deliver(bus.event("order.created", {"amount": 150, "workflow_runtime": {"hops": HOPS_MAX - 1}}))
+    [execution_id] = bus.executions("orders")
+    header = bus.runtime.dispatcher._executions.header(execution_id)
+    assert header is not None
+    assert header.hops == HOPS_MAX - 1
+    assert bus.inputs("orders") == [{"trigger": {"amount": 150}}]
+
+
+def test_the_runtimes_own_lifecycle_events_never_come_in(bus: Bus) -> None:
+    bus.publish("workflow: {id: w, triggers: [{type: event, source: workflow-runtime}], nodes: [{id: a, type: tool, tool: x}]}")
+    bus.deliver(bus.event("execution.completed", {}, source="workflow-runtime"))
+    assert bus.executions("w") == []
+
+
+def test_a_fault_returns_the_record_and_only_that(bus: Bus) -> None:
+    bus.publish(STARTER)
+    ports = bus.backend.ports
+
+    class FailingTable:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(ports.table, name)
+
+        def query(self, partition: str, *args: Any, **options: Any) -> Any:
+            if partition == keys.triggers("unlucky"):
+                raise RetryableError("throttled")
+            return ports.table.query(partition, *args, **options)
+
+    table: Any = FailingTable()
+    bus.runtime = Runtime(msgspec.structs.replace(ports, table=table), dict, secrets=EnvironmentSecrets({}))
+    assert bus.deliver(bus.event("unlucky", {}), bus.event("order.created", {"amount": 150})) == ["m0"]
+    assert len(bus.executions("orders")) == 1
+
+
+def test_a_mailbox_that_cannot_be_reached_returns_every_record_with_mail(bus: Bus) -> None:
+    bus.publish(WAITER)
+    execution_id = bus.runtime.starter.start("waiter")
+    ports = bus.backend.ports
+
+    class NoQueues:
+        def send(self, queue: str, messages: Any) -> Any:
+            if messages:
+                raise RetryableError("away")
+            return []
+
+    queues: Any = NoQueues()
+    bus.runtime = Runtime(msgspec.structs.replace(ports, queues=queues), dict, secrets=EnvironmentSecrets({}))
+    event = bus.event("批准", {"execution_id": execution_id})
+    assert bus.deliver(event, bus.event("other", {})) == ["m0"]
+
+
+def test_a_batch_reads_the_triggers_of_each_topic_once(bus: Bus) -> None:
+    bus.publish(STARTER)
+    ports = bus.backend.ports
+    queried: list[str] = []
+
+    class CountingTable:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(ports.table, name)
+
+        def query(self, partition: str, *args: Any, **options: Any) -> Any:
+            queried.append(partition)
+            return ports.table.query(partition, *args, **options)
+
+    table: Any = CountingTable()
+    bus.runtime = Runtime(msgspec.structs.replace(ports, table=table), dict, secrets=EnvironmentSecrets({}))
+    bus.deliver(*(bus.event(topic, {"amount": 1}) for topic in ("order.created", "order.created", "b", "b", "b")))
+    assert sorted(queried) == [keys.triggers("*"), keys.triggers("b"), keys.triggers("order.created")]

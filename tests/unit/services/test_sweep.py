@@ -1,0 +1,256 @@
+"""What got lost is found: orders, workers, reports, pokes, timers. Virtual time only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from workflow_runtime.engine.events import NodeFailed, TimerFired
+from workflow_runtime.local.backend import Backend, open_backend
+from workflow_runtime.local.clock import VirtualClock
+from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.mocks import Mocks
+from workflow_runtime.services.messages import parse_mail
+from workflow_runtime.services.sweep import CHECKS_MAX, Swept
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.due import FIRST_SECONDS, SECONDS_MAX, SHARDS, DueStore
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.records import Run
+from workflow_runtime.storage.runs import RELEASED, RunStore
+from workflow_runtime.topology import DISPATCH, node_queue
+
+START = 1_700_000_000_000
+TOOL = node_queue("tool")
+MOCKS: dict[str, Any] = {"tools": {"echo": {"return": "${inputs}"}}}
+CHAIN = """
+workflow:
+  id: w
+  nodes:
+    - {id: 一, type: tool, tool: echo, inputs: {x: 1}}
+    - {id: 二, type: tool, tool: echo, inputs: {x: "${一.x}"}}
+"""
+
+
+class House:
+    """A runtime whose queues only move when told to, or when the pump runs."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock(START)
+        self.backend: Backend = open_backend(None, self.clock)
+        self.local = LocalRuntime(self.backend, None, Mocks.load(MOCKS))
+        self.services = self.local.services
+        self.services.catalog.publish(CHAIN.encode())
+        self.runs = RunStore(self.backend.ports.table, self.backend.ports.blobs)
+        self.store = ExecutionStore(self.backend.ports.table, self.backend.ports.blobs)
+
+    def pump(self) -> None:
+        asyncio.run(self.local.pump.run(lambda: False))
+
+    def lose(self, queue: str) -> list[str]:
+        """The messages of a queue vanish."""
+        records = self.backend.poller.receive(queue, 10)
+        self.backend.poller.delete(queue, [record.receipt_handle for record in records])
+        return [str(record.event_record["body"]) for record in records]
+
+    def start(self, *, ordered: bool = False) -> str:
+        execution_id = self.services.starter.start("w")
+        if ordered:
+            self.dispatch()
+        return execution_id
+
+    def dispatch(self) -> None:
+        import handlers.dispatch
+        from workflow_runtime.topology import TOPOLOGY
+
+        records = self.backend.poller.receive(DISPATCH, 10)
+        handler = handlers.dispatch.create(self.services, TOPOLOGY.function("dispatch"))
+        handler({"Records": [record.event_record for record in records]}, None)
+        self.backend.poller.delete(DISPATCH, [record.receipt_handle for record in records])
+
+    def sweep(self, seconds: int = FIRST_SECONDS) -> Swept:
+        self.clock.advance_to(self.clock.now() + seconds * 1000)
+        return self.services.sweep.sweep()
+
+    def status(self, execution_id: str) -> str:
+        return self.services.documents.status(execution_id)
+
+    def due(self) -> dict[str, int]:
+        store = DueStore(self.backend.ports.table)
+        far = START + 10**11
+        found = [due for shard in range(SHARDS) for due in store.list(shard, far, 1000)]
+        return {due.execution_id: (due.at - self.clock.now()) // 1000 for due in found}
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    opened = House()
+    yield opened
+    opened.local.close()
+
+
+def test_an_execution_whose_first_poke_got_lost_is_started(house: House) -> None:
+    execution_id = house.start()
+    house.lose(DISPATCH)
+    assert house.sweep() == Swept(running=1)
+    house.pump()
+    assert house.status(execution_id) == "completed"
+
+
+def test_a_lost_order_is_sent_again(house: House) -> None:
+    execution_id = house.start(ordered=True)
+    assert len(house.lose(TOOL)) == 1
+    assert house.sweep() == Swept(running=1, orders=1)
+    house.pump()
+    assert house.status(execution_id) == "completed"
+    assert {run.serial for run in house.runs.list(execution_id)} == {1}, "no attempt was used up"
+
+
+def test_a_tick_sweeps_when_the_pump_runs_again_later(house: House) -> None:
+    """The whole way: schedule, queue, handler."""
+    execution_id = house.start(ordered=True)
+    house.lose(TOOL)
+    house.pump()
+    assert house.status(execution_id) == "running"
+    house.clock.advance_to(START + FIRST_SECONDS * 1000)
+    house.pump()
+    assert house.status(execution_id) == "completed"
+
+
+def claim(house: House, execution_id: str, status: str = "running") -> Run:
+    boot = house.backend.ports.boot
+    lease = house.clock.now() + 90_000
+    run = Run(path="一", serial=1, status=status, owner=f"{boot}/dead", started_at=START, lease_until=lease)
+    assert house.runs.claim(execution_id, run)
+    return run
+
+
+def test_a_worker_that_died_with_its_order_is_found_and_the_node_runs_again(house: House) -> None:
+    execution_id = house.start(ordered=True)
+    house.lose(TOOL)
+    claim(house, execution_id)
+    assert house.sweep(FIRST_SECONDS) == Swept(running=1), "the lease is over for less than a minute"
+    assert house.sweep(FIRST_SECONDS * 2) == Swept(running=1, orders=1)
+    house.pump()
+    assert house.status(execution_id) == "completed"
+    lost, again = [run for run in house.runs.list(execution_id) if run.path == "一"]
+    assert lost.error is not None
+    assert (lost.status, lost.error.type, again.status, again.attempt) == ("failed", "worker_lost", "success", 2)
+
+
+def test_a_run_that_was_given_back_without_an_order_is_carried_out(house: House) -> None:
+    execution_id = house.start(ordered=True)
+    house.lose(TOOL)
+    claim(house, execution_id, RELEASED)
+    assert house.sweep().orders == 1
+    house.pump()
+    assert house.status(execution_id) == "completed"
+
+
+def test_a_result_whose_report_got_lost_is_reported_again(house: House) -> None:
+    execution_id = house.start(ordered=True)
+    house.lose(TOOL)
+    run = claim(house, execution_id)
+    house.runs.finish(execution_id, replace(run, status="success", output={"x": 1}, ended_at=START), run.owner)
+    assert house.sweep().orders == 1
+    house.pump()
+    assert house.status(execution_id) == "completed"
+    assert len([each for each in house.runs.list(execution_id) if each.path == "一"]) == 1
+
+
+def test_a_worker_that_renews_its_lease_is_left_alone(house: House) -> None:
+    execution_id = house.start(ordered=True)
+    house.lose(TOOL)
+    run = claim(house, execution_id)
+    for minutes in (2, 4, 8, 16):
+        house.clock.advance_to(house.clock.now() + minutes * 60_000)
+        house.runs.renew(execution_id, run, house.clock.now() + 90_000)
+        assert house.services.sweep.sweep() == Swept(running=1)
+    assert house.lose(TOOL) == []
+
+
+def test_a_commit_that_was_never_published_is_published(house: House) -> None:
+    execution_id = house.start(ordered=True)
+    house.lose(TOOL)
+    house.backend.ports.table.delete_all([keys.journal(execution_id, 1)])
+    assert house.sweep() == Swept(running=1)
+    house.pump()
+    assert house.status(execution_id) == "completed"
+
+
+def test_an_overdue_timer_is_delivered(house: House) -> None:
+    execution_id = house.start(ordered=True)
+    house.lose(TOOL)
+    stored = house.store.load(execution_id)
+    assert stored is not None
+    state = stored.state.copy()
+    state.version += 1
+    state.timers = {"t1": START + 1000, "远": START + 10**9}
+    assert house.store.commit(state, replace(stored.last, version=2))
+    house.store.mark_published(execution_id, replace(stored.last, version=2, commands=()))
+    assert house.sweep().timers == 1
+    events = [parse_mail(body).event for body in house.lose(DISPATCH)]
+    assert [event.timer for event in events if isinstance(event, TimerFired)] == ["t1"]
+
+
+def test_what_runs_is_looked_after_in_doubling_distances_up_to_an_hour_and_what_ended_no_more(house: House) -> None:
+    execution_id = house.start(ordered=True)
+    order = house.lose(TOOL)
+    assert house.due() == {execution_id: FIRST_SECONDS}
+    distance = FIRST_SECONDS
+    distances = []
+    for _ in range(7):
+        house.sweep(distance)
+        distance = house.due()[execution_id]
+        distances.append(distance)
+    assert distances == [240, 480, 960, 1920, 3600, 3600, 3600]
+    assert order
+    house.pump()
+    assert house.status(execution_id) == "completed"
+    assert house.sweep(SECONDS_MAX) == Swept(ended=1)
+    assert house.due() == {}
+
+
+def test_a_start_that_died_before_its_header_is_forgotten_after_a_while_and_never_poked(house: House) -> None:
+    execution_id = house.start()
+    house.lose(DISPATCH)
+    house.backend.ports.table.delete_all([keys.execution(execution_id, keys.HEADER)])
+    for _ in range(7):
+        house.sweep(SECONDS_MAX)
+    assert house.due() == {}
+    assert house.lose(DISPATCH) == []
+
+
+def test_one_execution_that_cannot_be_looked_after_keeps_no_other_from_it(house: House) -> None:
+    broken, sound = house.start(ordered=True), house.start(ordered=True)
+    house.lose(TOOL)
+    state = keys.execution(broken, keys.STATE)
+    item = house.backend.ports.table.get([state])[state]
+    house.backend.ports.table.put(type(item)(state, {**item.attributes, "state": b"j{"}))
+    assert house.sweep() == Swept(running=2, orders=1)
+    assert set(house.due().values()) == {240}
+    assert house.status(sound) == "running"
+
+
+def test_a_sweep_is_bounded_and_the_next_one_goes_on(house: House) -> None:
+    started = [house.start() for _ in range(SHARDS * CHECKS_MAX + 50)]
+    while house.lose(DISPATCH):
+        pass
+    house.sweep()
+    waiting = [seconds for seconds in house.due().values() if seconds <= 0]
+    assert 0 < len(waiting) < len(started) / 2
+    house.sweep(60)
+    assert not [seconds for seconds in house.due().values() if seconds <= 0]
+
+
+def test_sweeping_twice_does_nothing_twice(house: House) -> None:
+    execution_id = house.start(ordered=True)
+    order = house.lose(TOOL)
+    house.sweep()
+    assert house.services.sweep.sweep() == Swept()
+    assert house.lose(TOOL) == order
+    assert NodeFailed not in [type(parse_mail(body).event) for body in house.lose(DISPATCH)]
+    assert house.status(execution_id) == "running"
