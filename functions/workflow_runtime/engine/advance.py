@@ -104,7 +104,7 @@ def advance(
             break
         if reason:
             ignored.append((event.event_id, reason))
-            changed = changed or bool(turn.commands or turn.macrosteps)
+            changed = changed or bool(turn.commands) or _is_told_of(turn, event)
             continue
         tree.settle(turn)  # after each one, so that it makes no difference how events were batched
         changed = changed or bool(turn.commands) or not isinstance(event, Poked)
@@ -147,6 +147,11 @@ def _take(turn: Turn, event: Event) -> str:
         return row.reason
     turn.state.status = row.status
     return _TAKERS[type(event)](turn, event)
+
+
+def _is_told_of(turn: Turn, event: Event) -> bool:
+    """Whether the journal says why an event had no effect: who sent it from outside may ask."""
+    return isinstance(event, SignalReceived) and not turn.state.status.terminal
 
 
 def _started(turn: Turn, _: ExecutionStarted) -> str:

@@ -53,6 +53,11 @@ def end_chart(chart: MachineScope, output: Json) -> None:
     scope, node = chart.outer, chart.node
     assert scope is not None
     closing.stop_inside(scope, node)
+    _succeed(scope, node, output)
+
+
+def _succeed(scope: GraphScope, node: int, output: Json) -> None:
+    """What went on in the node has ended well; its `outputs` may still fail it. Raises `ValuesMissing`."""
     try:
         record(scope, node, output)
     except EvaluationError as error:
@@ -115,10 +120,7 @@ def offer(scope: GraphScope, signal: SignalReceived) -> bool:
         if not spec.event or not _hears(scope, node, spec, signal, scope.graph.waits[node].key):
             continue
         closing.stop_inside(scope, node)
-        try:
-            record(scope, node, signal.data)
-        except EvaluationError as error:
-            failure.decided_node_failed(scope, node, failure.document(scope, node, error, "outputs: "))
+        _succeed(scope, node, signal.data)
         return True
     return False
 
@@ -142,11 +144,8 @@ def timer_fired(scope: GraphScope, node: int) -> None:
     spec = scope.block.nodes[node].spec
     assert isinstance(spec, WaitSpec)
     del scope.graph.waits[node]
-    if not spec.event:
-        record(scope, node, {})
-        return
-    if spec.on_timeout == "continue":
-        record(scope, node, {})
+    if not spec.event or spec.on_timeout == "continue":
+        _succeed(scope, node, {})
         return
     error = ErrorDocument.of("timeout", f"`{spec.event}` did not come in time", scope.path(node))
     target = spec.timeout_target

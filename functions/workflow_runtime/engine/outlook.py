@@ -20,8 +20,8 @@ from workflow_runtime.engine.turn import Known, Turn, ValuesMissing
 from workflow_runtime.expressions import EvaluationError
 from workflow_runtime.plan import BindingKind, ChartPlan, Formula, Json, Plan, TransitionPlan, WaitSpec
 
-RUNTIME_EVENTS = ("done.", "error.", "timeout")
-"""How the names of events begin that the runtime raises; nobody is told to send them."""
+TIMEOUT = "timeout"
+RAISED_PREFIXES = ("done.state.", "done.run.", "error.")
 
 
 class ActiveChart(msgspec.Struct, frozen=True):
@@ -49,8 +49,8 @@ class Prospect(msgspec.Struct, frozen=True):
 
 
 class RunningTimer(msgspec.Struct, frozen=True):
-    """What happens at ``due`` (epoch ms) if nothing comes before: ``kind`` delay (of the state ``source``), send (of the
-    event ``source``), wait or timeout (of the wait at the path ``source``)."""
+    """What happens at ``due`` (epoch ms) if nothing comes before: ``kind`` delay (of the state ``source``), send (of
+    the event ``source``), wait or timeout (of the wait at the path ``source``)."""
 
     due: int
     kind: str
@@ -67,13 +67,20 @@ class Outlook(msgspec.Struct, frozen=True):
     needs_globals: bool = False
 
 
+def is_raised(event: str) -> bool:
+    """Whether events of this name, or descriptor, are the runtime's own; nobody else sends them."""
+    return event == TIMEOUT or event.startswith(RAISED_PREFIXES)
+
+
 def outlook(plan: Plan, state: ExecutionState, now: int, globals: dict[str, Json] | None = None) -> Outlook:
     """The outlook at ``now`` (epoch ms). ``globals`` as in `Known`. An execution that has ended keeps its top chart."""
     if state.status.terminal:
         top = state.machine
         if not plan.has_chart or top is None:
             return Outlook()
-        return Outlook((ActiveChart("", _names(plan.charts[0], leaves(plan.charts[0], top.configuration)), top.variables),))
+        return Outlook(
+            (ActiveChart("", _names(plan.charts[0], leaves(plan.charts[0], top.configuration)), top.variables),)
+        )
     turn = Turn(plan, state.copy(), Known(globals=globals))
     turn.state.now = max(state.now, now)
     tree.load(turn)
@@ -92,7 +99,7 @@ def _of(scope: MachineScope) -> Iterator[Prospect]:
     active = leaves(chart, scope.machine.configuration)
     heard = {id(taken): taken for leaf in active for taken in chart.tree.candidates[leaf]}
     for transition in heard.values():
-        events = [event for event in transition.events if not event.startswith(RUNTIME_EVENTS)]
+        events = [event for event in transition.events if not is_raised(event)]
         enabled, why = _judged(scope, transition) if events else (None, "")
         for event in events:
             yield Prospect(

@@ -76,6 +76,7 @@ def settle(turn: Turn) -> None:
 def _settle_graphs(turn: Turn) -> bool:
     """Let every graph go on, and end those that are done."""
     moved = False
+    in_flight = turn.state.in_flight
     for scope in list(turn.graphs.values()):
         if scope.is_closed:
             continue
@@ -84,7 +85,8 @@ def _settle_graphs(turn: Turn) -> bool:
             return False
         moved = end_run_if_done(scope) or moved
     ending.end_root_if_done(turn)
-    return moved
+    freed = turn.state.in_flight < in_flight  # for a scope that has had its turn
+    return moved or (freed and any(scope.graph.queue for scope in turn.graphs.values()))
 
 
 def _settle_charts(turn: Turn) -> bool:
