@@ -28,6 +28,21 @@ workflow:
 """
 
 
+CHART = """
+workflow:
+  id: 状态图
+  type: state_machine
+  events: [state, node]
+  initial_state: 开始
+  states:
+    - name: 开始
+      on_enter: [{publish_event: {topic: 订单.创建, payload: {order: 1}}}, {publish_event: {topic: bare, payload: [1]}}]
+      run: [{id: m, type: state_machine, initial_state: inner, states: [{name: inner, always: [{target: end}]}]}]
+      on_done: 结束
+  final_states: [结束]
+"""
+
+
 def events_of(runtime: LocalRuntime, source: str) -> list[dict[str, Any]]:
     published = runtime.services.catalog.publish(source.encode())
     execution_id = runtime.services.starter.start(published.version.workflow_id)
@@ -59,6 +74,30 @@ def test_every_event_published_matches_its_schema(open_: Any) -> None:
     failed = next(event["detail"] for event in events if event["detail-type"] == "execution.failed")
     assert failed["error"]["type"] == "not_found"
     assert failed["error"]["node"] == "broken"
+
+
+@pytest.mark.parametrize("open_", [open_backend, simulated.open_backend], ids=["embedded", "moto"])
+def test_what_charts_do_and_publish_matches_its_schema(open_: Any) -> None:
+    with LocalRuntime(open_()) as runtime:
+        events = events_of(runtime, CHART)
+    seen = []
+    for event in events:
+        kind = "author" if event["source"] == "workflow-runtime.author" else event["detail-type"].split(".")[0]
+        schema = json.loads((SCHEMAS / f"{kind}.v1.json").read_text())
+        jsonschema_rs.Draft202012Validator(schema, validate_formats=True).validate(event["detail"])
+        seen.append((event["detail-type"], event["detail"].get("machine"), event["detail"].get("state")))
+    assert [place for place in seen if place[0].startswith("state.")] == [
+        ("state.entered", None, "开始"),
+        ("state.entered", "开始/m", "inner"),
+        ("state.exited", "开始/m", "inner"),
+        ("state.entered", "开始/m", "end"),
+        ("state.exited", None, "开始"),
+        ("state.entered", None, "结束"),
+    ]
+    published = {event["detail-type"]: event["detail"] for event in events}
+    assert published["订单.创建"]["order"] == 1
+    assert published["订单.创建"]["workflow_runtime"]["hops"] == 1
+    assert published["bare"]["data"] == [1]
 
 
 def test_a_workflow_publishes_only_the_kinds_it_names() -> None:

@@ -35,15 +35,15 @@ class ChartFailed(Exception):
 
 
 class Step:
-    """A macrostep under way: what it did so far. ``refused``: guards that were false, as text."""
+    """A macrostep under way: what it did so far. ``moves``: states exited and entered, by name; ``fresh``: states entered
+    and not left since. ``refused``: guards that were false, as text."""
 
-    __slots__ = ("actions", "entered", "exited", "fresh", "refused", "scope", "source", "taken")
+    __slots__ = ("actions", "fresh", "moves", "refused", "scope", "source", "taken")
 
     def __init__(self, scope: MachineScope) -> None:
         self.scope = scope
         self.source = ""
-        self.exited: list[int] = []
-        self.entered: list[int] = []
+        self.moves: list[tuple[str, str]] = []
         self.fresh: dict[int, bool] = {}
         self.taken: list[str] = []
         self.actions: list[str] = []
@@ -113,7 +113,7 @@ class Step:
             plan = scope.chart.states[state]
             perform(scope, plan.on_exit, self.actions)
             machine.configuration.remove(state)
-            self.exited.append(state)
+            self.moves.append(("exited", plan.name))
             self.fresh.pop(state, None)
             for timer in [timer for timer, (owner, _) in machine.delays.items() if owner == state]:
                 del machine.delays[timer]
@@ -130,7 +130,7 @@ class Step:
         for state in entry.states:
             plan = scope.chart.states[state]
             machine.configuration.append(state)
-            self.entered.append(state)
+            self.moves.append(("entered", plan.name))
             self.fresh[state] = True
             perform(scope, plan.on_enter, self.actions)
             for default in (entry.defaults.get(state), entry.history_defaults.get(state)):
@@ -195,19 +195,19 @@ class Step:
 
     def record(self, happening: Happening | None, reason: str = "") -> None:
         """Note the macrostep, and publish which states were left and entered."""
-        scope, turn, states = self.scope, self.scope.turn, self.scope.chart.states
-        exited = tuple(states[state].name for state in self.exited)
-        entered = tuple(states[state].name for state in self.entered)
-        name = happening.name if happening is not None else ""
+        scope, turn = self.scope, self.scope.turn
+        exited, entered = (
+            tuple(name for kind, name in self.moves if kind == wanted) for wanted in ("exited", "entered")
+        )
+        event = happening.name if happening is not None else ""
         step = Macrostep(
-            scope.path, name, turn.now, self.source, exited, entered, scope.leaves, tuple(self.taken),
+            scope.path, event, turn.now, self.source, exited, entered, scope.leaves, tuple(self.taken),
             tuple(self.actions), reason,
         )  # fmt: skip
         turn.macrosteps.append(step)
         if "state" in turn.plan.events:
-            for kind, names in (("exited", exited), ("entered", entered)):
-                for state in names:
-                    turn.publish(f"state.{kind}", state=state, machine=scope.path or None, event=name or None)
+            for kind, name in self.moves:
+                turn.publish(f"state.{kind}", state=name, machine=scope.path or None, event=event or None)
 
     def _text(self, transition: TransitionPlan, happening: Happening | None) -> str:
         states = self.scope.chart.states

@@ -74,10 +74,11 @@ def settle(turn: Turn) -> None:
 
 
 def _settle_graphs(turn: Turn) -> bool:
-    """Let every graph go on, and end those that are done."""
+    """Let every graph go on, and end those that are done. Charts that start in them bring more graphs."""
     moved = False
     in_flight = turn.state.in_flight
-    for scope in list(turn.graphs.values()):
+    graphs = list(turn.graphs.values())
+    for scope in graphs:
         if scope.is_closed:
             continue
         graph.settle(scope)
@@ -86,6 +87,7 @@ def _settle_graphs(turn: Turn) -> bool:
         moved = end_run_if_done(scope) or moved
     ending.end_root_if_done(turn)
     freed = turn.state.in_flight < in_flight  # for a scope that has had its turn
+    moved = moved or list(turn.graphs.values()) != graphs
     return moved or (freed and any(scope.graph.queue for scope in turn.graphs.values()))
 
 
