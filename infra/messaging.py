@@ -23,11 +23,6 @@ class Messaging(Construct):
             self.queues[queue.name] = self._queue(queue, props)
 
     def _queue(self, queue: Queue, props: RuntimeProps) -> sqs.Queue:
-        high_throughput = {
-            "fifo": True,
-            "deduplication_scope": sqs.DeduplicationScope.MESSAGE_GROUP,
-            "fifo_throughput_limit": sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
-        }
         dead_letters = None
         if queue.dead_letters is not None:
             dead_letters = sqs.DeadLetterQueue(
@@ -43,7 +38,9 @@ class Messaging(Construct):
             encryption=sqs.QueueEncryption.KMS if props.key else sqs.QueueEncryption.SQS_MANAGED,
             encryption_master_key=props.key,
             enforce_ssl=True,
-            **(high_throughput if queue.fifo else {}),
+            fifo=True if queue.fifo else None,  # in high throughput mode: each group by itself
+            deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP if queue.fifo else None,
+            fifo_throughput_limit=sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID if queue.fifo else None,
         )
         if dead_letters is None:
             rule = "Serverless::Serverless-SQSRedrivePolicy"

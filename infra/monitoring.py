@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
@@ -41,7 +43,7 @@ QUERIES: dict[str, tuple[str, ...]] = {
     ),
     "dead-letters": (
         "filter message = 'a dead letter'",
-        "fields @timestamp, execution_id, queue, reason",
+        "fields @timestamp, execution_id, kind, message_id, reason",
         "sort @timestamp desc",
     ),
     "cold-starts": (
@@ -159,8 +161,8 @@ def _cost(measured: Measured) -> list[cloudwatch.IWidget]:
     ]
 
 
-def _graph(title: str, shown: list[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
-    return cloudwatch.GraphWidget(title=title, width=WIDTH, left=shown, left_y_axis=cloudwatch.YAxisProps(min=0))
+def _graph(title: str, shown: Sequence[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(title=title, width=WIDTH, left=list(shown), left_y_axis=cloudwatch.YAxisProps(min=0))
 
 
 def _log_graph(title: str, log_groups: list[logs.LogGroup], lines: tuple[str, ...]) -> cloudwatch.LogQueryWidget:

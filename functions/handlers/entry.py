@@ -19,8 +19,9 @@ LambdaEvent: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[LambdaEvent, Any], Any]
 """Takes an event and Lambda's context; returns the answer, or a coroutine of it."""
 
-logger = Logger(service="workflow-runtime")
-metrics = Metrics(namespace="WorkflowRuntime", service="workflow-runtime")
+# Both name the deployment as the service: POWERTOOLS_SERVICE_NAME tells the counts of two stacks apart.
+logger = Logger()
+metrics = Metrics(namespace="WorkflowRuntime")
 
 
 def _count(name: str, value: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 from workflow_runtime.sdk import NodeContext, tool
@@ -12,7 +13,8 @@ Severity = Literal["low", "high", "critical"]
 @tool(description="为一次故障建立工单")
 async def open_incident(service: str, summary: str, context: NodeContext) -> dict[str, str]:
     """Returns {number, title}; the example stops before a real ticket system."""
-    return {"number": f"INC-{context.idempotency_key[-8:]}", "title": f"[{service}] {summary}"}
+    number = hashlib.sha256(context.idempotency_key.encode()).hexdigest()[:8]
+    return {"number": f"INC-{number}", "title": f"[{service}] {summary}"}
 
 
 @tool(description="呼叫值班人员")

@@ -15,6 +15,7 @@ The tour, in the order data meets the parts:
 7. `services.node_runner`  in a worker pool: claim, read, run, record, report. What runs is an agent (`agents`), a tool
    (`tooling`) or a mock (`mocks`), all behind `invocation.Invoker`.
 8. `services.documents`    what people see of an execution.
+9. `services.ingest`       events of the bus come in: triggers (matched by `patterns`) start executions, waits get them.
 
 The doors, from outside in: `cli` is ``awr``; `client` the SDK (`WorkflowEngine`); `testing` the pytest plugin; `dev` is
 ``awr dev``, which serves over HTTP what `api` answers.
@@ -33,6 +34,7 @@ scope         what starts, completes, fails and yields by one set of rules; here
 edge          from a node to one that waits for it; once its source ended it is **alive** or **dead**
 join          when a node with several incoming edges runs
 event         a fact about the past, for a mailbox; a **command** is an order, carried out once its commit is stored
+trigger       what starts executions from outside, or carries events to those that wait for a **correlation key**
 journal       the commits of an execution: events taken, commands given; replaying it gives the state
 claim, lease  a worker's right to a node run, and how long a silent worker is believed to live
 worker pool   a queue and the Lambda that serves it: ``agent``, ``tool``

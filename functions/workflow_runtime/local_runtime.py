@@ -87,6 +87,15 @@ class LocalRuntime:
         await self.pump.run(ended)
         return self.services.documents.status(execution_id)
 
+    async def settle(self, execution_id: str, until: int | None = None) -> str:
+        """Run what can run without outside input and without timers (see `Pump.run`); the execution's status then."""
+
+        def ended() -> bool:
+            return until is None and ExecutionStatus(self.services.documents.status(execution_id)).terminal
+
+        await self.pump.run(ended, settle=until is None, until=until)
+        return self.services.documents.status(execution_id)
+
     def close(self) -> None:
         self.backend.close()
 

@@ -154,7 +154,8 @@ class Bus(Protocol):
 class Schedule(msgspec.Struct, frozen=True):
     """Sends ``body`` to ``queue``: once ``at`` a time (epoch ms, kept to the minute: earlier by up to a minute, never
     later than the service is), or repeatedly by ``expression`` (EventBridge Scheduler's ``cron(…)`` or ``rate(…)``, in
-    ``timezone``). A one-time schedule is gone after it fired. `SCHEDULED_TIME` in the body is filled in.
+    ``timezone``). A rate counts from when it is put. A one-time schedule is gone after it fired. `SCHEDULED_TIME` in
+    the body is filled in.
     """
 
     name: str
@@ -206,11 +207,11 @@ class Poller(Protocol):
 
     def delete(self, queue: str, receipt_handles: Sequence[str]) -> None: ...
 
-    def next_visible_at(self) -> int | None:
+    def next_visible_at(self, *, without: str = "") -> int | None:
         """Earliest time (epoch ms) at which a message that is hidden or delayed now becomes receivable; None: there is
         none.
 
-        A time in the past means that one is receivable now.
+        A time in the past means that one is receivable now. ``without``: a queue that is not looked at.
         """
 
 

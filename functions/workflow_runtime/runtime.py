@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.node_runner import NodeRunner, Secrets
     from workflow_runtime.services.publishing import Publishing
     from workflow_runtime.services.queries import Queries
+    from workflow_runtime.services.signalling import Signalling
     from workflow_runtime.services.starter import Starter
     from workflow_runtime.services.sweep import Sweep
     from workflow_runtime.services.timers import Timers
@@ -78,7 +79,7 @@ class Runtime:
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
-        return Dispatcher(self.ports, self.workflows, self._new_id, lambda: self.starter)
+        return Dispatcher(self.ports, self.workflows, self._new_id, lambda: self.starter, self.count)
 
     @cached_property
     def documents(self) -> Documents:
@@ -125,6 +126,12 @@ class Runtime:
         from workflow_runtime.services.starter import Starter
 
         return Starter(self.ports, self.catalog, self._new_id, self._env)
+
+    @cached_property
+    def signalling(self) -> Signalling:
+        from workflow_runtime.services.signalling import Signalling
+
+        return Signalling(self.ports, self.workflows, self._new_id)
 
     @cached_property
     def timers(self) -> Timers:

@@ -217,8 +217,8 @@ TOPOLOGY = Topology(
             memory_mb=512,
             sources=(EventSource(EVENTS, batch_size=10, concurrency_max=50),),
             sends=(DISPATCH,),
-            table=("get", "put", "update", "put_all", "delete_all", "query"),
-            blobs=("get", "put"),
+            table=("get", "put", "query"),
+            blobs=("put",),
         ),
         Function(
             "deliver_timer",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from tests.handlers.bench import Bench
 
+from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.ports import BusEvent, Message, SqsRecord
 from workflow_runtime.services.messages import parse_mail
 from workflow_runtime.storage.subscriptions import SubscriptionStore
 from workflow_runtime.topology import DISPATCH, EVENTS
 
+SAMPLES = Path(__file__).parents[2] / "events" / "ingest_event"
 STARTER = """
 workflow:
   id: {id}
@@ -32,7 +35,9 @@ def put(bench: Bench, detail_type: str, *details: Any, source: str = "商店") -
 
 def started(bench: Bench, workflow_id: str) -> list[Any]:
     store = bench.runtime.dispatcher._executions
-    headers = [header for status in ("pending", "running", "completed") for header in store.list(workflow_id, status, 9)]
+    headers = [
+        header for status in ("pending", "running", "completed") for header in store.list(workflow_id, status, 9)
+    ]
     return [store.globals(header.execution_id).input for header in headers]
 
 
@@ -71,14 +76,13 @@ workflow:
   nodes: [{id: w, type: control, subtype: wait, event: pay}]
 """
     bench.runtime.catalog.publish(source.encode())
-    SubscriptionStore(bench.backend.ports.table).put("ex-丙".encode().hex(), "丙", "pay", "号-1")
+    waiting = bench.runtime.starter.start("丙", {"编号": "号-1"})
+    SubscriptionStore(bench.backend.ports.table).put(waiting, "丙", "pay", "号-1")
     put(bench, "付款", {"编号": "号-1", "方式": "card"}, {"编号": "号-2"})
     deliver(bench)
-    [record] = bench.receive(DISPATCH)
-    mail = parse_mail(str(record.event_record["body"]))
-    assert mail.execution_id == "ex-丙".encode().hex()
-    assert (mail.event.name, mail.event.key) == ("pay", "号-1")  # type: ignore[union-attr]
-    bench.backend.poller.delete(DISPATCH, [record.receipt_handle])
+    mails = [parse_mail(str(record.event_record["body"])) for record in bench.receive(DISPATCH)]
+    [signal] = [mail.event for mail in mails if mail.execution_id == waiting and isinstance(mail.event, SignalReceived)]
+    assert (signal.name, signal.key, signal.data) == ("pay", "号-1", {"编号": "号-1", "方式": "card"})
 
 
 def test_the_runtimes_own_events_do_not_come_in(bench: Bench) -> None:
@@ -92,6 +96,25 @@ def test_what_is_no_event_is_acknowledged_and_counted(bench: Bench) -> None:
     bench.backend.ports.queues.send(EVENTS, [Message("no event"), Message("[]")])
     assert len(deliver(bench)) == 2
     assert [name for name, _ in bench.counts] == ["EventsRefused", "EventsRefused", "EventsIngested"]
+
+
+def test_the_sample_payload_is_what_the_function_takes(bench: Bench) -> None:
+    """``events/ingest_event``: an event that starts an execution, one for an execution, a schedule's start."""
+    workflow = """
+workflow:
+  id: orders
+  triggers: [{type: event, topic: order.created, source: shop}]
+  nodes: [{id: a, type: tool, tool: echo}]
+"""
+    bench.runtime.catalog.publish(workflow.encode())
+    sample = json.loads((SAMPLES / "eventbridge_batch.json").read_text(encoding="utf-8"))
+    bodies = [record["body"] for record in sample["Records"]]
+    bench.backend.ports.queues.send(EVENTS, [Message(body) for body in bodies])
+    records = bench.receive(EVENTS)
+    assert set(records[0].event_record) == set(sample["Records"][0]), "the shape that SQS gives a record"
+    assert bench.invoke(EVENTS, records) == []
+    [body] = [json.loads(body) for body in bodies if '"order.created"' in body]
+    assert started(bench, "orders") == [{"trigger": body["detail"]}]
 
 
 def test_an_event_drives_a_waiting_execution_to_its_end(bench: Bench) -> None:

@@ -88,6 +88,10 @@ def test_the_entry_points_run_a_workflow_and_say_so_without_its_payloads(
     metrics = functions.printed()
     assert [line["EventsDispatched"] for line in metrics if "EventsDispatched" in line] == [[1.0]] * 3
     assert [line["OrdersTaken"] for line in metrics if "OrdersTaken" in line] == [[1.0]] * 2
+    assert [name for line in metrics for name in line if name.startswith("Executions")] == [
+        "ExecutionsStarted",
+        "ExecutionsFailed",
+    ]
     assert metrics[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "WorkflowRuntime"
     assert PAYLOAD not in json.dumps(metrics, ensure_ascii=False)
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import App, Validations
+from aws_cdk import App, Stack, Validations
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 from infra.names import construct_id
 from infra.props import RuntimeProps
-from infra.stack import WorkflowRuntimeStack
+from infra.runtime import WorkflowRuntime
 
 from workflow_runtime.topology import TOPOLOGY, Topology
 
+NAME = "Test"  # of the stack
 ROOT = Path(__file__).parents[2]
 Resource = Mapping[str, Any]
 
@@ -63,12 +64,9 @@ class Deployed:
     def queue_arn(self, name: str) -> dict[str, list[str]]:
         return arn(self.queue_id(name))
 
-    def sources(self, function: str) -> list[Resource]:
-        """The event source mappings that invoke a function, or its alias."""
-        path = f"Functions/{construct_id(function)}"
-        ids = {self.paths[path], self.paths.get(f"{path}Live")}
-        mappings = self.of_type("AWS::Lambda::EventSourceMapping").values()
-        return [each for each in mappings if each["FunctionName"].get("Ref") in ids]
+    def source(self, function: str, queue: str) -> Resource:
+        """The event source mapping from a queue to a function."""
+        return self.at(f"Functions/{construct_id(function)}From{construct_id(queue)}")
 
     def statements(self, function: str) -> dict[str, dict[str, Any]]:
         """What a function's role allows, by statement id ("" for those of CDK itself)."""
@@ -92,11 +90,14 @@ def arn(id: str) -> dict[str, list[str]]:
     return {"Fn::GetAtt": [id, "Arn"]}
 
 
-def synthesize(folder: Path, props: RuntimeProps | None = None, topology: Topology = TOPOLOGY) -> Deployed:
-    """What `cdk synth` makes of the props, with cdk-nag's findings."""
+def synthesize(
+    folder: Path, choose: Callable[[Stack], RuntimeProps] | None = None, topology: Topology = TOPOLOGY
+) -> Deployed:
+    """What `cdk synth` makes of the props that ``choose`` makes in a stack, with cdk-nag's findings."""
     context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = App(outdir=str(folder), context={**context, "aws:cdk:enable-path-metadata": True})
-    WorkflowRuntimeStack(app, "Test", props, topology=topology, description="Agent Workflow Runtime")
+    stack = Stack(app, NAME, description="Agent Workflow Runtime")
+    WorkflowRuntime(stack, "Runtime", choose(stack) if choose else None, topology=topology)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     app.synth()
-    return Deployed(folder, "Test", topology)
+    return Deployed(folder, NAME, topology)

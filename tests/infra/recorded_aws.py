@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import boto3
 import botocore.handlers
 from tests.handlers.bench import LONGER_THAN_ANY_TIMEOUT_SECONDS, AheadClock, _simulated_queues
 
@@ -117,6 +118,10 @@ class RecordedSystem:
         self._further = further
         self._handlers: dict[str, Callable[[dict[str, Any], Any], Any]] = {}
         self.metrics: list[tuple[str, int]] = []
+
+    def client(self, service: str) -> Any:
+        """A client of the test's own."""
+        return boto3.client(service, region_name=REGION)
 
     def close(self) -> None:
         self.backend.close()

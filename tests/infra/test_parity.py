@@ -63,10 +63,13 @@ def test_each_handler_imports(function: Function) -> None:
 
 @functions
 def test_each_function_is_fed_as_the_topology_says(shipped: Deployed, function: Function) -> None:
-    made = {str(each["EventSourceArn"]): each for each in shipped.sources(function.name)}
-    assert made.keys() == {str(shipped.queue_arn(source.queue)) for source in function.sources}
     for source in function.sources:
-        mapping = made[str(shipped.queue_arn(source.queue))]
+        mapping = shipped.source(function.name, source.queue)
+        assert mapping["EventSourceArn"] == shipped.queue_arn(source.queue)
+        invoked = str(mapping["FunctionName"])
+        assert (
+            shipped.paths[f"Functions/{construct_id(function.name)}{'Live' if function.snap_start else ''}"] in invoked
+        )
         assert mapping["BatchSize"] == source.batch_size
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         scaling = mapping.get("ScalingConfig", {})
@@ -181,7 +184,7 @@ def test_each_tick_comes_as_often_as_the_topology_says(shipped: Deployed) -> Non
 def test_schedules_may_send_to_the_scheduled_queues_and_nothing_else(shipped: Deployed) -> None:
     (statement,) = shipped.at("Events/SchedulerRolePolicy")["PolicyDocument"]["Statement"]
     assert statement["Action"] == "sqs:SendMessage"
-    assert statement["Resource"] == [shipped.queue_arn(queue) for queue in SCHEDULED_QUEUES]
+    assert set(map(str, statement["Resource"])) == {str(shipped.queue_arn(queue)) for queue in SCHEDULED_QUEUES}
 
 
 def queue_policy(shipped: Deployed, queue: str) -> list[dict[str, Any]]:

@@ -37,10 +37,8 @@ def parsed_body(request: Request, model: type[Model]) -> Model:
     media_type, charset = _content_type(request)
     is_yaml = media_type in YAML_TYPES
     _check_size(request.body, _yaml_bytes_max() if is_yaml else INPUT_BYTES_MAX, "the body")
-    if not request.body.strip():
-        return model()
     text = _text(request.body, charset)
-    value = _yaml(text) if is_yaml else _json(text)
+    value = {} if not text.strip() else _yaml(text) if is_yaml else _json(text)
     _check_depth(value)
     try:
         return model.model_validate(value)

@@ -33,7 +33,7 @@ from workflow_runtime.api.waiting import wait_until
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.names import iso_time
 from workflow_runtime.plan import Json
-from workflow_runtime.services.documents import error_json
+from workflow_runtime.services.entries import error_json
 from workflow_runtime.services.queries import Execution, header_json, position
 from workflow_runtime.storage.records import Run
 
@@ -42,10 +42,12 @@ if TYPE_CHECKING:
 
 EXECUTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 INCLUDED_DEFAULT = "output"
-INCLUDE_PATTERN = r"^(nodes|input|output)(,(nodes|input|output)){0,2}$"
+INCLUDE_PATTERN = r"^(nodes|input|output|variables)(,(nodes|input|output|variables)){0,3}$"
 HISTORY_ITEMS_DEFAULT = 50
 
-Include = Annotated[str, Query(pattern=INCLUDE_PATTERN, description="Parts to include: `nodes`, `input`, `output`.")]
+Include = Annotated[
+    str, Query(pattern=INCLUDE_PATTERN, description="Parts to include: `nodes`, `input`, `output`, `variables`.")
+]
 OfWorkflow = Annotated[str, Query(min_length=1, max_length=128, description="The workflow's id.")]
 OfStatus = Annotated[ExecutionStatus | None, Query(description="Only executions in this status.")]
 
@@ -70,7 +72,7 @@ class Executions:
         if wait and await self._ended(execution_id, wait):
             return await self._document(request, execution_id, {INCLUDED_DEFAULT})
         header = await self._runtime.ports.offload(self._runtime.queries.header, execution_id)
-        return json_answer(header_json(header), 202, {"Location": _url(request, execution_id)})
+        return json_answer(header_json(header), 202, {"Location": execution_url(request, execution_id)})
 
     async def listing(
         self,
@@ -93,14 +95,18 @@ class Executions:
     async def get(
         self, request: Request, execution_id: ExecutionId, include: Include = INCLUDED_DEFAULT, range: Range = None
     ) -> Answer:
-        """An execution. With `range`, a slice of the one part that `include` names, `input` or `output`."""
-        _check_id(execution_id)
+        """An execution: its states, variables, transitions, and what it listens to, if it has any. With `range`, a
+        slice of the one part that `include` names, `input`, `output` or `variables`.
+        """
+        check_id(execution_id)
         parts = set(include.split(","))
         if range is None:
             return await self._document(request, execution_id, parts)
         if len(parts) != 1 or "nodes" in parts:
-            raise Problem("range_not_satisfiable", "a range is of `include=input` or of `include=output`")
+            raise Problem("range_not_satisfiable", "a range is of `include=input`, `=output` or `=variables`")
         found = await self._runtime.ports.offload(self._runtime.queries.execution, execution_id, parts)
+        if "variables" in parts:
+            return sliced(msgspec.json.encode(found.charts.variables), range)
         return sliced((found.input if "input" in parts else found.output) or b"null", range)
 
     async def history(
@@ -112,7 +118,7 @@ class Executions:
         wait: Wait = 0,
     ) -> Answer:
         """What happened, commit by commit; with `wait`, the answer comes once there is something new."""
-        _check_id(execution_id)
+        check_id(execution_id)
         of = ("history", execution_id)
         after = int(decode_cursor(of, cursor) or 0)
         queries = self._runtime.queries
@@ -130,7 +136,7 @@ class Executions:
 
     async def node(self, request: Request, execution_id: ExecutionId, path: NodePath, range: Range = None) -> Answer:
         """A node of an execution, all its runs, and its newest output; with `range`, a slice of that."""
-        _check_id(execution_id)
+        check_id(execution_id)
         found = await self._runtime.ports.offload(self._runtime.queries.node, execution_id, path)
         if range is not None:
             return sliced(found.output, range)
@@ -152,12 +158,15 @@ class Executions:
         for part, text in (("input", found.input), ("output", found.output)):
             if text is not None:
                 document[part] = msgspec.Raw(text)
-                places.append(Place(document, part, f"{_url(request, execution_id)}?include={part}&range=0-"))
+                places.append(_part_place(request, document, part))
+        document["variables"] = found.charts.variables
+        document |= found.charts.json()
+        places.append(_part_place(request, document, "variables"))
         if found.nodes is None:
             return fitted(document, places)
         document["node_executions"] = found.nodes
         places += await self._runtime.ports.offload(self._node_places, request, found)
-        href = f"{_url(request, execution_id)}/nodes/{{path}}"
+        href = f"{execution_url(request, execution_id)}/nodes/{{path}}"
         return fitted(document, places, Place(document, "node_executions", href))
 
     def _node_places(self, request: Request, found: Execution) -> list[Place]:
@@ -174,7 +183,7 @@ class Executions:
         return places
 
 
-def _check_id(execution_id: str) -> None:
+def check_id(execution_id: str) -> None:
     """What is no id is not there, like an id that is not there."""
     if EXECUTION_ID.fullmatch(execution_id) is None:
         raise Problem("not_found", f"there is no execution {execution_id!r}")
@@ -191,9 +200,14 @@ def _run_json(run: Run) -> dict[str, Json]:
     }
 
 
-def _url(request: Request, execution_id: str) -> str:
+def execution_url(request: Request, execution_id: str) -> str:
     return f"{request.prefix}/executions/{execution_id}"
 
 
+def _part_place(request: Request, document: dict[str, Any], part: str) -> Place:
+    url = execution_url(request, document["execution_id"])
+    return Place(document, part, f"{url}?include={part}&range=0-")
+
+
 def _node_url(request: Request, execution_id: str, path: str) -> str:
-    return f"{_url(request, execution_id)}/nodes/{quote(path, safe='')}?range=0-"
+    return f"{execution_url(request, execution_id)}/nodes/{quote(path, safe='')}?range=0-"

@@ -7,11 +7,16 @@ from typing import Any
 
 import msgspec
 
+from workflow_runtime.engine.commands import StartTimer, Subscribe, Unsubscribe
 from workflow_runtime.engine.names import iso_time
 from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.services.charts import transition_json
 
 PAGE_BYTES_MAX = 2 * 1024 * 1024  # of entries: one commit may have ordered 500 nodes
-SHOWN = ("path", "serial", "attempt", "pool", "status", "detail_type", "error", "reason")
+SHOWN = (
+    "path", "serial", "attempt", "pool", "status", "detail_type", "error", "reason",
+    "name", "key", "source", "to", "timer", "machine", "workflow_id", "execution_id", "level", "message",
+)  # fmt: skip
 """Fields of events and commands that say which one it is; the others are payloads and bookkeeping."""
 
 
@@ -20,8 +25,9 @@ def entry_json(entry: JournalEntry) -> dict[str, Any]:
         "version": entry.version,
         "at": iso_time(entry.now),
         "events": [_event_json(event) for event in entry.events],
-        "commands": [_shown(command, "command") for command in entry.commands],
+        "commands": [_command_json(command) for command in entry.commands],
         "ignored": [{"event": event, "reason": reason} for event, reason in entry.ignored],
+        "transitions": [transition_json(entry.version, step) for step in entry.macrosteps],
         "refused": [{"event": event, "reason": reason} for event, reason in entry.refused],
     }
 
@@ -41,6 +47,15 @@ def fitting(entries: Sequence[dict[str, Any]], *, finished: bool) -> tuple[list[
 def _event_json(event: msgspec.Struct) -> dict[str, Any]:
     fields = _shown(event, "event")
     return {"event": fields.pop("event"), "id": getattr(event, "event_id", ""), **fields}
+
+
+def _command_json(command: msgspec.Struct) -> dict[str, Any]:
+    shown = _shown(command, "command")
+    if isinstance(command, StartTimer):
+        shown["due"] = iso_time(command.due)
+    if isinstance(command, (Subscribe, Unsubscribe)):
+        shown["name"] = command.event  # `event` names an entry's events
+    return shown
 
 
 def _shown(value: msgspec.Struct, tag: str) -> dict[str, Any]:

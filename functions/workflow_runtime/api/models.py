@@ -157,21 +157,101 @@ class NodeExecution(BaseModel):
     attempts: int
     output: Any = Field(None, description="The newest run's output, or a note (`Truncated`) where it is too large.")
     error: ErrorModel | None
+    handled: bool = Field(description="A rule of the workflow dealt with the error.")
     started_at: Time | None
     ended_at: Time | None
-    waiting_on: str | None
+    waiting_on: str | None = Field(description="Such as `dependency`, `concurrency`, `event`, `timer`.")
     unresolved: list[str]
     warnings: list[str]
     fallback_used: bool
     usage: JsonObject | None
 
 
-class Execution(ExecutionSummary):
+class Transition(BaseModel):
+    """One event taken to completion: the states left and entered, and the active leaf states afterwards; or the
+    `reason` why nothing was taken."""
+
+    event: str | None = Field(description="Null: the chart's start.")
+    source: str | None = Field(description="The state whose transition was taken first.")
+    exited: list[str]
+    entered: list[str]
+    configuration: list[str]
+    at: Time
+    reason: str | None
+    machine: str = Field(description="The path of the node that holds the chart; empty for the one at the top.")
+    version: int = Field(description="The commit that it was part of, as in the history.")
+
+
+class AvailableEvent(BaseModel):
+    """An event that a transition of an active state, or a wait, listens to now."""
+
+    event: str
+    source: str = Field(description="The state, or the path of the wait.")
+    target: list[str]
+    condition: str | None
+    enabled: bool | None = Field(description="Whether the condition holds now; null when only the event can tell.")
+    why: str | None
+    machine: str | None = Field(description="The path of the chart; null for a wait.")
+
+
+class RunningTimer(BaseModel):
+    """What happens at a time, unless something comes before."""
+
+    at: Time
+    kind: Literal["delay", "send", "wait", "timeout"]
+    source: str
+    machine: str | None
+
+
+class Machine(BaseModel):
+    """A chart inside a node."""
+
+    current_states: list[str]
+    variables: JsonObject | None
+
+
+class ChartParts(BaseModel):
+    current_states: list[str] = Field([], description="The active leaf states; after the end, the final state.")
+    variables: JsonObject | Truncated | None = Field(
+        None, description="The chart's variables now. A graph's, when they are included."
+    )
+    machines: dict[str, Machine] = Field({}, description="Nested charts by path.")
+    available_events: list[AvailableEvent] = []
+    timers: list[RunningTimer] = []
+
+
+class Execution(ExecutionSummary, ChartParts):
     """An execution; `input`, `output` and `node_executions` when they are included."""
 
     input: Any = None
     output: Any = None
+    transitions: list[Transition] = Field([], description="The last 100; the history has them all.")
     node_executions: dict[str, NodeExecution] | Truncated | None = None
+
+
+class EventRequest(BaseModel):
+    """An event for an execution. Guards see `data`, an object, by its own names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event: str = Field(min_length=1, description="Its name, one that the workflow listens to.", examples=["pay"])
+    data: Any = Field(None, examples=[{"payment_method": "card"}])
+
+
+class EventAccepted(BaseModel):
+    execution_id: str
+    event: str
+    id: str = Field(description="What formulas see as `event.id`: the idempotency key, or made up.")
+
+
+class EventResult(EventAccepted, ChartParts):
+    """What the event did: `deferred` ones are offered again when the states are others, `kept` ones wait for a wait
+    that has not begun; with `ignored`, `reason` says why."""
+
+    outcome: Literal["taken", "ignored", "deferred", "kept", "failed"]
+    reason: str | None
+    transition: Transition | None
+    status: ExecutionStatus
 
 
 class NodeRun(BaseModel):
@@ -205,6 +285,7 @@ class HistoryEntry(BaseModel):
     commands: list[JsonObject]
     ignored: list[Reason]
     refused: list[Reason]
+    transitions: list[Transition]
 
 
 class HistoryPage(BaseModel):

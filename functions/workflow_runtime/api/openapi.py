@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 from workflow_runtime.api import models
 from workflow_runtime.api.application import Application
 from workflow_runtime.api.problems import PROBLEM_TYPE
-from workflow_runtime.api.routes import HOOK_BODY, SOURCE_BODY, START_BODY, Route, content_types
+from workflow_runtime.api.routes import EVENT_BODY, HOOK_BODY, SOURCE_BODY, START_BODY, Route, content_types
 from workflow_runtime.runtime import Runtime
 
 TARGET = Path(__file__).parents[3] / "definitions" / "openapi.json"
@@ -63,6 +63,7 @@ def openapi_document() -> dict[str, Any]:
         [
             (models.ProblemModel, "serialization"),
             (models.StartRequest, "validation"),
+            (models.EventRequest, "validation"),
             (models.Truncated, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",
@@ -90,10 +91,11 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
         schema = {
             SOURCE_BODY: DEFINITION_SCHEMA,
             START_BODY: {"$ref": SCHEMAS + "StartRequest"},
+            EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
             HOOK_BODY: HOOK_SCHEMA,
         }[route.body]
         content = {media_type: {"schema": schema} for media_type in content_types(route.body)}
-        operation["requestBody"] = {"required": route.body == SOURCE_BODY, "content": content}
+        operation["requestBody"] = {"required": route.body in (SOURCE_BODY, EVENT_BODY), "content": content}
     answers = operation["responses"]
     answers.pop("422", None)
     for status in (*route.problems, *ALWAYS):

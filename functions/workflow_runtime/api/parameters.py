@@ -41,6 +41,15 @@ StartKey = Annotated[
         description="The same key starts one execution of the workflow, however often it is sent.",
     ),
 ]
+EventKey = Annotated[
+    str | None,
+    Header(
+        alias="idempotency-key",
+        min_length=1,
+        max_length=START_KEY_CHARS_MAX,
+        description="The same key has one effect on the execution, however often the event is sent.",
+    ),
+]
 Force = Annotated[
     Literal["", "true", "false"] | None, Query(description="Remove the workflow though executions of it run.")
 ]

@@ -10,6 +10,7 @@ import msgspec
 from workflow_runtime.api import models
 from workflow_runtime.api.answers import JSON_TYPE, Answer
 from workflow_runtime.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
+from workflow_runtime.api.events import Events
 from workflow_runtime.api.executions import Executions
 from workflow_runtime.api.graphs import Graphs
 from workflow_runtime.api.health import Healths
@@ -29,6 +30,7 @@ IF_NONE_MATCH = "If-None-Match"
 WORKFLOW = "/workflows/<workflow_id>"
 SOURCE_BODY = "a workflow definition"
 START_BODY = "the input"
+EVENT_BODY = "an event"
 HOOK_BODY = "what a webhook is told"
 
 
@@ -67,6 +69,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_publishing_routes(workflows),
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
+        _event_route(Events(runtime)),
         *_hook_routes(Hooks(runtime)),
         _health(runtime),
     )
@@ -205,6 +208,21 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             (_json(models.Node, "The node"), part),
             (404, 416, 422),
         ),
+    )
+
+
+def _event_route(events: Events) -> Route:
+    return Route(
+        "POST",
+        "/executions/<execution_id>/events",
+        events.send,
+        "sendEvent",
+        (
+            Reply(202, "On its way", {JSON_TYPE: models.EventAccepted}, LOCATION_HEADER),
+            _json(models.EventResult, "What it did, known while the caller waited"),
+        ),
+        (400, 404, 409, 413, 415, 422),
+        EVENT_BODY,
     )
 
 

@@ -71,8 +71,10 @@ class SqsPoller:
                     Entries=[{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(batch)],
                 )
 
-    def next_visible_at(self) -> int | None:
+    def next_visible_at(self, *, without: str = "") -> int | None:
         for queue in self._polled:
+            if queue == without:
+                continue
             with translated(f"looking at {queue}"):
                 counts = self._client.get_queue_attributes(
                     QueueUrl=self._url(queue),

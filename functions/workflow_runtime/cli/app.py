@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from workflow_runtime.cli.commands import check, remote
 from workflow_runtime.cli.commands.dev import dev
+from workflow_runtime.cli.commands.invoke import invoke
 from workflow_runtime.cli.commands.run import run
 from workflow_runtime.cli.output import CliError, ExitCode, Output, cli_error
 
@@ -140,6 +141,7 @@ app.command(short_help="Check workflows and print everything that is wrong.")(ch
 app.command("compile", short_help="Compile a workflow and show its plan.")(check.compile_)
 app.command()(check.graph)
 app.command()(run)
+app.command(short_help="Call one Lambda function with an event from a file.")(invoke)
 app.command(short_help="Serve the HTTP API on this machine; take changed definitions into use at once.")(dev)
 app.command(short_help="Publish workflows to an API.")(remote.publish)
 app.command(short_help="Start an execution of a published workflow.")(remote.start)

@@ -98,14 +98,21 @@ def _analysis(plan: Plan) -> dict[str, Any]:
     from workflow_runtime.compiler.analysis import critical_path, parallel_groups
 
     groups = parallel_groups(plan)
-    decisions = {node.id: _paths(node.decision_paths, node.id) for node in plan.root.nodes if node.decision_paths}
+    decisions = {
+        block.prefix + node.id: _paths(node.decision_paths, block.prefix + node.id)
+        for block in plan.blocks
+        for node in block.nodes
+        if node.decision_paths
+    }
     if plan.input_paths:
         decisions["input"] = _paths(plan.input_paths, "input")
     if plan.variable_paths:
         decisions["variables"] = _paths(plan.variable_paths, "variables")
     return {
-        "nodes": sum(map(len, groups)),
-        "edges": len(plan.root.edges),
+        "nodes": sum(not node.hidden for block in plan.blocks for node in block.nodes),
+        "edges": sum(len(block.edges) for block in plan.blocks),
+        "states": sum(len(chart.states) - 1 for chart in plan.charts),
+        "triggers": len(plan.triggers),
         "parallel_groups": groups,
         "critical_path": msgspec.to_builtins(critical_path(plan)),
         "decision_values": decisions,
@@ -117,7 +124,9 @@ def _show_plan(out: Output, plan: Plan, analysis: dict[str, Any]) -> None:
     out.line([(plan.workflow_id, "bold"), f" {name}"])
     out.line()
     _show(out, "plan", [plan.hash])
-    _show(out, "nodes", [f"{analysis['nodes']}: {_kinds(plan)}"])
+    if analysis["states"]:
+        _show(out, "states", [str(analysis["states"])])
+    _show(out, "nodes", [f"{analysis['nodes']}: {_kinds(plan)}" if analysis["nodes"] else "none"])
     _show(out, "edges", [str(analysis["edges"])])
     groups = analysis["parallel_groups"]
     margin = len(str(len(groups))) + 2
@@ -128,7 +137,9 @@ def _show_plan(out: Output, plan: Plan, analysis: dict[str, Any]) -> None:
     _show(out, "side by side", rows)
     critical = analysis["critical_path"]
     length = f"{critical['length_seconds']:g} s, where a node without `timeout` counts 1 s"
-    _show(out, "critical path", [f"{len(critical['nodes'])} nodes, {length}", *_wrapped(" → ".join(critical["nodes"]))])
+    if critical["nodes"]:
+        path = _wrapped(" → ".join(critical["nodes"]))
+        _show(out, "critical path", [f"{len(critical['nodes'])} nodes, {length}", *path])
     read = ", ".join(path for paths in analysis["decision_values"].values() for path in paths)
     _show(out, "decisions read", _wrapped(read or "nothing"))
 
@@ -205,7 +216,7 @@ def _count(number: int, word: str) -> str:
 
 
 def _kinds(plan: Plan) -> str:
-    kinds = Counter(node.type.value for node in plan.root.nodes if not node.hidden)
+    kinds = Counter(node.type.value for block in plan.blocks for node in block.nodes if not node.hidden)
     return ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
 
 

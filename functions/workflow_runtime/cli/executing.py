@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from workflow_runtime.cli.api import Api, Document, api
 from workflow_runtime.cli.files import read_input
 from workflow_runtime.cli.output import CliError, ExitCode, Output, usage_error
-from workflow_runtime.cli.progress import Progress, epoch_ms, in_order
+from workflow_runtime.cli.progress import Change, Progress, epoch_ms, in_order
 from workflow_runtime.cli.server import Server, header_value
 from workflow_runtime.cli.summary import node_entries, show_summary, waits_lines
 from workflow_runtime.engine.lifecycle import ExecutionStatus
@@ -117,12 +117,15 @@ class DocumentWatch:
 
     def __init__(self, document: Document) -> None:
         self.document = document
+        self._version = 0
         self.entries: dict[str, Mapping[str, Json]] = {}
 
-    def look(self) -> dict[str, Mapping[str, Json]]:
+    def look(self) -> list[Change]:
         changed = {id: entry for id, entry in node_entries(self.document).items() if self._is_news(id, entry)}
         self.entries.update(changed)
-        return in_order(changed)
+        transitions = [step for step in self.document.get("transitions", ()) if step["version"] > self._version]
+        self._version = max((step["version"] for step in transitions), default=self._version)
+        return in_order(changed, transitions, {})
 
     def _is_news(self, id: str, entry: Mapping[str, Json]) -> bool:
         known = self.entries.get(id)

@@ -107,9 +107,13 @@ def _declares(directory: Path) -> bool:
 
 def read_input(value: str | None) -> Json:
     """The execution input that ``--input`` names: JSON text, ``@FILE``, or ``@-`` for stdin. Raises `CliError`."""
-    if value is None:
-        return {}
-    place = "--input"
+    return {} if value is None else read_json(value, "--input", "the input")
+
+
+def read_json(value: str, option: str, what: str, example: str = "") -> Json:
+    """The JSON that an ``option`` names: as text, ``@FILE``, or ``@-`` for stdin. Raises `CliError`, with ``example``
+    as its hint."""
+    place = option
     try:
         if value == "@-":
             place, data = "stdin", sys.stdin.buffer.read(INPUT_BYTES_MAX)
@@ -120,15 +124,15 @@ def read_input(value: str | None) -> Json:
         else:
             data = value.encode("utf-8", "surrogateescape")
     except OSError as error:
-        hint = "--input takes JSON, @FILE, or @- for stdin"
-        raise CliError("invalid_input", f"the input file {place!r} cannot be read: {error.strerror}", hint) from None
+        hint = f"{option} takes JSON, @FILE, or @- for stdin"
+        raise CliError("invalid_input", f"{what} file {place!r} cannot be read: {error.strerror}", hint) from None
     try:
         return msgspec.json.decode(data.removeprefix(UTF8_MARK))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        hint = ""
-        if value and not value.startswith(("{", "[", '"', "@")):
-            hint = f"to read a file, write --input @{value}" if Path(value).is_file() else "to read a file, write @FILE"
-        raise CliError("invalid_input", f"the input is no JSON: {_where(place, data, str(error))}", hint) from None
+        hint = f"for example {example}" if example else ""
+        if not example and value and not value.startswith(("{", "[", '"', "@")):
+            hint = f"to read a file, write {option} @{value}" if Path(value).is_file() else "to read a file, write @FILE"
+        raise CliError("invalid_input", f"{what} is no JSON: {_where(place, data, str(error))}", hint) from None
 
 
 def _where(place: str, data: bytes, message: str) -> str:

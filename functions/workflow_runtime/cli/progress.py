@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from workflow_runtime.cli.charts import transition_spans
 from workflow_runtime.cli.output import Line, Output, Span, styled
 from workflow_runtime.plan import Json
 from workflow_runtime.services.documents import Documents
@@ -70,13 +71,20 @@ def seconds_text(seconds: float) -> str:
     return f"{hours} h {minutes:02} m"
 
 
+class Change(NamedTuple):
+    """A node, by its path, whose status is another (``entry``), or a transition of a chart (``path`` None)."""
+
+    path: str | None
+    entry: Mapping[str, Json]
+
+
 class Watch(Protocol):
     """What is known of an execution's nodes."""
 
     entries: dict[str, Mapping[str, Json]]
 
-    def look(self) -> dict[str, Mapping[str, Json]]:
-        """The entries that changed since the last look, in the order in which it happened."""
+    def look(self) -> list[Change]:
+        """What changed since the last look, in the order in which it happened."""
 
 
 class LocalWatch:
@@ -86,18 +94,37 @@ class LocalWatch:
         self._documents = documents
         self._execution_id = execution_id
         self._statuses: dict[str, str] = {}
+        self._version = 0
         self.entries: dict[str, Mapping[str, Json]] = {}
 
-    def look(self) -> dict[str, Mapping[str, Json]]:
-        changed = in_order(self._documents.progress(self._execution_id, self._statuses))
-        self._statuses.update((id, entry["status"]) for id, entry in changed.items())
-        self.entries.update(changed)
-        return changed
+    def look(self) -> list[Change]:
+        news = self._documents.progress(self._execution_id, self._statuses, self._version)
+        self._version = news.version
+        self._statuses.update((path, entry["status"]) for path, entry in news.entries.items())
+        self.entries.update(news.entries)
+        return in_order(news.entries, news.transitions, news.ordered)
 
 
-def in_order(entries: Mapping[str, Mapping[str, Json]]) -> dict[str, Mapping[str, Json]]:
-    """Nodes by when they ended, or else began."""
-    return dict(sorted(entries.items(), key=lambda item: item[1]["ended_at"] or item[1]["started_at"] or "~"))
+def in_order(
+    entries: Mapping[str, Mapping[str, Json]],
+    transitions: Iterable[Mapping[str, Json]],
+    ordered: Mapping[str, int],
+) -> list[Change]:
+    """Nodes by when they ended, or else began, and transitions by when they were taken. Of what happened at one time,
+    the commit decides: its transitions, then the nodes it ``ordered`` (version by path)."""
+    times = [
+        *((step["at"], step["version"], 0, Change(None, step)) for step in transitions),
+        *(
+            (entry["ended_at"] or entry["started_at"] or "~", ordered.get(path, 0), 1, Change(path, entry))
+            for path, entry in entries.items()
+        ),
+    ]
+    return [change for *_, change in sorted(times, key=lambda item: item[:3])]
+
+
+def _is_news(entry: Mapping[str, Json]) -> bool:
+    """Whether anything began: nodes of a state that is left go back to waiting for the next time."""
+    return bool(entry["status"] != "waiting")
 
 
 class Progress:
@@ -131,16 +158,18 @@ class Progress:
             await asyncio.sleep(max(LOOK_SECONDS, (time.monotonic() - began) * LOOK_SHARE))
 
     def look(self) -> None:
-        """Look once; without a terminal, say what is new."""
-        changed = self._watch.look()
-        if self._out.error_console is None:
-            for id, entry in changed.items():
-                if entry["status"] != "ready":
-                    self._out.note(self._event(id, entry))
+        """Look once, and say which transitions there were; without a terminal, what nodes did, too."""
+        for path, entry in self._watch.look():
+            if path is None:
+                self._out.note([f"{self._since(entry['at']):>10}  ", *transition_spans(entry)])
+            elif self._out.error_console is None and entry["status"] != "ready" and _is_news(entry):
+                self._out.note(self._event(path, entry))
+
+    def _since(self, time: Json) -> str:
+        return f"{(epoch_ms(time) - self._started) / 1000:.2f} s" if time else ""  # what never ran has no time
 
     def _event(self, id: str, entry: Mapping[str, Json]) -> Line:
-        at = epoch_ms(entry["ended_at"] or entry["started_at"])
-        since = f"{(at - self._started) / 1000:.2f} s" if at else ""  # what never ran has no time of its own
+        since = self._since(entry["ended_at"] or entry["started_at"])
         spans = [f"{since:>10}  ", f"{entry['status']:<{STATUS_COLUMNS}}  ", id]
         took = duration(entry)
         if took:

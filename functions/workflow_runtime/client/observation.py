@@ -79,8 +79,8 @@ class GatedPoller:
     def delete(self, queue: str, receipt_handles: Sequence[str]) -> None:
         self._poller.delete(queue, receipt_handles)
 
-    def next_visible_at(self) -> int | None:
-        return None if self.closed else self._poller.next_visible_at()
+    def next_visible_at(self, *, without: str = "") -> int | None:
+        return None if self.closed else self._poller.next_visible_at(without=without)
 
 
 class GatedScheduler:

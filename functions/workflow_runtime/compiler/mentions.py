@@ -24,6 +24,9 @@ from workflow_runtime.definition.model import (
 from workflow_runtime.definition.waits import WaitNode
 from workflow_runtime.plan import EdgeKind
 
+WORDS = frozenset({"", "fail", "continue"})
+"""What `on_timeout` may say besides the id of a node."""
+
 NO_NODES = frozenset({"start", "end"})
 """They mean nothing in `edges`, unless nodes are called so."""
 
@@ -91,7 +94,7 @@ def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
     found: Links = {}
     waiting = {target: link for (_, target), link in links.items()}
     for source, node in enumerate(graph.nodes):
-        if not isinstance(node, WaitNode) or node.on_timeout in ("", "fail", "continue"):
+        if not isinstance(node, WaitNode) or node.on_timeout in WORDS:
             continue
         place = graph.at(source, "on_timeout")
         target = _find(graph, report, node.on_timeout, place)
@@ -103,6 +106,12 @@ def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
                 report.add(rules.CALLED_AND_LINKED, message, waiting[target].place)
             found[source, target] = Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER)
     return found
+
+
+def has_unknown_calls(sources: Sources) -> bool:
+    """Whether waits call nodes that do not exist: some node may then see what only called ones do."""
+    waits = ((graph, node) for graph in sources.graphs for node in graph.nodes if isinstance(node, WaitNode))
+    return any(node.on_timeout not in WORDS and node.on_timeout not in graph.index for graph, node in waits)
 
 
 def called_nodes(graph: GraphSource, links: Links, calling: Links, handlers: Iterable[str | None]) -> Called:

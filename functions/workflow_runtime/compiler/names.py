@@ -10,12 +10,13 @@ import msgspec
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.before import Before
 from workflow_runtime.compiler.charts.tree import action_blocks, nested_actions
+from workflow_runtime.compiler.mentions import has_unknown_calls
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.sites import ReadSite, Site, SiteKind, Use
 from workflow_runtime.compiler.sources import ChartSource, GraphSource, Sources
 from workflow_runtime.compiler.support import has_own_names
 from workflow_runtime.definition import Gaps
-from workflow_runtime.definition.actions import SetVariableActionDefinition
+from workflow_runtime.definition.actions import RaiseActionDefinition, SendActionDefinition, SetVariableActionDefinition
 from workflow_runtime.definition.model import NodeDefinition, WorkflowDefinition
 from workflow_runtime.findings import Rule
 from workflow_runtime.plan import Binding, BindingKind, Formula
@@ -38,6 +39,7 @@ FIELDS = {
     "execution": ("id", "input", "started_at", "attempt"),
     "workflow": ("id", "name", "version"),
     "nodes": ("status", "error", "output"),
+    "event": ("name", "data", "id", "source", "at"),
 }
 """What the documents of these names hold."""
 
@@ -90,7 +92,7 @@ class Names:
         report: Report,
     ) -> None:
         self._gaps = gaps
-        self._has_own_names = has_own_names(gaps, sources)
+        self._has_own_names = has_own_names(gaps, sources) or has_unknown_calls(sources)
         self._sources = sources
         self._firsts = firsts
         self._befores = befores
@@ -126,6 +128,7 @@ class Names:
         if name == "nodes":
             return self._nodes(use, site)
         if name == "event" and site.event:
+            self._check_field(name, use, use.keys)
             return Binding(name, BindingKind.EVENT)
         if name in ELSEWHERE:
             if self._has_own_names:
@@ -281,6 +284,8 @@ class Names:
         hint = f"It has: {', '.join(fields)}."
         if document == "nodes":
             hint = f"Write `{shown}.output.{keys[0]}` for a field of its output. {hint}"
+        elif document == "event":
+            hint = f"Write `event.data.{keys[0]}` for a field of its data. {hint}"
         self._tell(rules.LEADS_NOWHERE, f"`{shown}` has no `{keys[0]}`", use, hint)
 
     def _refuse(self, rule: Rule, message: str, use: Use, hint: str | None = None) -> Binding | None:
@@ -296,7 +301,9 @@ NODELESS = {SiteKind.VARIABLE: rules.NODE_IN_VARIABLE, SiteKind.KEY: rules.NODE_
 
 
 def set_names(sources: Sources) -> frozenset[str]:
-    """Names that charts give a value besides input, variables and events: by actions, and by inputs of their nodes."""
+    """Names that charts give a value, besides input, variables and events from outside: by actions, by the data of
+    events of their own, and by inputs of their nodes.
+    """
     found: set[str] = set()
     for chart in sources.charts:
         if isinstance(chart.definition, NodeDefinition):
@@ -307,6 +314,8 @@ def set_names(sources: Sources) -> frozenset[str]:
                 for action, _ in nested_actions(actions, place):
                     if isinstance(action, SetVariableActionDefinition):
                         found.add(action.name)
+                    elif isinstance(action, RaiseActionDefinition | SendActionDefinition):
+                        found.update(action.data if isinstance(action.data, dict) else ())
     return frozenset(found)
 
 

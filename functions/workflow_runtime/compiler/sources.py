@@ -109,6 +109,11 @@ class ChartSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
                 found.setdefault(state.name, number)
         return found
 
+    @property
+    def hides_states(self) -> bool:
+        """Whether there may be states with other names than those that can be seen."""
+        return not self.is_whole or len(self.index) < len(self.states) - 1
+
 
 class Sources:
     """All graphs and charts by number. ``graphs[0]`` is the one at the top; ``charts[0]`` is iff ``has_chart``."""

@@ -104,10 +104,10 @@ def advance(
             break
         if reason:
             ignored.append((event.event_id, reason))
-            changed = changed or bool(turn.commands) or _is_told_of(turn, event)
-            continue
-        tree.settle(turn)  # after each one, so that it makes no difference how events were batched
-        changed = changed or bool(turn.commands) or not isinstance(event, Poked)
+            changed = changed or _is_told_of(turn, event)
+        if not reason or turn.macrosteps:  # a guard that failed has raised an error
+            tree.settle(turn)  # after each one, so that it makes no difference how events were batched
+        changed = changed or bool(turn.commands) or not (reason or isinstance(event, Poked))
         if turn.needs is not None:
             break
     if turn.needs is None:

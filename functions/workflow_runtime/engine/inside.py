@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from msgspec.structs import replace
 
 from workflow_runtime.durations import parse_duration
 from workflow_runtime.engine import closing, failure, machine
@@ -10,6 +10,7 @@ from workflow_runtime.engine.actions import seconds_of
 from workflow_runtime.engine.concurrency import enqueue
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.machine_scope import MachineScope, of_signal
+from workflow_runtime.engine.names import evaluate
 from workflow_runtime.engine.recording import record
 from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.state import MachineState, Mark, Running
@@ -131,10 +132,9 @@ def _hears(scope: GraphScope, node: int, spec: WaitSpec, signal: SignalReceived,
         return False
     if spec.match is None:
         return True
-    happening = of_signal(signal, scope.now)
-    locals: Mapping[str, Json] = {"event": happening.value}
+    view = replace(scope.view((spec.match,), node), event=of_signal(signal, scope.now).value)
     try:
-        return bool(scope.evaluate(spec.match, node, locals))
+        return bool(evaluate(spec.match, view))
     except EvaluationError:
         return False
 

@@ -7,7 +7,6 @@ transitions, then eventless ones and raised events until nothing more follows. E
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from workflow_runtime.engine import closing, statechart
@@ -219,9 +218,10 @@ class Step:
         return f"{event}{states[transition.source].name}" + (f" -> {targets}" if targets else "")
 
     def _cycle(self) -> str:
-        often = [text for text, _ in Counter(self.taken).most_common(CYCLE_SHOWN_MAX)]
-        cycle = sorted(often, key=self.taken.index)
-        return f"transitions follow each other without end (more than {MICROSTEPS_MAX:,}): " + "; ".join(cycle)
+        taken = self.taken
+        length = next((back for back in range(1, len(taken)) if taken[-1 - back] == taken[-1]), len(taken))
+        shown = [*taken[-length:][:CYCLE_SHOWN_MAX], *(["…"] if length > CYCLE_SHOWN_MAX else [])]
+        return f"transitions follow each other without end (more than {MICROSTEPS_MAX:,}): " + "; ".join(shown)
 
 
 def start(scope: MachineScope) -> None:

@@ -51,11 +51,12 @@ class MachineScope:
     """``outer``: the graph that holds the chart in its ``node``; None at the top.
 
     ``happening``: the event being taken; ``overlay``: its data, while that hides other names. ``offered``: the
-    configuration that deferred events were last offered to.
+    configuration that deferred events were last offered to, and ``refused`` how many of them it did not take.
     """
 
     __slots__ = (
-        "chart", "happening", "is_over", "machine", "node", "number", "offered", "outer", "overlay", "turn",
+        "chart", "happening", "is_over", "machine", "node", "number", "offered", "outer", "overlay", "refused",
+        "turn",
     )  # fmt: skip
 
     def __init__(self, turn: Turn, number: int, machine: MachineState, outer: GraphScope | None, node: int) -> None:
@@ -68,6 +69,7 @@ class MachineScope:
         self.happening: Happening | None = None
         self.overlay: Mapping[str, Json] = NO_LOCALS
         self.offered = machine.configuration[:]
+        self.refused = len(machine.deferred)
         self.is_over = False
 
     @property

@@ -114,6 +114,7 @@ def _untaken(turn: Turn, signal: SignalReceived, reasons: dict[MachineScope, str
     if policies[chosen] == "defer":
         chosen.machine.deferred.append(signal)
         del chosen.machine.deferred[:-DEFERRED_MAX]
+        chosen.refused = len(chosen.machine.deferred)
         return ""
     if policies[chosen] == "fail":
         message = f"the event `{signal.name}` was not handled: {reason}"

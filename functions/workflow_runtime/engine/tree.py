@@ -111,17 +111,19 @@ def _settle_charts(turn: Turn) -> bool:
 
 
 def _offer_deferred(turn: Turn, scope: MachineScope) -> bool:
-    """Once the configuration is another, deferred events are offered again, in the order they came."""
+    """Once the configuration is another, deferred events are offered again, in the order they came. True when one was
+    taken; what it caused comes before the others.
+    """
     deferred = scope.machine.deferred
-    if not deferred or scope.machine.configuration == scope.offered:
-        return False
-    scope.offered = scope.machine.configuration[:]
-    for place, signal in enumerate(deferred):
-        del deferred[place]
-        reason = signals.offer_to_chart(turn, scope, signal)
-        if not reason:
+    if scope.machine.configuration != scope.offered:
+        scope.offered = scope.machine.configuration[:]
+        scope.refused = 0
+    while scope.refused < len(deferred):
+        signal = deferred.pop(scope.refused)
+        if not signals.offer_to_chart(turn, scope, signal):
             return True
-        deferred.insert(place, signal)
+        deferred.insert(scope.refused, signal)
+        scope.refused += 1
     return False
 
 

@@ -204,10 +204,11 @@ class EmbeddedQueues:
             for message in found:
                 mailbox.remove(message)
 
-    def next_visible_at(self) -> int | None:
+    def next_visible_at(self, *, without: str = "") -> int | None:
         with self._database.lock:
             now = self._clock.now()
-            times = [time for mailbox in self._polled if (time := mailbox.next_visible_at(now)) is not None]
+            looked_at = (mailbox for mailbox in self._polled if mailbox.queue.name != without)
+            times = [time for mailbox in looked_at if (time := mailbox.next_visible_at(now)) is not None]
         return min(times, default=None)
 
     def _mailbox(self, queue: str) -> Mailbox:

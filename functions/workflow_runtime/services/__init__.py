@@ -5,6 +5,9 @@
   and `publisher` (carries out commands).
 - `node_runner` (claim, read, run, record) with `worker` (its queue) and `rendering` (inputs).
 - `catalog` (publish a workflow), `starter` (start an execution), `documents` (show one).
+- `ingest` (events of the bus, as `bus_events` reads them, to executions), `triggering` (triggers kept in step with the
+  versions that have them) and `webhooks`.
+- `timers` (start, cancel, deliver); `sweep` (finds what got lost) and `dead_letters` (records what was given up).
 - `publishing` (create, replace, remove with preconditions) and `queries` (lists, nodes, history): what the API asks.
 
 Services speak to `storage` and `ports`; they never see boto3, SQLite, environment variables or Lambda events.

@@ -53,19 +53,25 @@ class Delivery(msgspec.Struct, frozen=True):
 
 class Dispatcher:
     """``new_id`` gives a fresh identity per call: commit ids and deduplication ids are made of it. ``starter`` starts
-    children, and is asked for when there is one."""
+    children, and is asked for when there is one. ``count`` takes metrics."""
 
     def __init__(
-        self, ports: Ports, workflows: WorkflowStore, new_id: Callable[[], str], starter: Callable[[], Starter]
+        self,
+        ports: Ports,
+        workflows: WorkflowStore,
+        new_id: Callable[[], str],
+        starter: Callable[[], Starter],
+        count: Callable[[str, int], None],
     ) -> None:
         self._clock = ports.clock
         self._new_id = new_id
+        self._count = count
         self._workflows = workflows
         self._executions = ExecutionStore(ports.table, ports.blobs)
         self._runs = RunStore(ports.table, ports.blobs)
         self._knowledge = Knowledge(ports.table, self._executions, self._runs)
         self._courier = Courier(ports, self._executions, starter, new_id)
-        self._publisher = Publisher(ports, self._executions, self._runs, self._courier, new_id)
+        self._publisher = Publisher(ports, self._executions, self._runs, self._courier, new_id, count)
 
     def dispatch(self, execution_id: str, deliveries: Sequence[Delivery]) -> int:
         """Take one execution's events in order. Returns how many were taken; the rest must be delivered again."""
@@ -86,6 +92,7 @@ class Dispatcher:
         """Keep a message that is no event as a dead letter of the execution."""
         logger.error("an event was refused", extra={"execution_id": execution_id, "reason": reason})
         self._executions.bury(execution_id, identity, reason, body, self._clock.now())
+        self._count("DeadLetters", 1)
 
     def _take(self, execution_id: str, batch: Sequence[Delivery]) -> None:
         for _ in range(COMMIT_ATTEMPTS_MAX):

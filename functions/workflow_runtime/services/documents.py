@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+import msgspec
+
+from workflow_runtime.engine.commands import CancelRun, RecordNode, RunNode
 from workflow_runtime.engine.lifecycle import NodeStatus
 from workflow_runtime.engine.names import iso_time
-from workflow_runtime.engine.state import OPEN_MARKS, STATUS_OF_MARK, ExecutionState, Mark
-from workflow_runtime.errors import ErrorDocument, RequestError
-from workflow_runtime.plan import Json, Plan
+from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.state import STATUS_OF_MARK
+from workflow_runtime.errors import RequestError
+from workflow_runtime.plan import Json
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.charts import chart_parts, transitions_of
+from workflow_runtime.services.entries import error_json, live_graphs, node_executions
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore, header_of
-from workflow_runtime.storage.records import Run
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.workflows import WorkflowStore
+
+ENTRIES_READ_AT_ONCE = 25
+
+
+class News(msgspec.Struct, frozen=True):
+    """What happened in an execution up to the commit ``version``: nodes whose status is another, and transitions, as
+    they stand in the document. ``ordered``: the commit that ordered a node's newest run, if it is among them."""
+
+    entries: dict[str, Json] = {}
+    transitions: list[dict[str, Json]] = []
+    version: int = 0
+    ordered: dict[str, int] = {}
 
 
 class Documents:
     def __init__(self, ports: Ports, workflows: WorkflowStore) -> None:
         self._table = ports.table
+        self._clock = ports.clock
         self._workflows = workflows
         self._executions = ExecutionStore(ports.table, ports.blobs)
         self._runs = RunStore(ports.table, ports.blobs)
@@ -43,6 +61,7 @@ class Documents:
         plan = self._workflows.plan(header.plan_hash)
         stored = self._executions.load(execution_id)
         runs = self._runs.list(execution_id)
+        charts = chart_parts(self._executions, plan, stored, self._clock.now(), lambda: data)
         return {
             "execution_id": execution_id,
             "workflow_id": header.workflow_id,
@@ -53,91 +72,58 @@ class Documents:
             "error": error_json(header.error),
             "started_at": iso_time(header.started_at),
             "ended_at": iso_time(header.ended_at) if header.ended_at else None,
-            "variables": data.variables,
+            "variables": charts.variables if charts.variables is not None else data.variables,
+            **charts.json(),
             "node_executions": node_executions(plan, stored.state if stored is not None else None, runs),
         }
 
-    def progress(self, execution_id: str, known: Mapping[str, str]) -> dict[str, Json]:
-        """What is new since ``known`` (statuses by node id): entries as in the document, outputs apart.
+    def progress(self, execution_id: str, known: Mapping[str, str], since: int = 0) -> News:
+        """What is new since the commit ``since``, for who has seen it all until then and ``known``, statuses by path.
 
-        For who watches an execution: one read of the state, and of the runs of nodes whose status may have changed.
-        Nothing before the first commit.
+        For who watches an execution: one read of the state, of the journal's new entries, and of the runs of nodes
+        whose status may have changed; outputs apart. Nothing before the first commit.
         """
         stored = self._executions.load(execution_id)
         if stored is None:
-            return {}
+            return News()
         state = stored.state
         plan = self._workflows.plan(state.plan_hash)
-        changed: dict[int, NodeStatus] = {}
-        for index, node in enumerate(plan.root.nodes):
-            status = STATUS_OF_MARK[state.root.marks[index]]
-            if not node.hidden and known.get(node.id, NodeStatus.WAITING.value) != status.value:
-                changed[index] = status
-        places = {index: (plan.root.nodes[index].id, state.root.serial(index)) for index in changed}
-        runs = self._runs.get_all(execution_id, list(places.values()))
+        fresh = self._entries_after(execution_id, since)
+        ordered = _ordered(fresh)
+        changed = {path: serial for path, (serial, _) in ordered.items()}
+        for number, graph in live_graphs(plan, state).items():
+            block = plan.blocks[number]
+            for index, node in enumerate(block.nodes):
+                path, status = block.prefix + node.id, STATUS_OF_MARK[graph.marks[index]]
+                if status is NodeStatus.READY or status.value != known.get(path, NodeStatus.WAITING.value):
+                    changed[path] = graph.serial(index)
+        runs = self._runs.get_all(execution_id, list(changed.items()))
         entries: dict[str, Json] = {}
-        for index, status in changed.items():
-            id, taken = plan.root.nodes[index].id, runs.get(places[index])
-            if status is NodeStatus.READY and taken is not None and taken.status == "running":
-                status = NodeStatus.RUNNING
-            if known.get(id) != status.value:
-                entry = _entry(status, taken, None)
-                entry["output"] = None
-                entries[id] = entry
-        return entries
+        for path, entry in node_executions(plan, state, runs.values(), changed.keys()).items():
+            if known.get(path, NodeStatus.WAITING.value) != entry["status"]:
+                entries[path] = {**entry, "output": None}
+        versions = {path: version for path, (_, version) in ordered.items()}
+        return News(entries, transitions_of(fresh), fresh[-1].version if fresh else since, versions)
+
+    def _entries_after(self, execution_id: str, version: int) -> list[JournalEntry]:
+        found: list[JournalEntry] = []
+        while True:
+            start = version + len(found) + 1
+            page = self._executions.entries(execution_id, range(start, start + ENTRIES_READ_AT_ONCE))
+            found += page
+            if len(page) < ENTRIES_READ_AT_ONCE:
+                return found
 
     def dead_letters(self, execution_id: str) -> list[dict[str, Json]]:
         """What could not be taken or sent for this execution: ``{reason, body}`` each."""
         return self._executions.dead_letters(execution_id)
 
 
-def node_executions(plan: Plan, state: ExecutionState | None, runs: Iterable[Run]) -> dict[str, Json]:
-    """One entry per node that was looked at, in file order: its newest run, and the status that the state gives it."""
-    newest: dict[str, Run] = {}
-    for run in runs:
-        newest[run.path] = run
-    entries: dict[str, Json] = {}
-    for index, node in enumerate(plan.root.nodes):
-        if node.hidden:
-            continue
-        mark = state.root.marks[index] if state is not None else Mark.WAITING
-        status = STATUS_OF_MARK[mark]
-        taken = newest.get(node.id)
-        if status is NodeStatus.READY and taken is not None and taken.status == "running":
-            status = NodeStatus.RUNNING
-        entries[node.id] = _entry(status, taken, _waiting_on(plan, state, index, status, taken))
-    return entries
-
-
-def error_json(error: ErrorDocument | None) -> dict[str, Json] | None:
-    return {"type": error.type, "message": error.message, "node": error.node or None} if error is not None else None
-
-
-def _entry(status: NodeStatus, run: Run | None, waiting_on: str | None) -> dict[str, Json]:
+def _ordered(entries: list[JournalEntry]) -> dict[str, tuple[int, int]]:
+    """Newest serial, and commit, by path of the nodes that these commits ordered, recorded or cancelled."""
     return {
-        "status": status.value,
-        "attempts": run.attempt if run is not None else 0,
-        "output": run.output if run is not None else None,
-        "error": {"type": run.error.type, "message": run.error.message} if run is not None and run.error else None,
-        "started_at": iso_time(run.started_at) if run is not None else None,
-        "ended_at": iso_time(run.ended_at) if run is not None and run.ended_at else None,
-        "waiting_on": waiting_on,
-        "unresolved": list(run.unresolved) if run is not None else [],
-        "warnings": list(run.warnings) if run is not None else [],
-        "fallback_used": False,
-        "usage": run.usage if run is not None else None,
+        command.path: (command.serial, entry.version)
+        for entry in entries
+        for command in entry.commands
+        if isinstance(command, (RunNode, RecordNode, CancelRun))
     }
-
-
-def _waiting_on(
-    plan: Plan, state: ExecutionState | None, index: int, status: NodeStatus, run: Run | None
-) -> str | None:
-    """What an open node waits for (language §7); None for one that runs or has ended."""
-    if state is None or state.status.terminal:
-        return None
-    if status is NodeStatus.WAITING:
-        sources = (plan.root.edges[edge].source for edge in plan.root.nodes[index].incoming)
-        return "dependency" if any(state.root.marks[source] in OPEN_MARKS for source in sources) else None
-    if status is NodeStatus.READY and run is None and (index in state.root.queue or index in state.root.held):
-        return "concurrency"
-    return None

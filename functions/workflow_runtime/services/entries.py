@@ -59,7 +59,7 @@ def _node_entry(
     state: ExecutionState | None, block: GraphBlock, graph: GraphState | None, index: int, run: Run | None
 ) -> dict[str, Json]:
     if graph is None:
-        over = state is not None and state.status.terminal and block.first > 0
+        over = state is not None and state.status.terminal
         return _entry(_status_of(run, over=over), run, None)
     if run is not None and run.serial < graph.first_serial:
         run = None  # of an earlier visit

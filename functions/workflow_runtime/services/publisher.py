@@ -30,21 +30,35 @@ from workflow_runtime.topology import CUSTOM_SOURCE, DISPATCH, LIFECYCLE_SOURCE,
 ORIGIN_KEY = "workflow_runtime"  # in the detail of an author's event: who published it, and how often it was passed on
 EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
 DISPATCHER = "dispatcher"  # owner of runs that no worker runs
+METRICS = {
+    "execution.started": "ExecutionsStarted",
+    "execution.completed": "ExecutionsCompleted",
+    "execution.failed": "ExecutionsFailed",
+    "execution.cancelled": "ExecutionsCancelled",
+}
+"""What is counted, by lifecycle event; one that is published again is counted again."""
 
 logger = logging.getLogger(__name__)
 
 
 class Publisher:
-    """``new_id`` gives a fresh identity per invocation."""
+    """``new_id`` gives a fresh identity per invocation; ``count`` takes metrics."""
 
     def __init__(
-        self, ports: Ports, executions: ExecutionStore, runs: RunStore, courier: Courier, new_id: Callable[[], str]
+        self,
+        ports: Ports,
+        executions: ExecutionStore,
+        runs: RunStore,
+        courier: Courier,
+        new_id: Callable[[], str],
+        count: Callable[[str, int], None],
     ) -> None:
         self._ports = ports
         self._executions = executions
         self._runs = runs
         self._courier = courier
         self._new_id = new_id
+        self._count = count
 
     def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry) -> None:
         """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`."""
@@ -88,6 +102,7 @@ class Publisher:
         """
         identity = run_event_id(command.path, command.serial)
         self._executions.bury(state.execution_id, identity, refusal.reason, message.body, state.now)
+        self._count("DeadLetters", 1)
         error = ErrorDocument.of("execution_error", f"the node could not be ordered: {refusal.reason}", command.path)
         if not self._runs.claim(state.execution_id, _refused(state, command, error)):
             stored = self._runs.get(state.execution_id, command.path, command.serial)
@@ -111,6 +126,10 @@ class Publisher:
             self._executions.bury(
                 state.execution_id, f"bus:{state.version}:{refusal.index}", refusal.reason, entry.detail, state.now
             )
+            self._count("DeadLetters", 1)
+        for event in events:
+            if not event.custom and event.detail_type in METRICS:
+                self._count(METRICS[event.detail_type], 1)
 
 
 def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent) -> BusEvent:

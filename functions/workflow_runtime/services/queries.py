@@ -9,18 +9,20 @@ from collections.abc import Collection, Sequence
 from heapq import nlargest
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.names import iso_time
+from workflow_runtime.engine.outlook import outlook
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan import Json, Plan
 from workflow_runtime.ports import Attribute, Item, Ports
-from workflow_runtime.services.documents import error_json, node_executions
+from workflow_runtime.services.charts import ChartParts, chart_parts, listens
+from workflow_runtime.services.entries import error_json, node_executions
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore, header_of
-from workflow_runtime.storage.records import Header, Run
+from workflow_runtime.storage.records import Globals, Header, Run, StoredState
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.workflows import Pointer, WorkflowStore, WorkflowVersion
 
@@ -28,13 +30,14 @@ ENTRIES_READ_AT_ONCE = 25  # journal entries per batch read: most executions hav
 
 
 class Execution(msgspec.Struct, frozen=True):
-    """An execution's header, and the parts asked for as JSON text. ``nodes``: entries by node id, outputs apart."""
+    """An execution's header, and the parts asked for as JSON text. ``nodes``: entries by path, outputs apart."""
 
     header: Header
     input: bytes | None = None
     output: bytes | None = None
     nodes: dict[str, Json] | None = None
     node_outputs: dict[str, Attribute] = {}
+    charts: ChartParts = ChartParts()
 
 
 class NodeDetail(msgspec.Struct, frozen=True):
@@ -55,6 +58,7 @@ class History(msgspec.Struct, frozen=True):
 class Queries:
     def __init__(self, ports: Ports, workflows: WorkflowStore) -> None:
         self._table = ports.table
+        self._clock = ports.clock
         self._workflows = workflows
         self._executions = ExecutionStore(ports.table, ports.blobs)
         self._runs = RunStore(ports.table, ports.blobs)
@@ -94,25 +98,41 @@ class Queries:
         return header
 
     def execution(self, execution_id: str, parts: Collection[str]) -> Execution:
-        """An execution with some of its ``input``, ``output``, ``nodes``. Raises `RequestError` (``not_found``)."""
+        """An execution with some of its ``input``, ``output``, ``nodes``, ``variables`` (those of a chart come in any
+        case). Raises `RequestError` (``not_found``)."""
         header_key = keys.execution(execution_id, keys.HEADER)
         input_key = keys.execution(execution_id, keys.INPUT)
         items = self._table.get([header_key, input_key] if "input" in parts else [header_key])
         if header_key not in items:
             raise _no_execution(execution_id)
         header = header_of(execution_id, items[header_key])
-        nodes, outputs = self._nodes(header) if "nodes" in parts else (None, {})
+        plan = self._workflows.plan(header.plan_hash)
+        stored = self._executions.load(execution_id) if "nodes" in parts or listens(plan) else None
+        nodes, outputs = self._nodes(plan, stored, execution_id) if "nodes" in parts else (None, {})
+        charts = self._charts(plan, stored, execution_id)
+        if charts.variables is None and "variables" in parts:
+            charts = replace(charts, variables=self._executions.globals(execution_id).variables)
         return Execution(
             header,
             input=self._executions.input_json(items[input_key]) if "input" in parts else None,
             output=self._output(header, items[header_key]) if "output" in parts else None,
             nodes=nodes,
             node_outputs=outputs,
+            charts=charts,
         )
 
     def statuses(self, header: Header) -> dict[str, str]:
-        """The statuses of an execution's nodes, by id."""
-        return {id: entry["status"] for id, entry in self._nodes(header)[0].items()}
+        """The statuses of an execution's nodes, by path."""
+        plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(header.execution_id)
+        return {path: entry["status"] for path, entry in self._nodes(plan, stored, header.execution_id)[0].items()}
+
+    def current_states(self, header: Header) -> dict[str, tuple[str, ...]]:
+        """The active leaf states by path of their chart (``""``: the one at the top)."""
+        stored = self._executions.load(header.execution_id)
+        if stored is None:
+            return {}
+        ahead = outlook(self._workflows.plan(header.plan_hash), stored.state, self._clock.now())
+        return {chart.path: chart.states for chart in ahead.charts}
 
     def plan(self, plan_hash: str) -> Plan:
         return self._workflows.plan(plan_hash)
@@ -124,11 +144,12 @@ class Queries:
     def node(self, execution_id: str, path: str) -> NodeDetail:
         """Raises `RequestError` (``not_found``): no such execution, or no such node in it."""
         header = self.header(execution_id)
-        plan, state = self._progress(header)
+        plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(execution_id)
         held = self._runs.list_held(execution_id, path)
         runs = tuple(run for run, _ in held)
-        entry = node_executions(plan, state, runs).get(path)
-        if entry is None or path.startswith("~"):
+        state = stored.state if stored is not None else None
+        entry = node_executions(plan, state, runs, (path,)).get(path)
+        if entry is None:
             raise RequestError("not_found", f"execution {execution_id!r} has no node {path!r}")
         return NodeDetail(entry, runs, self._runs.output_json(held[-1][1]) if held else b"null")
 
@@ -152,15 +173,20 @@ class Queries:
         key = keys.journal(execution_id, version)
         return key in self._table.get([key])
 
-    def _progress(self, header: Header) -> tuple[Plan, ExecutionState | None]:
-        stored = self._executions.load(header.execution_id)
-        return self._workflows.plan(header.plan_hash), stored.state if stored is not None else None
+    def _nodes(
+        self, plan: Plan, stored: StoredState | None, execution_id: str
+    ) -> tuple[dict[str, Json], dict[str, Attribute]]:
+        held = self._runs.list_held(execution_id)
+        entries = node_executions(plan, stored.state if stored is not None else None, [run for run, _ in held])
+        return entries, {
+            run.path: output for run, output in held if run.path in entries and entries[run.path]["started_at"]
+        }
 
-    def _nodes(self, header: Header) -> tuple[dict[str, Json], dict[str, Attribute]]:
-        plan, state = self._progress(header)
-        held = self._runs.list_held(header.execution_id)
-        entries = node_executions(plan, state, [run for run, _ in held])
-        return entries, {run.path: output for run, output in held if run.path in entries}
+    def _charts(self, plan: Plan, stored: StoredState | None, execution_id: str) -> ChartParts:
+        def globals() -> Globals:
+            return self._executions.globals(execution_id)
+
+        return chart_parts(self._executions, plan, stored, self._clock.now(), globals)
 
     def _output(self, header: Header, item: Item) -> bytes:
         return self._executions.output_json(header.execution_id, item)

@@ -21,13 +21,14 @@ from workflow_runtime.api.openapi import openapi_document
 from workflow_runtime.local.backend import open_backend
 from workflow_runtime.local_runtime import LocalRuntime
 
-from .conftest import Api, Reply
+from .conftest import GREETING, Api, Reply
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
 CONFIG = Path(__file__).parents[2] / "schemathesis.toml"
 
 API = Api(LocalRuntime(open_backend()))
-API.publish()
+HOOKS = "  triggers: [{type: webhook, endpoint: hook, auth_required: false, input: {got: '${body}'}}]\n  nodes:"
+API.publish(GREETING.replace("  nodes:", HOOKS))
 ENDED = API.run()
 
 
@@ -53,7 +54,7 @@ schema.app = application
 @schema.hook
 def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:  # noqa: ARG001
     """Every other request is about something that there is."""
-    known = {"workflow_id": "greeting", "execution_id": ENDED, "path": "done"}
+    known = {"workflow_id": "greeting", "execution_id": ENDED, "path": "done", "endpoint": "hook"}
     if not path_parameters or len(unquote(str(path_parameters))) % 2:
         return path_parameters
     return {name: known[name] for name in path_parameters}

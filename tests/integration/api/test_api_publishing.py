@@ -72,7 +72,9 @@ def test_without_a_precondition_both_versions_are_kept() -> None:
         ports = backend.ports
         WorkflowStore(ports.table).publish(plan("a"), source("a"), 1)
         slow = Interrupted(ports, lambda other: other.publish(plan("b"), source("b"), 2))
-        published, is_new = Publishing(ports, Catalog(slow, ports.clock, Triggers(ports, slow)), slow).replace("w", source("c"), anything)
+        published, is_new = Publishing(ports, Catalog(slow, ports.clock, Triggers(ports, slow)), slow).replace(
+            "w", source("c"), anything
+        )
         assert (published.version.number, is_new) == (3, False)
         hashes = [version.plan_hash for version in slow.versions("w", [1, 2, 3]).values()]
         assert hashes == [plan(node).hash for node in "abc"]

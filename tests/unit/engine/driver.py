@@ -16,14 +16,37 @@ from msgspec.structs import replace
 from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, advance, new_execution
 from workflow_runtime.engine.aggregation import aggregate, operand_values
-from workflow_runtime.engine.commands import CancelRun, Command, Continue, PublishEvent, RecordNode, RunNode, SetStatus
+from workflow_runtime.engine.commands import (
+    CancelRun,
+    CancelTimer,
+    Command,
+    Continue,
+    Log,
+    PublishEvent,
+    RecordNode,
+    RunNode,
+    SetStatus,
+    StartTimer,
+    Subscribe,
+    Unsubscribe,
+)
 from workflow_runtime.engine.ending import scope_output
-from workflow_runtime.engine.events import Event, ExecutionStarted, NodeFailed, NodeSucceeded, Poked, run_event_id
+from workflow_runtime.engine.events import (
+    Event,
+    ExecutionStarted,
+    NodeFailed,
+    NodeSucceeded,
+    Poked,
+    SignalReceived,
+    TimerFired,
+    run_event_id,
+)
+from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.names import NodeValue, View, error_value, evaluate
 from workflow_runtime.engine.orders import OUTPUTS_PATH
 from workflow_runtime.engine.pruning import prune
 from workflow_runtime.engine.replay import JournalEntry, replay
-from workflow_runtime.engine.state import STATUS_OF_MARK, ExecutionState, decode_state, encode_state
+from workflow_runtime.engine.state import STATUS_OF_MARK, ExecutionState, Parent, decode_state, encode_state
 from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.expressions import EvaluationError
@@ -55,13 +78,28 @@ def aggregation(id: str, strategy: str, **fields: Any) -> dict[str, Any]:
     return {"id": id, "type": "aggregation", "strategy": strategy, **fields}
 
 
-class Driver:
-    """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order."""
+def chart_of(states: Sequence[dict[str, Any]], **fields: Any) -> Plan:
+    """The plan of a state machine ``w`` with these states, of which the first is entered; without state events."""
+    given = {"type": "state_machine", "initial_state": states[0]["name"], "events": ["execution"], **fields}
+    return compile_or_raise(json.dumps({"workflow": {"id": "w", "states": list(states), **given}}))
 
-    def __init__(self, plan: Plan, input: Json = None, *, attach: bool = True, checked: bool = True) -> None:
+
+class Driver:
+    """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order. ``timers``: due
+    times of those that are going; ``subscribed``: pairs of event and correlation key."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        input: Json = None,
+        *,
+        attach: bool = True,
+        checked: bool = True,
+        parent: Parent | None = None,
+    ) -> None:
         self.plan = plan
         self.globals: dict[str, Json] = {"input": input, "variables": self._variables(input), "env": {}}
-        self.first = new_execution(plan, "e1", 1, START)
+        self.first = new_execution(plan, "e1", 1, START, parent)
         self.state = self.first
         self.now = START
         self.attach = attach
@@ -70,6 +108,11 @@ class Driver:
         self.ordered: dict[str, RunNode] = {}
         self.cancelled: list[str] = []
         self.published: list[PublishEvent] = []
+        self.logs: list[str] = []
+        self.timers: dict[str, int] = {}
+        self.subscribed: set[tuple[str, str]] = set()
+        self.macrosteps: list[Macrostep] = []
+        self.blobs: dict[str, Json] = {}
         self.ignored: list[tuple[str, str]] = []
         self.journal: list[JournalEntry] = []
         self.commits: list[tuple[Command, ...]] = []
@@ -81,9 +124,10 @@ class Driver:
         self.take(ExecutionStarted("start", START))
         return self
 
-    def take(self, *events: Event) -> Decision:
-        """Have the engine take the events in one batch, commit and carry out what it ordered."""
-        self.now += 1000
+    def take(self, *events: Event, at: int | None = None) -> Decision:
+        """Have the engine take the events in one batch, commit and carry out what it ordered. ``at``: the time by
+        then; by default a second later than the last."""
+        self.now = self.now + 1000 if at is None else at
         before = encode_state(self.state) if self.checked else b""
         decision = self._decide(self.state, events, self._known)
         if self.checked:
@@ -98,8 +142,15 @@ class Driver:
         if not decision.changed:
             return decision
         self.state = decode_state(encode_state(decision.state)) if self.checked else decision.state
+        self.macrosteps += decision.macrosteps
         entry = JournalEntry(
-            self.state.version, "c", self.now, tuple(map(_without_values, events)), decision.commands, decision.ignored
+            self.state.version,
+            "c",
+            self.now,
+            tuple(map(_without_values, events)),
+            decision.commands,
+            decision.ignored,
+            macrosteps=decision.macrosteps,
         )
         self.journal.append(msgspec.json.decode(msgspec.json.encode(entry), type=JournalEntry))
         self.commits.append(decision.commands)
@@ -108,6 +159,28 @@ class Driver:
         if decision.commands and isinstance(decision.commands[-1], Continue):
             self.take(Poked(f"cmd:e1:{self.state.version}", self.now))
         return decision
+
+    def send(self, name: str, data: Json = None, **fields: Any) -> Decision:
+        """An event from outside, a second later; its id is new unless ``id`` is given."""
+        return self.take(self.signal(name, data, **fields))
+
+    def signal(self, name: str, data: Json = None, **fields: Any) -> SignalReceived:
+        id = fields.pop("id", f"s{len(self.sent)}")
+        return SignalReceived(f"signal:{id}", self.now, name, data, id=id, source="test", **fields)
+
+    def elapse(self, seconds: float) -> Driver:
+        """Let time pass: the timers that become due in it fire, each at its time."""
+        end = self.now + round(seconds * 1000)
+        while self.timers and (due := min(self.timers.values())) <= end:
+            timer = next(name for name, time in self.timers.items() if time == due)
+            self.fire(timer, max(due, self.now))
+        self.now = end
+        return self
+
+    def fire(self, timer: str, at: int) -> Decision:
+        """Have a timer fire, also one that was cancelled."""
+        self.timers.pop(timer, None)
+        return self.take(TimerFired(f"timer:{timer}", at, timer), at=at)
 
     def succeed(self, path: str, output: Json = None) -> Decision:
         return self.take(self.success(path, output))
@@ -174,14 +247,26 @@ class Driver:
 
     def result(self, path: str) -> Json:
         """The recorded output of a node's newest run."""
-        serial = self.state.root.serial(self.plan.root.index[path])
-        return self.records[path, serial].output
+        return self.records[path, max(serial for known, serial in self.records if known == path)].output
 
     def node(self, path: str) -> NodePlan:
-        return self.plan.root.nodes[self.plan.root.index[path]]
+        return self.plan.node(self.plan.numbers[path])
+
+    @property
+    def configuration(self) -> list[str]:
+        """The active leaf states of the chart at the top, as its last macrostep left them."""
+        return list(next(step for step in reversed(self.macrosteps) if not step.machine).configuration)
+
+    @property
+    def variables(self) -> dict[str, Json]:
+        """Of the chart at the top."""
+        assert self.state.machine is not None
+        return self.state.machine.variables
 
     def inputs(self, path: str) -> Json:
         """The inputs of an ordered run, rendered with the reads that its command lists and nothing else."""
+        if self.ordered[path].has_inputs:
+            return self.ordered[path].inputs
         formula = self.node(path).inputs
         return evaluate(formula, self.view(self.ordered[path])) if formula is not None else {}
 
@@ -208,7 +293,7 @@ class Driver:
     def view(self, command: RunNode) -> View:
         nodes = {index: NodeValue(status) for index, status in command.statuses.items()}
         for read in command.reads:
-            nodes[read.node] = self.records[self.plan.root.nodes[read.node].id, read.serial]
+            nodes[read.node] = self.records[self.plan.path(read.node), read.serial]
         return View(
             plan=self.plan,
             execution_id="e1",
@@ -219,6 +304,8 @@ class Driver:
             nodes=nodes,
             globals=self.globals,
             previous=command.previous,
+            names=command.names,
+            states=frozenset(command.states),
         )
 
     def replayed(self) -> ExecutionState:
@@ -243,11 +330,11 @@ class Driver:
         self, state: ExecutionState, events: Sequence[Event], fetch: Callable[[Needs, Known], Known]
     ) -> Decision:
         known = NOTHING_KNOWN
-        for _ in range(len(self.plan.root.nodes) + 2):
+        for _ in range(sum(len(block.nodes) for block in self.plan.blocks) + 3):
             answer = advance(self.plan, state, events, self.now, known)
             if isinstance(answer, Decision):
                 return answer
-            assert answer.reads or answer.globals
+            assert answer.reads or answer.globals or answer.blobs
             known = fetch(answer, known)
         raise AssertionError("the engine keeps asking")
 
@@ -255,17 +342,17 @@ class Driver:
         self.reads += 1
         nodes = dict(known.nodes)
         for read in needs.reads:
-            node = self.plan.root.nodes[read.node]
-            value = self.records[node.id, read.serial]
-            nodes[read.node] = replace(value, output=prune(value.output, node.decision_paths))
+            value = self.records[self.plan.path(read.node), read.serial]
+            nodes[read.node] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
+        blobs = {**known.blobs, **{blob: self.blobs[blob] for blob in needs.blobs}}
         if not needs.globals:
-            return replace(known, nodes=nodes)
+            return replace(known, nodes=nodes, blobs=blobs)
         pruned = {
             "input": prune(self.globals["input"], self.plan.input_paths),
             "variables": prune(self.globals["variables"], self.plan.variable_paths),
             "env": {},
         }
-        return Known(nodes, pruned)
+        return Known(nodes, pruned, blobs)
 
     def _carry_out(self, command: Command) -> None:
         match command:
@@ -283,6 +370,17 @@ class Driver:
                 self.ordered.pop(command.path, None)  # its result may be under way
             case PublishEvent():
                 self.published.append(command)
+            case Log():
+                self.logs.append(command.message)
+            case StartTimer():
+                assert command.timer not in self.timers
+                self.timers[command.timer] = command.due
+            case CancelTimer():
+                self.timers.pop(command.timer, None)
+            case Subscribe():
+                self.subscribed.add((command.event, command.key))
+            case Unsubscribe():
+                self.subscribed.discard((command.event, command.key))
             case SetStatus(output_run=run) if run is not None:
                 self.output = self.records[OUTPUTS_PATH, run.serial].output
             case SetStatus():

@@ -116,7 +116,8 @@ def test_a_replay_of_large_events_gives_the_stored_state(world: World) -> None:
     dispatcher = world.services.dispatcher
     stored = dispatcher._executions.load(parent)
     header = dispatcher._executions.header(parent)
-    assert stored is not None and header is not None
+    assert stored is not None
+    assert header is not None
     plan = world.services.workflows.plan(header.plan_hash)
     first = new_execution(plan, parent, header.workflow_version, header.started_at)
     journal = dispatcher._executions.journal(parent)

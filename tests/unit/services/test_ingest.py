@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -166,9 +166,9 @@ def test_events_that_name_no_running_execution_are_acknowledged_and_nothing_else
 def test_large_data_travels_beside_the_message(bus: Bus) -> None:
     bus.publish(WAITER)
     execution_id = bus.runtime.starter.start("waiter")
-    noise = [hash((number, "x")) for number in range(3000)]
-    zeros = "0" * 500_000  # small when compressed, and yet too long for a message
-    for data in ({"noise": noise}, {"zeros": zeros}):
+    noise: dict[str, Any] = {"noise": [hash((number, "x")) for number in range(3000)]}
+    zeros = {"zeros": "0" * 500_000}  # small when compressed, and yet too long for a message
+    for data in (noise, zeros):
         bus.deliver(bus.event("批准", {"execution_id": execution_id, **data}))
         [(_, signal)] = bus.signals()
         assert signal.data is None
@@ -181,14 +181,14 @@ def test_large_data_travels_beside_the_message(bus: Bus) -> None:
 
 def test_a_routed_event_reaches_those_of_the_workflow_that_wait_for_its_key(bus: Bus) -> None:
     bus.publish(ROUTER.replace("START_IF_NONE", "false"))
-    for execution_id, workflow_id, event, key in (
+    for execution_id, workflow_id, name, key in (
         ("ex-1", "订单", "pay", "号-7"),
         ("ex-2", "订单", "pay", "号-7"),
         ("ex-3", "订单", "pay", "号-8"),
         ("ex-4", "订单", "ship", "号-7"),
         ("ex-5", "other", "pay", "号-7"),
     ):
-        bus.subscriptions.put(execution_id, workflow_id, event, key)
+        bus.subscriptions.put(execution_id, workflow_id, name, key)
     event = bus.event("payment", {"order_id": "号-7", "sum": 5})
     assert bus.deliver(event) == []
     found = bus.signals()
@@ -436,7 +436,9 @@ def test_events_that_go_round_are_dropped_after_ten_hops(bus: Bus) -> None:
 
 
 def test_the_runtimes_own_lifecycle_events_never_come_in(bus: Bus) -> None:
-    bus.publish("workflow: {id: w, triggers: [{type: event, source: workflow-runtime}], nodes: [{id: a, type: tool, tool: x}]}")
+    bus.publish(
+        "workflow: {id: w, triggers: [{type: event, source: workflow-runtime}], nodes: [{id: a, type: tool, tool: x}]}"
+    )
     bus.deliver(bus.event("execution.completed", {}, source="workflow-runtime"))
     assert bus.executions("w") == []
 
@@ -466,7 +468,7 @@ def test_a_mailbox_that_cannot_be_reached_returns_every_record_with_mail(bus: Bu
     ports = bus.backend.ports
 
     class NoQueues:
-        def send(self, queue: str, messages: Any) -> Any:
+        def send(self, _: str, messages: Any) -> Any:
             if messages:
                 raise RetryableError("away")
             return []
@@ -494,3 +496,118 @@ def test_a_batch_reads_the_triggers_of_each_topic_once(bus: Bus) -> None:
     bus.runtime = Runtime(msgspec.structs.replace(ports, table=table), dict, secrets=EnvironmentSecrets({}))
     bus.deliver(*(bus.event(topic, {"amount": 1}) for topic in ("order.created", "order.created", "b", "b", "b")))
     assert sorted(queried) == [keys.triggers("*"), keys.triggers("b"), keys.triggers("order.created")]
+
+
+# ── crashes and encounters ──
+
+
+class Crash(BaseException):
+    """What no `except Exception` stops, as when the process dies."""
+
+
+class Interrupted:
+    """A port whose calls go on as ``interrupt`` lets them."""
+
+    def __init__(self, port: Any, interrupt: Callable[[], None]) -> None:
+        self._port = port
+        self._interrupt = interrupt
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._interrupt()
+            answer = method(*arguments, **options)
+            self._interrupt()
+            return answer
+
+        return call
+
+
+def interrupted(bus: Bus, number: int, what: Callable[[], None]) -> Callable[[], int]:
+    """Before and after each port call counts as a moment; at the ``number``-th, ``what`` happens, once. Returns what
+    tells how many moments there were."""
+    moments = itertools.count(1)
+    last = [0]
+
+    def interrupt() -> None:
+        last[0] = next(moments)
+        if last[0] == number:
+            what()
+
+    ports = bus.backend.ports
+    table, queues, blobs = (Interrupted(port, interrupt) for port in (ports.table, ports.queues, ports.blobs))
+    changed: Any = {"table": table, "queues": queues, "blobs": blobs}
+    bus.runtime = Runtime(msgspec.structs.replace(ports, **changed), dict, secrets=EnvironmentSecrets({}))
+    return lambda: last[0]
+
+
+def fresh(backend: Backend, source: str) -> Bus:
+    bus = Bus(backend)
+    bus.publish(source)
+    return bus
+
+
+SCHEDULED = """
+workflow:
+  id: orders
+  triggers: [{type: schedule, rate: 1 hour, overlap: skip}]
+  nodes: [{id: a, type: tool, tool: echo}]
+"""
+
+
+@pytest.mark.parametrize("kind", ["start", "owner", "schedule"])
+def test_a_crash_at_any_moment_and_a_repeat_have_the_effect_of_one_delivery(kind: str) -> None:
+    source = {"start": STARTER, "owner": ROUTER.replace("START_IF_NONE", "true"), "schedule": SCHEDULED}[kind]
+    workflow_id = "订单" if kind == "owner" else "orders"
+    for moment in itertools.count(1):
+        with open_backend(None, VirtualClock(START)) as backend:
+            bus = fresh(backend, source)
+            body: Any = bus.event("order.created", {"amount": 150})
+            if kind == "owner":
+                body = bus.event("payment", {"order_id": "号-7", "noise": [hash((n, "x")) for n in range(3000)]})
+            if kind == "schedule":
+                [row] = backend._database.read("SELECT body FROM schedules WHERE name LIKE 'trigger-%'", ())
+                body = row[0].replace("<aws.scheduler.scheduled-time>", "2023-11-14T23:13:20Z")
+            calm = bus.runtime
+
+            def crash() -> None:
+                raise Crash
+
+            moments = interrupted(bus, moment, crash)
+            try:
+                bus.deliver(body)
+            except Crash:
+                bus.runtime = calm
+                assert bus.deliver(body) == []
+            else:
+                assert moments() < moment
+                return
+            [execution_id] = bus.executions(workflow_id)
+            signals = bus.signals()
+            assert {receiver for receiver, _ in signals} == ({execution_id} if kind == "owner" else set())
+            assert len({signal.event_id for _, signal in signals}) == (kind == "owner")
+
+
+def test_two_events_that_meet_at_any_moment_start_one_execution_and_both_reach_it() -> None:
+    for moment in itertools.count(1):
+        with open_backend(None, VirtualClock(START)) as backend:
+            bus, other = fresh(backend, ROUTER.replace("START_IF_NONE", "true")), Bus(backend)
+            first, second = (bus.event("payment", {"order_id": "号-7", "n": number}) for number in (1, 2))
+            left: list[Any] = []
+
+            def meet(other: Bus = other, second: Any = second, left: list[Any] = left) -> None:
+                left += other.deliver(second)
+
+            moments = interrupted(bus, moment, meet)
+            again = bus.deliver(first)
+            if moments() < moment:
+                return
+            for event, failed in ((first, again), (second, left)):
+                if failed:
+                    assert other.deliver(event) == []
+            [execution_id] = bus.executions("订单")
+            assert {(receiver, signal.id) for receiver, signal in bus.signals()} == {
+                (execution_id, first["id"]),
+                (execution_id, second["id"]),
+            }

@@ -9,19 +9,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+import handlers.dispatch
+import handlers.run_node
 from workflow_runtime.engine.events import NodeFailed, TimerFired
 from workflow_runtime.local.backend import Backend, open_backend
 from workflow_runtime.local.clock import VirtualClock
 from workflow_runtime.local_runtime import LocalRuntime
 from workflow_runtime.mocks import Mocks
-from workflow_runtime.services.messages import parse_mail
+from workflow_runtime.services.messages import parse_mail, parse_order
 from workflow_runtime.services.sweep import CHECKS_MAX, Swept
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import FIRST_SECONDS, SECONDS_MAX, SHARDS, DueStore
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import Run
 from workflow_runtime.storage.runs import RELEASED, RunStore
-from workflow_runtime.topology import DISPATCH, node_queue
+from workflow_runtime.topology import DISPATCH, TOPOLOGY, node_queue
 
 START = 1_700_000_000_000
 TOOL = node_queue("tool")
@@ -32,6 +34,13 @@ workflow:
   nodes:
     - {id: 一, type: tool, tool: echo, inputs: {x: 1}}
     - {id: 二, type: tool, tool: echo, inputs: {x: "${一.x}"}}
+"""
+PAIR = """
+workflow:
+  id: pair
+  nodes:
+    - {id: 左, type: tool, tool: echo, inputs: {x: 1}}
+    - {id: 右, type: tool, tool: echo, inputs: {x: 2}}
 """
 
 
@@ -63,9 +72,6 @@ class House:
         return execution_id
 
     def dispatch(self) -> None:
-        import handlers.dispatch
-        from workflow_runtime.topology import TOPOLOGY
-
         records = self.backend.poller.receive(DISPATCH, 10)
         handler = handlers.dispatch.create(self.services, TOPOLOGY.function("dispatch"))
         handler({"Records": [record.event_record for record in records]}, None)
@@ -159,6 +165,25 @@ def test_a_result_whose_report_got_lost_is_reported_again(house: House) -> None:
     house.pump()
     assert house.status(execution_id) == "completed"
     assert len([each for each in house.runs.list(execution_id) if each.path == "一"]) == 1
+
+
+def test_orders_that_were_carried_out_are_not_sent_again(house: House) -> None:
+    """Two nodes are ordered in one commit; one has ended, the other is under way."""
+    house.services.catalog.publish(PAIR.encode())
+    execution_id = house.services.starter.start("pair")
+    house.dispatch()
+    done, running = house.backend.poller.receive(TOOL, 10)
+    house.backend.poller.delete(TOOL, [done.receipt_handle, running.receipt_handle])
+    handler = handlers.run_node.create(house.services, TOPOLOGY.function("run_node_tool"))
+    asyncio.run(handler({"Records": [done.event_record]}, None))
+    house.dispatch()
+    path = parse_order(str(running.event_record["body"])).command.path
+    owner = f"{house.backend.ports.boot}/alive"
+    lease = START + SECONDS_MAX * 1000
+    run = Run(path=path, serial=1, status="running", owner=owner, started_at=START, lease_until=lease)
+    assert house.runs.claim(execution_id, run)
+    assert house.sweep() == Swept(running=1)
+    assert house.lose(TOOL) == []
 
 
 def test_a_worker_that_renews_its_lease_is_left_alone(house: House) -> None:

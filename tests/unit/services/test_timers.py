@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from workflow_runtime.engine.events import TimerFired
 from workflow_runtime.local.backend import Backend, open_backend
 from workflow_runtime.local.clock import VirtualClock
+from workflow_runtime.local_runtime import LocalRuntime
 from workflow_runtime.ports import Message
 from workflow_runtime.services.messages import parse_mail, parse_timer
 from workflow_runtime.services.timers import Timers, schedule_name
@@ -71,6 +73,14 @@ def test_a_timer_fires_at_its_time_or_within_a_second_after(watch: Watch, millis
     assert watch.rounds <= 3
 
 
+def test_a_scheduler_that_is_a_minute_late_does_not_make_a_timer_late(watch: Watch) -> None:
+    due = START + YEAR_MS
+    watch.timers.start("ex-1", "t1", due)
+    at = watch.backend.scheduler.next_at()
+    assert at is not None
+    assert due - 120_000 < at <= due - 60_000
+
+
 def test_starting_a_timer_again_is_one_timer_to_its_execution(watch: Watch) -> None:
     for due in (START + 5000, START + YEAR_MS):
         for _ in range(2):
@@ -112,3 +122,15 @@ def test_the_name_of_a_schedule_fits_the_scheduler() -> None:
     assert len(name) <= 64
     assert name.isascii()
     assert name != schedule_name("ex-" + "0" * 201, "状态/延迟#7")
+
+
+@pytest.mark.parametrize("seconds", [40, 901, YEAR_MS // 1000])
+def test_an_execution_waits_so_long_and_goes_on(seconds: int) -> None:
+    """The whole way on virtual time: engine, schedule, message, handler, mailbox."""
+    clock = VirtualClock(START)
+    with LocalRuntime(open_backend(None, clock)) as local:
+        source = f"workflow: {{id: w, nodes: [{{id: 等, type: control, subtype: wait, seconds: {seconds}}}]}}"
+        local.services.catalog.publish(source.encode())
+        execution_id = local.services.starter.start("w")
+        assert asyncio.run(local.run_until_ended(execution_id)) == "completed"
+    assert START + seconds * 1000 <= clock.now() < START + (seconds + 1) * 1000

@@ -119,7 +119,8 @@ def test_a_request_that_could_not_be_carried_out_may_come_again(services: Runtim
     receive(services, call())
 
 
-def test_our_own_lost_answer_is_no_replay(backend: Backend, services: Runtime) -> None:
+@pytest.mark.usefixtures("services")
+def test_our_own_lost_answer_is_no_replay(backend: Backend) -> None:
     class LosingTable:
         def __getattr__(self, name: str) -> Any:
             return getattr(backend.ports.table, name)

@@ -28,7 +28,7 @@ def check_states_asked(
                 report.add(rules.NOT_HERE, f"`in_state` cannot be answered {where}", path, hint)
                 continue
             charts = [sources.charts[number] for number in place.charts]
-            if name and all(chart.is_whole and name not in chart.index for chart in charts):
+            if name and not any(chart.hides_states or name in chart.index for chart in charts):
                 tell_unknown(name, path, [known for chart in charts for known in chart.index], report)
 
 

@@ -124,7 +124,7 @@ def _check_targets(
         target = chart.index.get(name)
         if target is not None:
             found.append((position, target))
-        elif name and chart.is_whole:
+        elif name and not chart.hides_states:
             tell_unknown(name, (*place, "targets", position), chart.index, report)
     for position, one, other in _conflicts(chart, found):
         first, second = chart.states[one].name, chart.states[other].name

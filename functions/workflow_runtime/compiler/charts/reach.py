@@ -8,14 +8,14 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.charts.checks import ancestors_of
 from workflow_runtime.compiler.charts.tree import TransitionSource, transitions_of
 from workflow_runtime.compiler.graph import find_cycles
-from workflow_runtime.compiler.report import Report
+from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.sources import ChartSource
 from workflow_runtime.plan import ROOT_STATE, StateKind
 
 
 def warn_of_chart(chart: ChartSource, report: Report) -> None:
-    """Nothing is said of a chart that could not be read as a whole, or with targets that do not exist."""
-    if not chart.is_whole or report.has(rules.UNKNOWN_STATE, rules.DUPLICATE_NAME):
+    """Nothing is said of charts that have errors."""
+    if not chart.is_whole or report.has(*rules.CHART_ERRORS):
         return
     entered = _reachable(chart)
     for number, state in enumerate(chart.states):
@@ -102,29 +102,25 @@ def _warn_of_circles(chart: ChartSource, report: Report) -> None:
     for number, state in enumerate(chart.states):
         if state.definition is not None and state.definition.always and state.definition.always[0].condition is None:
             firsts[number] = state.definition.always[0]
-    leads: set[tuple[int, int]] = set()
-    entries: dict[int, set[int]] = {}
+    count = len(chart.states)
+    leads: set[tuple[int, int]] = set()  # from a state to `count` plus its target, and from there to what is entered
     for number, transition in firsts.items():
-        place = (*chart.states[number].place, "always", 0)
         if not transition.targets:
             message = f"in `{chart.states[number].name}` this is taken again and again: it leads nowhere"
-            report.add(
-                rules.ENDLESS, message, place, "Give it a condition or a target, or move its actions to `on_enter`."
-            )
-        for target in _numbers(chart, transition.targets):
-            if target not in entries:
-                entries[target] = _default_entry(chart, target) & firsts.keys()
-            for entered in entries[target]:
-                if entered == number:
-                    message = f"`{chart.states[number].name}` enters itself again and again"
-                    report.add(rules.ENDLESS, message, place, "Give one of these transitions a condition.")
-                else:
-                    leads.add((number, entered))
-    for circle in find_cycles(len(chart.states), leads):
-        shown = " → ".join(chart.states[number].name for number in (*circle, circle[0]))
-        place = (*chart.states[circle[0]].place, "always", 0)
-        message = f"these states lead to each other without end: {shown}"
-        report.add(rules.ENDLESS, message, place, "Give one of these transitions a condition.")
+            hint = "Give it a condition or a target, or move its actions to `on_enter`."
+            report.add(rules.ENDLESS, message, _always_place(chart, number), hint)
+        leads.update((number, count + target) for target in _numbers(chart, transition.targets))
+    for target in {target for _, target in leads}:
+        leads.update((target, entered) for entered in _default_entry(chart, target - count) & firsts.keys())
+    for circle in find_cycles(2 * count, leads):
+        states = [number for number in circle if number < count]
+        shown = " → ".join(chart.states[number].name for number in (*states, states[0]))
+        message = f"these lead to each other without end: {shown}"
+        report.add(rules.ENDLESS, message, _always_place(chart, states[0]), "Give one of the transitions a condition.")
+
+
+def _always_place(chart: ChartSource, state: int) -> DocumentPath:
+    return (*chart.states[state].place, "always", 0)
 
 
 def _default_entry(chart: ChartSource, target: int) -> set[int]:

@@ -1,0 +1,198 @@
+"""What workflows, users and accidents make the functions do: every kind of call that they can make to AWS."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from tests.infra.recorded_aws import RecordedSystem
+
+from workflow_runtime.ports import Message
+from workflow_runtime.services.messages import Timer, timer_body
+from workflow_runtime.topology import DEAD_LETTERS, DISPATCH, EVENTS, SWEEP, TIMERS, node_queue
+
+LARGE = "大" * 200_000  # packed, more than an item or a message takes inline
+SECRET = "s3cr3t"
+MOCKS = """
+agents:
+  writer: {return: {text: "${topic}"}}
+  loud: {return: "${text}"}
+tools:
+  flaky: [{raise: {type: timeout, message: 慢}}, {return: {ok: true}}]
+"""
+GRAPH = """
+workflow:
+  id: graph
+  nodes:
+    - {id: write, type: agent, agent: writer, inputs: {topic: "${text}", key: "${secrets.HOOK_KEY}"}}
+    - {id: unsteady, type: tool, tool: flaky, retry_policy: {max_retries: 2, initial_delay: 1}}
+    - {id: copy, type: tool, tool: echo, inputs: {text: "${write.text}", key: "${secrets.HOOK_KEY}"}}
+    - {id: tell, type: tool, tool: publish_event, inputs: {topic: told, payload: {n: 1}}, dependencies: [unsteady]}
+  outputs: {text: "${copy.text}"}
+"""
+PAUSES = """
+workflow:
+  id: pauses
+  nodes:
+    - {id: soon, type: control, subtype: wait, duration: 5s}
+    - {id: late, type: control, subtype: wait, duration: 2h, dependencies: [soon]}
+    - {id: done, type: tool, tool: echo, inputs: {ok: true}, dependencies: [late]}
+"""
+LISTENER = """
+workflow:
+  id: listener
+  triggers:
+    - {type: event, topic: order.created, key: "${detail.id}",
+       input: {order_id: "${detail.id}", text: "${detail.text}"}}
+    - {type: event, topic: order.opened, event: opened, correlate: "${detail.id}", with: "${order_id}",
+       start_if_none: true, input: {order_id: "${detail.id}", text: ""}}
+    - {type: schedule, rate: 5 minutes, overlap: skip, input: {order_id: scheduled, text: ""}}
+    - {type: webhook, endpoint: 订单, secret: "${secrets.HOOK_KEY}", input: {order_id: "${body.id}", text: ""}}
+  nodes:
+    - {id: paid, type: control, subtype: wait, event: order.paid, correlate: "${detail.id}", with: "${order_id}",
+       timeout: 30d, on_timeout: continue}
+    - {id: thank, type: tool, tool: echo, inputs: {by: "${order_id}"}, dependencies: [paid]}
+"""
+
+
+def play(system: RecordedSystem) -> None:
+    """Everything, one after the other."""
+    publish(system)
+    run_a_graph_with_large_values(system)
+    pass_time_in_waits(system)
+    react_to_events(system)
+    take_webhooks_and_schedules(system)
+    bury_the_dead(system)
+    lose_messages_and_sweep(system)
+    look_at_everything(system)
+
+
+def publish(system: RecordedSystem) -> None:
+    for source in (GRAPH, PAUSES, LISTENER):
+        system.ask("POST", "/workflows", source)
+        system.ask("PUT", f"/workflows/{_id(source)}", source)
+    system.ask("POST", "/workflows/validate", GRAPH)
+
+
+def run_a_graph_with_large_values(system: RecordedSystem) -> None:
+    start(system, "graph", {"text": LARGE}, idempotency_key="once")
+    start(system, "graph", {"text": LARGE}, idempotency_key="once")
+    start(system, "graph", {"text": "small"})
+    system.drain(30)
+
+
+def pass_time_in_waits(system: RecordedSystem) -> None:
+    first = start(system, "pauses", {})
+    system.settle()
+    system.pass_time(6)
+    system.settle()
+    system.pass_time(7140)  # the schedule comes a minute early
+    system.settle()
+    system.pass_time(65)
+    system.drain(30)
+    assert system.ask("GET", f"/executions/{first}")["status"] == "completed"
+
+
+def react_to_events(system: RecordedSystem) -> None:
+    put_event(system, "order.created", {"id": "n-1", "text": LARGE})
+    put_event(system, "order.created", {"id": "n-1", "text": LARGE})
+    put_event(system, "order.opened", {"id": "n-2"})
+    system.settle()
+    put_event(system, "order.paid", {"id": "n-1", "text": LARGE})
+    put_event(system, "order.opened", {"id": "n-2"})
+    put_event(system, "nobody.listens", {"id": "n-1", "execution_id": newest(system, "listener")})
+    put_event(system, "order.paid", {"execution_id": newest(system, "listener")})
+    system.settle()
+
+
+def take_webhooks_and_schedules(system: RecordedSystem) -> None:
+    body = json.dumps({"id": "n-3"})
+    now = str(system.clock.now() // 1000)
+    signature = hmac.new(SECRET.encode(), f"{now}.{body}".encode(), hashlib.sha256).hexdigest()
+    path = f"/hooks/listener/{quote('订单')}"
+    system.ask("POST", path, json.loads(body), x_timestamp=now, x_signature=signature)
+    for _ in range(2):
+        system.pass_time(301)
+        system.settle()
+
+
+def bury_the_dead(system: RecordedSystem) -> None:
+    queues = system.backend.ports.queues
+    execution_id = start(system, "graph", {"text": "dies"})
+    assert dispatched(system, DISPATCH)
+    (order,) = system.backend.poller.receive(node_queue("agent"), 1)  # lost, while its execution waits
+    queues.send(DEAD_LETTERS, [Message(str(order.event_record["body"])), Message(LARGE)])
+    queues.send(DEAD_LETTERS, [Message(timer_body(Timer(execution_id, "no-such-timer", 0)))])
+    queues.send(TIMERS, [Message("no timer"), Message(timer_body(Timer(execution_id, "t", system.clock.now() + 5000)))])
+    queues.send(EVENTS, [Message("no event"), Message(LARGE)])
+    queues.send(DISPATCH, [Message("no mail", group=execution_id, deduplication_id="1")])
+    queues.send(node_queue("tool"), [Message("no order")])
+    queues.send(node_queue("agent"), [Message("no order")])
+    system.drain(60)
+
+
+def lose_messages_and_sweep(system: RecordedSystem) -> None:
+    start(system, "graph", {"text": "lost"})
+    assert dispatched(system, DISPATCH)
+    for queue in (node_queue("agent"), node_queue("tool")):  # both orders are taken and never carried out
+        records = system.backend.poller.receive(queue, 10)
+        assert records
+        system.backend.poller.delete(queue, [record.receipt_handle for record in records])
+    for _ in range(3):
+        system.pass_time(400)
+        system.backend.ports.queues.send(SWEEP, [Message("{}")])
+        system.settle()
+    system.drain(30)
+
+
+def look_at_everything(system: RecordedSystem) -> None:
+    system.ask("GET", "/workflows")
+    system.ask("GET", "/workflows/graph")
+    system.ask("GET", "/workflows/graph/versions")
+    system.ask("GET", "/executions?workflow=graph")
+    execution_id = newest(system, "graph")
+    system.ask("GET", f"/executions/{execution_id}?include=nodes,input,output")
+    system.ask("GET", f"/executions/{execution_id}/history")
+    system.ask("GET", f"/executions/{execution_id}/nodes/write")
+    system.ask("DELETE", "/workflows/listener?force=true")
+
+
+def start(system: RecordedSystem, workflow_id: str, input: Any, **headers: str) -> str:
+    answer = system.ask("POST", f"/workflows/{workflow_id}/execute", {"input": input}, **headers)
+    return str(answer["execution_id"])
+
+
+def newest(system: RecordedSystem, workflow_id: str) -> str:
+    return str(system.ask("GET", f"/executions?workflow={workflow_id}")["items"][0]["execution_id"])
+
+
+def put_event(system: RecordedSystem, kind: str, detail: Any) -> None:
+    """As another service puts it; a detail that is too large for the bus travels by the queue alone."""
+    body = {
+        "version": "0",
+        "id": hashlib.sha256(msgspec.json.encode((kind, detail))).hexdigest()[:32],
+        "detail-type": kind,
+        "source": "shop",
+        "account": "123456789012",
+        "time": "2026-01-01T00:00:00Z",
+        "region": "eu-central-1",
+        "resources": [],
+        "detail": detail,
+    }
+    system.backend.ports.queues.send(EVENTS, [Message(json.dumps(body, ensure_ascii=False))])
+
+
+def dispatched(system: RecordedSystem, queue: str) -> bool:
+    """Whether the dispatcher took all of its queue."""
+    records = system.backend.poller.receive(queue, 10)
+    system.invoke("dispatch", {"Records": [record.event_record for record in records]})
+    system.backend.poller.delete(queue, [record.receipt_handle for record in records])
+    return bool(records)
+
+
+def _id(source: str) -> str:
+    return source.split("id: ", 1)[1].split("\n", 1)[0]

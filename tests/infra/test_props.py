@@ -1,0 +1,284 @@
+"""Every choice that a deployment has, made: what it changes in the template, and that cdk-nag and cfn-lint agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aws_cdk import App, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
+from infra.props import Cors, Forwarding, Jwt, Network, Reach, RuntimeProps, Throttle, WorkerPool
+from tests.infra.deployed import Deployed, listed, synthesize
+from tests.infra.test_template import lint_findings
+
+from workflow_runtime.topology import TOPOLOGY
+
+SUBNETS = ("subnet-0123456789abcdef0", "subnet-0123456789abcdef1")
+OPEN_ROUTES = {route for function in TOPOLOGY.functions for route in function.open_routes}
+ACCOUNT, REGION = "111122223333", "eu-central-1"
+MODEL = f"arn:aws:bedrock:{REGION}::foundation-model/anthropic.claude-sonnet-4-5"
+IDENTITY = f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/example.com"
+CLUSTER = f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:orders"
+LOGIN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:orders-login-a1b2c3"
+DEFAULT_BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
+PARTNER = "444455556666"
+BUCKET_PATTERN = {"source": ["aws.s3"], "detail": {"bucket": {"name": [{"prefix": "incoming-"}]}}}
+
+
+def chosen(scope: Stack) -> RuntimeProps:
+    """Everything that can be chosen, chosen differently."""
+    key = kms.Key(scope, "Key", enable_key_rotation=True)
+    vpc = ec2.Vpc.from_vpc_attributes(
+        scope,
+        "Vpc",
+        vpc_id="vpc-0123456789abcdef0",
+        availability_zones=[f"{REGION}a", f"{REGION}b"],
+        private_subnet_ids=list(SUBNETS),
+        private_subnet_route_table_ids=["rtb-0123456789abcdef0"] * len(SUBNETS),
+    )
+    topic = sns.Topic.from_topic_arn(scope, "Alarms", f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms")
+    return RuntimeProps(
+        removal_policy=RemovalPolicy.DESTROY,
+        deletion_protection=False,
+        key=key,
+        payload_days=90,
+        log_level="DEBUG",
+        log_retention=logs.RetentionDays.ONE_WEEK,
+        network=Network(vpc=vpc),
+        pools={
+            "agent": WorkerPool(agents=True, bedrock_models=(MODEL,), memory_mb=2048, concurrency_max=7),
+            "tool": WorkerPool(
+                concurrency_max=1,
+                reach=Reach(
+                    http=("*.example.com", "api.internal"),
+                    email=("@example.com",),
+                    email_identities=(IDENTITY,),
+                    database=(CLUSTER,),
+                    database_secrets=(LOGIN,),
+                    functions=("orders-*",),
+                ),
+                environment={"ORDERS_TABLE": "orders"},
+                statements=(
+                    iam.PolicyStatement(
+                        sid="Orders",
+                        actions=["dynamodb:GetItem"],
+                        resources=[f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders"],
+                    ),
+                ),
+            ),
+        },
+        environment={"REGION": REGION},
+        secrets_prefix="orders/",
+        architecture=lambda_.Architecture.X86_64,
+        reserved_concurrency={"dispatch": 50, "api": 20},
+        snap_start=False,
+        forwarding=(Forwarding(bus_arn=DEFAULT_BUS, pattern=BUCKET_PATTERN),),
+        publisher_accounts=(PARTNER,),
+        archive_days=0,
+        jwt=Jwt(issuer="https://login.example.com", audience=("workflows",), scopes=("workflows/use",)),
+        cors=Cors(origins=("https://app.example.com",)),
+        throttle=Throttle(rate=10, burst=20),
+        open_throttle=Throttle(rate=1, burst=2),
+        alarm_topic=topic,
+    )
+
+
+@pytest.fixture(scope="session")
+def chosen_stack(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    return synthesize(tmp_path_factory.mktemp("chosen"), chosen)
+
+
+def variables(deployed: Deployed, function: str) -> dict[str, Any]:
+    made: dict[str, Any] = deployed.function(function)["Environment"]["Variables"]
+    return made
+
+
+def test_cdk_nag_and_cfn_lint_agree(chosen_stack: Deployed) -> None:
+    assert [report["violations"] for report in chosen_stack.findings] == [[] for _ in chosen_stack.findings]
+    assert lint_findings(chosen_stack) == []
+
+
+def test_what_may_go_goes_with_the_stack(chosen_stack: Deployed) -> None:
+    for path in ("Storage/Table", "Storage/Blobs", "Functions/DispatchLogs"):
+        assert chosen_stack.template["Resources"][chosen_stack.paths[path]]["DeletionPolicy"] == "Delete"
+    assert chosen_stack.at("Storage/Table")["DeletionProtectionEnabled"] is False
+
+
+def test_the_key_encrypts_everything_that_is_kept(chosen_stack: Deployed) -> None:
+    (key,) = chosen_stack.of_type("AWS::KMS::Key")
+    arn = {"Fn::GetAtt": [key, "Arn"]}
+    assert chosen_stack.at("Storage/Table")["SSESpecification"]["KMSMasterKeyId"] == arn
+    (bucket,) = chosen_stack.at("Storage/Blobs")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert bucket["ServerSideEncryptionByDefault"]["KMSMasterKeyID"] == arn
+    assert all(queue["KmsMasterKeyId"] == arn for queue in chosen_stack.of_type("AWS::SQS::Queue").values())
+    assert all(log["KmsKeyId"] == arn for log in chosen_stack.of_type("AWS::Logs::LogGroup").values())
+    assert all(each["KmsKeyArn"] == arn for each in chosen_stack.of_type("AWS::Lambda::Function").values())
+    assert chosen_stack.at("Events/Bus")["KmsKeyIdentifier"] == arn
+
+
+def test_those_who_send_to_queues_may_use_the_key(chosen_stack: Deployed) -> None:
+    (key,) = chosen_stack.of_type("AWS::KMS::Key").values()
+    services = {
+        str(principal["Service"])
+        for statement in key["KeyPolicy"]["Statement"]
+        if "Service" in (principal := statement["Principal"])
+    }
+    assert {"events.amazonaws.com"} <= services
+    assert any("logs." in service for service in services)
+    for role in ("Events/SchedulerRolePolicy", "Events/TickSweepRolePolicy"):
+        statements = chosen_stack.at(role)["PolicyDocument"]["Statement"]
+        assert {"kms:Decrypt", "kms:GenerateDataKey"} <= {a for each in statements for a in listed(each["Action"])}
+    for function in TOPOLOGY.functions:
+        assert "kms:GenerateDataKey" in {action for action, _ in chosen_stack.allowed(function.name)}
+
+
+def test_functions_run_in_the_vpc(chosen_stack: Deployed) -> None:
+    for function in TOPOLOGY.functions:
+        assert chosen_stack.function(function.name)["VpcConfig"]["SubnetIds"] == list(SUBNETS)
+        assert "ec2:CreateNetworkInterface" in {action for action, _ in chosen_stack.allowed(function.name)}
+
+
+def test_pools_have_their_own_concurrency_memory_and_variables(chosen_stack: Deployed) -> None:
+    agent = chosen_stack.source("run_node_agent", "node-agent")
+    tool = chosen_stack.source("run_node_tool", "node-tool")
+    assert agent["ScalingConfig"] == {"MaximumConcurrency": 7}
+    assert tool["ScalingConfig"] == {"MaximumConcurrency": 2}, "AWS takes no less"
+    assert chosen_stack.function("run_node_agent")["MemorySize"] == 2048
+    assert variables(chosen_stack, "run_node_tool")["ORDERS_TABLE"] == "orders"
+    assert "ORDERS_TABLE" not in variables(chosen_stack, "run_node_agent")
+
+
+def test_only_the_pool_with_reach_has_it(chosen_stack: Deployed) -> None:
+    made = variables(chosen_stack, "run_node_tool")
+    assert made["TOOLS_HTTP_ALLOW"] == "*.example.com,api.internal"
+    assert made["TOOLS_DATABASE_ALLOW"] == CLUSTER
+    allowed = {(action, str(resource)) for action, resource in chosen_stack.allowed("run_node_tool")}
+    reached = {
+        ("ses:SendEmail", IDENTITY),
+        ("rds-data:ExecuteStatement", CLUSTER),
+        ("secretsmanager:GetSecretValue", LOGIN),
+        ("dynamodb:GetItem", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders"),
+    }
+    assert reached <= allowed
+    assert any(action == "lambda:InvokeFunction" and "orders-*" in resource for action, resource in allowed)
+    for function in TOPOLOGY.functions:
+        if function.name != "run_node_tool":
+            assert not any(name.startswith("TOOLS_") for name in variables(chosen_stack, function.name))
+            actions = {action for action, _ in chosen_stack.allowed(function.name)}
+            assert actions.isdisjoint({"ses:SendEmail", "rds-data:ExecuteStatement", "lambda:InvokeFunction"})
+    models = [resource for action, resource in chosen_stack.allowed("run_node_agent") if action.startswith("bedrock:")]
+    assert set(models) == {MODEL}
+
+
+def test_in_the_shipped_stack_no_tool_reaches_anything(shipped: Deployed) -> None:
+    for function in TOPOLOGY.functions:
+        assert not any(name.startswith("TOOLS_") for name in variables(shipped, function.name))
+
+
+def test_workflows_read_the_environment_and_their_own_secrets(chosen_stack: Deployed) -> None:
+    for function in TOPOLOGY.functions:
+        assert variables(chosen_stack, function.name)["WORKFLOW_ENV_REGION"] == REGION
+        assert variables(chosen_stack, function.name)["SECRETS_PREFIX"] == "orders/"
+        assert variables(chosen_stack, function.name)["LOG_LEVEL"] == "DEBUG"
+    secrets = [
+        str(resource)
+        for action, resource in chosen_stack.allowed("run_node_agent")
+        if action == "secretsmanager:GetSecretValue"
+    ]
+    assert len(secrets) == 1
+    assert "secret:orders/*" in secrets[0]
+
+
+def test_concurrency_is_reserved_where_it_is_asked_for(chosen_stack: Deployed) -> None:
+    reserved = {
+        function.name: chosen_stack.function(function.name).get("ReservedConcurrentExecutions")
+        for function in TOPOLOGY.functions
+    }
+    assert {name: count for name, count in reserved.items() if count} == {"dispatch": 50, "api": 20}
+
+
+def test_without_snap_start_functions_are_invoked_themselves(chosen_stack: Deployed) -> None:
+    assert chosen_stack.of_type("AWS::Lambda::Alias") == {}
+    assert all("SnapStart" not in each for each in chosen_stack.of_type("AWS::Lambda::Function").values())
+    assert {tuple(each["Architectures"]) for each in chosen_stack.of_type("AWS::Lambda::Function").values()} == {
+        ("x86_64",)
+    }
+
+
+def test_snap_start_is_on_where_somebody_waits(shipped: Deployed) -> None:
+    for function in TOPOLOGY.functions:
+        expected = {"ApplyOn": "PublishedVersions"} if function.snap_start else None
+        assert shipped.function(function.name).get("SnapStart") == expected
+
+
+def test_events_of_another_bus_are_passed_on(chosen_stack: Deployed) -> None:
+    made = chosen_stack.at("Events/Forward1")
+    assert made["EventPattern"] == BUCKET_PATTERN
+    assert made["EventBusName"] == "default"
+    assert made["Targets"][0]["Arn"] == {"Fn::GetAtt": [chosen_stack.paths["Events/Bus"], "Arn"]}
+    assert made["Targets"][0]["DeadLetterConfig"] == {"Arn": chosen_stack.queue_arn("dead-letters")}
+
+
+def test_another_account_may_put_events_but_not_in_the_runtimes_name(chosen_stack: Deployed) -> None:
+    policies = [each["Statement"] for each in chosen_stack.of_type("AWS::Events::EventBusPolicy").values()]
+    (allowed,) = (each for each in policies if each["Effect"] == "Allow")
+    assert PARTNER in str(allowed["Principal"])
+    assert allowed["Condition"] == {"StringNotEquals": {"events:source": "workflow-runtime"}}
+
+
+def test_the_archive_is_kept_for_as_long_as_asked(shipped: Deployed, chosen_stack: Deployed) -> None:
+    (archive,) = shipped.of_type("AWS::Events::Archive").values()
+    assert archive["RetentionDays"] == 14
+    assert chosen_stack.of_type("AWS::Events::Archive") == {}
+
+
+def test_bearer_tokens_take_the_place_of_signatures(chosen_stack: Deployed) -> None:
+    routes = {each["RouteKey"]: each for each in chosen_stack.of_type("AWS::ApiGatewayV2::Route").values()}
+    open_routes = {route for route, each in routes.items() if each["AuthorizationType"] == "NONE"}
+    assert open_routes == OPEN_ROUTES
+    for route in routes.keys() - open_routes:
+        assert routes[route]["AuthorizationType"] == "JWT"
+        assert routes[route]["AuthorizationScopes"] == ["workflows/use"]
+    (authorizer,) = chosen_stack.of_type("AWS::ApiGatewayV2::Authorizer").values()
+    assert authorizer["JwtConfiguration"] == {"Audience": ["workflows"], "Issuer": "https://login.example.com"}
+
+
+def test_the_api_is_throttled_logged_and_open_to_named_pages(chosen_stack: Deployed) -> None:
+    (stage,) = chosen_stack.of_type("AWS::ApiGatewayV2::Stage").values()
+    assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == 10
+    limits = {
+        each: (own["ThrottlingRateLimit"], own["ThrottlingBurstLimit"]) for each, own in stage["RouteSettings"].items()
+    }
+    assert limits == dict.fromkeys(OPEN_ROUTES, (1, 2))
+    assert "$context.requestId" in stage["AccessLogSettings"]["Format"]
+    (api,) = chosen_stack.of_type("AWS::ApiGatewayV2::Api").values()
+    assert api["CorsConfiguration"]["AllowOrigins"] == ["https://app.example.com"]
+
+
+def test_alarms_reach_the_topic(shipped: Deployed, chosen_stack: Deployed) -> None:
+    for alarm in chosen_stack.of_type("AWS::CloudWatch::Alarm").values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"]
+    assert all("AlarmActions" not in alarm for alarm in shipped.of_type("AWS::CloudWatch::Alarm").values())
+
+
+@pytest.mark.parametrize("reach", [{"email": ("@example.com",)}, {"database": (CLUSTER,)}])
+def test_reach_without_what_it_needs_is_refused(reach: dict[str, tuple[str, ...]]) -> None:
+    with pytest.raises(ValueError, match="name both"):
+        Reach(**reach)
+
+
+def test_two_stacks_of_one_app_do_not_share_names(shipped: Deployed) -> None:
+    """Nothing has a name of its own that a second stack would clash with, but what is named after the stack."""
+    app = App()
+    assert Stack(app, "Other").stack_name != "Test"
+    named = {"QueueName", "TableName", "BucketName", "FunctionName", "RoleName", "LogGroupName", "AlarmName"}
+    for id, resource in shipped.template["Resources"].items():
+        if resource["Type"] in ("AWS::Lambda::Alias", "AWS::Lambda::Version", "AWS::Lambda::EventSourceMapping"):
+            continue
+        if resource["Type"] != "AWS::Lambda::Permission":
+            assert named.isdisjoint(resource.get("Properties", {})), id
