@@ -20,9 +20,9 @@ from infra.names import construct_id
 from infra.props import Reach, RuntimeProps, WorkerPool
 from infra.storage import Storage
 from infra.suppressions import accept
-from workflow_runtime.settings import ENV_PREFIX, SCHEDULED_QUEUES, Settings, queues_used
+from workflow_runtime.settings import ENV_PREFIX, POOLS_VARIABLE, SCHEDULED_QUEUES, Settings, queues_used
 from workflow_runtime.tooling.reach import SETTINGS
-from workflow_runtime.topology import EventSource, Function, Topology
+from workflow_runtime.topology import POOLS, EventSource, Function, Topology
 
 ALIAS = "live"
 POLLERS_MIN = 2  # AWS: the least maximum concurrency of an event source
@@ -124,6 +124,9 @@ class Functions(Construct):
             variables["MOCKS_FILE_FOR_TESTS"] = MOCKS_FILE
         workflow = {f"{ENV_PREFIX}{name}": value for name, value in props.environment.items()}
         service = {"POWERTOOLS_SERVICE_NAME": Stack.of(self).stack_name}
+        added = [name for name in self._topology.pools if name not in POOLS]
+        if added:
+            service[POOLS_VARIABLE] = ",".join(added)
         return {"FUNCTION": function.name, **service, **variables, **workflow, **pool.environment}
 
     def _role(self, function: Function, log: logs.LogGroup) -> iam.Role:

@@ -112,7 +112,8 @@ class RuntimeProps:
     Data: ``removal_policy`` and ``deletion_protection`` of the table, the bucket and the logs; ``key`` encrypts them,
     the queues and the bus instead of AWS's own keys. ``payload_days``: how long large payloads are kept; longer than
     the longest execution.
-    Workers: ``pools`` by name; names that the topology does not have become new pools. ``environment``: what workflows
+    Workers: ``pools`` by name (small letters, digits, hyphens); names that the topology does not have become new pools,
+    which nodes choose by ``pool: name``. ``environment``: what workflows
     read as ``${env.NAME}``. ``secrets_prefix``: of the names in Secrets Manager that are ``${secrets.NAME}``.
     ``definitions``: the folder with the agents and tools that workers load.
     Functions: ``reserved_concurrency`` by function; ``snap_start`` for those that the topology says somebody waits for.

@@ -11,7 +11,7 @@ from infra.messaging import Messaging
 from infra.monitoring import Monitoring
 from infra.props import RuntimeProps
 from infra.storage import Storage
-from workflow_runtime.topology import TOPOLOGY, Topology
+from workflow_runtime.topology import TOPOLOGY, Topology, with_pools
 
 
 class WorkflowRuntime(Construct):
@@ -27,6 +27,7 @@ class WorkflowRuntime(Construct):
     ) -> None:
         super().__init__(scope, id)
         props = props or RuntimeProps()
+        topology = with_pools(topology, [name for name in props.pools if name not in topology.pools])
         self.storage = Storage(self, "Storage", props)
         self.messaging = Messaging(self, "Messaging", topology, props)
         queues = self.messaging.queues

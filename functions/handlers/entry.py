@@ -13,7 +13,7 @@ from aws_lambda_powertools.logging import utils
 from aws_lambda_powertools.metrics import MetricUnit
 
 from workflow_runtime.runtime import Runtime
-from workflow_runtime.topology import TOPOLOGY, Function
+from workflow_runtime.topology import Function
 
 LambdaEvent: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[LambdaEvent, Any], Any]
@@ -40,10 +40,11 @@ def on_lambda(create: Callable[[Runtime, Function], Handler]) -> Callable[[Lambd
     def handler(event: LambdaEvent, context: Any) -> Any:
         if not handlers:
             from workflow_runtime.assembly import aws_runtime
+            from workflow_runtime.settings import deployed_topology
 
             utils.copy_config_to_registered_loggers(logger, include={"workflow_runtime"})
             name = os.environ["FUNCTION"]
-            handlers.append(create(aws_runtime(os.environ, _count), TOPOLOGY.function(name)))
+            handlers.append(create(aws_runtime(os.environ, _count), deployed_topology(os.environ).function(name)))
         answer = handlers[0](event, context)
         return loop.run_until_complete(answer) if inspect.isawaitable(answer) else answer
 

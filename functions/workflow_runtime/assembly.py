@@ -73,10 +73,11 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
     """The runtime of a deployed function, from its environment. Raises `RequestError` naming what is missing."""
     from workflow_runtime.aws.backend import build_ports
     from workflow_runtime.aws.secrets import SecretsManagerSecrets
-    from workflow_runtime.settings import Settings
+    from workflow_runtime.settings import Settings, deployed_topology
 
-    settings = Settings.from_environment(environ, function=environ.get("FUNCTION"))
-    ports = build_ports(settings, clock=clock)
+    topology = deployed_topology(environ)
+    settings = Settings.from_environment(environ, function=environ.get("FUNCTION"), topology=topology)
+    ports = build_ports(settings, clock=clock, topology=topology)
 
     def invokers() -> dict[NodeType, Invoker]:
         from workflow_runtime.tooling.reach import Reach  # with it come pydantic and all tools: only workers need them
@@ -91,6 +92,7 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
         env=workflow_env(environ),
         end_process=lambda: os._exit(WORKER_LOST_EXIT_CODE),
         count=count,
+        pools=topology.pools,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from workflow_runtime.services.dispatcher import Dispatcher
 from workflow_runtime.services.documents import Documents
 from workflow_runtime.settings import ENV_PREFIX
 from workflow_runtime.storage.workflows import WorkflowStore
+from workflow_runtime.topology import POOLS
 
 if TYPE_CHECKING:
     from workflow_runtime.compiler import Known
@@ -49,7 +50,7 @@ class Runtime:
 
     ``known``: the agents and tools there are, for warnings about unknown ones. ``end_process``: called after a blocking
     tool outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
-    ``count`` takes metrics.
+    ``count`` takes metrics. ``pools``: the worker pools there are; None: one worker serves whatever pool is named.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Runtime:
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         end_process: Callable[[], None] = lambda: None,
         count: Callable[[str, int], None] = _ignore,
+        pools: Collection[str] | None = None,
     ) -> None:
         self.ports = ports
         self.count = count
@@ -71,7 +73,13 @@ class Runtime:
         self._secrets = secrets
         self._env = dict(env or {})
         self._known = known
+        self._pools = pools
         self._new_id = new_id
+
+    @property
+    def _served(self) -> Collection[str]:
+        """The pools that have a queue."""
+        return POOLS if self._pools is None else self._pools
 
     @cached_property
     def workflows(self) -> WorkflowStore:
@@ -79,7 +87,7 @@ class Runtime:
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
-        return Dispatcher(self.ports, self.workflows, self._new_id, lambda: self.starter, self.count)
+        return Dispatcher(self.ports, self.workflows, self._new_id, lambda: self.starter, self.count, self._served)
 
     @cached_property
     def documents(self) -> Documents:
@@ -89,7 +97,7 @@ class Runtime:
     def catalog(self) -> Catalog:
         from workflow_runtime.services.catalog import Catalog
 
-        return Catalog(self.workflows, self.ports.clock, self.triggers, self._known)
+        return Catalog(self.workflows, self.ports.clock, self.triggers, self._known, self._pools)
 
     @cached_property
     def triggers(self) -> Triggers:
@@ -143,7 +151,7 @@ class Runtime:
     def sweep(self) -> Sweep:
         from workflow_runtime.services.sweep import Sweep
 
-        return Sweep(self.ports, self._new_id)
+        return Sweep(self.ports, self._new_id, self._served)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from workflow_runtime.errors import RequestError
-from workflow_runtime.topology import EVENTS, TIMERS, TOPOLOGY, Topology
+from workflow_runtime.topology import EVENTS, TIMERS, TOPOLOGY, Topology, with_pools
 
 DEFINITIONS_DIRECTORY = "definitions"
 LOG_LEVEL = "INFO"
@@ -16,6 +16,7 @@ SECRETS_PREFIX = "workflow/"  # of names in Secrets Manager
 ENV_PREFIX = "WORKFLOW_ENV_"  # only variables named so are readable as ${env.NAME}: the others hold credentials
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
+POOLS_VARIABLE = "WORKER_POOLS"
 SCHEDULED_QUEUES = (TIMERS, EVENTS)  # where schedules send
 
 _ALLOW_LIST = re.compile(r"TOOLS_[A-Z]+_ALLOW")
@@ -102,6 +103,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "LOCAL": str(int(self.local)),
             **self.tool_allow_lists,
         }
+
+
+def deployed_topology(environ: Mapping[str, str]) -> Topology:
+    """The topology with the worker pools that this deployment added: ``WORKER_POOLS`` names them, with commas."""
+    names = [name for name in environ.get(POOLS_VARIABLE, "").split(",") if name]
+    return with_pools(TOPOLOGY, names) if names else TOPOLOGY
 
 
 def queue_variable(queue: str) -> str:

@@ -5,9 +5,11 @@ CDK, the local runner, the docs and the tests are renderings of it. A function's
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 TableCall: TypeAlias = Literal["get", "put", "update", "put_all", "delete_all", "query", "query_index"]
 """A method of `ports.Table`."""
@@ -95,6 +97,10 @@ class Topology(msgspec.Struct, frozen=True, dict=True):
     rules: tuple[Rule, ...] = ()
     ticks: tuple[Tick, ...] = ()
 
+    @property
+    def pools(self) -> tuple[str, ...]:
+        return tuple(function.pool for function in self.functions if function.pool is not None)
+
     def queue(self, name: str) -> Queue:
         return next(queue for queue in self.queues if queue.name == name)
 
@@ -109,6 +115,7 @@ SWEEP = "sweep"
 DEAD_LETTERS = "dead-letters"
 DEAD_LETTERS_FIFO = "dead-letters.fifo"
 POOLS = ("agent", "tool")
+SPARE_POOL = "tool"
 
 API_TIMEOUT_SECONDS = 29  # API Gateway gives up after 30
 DISPATCH_TIMEOUT_SECONDS = 15  # short: a stuck batch is retried soon
@@ -124,6 +131,42 @@ NODE_RECEIVES_MAX = 5  # AWS advises at least 5; a claim absorbs the repeats
 def node_queue(pool: str) -> str:
     """The queue of a worker pool."""
     return f"node-{pool}"
+
+
+def serving_queue(pool: str, pools: Collection[str] = POOLS) -> str:
+    """The queue of a worker pool; the tool pool's, if there is no such pool: on one machine, or when it was removed."""
+    return node_queue(pool if pool in pools else SPARE_POOL)
+
+
+def with_pools(topology: Topology, names: Sequence[str]) -> Topology:
+    """``topology`` with further worker pools, each a queue and a function like those of the tool pool, and fed by the
+    same functions.
+    """
+    model = node_queue(SPARE_POOL)
+    (worker,) = (function for function in topology.functions if function.pool == SPARE_POOL)
+    added = tuple(map(node_queue, names))
+
+    def feeding(function: Function) -> Function:
+        sends = model in function.sends and function.pool is None
+        return replace(function, sends=(*function.sends, *added)) if sends else function
+
+    return replace(
+        topology,
+        queues=(*topology.queues, *(replace(topology.queue(model), name=queue) for queue in added)),
+        functions=(*map(feeding, topology.functions), *(_serving(worker, name) for name in names)),
+    )
+
+
+def _serving(worker: Function, pool: str) -> Function:
+    """A worker like this one, for another pool."""
+    renamed = {node_queue(SPARE_POOL): node_queue(pool)}
+    return replace(
+        worker,
+        name=f"run_node_{pool}",
+        pool=pool,
+        sources=tuple(replace(source, queue=renamed.get(source.queue, source.queue)) for source in worker.sources),
+        sends=tuple(renamed.get(queue, queue) for queue in worker.sends),
+    )
 
 
 TOPOLOGY = Topology(

@@ -39,10 +39,13 @@ class Template:
         self._environment = environment
         self._names: dict[str, str] = {}
         self._arns: dict[str, str] = {}
+        self._literals: dict[str, str] = {}
         for variables in self.environments.values():
             for name, value in variables.items():
                 if isinstance(value, Mapping) and name in environment:
                     self._learn(name, value)
+                elif name == "SCHEDULE_GROUP":  # its name is in the template
+                    self._literals[value] = environment[name]
 
     @property
     def environments(self) -> dict[str, dict[str, Any]]:
@@ -69,6 +72,8 @@ class Template:
         """A property with its references replaced. Raises `KeyError` for one that nothing explains."""
         match value:
             case str():
+                for literal, name in self._literals.items():
+                    value = value.replace(literal, name)
                 return value
             case {"Ref": str(name)} if name in PSEUDO_PARAMETERS:
                 return PSEUDO_PARAMETERS[name]

@@ -16,6 +16,7 @@ from infra.props import Cors, Forwarding, Jwt, Network, Reach, RuntimeProps, Thr
 from tests.infra.deployed import Deployed, listed, synthesize
 from tests.infra.test_template import lint_findings
 
+from workflow_runtime.settings import Settings, deployed_topology
 from workflow_runtime.topology import TOPOLOGY
 
 SUBNETS = ("subnet-0123456789abcdef0", "subnet-0123456789abcdef1")
@@ -71,6 +72,7 @@ def chosen(scope: Stack) -> RuntimeProps:
                     ),
                 ),
             ),
+            "payments": WorkerPool(reach=Reach(http=("pay.example.com",))),
         },
         environment={"REGION": REGION},
         secrets_prefix="orders/",
@@ -153,6 +155,28 @@ def test_pools_have_their_own_concurrency_memory_and_variables(chosen_stack: Dep
     assert "ORDERS_TABLE" not in variables(chosen_stack, "run_node_agent")
 
 
+def test_a_pool_can_be_added(chosen_stack: Deployed) -> None:
+    added = chosen_stack.function("run_node_payments")
+    assert added["Handler"] == "handlers.run_node.handler"
+    assert chosen_stack.source("run_node_payments", "node-payments")["ScalingConfig"] == {"MaximumConcurrency": 100}
+    made = {name: str(value) for name, value in variables(chosen_stack, "run_node_payments").items()}
+    assert made["TOOLS_HTTP_ALLOW"] == "pay.example.com"
+    topology = deployed_topology(made)
+    assert topology.pools == ("agent", "tool", "payments")
+    for name in ("dispatch", "sweep", "run_node_payments"):
+        made = {name: str(value) for name, value in variables(chosen_stack, name).items()}
+        settings = Settings.from_environment(made, function=name, topology=deployed_topology(made))
+        assert settings.queue_urls["node-payments"]
+        sent = queues_sent_to(chosen_stack, name)
+        assert str(chosen_stack.queue_arn("node-payments")) in sent
+    assert str(chosen_stack.queue_arn("node-payments")) not in queues_sent_to(chosen_stack, "run_node_tool")
+
+
+def queues_sent_to(deployed: Deployed, function: str) -> set[str]:
+    """Where a function may send."""
+    return {str(resource) for action, resource in deployed.allowed(function) if action == "sqs:SendMessage"}
+
+
 def test_only_the_pool_with_reach_has_it(chosen_stack: Deployed) -> None:
     made = variables(chosen_stack, "run_node_tool")
     assert made["TOOLS_HTTP_ALLOW"] == "*.example.com,api.internal"
@@ -167,7 +191,7 @@ def test_only_the_pool_with_reach_has_it(chosen_stack: Deployed) -> None:
     assert reached <= allowed
     assert any(action == "lambda:InvokeFunction" and "orders-*" in resource for action, resource in allowed)
     for function in TOPOLOGY.functions:
-        if function.name != "run_node_tool":
+        if function.name not in ("run_node_tool", "run_node_payments"):
             assert not any(name.startswith("TOOLS_") for name in variables(chosen_stack, function.name))
             actions = {action for action, _ in chosen_stack.allowed(function.name)}
             assert actions.isdisjoint({"ses:SendEmail", "rds-data:ExecuteStatement", "lambda:InvokeFunction"})

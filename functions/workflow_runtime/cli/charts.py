@@ -40,6 +40,8 @@ def state_lines(document: Mapping[str, Json]) -> Iterator[Line]:
         if states:
             yield [("state: ", "cyan"), (", ".join(states), "bold"), (f"  in {path}" if path else "", "dim")]
     variables = document.get("variables")
+    if document["status"] == "completed":
+        return  # they are in its output
     if document.get("current_states") and isinstance(variables, Mapping) and "truncated" not in variables:
         for name, value in variables.items():
             text = msgspec.json.encode(value).decode()

@@ -131,7 +131,9 @@ def read_json(value: str, option: str, what: str, example: str = "") -> Json:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         hint = f"for example {example}" if example else ""
         if not example and value and not value.startswith(("{", "[", '"', "@")):
-            hint = f"to read a file, write {option} @{value}" if Path(value).is_file() else "to read a file, write @FILE"
+            hint = (
+                f"to read a file, write {option} @{value}" if Path(value).is_file() else "to read a file, write @FILE"
+            )
         raise CliError("invalid_input", f"{what} is no JSON: {_where(place, data, str(error))}", hint) from None
 
 

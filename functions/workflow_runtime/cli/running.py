@@ -7,17 +7,21 @@ import math
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from workflow_runtime.cli.charts import event_lines, timer_lines
 from workflow_runtime.cli.files import definitions_directory, read_input, read_source
 from workflow_runtime.cli.logs import TracedInvoker, log_to_stderr
 from workflow_runtime.cli.output import CliError, ExitCode, Output, usage_error
+from workflow_runtime.cli.stepping import EventStep, Step, Stepper, moves_time, parse_steps
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
+from workflow_runtime.services.signalling import check_event
 
 if TYPE_CHECKING:
     from workflow_runtime.cli.progress import Progress
@@ -27,7 +31,7 @@ EXIT_CODES = {"completed": ExitCode.OK, "failed": ExitCode.FAILED, "cancelled": 
 
 
 class RunOptions(msgspec.Struct, frozen=True):
-    """The arguments of ``awr run``. ``timeout``: real seconds, None for no limit."""
+    """The arguments of ``awr run``. ``timeout``: real seconds, None for no limit. ``events``: see `stepping`."""
 
     file: Path | None
     others: tuple[Path, ...] = ()
@@ -40,32 +44,36 @@ class RunOptions(msgspec.Struct, frozen=True):
     skip_time: bool = False
     timeout: float | None = None
     verbose: bool = False
+    events: tuple[str, ...] = ()
 
 
 def run(out: Output, options: RunOptions) -> ExitCode:
     """Carry the command out; raises what `output.cli_error` knows."""
-    _check(options)
+    steps = parse_steps(options.events)
+    _check(options, steps)
     input = read_input(options.input)
     with (
         log_to_stderr(options.verbose),
         redirect_stdout(sys.stderr),  # what tools print is no result
-        _open_runtime(options) as runtime,
+        _open_runtime(options, virtual=options.skip_time or moves_time(steps)) as runtime,
     ):
         if options.resume is not None:
             execution_id = options.resume
             runtime.services.documents.status(execution_id)
             runtime.services.starter.poke(execution_id)
         else:
-            execution_id = _start(out, runtime, options, input)
-        return _Run(out, options, runtime, execution_id).to_the_end()
+            execution_id = _start(out, runtime, options, steps, input)
+        return _Run(out, options, runtime, execution_id, steps).to_the_end()
 
 
-def _check(options: RunOptions) -> None:
+def _check(options: RunOptions, steps: Sequence[Step]) -> None:
     """Refuse what does not go together, with the reason."""
     if options.backend == "moto" and options.db is not None:
         raise usage_error("--db does not go with --backend moto: the simulated AWS is in memory, nothing outlives it")
     if options.backend == "moto" and options.skip_time:
         raise usage_error("--skip-time does not go with --backend moto: the simulated AWS runs in real time only")
+    if options.backend == "moto" and moves_time(steps):
+        raise usage_error("--event @… does not go with --backend moto: the simulated AWS runs in real time only")
     if options.timeout is not None and math.isnan(options.timeout):
         raise usage_error("--timeout is a number of seconds")
     if options.resume is None:
@@ -82,7 +90,7 @@ def _check(options: RunOptions) -> None:
         )
 
 
-def _open_runtime(options: RunOptions) -> LocalRuntime:
+def _open_runtime(options: RunOptions, *, virtual: bool) -> LocalRuntime:
     from workflow_runtime.local_runtime import LocalRuntime
 
     mocks = None
@@ -91,7 +99,7 @@ def _open_runtime(options: RunOptions) -> LocalRuntime:
 
         mocks = Mocks.load(options.mocks)
     definitions = options.definitions or definitions_directory(options.file)
-    backend = _open_backend(options)
+    backend = _open_backend(options, virtual=virtual)
     try:
         wrap = TracedInvoker if options.verbose else None
         return LocalRuntime(backend, definitions, mocks, environ=os.environ, wrap=wrap)
@@ -100,7 +108,7 @@ def _open_runtime(options: RunOptions) -> LocalRuntime:
         raise
 
 
-def _open_backend(options: RunOptions) -> Backend:
+def _open_backend(options: RunOptions, *, virtual: bool) -> Backend:
     if options.backend == "moto":
         try:
             from workflow_runtime.aws.simulated import open_backend as open_simulated
@@ -112,37 +120,44 @@ def _open_backend(options: RunOptions) -> Backend:
     from workflow_runtime.local.backend import open_backend
     from workflow_runtime.local.clock import RealClock, VirtualClock
 
-    return open_backend(options.db, VirtualClock(RealClock().now()) if options.skip_time else None)
+    return open_backend(options.db, VirtualClock(RealClock().now()) if virtual else None)
 
 
-def _start(out: Output, runtime: LocalRuntime, options: RunOptions, input: Any) -> str:
-    """Publish all files and start the first; every file's findings are reported."""
+def _start(out: Output, runtime: LocalRuntime, options: RunOptions, steps: Sequence[Step], input: Any) -> str:
+    """Publish all files and start the first; every file's findings are reported, and events that nothing listens to."""
     from workflow_runtime.cli.checking import show_warnings
 
     assert options.file is not None
     errors: list[Finding] = []
-    workflow_ids = []
+    versions = []
     for path in (options.file, *options.others):
         try:
             published = runtime.services.catalog.publish(read_source(path), str(path), scheduled=False)
         except DefinitionError as error:
             errors += error.findings
             continue
-        workflow_ids.append(published.version.workflow_id)
+        versions.append(published.version)
         show_warnings(out, published.warnings)
     if errors:
         raise CliError("invalid_definition", "nothing was started: the definition is not valid", findings=errors)
-    return runtime.services.starter.start(workflow_ids[0], input)
+    plan = runtime.services.catalog.plan(versions[0])
+    for step in steps:
+        if isinstance(step, EventStep):
+            check_event(plan, step.name)
+    return runtime.services.starter.start(versions[0].workflow_id, input)
 
 
 class _Run:
     """One execution, from here to its end, or to what keeps it from its end."""
 
-    def __init__(self, out: Output, options: RunOptions, runtime: LocalRuntime, execution_id: str) -> None:
+    def __init__(
+        self, out: Output, options: RunOptions, runtime: LocalRuntime, execution_id: str, steps: Sequence[Step]
+    ) -> None:
         self._out = out
         self._options = options
         self._runtime = runtime
         self._id = execution_id
+        self._steps = steps
 
     def to_the_end(self) -> ExitCode:
         from workflow_runtime.cli.progress import LocalWatch, Progress, epoch_ms
@@ -152,7 +167,7 @@ class _Run:
         plan = services.catalog.plan(services.catalog.version(document["workflow_id"], document["workflow_version"]))
         watch = LocalWatch(services.documents, self._id)
         watch.look()  # what ended before a resumption is no news
-        ids = [node.id for node in plan.root.nodes if not node.hidden]
+        ids = [block.prefix + node.id for block in plan.blocks for node in block.nodes if not node.hidden]
         progress = Progress(self._out, watch, ids, services.ports.clock.now, epoch_ms(document["started_at"]))
         try:
             with progress.shown():
@@ -170,13 +185,30 @@ class _Run:
         limit = asyncio.timeout(self._options.timeout)
         try:
             async with limit:
-                return await self._runtime.run_until_ended(self._id)
+                return await self._play(progress)
         except TimeoutError:
             if limit.expired():
                 return None
             raise
         finally:
             watching.cancel()
+
+    async def _play(self, progress: Progress) -> str:
+        """Take the steps, then run on; with time that only moves when told to, and no more steps, it stands still."""
+        if self._steps:
+            status = await Stepper(self._out, self._runtime, self._id, progress).take(self._steps)
+            if not self._options.skip_time and moves_time(self._steps):
+                return status
+            if status not in EXIT_CODES and not self._options.skip_time:
+                self._say_what_time_brings()
+        return await self._runtime.run_until_ended(self._id)
+
+    def _say_what_time_brings(self) -> None:
+        lines = list(timer_lines(self._runtime.services.documents.document(self._id)))
+        for line in lines:
+            self._out.note(line)
+        if lines:
+            self._out.note([("hint: ", "cyan"), "--skip-time lets the time pass at once, --event @24h a part of it"])
 
     def _ended(self, status: str) -> ExitCode:
         from workflow_runtime.cli.summary import dead_letter_lines, show_summary, waiting_lines
@@ -192,8 +224,9 @@ class _Run:
                 self._out.note([("hint: ", "cyan"), self._how_to_look_further()])
             return EXIT_CODES[status]
         self._out.note()
-        self._out.note([("waiting: ", "bold cyan"), "nothing more can happen by itself"])
-        for line in waiting_lines(document):
+        why = "time moves no further without --skip-time" if document["timers"] else "nothing more can happen by itself"
+        self._out.note([("waiting: ", "bold cyan"), why])
+        for line in (*waiting_lines(document), *event_lines(document), *timer_lines(document)):
             self._out.note(line)
         self._say_how_to_resume()
         return ExitCode.WAITING

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from workflow_runtime.cli.charts import state_lines
 from workflow_runtime.cli.output import Line, Output, Span, visible
 from workflow_runtime.cli.progress import STATUS_COLUMNS, duration, epoch_ms, mark, seconds_text
 from workflow_runtime.compiler.graphs.picture import columns, shorten
@@ -22,6 +23,7 @@ OPEN_STYLE = "bold cyan"
 
 WAITS = {
     "event": "for an event",
+    "timer": "for its time",
     "approval": "for somebody's decision",
     "callback": "for its task token to be completed",
     "suspended": "because the execution is suspended",
@@ -33,11 +35,16 @@ WAITS = {
 
 def show_summary(out: Output, document: Mapping[str, Json]) -> None:
     """The whole summary of an execution document, on stdout."""
-    nodes = node_entries(document)
+    nodes = {path: entry for path, entry in node_entries(document).items() if _is_shown(path, entry)}
     out.line(_title(document))
     out.line()
-    if not nodes and document["node_executions"]:
+    if not node_entries(document) and document["node_executions"]:
         out.line([("note: ", "yellow"), "too many nodes for one answer of the API: it shows them one by one"])
+    states = list(state_lines(document))
+    for line in states:
+        out.line(line)
+    if states and nodes:
+        out.line()
     width = min(max((columns(visible(id)) for id in nodes), default=0), ID_COLUMNS_MAX)
     for id, entry in nodes.items():
         out.line(_row(id, entry, width, out.columns))
@@ -60,6 +67,11 @@ def node_entries(document: Mapping[str, Json]) -> Mapping[str, Mapping[str, Json
     return {} if "truncated" in found and not isinstance(found["truncated"], Mapping) else found
 
 
+def _is_shown(path: str, entry: Mapping[str, Json]) -> bool:
+    """Whether a node has a row: those inside of states only once they were ordered."""
+    return "/" not in path or bool(entry["started_at"]) or entry["status"] not in ("waiting", "skipped")
+
+
 def waits_lines(document: Mapping[str, Json]) -> list[Line]:
     """Which nodes wait for something that has a name, while the execution is under way."""
     return [
@@ -74,7 +86,7 @@ def waiting_lines(document: Mapping[str, Json]) -> list[Line]:
     nodes: Mapping[str, Mapping[str, Json]] = document["node_executions"]
     found = {id: entry for id, entry in nodes.items() if entry["status"] in ("ready", "running", "retrying")}
     found |= {id: entry for id, entry in nodes.items() if entry["waiting_on"] not in (None, "dependency")}
-    if not found:
+    if not found and not document.get("current_states"):
         found = {id: entry for id, entry in nodes.items() if entry["status"] == "waiting"}
     return [["  ", (id, "bold"), f" ({entry['status']}) waits {_waits(entry)}"] for id, entry in found.items()]
 

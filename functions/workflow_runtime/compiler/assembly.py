@@ -222,7 +222,7 @@ def _node(
         incoming=incoming,
         outgoing=outgoing,
         join=parts.joins[position],
-        pool=worker,
+        pool=getattr(node, "pool", None) or worker,
         name=node.name,
         inputs=parts.formula(position, "inputs") if node.inputs and reads_inputs else None,
         output_fields=node.outputs if isinstance(node.outputs, tuple) and not is_machine else None,

@@ -26,6 +26,7 @@ from workflow_runtime.expressions import RESERVED_NAMES, is_id
 Json: TypeAlias = Any
 
 MAX_ID_LENGTH = 128
+MAX_POOL_LENGTH = 40  # with the name of the stack around it, a queue's stays within 80
 """Ids become parts of keys and of paths; longer ones are hashed everywhere and help nobody (language §1)."""
 QUOTE = "Put it in quotes to make it text."
 MAX_NAME_LENGTH = 256
@@ -96,6 +97,14 @@ def id_problem(value: object) -> PydanticCustomError | None:
     if not is_id(value):
         return problem(rules.BAD_ID, f"{shorten(value)!r} is not an id")
     return None
+
+
+def read_pool(value: object) -> str:
+    """The name of a worker pool; a queue and a Lambda function are named after it, so it is plain."""
+    if isinstance(value, str) and len(value) <= MAX_POOL_LENGTH and _POOL.fullmatch(value):
+        return value
+    hint = f"Small letters, digits and single hyphens, at most {MAX_POOL_LENGTH} of them."
+    raise problem(rules.BAD_ID, f"{shorten(str(value))!r} is not the name of a worker pool", hint)
 
 
 def read_id(value: object) -> str:
@@ -339,6 +348,8 @@ def word(*known: str, synonyms: Mapping[object, str] | None = None) -> Kind:
 
 
 ONE_TEMPLATE = r"^\s*\$\{[\s\S]*\}\s*$"
+POOL_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+_POOL = re2.compile(POOL_PATTERN)
 ID_PATTERN = r"^[\p{L}\p{N}_][\p{L}\p{N}\p{M}_-]{0,127}$"
 _TEXT: dict[str, Json] = {"type": "string", "minLength": 1}
 _TEXT_OR_TEXTS: dict[str, Json] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
@@ -350,6 +361,7 @@ def _whole(least: int) -> Kind:
 
 
 Id = Annotated[str, Kind(read_id, {"type": "string", "pattern": ID_PATTERN})]
+Pool = Annotated[str, Kind(read_pool, {"type": "string", "pattern": POOL_PATTERN, "maxLength": MAX_POOL_LENGTH})]
 Ids = Annotated[tuple[str, ...], Kind(read_ids, _TEXT_OR_TEXTS)]
 Literal = Annotated[str, Kind(read_literal, _TEXT)]
 Label = Annotated[str, Kind(read_label, {"type": ["string", "number"]})]

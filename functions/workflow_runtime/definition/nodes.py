@@ -22,7 +22,7 @@ from workflow_runtime.definition.base import (
 )
 from workflow_runtime.definition.chart import StateMachineNode
 from workflow_runtime.definition.control import ConditionNode, FailNode, ParallelNode, PassNode, SucceedNode, SwitchNode
-from workflow_runtime.definition.fields import DynamicId, Ids, Schema, Text
+from workflow_runtime.definition.fields import DynamicId, Ids, Pool, Schema, Text
 from workflow_runtime.definition.node import TYPES, NodeDefinition, check_allow
 from workflow_runtime.definition.unsupported import ApprovalNode, LoopNode, SubWorkflowNode
 from workflow_runtime.definition.waits import WaitNode
@@ -38,6 +38,7 @@ class AgentNode(NodeDefinition):
     prompt: Text | None = Field(None, description="Template of the user message; by default the inputs as JSON.")
     output_schema: Schema = Field(None, description="JSON Schema of the structured output.")
     allow: Ids = Field((), description="What a computed `agent` may be.")
+    pool: Pool | None = Field(None, description="Worker pool of the deployment that runs it; by default `agent`.")
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:
@@ -53,6 +54,7 @@ class ToolNode(NodeDefinition):
 
     tool: DynamicId = Field(description="Id of the tool, or one `${…}` with `allow`.")
     allow: Ids = Field((), description="What a computed `tool` may be.")
+    pool: Pool | None = Field(None, description="Worker pool of the deployment that runs it; by default `tool`.")
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:

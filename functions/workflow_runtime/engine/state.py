@@ -6,10 +6,10 @@ Outputs live with the node runs, the input in its own item, transitions in the j
 
 from __future__ import annotations
 
+from copy import copy
 from enum import IntEnum
 
 import msgspec
-from msgspec.structs import replace
 
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
@@ -239,13 +239,18 @@ class ExecutionState(msgspec.Struct, omit_defaults=True):
     parent: Parent | None = None
 
     def copy(self) -> ExecutionState:
-        copied = replace(self, root=self.root.copy(), machine=self.machine.copy() if self.machine else None)
-        for name in _CONTAINERS:
-            setattr(copied, name, getattr(self, name).copy())
+        copied = copy(self)
+        copied.root = self.root.copy()
+        if self.machine is not None:
+            copied.machine = self.machine.copy()
+        copied.withdrawn = self.withdrawn[:]
+        copied.unannounced = self.unannounced[:]
+        copied.timers = self.timers.copy()
+        copied.subscriptions = self.subscriptions.copy()
+        copied.outbox = self.outbox[:]
+        copied.kept = self.kept[:]
+        copied.applied = self.applied.copy()
         return copied
-
-
-_CONTAINERS = ("withdrawn", "unannounced", "timers", "subscriptions", "outbox", "kept", "applied")
 
 
 def initial_graph_state(block: GraphBlock, first_serial: int = 1) -> GraphState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,11 +27,21 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class Catalog:
-    def __init__(self, workflows: WorkflowStore, clock: Clock, triggers: Triggers, known: Known | None = None) -> None:
+    """``known``: the agents and tools there are; ``pools``: the worker pools. None: that is not known here."""
+
+    def __init__(
+        self,
+        workflows: WorkflowStore,
+        clock: Clock,
+        triggers: Triggers,
+        known: Known | None = None,
+        pools: Collection[str] | None = None,
+    ) -> None:
         self._workflows = workflows
         self._clock = clock
         self._triggers = triggers
         self._known = known
+        self._pools = pools
 
     def publish(self, source: bytes, file: str = "", *, scheduled: bool = True) -> Published:
         """Compile and store a definition as the next version of its workflow (the same version for the same plan).
@@ -46,6 +57,16 @@ class Catalog:
 
         return compile_workflow(source, file=file, known=self._known)
 
+    def _check_pools(self, plan: Plan) -> None:
+        if self._pools is None:
+            return
+        for node in (node for block in plan.blocks for node in block.nodes):
+            if node.pool is not None and node.pool not in self._pools:
+                there = ", ".join(self._pools)
+                raise RequestError(
+                    "invalid_definition", f"node `{node.id}`: there is no worker pool `{node.pool}` here, only {there}"
+                )
+
     def store(
         self, compilation: Compilation, source: bytes, over: int | None = None, *, scheduled: bool = True
     ) -> Published:
@@ -56,6 +77,7 @@ class Catalog:
         if compilation.plan is None:
             raise DefinitionError(compilation.findings)
         plan = compilation.plan
+        self._check_pools(plan)
         before = self._workflows.latest(plan.workflow_id)
         self._triggers.announce(plan, scheduled=scheduled)
         try:

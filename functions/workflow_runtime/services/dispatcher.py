@@ -13,7 +13,7 @@ Why nothing is lost and nothing happens twice:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -53,7 +53,8 @@ class Delivery(msgspec.Struct, frozen=True):
 
 class Dispatcher:
     """``new_id`` gives a fresh identity per call: commit ids and deduplication ids are made of it. ``starter`` starts
-    children, and is asked for when there is one. ``count`` takes metrics."""
+    children, and is asked for when there is one. ``count`` takes metrics. ``pools``: the worker pools that
+    have a queue."""
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Dispatcher:
         new_id: Callable[[], str],
         starter: Callable[[], Starter],
         count: Callable[[str, int], None],
+        pools: Collection[str],
     ) -> None:
         self._clock = ports.clock
         self._new_id = new_id
@@ -71,7 +73,7 @@ class Dispatcher:
         self._runs = RunStore(ports.table, ports.blobs)
         self._knowledge = Knowledge(ports.table, self._executions, self._runs)
         self._courier = Courier(ports, self._executions, starter, new_id)
-        self._publisher = Publisher(ports, self._executions, self._runs, self._courier, new_id, count)
+        self._publisher = Publisher(ports, self._executions, self._runs, self._courier, new_id, count, pools)
 
     def dispatch(self, execution_id: str, deliveries: Sequence[Delivery]) -> int:
         """Take one execution's events in order. Returns how many were taken; the rest must be delivered again."""

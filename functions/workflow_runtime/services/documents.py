@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from workflow_runtime.engine.commands import CancelRun, RecordNode, RunNode
+from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
 from workflow_runtime.engine.lifecycle import NodeStatus
 from workflow_runtime.engine.names import iso_time
 from workflow_runtime.engine.replay import JournalEntry
@@ -26,7 +27,7 @@ ENTRIES_READ_AT_ONCE = 25
 
 class News(msgspec.Struct, frozen=True):
     """What happened in an execution up to the commit ``version``: nodes whose status is another, and transitions, as
-    they stand in the document. ``ordered``: the commit that ordered a node's newest run, if it is among them."""
+    they stand in the document. ``ordered``: the commit after which a node's newest news is."""
 
     entries: dict[str, Json] = {}
     transitions: list[dict[str, Json]] = []
@@ -120,10 +121,14 @@ class Documents:
 
 
 def _ordered(entries: list[JournalEntry]) -> dict[str, tuple[int, int]]:
-    """Newest serial, and commit, by path of the nodes that these commits ordered, recorded or cancelled."""
-    return {
-        command.path: (command.serial, entry.version)
-        for entry in entries
-        for command in entry.commands
-        if isinstance(command, (RunNode, RecordNode, CancelRun))
-    }
+    """Newest serial by path of the nodes that these commits ordered, recorded or cancelled, or were told of; and the
+    commit after which that was."""
+    found: dict[str, tuple[int, int]] = {}
+    for entry in entries:
+        for event in entry.events:
+            if isinstance(event, (NodeSucceeded, NodeFailed)):
+                found[event.path] = event.serial, entry.version - 1
+        for command in entry.commands:
+            if isinstance(command, (RunNode, RecordNode, CancelRun)):
+                found[command.path] = command.serial, entry.version
+    return found

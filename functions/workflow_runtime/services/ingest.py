@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.names import iso_time
@@ -37,6 +39,13 @@ REPEATS_SECONDS = 24 * 3600  # how long a repeated event is recognised (promise 
 logger = logging.getLogger(__name__)
 
 _EXECUTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """Mails to be sent, and why the message must come again, if it must."""
+
+    mails: tuple[Mail, ...] = ()
+    fault: Exception | None = None
 
 
 class Ingest:
@@ -65,7 +74,7 @@ class Ingest:
     def triggers_of(self, topic: str) -> tuple[RegisteredTrigger, ...]:
         return self._registry.of(topic)
 
-    def take(self, body: str, identity: str, triggers: Callable[[str], Iterable[RegisteredTrigger]]) -> list[Mail]:
+    def take(self, body: str, identity: str, triggers: Callable[[str], Iterable[RegisteredTrigger]]) -> Taken:
         """Do what a message asks for, apart from the mails that are returned. ``identity``: the message's id;
         ``triggers``: those registered for a topic. Raises `RetryableError`, `ConflictError`.
         """
@@ -73,18 +82,19 @@ class Ingest:
             content = parse_body(body)
         except InvalidEvent as error:
             self._bury(identity, str(error), body, "EventsRefused")
-            return []
+            return Taken()
         if isinstance(content, ScheduledStart):
             self._take_schedule(content, identity, body)
-            return []
+            return Taken()
         if content.source == LIFECYCLE_SOURCE:
-            return []  # the rule keeps these out; if they came in, executions could feed on themselves
+            return Taken()  # the rule keeps these out; if they came in, executions could feed on themselves
         if content.hops >= HOPS_MAX:
             fields = {"event_id": content.id, "detail_type": content.detail_type, "hops": content.hops}
             logger.error("an event went from execution to execution too often", extra=fields)
             self._count("EventsLooping", 1)
-            return []
+            return Taken()
         mails = self._addressed(content)
+        fault: Exception | None = None
         for registered in (*triggers(content.detail_type), *triggers(ANY_TOPIC)):
             if not _wants(registered, content):
                 continue
@@ -93,7 +103,9 @@ class Ingest:
             except (EvaluationError, RequestError) as error:
                 reason = f"a trigger of workflow {registered.workflow_id}: {error}"
                 self._bury(f"{content.id}:{registered.digest}", reason, body, "TriggersFailed")
-        return list({(mail.execution_id, mail.event.event_id): mail for mail in mails}.values())
+            except Exception as error:  # the other triggers go on, and what they did is recognised next time
+                fault = error
+        return Taken(tuple({(mail.execution_id, mail.event.event_id): mail for mail in mails}.values()), fault)
 
     def send(self, mails: Sequence[Mail]) -> None:
         """Put events into their mailboxes. Raises `RetryableError`."""
@@ -246,11 +258,14 @@ class EventBatch:
         for record in records:
             message_id = record["messageId"]
             try:
-                mails += [(message_id, mail) for mail in ingest.take(record["body"], message_id, self._triggers_of)]
+                taken = ingest.take(record["body"], message_id, self._triggers_of)
             except Exception as error:
-                self._fail(message_id, error)
+                taken = Taken(fault=error)
+            mails += [(message_id, mail) for mail in taken.mails]
+            if taken.fault is not None:
+                self._fail(message_id, taken.fault)
         try:
-            ingest.send([mail for message_id, mail in mails if message_id not in self._failed])
+            ingest.send([mail for _, mail in mails])
         except RetryableError as error:
             for message_id, _ in mails:
                 self._fail(message_id, error)
@@ -262,7 +277,9 @@ class EventBatch:
 
     def _fail(self, message_id: str, error: Exception) -> None:
         unexpected = not isinstance(error, (RetryableError, ConflictError))
-        logger.warning("an event is taken again later", exc_info=unexpected, extra={"reason": str(error)})
+        logger.warning(
+            "an event is taken again later", exc_info=error if unexpected else None, extra={"reason": str(error)}
+        )
         self._failed[message_id] = str(error)
 
     def _triggers_of(self, topic: str) -> tuple[RegisteredTrigger, ...]:

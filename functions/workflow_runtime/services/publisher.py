@@ -8,7 +8,7 @@ the journal entry, which says that all of it was sent.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -25,7 +25,7 @@ from workflow_runtime.services.messages import Order, mail_message, order_messag
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import Header, Run
 from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.topology import CUSTOM_SOURCE, DISPATCH, LIFECYCLE_SOURCE, node_queue
+from workflow_runtime.topology import CUSTOM_SOURCE, DISPATCH, LIFECYCLE_SOURCE, serving_queue
 
 ORIGIN_KEY = "workflow_runtime"  # in the detail of an author's event: who published it, and how often it was passed on
 EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 class Publisher:
-    """``new_id`` gives a fresh identity per invocation; ``count`` takes metrics."""
+    """``new_id`` gives a fresh identity per invocation; ``count`` takes metrics; ``pools`` have a queue."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Publisher:
         courier: Courier,
         new_id: Callable[[], str],
         count: Callable[[str, int], None],
+        pools: Collection[str],
     ) -> None:
         self._ports = ports
         self._executions = executions
@@ -59,6 +60,7 @@ class Publisher:
         self._courier = courier
         self._new_id = new_id
         self._count = count
+        self._pools = pools
 
     def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry) -> None:
         """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`."""
@@ -91,7 +93,7 @@ class Publisher:
                 )
                 for command in ordered
             ]
-            for refusal in self._ports.queues.send(node_queue(pool), messages):
+            for refusal in self._ports.queues.send(serving_queue(pool, self._pools), messages):
                 self._order_refused(state, ordered[refusal.index], messages[refusal.index], refusal)
 
     def _order_refused(self, state: ExecutionState, command: RunNode, message: Message, refusal: Refusal) -> None:

@@ -70,7 +70,7 @@ class Signalling:
         header = self._executions.header(execution_id)
         if header is None:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")
-        _check_name(self._plan(header.plan_hash), name)
+        check_event(self._plan(header.plan_hash), name)
         if key is not None and not 0 < len(key) <= KEY_CHARS_MAX:
             raise RequestError("invalid_event", f"a key has 1 to {KEY_CHARS_MAX} characters")
         encoded = _encoded(data)
@@ -148,7 +148,7 @@ def _encoded(data: Json) -> bytes:
     return encoded
 
 
-def _check_name(plan: Plan, name: str) -> None:
+def check_event(plan: Plan, name: str) -> None:
     """Raises `RequestError` (``invalid_event``) for an event that this workflow never listens to."""
     if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable() or "*" in name or name != name.strip():
         message = f"an event has a name of 1 to {NAME_CHARS_MAX} printable characters, without `*`; not {name[:200]!r}"

@@ -8,7 +8,7 @@ overdue timer is delivered. Everything it sends is recognised when it was not ne
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import msgspec
 
@@ -24,7 +24,7 @@ from workflow_runtime.storage.due import SECONDS_MAX, SHARDS, Due, DueStore
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import Run, StoredState
 from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.topology import DISPATCH, PLUMBING_TIMEOUT_SECONDS, node_queue
+from workflow_runtime.topology import DISPATCH, PLUMBING_TIMEOUT_SECONDS, serving_queue
 
 PAGE = 100  # due executions read at once
 CHECKS_MAX = 100  # running executions looked after in one shard and sweep
@@ -49,9 +49,10 @@ class Swept(msgspec.Struct):
 class Sweep:
     """``new_id`` gives a fresh identity per message sent."""
 
-    def __init__(self, ports: Ports, new_id: Callable[[], str]) -> None:
+    def __init__(self, ports: Ports, new_id: Callable[[], str], pools: Collection[str]) -> None:
         self._ports = ports
         self._new_id = new_id
+        self._pools = pools
         self._timers = Timers(ports)
         self._due = DueStore(ports.table)
         self._executions = ExecutionStore(ports.table, ports.blobs)
@@ -150,7 +151,7 @@ class Sweep:
                 )
                 for order in ordered
             ]
-            if self._ports.queues.send(node_queue(pool), messages):
+            if self._ports.queues.send(serving_queue(pool, self._pools), messages):
                 raise RetryableError(f"orders were refused by pool {pool}")
         return len(lost)
 

@@ -462,6 +462,30 @@ def test_a_fault_returns_the_record_and_only_that(bus: Bus) -> None:
     assert len(bus.executions("orders")) == 1
 
 
+def test_a_fault_of_one_trigger_does_not_hold_up_the_others(bus: Bus) -> None:
+    bus.publish(ROUTER.replace("START_IF_NONE", "true"))
+    bus.publish(ROUTER.replace("START_IF_NONE", "true").replace("id: 订单", "id: other"))
+    ports = bus.backend.ports
+    faults = [RetryableError("throttled"), RuntimeError("a bug")]
+
+    class FailingTable:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(ports.table, name)
+
+        def query(self, partition: str, prefix: str = "", **options: Any) -> Any:
+            if faults and prefix.startswith("other#"):
+                raise faults.pop()
+            return ports.table.query(partition, prefix, **options)
+
+    table: Any = FailingTable()
+    bus.runtime = Runtime(msgspec.structs.replace(ports, table=table), dict, secrets=EnvironmentSecrets({}))
+    event = bus.event("payment", {"order_id": "7"})
+    for failed, other in ((["m0"], 0), (["m0"], 0), ([], 1), ([], 1)):
+        assert bus.deliver(event) == failed
+        assert (len(bus.executions("订单")), len(bus.executions("other"))) == (1, other)
+    assert {receiver for receiver, _ in bus.signals()} == {*bus.executions("订单"), *bus.executions("other")}
+
+
 def test_a_mailbox_that_cannot_be_reached_returns_every_record_with_mail(bus: Bus) -> None:
     bus.publish(WAITER)
     execution_id = bus.runtime.starter.start("waiter")

@@ -29,6 +29,14 @@ Database = Annotated[
     Path | None,
     typer.Option("--db", metavar="FILE", dir_okay=False, help="Keep everything in this file; default: in memory."),
 ]
+Events = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--event",
+        metavar="NAME[=JSON]|@TIME",
+        help="Send this event once all before it has settled; @24h lets time pass instead (repeatable).",
+    ),
+]
 Resume = Annotated[
     str | None, typer.Option("--resume", metavar="ID", help="Go on with an execution of --db that was interrupted.")
 ]
@@ -51,6 +59,7 @@ def run(
     db: Database = None,
     resume: Resume = None,
     skip_time: SkipTime = False,
+    event: Events = None,
     timeout: Timeout = None,
     json: AsJson = False,
     verbose: Verbose = False,
@@ -60,6 +69,7 @@ def run(
     \b
       awr run flow.yaml --input '{"topic": "storage"}' --mocks mocks.yaml
       awr run flow.yaml --input @input.json --db runs.db
+      awr run order.yaml --event pay='{"payment_method": "card"}' --event @24h --event confirm
       awr run --resume ex-01a2… --db runs.db
 
     Real agents need their provider's credentials; --mocks runs without. A secret NAME is read from the
@@ -77,6 +87,7 @@ def run(
     from workflow_runtime.cli import running
 
     options = running.RunOptions(
-        file, tuple(others or ()), input, mocks, definitions, backend.value, db, resume, skip_time, timeout, verbose
-    )
+        file, tuple(others or ()), input, mocks, definitions, backend.value, db, resume, skip_time, timeout, verbose,
+        tuple(event or ()),
+    )  # fmt: skip
     return running.run(Output(json=json), options)
