@@ -12,6 +12,7 @@ from workflow_runtime.engine.events import ChildEnded, SendFailed, SignalReceive
 from workflow_runtime.engine.machine_scope import MachineScope, of_signal
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.names import error_value
+from workflow_runtime.engine.routing import subscribe
 from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import EventTrigger, matches
@@ -46,6 +47,8 @@ def _with_data(turn: Turn, signal: SignalReceived) -> SignalReceived:
 
 
 def _is_subscribed(turn: Turn, signal: SignalReceived) -> bool:
+    """As things stand now: events before this one, the start among them, may have changed it."""
+    subscribe(turn)
     for number, key in turn.state.subscriptions.items():
         trigger = turn.plan.triggers[number]
         if isinstance(trigger, EventTrigger) and key == signal.key and trigger.event == signal.name:

@@ -59,9 +59,11 @@ class Courier:
                 self._subscriptions.put(execution_id, plan.workflow_id, command.event, command.key)
 
     def unsubscribe(self, plan: Plan, state: ExecutionState, commands: Sequence[Command]) -> None:
-        """What a commit waits for no more; after everything else."""
+        """What a commit waits for no more, and not again either; after everything else."""
+        triggers = plan.triggers
+        wanted = {(getattr(triggers[number], "event", ""), key) for number, key in state.subscriptions.items()}
         for command in commands:
-            if isinstance(command, Unsubscribe):
+            if isinstance(command, Unsubscribe) and (command.event, command.key) not in wanted:
                 self._subscriptions.delete(state.execution_id, plan.workflow_id, command.event, command.key)
 
     def carry_out(self, plan: Plan, state: ExecutionState, commands: Sequence[Command]) -> None:

@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 
 from workflow_runtime.engine.advance import NOTHING_KNOWN, new_execution
+from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.local.backend import open_backend
 from workflow_runtime.local.clock import VirtualClock
 from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.services.messages import mail_message
+from workflow_runtime.storage.subscriptions import SubscriptionStore
+from workflow_runtime.topology import DISPATCH
 
 START = 1_767_225_600_000
 DAY = 24 * 3600 * 1000
@@ -196,3 +200,53 @@ workflow:
     assert world.run(execution) == "completed"
     steps = [step for entry in world.services.queries.history(execution, 0, 100).entries for step in entry.macrosteps]
     assert [step.configuration for step in steps] == [("a",), ("b",), ("end",)]
+
+
+def test_an_event_that_comes_with_the_start_finds_the_subscription(world: World) -> None:
+    """The signal that a trigger sends right after it started an execution is taken in the same batch as the start."""
+    world.publish("""
+workflow:
+  id: keyed
+  type: state_machine
+  initial_state: a
+  triggers: [{type: event, topic: payment, event: pay, correlate: "${detail.order}", with: "${order}"}]
+  states: [{name: a, transitions: [{event: pay, target: end}]}]
+""")
+    execution = world.start("keyed", order="甲")
+    signal = SignalReceived("signal:1", START, "pay", {}, id="1", source="bus", key="甲")
+    world.runtime.backend.ports.queues.send(DISPATCH, [mail_message(execution, signal, "x")])
+    assert world.run(execution) == "completed"
+    assert SubscriptionStore(world.runtime.backend.ports.table).of("pay", "甲") == ()
+
+
+def test_a_subscription_follows_the_variables(world: World) -> None:
+    world.publish("""
+workflow:
+  id: keyed
+  type: state_machine
+  initial_state: a
+  triggers: [{type: event, topic: payment, event: pay, correlate: "${detail.order}", with: "${order}"}]
+  states:
+    - name: a
+      transitions:
+        - {event: rename, actions: [{set_variable: {name: order, value: "${event.data.to}"}}]}
+        - {event: rename_twice, actions: [{set_variable: {name: order, value: x}}, {send: {event: back}}]}
+        - {event: back, actions: [{set_variable: {name: order, value: b}}]}
+        - {event: pay, target: end}
+""")
+    execution = world.start("keyed", order="a")
+    store = SubscriptionStore(world.runtime.backend.ports.table)
+
+    def send(number: int, name: str, data: Any, key: str | None = None) -> list[str]:
+        signal = SignalReceived(f"signal:{number}", START, name, data, id=str(number), source="bus", key=key)
+        world.runtime.backend.ports.queues.send(DISPATCH, [mail_message(execution, signal, str(number))])
+        asyncio.run(world.runtime.pump.run(lambda: False))
+        return [key for key in "abx" if store.of("pay", key)]
+
+    asyncio.run(world.runtime.pump.run(lambda: False))
+    assert send(1, "rename", {"to": "b"}) == ["b"]
+    assert send(2, "rename_twice", {}) == ["b"]
+    assert send(3, "pay", {}, key="a") == ["b"]
+    assert world.document(execution)["status"] == "running"
+    assert send(4, "pay", {}, key="b") == []
+    assert world.document(execution)["status"] == "completed"
