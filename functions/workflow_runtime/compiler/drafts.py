@@ -69,18 +69,15 @@ def finished_graphs(
 def _finished(
     draft: Draft, readers: dict[int, dict[int, Use]], is_whole: Callable[[], bool], report: Report
 ) -> Graph | None:
-    """None when there is a cycle, or when the graph is not whole: then cycles are all that can be told.
-
-    A wait must not wait for what it calls itself, so calls count as links there.
-    """
+    """None when there is a cycle, or when the graph is not whole: then cycles are all that can be told."""
     links = {**draft.links, **data_links(readers, draft.links)}
     if len(links) > EDGES_MAX:
         raise TooManyEdges
     ids = tuple(node.id for node in draft.source.nodes)
     if not is_whole():
-        report_cycles(ids, len(ids), {**reading_links(readers), **draft.calling, **links}, report)
+        report_cycles(ids, len(ids), {**reading_links(readers), **links}, report)
         return None
-    if report_cycles(ids, len(ids), {**draft.calling, **links}, report):
+    if report_cycles(ids, len(ids), links, report):
         return None
     shape = branched(draft.source.nodes, draft.source.index, gated(len(ids), links))
     return finished(ids, shape, readers, report)

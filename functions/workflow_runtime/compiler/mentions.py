@@ -90,9 +90,11 @@ def control_targets(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
 
 
 def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
-    """From each wait to the node that its `on_timeout` calls: no edges, but nothing may lead back from there."""
+    """From each wait to the node that its `on_timeout` calls. They are no edges, and such a node has none: nobody could
+    tell whether it is still going to run.
+    """
     found: Links = {}
-    waiting = {target: link for (_, target), link in links.items()}
+    edges = {node: link for pair, link in links.items() for node in pair}
     for source, node in enumerate(graph.nodes):
         if not isinstance(node, WaitNode) or node.on_timeout in WORDS:
             continue
@@ -101,9 +103,9 @@ def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
         if target == source:
             report.add(rules.SELF_EDGE, f"`{node.id}` calls itself", place)
         elif target >= 0:
-            if target in waiting:
-                message = f"`{node.on_timeout}` is called by `{node.id}` and also waits for other nodes"
-                report.add(rules.CALLED_AND_LINKED, message, waiting[target].place)
+            if target in edges:
+                message = f"`{node.on_timeout}`, which `{node.id}` calls, has an edge"
+                report.add(rules.CALLED_AND_LINKED, message, edges[target].place)
             found[source, target] = Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER)
     return found
 
@@ -133,7 +135,10 @@ def called_nodes(graph: GraphSource, links: Links, calling: Links, handlers: Ite
 def named_nodes(
     sites: Iterable[tuple[ReadSite, tuple[Enclosing, ...]]], sources: Sources, called: list[Called], report: Report
 ) -> Named:
-    """What is read where; ``sites`` come with the graphs that they see. Conditions of edges do not count."""
+    """What is read where; ``sites`` come with the graphs that they see.
+
+    Conditions of edges do not count, nor what is read of nodes that may be called at any time.
+    """
     found = Named(len(sources.graphs))
     for read, chain in sites:
         if read.site.kind not in (SiteKind.NODE, SiteKind.CHART):
@@ -152,7 +157,7 @@ def named_nodes(
                 report.add(
                     rules.READS_ITSELF, f"{use.text!r} reads its own node", use.path, within=use.text, offset=use.offset
                 )
-            elif reader != OWN and reader not in called[graph]:
+            elif reader != OWN and reader not in called[graph] and source not in called[graph].live:
                 found.readers[graph].setdefault(reader, {}).setdefault(source, use)
     return found
 

@@ -51,8 +51,8 @@ START_OR_END = rule(
 CALLED_AND_LINKED = rule(
     "WF314",
     ERROR,
-    "A node that a wait calls also waits for other nodes",
-    "It runs when it is called: remove its dependencies, or call another node.",
+    "A node that a wait calls has edges",
+    "It runs when it is called, and nothing waits for it: remove the edge, or call another node.",
 )
 DUPLICATE_NAME = rule("WF315", ERROR, "A name that stands twice", "Rename one of them.")
 PATH_CLASH = rule(

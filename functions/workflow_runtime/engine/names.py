@@ -39,8 +39,8 @@ def error_value(error: ErrorDocument) -> dict[str, Json]:
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What formulas see. ``nodes``: ended nodes by number (one that is missing reads as null). ``globals``: ``{input,
-    variables, env}``, whole or pruned. ``names``: variables of charts. ``states``: active states of charts.
-    ``event``: the event at hand; ``overlay``: its data, whose keys hide everything that is not reserved. ``previous``:
+    variables, env}``, whole or pruned. ``names``: variables of charts, and what a called node is
+    told. ``states``: active states of charts. ``event``: the event at hand; ``overlay``: its data, whose keys hide everything that is not reserved. ``previous``:
     node number or -1. ``place``: seeds ``uuid()``, the same for all attempts."""
 
     plan: Plan
@@ -68,6 +68,8 @@ def evaluate(
     outputs: set[str] = set()
     for binding in formula.bindings:
         if binding.kind is BindingKind.LOCAL:
+            if binding.name not in names and binding.name in view.names:
+                names[binding.name] = view.names[binding.name]
             continue
         if view.overlay and binding.name in view.overlay and binding.kind in _HIDDEN_BY_EVENT:
             names[binding.name] = view.overlay[binding.name]

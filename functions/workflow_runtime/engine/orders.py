@@ -6,7 +6,6 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read, RunNode
 from workflow_runtime.engine.events import NodeFailed
-from workflow_runtime.engine.names import error_value
 from workflow_runtime.engine.pruning import prune
 from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.sight import charts_seen
@@ -25,9 +24,6 @@ def order(scope: GraphScope, node: int) -> None:
     path = scope.path(node)
     command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, plan.worker_formulas, node,
                    operands)  # fmt: skip
-    error = scope.graph.called.get(node)
-    if error is not None:
-        command = replace(command, names={**command.names, "error": error_value(error)})
     if node in scope.graph.given:
         command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
     scope.graph.marks[node] = Mark.READY
@@ -91,7 +87,7 @@ def _run(
         reads=tuple(reads),
         previous=previous,
         statuses=statuses,
-        names=pruned_names(seen.names, formulas),
+        names={**pruned_names(seen.names, formulas), **scope.told(reader)},
         states=tuple(sorted(seen.states)),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workflow_runtime.engine.commands import Subscribe, Unsubscribe
+from workflow_runtime.engine.commands import Command, Subscribe, Unsubscribe
 from workflow_runtime.engine.inside import correlation_key
 from workflow_runtime.engine.names import View, evaluate
 from workflow_runtime.engine.scope import GraphScope
@@ -12,18 +12,34 @@ from workflow_runtime.plan import OUTPUTS, EventTrigger, Formula, WaitSpec
 
 
 def subscribe(turn: Turn) -> None:
-    """Order what changed in the subscriptions. Raises `ValuesMissing`."""
+    """Order what changed in the subscriptions. Raises `ValuesMissing`.
+
+    Several triggers may wait for one event under one key: that is one subscription, and it ends with the last of them.
+    """
     if turn.state.status.terminal or not turn.plan.triggers:
         return
     wanted = _wanted(turn)
-    held = turn.state.subscriptions
-    for number, key in wanted.items():
-        if held.get(number) != key:
-            turn.commands.append(Subscribe(_event(turn, number), key))
-    for number, key in held.items():
-        if wanted.get(number) != key:
-            turn.commands.append(Unsubscribe(_event(turn, number), key))
+    before, after = _places(turn, turn.state.subscriptions), _places(turn, wanted)
+    turn.commands[:] = [command for command in turn.commands if not _ends(command, after)]
+    turn.commands += [Subscribe(event, key) for event, key in after if (event, key) not in before]
+    turn.commands += [Unsubscribe(event, key) for event, key in before if (event, key) not in after]
     turn.state.subscriptions = wanted
+
+
+def listens(turn: Turn, event: str, key: str) -> bool:
+    """Whether the execution waits for this now: what it ordered last may be older than this turn. Raises
+    `ValuesMissing`."""
+    return (event, key) in _places(turn, _wanted(turn))
+
+
+def _ends(command: Command, wanted: dict[tuple[str, str], None]) -> bool:
+    """Whether it unsubscribes, because of an event that came too early, from what is waited for by now."""
+    return isinstance(command, Unsubscribe) and (command.event, command.key) in wanted
+
+
+def _places(turn: Turn, keys: dict[int, str]) -> dict[tuple[str, str], None]:
+    """Events and keys, once each, in order."""
+    return dict.fromkeys((_event(turn, number), key) for number, key in keys.items())
 
 
 def _event(turn: Turn, number: int) -> str:

@@ -46,7 +46,8 @@ def end_run_if_done(run: GraphScope) -> bool:
     call = next((call for call in scope.chart.calls if call.block == run.number), None)
     name = _called(scope, run, call)
     if error is not None:
-        scope.raise_event(f"error.run.{name}", error_value(error))
+        if call is None or call.required:
+            scope.raise_event(f"error.run.{name}", error_value(error))
     else:
         if call is not None and call.variable:
             scope.machine.variables[call.variable] = output

@@ -169,9 +169,14 @@ class GraphScope:
             nodes=nodes,
             globals=self.turn.globals or {},
             previous=previous,
-            names=seen.names,
+            names={**seen.names, **self.told(reader)},
             states=seen.states,
         )
+
+    def told(self, node: int) -> dict[str, Json]:
+        """What a called node sees of the one that called it."""
+        error = self.graph.called.get(node)
+        return {"error": error_value(error), "inputs": {}} if error is not None else {}
 
     def nodes(self, wanted: set[int], *, with_errors: bool) -> dict[int, NodeValue] | None:
         """What is known of these nodes, by number; None, after noting it, when something must be read first."""

@@ -6,16 +6,15 @@ import hashlib
 
 from msgspec.structs import replace
 
-from workflow_runtime.engine import closing, ending, inside, machine
+from workflow_runtime.engine import closing, ending, inside, machine, routing
 from workflow_runtime.engine.commands import Unsubscribe
 from workflow_runtime.engine.events import ChildEnded, SendFailed, SignalReceived, TimerFired
 from workflow_runtime.engine.machine_scope import MachineScope, of_signal
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.names import error_value
-from workflow_runtime.engine.routing import subscribe
 from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import EventTrigger, matches
+from workflow_runtime.plan import matches
 
 KEPT_MAX = 1_000  # events that came before their wait; the newest stay (language §2.2)
 DEFERRED_MAX = 1_000
@@ -29,7 +28,7 @@ def accept_signal(turn: Turn, signal: SignalReceived) -> str:
     applied = turn.state.applied
     if identity in applied:
         return "this event was taken already"
-    if signal.key is not None and not _is_subscribed(turn, signal):
+    if signal.key is not None and not routing.listens(turn, signal.name, signal.key):
         turn.commands.append(Unsubscribe(signal.name, signal.key))
         return f"nothing here waits for `{signal.name}` under this key any more"
     _remember(turn, identity)
@@ -44,16 +43,6 @@ def _with_data(turn: Turn, signal: SignalReceived) -> SignalReceived:
         turn.needs_blobs.append(signal.blob)
         raise ValuesMissing
     return replace(signal, data=turn.known.blobs[signal.blob], blob=None)
-
-
-def _is_subscribed(turn: Turn, signal: SignalReceived) -> bool:
-    """As things stand now: events before this one, the start among them, may have changed it."""
-    subscribe(turn)
-    for number, key in turn.state.subscriptions.items():
-        trigger = turn.plan.triggers[number]
-        if isinstance(trigger, EventTrigger) and key == signal.key and trigger.event == signal.name:
-            return True
-    return False
 
 
 def _remember(turn: Turn, identity: str) -> None:

@@ -180,8 +180,22 @@ def test_a_node_that_a_wait_calls_runs_when_it_is_called() -> None:
     assert (remind.called, remind.incoming) == (True, ())
     assert kinds(remind.when) == {"urgent": BindingKind.INPUT_KEY}
     assert kinds(remind.inputs) == {"error": BindingKind.LOCAL, "order": BindingKind.NODE}
-    assert plan.root.index["after_remind"] in plan.root.sinks
-    assert plan.root.index["pause"] not in plan.root.sinks
+    assert {plan.root.nodes[sink].id for sink in plan.root.sinks} == {"order", "ship"}
+
+
+def test_nothing_waits_for_a_node_that_may_be_called() -> None:
+    text = """
+workflow:
+  id: w
+  nodes:
+    - {id: ask, type: control, subtype: wait, event: answer, timeout: 1d, on_timeout: remind}
+    - {id: remind, type: tool, tool: t}
+    - {id: told, type: tool, tool: t, dependencies: [ask], inputs: {x: "${remind.x}"}}
+"""
+    compilation = compile_workflow(text)
+    assert compilation.plan is not None
+    assert [finding.id for finding in compilation.findings] == ["WF405"]
+    assert [(edge.source, edge.target) for edge in compilation.plan.root.edges] == [(0, 2)]
 
 
 def test_a_wait_with_a_key_is_a_trigger_without_a_start() -> None:

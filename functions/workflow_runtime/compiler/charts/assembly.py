@@ -175,4 +175,4 @@ class ChartAssembly:
 
 
 def _call(call: CallSource) -> Call:
-    return Call(call.block, call.owner, call.action.result or "")
+    return Call(call.block, call.owner, call.action.result or "", call.action.required)
