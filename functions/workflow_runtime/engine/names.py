@@ -38,10 +38,13 @@ def error_value(error: ErrorDocument) -> dict[str, Json]:
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What formulas see. ``nodes``: ended nodes by number (one that is missing reads as null). ``globals``: ``{input,
-    variables, env}``, whole or pruned. ``names``: variables of charts, and what a called node is
-    told. ``states``: active states of charts. ``event``: the event at hand; ``overlay``: its data, whose keys hide everything that is not reserved. ``previous``:
-    node number or -1. ``place``: seeds ``uuid()``, the same for all attempts."""
+    """What formulas see.
+
+    ``nodes``: ended nodes by number (one that is missing reads as null). ``globals``: ``{input, variables, env}``,
+    whole or pruned. ``names``: variables of charts, and what a called node is told. ``states``: active states of
+    charts. ``event``: the event at hand; ``overlay``: its data, whose keys hide everything that is not reserved.
+    ``previous``: node number or -1. ``place``: seeds ``uuid()``, the same for all attempts.
+    """
 
     plan: Plan
     execution_id: str
