@@ -7,6 +7,7 @@ to be its; what else is called (creating resources, polling queues) is not their
 from __future__ import annotations
 
 import asyncio
+import base64
 import importlib
 import inspect
 import json
@@ -17,6 +18,7 @@ from typing import Any
 
 import boto3
 import botocore.handlers
+from botocore.awsrequest import AWSResponse
 from tests.handlers.bench import LONGER_THAN_ANY_TIMEOUT_SECONDS, AheadClock, _simulated_queues
 
 from workflow_runtime.assembly import aws_runtime
@@ -40,17 +42,22 @@ Call = tuple[str, str]
 
 
 class Recorder:
-    """Collects calls by function while it listens. Clients must be made meanwhile."""
+    """Collects calls by function while it listens. Clients must be made meanwhile.
+
+    ``fails`` is asked of every call of a function, by service and operation, whether AWS is out of order.
+    """
 
     def __init__(self) -> None:
         self.calls: dict[str, set[Call]] = {function.name: set() for function in TOPOLOGY.functions}
+        self.fails: Callable[[str, str], bool] = _nothing_fails
         self._function: str | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Every client of every session made inside tells of its calls."""
         built_in = botocore.handlers.BUILTIN_HANDLERS
-        botocore.handlers.BUILTIN_HANDLERS = [*built_in, ("before-parameter-build", self._hear)]
+        mine = [("before-parameter-build", self._hear), ("before-call", self._perhaps_fail)]
+        botocore.handlers.BUILTIN_HANDLERS = [*built_in, *mine]
         try:
             yield
         finally:
@@ -69,6 +76,16 @@ class Recorder:
         if self._function is not None:
             service = model.service_model.signing_name
             self.calls[self._function] |= set(calls(service, model.name, params))
+
+    def _perhaps_fail(self, model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
+        if self._function is None or not self.fails(model.service_model.signing_name, model.name):
+            return None
+        error = {"Code": "InternalServerError", "Message": "out of order"}
+        return AWSResponse("", 500, {}, None), {"Error": error, "ResponseMetadata": {}}
+
+
+def _nothing_fails(service: str, operation: str) -> bool:  # noqa: ARG001  all are asked alike
+    return False
 
 
 def calls(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Call]:
@@ -142,7 +159,8 @@ class RecordedSystem:
         """The API's answer to a request, as JSON; raises `AssertionError` unless it is a success."""
         answer = self.invoke("api", http_event(method, path, body, headers))
         assert answer["statusCode"] < 300, f"{method} {path}: {answer['statusCode']} {answer['body']}"
-        return json.loads(answer["body"]) if answer["body"] else None
+        text = base64.b64decode(answer["body"]) if answer["isBase64Encoded"] else answer["body"]
+        return json.loads(text) if text else None
 
     def deliver(self) -> bool:
         """One batch of every queue to its function. False when all were empty."""
@@ -173,6 +191,15 @@ class RecordedSystem:
                 return
             self.pass_time(seconds)
         raise AssertionError("the queues are never empty")
+
+    @contextmanager
+    def failing(self, fails: Callable[[str, str], bool]) -> Iterator[None]:
+        """AWS is out of order for the calls that ``fails`` (service, operation) names."""
+        self.recorder.fails = fails
+        try:
+            yield
+        finally:
+            self.recorder.fails = _nothing_fails
 
     def pass_time(self, seconds: int) -> None:
         self.clock.ahead_ms += seconds * 1000

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from workflow_runtime.engine.commands import StartTimer, Subscribe, Unsubscribe
+from workflow_runtime.engine.commands import PublishEvent, StartTimer, Subscribe, Unsubscribe
 from workflow_runtime.engine.names import iso_time
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.services.charts import transition_json
+from workflow_runtime.services.publisher import lifecycle_detail
 
 PAGE_BYTES_MAX = 2 * 1024 * 1024  # of entries: one commit may have ordered 500 nodes
 SHOWN = (
@@ -53,6 +54,10 @@ def _command_json(command: msgspec.Struct) -> dict[str, Any]:
     shown = _shown(command, "command")
     if isinstance(command, StartTimer):
         shown["due"] = iso_time(command.due)
+    if isinstance(command, PublishEvent):
+        shown["detail"] = lifecycle_detail(command) if not command.custom else command.detail
+        if command.custom:
+            shown["custom"] = True
     if isinstance(command, (Subscribe, Unsubscribe)):
         shown["name"] = command.event  # `event` names an entry's events
     return shown

@@ -238,6 +238,16 @@ class EventRequest(BaseModel):
     data: Any = Field(None, examples=[{"payment_method": "card"}])
 
 
+class BusEventRequest(BaseModel):
+    """An event for the embedded bus of `awr dev`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str = Field(min_length=1, max_length=256)
+    detail_type: str = Field(min_length=1, max_length=128)
+    detail: JsonObject = {}
+
+
 class EventAccepted(BaseModel):
     execution_id: str
     event: str

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 
 from workflow_runtime.cli.api import Api, Document, api
+from workflow_runtime.cli.charts import event_lines, timer_lines
 from workflow_runtime.cli.files import read_input
 from workflow_runtime.cli.output import CliError, ExitCode, Output, usage_error
 from workflow_runtime.cli.progress import Change, Progress, epoch_ms, in_order
@@ -77,7 +78,7 @@ async def _document(connection: Api, execution_id: str) -> Document:
 def _shown(out: Output, document: Document) -> ExitCode:
     """Show the execution; the exit code that its status has for who waited for its end."""
     show_summary(out, document)
-    lines = waits_lines(document)
+    lines = [*waits_lines(document), *event_lines(document), *timer_lines(document)]
     if lines:
         out.line()
     for line in lines:

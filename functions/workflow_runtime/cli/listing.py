@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
 from workflow_runtime.cli.api import Document, api
+from workflow_runtime.cli.charts import transition_spans
 from workflow_runtime.cli.output import ExitCode, Line, Output, Span, usage_error, visible
 from workflow_runtime.cli.progress import duration, epoch_ms
 from workflow_runtime.cli.server import Server
@@ -18,7 +19,7 @@ STATUS_COLUMNS = max(map(len, ExecutionStatus))
 TIME_COLUMNS = 9
 TEXT_COLUMNS_MIN = 20
 INDENT = " " * 18  # of a history's lines, below the time
-NAMING = ("path", "detail_type", "status", "reason")
+NAMING = ("name", "workflow_id", "path", "detail_type", "status", "timer", "due", "to", "key", "reason", "message")
 
 
 def show(out: Output, server: Server, workflow_id: str | None, status: str | None, limit: int) -> ExitCode:
@@ -102,6 +103,9 @@ def _commit(entry: Document, started: int) -> Iterator[Line]:
     lead = f"{entry['version']:>5}{since:>11}  "
     for event in entry["events"]:
         yield [(lead, "dim"), (event["event"], "bold"), *_which(event)]
+        lead = INDENT
+    for transition in entry["transitions"]:
+        yield [(lead, "dim"), *transition_spans(transition)]
         lead = INDENT
     for command in entry["commands"]:
         yield [(lead, "dim"), ("→ ", "cyan"), command["command"], *_which(command)]

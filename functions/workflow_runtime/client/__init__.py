@@ -5,6 +5,7 @@
 ``local``       a connection to a runtime in this process; ``background`` that runtime, its pump a task of the
 caller's loop
 ``remote``      a connection to `awr dev` or a deployed API; ``signing`` SigV4 for it
+``events``      the engine's `EventBus`; ``following`` reads events from the histories that a remote side has
 ``errors``      what calls raise, the same on both sides
 
 Imports services through `runtime`, and `httpx` and botocore only when a remote engine is made.
@@ -22,15 +23,22 @@ from workflow_runtime.client.errors import (
     Unavailable,
     WaitTimeout,
 )
-from workflow_runtime.client.sync import SyncWorkflowEngine
+from workflow_runtime.client.events import EXECUTION_EVENTS, Event, EventBus, Handler, Subscription
+from workflow_runtime.client.sync import SyncEventBus, SyncWorkflowEngine
 
 __all__ = [
+    "EXECUTION_EVENTS",
     "Conflict",
     "EngineError",
+    "Event",
+    "EventBus",
+    "Handler",
     "InvalidDefinition",
     "InvalidInput",
     "NotAuthorized",
     "NotFound",
+    "Subscription",
+    "SyncEventBus",
     "SyncWorkflowEngine",
     "TooLarge",
     "Unavailable",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from workflow_runtime.client.sources import Source
@@ -26,6 +27,20 @@ class Connection(Protocol):
 
     async def wait(self, execution_id: str, seconds: float | None) -> dict[str, Json]:
         """The execution document once it has ended. Raises `WaitTimeout`."""
+
+    async def send_event(
+        self, execution_id: str, name: str, data: Json, *, key: str | None, wait: float | None
+    ) -> dict[str, Json]:
+        """What was accepted, and with ``wait`` what the event did if that was known in so many seconds."""
+
+    async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
+        """Put an event on the runtime's bus."""
+
+    def listen(
+        self, execution_id: str | None, workflow_id: str | None, deliver: Callable[[dict[str, Json]], None]
+    ) -> Callable[[], None]:
+        """Call ``deliver``, in the running event loop, with events from now on: at least those of this execution, or
+        of executions of this workflow. Returns what ends that."""
 
     async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
         """Executions, newest first: id, workflow, version, status, start, end and error of each."""

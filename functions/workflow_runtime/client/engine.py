@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from workflow_runtime.client.connection import Connection
 from workflow_runtime.client.errors import WaitTimeout
+from workflow_runtime.client.events import EventBus
 from workflow_runtime.client.sources import Definition, read_source
 from workflow_runtime.plan import Json
 
@@ -34,6 +35,7 @@ class WorkflowEngine:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.event_bus = EventBus(connection)
 
     @classmethod
     def local(
@@ -75,6 +77,7 @@ class WorkflowEngine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.event_bus.close()
         await self._connection.close()
 
     async def create_workflow(self, definition: Definition) -> str:
@@ -109,7 +112,8 @@ class WorkflowEngine:
         return execution_id
 
     async def get_execution_status(self, execution_id: str) -> dict[str, Json]:
-        """The execution document: ``status``, ``output``, ``error``, ``node_executions`` … Raises `NotFound`."""
+        """The execution document: ``status``, ``output``, ``error``, ``node_executions``, of charts
+        ``current_states``, ``variables``, ``transitions``, ``available_events`` … Raises `NotFound`."""
         return await self._connection.document(execution_id)
 
     async def list_executions(
@@ -117,6 +121,24 @@ class WorkflowEngine:
     ) -> list[dict[str, Json]]:
         """Executions of a workflow, newest first, at most ``limit``; all, or those in one ``status``."""
         return await self._connection.list(workflow_id, status, limit)
+
+    async def send_event(
+        self,
+        execution_id: str,
+        name: str,
+        data: Json = None,
+        *,
+        key: str | None = None,
+        wait: float | None = None,
+    ) -> dict[str, Json]:
+        """Send an event to an execution: ``{"execution_id", "event", "id"}`` once it is on its way.
+
+        ``key``: however often the event is sent under one key, it has one effect. ``wait``: give it that many seconds
+        to be taken; then the answer has its ``outcome`` (``taken``, ``ignored``, ``deferred``, ``kept``, ``failed``),
+        the ``reason`` or ``transition``, and ``current_states``, ``variables``, ``available_events`` after it. Raises
+        `NotFound`, `Conflict` when the execution has ended, `InvalidInput` for an event that it never listens to.
+        """
+        return await self._connection.send_event(execution_id, name, data, key=key, wait=wait)
 
     async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
         """The execution document once it has ended, however. Raises `WaitTimeout` after ``timeout`` seconds,

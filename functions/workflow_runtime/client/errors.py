@@ -29,12 +29,13 @@ class NotFound(EngineError):
 
 
 class Conflict(EngineError):
-    """The call contradicts what is there: an idempotency key used with another input, a workflow that others
-    publish."""
+    """The call contradicts what is there: an idempotency key used with another input, a workflow that others publish,
+    an event for an execution that has ended."""
 
 
 class InvalidInput(EngineError):
-    """The input is no JSON object, too large, or not what the workflow's ``input_schema`` asks for."""
+    """The input is no JSON object, too large, or not what the workflow's ``input_schema`` asks for; or the event is
+    none that the workflow listens to."""
 
 
 class InvalidDefinition(EngineError):
@@ -68,6 +69,8 @@ class WaitTimeout(EngineError, TimeoutError):
 BY_CODE: dict[str, type[EngineError]] = {
     "not_found": NotFound,
     "conflict": Conflict,
+    "ended": Conflict,
+    "invalid_event": InvalidInput,
     "invalid_input": InvalidInput,
     "too_large": TooLarge,
 }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from workflow_runtime.client.background import BackgroundRuntime
@@ -13,9 +16,15 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.findings import Finding
 from workflow_runtime.local.backend import open_backend
+from workflow_runtime.local.bus import EmbeddedBus
 from workflow_runtime.mocks import Mocks
 from workflow_runtime.plan import Json
 from workflow_runtime.services.queries import header_json
+from workflow_runtime.services.signalling import accepted_json, publish_event
+
+LOOK_SECONDS_MIN = 0.005  # between looks at what an event did
+LOOK_SECONDS_MAX = 0.5
+LOOK_GROWTH = 1.5
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +42,7 @@ class LocalConnection:
         self._db = Path(db) if db is not None else None
         self._mocks = mocks
         self._runtime: BackgroundRuntime | None = None
+        self._bus: EmbeddedBus | None = None
 
     async def open(self) -> None:
         with translated():
@@ -47,7 +57,7 @@ class LocalConnection:
                 backend.close()
                 raise
         runtime.start()
-        self._runtime = runtime
+        self._runtime, self._bus = runtime, backend.bus
 
     async def close(self) -> None:
         runtime, self._runtime = self._runtime, None
@@ -78,6 +88,40 @@ class LocalConnection:
                 raise WaitTimeout(execution_id, seconds or 0) from None
         return await self.document(execution_id)
 
+    async def send_event(
+        self, execution_id: str, name: str, data: Json, *, key: str | None, wait: float | None
+    ) -> dict[str, Json]:
+        signalling = self._open().services.signalling
+        with translated():
+            sent = signalling.send(execution_id, name, data, key)
+            end = time.monotonic() + (wait or 0)
+            pause = LOOK_SECONDS_MIN
+            while wait is not None:
+                result = signalling.result(sent)
+                left = end - time.monotonic()
+                if result is not None:
+                    return result
+                if left <= 0:
+                    break
+                await asyncio.sleep(min(pause, left))
+                pause = min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
+        return accepted_json(sent)
+
+    async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
+        with translated():
+            publish_event(self._open().ports.bus, source, detail_type, detail)
+
+    def listen(
+        self,
+        execution_id: str | None,  # noqa: ARG002  all events of the bus are there: who is told of them chooses
+        workflow_id: str | None,  # noqa: ARG002
+        deliver: Callable[[dict[str, Json]], None],
+    ) -> Callable[[], None]:
+        self._open()
+        assert self._bus is not None
+        loop = asyncio.get_running_loop()
+        return self._bus.subscribe(lambda event: _call_in(loop, deliver, event))
+
     async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
         with translated():
             runtime = self._open()
@@ -89,6 +133,13 @@ class LocalConnection:
         if self._runtime is None:
             raise Unavailable("the engine is not open: use `async with WorkflowEngine.local(…) as engine`", "not_open")
         return self._runtime
+
+
+def _call_in(
+    loop: asyncio.AbstractEventLoop, deliver: Callable[[dict[str, Json]], None], event: dict[str, Json]
+) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+        loop.call_soon_threadsafe(deliver, event)
 
 
 def _publish_all(runtime: BackgroundRuntime, definitions: Path | None) -> None:

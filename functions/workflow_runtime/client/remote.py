@@ -24,6 +24,7 @@ from workflow_runtime.client.errors import (
     Unavailable,
     WaitTimeout,
 )
+from workflow_runtime.client.following import Follower
 from workflow_runtime.client.signing import SigV4, aws_region
 from workflow_runtime.client.sources import Source
 from workflow_runtime.engine.lifecycle import ExecutionStatus
@@ -37,6 +38,7 @@ LOOK_SECONDS_MIN = 0.1  # between looks at an execution that is waited for
 LOOK_SECONDS_MAX = 2.0
 LOOK_GROWTH = 1.5
 PAGE_ITEMS_MAX = 100  # the API's
+WAIT_SECONDS_MAX = 20.0  # the API takes 25
 PASSING_STATUSES = (429, 500, 502, 503, 504)
 BY_STATUS: dict[int, type[EngineError]] = {
     401: NotAuthorized,
@@ -46,7 +48,7 @@ BY_STATUS: dict[int, type[EngineError]] = {
     412: Conflict,
     413: TooLarge,
 }
-BY_PROBLEM: dict[str, type[EngineError]] = {"invalid_input": InvalidInput}
+BY_PROBLEM: dict[str, type[EngineError]] = {"invalid_input": InvalidInput, "invalid_event": InvalidInput}
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -54,8 +56,8 @@ Sleep = Callable[[float], Awaitable[None]]
 class RemoteConnection:
     """See `connection.Connection`; the arguments are those of `WorkflowEngine.remote`.
 
-    Every call may be repeated: reads change nothing, publishing the same definition again changes nothing, and a start
-    carries an idempotency key. ``transport``, ``sleep`` and ``now`` (seconds, growing) are for tests.
+    Every call may be repeated: reads change nothing, publishing the same definition again changes nothing, and starts
+    and events carry idempotency keys. ``transport``, ``sleep`` and ``now`` (seconds, growing) are for tests.
     """
 
     def __init__(
@@ -131,6 +133,44 @@ class RemoteConnection:
                 raise WaitTimeout(execution_id, seconds or 0)
             await self._sleep(min(pause, left))
             pause = min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
+
+    async def send_event(
+        self, execution_id: str, name: str, data: Json, *, key: str | None, wait: float | None
+    ) -> dict[str, Json]:
+        """Sent again under the same key while the caller waits longer than one request may."""
+        path, key = f"/executions/{_segment(execution_id)}/events", _key(key)
+        end = self._now() + (wait or 0)
+        while True:
+            left = max(end - self._now(), 0)
+            answer: dict[str, Json] = await self._call(
+                "POST",
+                path,
+                params={"wait": f"{min(left, WAIT_SECONDS_MAX, self._timeout / 2):g}"} if left else {},
+                content=msgspec.json.encode({"event": name, "data": data}),
+                headers={"content-type": "application/json", "idempotency-key": key},
+            )
+            if "outcome" in answer or self._now() >= end:
+                return answer
+
+    async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
+        event = {"source": source, "detail_type": detail_type, "detail": detail}
+        headers = {"content-type": "application/json"}
+        try:
+            await self._call("POST", "/dev/events", content=msgspec.json.encode(event), headers=headers)
+        except NotFound:
+            message = f"{self._url} takes no events for its bus: a deployed runtime has an EventBridge bus that does"
+            raise EngineError(message, "no_bus") from None
+
+    def listen(
+        self, execution_id: str | None, workflow_id: str | None, deliver: Callable[[dict[str, Json]], None]
+    ) -> Callable[[], None]:
+        follower = Follower(self._call, execution_id, workflow_id, deliver)
+        task = asyncio.get_running_loop().create_task(follower.run())
+
+        def stop() -> None:
+            task.cancel()
+
+        return stop
 
     async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
         await self._call("GET", f"/workflows/{_segment(workflow_id)}")

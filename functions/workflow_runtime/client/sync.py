@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from workflow_runtime.client.engine import LISTED_DEFAULT, WorkflowEngine
+from workflow_runtime.client.events import EventBus, Handler, Subscription
 from workflow_runtime.client.sources import Definition
 from workflow_runtime.plan import Json
 
@@ -19,6 +20,32 @@ if TYPE_CHECKING:
     from workflow_runtime.mocks import Mocks
 
 Result = TypeVar("Result")
+
+
+class SyncEventBus:
+    """`EventBus` with ordinary methods. Handlers are called in the engine's own thread."""
+
+    def __init__(self, bus: EventBus, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._bus = bus
+        self._call = call
+
+    def subscribe(
+        self, topic: str, handler: Handler, *, execution_id: str | None = None, workflow_id: str | None = None
+    ) -> Subscription:
+        async def subscribe() -> Subscription:
+            return self._bus.subscribe(topic, handler, execution_id=execution_id, workflow_id=workflow_id)
+
+        subscription: Subscription = self._call(subscribe())
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        async def unsubscribe() -> None:
+            self._bus.unsubscribe(subscription)
+
+        self._call(unsubscribe())
+
+    def publish(self, detail_type: str, detail: Mapping[str, Json], *, source: str = "sdk") -> None:
+        self._call(self._bus.publish(detail_type, detail, source=source))
 
 
 class SyncWorkflowEngine:
@@ -91,6 +118,21 @@ class SyncWorkflowEngine:
         self, workflow_id: str, status: str | None = None, *, limit: int = LISTED_DEFAULT
     ) -> list[dict[str, Json]]:
         return self._call(self._engine.list_executions(workflow_id, status, limit=limit))
+
+    def send_event(
+        self,
+        execution_id: str,
+        name: str,
+        data: Json = None,
+        *,
+        key: str | None = None,
+        wait: float | None = None,
+    ) -> dict[str, Json]:
+        return self._call(self._engine.send_event(execution_id, name, data, key=key, wait=wait))
+
+    @property
+    def event_bus(self) -> SyncEventBus:
+        return SyncEventBus(self._engine.event_bus, self._call)
 
     def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
         return self._call(self._engine.wait(execution_id, timeout))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workflow_runtime.client.background import BackgroundRuntime
+from workflow_runtime.dev.bus import BusDoor
 from workflow_runtime.dev.gateway import Gateway
 from workflow_runtime.dev.log import ExecutionLog, log_findings, log_request, log_to, logger
 from workflow_runtime.dev.options import HELP, PORT_DEFAULT, DevOptions, definitions_default
@@ -84,7 +85,8 @@ async def _run(options: DevOptions, runtime: BackgroundRuntime, listener: socket
     _poke_open_executions(runtime)
     renew_handler()
     runtime.start()
-    server = _server(Gateway(lambda: handlers[0], LocalContext(function), log_request))
+    doors = BusDoor(runtime.ports.bus, lambda: handlers[0])
+    server = _server(Gateway(lambda: doors, LocalContext(function), log_request))
     _announce(options, listener)
     with _signals(server):
         serving = asyncio.create_task(server.serve(sockets=[listener]))

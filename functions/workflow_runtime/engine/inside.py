@@ -31,7 +31,7 @@ def start(scope: GraphScope, node: int) -> None:
     assert isinstance(plan.spec, MachineSpec)
     variables = scope.evaluate(plan.inputs, node) if plan.inputs is not None else {}
     first_serial = scope.graph.next_serials.get(node, scope.graph.first_serial)
-    state = MachineState(variables=variables if isinstance(variables, dict) else {}, first_serial=first_serial)
+    state = MachineState(variables=dict(variables) if isinstance(variables, dict) else {}, first_serial=first_serial)
     scope.graph.machines[node] = state
     chart = scope.turn.machines[plan.spec.chart] = MachineScope(scope.turn, plan.spec.chart, state, scope, node)
     scope.graph.marks[node] = Mark.RUNNING

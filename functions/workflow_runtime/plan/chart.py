@@ -175,12 +175,13 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """An agent or tool that an action calls: a ``block`` of one node.
 
     ``owner``: the state that cancels it when exited (the chart itself for calls of transitions and exits).
-    ``variable``: what its result becomes.
+    ``variable``: what its result becomes. Not ``required``: nobody is told of its failure.
     """
 
     block: int
     owner: int = ROOT_STATE
     variable: str = ""
+    required: bool = True
 
 
 class ChartPlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):

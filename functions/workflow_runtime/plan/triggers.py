@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.expressions import Scope, render_text
 from workflow_runtime.plan.formulas import Formula, Json
 
 
@@ -50,9 +49,3 @@ class WebhookTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="webho
 
 
 Trigger: TypeAlias = EventTrigger | ScheduleTrigger | WebhookTrigger
-
-
-def correlation_key(value: Json) -> str:
-    """The text that a correlation value is compared as; ``""`` for null and empty text: no key. Raises
-    `EvaluationError` for what no text can be made of."""
-    return render_text(value, Scope({}))

@@ -16,12 +16,12 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.engine.events import SignalReceived
+from workflow_runtime.engine.inside import correlation_key
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.names import iso_time
 from workflow_runtime.errors import ConflictError, InvalidEvent, RequestError, RetryableError
 from workflow_runtime.expressions import EvaluationError, parse_iso
 from workflow_runtime.plan import Json, ScheduleTrigger
-from workflow_runtime.plan.triggers import correlation_key
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.bus_events import ADDRESS, BusEvent, parse_body
 from workflow_runtime.services.messages import Mail, mail_message
@@ -150,7 +150,7 @@ class Ingest:
         if trigger.correlate is None:
             return []
         key = correlation_key(event.occasion.value(trigger.correlate))
-        if not key:
+        if key is None:
             return []
         waiting = [found.execution_id for found in self._subscriptions.of(trigger.event, key, workflow_id)]
         if trigger.start_if_none:

@@ -18,7 +18,7 @@ from workflow_runtime.engine.names import iso_time
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import ErrorDocument, RetryableError
-from workflow_runtime.plan import Plan
+from workflow_runtime.plan import Json, Plan
 from workflow_runtime.ports import BusEvent, Message, Ports, Refusal
 from workflow_runtime.services.courier import Courier
 from workflow_runtime.services.messages import Order, mail_message, order_message
@@ -144,9 +144,14 @@ def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent) -> BusEve
         "execution_id": state.execution_id,
         "workflow_id": plan.workflow_id,
         "workflow_version": state.workflow_version,
-        **{name: iso_time(value) if name in ("at", "started_at") else value for name, value in event.detail.items()},
+        **lifecycle_detail(event),
     }
     return BusEvent(LIFECYCLE_SOURCE, event.detail_type, msgspec.json.encode(detail).decode())
+
+
+def lifecycle_detail(event: PublishEvent) -> dict[str, Json]:
+    """What a lifecycle event says, apart from whose it is."""
+    return {name: iso_time(value) if name in ("at", "started_at") else value for name, value in event.detail.items()}
 
 
 def _run_of(command: RecordNode) -> Run:

@@ -20,7 +20,7 @@ from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.plan import Json, Plan
-from workflow_runtime.ports import Ports
+from workflow_runtime.ports import Bus, BusEvent, Ports
 from workflow_runtime.services.charts import chart_parts, transition_json
 from workflow_runtime.services.entries import live_graphs
 from workflow_runtime.services.messages import mail_message
@@ -29,7 +29,7 @@ from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, pack_bytes
 from workflow_runtime.storage.records import Globals
 from workflow_runtime.storage.workflows import WorkflowStore
-from workflow_runtime.topology import DISPATCH
+from workflow_runtime.topology import DISPATCH, LIFECYCLE_SOURCE
 
 NAME_CHARS_MAX = 128  # as long as an EventBridge detail-type
 KEY_CHARS_MAX = 255
@@ -131,6 +131,16 @@ class Signalling:
             return self._workflows.plan(plan_hash)
         except KeyError as error:
             raise RetryableError(str(error)) from error
+
+
+def publish_event(bus: Bus, source: str, detail_type: str, detail: Json) -> None:
+    """Put an event of the outside on the runtime's bus. Raises `RequestError` (``invalid_event``)."""
+    if not isinstance(detail, dict):
+        raise RequestError("invalid_event", "the detail of an event is a JSON object")
+    if source == LIFECYCLE_SOURCE:
+        raise RequestError("invalid_event", f"the source {source!r} is the runtime's own")
+    for refusal in bus.publish([BusEvent(source, detail_type, _encoded(detail).decode())]):
+        raise RequestError("invalid_event", f"the bus does not take the event: {refusal.reason}")
 
 
 def accepted_json(sent: Sent) -> dict[str, Json]:

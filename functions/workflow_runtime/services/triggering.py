@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from workflow_runtime.engine.inside import correlation_key
 from workflow_runtime.errors import RequestError
 from workflow_runtime.expressions import Scope
 from workflow_runtime.patterns import pattern_problem
 from workflow_runtime.plan import EventTrigger, Formula, Json, Plan, ScheduleTrigger, Trigger, WebhookTrigger
-from workflow_runtime.plan.triggers import correlation_key
 from workflow_runtime.ports import SCHEDULED_TIME, Ports, Schedule
 from workflow_runtime.storage.triggers import TriggerStore, digest
 from workflow_runtime.storage.workflows import WorkflowStore
@@ -167,8 +167,8 @@ def triggers_problem(triggers: Sequence[Trigger]) -> str | None:
 def start_key(occasion: Occasion, trigger: Trigger) -> str | None:
     """What makes the start idempotent by the author's `key`; None where it is missing or empty. Raises
     `EvaluationError`."""
-    key = correlation_key(occasion.value(trigger.key)) if trigger.key is not None else ""
-    return f"\0key\0{key}" if key else None  # no key that a caller of the API can send
+    key = correlation_key(occasion.value(trigger.key)) if trigger.key is not None else None
+    return f"\0key\0{key}" if key is not None else None  # no key that a caller of the API can send
 
 
 def _hook(trigger: WebhookTrigger) -> tuple[str, str]:

@@ -208,7 +208,7 @@ class ExecutionStore:
 
     def bury_unaddressed(self, identity: str, reason: str, body: str, at: int) -> None:
         """Keep a dead letter that names no execution."""
-        packed = self._put_named("dead", pack({"reason": reason, "body": body}))
+        packed = self._put_named("executions/unaddressed/dead", pack({"reason": reason, "body": body}))
         self._table.put(Item(keys.unaddressed_dead(identity), {"letter": packed, "at": at}))
 
     def is_buried(self, execution_id: str, identity: str) -> bool:

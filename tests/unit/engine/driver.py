@@ -84,6 +84,16 @@ def chart_of(states: Sequence[dict[str, Any]], **fields: Any) -> Plan:
     return compile_or_raise(json.dumps({"workflow": {"id": "w", "states": list(states), **given}}))
 
 
+def state(name: str, *transitions: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"name": name, "transitions": list(transitions), **fields}
+
+
+def on(event: str | list[str], target: str | None = None, *actions: Any, **fields: Any) -> dict[str, Any]:
+    """A transition; without a target it stays."""
+    found: dict[str, Any] = {"event": event, "actions": list(actions), **fields}
+    return found if target is None else {**found, "target": target}
+
+
 class Driver:
     """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order. ``timers``: due
     times of those that are going; ``subscribed``: pairs of event and correlation key."""
@@ -396,3 +406,8 @@ def _without_values(event: Event) -> Event:
     if isinstance(event, NodeSucceeded) and event.has_values and event.values_bytes > VALUE_KEPT_BYTES_MAX:
         return replace(event, values=None, has_values=False)
     return event
+
+
+def started(*states: dict[str, Any], input: Json = None, **fields: Any) -> Driver:
+    """An execution of a chart with these states, of which the first is entered."""
+    return Driver(chart_of(states, **fields), input).start()

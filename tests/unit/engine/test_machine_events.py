@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from tests.unit.engine.driver import START, Driver, chart_of, on, started, state
 
-from tests.unit.engine.driver import START, Driver, chart_of
 from workflow_runtime.engine.commands import PublishEvent, SendSignal, StartChild
 from workflow_runtime.engine.events import ChildEnded, SendFailed
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import ErrorDocument
-
-State = dict[str, Any]
-
-
-def state(name: str, *transitions: State, **fields: Any) -> State:
-    return {"name": name, "transitions": list(transitions), **fields}
-
-
-def on(event: str | list[str], target: str | None = None, *actions: Any, **fields: Any) -> State:
-    found: State = {"event": event, "actions": list(actions), **fields}
-    return found if target is None else {**found, "target": target}
-
-
-def started(*states: State, input: Any = None, **fields: Any) -> Driver:
-    return Driver(chart_of(states, **fields), input).start()
-
 
 # ---- data of events
 
@@ -124,7 +106,10 @@ def test_done_state_carries_the_output_of_the_final_state() -> None:
         {
             "name": "outer",
             "initial": "inner",
-            "states": [state("inner", on("go", "end_")), {"name": "end_", "type": "final", "output": {"n": "${m + 1}"}}],
+            "states": [
+                state("inner", on("go", "end_")),
+                {"name": "end_", "type": "final", "output": {"n": "${m + 1}"}},
+            ],
             "on_done": {"target": "after_", "actions": [{"log": "${event.name} ${event.data.n}"}]},
         },
         state("after_"),
@@ -347,7 +332,9 @@ def test_the_end_of_a_started_workflow_comes_back_as_its_result_event() -> None:
 def test_a_started_workflow_that_failed_says_so() -> None:
     start = {"start_workflow": {"workflow_id": "invoice", "result_event": "invoiced"}}
     driver = started(
-        state("a", on("go", None, start), on("invoiced", None, {"log": "${event.data.status} ${event.data.error.type}"}))
+        state(
+            "a", on("go", None, start), on("invoiced", None, {"log": "${event.data.status} ${event.data.error.type}"})
+        )
     )
     driver.send("go")
     (command,) = driver.commands(StartChild)

@@ -1,4 +1,4 @@
-"""Commands that ask an HTTP API, `awr dev` or a deployed one: publish, start, list, status, history."""
+"""Commands that ask an HTTP API, `awr dev` or a deployed one: publish, start, signal, list, status, history."""
 
 from __future__ import annotations
 
@@ -99,6 +99,59 @@ def list_(
     return listing.show(out, server, workflow, status.value if status is not None else None, limit)
 
 
+def signal(
+    execution: ExecutionId,
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="The event's name.", show_default=False)],
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="Its data: JSON, @FILE, or @- for stdin.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="KEY", help="However often sent under one key, it has one effect.")
+    ] = None,
+    wait: Annotated[
+        float | None, typer.Option("--wait", metavar="S", min=0, help="Wait so long for what it does, and show it.")
+    ] = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    json: AsJson = False,
+) -> int:
+    """Send an event to an execution; with --wait, show what it did there.
+
+    \b
+      awr signal ex-01a2… pay '{"payment_method": "card"}' --wait 5
+
+    \b
+    Exit codes:
+      0  sent; with --wait: taken, or     3    the execution failed for it (--wait)
+         deferred or kept for later       6    the API cannot be reached
+      1  refused; with --wait: ignored    124  not known yet after --wait seconds
+      2  wrong usage
+    """
+    from workflow_runtime.cli import signalling
+
+    return signalling.signal(Output(json=json), Server(url, token), execution, event, data, key, wait)
+
+
+def publish_event(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Whose event it is.", show_default=False)],
+    detail_type: Annotated[str, typer.Argument(metavar="TYPE", help="Its detail-type.", show_default=False)],
+    detail: Annotated[str, typer.Argument(metavar="[DETAIL]", help="Its detail: a JSON object, or @FILE.")] = "{}",
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    json: AsJson = False,
+) -> int:
+    """Put an event on the bus of awr dev, where triggers and waits hear it.
+
+    \b
+      awr publish-event shop order.paid '{"order_id": "o-1"}'
+
+    A deployed runtime has an EventBridge bus: aws events put-events. Exit codes: as of awr signal.
+    """
+    from workflow_runtime.cli import signalling
+
+    return signalling.publish_event(Output(json=json), Server(url, token), source, detail_type, detail)
+
+
 def status(
     execution: ExecutionId,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show what happens, until it has ended.")] = False,
@@ -106,7 +159,9 @@ def status(
     token: Token = None,
     json: AsJson = False,
 ) -> int:
-    """Show an execution: its nodes, its output or error. With --json: the execution document.
+    """Show an execution: its nodes, states and variables, the events it listens to, its output or error.
+
+    With --json: the execution document.
 
     \b
     Exit codes:
@@ -121,7 +176,7 @@ def status(
 
 
 def history(execution: ExecutionId, url: Url = URL_DEFAULT, token: Token = None, json: AsJson = False) -> int:
-    """Show what happened in an execution, commit by commit: events that came in, commands that went out.
+    """Show what happened in an execution, commit by commit: events that came in, transitions, commands that went out.
 
     Exit codes: 0 fine, 1 there is no such execution, 2 wrong usage, 6 the API cannot be reached.
     """

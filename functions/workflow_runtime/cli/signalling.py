@@ -1,0 +1,68 @@
+"""The commands signal and publish-event: events for one execution, or for whoever hears them on the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from workflow_runtime.cli.api import Document, api
+from workflow_runtime.cli.charts import event_lines, state_lines, timer_lines, transition_spans
+from workflow_runtime.cli.files import read_json
+from workflow_runtime.cli.output import CliError, ExitCode, Output, usage_error
+from workflow_runtime.cli.server import Server, header_value
+
+EXIT_CODES = {"ignored": ExitCode.INVALID, "failed": ExitCode.FAILED}
+
+
+def signal(
+    out: Output, server: Server, execution_id: str, event: str, data: str | None, key: str | None, wait: float | None
+) -> ExitCode:
+    """Carry ``awr signal`` out; raises what `output.cli_error` knows."""
+    if wait is not None and not math.isfinite(wait):
+        raise usage_error("--wait is a number of seconds")
+    if key is not None:
+        header_value("--key", key)
+    example = f"""awr signal {execution_id} {event} '{{"name": "value"}}'"""
+    value = read_json(data, "DATA", f"the data of event {event!r}", example) if data is not None else None
+
+    async def send() -> Document:
+        async with api(server) as connection:
+            return await connection.send_event(execution_id, event, value, key=key, wait=wait)
+
+    answer = asyncio.run(send())
+    out.document(answer)
+    if "outcome" in answer:
+        return _show(out, answer)
+    out.line([("sent: ", "green"), (event, "bold"), f" to {execution_id}"])
+    return ExitCode.OK if wait is None else ExitCode.TIMED_OUT
+
+
+def _show(out: Output, result: Document) -> ExitCode:
+    """What the event did."""
+    if result["transition"] is not None:
+        out.line(transition_spans(result["transition"]))
+    outcome, reason = result["outcome"], result["reason"]
+    if result["transition"] is None or outcome in ("deferred", "failed"):
+        shown = f": {reason}" if reason and result["transition"] is None else ""
+        out.line([(result["event"], "bold"), f": {outcome}{shown}"])
+    out.line([("execution: ", "cyan"), (result["status"], "bold")])
+    for line in (*state_lines(result), *event_lines(result), *timer_lines(result)):
+        out.line(line)
+    return EXIT_CODES.get(outcome, ExitCode.OK)
+
+
+def publish_event(out: Output, server: Server, source: str, detail_type: str, detail: str) -> ExitCode:
+    """Carry ``awr publish-event`` out; raises what `output.cli_error` knows."""
+    example = f"""awr publish-event {source} {detail_type} '{{"name": "value"}}'"""
+    value = read_json(detail, "DETAIL", "the event's detail", example)
+    if not isinstance(value, dict):
+        raise CliError("invalid_event", "the event's detail is no JSON object", f"for example {example}")
+
+    async def publish() -> None:
+        async with api(server) as connection:
+            await connection.publish_event(source, detail_type, value)
+
+    asyncio.run(publish())
+    out.line([("published: ", "green"), (detail_type, "bold"), f" from {source}"])
+    out.document({"source": source, "detail_type": detail_type})
+    return ExitCode.OK
