@@ -8,13 +8,15 @@ import msgspec
 
 from workflow_runtime.plan import Json, NodeType
 
+ORIGIN_KEY = "workflow_runtime"
+
 
 class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one agent or tool node, inputs rendered.
 
     ``target`` is the agent's or tool's id. ``idempotency_key`` is the same for all attempts of one visit. ``deadline``
     is epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
-    ``output_schema`` must return.
+    ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
     """
 
     type: NodeType
@@ -29,6 +31,12 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str | None = None
     output_schema: Json = None
     output_fields: tuple[str, ...] | None = None
+    hops: int = 0
+
+
+def origin(execution_id: str, workflow_id: str, hops: int) -> dict[str, Json]:
+    """What an event that an execution publishes carries in its detail, so that circles of events end."""
+    return {ORIGIN_KEY: {"execution_id": execution_id, "workflow_id": workflow_id, "hops": hops}}
 
 
 class NodeResult(msgspec.Struct, frozen=True):

@@ -11,13 +11,13 @@ import msgspec
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.expressions import EvaluationError, parse_iso
+from workflow_runtime.invocation import ORIGIN_KEY
 from workflow_runtime.plan import Json
 from workflow_runtime.ports import Blobs
 from workflow_runtime.services.triggering import Occasion, ScheduledStart
 from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, pack_bytes
 
 ADDRESS = "execution_id"  # in a detail: the execution that the event is for
-MARK = "workflow_runtime"  # in a detail: which execution published the event, and its hops
 PLAIN_BYTES_MAX = 64 * 1024  # of data inside a message: text that compresses well may still be long
 
 
@@ -36,14 +36,14 @@ class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"
     @cached_property
     def hops(self) -> int:
         """How many executions passed it on; 0 for one that none published."""
-        mark = self.detail.get(MARK)
+        mark = self.detail.get(ORIGIN_KEY)
         hops = mark.get("hops") if isinstance(mark, dict) else None
         return hops if isinstance(hops, int) and not isinstance(hops, bool) else 0
 
     @cached_property
     def payload(self) -> dict[str, Json]:
         """The detail without the runtime's own mark."""
-        return {name: value for name, value in self.detail.items() if name != MARK}
+        return {name: value for name, value in self.detail.items() if name != ORIGIN_KEY}
 
     @cached_property
     def occasion(self) -> Occasion:

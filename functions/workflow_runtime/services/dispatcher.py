@@ -25,6 +25,7 @@ from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Needs
 from workflow_runtime.errors import ConflictError, ErrorDocument, InvalidEvent, RetryableError
+from workflow_runtime.metrics import Metric
 from workflow_runtime.plan import Plan
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.courier import Courier
@@ -94,7 +95,7 @@ class Dispatcher:
         """Keep a message that is no event as a dead letter of the execution."""
         logger.error("an event was refused", extra={"execution_id": execution_id, "reason": reason})
         self._executions.bury(execution_id, identity, reason, body, self._clock.now())
-        self._count("DeadLetters", 1)
+        self._count(Metric.DEAD_LETTERS, 1)
 
     def _take(self, execution_id: str, batch: Sequence[Delivery]) -> None:
         for _ in range(COMMIT_ATTEMPTS_MAX):

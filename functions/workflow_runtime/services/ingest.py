@@ -21,6 +21,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.names import iso_time
 from workflow_runtime.errors import ConflictError, InvalidEvent, RequestError, RetryableError
 from workflow_runtime.expressions import EvaluationError, parse_iso
+from workflow_runtime.metrics import Metric
 from workflow_runtime.plan import Json, ScheduleTrigger
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.bus_events import ADDRESS, BusEvent, parse_body
@@ -81,7 +82,7 @@ class Ingest:
         try:
             content = parse_body(body)
         except InvalidEvent as error:
-            self._bury(identity, str(error), body, "EventsRefused")
+            self._bury(identity, str(error), body, Metric.EVENTS_REFUSED)
             return Taken()
         if isinstance(content, ScheduledStart):
             self._take_schedule(content, identity, body)
@@ -91,7 +92,7 @@ class Ingest:
         if content.hops >= HOPS_MAX:
             fields = {"event_id": content.id, "detail_type": content.detail_type, "hops": content.hops}
             logger.error("an event went from execution to execution too often", extra=fields)
-            self._count("EventsLooping", 1)
+            self._count(Metric.EVENTS_LOOPING, 1)
             return Taken()
         mails = self._addressed(content)
         fault: Exception | None = None
@@ -102,7 +103,7 @@ class Ingest:
                 mails += self._triggered(content, registered)
             except (EvaluationError, RequestError) as error:
                 reason = f"a trigger of workflow {registered.workflow_id}: {error}"
-                self._bury(f"{content.id}:{registered.digest}", reason, body, "TriggersFailed")
+                self._bury(f"{content.id}:{registered.digest}", reason, body, Metric.TRIGGERS_FAILED)
             except Exception as error:  # the other triggers go on, and what they did is recognised next time
                 fault = error
         return Taken(tuple({(mail.execution_id, mail.event.event_id): mail for mail in mails}.values()), fault)
@@ -202,11 +203,11 @@ class Ingest:
             occasion = Occasion(f"{start.trigger}:{at}", at, {"scheduled_at": iso_time(at)})
             key = start_key(occasion, trigger) or f"\0schedule\0{start.trigger}\0{at}"
             if trigger.skip_overlap and not self._may_begin(start, keyed_execution_id(start.workflow_id, key)):
-                self._count("SchedulesSkipped", 1)
+                self._count(Metric.SCHEDULES_SKIPPED, 1)
                 return
             self._start(start.workflow_id, occasion.input(trigger), key)
         except (EvaluationError, RequestError) as error:
-            self._bury(identity, f"a schedule of workflow {start.workflow_id}: {error}", body, "TriggersFailed")
+            self._bury(identity, f"a schedule of workflow {start.workflow_id}: {error}", body, Metric.TRIGGERS_FAILED)
 
     def _may_begin(self, start: ScheduledStart, execution_id: str) -> bool:
         """Whether no other execution that this schedule started is running.
@@ -224,7 +225,7 @@ class Ingest:
     def _start(self, workflow_id: str, input: Json, key: str, hops: int = 0) -> None:
         """Raises `RequestError`."""
         self._starter.start_once(workflow_id, input, key, hops=hops)
-        self._count("ExecutionsTriggered", 1)
+        self._count(Metric.EXECUTIONS_TRIGGERED, 1)
 
     def _running(self, execution_ids: Sequence[str]) -> set[str]:
         headers = self._executions.headers(execution_ids)
@@ -234,7 +235,7 @@ class Ingest:
         signal: SignalReceived = event.signal(self._ports.blobs, execution_id, name, data, key)
         return Mail(execution_id, signal)
 
-    def _bury(self, identity: str, reason: str, body: str, metric: str) -> None:
+    def _bury(self, identity: str, reason: str, body: str, metric: Metric) -> None:
         """What will never work is kept with the reason and acknowledged: it must not come again for ever."""
         logger.error("an event was not taken", extra={"reason": reason})
         self._count(metric, 1)

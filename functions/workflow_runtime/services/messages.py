@@ -20,13 +20,17 @@ class Mail(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A `RunNode` command on its way to a worker, with what it needs to know of the execution."""
+    """A `RunNode` command on its way to a worker, with what it needs to know of the execution.
+
+    ``hops``: executions that passed on the event which led to it.
+    """
 
     execution_id: str
     plan_hash: str
     workflow_version: int
     started_at: int
     command: RunNode
+    hops: int = 0
 
 
 class Timer(msgspec.Struct, frozen=True):

@@ -18,6 +18,8 @@ from workflow_runtime.engine.names import iso_time
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import ErrorDocument, RetryableError
+from workflow_runtime.invocation import origin
+from workflow_runtime.metrics import LIFECYCLE, Metric
 from workflow_runtime.plan import Json, Plan
 from workflow_runtime.ports import BusEvent, Message, Ports, Refusal
 from workflow_runtime.services.courier import Courier
@@ -27,16 +29,8 @@ from workflow_runtime.storage.records import Header, Run
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.topology import CUSTOM_SOURCE, DISPATCH, LIFECYCLE_SOURCE, serving_queue
 
-ORIGIN_KEY = "workflow_runtime"  # in the detail of an author's event: who published it, and how often it was passed on
 EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
 DISPATCHER = "dispatcher"  # owner of runs that no worker runs
-METRICS = {
-    "execution.started": "ExecutionsStarted",
-    "execution.completed": "ExecutionsCompleted",
-    "execution.failed": "ExecutionsFailed",
-    "execution.cancelled": "ExecutionsCancelled",
-}
-"""What is counted, by lifecycle event; one that is published again is counted again."""
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +83,14 @@ class Publisher:
         for pool, ordered in by_pool.items():
             messages = [
                 order_message(
-                    Order(state.execution_id, state.plan_hash, state.workflow_version, state.started_at, command)
+                    Order(
+                        state.execution_id,
+                        state.plan_hash,
+                        state.workflow_version,
+                        state.started_at,
+                        command,
+                        state.hops,
+                    )
                 )
                 for command in ordered
             ]
@@ -104,7 +105,7 @@ class Publisher:
         """
         identity = run_event_id(command.path, command.serial)
         self._executions.bury(state.execution_id, identity, refusal.reason, message.body, state.now)
-        self._count("DeadLetters", 1)
+        self._count(Metric.DEAD_LETTERS, 1)
         error = ErrorDocument.of("execution_error", f"the node could not be ordered: {refusal.reason}", command.path)
         if not self._runs.claim(state.execution_id, _refused(state, command, error)):
             stored = self._runs.get(state.execution_id, command.path, command.serial)
@@ -128,16 +129,15 @@ class Publisher:
             self._executions.bury(
                 state.execution_id, f"bus:{state.version}:{refusal.index}", refusal.reason, entry.detail, state.now
             )
-            self._count("DeadLetters", 1)
+            self._count(Metric.DEAD_LETTERS, 1)
         for event in events:
-            if not event.custom and event.detail_type in METRICS:
-                self._count(METRICS[event.detail_type], 1)
+            if not event.custom and event.detail_type in LIFECYCLE:
+                self._count(LIFECYCLE[event.detail_type], 1)
 
 
 def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent) -> BusEvent:
     if event.custom:
-        origin = {"execution_id": state.execution_id, "workflow_id": plan.workflow_id, "hops": event.hops}
-        detail = {**event.detail, ORIGIN_KEY: origin}
+        detail = {**event.detail, **origin(state.execution_id, plan.workflow_id, event.hops)}
         return BusEvent(CUSTOM_SOURCE, event.detail_type, msgspec.json.encode(detail).decode())
     detail = {
         "schema_version": EVENT_SCHEMA_VERSION,

@@ -106,6 +106,7 @@ class Rendering:
             prompt=str(self._value(prompt, "prompt")) if prompt is not None else None,
             output_schema=spec.output_schema if isinstance(spec, AgentSpec) else None,
             output_fields=self.node.output_fields,
+            hops=order.hops,
         )
 
     def inputs(self) -> dict[str, Json]:

@@ -39,7 +39,7 @@ PAGE_ENTRIES = 25
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """An event on its way. ``after``: the execution's version before it was sent."""
+    """An event on its way. ``after``: a version of the execution from before it was sent."""
 
     execution_id: str
     event: str
@@ -61,9 +61,17 @@ class Signalling:
         self._executions = ExecutionStore(ports.table, ports.blobs)
 
     def send(
-        self, execution_id: str, name: str, data: Json = None, key: str | None = None, source: str = "api"
+        self,
+        execution_id: str,
+        name: str,
+        data: Json = None,
+        key: str | None = None,
+        *,
+        source: str = "api",
+        watched: bool = False,
     ) -> Sent:
-        """Mail the event to the execution; with a ``key`` seen before, it takes no effect again.
+        """Mail the event to the execution; with a ``key`` seen before, it takes no effect again. ``watched``: somebody
+        will ask for its `result`.
 
         Raises `RequestError` (``not_found``, ``ended``, ``invalid_event``), `RetryableError`.
         """
@@ -74,9 +82,11 @@ class Signalling:
         if key is not None and not 0 < len(key) <= KEY_CHARS_MAX:
             raise RequestError("invalid_event", f"a key has 1 to {KEY_CHARS_MAX} characters")
         encoded = _encoded(data)
-        sent = Sent(execution_id, name, key or self._new_id(), header.state_version)
+        stored = self._executions.load(execution_id) if watched else None
+        after = stored.state.version if stored is not None else header.state_version
+        sent = Sent(execution_id, name, key or self._new_id(), after)
         if ExecutionStatus(header.status).terminal:
-            if key is not None and self._entry(sent) is not None:
+            if key is not None and self._first_entry(sent) is not None:
                 return sent  # it was taken before the end
             raise RequestError("ended", f"the execution has ended, it is {header.status}: it takes no more events")
         packed = pack_bytes(encoded)
@@ -116,7 +126,7 @@ class Signalling:
         }
 
     def _entry(self, sent: Sent) -> JournalEntry | None:
-        """The commit that took the event, this time or, under the same key, an earlier one."""
+        """The commit that took the event: this time or, if it was sent under its key before, the first time."""
         after = sent.after
         while True:
             page = self._executions.entries(sent.execution_id, range(after + 1, after + 1 + PAGE_ENTRIES))
@@ -124,7 +134,13 @@ class Signalling:
             if found is not None or len(page) < PAGE_ENTRIES:
                 break
             after += len(page)
-        return found or _taking(self._executions.newest_entries(sent.execution_id, REPEATS_LOOKED_AT_MAX), sent)
+        if found is None or all(id != sent.event_id for id, _ in found.ignored):
+            return found
+        return self._first_entry(sent) or found
+
+    def _first_entry(self, sent: Sent) -> JournalEntry | None:
+        newest = self._executions.newest_entries(sent.execution_id, REPEATS_LOOKED_AT_MAX)
+        return _taking(newest[::-1], sent)
 
     def _plan(self, plan_hash: str) -> Plan:
         try:

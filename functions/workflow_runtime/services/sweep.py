@@ -147,7 +147,14 @@ class Sweep:
             logger.warning("orders are sent again", extra=fields)
             messages = [
                 order_message(
-                    Order(state.execution_id, state.plan_hash, state.workflow_version, state.started_at, order)
+                    Order(
+                        state.execution_id,
+                        state.plan_hash,
+                        state.workflow_version,
+                        state.started_at,
+                        order,
+                        state.hops,
+                    )
                 )
                 for order in ordered
             ]

@@ -37,17 +37,20 @@ class Timers:
         if not self._is_near(due):
             self._ports.schedules.delete([schedule_name(execution_id, timer)])
 
-    def deliver(self, timer: Timer) -> None:
-        """Tell the execution, if the timer is due; else delay it further. Raises `RetryableError`."""
+    def deliver(self, timer: Timer) -> int | None:
+        """Tell the execution, if the timer is due; else delay it further. Returns by how many ms it was late; None: it
+        is not due. Raises `RetryableError`.
+        """
         now = self._ports.clock.now()
         if now < timer.due:
             self._delay(timer)
-            return
+            return None
         fired = TimerFired(f"timer:{timer.timer}", now, timer.timer)
         # The same message whoever delivers it: of repeats within five minutes, the queue keeps one.
         message = mail_message(timer.execution_id, fired, timer.execution_id)
         if self._ports.queues.send(DISPATCH, [message]):
             raise RetryableError("a timer was refused by the mailbox")
+        return now - timer.due
 
     def _is_near(self, due: int) -> bool:
         return due - self._ports.clock.now() <= DELAY_SECONDS_MAX * 1000

@@ -72,4 +72,5 @@ class ToolInvoker:
             deadline=call.deadline,
             logger=logging.LoggerAdapter(_logger, place),
             now=self._now,
+            hops=call.hops,
         )

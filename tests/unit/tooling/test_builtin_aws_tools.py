@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.unit.tooling.tool_calls import failure, run_tool
@@ -190,12 +191,16 @@ def test_an_event_is_published_on_the_bus() -> None:
     bus = FakeBus()
     result = run_tool("publish_event", PUBLISH, services=ToolServices(bus=bus))
     assert result == {"topic": "订单已付", "source": "workflow"}
-    assert bus.events == [BusEvent("workflow", "订单已付", '{"编号":1}')]
+    (event,) = bus.events
+    assert (event.source, event.detail_type) == ("workflow", "订单已付")
+    detail = msgspec.json.decode(event.detail)
+    assert detail["编号"] == 1
+    assert detail["workflow_runtime"]["hops"] == 1, "a circle of executions and events ends by counting"
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"topic": ""}, {"topic": "x" * 129}, {"source": "aws.s3"}, {"source": "workflow_runtime"}, {"payload": [1]},
+    [{"topic": ""}, {"topic": "x" * 129}, {"source": "aws.s3"}, {"source": "workflow-runtime"}, {"payload": [1]},
      {"payload": {"a": "x" * 1024 * 1024}}],
 )  # fmt: skip
 def test_an_event_the_bus_would_refuse_or_that_poses_as_another_is_refused(wrong: dict[str, Any]) -> None:

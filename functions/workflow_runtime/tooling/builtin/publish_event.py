@@ -8,19 +8,22 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.errors import NodeError, RetryableError
+from workflow_runtime.invocation import origin
 from workflow_runtime.ports import BUS_ENTRY_BYTES_MAX, BusEvent
-from workflow_runtime.sdk import tool
+from workflow_runtime.sdk import NodeContext, tool
 from workflow_runtime.tooling.services import ToolServices
 
 SOURCE = "workflow"
-RESERVED_SOURCES = ("aws.", "workflow_runtime")  # AWS's own, and the lifecycle events'
+RESERVED_SOURCES = ("aws.", "workflow-runtime")  # AWS's own, and the lifecycle events'
 TOPIC_CHARACTERS_MAX = 128  # EventBridge: DetailType
 SOURCE_CHARACTERS_MAX = 256  # EventBridge: Source
 
 
 def publish_event_function(services: ToolServices) -> Callable[..., Any]:
     @tool(description="Publishes an event with detail-type `topic` and detail `payload`; returns {topic, source}.")
-    async def publish_event(topic: str, payload: dict[str, Any], source: str = SOURCE) -> dict[str, str]:
+    async def publish_event(
+        topic: str, payload: dict[str, Any], context: NodeContext, source: str = SOURCE
+    ) -> dict[str, str]:
         if services.bus is None:
             raise NodeError("not_allowed", "the tool 'publish_event' is off here: this runtime has no event bus")
         if not 0 < len(topic) <= TOPIC_CHARACTERS_MAX:
@@ -30,7 +33,8 @@ def publish_event_function(services: ToolServices) -> Callable[..., Any]:
                 "validation_error",
                 f"`source` must have 1 to {SOURCE_CHARACTERS_MAX} characters and not be a reserved one",
             )
-        detail = msgspec.json.encode(payload).decode()
+        marked = {**payload, **origin(context.execution_id, context.workflow_id, context.hops + 1)}
+        detail = msgspec.json.encode(marked).decode()
         if len(detail.encode()) + len(topic.encode()) + len(source.encode()) > BUS_ENTRY_BYTES_MAX:
             raise NodeError("validation_error", f"the event is larger than {BUS_ENTRY_BYTES_MAX} bytes")
         try:
