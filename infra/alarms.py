@@ -9,6 +9,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 
 from infra.metrics import Measured
 from infra.names import construct_id
+from workflow_runtime.metrics import Metric
 from workflow_runtime.topology import DISPATCH, EVENTS, SWEEP, TIMERS, Topology
 
 # From when on a queue's oldest message is too old, in seconds.
@@ -42,7 +43,7 @@ def alarms(topology: Topology, measured: Measured) -> Iterator[Alarm]:
         id="DeadLetters",
         text="Something could not be processed and was recorded as a dead letter.",
         chapter="dead-letters",
-        metric=measured.counted("DeadLetters"),
+        metric=measured.counted(Metric.DEAD_LETTERS),
     )
     yield from _queues(topology, measured)
     yield from _functions(topology, measured)

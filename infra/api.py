@@ -21,10 +21,11 @@ from workflow_runtime.topology import Function
 METHODS = ("GET", "POST", "PUT", "DELETE")  # OPTIONS is API Gateway's own, without authorizer
 EVERY_PATH = "/{proxy+}"
 REQUEST_HEADERS = ("authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "x-amz-date",
-                   "x-amz-security-token")  # fmt: skip
+                   "x-amz-security-token", "x-correlation-id")  # fmt: skip
 ANSWER_HEADERS = ("content-range", "etag", "location", "retry-after")
 ACCESS_LOG = {
     "request_id": "$context.requestId",
+    "function_request_id": "$context.integration.requestId",
     "api_id": "$context.apiId",
     "time": "$context.requestTime",
     "ip": "$context.identity.sourceIp",

@@ -17,7 +17,7 @@ from infra.events import Events
 from infra.grants import Grants
 from infra.logs import log_group
 from infra.names import construct_id
-from infra.props import Reach, RuntimeProps, WorkerPool
+from infra.props import AGENTS_POOL, Reach, RuntimeProps, WorkerPool
 from infra.storage import Storage
 from infra.suppressions import accept
 from workflow_runtime.settings import ENV_PREFIX, POOLS_VARIABLE, SCHEDULED_QUEUES, Settings, queues_used
@@ -72,7 +72,11 @@ class Functions(Construct):
             handler=function.handler,
             runtime=RUNTIME,
             architecture=props.architecture,
-            layers=[self._layers.core, *([self._layers.agents] if pool.agents else []), *pool.layers],
+            layers=[
+                self._layers.core,
+                *([self._layers.agents] if pool.agents or function.pool == AGENTS_POOL else []),
+                *pool.layers,
+            ],
             timeout=Duration.seconds(function.timeout_seconds),
             memory_size=pool.memory_mb or function.memory_mb,
             environment=self._environment(function),

@@ -1,8 +1,4 @@
-"""The metrics of a deployment: those that the functions count themselves (EMF, namespace `WorkflowRuntime`), and AWS's.
-
-What must be counted: `EXECUTIONS`, ``DeadLetters``, ``EventsDispatched``, ``OrdersTaken``, ``OrdersSentAgain``,
-``TimersOverdue``; a test looks for each in the code.
-"""
+"""The metrics of a deployment as CloudWatch shows them: the functions' own (`workflow_runtime.metrics`), and AWS's."""
 
 from __future__ import annotations
 
@@ -17,12 +13,12 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
 from infra.events import Events
+from workflow_runtime.metrics import NAMESPACE, Metric
 from workflow_runtime.topology import Topology
 
-NAMESPACE = "WorkflowRuntime"
-EXECUTIONS = ("ExecutionsStarted", "ExecutionsCompleted", "ExecutionsFailed", "ExecutionsCancelled")
 PERIOD = Duration.minutes(5)
 DAY = Duration.days(1)
+STATISTICS = (("Average", "mean"), ("p95", "p95"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +33,20 @@ class Measured:
     functions: Mapping[str, lambda_.Function]
     api: apigateway.HttpApi
 
-    def counted(self, name: str) -> cloudwatch.Metric:
-        """What the functions count under this name."""
-        return _sum(NAMESPACE, name, {"service": self.service}, name)
+    def counted(self, metric: Metric) -> cloudwatch.Metric:
+        """How often, in sum."""
+        return self._own(metric, "Sum", metric)
 
-    def batch_size(self) -> cloudwatch.IMetric:
-        return cloudwatch.MathExpression(
-            expression="events / invocations",
-            label="mean",
-            period=PERIOD,
-            using_metrics={
-                "events": self.counted("EventsDispatched"),
-                "invocations": self.of_function("dispatch", "Invocations"),
-            },
-        )
+    def values(self, metric: Metric) -> list[cloudwatch.Metric]:
+        """What its values are like: their mean, and what one in twenty exceeds."""
+        return [self._own(metric, statistic, f"{metric} {label}") for statistic, label in STATISTICS]
+
+    def batch_size(self) -> cloudwatch.Metric:
+        """The dispatcher counts its events once per batch."""
+        return self._own(Metric.EVENTS_DISPATCHED, "Average", "mean")
+
+    def _own(self, metric: Metric, statistic: str, label: str) -> cloudwatch.Metric:
+        return _metric(NAMESPACE, metric, {"service": self.service}, label, statistic)
 
     def of_function(self, name: str, metric: str) -> cloudwatch.Metric:
         return _sum("AWS/Lambda", metric, {"FunctionName": self.functions[name].function_name}, name)

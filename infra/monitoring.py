@@ -19,16 +19,18 @@ from infra.messaging import Messaging
 from infra.metrics import Measured
 from infra.props import RuntimeProps
 from infra.storage import Storage
-from workflow_runtime.topology import DISPATCH, Topology
+from workflow_runtime.aws.log_search import PLACEHOLDER, SAVED_QUERY
+from workflow_runtime.metrics import DURATIONS, ERRORS, LIFECYCLE, Metric
+from workflow_runtime.topology import Topology
 
 NODE_ENDED = 'message = "node ended"'  # one line per node run, by `services.node_runner`
 WIDTH = 8  # three widgets in a row of 24
 LINES_MAX = 1000
 
 QUERIES: dict[str, tuple[str, ...]] = {
-    "one-execution": (
+    SAVED_QUERY: (
         "fields @timestamp, level, function_name, message, node, status, ms, reason, xray_trace_id",
-        "filter execution_id = 'ex-…'",
+        f"filter execution_id = '{PLACEHOLDER}'",
         "sort @timestamp",
     ),
     "node-durations": (
@@ -73,16 +75,16 @@ class Monitoring(Construct):
         stack = Stack.of(self).stack_name
         measured = Measured(stack, topology, storage.table, messaging.queues, events, functions.functions, api.api)
         log_groups = [functions.log_groups[function.name] for function in topology.functions]
-        workers = [functions.log_groups[function.name] for function in topology.functions if function.pool]
         self._save_queries(stack, log_groups)
         self.alarms = [self._alarm(alarm, props) for alarm in alarms(topology, measured)]
         dashboard = cloudwatch.Dashboard(self, "Dashboard", default_interval=metrics.DAY)
         dashboard.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", width=24, height=3, alarms=self.alarms))
         dashboard.add_widgets(*_executions(measured))
-        dashboard.add_widgets(*_nodes(workers, measured))
+        dashboard.add_widgets(*_nodes(measured))
+        dashboard.add_widgets(*_events(measured))
         dashboard.add_widgets(*_load(topology, measured))
         dashboard.add_widgets(*_doors(measured))
-        dashboard.add_widgets(*_cost(measured))
+        dashboard.add_widgets(*_cost(topology, measured))
 
     def _save_queries(self, stack: str, log_groups: list[logs.LogGroup]) -> None:
         names = [log_group.log_group_name for log_group in log_groups]
@@ -115,22 +117,32 @@ class Monitoring(Construct):
 
 
 def _executions(measured: Measured) -> list[cloudwatch.IWidget]:
-    statuses = [measured.counted(name) for name in metrics.EXECUTIONS]
+    triggered = Metric.EXECUTIONS_TRIGGERED
     return [
-        _graph("Executions by status", statuses),
+        _graph("Executions by status", _counted(measured, *LIFECYCLE.values(), triggered)),
         _graph("Events per batch of the dispatcher", [measured.batch_size()]),
-        _graph("Dead letters", [measured.counted("DeadLetters"), *measured.waiting_dead_letters()]),
+        _graph("Dead letters", [measured.counted(Metric.DEAD_LETTERS), *measured.waiting_dead_letters()]),
     ]
 
 
-def _nodes(workers: list[logs.LogGroup], measured: Measured) -> list[cloudwatch.IWidget]:
-    durations = ("stats avg(ms) as mean_ms, pct(ms, 95) as p95_ms by function_name, bin(5m)",)
-    errors = ("filter status = 'failed'", "stats count(*) as failed by function_name, bin(5m)")
-    found = [measured.counted(name) for name in ("OrdersTaken", "OrdersSentAgain", "TimersOverdue")]
+def _nodes(measured: Measured) -> list[cloudwatch.IWidget]:
+    durations = [shown for metric in DURATIONS.values() for shown in measured.values(metric)]
+    failed = (*ERRORS.values(), Metric.NODE_RETRIES, Metric.NODES_THROTTLED, Metric.WORKERS_LOST)
+    mended = (Metric.EXECUTIONS_SWEPT, Metric.ORDERS_SENT_AGAIN, Metric.TIMERS_OVERDUE)
     return [
-        _log_graph("Node durations by type, ms", workers, durations),
-        _log_graph("Node errors by type", workers, errors),
-        _graph("Node runs, and what the sweep had to mend", found),
+        _graph("Node durations by type, ms", durations),
+        _graph("Node errors by type, retries, throttles", _counted(measured, *failed)),
+        _graph("What the sweep looked at and had to mend", _counted(measured, *mended)),
+    ]
+
+
+def _events(measured: Measured) -> list[cloudwatch.IWidget]:
+    taken = (Metric.EVENTS_INGESTED, Metric.EVENTS_IGNORED)
+    refused = (Metric.EVENTS_REFUSED, Metric.EVENTS_LOOPING, Metric.TRIGGERS_FAILED, Metric.SCHEDULES_SKIPPED)
+    return [
+        _graph("Events in, and what became of them", _counted(measured, *taken, *refused)),
+        _graph("Timers delivered", _counted(measured, Metric.TIMERS_DELIVERED)),
+        _graph("Timers: how late, ms", measured.values(Metric.TIMER_LATENESS)),
     ]
 
 
@@ -152,25 +164,19 @@ def _doors(measured: Measured) -> list[cloudwatch.IWidget]:
     ]
 
 
-def _cost(measured: Measured) -> list[cloudwatch.IWidget]:
-    sent = measured.sent(DISPATCH)
+def _cost(topology: Topology, measured: Measured) -> list[cloudwatch.IWidget]:
+    sent = [measured.sent(queue.name) for queue in topology.queues]
+    handled = (Metric.EVENTS_DISPATCHED, Metric.COMMITS, Metric.ORDERS_TAKEN)
     return [
-        _graph("Table: units consumed", measured.table_units()),
-        _graph("Messages to the dispatcher", [sent, measured.counted("EventsDispatched")]),
-        _graph("Function invocations", measured.invocations()),
+        _graph("Cost: table units, commits", [*measured.table_units(), *_counted(measured, *handled)]),
+        _graph("Cost: messages sent", sent),
+        _graph("Cost: function invocations", measured.invocations()),
     ]
+
+
+def _counted(measured: Measured, *shown: Metric) -> list[cloudwatch.IMetric]:
+    return [measured.counted(metric) for metric in shown]
 
 
 def _graph(title: str, shown: Sequence[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
     return cloudwatch.GraphWidget(title=title, width=WIDTH, left=list(shown), left_y_axis=cloudwatch.YAxisProps(min=0))
-
-
-def _log_graph(title: str, log_groups: list[logs.LogGroup], lines: tuple[str, ...]) -> cloudwatch.LogQueryWidget:
-    return cloudwatch.LogQueryWidget(
-        title=title,
-        width=WIDTH,
-        height=6,
-        view=cloudwatch.LogQueryVisualizationType.LINE,
-        log_group_names=[log_group.log_group_name for log_group in log_groups],
-        query_lines=[f"filter {NODE_ENDED}", *lines],
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,9 +46,9 @@ class Reach:
 class WorkerPool:
     """What is special about a worker pool. ``concurrency_max``: batches at once, if not as in the topology; at least 2.
 
-    ``agents``: it runs agents, so it gets their packages. ``bedrock_models``: ARNs of the models and inference profiles
-    it may invoke. ``environment``: further variables, a provider's settings for instance. ``statements``: further
-    rights of its role, for what its own tools call. ``layers``: further packages.
+    ``agents``: it runs agents, so it gets their packages (as the pool `AGENTS_POOL` does anyway). ``bedrock_models``:
+    ARNs of the models and inference profiles it may invoke. ``environment``: further variables, a provider's settings
+    for instance. ``statements``: further rights of its role, for what its own tools call. ``layers``: further packages.
     """
 
     concurrency_max: int | None = None
@@ -102,7 +103,8 @@ class Forwarding:
     pattern: Mapping[str, object]
 
 
-DEFAULT_POOLS: Mapping[str, WorkerPool] = {"agent": WorkerPool(agents=True), "tool": WorkerPool()}
+AGENTS_POOL = "agent"  # the pool that runs agents unless their nodes choose another
+POOL_NAME = re.compile(r"(?=.{1,40}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")  # what definitions may name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +114,10 @@ class RuntimeProps:
     Data: ``removal_policy`` and ``deletion_protection`` of the table, the bucket and the logs; ``key`` encrypts them,
     the queues and the bus instead of AWS's own keys. ``payload_days``: how long large payloads are kept; longer than
     the longest execution.
-    Workers: ``pools`` by name (small letters, digits, hyphens); names that the topology does not have become new pools,
-    which nodes choose by ``pool: name``. ``environment``: what workflows
-    read as ``${env.NAME}``. ``secrets_prefix``: of the names in Secrets Manager that are ``${secrets.NAME}``.
-    ``definitions``: the folder with the agents and tools that workers load.
+    Workers: ``pools`` by name, where something is special about them; names that the topology does not have become new
+    pools, which nodes choose by ``pool: name``. ``environment``: what workflows read as ``${env.NAME}``.
+    ``secrets_prefix``: of the names in Secrets Manager that are ``${secrets.NAME}``. ``definitions``: the folder with
+    the agents and tools that workers load.
     Functions: ``reserved_concurrency`` by function; ``snap_start`` for those that the topology says somebody waits for.
     ``mocks_for_tests``: a file of mocks that take the place of all agents and tools. Never in production.
     Events: ``forwarding`` from other buses; ``publisher_accounts``: other accounts that may put events on the bus.
@@ -132,7 +134,7 @@ class RuntimeProps:
     log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH
     network: Network | None = None
 
-    pools: Mapping[str, WorkerPool] = field(default_factory=lambda: DEFAULT_POOLS)
+    pools: Mapping[str, WorkerPool] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets_prefix: str = SECRETS_PREFIX
     definitions: Path = ROOT / "definitions"
@@ -153,3 +155,8 @@ class RuntimeProps:
     open_throttle: Throttle = Throttle(rate=50, burst=100)
 
     alarm_topic: sns.ITopic | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.pools:
+            if not POOL_NAME.fullmatch(name):
+                raise ValueError(f"pools: {name!r} is no name; small letters, digits and single hyphens, at most 40")

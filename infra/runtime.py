@@ -28,6 +28,10 @@ class WorkflowRuntime(Construct):
         super().__init__(scope, id)
         props = props or RuntimeProps()
         topology = with_pools(topology, [name for name in props.pools if name not in topology.pools])
+        functions = {function.name for function in topology.functions}
+        unknown = sorted(set(props.reserved_concurrency) - functions)
+        if unknown:
+            raise ValueError(f"reserved_concurrency: there is no function {', '.join(unknown)}")
         self.storage = Storage(self, "Storage", props)
         self.messaging = Messaging(self, "Messaging", topology, props)
         queues = self.messaging.queues

@@ -11,13 +11,13 @@ from infra.props import RuntimeProps
 from infra.suppressions import accept
 from workflow_runtime.aws.table import INDEX
 from workflow_runtime.service_limits import (
+    EXPIRES_ATTRIBUTE,
     INDEX_PARTITION_ATTRIBUTE,
     INDEX_SORT_ATTRIBUTE,
     PARTITION_ATTRIBUTE,
     SORT_ATTRIBUTE,
 )
 
-EXPIRY_ATTRIBUTE = "expires_at"  # of items with an end, in epoch seconds: DynamoDB's time to live
 BLOB_PREFIX = "executions/"  # of all keys: whatever is in the bucket belongs to an execution
 UPLOAD_DAYS_MAX = 7  # of an upload in parts that was never finished
 
@@ -40,7 +40,7 @@ class Storage(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            time_to_live_attribute=EXPIRY_ATTRIBUTE,
+            time_to_live_attribute=EXPIRES_ATTRIBUTE,
             encryption=_table_encryption(props),
             encryption_key=props.key,
             deletion_protection=props.deletion_protection,

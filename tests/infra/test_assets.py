@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from infra.bundling import LAYERS, LOCKS, PYTHON, ROOT, BundleError, code_bundle, layer_bundle
+from tests.infra.deployed import Deployed
 
 from infra import bundling
 from workflow_runtime.topology import TOPOLOGY
@@ -106,6 +107,10 @@ def test_mocks_get_into_the_code_only_when_tests_ask_for_them(tmp_path: Path) ->
     with_mocks, without = code_bundle(cache=tmp_path, mocks_for_tests=mocks), code_bundle(cache=tmp_path)
     assert set(names(with_mocks)) - set(names(without)) == {bundling.MOCKS_FILE}
     assert with_mocks.digest != without.digest
+
+
+def test_the_shipped_stack_mocks_nothing(shipped: Deployed) -> None:
+    assert "MOCKS_FILE_FOR_TESTS" not in shipped.text
 
 
 def test_what_cannot_be_installed_is_named(tmp_path: Path) -> None:

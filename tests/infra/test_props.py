@@ -13,6 +13,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from infra.props import Cors, Forwarding, Jwt, Network, Reach, RuntimeProps, Throttle, WorkerPool
+from infra.runtime import WorkflowRuntime
 from tests.infra.deployed import Deployed, listed, synthesize
 from tests.infra.test_template import lint_findings
 
@@ -52,7 +53,7 @@ def chosen(scope: Stack) -> RuntimeProps:
         log_retention=logs.RetentionDays.ONE_WEEK,
         network=Network(vpc=vpc),
         pools={
-            "agent": WorkerPool(agents=True, bedrock_models=(MODEL,), memory_mb=2048, concurrency_max=7),
+            "agent": WorkerPool(bedrock_models=(MODEL,), memory_mb=2048, concurrency_max=7),
             "tool": WorkerPool(
                 concurrency_max=1,
                 reach=Reach(
@@ -167,8 +168,8 @@ def test_a_pool_can_be_added(chosen_stack: Deployed) -> None:
         made = {name: str(value) for name, value in variables(chosen_stack, name).items()}
         settings = Settings.from_environment(made, function=name, topology=deployed_topology(made))
         assert settings.queue_urls["node-payments"]
-        sent = queues_sent_to(chosen_stack, name)
-        assert str(chosen_stack.queue_arn("node-payments")) in sent
+    for name in ("dispatch", "sweep"):
+        assert str(chosen_stack.queue_arn("node-payments")) in queues_sent_to(chosen_stack, name)
     assert str(chosen_stack.queue_arn("node-payments")) not in queues_sent_to(chosen_stack, "run_node_tool")
 
 
@@ -288,6 +289,23 @@ def test_alarms_reach_the_topic(shipped: Deployed, chosen_stack: Deployed) -> No
     for alarm in chosen_stack.of_type("AWS::CloudWatch::Alarm").values():
         assert alarm["AlarmActions"] == alarm["OKActions"] == [f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"]
     assert all("AlarmActions" not in alarm for alarm in shipped.of_type("AWS::CloudWatch::Alarm").values())
+
+
+def test_a_pool_that_is_configured_still_runs_what_it_ran(chosen_stack: Deployed) -> None:
+    agents = {"Ref": chosen_stack.paths["Functions/AgentsLayer"]}
+    assert agents in chosen_stack.function("run_node_agent")["Layers"]
+    assert agents not in chosen_stack.function("run_node_payments")["Layers"]
+
+
+@pytest.mark.parametrize("name", ["Payments", "a_b", "支付", "a" * 41, ""])
+def test_a_pool_that_no_node_could_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name"):
+        RuntimeProps(pools={name: WorkerPool()})
+
+
+def test_concurrency_of_a_function_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="no function dispatcher"):
+        WorkflowRuntime(Stack(App(), "Wrong"), "Runtime", RuntimeProps(reserved_concurrency={"dispatcher": 5}))
 
 
 @pytest.mark.parametrize("reach", [{"email": ("@example.com",)}, {"database": (CLUSTER,)}])

@@ -11,6 +11,7 @@ from cfnlint.config import ManualArgs
 from tests.infra.deployed import ROOT, Deployed, listed
 from tests.infra.test_parity import queue_policy
 
+from workflow_runtime.service_limits import EXPIRES_ATTRIBUTE
 from workflow_runtime.topology import TOPOLOGY
 
 GOLDEN = ROOT / "tests" / "golden" / "infra" / "resources.txt"
@@ -64,7 +65,7 @@ def test_the_table_can_be_restored_and_forgets_what_expired(shipped: Deployed) -
     table = shipped.at("Storage/Table")
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": EXPIRES_ATTRIBUTE, "Enabled": True}
     assert "StreamSpecification" not in table
 
 
