@@ -26,11 +26,17 @@ from workflow_runtime.topology import Topology
 NODE_ENDED = 'message = "node ended"'  # one line per node run, by `services.node_runner`
 WIDTH = 8  # three widgets in a row of 24
 LINES_MAX = 1000
+ABOUT = "node, status, ms, error, reason"
 
 QUERIES: dict[str, tuple[str, ...]] = {
     SAVED_QUERY: (
-        "fields @timestamp, level, function_name, message, node, status, ms, reason, xray_trace_id",
+        f"fields @timestamp, level, function_name, message, {ABOUT}, correlation_id, xray_trace_id",
         f"filter execution_id = '{PLACEHOLDER}'",
+        "sort @timestamp",
+    ),
+    "one-correlation": (
+        f"fields @timestamp, level, function_name, message, execution_id, {ABOUT}",
+        "filter correlation_id = '…'",
         "sort @timestamp",
     ),
     "node-durations": (

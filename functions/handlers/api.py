@@ -15,7 +15,6 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
     application = Application(runtime)
 
     def handle(event: LambdaEvent, context: Any) -> Awaitable[dict[str, Any]]:
-        runtime.count("Requests", 1)
         return application.answer(event, context)
 
     return handle

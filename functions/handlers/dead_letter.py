@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.metrics import Metric
 from workflow_runtime.runtime import Runtime
 from workflow_runtime.topology import Function
 
@@ -15,7 +16,7 @@ from workflow_runtime.topology import Function
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
     def take(record: SQSRecord) -> None:
         runtime.dead_letters.take(record.raw_event)
-        runtime.count("DeadLetters", 1)
+        runtime.count(Metric.DEAD_LETTERS, 1)
 
     def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
         processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

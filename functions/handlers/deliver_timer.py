@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.errors import InvalidEvent
+from workflow_runtime.metrics import Metric
 from workflow_runtime.runtime import Runtime
 from workflow_runtime.services.messages import parse_timer
 from workflow_runtime.topology import Function
@@ -20,15 +21,16 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
             timer = parse_timer(record.body)
         except InvalidEvent as error:
             runtime.dead_letters.record(record.message_id, record.body, str(error))
-            runtime.count("DeadLetters", 1)
+            runtime.count(Metric.DEAD_LETTERS, 1)
             return
-        runtime.timers.deliver(timer)
+        lateness = runtime.timers.deliver(timer)
+        if lateness is not None:
+            runtime.count(Metric.TIMERS_DELIVERED, 1)
+            runtime.count(Metric.TIMER_LATENESS, lateness)
 
     def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
         processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-        answer = process_partial_response(event, take, processor)
-        runtime.count("TimersDelivered", len(event["Records"]))
-        return answer
+        return process_partial_response(event, take, processor)
 
     return handle
 

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.errors import RetryableError
+from workflow_runtime.metrics import Metric
 from workflow_runtime.runtime import Runtime
 from workflow_runtime.services.mailbox import MailboxBatch
 from workflow_runtime.topology import DISPATCH, Function
@@ -26,7 +27,7 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
 
         answer = process_partial_response(event, take, _processor())  # a context would cost an inspection of `take`
         _delay(runtime, batch.postponed)
-        runtime.count("EventsDispatched", len(event["Records"]))
+        runtime.count(Metric.EVENTS_DISPATCHED, len(event["Records"]))
         return answer
 
     return handle

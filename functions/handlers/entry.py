@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -12,6 +13,8 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging import utils
 from aws_lambda_powertools.metrics import MetricUnit
 
+from workflow_runtime.log_fields import LogFields
+from workflow_runtime.metrics import NAMESPACE, Metric
 from workflow_runtime.runtime import Runtime
 from workflow_runtime.topology import Function
 
@@ -21,11 +24,13 @@ Handler: TypeAlias = Callable[[LambdaEvent, Any], Any]
 
 # Both name the deployment as the service: POWERTOOLS_SERVICE_NAME tells the counts of two stacks apart.
 logger = Logger()
-metrics = Metrics(namespace="WorkflowRuntime")
+logger.registered_handler.addFilter(LogFields())
+metrics = Metrics(namespace=NAMESPACE)
+warnings.filterwarnings("ignore", "No application metrics to publish")  # some invocations have none
 
 
 def _count(name: str, value: int) -> None:
-    metrics.add_metric(name, MetricUnit.Count, value)
+    metrics.add_metric(name, MetricUnit(Metric(name).unit), value)
 
 
 def on_lambda(create: Callable[[Runtime, Function], Handler]) -> Callable[[LambdaEvent, Any], Any]:

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.metrics import Metric
 from workflow_runtime.runtime import Runtime
 from workflow_runtime.services.ingest import EventBatch
 from workflow_runtime.topology import Function
@@ -22,7 +23,7 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
 
         processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
         answer = process_partial_response(event, take, processor)  # a context would cost an inspection of `take`
-        runtime.count("EventsIngested", len(event["Records"]))
+        runtime.count(Metric.EVENTS_INGESTED, len(event["Records"]))
         return answer
 
     return handle

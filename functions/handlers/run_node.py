@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.metrics import Metric
 from workflow_runtime.runtime import Runtime
 from workflow_runtime.services.worker import Worker
 from workflow_runtime.topology import Function
@@ -26,7 +27,7 @@ def create(runtime: Runtime, function: Function) -> Handler:
             # What its async_process does, but in the running event loop instead of one of its own.
             processing = [processor._async_process_record(record) for record in processor.records]
             await (processing[0] if len(processing) == 1 else asyncio.gather(*processing))
-        runtime.count("OrdersTaken", len(event["Records"]))
+        runtime.count(Metric.ORDERS_TAKEN, len(event["Records"]))
         runtime.end_process_if_stuck()
         return processor.response()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.errors import RetryableError
+from workflow_runtime.metrics import Metric
 from workflow_runtime.runtime import Runtime
 from workflow_runtime.topology import Function
 
@@ -22,9 +23,9 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
             logger.warning("the sweep is tried again later", extra={"reason": str(error)})
             failed = [{"itemIdentifier": record["messageId"]} for record in event["Records"]]
         else:
-            runtime.count("ExecutionsSwept", swept.running + swept.ended)
-            runtime.count("OrdersSentAgain", swept.orders)
-            runtime.count("TimersOverdue", swept.timers)
+            runtime.count(Metric.EXECUTIONS_SWEPT, swept.running + swept.ended)
+            runtime.count(Metric.ORDERS_SENT_AGAIN, swept.orders)
+            runtime.count(Metric.TIMERS_OVERDUE, swept.timers)
         return {"batchItemFailures": failed}
 
     return handle

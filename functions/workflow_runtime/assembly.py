@@ -73,11 +73,12 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
     """The runtime of a deployed function, from its environment. Raises `RequestError` naming what is missing."""
     from workflow_runtime.aws.backend import build_ports
     from workflow_runtime.aws.secrets import SecretsManagerSecrets
+    from workflow_runtime.aws.tracing import trace_in
     from workflow_runtime.settings import Settings, deployed_topology
 
     topology = deployed_topology(environ)
     settings = Settings.from_environment(environ, function=environ.get("FUNCTION"), topology=topology)
-    ports = build_ports(settings, clock=clock, topology=topology)
+    ports = build_ports(settings, clock=clock, topology=topology, trace=trace_in(environ))
 
     def invokers() -> dict[NodeType, Invoker]:
         from workflow_runtime.tooling.reach import Reach  # with it come pydantic and all tools: only workers need them

@@ -17,6 +17,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``target`` is the agent's or tool's id. ``idempotency_key`` is the same for all attempts of one visit. ``deadline``
     is epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
     ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
+    ``correlation_id``: what brought the execution about.
     """
 
     type: NodeType
@@ -32,11 +33,15 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     output_schema: Json = None
     output_fields: tuple[str, ...] | None = None
     hops: int = 0
+    correlation_id: str = ""
 
 
-def origin(execution_id: str, workflow_id: str, hops: int) -> dict[str, Json]:
-    """What an event that an execution publishes carries in its detail, so that circles of events end."""
-    return {ORIGIN_KEY: {"execution_id": execution_id, "workflow_id": workflow_id, "hops": hops}}
+def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:
+    """What an event that an execution publishes carries in its detail: circles of events end by it, and executions that
+    the event starts have the same correlation id.
+    """
+    mark: dict[str, Json] = {"execution_id": execution_id, "workflow_id": workflow_id, "hops": hops}
+    return {ORIGIN_KEY: {**mark, "correlation_id": correlation_id}}
 
 
 class NodeResult(msgspec.Struct, frozen=True):

@@ -88,10 +88,12 @@ class LocalRuntime:
         return self.services.documents.status(execution_id)
 
     async def settle(self, execution_id: str, until: int | None = None) -> str:
-        """Run what can run without outside input and without timers (see `Pump.run`); the execution's status then."""
+        """Run what can run without outside input and without timers, or those due ``until`` then (see `Pump.run`); the
+        execution's status.
+        """
 
         def ended() -> bool:
-            return until is None and ExecutionStatus(self.services.documents.status(execution_id)).terminal
+            return ExecutionStatus(self.services.documents.status(execution_id)).terminal
 
         await self.pump.run(ended, settle=until is None, until=until)
         return self.services.documents.status(execution_id)

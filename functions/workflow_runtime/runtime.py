@@ -175,7 +175,7 @@ class Runtime:
         from workflow_runtime.services.node_runner import NodeRunner
 
         return NodeRunner(
-            self.ports, self.workflows, self.invokers, self._secrets, self._new_id, function_timeout_seconds
+            self.ports, self.workflows, self.invokers, self._secrets, self._new_id, function_timeout_seconds, self.count
         )
 
 

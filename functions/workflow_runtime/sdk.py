@@ -44,6 +44,7 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     ``idempotency_key`` is the same for all attempts of one visit of the node: hand it to whatever must not happen
     twice.
     ``hops``: executions that passed on the event which led to this call; events that the tool publishes go one further.
+    ``correlation_id``: what brought the execution about, for calls to other systems.
     ``logger`` writes the execution and the node into each line. ``deadline`` is epoch ms.
     """
 
@@ -56,6 +57,7 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     logger: logging.LoggerAdapter[logging.Logger]
     now: Callable[[], int]
     hops: int = 0
+    correlation_id: str = ""
 
     def remaining_seconds(self) -> float:
         """Seconds left until the runner ends this attempt; 0 when none are."""

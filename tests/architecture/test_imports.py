@@ -28,6 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     "plan": {"expressions"},
     "schemas": {"plan"},
     "invocation": {"plan"},
+    "log_fields": set(),
+    "metrics": set(),
     "topology": set(),
     "engine": PURE | {"durations"},
     "definition": LEAVES | {"durations", "expressions", "plan", "schemas"},
@@ -35,7 +37,8 @@ ALLOWED: dict[str, set[str]] = {
     "catalogue": {"findings", "definition", "compiler", "tooling"},
     "ports": {"errors"},
     "storage": PURE | {"engine", "patterns", "ports"},
-    "services": PURE | {"patterns", "engine", "ports", "storage", "invocation", "topology", "compiler"},
+    "services": PURE
+    | {"patterns", "engine", "ports", "storage", "invocation", "log_fields", "metrics", "topology", "compiler"},
     "settings": {"errors", "topology"},
     "real_clock": set(),
     "sdk": {"errors"},

@@ -25,8 +25,9 @@ class Meter:
         self.requests: Counter[str] = Counter()
         self.write_units = 0
         self.read_units = 0
-        for name in ("dynamodb", "sqs", "s3", "events"):
-            events = getattr(clients, name).meta.events
+        for name in ("dynamodb", "sqs", "s3", "events", "scheduler"):
+            client = getattr(clients, name)
+            events = (client() if callable(client) else client).meta.events  # the scheduler's is made when it is needed
             events.register(f"provide-client-params.{name}", self._asked)
             events.register(f"after-call.{name}", self._answered)
         self._asked_for: dict[str, Any] = {}

@@ -51,6 +51,7 @@ def tables(results: Results) -> str:
         _embedded(figures["embedded"]),
         _others(),
         _aws(figures["aws_calls"]),
+        _events(figures["events"], figures["machine"]),
         _sizes(figures["compile"], figures["engine"]),
         _small(figures["expressions"], figures["imports"]),
     )
@@ -127,6 +128,45 @@ def _aws(rows: list[dict[str, Any]]) -> list[str]:
         f"at {EXAMPLE_MEMORY_GB * 1024:.0f} MB; so do logs, and receives by idle pollers."
     )
     return [*_table(head, lines()), "", prices, left_out]
+
+
+def _events(events: dict[str, Any], machine: dict[str, float]) -> list[str]:
+    """What events cost charts: on one machine, on AWS, and the engine alone."""
+    shapes: dict[str, dict[str, float]] = {}
+    for row in events["embedded"]:
+        shapes.setdefault(row["shape"], {})[row["backend"]] = row["wall_ms_per_event"]
+
+    def local() -> Iterator[Sequence[str]]:
+        for shape, by_backend in shapes.items():
+            yield shape, f"{by_backend['memory']:.2f}", f"{by_backend['file']:.2f}"
+
+    def remote() -> Iterator[Sequence[str]]:
+        for row in events["aws"]:
+            counts = row["per_event"]
+            dollars = sum(counts[name] * price for name, price in PRICES.items())
+            names = ("write_units", "read_units", "sqs_requests", "scheduler_requests", "invocations")
+            yield (row["shape"], *(f"{counts[name]:.1f}" for name in names), f"${dollars:.2f}")
+
+    count = events["embedded"][0]["events"]
+    first = _table((f"{count:,} events through the order machine, ms wall an event", "in memory", "on a file"), local())
+    head = (
+        "On AWS, an event that moves a chart",
+        "write units",
+        "read units",
+        "SQS requests",
+        "Scheduler requests",
+        "Lambda invocations",
+        "per million",
+    )
+    named = ", ".join(
+        f"{name} {machine[f'{name}_memory_us']:.0f} (stored {machine[f'{name}_stored_us']:.0f})"
+        for name in ("flat", "nested", "parallel")
+    )
+    alone = (
+        "A timer is a schedule of EventBridge Scheduler beyond 15 minutes, charged when it fires ($1 per million). "
+        f"The engine alone, µs for a macrostep: {named}; stored: with the state decoded and encoded in between."
+    )
+    return [*first, "", *_table(head, remote()), "", alone]
 
 
 def _invocations(row: dict[str, Any]) -> float:

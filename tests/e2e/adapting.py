@@ -11,11 +11,14 @@ UNKNOWN_TYPES = frozenset({"AWS::Events::Archive", "AWS::Events::EventBusPolicy"
 # On AWS the right to send, or delete, one message is the right to do so with several; here each has a name of its own.
 BATCHES = {"sqs:SendMessage": "sqs:SendMessageBatch", "sqs:DeleteMessage": "sqs:DeleteMessageBatch"}
 
+# It takes every schedule for one of the default group when it looks for who may create or delete it.
+DEFAULT_GROUP = {"Fn::Sub": "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/default/*"}
+
 
 def adapted(template: Mapping[str, Any]) -> dict[str, Any]:
     """The template as the emulator takes it."""
     known = {name: resource for name, resource in template["Resources"].items() if not is_unknown(resource)}
-    return {**template, "Resources": {name: _with_batches(resource) for name, resource in known.items()}}
+    return {**template, "Resources": {name: _adapted_policy(resource) for name, resource in known.items()}}
 
 
 def is_unknown(resource: Mapping[str, Any]) -> bool:
@@ -25,14 +28,21 @@ def is_unknown(resource: Mapping[str, Any]) -> bool:
     )
 
 
-def _with_batches(resource: Mapping[str, Any]) -> Mapping[str, Any]:
+def _adapted_policy(resource: Mapping[str, Any]) -> Mapping[str, Any]:
     if resource["Type"] != "AWS::IAM::Policy":
         return resource
     properties = resource["Properties"]
-    statements = []
-    for statement in properties["PolicyDocument"]["Statement"]:
-        actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-        batches = [BATCHES[action] for action in actions if action in BATCHES]
-        statements.append({**statement, "Action": [*actions, *batches]})
-    document = {**properties["PolicyDocument"], "Statement": statements}
-    return {**resource, "Properties": {**properties, "PolicyDocument": document}}
+    document = properties["PolicyDocument"]
+    statements = [_adapted_statement(statement) for statement in document["Statement"]]
+    return {**resource, "Properties": {**properties, "PolicyDocument": {**document, "Statement": statements}}}
+
+
+def _adapted_statement(statement: Mapping[str, Any]) -> Mapping[str, Any]:
+    actions, resources = _listed(statement["Action"]), _listed(statement["Resource"])
+    batches = [BATCHES[action] for action in actions if action in BATCHES]
+    groups = [DEFAULT_GROUP] if "scheduler:CreateSchedule" in actions else []
+    return {**statement, "Action": [*actions, *batches], "Resource": [*resources, *groups]}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -25,6 +25,7 @@ SETUP = ROOT / "tests" / "e2e" / "setup"
 ACCOUNT = "000000000000"
 REGION = "eu-central-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # of its account's root
+INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")  # nothing else of ours gets into the functions
 START_SECONDS_MAX = 30
 DEPLOY_SECONDS_MAX = 60
 POLL_SECONDS = 0.1
@@ -50,7 +51,7 @@ class Emulator:
         self.log = folder / "emulator.log"
         self.certificate: Path | None = None
         environment = {
-            **os.environ,
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
             **CREDENTIALS,
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(self._port),

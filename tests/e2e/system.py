@@ -73,6 +73,20 @@ class System:
         execution_id = self.engine.execute_workflow(workflow_id, input)
         return self.engine.wait(execution_id, EXECUTION_SECONDS_MAX)
 
+    def ended(self, execution_id: str) -> dict[str, Any]:
+        """The execution's document once it has ended, however."""
+        return self.engine.wait(execution_id, EXECUTION_SECONDS_MAX)
+
+    def reaches(self, execution_id: str, *states: str) -> str:
+        """Wait until one of the states is active, be it of a machine inside a graph; which one it is."""
+
+        def active() -> str | None:
+            document = self.engine.get_execution_status(execution_id)
+            found = f"{document['current_states']} {document['machines']}"
+            return next((state for state in states if f"'{state}'" in found), None)
+
+        return eventually(active, EXECUTION_SECONDS_MAX, f"one of {states} is active")
+
     def put_event(self, source: str, kind: str, detail: Any) -> None:
         """An event on the runtime's bus, as a service of the team would put it."""
         entry = {"EventBusName": self.bus, "Source": source, "DetailType": kind, "Detail": json.dumps(detail)}

@@ -5,23 +5,19 @@ What takes long begins first and is looked at last; in between runs everything e
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import time
 from datetime import datetime
-from urllib.parse import quote
 
 import httpx
 import pytest
+from tests.e2e import scenarios
 from tests.e2e.emulator import eventually
-from tests.e2e.system import SECRET, System, shipped_input
+from tests.e2e.system import System, shipped_input
 
 from workflow_runtime.client.signing import SigV4
 
 RECOVERY_SECONDS_MAX = 150  # a dead worker's lease (90 s), and its message's timeout
 SCHEDULE_SECONDS_MAX = 90  # a minute, and the emulator looks every 10 s
-QUIET_SECONDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +48,27 @@ def test_shipped_definitions_are_published_and_run(system: System, workflow_id: 
 
 
 def test_an_event_on_the_bus_starts_the_workflow_that_waits_for_such(system: System) -> None:
-    system.publish("on_order")
-    system.put_event("shop", "order.created", {"region": "us", "id": "elsewhere"})
-    system.put_event("shop", "order.created", {"region": "eu", "id": "订单-1"})
-    system.put_event("workflow-runtime", "order.created", {"region": "eu", "id": "never back in"})
-    (execution,) = system.executions("on_order")
-    document = system.engine.wait(str(execution["execution_id"]), 60)
-    assert document["output"] == {"order": "订单-1"}
-    time.sleep(QUIET_SECONDS)
-    assert len(system.engine.list_executions("on_order")) == 1
+    scenarios.start_by_events(system)
+
+
+def test_a_signed_webhook_starts_an_execution_once(system: System) -> None:
+    scenarios.start_by_webhook(system)
+
+
+def test_an_order_goes_through_its_states(system: System) -> None:
+    scenarios.lead_an_order_through_its_states(system)
+
+
+def test_an_alarm_starts_a_response_that_agents_and_people_bring_to_its_end(system: System) -> None:
+    scenarios.respond_to_an_incident(system)
+
+
+def test_time_ends_a_trial(system: System) -> None:
+    scenarios.let_a_trial_pass(system)
+
+
+def test_events_go_out_to_subscribers_of_the_bus(system: System) -> None:
+    scenarios.publish_events(system, system.subscribe({"detail-type": ["execution.completed", "order.taken"]}))
 
 
 def test_a_wait_ends_at_its_time_and_not_before(system: System) -> None:
@@ -70,33 +78,6 @@ def test_a_wait_ends_at_its_time_and_not_before(system: System) -> None:
     nodes = document["node_executions"]
     passed = _time(nodes["after"]["started_at"]) - _time(document["started_at"])
     assert passed >= 2
-
-
-def test_a_signed_webhook_starts_an_execution_once(system: System) -> None:
-    system.publish("on_hook")
-    body = json.dumps({"id": "订单-2"}, ensure_ascii=False).encode()
-    now = str(int(time.time()))
-    signature = hmac.new(SECRET.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
-    url = f"{system.url}/hooks/on_hook/{quote('订单')}"
-    headers = {"content-type": "application/json", "x-timestamp": now, "x-signature": signature}
-    accepted = httpx.post(url, content=body, headers=headers, timeout=30)
-    assert accepted.status_code == 202, accepted.text
-    assert system.engine.wait(accepted.json()["execution_id"], 60)["output"] == {"order": "订单-2"}
-    assert httpx.post(url, content=body, headers=headers, timeout=30).status_code == 409
-    assert httpx.post(url, content=body + b" ", headers=headers, timeout=30).status_code == 401
-
-
-def test_events_go_out_to_subscribers_of_the_bus(system: System) -> None:
-    received = system.subscribe({"detail-type": ["execution.completed", "order.taken"]})
-    system.publish("announced")
-    document = system.run("announced", {"text": "大" * 400_000})
-    assert document["status"] == "completed", document["error"]
-
-    def both() -> bool:
-        kinds = [event["detail-type"] for event in received()]
-        return {"execution.completed", "order.taken"} <= set(kinds)
-
-    eventually(both, 20, "the subscriber has both events")
 
 
 def test_events_that_a_broken_deployment_could_not_take_are_redriven_when_it_is_mended(system: System) -> None:
@@ -109,7 +90,7 @@ def test_events_that_a_broken_deployment_could_not_take_are_redriven_when_it_is_
         system.mend("IngestEvent")
         assert system.redrive("DeadLetters", "Events") == 1
     newest = system.executions("on_order", before + 1)[0]
-    assert system.engine.wait(str(newest["execution_id"]), 60)["output"] == {"order": "late"}
+    assert system.ended(str(newest["execution_id"]))["output"] == {"order": "late"}
 
 
 def test_a_message_that_nobody_understands_ends_as_a_recorded_dead_letter(system: System) -> None:
@@ -121,19 +102,20 @@ def test_a_message_that_nobody_understands_ends_as_a_recorded_dead_letter(system
 
 def test_a_schedule_of_a_workflow_starts_executions_until_it_is_unpublished(system: System) -> None:
     """The emulator leaves `<aws.scheduler.scheduled-time>` in messages, so the test sends what Scheduler would."""
+    before = {schedule["Name"] for schedule in system.schedules()}
     system.publish("on_schedule")
-    (schedule,) = system.schedules()
+    (schedule,) = (each for each in system.schedules() if each["Name"] not in before)
     assert schedule["ScheduleExpression"].startswith("rate(1 minute")
     assert schedule["Target"]["Arn"] == system.queue_arn("Events")
     body = schedule["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", "2026-01-01T00:00:00Z")
     for _ in range(2):
         system.send("Events", body)
     system.executions("on_schedule")
-    time.sleep(QUIET_SECONDS)
+    time.sleep(scenarios.QUIET_SECONDS)
     assert len(system.engine.list_executions("on_schedule")) == 1
     answer = httpx.delete(f"{system.url}/workflows/on_schedule", auth=SigV4(), timeout=30)
     assert answer.status_code in (200, 204), answer.text
-    assert system.schedules() == []
+    assert schedule["Name"] not in [each["Name"] for each in system.schedules()]
 
 
 def test_the_sweep_runs_every_minute(system: System) -> None:

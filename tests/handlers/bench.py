@@ -105,6 +105,11 @@ class Bench:
             self.pass_time(LONGER_THAN_ANY_TIMEOUT_SECONDS)
         raise AssertionError("the queues are never empty")
 
+    def settle(self) -> None:
+        """Deliver what is visible now, until nothing is."""
+        while sum(self._deliver(queue) for queue in SOURCES):
+            pass
+
     def _deliver(self, queue: str) -> bool:
         records = self.receive(queue, SOURCES[queue].sources[0].batch_size)
         if records:

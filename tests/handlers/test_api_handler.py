@@ -130,6 +130,14 @@ def test_every_sample_event_is_understood(bench: Bench, path: Path) -> None:
     assert answer(bench, sample(path.stem))["statusCode"] in (200, 201, 202, 204, 404, 409, 412)
 
 
-def test_requests_are_counted(bench: Bench) -> None:
-    answer(bench, sample("get_workflow"))
-    assert ("Requests", 1) in bench.counts
+def test_the_header_of_a_start_sets_the_correlation_id(bench: Bench) -> None:
+    answer(bench, sample("create_workflow"))
+    start = sample("start_execution")
+    start["headers"] = {**start["headers"], "X-Correlation-Id": "order-4711", "Idempotency-Key": "correlated"}
+    started = answer(bench, start)
+    assert started["json"]["correlation_id"] == "order-4711", started["text"]
+    shown = ask(bench, "GET", f"/executions/{started['json']['execution_id']}")
+    assert shown["json"]["correlation_id"] == "order-4711"
+    start["headers"] |= {"X-Correlation-Id": "请求", "Idempotency-Key": "another"}
+    assert answer(bench, start)["statusCode"] == 422
+    bench.drain()

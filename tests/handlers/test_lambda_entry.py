@@ -14,6 +14,7 @@ from handlers import dispatch, entry, run_node
 from workflow_runtime.aws.simulated import REGION
 from workflow_runtime.errors import RequestError
 from workflow_runtime.local.pump import LocalContext
+from workflow_runtime.metrics import Metric
 from workflow_runtime.topology import DISPATCH, TOPOLOGY, node_queue
 
 PAYLOAD = "p4yl04d-载荷"
@@ -64,6 +65,12 @@ class Deployed:
         return [json.loads(line) for line in self._capsys.readouterr().out.splitlines() if line.startswith("{")]
 
 
+def units(line: dict[str, Any]) -> dict[str, str]:
+    """Of the metrics in a line."""
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    return {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+
+
 def test_the_entry_points_run_a_workflow_and_say_so_without_its_payloads(
     deployed: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,7 +92,13 @@ def test_the_entry_points_run_a_workflow_and_say_so_without_its_payloads(
     ]
     assert all(line["level"] == "INFO" and line["function_name"] == "run_node_tool" for line in ended)
     assert PAYLOAD not in json.dumps(functions.logged(), ensure_ascii=False)
+    assert {line["correlation_id"] for line in ended} == {execution_id}
     metrics = functions.printed()
+    assert len(metrics) == 5  # one line per invocation
+    assert {name for line in metrics for name in units(line)} <= {metric.value for metric in Metric}
+    assert [units(line)["ToolDuration"] for line in metrics if "ToolDuration" in line] == ["Milliseconds"] * 2
+    assert [line["ToolErrors"] for line in metrics if "ToolErrors" in line] == [[1.0]]
+    assert [line["Commits"] for line in metrics if "Commits" in line] == [[1.0]] * 3
     assert [line["EventsDispatched"] for line in metrics if "EventsDispatched" in line] == [[1.0]] * 3
     assert [line["OrdersTaken"] for line in metrics if "OrdersTaken" in line] == [[1.0]] * 2
     assert [name for line in metrics for name in line if name.startswith("Executions")] == [

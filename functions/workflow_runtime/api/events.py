@@ -30,8 +30,9 @@ class Events:
         """
         check_id(execution_id)
         body = parsed_body(request, EventRequest)
+        signalling = self._runtime.signalling
         sent = await self._runtime.ports.offload(
-            self._runtime.signalling.send, execution_id, body.event, body.data, idempotency_key
+            signalling.send, execution_id, body.event, body.data, idempotency_key, watched=wait > 0
         )
         result = await self._result(sent, wait) if wait else None
         if result is None:

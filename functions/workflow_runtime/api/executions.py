@@ -16,6 +16,7 @@ from workflow_runtime.api.journal import entry_json, fitting
 from workflow_runtime.api.models import StartRequest
 from workflow_runtime.api.parameters import (
     PAGE_ITEMS_DEFAULT,
+    CorrelationId,
     Cursor,
     ExecutionId,
     Limit,
@@ -63,11 +64,17 @@ class Executions:
         version: StoredVersion = None,
         wait: Wait = 0,
         idempotency_key: StartKey = None,
+        x_correlation_id: CorrelationId = None,
     ) -> Answer:
         """Start an execution of the workflow; with `wait`, its document when it ends in time."""
         body = parsed_body(request, StartRequest)
         execution_id = await self._runtime.ports.offload(
-            self._runtime.starter.start, workflow_id, body.given, version=version, start_key=idempotency_key
+            self._runtime.starter.start,
+            workflow_id,
+            body.given,
+            version=version,
+            start_key=idempotency_key,
+            correlation_id=x_correlation_id or "",
         )
         if wait and await self._ended(execution_id, wait):
             return await self._document(request, execution_id, {INCLUDED_DEFAULT})

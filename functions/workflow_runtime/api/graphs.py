@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
@@ -16,6 +17,9 @@ from workflow_runtime.plan import Plan
 if TYPE_CHECKING:
     from workflow_runtime.runtime import Runtime
 
+Current: TypeAlias = Mapping[str, Collection[str]]
+"""Names of active leaf states by the path of their chart."""
+
 MERMAID_TYPE = "text/vnd.mermaid; charset=utf-8"
 
 OfExecution = Annotated[str | None, Query(description="Draw this execution's version and mark its nodes' statuses.")]
@@ -28,24 +32,29 @@ class Graphs:
     async def draw(
         self, request: Request, workflow_id: WorkflowId, format: GraphFormat = None, execution: OfExecution = None
     ) -> Answer:
-        """A workflow's graph as a Mermaid flowchart or as JSON; of an execution, also when the workflow was removed."""
+        """A workflow's graph as a Mermaid flowchart (a state diagram, if it has states) or as JSON; of an execution,
+        also when the workflow was removed."""
         if execution is None:
             version = await self._runtime.ports.offload(self._runtime.catalog.version, workflow_id)
             plan = await self._runtime.ports.offload(self._runtime.catalog.plan, version)
             statuses: dict[str, str] = {}
+            current: Current = {}
         else:
-            plan, statuses = await self._runtime.ports.offload(self._progress, workflow_id, execution)
+            plan, statuses, current = await self._runtime.ports.offload(self._progress, workflow_id, execution)
         if (format or _accepted(request)) == "json":
-            return json_answer(_graph_json(plan, statuses), headers={"Vary": "Accept"})
+            shape = _chart_json(plan, statuses, current) if plan.charts else _graph_json(plan, statuses)
+            return json_answer(shape, headers={"Vary": "Accept"})
         from workflow_runtime.compiler.graphs import render  # the compiler takes as long to import as all the rest
 
-        return Answer(200, render(plan, "mermaid", statuses).encode(), MERMAID_TYPE, {"Vary": "Accept"})
+        return Answer(200, render(plan, "mermaid", statuses, current).encode(), MERMAID_TYPE, {"Vary": "Accept"})
 
-    def _progress(self, workflow_id: str, execution_id: str) -> tuple[Plan, dict[str, str]]:
+    def _progress(self, workflow_id: str, execution_id: str) -> tuple[Plan, dict[str, str], Current]:
+        queries = self._runtime.queries
         if EXECUTION_ID.fullmatch(execution_id):
-            header = self._runtime.queries.header(execution_id)
+            header = queries.header(execution_id)
             if header.workflow_id == workflow_id:
-                return self._runtime.queries.plan(header.plan_hash), self._runtime.queries.statuses(header)
+                plan = queries.plan(header.plan_hash)
+                return plan, queries.statuses(header), queries.current_states(header) if plan.charts else {}
         raise Problem("not_found", f"there is no execution {execution_id!r}")
 
 
@@ -84,4 +93,40 @@ def _graph_json(plan: Plan, statuses: dict[str, str]) -> dict[str, Any]:
             }
             for arrow in drawn.arrows
         ],
+    }
+
+
+def _chart_json(plan: Plan, statuses: dict[str, str], current: Current) -> dict[str, Any]:
+    """States and nodes by path; each names what it is ``inside`` of."""
+    from workflow_runtime.compiler.graphs.chart import drawing
+
+    drawn = drawing(plan, statuses, current)
+    shown = [item for item in drawn.items if item.kind != "initial"]
+    dots = {number: item.parent for number, item in enumerate(drawn.items) if item.kind == "initial"}
+    return {
+        "workflow_id": plan.workflow_id,
+        "title": drawn.title,
+        "nodes": [
+            {
+                "id": item.id,
+                "title": item.title,
+                "kind": item.kind,
+                "detail": item.detail,
+                "status": item.status or None,
+                "inside": drawn.items[item.parent].id if item.parent >= 0 else None,
+                "notes": list(item.notes),
+            }
+            for item in shown
+        ],
+        "edges": [
+            {
+                "source": drawn.items[link.source].id,
+                "target": drawn.items[link.target].id,
+                "label": link.label,
+                "orders": link.orders,
+            }
+            for link in drawn.links
+            if link.source not in dots
+        ],
+        "initial": [drawn.items[link.target].id for link in drawn.links if link.source in dots],
     }

@@ -141,6 +141,7 @@ class ExecutionSummary(BaseModel):
     execution_id: str
     workflow_id: str
     workflow_version: int
+    correlation_id: str = Field(description="What brought it about: see the header of the start; else its own id.")
     status: ExecutionStatus
     error: ErrorModel | None
     started_at: Time
@@ -306,12 +307,17 @@ class HistoryPage(BaseModel):
 
 
 class GraphNode(BaseModel):
+    """A node, or a state of a chart (`kind` is then one of `state`, `compound`, `regions`, `final`, `shallow_history`,
+    `deep_history`)."""
+
     id: str
     title: str
     kind: str
     detail: str
-    status: str | None
-    level: int
+    status: str | None = Field(description="Of a node its status; `active` of a state that is active.")
+    level: int | None = Field(None, description="Of a graph without states: the row it is drawn in.")
+    inside: str | None = Field(None, description="The state or node around it, where there are states.")
+    notes: list[str] = Field([], description="What a state reacts to without being left.")
 
 
 class GraphEdge(BaseModel):
@@ -328,6 +334,7 @@ class Graph(BaseModel):
     title: str
     nodes: list[GraphNode]
     edges: list[GraphEdge]
+    initial: list[str] = Field([], description="The states in which charts and states with states begin.")
 
 
 class Health(BaseModel):

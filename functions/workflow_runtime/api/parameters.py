@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 from workflow_runtime.api.cursors import CURSOR_CHARS_MAX
 from workflow_runtime.api.sizes import RANGE_PATTERN
 from workflow_runtime.api.waiting import WAIT_SECONDS_MAX
+from workflow_runtime.services.starter import CORRELATION_PATTERN
 
 PAGE_ITEMS_DEFAULT = 20
 PAGE_ITEMS_MAX = 100
@@ -31,6 +32,14 @@ Wait = Annotated[float, Query(ge=0, le=WAIT_SECONDS_MAX, description="Seconds to
 StoredVersion = Annotated[int | None, Query(ge=1, description="A stored version; by default the latest.")]
 Range = Annotated[
     str | None, Query(pattern=RANGE_PATTERN, description="`START-END`: this slice of the value's JSON text, in bytes.")
+]
+CorrelationId = Annotated[
+    str | None,
+    Header(
+        alias="x-correlation-id",
+        pattern=CORRELATION_PATTERN,
+        description="Stands in the logs and events of the execution, and of executions that it starts.",
+    ),
 ]
 StartKey = Annotated[
     str | None,

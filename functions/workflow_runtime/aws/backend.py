@@ -16,6 +16,7 @@ from workflow_runtime.aws.bus import EventBridgeBus
 from workflow_runtime.aws.queues import SqsQueues
 from workflow_runtime.aws.schedules import EventBridgeSchedules
 from workflow_runtime.aws.table import DynamoDbTable
+from workflow_runtime.aws.tracing import Trace, no_trace
 from workflow_runtime.ports import Clock, Ports
 from workflow_runtime.real_clock import RealClock
 from workflow_runtime.settings import Settings
@@ -68,15 +69,21 @@ def create_clients(session: boto3.Session | None = None) -> Clients:
 
 
 def build_ports(
-    settings: Settings, clients: Clients | None = None, clock: Clock | None = None, topology: Topology = TOPOLOGY
+    settings: Settings,
+    clients: Clients | None = None,
+    clock: Clock | None = None,
+    topology: Topology = TOPOLOGY,
+    trace: Trace = no_trace,
 ) -> Ports:
-    """The ports of a deployed function. Costs no AWS call; creating the clients takes about 100 ms, so build once."""
+    """The ports of a deployed function; what they send carries ``trace``. Costs no AWS call; creating the clients takes
+    about 100 ms, so build once.
+    """
     clients, clock = clients or create_clients(), clock or RealClock()
     return Ports(
         table=DynamoDbTable(clients.dynamodb, settings.table_name),
         blobs=S3Blobs(clients.s3, settings.bucket_name),
-        queues=SqsQueues(clients.sqs, settings.queue_urls, topology),
-        bus=EventBridgeBus(clients.events, settings.bus_name),
+        queues=SqsQueues(clients.sqs, settings.queue_urls, topology, trace=trace),
+        bus=EventBridgeBus(clients.events, settings.bus_name, trace=trace),
         schedules=EventBridgeSchedules(
             clients.scheduler, settings.schedule_group, settings.schedule_role_arn, settings.queue_arns, clock
         ),

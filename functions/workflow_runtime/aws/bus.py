@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workflow_runtime.aws.faults import Patience, sleep_up_to, translated
+from workflow_runtime.aws.tracing import Trace, no_trace
 from workflow_runtime.ports import BATCH_MESSAGES_MAX, BUS_ENTRY_BYTES_MAX, BusEvent, Refusal
 from workflow_runtime.service_limits import event_bytes, event_refusal
 
@@ -21,10 +22,17 @@ Indexed = tuple[int, BusEvent]
 class EventBridgeBus:
     """See `ports.Bus`. An event may be published twice when a response is lost."""
 
-    def __init__(self, client: EventBridgeClient, bus_name: str, pause: Callable[[float], None] = sleep_up_to) -> None:
+    def __init__(
+        self,
+        client: EventBridgeClient,
+        bus_name: str,
+        pause: Callable[[float], None] = sleep_up_to,
+        trace: Trace = no_trace,
+    ) -> None:
         self._client = client
         self._bus_name = bus_name
         self._pause = pause
+        self._trace = trace
 
     def publish(self, events: Sequence[BusEvent]) -> list[Refusal]:
         refusals: list[Refusal] = []
@@ -60,12 +68,14 @@ class EventBridgeBus:
         return refusals
 
     def _entry(self, event: BusEvent) -> Any:
-        return {
+        entry = {
             "EventBusName": self._bus_name,
             "Source": event.source,
             "DetailType": event.detail_type,
             "Detail": event.detail,
         }
+        trace = self._trace()
+        return entry if trace is None else {**entry, "TraceHeader": trace}
 
 
 def _batches(events: Sequence[Indexed]) -> Iterator[list[Indexed]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from workflow_runtime.aws.faults import Patience, error_code, sleep_up_to, translated
+from workflow_runtime.aws.tracing import Trace, no_trace
 from workflow_runtime.ports import BATCH_MESSAGES_MAX, MESSAGE_BYTES_MAX, Message, Refusal
 from workflow_runtime.service_limits import check_visibility, message_refusal
 from workflow_runtime.topology import TOPOLOGY, Queue, Topology
@@ -40,11 +41,13 @@ class SqsQueues:
         queue_urls: Mapping[str, str],
         topology: Topology = TOPOLOGY,
         pause: Callable[[float], None] = sleep_up_to,
+        trace: Trace = no_trace,
     ) -> None:
         self._client = client
         self._queue_urls = queue_urls
         self._queues = {queue.name: queue for queue in topology.queues}
         self._pause = pause
+        self._trace = trace
 
     def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
         url = self._url(queue)
@@ -63,8 +66,9 @@ class SqsQueues:
     def _send_batch(self, url: str, queue: Queue, batch: list[Indexed]) -> list[Refusal]:
         refusals = []
         patience = Patience(f"sending to {queue.name}", self._pause)
+        trace = self._trace()
         while batch:
-            entries: list[Any] = [_entry(number, message) for number, (_, message) in enumerate(batch)]
+            entries: list[Any] = [_entry(number, message, trace) for number, (_, message) in enumerate(batch)]
             with translated(f"sending to {queue.name}"):
                 answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
             again = []
@@ -114,7 +118,7 @@ def _batches(messages: Sequence[Indexed]) -> Iterator[list[Indexed]]:
         yield batch
 
 
-def _entry(number: int, message: Message) -> dict[str, Any]:
+def _entry(number: int, message: Message, trace: str | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"Id": str(number), "MessageBody": message.body}
     if message.group is not None:
         entry["MessageGroupId"] = message.group
@@ -122,4 +126,6 @@ def _entry(number: int, message: Message) -> dict[str, Any]:
         entry["MessageDeduplicationId"] = message.deduplication_id
     if message.delay_seconds:
         entry["DelaySeconds"] = message.delay_seconds
+    if trace is not None:
+        entry["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
     return entry

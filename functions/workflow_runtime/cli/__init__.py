@@ -3,9 +3,10 @@
 - `app`: the program; `commands`: options and help texts; nothing that takes long to import.
 - `output`: what goes to stdout and what to stderr, as text or as one JSON document; exit codes and errors.
 - `files`: which files, which `definitions` directory, what ``--input`` says. `excerpts`: findings with source lines.
-- `checking` (validate, compile, graph); `running` (run) with `progress` (meanwhile), `summary` (afterwards) and `logs`.
+- `checking` (validate, compile, graph); `running` (run) with `progress` (meanwhile), `summary` (afterwards) and `logs`;
+  `invoking` (invoke).
 - `server` (which API) and `api` (calls to it); `publishing` (publish), `executing` (start, status), `listing` (list,
-  history).
+  history), `signalling` (signal, publish-event), `searching` (logs of a deployment or of `awr dev`).
 
 Imports every other part, each when a command needs it: `awr --help` loads none of them. Nothing imports it.
 """

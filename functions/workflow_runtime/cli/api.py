@@ -12,10 +12,12 @@ import msgspec
 
 from workflow_runtime.cli.output import CliError, ExitCode
 from workflow_runtime.cli.server import Server
-from workflow_runtime.client.errors import EngineError, InvalidDefinition, NotAuthorized, Unavailable
+from workflow_runtime.client.errors import EngineError, InvalidDefinition, NotAuthorized, NotFound, Unavailable
 from workflow_runtime.client.remote import PAGE_ITEMS_MAX, RemoteConnection
 from workflow_runtime.client.sources import Source
 from workflow_runtime.plan import Json
+
+LOCAL_CODES = ("no_credentials", "no_region", "credentials_expired")  # found before anything was sent
 
 Document: TypeAlias = dict[str, Json]
 
@@ -64,6 +66,16 @@ class Api(RemoteConnection):
             for entry in page.items:
                 yield entry
 
+    async def log_lines(self, execution_id: str, start: int, end: int) -> list[dict[str, str]]:
+        """What `awr dev` logged about an execution between two times (epoch ms)."""
+        given = {"execution_id": execution_id, "start": str(start), "end": str(end)}
+        try:
+            answer = await self._call("GET", "/dev/logs", params=given)
+        except NotFound:
+            message = "a deployed runtime logs to CloudWatch: --stack says which stack's logs to read"
+            raise EngineError(message, "no_logs") from None
+        return msgspec.convert(answer["lines"], list[dict[str, str]])
+
     async def _listed(self, path: str, parameters: dict[str, str], limit: int) -> tuple[list[Document], bool]:
         found: list[Document] = []
         async for page in self._pages(path, parameters, min(limit, PAGE_ITEMS_MAX)):
@@ -87,7 +99,13 @@ class Api(RemoteConnection):
 async def api(server: Server) -> AsyncIterator[Api]:
     """An open connection; what it refuses inside is raised as `CliError`."""
     server.check()
-    connection = Api(server.url, headers=server.headers, sign=None if server.token is None else False)
+    connection = Api(
+        server.url,
+        headers=server.headers,
+        sign=None if server.token is None else False,
+        profile=server.profile,
+        region=server.region,
+    )
     with refusals(server):
         await _knock(server)
         await connection.open()
@@ -122,13 +140,26 @@ def refusals(server: Server) -> Iterator[None]:
         hint = f"is `awr dev` running? {where}" if server.loopback is not None else where
         raise CliError(error.code, error.message, hint, exit_code=ExitCode.UNREACHABLE) from error
     except NotAuthorized as error:
-        hint = "--token or AWR_TOKEN is sent as a bearer token; requests to AWS hosts are signed if there is none"
-        raise CliError(error.code, error.message, hint) from error
+        raise CliError(error.code, error.message, _hint(server, error)) from error
     except EngineError as error:
         raise CliError(error.code, error.message) from error
     except msgspec.DecodeError as error:
         message = f"what answers at {server.url} is not this API: {error}"
         raise CliError("unexpected_answer", message, "--url or AWR_URL says where the API is") from error
+
+
+def _hint(server: Server, error: NotAuthorized) -> str:
+    """What may help against a refusal. API Gateway tells neither why it refuses a token nor what of a signature."""
+    if error.code in LOCAL_CODES:
+        return "--profile and AWS_PROFILE choose AWS credentials, `aws sts get-caller-identity` tests them"
+    if server.token is not None:
+        return "the token was refused: is it expired, or for another API (issuer, audience, scopes)?"
+    if server.signs:
+        return (
+            "signed, and refused: are the credentials expired (`aws sts get-caller-identity`), of another account, "
+            "or without execute-api:Invoke? --profile chooses others, --region what to sign for"
+        )
+    return "--token (or AWR_TOKEN) is sent as a bearer token; --profile or --region has requests signed"
 
 
 def _definition(source: Source) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from workflow_runtime.cli.commands import check, remote
 from workflow_runtime.cli.commands.dev import dev
 from workflow_runtime.cli.commands.invoke import invoke
+from workflow_runtime.cli.commands.logs import logs
 from workflow_runtime.cli.commands.run import run
 from workflow_runtime.cli.output import CliError, ExitCode, Output, cli_error
 
@@ -134,6 +135,11 @@ def _awr(
     With a server (awr dev, or a deployed API: --url or AWR_URL):
       awr publish definitions/workflows/customer_support.yaml
       awr start customer_support --input @events/customer_support.input.json --wait 60
+
+    \b
+    Environment: AWR_URL and AWR_TOKEN stand for --url and --token, AWR_STACK for --stack of awr logs; requests
+    are signed with the credentials of AWS_PROFILE, AWS_ACCESS_KEY_ID and so on, as the AWS CLI finds them, for
+    the region in the URL, or else AWS_REGION.
     """
 
 
@@ -150,3 +156,4 @@ app.command("publish-event", short_help="Put an event on the bus of awr dev.")(r
 app.command("list", short_help="List the published workflows, or the executions of one.")(remote.list_)
 app.command(short_help="Show an execution, or watch it to its end.")(remote.status)
 app.command(short_help="Show what happened in an execution.")(remote.history)
+app.command(short_help="Show what was logged about an execution.")(logs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -11,6 +12,7 @@ from workflow_runtime.plan import Json
 
 VARIABLE_CHARS_MAX = 100
 EVENT_COLUMNS_MAX = 32
+TRANSITIONS_SHOWN_MAX = 20  # the history has them all
 
 Transition = Mapping[str, Json]
 
@@ -24,12 +26,27 @@ def transition_spans(transition: Transition) -> list[Span | str]:
     left, entered = _left(transition), ", ".join(transition["configuration"])
     on: list[Span | str] = [("  on ", "dim"), str(event)] if event else []
     if not transition["exited"] and not transition["entered"]:
-        return [(entered, "bold"), ("  stays", "dim"), *on, (where, "dim")]
+        return [(left or entered, "bold"), ("  stays", "dim"), *on, (where, "dim")]
     return [*([left, " "] if left else []), ("→ ", "cyan"), (entered, "bold"), *on, (where, "dim")]
 
 
 def _left(transition: Transition) -> str:
     return str(transition["source"] or "")
+
+
+def transition_lines(document: Mapping[str, Json]) -> Iterator[Line]:
+    """The last transitions, refusals included."""
+    transitions: Sequence[Transition] = document.get("transitions") or []
+    if len(transitions) > TRANSITIONS_SHOWN_MAX:
+        yield [(f"… {len(transitions) - TRANSITIONS_SHOWN_MAX} and more before", "dim")]
+    for _, alike in groupby(transitions[-TRANSITIONS_SHOWN_MAX:], _likeness):
+        same = list(alike)
+        yield [*transition_spans(same[0]), *([(f"  {len(same)} times", "dim")] if len(same) > 1 else [])]
+
+
+def _likeness(transition: Transition) -> tuple[Json, ...]:
+    """What repeated transitions share; all but their times."""
+    return tuple(transition[name] for name in ("event", "source", "configuration", "reason", "machine"))
 
 
 def state_lines(document: Mapping[str, Json]) -> Iterator[Line]:
@@ -66,6 +83,6 @@ def event_lines(document: Mapping[str, Json]) -> Iterator[Line]:
 
 def timer_lines(document: Mapping[str, Json]) -> Iterator[Line]:
     """What will happen by itself, and when."""
-    words = {"delay": "leaves", "send": "is sent", "wait": "goes on", "timeout": "times out"}
+    words = {"delay": "is due", "send": "is sent", "wait": "goes on", "timeout": "times out"}
     for timer in document.get("timers") or []:
         yield [("timer: ", "cyan"), (str(timer["source"]), "bold"), f" {words[timer['kind']]} at {timer['at']}"]

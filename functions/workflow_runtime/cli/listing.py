@@ -110,8 +110,11 @@ def _commit(entry: Document, started: int) -> Iterator[Line]:
     for command in entry["commands"]:
         yield [(lead, "dim"), ("→ ", "cyan"), command["command"], *_which(command)]
         lead = INDENT
+    told = {transition["reason"] for transition in entry["transitions"]}
     for word in ("ignored", "refused"):
         for item in entry[word]:
+            if item["reason"] in told:
+                continue  # the transition says it
             yield [(lead, "dim"), (f"{word}: ", "yellow"), f"{item['event']}: {item['reason']}"]
             lead = INDENT
 

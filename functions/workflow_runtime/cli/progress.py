@@ -26,6 +26,7 @@ LOOK_SECONDS = 0.1  # between two looks, at least
 LOOK_SHARE = 10  # and so long that looking takes at most a tenth of the time
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 FRAMES_PER_SECOND = 10
+DAYS_FROM_HOURS = 48
 ROWS_KEPT = 4  # of the screen, for what is around the table
 
 MARKS = {
@@ -59,7 +60,7 @@ def duration(entry: Mapping[str, Json]) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """``210 ms``, ``12.3 s``, ``4 m 05 s``, ``3 h 20 m``."""
+    """``210 ms``, ``12.3 s``, ``4 m 05 s``, ``3 h 20 m``, ``7 d 00 h``."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if round(seconds, 1) < 60:
@@ -68,7 +69,10 @@ def seconds_text(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} m {rest:02} s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} m"
+    if hours < DAYS_FROM_HOURS:
+        return f"{hours} h {minutes:02} m"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours:02} h"
 
 
 class Change(NamedTuple):
@@ -137,6 +141,7 @@ class Progress:
         self._now = now
         self._ids = ids
         self._started = started
+        self._transition: Line = ""  # the last one
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -158,11 +163,15 @@ class Progress:
             await asyncio.sleep(max(LOOK_SECONDS, (time.monotonic() - began) * LOOK_SHARE))
 
     def look(self) -> None:
-        """Look once, and say which transitions there were; without a terminal, what nodes did, too."""
+        """Look once; without a terminal, say what is new."""
         for path, entry in self._watch.look():
             if path is None:
-                self._out.note([f"{self._since(entry['at']):>10}  ", *transition_spans(entry)])
-            elif self._out.error_console is None and entry["status"] != "ready" and _is_news(entry):
+                self._transition = transition_spans(entry)
+            if self._out.error_console is not None:
+                continue
+            if path is None:
+                self._out.note([f"{self._since(entry['at']):>10}  ", *self._transition])
+            elif entry["status"] != "ready" and _is_news(entry):
                 self._out.note(self._event(path, entry))
 
     def _since(self, time: Json) -> str:
@@ -193,7 +202,7 @@ class Progress:
             rows = ended[len(ended) - (room - len(is_open)) :] + is_open
         lines = [self._row(id, entry, now) for id, entry in rows]
         text = styled("")
-        for line in [*lines, self._footer(entries, now)]:
+        for line in [*lines, *([self._transition] if self._transition else []), self._footer(entries, now)]:
             shown = styled(line)
             shown.truncate(console.width, overflow="ellipsis")
             text.append_text(shown)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from workflow_runtime.cli.progress import Progress
     from workflow_runtime.local_runtime import Backend, LocalRuntime
 
+SKIPPED_MS_MAX = 366 * 24 * 3600 * 1000  # of virtual time: what repeats for a year waits for the outside
 EXIT_CODES = {"completed": ExitCode.OK, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
 
 
@@ -158,6 +159,7 @@ class _Run:
         self._runtime = runtime
         self._id = execution_id
         self._steps = steps
+        self._limit = 0
 
     def to_the_end(self) -> ExitCode:
         from workflow_runtime.cli.progress import LocalWatch, Progress, epoch_ms
@@ -201,7 +203,10 @@ class _Run:
                 return status
             if status not in EXIT_CODES and not self._options.skip_time:
                 self._say_what_time_brings()
-        return await self._runtime.run_until_ended(self._id)
+        if not self._options.skip_time:
+            return await self._runtime.run_until_ended(self._id)
+        self._limit = self._runtime.backend.ports.clock.now() + SKIPPED_MS_MAX
+        return await self._runtime.settle(self._id, self._limit)
 
     def _say_what_time_brings(self) -> None:
         lines = list(timer_lines(self._runtime.services.documents.document(self._id)))
@@ -224,7 +229,11 @@ class _Run:
                 self._out.note([("hint: ", "cyan"), self._how_to_look_further()])
             return EXIT_CODES[status]
         self._out.note()
-        why = "time moves no further without --skip-time" if document["timers"] else "nothing more can happen by itself"
+        why = "nothing more can happen by itself"
+        if document["timers"]:
+            why = "time moves no further without --skip-time"
+        if document["timers"] and self._limit:
+            why = "a year has passed, and timers go on"
         self._out.note([("waiting: ", "bold cyan"), why])
         for line in (*waiting_lines(document), *event_lines(document), *timer_lines(document)):
             self._out.note(line)

@@ -15,10 +15,14 @@ PORTS = {"http": 80, "https": 443}
 
 
 class Server(msgspec.Struct, frozen=True):
-    """The API at ``url``, with the path it has there, if any. ``token``: sent as a bearer token."""
+    """The API at ``url``, with the path it has there, if any. ``token``: sent as a bearer token; ``profile`` and
+    ``region``: requests are signed with these AWS credentials, for this region.
+    """
 
     url: str
     token: str | None = None
+    profile: str | None = None
+    region: str | None = None
 
     def check(self) -> None:
         """Raises `CliError` (usage) for what is no address, or no token: neither is worth a request."""
@@ -30,8 +34,25 @@ class Server(msgspec.Struct, frozen=True):
         if not sound:
             hint = f"http://{self.url}, perhaps?" if "://" not in self.url else ""
             raise usage_error(f"--url (or AWR_URL) is no http:// or https:// address: {self.url!r}", hint)
+        if self.token is not None and (self.profile or self.region):
+            raise usage_error("--token, or --profile and --region: requests carry a token or are signed")
+        if self.region is not None and self.aws_region not in (None, self.region):
+            raise usage_error(f"--region is {self.region}, but the API at {self.url} is in {self.aws_region}")
         if self.token is not None:
             header_value("--token (or AWR_TOKEN)", self.token)
+
+    @property
+    def signs(self) -> bool:
+        """Whether requests are signed with AWS credentials."""
+        asked = self.profile is not None or self.region is not None
+        return self.token is None and (asked or self.aws_region is not None)
+
+    @property
+    def aws_region(self) -> str | None:
+        """Where the API is, if the URL is one of AWS's own."""
+        from workflow_runtime.client.signing import aws_region  # with it comes httpx, which help texts do without
+
+        return aws_region(self.url)
 
     @property
     def loopback(self) -> tuple[str, int] | None:

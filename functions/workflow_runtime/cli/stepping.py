@@ -86,7 +86,7 @@ class Stepper:
     async def _send(self, step: EventStep) -> str:
         signalling = self._runtime.services.signalling
         try:
-            sent = signalling.send(self._id, step.name, step.data, source=SOURCE)
+            sent = signalling.send(self._id, step.name, step.data, source=SOURCE, watched=True)
         except RequestError as error:
             if error.code != "ended":
                 raise

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from workflow_runtime.cli.charts import state_lines
+from workflow_runtime.cli.charts import state_lines, transition_lines
 from workflow_runtime.cli.output import Line, Output, Span, visible
 from workflow_runtime.cli.progress import STATUS_COLUMNS, duration, epoch_ms, mark, seconds_text
 from workflow_runtime.compiler.graphs.picture import columns, shorten
@@ -36,23 +36,19 @@ WAITS = {
 def show_summary(out: Output, document: Mapping[str, Json]) -> None:
     """The whole summary of an execution document, on stdout."""
     nodes = {path: entry for path, entry in node_entries(document).items() if _is_shown(path, entry)}
-    out.line(_title(document))
-    out.line()
-    if not node_entries(document) and document["node_executions"]:
-        out.line([("note: ", "yellow"), "too many nodes for one answer of the API: it shows them one by one"])
-    states = list(state_lines(document))
-    for line in states:
-        out.line(line)
-    if states and nodes:
-        out.line()
     width = min(max((columns(visible(id)) for id in nodes), default=0), ID_COLUMNS_MAX)
-    for id, entry in nodes.items():
-        out.line(_row(id, entry, width, out.columns))
-    remarks = [remark for id, entry in nodes.items() for remark in _remarks(id, entry)]
-    if remarks:
-        out.line()
-        for remark in remarks:
-            out.line([("note: ", "yellow"), remark])
+    rows = [_row(id, entry, width, out.columns) for id, entry in nodes.items()]
+    if not node_entries(document) and document["node_executions"]:
+        rows = [[("note: ", "yellow"), "too many nodes for one answer of the API: it shows them one by one"]]
+    remarks: list[Line] = [
+        [("note: ", "yellow"), remark] for id, entry in nodes.items() for remark in _remarks(id, entry)
+    ]
+    out.line(_title(document))
+    for lines in (list(transition_lines(document)), list(state_lines(document)), rows, remarks):
+        if lines:
+            out.line()
+        for line in lines:
+            out.line(line)
     if document["status"] == "completed":
         _show_output(out, document["output"])
     if document["error"]:

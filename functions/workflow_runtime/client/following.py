@@ -16,8 +16,10 @@ from workflow_runtime.topology import CUSTOM_SOURCE, LIFECYCLE_SOURCE
 LOOK_SECONDS = 1.0
 PAGE_ITEMS = 100
 SCHEMA_VERSION = 1  # of the details, as `services.publisher` has it
+IDENTITY = ("execution_id", "workflow_id", "workflow_version", "correlation_id")
 
 Call = Callable[..., Awaitable[Any]]
+Sleep = Callable[[float], Awaitable[None]]
 Deliver = Callable[[dict[str, Json]], None]
 
 logger = logging.getLogger(__name__)
@@ -35,13 +37,17 @@ class _Followed:
 class Follower:
     """Follows one execution, those of one workflow, or all. ``call``: method, path and parameters to an answer."""
 
-    def __init__(self, call: Call, execution_id: str | None, workflow_id: str | None, deliver: Deliver) -> None:
+    def __init__(
+        self, call: Call, sleep: Sleep, execution_id: str | None, workflow_id: str | None, deliver: Deliver
+    ) -> None:
         self._call = call
+        self._sleep = sleep
         self._execution_id = execution_id
         self._workflow_id = workflow_id
         self._deliver = deliver
         self._followed: dict[str, _Followed] = {}
         self._is_first = True
+        self.ready = asyncio.Event()  # the first look was taken: what begins now is told
 
     async def run(self) -> None:
         """Until cancelled. Failures that may pass are logged, and looked past."""
@@ -50,7 +56,8 @@ class Follower:
                 await self.look()
             except EngineError as error:
                 logger.warning("events cannot be read at the moment: %s", error)
-            await asyncio.sleep(LOOK_SECONDS)
+            self.ready.set()
+            await self._sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
         """Look once; of executions that were there before the first look, only what comes after it is told."""
@@ -117,9 +124,9 @@ def _events_of(summary: dict[str, Any], entry: dict[str, Any]) -> list[dict[str,
     for index, command in enumerate(entry["commands"]):
         if command["command"] != "publish_event":
             continue
-        identity = {name: summary[name] for name in ("execution_id", "workflow_id", "workflow_version")}
+        identity = {name: summary[name] for name in IDENTITY}
         if command.get("custom"):
-            mark = {"execution_id": identity["execution_id"], "workflow_id": identity["workflow_id"]}
+            mark = {name: identity[name] for name in ("execution_id", "workflow_id", "correlation_id")}
             detail = {**command["detail"], "workflow_runtime": mark}
         else:
             detail = {"schema_version": SCHEMA_VERSION, **identity, **command["detail"]}

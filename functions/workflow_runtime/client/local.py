@@ -93,7 +93,7 @@ class LocalConnection:
     ) -> dict[str, Json]:
         signalling = self._open().services.signalling
         with translated():
-            sent = signalling.send(execution_id, name, data, key)
+            sent = signalling.send(execution_id, name, data, key, watched=wait is not None)
             end = time.monotonic() + (wait or 0)
             pause = LOOK_SECONDS_MIN
             while wait is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -50,6 +51,8 @@ BY_STATUS: dict[int, type[EngineError]] = {
 }
 BY_PROBLEM: dict[str, type[EngineError]] = {"invalid_input": InvalidInput, "invalid_event": InvalidInput}
 
+_TOKEN_PROBLEM = re.compile(r'error_description="([^"]+)"')  # RFC 6750; API Gateway says so that a token expired
+
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -57,7 +60,8 @@ class RemoteConnection:
     """See `connection.Connection`; the arguments are those of `WorkflowEngine.remote`.
 
     Every call may be repeated: reads change nothing, publishing the same definition again changes nothing, and starts
-    and events carry idempotency keys. ``transport``, ``sleep`` and ``now`` (seconds, growing) are for tests.
+    and events carry idempotency keys. ``profile`` and ``region``: what to sign with, at any URL. ``transport``,
+    ``sleep`` and ``now`` (seconds, growing) are for tests.
     """
 
     def __init__(
@@ -66,20 +70,25 @@ class RemoteConnection:
         *,
         headers: Mapping[str, str] | None = None,
         sign: bool | None = None,
+        profile: str | None = None,
+        region: str | None = None,
         timeout_seconds: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        region = aws_region(url)
         self._url = url.rstrip("/")
-        self._auth = SigV4(region) if sign or (sign is None and region is not None) else None
+        asked = profile is not None or region is not None
+        region = region or aws_region(url)
+        wanted = asked or region is not None if sign is None else sign
+        self._auth = SigV4(region, profile=profile) if wanted else None
         self._headers = dict(headers or {})
         self._timeout = timeout_seconds
         self._transport = transport
         self._sleep = sleep
         self._now = now
         self._client: httpx.AsyncClient | None = None
+        self._followers: set[Follower] = set()
 
     async def open(self) -> None:
         self._client = httpx.AsyncClient(
@@ -107,6 +116,7 @@ class RemoteConnection:
         return str(answer["workflow_id"])
 
     async def start(self, workflow_id: str, input: Json, *, version: int | None, idempotency_key: str | None) -> str:
+        await self._followers_are_ready()
         answer = await self._call(
             "POST",
             f"/workflows/{_segment(workflow_id)}/execute",
@@ -138,6 +148,7 @@ class RemoteConnection:
         self, execution_id: str, name: str, data: Json, *, key: str | None, wait: float | None
     ) -> dict[str, Json]:
         """Sent again under the same key while the caller waits longer than one request may."""
+        await self._followers_are_ready()
         path, key = f"/executions/{_segment(execution_id)}/events", _key(key)
         end = self._now() + (wait or 0)
         while True:
@@ -153,6 +164,7 @@ class RemoteConnection:
                 return answer
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
+        await self._followers_are_ready()
         event = {"source": source, "detail_type": detail_type, "detail": detail}
         headers = {"content-type": "application/json"}
         try:
@@ -164,13 +176,22 @@ class RemoteConnection:
     def listen(
         self, execution_id: str | None, workflow_id: str | None, deliver: Callable[[dict[str, Json]], None]
     ) -> Callable[[], None]:
-        follower = Follower(self._call, execution_id, workflow_id, deliver)
+        follower = Follower(self._call, self._sleep, execution_id, workflow_id, deliver)
         task = asyncio.get_running_loop().create_task(follower.run())
+
+        self._followers.add(follower)
 
         def stop() -> None:
             task.cancel()
+            self._followers.discard(follower)
+            follower.ready.set()
 
         return stop
+
+    async def _followers_are_ready(self) -> None:
+        """What is done here after somebody began to listen is heard by him."""
+        for follower in list(self._followers):
+            await follower.ready.wait()
 
     async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
         await self._call("GET", f"/workflows/{_segment(workflow_id)}")
@@ -237,6 +258,8 @@ def _error_of(response: httpx.Response) -> EngineError:
     status = response.status_code
     code = str(problem.get("code") or f"http_{status}")
     message = str(problem.get("detail") or problem.get("message") or f"the API answered {status}")
+    if reason := _TOKEN_PROBLEM.search(response.headers.get("www-authenticate", "")):
+        message = f"{message}: {reason.group(1)}"
     if code == "invalid_definition":
         return InvalidDefinition(_findings(problem.get("findings")), message)
     if status in PASSING_STATUSES:

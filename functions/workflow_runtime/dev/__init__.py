@@ -5,7 +5,7 @@
 ``bus``       a door to the embedded bus, which a deployed runtime's EventBridge bus has itself
 ``guard``     who may talk to it: loopback names only
 ``reload``    publishes `definitions/` and watches it
-``log``       what is written to stderr
+``log``       what is written to stderr; ``recent`` keeps the last of it for `awr logs`
 
 Imports `client.background` and the `api` handler; uvicorn only when serving.
 """

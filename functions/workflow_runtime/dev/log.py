@@ -15,7 +15,8 @@ from workflow_runtime.storage import keys
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 TIME_FORMAT = "%H:%M:%S"
-QUIET_LOGGERS = ("workflow_runtime.services.node_runner",)  # what it says at INFO, the observer says better
+# What these say at INFO, the observer says better.
+QUIET_LOGGERS = ("workflow_runtime.services.node_runner", "workflow_runtime.services.starter")
 
 logger = logging.getLogger("workflow_runtime.dev")
 

@@ -24,6 +24,7 @@ from workflow_runtime.dev.bus import BusDoor
 from workflow_runtime.dev.gateway import Gateway
 from workflow_runtime.dev.log import ExecutionLog, log_findings, log_request, log_to, logger
 from workflow_runtime.dev.options import HELP, PORT_DEFAULT, DevOptions, definitions_default
+from workflow_runtime.dev.recent import LogDoor, RecentLines
 from workflow_runtime.dev.reload import Reloader
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError, WorkflowRuntimeError
@@ -48,13 +49,13 @@ OPEN_STATUSES = tuple(status for status in ExecutionStatus if not status.termina
 async def serve(options: DevOptions) -> None:
     """Run until SIGINT or SIGTERM. Raises `RequestError` (port taken, database in use), `DefinitionError` for agents,
     tools or mocks that cannot be read, and what stopped the runtime if it could not go on."""
-    with log_to_stderr():
+    with log_to_stderr() as recent:
         listener = _listen(options.port)
         with listener:
-            await _serve(options, listener)
+            await _serve(options, listener, recent)
 
 
-async def _serve(options: DevOptions, listener: socket.socket) -> None:
+async def _serve(options: DevOptions, listener: socket.socket, recent: RecentLines) -> None:
     if options.definitions is not None and not options.definitions.is_dir():
         raise RequestError("not_found", f"there is no directory {options.definitions}")
     mocks = Mocks.load(options.mocks) if options.mocks is not None else None
@@ -65,13 +66,13 @@ async def _serve(options: DevOptions, listener: socket.socket) -> None:
         backend.close()
         raise
     try:
-        await _run(options, runtime, listener)
+        await _run(options, runtime, listener, recent)
     finally:
         await runtime.close(DRAIN_SECONDS if options.db is not None else 0)
         logger.info("stopped")
 
 
-async def _run(options: DevOptions, runtime: BackgroundRuntime, listener: socket.socket) -> None:
+async def _run(options: DevOptions, runtime: BackgroundRuntime, listener: socket.socket, recent: RecentLines) -> None:
     function = TOPOLOGY.function("api")
     handlers: list[Any] = []
 
@@ -85,7 +86,7 @@ async def _run(options: DevOptions, runtime: BackgroundRuntime, listener: socket
     _poke_open_executions(runtime)
     renew_handler()
     runtime.start()
-    doors = BusDoor(runtime.ports.bus, lambda: handlers[0])
+    doors = LogDoor(recent, BusDoor(runtime.ports.bus, lambda: handlers[0]))
     server = _server(Gateway(lambda: doors, LocalContext(function), log_request))
     _announce(options, listener)
     with _signals(server):
@@ -202,12 +203,16 @@ def _announce(options: DevOptions, listener: socket.socket) -> None:
 
 
 @contextmanager
-def log_to_stderr() -> Generator[None, None, None]:
-    handler = log_to(sys.stderr)
+def log_to_stderr() -> Generator[RecentLines, None, None]:
+    """Gives the lines logged inside, too."""
+    package = logging.getLogger("workflow_runtime")
+    handlers = log_to(sys.stderr), RecentLines()
+    package.addHandler(handlers[1])
     try:
-        yield
+        yield handlers[1]
     finally:
-        logging.getLogger("workflow_runtime").removeHandler(handler)
+        for handler in handlers:
+            package.removeHandler(handler)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ joins, readiness), `control` (nodes decided here), `machine` (charts), `results`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -35,7 +35,13 @@ from workflow_runtime.engine.pruning import prune
 from workflow_runtime.engine.results import accept_result
 from workflow_runtime.engine.routing import subscribe
 from workflow_runtime.engine.scope import GraphScope
-from workflow_runtime.engine.signals import accept_child, accept_send_failure, accept_signal, accept_timer
+from workflow_runtime.engine.signals import (
+    accept_child,
+    accept_send_failure,
+    accept_signal,
+    accept_timer,
+    first_due,
+)
 from workflow_runtime.engine.state import ExecutionState, GraphState, MachineState, Parent, initial_graph_state
 from workflow_runtime.engine.turn import (
     VALUE_KEPT_BYTES_MAX,
@@ -97,7 +103,7 @@ def advance(
     turn.catch_up()
     ignored = []
     changed = False
-    for event in events:
+    for event in _with_earlier_timers(turn, events):
         try:
             reason = _take(turn, event)
         except ValuesMissing:
@@ -119,6 +125,16 @@ def advance(
         turn.commands.append(Continue())
     _keep_values(turn)
     return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
+
+
+def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[Event]:
+    """The events; before a timer those that were due before it, or at the same time and started before it: whoever
+    delivers them may change their order, which must not decide what an execution does."""
+    for event in events:
+        if isinstance(event, TimerFired):
+            while (timer := first_due(turn, event.timer)) != event.timer:
+                yield TimerFired(f"timer:{timer}", event.at, timer)
+        yield event
 
 
 def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:

@@ -119,6 +119,14 @@ def _refusal(chart: MachineScope, signal: SignalReceived, now: int, reason: str)
     return Macrostep(chart.path, signal.name, now, configuration=chart.leaves, reason=reason)
 
 
+def first_due(turn: Turn, timer: str) -> str:
+    """Of a timer and those that should have fired before it, the one whose turn it is. Ids count up: t1, t2 …"""
+    timers = turn.state.timers
+    if turn.state.status.terminal or timer not in timers:
+        return timer
+    return min(timers, key=lambda name: (timers[name], int(name[1:])))
+
+
 def accept_timer(turn: Turn, event: TimerFired) -> str:
     """A timer fired. Returns why it had no effect, or "". Raises `ValuesMissing`."""
     due = turn.state.timers.pop(event.timer, None)

@@ -74,7 +74,7 @@ class Pump:
             for source in function.sources
         ]
         self._by_queue = {source.queue: source for source in self._sources}
-        self._settle = False
+        self.settling = False
         self._until: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stirred = asyncio.Event()
@@ -91,11 +91,11 @@ class Pump:
     async def run(self, done: Callable[[], bool], *, settle: bool = False, until: int | None = None) -> bool:
         """Pump until ``done``; False when nothing more can happen by itself. Raises what a handler raised.
 
-        ``settle``: what timers and schedules bring later does not count; work in progress, and what it is retried
-        after, does. ``until`` (epoch ms, of a virtual clock): let time pass up to there, whether or not there is
-        anything to wait for, then settle.
+        ``settle`` (`settling` while it runs): what timers and schedules bring later does not count; work in progress,
+        and what it is retried after, does. ``until`` (epoch ms, of a virtual clock): let time pass up to there, whether
+        or not there is anything to wait for, then settle.
         """
-        self._settle = settle
+        self.settling = settle
         self._until = until
         try:
             for rounds in count():
@@ -172,8 +172,8 @@ class Pump:
         next_at = self._fire()
         if next_at is not None and next_at <= self._clock.now():
             return True
-        visible_at = self._poller.next_visible_at(without=TIMERS if self._settle else "")
-        once_at = None if self._settle else self._scheduler.next_at(recurring=False)
+        visible_at = self._poller.next_visible_at(without=TIMERS if self.settling else "")
+        once_at = None if self.settling else self._scheduler.next_at(recurring=False)
         if isinstance(self._clock, VirtualClock):
             return await self._move_time(self._clock, visible_at, once_at)
         if visible_at is None and once_at is None and not self._tasks:
@@ -201,7 +201,7 @@ class Pump:
         times = [time for time in candidates if time is not None and time > clock.now()]
         if self._until is not None and (not times or min(times) > self._until):
             clock.advance_to(self._until)
-            self._until, self._settle = None, True
+            self._until, self.settling = None, True
             self._heat()
             return True
         if not times:

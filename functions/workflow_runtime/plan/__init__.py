@@ -211,6 +211,11 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return any(matches(descriptor, event) for descriptor in self.declared_events)
 
     @cached_property
+    def has_waits(self) -> bool:
+        """Whether it has waits at all, for events or for a time."""
+        return any(isinstance(node.spec, WaitSpec) for block in self.blocks for node in block.nodes)
+
+    @cached_property
     def waits_by_event(self) -> frozenset[str]:
         """Descriptors of the events that its waits listen to."""
         return frozenset(

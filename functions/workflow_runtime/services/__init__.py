@@ -3,7 +3,8 @@
 - `messages`: what travels between the functions.
 - `dispatcher` (load, advance, commit, publish) with `mailbox` (its batches), `knowledge` (what it must read to decide)
   and `publisher` (carries out commands).
-- `node_runner` (claim, read, run, record) with `worker` (its queue) and `rendering` (inputs).
+- `node_runner` (claim, read, run, record) with `worker` (its queue), `rendering` (inputs) and
+  `attempt_metrics`.
 - `catalog` (publish a workflow), `starter` (start an execution), `documents` (show one).
 - `ingest` (events of the bus, as `bus_events` reads them, to executions), `triggering` (triggers kept in step with the
   versions that have them) and `webhooks`.

@@ -14,6 +14,7 @@ from workflow_runtime.expressions import EvaluationError, parse_iso
 from workflow_runtime.invocation import ORIGIN_KEY
 from workflow_runtime.plan import Json
 from workflow_runtime.ports import Blobs
+from workflow_runtime.services.starter import is_correlation_id
 from workflow_runtime.services.triggering import Occasion, ScheduledStart
 from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, pack_bytes
 
@@ -39,6 +40,13 @@ class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"
         mark = self.detail.get(ORIGIN_KEY)
         hops = mark.get("hops") if isinstance(mark, dict) else None
         return hops if isinstance(hops, int) and not isinstance(hops, bool) else 0
+
+    @cached_property
+    def correlation_id(self) -> str:
+        """That of the execution which published it; "" if none did."""
+        mark = self.detail.get(ORIGIN_KEY)
+        found = mark.get("correlation_id") if isinstance(mark, dict) else None
+        return found if isinstance(found, str) and is_correlation_id(found) else ""
 
     @cached_property
     def payload(self) -> dict[str, Json]:

@@ -39,7 +39,7 @@ class ChartParts(msgspec.Struct, frozen=True):
 
 def listens(plan: Plan) -> bool:
     """Whether events or time may move an execution of this plan other than through its nodes."""
-    return bool(plan.charts or plan.waits_by_event)
+    return bool(plan.charts) or plan.has_waits
 
 
 def chart_parts(

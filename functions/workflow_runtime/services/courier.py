@@ -66,7 +66,7 @@ class Courier:
             if isinstance(command, Unsubscribe) and (command.event, command.key) not in wanted:
                 self._subscriptions.delete(state.execution_id, plan.workflow_id, command.event, command.key)
 
-    def carry_out(self, plan: Plan, state: ExecutionState, commands: Sequence[Command]) -> None:
+    def carry_out(self, plan: Plan, state: ExecutionState, commands: Sequence[Command], correlation_id: str) -> None:
         """Timers, children, events and log lines. Raises `RetryableError`."""
         ended = next((command for command in reversed(commands) if isinstance(command, SetStatus)), None)
         for command in commands:
@@ -76,7 +76,7 @@ class Courier:
                 case CancelTimer(timer=timer, due=due):
                     self._timers.cancel(state.execution_id, timer, due)
                 case StartChild():
-                    self._start_child(state, command)
+                    self._start_child(state, command, correlation_id)
                 case SendSignal():
                     self._send(state, command)
                 case NotifyParent() if ended is not None:
@@ -87,12 +87,19 @@ class Courier:
                 case _:
                     pass
 
-    def _start_child(self, state: ExecutionState, command: StartChild) -> None:
+    def _start_child(self, state: ExecutionState, command: StartChild, correlation_id: str) -> None:
         data = unpack(self._executions.get_blob(command.blob)) if command.blob is not None else command.input
         parent = Parent(state.execution_id, command.token, command.notify)
         key = f"child:{state.execution_id}:{command.token}"
         try:
-            self._starter().start(command.workflow_id, data, start_key=key, parent=parent, hops=command.hops)
+            self._starter().start(
+                command.workflow_id,
+                data,
+                start_key=key,
+                parent=parent,
+                hops=command.hops,
+                correlation_id=correlation_id,
+            )
         except RequestError as error:
             message = f"`{command.workflow_id}` could not be started: {error}"
             self._failed(state, f"child:{command.token}", command.machine, message)

@@ -25,6 +25,7 @@ from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Needs
 from workflow_runtime.errors import ConflictError, ErrorDocument, InvalidEvent, RetryableError
+from workflow_runtime.log_fields import add_log_fields, log_fields
 from workflow_runtime.metrics import Metric
 from workflow_runtime.plan import Plan
 from workflow_runtime.ports import Ports
@@ -78,6 +79,10 @@ class Dispatcher:
 
     def dispatch(self, execution_id: str, deliveries: Sequence[Delivery]) -> int:
         """Take one execution's events in order. Returns how many were taken; the rest must be delivered again."""
+        with log_fields(execution_id=execution_id):
+            return self._dispatch(execution_id, deliveries)
+
+    def _dispatch(self, execution_id: str, deliveries: Sequence[Delivery]) -> int:
         suspect = any(delivery.receives >= SUSPECT_RECEIVES for delivery in deliveries)
         size = 1 if suspect else max(len(deliveries), 1)
         for start in range(0, len(deliveries), size):
@@ -109,15 +114,19 @@ class Dispatcher:
         stored = self._executions.load(execution_id)
         if stored is not None:
             state = stored.state
+            correlation_id = stored.correlation_id
+            add_log_fields(correlation_id=correlation_id)
             plan = self._plan(state.plan_hash)
             if not stored.published:
-                self._publisher.publish(plan, state, stored.last)
+                self._publisher.publish(plan, state, stored.last, correlation_id)
         else:
             header = self._executions.header(execution_id)
             if header is None:
                 for event in events:
                     self.bury(execution_id, event.event_id, "there is no such execution", _text(event))
                 return True
+            correlation_id = header.correlation_id
+            add_log_fields(correlation_id=correlation_id)
             plan = self._plan(header.plan_hash)
             state = new_execution(
                 plan, execution_id, header.workflow_version, header.started_at, header.parent, header.hops
@@ -126,10 +135,10 @@ class Dispatcher:
         try:
             decision = self._decide(plan, state, events)
         except Exception as error:
-            return self._reject(plan, state, batch, error)
+            return self._reject(plan, state, batch, error, correlation_id)
         if not decision.changed:
             return True
-        return self._commit(plan, state, decision, events)
+        return self._commit(plan, state, decision, events, correlation_id)
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -145,7 +154,9 @@ class Dispatcher:
             known = self._knowledge.fetch(plan, state.execution_id, answer, known)
         return answer
 
-    def _reject(self, plan: Plan, state: ExecutionState, batch: Sequence[Delivery], error: Exception) -> bool:
+    def _reject(
+        self, plan: Plan, state: ExecutionState, batch: Sequence[Delivery], error: Exception, correlation_id: str
+    ) -> bool:
         """The engine raised. Find out which event it was, and refuse that one for good if it is sure to raise again."""
         if isinstance(error, (RetryableError, ConflictError)):
             raise error
@@ -159,26 +170,26 @@ class Dispatcher:
             raise RetryableError(f"the engine failed on {delivery.event.event_id}: {error!r}") from error
         self.bury(state.execution_id, delivery.event.event_id, f"{error}", _text(delivery.event))
         if state.version == 0:
-            return self._start_alone(plan, state)
+            return self._start_alone(plan, state, correlation_id)
         refused = state.copy()
         refused.version += 1
         entry = ((delivery.event.event_id, str(error)),)
-        return self._commit(plan, state, Decision(refused, ()), [], refused=entry)
+        return self._commit(plan, state, Decision(refused, ()), [], correlation_id, refused=entry)
 
-    def _start_alone(self, plan: Plan, state: ExecutionState) -> bool:
+    def _start_alone(self, plan: Plan, state: ExecutionState, correlation_id: str) -> bool:
         """Start without the event that was refused; an execution that cannot even start fails, visibly."""
         start = ExecutionStarted("start", state.started_at)
         try:
-            return self._commit(plan, state, self._decide(plan, state, [start]), [start])
+            return self._commit(plan, state, self._decide(plan, state, [start]), [start], correlation_id)
         except (RetryableError, ConflictError):
             raise
         except Exception as error:
             document = ErrorDocument.of("execution_error", f"the execution could not start: {error}")
-            return self._abort(plan, state, document)
+            return self._abort(plan, state, document, correlation_id)
 
-    def _abort(self, plan: Plan, state: ExecutionState, error: ErrorDocument) -> bool:
+    def _abort(self, plan: Plan, state: ExecutionState, error: ErrorDocument, correlation_id: str) -> bool:
         """Fail the execution from its last committed ``state``, whatever its plan says."""
-        return self._commit(plan, state, abort(plan, state, error), [], aborted=error)
+        return self._commit(plan, state, abort(plan, state, error), [], correlation_id, aborted=error)
 
     def _commit(
         self,
@@ -186,6 +197,7 @@ class Dispatcher:
         before: ExecutionState,
         decision: Decision,
         events: Sequence[Event],
+        correlation_id: str,
         *,
         refused: tuple[tuple[str, str], ...] = (),
         aborted: ErrorDocument | None = None,
@@ -206,13 +218,14 @@ class Dispatcher:
         )
         self._courier.subscribe(plan, state.execution_id, decision.commands)
         try:
-            committed = self._executions.commit(state, entry)
+            committed = self._executions.commit(state, entry, correlation_id)
         except StateTooLarge as error:
             if aborted is not None:
                 raise RetryableError(f"not even the end of the execution can be stored: {error}") from error
-            return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)))
+            return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)), correlation_id)
         if committed:
-            self._publisher.publish(plan, state, entry)
+            self._count(Metric.COMMITS, 1)
+            self._publisher.publish(plan, state, entry, correlation_id)
         return committed
 
     def _stored(self, state: ExecutionState, commit_id: str, commands: Sequence[Command]) -> tuple[Command, ...]:

@@ -9,14 +9,14 @@ import msgspec
 from workflow_runtime.engine.commands import CancelRun, RecordNode, RunNode
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
 from workflow_runtime.engine.lifecycle import NodeStatus
-from workflow_runtime.engine.names import iso_time
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import STATUS_OF_MARK
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan import Json
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.charts import chart_parts, transitions_of
-from workflow_runtime.services.entries import error_json, live_graphs, node_executions
+from workflow_runtime.services.entries import live_graphs, node_executions
+from workflow_runtime.services.queries import header_json
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore, header_of
 from workflow_runtime.storage.runs import RunStore
@@ -64,15 +64,9 @@ class Documents:
         runs = self._runs.list(execution_id)
         charts = chart_parts(self._executions, plan, stored, self._clock.now(), lambda: data)
         return {
-            "execution_id": execution_id,
-            "workflow_id": header.workflow_id,
-            "workflow_version": header.workflow_version,
-            "status": header.status,
+            **header_json(header),
             "input": data.input,
             "output": self._executions.output(execution_id, items[header_key]),
-            "error": error_json(header.error),
-            "started_at": iso_time(header.started_at),
-            "ended_at": iso_time(header.ended_at) if header.ended_at else None,
             "variables": charts.variables if charts.variables is not None else data.variables,
             **charts.json(),
             "node_executions": node_executions(plan, stored.state if stored is not None else None, runs),

@@ -95,10 +95,12 @@ class Ingest:
             self._count(Metric.EVENTS_LOOPING, 1)
             return Taken()
         mails = self._addressed(content)
+        starts = False
         fault: Exception | None = None
         for registered in (*triggers(content.detail_type), *triggers(ANY_TOPIC)):
             if not _wants(registered, content):
                 continue
+            starts = starts or not registered.trigger.event
             try:
                 mails += self._triggered(content, registered)
             except (EvaluationError, RequestError) as error:
@@ -106,6 +108,8 @@ class Ingest:
                 self._bury(f"{content.id}:{registered.digest}", reason, body, Metric.TRIGGERS_FAILED)
             except Exception as error:  # the other triggers go on, and what they did is recognised next time
                 fault = error
+        if not mails and not starts and fault is None:
+            self._count(Metric.EVENTS_IGNORED, 1)
         return Taken(tuple({(mail.execution_id, mail.event.event_id): mail for mail in mails}.values()), fault)
 
     def send(self, mails: Sequence[Mail]) -> None:
@@ -114,6 +118,7 @@ class Ingest:
         for refusal in self._ports.queues.send(DISPATCH, messages):
             mail = mails[refusal.index]
             logger.error("a mailbox refused an event", extra={"reason": refusal.reason})
+            self._count(Metric.DEAD_LETTERS, 1)
             body = messages[refusal.index].body
             self._executions.bury(mail.execution_id, mail.event.event_id, refusal.reason, body, self._now())
 
@@ -143,7 +148,7 @@ class Ingest:
         trigger = self._triggers.current(registered.workflow_id, registered.digest)
         if trigger is not None:
             key = start_key(event.occasion, trigger) or f"\0event\0{event.id}\0{registered.digest}"
-            self._start(registered.workflow_id, event.occasion.input(trigger), key, event.hops)
+            self._start(registered.workflow_id, event.occasion.input(trigger), key, event)
         return []
 
     def _routed(self, event: BusEvent, registered: RegisteredTrigger) -> list[Mail]:
@@ -177,7 +182,7 @@ class Ingest:
             handover = self._owners.hand_over(workflow_id, key, event.id, decided, until)
         if handover.start_key:
             input = event.occasion.input(registered.trigger)
-            self._start(workflow_id, input, handover.start_key, event.hops)
+            self._start(workflow_id, input, handover.start_key, event)
             self._owners.take(workflow_id, key, handover.execution_id, handover.over or None)
         return handover.execution_id or None
 
@@ -222,9 +227,10 @@ class Ingest:
             return False
         return self._owners.take(start.workflow_id, key, execution_id, owner) == execution_id
 
-    def _start(self, workflow_id: str, input: Json, key: str, hops: int = 0) -> None:
+    def _start(self, workflow_id: str, input: Json, key: str, event: BusEvent | None = None) -> None:
         """Raises `RequestError`."""
-        self._starter.start_once(workflow_id, input, key, hops=hops)
+        hops, correlation_id = (event.hops, event.correlation_id) if event is not None else (0, "")
+        self._starter.start_once(workflow_id, input, key, hops=hops, correlation_id=correlation_id)
         self._count(Metric.EXECUTIONS_TRIGGERED, 1)
 
     def _running(self, execution_ids: Sequence[str]) -> set[str]:

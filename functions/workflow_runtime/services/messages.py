@@ -22,7 +22,7 @@ class Mail(msgspec.Struct, frozen=True):
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     """A `RunNode` command on its way to a worker, with what it needs to know of the execution.
 
-    ``hops``: executions that passed on the event which led to it.
+    ``hops``: executions that passed on the event which led to it. ``correlation_id``: see `log_fields`.
     """
 
     execution_id: str
@@ -31,6 +31,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     started_at: int
     command: RunNode
     hops: int = 0
+    correlation_id: str = ""
 
 
 class Timer(msgspec.Struct, frozen=True):

@@ -28,6 +28,8 @@ from workflow_runtime.engine.pruning import prune
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError
 from workflow_runtime.expressions import EvaluationError
 from workflow_runtime.invocation import Invoker, NodeResult
+from workflow_runtime.log_fields import log_fields
+from workflow_runtime.metrics import Metric
 from workflow_runtime.plan import (
     AggregationSpec,
     BindingKind,
@@ -40,6 +42,7 @@ from workflow_runtime.plan import (
     SucceedSpec,
 )
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.attempt_metrics import count_attempt
 from workflow_runtime.services.knowledge import node_value
 from workflow_runtime.services.messages import Order, mail_message
 from workflow_runtime.services.rendering import Rendering, lacks_names, masked, needs_globals, view_of
@@ -92,7 +95,9 @@ class Attempt(msgspec.Struct):
 
 
 class NodeRunner:
-    """``invokers`` run agents and tools; ``function_timeout_seconds`` is the Lambda's own."""
+    """``invokers`` run agents and tools; ``function_timeout_seconds`` is the Lambda's own; ``count`` takes
+    metrics.
+    """
 
     def __init__(
         self,
@@ -102,19 +107,22 @@ class NodeRunner:
         secrets: Secrets,
         new_id: Callable[[], str],
         function_timeout_seconds: int,
+        count: Callable[[str, int], None],
     ) -> None:
         self._ports = ports
         self._workflows = workflows
         self._invokers = invokers
         self._secrets = secrets
         self._new_id = new_id
+        self._count = count
         self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
         self._executions = ExecutionStore(ports.table, ports.blobs)
         self._runs = RunStore(ports.table, ports.blobs)
 
     async def run(self, order: Order) -> None:
         """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
-        with self._ports.clock.working():
+        ids = {"execution_id": order.execution_id, "correlation_id": order.correlation_id or order.execution_id}
+        with self._ports.clock.working(), log_fields(**ids, node=order.command.path):
             plan = await self._ports.offload(self._plan, order.plan_hash)
             claimed = self._claim_of(order)
             existing = await self._claim(order, claimed)
@@ -172,6 +180,7 @@ class NodeRunner:
             lost = replace(existing, status="failed", owner=finder, ended_at=now, error=error)
             if not await self._ports.offload(self._runs.finish, order.execution_id, lost, existing.owner):
                 raise RetryableError("the run ended while its worker was declared lost")
+            self._count(Metric.WORKERS_LOST, 1)
             existing = lost
         await self._report(order, plan, existing)
 
@@ -197,9 +206,11 @@ class NodeRunner:
                 return
         if ended.status != "cancelled":
             await self._report(order, attempt.plan, ended)
-        logger.info(
-            "node ended", extra={**_ids(order), "status": ended.status, "ms": ended.ended_at - ended.started_at}
-        )
+        fields = {"status": ended.status, "ms": ended.ended_at - ended.started_at, "attempt": ended.attempt}
+        error = {"error": ended.error.type} if ended.error is not None else {}
+        logger.info("node ended", extra={**_ids(order), **fields, **error})
+        if (node := _node_of(attempt.plan, ended.path)) is not None:
+            count_attempt(self._count, node.type, ended)
 
     async def _record(self, attempt: Attempt, ended: Run) -> tuple[bool, Run]:
         """Record how the run ended, if it is still ours; an output that cannot be stored is a failure."""

@@ -56,7 +56,7 @@ class Publisher:
         self._count = count
         self._pools = pools
 
-    def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry) -> None:
+    def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry, correlation_id: str) -> None:
         """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`."""
         commands = entry.commands
         records = [_run_of(command) for command in commands if isinstance(command, RecordNode)]
@@ -65,18 +65,19 @@ class Publisher:
         for command in commands:
             if isinstance(command, CancelRun):
                 self._runs.claim(state.execution_id, _cancelled(state, command))
-        self._send_orders(state, [command for command in commands if isinstance(command, RunNode)])
-        self._courier.carry_out(plan, state, commands)
+        orders = [command for command in commands if isinstance(command, RunNode)]
+        self._send_orders(state, orders, correlation_id)
+        self._courier.carry_out(plan, state, commands, correlation_id)
         if any(isinstance(command, Continue) for command in commands):
             self._mail(state, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
         statuses = [command for command in commands if isinstance(command, SetStatus)]
         if statuses:
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
-        self._publish_events(plan, state, commands)
+        self._publish_events(plan, state, commands, correlation_id)
         self._courier.unsubscribe(plan, state, commands)
         self._executions.mark_published(state.execution_id, entry)
 
-    def _send_orders(self, state: ExecutionState, commands: list[RunNode]) -> None:
+    def _send_orders(self, state: ExecutionState, commands: list[RunNode], correlation_id: str) -> None:
         by_pool: dict[str, list[RunNode]] = {}
         for command in commands:
             by_pool.setdefault(command.pool, []).append(command)
@@ -90,6 +91,7 @@ class Publisher:
                         state.started_at,
                         command,
                         state.hops,
+                        correlation_id,
                     )
                 )
                 for command in ordered
@@ -118,11 +120,13 @@ class Publisher:
         if refusals:
             raise RetryableError(f"the own mailbox refused an event: {refusals[0].reason}")
 
-    def _publish_events(self, plan: Plan, state: ExecutionState, commands: tuple[Command, ...]) -> None:
+    def _publish_events(
+        self, plan: Plan, state: ExecutionState, commands: tuple[Command, ...], correlation_id: str
+    ) -> None:
         events = [command for command in commands if isinstance(command, PublishEvent)]
         if not events:
             return
-        entries = [_bus_event(plan, state, event) for event in events]
+        entries = [_bus_event(plan, state, event, correlation_id) for event in events]
         for refusal in self._ports.bus.publish(entries):
             entry = entries[refusal.index]
             logger.error("the bus refused an event", extra={"reason": refusal.reason, "detail_type": entry.detail_type})
@@ -135,15 +139,16 @@ class Publisher:
                 self._count(LIFECYCLE[event.detail_type], 1)
 
 
-def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent) -> BusEvent:
+def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent, correlation_id: str) -> BusEvent:
     if event.custom:
-        detail = {**event.detail, **origin(state.execution_id, plan.workflow_id, event.hops)}
+        detail = {**event.detail, **origin(state.execution_id, plan.workflow_id, event.hops, correlation_id)}
         return BusEvent(CUSTOM_SOURCE, event.detail_type, msgspec.json.encode(detail).decode())
     detail = {
         "schema_version": EVENT_SCHEMA_VERSION,
         "execution_id": state.execution_id,
         "workflow_id": plan.workflow_id,
         "workflow_version": state.workflow_version,
+        "correlation_id": correlation_id,
         **lifecycle_detail(event),
     }
     return BusEvent(LIFECYCLE_SOURCE, event.detail_type, msgspec.json.encode(detail).decode())

@@ -203,6 +203,7 @@ def header_json(header: Header) -> dict[str, Json]:
         "execution_id": header.execution_id,
         "workflow_id": header.workflow_id,
         "workflow_version": header.workflow_version,
+        "correlation_id": header.correlation_id,
         "status": header.status,
         "error": error_json(header.error),
         "started_at": iso_time(header.started_at),

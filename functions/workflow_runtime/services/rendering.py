@@ -107,6 +107,7 @@ class Rendering:
             output_schema=spec.output_schema if isinstance(spec, AgentSpec) else None,
             output_fields=self.node.output_fields,
             hops=order.hops,
+            correlation_id=order.correlation_id,
         )
 
     def inputs(self) -> dict[str, Json]:

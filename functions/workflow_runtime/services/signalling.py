@@ -134,7 +134,7 @@ class Signalling:
             if found is not None or len(page) < PAGE_ENTRIES:
                 break
             after += len(page)
-        if found is None or all(id != sent.event_id for id, _ in found.ignored):
+        if found is None or not _refusal(sent, found):
             return found
         return self._first_entry(sent) or found
 
@@ -196,11 +196,20 @@ def _taking(entries: Sequence[JournalEntry], sent: Sent) -> JournalEntry | None:
     return next((entry for entry in entries if any(event.event_id == sent.event_id for event in entry.events)), None)
 
 
+def _refusal(sent: Sent, entry: JournalEntry) -> str:
+    """Why the event had no effect in a commit; "" if it had. Its repeats may be in the same commit."""
+    reasons = [reason for id, reason in entry.ignored if id == sent.event_id]
+    times = sum(event.event_id == sent.event_id for event in entry.events)
+    return reasons[0] if len(reasons) == times else ""
+
+
 def _step_of(entry: JournalEntry, sent: Sent) -> Macrostep | None:
     """The macrostep of our event: of several events of this name in one commit, each that was offered to a chart has
     one, in order."""
-    offered = [event for event in entry.events if isinstance(event, SignalReceived) and event.name == sent.event]
-    place = next(place for place, event in enumerate(offered) if event.event_id == sent.event_id)
+    offered = dict.fromkeys(
+        event.event_id for event in entry.events if isinstance(event, SignalReceived) and event.name == sent.event
+    )
+    place = list(offered).index(sent.event_id)
     steps = [step for step in entry.macrosteps if step.event == sent.event]
     return steps[place] if place < len(steps) else None
 
@@ -210,7 +219,7 @@ def _outcome(
 ) -> tuple[str, str]:
     """``taken`` (by a transition or a wait), ``ignored``, ``deferred`` (offered again when the configuration is
     another), ``kept`` (for a wait that has not begun), ``failed`` (the chart fails for it); and why."""
-    reason = next((reason for id, reason in entry.ignored if id == sent.event_id), "")
+    reason = _refusal(sent, entry)
     if reason:
         return "ignored", reason
     if step is not None and step.reason:

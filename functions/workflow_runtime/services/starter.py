@@ -6,6 +6,8 @@ The header *is* the start (promise P1: the same start key creates one execution)
 from __future__ import annotations
 
 import hashlib
+import logging
+import re
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -26,6 +28,11 @@ from workflow_runtime.storage.records import Globals, Header
 from workflow_runtime.topology import DISPATCH
 
 INPUT_BYTES_MAX = 10 * 1024 * 1024  # API Gateway takes no larger body either
+CORRELATION_PATTERN = r"^[!-~]{1,128}$"  # printable ASCII without spaces: it stands in headers, logs and queries
+
+logger = logging.getLogger(__name__)
+
+_correlation = re.compile(CORRELATION_PATTERN)
 
 
 class Starter:
@@ -47,10 +54,12 @@ class Starter:
         start_key: str | None = None,
         parent: Parent | None = None,
         hops: int = 0,
+        correlation_id: str = "",
     ) -> str:
         """Start an execution and return its id; with a ``start_key`` seen before, that of the first.
 
-        ``parent``: the execution that starts it; ``hops``: executions that passed on the event which does.
+        ``parent``: the execution that starts it; ``hops``: executions that passed on the event which does;
+        ``correlation_id``: what brought it about, if that is not the execution itself.
 
         Raises `RequestError`: ``not_found`` (workflow), ``invalid_input``, ``conflict`` (the key came with another
         input).
@@ -77,16 +86,22 @@ class Starter:
             input_hash=_input_hash(input),
             parent=parent,
             hops=hops,
+            correlation=correlation_id if correlation_id != execution_id else "",
         )
-        return self._answer(self._executions.create(header, data), input)
+        header = self._executions.create(header, data)
+        fields = {"execution_id": execution_id, "correlation_id": header.correlation_id, "workflow_id": workflow_id}
+        logger.info("execution created", extra=fields)
+        return self._answer(header, input)
 
-    def start_once(self, workflow_id: str, input: Json, start_key: str, *, hops: int = 0) -> str:
+    def start_once(
+        self, workflow_id: str, input: Json, start_key: str, *, hops: int = 0, correlation_id: str = ""
+    ) -> str:
         """Start an execution unless the key has started one, with whatever input; the id of the one there is.
 
         Raises `RequestError` (``not_found``, ``invalid_input``), `RetryableError` while another start is on its way.
         """
         try:
-            return self.start(workflow_id, input, start_key=start_key, hops=hops)
+            return self.start(workflow_id, input, start_key=start_key, hops=hops, correlation_id=correlation_id)
         except RequestError as error:
             if error.code != "conflict":
                 raise
@@ -147,6 +162,10 @@ def initial_globals(
 
 def _input_hash(input: Json) -> str:
     return hashlib.sha256(msgspec.json.encode(input, order="deterministic")).hexdigest()[:32]
+
+
+def is_correlation_id(value: Json) -> bool:
+    return isinstance(value, str) and _correlation.fullmatch(value) is not None
 
 
 def keyed_execution_id(workflow_id: str, start_key: str) -> str:

@@ -154,6 +154,7 @@ class Sweep:
                         state.started_at,
                         order,
                         state.hops,
+                        stored.correlation_id,
                     )
                 )
                 for order in ordered

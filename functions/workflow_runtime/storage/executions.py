@@ -139,11 +139,12 @@ class ExecutionStore:
         state = decode_state(self._body(attributes["state"]))
         last = _entries.decode(self._body(attributes["last"]))
         published = len(items) > 1 and items[1].key == keys.journal(execution_id, state.version)
-        return StoredState(state, last, published)
+        correlation_id = str(attributes.get("correlation") or execution_id)
+        return StoredState(state, last, published, correlation_id)
 
-    def commit(self, state: ExecutionState, last: JournalEntry) -> bool:
+    def commit(self, state: ExecutionState, last: JournalEntry, correlation_id: str = "") -> bool:
         """Put the state at its version if the version before is still the stored one. False when another commit came
-        first.
+        first. ``correlation_id`` is kept beside the state: whoever loads it knows it without reading the header.
 
         A lost response makes our own write look like somebody else's; the commit id tells. Raises `StateTooLarge`.
         """
@@ -155,6 +156,8 @@ class ExecutionStore:
             "state": self._held(pack_bytes(encode_state(state)), f"{place}.state"),
             "last": self._held(self._packed(last), f"{place}.last", ENTRY_INLINE_BYTES_MAX),
         }
+        if correlation_id not in ("", state.execution_id):
+            attributes["correlation"] = correlation_id
         condition = Absent() if state.version == 1 else Equals("v", state.version - 1)
         try:
             self._table.put(Item(key, attributes), condition)
@@ -263,6 +266,7 @@ def header_of(execution_id: str, item: Item) -> Header:
         state_version=int(values.get("v") or 0),
         parent=_parents.decode(parent) if isinstance(parent, bytes) else None,
         hops=int(values.get("hops") or 0),
+        correlation=str(values.get("correlation") or ""),
     )
 
 
@@ -280,5 +284,7 @@ def _header_item(header: Header) -> Item:
         attributes["parent"] = msgspec.json.encode(header.parent)
     if header.hops:
         attributes["hops"] = header.hops
+    if header.correlation:
+        attributes["correlation"] = header.correlation
     index = keys.listing(header.workflow_id, header.status, header.started_at, header.execution_id)
     return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, index)

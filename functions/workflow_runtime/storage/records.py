@@ -25,6 +25,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     state_version: int = 0  # the commit that this status is of
     parent: Parent | None = None  # the execution that started it
     hops: int = 0  # how many executions passed on the event that started it
+    correlation: str = ""  # given by whoever started it; see `correlation_id`
+
+    @property
+    def correlation_id(self) -> str:
+        """What this execution's logs, orders, children and events have in common with what brought it about."""
+        return self.correlation or self.execution_id
 
 
 class Globals(msgspec.Struct, frozen=True):
@@ -36,11 +42,14 @@ class Globals(msgspec.Struct, frozen=True):
 
 
 class StoredState(msgspec.Struct, frozen=True):
-    """A state as committed, with the journal entry of its commit. ``published``: its entry is in the journal."""
+    """A state as committed, with the journal entry of its commit. ``published``: its entry is in the journal.
+    ``correlation_id``: the execution's.
+    """
 
     state: ExecutionState
     last: JournalEntry
     published: bool
+    correlation_id: str
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,6 +45,7 @@ class Driver:
         self._rest = asyncio.Event()
         self._stirred = asyncio.Event()
         self._closing = False
+        self._settling = False
         self._ended: Callable[[], bool] | None = None
         self._task: asyncio.Task[None] | None = None
         runtime.backend.on_send = self._sent
@@ -59,6 +60,15 @@ class Driver:
     def settle(self) -> None:
         """Run what can run now, without letting time pass (real time passes all the same)."""
         self._step(None, self._clock.now() if self._clock is not None else None)
+
+    def settle_work(self) -> None:
+        """Run what needs no timer and nothing from outside: time passes only as work in progress needs it."""
+        limit = self._clock.now() + RUN_MILLISECONDS_MAX if self._clock is not None else None
+        self._runtime.pump.settling = self._settling = True
+        try:
+            self._step(None, limit)
+        finally:
+            self._runtime.pump.settling = self._settling = False
 
     def advance(self, milliseconds: int) -> None:
         """Let virtual time pass; what becomes due in it happens in order. Raises `RuntimeError` for a real clock."""
@@ -119,7 +129,7 @@ class Driver:
     async def _pump(self) -> None:
         while True:
             self._stirred.clear()
-            await self._runtime.pump.run(self._look)
+            await self._runtime.pump.run(self._look, settle=self._settling)
             if self._closing:
                 return
             self._rest.set()

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workflow_runtime.client.sources import Definition, read_source, workflow_files
+from workflow_runtime.durations import parse_duration
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.invocation import NodeCall
 from workflow_runtime.local_runtime import Backend, LocalRuntime
 from workflow_runtime.mocks import Mocks
 from workflow_runtime.plan import Json, NodeType
+from workflow_runtime.services.signalling import publish_event
 from workflow_runtime.testing.driver import Driver, HeldClock
 from workflow_runtime.testing.mocks import Answer, Failure, LayeredMocks
 from workflow_runtime.testing.result import Result, result_of
 from workflow_runtime.tooling.reach import Reach
+from workflow_runtime.topology import CUSTOM_SOURCE
 
 if TYPE_CHECKING:
     from typing import Self
@@ -99,6 +102,32 @@ class WorkflowTester:
             raise ValueError("time only goes forward")
         self._driver.advance(round(total * 1000))
 
+    def advance_time(self, duration: str | float) -> None:
+        """Let virtual time pass, as `advance`: ``24h``, ``1h30m``, or seconds. Then what can go on goes on."""
+        self._driver.advance(round(parse_duration(duration) * 1000))
+        self._driver.settle_work()
+
+    def settle(self) -> None:
+        """Run what needs nothing from outside and no timer; time passes only for work in progress."""
+        self._driver.settle_work()
+
+    def send_event(self, execution_id: str, name: str, data: Json = None, *, key: str | None = None) -> dict[str, Json]:
+        """Send an event to an execution, and settle. What it did: ``outcome``, ``reason``, ``transition``,
+        ``current_states`` … Raises `RequestError` (``not_found``, ``ended``, ``invalid_event``).
+        """
+        self._driver.settle_work()
+        signalling = self._runtime.services.signalling
+        sent = signalling.send(execution_id, name, data, key, source="test", watched=True)
+        self._driver.settle_work()
+        result = signalling.result(sent)
+        assert result is not None, f"the event {name!r} was not taken"
+        return result
+
+    def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
+        """Put an event on the bus, where triggers and waits hear it, and settle. Raises `RequestError`."""
+        publish_event(self._runtime.backend.ports.bus, source, detail_type, detail)
+        self._driver.settle_work()
+
     def mock_agent(
         self, id: str, output: Answer = None, *, delay: float = 0, script: list[dict[str, Json]] | None = None
     ) -> None:
@@ -152,6 +181,11 @@ class WorkflowTester:
     def unmet_failures(self) -> list[str]:
         """Targets of `fail` that no attempt has met."""
         return [failure.target for failure in self._mocks.failures if not failure.met]
+
+    @property
+    def published(self) -> list[dict[str, Json]]:
+        """Those of the events that workflows published themselves."""
+        return [event for event in self.events if event["source"] == CUSTOM_SOURCE]
 
     @property
     def events(self) -> list[dict[str, Json]]:

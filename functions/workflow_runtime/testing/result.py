@@ -19,6 +19,7 @@ from workflow_runtime.testing.differences import (
     path_text,
     shown,
 )
+from workflow_runtime.testing.steps import Expected, transition_differences
 
 if TYPE_CHECKING:
     from typing import Self
@@ -61,6 +62,52 @@ class Result(msgspec.Struct, frozen=True):
         """The node runs, by path: ``status``, ``output``, ``error``, ``attempts`` …"""
         entries: dict[str, dict[str, Json]] = self.document["node_executions"]
         return entries
+
+    @property
+    def states(self) -> list[str]:
+        """The active leaf states of the chart at the top; after the end, the final state."""
+        states: list[str] = self.document["current_states"]
+        return states
+
+    @property
+    def transitions(self) -> list[dict[str, Json]]:
+        transitions: list[dict[str, Json]] = self.document["transitions"]
+        return transitions
+
+    @property
+    def variables(self) -> dict[str, Json]:
+        variables: dict[str, Json] = self.document["variables"]
+        return variables
+
+    def assert_states(self, *states: str, machine: str = "") -> Self:
+        """These leaf states are active, no others; of the chart inside the node ``machine``, or of the one at the
+        top."""
+        __tracebackhide__ = True
+        machines = self.document["machines"]
+        if machine and machine not in machines:
+            self._refuse(f"no chart has begun at {machine!r}; there are: {', '.join(machines) or 'none'}")
+        found = machines[machine]["current_states"] if machine else self.states
+        if sorted(found) != sorted(states):
+            wanted, active = ", ".join(states) or "(none)", ", ".join(found) or "(none)"
+            self._refuse(f"expected the states {wanted}, active are {active}")
+        return self
+
+    def assert_transitions(self, *expected: Expected) -> Self:
+        """These were the transitions, refusals included, as ``pay: created -> paid``, ``created -> paid``,
+        ``pay: not taken``, or some fields of what the document has."""
+        __tracebackhide__ = True
+        differences = list(transition_differences(expected, self.transitions))
+        if differences:
+            self._refuse("there were other transitions", differences)
+        return self
+
+    def assert_variables(self, **expected: Json) -> Self:
+        """These variables have these values; there may be others."""
+        __tracebackhide__ = True
+        differences = list(json_differences(expected, self.variables, partial=True, place="variables"))
+        if differences:
+            self._refuse("the variables differ", differences)
+        return self
 
     def assert_status(self, status: str) -> Self:
         __tracebackhide__ = True
@@ -150,6 +197,8 @@ class Result(msgspec.Struct, frozen=True):
         head = f"execution {self.execution_id} of {self.document['workflow_id']!r}: {self.status}"
         if self.error is not None:
             head += f", {self.error['type']}: {self.error['message']}"
+        if self.states:
+            head += f"\n  in {', '.join(self.states)}"
         width = max((len(node) for node in self.nodes), default=0)
         return "\n".join([head, *(f"  {node:<{width}}  {_outcome(entry)}" for node, entry in self.nodes.items())])
 

@@ -16,6 +16,21 @@
           error: {type: timeout, node: send}    # `message`: a part of it
           nodes: {send: {status: success, attempts: 2}}
           events: [execution.started, execution.completed]   # detail types on the bus
+      - name: a paid order is shipped
+        workflow: order_state_machine
+        events:                                 # one after the other, each once all before it has settled
+          - {send: pay, data: {payment_method: card}}
+          - {at: 24h}                           # so much time passes
+          - {bus: {source: shop, detail_type: order.packed, detail: {order_id: o-1}}}
+        expect:
+          status: running
+          states: [shipped]                     # by path of their node for nested charts: {review: [draft]}
+          transitions: ["pay: created -> paid", "paid -> shipped", {event: pay, reason: null}]
+          variables: {payment_method: card}     # these, others may be there
+          published: [order.paid, {detail_type: order.shipped, detail: {order_id: o-1}}]   # by the workflows
+
+Without ``events`` a scenario runs to the execution's end, time passing as it must; with them it ends when all has
+settled after the last, and only ``at`` lets timers fire.
 
 A file with one scenario may say all of it at the top. A scenario's own ``workflow`` and ``mocks`` take the place of
 the file's.
@@ -23,7 +38,8 @@ the file's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +53,7 @@ from workflow_runtime.testing.differences import json_differences, shown
 from workflow_runtime.testing.kit import WorkflowTester
 from workflow_runtime.testing.plugin import definitions_of
 from workflow_runtime.testing.result import Result
+from workflow_runtime.testing.steps import Step, take
 from workflow_runtime.tooling.documents import Document, did_you_mean, read_document
 
 
@@ -61,6 +78,10 @@ class Expect(msgspec.Struct, forbid_unknown_fields=True):
     error: ExpectedError | None = None
     nodes: dict[str, dict[str, Json]] = {}
     events: list[str] | None = None
+    states: list[str] | dict[str, list[str]] | None = None
+    transitions: list[str | dict[str, Json]] | None = None
+    variables: dict[str, Json] | None = None
+    published: list[str | dict[str, Json]] | None = None
 
 
 class Scenario(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,6 +91,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
     mocks: str | dict[str, Json] | None = None
     input: dict[str, Json] = {}
     fail: list[Fail] = []
+    events: list[Step] = []
 
 
 class ScenarioProblem(Exception):
@@ -126,7 +148,10 @@ class ScenarioItem(pytest.Item):
             for fail in scenario.fail:
                 tester.fail(fail.node, fail.type, fail.message, times=fail.times)
             mocks = self._beside(scenario.mocks) if isinstance(scenario.mocks, str) else scenario.mocks
-            result = tester.run(self._workflow(scenario.workflow), scenario.input, mocks)
+            execution_id = tester.start(self._workflow(scenario.workflow), scenario.input, mocks)
+            if scenario.events:
+                take(tester, execution_id, scenario.events)
+            result = tester.result(execution_id) if scenario.events else tester.finish(execution_id)
             wrong = list(_unmet(scenario, result, tester))
         if wrong:
             lines = [f"scenario {self.name!r} ({self.path}:{self.line})", *(f"- {text}" for text in wrong)]
@@ -162,6 +187,7 @@ def _unmet(scenario: Scenario, result: Result, tester: WorkflowTester) -> Iterat
     checks.append(lambda: result.assert_skipped(*expect.skipped))
     for node, fields in expect.nodes.items():
         checks.append(lambda node=node, fields=fields: result.assert_node(node, **fields))
+    checks += _chart_checks(expect, result)
     summary = result.summary()
     seen = set()
     for check in checks:
@@ -178,8 +204,30 @@ def _unmet(scenario: Scenario, result: Result, tester: WorkflowTester) -> Iterat
             yield "other events were published\n" + "\n".join(
                 f"  {line}" for line in [*differences, f"all: {shown(types)}"]
             )
+    if expect.published is not None:
+        yield from _published_otherwise(expect.published, tester)
     for target in tester.unmet_failures:
         yield f"`fail` names {target!r}, and no agent or tool node of that name ran"
+
+
+def _chart_checks(expect: Expect, result: Result) -> Iterator[Callable[[], Result]]:
+    if expect.states is not None:
+        by_machine = expect.states if isinstance(expect.states, dict) else {"": expect.states}
+        for machine, states in by_machine.items():
+            yield partial(result.assert_states, *states, machine=machine)
+    if expect.transitions is not None:
+        yield partial(result.assert_transitions, *expect.transitions)
+    if expect.variables is not None:
+        yield partial(result.assert_variables, **expect.variables)
+
+
+def _published_otherwise(expected: list[str | dict[str, Json]], tester: WorkflowTester) -> Iterator[str]:
+    """How the authors' events on the bus differ from those expected: their detail types, or some of their fields."""
+    found = [{"detail_type": event["detail-type"], "detail": event["detail"]} for event in tester.published]
+    wanted = [{"detail_type": item} if isinstance(item, str) else item for item in expected]
+    if differences := list(json_differences(wanted, found, partial=True, place="published")):
+        types = shown([event["detail_type"] for event in found])
+        yield "workflows published other events\n" + "\n".join(f"  {line}" for line in [*differences, f"all: {types}"])
 
 
 def _scenario(document: Document, place: tuple[str | int, ...], value: Any) -> Scenario:
@@ -187,6 +235,10 @@ def _scenario(document: Document, place: tuple[str | int, ...], value: Any) -> S
         _check_keys(document, place, value, Scenario.__struct_fields__)
         if isinstance(value.get("expect"), dict):
             _check_keys(document, (*place, "expect"), value["expect"], Expect.__struct_fields__)
+        steps = value.get("events")
+        for index, step in enumerate(steps if isinstance(steps, list) else ()):
+            if isinstance(step, dict):
+                _check_keys(document, (*place, "events", index), step, Step.__struct_fields__)
     try:
         return msgspec.convert(value, Scenario)
     except msgspec.ValidationError as error:

@@ -73,4 +73,5 @@ class ToolInvoker:
             logger=logging.LoggerAdapter(_logger, place),
             now=self._now,
             hops=call.hops,
+            correlation_id=call.correlation_id,
         )

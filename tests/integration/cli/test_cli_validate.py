@@ -27,7 +27,8 @@ SOUND = "workflow: {id: w, nodes: [{id: 问候, type: tool, tool: echo}]}\n"
 
 def test_the_shipped_definitions_are_valid(awr: Awr) -> None:
     result = awr("validate", "--strict", PROJECT / "definitions")
-    assert (result.exit_code, result.stdout) == (0, "ok: 2 workflows, nothing to mend\n")
+    count = len(list((PROJECT / "definitions" / "workflows").glob("*.yaml")))
+    assert (result.exit_code, result.stdout) == (0, f"ok: {count} workflows, nothing to mend\n")
 
 
 def test_a_finding_is_shown_with_its_place_its_line_a_caret_and_a_hint(awr: Awr) -> None:

@@ -159,8 +159,13 @@ class WatchedQueues:
         require(item is not None, "an order without a commit")
         state = state_of(item)
         plan = self._plans[order.plan_hash]
-        node = plan.root.index[order.command.path]
-        ordered = state.root.marks[node] != Mark.WAITING and state.root.serial(node) >= order.command.serial
+        block, node = plan.place(plan.numbers[order.command.path])
+        machine = state.machine
+        graph = state.root if block == 0 else machine.runs.get(block) if machine is not None else None
+        if graph is not None:
+            ordered = graph.marks[node] != Mark.WAITING and graph.serial(node) >= order.command.serial
+        else:  # the state that runs it was left since
+            ordered = machine is not None and machine.next_serials.get(block, 0) > order.command.serial
         require(ordered, f"{order.command.path} #{order.command.serial} was sent before it was committed")
 
 

@@ -62,13 +62,51 @@ _NODES = {
     - {id: c, type: tool, tool: leak, dependencies: [b], inputs: {x: "${secrets.TOKEN}"}}
 """,
 }
-NAMES = tuple(_NODES)
+_CHARTS = {
+    "chart": """
+workflow:
+  id: chart
+  type: state_machine
+  initial_state: fetching
+  final_states: [over]
+  variables: {visits: 0}
+  states:
+    - name: fetching
+      on_enter: [{set_variable: {name: visits, value: "${visits + 1}"}}]
+      run:
+        - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+        - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}", visit: "${visits}"}}
+      on_done: {target: choosing, actions: [{set_variable: {name: got, value: "${event.data.x}"}}]}
+    - name: choosing
+      always:
+        - {condition: "${visits} > 1", target: over}
+        - {target: regions}
+    - name: regions
+      type: parallel
+      on_done: sending
+      states:
+        - name: left
+          initial: l1
+          states:
+            - {name: l1, run: {id: c, type: tool, tool: echo, inputs: {x: "${got}"}}, on_done: l2}
+            - {name: l2, type: final}
+        - name: right
+          initial: r1
+          states:
+            - {name: r1, run: {id: d, type: tool, tool: fail}, on_error: r2, on_done: r2}
+            - {name: r2, type: final}
+    - name: sending
+      on_enter: [{send: {event: finish, data: {n: "${visits}"}}}]
+      transitions: [{event: finish, target: over}]
+""",
+}
+NAMES = (*_NODES, *_CHARTS)
 INPUT = {"start": 1}
 
 
 @cache
 def source(name: str) -> bytes:
-    return (_HEAD.format(id=name) + _NODES[name]).encode()
+    return (_CHARTS.get(name) or _HEAD.format(id=name) + _NODES[name]).encode()
 
 
 @cache

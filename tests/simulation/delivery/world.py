@@ -314,11 +314,11 @@ class World:
         return NodeResult(call.inputs)
 
     def _check_inputs_are_recorded(self, call: NodeCall) -> None:
-        node = self.plan.root.nodes[self.plan.root.index[call.path]]
+        node = self.plan.node(self.plan.numbers[call.path])
         items = self.raw.table.query(f"EX#{call.execution_id}", keys.RUN_PREFIX)
         recorded = {item.attributes["path"] for item in items if item.attributes["status"] == "success"}
         for index in node.inputs.nodes if node.inputs is not None else ():
-            source = self.plan.root.nodes[index].id
+            source = self.plan.path(index)
             require(source in recorded, f"P4: {call.path} started before the result of {source} was recorded")
         require(None not in call.inputs.values(), f"P4: {call.path} started without an input: {call.inputs}")
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -227,3 +228,46 @@ def test_requests_to_aws_are_signed_with_their_body() -> None:
         return authorization.rpartition("Signature=")[2]
 
     assert signature(b"one") != signature(b"two")
+
+
+@pytest.mark.parametrize(
+    ("asked", "signed"),
+    [
+        ({}, ""),
+        ({"region": "eu-west-1"}, "eu-west-1"),
+        ({"profile": "team"}, "ap-east-1"),
+        ({"profile": "team", "sign": False}, ""),
+    ],
+)
+def test_any_api_is_signed_for_where_a_profile_or_a_region_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: dict[str, Any], signed: str
+) -> None:
+    (tmp_path / "credentials").write_text(
+        "[default]\naws_access_key_id=MINE\naws_secret_access_key=x\n"
+        "[team]\naws_access_key_id=TEAMS\naws_secret_access_key=x\nregion=ap-east-1\n"
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("authorization", ""))
+        return httpx.Response(200, json={"execution_id": "ex-1"})
+
+    async def ask() -> None:
+        connection = RemoteConnection("https://workflows.example.com", transport=httpx.MockTransport(answer), **asked)
+        async with WorkflowEngine(connection) as engine:
+            await engine.get_execution_status("ex-1")
+
+    asyncio.run(ask())
+    key = "TEAMS" if "profile" in asked else "MINE"
+    assert seen
+    assert (f"Credential={key}/" in seen[0] and f"/{signed}/execute-api/" in seen[0]) if signed else seen[0] == ""
+
+
+def test_a_profile_that_is_not_there_is_named() -> None:
+    auth = SigV4("eu-central-1", profile="no-such-profile")
+    with pytest.raises(NotAuthorized, match="no-such-profile"):
+        next(auth.sync_auth_flow(httpx.Request("GET", "https://workflows.example.com")))

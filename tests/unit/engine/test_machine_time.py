@@ -154,6 +154,30 @@ def test_the_end_cancels_all_timers() -> None:
     assert driver.state.timers == {}
 
 
+def test_timers_of_the_same_time_fire_in_the_order_of_the_file_however_they_are_delivered() -> None:
+    for order in (0, 1), (1, 0):
+        driver = started(
+            state("a", after=[after(10, "b", condition="n > 0"), after(10, "c")]),
+            state("b"),
+            state("c"),
+            variables={"n": 1},
+        )
+        timers = list(driver.timers)
+        for place in order:
+            driver.fire(timers[place], START + 11_000)
+        assert driver.configuration == ["b"]
+        assert driver.replayed() == driver.state
+
+
+def test_a_timer_that_is_delivered_late_still_comes_before_later_ones() -> None:
+    driver = started(state("a", after=[after(10, None, {"log": "ten"}), after(20, None, {"log": "twenty"})]))
+    first, second = driver.timers
+    driver.fire(second, START + 30_000)
+    assert driver.logs == ["ten", "twenty"]
+    driver.fire(first, START + 31_000)
+    assert driver.logs == ["ten", "twenty"]
+
+
 # ---- delayed sends
 
 

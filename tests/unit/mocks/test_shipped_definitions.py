@@ -11,6 +11,7 @@ import pytest
 
 from workflow_runtime.agents import AgentRegistry
 from workflow_runtime.compiler import compile_workflow
+from workflow_runtime.errors import NodeError
 from workflow_runtime.invocation import NodeCall, NodeResult
 from workflow_runtime.mocks import MockedInvoker, Mocks
 from workflow_runtime.plan import AgentSpec, NodeType, Plan, ToolSpec
@@ -51,7 +52,7 @@ def test_a_shipped_workflow_compiles_without_findings(file: Path) -> None:
 def test_a_shipped_workflow_names_agents_and_tools_that_exist(file: Path) -> None:
     mocks = Mocks.load(DEFINITIONS / "mocks" / file.name)
     used = set()
-    for node in plan_of(file).root.nodes:
+    for node in (node for block in plan_of(file).blocks for node in block.nodes):
         match node.spec:
             case AgentSpec(agent=str(agent)):
                 used.add(agent)
@@ -81,7 +82,7 @@ def test_shipped_mocks_fit_their_agents_schemas(file: Path) -> None:
     for agent in mocks.ids(NodeType.AGENT):
         for message in messages:
             for reply in ("好的", "我们保证赔偿"):
-                inputs = {**sample_input(file), "message": message, "reply": reply}
+                inputs = {"feedback": None, **sample_input(file), "message": message, "reply": reply}
                 asyncio.run(invoker.invoke(call_of(NodeType.AGENT, agent, inputs)))
 
 
@@ -110,6 +111,30 @@ def test_a_reply_that_is_not_compliant_is_held() -> None:
     assert sent["message_id"] == "e:send:1"
     assert sent["message"].startswith("尊敬的王小明：\n\n好的\n\n")
     assert run_tool("send_response", **inputs, compliant=False)["status"] == "held"
+
+
+def test_money_moves_once_per_attempt_and_never_nothing() -> None:
+    assert run_tool("refund_payment", order_id="A", amount=1, method="card")["refund_id"] == "e:send:1"
+    assert run_tool("charge_subscription", customer_id="C", amount=39)["charge_id"] == "e:send:1"
+    for tool, who in (
+        ("refund_payment", {"order_id": "A", "method": "card"}),
+        ("charge_subscription", {"customer_id": "C"}),
+    ):
+        with pytest.raises(NodeError) as caught:
+            run_tool(tool, amount=0, **who)
+        assert caught.value.type == "invalid_amount"
+
+
+def test_a_page_goes_up_to_the_director_and_no_further() -> None:
+    page = {"service": "checkout", "severity": "high", "message": "慢"}
+    paged = [run_tool("page_on_call", level=level, **page)["paged"] for level in (1, 2, 3, 4)]
+    assert paged == ["值班工程师", "技术负责人", "技术总监", "技术总监"]
+
+
+def test_an_incident_has_a_ticket_and_its_fix_can_be_checked() -> None:
+    assert run_tool("open_incident", service="checkout", summary="慢")["title"] == "[checkout] 慢"
+    assert run_tool("apply_fix", service="checkout", steps=["回滚", "重启"])["applied"] == 2
+    assert run_tool("check_health", service="checkout") == {"service": "checkout", "healthy": True}
 
 
 def test_a_report_lists_every_opinion() -> None:

@@ -635,3 +635,24 @@ def test_two_events_that_meet_at_any_moment_start_one_execution_and_both_reach_i
                 (execution_id, first["id"]),
                 (execution_id, second["id"]),
             }
+
+
+def test_events_that_nobody_wants_are_counted(bus: Bus) -> None:
+    bus.publish(STARTER)
+    bus.publish(ROUTER.replace("START_IF_NONE", "false"))
+    bus.deliver(bus.event("nobody.listens", {}))
+    bus.deliver(bus.event("payment", {"order_id": "nobody waits for it"}))
+    assert bus.counts == ["EventsIgnored", "EventsIgnored"]
+    bus.deliver(bus.event("order.created", {"amount": 200}))
+    assert bus.counts[2:] == ["ExecutionsTriggered"]
+
+
+def test_an_executions_events_pass_on_its_correlation_id(bus: Bus) -> None:
+    bus.publish(STARTER)
+    mark = {"execution_id": "ex-1", "workflow_id": "w", "hops": 1, "correlation_id": "order-4711"}
+    forged = {**mark, "correlation_id": "a line\nof a log"}
+    bus.deliver(bus.event("order.created", {"amount": 200, "workflow_runtime": mark}))
+    bus.deliver(bus.event("order.created", {"amount": 300, "workflow_runtime": forged}))
+    store = bus.runtime.dispatcher._executions
+    headers = [store.header(execution_id) for execution_id in bus.executions("orders")]
+    assert {header.correlation for header in headers if header is not None} == {"order-4711", ""}

@@ -25,7 +25,8 @@ def test_an_added_pool_has_a_queue_and_a_worker_of_its_own() -> None:
     assert topology.pools == (*TOPOLOGY.pools, "payments", "gpu")
     worker = topology.function("run_node_payments")
     assert [source.queue for source in worker.sources] == ["node-payments"]
-    assert worker.sends == ("dispatch.fifo", "node-payments")
+    assert "dispatch.fifo" in worker.sends
+    assert "node-tool" not in worker.sends
     assert topology.queue("node-gpu").visibility_seconds == topology.queue("node-tool").visibility_seconds
     for sender in ("dispatch", "sweep"):
         assert {"node-payments", "node-gpu"} <= set(topology.function(sender).sends)

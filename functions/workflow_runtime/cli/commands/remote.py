@@ -33,10 +33,24 @@ Token = Annotated[
     str | None,
     typer.Option("--token", metavar="TOKEN", envvar="AWR_TOKEN", help="Sent as a bearer token, instead of signing."),
 ]
+Profile = Annotated[
+    str | None, typer.Option("--profile", metavar="NAME", help="Sign with this profile's AWS credentials, not AWS_PROFILE's.")
+]
+Region = Annotated[
+    str | None,
+    typer.Option("--region", metavar="NAME", help="Sign for this region, where the URL does not tell; signs any URL."),
+]
 ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution.", show_default=False)]
 
 
-def publish(paths: WorkflowPaths, url: Url = URL_DEFAULT, token: Token = None, json: AsJson = False) -> int:
+def publish(
+    paths: WorkflowPaths,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
     """Publish workflows to an API: each becomes the latest version of its id.
 
     All are checked first; if one is not valid, nothing is published. The same definition again changes nothing.
@@ -45,7 +59,7 @@ def publish(paths: WorkflowPaths, url: Url = URL_DEFAULT, token: Token = None, j
     """
     from workflow_runtime.cli import publishing
 
-    return publishing.publish(Output(json=json), Server(url, token), paths)
+    return publishing.publish(Output(json=json), Server(url, token, profile, region), paths)
 
 
 def start(
@@ -60,6 +74,8 @@ def start(
     ] = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
     json: AsJson = False,
 ) -> int:
     """Start an execution of a published workflow; print its id, or with --wait how it ends.
@@ -76,7 +92,7 @@ def start(
     """
     from workflow_runtime.cli import executing
 
-    return executing.start(Output(json=json), Server(url, token), workflow, input, key, wait)
+    return executing.start(Output(json=json), Server(url, token, profile, region), workflow, input, key, wait)
 
 
 def list_(
@@ -87,6 +103,8 @@ def list_(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many.")] = LISTED_DEFAULT,
     url: Url = URL_DEFAULT,
     token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
     json: AsJson = False,
 ) -> int:
     """List the published workflows, or the executions of one; the newest first.
@@ -95,7 +113,7 @@ def list_(
     """
     from workflow_runtime.cli import listing
 
-    out, server = Output(json=json), Server(url, token)
+    out, server = Output(json=json), Server(url, token, profile, region)
     return listing.show(out, server, workflow, status.value if status is not None else None, limit)
 
 
@@ -113,6 +131,8 @@ def signal(
     ] = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
     json: AsJson = False,
 ) -> int:
     """Send an event to an execution; with --wait, show what it did there.
@@ -129,7 +149,7 @@ def signal(
     """
     from workflow_runtime.cli import signalling
 
-    return signalling.signal(Output(json=json), Server(url, token), execution, event, data, key, wait)
+    return signalling.signal(Output(json=json), Server(url, token, profile, region), execution, event, data, key, wait)
 
 
 def publish_event(
@@ -138,6 +158,8 @@ def publish_event(
     detail: Annotated[str, typer.Argument(metavar="[DETAIL]", help="Its detail: a JSON object, or @FILE.")] = "{}",
     url: Url = URL_DEFAULT,
     token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
     json: AsJson = False,
 ) -> int:
     """Put an event on the bus of awr dev, where triggers and waits hear it.
@@ -149,7 +171,7 @@ def publish_event(
     """
     from workflow_runtime.cli import signalling
 
-    return signalling.publish_event(Output(json=json), Server(url, token), source, detail_type, detail)
+    return signalling.publish_event(Output(json=json), Server(url, token, profile, region), source, detail_type, detail)
 
 
 def status(
@@ -157,6 +179,8 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show what happens, until it has ended.")] = False,
     url: Url = URL_DEFAULT,
     token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
     json: AsJson = False,
 ) -> int:
     """Show an execution: its nodes, states and variables, the events it listens to, its output or error.
@@ -172,14 +196,21 @@ def status(
     """
     from workflow_runtime.cli import executing
 
-    return executing.status(Output(json=json), Server(url, token), execution, watch=watch)
+    return executing.status(Output(json=json), Server(url, token, profile, region), execution, watch=watch)
 
 
-def history(execution: ExecutionId, url: Url = URL_DEFAULT, token: Token = None, json: AsJson = False) -> int:
+def history(
+    execution: ExecutionId,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
     """Show what happened in an execution, commit by commit: events that came in, transitions, commands that went out.
 
     Exit codes: 0 fine, 1 there is no such execution, 2 wrong usage, 6 the API cannot be reached.
     """
     from workflow_runtime.cli import listing
 
-    return listing.history(Output(json=json), Server(url, token), execution)
+    return listing.history(Output(json=json), Server(url, token, profile, region), execution)

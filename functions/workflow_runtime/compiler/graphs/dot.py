@@ -29,13 +29,13 @@ COLOURS = {
 
 def draw(picture: Picture) -> str:
     lines = [
-        f"digraph {_quoted(picture.title)} {{",
+        f"digraph {quoted(picture.title)} {{",
         '    node [fontname="sans-serif"];',
         '    edge [fontname="sans-serif"];',
     ]
     lines += [f"    n{number} [{_attributes(box)}];" for number, box in enumerate(picture.boxes)]
     for arrow in picture.arrows:
-        attributes = [f"label={_quoted(arrow.label)}"] if arrow.label else []
+        attributes = [f"label={quoted(arrow.label)}"] if arrow.label else []
         attributes += ["style=dashed"] if arrow.orders else []
         attributes += ["penwidth=2.5"] if arrow.critical else []
         shown = f" [{', '.join(attributes)}]" if attributes else ""
@@ -45,12 +45,13 @@ def draw(picture: Picture) -> str:
 
 def _attributes(box: Box) -> str:
     label = box.title if box.detail in ("", box.title) else f"{box.title}\n{box.detail}"
-    attributes = [f"label={_quoted(label)}", f"shape={SHAPES.get(box.kind, 'ellipse')}"]
+    attributes = [f"label={quoted(label)}", f"shape={SHAPES.get(box.kind, 'ellipse')}"]
     if box.status in COLOURS:
-        attributes += [f'color="{COLOURS[box.status]}"', "penwidth=2", f"tooltip={_quoted(box.status)}"]
+        attributes += [f'color="{COLOURS[box.status]}"', "penwidth=2", f"tooltip={quoted(box.status)}"]
     return ", ".join(attributes)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """As a string of DOT."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -17,6 +17,7 @@ from workflow_runtime.plan import (
     EdgeKind,
     Formula,
     GatherSpec,
+    GraphBlock,
     NodePlan,
     NodeType,
     Plan,
@@ -68,8 +69,8 @@ def picture(plan: Plan, statuses: Mapping[str, str]) -> Picture:
         Box(
             node.id,
             shorten(node.name or node.id),
-            _kind(node),
-            shorten(_detail(node)),
+            kind_of(node),
+            shorten(detail_of(node)),
             statuses.get(node.id, ""),
             depth[position],
         )
@@ -81,7 +82,7 @@ def picture(plan: Plan, statuses: Mapping[str, str]) -> Picture:
     arrows = dict.fromkeys(
         replace(arrow, critical=(arrow.source, arrow.target) in steps)
         for edge in plan.root.edges
-        for arrow in _arrows(plan, edge)
+        for arrow in arrows_of(plan.root, edge)
     )
     return Picture(plan.workflow_name or plan.workflow_id, boxes, tuple(arrows), critical)
 
@@ -104,43 +105,45 @@ def shorten(text: str, most: int = LABEL_COLUMNS) -> str:
     return text + "…"
 
 
-def _kind(node: NodePlan) -> str:
+def kind_of(node: NodePlan) -> str:
+    """Agent, tool, aggregation, or a control node's subtype."""
     if node.type is not NodeType.CONTROL:
         return node.type.value
     return str(msgspec.structs.asdict(node.spec) and type(node.spec).__struct_config__.tag)
 
 
-def _detail(node: NodePlan) -> str:
+def detail_of(node: NodePlan) -> str:
+    """What a node runs."""
     match node.spec:
         case AgentSpec(agent=target) | ToolSpec(tool=target):
             return str(target.source) if isinstance(target, Formula) else target
     return ""
 
 
-def _arrows(plan: Plan, edge: Edge) -> Iterator[Arrow]:
+def arrows_of(block: GraphBlock, edge: Edge) -> Iterator[Arrow]:
     """The arrows of an edge that ends at an authored node; from a hidden one, an arrow from each branch's end."""
-    nodes = plan.root.nodes
+    nodes = block.nodes
     if nodes[edge.target].hidden:
         return
-    label = _label(plan, edge)
+    label = _label(block, edge)
     orders = edge.kind is EdgeKind.ORDER
-    for source in _visible_sources(plan, edge.source):
+    for source in _visible_sources(block, edge.source):
         first = "first" if source != edge.source else ""
         yield Arrow(source, edge.target, ", ".join(part for part in (first, label) if part), orders)
 
 
-def _visible_sources(plan: Plan, node: int) -> Iterator[int]:
-    if not isinstance(plan.root.nodes[node].spec, GatherSpec):
+def _visible_sources(block: GraphBlock, node: int) -> Iterator[int]:
+    if not isinstance(block.nodes[node].spec, GatherSpec):
         yield node
         return
-    for index in plan.root.nodes[node].incoming:
-        yield from _visible_sources(plan, plan.root.edges[index].source)
+    for index in block.nodes[node].incoming:
+        yield from _visible_sources(block, block.edges[index].source)
 
 
-def _label(plan: Plan, edge: Edge) -> str:
+def _label(block: GraphBlock, edge: Edge) -> str:
     parts = []
     if edge.kind is EdgeKind.GATE:
-        match plan.root.nodes[edge.source].spec:
+        match block.nodes[edge.source].spec:
             case SwitchSpec(cases=cases):
                 parts += [_case(case) for case in cases if edge.target in case.targets]
             case ConditionSpec(then=then, otherwise=otherwise):

@@ -64,11 +64,12 @@ FORMS = """
 """
 
 
-def _coloured(palette: dict[str, str]) -> str:
-    return re.sub("@([a-z]+)", lambda name: palette[name[1]], COLOURS)
+def coloured(rules: str, palette: dict[str, str]) -> str:
+    """Style rules with the colours of a palette in place of their names."""
+    return re.sub("@([a-z]+)", lambda name: palette[name[1]], rules)
 
 
-STYLE = f"{FORMS}{_coloured(LIGHT)}@media (prefers-color-scheme: dark) {{{_coloured(DARK)}}}\n"
+STYLE = f"{FORMS}{coloured(COLOURS, LIGHT)}@media (prefers-color-scheme: dark) {{{coloured(COLOURS, DARK)}}}\n"
 """Colours are written out per scheme: few viewers other than browsers know custom properties."""
 
 _CLASS = re.compile(r"[^a-z_]")
@@ -143,14 +144,15 @@ def _box(box: Box, center: float, width: float) -> list[str]:
     hint = f"{box.id} ({box.kind})" + (f": {box.status}" if box.status else "")
     return [
         f'<g class="{classes}"><title>{escape(hint)}</title>',
-        *_shape(box.kind, center - width / 2, top, width),
+        *shape(box.kind, center - width / 2, top, width),
         f'<text class="title" x="{center:.1f}" y="{top + 21:.1f}">{escape(box.title)}</text>',
         f'<text class="detail" x="{center:.1f}" y="{top + 37:.1f}">{escape(_subtitle(box))}</text>',
         "</g>",
     ]
 
 
-def _shape(kind: str, x: float, y: float, width: float) -> list[str]:
+def shape(kind: str, x: float, y: float, width: float) -> list[str]:
+    """The outline of a node, `BOX_HEIGHT` high, with its upper left corner at (x, y)."""
     height = BOX_HEIGHT
     match kind:
         case "switch" | "condition":

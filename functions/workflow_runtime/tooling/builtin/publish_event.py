@@ -33,7 +33,10 @@ def publish_event_function(services: ToolServices) -> Callable[..., Any]:
                 "validation_error",
                 f"`source` must have 1 to {SOURCE_CHARACTERS_MAX} characters and not be a reserved one",
             )
-        marked = {**payload, **origin(context.execution_id, context.workflow_id, context.hops + 1)}
+        marked = {
+            **payload,
+            **origin(context.execution_id, context.workflow_id, context.hops + 1, context.correlation_id),
+        }
         detail = msgspec.json.encode(marked).decode()
         if len(detail.encode()) + len(topic.encode()) + len(source.encode()) > BUS_ENTRY_BYTES_MAX:
             raise NodeError("validation_error", f"the event is larger than {BUS_ENTRY_BYTES_MAX} bytes")

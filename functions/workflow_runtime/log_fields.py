@@ -1,0 +1,45 @@
+"""What every log line says of whose it is: the execution and its correlation id, also on lines of agents and tools.
+
+A correlation id names what brought work about: it goes from the request that starts an execution to the execution's
+orders, its children, its events, and what those start in turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_fields: ContextVar[dict[str, str] | None] = ContextVar("log_fields", default=None)
+
+
+@contextmanager
+def log_fields(**fields: str) -> Iterator[None]:
+    """Lines logged inside, in this task and the threads it offloads to, say so."""
+    token = _fields.set({**(_fields.get() or {}), **fields})
+    try:
+        yield
+    finally:
+        _fields.reset(token)
+
+
+def add_log_fields(**fields: str) -> None:
+    """Add to those of the innermost `log_fields`, if there is one, until it ends."""
+    known = _fields.get()
+    if known is not None:
+        known.update(fields)
+
+
+def current_log_fields() -> dict[str, str]:
+    """Those of the innermost `log_fields`."""
+    return dict(_fields.get() or {})
+
+
+class LogFields(logging.Filter):
+    """Puts the fields on each record that a handler takes, unless it says otherwise itself."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        for name, value in (_fields.get() or {}).items():
+            record.__dict__.setdefault(name, value)
+        return True

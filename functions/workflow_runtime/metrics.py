@@ -1,0 +1,77 @@
+"""What the functions count and measure, by name: each is emitted by the code and shown on the dashboard, or neither.
+
+One metric line per invocation carries them all (CloudWatch's embedded metric format). There is one dimension, the
+deployment: a metric per workflow or node would cost as much each as a metric of the whole deployment, so questions
+about one of them are asked of the logs. What AWS counts itself (messages sent, invocations, throttles, requests, table
+units) is not counted here again. Imports nothing of the project: code and deployment both read it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+NAMESPACE = "WorkflowRuntime"
+MILLISECONDS = "Milliseconds"
+COUNT = "Count"
+
+
+class Metric(StrEnum):
+    """Sums count; of durations, the number of samples says how often. What is done twice after a fault counts twice."""
+
+    # Executions, by what becomes of them.
+    EXECUTIONS_STARTED = "ExecutionsStarted"
+    EXECUTIONS_COMPLETED = "ExecutionsCompleted"
+    EXECUTIONS_FAILED = "ExecutionsFailed"
+    EXECUTIONS_CANCELLED = "ExecutionsCancelled"
+    EXECUTIONS_TRIGGERED = "ExecutionsTriggered"  # of those started: by events and schedules
+
+    # The dispatcher. One value per batch, so the average of the first is the batch's size.
+    EVENTS_DISPATCHED = "EventsDispatched"
+    COMMITS = "Commits"  # each writes the state once: what an execution costs is mostly this
+
+    # Attempts of nodes.
+    ORDERS_TAKEN = "OrdersTaken"  # messages of worker queues, those of attempts and those that only wait
+    AGENT_DURATION = "AgentDuration"
+    TOOL_DURATION = "ToolDuration"
+    AGENT_ERRORS = "AgentErrors"
+    TOOL_ERRORS = "ToolErrors"
+    NODE_RETRIES = "NodeRetries"  # attempts after a first one
+    NODES_THROTTLED = "NodesThrottled"  # attempts that failed with `rate_limited`
+    WORKERS_LOST = "WorkersLost"  # attempts whose worker fell silent
+
+    # Events in.
+    EVENTS_INGESTED = "EventsIngested"
+    EVENTS_IGNORED = "EventsIgnored"  # nobody waited for them, and no trigger asks for them
+    EVENTS_LOOPING = "EventsLooping"
+    EVENTS_REFUSED = "EventsRefused"
+    TRIGGERS_FAILED = "TriggersFailed"
+    SCHEDULES_SKIPPED = "SchedulesSkipped"
+
+    # Timers.
+    TIMERS_DELIVERED = "TimersDelivered"
+    TIMER_LATENESS = "TimerLateness"  # from when it was due to when its execution was told
+
+    # What went wrong, and what the sweep mended.
+    DEAD_LETTERS = "DeadLetters"
+    EXECUTIONS_SWEPT = "ExecutionsSwept"
+    ORDERS_SENT_AGAIN = "OrdersSentAgain"
+    TIMERS_OVERDUE = "TimersOverdue"
+
+    @property
+    def unit(self) -> str:
+        """As CloudWatch names it."""
+        return MILLISECONDS if self in _TIMES else COUNT
+
+
+_TIMES = (Metric.AGENT_DURATION, Metric.TOOL_DURATION, Metric.TIMER_LATENESS)
+
+DURATIONS = {"agent": Metric.AGENT_DURATION, "tool": Metric.TOOL_DURATION}
+"""By a node's type; other types are decided, not run."""
+ERRORS = {"agent": Metric.AGENT_ERRORS, "tool": Metric.TOOL_ERRORS}
+LIFECYCLE = {
+    "execution.started": Metric.EXECUTIONS_STARTED,
+    "execution.completed": Metric.EXECUTIONS_COMPLETED,
+    "execution.failed": Metric.EXECUTIONS_FAILED,
+    "execution.cancelled": Metric.EXECUTIONS_CANCELLED,
+}
+"""By the lifecycle event that tells of it."""

@@ -1,0 +1,196 @@
+"""Events through the SDK: sent to executions, put on the bus, heard by handlers; here and over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from handlers.api import create
+from workflow_runtime.client import (
+    EXECUTION_EVENTS,
+    Conflict,
+    EngineError,
+    Event,
+    InvalidInput,
+    NotFound,
+    SyncWorkflowEngine,
+    WorkflowEngine,
+)
+from workflow_runtime.client.background import BackgroundRuntime
+from workflow_runtime.client.events import Wanted
+from workflow_runtime.client.remote import RemoteConnection
+from workflow_runtime.dev.bus import BusDoor
+from workflow_runtime.dev.gateway import Gateway
+from workflow_runtime.local.backend import open_backend
+from workflow_runtime.local.pump import LocalContext
+from workflow_runtime.topology import TOPOLOGY
+
+DEADLINE_SECONDS = 30
+DOOR: dict[str, Any] = {
+    "id": "门",
+    "type": "state_machine",
+    "initial_state": "closed",
+    "variables": {"knocks": 0},
+    "states": [
+        {
+            "name": "closed",
+            "transitions": [
+                {"event": "knock", "actions": [{"set_variable": {"name": "knocks", "value": "${knocks + 1}"}}]},
+                {
+                    "event": "open",
+                    "condition": "${key} == 'right'",
+                    "target": "done",
+                    "actions": [{"publish_event": {"topic": "door.opened", "payload": {"by": "${key}"}}}],
+                },
+            ],
+        }
+    ],
+    "triggers": [{"type": "event", "topic": "door.built"}],
+}
+
+
+@asynccontextmanager
+async def engine_over_http(*, with_bus: bool = True) -> AsyncIterator[WorkflowEngine]:
+    """The SDK, an HTTP client without a network, the gateway of `awr dev`, the API handler and a runtime."""
+    runtime = BackgroundRuntime(open_backend(), environ={})
+    function = TOPOLOGY.function("api")
+    handler = create(runtime.services, function)
+    door = BusDoor(runtime.ports.bus, lambda: handler)
+    gateway = Gateway(lambda: door if with_bus else handler, LocalContext(function), lambda *_: None)
+    runtime.start()
+    try:
+        transport = httpx.ASGITransport(app=gateway)
+        connection = RemoteConnection("http://localhost", transport=transport, sleep=lambda _: asyncio.sleep(0.005))
+        async with WorkflowEngine(connection) as engine:
+            yield engine
+    finally:
+        await runtime.close()
+
+
+Opened = Callable[[], Any]
+BOTH = pytest.mark.parametrize("opened", [WorkflowEngine.local, engine_over_http], ids=["local", "remote"])
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, DEADLINE_SECONDS))
+
+
+@BOTH
+def test_an_event_tells_what_it_did(opened: Opened) -> None:
+    async def use() -> None:
+        async with opened() as engine:
+            execution_id = await engine.execute_workflow(await engine.create_workflow(DOOR))
+            accepted = await engine.send_event(execution_id, "knock", key="k")
+            assert accepted == {"execution_id": execution_id, "event": "knock", "id": "k"}
+            result = await engine.send_event(execution_id, "knock", key="k", wait=10)
+            assert (result["outcome"], result["variables"]) == ("taken", {"knocks": 1})
+            ignored = await engine.send_event(execution_id, "open", {"key": "wrong"}, wait=10)
+            assert (ignored["outcome"], ignored["current_states"]) == ("ignored", ["closed"])
+            assert ignored["reason"] == "`${key} == 'right'` of `closed` is false"
+            ended = await engine.send_event(execution_id, "open", {"key": "right"}, wait=10)
+            assert (ended["status"], ended["current_states"]) == ("completed", ["done"])
+            with pytest.raises(Conflict, match="completed"):
+                await engine.send_event(execution_id, "knock")
+            with pytest.raises(InvalidInput, match="did you mean 'knock'"):
+                await engine.send_event(execution_id, "knok")
+            with pytest.raises(NotFound):
+                await engine.send_event("ex-none", "knock")
+            document = await engine.get_execution_status(execution_id)
+            assert [step["event"] for step in document["transitions"]] == [None, "knock", "open", "open"]
+
+    run(use())
+
+
+@BOTH
+def test_handlers_hear_the_events_of_executions(opened: Opened) -> None:
+    async def use() -> None:
+        async with opened() as engine:
+            workflow_id = await engine.create_workflow(DOOR)
+            heard: list[Event] = []
+            own: list[Event] = []
+            ended = asyncio.Event()
+
+            async def hear(event: Event) -> None:
+                heard.append(event)
+                if event["detail-type"] == "execution.completed":
+                    ended.set()
+                    raise ValueError("a handler that fails is no reason to stop")
+
+            engine.event_bus.subscribe(EXECUTION_EVENTS, hear, workflow_id=workflow_id)
+            opened_doors = engine.event_bus.subscribe("door.*", own.append)
+            execution_id = await engine.execute_workflow(workflow_id)
+            await engine.send_event(execution_id, "open", {"key": "right"}, wait=10)
+            await ended.wait()
+            types = [event["detail-type"] for event in heard]
+            assert types == ["execution.started", "state.entered", "state.exited", "state.entered",
+                             "execution.completed"]  # fmt: skip
+            assert {event["detail"]["execution_id"] for event in heard} == {execution_id}
+            assert heard[0]["source"] == "workflow-runtime"
+            while not own:
+                await asyncio.sleep(0.01)
+            assert (own[0]["detail-type"], own[0]["detail"]["by"]) == ("door.opened", "right")
+            engine.event_bus.unsubscribe(opened_doors)
+            engine.event_bus.unsubscribe(opened_doors)
+
+    run(use())
+
+
+@BOTH
+def test_an_event_put_on_the_bus_starts_what_its_trigger_says(opened: Opened) -> None:
+    async def use() -> None:
+        async with opened() as engine:
+            workflow_id = await engine.create_workflow(DOOR)
+            await engine.event_bus.publish("door.built", {"n": 1}, source="yard")
+            while not (found := await engine.list_executions(workflow_id)):
+                await asyncio.sleep(0.01)
+            document = await engine.get_execution_status(found[0]["execution_id"])
+            assert document["input"] == {"trigger": {"n": 1}}
+            with pytest.raises(InvalidInput, match="runtime's own"):
+                await engine.event_bus.publish("x", {}, source="workflow-runtime")
+
+    run(use())
+
+
+def test_a_deployed_runtime_has_a_bus_of_its_own() -> None:
+    async def use() -> None:
+        async with engine_over_http(with_bus=False) as engine:
+            with pytest.raises(EngineError, match="EventBridge"):
+                await engine.event_bus.publish("door.built", {})
+
+    run(use())
+
+
+def test_code_without_an_event_loop_has_it_all_too() -> None:
+    with SyncWorkflowEngine.local() as engine:
+        workflow_id = engine.create_workflow(DOOR)
+        heard: list[Event] = []
+        subscription = engine.event_bus.subscribe("execution.*", heard.append)
+        execution_id = engine.execute_workflow(workflow_id)
+        engine.send_event(execution_id, "open", {"key": "right"}, wait=10)
+        assert engine.wait(execution_id, 10)["status"] == "completed"
+        engine.event_bus.publish("door.built", {})
+        engine.event_bus.unsubscribe(subscription)
+        assert heard[0]["detail-type"] == "execution.started"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "included"),
+    [
+        (Wanted(EXECUTION_EVENTS), True),
+        (Wanted("state.*"), True),
+        (Wanted("state.entered"), True),
+        (Wanted("state"), False),
+        (Wanted("*", execution_id="e1"), True),
+        (Wanted("*", execution_id="e2"), False),
+        (Wanted("*", workflow_id="w"), True),
+        (Wanted("*", workflow_id="v"), False),
+    ],
+)
+def test_a_topic_and_its_filters_choose_the_events(wanted: Wanted, included: bool) -> None:
+    detail = {"execution_id": "e1", "workflow_id": "w"}
+    assert wanted.includes({"source": "workflow-runtime", "detail-type": "state.entered", "detail": detail}) is included
