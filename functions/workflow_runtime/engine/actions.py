@@ -7,7 +7,7 @@ from typing import Any
 
 from workflow_runtime.durations import parse_duration
 from workflow_runtime.engine.commands import Log, PublishEvent, SendSignal, StartChild
-from workflow_runtime.engine.events import SignalReceived
+from workflow_runtime.engine.events import SELF, SignalReceived
 from workflow_runtime.engine.machine_scope import MachineScope
 from workflow_runtime.engine.names import NO_LOCALS
 from workflow_runtime.engine.runs import begin_call
@@ -128,7 +128,7 @@ def send(scope: MachineScope, sent: Sent) -> None:
     is_chart = to in turn.plan.chart_paths
     if sent.key is None and (is_chart or to in ("", state.execution_id)):
         signal = SignalReceived(
-            f"signal:{identity}", turn.now, sent.name, sent.data, id=identity, source="self", to=to if is_chart else ""
+            f"signal:{identity}", turn.now, sent.name, sent.data, id=identity, source=SELF, to=to if is_chart else ""
         )
         state.outbox.append(signal)
         return

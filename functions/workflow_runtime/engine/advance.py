@@ -113,7 +113,7 @@ def advance(
             changed = changed or _is_told_of(turn, event)
         if not reason or turn.macrosteps:  # a guard that failed has raised an error
             tree.settle(turn)  # after each one, so that it makes no difference how events were batched
-        changed = changed or bool(turn.commands) or not (reason or isinstance(event, Poked))
+        changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
         if turn.needs is not None:
             break
     if turn.needs is None:
@@ -162,6 +162,8 @@ def _take(turn: Turn, event: Event) -> str:
     if row.status is None:
         return row.reason
     turn.state.status = row.status
+    if not isinstance(event, Poked):
+        turn.state.unprompted = 0
     return _TAKERS[type(event)](turn, event)
 
 

@@ -57,6 +57,10 @@ class Poked(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", 
     at: int
 
 
+SELF = "self"
+"""Source of the events that an execution sends itself."""
+
+
 class SignalReceived(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="signal_received"):
     """An event from outside: through the API, from the bus, or sent by an execution.
 

@@ -22,6 +22,7 @@ from workflow_runtime.plan import ROOT_STATE, Delay, Formula, Json, StateKind, T
 
 MICROSTEPS_MAX = 1_000  # language §4; then the chart fails with the cycle printed
 CYCLE_SHOWN_MAX = 8
+UNPROMPTED_MAX = 10_000  # macrosteps that nothing from outside has prompted: no worker, timer or event
 REPEAT_SECONDS_MIN = 1  # of `every`: a computed one of zero would never end
 
 
@@ -248,9 +249,19 @@ def take_raised(scope: MachineScope) -> bool:
     if scope.is_over or not scope.machine.internal:
         return False
     happening = of_raised(scope.machine.internal.pop(0), scope.turn.now)
+    count_unprompted(scope, happening.name)
     if take(scope, happening):
         _require_handled(scope, happening)
     return True
+
+
+def count_unprompted(scope: MachineScope, event: str) -> None:
+    """A chart whose events only follow from each other is stopped. Raises `ChartFailed`."""
+    state = scope.turn.state
+    state.unprompted += 1
+    if state.unprompted > UNPROMPTED_MAX:
+        message = f"events follow each other without end (more than {UNPROMPTED_MAX:,}): the last is `{event}`"
+        raise ChartFailed(ErrorDocument.of("execution_error", message, scope.path))
 
 
 def delay_over(scope: MachineScope, timer: str) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine import closing, ending, inside, machine, routing
 from workflow_runtime.engine.commands import Unsubscribe
-from workflow_runtime.engine.events import ChildEnded, SendFailed, SignalReceived, TimerFired
+from workflow_runtime.engine.events import SELF, ChildEnded, SendFailed, SignalReceived, TimerFired
 from workflow_runtime.engine.machine_scope import MachineScope, of_signal
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.names import error_value
@@ -75,6 +75,8 @@ def deliver(turn: Turn, signal: SignalReceived) -> str:
 def offer_to_chart(turn: Turn, chart: MachineScope, signal: SignalReceived) -> str:
     """Let a chart take an event. Returns why it did not, or ""."""
     try:
+        if signal.source == SELF:
+            machine.count_unprompted(chart, signal.name)
         return machine.take(chart, of_signal(signal, turn.now))
     except machine.ChartFailed as failed:
         fail_chart(turn, chart, failed.error)

@@ -210,6 +210,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True):
     were ever made, for their ids. ``subscriptions``: correlation key by number of the plan's trigger. ``outbox``:
     events that the execution sent itself. ``kept``: events that came before their wait. ``applied``: hashes of the ids
     of signals taken, with their times. ``hops``: of the last event from outside.
+    ``unprompted``: macrosteps since anything came from outside, to end circles.
     """
 
     execution_id: str
@@ -236,6 +237,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True):
     kept: list[SignalReceived] = []
     applied: dict[str, int] = {}
     hops: int = 0
+    unprompted: int = 0
     parent: Parent | None = None
 
     def copy(self) -> ExecutionState:

@@ -140,6 +140,10 @@ PLAN_SCHEMA = 1
 """Number of this layout; a plan with a higher one was written by a newer deployment and is refused."""
 
 
+RUNTIME_EVENTS = frozenset({"timeout", "error.execution", "error.communication"})
+RUNTIME_EVENT_PREFIXES = ("done.state.", "done.run.", "error.run.")
+
+
 class Variable(msgspec.Struct, frozen=True):
     name: str
     value: Formula
@@ -207,7 +211,12 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return self.waits_by_event.union(*(chart.events for chart in self.charts))
 
     def declares(self, event: str) -> bool:
-        """Whether anything in it may ever listen to an event of this name."""
+        """Whether anything in it may ever listen to an event of this name that comes from outside.
+
+        What the runtime raises itself cannot come from there.
+        """
+        if event in RUNTIME_EVENTS or event.startswith(RUNTIME_EVENT_PREFIXES):
+            return False
         return any(matches(descriptor, event) for descriptor in self.declared_events)
 
     @cached_property
