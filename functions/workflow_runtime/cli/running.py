@@ -21,6 +21,7 @@ from workflow_runtime.cli.output import CliError, ExitCode, Output, usage_error
 from workflow_runtime.cli.stepping import EventStep, Step, Stepper, moves_time, parse_steps
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
+from workflow_runtime.services.charts import listens
 from workflow_runtime.services.signalling import check_event
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ class _Run:
         self._id = execution_id
         self._steps = steps
         self._limit = 0
+        self._listens = False
 
     def to_the_end(self) -> ExitCode:
         from workflow_runtime.cli.progress import LocalWatch, Progress, epoch_ms
@@ -167,6 +169,7 @@ class _Run:
         services = self._runtime.services
         document = services.documents.document(self._id)
         plan = services.catalog.plan(services.catalog.version(document["workflow_id"], document["workflow_version"]))
+        self._listens = listens(plan)
         watch = LocalWatch(services.documents, self._id)
         watch.look()  # what ended before a resumption is no news
         ids = [block.prefix + node.id for block in plan.blocks for node in block.nodes if not node.hidden]
@@ -197,7 +200,7 @@ class _Run:
 
     async def _play(self, progress: Progress) -> str:
         """Take the steps, then run on; with time that only moves when told to, and no more steps, it stands still."""
-        if self._steps:
+        if self._steps or self._listens:
             status = await Stepper(self._out, self._runtime, self._id, progress).take(self._steps)
             if not self._options.skip_time and moves_time(self._steps):
                 return status

@@ -5,7 +5,8 @@
   and `publisher` (carries out commands).
 - `node_runner` (claim, read, run, record) with `worker` (its queue), `rendering` (inputs) and
   `attempt_metrics`.
-- `catalog` (publish a workflow), `starter` (start an execution), `documents` (show one).
+- `catalog` (publish a workflow), `starter` (start an execution), `documents` (show one) of `entries` (its nodes)
+  and `charts` (states, transitions, what it listens to), `signalling` (send one an event).
 - `ingest` (events of the bus, as `bus_events` reads them, to executions), `triggering` (triggers kept in step with the
   versions that have them) and `webhooks`.
 - `timers` (start, cancel, deliver); `sweep` (finds what got lost) and `dead_letters` (records what was given up).

@@ -33,6 +33,12 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     hops: int = 0
     correlation_id: str = ""
 
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """What each log line of its attempt says; orders of an earlier version have no correlation id."""
+        correlation_id = self.correlation_id or self.execution_id
+        return {"execution_id": self.execution_id, "correlation_id": correlation_id, "node": self.command.path}
+
 
 class Timer(msgspec.Struct, frozen=True):
     """A timer on its way: ``due`` (epoch ms) may still lie ahead."""

@@ -121,8 +121,7 @@ class NodeRunner:
 
     async def run(self, order: Order) -> None:
         """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
-        ids = {"execution_id": order.execution_id, "correlation_id": order.correlation_id or order.execution_id}
-        with self._ports.clock.working(), log_fields(**ids, node=order.command.path):
+        with self._ports.clock.working(), log_fields(**order.log_fields):
             plan = await self._ports.offload(self._plan, order.plan_hash)
             claimed = self._claim_of(order)
             existing = await self._claim(order, claimed)

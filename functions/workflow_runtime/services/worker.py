@@ -29,8 +29,11 @@ class Worker:
 
         A body that is no order is never acknowledged: its queue moves it to the dead letters.
         """
+        ids: dict[str, str] = {}
         try:
-            await self._runner.run(parse_order(body))
+            order = parse_order(body)
+            ids = order.log_fields
+            await self._runner.run(order)
         except Postponed as error:
             if receives >= WAITING_RECEIVES_MAX:
                 await self._send_again(body, error.seconds)
@@ -38,7 +41,9 @@ class Worker:
             await self._hide(receipt_handle, error.seconds)
             raise RetryableError(str(error)) from error
         except (RetryableError, ConflictError, InvalidEvent) as error:
-            logger.warning("an order is delivered again later", extra={"reason": str(error), "receives": receives})
+            logger.warning(
+                "an order is delivered again later", extra={**ids, "reason": str(error), "receives": receives}
+            )
             await self._hide(receipt_handle, backoff_seconds(receives))
             raise RetryableError(str(error)) from error
 

@@ -12,6 +12,7 @@ As a pytest plugin (installed with the package) it gives the fixtures `runtime` 
 
 ``kit``         `WorkflowTester`, what the fixtures are; ``result`` what `run` gives, with its assertions
 ``mocks``       answers and failures on top of mock files; ``driver`` runs the pump as far as a test wants
+``steps``       the events of scenarios
 ``scenario``    scenario files; ``differences`` how expectation and fact are shown; ``plugin`` what pytest loads
 
 No agent without a mock is ever called, and built-in tools reach nothing outside.

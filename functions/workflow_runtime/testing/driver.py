@@ -58,8 +58,11 @@ class Driver:
         self._step(ended, limit)
 
     def settle(self) -> None:
-        """Run what can run now, without letting time pass (real time passes all the same)."""
-        self._step(None, self._clock.now() if self._clock is not None else None)
+        """Run what can run now, without letting time pass; in real time, no timer is waited for."""
+        if self._clock is None:
+            self.settle_work()
+        else:
+            self._step(None, self._clock.now())
 
     def settle_work(self) -> None:
         """Run what needs no timer and nothing from outside: time passes only as work in progress needs it."""

@@ -1,4 +1,4 @@
-"""awr publish, start, list, status and history: against a real `awr dev`, and against servers that answer oddly."""
+"""awr publish, start, list, status, history, logs: against a real `awr dev`, and against servers that answer oddly."""
 
 from __future__ import annotations
 
@@ -191,6 +191,20 @@ def test_a_history_tells_what_came_in_and_what_went_out(awr: Awr, published: str
     entries = only_document(awr("history", document["execution_id"], "--json").stdout)["entries"]
     assert [entry["version"] for entry in entries] == list(range(1, len(entries) + 1))
     assert entries[-1]["commands"][-1]["detail_type"] == "execution.completed"
+
+
+def test_logs_of_awr_dev_are_those_of_the_execution(awr: Awr, published: str) -> None:
+    first, second = (only_document(awr("start", published, "--wait", 20, "--json").stdout) for _ in range(2))
+    lines = awr("logs", first["execution_id"], "--since", "10m").stdout
+    assert "execution of chain pending" in lines
+    assert "execution completed" in lines
+    assert first["execution_id"] not in lines.replace(f"/executions/{first['execution_id']}", "")
+    assert second["execution_id"] not in lines
+    shown = only_document(awr("logs", first["execution_id"], "--json").stdout)["lines"]
+    assert {"@timestamp", "level", "message"} <= shown[0].keys()
+    nothing = awr("logs", "ex-nobody")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert "--since looks further back" in nothing.stderr
 
 
 @pytest.mark.usefixtures("dev")

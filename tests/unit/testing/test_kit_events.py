@@ -79,6 +79,15 @@ def test_the_same_key_has_one_effect(tester: WorkflowTester) -> None:
     tester.result(execution_id).assert_transitions("created -> paid", "paid -> packed")
 
 
+def test_on_simulated_aws_events_are_sent_in_the_same_way() -> None:
+    with WorkflowTester.simulated_aws() as aws:
+        aws.mock_tool("packer", {"box": 1})
+        execution_id = aws.start(ORDER)
+        assert aws.send_event(execution_id, "pay", {"method": "card"})["current_states"] == ["packed"]
+        aws.publish_event("shop", "order.shipped", {"who": "card"})
+        aws.result(execution_id).assert_completed()
+
+
 def test_assertions_say_what_was_there_instead(tester: WorkflowTester) -> None:
     execution_id = tester.start(ORDER)
     tester.send_event(execution_id, "pay", {"method": "cash"})

@@ -34,7 +34,8 @@ Token = Annotated[
     typer.Option("--token", metavar="TOKEN", envvar="AWR_TOKEN", help="Sent as a bearer token, instead of signing."),
 ]
 Profile = Annotated[
-    str | None, typer.Option("--profile", metavar="NAME", help="Sign with this profile's AWS credentials, not AWS_PROFILE's.")
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Sign with this profile's AWS credentials, not AWS_PROFILE's."),
 ]
 Region = Annotated[
     str | None,
