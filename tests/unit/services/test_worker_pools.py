@@ -36,7 +36,7 @@ def test_an_added_pool_has_a_queue_and_a_worker_of_its_own() -> None:
 def test_a_deployment_names_its_added_pools_in_a_variable() -> None:
     assert deployed_topology({}) is TOPOLOGY
     topology = deployed_topology({"WORKER_POOLS": "payments"})
-    variables = {name: "x" for name in ("TABLE_NAME", "BUCKET_NAME", "BUS_NAME")}
+    variables = dict.fromkeys(("TABLE_NAME", "BUCKET_NAME", "BUS_NAME"), "x")
     variables |= {queue_variable(queue): queue for queue in queues_used(topology, "run_node_payments")}
     settings = Settings.from_environment(variables, function="run_node_payments", topology=topology)
     assert settings.queue_urls.keys() == {"dispatch.fifo", "node-payments"}
