@@ -13,7 +13,7 @@ from workflow_runtime.engine.sight import charts_seen
 from workflow_runtime.engine.state import MachineState, Raised
 from workflow_runtime.engine.statechart import leaves
 from workflow_runtime.engine.turn import Turn, ValuesMissing
-from workflow_runtime.plan import ChartPlan, Formula, Json
+from workflow_runtime.plan import BindingKind, ChartPlan, Formula, Json
 
 
 class Happening(msgspec.Struct, frozen=True):
@@ -115,7 +115,7 @@ class MachineScope:
             globals=turn.globals or {},
             names=seen.names,
             states=seen.states,
-            event=self.happening.value if self.happening is not None else None,
+            event=self.happening.value if self.happening is not None and BindingKind.EVENT in formula.kinds else None,
             overlay=self.overlay,
         )
         return evaluate(formula, view, locals)

@@ -146,4 +146,4 @@ def test_after_the_end_only_the_final_state_is_left() -> None:
     execution.send("go", {"by": "me"})
     [chart] = execution.ahead().charts
     assert (chart.states, chart.variables) == (("done",), {"n": 1, "by": "me"})
-    assert execution.ahead().prospects == execution.ahead().timers == ()
+    assert (execution.ahead().prospects, execution.ahead().timers) == ((), ())
