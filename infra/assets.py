@@ -8,6 +8,7 @@ from pathlib import Path
 from aws_cdk import AssetHashType
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
+
 from infra.bundling import PYTHON, ROOT, Bundle, code_bundle, layer_bundle
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13  # `bundling.PYTHON`
