@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration, Stack
+from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -36,6 +36,7 @@ class Events(Construct):
         super().__init__(scope, id)
         self._queues = queues
         self.bus = events.EventBus(self, "Bus", description="Events into and out of workflows", kms_key=props.key)
+        CfnOutput(self, "BusName", value=self.bus.event_bus_name, description="Put events for workflows on this bus")
         if props.archive_days:
             self.bus.archive("Archive", event_pattern=_everything(), retention=Duration.days(props.archive_days))
         self._restrict(props)

@@ -87,13 +87,15 @@ class LocalRuntime:
         await self.pump.run(ended)
         return self.services.documents.status(execution_id)
 
-    async def settle(self, execution_id: str, until: int | None = None) -> str:
-        """Run what can run without outside input and without timers, or those due ``until`` then (see `Pump.run`); the
-        execution's status.
+    async def settle(
+        self, execution_id: str, until: int | None = None, enough: Callable[[], bool] = lambda: False
+    ) -> str:
+        """Run what can run without outside input and without timers, or those due ``until`` then (see `Pump.run`), or
+        until it is ``enough``; the execution's status.
         """
 
         def ended() -> bool:
-            return ExecutionStatus(self.services.documents.status(execution_id)).terminal
+            return ExecutionStatus(self.services.documents.status(execution_id)).terminal or enough()
 
         await self.pump.run(ended, settle=until is None, until=until)
         return self.services.documents.status(execution_id)

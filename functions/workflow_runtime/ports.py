@@ -20,7 +20,9 @@ ITEM_BYTES_MAX = 400 * 1024  # DynamoDB: one item, names and values together
 PARTITION_KEY_BYTES_MAX = 2048  # DynamoDB
 SORT_KEY_BYTES_MAX = 1024  # DynamoDB
 MESSAGE_BYTES_MAX = 1024 * 1024  # SQS: one message, and one batch of them
-BUS_ENTRY_BYTES_MAX = 1024 * 1024  # EventBridge: all entries of one PutEvents call
+BUS_ENTRY_BYTES_MAX = (
+    1023 * 1024
+)  # EventBridge: 1 MiB a PutEvents call; but in its envelope an event must fit a message
 BATCH_MESSAGES_MAX = 10  # SQS: entries of a batch call; EventBridge: the same
 DELAY_SECONDS_MAX = 900  # SQS: DelaySeconds
 VISIBILITY_SECONDS_MAX = 12 * 3600  # SQS

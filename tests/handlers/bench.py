@@ -82,16 +82,20 @@ class Bench:
     def receive(self, queue: str, maximum: int = 10) -> list[SqsRecord]:
         return list(self.backend.poller.receive(queue, maximum))
 
-    def invoke(self, queue: str, records: list[SqsRecord]) -> list[str]:
-        """What Lambda does: the function, then deleting what it did not return. Returns the ids that it returned."""
+    def invoke(self, queue: str, records: list[SqsRecord], *, dies: bool = False) -> list[str]:
+        """What Lambda does: the function, then deleting what it did not return. Returns the ids that it returned.
+
+        ``dies``: between the two, so that the queue delivers everything again.
+        """
         function = SOURCES[queue]
         handler = importlib.import_module(function.handler.rpartition(".")[0]).create(self.runtime, function)
         answer = handler({"Records": [record.event_record for record in records]}, LocalContext(function))
         if inspect.isawaitable(answer):
             answer = asyncio.run(_result(answer))
         failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
-        kept = [record.receipt_handle for record in records if record.event_record["messageId"] not in failed]
-        self.backend.poller.delete(queue, kept)
+        done = [record.receipt_handle for record in records if record.event_record["messageId"] not in failed]
+        if not dies:
+            self.backend.poller.delete(queue, done)
         return failed
 
     def drain(self) -> None:

@@ -1,18 +1,21 @@
 """F1 at layer 2: the real handlers and AWS adapters die before or after an AWS call, and everything is delivered again.
 
-``DELIVERY_EVERY_FAULT=1`` dies at every call, otherwise at every seventh.
+``DELIVERY_EVERY_FAULT=1`` dies at every call, otherwise at every seventh or fourteenth.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.handlers.bench import Bench
+from tests.handlers.bench import LONGER_THAN_ANY_TIMEOUT_SECONDS, Bench
 
 from workflow_runtime.engine.advance import NOTHING_KNOWN, new_execution
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import replay
+from workflow_runtime.ports import BusEvent
 from workflow_runtime.services.knowledge import Knowledge
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.runs import RunStore
@@ -21,7 +24,29 @@ from workflow_runtime.topology import DEAD_LETTERS
 NODES = """    - {id: a, type: tool, tool: echo, inputs: {x: 1}}
     - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}}
 """
-CALLS_MAX = 60  # more than the workflow takes
+CHART = """
+workflow:
+  id: {id}
+  type: state_machine
+  initial_state: a
+  variables: {{moved: 0}}
+  triggers:
+    - type: event
+      topic: {id}.来
+      event: 来
+      correlate: "${{detail.k}}"
+      with: "${{k}}"
+      start_if_none: true
+      input: {{k: "${{k}}"}}
+  states:
+    - name: a
+      transitions: [{{event: 来, target: b, actions: [{{set_variable: {{name: moved, value: "${{moved + 1}}"}}}}]}}]
+    - name: b
+      on_enter: [{{publish_event: {{topic: {id}.到}}}}]
+      transitions: [{{event: 来, actions: [{{set_variable: {{name: moved, value: "${{moved + 1}}"}}}}]}}]
+      after: [{{delay: 20m, target: end}}]
+"""
+CALLS_MAX = 60  # more than a workflow takes
 STRIDE = 1 if os.environ.get("DELIVERY_EVERY_FAULT") == "1" else 7
 
 
@@ -77,6 +102,45 @@ def test_p2_p3_p8_a_crash_at_any_aws_call_changes_no_outcome(simulated: tuple[Be
         check_replay(bench, execution_id)
         if not crashed:
             return
+
+
+@pytest.mark.parametrize("moment", ["before-call", "after-call"])
+def test_p3_p6_p8_a_crash_at_any_aws_call_loses_no_event_and_takes_none_twice(
+    simulated: tuple[Bench, Mine], moment: str
+) -> None:
+    """From the bus by a trigger that starts an execution, to a far timer, to the end."""
+    bench, mine = simulated
+    for place in range(0, CALLS_MAX, STRIDE if STRIDE == 1 else 2 * STRIDE):
+        id = f"{moment[:6]}-{place}"
+        bench.runtime.catalog.publish(CHART.format(id=id).encode())
+        bench.backend.ports.bus.publish([BusEvent("s", f"{id}.来", '{"k": 1}')] * 2)
+        mine.arm(moment, place)
+        crashed = [crashes(bench.settle) for _ in range(3)]
+        for _ in range(3):
+            bench.pass_time(LONGER_THAN_ANY_TIMEOUT_SECONDS)
+            crashed += [crashes(bench.backend.scheduler.fire), crashes(bench.settle)]
+        mine.armed = False
+        [execution] = [
+            header
+            for status in ExecutionStatus
+            for header in ExecutionStore(bench.backend.ports.table, bench.backend.ports.blobs).list(id, status, 9)
+        ]
+        document = bench.document(execution.execution_id)
+        assert (document["status"], document["output"]["moved"]) == ("completed", 2), f"{moment} {place}"
+        assert f"{id}.到" in [event["detail-type"] for event in bench.backend.bus_events()]
+        assert bench.receive(DEAD_LETTERS) == []
+        check_replay(bench, execution.execution_id)
+        if not any(crashed):
+            return
+
+
+def crashes(act: Callable[[], Any]) -> bool:
+    """Whether it crashed."""
+    try:
+        act()
+    except Crash:
+        return True
+    return False
 
 
 def drain(bench: Bench) -> bool:

@@ -5,18 +5,16 @@ twice, too late, too early.
 from __future__ import annotations
 
 import asyncio
-import base64
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
 from tests.handlers.bench import Bench
+from tests.handlers.http_requests import FUNCTION, answer_of, ask, event_of
 
 from handlers import api
 from workflow_runtime.local.pump import LocalContext
-from workflow_runtime.topology import DISPATCH, TOPOLOGY
+from workflow_runtime.topology import DISPATCH
 
-FUNCTION = TOPOLOGY.function("api")
 ORDER = """
 workflow:
   id: {id}
@@ -36,39 +34,6 @@ workflow:
         - {{event: ship, target: done}}
         - {{event: note, actions: [{{set_variable: {{name: noted, value: "${{event.data}}"}}}}]}}
 """
-
-
-def ask(
-    bench: Bench, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, query: str = ""
-) -> Any:
-    """Status and JSON of an answer."""
-    handler = api.create(bench.runtime, FUNCTION)
-
-    async def handle() -> dict[str, Any]:
-        answered: dict[str, Any] = await handler(event_of(method, path, body, headers, query), LocalContext(FUNCTION))
-        return answered
-
-    return _read(asyncio.run(handle()))
-
-
-def event_of(method: str, path: str, body: Any, headers: dict[str, str] | None, query: str) -> dict[str, Any]:
-    """A request as API Gateway delivers it (payload version 2.0)."""
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": query,
-        "headers": {"content-type": "application/json", **(headers or {})},
-        "requestContext": {"stage": "$default", "http": {"method": method, "path": path}},
-        "body": base64.b64encode(msgspec.json.encode(body)).decode() if body is not None else "",
-        "isBase64Encoded": body is not None,
-    }
-
-
-def _read(answered: dict[str, Any]) -> Any:
-    body = answered["body"]
-    text = base64.b64decode(body) if answered["isBase64Encoded"] else body
-    return answered["statusCode"], msgspec.json.decode(text)
 
 
 def started(bench: Bench, id: str, policy: str = "ignore") -> str:
@@ -113,7 +78,7 @@ def told(bench: Bench, execution_id: str, event: str, data: Any, key: str) -> An
         answered: dict[str, Any] = await asking
         return answered
 
-    return _read(asyncio.run(wait()))
+    return answer_of(asyncio.run(wait()))
 
 
 def test_an_event_moves_the_machine_and_the_document_shows_how(bench: Bench) -> None:

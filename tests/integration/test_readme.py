@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.integration.dev.dev_process import DevProcess
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -63,6 +67,14 @@ def test_links_of_the_readme_lead_somewhere() -> None:
     assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
 
 
+def test_tests_that_the_readme_names_exist() -> None:
+    named = set(re.findall(r"`(test_\w+)`", README.read_text(encoding="utf-8")))
+    files = (ROOT / "tests").glob("**/test_*.py")
+    defined = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)}
+    assert len(named) >= 10
+    assert named - defined == set()
+
+
 def test_the_mistakes_shown_are_the_mistakes_in_the_file() -> None:
     shown = README.read_text(encoding="utf-8").split("# events/examples/mistakes.yaml\n")[1].split("```")[0]
     assert shown.strip() in (ROOT / "events/examples/mistakes.yaml").read_text(encoding="utf-8")
@@ -103,3 +115,41 @@ def test_the_example_tool_is_a_tool() -> None:
     example = next(block for block in python_blocks() if "@tool" in block)
     done = python("-c", f"{example}\nprint(add_loyalty_points.__name__)")
     assert done.stdout.strip() == "add_loyalty_points", done.stderr
+
+
+@pytest.fixture
+def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DevProcess]:
+    """`awr dev` as the README starts it, at a port of its own."""
+    monkeypatch.setenv("WORKFLOW_SECRET_ORDERS_KEY", "s3cr3t")
+    mocks = ROOT / "definitions" / "mocks" / "incident_response.yaml"
+    process = DevProcess(tmp_path / "dev.log", "--definitions", ROOT / "definitions", "--mocks", mocks)
+    yield process
+    process.stop()
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("bash", "curl", "openssl"))), reason="the commands need curl and openssl"
+)
+def test_the_commands_for_a_server_do_what_the_readme_says(dev: DevProcess) -> None:
+    start, events, webhook = re.findall(r"```sh\n([^`]*localhost:8080[^`]*)```", README.read_text(encoding="utf-8"))
+    started = json.loads(shell(dev.url, start.partition("--db dev.db &\n")[2])[-1])
+    published, raised, incident, *signalled, shipped = shell(
+        dev.url, events.replace("ex-…", started["execution_id"]).replace("&& awr list", "&& sleep 2 && awr list")
+    )
+    assert published == "published: payment.succeeded from payments"
+    assert (raised, "running" in incident) == ("published: alarm.raised from monitoring", True)
+    assert "paid → confirmed  on confirm" in signalled
+    assert json.loads(shipped)["current_states"] == ["shipped"]
+    assert json.loads(shell(dev.url, webhook)[-1])["execution_id"].startswith("ex-")
+
+
+def shell(url: str, commands: str) -> list[str]:
+    """The lines that commands print, with the server of the test in place of the README's."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "functions"), "AWR_URL": url, "PYTHONUTF8": "1"}
+    function = f'awr() {{ {shlex.quote(sys.executable)} -c "from workflow_runtime.cli import main; main()" "$@"; }}'
+    script = f"set -e\n{function}\n{commands.replace('localhost:8080', url.removeprefix('http://'))}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()

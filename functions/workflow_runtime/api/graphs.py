@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 Current: TypeAlias = Mapping[str, Collection[str]]
 """Names of active leaf states by the path of their chart."""
 
-MERMAID_TYPE = "text/vnd.mermaid; charset=utf-8"
+TYPES = {
+    "mermaid": "text/vnd.mermaid",
+    "dot": "text/vnd.graphviz",
+    "svg": "image/svg+xml",
+    "text": "text/plain",
+}
+"""Media types by format; JSON besides."""
 
 OfExecution = Annotated[str | None, Query(description="Draw this execution's version and mark its nodes' statuses.")]
 
@@ -32,8 +38,8 @@ class Graphs:
     async def draw(
         self, request: Request, workflow_id: WorkflowId, format: GraphFormat = None, execution: OfExecution = None
     ) -> Answer:
-        """A workflow's graph as a Mermaid flowchart (a state diagram, if it has states) or as JSON; of an execution,
-        also when the workflow was removed."""
+        """A workflow's graph as a Mermaid flowchart (a state diagram, if it has states), for Graphviz, as SVG, as text,
+        or as JSON; of an execution, also when the workflow was removed."""
         if execution is None:
             version = await self._runtime.ports.offload(self._runtime.catalog.version, workflow_id)
             plan = await self._runtime.ports.offload(self._runtime.catalog.plan, version)
@@ -41,12 +47,14 @@ class Graphs:
             current: Current = {}
         else:
             plan, statuses, current = await self._runtime.ports.offload(self._progress, workflow_id, execution)
-        if (format or _accepted(request)) == "json":
+        chosen = format or _accepted(request)
+        if chosen == "json":
             shape = _chart_json(plan, statuses, current) if plan.charts else _graph_json(plan, statuses)
             return json_answer(shape, headers={"Vary": "Accept"})
         from workflow_runtime.compiler.graphs import render  # the compiler takes as long to import as all the rest
 
-        return Answer(200, render(plan, "mermaid", statuses, current).encode(), MERMAID_TYPE, {"Vary": "Accept"})
+        drawing = render(plan, chosen, statuses, current)
+        return Answer(200, drawing.encode(), f"{TYPES[chosen]}; charset=utf-8", {"Vary": "Accept"})
 
     def _progress(self, workflow_id: str, execution_id: str) -> tuple[Plan, dict[str, str], Current]:
         queries = self._runtime.queries
@@ -59,7 +67,7 @@ class Graphs:
 
 
 def _accepted(request: Request) -> str:
-    """The first of the two formats that Accept names."""
+    """JSON or mermaid, whichever Accept names first."""
     accept = request.headers.get("accept", "")
     places = {"json": accept.find("application/json"), "mermaid": accept.find("text/")}
     named = [(place, name) for name, place in places.items() if place >= 0]

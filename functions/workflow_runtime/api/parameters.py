@@ -63,5 +63,6 @@ Force = Annotated[
     Literal["", "true", "false"] | None, Query(description="Remove the workflow though executions of it run.")
 ]
 GraphFormat = Annotated[
-    Literal["mermaid", "json"] | None, Query(description="By default as Accept says, else mermaid.")
+    Literal["mermaid", "dot", "svg", "text", "json"] | None,
+    Query(description="By default as Accept says, JSON or else mermaid."),
 ]

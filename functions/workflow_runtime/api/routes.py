@@ -12,7 +12,7 @@ from workflow_runtime.api.answers import JSON_TYPE, Answer
 from workflow_runtime.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
 from workflow_runtime.api.events import Events
 from workflow_runtime.api.executions import Executions
-from workflow_runtime.api.graphs import Graphs
+from workflow_runtime.api.graphs import TYPES, Graphs
 from workflow_runtime.api.health import Healths
 from workflow_runtime.api.hooks import Hooks
 from workflow_runtime.api.workflows import Workflows
@@ -154,7 +154,7 @@ def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
             f"{WORKFLOW}/graph",
             graphs.draw,
             "drawWorkflow",
-            (Reply(200, "The graph", {"text/vnd.mermaid": None, JSON_TYPE: models.Graph}),),
+            (Reply(200, "The graph", {**dict.fromkeys(TYPES.values()), JSON_TYPE: models.Graph}),),
             (404, 422),
         ),
     )

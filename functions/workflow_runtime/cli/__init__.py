@@ -3,8 +3,9 @@
 - `app`: the program; `commands`: options and help texts; nothing that takes long to import.
 - `output`: what goes to stdout and what to stderr, as text or as one JSON document; exit codes and errors.
 - `files`: which files, which `definitions` directory, what ``--input`` says. `excerpts`: findings with source lines.
-- `checking` (validate, compile, graph); `running` (run) with `stepping` (its events), `progress` (meanwhile), `summary`
-  (afterwards), `charts` (states and events as lines) and `logs`; `invoking` (invoke).
+- `checking` (validate, compile), `drawing` (graph); `running` (run) with `stepping` (its events), `repeating` (when it
+  has seen enough), `progress` (meanwhile), `summary` (afterwards), `charts` (states and events as lines) and `logs`;
+  `invoking` (invoke).
 - `server` (which API) and `api` (calls to it); `publishing` (publish), `executing` (start, status), `listing` (list,
   history), `signalling` (signal, publish-event), `searching` (logs of a deployment or of `awr dev`).
 

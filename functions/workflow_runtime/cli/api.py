@@ -66,6 +66,13 @@ class Api(RemoteConnection):
             for entry in page.items:
                 yield entry
 
+    async def drawing(self, execution_id: str, format: str) -> str:
+        """The graph that an execution runs, with how far it is."""
+        execution = await self._call("GET", f"/executions/{_segment(execution_id)}", params={"include": "output"})
+        workflow_id = msgspec.convert(execution, Document)["workflow_id"]
+        given = {"execution": execution_id, "format": format}
+        return (await self._answer("GET", f"/workflows/{_segment(workflow_id)}/graph", params=given)).text
+
     async def log_lines(self, execution_id: str, start: int, end: int) -> list[dict[str, str]]:
         """What `awr dev` logged about an execution between two times (epoch ms)."""
         given = {"execution_id": execution_id, "start": str(start), "end": str(end)}

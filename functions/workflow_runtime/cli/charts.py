@@ -25,9 +25,14 @@ def transition_spans(transition: Transition) -> list[Span | str]:
         return [(f"{event}: not taken", "yellow"), (where, "dim"), f": {transition['reason']}"]
     left, entered = _left(transition), ", ".join(transition["configuration"])
     on: list[Span | str] = [("  on ", "dim"), str(event)] if event else []
-    if not transition["exited"] and not transition["entered"]:
+    if stays(transition):
         return [(left or entered, "bold"), ("  stays", "dim"), *on, (where, "dim")]
     return [*([left, " "] if left else []), ("→ ", "cyan"), (entered, "bold"), *on, (where, "dim")]
+
+
+def stays(transition: Transition) -> bool:
+    """Whether no state was left or entered."""
+    return not transition["exited"] and not transition["entered"]
 
 
 def _left(transition: Transition) -> str:
@@ -39,12 +44,12 @@ def transition_lines(document: Mapping[str, Json]) -> Iterator[Line]:
     transitions: Sequence[Transition] = document.get("transitions") or []
     if len(transitions) > TRANSITIONS_SHOWN_MAX:
         yield [(f"… {len(transitions) - TRANSITIONS_SHOWN_MAX} and more before", "dim")]
-    for _, alike in groupby(transitions[-TRANSITIONS_SHOWN_MAX:], _likeness):
+    for _, alike in groupby(transitions[-TRANSITIONS_SHOWN_MAX:], likeness):
         same = list(alike)
         yield [*transition_spans(same[0]), *([(f"  {len(same)} times", "dim")] if len(same) > 1 else [])]
 
 
-def _likeness(transition: Transition) -> tuple[Json, ...]:
+def likeness(transition: Transition) -> tuple[Json, ...]:
     """What repeated transitions share; all but their times."""
     return tuple(transition[name] for name in ("event", "source", "configuration", "reason", "machine"))
 

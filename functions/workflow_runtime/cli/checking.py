@@ -1,4 +1,4 @@
-"""The commands that only read definitions: validate, compile, graph."""
+"""The commands that only read definitions: validate, compile; and the plan that is drawn."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def compile_file(out: Output, path: Path, definitions: Path | None) -> ExitCode:
     """Print what the compiler made of a workflow: the plan and its analysis."""
     from workflow_runtime.plan import encode_plan
 
-    plan, warnings = _plan(out, path, definitions)
+    plan, warnings = plan_of(out, path, definitions)
     analysis = _analysis(plan)
     out.document(
         {
@@ -149,21 +149,7 @@ def _show(out: Output, label: str, lines: Sequence[str]) -> None:
         out.line([(f"{'' if number else label:<{LABEL_COLUMNS}}", "dim"), line])
 
 
-def graph(out: Output, path: Path, format: str, target: Path | None, definitions: Path | None) -> ExitCode:
-    """Draw a workflow, into a file if one is given."""
-    from workflow_runtime.compiler.graphs import render
-
-    plan, _ = _plan(out, path, definitions)
-    drawing = render(plan, format)
-    if target is None:
-        out.text(drawing)
-        return ExitCode.OK
-    target.write_text(drawing, encoding="utf-8")
-    out.note([("written ", "green"), str(target)])
-    return ExitCode.OK
-
-
-def _plan(out: Output, path: Path, definitions: Path | None) -> tuple[Plan, list[Finding]]:
+def plan_of(out: Output, path: Path, definitions: Path | None) -> tuple[Plan, list[Finding]]:
     """The plan of a file and its warnings, which are printed to stderr. Raises `DefinitionError`."""
     registered = Registered(definitions)
     compilation = _compiled(path, registered.of(path))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from workflow_runtime.cli.charts import transition_spans
+from workflow_runtime.cli.charts import likeness, stays, transition_spans
 from workflow_runtime.cli.output import Line, Output, Span, styled
 from workflow_runtime.plan import Json
 from workflow_runtime.services.documents import Documents
@@ -27,6 +27,7 @@ LOOK_SHARE = 10  # and so long that looking takes at most a tenth of the time
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 FRAMES_PER_SECOND = 10
 DAYS_FROM_HOURS = 48
+HUNDREDTHS_SECONDS_MAX = 600  # how long a moment is told exactly
 ROWS_KEPT = 4  # of the screen, for what is around the table
 
 MARKS = {
@@ -142,6 +143,8 @@ class Progress:
         self._ids = ids
         self._started = started
         self._transition: Line = ""  # the last one
+        self._alike: tuple[Json, ...] | None = None  # what the last line would share with its repetition
+        self._again: list[Json] = []  # when it was repeated since
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -159,23 +162,49 @@ class Progress:
         """Look again and again, until cancelled."""
         while True:
             began = time.monotonic()
-            self.look()
+            self._look()
             await asyncio.sleep(max(LOOK_SECONDS, (time.monotonic() - began) * LOOK_SHARE))
 
     def look(self) -> None:
-        """Look once; without a terminal, say what is new."""
+        """Look once; without a terminal, say what is new. The next line stands by itself."""
+        self._look()
+        self._say_again()
+        self._alike = None
+
+    def _look(self) -> None:
+        """Repetitions of the last line wait for what comes next: then they are one line."""
         for path, entry in self._watch.look():
             if path is None:
                 self._transition = transition_spans(entry)
             if self._out.error_console is not None:
                 continue
             if path is None:
-                self._out.note([f"{self._since(entry['at']):>10}  ", *self._transition])
+                self._say_transition(entry)
             elif entry["status"] != "ready" and _is_news(entry):
+                self._say_again()
+                self._alike = None
                 self._out.note(self._event(path, entry))
 
+    def _say_transition(self, transition: Mapping[str, Json]) -> None:
+        alike = likeness(transition) if stays(transition) else None
+        if alike is not None and alike == self._alike:
+            self._again.append(transition["at"])
+            return
+        self._say_again()
+        self._alike = alike
+        self._out.note([f"{self._since(transition['at']):>10}  ", *transition_spans(transition)])
+
+    def _say_again(self) -> None:
+        if self._again:
+            times = f", {len(self._again)} times" if len(self._again) > 1 else ""
+            self._out.note([f"{self._since(self._again[-1]):>10}  ", (f"… again{times}", "dim")])
+            self._again.clear()
+
     def _since(self, time: Json) -> str:
-        return f"{(epoch_ms(time) - self._started) / 1000:.2f} s" if time else ""  # what never ran has no time
+        if not time:  # what never ran has none
+            return ""
+        seconds = (epoch_ms(time) - self._started) / 1000
+        return f"{seconds:.2f} s" if seconds < HUNDREDTHS_SECONDS_MAX else seconds_text(seconds)
 
     def _event(self, id: str, entry: Mapping[str, Json]) -> Line:
         since = self._since(entry["ended_at"] or entry["started_at"])

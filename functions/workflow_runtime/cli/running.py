@@ -18,6 +18,7 @@ from workflow_runtime.cli.charts import event_lines, timer_lines
 from workflow_runtime.cli.files import definitions_directory, read_input, read_source
 from workflow_runtime.cli.logs import TracedInvoker, log_to_stderr
 from workflow_runtime.cli.output import CliError, ExitCode, Output, usage_error
+from workflow_runtime.cli.repeating import Repetition, repeat_lines
 from workflow_runtime.cli.stepping import EventStep, Step, Stepper, moves_time, parse_steps
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from workflow_runtime.cli.progress import Progress
     from workflow_runtime.local_runtime import Backend, LocalRuntime
 
-SKIPPED_MS_MAX = 366 * 24 * 3600 * 1000  # of virtual time: what repeats for a year waits for the outside
+SKIPPED_MS_MAX = 366 * 24 * 3600 * 1000  # of virtual time: what goes on for a year waits for the outside
 EXIT_CODES = {"completed": ExitCode.OK, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
 
 
@@ -161,6 +162,7 @@ class _Run:
         self._id = execution_id
         self._steps = steps
         self._limit = 0
+        self._repetition = Repetition(runtime, execution_id)
         self._listens = False
 
     def to_the_end(self) -> ExitCode:
@@ -209,7 +211,7 @@ class _Run:
         if not self._options.skip_time:
             return await self._runtime.run_until_ended(self._id)
         self._limit = self._runtime.backend.ports.clock.now() + SKIPPED_MS_MAX
-        return await self._runtime.settle(self._id, self._limit)
+        return await self._runtime.settle(self._id, self._limit, enough=self._repetition.seen)
 
     def _say_what_time_brings(self) -> None:
         lines = list(timer_lines(self._runtime.services.documents.document(self._id)))
@@ -235,10 +237,17 @@ class _Run:
         why = "nothing more can happen by itself"
         if document["timers"]:
             why = "time moves no further without --skip-time"
-        if document["timers"] and self._limit:
+        if self._repetition.timers:
+            why = "nothing happens any more but timers that repeat"
+        elif document["timers"] and self._limit:
             why = "a year has passed, and timers go on"
         self._out.note([("waiting: ", "bold cyan"), why])
-        for line in (*waiting_lines(document), *event_lines(document), *timer_lines(document)):
+        for line in (
+            *repeat_lines(self._repetition.timers),
+            *waiting_lines(document),
+            *event_lines(document),
+            *timer_lines(document),
+        ):
             self._out.note(line)
         self._say_how_to_resume()
         return ExitCode.WAITING

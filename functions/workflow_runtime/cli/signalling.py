@@ -51,16 +51,36 @@ def _show(out: Output, result: Document) -> ExitCode:
     return EXIT_CODES.get(outcome, ExitCode.OK)
 
 
-def publish_event(out: Output, server: Server, source: str, detail_type: str, detail: str) -> ExitCode:
-    """Carry ``awr publish-event`` out; raises what `output.cli_error` knows."""
+def publish_event(out: Output, server: Server, source: str, detail_type: str | None, detail: str) -> ExitCode:
+    """Carry ``awr publish-event`` out; ``source`` may be a whole event, as ``@FILE``. Raises what `output.cli_error`
+    knows.
+    """
+    if source.startswith("@") and detail_type is None:
+        return _publish(out, server, *_event_of(source))
+    if detail_type is None:
+        raise usage_error("an event has a source and a type", f"awr publish-event {source} TYPE; or @FILE, the event")
     example = f"""awr publish-event {source} {detail_type} '{{"name": "value"}}'"""
     value = read_json(detail, "DETAIL", "the event's detail", example)
     if not isinstance(value, dict):
         raise CliError("invalid_event", "the event's detail is no JSON object", f"for example {example}")
+    return _publish(out, server, source, detail_type, value)
 
+
+def _event_of(file: str) -> tuple[str, str, Document]:
+    """Source, type and detail of an event in a file, as EventBridge delivers it."""
+    event = read_json(file, "SOURCE", "the event", "awr publish-event @event.json")
+    fields = [event.get(name) for name in ("source", "detail-type", "detail")] if isinstance(event, dict) else []
+    match fields:
+        case [str(source), str(detail_type), dict(detail)]:
+            return source, detail_type, detail
+    hint = "it has `source` and `detail-type`, both texts, and `detail`, an object"
+    raise CliError("invalid_event", f"{file[1:]} holds no event", hint)
+
+
+def _publish(out: Output, server: Server, source: str, detail_type: str, detail: Document) -> ExitCode:
     async def publish() -> None:
         async with api(server) as connection:
-            await connection.publish_event(source, detail_type, value)
+            await connection.publish_event(source, detail_type, detail)
 
     asyncio.run(publish())
     out.line([("published: ", "green"), (detail_type, "bold"), f" from {source}"])

@@ -211,7 +211,12 @@ class RemoteConnection:
         return found
 
     async def _call(self, method: str, path: str, **request: Any) -> Any:
-        """The answer's JSON. Calls that fail for a passing reason are repeated. Raises `EngineError`."""
+        """The answer's JSON. Raises `EngineError`."""
+        response = await self._answer(method, path, **request)
+        return msgspec.json.decode(response.content) if response.content else None
+
+    async def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """An answer that is a success. Calls that fail for a passing reason are repeated. Raises `EngineError`."""
         if self._client is None:
             raise Unavailable("the engine is not open: use `async with WorkflowEngine.remote(…) as engine`", "not_open")
         url = self._url + path
@@ -225,7 +230,7 @@ class RemoteConnection:
                 raise EngineError(f"{url} is no URL: {error}", "invalid_url") from error
             else:
                 if response.is_success:
-                    return msgspec.json.decode(response.content) if response.content else None
+                    return response
                 failure = _error_of(response)
                 if response.status_code not in PASSING_STATUSES:
                     raise failure

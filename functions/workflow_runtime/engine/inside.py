@@ -9,7 +9,7 @@ from workflow_runtime.engine import closing, failure, machine
 from workflow_runtime.engine.actions import seconds_of
 from workflow_runtime.engine.concurrency import enqueue
 from workflow_runtime.engine.events import SignalReceived
-from workflow_runtime.engine.machine_scope import MachineScope, of_signal
+from workflow_runtime.engine.machine_scope import MachineScope, data_of, of_signal
 from workflow_runtime.engine.names import evaluate
 from workflow_runtime.engine.recording import record
 from workflow_runtime.engine.scope import GraphScope
@@ -76,8 +76,9 @@ def _start_wait(scope: GraphScope, node: int, spec: WaitSpec) -> None:
     key = correlation_key(scope.evaluate(spec.key, node)) if spec.key is not None else None
     for place, signal in enumerate(scope.state.kept):
         if _hears(scope, node, spec, signal, key):
+            data = data_of(scope.turn, signal)
             del scope.state.kept[place]
-            record(scope, node, signal.data)
+            record(scope, node, data)
             return
     timer = ""
     if spec.timeout is not None:
@@ -120,19 +121,23 @@ def offer(scope: GraphScope, signal: SignalReceived) -> bool:
         assert isinstance(spec, WaitSpec)
         if not spec.event or not _hears(scope, node, spec, signal, scope.graph.waits[node].key):
             continue
+        data = data_of(scope.turn, signal)
         closing.stop_inside(scope, node)
-        _succeed(scope, node, signal.data)
+        _succeed(scope, node, data)
         return True
     return False
 
 
 def _hears(scope: GraphScope, node: int, spec: WaitSpec, signal: SignalReceived, key: str | None) -> bool:
-    """Whether the event is what this wait, with its correlation ``key``, is for. A `match` that fails is false."""
+    """Whether the event is what this wait, with its correlation ``key``, is for. A `match` that fails is false.
+
+    Raises `ValuesMissing`.
+    """
     if not matches(spec.event, signal.name) or (signal.key is not None and key is not None and key != signal.key):
         return False
     if spec.match is None:
         return True
-    view = replace(scope.view((spec.match,), node), event=of_signal(signal, scope.now).value)
+    view = replace(scope.view((spec.match,), node), event=of_signal(scope.turn, signal).value)
     try:
         return bool(evaluate(spec.match, view))
     except EvaluationError:

@@ -39,8 +39,14 @@ class Happening(msgspec.Struct, frozen=True):
         return {"name": self.name, "data": self.data, "id": self.id, "source": self.source, "at": iso_time(self.at)}
 
 
-def of_signal(signal: SignalReceived, now: int) -> Happening:
-    return Happening(signal.name, signal.data, signal.id, signal.source, signal.at or now)
+def data_of(turn: Turn, signal: SignalReceived) -> Json:
+    """An event's data; of one that waits, large data stays apart until somebody looks. Raises `ValuesMissing`."""
+    return signal.data if signal.blob is None else turn.blob(signal.blob)
+
+
+def of_signal(turn: Turn, signal: SignalReceived) -> Happening:
+    """Raises `ValuesMissing`."""
+    return Happening(signal.name, data_of(turn, signal), signal.id, signal.source, signal.at or turn.now)
 
 
 def of_raised(raised: Raised, now: int) -> Happening:

@@ -50,12 +50,14 @@ class Prospect(msgspec.Struct, frozen=True):
 
 class RunningTimer(msgspec.Struct, frozen=True):
     """What happens at ``due`` (epoch ms) if nothing comes before: ``kind`` delay (of the state ``source``), send (of
-    the event ``source``), wait or timeout (of the wait at the path ``source``)."""
+    the event ``source``), wait or timeout (of the wait at the path ``source``). ``every``: seconds until a delay is due
+    again, or how they are computed; None for what comes once."""
 
     due: int
     kind: str
     source: str
     machine: str | None = None
+    every: float | Formula | None = None
 
 
 class Outlook(msgspec.Struct, frozen=True):
@@ -158,9 +160,10 @@ def _of_waits(graphs: Iterable[GraphScope]) -> Iterator[Prospect]:
 def _timers(turn: Turn) -> Iterator[RunningTimer]:
     due = turn.state.timers
     for scope in turn.machines.values():
-        for timer, (state, _) in scope.machine.delays.items():
+        for timer, (state, number) in scope.machine.delays.items():
             if timer in due:
-                yield RunningTimer(due[timer], "delay", scope.chart.states[state].name, scope.path)
+                plan = scope.chart.states[state]
+                yield RunningTimer(due[timer], "delay", plan.name, scope.path, plan.delays[number].every)
         for timer, sent in scope.machine.sends.items():
             if timer in due:
                 yield RunningTimer(due[timer], "send", sent.name, scope.path)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
-from msgspec.structs import replace
-
 from workflow_runtime.engine import closing, ending, inside, machine, routing
 from workflow_runtime.engine.commands import Unsubscribe
 from workflow_runtime.engine.events import SELF, ChildEnded, SendFailed, SignalReceived, TimerFired
 from workflow_runtime.engine.machine_scope import MachineScope, of_signal
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.names import error_value
-from workflow_runtime.engine.turn import Turn, ValuesMissing
+from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan import matches
 
@@ -33,16 +31,7 @@ def accept_signal(turn: Turn, signal: SignalReceived) -> str:
         return f"nothing here waits for `{signal.name}` under this key any more"
     _remember(turn, identity)
     turn.state.hops = signal.hops
-    return deliver(turn, _with_data(turn, signal))
-
-
-def _with_data(turn: Turn, signal: SignalReceived) -> SignalReceived:
-    if signal.blob is None:
-        return signal
-    if signal.blob not in turn.known.blobs:
-        turn.needs_blobs.append(signal.blob)
-        raise ValuesMissing
-    return replace(signal, data=turn.known.blobs[signal.blob], blob=None)
+    return deliver(turn, signal)
 
 
 def _remember(turn: Turn, identity: str) -> None:
@@ -56,7 +45,10 @@ def _remember(turn: Turn, identity: str) -> None:
 
 
 def deliver(turn: Turn, signal: SignalReceived) -> str:
-    """Offer an event to the waits and charts that are active, innermost first; the first that takes it has it."""
+    """Offer an event to the waits and charts that are active, innermost first; the first that takes it has it.
+
+    Raises `ValuesMissing`.
+    """
     reasons: dict[MachineScope, str] = {}
     if not signal.to:
         for graph in sorted(turn.graphs.values(), key=lambda graph: -graph.depth):
@@ -73,11 +65,11 @@ def deliver(turn: Turn, signal: SignalReceived) -> str:
 
 
 def offer_to_chart(turn: Turn, chart: MachineScope, signal: SignalReceived) -> str:
-    """Let a chart take an event. Returns why it did not, or ""."""
+    """Let a chart take an event. Returns why it did not, or "". Raises `ValuesMissing`."""
     try:
         if signal.source == SELF:
             machine.count_unprompted(chart, signal.name)
-        return machine.take(chart, of_signal(signal, turn.now))
+        return machine.take(chart, of_signal(turn, signal))
     except machine.ChartFailed as failed:
         fail_chart(turn, chart, failed.error)
         return ""
@@ -166,12 +158,7 @@ def accept_child(turn: Turn, event: ChildEnded) -> str:
         name = chart.machine.children.pop(event.token, None)
         if name is None:
             continue
-        output = event.output
-        if event.blob is not None:
-            if event.blob not in turn.known.blobs:
-                turn.needs_blobs.append(event.blob)
-                raise ValuesMissing
-            output = turn.known.blobs[event.blob]
+        output = event.output if event.blob is None else turn.blob(event.blob)
         data = {
             "execution_id": event.execution_id,
             "status": event.status,

@@ -75,6 +75,13 @@ class Turn:
     def now(self) -> int:
         return self.state.now
 
+    def blob(self, key: str) -> Json:
+        """A value that was stored apart. Raises `ValuesMissing`."""
+        if key not in self.known.blobs:
+            self.needs_blobs.append(key)
+            raise ValuesMissing
+        return self.known.blobs[key]
+
     @property
     def needs(self) -> Needs | None:
         if not self.needs_nodes and not self.needs_globals and not self.needs_blobs:

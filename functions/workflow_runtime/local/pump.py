@@ -81,6 +81,11 @@ class Pump:
         if isinstance(clock, VirtualClock):
             clock.on_rest = self._stirred.set
 
+    @property
+    def rests(self) -> bool:
+        """Nothing is in progress, and all that the queues hold are timers."""
+        return all(task.done() for task in self._tasks) and self._poller.next_visible_at(without=TIMERS) is None
+
     def notice(self, queue: str) -> None:
         """A message of this queue may be receivable."""
         source = self._by_queue.get(queue)

@@ -35,6 +35,8 @@ from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.subscriptions import SubscriptionStore
 from workflow_runtime.topology import DISPATCH
 
+SENDS_MAX = 10_000  # events that executions may send each other in answer to one from outside; more is a circle
+
 logger = logging.getLogger(__name__)
 author_log = logging.getLogger("workflow_runtime.author")
 
@@ -122,6 +124,8 @@ class Courier:
         else:
             receivers = [command.to] if self._is_open(command.to) else []
             where = f"there is no running execution {command.to!r}"
+        if command.hops > SENDS_MAX:
+            receivers, where = [], f"executions send each other events without end (more than {SENDS_MAX:,})"
         for receiver in receivers:
             self._mail(receiver, signal)
         if not receivers:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.names import iso_time
-from workflow_runtime.engine.outlook import outlook
+from workflow_runtime.engine.outlook import Outlook, outlook
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan import Json, Plan
@@ -128,11 +128,14 @@ class Queries:
 
     def current_states(self, header: Header) -> dict[str, tuple[str, ...]]:
         """The active leaf states by path of their chart (``""``: the one at the top)."""
+        return {chart.path: chart.states for chart in self.ahead(header).charts}
+
+    def ahead(self, header: Header) -> Outlook:
+        """What an execution's charts and timers are at now."""
         stored = self._executions.load(header.execution_id)
         if stored is None:
-            return {}
-        ahead = outlook(self._workflows.plan(header.plan_hash), stored.state, self._clock.now())
-        return {chart.path: chart.states for chart in ahead.charts}
+            return Outlook()
+        return outlook(self._workflows.plan(header.plan_hash), stored.state, self._clock.now())
 
     def plan(self, plan_hash: str) -> Plan:
         return self._workflows.plan(plan_hash)

@@ -201,13 +201,19 @@ def test_a_definition_that_is_too_large_is_refused(api: Any) -> None:
     assert reply.json["bytes_max"] == MAX_SOURCE_BYTES
 
 
-def test_the_graph_comes_as_mermaid_or_json(api: Any) -> None:
+def test_the_graph_comes_as_a_drawing_or_json(api: Any) -> None:
     api.publish(GREETING)
     assert api("GET", "/workflows/greeting/graph").body.startswith(b"flowchart TD")
     asked = api("GET", "/workflows/greeting/graph", headers={"Accept": "application/json, text/plain;q=0.5"})
     assert asked.json["nodes"][0]["id"] == "hello"
     assert api("GET", "/workflows/greeting/graph?format=json").json == asked.json
-    assert api("GET", "/workflows/greeting/graph?format=svg").code == "invalid_request"
+    starts = {"mermaid": b"flowchart TD", "dot": b"digraph", "svg": b"<svg", "text": b"greeting: "}
+    types = {"mermaid": "text/vnd.mermaid", "dot": "text/vnd.graphviz", "svg": "image/svg+xml", "text": "text/plain"}
+    for format, start in starts.items():
+        drawn = api("GET", f"/workflows/greeting/graph?format={format}")
+        assert drawn.body.startswith(start)
+        assert drawn.headers["content-type"] == f"{types[format]}; charset=utf-8"
+    assert api("GET", "/workflows/greeting/graph?format=png").code == "invalid_request"
     assert api("GET", "/workflows/other/graph").code == "not_found"
 
 

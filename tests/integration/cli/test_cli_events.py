@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.integration.cli.conftest import Awr, only_document
 from tests.integration.dev.dev_process import DevProcess
+
+from workflow_runtime.cli.repeating import REPEATS_MAX
+from workflow_runtime.compiler.graphs import FORMATS
 
 ORDER = """
 workflow:
@@ -35,6 +39,7 @@ workflow:
     - {id: hear, type: control, subtype: wait, event: news, timeout: 2d}
   triggers: [{type: event, topic: hearing.begin}]
 """
+MOMENT = re.compile(r" *\d[\d. ]* [smhd]\b.*  ")  # begins the lines of what happened
 PAY = """pay={"method": "card"}"""
 
 
@@ -78,6 +83,69 @@ def test_time_that_is_skipped_ends_after_a_year_of_timers_that_repeat(awr: Awr, 
     assert result.exit_code == 5
     assert "a  stays  on timeout  12 times" in result.stdout
     assert "waiting: a year has passed, and timers go on" in result.stderr
+
+
+TICKING = """
+workflow:
+  id: ticking
+  type: state_machine
+  initial_state: a
+  final_states: [z]
+  variables: {n: 0}
+  states:
+    - name: a
+      after: [{delay: 30m, every: 30m, actions: [{ACTION}]}, {MORE}]
+      always: [{condition: "n > 100", target: z}]
+      transitions: [{event: end, target: z}]
+"""
+
+
+def ticking(path: Path, action: str, more: str = "delay: 1h, every: 1h") -> Path:
+    path.write_text(TICKING.replace("ACTION", action).replace("MORE", more), "utf-8")
+    return path
+
+
+def test_time_that_is_skipped_ends_when_timers_only_repeat(awr: Awr, tmp_path: Path) -> None:
+    result = awr("run", ticking(tmp_path / "t.yaml", "log: tick"), "--skip-time")
+    assert result.exit_code == 5
+    assert "waiting: nothing happens any more but timers that repeat" in result.stderr
+    assert "a repeats every 30 m 00 s" in result.stderr
+    assert "a repeats every 1 h 00 m" in result.stderr
+    assert "--event @24h" in result.stderr
+    lines = [line[12:] for line in result.stderr.splitlines() if MOMENT.match(line)]
+    assert lines == ["→ a", "a  stays  on timeout", f"… again, {REPEATS_MAX} times"]  # the last two at once
+
+
+def test_timers_that_repeat_do_not_hide_one_that_comes_later(awr: Awr, tmp_path: Path) -> None:
+    path = ticking(tmp_path / "t.yaml", "log: tick", "delay: 3d, target: z")
+    result = awr("run", path, "--skip-time")
+    assert (result.exit_code, "completed in 3 d 00 h" in result.stdout) == (0, True)
+    assert "… again, 142 times" in result.stderr
+
+
+def test_timers_that_count_are_given_time_to_come_to_an_end(awr: Awr, tmp_path: Path) -> None:
+    counting = ticking(tmp_path / "t.yaml", "set_variable: {name: n, value: '${n + 1}'}")
+    assert "state: z" in awr("run", counting, "--skip-time").stdout
+    counting = ticking(tmp_path / "t.yaml", "set_variable: {name: n, value: '${n - 1}'}")
+    result = awr("run", counting, "--skip-time")
+    assert (result.exit_code, "nothing happens any more but timers that repeat" in result.stderr) == (5, True)
+
+
+def test_nodes_that_still_run_are_waited_for_while_timers_repeat(awr: Awr, tmp_path: Path) -> None:
+    path = ticking(tmp_path / "t.yaml", "log: tick")
+    often = path.read_text("utf-8").replace("30m", "10s")
+    path.write_text(f"{often}      run: {{id: think, type: agent, agent: thinker}}\n      on_done: z\n", "utf-8")
+    mocks = tmp_path / "mocks.yaml"
+    mocks.write_text("agents: {thinker: {delay: 800, return: 1}}\n", "utf-8")
+    result = awr("run", path, "--mocks", mocks, "--skip-time")
+    assert (result.exit_code, "state: z" in result.stdout) == (0, True), result.stderr
+
+
+def test_the_same_line_again_waits_for_what_comes_next(awr: Awr, tmp_path: Path) -> None:
+    path = ticking(tmp_path / "t.yaml", "log: tick")
+    result = awr("run", path, "--event", "@59m", "--event", "@4h", "--event", "end")
+    lines = [line[12:] for line in result.stderr.splitlines() if MOMENT.match(line)]
+    assert lines == ["→ a", "a  stays  on timeout", "a  stays  on timeout", "… again, 11 times", "a → z  on end"]
 
 
 def test_an_event_that_is_not_taken_is_told_with_the_reason(awr: Awr, order: Path) -> None:
@@ -174,6 +242,7 @@ def test_events_put_on_the_bus_of_a_server_start_workflows(awr: Awr) -> None:
     assert result.exit_code == 0, result.stderr
     assert awr("publish-event", "shop", "hearing.begin", "[1]").exit_code == 1
     assert awr("publish-event", "workflow-runtime", "hearing.begin").exit_code == 1
+    assert awr("publish-event", "shop").exit_code == 2
     for _ in range(100):
         found = only_document(awr("list", "hearing", "--json").stdout)["executions"]
         if found:
@@ -182,3 +251,49 @@ def test_events_put_on_the_bus_of_a_server_start_workflows(awr: Awr) -> None:
     assert awr("signal", execution["execution_id"], "news", '{"a": 1}', "--wait", "20").exit_code == 0
     ended = awr("status", execution["execution_id"], "--watch", "--json")
     assert (ended.exit_code, only_document(ended.stdout)["output"]) == (0, None)
+
+
+@pytest.mark.usefixtures("dev")
+def test_files_with_whole_events_are_put_on_the_bus(awr: Awr, tmp_path: Path) -> None:
+    file = tmp_path / "event.json"
+    file.write_text('{"source": "shop", "detail-type": "nobody.asked", "detail": {"n": 1}, "id": "x"}', "utf-8")
+    result = awr("publish-event", f"@{file}")
+    assert (result.exit_code, result.stdout) == (0, "published: nobody.asked from shop\n"), result.stderr
+    for wrong in ("[1]", '{"source": "shop", "detail": {}}', '{"source": "shop", "detail-type": "a", "detail": 1}'):
+        file.write_text(wrong, "utf-8")
+        result = awr("publish-event", f"@{file}")
+        assert (result.exit_code, "holds no event" in result.stderr) == (1, True)
+
+
+@pytest.mark.usefixtures("dev")
+def test_the_graph_of_a_server_s_execution_marks_where_it_is(awr: Awr) -> None:
+    execution_id = awr("start", "order").stdout.strip()
+    assert awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "20").exit_code == 0
+    drawn = {format: awr("graph", "--execution", execution_id, "--format", format) for format in FORMATS}
+    assert [result.exit_code for result in drawn.values()] == [0] * len(FORMATS)
+    assert "▶ packed" in drawn["text"].stdout
+    assert " active\n" in drawn["mermaid"].stdout
+    assert drawn["svg"].stdout.startswith("<svg")
+    assert drawn["dot"].stdout.startswith("digraph")
+    assert awr("graph", "--execution", "ex-0").exit_code == 1
+    assert awr("graph", "--execution", execution_id, "--url", "http://127.0.0.1:9").exit_code == 6
+
+
+def test_the_graph_of_an_execution_in_a_file_marks_where_it_is(awr: Awr, order: Path) -> None:
+    execution_id = only_document(awr("run", order, "--event", PAY, "--db", "runs.db", "--json").stdout)["execution_id"]
+    marked = awr("graph", "--execution", execution_id, "--db", "runs.db", "--format", "text")
+    assert (marked.exit_code, "▶ packed" in marked.stdout) == (0, True), marked.stderr
+    assert "fetch  (tool echo, success)" in marked.stdout
+    unmarked = awr("graph", order, "--format", "text").stdout
+    assert "▶ packed" not in unmarked
+    assert awr("graph", "--execution", "ex-0", "--db", "runs.db").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--db", "runs.db"], ["order.yaml", "--execution", "ex-0"], ["--execution", "ex-0", "--db", "none.db"]],
+)
+@pytest.mark.usefixtures("order")
+def test_a_graph_is_of_a_file_or_of_an_execution(awr: Awr, words: list[str]) -> None:
+    Path("runs.db").touch()
+    assert awr("graph", *words).exit_code == 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shlex
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +36,20 @@ def test_the_shipped_workflows_run_with_their_mocks(awr: Awr, name: str) -> None
     assert result.exit_code == 0
     assert document["status"] == "completed"
     assert document["workflow_id"] == name
+
+
+@pytest.mark.parametrize("name", ["incident_response", "order_state_machine", "subscription_lifecycle"])
+def test_the_command_at_the_head_of_a_shipped_chart_plays_it_to_its_end(
+    awr: Awr, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(PROJECT)
+    source = (DEFINITIONS / f"workflows/{name}.yaml").read_text("utf-8")
+    head = "\n".join(line.removeprefix("#") for line in source.partition("\nworkflow:")[0].splitlines())
+    command = re.search(r"^ +awr (run (?:.*\\\n)*.*)$", head, re.MULTILINE)
+    assert command is not None
+    result = awr(*shlex.split(command[1].replace("\\\n", " ")))
+    assert (result.exit_code, "not taken" in result.stderr) == (0, False), result.stderr
+    assert f"{name} version 1 completed" in result.stdout
 
 
 def test_a_run_says_what_happens_and_ends_with_a_summary(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:

@@ -259,6 +259,17 @@ def test_data_stored_apart_is_fetched() -> None:
     assert driver.logs == ["5"]
 
 
+def test_large_data_of_a_deferred_event_stays_apart_until_it_is_taken() -> None:
+    driver = started(state("a", on("go", "b")), state("b", on("later", "c", {"log": "${n}"})), state("c"),
+                     on_unhandled_event="defer")  # fmt: skip
+    driver.blobs["b1"] = {"n": 7}
+    driver.send("later", blob="b1")
+    assert driver.state.machine is not None
+    assert [(signal.data, signal.blob) for signal in driver.state.machine.deferred] == [(None, "b1")]
+    driver.send("go")
+    assert driver.logs == ["7"]
+
+
 # ---- events out
 
 

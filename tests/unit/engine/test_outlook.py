@@ -147,3 +147,9 @@ def test_after_the_end_only_the_final_state_is_left() -> None:
     [chart] = execution.ahead().charts
     assert (chart.states, chart.variables) == (("done",), {"n": 1, "by": "me"})
     assert (execution.ahead().prospects, execution.ahead().timers) == ((), ())
+
+
+def test_a_delay_that_repeats_says_how_often() -> None:
+    delays = [{"delay": "1m", "every": "2m", "actions": []}, {"delay": "1h", "target": "done"}]
+    execution = machine({"name": "a", "after": delays})
+    assert [timer.every for timer in execution.ahead().timers] == [120, None]

@@ -100,3 +100,12 @@ def test_work_begun_just_before_the_moment_comes_to_its_end(desk: Desk) -> None:
     desk.send(WORK, "work", 90)
     desk.run(until=START + 100_000)
     assert (desk.now, desk.seen) == (110, [(110, "work")])
+
+
+def test_a_pump_rests_when_only_timers_are_to_come(desk: Desk) -> None:
+    desk.send(TIMERS, "timer", 30)
+    assert desk.pump.rests
+    desk.send(WORK, "work", 10)
+    assert not desk.pump.rests
+    desk.run(settle=True)
+    assert desk.pump.rests

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from workflow_runtime.cli.commands.options import AsJson, Definitions, WorkflowFile, WorkflowPaths
+from workflow_runtime.cli.commands.options import AsJson, Definitions, WorkflowFile, WorkflowPaths, existing
+from workflow_runtime.cli.commands.remote import Profile, Region, Token, Url
 from workflow_runtime.cli.output import Output
+from workflow_runtime.cli.server import URL_DEFAULT, Server
 
 
 class GraphFormat(StrEnum):
@@ -49,7 +51,7 @@ def compile_(file: WorkflowFile, json: AsJson = False, definitions: Definitions 
 
 
 def graph(
-    file: WorkflowFile,
+    file: Annotated[Path | None, typer.Argument(**existing("FILE", "The workflow. Not with --execution."))] = None,
     format: Annotated[
         GraphFormat, typer.Option("--format", "-f", help="mermaid, dot (Graphviz), svg, or text for a terminal.")
     ] = GraphFormat.MERMAID,
@@ -57,12 +59,28 @@ def graph(
         Path | None, typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Write there, not to stdout.")
     ] = None,
     definitions: Definitions = None,
+    execution: Annotated[
+        str | None,
+        typer.Option("--execution", metavar="ID", help="Draw what it runs, and mark where it is. Read from --url."),
+    ] = None,
+    db: Annotated[
+        Path | None, typer.Option("--db", **existing("FILE", "Read --execution from this file of awr run or awr dev."))
+    ] = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
 ) -> int:
-    """Draw a workflow.
+    """Draw a workflow, or an execution: its nodes' statuses and its active states are marked.
 
     \b
       awr graph flow.yaml --format svg --output flow.svg
-    """
-    from workflow_runtime.cli import checking
+      awr graph --execution ex-01a2… --format text
+      awr graph --execution ex-01a2… --db runs.db
 
-    return checking.graph(Output(), file, format.value, output, definitions)
+    Exit codes: 0 drawn, 1 wrong definition or no such execution, 2 wrong usage, 6 the API cannot be reached.
+    """
+    from workflow_runtime.cli import drawing
+
+    asked = drawing.GraphOptions(format.value, output, definitions, execution, db)
+    return drawing.graph(Output(), file, asked, Server(url, token, profile, region))

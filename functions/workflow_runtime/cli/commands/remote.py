@@ -154,8 +154,12 @@ def signal(
 
 
 def publish_event(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Whose event it is.", show_default=False)],
-    detail_type: Annotated[str, typer.Argument(metavar="TYPE", help="Its detail-type.", show_default=False)],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Whose event it is; or the event, as @FILE.", show_default=False)
+    ],
+    detail_type: Annotated[
+        str | None, typer.Argument(metavar="TYPE", help="Its detail-type.", show_default=False)
+    ] = None,
     detail: Annotated[str, typer.Argument(metavar="[DETAIL]", help="Its detail: a JSON object, or @FILE.")] = "{}",
     url: Url = URL_DEFAULT,
     token: Token = None,
@@ -167,8 +171,10 @@ def publish_event(
 
     \b
       awr publish-event shop order.paid '{"order_id": "o-1"}'
+      awr publish-event @events/order_state_machine/payment_succeeded.json
 
-    A deployed runtime has an EventBridge bus: aws events put-events. Exit codes: as of awr signal.
+    A file holds an event as EventBridge delivers it; of its fields source, detail-type and detail count. A deployed
+    runtime has an EventBridge bus: aws events put-events. Exit codes: as of awr signal.
     """
     from workflow_runtime.cli import signalling
 

@@ -41,7 +41,7 @@ Resume = Annotated[
     str | None, typer.Option("--resume", metavar="ID", help="Go on with an execution of --db that was interrupted.")
 ]
 SkipTime = Annotated[
-    bool, typer.Option("--skip-time", help="Do not wait: delays and timers pass at once, in virtual time.")
+    bool, typer.Option("--skip-time", help="Do not wait: time passes at once, until only timers repeat.")
 ]
 Timeout = Annotated[
     float | None, typer.Option("--timeout", metavar="S", min=0.001, help="Stop after this many real seconds.")
