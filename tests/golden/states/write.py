@@ -17,7 +17,7 @@ from tests.unit.engine.stored_states import Halfway, resume, store
 
 from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.engine.state import STATE_SCHEMA, Parent
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 
 HERE = Path(__file__).parent
 

@@ -16,6 +16,8 @@ import msgspec
 from msgspec.structs import replace
 from tests.unit.engine.driver import Driver, Failure
 
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.engine.commands import (
     CancelRun,
     CancelTimer,
@@ -36,9 +38,8 @@ from workflow_runtime.engine.commands import (
 from workflow_runtime.engine.events import ChildEnded, NodeSucceeded, Poked
 from workflow_runtime.engine.names import NodeValue
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.plan import Json, decode_plan, encode_plan
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.plan import decode_plan, encode_plan
 from workflow_runtime.ports import Item
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore
