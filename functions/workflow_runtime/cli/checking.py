@@ -14,6 +14,7 @@ from workflow_runtime.cli.files import definitions_directory, read_source, workf
 from workflow_runtime.cli.output import CliError, ExitCode, Output
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Severity
+from workflow_runtime.texts import columns
 
 if TYPE_CHECKING:
     from workflow_runtime.compiler import Compilation, Known
@@ -216,8 +217,6 @@ def _listed(ids: Sequence[str]) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    from workflow_runtime.compiler.graphs.picture import columns
-
     lines = [""]
     for word in text.split(" "):
         joined = f"{lines[-1]} {word}".lstrip()

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
-from workflow_runtime.compiler.graphs.picture import arrows_of, detail_of, kind_of, shorten
+from workflow_runtime.compiler.graphs.picture import arrows_of, detail_of, kind_of
 from workflow_runtime.plan import (
     ROOT_STATE,
     CallAction,
@@ -24,6 +24,7 @@ from workflow_runtime.plan import (
     StatePlan,
     TransitionPlan,
 )
+from workflow_runtime.texts import shorten
 
 ACTIVE = "active"
 """Status of a state that is active. Those of nodes are their own."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from workflow_runtime.compiler.graphs.picture import Arrow, Box, Picture, columns
+from workflow_runtime.compiler.graphs.picture import Arrow, Box, Picture
+from workflow_runtime.texts import columns
 
 MARKS = {
     "agent": "●",
