@@ -53,7 +53,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workflow_runtime.client import SyncWorkflowEngine, WorkflowEngine
+    from workflow_runtime.frontends.client import SyncWorkflowEngine, WorkflowEngine
 
 __all__ = ["SyncWorkflowEngine", "WorkflowEngine"]
 
@@ -61,7 +61,7 @@ __all__ = ["SyncWorkflowEngine", "WorkflowEngine"]
 def __getattr__(name: str) -> Any:
     """The SDK, imported when it is first used: the Lambda functions never load it."""
     if name in __all__:
-        from workflow_runtime import client
+        from workflow_runtime.frontends import client
 
         return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

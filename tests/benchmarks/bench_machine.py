@@ -23,7 +23,7 @@ from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.engine.advance import Decision, Known, advance, new_execution
 from workflow_runtime.engine.events import ExecutionStarted, SignalReceived
 from workflow_runtime.engine.state import decode_state, encode_state
-from workflow_runtime.plan import Plan
+from workflow_runtime.plan.plan import Plan
 
 ROUNDS = 5
 EVENTS = 1_000

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from workflow_runtime.durations import parse_duration
 from workflow_runtime.engine.commands import Log, PublishEvent, SendSignal, StartChild
 from workflow_runtime.engine.events import SELF, SignalReceived
 from workflow_runtime.engine.machine_scope import MachineScope
 from workflow_runtime.engine.names import NO_LOCALS
 from workflow_runtime.engine.runs import begin_call
 from workflow_runtime.engine.state import Sent
-from workflow_runtime.expressions import EvaluationError, Scope, render_text
-from workflow_runtime.plan import (
+from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.language.expressions import EvaluationError, Scope, render_text
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.actions import (
     Action,
     CallAction,
     CancelSendAction,
     ForEachAction,
-    Formula,
     IfAction,
-    Json,
     LogAction,
     PublishAction,
     RaiseAction,
@@ -28,6 +27,7 @@ from workflow_runtime.plan import (
     SetVariableAction,
     StartWorkflowAction,
 )
+from workflow_runtime.plan.formulas import Formula
 
 Locals = Mapping[str, Json]
 

@@ -52,7 +52,8 @@ from workflow_runtime.engine.turn import (
     ValuesMissing,
 )
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
-from workflow_runtime.plan import OUTPUTS, Plan
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.plan import Plan
 
 GLOBALS_KEPT_BYTES_MAX = 512  # parts of the input that decisions read, kept in the state instead of read again
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True):

@@ -10,8 +10,8 @@ from workflow_runtime.engine.recording import COLLECTING, record
 from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.state import ALIVE_MARKS, Mark
 from workflow_runtime.errors import NodeError
-from workflow_runtime.expressions import Scope, render_text
-from workflow_runtime.plan import (
+from workflow_runtime.language.expressions import Scope, render_text
+from workflow_runtime.plan.specs import (
     AggregationSpec,
     ConditionSpec,
     FailSpec,

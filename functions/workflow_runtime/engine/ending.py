@@ -12,9 +12,12 @@ from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.state import Mark
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import ErrorDocument, NodeError
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import OUTPUTS, EventTrigger, GraphBlock, Json, Plan
-from workflow_runtime.schemas import violation
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.schemas import violation
+from workflow_runtime.plan.graph import OUTPUTS, GraphBlock
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.triggers import EventTrigger
 
 
 def end_root_if_done(turn: Turn) -> None:

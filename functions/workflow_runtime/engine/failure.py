@@ -10,8 +10,9 @@ from workflow_runtime.engine.joins import tolerates_failure
 from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.state import ALIVE_MARKS, Mark, ToleratedError
 from workflow_runtime.errors import ErrorDocument, NodeError
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import EdgeKind, FailSpec, GatherSpec, JoinKind
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.plan.graph import EdgeKind, JoinKind
+from workflow_runtime.plan.specs import FailSpec, GatherSpec
 
 
 def node_failed(scope: GraphScope, node: int, error: ErrorDocument) -> None:

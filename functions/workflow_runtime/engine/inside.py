@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from workflow_runtime.durations import parse_duration
 from workflow_runtime.engine import closing, failure, machine
 from workflow_runtime.engine.actions import seconds_of
 from workflow_runtime.engine.concurrency import enqueue
@@ -15,9 +14,13 @@ from workflow_runtime.engine.recording import record
 from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.state import MachineState, Mark, Running
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.expressions import EvaluationError, Scope, render_text
-from workflow_runtime.expressions.times import time_ms
-from workflow_runtime.plan import Formula, Json, MachineSpec, WaitSpec, matches
+from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.language.expressions import EvaluationError, Scope, render_text
+from workflow_runtime.language.expressions.times import time_ms
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.events import matches
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.specs import MachineSpec, WaitSpec
 
 SPECS = (WaitSpec, MachineSpec)
 

@@ -13,7 +13,9 @@ from workflow_runtime.engine.sight import charts_seen
 from workflow_runtime.engine.state import MachineState, Raised
 from workflow_runtime.engine.statechart import leaves
 from workflow_runtime.engine.turn import Turn, ValuesMissing
-from workflow_runtime.plan import BindingKind, ChartPlan, Formula, Json
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.formulas import BindingKind, Formula
 
 
 class Happening(msgspec.Struct, frozen=True):

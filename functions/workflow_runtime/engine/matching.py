@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workflow_runtime.expressions import equals
-from workflow_runtime.plan import Json
+from workflow_runtime.language.expressions import equals
+from workflow_runtime.language.json_values import Json
 
 
 def case_matches(value: Json, wanted: Json) -> bool:

@@ -10,7 +10,10 @@ from workflow_runtime.engine.pruning import prune
 from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.sight import charts_seen
 from workflow_runtime.engine.state import STATUS_OF_MARK, Mark
-from workflow_runtime.plan import OUTPUTS, AggregationSpec, BindingKind, Formula, Json
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.specs import AggregationSpec
 
 COLLECTOR_POOL = "tool"  # runs aggregations, passes and outputs that are too large for the dispatcher
 OUTPUTS_PATH = "~outputs"

@@ -17,8 +17,13 @@ from workflow_runtime.engine.sight import charts_seen
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.statechart import leaves
 from workflow_runtime.engine.turn import Known, Turn, ValuesMissing
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import BindingKind, ChartPlan, Formula, Json, Plan, TransitionPlan, WaitSpec
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import WaitSpec
+from workflow_runtime.plan.states import TransitionPlan
 
 TIMEOUT = "timeout"
 RAISED_PREFIXES = ("done.state.", "done.run.", "error.")

@@ -8,7 +8,9 @@ from workflow_runtime.engine.commands import RecordNode
 from workflow_runtime.engine.pruning import prune
 from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.state import Mark
-from workflow_runtime.plan import OUTPUTS, AggregationSpec, Json, PassSpec, SucceedSpec
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.specs import AggregationSpec, PassSpec, SucceedSpec
 
 COLLECTING = (AggregationSpec, PassSpec, SucceedSpec)
 """Specs that put values together, and that a worker runs when those are too large."""

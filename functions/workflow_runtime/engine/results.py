@@ -13,7 +13,8 @@ from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.state import STATUS_OF_MARK, Mark
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import InvalidEvent
-from workflow_runtime.plan import OUTPUTS, SucceedSpec
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.specs import SucceedSpec
 
 
 def accept_result(turn: Turn, event: NodeSucceeded | NodeFailed) -> str:

@@ -7,8 +7,11 @@ from workflow_runtime.engine.inside import correlation_key
 from workflow_runtime.engine.names import View, evaluate
 from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.turn import Turn
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import OUTPUTS, EventTrigger, Formula, WaitSpec
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.specs import WaitSpec
+from workflow_runtime.plan.triggers import EventTrigger
 
 
 def subscribe(turn: Turn) -> None:

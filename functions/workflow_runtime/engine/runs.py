@@ -9,7 +9,9 @@ from workflow_runtime.engine.names import error_value
 from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.state import initial_graph_state
 from workflow_runtime.errors import ErrorDocument, NodeError
-from workflow_runtime.plan import ROOT_STATE, Call, Json
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.chart import Call
+from workflow_runtime.plan.states import ROOT_STATE
 
 
 def begin_run(scope: MachineScope, block: int) -> GraphScope:

@@ -12,17 +12,10 @@ from workflow_runtime.engine.sight import charts_seen
 from workflow_runtime.engine.state import ALIVE_MARKS, OPEN_MARKS, STATUS_OF_MARK, ExecutionState, GraphState, Mark
 from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import (
-    GLOBAL_KINDS,
-    OUTPUTS,
-    BindingKind,
-    EdgeKind,
-    Formula,
-    GraphBlock,
-    Json,
-    Plan,
-    looks_through,
-)
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
+from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
+from workflow_runtime.plan.plan import Plan
 
 if TYPE_CHECKING:
     from workflow_runtime.engine.machine_scope import MachineScope

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from workflow_runtime.plan import BindingKind, Formula, Json
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import BindingKind, Formula
 
 if TYPE_CHECKING:
     from workflow_runtime.engine.machine_scope import MachineScope

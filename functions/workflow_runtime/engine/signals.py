@@ -12,7 +12,7 @@ from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.names import error_value
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import matches
+from workflow_runtime.plan.events import matches
 
 KEPT_MAX = 1_000  # events that came before their wait; the newest stay (language §2.2)
 DEFERRED_MAX = 1_000

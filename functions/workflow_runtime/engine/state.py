@@ -14,7 +14,8 @@ import msgspec
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import GraphBlock, Json
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.graph import GraphBlock
 
 STATE_SCHEMA = 1
 """Number of this layout; rows of older deployments stay readable, a newer one is refused."""

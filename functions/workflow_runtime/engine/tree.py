@@ -9,8 +9,9 @@ from workflow_runtime.engine.scope import GraphScope
 from workflow_runtime.engine.state import GraphState, MachineState
 from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.errors import ErrorDocument, NodeError
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import Json, MachineSpec
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.specs import MachineSpec
 
 OUTBOX_TURN_MAX = 100  # events that an execution sends itself, taken in one turn; the rest waits for the next
 

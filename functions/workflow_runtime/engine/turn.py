@@ -15,7 +15,8 @@ from workflow_runtime.engine.commands import CancelRun, CancelTimer, Command, Pu
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.names import NodeValue
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.plan import Json, Plan
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.plan import Plan
 
 if TYPE_CHECKING:
     from workflow_runtime.engine.machine_scope import MachineScope

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from workflow_runtime.plan.formulas import Json
+from workflow_runtime.language.json_values import Json
 
 ANY = "any"
 

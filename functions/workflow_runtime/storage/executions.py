@@ -15,7 +15,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState, Parent, decode_state, encode_state
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import FIRST_SECONDS, Due, DueStore

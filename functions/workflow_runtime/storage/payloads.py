@@ -7,7 +7,7 @@ import zlib
 import msgspec
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Attribute, Blobs
 
 PLAIN_BYTES_MAX = 256  # below this zlib saves less than it costs

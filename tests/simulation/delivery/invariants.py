@@ -8,15 +8,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workflow_runtime.backends.limits import item_bytes
+from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState, Mark, decode_state
-from workflow_runtime.plan import Plan
+from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Condition, Item, Key, Message, Refusal
-from workflow_runtime.service_limits import item_bytes
 from workflow_runtime.services.messages import parse_order
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import unpack_bytes
-from workflow_runtime.topology import DISPATCH
 
 CANARY = "c4n4ry-的-秘密"
 ITEM_BYTES_MAX = 350 * 1024

@@ -11,7 +11,9 @@ from tests.unit.engine.driver import Driver
 from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.engine.events import Event, SignalReceived, TimerFired
 from workflow_runtime.engine.statechart import is_done
-from workflow_runtime.plan import ROOT_STATE, ChartPlan, Plan, StateKind
+from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.states import ROOT_STATE, StateKind
 
 GOLDEN = Path(__file__).parents[2] / "golden/machine"
 SHIPPED = Path(__file__).parents[3] / "definitions/workflows"

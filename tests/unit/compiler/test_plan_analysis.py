@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from workflow_runtime.compiler import compile_or_raise
-from workflow_runtime.compiler.analysis import CriticalPath, critical_path, parallel_groups
-from workflow_runtime.compiler.graphs import FORMATS, render
-from workflow_runtime.compiler.graphs.layout import place
-from workflow_runtime.compiler.graphs.picture import columns, shorten
+from workflow_runtime.drawing import FORMATS, render
+from workflow_runtime.drawing.analysis import CriticalPath, critical_path, parallel_groups
+from workflow_runtime.drawing.layout import place
+from workflow_runtime.drawing.picture import columns, shorten
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 RACE = (GOLDEN / "parallel_first.yaml").read_text(encoding="utf-8")

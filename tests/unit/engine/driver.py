@@ -49,8 +49,11 @@ from workflow_runtime.engine.replay import JournalEntry, replay
 from workflow_runtime.engine.state import STATUS_OF_MARK, ExecutionState, Parent, decode_state, encode_state
 from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs
 from workflow_runtime.errors import ErrorDocument, NodeError
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import AggregationSpec, Json, NodePlan, Plan, SucceedSpec
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import AggregationSpec, SucceedSpec
 
 START = 1_700_000_000_000
 ATTACHED_BYTES_MAX = 4 * 1024  # as workers do: larger decision values are read

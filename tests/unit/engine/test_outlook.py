@@ -11,7 +11,8 @@ from workflow_runtime.engine.events import Event, ExecutionStarted, SignalReceiv
 from workflow_runtime.engine.outlook import Outlook, Prospect, RunningTimer, is_raised, outlook
 from workflow_runtime.engine.state import ExecutionState, encode_state
 from workflow_runtime.engine.turn import Known
-from workflow_runtime.plan import Json, Plan
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.plan import Plan
 
 START = 1_700_000_000_000
 

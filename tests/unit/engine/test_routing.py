@@ -12,7 +12,7 @@ from workflow_runtime.engine.commands import Command, Subscribe, Unsubscribe
 from workflow_runtime.engine.events import Event, ExecutionStarted, SignalReceived
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known, Needs
-from workflow_runtime.plan import Plan
+from workflow_runtime.plan.plan import Plan
 
 CHART = """
 workflow:

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.advance import NOTHING_KNOWN, new_execution
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.replay import replay
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import mail_message
 from workflow_runtime.storage.subscriptions import SubscriptionStore
-from workflow_runtime.topology import DISPATCH
 
 START = 1_767_225_600_000
 DAY = 24 * 3600 * 1000

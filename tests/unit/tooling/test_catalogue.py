@@ -7,13 +7,13 @@ from typing import Literal
 
 import msgspec
 
-from workflow_runtime.agents import AgentRegistry
-from workflow_runtime.assembly import catalogue_of
-from workflow_runtime.mocks import Mocks
+from workflow_runtime.invokers.agents import AgentRegistry
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.invokers.tools import ToolRegistry
+from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.plan.catalogue import Argument, Catalogue, CatalogueEntry
+from workflow_runtime.runtime.aws import catalogue_of
 from workflow_runtime.sdk import NodeContext
-from workflow_runtime.tooling import ToolRegistry
-from workflow_runtime.tooling.tool import describe
 
 
 def sample(
