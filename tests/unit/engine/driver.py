@@ -99,7 +99,8 @@ def on(event: str | list[str], target: str | None = None, *actions: Any, **field
 
 class Driver:
     """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order. ``timers``: due
-    times of those that are going; ``subscribed``: pairs of event and correlation key."""
+    times of those that are going; ``subscribed``: pairs of event and correlation key; ``pokes``: whether it is poked at
+    once when it asks for it."""
 
     def __init__(
         self,
@@ -109,14 +110,16 @@ class Driver:
         attach: bool = True,
         checked: bool = True,
         parent: Parent | None = None,
+        hops: int = 0,
     ) -> None:
         self.plan = plan
         self.globals: dict[str, Json] = {"input": input, "variables": self._variables(input), "env": {}}
-        self.first = new_execution(plan, "e1", 1, START, parent)
+        self.first = new_execution(plan, "e1", 1, START, parent, hops)
         self.state = self.first
         self.now = START
         self.attach = attach
         self.checked = checked
+        self.pokes = True
         self.records: dict[tuple[str, int], NodeValue] = {}
         self.ordered: dict[str, RunNode] = {}
         self.cancelled: list[str] = []
@@ -169,7 +172,7 @@ class Driver:
         self.commits.append(decision.commands)
         for command in decision.commands:
             self._carry_out(command)
-        if decision.commands and isinstance(decision.commands[-1], Continue):
+        if self.pokes and decision.commands and isinstance(decision.commands[-1], Continue):
             self.take(Poked(f"cmd:e1:{self.state.version}", self.now))
         return decision
 
