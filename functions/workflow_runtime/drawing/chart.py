@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
-from workflow_runtime.drawing.picture import arrows_of, detail_of, kind_of, shorten
+from workflow_runtime.drawing.picture import arrows_of, detail_of, kind_of
+from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.actions import CallAction
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import Formula

@@ -10,7 +10,6 @@ from xml.sax.saxutils import escape
 from workflow_runtime.drawing.chart import STATE_KINDS, Drawing, Item
 from workflow_runtime.drawing.chart_arrows import LOOP, Arrow, spread
 from workflow_runtime.drawing.chart_layout import Box, arrange
-from workflow_runtime.drawing.picture import columns
 from workflow_runtime.drawing.svg import (
     BOX_HEIGHT,
     DARK,
@@ -21,6 +20,7 @@ from workflow_runtime.drawing.svg import (
     coloured,
     shape,
 )
+from workflow_runtime.language.texts import columns
 
 MARGIN = 24.0
 LINE = 15.0

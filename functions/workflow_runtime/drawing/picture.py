@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
@@ -10,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.drawing.analysis import critical_path, levels
+from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
@@ -22,9 +22,6 @@ from workflow_runtime.plan.specs import (
     SwitchSpec,
     ToolSpec,
 )
-
-LABEL_COLUMNS = 36
-"""Longer texts are cut: a drawing is an overview."""
 
 
 class Box(msgspec.Struct, frozen=True):
@@ -82,24 +79,6 @@ def picture(plan: Plan, statuses: Mapping[str, str]) -> Picture:
         for arrow in arrows_of(plan.root, edge)
     )
     return Picture(plan.workflow_name or plan.workflow_id, boxes, tuple(arrows), critical)
-
-
-def columns(text: str) -> int:
-    """Width of a text in terminal columns: East Asian wide characters take two, combining marks none."""
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
-    )
-
-
-def shorten(text: str, most: int = LABEL_COLUMNS) -> str:
-    """On one line, without control characters, and at most that many columns."""
-    text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    if columns(text) <= most:
-        return text
-    while columns(text) >= most:
-        text = text[:-1]
-    return text + "…"
 
 
 def kind_of(node: NodePlan) -> str:

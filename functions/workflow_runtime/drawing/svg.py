@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from workflow_runtime.drawing.layout import place
-from workflow_runtime.drawing.picture import Arrow, Box, Picture, columns
+from workflow_runtime.drawing.picture import Arrow, Box, Picture
+from workflow_runtime.language.texts import columns
 
 MARGIN = 24.0
 BOX_HEIGHT = 48.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from workflow_runtime.drawing.picture import Arrow, Box, Picture, columns
+from workflow_runtime.drawing.picture import Arrow, Box, Picture
+from workflow_runtime.language.texts import columns
 
 MARKS = {
     "agent": "●",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.invokers.mocks import Mocks
     from workflow_runtime.invokers.tools.reach import Reach
+    from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.ports import Clock, Ports
 
 WORKER_LOST_EXIT_CODE = 70  # EX_SOFTWARE: Lambda starts a fresh process for the next event
@@ -53,17 +54,28 @@ def node_invokers(
     }
 
 
-def known_ids(definitions: Path | None, mocks: Mocks | None = None) -> Known:
-    """The agents and tools that definitions may name without a warning: registered ones and mocked ones."""
-    from workflow_runtime.compiler import Known
+def catalogue_of(definitions: Path | None, mocks: Mocks | None = None) -> Catalogue:
+    """The agents and tools that definitions may name without a warning: registered ones and mocked ones. Raises
+    `DefinitionError` for files and functions that cannot be used.
+    """
     from workflow_runtime.invokers.agents import AgentRegistry
     from workflow_runtime.invokers.tools import ToolRegistry
+    from workflow_runtime.plan.catalogue import Catalogue
 
-    agents = AgentRegistry.load(_below(definitions, "agents")).ids
-    tools = ToolRegistry.load(_below(definitions, "tools")).ids
-    if mocks is not None:
-        agents, tools = agents | mocks.ids(NodeType.AGENT), tools | mocks.ids(NodeType.TOOL)
-    return Known(agents=frozenset(agents), tools=frozenset(tools))
+    agents = AgentRegistry.load(_below(definitions, "agents")).describe()
+    tools = ToolRegistry.load(_below(definitions, "tools")).describe()
+    catalogue = Catalogue(agents, tools)
+    if mocks is None:
+        return catalogue
+    return catalogue.with_mocks(mocks.ids(NodeType.AGENT), mocks.ids(NodeType.TOOL))
+
+
+def known_ids(definitions: Path | None, mocks: Mocks | None = None) -> Known:
+    """The ids in the catalogue."""
+    from workflow_runtime.compiler import Known
+
+    catalogue = catalogue_of(definitions, mocks)
+    return Known(agents=frozenset(catalogue.agents), tools=frozenset(catalogue.tools))
 
 
 def _below(definitions: Path | None, kind: str) -> Path | None:

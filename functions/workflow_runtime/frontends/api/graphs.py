@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
@@ -32,8 +34,11 @@ OfExecution = Annotated[str | None, Query(description="Draw this execution's ver
 
 
 class Graphs:
+    """Draws in a thread of its own, one drawing after the other: the event loop serves everybody else meanwhile."""
+
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._artist = ThreadPoolExecutor(1, thread_name_prefix="drawing")
 
     async def draw(
         self, request: Request, workflow_id: WorkflowId, format: GraphFormat = None, execution: OfExecution = None
@@ -48,13 +53,8 @@ class Graphs:
         else:
             plan, statuses, current = await self._runtime.ports.offload(self._progress, workflow_id, execution)
         chosen = format or _accepted(request)
-        if chosen == "json":
-            shape = _chart_json(plan, statuses, current) if plan.charts else _graph_json(plan, statuses)
-            return json_answer(shape, headers={"Vary": "Accept"})
-        from workflow_runtime.drawing import render  # the compiler takes as long to import as all the rest
-
-        drawing = render(plan, chosen, statuses, current)
-        return Answer(200, drawing.encode(), f"{TYPES[chosen]}; charset=utf-8", {"Vary": "Accept"})
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._artist, _answer, plan, chosen, statuses, current)
 
     def _progress(self, workflow_id: str, execution_id: str) -> tuple[Plan, dict[str, str], Current]:
         queries = self._runtime.queries
@@ -64,6 +64,17 @@ class Graphs:
                 plan = queries.plan(header.plan_hash)
                 return plan, queries.statuses(header), queries.current_states(header) if plan.charts else {}
         raise Problem("not_found", f"there is no execution {execution_id!r}")
+
+
+def _answer(plan: Plan, format: str, statuses: dict[str, str], current: Current) -> Answer:
+    headers = {"Vary": "Accept"}
+    if format == "json":
+        shape = _chart_json(plan, statuses, current) if plan.charts else _graph_json(plan, statuses)
+        return json_answer(shape, headers=headers)
+    from workflow_runtime.drawing import render  # the compiler takes as long to import as all the rest
+
+    drawing = render(plan, format, statuses, current)
+    return Answer(200, drawing.encode(), f"{TYPES[format]}; charset=utf-8", headers)
 
 
 def _accepted(request: Request) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-import msgspec
-
 from workflow_runtime.frontends.cli.output import Line, Span
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import columns, preview, shorten, visible
 
-VARIABLE_CHARS_MAX = 100
+VARIABLE_COLUMNS_MAX = 100
+CONDITION_COLUMNS_MAX = 100
 EVENT_COLUMNS_MAX = 32
 TRANSITIONS_SHOWN_MAX = 20  # the history has them all
 
@@ -66,21 +66,20 @@ def state_lines(document: Mapping[str, Json]) -> Iterator[Line]:
         return  # they are in its output
     if document.get("current_states") and isinstance(variables, Mapping) and "truncated" not in variables:
         for name, value in variables.items():
-            text = msgspec.json.encode(value).decode()
-            shown = text if len(text) <= VARIABLE_CHARS_MAX else f"{text[: VARIABLE_CHARS_MAX - 1]}…"
-            yield [("  ", ""), name, (" = ", "dim"), shown]
+            yield [("  ", ""), name, (" = ", "dim"), preview(value, VARIABLE_COLUMNS_MAX)]
 
 
 def event_lines(document: Mapping[str, Json]) -> Iterator[Line]:
     """Which events it listens to now, and whether they would be taken."""
     events: Sequence[Mapping[str, Json]] = document.get("available_events") or []
-    width = min(max((len(event["event"]) for event in events), default=0), EVENT_COLUMNS_MAX)
+    width = min(max((columns(visible(event["event"])) for event in events), default=0), EVENT_COLUMNS_MAX)
     for event in events:
         target = f" → {', '.join(event['target'])}" if event["target"] else ""
-        spans: list[Span | str] = [("event: ", "cyan"), (f"{event['event']:<{width}}", "bold")]
+        name = visible(event["event"])
+        spans: list[Span | str] = [("event: ", "cyan"), (name, "bold"), " " * (width - columns(name))]
         spans.append(f"  {event['source']}{target}" + (f"  in {event['machine']}" if event["machine"] else ""))
         if event["condition"] is not None:
-            spans.append((f"  if {event['condition']}", "dim"))
+            spans.append((f"  if {shorten(event['condition'], CONDITION_COLUMNS_MAX)}", "dim"))
         if event["enabled"] is False:
             spans.append(("  (now false)", "yellow"))
         yield spans

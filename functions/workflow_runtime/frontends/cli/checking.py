@@ -14,6 +14,7 @@ from workflow_runtime.findings import Finding, Severity
 from workflow_runtime.frontends.cli.excerpts import finding_lines
 from workflow_runtime.frontends.cli.files import definitions_directory, read_source, workflow_files
 from workflow_runtime.frontends.cli.output import CliError, ExitCode, Output
+from workflow_runtime.language.texts import columns
 
 if TYPE_CHECKING:
     from workflow_runtime.compiler import Compilation, Known
@@ -216,8 +217,6 @@ def _listed(ids: Sequence[str]) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    from workflow_runtime.drawing.picture import columns
-
     lines = [""]
     for word in text.split(" "):
         joined = f"{lines[-1]} {word}".lstrip()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from workflow_runtime.findings import Finding, Severity
 from workflow_runtime.frontends.cli.files import source_line
-from workflow_runtime.frontends.cli.output import Line, visible
+from workflow_runtime.frontends.cli.output import Line
+from workflow_runtime.language.texts import columns, visible
 
 EXCERPT_COLUMNS = 72  # of the source line: with its number it fits 80
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
@@ -36,8 +37,6 @@ def finding_lines(finding: Finding) -> Iterator[Line]:
 
 def _excerpt(source: str, column: int) -> tuple[str, int]:
     """The part of a line around ``column`` (from 0) that fits, and how many columns stand before the caret."""
-    from workflow_runtime.drawing.picture import columns
-
     # A line may be the whole file: of what cannot be shown anyway, nothing is measured.
     before = visible(source[max(column - EXCERPT_COLUMNS, 0) : column])
     after = visible(source[column : column + EXCERPT_COLUMNS + 1])

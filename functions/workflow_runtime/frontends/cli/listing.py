@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
-from workflow_runtime.drawing.picture import columns, shorten
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.frontends.cli.api import Document, api
 from workflow_runtime.frontends.cli.charts import transition_spans
-from workflow_runtime.frontends.cli.output import ExitCode, Line, Output, Span, usage_error, visible
+from workflow_runtime.frontends.cli.output import ExitCode, Line, Output, Span, usage_error
 from workflow_runtime.frontends.cli.progress import duration, epoch_ms
 from workflow_runtime.frontends.cli.server import Server
 from workflow_runtime.frontends.cli.summary import OPEN_STYLE, STATUS_STYLES
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import columns, shorten, visible
 
 STATUS_COLUMNS = max(map(len, ExecutionStatus))
 TIME_COLUMNS = 9
@@ -66,7 +66,7 @@ def _execution(item: Document, room: int) -> Line:
     ]
     if item["error"]:
         left = max(room - len(head) - STATUS_COLUMNS - len(rest) - 3, TEXT_COLUMNS_MIN)
-        spans += ["  ", (shorten(visible(f"{item['error']['type']}: {item['error']['message']}"), left), "red")]
+        spans += ["  ", (shorten(f"{item['error']['type']}: {item['error']['message']}", left), "red")]
     return spans
 
 

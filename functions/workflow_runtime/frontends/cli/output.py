@@ -17,6 +17,7 @@ import msgspec
 
 from workflow_runtime.errors import DefinitionError, RequestError, RetryableError, WorkflowRuntimeError
 from workflow_runtime.findings import Finding
+from workflow_runtime.language.texts import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -165,13 +166,6 @@ def error_document(error: CliError) -> dict[str, Any]:
     return document
 
 
-def visible(text: str) -> str:
-    """Control characters shown, not obeyed: a definition must not move the cursor or ring the bell."""
-    return "".join(
-        character if character.isprintable() or character == " " else _escape(character) for character in text
-    )
-
-
 def styled(line: Line) -> Text:
     """A line for rich."""
     from rich.text import Text
@@ -188,10 +182,6 @@ def _spans(line: Line) -> list[Span]:
     if isinstance(line, str):
         return [(line, "")]
     return [(span, "") if isinstance(span, str) else span for span in line]
-
-
-def _escape(character: str) -> str:
-    return "    " if character == "\t" else character.encode("unicode_escape").decode("ascii")
 
 
 def _console(stream: TextIO) -> Console | None:

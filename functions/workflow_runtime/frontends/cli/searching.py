@@ -11,9 +11,10 @@ from typing import Protocol
 from workflow_runtime.backends.aws.log_search import LogSearch, create_client
 from workflow_runtime.errors import RequestError
 from workflow_runtime.frontends.cli.api import api
-from workflow_runtime.frontends.cli.output import CliError, ExitCode, Output, Span, usage_error, visible
+from workflow_runtime.frontends.cli.output import CliError, ExitCode, Output, Span, usage_error
 from workflow_runtime.frontends.cli.server import Server
 from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.language.texts import visible
 
 STACK_DEFAULT = "WorkflowRuntime"
 LOOK_SECONDS = 3.0  # between looks for new lines

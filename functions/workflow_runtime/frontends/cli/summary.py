@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from workflow_runtime.drawing.picture import columns, shorten
 from workflow_runtime.frontends.cli.charts import state_lines, transition_lines
-from workflow_runtime.frontends.cli.output import Line, Output, Span, visible
+from workflow_runtime.frontends.cli.output import Line, Output, Span
 from workflow_runtime.frontends.cli.progress import STATUS_COLUMNS, duration, epoch_ms, mark, seconds_text
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import columns, preview, shorten, visible
 
 ID_COLUMNS_MAX = 32
 DETAIL_COLUMNS_MIN = 20
 TIME_COLUMNS = 9
 OUTPUT_LINES_MAX = 60  # on a terminal; --json has it all
+OUTPUT_LINE_CHARS_MAX = 2_000  # of one of these lines: a text in an output may have a megabyte
 LETTERS_SHOWN_MAX = 5
 
 STATUS_STYLES = {"completed": "bold green", "failed": "bold red", "cancelled": "bold yellow"}
@@ -34,7 +35,9 @@ WAITS = {
 
 
 def show_summary(out: Output, document: Mapping[str, Json]) -> None:
-    """The whole summary of an execution document, on stdout."""
+    """The whole summary of an execution document, on stdout; with ``--json`` there is none."""
+    if out.json:
+        return
     nodes = {path: entry for path, entry in node_entries(document).items() if _is_shown(path, entry)}
     width = min(max((columns(visible(id)) for id in nodes), default=0), ID_COLUMNS_MAX)
     rows = [_row(id, entry, width, out.columns) for id, entry in nodes.items()]
@@ -121,7 +124,7 @@ def _title(document: Mapping[str, Json]) -> Line:
 
 def _row(id: str, entry: Mapping[str, Json], width: int, room: int) -> Line:
     symbol, style = mark(entry["status"])
-    name = shorten(visible(id), ID_COLUMNS_MAX)
+    name = shorten(id, ID_COLUMNS_MAX)
     head = f"{symbol} {name}{' ' * (width - columns(name))}"
     spans: list[Span | str] = [
         (symbol, style),
@@ -130,18 +133,18 @@ def _row(id: str, entry: Mapping[str, Json], width: int, room: int) -> Line:
         (f"{duration(entry):>{TIME_COLUMNS}}", "dim"),
     ]
     left = max(room - columns(head) - STATUS_COLUMNS - TIME_COLUMNS - 5, DETAIL_COLUMNS_MIN)
-    detail, detail_style = _detail(entry)
+    detail, detail_style = _detail(entry, left)
     if detail:
-        spans += ["  ", (shorten(detail, left), detail_style)]
+        spans += ["  ", (detail, detail_style)]
     return spans
 
 
-def _detail(entry: Mapping[str, Json]) -> Span:
+def _detail(entry: Mapping[str, Json], room: int) -> Span:
     tries = f"attempt {entry['attempts']}: " if entry["attempts"] > 1 else ""
     if entry["error"]:
-        return f"{tries}{entry['error']['type']}: {entry['error']['message']}", "red"
+        return shorten(f"{tries}{entry['error']['type']}: {entry['error']['message']}", room), "red"
     if entry["status"] == "success":
-        return f"{tries}{_compact(entry['output'])}", ""
+        return tries + preview(entry["output"], max(room - len(tries), DETAIL_COLUMNS_MIN)), ""
     return tries.removesuffix(": "), "dim"
 
 
@@ -162,12 +165,13 @@ def _show_output(out: Output, output: Json) -> None:
     lines = msgspec.json.format(msgspec.json.encode(output), indent=2).decode().splitlines()
     out.line()
     out.line([("output", "bold")])
-    shown = lines if out.console is None else lines[:OUTPUT_LINES_MAX]
+    shown = lines if out.console is None else [_cut(line) for line in lines[:OUTPUT_LINES_MAX]]
     for line in shown:
         out.line(line)
     if len(shown) < len(lines):
         out.line([(f"… {len(lines) - len(shown)} more lines; --json prints all", "dim")])
 
 
-def _compact(value: Json) -> str:
-    return msgspec.json.encode(value).decode()
+def _cut(line: str) -> str:
+    """As much of a line as people read; its indentation stays."""
+    return line if len(line) <= OUTPUT_LINE_CHARS_MAX else f"{line[:OUTPUT_LINE_CHARS_MAX]}…"

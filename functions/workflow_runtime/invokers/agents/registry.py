@@ -9,7 +9,8 @@ from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.definition import PROVIDER_PREFIXES, AgentDefinition
 from workflow_runtime.invokers.tools.entries import read_entries
-from workflow_runtime.language.yaml.small_files import UNKNOWN_KEY, did_you_mean
+from workflow_runtime.language.yaml.small_files import UNKNOWN_KEY, Document, did_you_mean
+from workflow_runtime.plan.catalogue import CatalogueEntry
 
 
 class AgentRegistry:
@@ -31,10 +32,15 @@ class AgentRegistry:
 
     def get(self, id: str) -> AgentDefinition | None:
         """The agent, or None. Raises `DefinitionError` when any file is wrong."""
-        return self._agents.get(id)
+        found = self._agents.get(id)
+        return found[0] if found is not None else None
+
+    def describe(self) -> dict[str, CatalogueEntry]:
+        """Every agent as plain data, by id in order. Raises `DefinitionError` when any file is wrong."""
+        return {id: _entry(*self._agents[id]) for id in sorted(self._agents)}
 
     @cached_property
-    def _agents(self) -> dict[str, AgentDefinition]:
+    def _agents(self) -> dict[str, tuple[AgentDefinition, Document]]:
         findings: list[Finding] = []
         entries = read_entries(self._directory, "agents", AgentDefinition, findings)
         for agent, document in entries.values():
@@ -45,7 +51,13 @@ class AgentRegistry:
                     findings.append(document.finding(UNKNOWN_KEY, message, _place(document.value, agent.id, key), hint))
         if findings:
             raise DefinitionError(findings)
-        return {id: agent for id, (agent, _) in entries.items()}
+        return entries
+
+
+def _entry(agent: AgentDefinition, document: Document) -> CatalogueEntry:
+    return CatalogueEntry(
+        id=agent.id, description=agent.description, source=document.file, output_schema=agent.output_schema
+    )
 
 
 def _place(value: object, id: str, key: str) -> tuple[str | int, ...]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -20,7 +20,6 @@ from workflow_runtime.invokers.tools.entries import read_entries
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.invokers.tools.tool import Tool, UnusableTool, describe
-from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.yaml.small_files import (
     DECLARED_TWICE,
     UNKNOWN_TOOL,
@@ -28,6 +27,7 @@ from workflow_runtime.language.yaml.small_files import (
     WRONG_FIELD,
     did_you_mean,
 )
+from workflow_runtime.plan.catalogue import CatalogueEntry
 from workflow_runtime.sdk import MARK, ToolMark
 
 ID_PATTERN = r"^\w[\w-]*$"  # language §1
@@ -84,9 +84,9 @@ class ToolRegistry:
     def get(self, id: str) -> Tool | None:
         return self._tools.get(id)
 
-    def schemas(self) -> Mapping[str, dict[str, Json]]:
-        """JSON Schema of the arguments by tool id."""
-        return {id: tool.input_schema for id, tool in self._tools.items()}
+    def describe(self) -> dict[str, CatalogueEntry]:
+        """Every tool as plain data, by id in order."""
+        return {id: self._tools[id].entry() for id in sorted(self._tools)}
 
 
 def _add_package(package: str, tools: dict[str, Tool], findings: list[Finding]) -> None:
@@ -142,7 +142,7 @@ def _add_variants(definitions: Path | None, tools: dict[str, Tool], findings: li
             )
         else:
             try:
-                tools[id] = functions[variant.uses].preset(id, variant.description, variant.inputs)
+                tools[id] = functions[variant.uses].preset(id, variant.description, variant.inputs, document.file)
             except UnusableTool as error:
                 findings.append(
                     document.finding(WRONG_FIELD, f"tool {id!r}: `inputs` do not fit {variant.uses!r}: {error}")

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticUserError
 from pydantic.json_schema import PydanticJsonSchemaWarning
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.yaml.small_files import did_you_mean
+from workflow_runtime.plan.catalogue import CatalogueEntry
 from workflow_runtime.sdk import NodeContext
 
 EXACT_INTEGER_MAX = 2**53  # beyond it a float's integral value is not exact
@@ -28,6 +30,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A tool under its ``id``. ``presets`` are arguments that the definition fixed: a call cannot give them.
 
     ``names``: field of ``arguments`` -> parameter. ``context``: the parameter that takes the `NodeContext`, if any.
+    ``returns`` is the return annotation; ``source`` says where the tool is defined.
     """
 
     id: str
@@ -37,6 +40,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     names: Mapping[str, str]
     context: str | None
     open: bool
+    returns: Any = Any
+    source: str = ""
     presets: Mapping[str, Json] = {}
 
     @property
@@ -51,6 +56,25 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         if "required" in schema:
             schema["required"] = [name for name in schema["required"] if name not in self.presets]
         return schema
+
+    @property
+    def output_schema(self) -> dict[str, Json] | None:
+        """JSON Schema of what the return annotation promises; None when it promises nothing that JSON can say."""
+        try:
+            schema = TypeAdapter(self.returns).json_schema(mode="serialization")
+        except PydanticUserError:
+            return None
+        return schema or None
+
+    def entry(self) -> CatalogueEntry:
+        """What others need to know of it."""
+        return CatalogueEntry(
+            id=self.id,
+            description=self.description,
+            source=self.source,
+            input_schema=self.input_schema,
+            output_schema=self.output_schema,
+        )
 
     @property
     def is_async(self) -> bool:
@@ -71,12 +95,14 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
             bound[self.context] = context
         return bound
 
-    def preset(self, id: str, description: str, presets: Mapping[str, Json]) -> Tool:
+    def preset(self, id: str, description: str, presets: Mapping[str, Json], source: str = "") -> Tool:
         """This tool under another id with some arguments fixed. Raises `UnusableTool` when they do not fit."""
         _, problems = self._validate(presets)
         if wrong := [text for kind, text in problems if kind != "missing"]:
             raise UnusableTool("; ".join(wrong))
-        return msgspec.structs.replace(self, id=id, description=description or self.description, presets=dict(presets))
+        return msgspec.structs.replace(
+            self, id=id, description=description or self.description, source=source, presets=dict(presets)
+        )
 
     def _validate(self, inputs: Mapping[str, Json]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """Keyword arguments, and problems as (kind, text); JSON rules: no text becomes a number, dates are read from
@@ -93,8 +119,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         return bound | (model.model_extra or {}), []
 
 
-def describe(function: Callable[..., Any], id: str, description: str) -> Tool:
-    """The tool that ``function`` is. Raises `UnusableTool`."""
+def describe(function: Callable[..., Any], id: str, description: str, source: str = "") -> Tool:
+    """The tool that ``function`` is; ``source`` defaults to its qualified name. Raises `UnusableTool`."""
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError) as error:
@@ -134,6 +160,8 @@ def describe(function: Callable[..., Any], id: str, description: str) -> Tool:
         names=names,
         context=context,
         open=is_open,
+        returns=hints.get("return", Any),
+        source=source or f"{function.__module__}.{function.__qualname__}",
     )
 
 

@@ -34,7 +34,7 @@ from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.intake.starts import Starter
 from workflow_runtime.storage.executions import ExecutionStore, StateTooLarge
-from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, pack
+from workflow_runtime.storage.payloads import is_large, pack_bytes
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.workflows import WorkflowStore
 
@@ -229,15 +229,17 @@ class Dispatcher:
         return committed
 
     def _stored(self, state: ExecutionState, commit_id: str, commands: Sequence[Command]) -> tuple[Command, ...]:
-        """The commands with large outputs replaced by where they were stored, so that commit and journal stay small."""
+        """The commands with large values replaced by where they were stored: commits, journal and messages stay
+        small."""
         stored: list[Command] = []
         room = OUTPUTS_INLINE_BYTES_MAX
         for index, command in enumerate(commands):
             large = payload(command)
             if large is not None:
-                packed = pack(large)
+                data = msgspec.json.encode(large)
+                packed = pack_bytes(data)
                 room -= len(packed)
-                if len(packed) > INLINE_BYTES_MAX or room < 0:
+                if is_large(data, packed) or room < 0:
                     key = f"executions/{state.execution_id}/outputs/{commit_id}.{index}"
                     self._executions.put_blob(key, packed)
                     command = without_payload(command, key)

@@ -139,14 +139,15 @@ class Courier:
         self._mail(state.execution_id, SendFailed(identity, state.now, machine, message))
 
     def _notify(self, state: ExecutionState, command: NotifyParent, ended: SetStatus) -> None:
+        output, blob = self._executions.output_to_send(state.execution_id, ended)
         event = ChildEnded(
             f"child:{state.execution_id}",
             state.now,
             command.token,
             state.execution_id,
             state.status.value,
-            output=ended.output,
-            blob=ended.blob,
+            output=output,
+            blob=blob,
             error=ended.error,
         )
         self._mail(command.execution_id, event)

@@ -16,10 +16,9 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Blobs
 from workflow_runtime.services.catalog.triggers import Occasion, ScheduledStart
 from workflow_runtime.services.intake.starts import is_correlation_id
-from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, pack_bytes
+from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, is_large, pack_bytes
 
 ADDRESS = "execution_id"  # in a detail: the execution that the event is for
-PLAIN_BYTES_MAX = 64 * 1024  # of data inside a message: text that compresses well may still be long
 
 
 class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"}, dict=True):
@@ -76,7 +75,7 @@ class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"
         encoded = msgspec.json.encode(data)
         packed = pack_bytes(encoded) if len(encoded) > INLINE_BYTES_MAX else b""  # as `payloads.pack` would
         blob = None
-        if len(packed) > INLINE_BYTES_MAX or len(encoded) > PLAIN_BYTES_MAX:
+        if is_large(encoded, packed):
             blob = f"executions/{execution_id}/events/{hashlib.sha256(packed).hexdigest()[:40]}"
             blobs.put(blob, packed)
         return SignalReceived(

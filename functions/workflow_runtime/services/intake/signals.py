@@ -28,13 +28,12 @@ from workflow_runtime.services.messages import mail_message
 from workflow_runtime.services.views.charts import chart_parts, transition_json
 from workflow_runtime.services.views.nodes import live_graphs
 from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, pack_bytes
+from workflow_runtime.storage.payloads import is_large, pack_bytes
 from workflow_runtime.storage.records import Globals
 from workflow_runtime.storage.workflows import WorkflowStore
 
 NAME_CHARS_MAX = 128  # as long as an EventBridge detail-type
 KEY_CHARS_MAX = 255
-PLAIN_BYTES_MAX = 64 * 1024  # of data inside a message: text that compresses well may still be long
 REPEATS_LOOKED_AT_MAX = 200  # commits in which an event that was sent before is looked for
 PAGE_ENTRIES = 25
 
@@ -92,7 +91,7 @@ class Signalling:
             raise RequestError("ended", f"the execution has ended, it is {header.status}: it takes no more events")
         packed = pack_bytes(encoded)
         blob = None
-        if len(packed) > INLINE_BYTES_MAX or len(encoded) > PLAIN_BYTES_MAX:
+        if is_large(encoded, packed):
             blob = f"executions/{execution_id}/events/{hashlib.sha256(packed).hexdigest()[:40]}"
             self._ports.blobs.put(blob, packed)
         value = msgspec.json.decode(encoded) if blob is None else None

@@ -13,6 +13,8 @@ from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.invokers.tools.tool import Tool, describe
 from workflow_runtime.sdk import MARK
 
+BUILT_IN = "built-in"
+
 
 def builtin_tools(reach: Reach, services: ToolServices) -> list[Tool]:
     """All of them, allowed to reach what ``reach`` says."""
@@ -25,4 +27,4 @@ def builtin_tools(reach: Reach, services: ToolServices) -> list[Tool]:
         publish_event_function(services),
     )
     marks = [(function, getattr(function, MARK)) for function in functions]
-    return [describe(function, mark.id, mark.description) for function, mark in marks]
+    return [describe(function, mark.id, mark.description, BUILT_IN) for function, mark in marks]
