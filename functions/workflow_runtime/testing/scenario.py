@@ -52,8 +52,8 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.yaml.small_files import Document, did_you_mean, read_document
 from workflow_runtime.testing.differences import json_differences, shown
 from workflow_runtime.testing.kit import WorkflowTester
-from workflow_runtime.testing.plugin import definitions_of
 from workflow_runtime.testing.result import Result
+from workflow_runtime.testing.settings import definitions_of
 from workflow_runtime.testing.steps import Step, take
 
 
