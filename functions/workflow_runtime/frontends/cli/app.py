@@ -69,7 +69,7 @@ class AwrGroup(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = CommandTable()  # type: ignore[assignment]  typer only reads it
+        self.commands = CommandTable()  # type: ignore[assignment]  # it is only read
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  click's signature
         """What `awr --help` lists, without importing any command."""
