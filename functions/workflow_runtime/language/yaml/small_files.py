@@ -19,7 +19,7 @@ from workflow_runtime.language.yaml import document as yaml_document
 from workflow_runtime.language.yaml.places import Place, locate, position, unpack
 from workflow_runtime.language.yaml.text import Unreadable, read_text
 
-UNREADABLE = rule("WF601", Severity.ERROR, "A file of agents, tools, mocks or scenarios cannot be opened")
+UNREADABLE = rule("WF601", Severity.ERROR, "A file of agents, tools, mocks or scenarios cannot be read")
 WRONG_FIELD = rule("WF602", Severity.ERROR, "A field of an agent, tool or mock has a wrong value or is missing")
 UNKNOWN_KEY = rule("WF603", Severity.ERROR, "An agent, tool or mock has an unknown key")
 DECLARED_TWICE = rule(
@@ -51,7 +51,7 @@ def read_document(file: Path) -> Document:
     try:
         data = file.read_bytes()
     except OSError as error:
-        _refuse([Unreadable(UNREADABLE, f"the file cannot be opened: {error.strerror or error}")], str(file))
+        _refuse([Unreadable(UNREADABLE, f"the file {file} cannot be read: {error.strerror or error}")], str(file))
     return parse_document(data, str(file))
 
 
