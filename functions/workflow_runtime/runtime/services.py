@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.sweep import Sweep
-    from workflow_runtime.services.views.queries import Queries
     from workflow_runtime.services.work.runner import NodeRunner, Secrets
 
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
@@ -133,12 +132,6 @@ class Runtime:
         from workflow_runtime.services.catalog.publishing import Publishing
 
         return Publishing(self.ports.clock, self.stores, self.catalog)
-
-    @cached_property
-    def queries(self) -> Queries:
-        from workflow_runtime.services.views.queries import Queries
-
-        return Queries(self.ports, self.stores)
 
     @cached_property
     def starter(self) -> Starter:

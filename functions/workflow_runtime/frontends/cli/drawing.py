@@ -58,14 +58,14 @@ def _of_database(db: Path, execution_id: str, format: str) -> str:
     """Nobody else may have the file open meanwhile: of what `awr dev` runs, its API tells."""
     from workflow_runtime.backends.embedded.backend import open_backend
     from workflow_runtime.drawing import render
-    from workflow_runtime.services.views.queries import Queries
+    from workflow_runtime.services.views.executions import Documents
     from workflow_runtime.storage.stores import Stores
 
     with open_backend(db) as backend:
-        queries = Queries(backend.ports, Stores(backend.ports))
-        header = queries.header(execution_id)
-        plan = queries.plan(header.plan_hash)
-        return render(plan, format, queries.statuses(header), queries.current_states(header))
+        documents = Documents(backend.ports, Stores(backend.ports))
+        header = documents.header(execution_id)
+        plan = documents.plan(header.plan_hash)
+        return render(plan, format, documents.statuses(header), documents.current_states(header))
 
 
 async def _of_server(server: Server, execution_id: str, format: str) -> str:
