@@ -129,7 +129,9 @@ class RemoteConnection:
 
     async def document(self, execution_id: str) -> dict[str, Json]:
         path = f"/executions/{_segment(execution_id)}"
-        document: dict[str, Json] = await self._call("GET", path, params={"include": ",".join(("nodes", *VALUES))})
+        document: Any = await self._call("GET", path, params={"include": ",".join(("nodes", *VALUES))})
+        if not isinstance(document, dict):
+            raise EngineError(f"{self._url} answers, but not as this API does", "unexpected_answer")
         for name in VALUES:
             if _is_left_out(document.get(name)):
                 document[name] = await self._value(path, {"include": name})
@@ -137,7 +139,7 @@ class RemoteConnection:
         for node, entry in nodes.items() if not _is_left_out(nodes) else ():
             if _is_left_out(entry["output"]):
                 entry["output"] = await self._value(f"{path}/nodes/{_segment(node)}", {})
-        return document
+        return dict(document)
 
     async def _value(self, path: str, parameters: dict[str, str]) -> Json:
         """A value that was too large for a document, read in slices of its JSON text."""
