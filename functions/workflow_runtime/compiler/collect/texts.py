@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
 
 from workflow_runtime.compiler.report import DocumentPath
+from workflow_runtime.language.json_values import Json
 
-Json: TypeAlias = Any
 
-
-def texts_of(value: Json, path: DocumentPath) -> Iterator[tuple[DocumentPath, str]]:
-    """Every text in a JSON value, with its document path."""
+def texts_of(value: Json, path: DocumentPath) -> Iterator[tuple[DocumentPath, str, bool]]:
+    """Every text in a JSON value, with its document path, and whether it is the key that the path ends with."""
     if isinstance(value, str):
-        yield path, value
+        yield path, value, False
     elif isinstance(value, dict):
         for key, item in value.items():
+            yield (*path, key), key, True
             yield from texts_of(item, (*path, key))
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):

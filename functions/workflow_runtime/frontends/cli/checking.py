@@ -17,7 +17,8 @@ from workflow_runtime.frontends.cli.output import CliError, ExitCode, Output
 from workflow_runtime.language.texts import columns
 
 if TYPE_CHECKING:
-    from workflow_runtime.compiler import Compilation, Known
+    from workflow_runtime.compiler import Compilation
+    from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.plan.plan import Plan
 
 IDS_SHOWN_MAX = 12  # of one group; --json has them all
@@ -30,21 +31,21 @@ class Registered:
 
     def __init__(self, definitions: Path | None) -> None:
         self._definitions = definitions
-        self._known: dict[Path | None, Known | None] = {}
+        self._catalogues: dict[Path | None, Catalogue | None] = {}
         self.findings: list[Finding] = []
 
-    def of(self, workflow: Path) -> Known | None:
+    def of(self, workflow: Path) -> Catalogue | None:
         """None when the definitions are wrong: then nothing can be said about names."""
-        from workflow_runtime.runtime.aws import known_ids
+        from workflow_runtime.runtime.aws import catalogue_of
 
         directory = self._definitions or definitions_directory(workflow)
-        if directory not in self._known:
+        if directory not in self._catalogues:
             try:
-                self._known[directory] = known_ids(directory)
+                self._catalogues[directory] = catalogue_of(directory)
             except DefinitionError as error:
-                self._known[directory] = None
+                self._catalogues[directory] = None
                 self.findings += error.findings
-        return self._known[directory]
+        return self._catalogues[directory]
 
 
 def validate(out: Output, paths: Sequence[Path], definitions: Path | None, strict: bool) -> ExitCode:
@@ -170,14 +171,14 @@ def show_warnings(out: Output, findings: Sequence[Finding]) -> None:
         out.note()
 
 
-def _compiled(path: Path, known: Known | None) -> Compilation:
+def _compiled(path: Path, catalogue: Catalogue | None) -> Compilation:
     from workflow_runtime.compiler import compile_workflow
 
     try:
         source = read_source(path)
     except OSError as error:
         raise CliError("unreadable", f"{path} cannot be read: {error.strerror}") from None
-    return compile_workflow(source, file=str(path), known=known)
+    return compile_workflow(source, file=str(path), catalogue=catalogue)
 
 
 def _file_document(file: str, findings: Sequence[Finding]) -> dict[str, Any]:
