@@ -16,11 +16,11 @@ from workflow_runtime.deployment.topology import DISPATCH, LIFECYCLE_SOURCE
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.plan.events import is_runtime_event
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.events import is_runtime_event
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Bus, BusEvent, Ports
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
