@@ -13,7 +13,7 @@ from workflow_runtime.compiler.kinds import kind_of_action
 from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.definition.charts.actions import ActionDefinition
 from workflow_runtime.definition.charts.transitions import AfterDefinition, InitialDefinition
-from workflow_runtime.definition.workflow import MISSING
+from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.plan.actions import Action
 from workflow_runtime.plan.chart import Call, ChartPlan
 from workflow_runtime.plan.formulas import Formula

@@ -13,7 +13,9 @@ from workflow_runtime.compiler.shape.links import Called
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.compiler.shape.walks import Links
-from workflow_runtime.definition.workflow import MISSING, NodeDefinition, WorkflowDefinition
+from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import Formula

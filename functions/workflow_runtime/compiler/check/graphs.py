@@ -11,8 +11,8 @@ from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Checking
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.ordering import Graph
+from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
-from workflow_runtime.definition.workflow import NodeDefinition
 from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.graph import Join, JoinKind
 

@@ -12,7 +12,9 @@ from workflow_runtime.compiler.kinds.kind import values_at
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.charts.actions import ActionDefinition
 from workflow_runtime.definition.charts.transitions import AfterDefinition
-from workflow_runtime.definition.workflow import MISSING, Json, NodeDefinition
+from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.language.json_values import Json
 
 
 def chart_sites(chart: ChartSource, report: Report) -> list[ReadSite]:

@@ -13,11 +13,12 @@ import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.sources import GraphSource
-from workflow_runtime.compiler.collect.texts import enclosed_in, texts_of
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Over, values_at
 from workflow_runtime.compiler.report import DocumentPath, Report
-from workflow_runtime.definition.workflow import MISSING, NodeDefinition, WorkflowDefinition
+from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.expressions import (
     Expression,
     ExpressionSyntaxError,
@@ -26,6 +27,7 @@ from workflow_runtime.language.expressions import (
     compile_template,
 )
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.templates import enclosed_in
 
 SHAPE_LOCALS = frozenset({"output", "inputs"})
 CALLED_LOCALS = frozenset({"inputs", "output", "error"})
@@ -191,7 +193,7 @@ def _uses_of_texts(site: Site, report: Report) -> tuple[tuple[Use, ...], int]:
     """Of a template that does not compile: what its sound texts read, and how many are not; those are reported."""
     uses: list[Use] = []
     faults = 0
-    for path, text, is_key in texts_of(site.value, site.path):
+    for path, text, is_key in _texts_and_keys(site.value, site.path):
         try:
             if is_key:
                 compile_template({text: None})
@@ -202,3 +204,16 @@ def _uses_of_texts(site: Site, report: Report) -> tuple[tuple[Use, ...], int]:
             within = None if is_key else text
             report.add(rules.SYNTAX, error.message, path, error.hint or None, within=within, offset=error.offset)
     return tuple(uses), faults
+
+
+def _texts_and_keys(value: Json, path: DocumentPath) -> Iterator[tuple[DocumentPath, str, bool]]:
+    """Every text in a JSON value, with its document path, and whether it is the key that the path ends with."""
+    if isinstance(value, str):
+        yield path, value, False
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield (*path, key), key, True
+            yield from _texts_and_keys(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for position, item in enumerate(value):
+            yield from _texts_and_keys(item, (*path, position))

@@ -6,7 +6,7 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.kinds.kind import Checking, NodeKind, NodeParts, template
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
-from workflow_runtime.language.yaml.templates import has_template
+from workflow_runtime.language.templates import has_template
 from workflow_runtime.plan.specs import AgentSpec, ToolSpec
 
 
