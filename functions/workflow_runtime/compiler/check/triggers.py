@@ -11,7 +11,7 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, read_site
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.collect.states import transitions_of
-from workflow_runtime.compiler.names.names import declared_keys
+from workflow_runtime.compiler.names.schemas import declared_keys
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition import triggers as written
 from workflow_runtime.definition.nodes.wait import WaitNode

@@ -85,11 +85,6 @@ class SwitchNode(ControlNode):
         cases = [index for index, branch in enumerate(self.branches) if branch.values is not None]
         if cases and self.condition is None:
             raise problem(rules.REQUIRED, "`case` compares with the switch's `condition`, which is missing")
-        if self.condition is not None and not cases:
-            hint = "Give at least one branch a `case`, or remove `condition`."
-            raise problem(
-                rules.COMBINATION, "no branch has a `case`, so `condition` means nothing", hint, ("condition",)
-            )
         return self
 
 
@@ -127,7 +122,8 @@ class ParallelNode(ControlNode):
     def _sense(self) -> Self:
         if not self.branches:
             raise problem(rules.REQUIRED, "a parallel node needs branches", at=("branches",))
-        twice = next((i for i, branch in enumerate(self.branches) if branch in self.branches[:i]), None)
+        first = {branch: i for i, branch in reversed(list(enumerate(self.branches)))}
+        twice = next((i for i, branch in enumerate(self.branches) if first[branch] != i), None)
         if twice is not None:
             text = f"the branch `{self.branches[twice]}` stands twice"
             raise problem(rules.DUPLICATE_ID, text, "Keep one of them.", ("branches", twice))
