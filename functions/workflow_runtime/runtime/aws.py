@@ -13,7 +13,6 @@ from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.services import Runtime, workflow_env
 
 if TYPE_CHECKING:
-    from workflow_runtime.compiler import Known
     from workflow_runtime.deployment.settings import Settings
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.invokers.mocks import Mocks
@@ -70,25 +69,14 @@ def catalogue_of(definitions: Path | None, mocks: Mocks | None = None) -> Catalo
     return catalogue.with_mocks(mocks.ids(NodeType.AGENT), mocks.ids(NodeType.TOOL))
 
 
-def known_ids(definitions: Path | None, mocks: Mocks | None = None) -> Known:
-    """The ids in the catalogue."""
-    return _ids(catalogue_of(definitions, mocks))
-
-
-def _ids(catalogue: Catalogue) -> Known:
-    from workflow_runtime.compiler import Known
-
-    return Known(agents=frozenset(catalogue.agents), tools=frozenset(catalogue.tools))
-
-
-def _packaged_ids(definitions: Path) -> Known | None:
-    """The ids in the catalogue that the deployment packaged: the API publishes, and imports nobody's code to check
-    names. None: it packaged none.
+def _packaged_catalogue(definitions: Path) -> Catalogue | None:
+    """The catalogue that the deployment packaged: the API publishes, and imports nobody's code to check names. None:
+    it packaged none.
     """
     from workflow_runtime.plan.catalogue import FILE_NAME, decode_catalogue
 
     file = definitions / FILE_NAME
-    return _ids(decode_catalogue(file.read_bytes())) if file.is_file() else None
+    return decode_catalogue(file.read_bytes()) if file.is_file() else None
 
 
 def _below(definitions: Path | None, kind: str) -> Path | None:
@@ -122,7 +110,7 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
         invokers,
         secrets=SecretsManagerSecrets(settings.secrets_prefix),
         env=workflow_env(environ),
-        known=_packaged_ids(definitions) if publishes else None,
+        catalogue=_packaged_catalogue(definitions) if publishes else None,
         end_process=lambda: os._exit(WORKER_LOST_EXIT_CODE),
         count=count,
         pools=topology.pools,

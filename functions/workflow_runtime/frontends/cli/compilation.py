@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_runtime.compiler import Compilation, Known, compile_workflow
+from workflow_runtime.compiler import Compilation, compile_workflow
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.cli.errors import CliError
 from workflow_runtime.frontends.cli.excerpts import finding_lines
 from workflow_runtime.frontends.cli.files import definitions_directory, read_source
 from workflow_runtime.frontends.cli.output import Output
+from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.runtime.aws import known_ids
+from workflow_runtime.runtime.aws import catalogue_of
 
 
 class Registered:
@@ -21,19 +22,19 @@ class Registered:
 
     def __init__(self, definitions: Path | None) -> None:
         self._definitions = definitions
-        self._known: dict[Path | None, Known | None] = {}
+        self._catalogues: dict[Path | None, Catalogue | None] = {}
         self.findings: list[Finding] = []
 
-    def of(self, workflow: Path) -> Known | None:
+    def of(self, workflow: Path) -> Catalogue | None:
         """None when the definitions are wrong: then nothing can be said about names."""
         directory = self._definitions or definitions_directory(workflow)
-        if directory not in self._known:
+        if directory not in self._catalogues:
             try:
-                self._known[directory] = known_ids(directory)
+                self._catalogues[directory] = catalogue_of(directory)
             except DefinitionError as error:
-                self._known[directory] = None
+                self._catalogues[directory] = None
                 self.findings += error.findings
-        return self._known[directory]
+        return self._catalogues[directory]
 
 
 def plan_of(out: Output, path: Path, definitions: Path | None) -> tuple[Plan, list[Finding]]:
@@ -56,10 +57,10 @@ def show_warnings(out: Output, findings: Sequence[Finding]) -> None:
         out.note()
 
 
-def compiled(path: Path, known: Known | None) -> Compilation:
+def compiled(path: Path, catalogue: Catalogue | None) -> Compilation:
     """What the compiler makes of a file. Raises `CliError` for one that cannot be read."""
     try:
         source = read_source(path)
     except OSError as error:
         raise CliError("unreadable", f"{path} cannot be read: {error.strerror}") from None
-    return compile_workflow(source, file=str(path), known=known)
+    return compile_workflow(source, file=str(path), catalogue=catalogue)
