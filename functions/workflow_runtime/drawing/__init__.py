@@ -46,4 +46,4 @@ def render(plan: Plan, format: str, progress: Progress | None = None) -> str:
     return FORMATS[format](bounded(drawing_of(plan, progress)))
 
 
-__all__ = ["FORMATS", "Progress", "drawing_of", "render"]
+__all__ = ["FORMATS", "Drawing", "Progress", "drawing_of", "render"]

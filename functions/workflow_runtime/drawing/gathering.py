@@ -60,6 +60,6 @@ class Gathering:
             return (self._places[node],)
         if len(found) * max(self._waiting[node], 1) <= PAIRS_MAX:
             return found
-        dot = add(Item("", "", GATHERED, parent=parent))
+        dot = add(Item(self._block.prefix + self._block.nodes[node].id, "", GATHERED, parent=parent))
         self._dots[dot] = found
         return (dot,)

@@ -6,6 +6,8 @@ from functools import cached_property
 
 import msgspec
 
+from workflow_runtime.drawing.walks import levels
+
 ACTIVE = "active"
 """Status of a state that is active now. Those of nodes are their own."""
 VISITED = "visited"
@@ -26,7 +28,7 @@ DOTS = frozenset({START, GATHERED})
 class Item(msgspec.Struct, frozen=True):
     """A state, a node, or a dot.
 
-    ``id``: its path, ``""`` for a dot.
+    ``id``: its path; ``""`` for the dot where something begins.
     ``title``: what people call it, shortened.
     ``kind``: of `STATE_KINDS`, of `DOTS`, ``graph`` (the graph of a hybrid workflow), or a node's kind.
     ``detail``: what a node runs or waits for.
@@ -86,6 +88,11 @@ class Drawing(msgspec.Struct, frozen=True, dict=True):
         for number, item in enumerate(self.items):
             found[item.parent].append(number)
         return found
+
+    @cached_property
+    def levels(self) -> list[int]:
+        """Of a graph, the row of each node: below all that lead to it."""
+        return levels(len(self.items), ((link.source, link.target) for link in self.links))
 
     def line(self, item: int) -> tuple[int, ...]:
         """An item and what it is inside of, from the outside in; first -1, which is everything."""

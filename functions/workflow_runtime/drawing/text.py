@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from workflow_runtime.drawing import text_states
-from workflow_runtime.drawing.model import DEAD, DOTS, TAKEN, Drawing, Item, Link
+from workflow_runtime.drawing.model import DEAD, DOTS, GATHERED, TAKEN, Drawing, Item, Link
 from workflow_runtime.drawing.text_marks import MARKS, PLAIN_MARK
-from workflow_runtime.drawing.walks import levels
 from workflow_runtime.language.texts import columns, visible
 
 _LEGEND = {TAKEN: "⇐ taken", DEAD: "↚ not taken"}
@@ -24,7 +23,7 @@ def _levels(drawing: Drawing) -> Iterator[str]:
     incoming: list[list[Link]] = [[] for _ in drawing.items]
     for link in drawing.links:
         incoming[link.target].append(link)
-    level = levels(len(drawing.items), ((link.source, link.target) for link in drawing.links))
+    level = drawing.levels
     order = sorted(range(len(drawing.items)), key=level.__getitem__)
     id_width = max((columns(_name(item)) for item in drawing.items), default=0)
     kind_width = max((columns(_kind(item)) for item in drawing.items), default=0)
@@ -53,7 +52,7 @@ def _levels(drawing: Drawing) -> Iterator[str]:
 
 
 def _name(item: Item) -> str:
-    return visible(item.id) or "(the first of them)"
+    return "(the first of them)" if item.kind == GATHERED else visible(item.id)
 
 
 def _kind(item: Item) -> str:

@@ -65,7 +65,7 @@ def _of_database(db: Path, execution_id: str, format: str) -> str:
         queries = Queries(backend.ports, WorkflowStore(backend.ports.table))
         header = queries.header(execution_id)
         plan = queries.plan(header.plan_hash)
-        return render(plan, format, queries.statuses(header), queries.current_states(header))
+        return render(plan, format, queries.drawn_progress(header))
 
 
 async def _of_server(server: Server, execution_id: str, format: str) -> str:
