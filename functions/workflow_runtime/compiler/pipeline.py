@@ -31,7 +31,8 @@ from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyE
 from workflow_runtime.compiler.support import check_support
 from workflow_runtime.definition.gaps import ANY, Gaps
 from workflow_runtime.definition.loader import in_order, load
-from workflow_runtime.definition.workflow import UnsupportedNode, WorkflowDefinition
+from workflow_runtime.definition.nodes.pending import UnsupportedNode
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Severity, has_errors
 from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_expression

@@ -9,15 +9,12 @@ from workflow_runtime.compiler.collect.sources import CHART_FIELDS, Sources
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.gaps import Gaps
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.control import PassNode
+from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.workflow import (
-    AgentNode,
-    NodeDefinition,
-    PassNode,
-    ToolNode,
-    UnsupportedNode,
-    WorkflowDefinition,
-)
+from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
+from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
 def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:

@@ -21,7 +21,6 @@ from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.pump import Handler, Pump
 from workflow_runtime.deployment.topology import TOPOLOGY, Function
-from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.invokers.mocks import Mocks
@@ -123,7 +122,7 @@ class BackgroundRuntime:
     async def wait_ended(self, execution_id: str, seconds: float | None = None) -> None:
         """Return when the execution has ended. Raises `TimeoutError`, `RequestError` (``not_found``), `RetryableError`
         when the runtime stopped."""
-        if ExecutionStatus(self.services.documents.status(execution_id)).terminal:
+        if self.services.documents.status(execution_id).terminal:
             return
         if self._task is None or self._task.done():
             raise RetryableError("the runtime has stopped")

@@ -15,9 +15,9 @@ from workflow_runtime.deployment.settings import ENV_PREFIX
 from workflow_runtime.deployment.topology import POOLS
 from workflow_runtime.errors import NodeError
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.dispatch.dispatcher import Dispatcher
+from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.views.executions import Documents
-from workflow_runtime.storage.workflows import WorkflowStore
+from workflow_runtime.storage.stores import Stores
 
 if TYPE_CHECKING:
     from workflow_runtime.compiler import Known
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.catalog.catalog import Catalog
     from workflow_runtime.services.catalog.publishing import Publishing
     from workflow_runtime.services.catalog.triggers import Triggers
+    from workflow_runtime.services.dispatch.dispatcher import Dispatcher
     from workflow_runtime.services.intake.events import Ingest
     from workflow_runtime.services.intake.signals import Signalling
     from workflow_runtime.services.intake.starts import Starter
@@ -82,34 +83,44 @@ class Runtime:
         return POOLS if self._pools is None else self._pools
 
     @cached_property
-    def workflows(self) -> WorkflowStore:
-        return WorkflowStore(self.ports.table)
+    def stores(self) -> Stores:
+        return Stores(self.ports)
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        return Mailer(self.ports, self._new_id)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
-        return Dispatcher(self.ports, self.workflows, self._new_id, lambda: self.starter, self.count, self._served)
+        from workflow_runtime.services.dispatch.dispatcher import Dispatcher
+        from workflow_runtime.services.dispatch.effects import Publisher
+        from workflow_runtime.services.dispatch.outbound import Courier
+
+        courier = Courier(self.stores, self.mailer, self.timers, lambda: self.starter)
+        publisher = Publisher(self.ports, self.stores, self.mailer, courier, self.count, self._served)
+        return Dispatcher(self.ports, self.stores, courier, publisher, self._new_id, self.count)
 
     @cached_property
     def documents(self) -> Documents:
-        return Documents(self.ports, self.workflows)
+        return Documents(self.ports, self.stores)
 
     @cached_property
     def catalog(self) -> Catalog:
         from workflow_runtime.services.catalog.catalog import Catalog
 
-        return Catalog(self.workflows, self.ports.clock, self.triggers, self._known, self._pools)
+        return Catalog(self.ports.clock, self.stores, self.triggers, self._known, self._pools)
 
     @cached_property
     def triggers(self) -> Triggers:
         from workflow_runtime.services.catalog.triggers import Triggers
 
-        return Triggers(self.ports, self.workflows)
+        return Triggers(self.ports, self.stores)
 
     @cached_property
     def ingest(self) -> Ingest:
         from workflow_runtime.services.intake.events import Ingest
 
-        return Ingest(self.ports, self.workflows, self.triggers, self.starter, self._new_id, self.count)
+        return Ingest(self.ports, self.stores, self.mailer, self.triggers, self.starter, self.count)
 
     @cached_property
     def webhooks(self) -> Webhooks:
@@ -121,43 +132,43 @@ class Runtime:
     def publishing(self) -> Publishing:
         from workflow_runtime.services.catalog.publishing import Publishing
 
-        return Publishing(self.ports, self.catalog, self.workflows)
+        return Publishing(self.ports.clock, self.stores, self.catalog)
 
     @cached_property
     def queries(self) -> Queries:
         from workflow_runtime.services.views.queries import Queries
 
-        return Queries(self.ports, self.workflows)
+        return Queries(self.ports, self.stores)
 
     @cached_property
     def starter(self) -> Starter:
         from workflow_runtime.services.intake.starts import Starter
 
-        return Starter(self.ports, self.catalog, self._new_id, self._env)
+        return Starter(self.ports.clock, self.stores, self.mailer, self.catalog, self._new_id, self._env)
 
     @cached_property
     def signalling(self) -> Signalling:
         from workflow_runtime.services.intake.signals import Signalling
 
-        return Signalling(self.ports, self.workflows, self._new_id)
+        return Signalling(self.ports, self.stores, self.mailer, self._new_id)
 
     @cached_property
     def timers(self) -> Timers:
         from workflow_runtime.services.timers import Timers
 
-        return Timers(self.ports)
+        return Timers(self.ports, self.mailer)
 
     @cached_property
     def sweep(self) -> Sweep:
         from workflow_runtime.services.upkeep.sweep import Sweep
 
-        return Sweep(self.ports, self._new_id, self._served)
+        return Sweep(self.ports, self.stores, self.mailer, self.timers, self._served)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
         from workflow_runtime.services.upkeep.dead_letters import DeadLetters
 
-        return DeadLetters(self.ports, self._new_id)
+        return DeadLetters(self.ports, self.stores, self.mailer)
 
     @cached_property
     def invokers(self) -> Mapping[NodeType, Invoker]:
@@ -175,7 +186,13 @@ class Runtime:
         from workflow_runtime.services.work.runner import NodeRunner
 
         return NodeRunner(
-            self.ports, self.workflows, self.invokers, self._secrets, self._new_id, function_timeout_seconds, self.count
+            self.ports,
+            self.stores.workflows,
+            self.invokers,
+            self._secrets,
+            self._new_id,
+            function_timeout_seconds,
+            self.count,
         )
 
 

@@ -122,7 +122,7 @@ def test_a_replay_of_large_events_gives_the_stored_state(world: World) -> None:
     header = dispatcher._executions.header(parent)
     assert stored is not None
     assert header is not None
-    plan = world.services.workflows.plan(header.plan_hash)
+    plan = world.services.stores.workflows.plan(header.plan_hash)
     first = new_execution(plan, parent, header.workflow_version, header.started_at)
     journal = dispatcher._executions.journal(parent)
     replayed = replay(

@@ -24,7 +24,7 @@ from workflow_runtime.definition.charts.actions import (
     StartWorkflowActionDefinition,
 )
 from workflow_runtime.definition.charts.transitions import AfterDefinition, InitialDefinition
-from workflow_runtime.definition.workflow import MISSING
+from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.plan.actions import (
     Action,
     CallAction,

@@ -13,21 +13,20 @@ from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.compiler.shape.walks import Links
 from workflow_runtime.definition.charts.states import StateMachineNode
-from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.workflow import (
-    MISSING,
-    AgentNode,
-    AggregationNode,
+from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.nodes.aggregation import AggregationNode
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.control import (
     ConditionNode,
     FailNode,
-    NodeDefinition,
     ParallelNode,
     PassNode,
     SucceedNode,
     SwitchNode,
-    ToolNode,
-    WorkflowDefinition,
 )
+from workflow_runtime.definition.nodes.wait import WaitNode
+from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import Formula

@@ -9,9 +9,10 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.check.charts import tell_unknown
 from workflow_runtime.compiler.collect.formulas import Site
 from workflow_runtime.compiler.collect.sources import ChartSource, GraphSource, Sources
-from workflow_runtime.compiler.collect.texts import enclosed_in, texts_of
 from workflow_runtime.compiler.names.names import Bound
 from workflow_runtime.compiler.report import DocumentPath, Report
+from workflow_runtime.language.json_values import walk_texts
+from workflow_runtime.language.templates import enclosed_in
 
 _CALL = re.compile(r"""\bin_state\s*\((?:\s*(?:'([^'\\]*)'|"([^"\\]*)")\s*\))?""")
 
@@ -34,7 +35,7 @@ def check_states_asked(
 
 def _asked(site: Site) -> Iterator[tuple[DocumentPath, str]]:
     """The calls of ``in_state`` and the fixed names in them; a name that is computed is empty."""
-    for path, text in texts_of(site.value, site.path):
+    for path, text in walk_texts(site.value, site.path):
         if "in_state" not in text:
             continue
         stretches = [(0, len(text))] if site.is_expression else enclosed_in(text)

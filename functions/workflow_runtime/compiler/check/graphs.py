@@ -11,21 +11,15 @@ from workflow_runtime.compiler.collect.sources import GraphSource
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.definition.charts.states import StateMachineNode
-from workflow_runtime.definition.workflow import (
-    AgentNode,
-    AggregationNode,
-    FailNode,
-    NodeDefinition,
-    PassNode,
-    SucceedNode,
-    SwitchNode,
-    ToolNode,
-    UnsupportedNode,
-)
+from workflow_runtime.definition.nodes.aggregation import AggregationNode
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.control import FailNode, PassNode, SucceedNode, SwitchNode
+from workflow_runtime.definition.nodes.pending import UnsupportedNode
+from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
 from workflow_runtime.findings import Rule
 from workflow_runtime.language.expressions import equals
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.yaml.templates import has_template
+from workflow_runtime.language.templates import has_template
 from workflow_runtime.plan.graph import Join, JoinKind
 
 

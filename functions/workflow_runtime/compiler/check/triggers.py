@@ -17,8 +17,9 @@ from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition import triggers as written
 from workflow_runtime.definition.gaps import Gaps
 from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.workflow import Json, WorkflowDefinition
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.expressions import compile_template
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.patterns import pattern_problem
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger

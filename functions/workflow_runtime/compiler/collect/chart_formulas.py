@@ -23,7 +23,9 @@ from workflow_runtime.definition.charts.actions import (
     StartWorkflowActionDefinition,
 )
 from workflow_runtime.definition.charts.transitions import AfterDefinition
-from workflow_runtime.definition.workflow import MISSING, Json, NodeDefinition
+from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.language.json_values import Json
 
 TEMPLATES: dict[type[ActionDefinition], tuple[str, ...]] = {
     LogActionDefinition: ("message",),

@@ -7,31 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.sources import GraphSource
-from workflow_runtime.compiler.collect.texts import enclosed_in, texts_of
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.charts.states import StateMachineNode
+from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.nodes.aggregation import AggregationNode
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.control import ConditionNode, FailNode, SucceedNode, SwitchNode
 from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.workflow import (
-    MISSING,
-    AgentNode,
-    AggregationNode,
-    ConditionNode,
-    FailNode,
-    NodeDefinition,
-    SucceedNode,
-    SwitchNode,
-    ToolNode,
-    WorkflowDefinition,
-)
+from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_expression, compile_template
-
-Json: TypeAlias = Any
+from workflow_runtime.language.json_values import Json, walk_texts
+from workflow_runtime.language.templates import enclosed_in
 
 SHAPE_LOCALS = frozenset({"output", "inputs"})
 SCORE_LOCALS = frozenset({"item"})
@@ -196,7 +189,7 @@ def _wait_sites(site: Callable[..., Site], node: WaitNode) -> Iterator[Site]:
 def _uses(site: Site, report: Report) -> tuple[Use, ...]:
     """The names read at a site, in order; what does not parse is reported."""
     uses: list[Use] = []
-    for place, text in texts_of(site.value, site.path):
+    for place, text in walk_texts(site.value, site.path):
         if not text or (not site.is_expression and "${" not in text):
             continue
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
 
 import msgspec
 
@@ -21,11 +20,11 @@ from workflow_runtime.definition.charts.actions import (
     SetVariableActionDefinition,
 )
 from workflow_runtime.definition.gaps import Gaps
-from workflow_runtime.definition.workflow import NodeDefinition, WorkflowDefinition
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import Rule
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
-
-Json: TypeAlias = Any
 
 GLOBALS = {
     "execution": BindingKind.EXECUTION,

@@ -15,8 +15,9 @@ from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
 from workflow_runtime.compiler.collect.sources import OWN, Enclosing, GraphSource, Sources
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.walks import DATA, DEPENDENCY, EDGE, TARGET, Link, Links, Rank, merge
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.control import ConditionNode, ParallelNode, SwitchNode
 from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.workflow import ConditionNode, NodeDefinition, ParallelNode, SwitchNode
 from workflow_runtime.plan.graph import EdgeKind
 
 WORDS = frozenset({"", "fail", "continue"})

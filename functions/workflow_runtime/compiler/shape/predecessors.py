@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from workflow_runtime.compiler.shape.ordering import Graph
-from workflow_runtime.definition.workflow import ConditionNode, NodeDefinition, ParallelNode, SwitchNode
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.control import ConditionNode, ParallelNode, SwitchNode
 
 
 class Before:

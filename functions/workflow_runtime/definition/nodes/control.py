@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.fields import MISSING, Count, Expression, Flag, Ids, Json, Literal, Text, Value
+from workflow_runtime.definition.fields import MISSING, Count, Expression, Flag, Ids, Literal, Text, Value
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.reading import Many, Model, problem
-from workflow_runtime.language.yaml.templates import has_template
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.templates import has_template
 
 
 class ControlNode(NodeDefinition):

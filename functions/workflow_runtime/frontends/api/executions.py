@@ -154,7 +154,7 @@ class Executions:
     async def _ended(self, execution_id: str, seconds: float) -> bool:
         async def ended() -> bool:
             header = await self._runtime.ports.offload(self._runtime.queries.header, execution_id)
-            return ExecutionStatus(header.status).terminal
+            return header.status.terminal
 
         return await wait_until(self._runtime.ports.clock, seconds, ended)
 

@@ -75,7 +75,7 @@ class Workflows:
         if is_current(request, version):
             return Answer(304, headers=headers)
         if "yaml" in request.headers.get("accept", ""):
-            source = await self._runtime.ports.offload(self._runtime.workflows.source, version)
+            source = await self._runtime.ports.offload(self._runtime.stores.workflows.source, version)
             return Answer(200, source, "application/yaml; charset=utf-8", headers)
         plan = await self._runtime.ports.offload(self._runtime.catalog.plan, version)
         return json_answer({**version_json(version), **_plan_json(plan)}, headers=headers)

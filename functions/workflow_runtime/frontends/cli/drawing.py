@@ -59,10 +59,10 @@ def _of_database(db: Path, execution_id: str, format: str) -> str:
     from workflow_runtime.backends.embedded.backend import open_backend
     from workflow_runtime.drawing import render
     from workflow_runtime.services.views.queries import Queries
-    from workflow_runtime.storage.workflows import WorkflowStore
+    from workflow_runtime.storage.stores import Stores
 
     with open_backend(db) as backend:
-        queries = Queries(backend.ports, WorkflowStore(backend.ports.table))
+        queries = Queries(backend.ports, Stores(backend.ports))
         header = queries.header(execution_id)
         plan = queries.plan(header.plan_hash)
         return render(plan, format, queries.drawn_progress(header))

@@ -63,7 +63,7 @@ def run(out: Output, options: RunOptions) -> ExitCode:
         if options.resume is not None:
             execution_id = options.resume
             runtime.services.documents.status(execution_id)
-            runtime.services.starter.poke(execution_id)
+            runtime.services.mailer.poke(execution_id)
         else:
             execution_id = _start(out, runtime, options, steps, input)
         return _Run(out, options, runtime, execution_id, steps).to_the_end()

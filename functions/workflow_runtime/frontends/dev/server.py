@@ -177,7 +177,7 @@ def _signals(server: uvicorn.Server) -> Generator[None, None, None]:
 
 def _poke_open_executions(runtime: BackgroundRuntime) -> None:
     """Have every open execution looked at: what an earlier process accepted and had not ordered yet is found so."""
-    queries, starter = runtime.services.queries, runtime.services.starter
+    queries, mailer = runtime.services.queries, runtime.services.mailer
     poked = 0
     position: str | None = None
     while pointers := queries.workflows(PAGE_ITEMS, position):
@@ -185,7 +185,7 @@ def _poke_open_executions(runtime: BackgroundRuntime) -> None:
             before: str | None = None
             while headers := queries.executions(pointer.workflow_id, OPEN_STATUSES, PAGE_ITEMS, before):
                 for header in headers:
-                    starter.poke(header.execution_id)
+                    mailer.poke(header.execution_id)
                 poked += len(headers)
                 before = position_of(headers[-1])
         position = pointers[-1].position

@@ -11,7 +11,8 @@ from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.findings import Finding
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
-from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore, WorkflowVersion
+from workflow_runtime.storage.stores import Stores
+from workflow_runtime.storage.workflows import VersionMismatch, WorkflowVersion
 
 if TYPE_CHECKING:
     from workflow_runtime.compiler import Compilation, Known
@@ -31,14 +32,14 @@ class Catalog:
 
     def __init__(
         self,
-        workflows: WorkflowStore,
         clock: Clock,
+        stores: Stores,
         triggers: Triggers,
         known: Known | None = None,
         pools: Collection[str] | None = None,
     ) -> None:
-        self._workflows = workflows
         self._clock = clock
+        self._workflows = stores.workflows
         self._triggers = triggers
         self._known = known
         self._pools = pools

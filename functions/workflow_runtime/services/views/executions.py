@@ -8,7 +8,7 @@ import msgspec
 
 from workflow_runtime.engine.commands import CancelRun, RecordNode, RunNode
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
-from workflow_runtime.engine.lifecycle import NodeStatus
+from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import STATUS_OF_MARK
 from workflow_runtime.errors import RequestError
@@ -18,9 +18,8 @@ from workflow_runtime.services.views.charts import chart_parts, transitions_of
 from workflow_runtime.services.views.nodes import live_graphs, node_executions
 from workflow_runtime.services.views.queries import header_json
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import ExecutionStore, header_of
-from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.storage.workflows import WorkflowStore
+from workflow_runtime.storage.executions import header_of
+from workflow_runtime.storage.stores import Stores
 
 ENTRIES_READ_AT_ONCE = 25
 
@@ -36,14 +35,14 @@ class News(msgspec.Struct, frozen=True):
 
 
 class Documents:
-    def __init__(self, ports: Ports, workflows: WorkflowStore) -> None:
+    def __init__(self, ports: Ports, stores: Stores) -> None:
         self._table = ports.table
         self._clock = ports.clock
-        self._workflows = workflows
-        self._executions = ExecutionStore(ports.table, ports.blobs)
-        self._runs = RunStore(ports.table, ports.blobs)
+        self._workflows = stores.workflows
+        self._executions = stores.executions
+        self._runs = stores.runs
 
-    def status(self, execution_id: str) -> str:
+    def status(self, execution_id: str) -> ExecutionStatus:
         """Raises `RequestError` (``not_found``)."""
         header = self._executions.header(execution_id)
         if header is None:

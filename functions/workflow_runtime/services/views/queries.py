@@ -24,10 +24,10 @@ from workflow_runtime.ports import Attribute, Item, Ports
 from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens
 from workflow_runtime.services.views.nodes import error_json, node_executions
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import ExecutionStore, header_of
+from workflow_runtime.storage.executions import header_of
 from workflow_runtime.storage.records import Globals, Header, Run, StoredState
-from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.storage.workflows import Pointer, WorkflowStore, WorkflowVersion
+from workflow_runtime.storage.stores import Stores
+from workflow_runtime.storage.workflows import Pointer, WorkflowVersion
 
 if TYPE_CHECKING:
     from workflow_runtime.drawing import Progress
@@ -62,12 +62,12 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Queries:
-    def __init__(self, ports: Ports, workflows: WorkflowStore) -> None:
+    def __init__(self, ports: Ports, stores: Stores) -> None:
         self._table = ports.table
         self._clock = ports.clock
-        self._workflows = workflows
-        self._executions = ExecutionStore(ports.table, ports.blobs)
-        self._runs = RunStore(ports.table, ports.blobs)
+        self._workflows = stores.workflows
+        self._executions = stores.executions
+        self._runs = stores.runs
 
     def workflows(self, limit: int, before: str | None) -> Sequence[Pointer]:
         """Published workflows, newest first, older than the position ``before``."""
@@ -185,7 +185,7 @@ class Queries:
             if len(found) < len(wanted):
                 break
         last = after + len(entries)
-        ended = ExecutionStatus(header.status).terminal and last >= header.state_version
+        ended = header.status.terminal and last >= header.state_version
         return History(tuple(entries), ended and len(entries) < limit)
 
     def has_entry(self, execution_id: str, version: int) -> bool:
