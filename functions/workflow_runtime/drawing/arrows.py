@@ -63,7 +63,7 @@ def arrows_of(drawing: Drawing) -> list[Arrow]:
     """One arrow for all links from one item to another, with all their labels."""
     together: dict[tuple[int, int, bool], list[Link]] = defaultdict(list)
     for link in drawing.links:
-        together[link.source, link.target, link.orders].append(link)
+        together[link.source, link.target, link.orders and link.source != link.target].append(link)
     return [
         Arrow(
             number,

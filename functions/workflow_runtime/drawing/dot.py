@@ -81,26 +81,26 @@ def _inside(drawing: Drawing, holder: int, depth: int) -> Iterator[str]:
     for number in drawing.children[holder]:
         item = drawing.items[number]
         if not drawing.children[number]:
-            yield f"{margin}n{number} [{_attributes(item)}];"
+            yield f"{margin}n{number} [{_attributes(item, with_kind=drawing.has_states)}];"
             continue
         yield f"{margin}subgraph cluster_{number} {{"
         style = "rounded,dashed" if holder >= 0 and drawing.items[holder].kind == "regions" else "rounded"
         colour = f" {_coloured(item)};" if _coloured(item) else ""
-        yield f'{margin}    label={quoted(_label(item))}; style="{style}";{colour}'
+        yield f'{margin}    label={quoted(_label(item, with_kind=True))}; style="{style}";{colour}'
         yield from _inside(drawing, number, depth + 1)
         yield f"{margin}}}"
 
 
-def _label(item: Item) -> str:
+def _label(item: Item, *, with_kind: bool) -> str:
     detail = item.detail if item.detail != item.title else ""
-    if detail and item.kind == "wait":
-        detail = f"wait {detail}"
+    if detail and (with_kind or item.kind == "wait"):
+        detail = f"{item.kind} {detail}"
     return "\n".join(part for part in (item.title, detail, *item.notes) if part)
 
 
-def _attributes(item: Item) -> str:
+def _attributes(item: Item, *, with_kind: bool) -> str:
     attributes = [
-        f"label={quoted(HISTORY_MARKS.get(item.kind) or _label(item))}",
+        f"label={quoted(HISTORY_MARKS.get(item.kind) or _label(item, with_kind=with_kind))}",
         f"shape={_SHAPES.get(item.kind, 'ellipse')}",
     ]
     return ", ".join([*attributes, *filter(None, [_coloured(item)])])

@@ -38,7 +38,7 @@ class Gathering:
 
         ``add`` takes a dot that is needed for it, ``parent`` is what the dot is inside of.
         """
-        pending = [node]
+        pending = [] if node in self._found else [node]
         while pending:
             number = pending[-1]
             above = self._above(number)

@@ -18,9 +18,8 @@ from workflow_runtime.drawing.labels import (
     kind_of,
     transition_label,
 )
-from workflow_runtime.drawing.model import START, Drawing, Item, Link
+from workflow_runtime.drawing.model import START, TAKEN, Drawing, Item, Link
 from workflow_runtime.drawing.progress import (
-    TAKEN,
     Progress,
     edge_mark,
     events_by_move,

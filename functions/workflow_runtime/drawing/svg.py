@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from workflow_runtime.drawing.arrangement import LOOP, Arrangement, Way, arrange
 from workflow_runtime.drawing.geometry import DETAIL_COLUMN, LINE, TITLE_COLUMN, Box, Label, Stop
 from workflow_runtime.drawing.model import DOTS, HISTORY_MARKS, STATE_KINDS, Drawing, Item
-from workflow_runtime.drawing.svg_shapes import NODE_HEIGHT, outline
+from workflow_runtime.drawing.svg_shapes import outline
 from workflow_runtime.drawing.svg_style import STYLE
 from workflow_runtime.language.texts import columns
 
@@ -18,6 +18,7 @@ PADDING = 14.0
 NODE_PADDING = 22.0
 STATE_WIDTH_MIN = 72.0
 NODE_WIDTH_MIN = 104.0
+NODE_HEIGHT = 48.0
 HEAD = 26.0  # of the title's line
 DOT = 12.0
 RING = 34.0
@@ -70,7 +71,7 @@ def size_of(item: Item, *, holds: bool) -> tuple[float, float]:
         return wide, HEAD + len(texts) * LINE + (4 if texts else 0)
     if item.kind not in STATE_KINDS:
         slanted = 16 if item.kind in SLANTED else 0
-        return max(NODE_WIDTH_MIN, wide + 2 * NODE_PADDING + slanted), NODE_HEIGHT
+        return max(NODE_WIDTH_MIN, wide + 2 * NODE_PADDING + slanted), NODE_HEIGHT + len(item.notes) * LINE
     return max(STATE_WIDTH_MIN, wide + 2 * PADDING), HEAD + len(texts) * LINE + (PADDING if texts else PADDING / 2)
 
 
@@ -91,7 +92,7 @@ def _leaf(item: Item, style: str, box: Box) -> list[str]:
         circle = f'<circle class="shape" cx="{box.center:.1f}" cy="{box.middle:.1f}" r="{RING / 2 - 1:.0f}"/>'
         return [opening, circle, _text("title", box.center, box.middle + 5, HISTORY_MARKS[item.kind]), "</g>"]
     if item.kind not in STATE_KINDS:
-        return [opening, *outline(item.kind, box.x, box.y, box.width), *_texts(item, box.center, box.y), "</g>"]
+        return [opening, *outline(item.kind, box), *_texts(item, box.center, box.y), "</g>"]
     inner = Box(box.width - 6, box.height - 6, box.x + 3, box.y + 3)
     ring = [_rectangle(inner, 7, "mark")] if item.kind == "final" else []
     return [opening, _rectangle(box, 10), *ring, *_texts(item, box.center, box.y), "</g>"]

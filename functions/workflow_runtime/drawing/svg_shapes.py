@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-NODE_HEIGHT = 48.0
+from workflow_runtime.drawing.geometry import Box
 
 
-def outline(kind: str, x: float, y: float, width: float) -> list[str]:
-    """The outline of a node, `NODE_HEIGHT` high, with its upper left corner at (x, y)."""
-    height = NODE_HEIGHT
+def outline(kind: str, box: Box) -> list[str]:
+    """The outline of a node."""
+    x, y, width, height = box.x, box.y, box.width, box.height
     match kind:
         case "switch" | "condition":
             slope = 18
@@ -22,18 +22,18 @@ def outline(kind: str, x: float, y: float, width: float) -> list[str]:
             return [_polygon(x, y, [*points, (0, height - 12), (0, 12)])]
         case "parallel":
             bars = f"M{x + 9:.1f} {y:.1f}v{height:.0f}M{x + width - 9:.1f} {y:.1f}v{height:.0f}"
-            return [_rectangle(x, y, width, 3), f'<path class="mark" d="{bars}"/>']
+            return [_rectangle(box, 3), f'<path class="mark" d="{bars}"/>']
         case "succeed":
             place = f'x="{x + 4:.1f}" y="{y + 4:.1f}" width="{width - 8:.1f}" height="{height - 8:.0f}"'
-            return [_rectangle(x, y, width, 24), f'<rect class="mark" {place} rx="20"/>']
+            return [_rectangle(box, 24), f'<rect class="mark" {place} rx="20"/>']
         case "agent":
-            return [_rectangle(x, y, width, 24)]
+            return [_rectangle(box, 24)]
         case _:
-            return [_rectangle(x, y, width, 8)]
+            return [_rectangle(box, 8)]
 
 
-def _rectangle(x: float, y: float, width: float, radius: float) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{NODE_HEIGHT:.0f}"'
+def _rectangle(box: Box, radius: float) -> str:
+    place = f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
     return f'<rect class="shape" {place} rx="{radius:.0f}"/>'
 
 

@@ -26,8 +26,8 @@ def move_together(
         for thing in part:
             row = row_of[thing]
             taken[row] = max(taken[row], centers[thing] + widths[thing] / 2)
-    for row in rows:
-        row.sort(key=centers.__getitem__)
+    for things in rows:
+        things.sort(key=centers.__getitem__)
 
 
 def _parts(joined: Sequence[Sequence[int]]) -> list[list[int]]:

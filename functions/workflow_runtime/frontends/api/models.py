@@ -328,7 +328,8 @@ class GraphEdge(BaseModel):
     label: str
     orders: bool
     mark: Literal["taken", "dead"] | None = Field(
-        None, description="Of an execution: whether it was taken, or will not be any more; null where it cannot be told."
+        None,
+        description="Of an execution: whether it was taken, or never will be; null where nobody can tell.",
     )
 
 
