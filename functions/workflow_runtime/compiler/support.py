@@ -6,14 +6,12 @@ from collections.abc import Iterator
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.sources import CHART_FIELDS, Sources
+from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.charts.states import StateMachineNode
-from workflow_runtime.definition.gaps import Gaps
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.control import PassNode
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
-from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
+from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
@@ -65,9 +63,8 @@ def _idle(node: NodeDefinition) -> Iterator[str]:
 
 
 def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
-    if isinstance(node, AgentNode | ToolNode | StateMachineNode | UnsupportedNode):
-        return
-    if node.timeout is not None and not isinstance(node, WaitNode):
+    kind = kind_of_node(node)
+    if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"
-    if node.inputs and not isinstance(node, PassNode):
+    if node.inputs and not kind.reads_inputs:
         yield "inputs", "this node does not read them"

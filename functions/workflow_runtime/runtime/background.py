@@ -27,7 +27,7 @@ from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
-from workflow_runtime.runtime.aws import known_ids, node_invokers
+from workflow_runtime.runtime.aws import catalogue_of, node_invokers
 from workflow_runtime.runtime.in_process import Backend
 from workflow_runtime.runtime.observation import (
     GatedPoller,
@@ -88,14 +88,14 @@ class BackgroundRuntime:
         self.services = self._assemble(mocks)
 
     def _assemble(self, mocks: Mocks | None) -> Runtime:
-        known = known_ids(self._definitions, mocks)  # raises before anything is changed
+        catalogue = catalogue_of(self._definitions, mocks)  # raises before anything is changed
         self._invokers.update(node_invokers(self._definitions, self._reach, self.ports, mocks))
         return Runtime(
             self.ports,
             lambda: self._invokers,
             secrets=EnvironmentSecrets(self._environ),
             env=workflow_env(self._environ),
-            known=known,
+            catalogue=catalogue,
         )
 
     def start(self) -> None:

@@ -12,7 +12,7 @@ from workflow_runtime.backends.embedded.pump import Handler, Pump
 from workflow_runtime.deployment.topology import TOPOLOGY, Function
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.ports import Poller, Ports, ScheduleRunner
-from workflow_runtime.runtime.aws import known_ids, node_invokers
+from workflow_runtime.runtime.aws import catalogue_of, node_invokers
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, workflow_env
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class LocalRuntime:
             invokers,
             secrets=EnvironmentSecrets(environ),
             env=workflow_env(environ or {}),
-            known=known_ids(definitions, mocks),
+            catalogue=catalogue_of(definitions, mocks),
         )
         handlers = {
             function.name: _handler(function, self.services) for function in TOPOLOGY.functions if function.sources

@@ -20,8 +20,8 @@ from workflow_runtime.services.views.executions import Documents
 from workflow_runtime.storage.stores import Stores
 
 if TYPE_CHECKING:
-    from workflow_runtime.compiler import Known
     from workflow_runtime.invokers.invocation import Invoker
+    from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.plan.specs import NodeType
     from workflow_runtime.services.catalog.catalog import Catalog
     from workflow_runtime.services.catalog.publishing import Publishing
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.sweep import Sweep
-    from workflow_runtime.services.views.queries import Queries
     from workflow_runtime.services.work.runner import NodeRunner, Secrets
 
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
@@ -49,8 +48,8 @@ def _ignore(name: str, value: int) -> None:
 class Runtime:
     """Everything that handlers and the command line call. ``invokers`` is called once, when the first node runs.
 
-    ``known``: the agents and tools there are, for warnings about unknown ones. ``end_process``: called after a blocking
-    tool outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
+    ``catalogue``: the agents and tools there are, for the compiler. ``end_process``: called after a blocking tool
+    outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
     ``count`` takes metrics. ``pools``: the worker pools there are; None: one worker serves whatever pool is named.
     """
 
@@ -61,7 +60,7 @@ class Runtime:
         *,
         secrets: Secrets,
         env: Mapping[str, str] | None = None,
-        known: Known | None = None,
+        catalogue: Catalogue | None = None,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         end_process: Callable[[], None] = lambda: None,
         count: Callable[[str, int], None] = _ignore,
@@ -73,7 +72,7 @@ class Runtime:
         self._invokers = invokers
         self._secrets = secrets
         self._env = dict(env or {})
-        self._known = known
+        self._catalogue = catalogue
         self._pools = pools
         self._new_id = new_id
 
@@ -108,7 +107,7 @@ class Runtime:
     def catalog(self) -> Catalog:
         from workflow_runtime.services.catalog.catalog import Catalog
 
-        return Catalog(self.ports.clock, self.stores, self.triggers, self._known, self._pools)
+        return Catalog(self.ports.clock, self.stores, self.triggers, self._catalogue, self._pools)
 
     @cached_property
     def triggers(self) -> Triggers:
@@ -133,12 +132,6 @@ class Runtime:
         from workflow_runtime.services.catalog.publishing import Publishing
 
         return Publishing(self.ports.clock, self.stores, self.catalog)
-
-    @cached_property
-    def queries(self) -> Queries:
-        from workflow_runtime.services.views.queries import Queries
-
-        return Queries(self.ports, self.stores)
 
     @cached_property
     def starter(self) -> Starter:

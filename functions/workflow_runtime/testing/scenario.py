@@ -53,8 +53,8 @@ from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import Document, read_document
 from workflow_runtime.testing.differences import json_differences, shown
 from workflow_runtime.testing.kit import WorkflowTester
-from workflow_runtime.testing.plugin import definitions_of
 from workflow_runtime.testing.result import Result
+from workflow_runtime.testing.settings import definitions_of
 from workflow_runtime.testing.steps import Step, take
 
 

@@ -52,11 +52,11 @@ class Graphs:
         return await loop.run_in_executor(self._artist, _answer, plan, format or _accepted(request), progress)
 
     def _progress(self, workflow_id: str, execution_id: str) -> tuple[Plan, Progress]:
-        queries = self._runtime.queries
+        documents = self._runtime.documents
         if EXECUTION_ID.fullmatch(execution_id):
-            header = queries.header(execution_id)
+            header = documents.header(execution_id)
             if header.workflow_id == workflow_id:
-                return queries.plan(header.plan_hash), queries.drawn_progress(header)
+                return documents.plan(header.plan_hash), documents.drawn_progress(header)
         raise Problem("not_found", f"there is no execution {execution_id!r}")
 
 

@@ -16,11 +16,11 @@ from workflow_runtime.deployment.topology import LIFECYCLE_SOURCE
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.outlook import is_raised
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.events import is_runtime_event
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Bus, BusEvent, Ports
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
@@ -178,11 +178,11 @@ def check_event(plan: Plan, name: str) -> None:
     if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable() or "*" in name or name != name.strip():
         message = f"an event has a name of 1 to {NAME_CHARS_MAX} printable characters, without `*`; not {name[:200]!r}"
         raise RequestError("invalid_event", message)
-    if is_raised(name):
+    if is_runtime_event(name):
         raise RequestError("invalid_event", f"{name!r} is an event that the runtime raises itself")
     if plan.declares(name):
         return
-    declared = sorted(event for event in plan.declared_events if not is_raised(event))
+    declared = sorted(event for event in plan.declared_events if not is_runtime_event(event))
     if not declared:
         raise RequestError("invalid_event", f"workflow {plan.workflow_id!r} listens to no events")
     near = difflib.get_close_matches(name, declared, n=1)
