@@ -16,17 +16,23 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-EXTRA_MISSING_EXIT_CODE = 2
+PYTHON_MIN = (3, 11)
+USAGE_EXIT_CODE = 2  # `errors.ExitCode.USAGE`, which older Pythons cannot import
 
 
 def main() -> NoReturn:
-    """Run `awr` with the arguments of this process, and exit."""
+    """Run `awr` with the arguments of this process, and exit. What it needs is checked before anything else is
+    imported: older Pythons cannot even read the rest."""
+    if sys.version_info < PYTHON_MIN:
+        found = ".".join(map(str, sys.version_info[:2]))
+        print(f"awr needs Python {'.'.join(map(str, PYTHON_MIN))} or newer; this is {found}", file=sys.stderr)
+        sys.exit(USAGE_EXIT_CODE)
     try:
         from workflow_runtime.frontends.cli.app import app
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
         print(f"awr needs {error.name}: pip install 'agent-workflow-runtime[cli]'", file=sys.stderr)
-        sys.exit(EXTRA_MISSING_EXIT_CODE)
+        sys.exit(USAGE_EXIT_CODE)
     app(prog_name="awr")
     raise AssertionError("the app exits")

@@ -27,6 +27,7 @@ QUIET = {  # Powertools writes to stdout by default; set before anything imports
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init:init", "Make a project that runs and is tested at once."),
     "validate": ("validate:validate", "Check workflows and print everything that is wrong."),
     "compile": ("compile:compile_", "Compile a workflow and show its plan."),
     "graph": ("graph:graph", "Draw a workflow, or an execution with its statuses and active states."),
@@ -177,17 +178,18 @@ def _awr(
     """Agent Workflow Runtime: workflows of AI agents and tools, written in YAML.
 
     \b
-    A first round, with mocked agents:
-      awr validate definitions/
-      awr graph definitions/workflows/customer_support.yaml --format text
-      awr run definitions/workflows/customer_support.yaml \\
-          --mocks definitions/mocks/customer_support.yaml \\
-          --input @events/customer_support.input.json
+    A first round, without a model or AWS:
+      awr init my-project && cd my-project
+      awr run definitions/workflows/answer_message.yaml \\
+          --mocks definitions/mocks/answer_message.yaml \\
+          --input '{"message": "Where is my order?"}'
+      awr validate definitions
+      awr graph definitions/workflows/answer_message.yaml --format text
 
     \b
     With a server (awr dev, or a deployed API: --url or AWR_URL):
-      awr publish definitions/workflows/customer_support.yaml
-      awr start customer_support --input @events/customer_support.input.json --wait 60
+      awr publish definitions/workflows
+      awr start answer_message --input '{"message": "Where is my order?"}' --wait 60
 
     \b
     Environment: AWR_URL and AWR_TOKEN stand for --url and --token, AWR_STACK for --stack of awr logs; requests
