@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -87,16 +87,19 @@ class LocalRuntime:
         return self.services.documents.status(execution_id)
 
     async def settle(
-        self, execution_id: str, until: int | None = None, enough: Callable[[], bool] = lambda: False
+        self,
+        execution_id: str,
+        moments: Sequence[tuple[int, Callable[[], None]]] = (),
+        enough: Callable[[], bool] = lambda: False,
     ) -> str:
-        """Run what can run without outside input and without timers, or those due ``until`` then (see `Pump.run`), or
-        until it is ``enough``; the execution's status.
+        """Run what can run without outside input and without waiting for timers, after the ``moments`` (see
+        `Pump.run`), or until it is ``enough``; the execution's status.
         """
 
         def ended() -> bool:
             return self.services.documents.status(execution_id).terminal or enough()
 
-        await self.pump.run(ended, settle=until is None, until=until)
+        await self.pump.run(ended, settle=True, moments=moments)
         return self.services.documents.status(execution_id)
 
     def close(self) -> None:

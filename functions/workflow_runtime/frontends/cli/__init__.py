@@ -13,6 +13,7 @@ Imports every other part; `awr --help` loads none of them. Nothing imports it.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -27,6 +28,7 @@ def main() -> NoReturn:
         found = ".".join(map(str, sys.version_info[:2]))
         print(f"awr needs Python {'.'.join(map(str, PYTHON_MIN))} or newer; this is {found}", file=sys.stderr)
         sys.exit(USAGE_EXIT_CODE)
+    _open_standard_streams()
     try:
         from workflow_runtime.frontends.cli.app import app
     except ModuleNotFoundError as error:
@@ -36,3 +38,14 @@ def main() -> NoReturn:
         sys.exit(USAGE_EXIT_CODE)
     app(prog_name="awr")
     raise AssertionError("the app exits")
+
+
+def _open_standard_streams() -> None:
+    """Streams that the caller closed (``>&-``) lead nowhere: else the next file that is opened, a database perhaps,
+    would get their number, and with it what is printed."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))

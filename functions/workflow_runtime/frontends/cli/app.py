@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -24,6 +25,7 @@ QUIET = {  # Powertools writes to stdout by default; set before anything imports
 }
 
 
+VALUE_OPTIONAL = ("--resume",)  # typer knows no such options
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -87,7 +89,7 @@ class AwrGroup(TyperGroup):
         **extra: Any,
     ) -> NoReturn:
         os.environ.update(QUIET)
-        words = list(sys.argv[1:] if args is None else args)
+        words = with_values(list(sys.argv[1:] if args is None else args))
         out = Output(json="--json" in words)
         verbose = "--verbose" in words or "-v" in words
         try:
@@ -109,6 +111,16 @@ class AwrGroup(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise CliError("interrupted", "interrupted", exit_code=ExitCode.INTERRUPTED) from None
+
+
+def with_values(words: Sequence[str]) -> list[str]:
+    """The words with an empty one behind every option whose value may be left out, where it is."""
+    found: list[str] = []
+    for word, following in zip(words, [*words[1:], "-"], strict=True):
+        found.append(word)
+        if word in VALUE_OPTIONAL and (following.startswith("-") or Path(following).is_file()):
+            found.append("")
+    return found
 
 
 def _usage(out: Output, error: TyperException) -> int:

@@ -18,6 +18,7 @@ import typer
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import RealClock, VirtualClock
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.cli.charts import event_lines, timer_lines
@@ -54,12 +55,18 @@ Events = Annotated[
     list[str] | None,
     typer.Option(
         "--event",
-        metavar="NAME[=JSON]|@TIME",
-        help="Send this event once all before it has settled; @24h lets time pass instead (repeatable).",
+        metavar="[@TIME:]NAME[=JSON]|@TIME",
+        help="Send this event once all before it has settled; @24h lets time pass instead; @2s:NAME sends it two "
+        "seconds later, while work goes on (repeatable).",
     ),
 ]
 Resume = Annotated[
-    str | None, typer.Option("--resume", metavar="ID", help="Go on with an execution of --db that was interrupted.")
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="[ID]",
+        help="Go on with an execution of --db that was interrupted; without ID: the open one.",
+    ),
 ]
 SkipTime = Annotated[
     bool, typer.Option("--skip-time", help="Do not wait: time passes at once, until only timers repeat.")
@@ -90,7 +97,7 @@ def run(
       awr run flow.yaml --input '{"topic": "storage"}' --mocks mocks.yaml
       awr run flow.yaml --input @input.json --db runs.db
       awr run order.yaml --event pay='{"payment_method": "card"}' --event @24h --event confirm
-      awr run --resume ex-01a2… --db runs.db
+      awr run --resume --db runs.db
 
     Real agents need their provider's credentials; --mocks runs without. A secret NAME is read from the
     variable WORKFLOW_SECRET_NAME, ${env.NAME} from WORKFLOW_ENV_NAME.
@@ -112,6 +119,9 @@ def run(
 
 
 SKIPPED_MS_MAX = 366 * 24 * 3600 * 1000  # of virtual time: what goes on for a year waits for the outside
+WORKFLOWS_SEARCHED_MAX = 1_000
+OPEN_SHOWN_MAX = 10
+OPEN_STATUSES = tuple(status for status in ExecutionStatus if not status.terminal)
 EXIT_CODES = {"completed": ExitCode.OK, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
 
 
@@ -142,11 +152,12 @@ def _carry_out(out: Output, options: RunOptions) -> ExitCode:
         _open_runtime(options, virtual=options.skip_time or moves_time(steps)) as runtime,
     ):
         if options.resume is not None:
-            execution_id = options.resume
+            execution_id = options.resume or _open_execution(runtime, options.db)
             runtime.services.documents.status(execution_id)
             runtime.services.mailer.poke(execution_id)
         else:
             execution_id = _start(out, runtime, options, steps, input)
+        out.note([("resumed " if options.resume is not None else "started ", "green"), execution_id])
         return _Run(out, options, runtime, execution_id, steps).to_the_end()
 
 
@@ -220,6 +231,26 @@ def _start(out: Output, runtime: LocalRuntime, options: RunOptions, steps: Seque
     return runtime.services.starter.start(versions[0].workflow_id, input)
 
 
+def _open_execution(runtime: LocalRuntime, db: Path | None) -> str:
+    """The only execution of the file that has not ended. Raises `CliError` if there is none, or more than one."""
+    services = runtime.services
+    found = [
+        header
+        for pointer in services.stores.workflows.list(WORKFLOWS_SEARCHED_MAX, None)
+        for header in services.documents.list(pointer.workflow_id, OPEN_STATUSES, OPEN_SHOWN_MAX + 1, None)
+    ]
+    match found:
+        case [header]:
+            return str(header.execution_id)
+        case []:
+            hint = f"awr list WORKFLOW --db {db} shows those that have"
+            raise CliError("nothing_open", f"there is no execution in {db} that has not ended", hint)
+    shown = [f"{header.execution_id} ({header.workflow_id})" for header in found[:OPEN_SHOWN_MAX]]
+    more = " …" if len(found) > OPEN_SHOWN_MAX else ""
+    message = f"several executions in {db} have not ended: {', '.join(shown)}{more}"
+    raise usage_error(message, f"awr run --resume {found[0].execution_id} --db {db}")
+
+
 class _Run:
     """One execution, from here to its end, or to what keeps it from its end."""
 
@@ -271,15 +302,16 @@ class _Run:
     async def _play(self, progress: Progress) -> str:
         """Take the steps, then run on; with time that only moves when told to, and no more steps, it stands still."""
         if self._steps or self._listens:
-            status = await Stepper(self._out, self._runtime, self._id, progress).take(self._steps)
-            if not self._options.skip_time and moves_time(self._steps):
+            stepper = Stepper(self._out, self._runtime, self._id, progress, self._repetition.seen)
+            status = await stepper.take(self._steps)
+            if self._repetition.endless or (not self._options.skip_time and moves_time(self._steps)):
                 return status
             if status not in EXIT_CODES and not self._options.skip_time:
                 self._say_what_time_brings()
         if not self._options.skip_time:
             return await self._runtime.run_until_ended(self._id)
         self._limit = self._runtime.backend.ports.clock.now() + SKIPPED_MS_MAX
-        return await self._runtime.settle(self._id, self._limit, enough=self._repetition.seen)
+        return await self._runtime.settle(self._id, [(self._limit, lambda: None)], self._repetition.seen)
 
     def _say_what_time_brings(self) -> None:
         lines = list(timer_lines(self._runtime.services.documents.document(self._id)))
@@ -305,6 +337,8 @@ class _Run:
             why = "time moves no further without --skip-time"
         if self._repetition.timers:
             why = "nothing happens any more but timers that repeat"
+        elif self._repetition.endless:
+            why = f"it never ends by itself: its own timers and events moved it on {self._repetition.endless} times"
         elif document["timers"] and self._limit:
             why = "a year has passed, and timers go on"
         self._out.note([("waiting: ", "bold cyan"), why])
