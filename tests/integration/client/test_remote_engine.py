@@ -31,7 +31,7 @@ from workflow_runtime.frontends.client.remote import ATTEMPTS_MAX, RemoteConnect
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
 from workflow_runtime.frontends.dev.gateway import Gateway
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 Result = TypeVar("Result")
 GREETING: dict[str, Any] = {
@@ -51,7 +51,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 async def engine_of_the_api() -> AsyncIterator[WorkflowEngine]:
     """The SDK, an HTTP client without a network, the gateway, the API handler and a runtime."""
     mocks = Mocks.load({"agents": {"sleeper": {"delay": 3600}}})
-    runtime = BackgroundRuntime(open_backend(), mocks=mocks, environ={})
+    runtime = LocalRuntime(open_backend(), mocks=mocks, environ={})
     function = TOPOLOGY.function("api")
     handler = create(runtime.services, function)
     gateway = Gateway(lambda: handler, LocalContext(function), lambda *_: None)
@@ -61,7 +61,7 @@ async def engine_of_the_api() -> AsyncIterator[WorkflowEngine]:
         async with WorkflowEngine(connection) as engine:
             yield engine
     finally:
-        await runtime.close()
+        await runtime.stop()
 
 
 def engine_of(answer: Callable[[httpx.Request], httpx.Response], pauses: list[float] | None = None) -> WorkflowEngine:

@@ -133,7 +133,7 @@ class Executions:
             async def has_more() -> bool:
                 return await self._runtime.ports.offload(documents.has_entry, execution_id, after + 1)
 
-            await wait_until(self._runtime.ports.clock, wait, has_more)
+            await wait_until(self._runtime, wait, has_more)
             found = await self._runtime.ports.offload(documents.history, execution_id, after, limit)
         entries, finished = fitting([entry_json(entry) for entry in found.entries], finished=found.finished)
         last = entries[-1]["version"] if entries else after
@@ -154,7 +154,7 @@ class Executions:
             header = await self._runtime.ports.offload(self._runtime.documents.header, execution_id)
             return header.status.terminal
 
-        return await wait_until(self._runtime.ports.clock, seconds, ended)
+        return await wait_until(self._runtime, seconds, ended)
 
     async def _document(self, request: Request, execution_id: str, parts: set[str]) -> Answer:
         found = await self._runtime.ports.offload(self._runtime.documents.execution, execution_id, parts)
