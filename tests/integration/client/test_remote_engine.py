@@ -124,6 +124,33 @@ def test_errors_are_those_of_the_local_engine() -> None:
     run(use())
 
 
+def test_an_event_key_stands_for_one_event_here_and_over_http(tmp_path: Path) -> None:
+    chart = {
+        "id": "door",
+        "type": "state_machine",
+        "states": [{"name": "shut", "transitions": [{"event": "touch"}, {"event": "end", "target": "gone"}]}],
+        "final_states": ["gone"],
+        "initial_state": "shut",
+    }
+
+    async def use(engine: WorkflowEngine) -> None:
+        execution_id = await engine.execute_workflow(await engine.create_workflow(chart))
+        await engine.send_event(execution_id, "touch", {"n": 1}, key="k", wait=10)
+        for wait in (None, 3.0):
+            with pytest.raises(Conflict, match="another event") as caught:
+                await engine.send_event(execution_id, "end", {"n": 1}, key="k", wait=wait)
+            assert caught.value.code == "conflict"
+        assert (await engine.get_execution_status(execution_id))["status"] == "running"
+
+    async def use_both() -> None:
+        async with engine_of_the_api() as engine:
+            await use(engine)
+        async with WorkflowEngine.local(db=tmp_path / "engine.db") as engine:
+            await use(engine)
+
+    run(use_both())
+
+
 def test_waiting_for_what_does_not_end_times_out() -> None:
     async def use() -> None:
         async with engine_of_the_api() as engine:
