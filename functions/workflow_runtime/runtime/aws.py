@@ -15,9 +15,20 @@ if TYPE_CHECKING:
     from workflow_runtime.deployment.settings import Settings
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.invokers.mocks import Mocks
+    from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.ports import Clock
 
 WORKER_LOST_EXIT_CODE = 70  # EX_SOFTWARE: Lambda starts a fresh process for the next event
+
+
+def _packaged_catalogue(definitions: Path) -> Catalogue | None:
+    """The catalogue that the deployment packaged: the API publishes, and imports nobody's code to check names. None:
+    it packaged none.
+    """
+    from workflow_runtime.plan.catalogue import FILE_NAME, decode_catalogue
+
+    file = definitions / FILE_NAME
+    return decode_catalogue(file.read_bytes()) if file.is_file() else None
 
 
 def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], clock: Clock | None = None) -> Runtime:
@@ -28,7 +39,10 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
     from workflow_runtime.deployment.settings import Settings, deployed_topology
 
     topology = deployed_topology(environ)
-    settings = Settings.from_environment(environ, function=environ.get("FUNCTION"), topology=topology)
+    function = environ.get("FUNCTION")
+    settings = Settings.from_environment(environ, function=function, topology=topology)
+    definitions = Path(settings.definitions_directory)
+    publishes = function is not None and topology.function(function).http
     ports = build_ports(settings, clock=clock, topology=topology, trace=trace_in(environ))
 
     def invokers() -> dict[NodeType, Invoker]:
@@ -37,13 +51,14 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
         )
 
         reach = Reach.from_settings(settings.tool_allow_lists)
-        return node_invokers(Path(settings.definitions_directory), reach, ports, _mocks_for_tests(settings))
+        return node_invokers(definitions, reach, ports, _mocks_for_tests(settings))
 
     return Runtime(
         ports,
         invokers,
         secrets=SecretsManagerSecrets(settings.secrets_prefix),
         env=workflow_env(environ),
+        catalogue=_packaged_catalogue(definitions) if publishes else None,
         end_process=lambda: os._exit(WORKER_LOST_EXIT_CODE),
         count=count,
         pools=topology.pools,

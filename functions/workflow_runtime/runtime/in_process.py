@@ -93,7 +93,11 @@ class LocalRuntime:
         self._scheduler = GatedScheduler(backend.scheduler, self._gate)
         self.ports = replace(backend.ports, table=ObservedTable(backend.ports.table, self._written))
         self.services = self._assembled(mocks)
-        handlers = {function.name: self.handler(function) for function in TOPOLOGY.functions if function.sources}
+        handlers = {
+            function.name: self._sharing(handler_of(function, self.services))
+            for function in TOPOLOGY.functions
+            if function.sources
+        }
         self.pump = Pump(self._gate, self.ports.clock, TOPOLOGY, handlers, self._scheduler)
         backend.on_send = self.pump.notice
 
@@ -102,16 +106,6 @@ class LocalRuntime:
         as it was.
         """
         self.services = self._assembled(mocks)
-
-    def handler(self, function: Function) -> Handler:
-        """The handler that Lambda would run for this function, made for this runtime."""
-        module, _, _ = function.handler.rpartition(".")
-        handler: Handler = importlib.import_module(module).create(self.services, function)
-
-        def handle(event: dict[str, Any], context: Any) -> Any:
-            return handler(event, context) if self._task is None else _fairly(handler, event, context)
-
-        return handle
 
     def _assembled(self, mocks: Mocks | None) -> Runtime:
         catalogue = catalogue_of(self._definitions, mocks)  # raises before anything is changed
@@ -131,6 +125,12 @@ class LocalRuntime:
         for kind, invoker in node_invokers(self._definitions, self._reach, self.ports, mocks).items():
             self._invokers[kind] = invoker if self._wrap is None else self._wrap(invoker)
         return self._invokers
+
+    def _sharing(self, handler: Handler) -> Handler:
+        """The handler as the pump calls it: in the background, as a task of its own."""
+        return lambda event, context: (
+            handler(event, context) if self._task is None else _as_task(handler, event, context)
+        )
 
     async def run_until_ended(self, execution_id: str) -> str:
         """Run everything there is to run until this execution has ended; its status, which is open if it waits for the
@@ -268,15 +268,18 @@ class LocalRuntime:
             self._loop.call_soon_threadsafe(function, *arguments)
 
 
-async def _fairly(handler: Handler, event: dict[str, Any], context: Any) -> Any:
-    """The handler as a task of its own. One that raises does not end the runtime: as on Lambda, its messages come
-    again.
-    """
+async def _as_task(handler: Handler, event: dict[str, Any], context: Any) -> Any:
+    """What a handler answers. If it raises, its messages are delivered again, as on Lambda; the runtime goes on."""
     try:
         answer = handler(event, context)
         return await answer if inspect.isawaitable(answer) else answer
     except Exception:
-        if "Records" not in event:
-            raise
         logger.exception("a handler failed; its messages are delivered again")
         return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in event["Records"]]}
+
+
+def handler_of(function: Function, runtime: Runtime) -> Handler:
+    """The handler that Lambda would run for this function, made for this runtime."""
+    module, _, _ = function.handler.rpartition(".")
+    handler: Handler = importlib.import_module(module).create(runtime, function)
+    return handler

@@ -31,7 +31,7 @@ from workflow_runtime.frontends.dev.options import HELP, PORT_DEFAULT, DevOption
 from workflow_runtime.frontends.dev.recent import LogDoor, RecentLines
 from workflow_runtime.frontends.dev.reload import Reloader
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime, handler_of
 from workflow_runtime.services.views.executions import position as position_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def _run(options: DevOptions, runtime: LocalRuntime, listener: socket.sock
     handlers: list[Any] = []
 
     def renew_handler() -> None:
-        handlers[:] = [runtime.handler(function)]
+        handlers[:] = [handler_of(function, runtime.services)]
 
     reloader = Reloader(runtime, options.definitions, options.mocks, renew_handler)
     reloader.publish_all()
