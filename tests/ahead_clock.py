@@ -30,4 +30,5 @@ def _age_messages(milliseconds: int) -> None:
         for message in queue._messages:  # its public ones are those that are visible
             message.visible_at -= milliseconds
             message.delayed_until -= milliseconds
-            message.sent_timestamp -= milliseconds
+            if queue.fifo_queue:  # deduplication looks at it; what catches events must not lose those of months ago
+                message.sent_timestamp -= milliseconds

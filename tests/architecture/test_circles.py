@@ -18,9 +18,6 @@ EXCEPTIONS: tuple[tuple[str, str], ...] = (
     (f"{P}.engine.turn", f"{P}.engine.machine_scope"),
     (f"{P}.engine.scope", f"{P}.engine.machine_scope"),
     (f"{P}.engine.sight", f"{P}.engine.machine_scope"),
-    (f"{P}.frontends.cli.output", f"{P}.frontends.cli.excerpts"),
-    (f"{P}.testing.steps", f"{P}.testing.kit"),
-    (f"{P}.testing.scenario", f"{P}.testing.plugin"),
 )
 
 

@@ -6,7 +6,6 @@ taken as "not given") and reports unknown and contradictory keys together with e
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self, get_origin
@@ -26,12 +25,12 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from workflow_runtime.definition import rules
 from workflow_runtime.findings import Rule
+from workflow_runtime.language.expressions.values import equals
+from workflow_runtime.language.suggestions import nearest
+from workflow_runtime.language.texts import quoted
 
 Place = tuple[str | int, ...]
 Mender = Callable[[Any, "Reading"], Any]
-
-SHOWN_WORDS = 12
-"""A message lists at most this many allowed words; more would bury it."""
 
 
 def problem(
@@ -54,35 +53,8 @@ def kind_of(value: object) -> str:
     if isinstance(value, int | float):
         return f"the number {value}"
     if isinstance(value, str):
-        return f"the text {shorten(value)!r}"
+        return f"the text {quoted(value)}"
     return "a list" if isinstance(value, list) else "a mapping"
-
-
-def shorten(text: str, length: int = 60) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The word of ``known`` that ``word`` most likely is a slip of, if any is near enough."""
-    cutoff = 0.6 if word.isascii() and len(word) > 2 else 0.5  # of two characters, one may be wrong: 查寻, 查询
-    folded = word.casefold().replace("-", "_").replace(" ", "_")[:128]
-    return next(iter(difflib.get_close_matches(folded, list(known), n=1, cutoff=cutoff)), None)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """The hint for a word that is not among ``known``: the nearest one, or the list when it is short."""
-    names = list(known)
-    near = nearest(word, names)
-    if near is not None:
-        return f"Did you mean `{near}`?"
-    if 0 < len(names) <= SHOWN_WORDS:
-        return "Known here: " + ", ".join(f"`{name}`" for name in names) + "."
-    return None
-
-
-def same_json(left: object, right: object) -> bool:
-    """Equality of JSON values, in which true is not 1."""
-    return left == right and type(left) is type(right)
 
 
 MAX_KEY_PROBLEMS = 100
@@ -187,10 +159,10 @@ class Model(BaseModel):
                 if len(problems) >= MAX_KEY_PROBLEMS:
                     break
                 if key not in known and key not in cls.aliases:
-                    text = f"`{shorten(key)}` is not a field of {cls.noun}"
+                    text = f"{quoted(key)} is not a field of {cls.noun}"
                     unknown = problem(rules.UNKNOWN_FIELD, text, near=(key, cls.written_names()))
                     problems.append(_detail(unknown, (*prefix, key)))
-                elif name in fields and not same_json(fields[name], item):
+                elif name in fields and not equals(fields[name], item):
                     shown = ".".join((*prefix, key))
                     text = f"`{shown}` and `{origin[name]}` are the same field and have different values"
                     problems.append(_detail(problem(rules.SAID_TWICE, text), (*prefix, key)))

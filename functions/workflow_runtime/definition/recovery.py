@@ -17,9 +17,11 @@ from workflow_runtime.definition.charts.states import StateDefinition
 from workflow_runtime.definition.gaps import ANY, Gaps, untyped_nodes
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.work import BY_SUBTYPE, BY_TYPE, mended_node
-from workflow_runtime.definition.reading import Model, Place, Reading, nearest, shorten
+from workflow_runtime.definition.reading import Model, Place, Reading
 from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinition
 from workflow_runtime.language.expressions import is_id
+from workflow_runtime.language.suggestions import nearest
+from workflow_runtime.language.texts import shorten
 
 Wrong: TypeAlias = dict[int, set[str]]
 

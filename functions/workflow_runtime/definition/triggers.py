@@ -19,10 +19,12 @@ from workflow_runtime.definition.fields import (
     read_literal,
     word,
 )
-from workflow_runtime.definition.reading import Model, did_you_mean, kind_of, problem, shorten
+from workflow_runtime.definition.reading import Model, kind_of, problem
 from workflow_runtime.definition.timed import EventName
 from workflow_runtime.language.durations import parse_duration
-from workflow_runtime.language.yaml.templates import is_one_template
+from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.templates import is_one_template
+from workflow_runtime.language.texts import quoted
 
 
 class TriggerDefinition(Model):
@@ -72,7 +74,7 @@ def read_cron(value: object) -> str:
     fields = (wrapped.group(1) if wrapped else text).split()
     if len(fields) not in (5, 6) or not all(re.fullmatch(r"[0-9A-Za-z*?,/#L-]+", field) for field in fields):
         hint = "Five fields (minute hour day month weekday) or six (… year), for example `0 8 * * 1-5`."
-        raise problem(rules.WRONG_KIND, f"{shorten(text)!r} is not a cron expression", hint)
+        raise problem(rules.WRONG_KIND, f"{quoted(text)} is not a cron expression", hint)
     return text
 
 
@@ -84,9 +86,7 @@ def read_rate(value: object) -> str:
     try:
         seconds = parse_duration(value if isinstance(value, int | float) else text)
     except (ValueError, OverflowError):
-        raise problem(
-            rules.BAD_DURATION, f"{shorten(text)!r} is not a rate", "For example `5 minutes` or `1h`."
-        ) from None
+        raise problem(rules.BAD_DURATION, f"{quoted(text)} is not a rate", "For example `5 minutes` or `1h`.") from None
     if seconds < 60:
         raise problem(rules.OUT_OF_RANGE, "schedules are kept to the minute; the rate is at least one minute")
     return text
@@ -97,7 +97,7 @@ def read_timezone(value: object) -> str:
     zones = zoneinfo.available_timezones()
     if zones and text not in zones:
         hint = "For example `Asia/Shanghai` or `UTC`."
-        raise problem(rules.UNKNOWN_WORD, f"{shorten(text)!r} is not a time zone", hint)
+        raise problem(rules.UNKNOWN_WORD, f"{quoted(text)} is not a time zone", hint)
     return text
 
 
@@ -171,7 +171,7 @@ def read_trigger(value: Any) -> TriggerDefinition:
     if kind is None:
         raise problem(rules.REQUIRED, "the trigger has no `type`", f"One of {', '.join(TRIGGERS)}.")
     if not isinstance(kind, str) or kind not in TRIGGERS:
-        shown = f"`{shorten(kind)}`" if isinstance(kind, str) else kind_of(kind)
+        shown = f"{quoted(kind)}" if isinstance(kind, str) else kind_of(kind)
         hint = did_you_mean(str(kind), TRIGGERS)
         raise problem(rules.UNKNOWN_TYPE, f"{shown} is not a type of trigger", hint, ("type",))
     return TRIGGERS[kind].model_validate(value)

@@ -11,10 +11,11 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.ports import Item, Table
+from workflow_runtime.ports import Item, Ports, Table
 from workflow_runtime.services.catalog.catalog import Catalog
 from workflow_runtime.services.catalog.publishing import Publishing
 from workflow_runtime.services.catalog.triggers import Triggers
+from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore
 
 
@@ -53,6 +54,12 @@ def interrupted(table: Table, act: Callable[[WorkflowStore], object]) -> Workflo
     return WorkflowStore(between)
 
 
+def publishing(ports: Ports, workflows: WorkflowStore) -> Publishing:
+    stores = Stores(ports)
+    stores.workflows = workflows
+    return Publishing(ports.clock, stores, Catalog(ports.clock, stores, Triggers(ports, stores)))
+
+
 def test_only_the_expected_version_is_replaced() -> None:
     with open_backend() as backend:
         store = WorkflowStore(backend.ports.table)
@@ -80,9 +87,7 @@ def test_without_a_precondition_both_versions_are_kept() -> None:
         ports = backend.ports
         WorkflowStore(ports.table).publish(plan("a"), source("a"), 1)
         slow = interrupted(ports.table, lambda other: other.publish(plan("b"), source("b"), 2))
-        published, is_new = Publishing(ports, Catalog(slow, ports.clock, Triggers(ports, slow)), slow).replace(
-            "w", source("c"), anything
-        )
+        published, is_new = publishing(ports, slow).replace("w", source("c"), anything)
         assert (published.version.number, is_new) == (3, False)
         hashes = [version.plan_hash for version in slow.versions("w", [1, 2, 3]).values()]
         assert hashes == [plan(node).hash for node in "abc"]
@@ -105,5 +110,5 @@ def test_a_create_that_loses_the_race_is_a_conflict() -> None:
         ports = backend.ports
         slow = interrupted(ports.table, lambda other: other.publish(plan("b"), source("b"), 2))
         with pytest.raises(RequestError) as error:
-            Publishing(ports, Catalog(slow, ports.clock, Triggers(ports, slow)), slow).create(source("a"))
+            publishing(ports, slow).create(source("a"))
         assert error.value.code == "conflict"

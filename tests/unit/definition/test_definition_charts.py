@@ -5,13 +5,9 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.definition.loader import load
-from workflow_runtime.definition.rules import REQUIRED
-from workflow_runtime.definition.workflow import (
-    MISSING,
+from workflow_runtime.definition.charts.actions import (
     ActionDefinition,
     AgentActionDefinition,
-    AgentNode,
     CancelSendActionDefinition,
     ForEachActionDefinition,
     IfActionDefinition,
@@ -21,14 +17,15 @@ from workflow_runtime.definition.workflow import (
     SendActionDefinition,
     SetVariableActionDefinition,
     StartWorkflowActionDefinition,
-    StateDefinition,
-    StateMachineNode,
     ToolActionDefinition,
-    ToolNode,
-    WaitNode,
-    WorkflowDefinition,
-    start_of,
 )
+from workflow_runtime.definition.charts.states import StateDefinition, StateMachineNode, start_of
+from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.loader import load
+from workflow_runtime.definition.nodes.wait import WaitNode
+from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
+from workflow_runtime.definition.rules import REQUIRED
+from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
 def _load(text: str) -> WorkflowDefinition:

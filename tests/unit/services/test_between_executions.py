@@ -135,7 +135,7 @@ def test_an_event_without_receiver_is_an_error_of_communication(world: World, to
     world.publish(SENDER.replace("TO", to).replace("ON_ERROR", handled))
     execution = world.start("sender")
     assert world.run(execution) == "completed"
-    assert world.services.queries.history(execution, 0, 100).entries[-1].macrosteps[-1].configuration == ("failed",)
+    assert world.services.documents.history(execution, 0, 100).entries[-1].macrosteps[-1].configuration == ("failed",)
 
 
 def test_an_error_of_communication_that_nothing_takes_fails_the_execution(world: World) -> None:
@@ -186,7 +186,7 @@ workflow:
     world.publish(chart)
     execution = world.start("left")
     assert world.run(execution) == "completed"
-    steps = [step for entry in world.services.queries.history(execution, 0, 100).entries for step in entry.macrosteps]
+    steps = [step for entry in world.services.documents.history(execution, 0, 100).entries for step in entry.macrosteps]
     assert [step.configuration for step in steps] == [("a",), ("b",), ("end",)]
 
 

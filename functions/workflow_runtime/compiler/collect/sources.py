@@ -15,14 +15,11 @@ from workflow_runtime.compiler.collect.states import StateSource, calls_of, flat
 from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.definition.charts.actions import CallActionDefinition
 from workflow_runtime.definition.charts.states import StateMachineNode
+from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.definition.gaps import ANY, Gaps
-from workflow_runtime.definition.workflow import (
-    MISSING,
-    EdgeDefinition,
-    Json,
-    NodeDefinition,
-    WorkflowDefinition,
-)
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinition
+from workflow_runtime.language.json_values import Json
 
 OWN = -1
 UNSURE = Gaps(frozenset({ANY, "nodes"}))

@@ -30,17 +30,10 @@ from workflow_runtime.definition.fields import (
     word,
 )
 from workflow_runtime.definition.nodes.common import NodeDefinition, check_allow
-from workflow_runtime.definition.reading import (
-    Many,
-    Model,
-    Reading,
-    did_you_mean,
-    kind_of,
-    nearest,
-    problem,
-    shorten,
-)
+from workflow_runtime.definition.reading import Many, Model, Reading, kind_of, problem
 from workflow_runtime.definition.timed import DelayOrTemplate, EventName, EventTemplate, SomeText
+from workflow_runtime.language.suggestions import did_you_mean, nearest
+from workflow_runtime.language.texts import quoted
 
 
 class ActionDefinition(Model):
@@ -307,7 +300,7 @@ def action_class(value: Mapping[str, Any]) -> type[ActionDefinition]:
     kind = value.get("type")
     if kind is not None:
         if not isinstance(kind, str) or kind not in ACTIONS:
-            shown = f"`{shorten(kind)}`" if isinstance(kind, str) else kind_of(kind)
+            shown = f"{quoted(kind)}" if isinstance(kind, str) else kind_of(kind)
             hint = did_you_mean(str(kind), ACTIONS)
             raise problem(rules.UNKNOWN_ACTION, f"{shown} is not an action", hint, ("type",))
         return ACTIONS[kind]
@@ -320,7 +313,7 @@ def action_class(value: Mapping[str, Any]) -> type[ActionDefinition]:
         slip = next((key for key in value if nearest(key, ACTIONS)), None)
         if slip is not None:
             raise problem(
-                rules.UNKNOWN_ACTION, f"`{shorten(slip)}` is not an action", did_you_mean(slip, ACTIONS), (slip,)
+                rules.UNKNOWN_ACTION, f"{quoted(slip)} is not an action", did_you_mean(slip, ACTIONS), (slip,)
             )
         raise problem(rules.REQUIRED, "the action does not say what it does", f"One of {', '.join(ACTIONS)}.")
     return ACTIONS[kinds[0]]

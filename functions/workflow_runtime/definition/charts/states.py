@@ -29,7 +29,6 @@ from workflow_runtime.definition.charts.transitions import (
     Initial,
     InitialDefinition,
     Reaction,
-    TransitionDefinition,
 )
 from workflow_runtime.definition.fields import (
     MISSING,
@@ -43,16 +42,6 @@ from workflow_runtime.definition.fields import (
 )
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.reading import Many, Mender, Model, Reading, as_entries, each, problem
-
-__all__ = [
-    "AfterDefinition",
-    "ChartDefinition",
-    "InitialDefinition",
-    "StateDefinition",
-    "StateMachineNode",
-    "TransitionDefinition",
-    "start_of",
-]
 
 MAX_STATES = 10_000
 """Children of one state that are looked at; how many a plan may have is the compiler's business."""

@@ -15,7 +15,6 @@ from workflow_runtime.definition.fields import (
     Id,
     Ids,
     Inputs,
-    Json,
     Kind,
     Label,
     Literal,
@@ -29,7 +28,8 @@ from workflow_runtime.definition.fields import (
 )
 from workflow_runtime.definition.policies import CallbackDefinition, Fallback, OnError, RetryPolicies
 from workflow_runtime.definition.reading import Model, Reading, kind_of, problem
-from workflow_runtime.language.yaml.templates import has_template, is_one_template
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.templates import has_template, is_one_template
 
 TYPES = ("agent", "tool", "control", "aggregation", "sub_workflow", "state_machine")
 JOINS = ("all", "all_success", "any", "all_done")

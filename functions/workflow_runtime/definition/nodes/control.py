@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.fields import MISSING, Count, Expression, Flag, Ids, Json, Literal, Text, Value
+from workflow_runtime.definition.fields import MISSING, Count, Expression, Flag, Ids, Literal, Text, Value
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.reading import Many, Model, problem
-from workflow_runtime.language.yaml.templates import has_template
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.templates import has_template
 
 
 class ControlNode(NodeDefinition):
@@ -82,11 +83,6 @@ class SwitchNode(ControlNode):
         cases = [index for index, branch in enumerate(self.branches) if branch.values is not None]
         if cases and self.condition is None:
             raise problem(rules.REQUIRED, "`case` compares with the switch's `condition`, which is missing")
-        if self.condition is not None and not cases:
-            hint = "Give at least one branch a `case`, or remove `condition`."
-            raise problem(
-                rules.COMBINATION, "no branch has a `case`, so `condition` means nothing", hint, ("condition",)
-            )
         return self
 
 
@@ -122,7 +118,8 @@ class ParallelNode(ControlNode):
     def _sense(self) -> Self:
         if not self.branches:
             raise problem(rules.REQUIRED, "a parallel node needs branches", at=("branches",))
-        twice = next((i for i, branch in enumerate(self.branches) if branch in self.branches[:i]), None)
+        first = {branch: i for i, branch in reversed(list(enumerate(self.branches)))}
+        twice = next((i for i, branch in enumerate(self.branches) if first[branch] != i), None)
         if twice is not None:
             text = f"the branch `{self.branches[twice]}` stands twice"
             raise problem(rules.DUPLICATE_ID, text, "Keep one of them.", ("branches", twice))

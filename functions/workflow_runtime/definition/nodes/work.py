@@ -24,15 +24,9 @@ from workflow_runtime.definition.nodes.control import (
 )
 from workflow_runtime.definition.nodes.pending import ApprovalNode, LoopNode, SubWorkflowNode
 from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.reading import (
-    Reading,
-    did_you_mean,
-    kind_of,
-    nearest,
-    problem,
-    shorten,
-    with_common_fields,
-)
+from workflow_runtime.definition.reading import Reading, kind_of, problem, with_common_fields
+from workflow_runtime.language.suggestions import did_you_mean, nearest
+from workflow_runtime.language.texts import quoted
 
 
 class AgentNode(NodeDefinition):
@@ -94,7 +88,7 @@ def _refuse_slip(value: Mapping[str, Any], field: str, *prefix: str) -> None:
     near = (key for key in value if abs(len(key) - len(field)) <= 3 and key not in NodeDefinition.model_fields)
     slip = next((key for key in near if nearest(key, [field])), None)
     if slip is not None:
-        text = f"`{shorten(slip)}` is not a field of a node"
+        text = f"{quoted(slip)} is not a field of a node"
         raise problem(rules.UNKNOWN_FIELD, text, f"Did you mean `{field}`?", (*prefix, slip))
 
 
@@ -107,7 +101,7 @@ def node_class(value: Mapping[str, Any]) -> type[NodeDefinition]:
         hint = f"Add `type: {guess}`." if guess else f"One of {', '.join(TYPES)}."
         raise problem(rules.REQUIRED, "the node has no `type`", hint)
     if not isinstance(kind, str) or kind not in TYPES:
-        shown = f"`{shorten(kind)}`" if isinstance(kind, str) else kind_of(kind)
+        shown = f"{quoted(kind)}" if isinstance(kind, str) else kind_of(kind)
         known = isinstance(kind, str) and kind in BY_SUBTYPE
         control_hint = f"Write `type: control` and `subtype: {kind}`."
         known_hint = control_hint if known else did_you_mean(str(kind), TYPES)
@@ -122,7 +116,7 @@ def node_class(value: Mapping[str, Any]) -> type[NodeDefinition]:
             _refuse_slip(nested, "subtype", "config")
         raise problem(rules.REQUIRED, "the control node has no `subtype`", f"One of {', '.join(BY_SUBTYPE)}.")
     if not isinstance(subtype, str) or subtype not in BY_SUBTYPE:
-        shown = f"`{shorten(subtype)}`" if isinstance(subtype, str) else kind_of(subtype)
+        shown = f"{quoted(subtype)}" if isinstance(subtype, str) else kind_of(subtype)
         text = f"{shown} is not a subtype of control nodes"
         raise problem(rules.UNKNOWN_TYPE, text, did_you_mean(str(subtype), BY_SUBTYPE), ("subtype",))
     return BY_SUBTYPE[subtype]
