@@ -25,6 +25,7 @@ NARROW: dict[str, set[str]] = {
     "findings": set(),
     "language": {"errors", "findings"},
     "plan": {"language"},
+    "drawing": {"language", "plan"},
     "engine": {"errors", "findings", "language", "plan"},
     "deployment": {"errors", "findings", "language"},
     "backends": {"errors", "deployment", "language", "ports"},

@@ -270,6 +270,14 @@ def read_dynamic_id(value: object) -> str:
     return read_literal(text)
 
 
+def check_allow(value: str, allow: tuple[str, ...], field: str) -> None:
+    """Refuse a computed id that could be anything, and a list for one that is not computed."""
+    if has_template(value) and not allow:
+        raise problem(rules.DYNAMIC_ID, f"`{field}` is computed, so `allow` must list what it may be", at=(field,))
+    if allow and not has_template(value):
+        raise problem(rules.COMBINATION, f"`allow` only goes with a computed `{field}`", at=("allow",))
+
+
 def read_list_or_template(value: object) -> Json:
     if isinstance(value, list):
         return value
