@@ -28,7 +28,7 @@ CONTRACT_TOPOLOGY = Topology(
     functions=(
         Function(
             "worker",
-            "handlers.worker.handler",
+            "workflow_runtime.handlers.worker.handler",
             timeout_seconds=5,
             memory_mb=128,
             sources=(EventSource("work", batch_size=10), EventSource("mail.fifo", batch_size=10)),

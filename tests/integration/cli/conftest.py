@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-import handlers.dispatch
-import handlers.run_node  # noqa: F401
+import workflow_runtime.handlers.dispatch
+import workflow_runtime.handlers.run_node  # noqa: F401
 from workflow_runtime.frontends.cli.app import QUIET, app
 
 PROJECT = Path(__file__).parents[3]
