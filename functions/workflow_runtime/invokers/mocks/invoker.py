@@ -18,9 +18,9 @@ from workflow_runtime.language.expressions import (
     Scope,
     Template,
 )
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.schemas import SchemaUnusable, schema_problems
-from workflow_runtime.language.yaml.small_files import Document, read_document
+from workflow_runtime.language.yaml.small_files import WRONG_FIELD, Document, read_document
 from workflow_runtime.plan.specs import NodeType
 
 COUNTERS_MAX = 10_000  # nodes with lists that are counted at once; a long-lived `awr dev` forgets the oldest
@@ -38,9 +38,12 @@ class Mocks:
     @classmethod
     def load(cls, source: Path | str | Mapping[str, Json]) -> Mocks:
         """Mocks from a YAML file or from its content. Raises `DefinitionError` with everything that is wrong."""
-        document = Document(dict(source)) if isinstance(source, Mapping) else read_document(Path(source))
+        document = Document(source) if isinstance(source, Mapping) else read_document(Path(source))
         findings: list[Finding] = []
-        file = read_mocks(document, findings)
+        try:
+            file = read_mocks(Document(to_json(document.value), document.file, document.positions), findings)
+        except NotJson as error:
+            raise DefinitionError([document.finding(WRONG_FIELD, str(error), error.path[::-1])]) from None
         if findings:
             raise DefinitionError(findings)
         return cls(file)

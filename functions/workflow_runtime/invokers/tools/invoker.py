@@ -10,8 +10,9 @@ from typing import Any
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools.registry import ToolRegistry
-from workflow_runtime.invokers.tools.results import NotJson, to_json
+from workflow_runtime.invokers.tools.results import result_json
 from workflow_runtime.invokers.tools.threads import Threads
+from workflow_runtime.language.json_values import NotJson
 from workflow_runtime.language.yaml.small_files import did_you_mean
 from workflow_runtime.ports import Clock
 from workflow_runtime.sdk import NodeContext
@@ -57,7 +58,7 @@ class ToolInvoker:
         except Exception as error:
             raise NodeError("execution_error", f"tool {tool.id!r}: {type(error).__name__}: {error}") from error
         try:
-            return NodeResult(to_json(result))
+            return NodeResult(result_json(result))
         except NotJson as error:
             raise NodeError("validation_error", f"tool {tool.id!r} returned no JSON: {error}") from None
 
