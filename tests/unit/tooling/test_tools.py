@@ -162,14 +162,14 @@ def test_a_cancelled_blocking_tool_counts_as_abandoned_until_it_returns() -> Non
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return invoker.abandoned_threads
+        return invoker.abandoned
 
     assert asyncio.run(scenario()) == 1
     release.set()
     for thread in threading.enumerate():
         if thread.name == "tool hangs":
             thread.join(10)
-    assert invoker.abandoned_threads == 0
+    assert invoker.abandoned == 0
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,8 @@ class MockedInvoker:
         self._agent_schema = agent_schema
 
     @property
-    def abandoned_threads(self) -> int:
-        return self._fallback.abandoned_threads
+    def abandoned(self) -> int:
+        return self._fallback.abandoned
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: what the mock raises, ``execution_error`` when no case matches or a
