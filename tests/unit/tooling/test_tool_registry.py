@@ -63,6 +63,38 @@ def test_all_that_is_wrong_with_a_package_is_reported_at_once(package: Path) -> 
     assert "cannot be given by name" in text
 
 
+def test_a_module_that_ends_the_process_is_a_finding(package: Path) -> None:
+    (package / "a.py").write_text("import sys; sys.exit(0)")
+    (package / "b").mkdir()
+    (package / "b" / "__init__.py").write_text("import asyncio; raise asyncio.CancelledError('stop')")
+    (package / "c.py").write_text("raise SystemExit(3)")
+    text = problems(None, (package.name,))
+    assert "a cannot be imported: SystemExit: 0" in text
+    assert "b cannot be imported: CancelledError: stop" in text
+    (package / "__init__.py").write_text("1 / 0")
+    del sys.modules[package.name]
+    assert "cannot be imported: ZeroDivisionError" in problems(None, (package.name,))
+
+
+def test_other_things_in_a_module_are_left_alone(package: Path) -> None:
+    """A proxy that is bound to nothing yet raises at every attribute."""
+    proxy = "class Proxy:\n    def __getattr__(self, name): raise SystemExit(name)\nproxy = Proxy()\n"
+    (package / "a.py").write_text(f"{proxy}from workflow_runtime.sdk import tool\n@tool\ndef f(): ...\n")
+    assert "f" in ToolRegistry.load(None, (package.name,)).ids
+
+
+def test_a_type_that_raises_while_its_schema_is_made_is_a_finding(package: Path) -> None:
+    (package / "a.py").write_text(
+        "import sys\nfrom workflow_runtime.sdk import tool\n"
+        "class Odd:\n"
+        "    @classmethod\n"
+        "    def __get_pydantic_core_schema__(cls, source, handler): sys.exit(0)\n"
+        "@tool\ndef f(a: Odd): ...\n"
+    )
+    text = problems(None, (package.name,))
+    assert "f cannot be a tool: its signature cannot be checked: 0" in text
+
+
 def test_a_variant_fixes_arguments_that_a_call_cannot_give(tmp_path: Path) -> None:
     directory = definitions(tmp_path, "id: 问候\nuses: echo\ndescription: 打招呼\ninputs: {greeting: 你好}\n")
     registry = ToolRegistry.load(directory, ())

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
+from workflow_runtime.invokers.containment import attempt, described
 from workflow_runtime.invokers.tools.builtin import builtin_tools
 from workflow_runtime.invokers.tools.entries import read_entries
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
@@ -93,7 +94,7 @@ def _add_package(package: str, tools: dict[str, Tool], findings: list[Finding]) 
     places: dict[str, str] = {}
     for module in _modules(package, findings):
         for function in vars(module).values():
-            mark = getattr(function, MARK, None)
+            mark = attempt(lambda value=function: getattr(value, MARK, None)).value  # whatever stands in the module
             if not isinstance(mark, ToolMark) or getattr(function, "__module__", None) != module.__name__:
                 continue  # a tool that the module merely imports belongs to the module that defines it
             place = f"{module.__name__}.{function.__name__}"
@@ -113,17 +114,39 @@ def _add_package(package: str, tools: dict[str, Tool], findings: list[Finding]) 
 def _modules(package: str, findings: list[Finding]) -> Iterator[ModuleType]:
     if importlib.util.find_spec(package) is None:
         return
-    names = [package]
-    root = importlib.import_module(package)
-    names += sorted(info.name for info in pkgutil.walk_packages(root.__path__, f"{package}."))
-    for name in names:
-        if any(part.startswith("_") for part in name.split(".")):
-            continue
-        try:
-            yield importlib.import_module(name)
-        except Exception as error:  # author's code: whatever it raises, the others' problems are shown too
-            message = f"{name} cannot be imported: {type(error).__name__}: {error}"
-            findings.append(Finding(UNUSABLE_TOOL.id, UNUSABLE_TOOL.severity, message, file=name))
+    root = _imported(package, findings)
+    if root is None:
+        return
+    yield root
+    names: list[str] = []
+    walk = pkgutil.walk_packages(root.__path__, f"{package}.", _ignore)  # which imports packages to look into them
+    while (step := attempt(lambda: next(walk, None))).value is not None:
+        names.append(step.value.name)
+    if step.error is not None:
+        findings.append(_unimportable(names[-1] if names else package, step.error))
+    for name in sorted(names):
+        if not any(part.startswith("_") for part in name.split(".")) and (module := _imported(name, findings)):
+            yield module
+
+
+def _ignore(name: str) -> None:
+    """A package that cannot be imported is reported when its turn comes."""
+
+
+def _imported(name: str, findings: list[Finding]) -> ModuleType | None:
+    """The module. What importing it raises is a finding, and others' problems are shown too."""
+    outcome = attempt(lambda: importlib.import_module(name))
+    if outcome.error is None:
+        return outcome.result()
+    finding = _unimportable(name, outcome.error)
+    if finding not in findings:
+        findings.append(finding)
+    return None
+
+
+def _unimportable(name: str, error: BaseException) -> Finding:
+    message = f"{name} cannot be imported: {described(error)}"
+    return Finding(UNUSABLE_TOOL.id, UNUSABLE_TOOL.severity, message, file=name)
 
 
 def _finding(rule: Any, message: str, module: ModuleType) -> Finding:
