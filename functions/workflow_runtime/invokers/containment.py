@@ -119,7 +119,7 @@ class _TaskFactory:
 
 async def _tamed(work: Coroutine[Any, Any, Result] | Generator[Any, Any, Result]) -> Result:
     try:
-        return await work  # type: ignore[misc]  # old generator-based coroutines can be awaited as well
+        return await work  # type: ignore[misc,no-any-return]  # old, generator-based coroutines can be awaited too
     except (SystemExit, KeyboardInterrupt) as error:
         raise ForeignExit(described(error)) from error
 

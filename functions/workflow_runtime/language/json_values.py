@@ -118,12 +118,11 @@ def _converted(value: Any, depth: int, convert: Convert | None) -> Json:
 
 def no_json(value: Any) -> NotJson:
     """That ``value``'s type has no JSON form, with what to do about it."""
-    advice = {
-        set: "a set has no order: use sorted(…)",
-        frozenset: "a set has no order: use sorted(…)",
-        bytes: "decode it, or use base64",
-        bytearray: "decode it, or use base64",
-    }.get(type(value), "use dicts, lists, texts and numbers")
+    advice = "use dicts, lists, texts and numbers"
+    if isinstance(value, set | frozenset):
+        advice = "a set has no order: use sorted(…)"
+    elif isinstance(value, bytes | bytearray):
+        advice = "decode it, or use base64"
     return NotJson(f"is a {type(value).__name__}, which is no JSON value; {advice}")
 
 

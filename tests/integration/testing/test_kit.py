@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,17 @@ def test_a_mock_may_be_a_function_and_its_result_is_taken_as_it_is(runtime: Work
 
     runtime.mock_agent("asker", refuse)
     runtime.run(TWO, {"question": "x"}).assert_failed(type="budget_exceeded", node="ask")
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), asyncio.CancelledError(), ValueError("bad")])
+def test_whatever_a_mock_raises_fails_the_node(runtime: WorkflowTester, error: BaseException) -> None:
+    def answer(_: dict[str, Any]) -> Any:
+        raise error
+
+    runtime.mock_agent("asker", answer)
+    runtime.run(TWO, {"question": ""}).assert_failed(type="execution_error", message=type(error).__name__, node="ask")
+    runtime.mock_agent("asker", {"answer": "x"})
+    runtime.run(TWO, {"question": ""}).assert_completed()
 
 
 @pytest.mark.parametrize("value", [float("nan"), b"x", {1: 2}, 2**64, "\ud83d"])

@@ -67,14 +67,14 @@ class AgentInvoker:
             outcome = await self._containment.run(self._run(run, agent, call))
         finally:
             call.meter.usage = run.used  # also of an attempt that failed, or that nobody waits for any more
-        match outcome.error:
-            case None | NodeError():
-                return outcome.result()
-            case SchemaUnusable() as error:
-                raise NodeError("validation_error", f"agent {agent.id!r}: output_schema: {error}")
-            case error:  # every provider raises its own: sorted into error types in one place
-                # Without its cause: providers quote keys and requests in their errors, and causes reach the logs.
-                raise node_error(agent, error, run.problems) from None
+        raised = outcome.error
+        if raised is None or isinstance(raised, NodeError):
+            return outcome.result()
+        if isinstance(raised, SchemaUnusable):
+            raise NodeError("validation_error", f"agent {agent.id!r}: output_schema: {raised}")
+        # Every provider raises its own errors: they are sorted into error types in one place. Without the cause: errors
+        # of providers quote keys and requests, and causes reach the logs.
+        raise node_error(agent, raised, run.problems) from None
 
     async def _run(self, run: _Run, agent: AgentDefinition, call: NodeCall) -> NodeResult:
         return await run(self._models(agent), _message(call))

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -94,7 +95,7 @@ def _add_package(package: str, tools: dict[str, Tool], findings: list[Finding]) 
     places: dict[str, str] = {}
     for module in _modules(package, findings):
         for function in vars(module).values():
-            mark = attempt(lambda value=function: getattr(value, MARK, None)).value  # whatever stands in the module
+            mark = attempt(partial(getattr, function, MARK, None)).value  # whatever stands in the module
             if not isinstance(mark, ToolMark) or getattr(function, "__module__", None) != module.__name__:
                 continue  # a tool that the module merely imports belongs to the module that defines it
             place = f"{module.__name__}.{function.__name__}"

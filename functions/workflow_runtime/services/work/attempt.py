@@ -226,7 +226,7 @@ class AttemptRunner:
         """
         try:
             return await self._invokers[type].invoke(call)
-        except GeneratorExit:
+        except GeneratorExit:  # our own end: the event loop was closed around us
             raise
         except BaseException as error:
             task = asyncio.current_task()
