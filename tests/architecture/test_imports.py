@@ -47,7 +47,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "rich": {"frontends/cli"},
     "pydantic_ai": {"invokers/agents"},
     "uvicorn": {"frontends/dev"},
-    "httpx": {"invokers/tools", "frontends/client"},
+    "httpx": {"invokers/tools", "frontends/client", "frontends/cli"},
 }
 
 IMPURE = {

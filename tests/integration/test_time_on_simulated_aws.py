@@ -34,7 +34,7 @@ def test_twenty_minutes_and_thirty_days_pass_on_simulated_aws() -> None:
         for milliseconds in (0, 20 * 60_000, 29 * DAY_MS, DAY_MS):
             clock.ahead_ms += milliseconds
             await runtime.settle(execution_id)
-            seen += services.queries.current_states(services.queries.header(execution_id))[""]
+            seen += services.documents.current_states(services.documents.header(execution_id))[""]
         return [*seen, await runtime.run_until_ended(execution_id)]
 
     with LocalRuntime(simulated.open_backend(clock)) as runtime:

@@ -9,14 +9,46 @@ import datetime
 import decimal
 import enum
 import math
+import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
 
 Json: TypeAlias = Any
 """A JSON value: None, bool, int, float, str, list of Json, dict of str to Json."""
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Keys and indexes from a document's top to a value in it."""
+
+_SIMPLE_KEY = re.compile(r"[\w-]+\Z")
+
+
+def path_text(path: Sequence[str | int]) -> str:
+    """``nodes[2].inputs.text``; keys that are not plain names stand in brackets and quotes."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _SIMPLE_KEY.match(step):
+            text += f".{step}" if text else step
+        else:
+            text += f'["{step}"]'
+    return text
+
+
+def walk_texts(value: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every text in a JSON value (tuples count as lists; keys are not texts), with its path below ``path``."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from walk_texts(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for position, item in enumerate(value):
+            yield from walk_texts(item, (*path, position))
+
 
 Convert: TypeAlias = Callable[[Any], Any]
 """Makes a value of a type that is not known here one that is. Raises `NotJson`."""
@@ -38,19 +70,16 @@ class NotJson(ValueError):
         self.path = path or []
 
     def __str__(self) -> str:
-        return f"{self._place() or 'the value'} {self.reason}"
+        return f"{path_text([_shown(part) for part in reversed(self.path)]) or 'the value'} {self.reason}"
 
     def under(self, name: str) -> NotJson:
         """The same, of a value that is called ``name``."""
         return NotJson(self.reason, [*self.path, name])
 
-    def _place(self) -> str:
-        return "".join(map(_shown, reversed(self.path))).removeprefix(".")
 
-
-def _shown(part: str | int) -> str:
+def _shown(part: str | int) -> str | int:
     """A step of a path, short and fit for UTF-8."""
-    return f"[{part}]" if isinstance(part, int) else "." + part[:KEY_CHARS_SHOWN].encode("utf-8", "replace").decode()
+    return part if isinstance(part, int) else part[:KEY_CHARS_SHOWN].encode("utf-8", "replace").decode()
 
 
 def to_json(value: Any, place: str = "", convert: Convert | None = None) -> Json:

@@ -13,7 +13,6 @@ from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.services import Runtime, workflow_env
 
 if TYPE_CHECKING:
-    from workflow_runtime.compiler import Known
     from workflow_runtime.deployment.settings import Settings
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.invokers.mocks import Mocks
@@ -68,14 +67,6 @@ def catalogue_of(definitions: Path | None, mocks: Mocks | None = None) -> Catalo
     if mocks is None:
         return catalogue
     return catalogue.with_mocks(mocks.ids(NodeType.AGENT), mocks.ids(NodeType.TOOL))
-
-
-def known_ids(definitions: Path | None, mocks: Mocks | None = None) -> Known:
-    """The ids in the catalogue."""
-    from workflow_runtime.compiler import Known
-
-    catalogue = catalogue_of(definitions, mocks)
-    return Known(agents=frozenset(catalogue.agents), tools=frozenset(catalogue.tools))
 
 
 def _below(definitions: Path | None, kind: str) -> Path | None:

@@ -21,14 +21,13 @@ from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.pump import Handler, Pump
 from workflow_runtime.deployment.topology import TOPOLOGY, Function
-from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
-from workflow_runtime.runtime.aws import known_ids, node_invokers
+from workflow_runtime.runtime.aws import catalogue_of, node_invokers
 from workflow_runtime.runtime.in_process import Backend
 from workflow_runtime.runtime.observation import (
     GatedPoller,
@@ -89,14 +88,14 @@ class BackgroundRuntime:
         self.services = self._assemble(mocks)
 
     def _assemble(self, mocks: Mocks | None) -> Runtime:
-        known = known_ids(self._definitions, mocks)  # raises before anything is changed
+        catalogue = catalogue_of(self._definitions, mocks)  # raises before anything is changed
         self._invokers.update(node_invokers(self._definitions, self._reach, self.ports, mocks))
         return Runtime(
             self.ports,
             lambda: self._invokers,
             secrets=EnvironmentSecrets(self._environ),
             env=workflow_env(self._environ),
-            known=known,
+            catalogue=catalogue,
         )
 
     def start(self) -> None:
@@ -123,7 +122,7 @@ class BackgroundRuntime:
     async def wait_ended(self, execution_id: str, seconds: float | None = None) -> None:
         """Return when the execution has ended. Raises `TimeoutError`, `RequestError` (``not_found``), `RetryableError`
         when the runtime stopped."""
-        if ExecutionStatus(self.services.documents.status(execution_id)).terminal:
+        if self.services.documents.status(execution_id).terminal:
             return
         if self._task is None or self._task.done():
             raise RetryableError("the runtime has stopped")

@@ -79,7 +79,7 @@ class BrokenTable:
 
 
 def broken(api: Any, error: Exception) -> None:
-    api.runtime.services.queries._table = BrokenTable(error)
+    api.runtime.services.documents._table = BrokenTable(error)
 
 
 @pytest.mark.parametrize("error", [RetryableError("throttled: table 7"), ConflictError("lost")])

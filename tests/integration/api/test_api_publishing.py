@@ -15,6 +15,7 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.services.catalog.catalog import Catalog
 from workflow_runtime.services.catalog.publishing import Publishing
 from workflow_runtime.services.catalog.triggers import Triggers
+from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore
 
 
@@ -45,6 +46,12 @@ class Interrupted(WorkflowStore):
         return super()._put_version(*arguments)
 
 
+def publishing(ports: Ports, workflows: WorkflowStore) -> Publishing:
+    stores = Stores(ports)
+    stores.workflows = workflows
+    return Publishing(ports.clock, stores, Catalog(ports.clock, stores, Triggers(ports, stores)))
+
+
 def test_only_the_expected_version_is_replaced() -> None:
     with open_backend() as backend:
         store = WorkflowStore(backend.ports.table)
@@ -72,9 +79,7 @@ def test_without_a_precondition_both_versions_are_kept() -> None:
         ports = backend.ports
         WorkflowStore(ports.table).publish(plan("a"), source("a"), 1)
         slow = Interrupted(ports, lambda other: other.publish(plan("b"), source("b"), 2))
-        published, is_new = Publishing(ports, Catalog(slow, ports.clock, Triggers(ports, slow)), slow).replace(
-            "w", source("c"), anything
-        )
+        published, is_new = publishing(ports, slow).replace("w", source("c"), anything)
         assert (published.version.number, is_new) == (3, False)
         hashes = [version.plan_hash for version in slow.versions("w", [1, 2, 3]).values()]
         assert hashes == [plan(node).hash for node in "abc"]
@@ -97,5 +102,5 @@ def test_a_create_that_loses_the_race_is_a_conflict() -> None:
         ports = backend.ports
         slow = Interrupted(ports, lambda other: other.publish(plan("b"), source("b"), 2))
         with pytest.raises(RequestError) as error:
-            Publishing(ports, Catalog(slow, ports.clock, Triggers(ports, slow)), slow).create(source("a"))
+            publishing(ports, slow).create(source("a"))
         assert error.value.code == "conflict"

@@ -309,7 +309,7 @@ def test_a_limit_of_the_agent_is_a_budget(registry: AgentRegistry) -> None:
 def test_an_unknown_agent_names_its_neighbours(registry: AgentRegistry) -> None:
     error = fails(registry, TestModel(), "plian")
     assert error.type == "not_found"
-    assert "did you mean 'plain'?" in error.message
+    assert "Did you mean `plain`?" in error.message
 
 
 def test_an_unknown_provider_is_told(registry: AgentRegistry) -> None:

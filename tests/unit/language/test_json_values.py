@@ -107,7 +107,7 @@ def test_everything_else_is_refused_with_its_place(value: Any, reason: str) -> N
 def test_a_key_with_lone_surrogates_is_shown_without_them() -> None:
     with pytest.raises(NotJson) as caught:
         to_json({"a\ud83d": 1})
-    assert str(caught.value) == "a? is text with lone surrogates, which UTF-8 cannot hold"
+    assert str(caught.value) == '["a?"] is text with lone surrogates, which UTF-8 cannot hold'
 
 
 def test_nesting_has_a_limit() -> None:

@@ -122,7 +122,7 @@ def test_a_replay_of_large_events_gives_the_stored_state(world: World) -> None:
     header = dispatcher._executions.header(parent)
     assert stored is not None
     assert header is not None
-    plan = world.services.workflows.plan(header.plan_hash)
+    plan = world.services.stores.workflows.plan(header.plan_hash)
     first = new_execution(plan, parent, header.workflow_version, header.started_at)
     journal = dispatcher._executions.journal(parent)
     replayed = replay(
@@ -147,7 +147,7 @@ def test_an_event_without_receiver_is_an_error_of_communication(world: World, to
     world.publish(SENDER.replace("TO", to).replace("ON_ERROR", handled))
     execution = world.start("sender")
     assert world.run(execution) == "completed"
-    assert world.services.queries.history(execution, 0, 100).entries[-1].macrosteps[-1].configuration == ("failed",)
+    assert world.services.documents.history(execution, 0, 100).entries[-1].macrosteps[-1].configuration == ("failed",)
 
 
 def test_an_error_of_communication_that_nothing_takes_fails_the_execution(world: World) -> None:
@@ -198,7 +198,7 @@ workflow:
     world.publish(chart)
     execution = world.start("left")
     assert world.run(execution) == "completed"
-    steps = [step for entry in world.services.queries.history(execution, 0, 100).entries for step in entry.macrosteps]
+    steps = [step for entry in world.services.documents.history(execution, 0, 100).entries for step in entry.macrosteps]
     assert [step.configuration for step in steps] == [("a",), ("b",), ("end",)]
 
 

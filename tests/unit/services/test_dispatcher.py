@@ -58,7 +58,7 @@ def test_an_execution_whose_state_grows_too_large_fails_and_says_so(
     assert document["error"]["type"] == "state_too_large"
     ended = store.load(execution_id)
     assert ended is not None
-    plan = runtime.services.workflows.plan(ended.state.plan_hash)
+    plan = runtime.services.stores.workflows.plan(ended.state.plan_hash)
     start = new_execution(plan, execution_id, 1, ended.state.started_at)
     assert replay(plan, start, store.journal(execution_id), lambda _: NOTHING_KNOWN) == ended.state
 

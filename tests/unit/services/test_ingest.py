@@ -14,9 +14,10 @@ from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.deployment.topology import DISPATCH, EVENTS
 from workflow_runtime.engine.commands import SetStatus
 from workflow_runtime.engine.events import SignalReceived
-from workflow_runtime.errors import RetryableError
+from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.services.intake.events import HOPS_MAX, EventBatch
+from workflow_runtime.services.intake.signals import check_event
 from workflow_runtime.services.messages import parse_mail
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import unpack
@@ -150,6 +151,18 @@ def test_only_events_that_the_execution_declares_reach_it(bus: Bus) -> None:
     execution_id = bus.runtime.starter.start("waiter")
     assert bus.deliver(bus.event("approve", {"execution_id": execution_id})) == []
     assert bus.signals() == []
+
+
+def test_the_bus_and_the_api_accept_the_same_events_of_authors(bus: Bus) -> None:
+    """`error.payment` is the author's own; only what the runtime raises itself cannot come from outside."""
+    source = b"workflow: {id: payer, nodes: [{id: w, type: control, subtype: wait, event: error.payment}]}"
+    plan = bus.runtime.catalog.publish(source).plan
+    execution_id = bus.runtime.starter.start("payer")
+    check_event(plan, "error.payment")
+    bus.deliver(bus.event("error.payment", {"execution_id": execution_id}))
+    assert [signal.name for _, signal in bus.signals()] == ["error.payment"]
+    with pytest.raises(RequestError, match="raises itself"):
+        check_event(plan, "error.execution")
 
 
 def test_events_that_name_no_running_execution_are_acknowledged_and_nothing_else(bus: Bus) -> None:

@@ -22,8 +22,8 @@ from workflow_runtime.services.upkeep.sweep import CHECKS_MAX, Swept
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import FIRST_SECONDS, SECONDS_MAX, SHARDS, DueStore
 from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.storage.records import Run
-from workflow_runtime.storage.runs import RELEASED, RunStore
+from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.runs import RunStore
 
 START = 1_700_000_000_000
 TOOL = node_queue("tool")
@@ -126,7 +126,7 @@ def test_a_tick_sweeps_when_the_pump_runs_again_later(house: House) -> None:
     assert house.status(execution_id) == "completed"
 
 
-def claim(house: House, execution_id: str, status: str = "running") -> Run:
+def claim(house: House, execution_id: str, status: RunStatus = RunStatus.RUNNING) -> Run:
     boot = house.backend.ports.boot
     lease = house.clock.now() + 90_000
     run = Run(path="一", serial=1, status=status, owner=f"{boot}/dead", started_at=START, lease_until=lease)
@@ -150,7 +150,7 @@ def test_a_worker_that_died_with_its_order_is_found_and_the_node_runs_again(hous
 def test_a_run_that_was_given_back_without_an_order_is_carried_out(house: House) -> None:
     execution_id = house.start(ordered=True)
     house.lose(TOOL)
-    claim(house, execution_id, RELEASED)
+    claim(house, execution_id, RunStatus.RELEASED)
     assert house.sweep().orders == 1
     house.pump()
     assert house.status(execution_id) == "completed"
@@ -160,7 +160,7 @@ def test_a_result_whose_report_got_lost_is_reported_again(house: House) -> None:
     execution_id = house.start(ordered=True)
     house.lose(TOOL)
     run = claim(house, execution_id)
-    house.runs.finish(execution_id, replace(run, status="success", output={"x": 1}, ended_at=START), run.owner)
+    house.runs.finish(execution_id, replace(run, status=RunStatus.SUCCESS, output={"x": 1}, ended_at=START), run.owner)
     assert house.sweep().orders == 1
     house.pump()
     assert house.status(execution_id) == "completed"
@@ -180,7 +180,7 @@ def test_orders_that_were_carried_out_are_not_sent_again(house: House) -> None:
     path = parse_order(str(running.event_record["body"])).command.path
     owner = f"{house.backend.ports.boot}/alive"
     lease = START + SECONDS_MAX * 1000
-    run = Run(path=path, serial=1, status="running", owner=owner, started_at=START, lease_until=lease)
+    run = Run(path=path, serial=1, status=RunStatus.RUNNING, owner=owner, started_at=START, lease_until=lease)
     assert house.runs.claim(execution_id, run)
     assert house.sweep() == Swept(running=1)
     assert house.lose(TOOL) == []

@@ -115,11 +115,11 @@ def test_a_variants_schema_leaves_out_what_is_fixed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("id: a\nuses: ecko\n", "did you mean 'echo'?"),
+        ("id: a\nuses: ecko\n", "Did you mean `echo`?"),
         ("id: echo\nuses: echo\n", "is taken"),
-        ("id: a\nuses: http_request\ninputs: {urll: x}\n", "did you mean 'url'?"),
+        ("id: a\nuses: http_request\ninputs: {urll: x}\n", "Did you mean `url`?"),
         ("id: a\nuses: http_request\ninputs: {method: FETCH}\n", "method"),
-        ("id: a\nuses: echo\ninput: {}\n", "did you mean 'inputs'?"),
+        ("id: a\nuses: echo\ninput: {}\n", "Did you mean `inputs`?"),
         ("id: a b\nuses: echo\n", "`id`"),
         ("uses: echo\n", "`id` is required"),
         ("tools:\n- {id: a, uses: echo}\n- {id: a, uses: echo}\n", "'a' is taken"),

@@ -57,12 +57,12 @@ class Graphs:
         return await loop.run_in_executor(self._artist, _answer, plan, chosen, statuses, current)
 
     def _progress(self, workflow_id: str, execution_id: str) -> tuple[Plan, dict[str, str], Current]:
-        queries = self._runtime.queries
+        documents = self._runtime.documents
         if EXECUTION_ID.fullmatch(execution_id):
-            header = queries.header(execution_id)
+            header = documents.header(execution_id)
             if header.workflow_id == workflow_id:
-                plan = queries.plan(header.plan_hash)
-                return plan, queries.statuses(header), queries.current_states(header) if plan.charts else {}
+                plan = documents.plan(header.plan_hash)
+                return plan, documents.statuses(header), documents.current_states(header) if plan.charts else {}
         raise Problem("not_found", f"there is no execution {execution_id!r}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from workflow_runtime.frontends.cli.output import CliError, usage_error
+from workflow_runtime.frontends.cli.errors import CliError, usage_error
 from workflow_runtime.language.json_values import Json
 
 SUFFIXES = (".yaml", ".yml", ".json")

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from workflow_runtime.errors import DefinitionError, NodeError
 from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.output import expected_schema
@@ -41,7 +43,7 @@ class Mocks:
         document = Document(source) if isinstance(source, Mapping) else read_document(Path(source))
         findings: list[Finding] = []
         try:
-            file = read_mocks(Document(to_json(document.value), document.file, document.positions), findings)
+            file = read_mocks(replace(document, value=to_json(document.value)), findings)
         except NotJson as error:
             raise DefinitionError([document.finding(WRONG_FIELD, str(error), error.path[::-1])]) from None
         if findings:

@@ -15,7 +15,7 @@ from workflow_runtime.invokers.tools.results import result_json
 from workflow_runtime.invokers.tools.threads import Threads
 from workflow_runtime.invokers.tools.tool import Tool
 from workflow_runtime.language.json_values import NotJson
-from workflow_runtime.language.yaml.small_files import did_you_mean
+from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.ports import Clock
 from workflow_runtime.sdk import NodeContext
 
@@ -47,7 +47,7 @@ class ToolInvoker:
         tool = self._registry.get(call.target)
         if tool is None:
             hint = did_you_mean(call.target, self._registry.ids)
-            raise NodeError("not_found", f"there is no tool {call.target!r}" + (f"; {hint}" if hint else ""))
+            raise NodeError("not_found", f"there is no tool {call.target!r}" + (f". {hint}" if hint else ""))
         outcome = await self._containment.run(self._run(tool, call))
         if outcome.error is None:
             return outcome.result()

@@ -22,13 +22,8 @@ from workflow_runtime.invokers.tools.entries import read_entries
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.invokers.tools.tool import Tool, UnusableTool, describe
-from workflow_runtime.language.yaml.small_files import (
-    DECLARED_TWICE,
-    UNKNOWN_TOOL,
-    UNUSABLE_TOOL,
-    WRONG_FIELD,
-    did_you_mean,
-)
+from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.yaml.small_files import DECLARED_TWICE, UNKNOWN_TOOL, UNUSABLE_TOOL, WRONG_FIELD
 from workflow_runtime.plan.catalogue import CatalogueEntry
 from workflow_runtime.sdk import MARK, ToolMark
 

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from workflow_runtime.engine.aggregation import aggregate, operand_values
 from workflow_runtime.engine.commands import with_payload
 from workflow_runtime.engine.ending import scope_output
-from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.names import NodeValue, evaluate
 from workflow_runtime.engine.orders import OUTPUTS_PATH
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
@@ -35,8 +34,8 @@ from workflow_runtime.services.work.rendering import Rendering, lacks_names, mas
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore, header_of
 from workflow_runtime.storage.payloads import unpack
-from workflow_runtime.storage.records import Globals, Run
-from workflow_runtime.storage.runs import RELEASED, RunStore
+from workflow_runtime.storage.records import Globals, Run, RunStatus
+from workflow_runtime.storage.runs import RunStore
 
 LEASE_SECONDS = 90  # how long a silent worker is believed to live
 RENEWAL_SECONDS = 30  # a third of the lease: two renewals may fail
@@ -113,7 +112,7 @@ class AttemptRunner:
         except (NodeError, ValueError) as error:
             message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
             document = ErrorDocument.of("execution_error", message, ended.path)
-            failed = replace(ended, status="failed", output=None, error=document)
+            failed = replace(ended, status=RunStatus.FAILED, output=None, error=document)
             return await self.patiently(self._runs.finish, execution_id, failed, owner), failed
 
     async def patiently(
@@ -131,7 +130,7 @@ class AttemptRunner:
         """Give up the claim of a run that could not even begin, so that its order can be carried out when it comes
         again.
         """
-        released = replace(attempt.claimed, status=RELEASED)
+        released = replace(attempt.claimed, status=RunStatus.RELEASED)
         with suppress(RetryableError):  # then the lease runs out, and the engine grants another attempt
             await self._ports.offload(self._runs.finish, attempt.order.execution_id, released, attempt.claimed.owner)
 
@@ -141,14 +140,14 @@ class AttemptRunner:
         try:
             running = await self._prepare(attempt)
             if not running:
-                return replace(claimed, status="cancelled", ended_at=self._ports.clock.now())
+                return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
             output = masked(result.output, attempt.secrets)
-            ended = replace(claimed, status="success", output=output, warnings=_notes(attempt, result.warnings))
+            ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=_notes(attempt, result.warnings))
         except (RetryableError, InvalidEvent):
             raise
         except Exception as error:
-            ended = replace(claimed, status="failed", error=_error_of(attempt, error))
+            ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error))
         return replace(
             ended,
             ended_at=self._ports.clock.now(),
@@ -173,7 +172,7 @@ class AttemptRunner:
         items = await self._ports.offload(self._ports.table.get, wanted)
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {order.execution_id}")
-        if ExecutionStatus(header_of(order.execution_id, items[header_key]).status).terminal:
+        if header_of(order.execution_id, items[header_key]).status.terminal:
             return False
         nodes: dict[int, NodeValue] = {}
         for key, index in run_keys.items():

@@ -26,8 +26,8 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.services.messages import Order, mail_message
 from workflow_runtime.services.work.attempt import LEASE_SECONDS, Attempt, AttemptRunner, Secrets, ids_of, node_of
 from workflow_runtime.services.work.attempt_metrics import count_attempt
-from workflow_runtime.storage.records import Run
-from workflow_runtime.storage.runs import RELEASED, RunStore
+from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.workflows import WorkflowStore
 
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
@@ -87,7 +87,7 @@ class NodeRunner:
         return Run(
             path=order.command.path,
             serial=order.command.serial,
-            status="running",
+            status=RunStatus.RUNNING,
             owner=f"{self._ports.boot}/{self._new_id()}",
             attempt=order.command.attempt,
             started_at=now,
@@ -104,7 +104,7 @@ class NodeRunner:
             raise RetryableError("a claim was refused and is not there")
         if existing.owner == claimed.owner:
             return None
-        if existing.status != RELEASED:
+        if existing.status is not RunStatus.RELEASED:
             return existing
         if not await self._ports.offload(self._runs.finish, execution_id, claimed, existing.owner):
             raise RetryableError("another worker took a released run")
@@ -115,14 +115,14 @@ class NodeRunner:
 
         The lost run changes its owner: a worker that only seemed dead must find that the run is no longer its own.
         """
-        if existing.status == "cancelled":
+        if existing.status is RunStatus.CANCELLED:
             return
-        if existing.status == "running":
+        if existing.status is RunStatus.RUNNING:
             now = self._ports.clock.now()
             if existing.lease_until > now and existing.owner.split("/")[0] == self._ports.boot:
                 raise Postponed((existing.lease_until - now) // 1000 + 1)
             error = ErrorDocument.of("worker_lost", "the worker stopped without a result", order.command.path)
-            lost = replace(existing, status="failed", owner=finder, ended_at=now, error=error)
+            lost = replace(existing, status=RunStatus.FAILED, owner=finder, ended_at=now, error=error)
             if not await self._ports.offload(self._runs.finish, order.execution_id, lost, existing.owner):
                 raise RetryableError("the run ended while its worker was declared lost")
             self._count(Metric.WORKERS_LOST, 1)
@@ -141,7 +141,7 @@ class NodeRunner:
                 logger.warning("a result came after its lease had ended", extra=ids_of(order))
                 await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}")
                 return
-        if ended.status != "cancelled":
+        if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
         fields = {"status": ended.status, "ms": ended.ended_at - ended.started_at, "attempt": ended.attempt}
         error = {"error": ended.error.type} if ended.error is not None else {}

@@ -1,25 +1,40 @@
-"""The command publish: check all workflows with the API's own compiler, then make them its latest versions."""
+"""`awr publish`: check all workflows with the API's own compiler, then make them its latest versions."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.cli.api import Api, Document, Verdict, api
-from workflow_runtime.frontends.cli.checking import show_warnings
+from workflow_runtime.frontends.cli.compilation import show_warnings
+from workflow_runtime.frontends.cli.errors import CliError, ExitCode
 from workflow_runtime.frontends.cli.files import read_source, workflow_files
-from workflow_runtime.frontends.cli.output import CliError, ExitCode, Output
-from workflow_runtime.frontends.cli.server import Server
+from workflow_runtime.frontends.cli.options import AsJson, Profile, Region, Token, Url, WorkflowPaths
+from workflow_runtime.frontends.cli.output import Output
+from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.language.json_values import Json
 
 
-def publish(out: Output, server: Server, paths: Sequence[Path]) -> ExitCode:
-    """Carry the command out; raises what `output.cli_error` knows."""
+def publish(
+    paths: WorkflowPaths,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Publish workflows to an API: each becomes the latest version of its id.
+
+    All are checked first; if one is not valid, nothing is published. The same definition again changes nothing.
+
+    Exit codes: 0 published, 1 refused, 2 wrong usage, 6 the API cannot be reached.
+    """
+    out, server = Output(json=json), Server(url, token, profile, region)
     sources = {path: Source(read_source(path), str(path)) for path in workflow_files(paths)}
     documents = asyncio.run(_publish(out, server, sources))
     out.document({"published": documents})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workflow_runtime.compiler.check.schedules import NoSchedule, cron_expression, rate_expression
+from workflow_runtime.language.schedules import ScheduleError, cron_expression, rate_expression
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_six_fields_are_kept_as_eventbridge_has_them() -> None:
     ],
 )
 def test_what_eventbridge_cannot_keep_is_refused(text: str) -> None:
-    with pytest.raises(NoSchedule):
+    with pytest.raises(ScheduleError):
         cron_expression(text, "UTC")
 
 
@@ -68,5 +68,26 @@ def test_an_interval_is_written_in_its_largest_unit(value: str, expected: str) -
 
 
 def test_an_interval_with_seconds_is_refused() -> None:
-    with pytest.raises(NoSchedule, match="whole number of minutes"):
+    with pytest.raises(ScheduleError, match="whole number of minutes"):
         rate_expression("90s")
+
+
+@pytest.mark.parametrize(
+    "value", ["0 minutes", "rate(0 hours)", "99999999999 days", "-5 minutes", "rate(5 minutes", "soon", ""]
+)
+def test_a_rate_that_eventbridge_cannot_keep_is_refused(value: str) -> None:
+    with pytest.raises(ScheduleError):
+        rate_expression(value)
+
+
+@pytest.mark.parametrize("text", ["0 8 30 2 *", "0 0 31 4,6,9,11 *", "cron(0 0 31 2 ? *)"])
+def test_a_date_that_no_calendar_has_is_refused(text: str) -> None:
+    with pytest.raises(ScheduleError, match="never fires"):
+        cron_expression(text)
+
+
+@pytest.mark.parametrize("text", ["every day", "0 8 * *", "", "cron()", "0 8 * * １-5"])
+def test_what_is_not_a_cron_expression_is_refused_with_its_form(text: str) -> None:
+    with pytest.raises(ScheduleError) as caught:
+        cron_expression(text)
+    assert caught.value.hint

@@ -40,3 +40,31 @@ def closing_brace(text: str, start: int) -> int:
                 return position
         position += 1
     return -1
+
+
+def enclosed_in(text: str) -> list[tuple[int, int]]:
+    """The stretches of an expression that stand inside ``${…}``. The text is known to parse."""
+    found: list[tuple[int, int]] = []
+    opened: list[int | None] = []  # start of each open brace that is a `${`, None for a `{`
+    quote = ""
+    position = 0
+    while position < len(text):
+        character = text[position]
+        if quote:
+            if character == "\\":
+                position += 1
+            elif character == quote:
+                quote = ""
+        elif character in "'\"":
+            quote = character
+        elif character == "$" and text.startswith("${", position):
+            opened.append(position)
+            position += 1
+        elif character == "{":
+            opened.append(None)
+        elif character == "}" and opened:
+            start = opened.pop()
+            if start is not None:
+                found.append((start, position))
+        position += 1
+    return found

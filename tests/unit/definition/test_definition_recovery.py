@@ -2,16 +2,13 @@
 
 import pytest
 
-from workflow_runtime.definition.gaps import Gaps
+from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.loader import load
-from workflow_runtime.definition.workflow import (
-    AgentNode,
-    NodeDefinition,
-    StateMachineNode,
-    SwitchNode,
-    ToolNode,
-    WorkflowDefinition,
-)
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.control import SwitchNode
+from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
+from workflow_runtime.definition.recovery import Gaps
+from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
 def _mended(text: str) -> tuple[WorkflowDefinition, Gaps]:
