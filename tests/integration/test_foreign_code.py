@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.cli.conftest import AWR, DEADLINE_SECONDS, PROJECT, environment, wait_for_line
+from tests.integration.cli.conftest import AWR, DEADLINE_SECONDS, environment, wait_for_line
 from tests.integration.dev.dev_process import DevProcess
 
 TOOLS = """
@@ -82,12 +82,9 @@ KINDS = (
 SDK = """
 import sys
 from workflow_runtime import SyncWorkflowEngine
-with SyncWorkflowEngine.local() as engine:
+with SyncWorkflowEngine.local("definitions") as engine:
     for kind in sys.argv[1:]:
-        workflow = {"id": kind, "nodes": [{"id": "a", "type": "tool", "tool": kind, "inputs": {"a": 1}}]}
-        if kind != "quits_in_validation":
-            del workflow["nodes"][0]["inputs"]
-        execution = engine.execute_workflow(engine.create_workflow(workflow), wait=20)
+        execution = engine.execute_workflow(kind, wait=20)
         document = engine.get_execution_status(execution)
         print(kind, document["status"], (document["error"] or {}).get("type"))
 """
@@ -97,10 +94,9 @@ with SyncWorkflowEngine.local() as engine:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with tools, and a workflow for each kind."""
     folder = tmp_path_factory.mktemp("project")
-    (folder / "tools").mkdir()
-    (folder / "tools" / "__init__.py").write_text("")
-    (folder / "tools" / "mine.py").write_text(TOOLS)
-    (folder / "definitions" / "workflows").mkdir(parents=True)
+    for kind in ("tools", "workflows"):
+        (folder / "definitions" / kind).mkdir(parents=True)
+    (folder / "definitions" / "tools" / "mine.py").write_text(TOOLS)
     for kind in (*KINDS, "waits", "fine"):
         inputs = "inputs: {a: 1}" if kind == "quits_in_validation" else "inputs: {}"
         text = f"workflow: {{id: {kind}, nodes: [{{id: a, type: tool, tool: {kind}, {inputs}}}]}}"
@@ -108,12 +104,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def paths(project: Path) -> dict[str, str]:
-    return {"PYTHONPATH": f"{project}:{PROJECT / 'functions'}"}
-
-
 def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    env = environment(paths(project))
+    env = environment()
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=project)
 
 
@@ -132,9 +124,7 @@ def test_awr_run_says_that_the_node_failed_and_exits_3(project: Path, kind: str,
 def test_ctrl_c_still_ends_a_run_in_the_middle_of_a_tool(project: Path) -> None:
     command = [*AWR, "run", "definitions/workflows/waits.yaml", "--json"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, env=environment(paths(project)), cwd=project, stdout=pipe, stderr=pipe, text=True
-    ) as process:
+    with subprocess.Popen(command, env=environment(), cwd=project, stdout=pipe, stderr=pipe, text=True) as process:
         wait_for_line(process, "waiting")
         process.send_signal(signal.SIGINT)
         stdout, _ = process.communicate(timeout=DEADLINE_SECONDS)
@@ -150,7 +140,7 @@ def test_the_local_engine_goes_on_after_each(project: Path) -> None:
 
 
 def test_awr_dev_goes_on_after_each(project: Path, tmp_path: Path) -> None:
-    with DevProcess(tmp_path / "log", "--definitions", project / "definitions", path=project) as dev:
+    with DevProcess(tmp_path / "log", "--definitions", project / "definitions") as dev:
         with httpx.Client(base_url=dev.url, timeout=DEADLINE_SECONDS) as client:
 
             def execute(kind: str) -> Any:

@@ -13,15 +13,13 @@ FUNCTIONS = Path(__file__).parents[3] / "functions"
 
 
 class DevProcess:
-    """Started at once; ``url`` is known when it listens. What it logs is in ``log`` (a file). ``path``: where other
-    tools are than those of this repository.
-    """
+    """Started at once; ``url`` is known when it listens. What it logs is in ``log`` (a file)."""
 
-    def __init__(self, log: Path, *arguments: str | Path, path: Path | None = None) -> None:
+    def __init__(self, log: Path, *arguments: str | Path) -> None:
         self.log = log
         self._process = subprocess.Popen(
             [sys.executable, "-u", "-m", "workflow_runtime.frontends.dev", "--port", "0", *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": f"{path}:{FUNCTIONS}" if path else str(FUNCTIONS)},
+            env={**os.environ, "PYTHONPATH": str(FUNCTIONS)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

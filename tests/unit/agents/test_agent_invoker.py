@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -364,14 +363,7 @@ def test_references_work_also_those_of_a_schema_to_itself(
 def test_without_pydantic_ai_the_extra_is_named(registry: AgentRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     _ = registry.ids
     monkeypatch.delitem(sys.modules, "workflow_runtime.invokers.agents.model_errors", raising=False)
-    real = builtins.__import__
-
-    def without(name: str, *arguments: Any, **options: Any) -> Any:
-        if name.split(".")[0] == "pydantic_ai":
-            raise ModuleNotFoundError("No module named 'pydantic_ai'", name="pydantic_ai")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "pydantic_ai", None)
     error = fails(registry, None)
     assert error.type == "execution_error"
     assert "agent-workflow-runtime[agents]" in error.message

@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from workflow_runtime.drawing.chart import ACTIVE, STATE_KINDS, Drawing, Item, Link
-from workflow_runtime.drawing.mermaid import STYLES
-
-_STYLES = {ACTIVE: "fill:#d5e8ff,stroke:#0969da,color:#06325f,stroke-width:3px", **STYLES}
-_ENTITIES = {ord(character): f"#{ord(character)};" for character in '"#&<>`\\;|:{}'}
-_MARKS = {"shallow_history": "H", "deep_history": "H*"}
+from workflow_runtime.drawing.mermaid_style import STYLES, escaped_for_states, styled
+from workflow_runtime.drawing.model import GATHERED, HISTORY_MARKS, START, STATE_KINDS, Drawing, Item, Link
 
 
-def draw(drawing: Drawing) -> str:
-    """Item keys are s0, s1 …, so that names of any script are safe; texts are escaped with entities."""
+def lines(drawing: Drawing) -> Iterator[str]:
     writer = _Writer(drawing)
-    lines = ["stateDiagram-v2", *writer.inside(-1, 1)]
-    lines += [f"    s{number} --> [*]" for number in writer.children[-1] if drawing.items[number].kind == "final"]
-    for status, style in _STYLES.items():
-        members = [f"s{number}" for number, item in enumerate(drawing.items) if item.status == status]
-        if members:
-            lines += [f"    classDef {status} {style}", f"    class {','.join(members)} {status}"]
-    return "\n".join(lines) + "\n"
+    yield "stateDiagram-v2"
+    yield from writer.inside(-1, 1)
+    for number in drawing.children[-1]:
+        if drawing.items[number].kind == "final":
+            yield f"    s{number} --> [*]"
+    yield from styled("s", drawing.items, STYLES)
 
 
 class _Writer:
@@ -30,46 +24,49 @@ class _Writer:
 
     def __init__(self, drawing: Drawing) -> None:
         self._items = drawing.items
-        self.children = drawing.children()
+        self._children = drawing.children
         self._links: dict[int, list[Link]] = defaultdict(list)
+        self._far_starts: set[int] = set()
         for link in drawing.links:
             self._links[drawing.holder(link)].append(link)
+            if self._items[link.source].kind == START and not self._is_near(link):
+                self._far_starts.add(link.source)
 
     def inside(self, holder: int, depth: int) -> Iterator[str]:
         """What is inside an item, regions divided by ``--``."""
         margin = "    " * depth
         divides = holder >= 0 and self._items[holder].kind == "regions"
         regions = 0
-        for number in self.children[holder]:
+        for number in self._children[holder]:
             item = self._items[number]
-            if divides and item.kind in STATE_KINDS and item.kind not in _MARKS:
+            if divides and item.kind in STATE_KINDS and item.kind not in HISTORY_MARKS:
                 yield from [f"{margin}--"] if regions else []
                 regions += 1
             yield from self._item(number, item, depth)
         for link in self._links[holder]:
             source = f"s{link.source}"
-            if self._items[link.source].kind == "initial":
+            if self._items[link.source].kind == START:
                 source = "[*]" if self._is_near(link) else source
-            label = f": {_escaped(link.label)}" if link.label else ""
+            label = f": {escaped_for_states(link.label)}" if link.label else ""
             yield f"{margin}{source} --> s{link.target}{label}"
 
     def _item(self, number: int, item: Item, depth: int) -> Iterator[str]:
         margin = "    " * depth
-        if item.kind == "initial":
-            if not all(self._is_near(link) for link in self._links[item.parent] if link.source == number):
-                yield f"{margin}state s{number} <<choice>>"
+        if item.kind == GATHERED or number in self._far_starts:
+            yield f"{margin}state s{number} <<choice>>"
+        if item.kind in (GATHERED, START):
             return
-        opening = f'{margin}state "{_escaped(_title(item))}" as s{number}'
-        if not self.children[number]:
+        opening = f'{margin}state "{escaped_for_states(_title(item))}" as s{number}'
+        if not self._children[number]:
             yield opening
-            yield from (f"{margin}s{number} : {_escaped(note)}" for note in item.notes)
+            yield from (f"{margin}s{number} : {escaped_for_states(note)}" for note in item.notes)
             return
         yield f"{opening} {{"
         yield from self.inside(number, depth + 1)
         yield f"{margin}}}"
         if item.notes:
             yield f"{margin}note right of s{number}"
-            yield from (f"{margin}    {_escaped(note)}" for note in item.notes)
+            yield from (f"{margin}    {escaped_for_states(note)}" for note in item.notes)
             yield f"{margin}end note"
 
     def _is_near(self, link: Link) -> bool:
@@ -78,10 +75,6 @@ class _Writer:
 
 
 def _title(item: Item) -> str:
-    if item.kind in _MARKS:
-        return f"{_MARKS[item.kind]} {item.title}"
+    if item.kind in HISTORY_MARKS:
+        return f"{HISTORY_MARKS[item.kind]} {item.title}"
     return f"{item.title} ({item.kind} {item.detail})" if item.detail not in ("", item.title) else item.title
-
-
-def _escaped(text: str) -> str:
-    return text.translate(_ENTITIES)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import re
 import xml.etree.ElementTree as ElementTree
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from workflow_runtime.compiler import compile_or_raise
-from workflow_runtime.drawing import FORMATS, render
+from workflow_runtime.drawing import FORMATS, Progress, render
 from workflow_runtime.drawing.analysis import CriticalPath, critical_path, parallel_groups
-from workflow_runtime.drawing.layout import place
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 RACE = (GOLDEN / "parallel_first.yaml").read_text(encoding="utf-8")
@@ -56,7 +54,7 @@ def test_the_critical_path_passes_through_hidden_nodes() -> None:
 
 @pytest.mark.parametrize("format", sorted(FORMATS))
 def test_a_drawing_shows_no_hidden_node(format: str) -> None:
-    drawing = render(compile_or_raise(RACE), format, {"a": "success"})
+    drawing = render(compile_or_raise(RACE), format, Progress({"a": "success"}))
     assert "~race" not in drawing
     assert "winner" in drawing
     assert "first" in drawing
@@ -65,7 +63,9 @@ def test_a_drawing_shows_no_hidden_node(format: str) -> None:
 @pytest.mark.parametrize(("format", "suffix"), [("text", "txt"), ("mermaid", "mmd"), ("dot", "dot"), ("svg", "svg")])
 def test_the_drawings_of_a_plan_are_golden(format: str, suffix: str) -> None:
     plan = compile_or_raise((GOLDEN / "switch.yaml").read_bytes())
-    drawing = render(plan, format, {"fetch": "success", "other": "running", "left": "skipped"})
+    drawing = render(
+        plan, format, Progress({"fetch": "success", "other": "running", "left": "skipped", "fallback": "success"})
+    )
     path = GOLDEN / "graphs" / f"switch.{suffix}"
     if os.environ.get("REWRITE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
@@ -93,14 +93,3 @@ def test_svg_is_well_formed_and_runs_nothing() -> None:
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(ValueError, match="mermaid"):
         render(compile_or_raise(RACE), "png")
-
-
-def test_boxes_of_a_level_do_not_overlap() -> None:
-    levels = [0, *([1] * 8), 2, 3]
-    widths = [100.0 + 10 * number for number in range(len(levels))]
-    arrows = [(0, number) for number in range(1, 9)] + [(number, 9) for number in range(1, 9)] + [(9, 10), (0, 10)]
-    placement = place(levels, widths, arrows, 20.0)
-    row = sorted((placement.centers[number], widths[number]) for number in range(1, 9))
-    for (left, left_width), (right, right_width) in pairwise(row):
-        assert right - left >= (left_width + right_width) / 2 + 20 - 1e-6
-    assert [len(bends) for bends in placement.bends[-2:]] == [0, 2]

@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from workflow_runtime.compiler import compile_or_raise
-from workflow_runtime.drawing import FORMATS, render
-from workflow_runtime.drawing.chart import Drawing, drawing
-from workflow_runtime.drawing.chart_layout import Box, arrange
+from workflow_runtime.drawing import FORMATS, Drawing, Progress, drawing_of, render
 from workflow_runtime.plan.plan import Plan
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -43,14 +41,20 @@ def plan_of(document: dict[str, Any]) -> Plan:
 
 
 def drawn(path: Path) -> Drawing:
-    return drawing(compile_or_raise(path.read_bytes()), {}, {})
+    return drawing_of(compile_or_raise(path.read_bytes()))
 
 
 @pytest.mark.parametrize(("format", "suffix"), [("text", "txt"), ("mermaid", "mmd"), ("dot", "dot"), ("svg", "svg")])
 def test_the_drawings_of_a_chart_are_golden(format: str, suffix: str) -> None:
     plan = compile_or_raise((SHIPPED / "incident_response.yaml").read_bytes())
     statuses = {"ticket": "success", "investigating/logs": "running"}
-    shown = render(plan, format, statuses, {"": ["investigating", "second_line", "communication"]})
+    progress = Progress(
+        statuses,
+        active={"": ["investigating", "second_line", "communication"]},
+        entered={"": ["triage", "responding", "repair", "escalation", "first_line", "second_line", "investigating"]},
+        taken={"": ["done.run.triage: triage -> responding", "first_line -> second_line"]},
+    )
+    shown = render(plan, format, progress)
     path = GOLDEN / "graphs" / f"incident_response.{suffix}"
     if os.environ.get("REWRITE_GOLDEN"):
         path.write_text(shown, encoding="utf-8")
@@ -60,7 +64,7 @@ def test_the_drawings_of_a_chart_are_golden(format: str, suffix: str) -> None:
 @pytest.mark.parametrize("format", sorted(FORMATS))
 def test_active_states_are_marked_with_those_around_them(format: str) -> None:
     plan = compile_or_raise((SHIPPED / "order_state_machine.yaml").read_bytes())
-    calm, marked = render(plan, format), render(plan, format, {}, {"": ["paid"]})
+    calm, marked = render(plan, format), render(plan, format, Progress(active={"": ["paid"]}))
     mark = {"text": "▶", "mermaid": "class s2,s4 active", "dot": "penwidth=3", "svg": " active"}[format]
     assert mark not in calm
     assert mark in marked
@@ -68,7 +72,7 @@ def test_active_states_are_marked_with_those_around_them(format: str) -> None:
 
 def test_the_active_states_of_a_chart_in_a_graph_are_its_own() -> None:
     plan = compile_or_raise((SHIPPED / "incident_response.yaml").read_bytes())
-    items = drawing(plan, {}, {"": ["review"], "review/sign_off": ["waiting"]}).items
+    items = drawing_of(plan, Progress(active={"": ["review"], "review/sign_off": ["waiting"]})).items
     assert [item.id for item in items if item.status] == ["review", "review/sign_off/waiting"]
 
 
@@ -81,31 +85,6 @@ def test_what_does_not_leave_a_state_stands_in_it() -> None:
     items = {item.id: item.notes for item in drawn(SHIPPED / "incident_response.yaml").items}
     assert items["communication"] == ("after 30m, every 30m / publish_event",)
     assert items["first_line"] == ("entry / tool page_on_call",)
-
-
-@pytest.mark.parametrize("path", CHARTS, ids=lambda path: path.stem)
-def test_what_is_inside_is_drawn_inside_and_nothing_overlaps(path: Path) -> None:
-    drawing = drawn(path)
-    boxes = arrange(drawing, lambda _: (90.0, 40.0)).boxes
-    for members in drawing.children().values():
-        for place, number in enumerate(members):
-            parent = drawing.items[number].parent
-            assert parent < 0 or inside(boxes[number], boxes[parent])
-            assert not any(overlap(boxes[number], boxes[other]) for other in members[place + 1 :])
-
-
-def inside(inner: Box, outer: Box) -> bool:
-    return (
-        outer.x <= inner.x
-        and outer.y <= inner.y
-        and inner.x + inner.width <= outer.x + outer.width
-        and inner.bottom <= outer.bottom
-    )
-
-
-def overlap(one: Box, other: Box) -> bool:
-    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-    return across > 1e-6 and min(one.bottom, other.bottom) - max(one.y, other.y) > 1e-6
 
 
 @pytest.mark.parametrize("path", CHARTS, ids=lambda path: path.stem)
