@@ -120,6 +120,7 @@ def test_no_body_is_an_empty_input(api: Any) -> None:
         ("[]", "invalid_request"),
         ('{"input": null}', "invalid_request"),
         ('{"input": [1]}', "invalid_request"),
+        ('{"input": {"a": 18446744073709551616}}', "invalid_input"),
         ('{"inputs": {}}', "invalid_request"),
         ('{"input": {"a": ' + "[" * 100 + "]" * 100 + "}}", "invalid_request"),
         ('{"input": {"a": ' + "[" * 100_000 + "]" * 100_000 + "}}", "invalid_request"),
