@@ -93,7 +93,7 @@ class EmbeddedQueues:
                 if deduplication_id in fresh or mailbox.has_seen(deduplication_id, now):
                     continue
                 fresh.add(deduplication_id)
-            visible_at = now + message.delay_seconds * MILLISECONDS if message.delay_seconds else 0
+            visible_at = now + round(message.delay_seconds * MILLISECONDS) if message.delay_seconds else 0
             name = mailbox.queue.name
             rows.append((next(self._numbers), name, message.body, message.group, deduplication_id, now, visible_at))
         return rows
