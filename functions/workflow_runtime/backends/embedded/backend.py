@@ -31,7 +31,7 @@ async def run_at_once(
 class Backend:
     """An open embedded backend; `close` it, or use it as a context manager, to let the next process have the file.
 
-    ``database``: what the ports stand on, for whoever looks behind them.
+    ``database``: what the ports stand on, for callers that look behind them.
     """
 
     def __init__(self, database: Database, clock: Clock, topology: Topology) -> None:

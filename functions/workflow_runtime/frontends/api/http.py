@@ -2,7 +2,8 @@
 
 - ETags of workflows, and what If-Match and If-None-Match say about them (RFC 9110 §13).
 - Paging cursors: a position in one list, opaque to clients. A cursor grants nothing: it holds a place in a list that
-  its bearer may read anyway. The digest in it ties it to its list and catches accidents: cut, edited, or of another list.
+  its bearer may read anyway. The digest in it ties it to its list and catches accidents: a cursor that
+  was cut, edited or taken from another list.
 - Answers end at 6 MB (Lambda), values at 50 MB. A value that is too large is replaced by a note ``{"truncated": true,
   "href": …}``. The ``href`` reads the first slice of its JSON text; ``Content-Range`` tells how much there is, and the
   slices one after the other are the text.

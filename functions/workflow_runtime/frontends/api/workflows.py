@@ -26,7 +26,7 @@ class Workflows:
         self._runtime = runtime
 
     async def create(self, request: Request) -> Answer:
-        """Publish a new workflow; the same definition again is no conflict."""
+        """Publish a new workflow; publishing the same definition again is not a conflict."""
         source = definition_source(request)
         published, is_new = await self._runtime.ports.offload(self._runtime.publishing.create, source)
         return _published(request, published, is_new=is_new)
