@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from workflow_runtime.definition.recovery import Gaps, recover
 from workflow_runtime.definition.source import Source
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import RULES, Finding
+from workflow_runtime.language.json_values import path_text
 from workflow_runtime.language.suggestions import did_you_mean, nearest
 from workflow_runtime.language.texts import quoted
 from workflow_runtime.language.yaml import rules as file_rules
@@ -66,7 +68,7 @@ def load(text: str | bytes, file: str = "") -> Loaded:
     gaps = Gaps()
     if isinstance(body, dict) and body:
         definition, gaps, found = _read(body, beside, source)
-        findings += found
+        findings += [*found, *_templates_in_keys(source, found)]
     shown = in_order(findings)
     if len(shown) > MAX_FINDINGS:
         return Loaded(None, _cut(shown, source), source)
@@ -162,6 +164,20 @@ def _findings(lines: list[InitErrorDetails], source: Source, prefix: tuple[str |
     return found
 
 
+def _templates_in_keys(source: Source, found: list[Finding]) -> list[Finding]:
+    """A finding for every key with a ``${``, escaped or not, of which nothing is said yet."""
+    said = {(finding.line, finding.column) for finding in found}
+    text = "keys are taken literally, but this one holds `${`: "
+    return [
+        source.finding_at(
+            rules.TEMPLATE_IN_LITERAL, text + quoted(str(path[-1])), *unpack(at), path_text(path), KEY_HINT
+        )
+        for path, at in islice(source.keys_with("${"), MAX_FINDINGS)
+        if unpack(at) not in said
+    ]
+
+
+KEY_HINT = "Write the key itself; a tool or the function `merge` can make an object with computed keys."
 NOT_DEFAULTS = ("id", "type", "subtype", "dependencies", "depends_on", "config")
 """Fields that belong to one node only."""
 

@@ -154,6 +154,17 @@ class StateDefinition(Model):
         ]
         if self.type == "parallel" and not self.states:
             wrong.append(problem(rules.REQUIRED, "a parallel state needs `states`, its regions"))
+        if self.type == "parallel":
+            wrong += [
+                problem(
+                    rules.COMBINATION,
+                    f"`{region.name}` is a region of the parallel state `{self.name}`, so it cannot be final itself",
+                    "Give the region `states`, one of them `type: final`: it is done when that is reached.",
+                    ("states", position, "type"),
+                )
+                for position, region in enumerate(self.states)
+                if region.type == "final"
+            ]
         if self.states and self.type not in ("parallel", "final", "history"):
             wrong += unclear_start(self.states, self.initial, "initial")
         raise_all(wrong)
