@@ -22,6 +22,7 @@ from workflow_runtime.definition.reading import kind_of, problem
 from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.expressions import RESERVED_NAMES, is_id
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import look_alike_hint, normalized
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.templates import has_template, is_one_template
 from workflow_runtime.language.texts import quoted, shorten
@@ -96,7 +97,8 @@ def id_problem(value: object) -> PydanticCustomError | None:
     if not 0 < len(value) <= MAX_ID_LENGTH:
         return problem(rules.BAD_ID, f"an id has 1 to {MAX_ID_LENGTH} characters, this one has {len(value)}")
     if not is_id(value):
-        return problem(rules.BAD_ID, f"{quoted(value)} is not an id")
+        hint = look_alike_hint(value)
+        return problem(rules.BAD_ID, f"{quoted(value)} is not an id", hint and f"{hint} {rules.BAD_ID.hint}")
     return None
 
 
@@ -113,7 +115,7 @@ def read_id(value: object) -> str:
     if wrong is not None:
         raise wrong
     assert isinstance(value, str)
-    return value
+    return normalized(value)
 
 
 def read_ids(value: object) -> tuple[str, ...]:
@@ -121,11 +123,11 @@ def read_ids(value: object) -> tuple[str, ...]:
     if isinstance(value, list):
         wrong = [(index, _id_text_problem(item)) for index, item in enumerate(value)]
         raise_at([(index, error) for index, error in wrong if error is not None])
-        return tuple(value)
+        return tuple(normalized(item) for item in value)
     error = _id_text_problem(value)
     if error is not None:
         raise error
-    return (str(value),)
+    return (normalized(str(value)),)
 
 
 def _id_text_problem(value: object) -> PydanticCustomError | None:
@@ -199,7 +201,12 @@ def read_variables(value: object) -> dict[str, Json]:
     names = read_mapping(value)
     wrong = [(name, id_problem(name)) for name in names]
     raise_at([(name, error) for name, error in wrong if error is not None])
-    return names
+    normal: dict[str, Json] = {}
+    for name, item in names.items():
+        if normalized(name) in normal:
+            raise_at([(name, problem(rules.DUPLICATE_ID, f"the variable `{name}` is already set"))])
+        normal[normalized(name)] = item
+    return normal
 
 
 def read_flag(value: object) -> bool:
@@ -220,7 +227,8 @@ def read_duration(value: object) -> float:
     try:
         seconds = float(parse_duration(value))
     except (ValueError, OverflowError):
-        raise problem(rules.BAD_DURATION, f"{quoted(str(value))} is not a duration") from None
+        hint = look_alike_hint(value) if isinstance(value, str) else None
+        raise problem(rules.BAD_DURATION, f"{quoted(str(value))} is not a duration", hint) from None
     if not 0 <= seconds <= MAX_DURATION_SECONDS:
         raise problem(rules.OUT_OF_RANGE, f"a duration is between 0 and {MAX_DURATION_SECONDS / 86_400:.0f} days")
     return seconds
@@ -267,7 +275,12 @@ def read_dynamic_id(value: object) -> str:
         if not is_one_template(text):
             raise problem(rules.NOT_ONE_TEMPLATE, f"expected an id or exactly one `${{…}}`, not {quoted(text)}")
         return text.strip()
-    return read_literal(text)
+    return read_reference(text)
+
+
+def read_reference(value: object) -> str:
+    """The id of something else, written literally."""
+    return normalized(read_literal(value))
 
 
 def check_allow(value: str, allow: tuple[str, ...], field: str) -> None:
@@ -373,6 +386,8 @@ Id = Annotated[str, Kind(read_id, {"type": "string", "pattern": ID_PATTERN})]
 Pool = Annotated[str, Kind(read_pool, {"type": "string", "pattern": POOL_PATTERN, "maxLength": MAX_POOL_LENGTH})]
 Ids = Annotated[tuple[str, ...], Kind(read_ids, _TEXT_OR_TEXTS)]
 Literal = Annotated[str, Kind(read_literal, _TEXT)]
+Reference = Annotated[str, Kind(read_reference, _TEXT)]
+"""The id of something else; whether it exists is the compiler's question."""
 Label = Annotated[str, Kind(read_label, {"type": ["string", "number"]})]
 Text = Annotated[str, Kind(read_text, {"type": "string"})]
 Texts = Annotated[tuple[str, ...], Kind(read_texts, _TEXT_OR_TEXTS)]

@@ -21,9 +21,9 @@ from workflow_runtime.definition.fields import (
     Expression,
     Id,
     Label,
-    Literal,
     Object,
     Priority,
+    Reference,
     Schema,
     Value,
     Variables,
@@ -52,8 +52,8 @@ class EdgeDefinition(Model):
     aliases: ClassVar = {"from": "source", "to": "target"}
     preferred: ClassVar = {"source": "from", "target": "to"}
 
-    source: Literal = Field(description="Id of the node that the edge leaves.")
-    target: Literal = Field(description="Id of the node that the edge enters.")
+    source: Reference = Field(description="Id of the node that the edge leaves.")
+    target: Reference = Field(description="Id of the node that the edge enters.")
     condition: Expression | None = Field(None, description="Expression; the edge is dead when it is false.")
 
 

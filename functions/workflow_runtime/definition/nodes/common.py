@@ -22,7 +22,7 @@ from workflow_runtime.definition.fields import (
     Priority,
     integer,
     raise_at,
-    read_literal,
+    read_reference,
     read_texts,
     word,
 )
@@ -84,7 +84,7 @@ _OUTPUTS = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "
 def _read_inner(value: object, info: ValidationInfo) -> object:
     """The id of a node, or a node without id or type of its own."""
     if not isinstance(value, dict):
-        return read_literal(value)
+        return read_reference(value)
     kind = next((kind for kind in ("agent", "tool") if kind in value or f"{kind}_id" in value), None)
     defaults = {"id": "compensate", **({"type": kind} if kind else {})}
     return read_node({**defaults, **value}, info)
