@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.sweep import Sweep
-    from workflow_runtime.services.work.runner import NodeRunner, Secrets
+    from workflow_runtime.services.work.attempt import Secrets
+    from workflow_runtime.services.work.runner import NodeRunner
 
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
 
@@ -171,7 +172,7 @@ class Runtime:
         """End the process if a blocking tool outlived its timeout; its result is recorded, and a thread cannot be
         stopped.
         """
-        if any(invoker.abandoned_threads for invoker in self.invokers.values()):
+        if any(invoker.abandoned for invoker in self.invokers.values()):
             self._end_process()
 
     def node_runner(self, function_timeout_seconds: int) -> NodeRunner:

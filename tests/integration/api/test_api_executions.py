@@ -9,7 +9,8 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from workflow_runtime.frontends.api import executions, sizes
+from workflow_runtime.frontends.api import executions
+from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 
 JSON = {"Content-Type": "application/json"}
@@ -119,6 +120,7 @@ def test_no_body_is_an_empty_input(api: Any) -> None:
         ("[]", "invalid_request"),
         ('{"input": null}', "invalid_request"),
         ('{"input": [1]}', "invalid_request"),
+        ('{"input": {"a": 18446744073709551616}}', "invalid_input"),
         ('{"inputs": {}}', "invalid_request"),
         ('{"input": {"a": ' + "[" * 100 + "]" * 100 + "}}", "invalid_request"),
         ('{"input": {"a": ' + "[" * 100_000 + "]" * 100_000 + "}}", "invalid_request"),
@@ -299,11 +301,9 @@ def test_a_wait_is_0_to_25_seconds(api: Any, wait: str) -> None:
     assert execute(api, "{}", query=f"?wait={wait}").code == "invalid_request"
 
 
-def test_a_value_too_large_for_an_answer_is_named_and_read_in_slices(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sizes, "BODY_BYTES_MAX", 3_000)
-    monkeypatch.setattr(sizes, "SLICE_BYTES_MAX", 1_500)
+def test_a_value_too_large_for_an_answer_is_named_and_read_in_slices(api: Any) -> None:
     api.publish(PAIR)
-    text = "大" * 2_000
+    text = "大" * (BODY_BYTES_MAX // 2)  # three bytes each
     execution_id = api.run("pair", {"text": text})
     url = f"/executions/{execution_id}"
     for address, key in ((url, "output"), (f"{url}?include=input", "input"), (f"{url}/nodes/{quote('甲')}", "output")):

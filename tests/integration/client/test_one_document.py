@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from handlers.api import create
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.frontends.client import WorkflowEngine
 from workflow_runtime.frontends.client.remote import RemoteConnection
 from workflow_runtime.frontends.dev.gateway import Gateway
+from workflow_runtime.handlers.api import create
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.background import BackgroundRuntime
 

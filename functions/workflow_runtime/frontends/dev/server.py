@@ -32,6 +32,7 @@ from workflow_runtime.frontends.dev.recent import LogDoor, RecentLines
 from workflow_runtime.frontends.dev.reload import Reloader
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.runtime.in_process import handler_of
 from workflow_runtime.services.views.executions import position as position_of
 
 if TYPE_CHECKING:
@@ -77,9 +78,7 @@ async def _run(options: DevOptions, runtime: BackgroundRuntime, listener: socket
     handlers: list[Any] = []
 
     def renew_handler() -> None:
-        from handlers.api import create
-
-        handlers[:] = [create(runtime.services, function)]
+        handlers[:] = [handler_of(function, runtime.services)]
 
     reloader = Reloader(runtime, options.definitions, options.mocks, renew_handler)
     reloader.publish_all()

@@ -5,9 +5,10 @@ There is one execution document. Payloads are handed on as JSON text, not decode
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from heapq import nlargest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,12 +20,15 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Ports
-from workflow_runtime.services.views.charts import ChartParts, chart_parts, listens
+from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens
 from workflow_runtime.services.views.nodes import error_json, node_executions
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import header_of
 from workflow_runtime.storage.records import Globals, Header, Run, StoredState
 from workflow_runtime.storage.stores import Stores
+
+if TYPE_CHECKING:
+    from workflow_runtime.drawing import Progress
 
 ENTRIES_READ_AT_ONCE = 25  # journal entries per batch read: most executions have fewer
 PARTS = frozenset({"input", "output", "variables", "nodes"})
@@ -142,14 +146,24 @@ class Documents:
             outputs,
         )
 
-    def statuses(self, header: Header) -> dict[str, str]:
-        """The statuses of an execution's nodes, by path."""
-        plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(header.execution_id)
-        return {path: entry["status"] for path, entry in self._nodes(plan, stored, header.execution_id)[0].items()}
+    def drawn_progress(self, header: Header) -> Progress:
+        """How far an execution is, for drawings; of charts, what the newest `ENTRIES_READ_MAX` commits tell."""
+        from workflow_runtime.drawing import Progress  # few requests draw, and it takes its time to import
 
-    def current_states(self, header: Header) -> dict[str, tuple[str, ...]]:
-        """The active leaf states by path of their chart (``""``: the one at the top)."""
-        return {chart.path: chart.states for chart in self.ahead(header).charts}
+        plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(header.execution_id)
+        nodes, _ = self._nodes(plan, stored, header.execution_id)
+        entries = self._executions.newest_entries(header.execution_id, ENTRIES_READ_MAX) if plan.charts else []
+        entered: dict[str, set[str]] = defaultdict(set)
+        taken: dict[str, set[str]] = defaultdict(set)
+        for step in (step for entry in entries for step in entry.macrosteps):
+            entered[step.machine].update(step.entered)
+            taken[step.machine].update(step.taken)
+        return Progress(
+            {path: entry["status"] for path, entry in nodes.items()},
+            {chart.path: chart.states for chart in self.ahead(header).charts},
+            entered,
+            taken,
+        )
 
     def ahead(self, header: Header) -> Outlook:
         """What an execution's charts and timers are at now."""
