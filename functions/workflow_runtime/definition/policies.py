@@ -11,12 +11,10 @@ from workflow_runtime.definition.fields import (
     MISSING,
     SECONDS_OR_TEXT,
     Duration,
-    DynamicId,
     Factor,
     Inputs,
     Kind,
     Pattern,
-    Reference,
     Schema,
     Text,
     Texts,
@@ -25,6 +23,7 @@ from workflow_runtime.definition.fields import (
     read_duration,
     word,
 )
+from workflow_runtime.definition.ids import DynamicId, Reference
 from workflow_runtime.definition.reading import Many, Model, TextAs, problem
 
 MAX_RETRIES = 100

@@ -19,16 +19,14 @@ from workflow_runtime.definition.fields import (
     Count,
     Duration,
     Expression,
-    Id,
     Label,
     Object,
     Priority,
-    Reference,
     Schema,
     Value,
-    Variables,
     word,
 )
+from workflow_runtime.definition.ids import Id, Reference, Variables
 from workflow_runtime.definition.nodes import aggregation, control, pending, wait, work
 from workflow_runtime.definition.nodes.common import Node
 from workflow_runtime.definition.policies import (

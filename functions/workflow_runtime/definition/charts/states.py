@@ -29,16 +29,8 @@ from workflow_runtime.definition.charts.transitions import (
     InitialDefinition,
     Reaction,
 )
-from workflow_runtime.definition.fields import (
-    MISSING,
-    Flag,
-    Id,
-    Ids,
-    Object,
-    Value,
-    raise_all,
-    word,
-)
+from workflow_runtime.definition.fields import MISSING, Flag, Object, Value, raise_all, word
+from workflow_runtime.definition.ids import Id, Ids
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.registry import node_type, read_node, recovered_node
 from workflow_runtime.definition.reading import Many, Model, Reading, Recovery, as_entries, each, problem

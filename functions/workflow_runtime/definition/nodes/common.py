@@ -12,8 +12,6 @@ from workflow_runtime.definition import rules
 from workflow_runtime.definition.fields import (
     Duration,
     Expression,
-    Id,
-    Ids,
     Inputs,
     Kind,
     Label,
@@ -22,10 +20,10 @@ from workflow_runtime.definition.fields import (
     Priority,
     integer,
     raise_at,
-    read_reference,
     read_texts,
     word,
 )
+from workflow_runtime.definition.ids import Id, Ids, read_reference
 from workflow_runtime.definition.nodes.registry import TYPES, common_model, read_node
 from workflow_runtime.definition.policies import CallbackDefinition, Fallback, OnError, RetryPolicies
 from workflow_runtime.definition.reading import Model, Reading, kind_of, problem

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.fields import Expression, Reference, Value, raise_all
+from workflow_runtime.definition.fields import Expression, Value, raise_all
+from workflow_runtime.definition.ids import Reference
 from workflow_runtime.definition.nodes.control import ControlNode
 from workflow_runtime.definition.nodes.registry import control_type
 from workflow_runtime.definition.reading import problem
