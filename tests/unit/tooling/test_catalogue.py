@@ -12,7 +12,7 @@ from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools import ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.plan.catalogue import Argument, Catalogue, CatalogueEntry
-from workflow_runtime.runtime.aws import catalogue_of
+from workflow_runtime.runtime.services import catalogue_of
 from workflow_runtime.sdk import NodeContext
 
 
@@ -51,7 +51,7 @@ def test_a_type_that_refers_to_itself_is_named() -> None:
 
 
 def test_a_tool_with_open_arguments_takes_others() -> None:
-    echo = ToolRegistry.load(None, ()).describe()["echo"]
+    echo = ToolRegistry.load(None).describe()["echo"]
     assert echo.takes_others
     assert echo.source == "built-in"
 

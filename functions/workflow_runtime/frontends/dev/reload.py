@@ -12,10 +12,12 @@ from workflow_runtime.errors import DefinitionError, WorkflowRuntimeError
 from workflow_runtime.frontends.client.sources import SUFFIXES, read_source, workflow_files
 from workflow_runtime.frontends.dev.log import log_findings, logger
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 POLL_SECONDS = 0.5  # a directory of a few hundred files is looked through in a millisecond
 SETTLE_SECONDS = 0.05  # editors write in several steps
+
+WATCHED = (*SUFFIXES, ".py")  # with the Python of tools
 
 Stamp = tuple[int, int]
 
@@ -36,7 +38,7 @@ class Files:
     def _stamps(self) -> dict[Path, Stamp]:
         stamps: dict[Path, Stamp] = {}
         found = list(self._definitions.rglob("*")) if self._definitions is not None else []
-        for file in [*(file for file in found if file.suffix in SUFFIXES), *([self._mocks] if self._mocks else [])]:
+        for file in [*(file for file in found if file.suffix in WATCHED), *([self._mocks] if self._mocks else [])]:
             try:
                 status = os.stat(file)
             except OSError:
@@ -50,7 +52,7 @@ class Reloader:
 
     def __init__(
         self,
-        runtime: BackgroundRuntime,
+        runtime: LocalRuntime,
         definitions: Path | None,
         mocks: Path | None,
         reloaded: Callable[[], None] = lambda: None,

@@ -9,10 +9,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import DISPATCH, Function
 from workflow_runtime.errors import RetryableError
+from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 

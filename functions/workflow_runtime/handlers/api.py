@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.deployment.topology import Function
 from workflow_runtime.frontends.api.application import Application
+from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.runtime.services import Runtime
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import Function
+from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.work.queue import Worker
 
