@@ -219,6 +219,10 @@ class ChartPlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
             event for state in self.states for transition in state.transitions for event in transition.events
         )
 
+    def hears(self, event: str) -> bool:
+        """Whether any of its transitions listens to events of this name."""
+        return any(matches(descriptor, event) for descriptor in self.events)
+
     @cached_property
     def tree(self) -> Tree:
         """Where its states stand to each other."""
