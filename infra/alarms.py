@@ -9,8 +9,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 
 from infra.metrics import Measured
 from infra.names import construct_id
-from workflow_runtime.metrics import Metric
-from workflow_runtime.topology import DISPATCH, EVENTS, SWEEP, TIMERS, Topology
+from workflow_runtime.deployment.metrics import Metric
+from workflow_runtime.deployment.topology import DISPATCH, EVENTS, SWEEP, TIMERS, Topology
 
 # From when on a queue's oldest message is too old, in seconds.
 AGE_SECONDS_MAX = {

@@ -16,7 +16,7 @@ from constructs import Construct
 from infra.logs import log_group
 from infra.props import Cors, RuntimeProps, Throttle
 from infra.suppressions import accept
-from workflow_runtime.topology import Function
+from workflow_runtime.deployment.topology import Function
 
 METHODS = ("GET", "POST", "PUT", "DELETE")  # OPTIONS is API Gateway's own, without authorizer
 EVERY_PATH = "/{proxy+}"

@@ -14,8 +14,8 @@ from constructs import Construct
 
 from infra.names import construct_id
 from infra.props import Forwarding, RuntimeProps
-from workflow_runtime.settings import SCHEDULED_QUEUES
-from workflow_runtime.topology import DEAD_LETTERS, LIFECYCLE_SOURCE, Rule, Tick, Topology
+from workflow_runtime.deployment.settings import SCHEDULED_QUEUES
+from workflow_runtime.deployment.topology import DEAD_LETTERS, LIFECYCLE_SOURCE, Rule, Tick, Topology
 
 SCHEDULER = "scheduler.amazonaws.com"
 TICK_BODY = "{}"

@@ -20,9 +20,15 @@ from infra.names import construct_id
 from infra.props import AGENTS_POOL, Reach, RuntimeProps, WorkerPool
 from infra.storage import Storage
 from infra.suppressions import accept
-from workflow_runtime.settings import ENV_PREFIX, POOLS_VARIABLE, SCHEDULED_QUEUES, Settings, queues_used
-from workflow_runtime.tooling.reach import SETTINGS
-from workflow_runtime.topology import POOLS, EventSource, Function, Topology
+from workflow_runtime.deployment.settings import (
+    ENV_PREFIX,
+    POOLS_VARIABLE,
+    SCHEDULED_QUEUES,
+    Settings,
+    queues_used,
+)
+from workflow_runtime.deployment.topology import POOLS, EventSource, Function, Topology
+from workflow_runtime.invokers.tools.reach import SETTINGS
 
 ALIAS = "live"
 POLLERS_MIN = 2  # AWS: the least maximum concurrency of an event source

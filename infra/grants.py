@@ -18,8 +18,8 @@ from infra.events import Events
 from infra.props import RuntimeProps, WorkerPool
 from infra.storage import BLOB_PREFIX, Storage
 from infra.suppressions import accept_wildcard
-from workflow_runtime.aws.table import INDEX
-from workflow_runtime.topology import BlobCall, Function, TableCall
+from workflow_runtime.backends.aws.table import INDEX
+from workflow_runtime.deployment.topology import BlobCall, Function, TableCall
 
 TABLE_ACTIONS: Mapping[TableCall, tuple[str, ...]] = {
     "get": ("GetItem", "BatchGetItem"),

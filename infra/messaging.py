@@ -9,8 +9,8 @@ from constructs import Construct
 from infra.names import construct_id
 from infra.props import RuntimeProps
 from infra.suppressions import accept
+from workflow_runtime.deployment.topology import Queue, Topology
 from workflow_runtime.ports import MESSAGE_BYTES_MAX
-from workflow_runtime.topology import Queue, Topology
 
 
 class Messaging(Construct):

@@ -1,4 +1,4 @@
-"""The metrics of a deployment as CloudWatch shows them: the functions' own (`workflow_runtime.metrics`), and AWS's."""
+"""The metrics of a deployment as CloudWatch shows them: the functions' own (`deployment.metrics`), and AWS's."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
 from infra.events import Events
-from workflow_runtime.metrics import NAMESPACE, Metric
-from workflow_runtime.topology import Topology
+from workflow_runtime.deployment.metrics import NAMESPACE, Metric
+from workflow_runtime.deployment.topology import Topology
 
 PERIOD = Duration.minutes(5)
 DAY = Duration.days(1)

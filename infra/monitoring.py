@@ -19,9 +19,9 @@ from infra.messaging import Messaging
 from infra.metrics import Measured
 from infra.props import RuntimeProps
 from infra.storage import Storage
-from workflow_runtime.aws.log_search import PLACEHOLDER, SAVED_QUERY
-from workflow_runtime.metrics import DURATIONS, ERRORS, LIFECYCLE, Metric
-from workflow_runtime.topology import Topology
+from workflow_runtime.backends.aws.log_search import PLACEHOLDER, SAVED_QUERY
+from workflow_runtime.deployment.metrics import DURATIONS, ERRORS, LIFECYCLE, Metric
+from workflow_runtime.deployment.topology import Topology
 
 NODE_ENDED = 'message = "node ended"'  # one line per node run, by `services.node_runner`
 WIDTH = 8  # three widgets in a row of 24

@@ -16,7 +16,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 
 from infra.bundling import PYTHON, ROOT
-from workflow_runtime.settings import SECRETS_PREFIX
+from workflow_runtime.deployment.settings import SECRETS_PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

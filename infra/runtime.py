@@ -11,7 +11,7 @@ from infra.messaging import Messaging
 from infra.monitoring import Monitoring
 from infra.props import RuntimeProps
 from infra.storage import Storage
-from workflow_runtime.topology import TOPOLOGY, Topology, with_pools
+from workflow_runtime.deployment.topology import TOPOLOGY, Topology, with_pools
 
 
 class WorkflowRuntime(Construct):

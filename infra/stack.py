@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.props import RuntimeProps
 from infra.runtime import WorkflowRuntime
-from workflow_runtime.topology import TOPOLOGY, Topology
+from workflow_runtime.deployment.topology import TOPOLOGY, Topology
 
 
 class WorkflowRuntimeStack(Stack):

@@ -9,8 +9,8 @@ from constructs import Construct
 
 from infra.props import RuntimeProps
 from infra.suppressions import accept
-from workflow_runtime.aws.table import INDEX
-from workflow_runtime.service_limits import (
+from workflow_runtime.backends.aws.table import INDEX
+from workflow_runtime.backends.limits import (
     EXPIRES_ATTRIBUTE,
     INDEX_PARTITION_ATTRIBUTE,
     INDEX_SORT_ATTRIBUTE,

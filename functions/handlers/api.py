@@ -6,9 +6,9 @@ from collections.abc import Awaitable
 from typing import Any
 
 from handlers.entry import Handler, LambdaEvent, on_lambda
-from workflow_runtime.api.application import Application
-from workflow_runtime.runtime import Runtime
-from workflow_runtime.topology import Function
+from workflow_runtime.deployment.topology import Function
+from workflow_runtime.frontends.api.application import Application
+from workflow_runtime.runtime.services import Runtime
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike

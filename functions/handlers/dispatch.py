@@ -10,11 +10,11 @@ from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, proce
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.deployment.metrics import Metric
+from workflow_runtime.deployment.topology import DISPATCH, Function
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.metrics import Metric
-from workflow_runtime.runtime import Runtime
-from workflow_runtime.services.mailbox import MailboxBatch
-from workflow_runtime.topology import DISPATCH, Function
+from workflow_runtime.runtime.services import Runtime
+from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike

@@ -13,10 +13,10 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging import utils
 from aws_lambda_powertools.metrics import MetricUnit
 
-from workflow_runtime.log_fields import LogFields
-from workflow_runtime.metrics import NAMESPACE, Metric
-from workflow_runtime.runtime import Runtime
-from workflow_runtime.topology import Function
+from workflow_runtime.deployment.log_fields import LogFields
+from workflow_runtime.deployment.metrics import NAMESPACE, Metric
+from workflow_runtime.deployment.topology import Function
+from workflow_runtime.runtime.services import Runtime
 
 LambdaEvent: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[LambdaEvent, Any], Any]
@@ -44,8 +44,8 @@ def on_lambda(create: Callable[[Runtime, Function], Handler]) -> Callable[[Lambd
     @metrics.log_metrics(raise_on_empty_metrics=False)
     def handler(event: LambdaEvent, context: Any) -> Any:
         if not handlers:
-            from workflow_runtime.assembly import aws_runtime
-            from workflow_runtime.settings import deployed_topology
+            from workflow_runtime.deployment.settings import deployed_topology
+            from workflow_runtime.runtime.aws import aws_runtime
 
             utils.copy_config_to_registered_loggers(logger, include={"workflow_runtime"})
             name = os.environ["FUNCTION"]

@@ -8,10 +8,10 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from handlers.entry import Handler, LambdaEvent, on_lambda
-from workflow_runtime.metrics import Metric
-from workflow_runtime.runtime import Runtime
-from workflow_runtime.services.ingest import EventBatch
-from workflow_runtime.topology import Function
+from workflow_runtime.deployment.metrics import Metric
+from workflow_runtime.deployment.topology import Function
+from workflow_runtime.runtime.services import Runtime
+from workflow_runtime.services.intake.events import EventBatch
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike

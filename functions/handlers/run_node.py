@@ -9,10 +9,10 @@ from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from handlers.entry import Handler, LambdaEvent, on_lambda
-from workflow_runtime.metrics import Metric
-from workflow_runtime.runtime import Runtime
-from workflow_runtime.services.worker import Worker
-from workflow_runtime.topology import Function
+from workflow_runtime.deployment.metrics import Metric
+from workflow_runtime.deployment.topology import Function
+from workflow_runtime.runtime.services import Runtime
+from workflow_runtime.services.work.queue import Worker
 
 
 def create(runtime: Runtime, function: Function) -> Handler:

@@ -6,10 +6,10 @@ import logging
 from typing import Any
 
 from handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.deployment.metrics import Metric
+from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.metrics import Metric
-from workflow_runtime.runtime import Runtime
-from workflow_runtime.topology import Function
+from workflow_runtime.runtime.services import Runtime
 
 logger = logging.getLogger("workflow_runtime.handlers.sweep")
 

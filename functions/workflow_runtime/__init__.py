@@ -1,34 +1,31 @@
 """Agent Workflow Runtime: workflows of AI agents and tools, written in YAML, run on AWS serverless services.
 
-One idea holds it together: **an execution is an actor.** Its mailbox is a FIFO queue group, its mind is the pure
-function ``advance(plan, state, events) -> Decision(state, commands)``, its memory is one versioned item in DynamoDB.
-Everything else is plumbing around that function.
+An execution is an actor: its mailbox is a FIFO queue group, its mind is the pure function
+``advance(plan, state, events) -> Decision(state, commands)``, its memory is one versioned item in DynamoDB. Everything
+else is plumbing around that function. The package has four storeys, entered from the top; a package imports only what
+stands before it:
 
-The tour, in the order data meets the parts:
+WRITE    `language`     YAML within bounds, expressions, durations, schedules, event patterns, JSON Schemas
+         `definition`   what a workflow file may say, typed, with positions
+         `compiler`     collect → shape → names → check → build: a definition becomes a plan
+         `drawing`      a plan as Mermaid, DOT, text, SVG
+DECIDE   `plan`         blocks, charts, formulas: immutable, named by its hash
+         `engine`       **start reading at `engine.advance`**: scopes (graphs, charts), what they wait for, how they end
+DO       `ports`        what the services need of the world
+         `deployment`   queues, functions, settings, metrics, as data
+         `storage`      what the one table holds
+         `invokers`     what a worker calls: agents, tools, mocks
+         `services`     intake · dispatch · work · catalog · views · upkeep
+         `backends`     the ports on SQLite, on AWS, on simulated AWS
+MEET     `runtime`      puts one together: on Lambda, in this process, in the background
+         `frontends`    HTTP API, SDK, command line, dev server
+         `testing`      the test kit and the pytest plugin (a public name, as are `sdk` and the two engines here)
 
-1. `definition`    YAML text becomes a typed definition, with positions; what is wrong becomes findings.
-2. `expressions`   the language inside ``${…}``: compiled once, bounded, nothing but JSON.
-3. `compiler`      the definition becomes a `plan`, in stages: edges, joins, names, decisions.
-4. `services.catalog`, `services.starter`   the plan is stored under its hash; an execution is a header in the table.
-5. `engine`        **start reading at `engine.advance`.** Pure: events in, a new state and commands out. Graphs and
-   charts are scopes of one tree (`engine.tree`), inside each other to any depth; `engine.machine` interprets charts.
-6. `services.dispatcher`   load, advance, commit, publish: the only writer of execution state.
-7. `services.node_runner`  in a worker pool: claim, read, run, record, report. What runs is an agent (`agents`), a tool
-   (`tooling`) or a mock (`mocks`), all behind `invocation.Invoker`.
-8. `services.documents`    what people see of an execution.
-9. `services.ingest`       events of the bus come in: triggers (matched by `patterns`) start executions, or find those
-   that wait for a correlation key. `services.signalling` takes events for one execution, `services.webhooks` signed
-   requests.
-10. `services.timers`      what shall happen later: a delayed message up to 15 minutes, a schedule beyond.
-   `services.sweep` finds what got lost, `services.dead_letters` records what was given up.
-
-The doors, from outside in: `cli` is ``awr``; `client` the SDK (`WorkflowEngine`); `testing` the pytest plugin; `dev` is
-``awr dev``, which serves over HTTP what `api` answers.
-
-Underneath: `ports` (what the services need of the world), `storage` (what the one table holds), and two implementations
-of the ports, `aws` and `local` (SQLite; its `pump` plays Lambda's pollers). `topology` states queues and functions
-once, as data; `handlers` (beside this package) are the Lambda functions; `runtime`, `assembly` and `local_runtime` put
-it all together.
+The way of one execution through them: `compiler` makes a plan, `services.catalog` stores it under its hash;
+`services.intake` creates the execution's header and puts a first message into its mailbox; `services.dispatch` loads
+the state, lets `engine` advance it, commits, and publishes what was commanded; `services.work` claims a node's run in
+a worker pool, has an invoker run it, records the result and reports it to the mailbox; `services.views` shows people
+how far it is; `services.upkeep` finds what got lost.
 
 Glossary
 --------
@@ -53,7 +50,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workflow_runtime.client import SyncWorkflowEngine, WorkflowEngine
+    from workflow_runtime.frontends.client import SyncWorkflowEngine, WorkflowEngine
 
 __all__ = ["SyncWorkflowEngine", "WorkflowEngine"]
 
@@ -61,7 +58,7 @@ __all__ = ["SyncWorkflowEngine", "WorkflowEngine"]
 def __getattr__(name: str) -> Any:
     """The SDK, imported when it is first used: the Lambda functions never load it."""
     if name in __all__:
-        from workflow_runtime import client
+        from workflow_runtime.frontends import client
 
         return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,68 +1,53 @@
-"""Who may import whom. The direction is: handlers, cli → aws | local → services → storage → ports; compiler →
-definition;
-engine → plan → expressions. Imports under ``TYPE_CHECKING`` count too: a name in a type is knowledge as well."""
+"""Who may import whom: a package imports only what stands before it in `ORDER`, and some import less than that.
+
+Imports under ``TYPE_CHECKING`` count too: a name in a type is knowledge as well.
+"""
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.architecture.sources import FUNCTIONS, PACKAGE, imports, modules, place
 
-FUNCTIONS = Path(__file__).parents[2] / "functions"
-PACKAGE = "workflow_runtime"
+# The storeys, and in them the packages and leaf modules in the order of imports.
+ORDER = (
+    "findings", "errors", "sdk",
+    "language", "plan", "definition", "compiler", "drawing",
+    "engine",
+    "ports", "deployment", "storage", "invokers", "services", "backends",
+    "runtime", "handlers", "frontends", "testing",
+)  # fmt: skip
 
-# What each part may import of the project. Every part may import itself.
-LEAVES = {"errors", "findings"}
-PURE = LEAVES | {"plan", "expressions", "schemas"}
-ALLOWED: dict[str, set[str]] = {
-    "errors": {"findings"},
+# Packages that import less than all that stands before them.
+NARROW: dict[str, set[str]] = {
     "findings": set(),
-    "durations": set(),
-    "cron": set(),
-    "service_limits": {"cron", "ports", "topology"},
-    "expressions": {"durations", "errors"},
-    "patterns": set(),
-    "plan": {"expressions"},
-    "schemas": {"plan"},
-    "invocation": {"plan"},
-    "log_fields": set(),
-    "metrics": set(),
-    "topology": set(),
-    "engine": PURE | {"durations"},
-    "definition": LEAVES | {"durations", "expressions", "plan", "schemas"},
-    "compiler": PURE | {"cron", "definition", "durations", "patterns"},
-    "catalogue": {"findings", "definition", "compiler", "tooling"},
-    "ports": {"errors"},
-    "storage": PURE | {"engine", "patterns", "ports"},
-    "services": PURE
-    | {"patterns", "engine", "ports", "storage", "invocation", "log_fields", "metrics", "topology", "compiler"},
-    "settings": {"errors", "topology"},
-    "real_clock": set(),
-    "sdk": {"errors"},
-    "tooling": PURE | {"invocation", "ports", "sdk", "definition"},
-    "agents": PURE | {"invocation", "tooling"},
-    "mocks": PURE | {"agents", "invocation", "tooling"},
-    "api": PURE | {"compiler", "definition", "engine", "ports", "runtime", "services", "storage"},
-    "aws": {"cron", "errors", "ports", "real_clock", "service_limits", "settings", "topology"},
-    "local": {"cron", "errors", "patterns", "ports", "real_clock", "service_limits", "topology"},
+    "language": {"errors", "findings"},
+    "plan": {"language"},
+    "engine": {"errors", "findings", "language", "plan"},
+    "deployment": {"errors", "findings", "language"},
+    "backends": {"errors", "deployment", "language", "ports"},
 }
 
-# Where third-party packages stop.
+# Modules that import a package after their own, each with the reason. An entry that is no longer needed fails the test.
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("handlers/api", "frontends"): "the HTTP API is a frontend that runs behind a handler",
+}
+
+# Where third-party packages stop: a package or a folder of one.
 THIRD_PARTY: dict[str, set[str]] = {
-    "boto3": {"aws", "tooling"},
-    "botocore": {"aws", "tooling", "client"},
-    "yaml": {"definition", "tooling"},
-    "pydantic": {"definition", "agents", "tooling", "mocks", "api", "sdk"},
-    "sqlite3": {"local"},
-    "moto": {"aws", "testing"},
-    "typer": {"cli"},
-    "rich": {"cli"},
-    "pydantic_ai": {"agents"},
-    "uvicorn": {"dev"},
-    "httpx": {"tooling", "client"},
+    "boto3": {"backends/aws", "backends/simulated_aws", "invokers/tools"},
+    "botocore": {"backends/aws", "backends/simulated_aws", "invokers/tools", "frontends/client"},
+    "yaml": {"language"},
+    "pydantic": {"definition", "invokers", "frontends/api", "sdk"},
+    "sqlite3": {"backends/embedded"},
+    "moto": {"backends/simulated_aws", "testing"},
+    "typer": {"frontends/cli"},
+    "rich": {"frontends/cli"},
+    "pydantic_ai": {"invokers/agents"},
+    "uvicorn": {"frontends/dev"},
+    "httpx": {"invokers/tools", "frontends/client"},
 }
 
 IMPURE = {
@@ -80,47 +65,58 @@ IMPURE = {
 }
 
 
-def modules() -> Iterator[tuple[str, Path]]:
-    """Every module of the package with the part it belongs to."""
-    for path in sorted((FUNCTIONS / PACKAGE).rglob("*.py")):
-        parts = path.relative_to(FUNCTIONS / PACKAGE).with_suffix("").parts
-        yield parts[0], path
-
-
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: relative import"
-            yield node.lineno, node.module or ""
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-
-
 def part_of(name: str) -> str | None:
-    pieces = name.split(".")
-    return pieces[1] if pieces[0] == PACKAGE and len(pieces) > 1 else None
+    first, _, rest = name.partition(".")
+    if first == PACKAGE:
+        return rest.partition(".")[0] or None
+    return first if first == "handlers" else None
 
 
-def test_parts_import_only_what_they_may() -> None:
+def may_import(part: str, imported: str) -> bool:
+    if imported == part:
+        return True
+    return imported in NARROW[part] if part in NARROW else ORDER.index(imported) < ORDER.index(part)
+
+
+def imports_out_of_order() -> Iterator[tuple[str, str, int]]:
+    """Module, package that it imports though it may not, line."""
+    for part, path in modules():
+        for line, name in imports(path):
+            imported = part_of(name)
+            if part in ORDER and imported in ORDER and not may_import(part, imported):
+                yield place(path), imported, line
+
+
+def test_packages_import_only_what_stands_before_them() -> None:
     wrong = [
-        f"{path.relative_to(FUNCTIONS)}:{line}: {part} imports {imported}"
-        for part, path in modules()
-        if part in ALLOWED
-        for line, name in imports(path)
-        if (imported := part_of(name)) and imported != part and imported not in ALLOWED[part] and imported in PARTS
+        f"{module}:{line} imports {imported}"
+        for module, imported, line in imports_out_of_order()
+        if (module, imported) not in EXCEPTIONS
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_every_exception_is_still_needed() -> None:
+    needed = {(module, imported) for module, imported, _ in imports_out_of_order()}
+    assert EXCEPTIONS.keys() <= needed, "no longer needed: take it off the list"
+
+
+def test_every_package_has_its_place_in_the_order() -> None:
+    assert {part for part, _ in modules()} - {"__init__"} == set(ORDER)
 
 
 def test_third_party_packages_stop_where_they_should() -> None:
     wrong = [
         f"{path.relative_to(FUNCTIONS)}:{line}: {name}"
-        for part, path in modules()
+        for _, path in modules()
         for line, name in imports(path)
-        if (root := name.split(".")[0]) in THIRD_PARTY and part not in THIRD_PARTY[root]
+        if (root := name.split(".")[0]) in THIRD_PARTY and not any(is_in(path, folder) for folder in THIRD_PARTY[root])
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def is_in(path: Path, folder: str) -> bool:
+    return place(path) == folder or place(path).startswith(f"{folder}/")
 
 
 def test_the_engine_is_pure() -> None:
@@ -144,17 +140,24 @@ def test_the_engine_asks_no_clock() -> None:
     assert not wrong
 
 
-def test_aws_and_local_do_not_know_each_other() -> None:
-    assert "local" not in ALLOWED["aws"]
-    assert "aws" not in ALLOWED["local"]
+def test_backends_do_not_know_each_other() -> None:
+    """Simulated AWS is driven by the AWS adapters, so that one may."""
+    wrong = [
+        f"{path.relative_to(FUNCTIONS)}:{line}: {name}"
+        for own, other in (("aws", "embedded"), ("embedded", "aws"), ("aws", "simulated_aws"))
+        for path in sorted((FUNCTIONS / PACKAGE / "backends" / own).rglob("*.py"))
+        for line, name in imports(path)
+        if name.startswith(f"{PACKAGE}.backends.{other}")
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_only_settings_and_composition_read_the_environment() -> None:
-    readers = {"settings", "assembly", "runtime", "cli", "dev", "client", "testing"}
+    readers = ("deployment/settings", "runtime", "handlers/entry", "frontends", "testing")
     wrong = [
         f"{path.relative_to(FUNCTIONS)}"
-        for part, path in modules()
-        if part not in readers and "os.environ" in path.read_text(encoding="utf-8")
+        for _, path in modules()
+        if not any(is_in(path, reader) for reader in readers) and "os.environ" in path.read_text(encoding="utf-8")
     ]
     assert not wrong
 
@@ -167,11 +170,3 @@ def test_tools_of_authors_import_only_the_sdk() -> None:
         if name.startswith(f"{PACKAGE}.") and not name.startswith(f"{PACKAGE}.sdk")
     ]
     assert not wrong
-
-
-@pytest.mark.parametrize("part", sorted(ALLOWED))
-def test_every_part_named_here_exists(part: str) -> None:
-    assert part in PARTS
-
-
-PARTS = {part for part, _ in modules()}

@@ -24,8 +24,8 @@ sys.path[:0] = [str(_ROOT / "functions"), str(_ROOT)]
 from tests.benchmarks.aws_calls import Meter  # noqa: E402
 from tests.handlers.bench import Bench  # noqa: E402
 
-from workflow_runtime.aws.backend import create_clients  # noqa: E402
-from workflow_runtime.aws.simulated import _session  # noqa: E402
+from workflow_runtime.backends.aws.backend import create_clients  # noqa: E402
+from workflow_runtime.backends.simulated_aws.simulated import _session  # noqa: E402
 
 BUDGETS = {
     "chain": {"write_units": 4.0, "read_units": 4.0, "sqs_requests": 6.0},

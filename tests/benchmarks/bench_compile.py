@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "functions"))
 
-from workflow_runtime import definition
 from workflow_runtime.compiler import compile_workflow
+from workflow_runtime.definition.loader import load
 
 SIZES = (100, 1_000, 10_000)
 LAYER = 10  # nodes of a layer; each depends on three of the layer before and reads one
@@ -51,7 +51,7 @@ SHAPES: dict[str, Callable[[int], Iterator[str]]] = {"chain": chain, "fan-out": 
 def measure(shape: str, count: int) -> dict[str, object]:
     text = "\n".join(["workflow:", "  id: bench", "  nodes:", *SHAPES[shape](count)])
     started = time.perf_counter()
-    definition.load(text)
+    load(text)
     loaded = time.perf_counter()
     compilation = compile_workflow(text)
     ended = time.perf_counter()

@@ -25,8 +25,8 @@ from typing import Any
 os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "functions"))
 
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 ROUNDS = 5
 Node = dict[str, Any]

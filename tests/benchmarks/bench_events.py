@@ -30,11 +30,11 @@ sys.path[:0] = [str(_ROOT / "functions"), str(_ROOT)]
 from tests.benchmarks.aws_calls import Meter  # noqa: E402
 from tests.handlers.bench import Bench  # noqa: E402
 
-from workflow_runtime.aws.backend import create_clients  # noqa: E402
-from workflow_runtime.aws.simulated import _session  # noqa: E402
-from workflow_runtime.local.backend import open_backend  # noqa: E402
-from workflow_runtime.local_runtime import LocalRuntime  # noqa: E402
-from workflow_runtime.plan import Json  # noqa: E402
+from workflow_runtime.backends.aws.backend import create_clients  # noqa: E402
+from workflow_runtime.backends.embedded.backend import open_backend  # noqa: E402
+from workflow_runtime.backends.simulated_aws.simulated import _session  # noqa: E402
+from workflow_runtime.language.json_values import Json  # noqa: E402
+from workflow_runtime.runtime.in_process import LocalRuntime  # noqa: E402
 
 ORDER = (_ROOT / "definitions/workflows/order_state_machine.yaml").read_bytes()
 EVENTS = 1_000

@@ -14,9 +14,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "functions"))
 
-from workflow_runtime.expressions import Scope, compile_expression, compile_template
-from workflow_runtime.expressions.expression import compile_tokens
-from workflow_runtime.expressions.lexer import tokenize
+from workflow_runtime.language.expressions import Scope, compile_expression, compile_template
+from workflow_runtime.language.expressions.expression import compile_tokens
+from workflow_runtime.language.expressions.lexer import tokenize
 
 ROUNDS = 7
 SECONDS_PER_ROUND = 0.05

@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "functions"
 sys.path.insert(0, str(FUNCTIONS))
 
-from workflow_runtime.settings import SCHEDULED_QUEUES, Settings  # noqa: E402
-from workflow_runtime.topology import TOPOLOGY  # noqa: E402
+from workflow_runtime.deployment.settings import SCHEDULED_QUEUES, Settings  # noqa: E402
+from workflow_runtime.deployment.topology import TOPOLOGY  # noqa: E402
 
 ROUNDS = 7
 AIM = 2.0  # times boto3 + Powertools
@@ -56,8 +56,8 @@ clients = [session.client(name) for name in ("dynamodb", "sqs", "s3", "events")]
 """
 _HANDLER_EVENT = """
 import os
-from workflow_runtime.assembly import aws_runtime
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.runtime.aws import aws_runtime
+from workflow_runtime.deployment.topology import TOPOLOGY
 handler = {module}.create(aws_runtime(os.environ, lambda name, value: None), TOPOLOGY.function({function!r}))
 """
 
@@ -105,7 +105,7 @@ def command_seconds(arguments: list[str], rounds: int) -> float:
     for _ in range(rounds):
         started = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-c", "from workflow_runtime.cli import main; main()", *arguments],
+            [sys.executable, "-c", "from workflow_runtime.frontends.cli import main; main()", *arguments],
             env=environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # its progress

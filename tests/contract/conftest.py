@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from workflow_runtime.aws import simulated
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.real_clock import RealClock
-from workflow_runtime.topology import EventSource, Function, Queue, Tick, Topology
+from workflow_runtime.backends.clock import RealClock
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.backends.simulated_aws import simulated
+from workflow_runtime.deployment.topology import EventSource, Function, Queue, Tick, Topology
 
 START = 1_700_000_000_000
 

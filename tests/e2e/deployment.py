@@ -15,7 +15,7 @@ from infra.stack import WorkflowRuntimeStack
 from msgspec.structs import replace
 from tests.e2e.emulator import PYTHON, ROOT
 
-from workflow_runtime.topology import EVENTS, TOPOLOGY, Function, Queue, Topology
+from workflow_runtime.deployment.topology import EVENTS, TOPOLOGY, Function, Queue, Topology
 
 STACK = "WorkflowRuntime"
 NODE_TIMEOUT_SECONDS = 20  # of workers: when they die, their messages are seen again after this time

@@ -12,9 +12,9 @@ from typing import Any
 from tests.e2e.deployment import STACK
 from tests.e2e.emulator import ACCOUNT, REGION, ROOT, Emulator, eventually
 
-from workflow_runtime.client import SyncWorkflowEngine
-from workflow_runtime.client.sources import workflow_files
-from workflow_runtime.settings import SECRETS_PREFIX
+from workflow_runtime.deployment.settings import SECRETS_PREFIX
+from workflow_runtime.frontends.client import SyncWorkflowEngine
+from workflow_runtime.frontends.client.sources import workflow_files
 
 EXECUTION_SECONDS_MAX = 60
 SECRET = "s3cr3t-钥匙"  # the deployment's HOOK_KEY

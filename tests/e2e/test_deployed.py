@@ -14,7 +14,7 @@ from tests.e2e import scenarios
 from tests.e2e.emulator import eventually
 from tests.e2e.system import System, shipped_input
 
-from workflow_runtime.client.signing import SigV4
+from workflow_runtime.frontends.client.signing import SigV4
 
 RECOVERY_SECONDS_MAX = 150  # a dead worker's lease (90 s), and its message's timeout
 SCHEDULE_SECONDS_MAX = 90  # a minute, and the emulator looks every 10 s

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e import scenarios
 from tests.e2e.system import System, shipped_input
 
-from workflow_runtime.client.signing import SigV4
+from workflow_runtime.frontends.client.signing import SigV4
 
 
 def test_the_api_refuses_who_does_not_sign(secure_system: System) -> None:

@@ -10,17 +10,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from workflow_runtime.aws import simulated
+from workflow_runtime.backends.clock import RealClock
+from workflow_runtime.backends.embedded.backend import open_backend, run_at_once
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.backends.embedded.pump import LocalContext
+from workflow_runtime.backends.simulated_aws import simulated
+from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invocation import NodeCall, NodeResult
-from workflow_runtime.local.backend import open_backend, run_at_once
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local.pump import LocalContext
-from workflow_runtime.plan import NodeType
+from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import SqsRecord
-from workflow_runtime.real_clock import RealClock
-from workflow_runtime.runtime import EnvironmentSecrets, Runtime
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 
 START = 1_700_000_000_000
 LONGER_THAN_ANY_TIMEOUT_SECONDS = 6000

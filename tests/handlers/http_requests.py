@@ -10,8 +10,8 @@ import msgspec
 from tests.handlers.bench import Bench
 
 from handlers import api
-from workflow_runtime.local.pump import LocalContext
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.backends.embedded.pump import LocalContext
+from workflow_runtime.deployment.topology import TOPOLOGY
 
 FUNCTION = TOPOLOGY.function("api")
 

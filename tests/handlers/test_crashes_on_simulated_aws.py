@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from tests.handlers.bench import LONGER_THAN_ANY_TIMEOUT_SECONDS, Bench
 
+from workflow_runtime.deployment.topology import DEAD_LETTERS
 from workflow_runtime.engine.advance import NOTHING_KNOWN, new_execution
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.ports import BusEvent
-from workflow_runtime.services.knowledge import Knowledge
+from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.topology import DEAD_LETTERS
 
 NODES = """    - {id: a, type: tool, tool: echo, inputs: {x: 1}}
     - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}}

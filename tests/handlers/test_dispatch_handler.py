@@ -6,11 +6,11 @@ import json
 
 from tests.handlers.bench import Bench
 
+from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.events import Poked
 from workflow_runtime.services.messages import mail_message
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import Globals, Header
-from workflow_runtime.topology import DISPATCH
 
 NODE = "    - {id: a, type: tool, tool: echo, inputs: {x: 1}}\n"
 

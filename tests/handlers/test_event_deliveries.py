@@ -9,8 +9,8 @@ import pytest
 from tests.handlers.bench import LONGER_THAN_ANY_TIMEOUT_SECONDS
 from tests.handlers.town import Town, opened
 
+from workflow_runtime.deployment.topology import DISPATCH, EVENTS
 from workflow_runtime.ports import BusEvent, Message
-from workflow_runtime.topology import DISPATCH, EVENTS
 
 COUNTER = """
 workflow:

@@ -13,13 +13,13 @@ import msgspec
 import pytest
 from tests.handlers.town import Town, opened
 
+from workflow_runtime.deployment.topology import DISPATCH, EVENTS
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.ports import BUS_ENTRY_BYTES_MAX, BusEvent, Message
-from workflow_runtime.services.courier import SENDS_MAX
-from workflow_runtime.services.ingest import HOPS_MAX
+from workflow_runtime.services.dispatch.outbound import SENDS_MAX
+from workflow_runtime.services.intake.events import HOPS_MAX
 from workflow_runtime.services.messages import mail_message
 from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.topology import DISPATCH, EVENTS
 
 KEYED = """
 workflow:

@@ -8,11 +8,11 @@ from typing import Any
 
 from tests.handlers.bench import Bench
 
+from workflow_runtime.deployment.topology import DISPATCH, EVENTS
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.ports import BusEvent, Message, SqsRecord
 from workflow_runtime.services.messages import parse_mail
 from workflow_runtime.storage.subscriptions import SubscriptionStore
-from workflow_runtime.topology import DISPATCH, EVENTS
 
 SAMPLES = Path(__file__).parents[2] / "events" / "ingest_event"
 STARTER = """

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from workflow_runtime.assembly import aws_runtime
-from workflow_runtime.aws import simulated
+from workflow_runtime.backends.simulated_aws import simulated
+from workflow_runtime.deployment.settings import Settings
 from workflow_runtime.errors import DefinitionError
-from workflow_runtime.invocation import NodeCall
-from workflow_runtime.plan import NodeType
-from workflow_runtime.runtime import Runtime
-from workflow_runtime.settings import Settings
+from workflow_runtime.invokers.invocation import NodeCall
+from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.runtime.aws import aws_runtime
+from workflow_runtime.runtime.services import Runtime
 
 
 def deployed(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Runtime:

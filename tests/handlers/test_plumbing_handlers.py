@@ -7,12 +7,19 @@ from typing import Any
 import pytest
 from tests.handlers.bench import Bench
 
+from workflow_runtime.deployment.topology import (
+    DEAD_LETTERS,
+    DEAD_LETTERS_FIFO,
+    DISPATCH,
+    SWEEP,
+    TIMERS,
+    node_queue,
+)
 from workflow_runtime.engine.events import TimerFired
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Message
 from workflow_runtime.services.messages import Timer, parse_mail, timer_body
 from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.topology import DEAD_LETTERS, DEAD_LETTERS_FIFO, DISPATCH, SWEEP, TIMERS, node_queue
 
 NODES = "    - {id: a, type: tool, tool: echo, inputs: {x: 1}}\n"
 

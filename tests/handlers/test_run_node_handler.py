@@ -6,8 +6,8 @@ import asyncio
 
 from tests.handlers.bench import Bench
 
+from workflow_runtime.deployment.topology import node_queue
 from workflow_runtime.ports import Message
-from workflow_runtime.topology import node_queue
 
 TOOLS = node_queue("tool")
 BATCH = 10

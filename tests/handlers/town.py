@@ -12,14 +12,14 @@ import msgspec
 from tests.handlers.bench import Bench
 from tests.handlers.http_requests import ask
 
-from workflow_runtime.assembly import node_invokers
-from workflow_runtime.invocation import Invoker
-from workflow_runtime.mocks import MockedInvoker, Mocks
-from workflow_runtime.plan import NodeType
+from workflow_runtime.deployment.topology import DEAD_LETTERS, DEAD_LETTERS_FIFO, EVENTS
+from workflow_runtime.invokers.invocation import Invoker
+from workflow_runtime.invokers.mocks import MockedInvoker, Mocks
+from workflow_runtime.invokers.tools.reach import LOCAL_REACH
+from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import BusEvent
-from workflow_runtime.runtime import EnvironmentSecrets, Runtime
-from workflow_runtime.tooling.reach import LOCAL_REACH
-from workflow_runtime.topology import DEAD_LETTERS, DEAD_LETTERS_FIFO, EVENTS
+from workflow_runtime.runtime.aws import node_invokers
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 
 DEFINITIONS = Path(__file__).parents[2] / "definitions"
 LEAD_SECONDS = 61  # a far timer's schedule is set a minute early: see `services.timers`

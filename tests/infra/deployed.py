@@ -14,7 +14,7 @@ from infra.names import construct_id
 from infra.props import RuntimeProps
 from infra.runtime import WorkflowRuntime
 
-from workflow_runtime.topology import TOPOLOGY, Topology
+from workflow_runtime.deployment.topology import TOPOLOGY, Topology
 
 NAME = "Test"  # of the stack
 ROOT = Path(__file__).parents[2]

@@ -21,10 +21,10 @@ import botocore.handlers
 from botocore.awsrequest import AWSResponse
 from tests.handlers.bench import LONGER_THAN_ANY_TIMEOUT_SECONDS, AheadClock, _simulated_queues
 
-from workflow_runtime.assembly import aws_runtime
-from workflow_runtime.aws import simulated
-from workflow_runtime.local.pump import LocalContext
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.backends.embedded.pump import LocalContext
+from workflow_runtime.backends.simulated_aws import simulated
+from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.runtime.aws import aws_runtime
 
 REGION = simulated.REGION
 ACCOUNT = "123456789012"  # moto's

@@ -15,9 +15,9 @@ from urllib.parse import quote
 import msgspec
 from tests.infra.recorded_aws import RecordedSystem
 
+from workflow_runtime.deployment.topology import DEAD_LETTERS, DISPATCH, EVENTS, SWEEP, TIMERS, node_queue
 from workflow_runtime.ports import Message
 from workflow_runtime.services.messages import Timer, timer_body
-from workflow_runtime.topology import DEAD_LETTERS, DISPATCH, EVENTS, SWEEP, TIMERS, node_queue
 
 LARGE = base64.b85encode(random.Random(1).randbytes(300_000)).decode()  # more than an item takes, also compressed
 SECRET = "s3cr3t"

@@ -16,7 +16,7 @@ from infra.bundling import LAYERS, LOCKS, PYTHON, ROOT, BundleError, code_bundle
 from tests.infra.deployed import Deployed
 
 from infra import bundling
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.deployment.topology import TOPOLOGY
 
 HERE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 UNZIPPED_BYTES_EXPECTED = {"core": 60_000_000, "agents": 50_000_000}  # far below Lambda's limit; growth is noticed
@@ -95,7 +95,7 @@ def test_the_code_is_what_topology_names_and_the_definitions_of_workers(tmp_path
     inside = set(names(code_bundle(cache=tmp_path)))
     modules = {function.handler.rpartition(".")[0].replace(".", "/") + ".py" for function in TOPOLOGY.functions}
     assert modules <= inside
-    assert {"workflow_runtime/topology.py", "tools/__init__.py", "definitions/tools/examples.yaml"} <= inside
+    assert {"workflow_runtime/deployment/topology.py", "tools/__init__.py", "definitions/tools/examples.yaml"} <= inside
     tops = {name.partition("/")[0] for name in inside}
     assert tops == {"handlers", "tools", "workflow_runtime", "definitions"}
     assert not [name for name in inside if "mocks_for_tests" in name]
@@ -125,8 +125,8 @@ def test_every_handler_and_the_agents_import_from_the_archives_alone(tmp_path: P
         with zipfile.ZipFile(bundle.path) as archive:
             archive.extractall(tmp_path)
     handlers = sorted({function.handler.rpartition(".")[0] for function in TOPOLOGY.functions})
-    agents = ["workflow_runtime.agents.invoker", "pydantic_ai.models.bedrock", "pydantic_ai.models.openai"]
-    modules = [*handlers, "workflow_runtime.aws.backend", "workflow_runtime.api.application"]
+    agents = ["workflow_runtime.invokers.agents.invoker", "pydantic_ai.models.bedrock", "pydantic_ai.models.openai"]
+    modules = [*handlers, "workflow_runtime.backends.aws.backend", "workflow_runtime.frontends.api.application"]
     code = f"""if True:
         import importlib, sys
         sys.path += [{str(tmp_path)!r}, {str(tmp_path / "python")!r}]

@@ -16,8 +16,8 @@ from tests.infra.deployed import ROOT, Deployed
 from tests.infra.policies import Permission, Template
 from tests.infra.recorded_aws import REGION, RecordedSystem, Recorder
 
-from workflow_runtime.settings import SECRETS_PREFIX
-from workflow_runtime.topology import TOPOLOGY, Function
+from workflow_runtime.deployment.settings import SECRETS_PREFIX
+from workflow_runtime.deployment.topology import TOPOLOGY, Function
 
 RECORDING = ROOT / "cdk.out" / "least-privilege.json"
 functions = pytest.mark.parametrize("function", TOPOLOGY.functions, ids=lambda function: function.name)

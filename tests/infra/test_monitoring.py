@@ -11,9 +11,9 @@ import pytest
 from infra.names import construct_id
 from tests.infra.deployed import ROOT, Deployed
 
-from workflow_runtime.aws.log_search import PLACEHOLDER, SAVED_QUERY
-from workflow_runtime.metrics import DURATIONS, ERRORS, LIFECYCLE, NAMESPACE, Metric
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.backends.aws.log_search import PLACEHOLDER, SAVED_QUERY
+from workflow_runtime.deployment.metrics import DURATIONS, ERRORS, LIFECYCLE, NAMESPACE, Metric
+from workflow_runtime.deployment.topology import TOPOLOGY
 
 README = ROOT / "infra" / "README.md"
 

@@ -11,9 +11,15 @@ from infra.names import construct_id
 from infra.storage import BLOB_PREFIX
 from tests.infra.deployed import Deployed, arn, listed
 
-from workflow_runtime.aws.table import INDEX
-from workflow_runtime.settings import SCHEDULED_QUEUES, Settings, arn_variable, queue_variable, queues_used
-from workflow_runtime.topology import FUNCTION_TIMEOUT_TO_VISIBILITY, TOPOLOGY, Function, Queue
+from workflow_runtime.backends.aws.table import INDEX
+from workflow_runtime.deployment.settings import (
+    SCHEDULED_QUEUES,
+    Settings,
+    arn_variable,
+    queue_variable,
+    queues_used,
+)
+from workflow_runtime.deployment.topology import FUNCTION_TIMEOUT_TO_VISIBILITY, TOPOLOGY, Function, Queue
 
 functions = pytest.mark.parametrize("function", TOPOLOGY.functions, ids=lambda function: function.name)
 queues = pytest.mark.parametrize("queue", TOPOLOGY.queues, ids=lambda queue: queue.name)

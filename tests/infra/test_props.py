@@ -17,8 +17,8 @@ from infra.runtime import WorkflowRuntime
 from tests.infra.deployed import Deployed, listed, synthesize
 from tests.infra.test_template import lint_findings
 
-from workflow_runtime.settings import Settings, deployed_topology
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.deployment.settings import Settings, deployed_topology
+from workflow_runtime.deployment.topology import TOPOLOGY
 
 SUBNETS = ("subnet-0123456789abcdef0", "subnet-0123456789abcdef1")
 OPEN_ROUTES = {route for function in TOPOLOGY.functions for route in function.open_routes}

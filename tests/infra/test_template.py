@@ -11,8 +11,8 @@ from cfnlint.config import ManualArgs
 from tests.infra.deployed import ROOT, Deployed, listed
 from tests.infra.test_parity import queue_policy
 
-from workflow_runtime.service_limits import EXPIRES_ATTRIBUTE
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.backends.limits import EXPIRES_ATTRIBUTE
+from workflow_runtime.deployment.topology import TOPOLOGY
 
 GOLDEN = ROOT / "tests" / "golden" / "infra" / "resources.txt"
 REASON_CHARS_MIN = 30

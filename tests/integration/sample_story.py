@@ -15,18 +15,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from workflow_runtime.assembly import node_invokers
-from workflow_runtime.engine.events import Poked
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local.pump import LocalContext
-from workflow_runtime.mocks import Mocks
-from workflow_runtime.ports import Message
-from workflow_runtime.runtime import EnvironmentSecrets, Runtime
-from workflow_runtime.services.messages import Timer, mail_message, timer_body
-from workflow_runtime.services.triggering import ScheduledStart
-from workflow_runtime.tooling.reach import LOCAL_REACH
-from workflow_runtime.topology import (
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.backends.embedded.pump import LocalContext
+from workflow_runtime.deployment.topology import (
     DEAD_LETTERS,
     DEAD_LETTERS_FIFO,
     DISPATCH,
@@ -36,6 +28,14 @@ from workflow_runtime.topology import (
     TOPOLOGY,
     node_queue,
 )
+from workflow_runtime.engine.events import Poked
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.invokers.tools.reach import LOCAL_REACH
+from workflow_runtime.ports import Message
+from workflow_runtime.runtime.aws import node_invokers
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.services.catalog.triggers import ScheduledStart
+from workflow_runtime.services.messages import Timer, mail_message, timer_body
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "events"

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from workflow_runtime.aws import simulated
-from workflow_runtime.engine.signals import KEPT_MAX
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.simulated_aws import simulated
+from workflow_runtime.deployment.topology import EVENTS
+from workflow_runtime.engine.arrivals import KEPT_MAX
 from workflow_runtime.ports import BATCH_MESSAGES_MAX, BusEvent, Message
-from workflow_runtime.topology import EVENTS
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 COUNTER = b"""
 workflow:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflow_runtime.definition import load
+from workflow_runtime.definition.loader import load
 from workflow_runtime.findings import has_errors
 
 _BOMB = "a0: &a0 [1,1,1,1,1,1,1,1,1]\n" + "".join(
@@ -50,7 +50,7 @@ def test_hostile_content_is_refused(name: str) -> None:
 def test_hostile_content_takes_little_memory(name: str) -> None:
     content = HOSTILE.get(name, "workflow: [" + "{}," * 1_398_000 + "]")
     code = (
-        "import sys; from workflow_runtime.definition import load; text = sys.stdin.read();"
+        "import sys; from workflow_runtime.definition.loader import load; text = sys.stdin.read();"
         "found = load(text).findings; assert found;"
         "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )

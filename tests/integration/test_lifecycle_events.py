@@ -10,9 +10,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from workflow_runtime.aws import simulated
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.simulated_aws import simulated
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 SCHEMAS = Path(__file__).parents[2] / "events" / "schemas"
 

@@ -33,7 +33,7 @@ def run(command: str) -> str:
     program, *arguments = shlex.split(command)
     assert program == "awr"
     done = subprocess.run(
-        [sys.executable, "-c", "from workflow_runtime.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from workflow_runtime.frontends.cli import main; main()", *arguments],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT / "functions")},
         capture_output=True,
@@ -146,7 +146,9 @@ def test_the_commands_for_a_server_do_what_the_readme_says(dev: DevProcess) -> N
 def shell(url: str, commands: str) -> list[str]:
     """The lines that commands print, with the server of the test in place of the README's."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "functions"), "AWR_URL": url, "PYTHONUTF8": "1"}
-    function = f'awr() {{ {shlex.quote(sys.executable)} -c "from workflow_runtime.cli import main; main()" "$@"; }}'
+    function = (
+        f'awr() {{ {shlex.quote(sys.executable)} -c "from workflow_runtime.frontends.cli import main; main()" "$@"; }}'
+    )
     script = f"set -e\n{function}\n{commands.replace('localhost:8080', url.removeprefix('http://'))}"
     done = subprocess.run(
         ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False

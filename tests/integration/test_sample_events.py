@@ -14,8 +14,8 @@ import pytest
 from tests.integration.sample_story import DEFINITIONS, MOCKS, SAMPLES, SECRETS, Event, Story
 from typer.testing import CliRunner, Result
 
-from workflow_runtime.cli.app import app
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.frontends.cli.app import app
 
 FUNCTIONS = {function.name for function in TOPOLOGY.functions}
 

@@ -6,8 +6,8 @@ import asyncio
 
 from tests.handlers.bench import AheadClock
 
-from workflow_runtime.aws import simulated
-from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.backends.simulated_aws import simulated
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 DAY_MS = 24 * 3600 * 1000
 CHART = """

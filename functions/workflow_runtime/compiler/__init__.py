@@ -28,7 +28,7 @@ Imports `definition`, `expressions`, `plan`, `findings`, `patterns`, `cron` and 
 storage, execution or the clock.
 """
 
-from workflow_runtime.compiler.checks import Known
+from workflow_runtime.compiler.check.graphs import Known
 from workflow_runtime.compiler.pipeline import Compilation, compile_or_raise, compile_workflow, strict
 
 __all__ = ["Compilation", "Known", "compile_or_raise", "compile_workflow", "strict"]

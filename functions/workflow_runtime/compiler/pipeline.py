@@ -7,35 +7,37 @@ from functools import partial
 
 import msgspec
 
-from workflow_runtime import definition as definitions
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.assembly import Parts, as_expression, assemble, assemble_graph
-from workflow_runtime.compiler.before import Before
-from workflow_runtime.compiler.bindings import Bindings, bind_all
-from workflow_runtime.compiler.charts.asked import check_states_asked
-from workflow_runtime.compiler.charts.assembly import ChartAssembly
-from workflow_runtime.compiler.charts.checks import STATES_MAX, check_chart, check_paths
-from workflow_runtime.compiler.charts.reach import warn_of_chart
-from workflow_runtime.compiler.charts.sites import chart_sites
-from workflow_runtime.compiler.checks import Known, check_graph, check_nodes
-from workflow_runtime.compiler.decisions import GraphReads, decided_paths
-from workflow_runtime.compiler.drafts import Draft, drafted, finished_graphs, first_numbers, named_in
-from workflow_runtime.compiler.graph import EDGES_MAX, NODES_MAX, TooManyEdges
-from workflow_runtime.compiler.mentions import Named
-from workflow_runtime.compiler.names import PREVIOUS_NAMES, Names
-from workflow_runtime.compiler.ordering import Graph
+from workflow_runtime.compiler.build.charts import ChartAssembly
+from workflow_runtime.compiler.build.decisions import GraphReads, decided_paths
+from workflow_runtime.compiler.build.graphs import Parts, as_expression, assemble, assemble_graph
+from workflow_runtime.compiler.check.asked import check_states_asked
+from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, check_paths
+from workflow_runtime.compiler.check.early_reads import moments_of, warn_of_early_reads
+from workflow_runtime.compiler.check.graphs import Known, check_graph, check_nodes
+from workflow_runtime.compiler.check.reachability import warn_of_chart
+from workflow_runtime.compiler.check.triggers import check_triggers, plan_triggers, trigger_sites
+from workflow_runtime.compiler.collect.chart_formulas import chart_sites
+from workflow_runtime.compiler.collect.formulas import variable_sites
+from workflow_runtime.compiler.collect.sources import Sources
+from workflow_runtime.compiler.names.bindings import Bindings, bind_all
+from workflow_runtime.compiler.names.names import PREVIOUS_NAMES, Names
 from workflow_runtime.compiler.report import DocumentPath, Report
-from workflow_runtime.compiler.sites import variable_sites
-from workflow_runtime.compiler.sources import Sources
+from workflow_runtime.compiler.shape.drafts import Draft, drafted, finished_graphs, first_numbers, named_in
+from workflow_runtime.compiler.shape.links import Named
+from workflow_runtime.compiler.shape.ordering import Graph
+from workflow_runtime.compiler.shape.predecessors import Before
+from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
-from workflow_runtime.compiler.timing import moments_of, warn_of_early_reads
-from workflow_runtime.compiler.triggers import check_triggers, plan_triggers, trigger_sites
 from workflow_runtime.definition.gaps import ANY, Gaps
-from workflow_runtime.definition.model import UnsupportedNode, WorkflowDefinition
+from workflow_runtime.definition.loader import in_order, load
+from workflow_runtime.definition.workflow import UnsupportedNode, WorkflowDefinition
 from workflow_runtime.errors import DefinitionError
-from workflow_runtime.expressions import ExpressionSyntaxError, compile_expression
 from workflow_runtime.findings import Finding, Severity, has_errors
-from workflow_runtime.plan import Formula, MachineSpec, Plan
+from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_expression
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import MachineSpec
 
 
 class Compilation(msgspec.Struct, frozen=True):
@@ -50,12 +52,12 @@ def compile_workflow(text: str | bytes, *, file: str = "", known: Known | None =
 
     ``file``: its name, for the findings. ``known``: what is registered; without it agents and tools are not checked.
     """
-    loaded = definitions.load(text, file)
+    loaded = load(text, file)
     if loaded.definition is None:
         return Compilation(None, loaded.findings)
     report = Report(loaded.source, text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text)
     plan = _plan(loaded.definition, loaded.gaps, known, report)
-    findings = definitions.in_order([*loaded.findings, *report.findings()])
+    findings = in_order([*loaded.findings, *report.findings()])
     return Compilation(None if has_errors(findings) else plan, findings)
 
 

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.definition import Source
-from workflow_runtime.definition.base import did_you_mean
+from workflow_runtime.definition.reading import did_you_mean
+from workflow_runtime.definition.source import Source
 from workflow_runtime.findings import Finding, Rule, Severity
 
 DocumentPath: TypeAlias = tuple[str | int, ...]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.collect.sources import CHART_FIELDS, Sources
 from workflow_runtime.compiler.report import DocumentPath, Report
-from workflow_runtime.compiler.sources import CHART_FIELDS, Sources
-from workflow_runtime.definition import Gaps
-from workflow_runtime.definition.chart import StateMachineNode
-from workflow_runtime.definition.model import (
+from workflow_runtime.definition.charts.states import StateMachineNode
+from workflow_runtime.definition.gaps import Gaps
+from workflow_runtime.definition.nodes.wait import WaitNode
+from workflow_runtime.definition.workflow import (
     AgentNode,
     NodeDefinition,
     PassNode,
@@ -17,7 +18,6 @@ from workflow_runtime.definition.model import (
     UnsupportedNode,
     WorkflowDefinition,
 )
-from workflow_runtime.definition.waits import WaitNode
 
 
 def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:

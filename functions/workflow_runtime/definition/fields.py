@@ -18,10 +18,10 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.base import did_you_mean, kind_of, problem, shorten
-from workflow_runtime.definition.templates import has_template, is_one_template
-from workflow_runtime.durations import parse_duration
-from workflow_runtime.expressions import RESERVED_NAMES, is_id
+from workflow_runtime.definition.reading import did_you_mean, kind_of, problem, shorten
+from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.language.expressions import RESERVED_NAMES, is_id
+from workflow_runtime.language.yaml.templates import has_template, is_one_template
 
 Json: TypeAlias = Any
 

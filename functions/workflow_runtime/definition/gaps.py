@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.definition.node import NodeDefinition
+from workflow_runtime.definition.nodes.common import NodeDefinition
 
 Path: TypeAlias = tuple[str | int, ...]
 

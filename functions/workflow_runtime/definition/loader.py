@@ -10,7 +10,10 @@ from pydantic import ValidationError
 from pydantic_core import InitErrorDetails
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.base import (
+from workflow_runtime.definition.gaps import Gaps
+from workflow_runtime.definition.nodes.common import TYPES, NodeDefinition
+from workflow_runtime.definition.nodes.work import BY_TYPE
+from workflow_runtime.definition.reading import (
     MAX_PROBLEMS,
     Model,
     Reading,
@@ -20,16 +23,14 @@ from workflow_runtime.definition.base import (
     nearest,
     shorten,
 )
-from workflow_runtime.definition.document import Document, read_document
-from workflow_runtime.definition.gaps import Gaps
-from workflow_runtime.definition.mending import mend
-from workflow_runtime.definition.model import WorkflowDefinition
-from workflow_runtime.definition.node import TYPES, NodeDefinition
-from workflow_runtime.definition.nodes import BY_TYPE
-from workflow_runtime.definition.places import MappingPlace, unpack
+from workflow_runtime.definition.recovery import mend
 from workflow_runtime.definition.source import Source
-from workflow_runtime.definition.text import Unreadable, read_text
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import RULES, Finding
+from workflow_runtime.language.yaml import rules as file_rules
+from workflow_runtime.language.yaml.document import Document, read_document
+from workflow_runtime.language.yaml.places import MappingPlace, unpack
+from workflow_runtime.language.yaml.text import Unreadable, read_text
 
 MAX_FINDINGS = 200
 """Findings shown of one file; whoever has more mends some first."""
@@ -94,20 +95,20 @@ def in_order(findings: list[Finding]) -> list[Finding]:
 def _cut(findings: list[Finding], source: Source) -> list[Finding]:
     last = findings[MAX_FINDINGS - 1]
     text = f"only the first {MAX_FINDINGS} findings are shown"
-    return [*findings[:MAX_FINDINGS], source.finding_at(rules.MORE_FINDINGS, text, last.line, last.column)]
+    return [*findings[:MAX_FINDINGS], source.finding_at(file_rules.MORE_FINDINGS, text, last.line, last.column)]
 
 
 def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[str], list[Finding]]:
     """The mapping below ``workflow:``, its source, the keys beside it, and what is wrong around it."""
     value, place = document.value, document.place
     if document.is_empty or value is None:
-        return None, source, [], [source.finding(rules.EMPTY, "the file holds no workflow")]
+        return None, source, [], [source.finding(file_rules.EMPTY, "the file holds no workflow")]
     if not isinstance(value, dict) or not isinstance(place, MappingPlace):
         return (
             None,
             source,
             [],
-            [source.finding(rules.NOT_A_WORKFLOW, f"the file holds {kind_of(value)}, not a workflow")],
+            [source.finding(file_rules.NOT_A_WORKFLOW, f"the file holds {kind_of(value)}, not a workflow")],
         )
     findings = []
     beside = [key for key in value if key != "workflow" and not key.startswith("x-")]
@@ -119,7 +120,7 @@ def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[str
             None,
             source,
             [],
-            [source.finding(rules.NOT_A_WORKFLOW, "the top-level `workflow:` is missing", hint=near)],
+            [source.finding(file_rules.NOT_A_WORKFLOW, "the top-level `workflow:` is missing", hint=near)],
         )
     for key in beside[:MAX_FINDINGS]:
         text = f"`{shorten(key)}` stands beside `workflow:`"
@@ -129,10 +130,10 @@ def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[str
     body = value["workflow"]
     if body is None or body == {}:
         findings.append(
-            inner.finding(rules.EMPTY, "`workflow:` is empty", hint="Indent the workflow's fields below it.")
+            inner.finding(file_rules.EMPTY, "`workflow:` is empty", hint="Indent the workflow's fields below it.")
         )
     elif not isinstance(body, dict):
-        findings.append(inner.finding(rules.NOT_A_WORKFLOW, f"`workflow:` must be a mapping, not {kind_of(body)}"))
+        findings.append(inner.finding(file_rules.NOT_A_WORKFLOW, f"`workflow:` must be a mapping, not {kind_of(body)}"))
     return body, inner, beside, findings
 
 

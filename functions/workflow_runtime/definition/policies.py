@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.base import Many, Model, TextAs, problem
 from workflow_runtime.definition.fields import (
     MISSING,
     SECONDS_OR_TEXT,
@@ -26,6 +25,7 @@ from workflow_runtime.definition.fields import (
     read_duration,
     word,
 )
+from workflow_runtime.definition.reading import Many, Model, TextAs, problem
 
 MAX_RETRIES = 100
 MAX_RETRY_DELAY_SECONDS = 86_400

@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind, models_json_schema
 
-from workflow_runtime.definition.actions import ACTIONS
-from workflow_runtime.definition.base import Model
+from workflow_runtime.definition.charts.actions import ACTIONS
 from workflow_runtime.definition.loader import NOT_DEFAULTS
-from workflow_runtime.definition.node import NodeDefinition
-from workflow_runtime.definition.nodes import BY_SUBTYPE, BY_TYPE
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.pending import UnsupportedNode
+from workflow_runtime.definition.nodes.work import BY_SUBTYPE, BY_TYPE
+from workflow_runtime.definition.reading import Model
 from workflow_runtime.definition.triggers import TRIGGERS
-from workflow_runtime.definition.unsupported import UnsupportedNode
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TARGET = Path(__file__).parents[3] / "definitions" / "workflow.schema.json"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from workflow_runtime.definition.actions import ACTIONS
-from workflow_runtime.definition.model import WRITTEN
-from workflow_runtime.definition.places import (
+from workflow_runtime.definition.charts.actions import ACTIONS
+from workflow_runtime.definition.workflow import WRITTEN
+from workflow_runtime.findings import Finding, Rule
+from workflow_runtime.language.yaml.places import (
     MappingPlace,
     Place,
     Position,
@@ -16,9 +17,8 @@ from workflow_runtime.definition.places import (
     position_of,
     unpack,
 )
-from workflow_runtime.definition.syntax import QUOTE_HINT, has_comment_after_template
-from workflow_runtime.definition.text import LINE_BREAK
-from workflow_runtime.findings import Finding, Rule
+from workflow_runtime.language.yaml.syntax import QUOTE_HINT, has_comment_after_template
+from workflow_runtime.language.yaml.text import LINE_BREAK
 
 _SIMPLE_KEY = re.compile(r"[\w-]+\Z")
 

@@ -8,7 +8,6 @@ from typing import Annotated, TypeAlias
 from pydantic_core import PydanticCustomError
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.base import kind_of, problem, shorten
 from workflow_runtime.definition.fields import (
     QUOTE,
     SECONDS_OR_TEXT,
@@ -19,8 +18,9 @@ from workflow_runtime.definition.fields import (
     read_literal,
     read_positive_duration,
 )
-from workflow_runtime.definition.templates import has_template, is_one_template
-from workflow_runtime.expressions import EvaluationError, parse_iso
+from workflow_runtime.definition.reading import kind_of, problem, shorten
+from workflow_runtime.language.expressions import EvaluationError, parse_iso
+from workflow_runtime.language.yaml.templates import has_template, is_one_template
 
 
 def read_event_name(value: object) -> str:

@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.base import Model, did_you_mean, kind_of, problem, shorten
 from workflow_runtime.definition.fields import (
     Flag,
     Kind,
@@ -20,9 +19,10 @@ from workflow_runtime.definition.fields import (
     read_literal,
     word,
 )
-from workflow_runtime.definition.templates import is_one_template
+from workflow_runtime.definition.reading import Model, did_you_mean, kind_of, problem, shorten
 from workflow_runtime.definition.timed import EventName
-from workflow_runtime.durations import parse_duration
+from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.language.yaml.templates import is_one_template
 
 
 class TriggerDefinition(Model):

@@ -57,7 +57,9 @@ from workflow_runtime.engine.turn import (
 )
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
-from workflow_runtime.plan import OUTPUTS, TOP_CHART, TOP_GRAPH, Plan
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.plan import Plan
 
 GLOBALS_KEPT_BYTES_MAX = 512  # parts of the input that decisions read, kept in the state instead of read again
 

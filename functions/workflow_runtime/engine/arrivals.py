@@ -37,7 +37,9 @@ from workflow_runtime.engine.state import Pending, PendingKind
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
-from workflow_runtime.plan import OUTPUTS, TOP_CHART, ScopeId, matches
+from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
+from workflow_runtime.plan.events import matches
+from workflow_runtime.plan.graph import OUTPUTS
 
 KEPT_MAX = 1_000  # events that came before their wait; the newest stay (language §2.2)
 DEFERRED_MAX = 1_000

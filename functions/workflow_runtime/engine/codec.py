@@ -6,7 +6,8 @@ import msgspec
 
 from workflow_runtime.engine import schema1
 from workflow_runtime.engine.state import STATE_SCHEMA, UNNUMBERED_SCHEMA, ExecutionState, encode_state
-from workflow_runtime.plan import Plan, ScopeId
+from workflow_runtime.plan.addresses import ScopeId
+from workflow_runtime.plan.plan import Plan
 
 __all__ = ["current", "decode_state", "encode_state"]
 

@@ -11,7 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import Json, Plan
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.plan import Plan
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True):

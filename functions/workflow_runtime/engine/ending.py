@@ -13,7 +13,8 @@ from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.errors import ErrorDocument, NodeError
-from workflow_runtime.plan import OUTPUTS, Json
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.graph import OUTPUTS
 
 
 def end_root_if_done(root: GraphScope) -> None:

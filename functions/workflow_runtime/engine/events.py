@@ -13,7 +13,7 @@ import msgspec
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 
 
 class ExecutionStarted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="execution_started"):

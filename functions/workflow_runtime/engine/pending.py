@@ -17,7 +17,7 @@ from workflow_runtime.engine.scopes import Scope
 from workflow_runtime.engine.state import Pending, PendingKind, Purpose, Sent
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 
 
 class Arrived(msgspec.Struct, frozen=True):

@@ -21,8 +21,14 @@ from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import ExecutionState, PendingKind, Purpose
 from workflow_runtime.engine.turn import Known, Turn, ValuesMissing
 from workflow_runtime.engine.values.visibility import charts_seen
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import TOP_CHART, BindingKind, ChartPlan, Formula, Json, Plan, TransitionPlan, WaitSpec
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART
+from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import WaitSpec
+from workflow_runtime.plan.states import TransitionPlan
 
 TIMEOUT = "timeout"
 RAISED_PREFIXES = ("done.state.", "done.run.", "error.")

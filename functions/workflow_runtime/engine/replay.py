@@ -13,7 +13,7 @@ from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known, Needs
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import Plan
+from workflow_runtime.plan.plan import Plan
 
 
 class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -17,7 +17,9 @@ from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import NodeValue
-from workflow_runtime.plan import TOP_CHART, TOP_GRAPH, Json, Plan, ScopeId
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
+from workflow_runtime.plan.plan import Plan
 
 Maker = Callable[["Scopes", ScopeId, Any], "Scope"]
 

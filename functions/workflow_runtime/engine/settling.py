@@ -16,8 +16,9 @@ from workflow_runtime.engine.state import ChartState, GraphState
 from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.engine.values.outputs import check_output
 from workflow_runtime.errors import ErrorDocument, NodeError
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import TOP_CHART, TOP_GRAPH, Json
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
 
 OUTBOX_TURN_MAX = 100  # events that an execution sends itself, taken in one turn; the rest waits for the next
 

@@ -7,6 +7,7 @@ touched, so that an event costs what it changes (`codec`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from enum import StrEnum
 from typing import TypeAlias
@@ -16,7 +17,9 @@ import msgspec
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import TOP_CHART, TOP_GRAPH, Json, Plan, ScopeId
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
+from workflow_runtime.plan.plan import Plan
 
 STATE_SCHEMA = 2
 """Number of this layout. Rows of older deployments stay readable (`schema1`), a newer one is refused."""
@@ -285,6 +288,10 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         """A scope to look at only. Raises `KeyError`."""
         held = self.scopes[address]
         return _scopes.decode(held) if isinstance(held, msgspec.Raw) else held
+
+    def all_scopes(self) -> Iterator[tuple[ScopeId, ScopeState]]:
+        """All scopes to look at, in the order they began."""
+        return ((address, self.look(address)) for address in self.scopes)
 
     def graph(self, address: ScopeId = TOP_GRAPH) -> GraphState:
         """A graph to look at. Raises `KeyError`."""

@@ -15,8 +15,10 @@ from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import Pending, PendingKind, Purpose
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import correlation_key
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import OUTPUTS, EventTrigger, Formula
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.triggers import EventTrigger
 
 Subscription: TypeAlias = tuple[str, str]
 """An event, and the key under which it is waited for."""

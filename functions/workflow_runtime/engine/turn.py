@@ -14,7 +14,8 @@ from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, R
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState, Pending
 from workflow_runtime.engine.values.evaluation import NodeValue
-from workflow_runtime.plan import Json, Plan
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.plan import Plan
 
 COMMANDS_MAX = 500  # per commit: keeps a commit far below the 400 KB of an item; the rest waits for the next turn
 VALUE_KEPT_BYTES_MAX = 256  # a decision value that may wait in the state for its readers

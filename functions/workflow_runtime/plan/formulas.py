@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, TypeAlias
 
 import msgspec
 
-from workflow_runtime.expressions import Expression, Template, compile_expression, compile_template
-
-Json: TypeAlias = Any
-"""A JSON value: None, bool, int, float, str, list of Json, dict of str to Json."""
+from workflow_runtime.language.expressions import Expression, Template, compile_expression, compile_template
+from workflow_runtime.language.json_values import Json
 
 
 class BindingKind(StrEnum):

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.plan.formulas import Formula, Json
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import Formula
 
 
 class NodeType(StrEnum):

@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.plan.formulas import Formula, Json
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import Formula
 
 
 class EventTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="event"):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 
+from workflow_runtime.deployment.topology import DISPATCH, TIMERS
 from workflow_runtime.engine.events import TimerFired
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import DELAY_SECONDS_MAX, Message, Ports, Schedule
 from workflow_runtime.services.messages import Timer, mail_message, timer_body
-from workflow_runtime.topology import DISPATCH, TIMERS
 
 LEAD_MS = 60_000  # a schedule may fire up to a minute late: set so much early, a delayed message then makes it precise
 

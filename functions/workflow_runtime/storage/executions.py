@@ -10,16 +10,25 @@ from itertools import takewhile
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.commands import SetStatus
+from workflow_runtime.engine.codec import decode_state, encode_state
+from workflow_runtime.engine.commands import Read, SetStatus
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState, Parent, decode_state, encode_state
+from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import FIRST_SECONDS, Due, DueStore
-from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload, unpack_bytes
+from workflow_runtime.storage.payloads import (
+    get_json,
+    get_payload,
+    is_large,
+    pack,
+    pack_bytes,
+    put_payload,
+    unpack_bytes,
+)
 from workflow_runtime.storage.records import Globals, Header, StoredState
 
 STATE_INLINE_BYTES_MAX = 200 * 1024  # half an item: the commit's journal entry needs the rest
@@ -102,12 +111,7 @@ class ExecutionStore:
 
     def output(self, execution_id: str, item: Item) -> Json:
         """The output that a header item holds or points at."""
-        held = item.attributes.get("output")
-        run = item.attributes.get("output_run")
-        if isinstance(run, str):
-            key = keys.execution(execution_id, run)
-            held = self._table.get([key])[key].attributes.get("output")
-        return get_payload(self._blobs, held)
+        return get_payload(self._blobs, self._held_output(execution_id, item))
 
     def input_json(self, item: Item) -> bytes:
         """The JSON text of the input that an input item holds."""
@@ -115,12 +119,30 @@ class ExecutionStore:
 
     def output_json(self, execution_id: str, item: Item) -> bytes:
         """The JSON text of the output that a header item holds or points at."""
-        held = item.attributes.get("output")
+        return get_json(self._blobs, self._held_output(execution_id, item))
+
+    def _held_output(self, execution_id: str, item: Item) -> Attribute:
         run = item.attributes.get("output_run")
-        if isinstance(run, str):
-            key = keys.execution(execution_id, run)
-            held = self._table.get([key])[key].attributes.get("output")
-        return get_json(self._blobs, held)
+        return self._output_of(execution_id, run) if isinstance(run, str) else item.attributes.get("output")
+
+    def _output_of(self, execution_id: str, run: str) -> Attribute:
+        key = keys.execution(execution_id, run)
+        return self._table.get([key])[key].attributes.get("output")
+
+    def output_to_send(self, execution_id: str, ended: SetStatus) -> tuple[Json, str | None]:
+        """The output of an execution that ends, as a message holds it: the value, or the blob that holds it."""
+        if ended.output_run is None:
+            return ended.output, ended.blob
+        held = self._output_of(execution_id, _outputs_key(ended.output_run))
+        if isinstance(held, str):
+            return None, held
+        packed = bytes(held or b"")  # a record holds bytes or a key
+        data = unpack_bytes(packed)
+        if not is_large(data, packed):
+            return msgspec.json.decode(data), None
+        key = f"executions/{execution_id}/outputs/sent.{ended.output_run.serial}"
+        self._blobs.put(key, packed)
+        return None, key
 
     def put_blob(self, key: str, packed: bytes) -> None:
         """Store a large output ahead of the commit that will point at it."""
@@ -197,7 +219,7 @@ class ExecutionStore:
             if command.error is not None:
                 changes["error"] = msgspec.json.encode(command.error)
             elif command.output_run is not None:
-                changes["output_run"] = keys.run("", "~outputs", command.output_run.serial).sort
+                changes["output_run"] = _outputs_key(command.output_run)
             else:
                 changes["output"] = command.blob if command.blob is not None else pack(command.output)
         index = keys.listing(header.workflow_id, command.status, header.started_at, header.execution_id)
@@ -248,6 +270,10 @@ class ExecutionStore:
 
     def _body(self, held: Attribute) -> bytes:
         return unpack_bytes(self._blobs.get(held) if isinstance(held, str) else held)  # type: ignore[arg-type]
+
+
+def _outputs_key(run: Read) -> str:
+    return keys.run("", "~outputs", run.serial).sort
 
 
 def header_of(execution_id: str, item: Item) -> Header:

@@ -7,11 +7,12 @@ import zlib
 import msgspec
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Attribute, Blobs
 
 PLAIN_BYTES_MAX = 256  # below this zlib saves less than it costs
 INLINE_BYTES_MAX = 8 * 1024  # compressed; more goes to the blob store, so that items stay cheap to write and to read
+MESSAGE_VALUE_BYTES_MAX = 64 * 1024  # as JSON, which is how values travel: text that compresses well may be long
 PAYLOAD_BYTES_MAX = 50 * 1024 * 1024  # one value; a worker holds several in memory
 COMPRESSION_LEVEL = 1  # on JSON, level 6 takes three times as long to save another tenth
 
@@ -39,6 +40,11 @@ def unpack_bytes(packed: bytes) -> bytes:
 
 def unpack(packed: bytes) -> Json:
     return msgspec.json.decode(unpack_bytes(packed))
+
+
+def is_large(data: bytes, packed: bytes) -> bool:
+    """Whether a value (its JSON, its stored form) is too large for a message or a commit, and is stored apart."""
+    return len(packed) > INLINE_BYTES_MAX or len(data) > MESSAGE_VALUE_BYTES_MAX
 
 
 def put_payload(blobs: Blobs, key: str, packed: bytes) -> bytes | str:

@@ -7,7 +7,7 @@ import msgspec
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):

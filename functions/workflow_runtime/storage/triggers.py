@@ -14,8 +14,8 @@ from functools import lru_cache
 
 import msgspec
 
-from workflow_runtime.patterns import Pattern, PatternError, compile_pattern
-from workflow_runtime.plan import EventTrigger, Trigger
+from workflow_runtime.language.patterns import Pattern, PatternError, compile_pattern
+from workflow_runtime.plan.triggers import EventTrigger, Trigger
 from workflow_runtime.ports import ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import msgspec
 
 from workflow_runtime.errors import ConflictError
-from workflow_runtime.plan import Plan, decode_plan, encode_plan
+from workflow_runtime.plan.plan import Plan, decode_plan, encode_plan
 from workflow_runtime.ports import Absent, Attribute, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import pack_bytes, unpack_bytes

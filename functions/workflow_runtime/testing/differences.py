@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 
 SHOWN_CHARS_MAX = 200  # of one value in a message
 SHOWN_DIFFERENCES_MAX = 20

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 STEP_SECONDS_MAX = 60.0  # of real time; a step that takes longer hangs
 RUN_MILLISECONDS_MAX = 366 * 24 * 3600 * 1000  # of virtual time: what has not ended in a year waits for the outside

@@ -7,20 +7,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workflow_runtime.client.sources import Definition, read_source, workflow_files
-from workflow_runtime.durations import parse_duration
+from workflow_runtime.deployment.topology import CUSTOM_SOURCE
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError
-from workflow_runtime.invocation import NodeCall
-from workflow_runtime.local_runtime import Backend, LocalRuntime
-from workflow_runtime.mocks import Mocks
-from workflow_runtime.plan import Json, NodeType
-from workflow_runtime.services.signalling import publish_event
+from workflow_runtime.frontends.client.sources import Definition, read_source, workflow_files
+from workflow_runtime.invokers.invocation import NodeCall
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.invokers.tools.reach import Reach
+from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.runtime.in_process import Backend, LocalRuntime
+from workflow_runtime.services.intake.signals import publish_event
 from workflow_runtime.testing.driver import Driver, HeldClock
 from workflow_runtime.testing.mocks import Answer, Failure, LayeredMocks
 from workflow_runtime.testing.result import Result, result_of
-from workflow_runtime.tooling.reach import Reach
-from workflow_runtime.topology import CUSTOM_SOURCE
 
 if TYPE_CHECKING:
     from typing import Self
@@ -42,14 +43,14 @@ class WorkflowTester:
     @classmethod
     def embedded(cls, definitions: Path | None = None) -> Self:
         """In memory, in virtual time from 2026-01-01."""
-        from workflow_runtime.local.backend import open_backend
+        from workflow_runtime.backends.embedded.backend import open_backend
 
         return cls(open_backend(clock=HeldClock(START)), definitions)
 
     @classmethod
     def simulated_aws(cls, definitions: Path | None = None) -> Self:
         """The AWS adapters on moto, in real time."""
-        from workflow_runtime.aws.simulated import open_backend
+        from workflow_runtime.backends.simulated_aws.simulated import open_backend
 
         return cls(open_backend(), definitions)
 

@@ -8,11 +8,12 @@ from typing import Any, TypeAlias
 import msgspec
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.expressions import compile_template
-from workflow_runtime.invocation import NodeCall
-from workflow_runtime.mocks import Mocks
-from workflow_runtime.mocks.file import Behaviour, MockFile
-from workflow_runtime.plan import Json, NodeType
+from workflow_runtime.invokers.invocation import NodeCall
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.invokers.mocks.file import Behaviour, MockFile
+from workflow_runtime.language.expressions import compile_template
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.specs import NodeType
 
 Answer: TypeAlias = "Json | Callable[[dict[str, Json]], Json]"
 """What a mock returns: a template over the inputs, as ``return`` in a mock file; or a function of the inputs."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from workflow_runtime.engine.commands import RecordNode, RunNode
-from workflow_runtime.engine.orders import OUTPUTS_PATH
-from workflow_runtime.plan import Json
+from workflow_runtime.engine.graph.work import OUTPUTS_PATH
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.testing.differences import (
     Steps,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from workflow_runtime.ports import Ports
-    from workflow_runtime.runtime import Runtime
+    from workflow_runtime.runtime.services import Runtime
 
 RAN = ("success", "failed")
 

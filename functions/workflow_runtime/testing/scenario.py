@@ -46,15 +46,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from workflow_runtime.client.sources import SUFFIXES
 from workflow_runtime.errors import WorkflowRuntimeError
-from workflow_runtime.plan import Json
+from workflow_runtime.frontends.client.sources import SUFFIXES
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.yaml.small_files import Document, did_you_mean, read_document
 from workflow_runtime.testing.differences import json_differences, shown
 from workflow_runtime.testing.kit import WorkflowTester
 from workflow_runtime.testing.plugin import definitions_of
 from workflow_runtime.testing.result import Result
 from workflow_runtime.testing.steps import Step, take
-from workflow_runtime.tooling.documents import Document, did_you_mean, read_document
 
 
 class Fail(msgspec.Struct, forbid_unknown_fields=True):

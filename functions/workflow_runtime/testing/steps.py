@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from workflow_runtime.durations import parse_duration
-from workflow_runtime.plan import Json
+from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.testing.differences import json_differences, shown
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from handlers import api as handler_module
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local_runtime import LocalRuntime
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 YAML = {"Content-Type": "application/yaml"}
 JSON = {"Content-Type": "application/json"}

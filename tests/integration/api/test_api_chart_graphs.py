@@ -46,3 +46,21 @@ def test_the_graph_of_an_execution_marks_its_active_states(api: Any) -> None:
     assert statuses["shut"] is None
     assert statuses["narrow/listen"] == "success"
     assert b" active" in api("GET", f"{URL}?execution={execution_id}").body
+
+
+def test_who_asks_for_a_large_drawing_keeps_nobody_waiting(api: Any) -> None:
+    """The event loop turns while a drawing is made; it would turn once if the drawing were made in it."""
+    nodes = "".join(f"    - {{id: n{number}, type: tool, tool: echo}}\n" for number in range(500))
+    edges = "".join(f"    - {{from: n{number // 2}, to: n{number}}}\n" for number in range(1, 500))
+    api.publish(f"workflow:\n  id: wide\n  nodes:\n{nodes}  edges:\n{edges}")
+
+    async def turns_until_drawn() -> int:
+        drawing = asyncio.create_task(api.ask("GET", "/workflows/wide/graph?format=svg"))
+        turns = 0
+        while not drawing.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert drawing.result().status == 200
+        return turns
+
+    assert asyncio.run(turns_until_drawn()) > 20

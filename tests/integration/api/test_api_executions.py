@@ -9,8 +9,8 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from workflow_runtime.api import executions, sizes
-from workflow_runtime.services.starter import INPUT_BYTES_MAX
+from workflow_runtime.frontends.api import executions, sizes
+from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 
 JSON = {"Content-Type": "application/json"}
 YAML = {"Content-Type": "application/yaml"}
@@ -359,7 +359,7 @@ def test_a_range_is_of_one_value(api: Any, query: str, status: int) -> None:
 
 
 def test_an_answer_of_full_size_fits_into_lambdas() -> None:
-    from workflow_runtime.api.answers import BODY_BYTES_MAX, Answer
+    from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX, Answer
 
     lambda_answer_bytes_max = 6_291_556
     for body in (b'"\\' * (BODY_BYTES_MAX // 2), "大".encode() * (BODY_BYTES_MAX // 3)):

@@ -17,9 +17,9 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.config import SchemathesisConfig
 
-from workflow_runtime.api.openapi import openapi_document
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.frontends.api.openapi import openapi_document
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 from .conftest import GREETING, Api, Reply
 

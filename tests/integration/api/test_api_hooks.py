@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local_runtime import LocalRuntime
-from workflow_runtime.services.webhooks import signature_of
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.intake.webhooks import signature_of
 
 from .conftest import Api, Reply
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from workflow_runtime.api.openapi import TARGET, main, openapi_document
-from workflow_runtime.api.problems import PROBLEM_TYPE, STATUSES
+from workflow_runtime.frontends.api.openapi import TARGET, main, openapi_document
+from workflow_runtime.frontends.api.problems import PROBLEM_TYPE, STATUSES
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -14,7 +14,7 @@ def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_the_checked_in_document_is_current() -> None:
-    assert main(["--check"]) == 0, f"run python -m workflow_runtime.api.openapi to rewrite {TARGET.name}"
+    assert main(["--check"]) == 0, f"run python -m workflow_runtime.frontends.api.openapi to rewrite {TARGET.name}"
 
 
 def test_it_is_openapi_3_1_and_every_reference_leads_somewhere() -> None:

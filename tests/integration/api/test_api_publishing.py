@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.errors import RequestError
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.plan import Plan
+from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.catalog import Catalog
-from workflow_runtime.services.publishing import Publishing
-from workflow_runtime.services.triggering import Triggers
+from workflow_runtime.services.catalog.catalog import Catalog
+from workflow_runtime.services.catalog.publishing import Publishing
+from workflow_runtime.services.catalog.triggers import Triggers
 from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore
 
 

@@ -7,9 +7,14 @@ from itertools import pairwise
 
 import pytest
 
-from workflow_runtime.api.waiting import PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN, WAIT_SECONDS_MAX, wait_until
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.frontends.api.waiting import (
+    PAUSE_SECONDS_MAX,
+    PAUSE_SECONDS_MIN,
+    WAIT_SECONDS_MAX,
+    wait_until,
+)
 
 
 def looks(seconds: float, yes_at_ms: int | None = None) -> tuple[bool, list[int]]:

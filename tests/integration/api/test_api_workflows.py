@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.definition.text import MAX_SOURCE_BYTES
+from workflow_runtime.language.yaml.text import MAX_SOURCE_BYTES
 
 GREETING = """
 workflow:

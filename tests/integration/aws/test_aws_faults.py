@@ -8,14 +8,14 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError, ReadTimeoutError
 
-from workflow_runtime.aws.blobs import S3Blobs
-from workflow_runtime.aws.bus import EventBridgeBus
-from workflow_runtime.aws.faults import ATTEMPTS_MAX, PAUSE_SECONDS_MAX, sleep_up_to
-from workflow_runtime.aws.queues import SqsQueues
-from workflow_runtime.aws.table import DynamoDbTable
+from workflow_runtime.backends.aws.blobs import S3Blobs
+from workflow_runtime.backends.aws.bus import EventBridgeBus
+from workflow_runtime.backends.aws.faults import ATTEMPTS_MAX, PAUSE_SECONDS_MAX, sleep_up_to
+from workflow_runtime.backends.aws.queues import SqsQueues
+from workflow_runtime.backends.aws.table import DynamoDbTable
+from workflow_runtime.deployment.topology import DISPATCH, node_queue
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Absent, BusEvent, ConditionFailed, Equals, Item, Key, Message, Refusal
-from workflow_runtime.topology import DISPATCH, node_queue
 
 TOOL = node_queue("tool")
 URLS = {TOOL: "https://sqs/1/tool", DISPATCH: "https://sqs/1/dispatch.fifo"}

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from workflow_runtime.aws.schedules import EventBridgeSchedules
+from workflow_runtime.backends.aws.schedules import EventBridgeSchedules
+from workflow_runtime.backends.clock import RealClock
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Schedule
-from workflow_runtime.real_clock import RealClock
 
 ONCE = Schedule("s", "timers", "{}", at=1_700_000_059_999)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from workflow_runtime.deployment.settings import Settings, queue_variable, queues_used
+from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY
 from workflow_runtime.errors import RequestError
-from workflow_runtime.settings import Settings, queue_variable, queues_used
-from workflow_runtime.topology import DISPATCH, TOPOLOGY
 
 ENVIRONMENT = {
     "TABLE_NAME": "table",

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from workflow_runtime.aws.log_search import LogSearch
-from workflow_runtime.cli.output import CliError, Output
-from workflow_runtime.cli.searching import DevLines, logs, source_of
-from workflow_runtime.cli.server import URL_DEFAULT, Server
+from workflow_runtime.backends.aws.log_search import LogSearch
 from workflow_runtime.errors import RequestError
+from workflow_runtime.frontends.cli.output import CliError, Output
+from workflow_runtime.frontends.cli.searching import DevLines, logs, source_of
+from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 
 EXECUTION = "ex-01a204d5603e-edb72076c6964bbf"
 QUERY = "filter execution_id = 'ex-…'\n| sort @timestamp"

@@ -9,7 +9,7 @@ import moto
 import pytest
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 
-from workflow_runtime.aws.secrets import SecretsManagerSecrets
+from workflow_runtime.backends.aws.secrets import SecretsManagerSecrets
 from workflow_runtime.errors import NodeError
 
 

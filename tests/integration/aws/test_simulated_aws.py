@@ -8,11 +8,11 @@ from typing import Any
 import boto3
 import pytest
 
-from workflow_runtime.aws import simulated
-from workflow_runtime.aws.backend import CLIENT_CONFIG, build_ports
-from workflow_runtime.aws.provision import create_resources
+from workflow_runtime.backends.aws.backend import CLIENT_CONFIG, build_ports
+from workflow_runtime.backends.simulated_aws import simulated
+from workflow_runtime.backends.simulated_aws.provision import create_resources
+from workflow_runtime.deployment.topology import DEAD_LETTERS_FIFO, DISPATCH, TOPOLOGY
 from workflow_runtime.ports import Key, Message
-from workflow_runtime.topology import DEAD_LETTERS_FIFO, DISPATCH, TOPOLOGY
 
 
 def test_every_queue_of_the_topology_exists_as_it_says():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflow_runtime.aws import simulated
-from workflow_runtime.aws.backend import build_ports
-from workflow_runtime.aws.tracing import HEADER_CHARS_MAX, VARIABLE, trace_in
+from workflow_runtime.backends.aws.backend import build_ports
+from workflow_runtime.backends.aws.tracing import HEADER_CHARS_MAX, VARIABLE, trace_in
+from workflow_runtime.backends.simulated_aws import simulated
+from workflow_runtime.deployment.topology import DISPATCH, TIMERS
 from workflow_runtime.ports import BusEvent, Message
-from workflow_runtime.topology import DISPATCH, TIMERS
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
 

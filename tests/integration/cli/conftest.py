@@ -15,10 +15,10 @@ from typer.testing import CliRunner, Result
 
 import handlers.dispatch
 import handlers.run_node  # noqa: F401
-from workflow_runtime.cli.app import QUIET, app
+from workflow_runtime.frontends.cli.app import QUIET, app
 
 PROJECT = Path(__file__).parents[3]
-AWR = (sys.executable, "-c", "from workflow_runtime.cli import main; main()")
+AWR = (sys.executable, "-c", "from workflow_runtime.frontends.cli import main; main()")
 DEADLINE_SECONDS = 60  # of a subprocess: far beyond what it takes, so that a hang fails instead of blocking
 
 Awr = Callable[..., Result]

@@ -10,8 +10,8 @@ import pytest
 from tests.integration.cli.conftest import Awr, only_document
 from tests.integration.dev.dev_process import DevProcess
 
-from workflow_runtime.cli.repeating import REPEATS_MAX
-from workflow_runtime.compiler.graphs import FORMATS
+from workflow_runtime.drawing import FORMATS
+from workflow_runtime.frontends.cli.repeating import REPEATS_MAX
 
 ORDER = """
 workflow:

@@ -24,7 +24,7 @@ from tests.integration.cli.conftest import (
 )
 
 REPORT_MODULES = (
-    "import atexit, sys; from workflow_runtime.cli import main; "
+    "import atexit, sys; from workflow_runtime.frontends.cli import main; "
     "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr)); main()"
 )
 HEAVY = {"pydantic_ai", "boto3", "moto", "rich.live"}
@@ -39,7 +39,7 @@ def _loaded(*words: object) -> set[str]:
 
 def test_help_loads_no_part_of_the_runtime() -> None:
     loaded = _loaded("--help")
-    assert not loaded & {*HEAVY, "pydantic", "rich", "workflow_runtime.compiler", "workflow_runtime.local_runtime"}
+    assert not loaded & {*HEAVY, "pydantic", "rich", "workflow_runtime.compiler", "workflow_runtime.runtime.in_process"}
 
 
 def test_nothing_heavy_is_loaded_to_validate_or_to_run_with_mocks(chain: Path, mocks: Callable[..., Path]) -> None:
@@ -102,7 +102,7 @@ def test_what_tools_print_is_no_result_and_what_they_raise_is_shown_with_verbose
 
 
 def test_without_moto_its_backend_says_what_to_install(chain: Path) -> None:
-    program = "import sys; sys.modules['moto'] = None; from workflow_runtime.cli import main; main()"
+    program = "import sys; sys.modules['moto'] = None; from workflow_runtime.frontends.cli import main; main()"
     command = [AWR[0], "-c", program, "run", str(chain), "--backend", "moto", "--json"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=DEADLINE_SECONDS)
     assert done.returncode == 2

@@ -15,8 +15,8 @@ import pytest
 from tests.integration.cli.conftest import DEADLINE_SECONDS, Awr, only_document, started, wait_for_line
 from tests.integration.dev.dev_process import DevProcess
 
-from workflow_runtime.cli.commands.remote import StatusName
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.frontends.cli.commands.remote import StatusName
 
 MOCKS = """\
 agents:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from tests.integration.cli.conftest import PROJECT, Awr, only_document
 
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local_runtime import LocalRuntime
-from workflow_runtime.mocks import Mocks
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 DEFINITIONS = PROJECT / "definitions"
 

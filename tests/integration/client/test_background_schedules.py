@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from workflow_runtime.client.background import BackgroundRuntime
-from workflow_runtime.local.backend import open_backend
+from workflow_runtime.backends.clock import RealClock
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.deployment.topology import SWEEP
 from workflow_runtime.ports import Schedule
-from workflow_runtime.real_clock import RealClock
-from workflow_runtime.services.sweep import Swept
-from workflow_runtime.topology import SWEEP
+from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.services.upkeep.sweep import Swept
 
 ALMOST_A_MINUTE_MS = 59_950
 

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from workflow_runtime.dev.bus import BusDoor
-from workflow_runtime.dev.gateway import Gateway
-from workflow_runtime.local.backend import open_backend
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.frontends.dev.bus import BusDoor
+from workflow_runtime.frontends.dev.gateway import Gateway
 
 JSON = {"content-type": "application/json"}
 EVENT = {"source": "shop", "detail_type": "order.paid", "detail": {"order_id": "o-1"}}

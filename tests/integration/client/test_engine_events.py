@@ -11,7 +11,10 @@ import httpx
 import pytest
 
 from handlers.api import create
-from workflow_runtime.client import (
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.pump import LocalContext
+from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.frontends.client import (
     EXECUTION_EVENTS,
     Conflict,
     EngineError,
@@ -21,14 +24,11 @@ from workflow_runtime.client import (
     SyncWorkflowEngine,
     WorkflowEngine,
 )
-from workflow_runtime.client.background import BackgroundRuntime
-from workflow_runtime.client.events import Wanted
-from workflow_runtime.client.remote import RemoteConnection
-from workflow_runtime.dev.bus import BusDoor
-from workflow_runtime.dev.gateway import Gateway
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.pump import LocalContext
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.frontends.client.events import Wanted
+from workflow_runtime.frontends.client.remote import RemoteConnection
+from workflow_runtime.frontends.dev.bus import BusDoor
+from workflow_runtime.frontends.dev.gateway import Gateway
+from workflow_runtime.runtime.background import BackgroundRuntime
 
 DEADLINE_SECONDS = 30
 DOOR: dict[str, Any] = {

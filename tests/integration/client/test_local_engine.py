@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 import workflow_runtime
-from workflow_runtime.client import (
+from workflow_runtime.frontends.client import (
     Conflict,
     EngineError,
     InvalidDefinition,

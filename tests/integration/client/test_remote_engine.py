@@ -14,7 +14,10 @@ import pytest
 from botocore.credentials import Credentials
 
 from handlers.api import create
-from workflow_runtime.client import (
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.pump import LocalContext
+from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.frontends.client import (
     Conflict,
     InvalidDefinition,
     InvalidInput,
@@ -24,14 +27,11 @@ from workflow_runtime.client import (
     WaitTimeout,
     WorkflowEngine,
 )
-from workflow_runtime.client.background import BackgroundRuntime
-from workflow_runtime.client.remote import ATTEMPTS_MAX, RemoteConnection
-from workflow_runtime.client.signing import SigV4, aws_region
-from workflow_runtime.dev.gateway import Gateway
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.pump import LocalContext
-from workflow_runtime.mocks import Mocks
-from workflow_runtime.topology import TOPOLOGY
+from workflow_runtime.frontends.client.remote import ATTEMPTS_MAX, RemoteConnection
+from workflow_runtime.frontends.client.signing import SigV4, aws_region
+from workflow_runtime.frontends.dev.gateway import Gateway
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.runtime.background import BackgroundRuntime
 
 Result = TypeVar("Result")
 GREETING: dict[str, Any] = {

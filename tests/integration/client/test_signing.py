@@ -11,12 +11,12 @@ import pytest
 from botocore.credentials import Credentials
 from botocore.exceptions import UnauthorizedSSOTokenError
 
-from workflow_runtime.cli.api import api
-from workflow_runtime.cli.output import CliError, ExitCode
-from workflow_runtime.cli.server import Server
-from workflow_runtime.client import NotAuthorized
-from workflow_runtime.client.remote import RemoteConnection
-from workflow_runtime.client.signing import SigV4
+from workflow_runtime.frontends.cli.api import api
+from workflow_runtime.frontends.cli.output import CliError, ExitCode
+from workflow_runtime.frontends.cli.server import Server
+from workflow_runtime.frontends.client import NotAuthorized
+from workflow_runtime.frontends.client.remote import RemoteConnection
+from workflow_runtime.frontends.client.signing import SigV4
 
 AWS_URL = "https://a1b2.execute-api.eu-central-1.amazonaws.com"
 OWN_URL = "https://api.example.com/runtime"

@@ -18,7 +18,7 @@ class DevProcess:
     def __init__(self, log: Path, *arguments: str | Path) -> None:
         self.log = log
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "workflow_runtime.dev", "--port", "0", *map(str, arguments)],
+            [sys.executable, "-u", "-m", "workflow_runtime.frontends.dev", "--port", "0", *map(str, arguments)],
             env={**os.environ, "PYTHONPATH": str(FUNCTIONS)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

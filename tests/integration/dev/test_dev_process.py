@@ -27,7 +27,7 @@ def test_no_execution_is_lost_or_run_twice_when_the_process_is_killed_half_way(t
 def refused(*arguments: str | Path) -> str:
     """What a process that cannot start says."""
     ended = subprocess.run(
-        [sys.executable, "-m", "workflow_runtime.dev", *map(str, arguments)],
+        [sys.executable, "-m", "workflow_runtime.frontends.dev", *map(str, arguments)],
         env={"PYTHONPATH": str(FUNCTIONS)},
         capture_output=True,
         text=True,

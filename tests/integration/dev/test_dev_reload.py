@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from workflow_runtime.client.background import BackgroundRuntime
-from workflow_runtime.dev.reload import Files, Reloader
+from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.errors import RequestError
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.mocks import Mocks
+from workflow_runtime.frontends.dev.reload import Files, Reloader
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.runtime.background import BackgroundRuntime
 
 WORKFLOW = (
     "workflow:\n  id: small\n  nodes: [{id: a, type: agent, agent: asker}]\n  outputs: {said: '${a.text}', n: %s}\n"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.dev.gateway import BODY_BYTES_MAX, Gateway, response_of
-from workflow_runtime.dev.guard import refusal
+from workflow_runtime.frontends.dev.gateway import BODY_BYTES_MAX, Gateway, response_of
+from workflow_runtime.frontends.dev.guard import refusal
 
 CHUNK = b"x" * (1024 * 1024)
 

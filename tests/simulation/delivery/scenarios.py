@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.compiler import compile_workflow
-from workflow_runtime.plan import Plan
+from workflow_runtime.plan.plan import Plan
 
 _HEAD = "workflow:\n  id: {id}\n  nodes:\n"
 

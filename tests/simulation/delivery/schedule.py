@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.simulation.delivery.faults import NoFaults, RandomFaults
 from tests.simulation.delivery.world import QUEUES, World
 
-from workflow_runtime.topology import node_queue
+from workflow_runtime.deployment.topology import node_queue
 
 ACTORS_MAX = 4  # invocations at once, of all functions together
 JUMPS_SECONDS = (1, 1, 5, 20, 95, 95, 200)  # beyond a lease and a visibility timeout, now and then

@@ -15,7 +15,7 @@ from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_crashes import undisturbed
 from tests.simulation.delivery.world import World, world
 
-from workflow_runtime.topology import DISPATCH, node_queue
+from workflow_runtime.deployment.topology import DISPATCH, node_queue
 
 SEEDS = int(os.environ.get("DELIVERY_SEEDS", "105"))
 FIRST_SEED = int(os.environ.get("DELIVERY_FIRST_SEED", "0"))

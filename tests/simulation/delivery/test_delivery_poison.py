@@ -6,13 +6,13 @@ import pytest
 from tests.simulation.delivery.faults import Crash
 from tests.simulation.delivery.world import START, World, world
 
+from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, Poked
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.ports import Message
 from workflow_runtime.services.messages import Order, mail_message, order_message
 from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.topology import DISPATCH
 
 NEVER_ORDERED = RunNode("a", 9, "tool", START)
 

@@ -29,21 +29,27 @@ from tests.simulation.delivery.invariants import (
     state_of,
 )
 
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.deployment.topology import (
+    DEAD_LETTERS,
+    DEAD_LETTERS_FIFO,
+    DISPATCH,
+    TOPOLOGY,
+    node_queue,
+)
 from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.errors import NodeError, RetryableError
-from workflow_runtime.invocation import NodeCall, NodeResult
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.plan import NodeType
+from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports, SqsRecord
-from workflow_runtime.runtime import Runtime
-from workflow_runtime.services.knowledge import Knowledge
-from workflow_runtime.services.mailbox import MailboxBatch
-from workflow_runtime.services.worker import Worker
+from workflow_runtime.runtime.services import Runtime
+from workflow_runtime.services.dispatch.mailbox import MailboxBatch
+from workflow_runtime.services.dispatch.reads import Knowledge
+from workflow_runtime.services.work.queue import Worker
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.topology import DEAD_LETTERS, DEAD_LETTERS_FIFO, DISPATCH, TOPOLOGY, node_queue
 
 START = 1_700_000_000_000
 DISPATCH_FUNCTION = "dispatch"

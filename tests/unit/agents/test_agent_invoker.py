@@ -15,10 +15,10 @@ from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, Text
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 
-from workflow_runtime.agents import AgentInvoker, AgentRegistry
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invocation import NodeCall, NodeResult
-from workflow_runtime.plan import NodeType
+from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
+from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.plan.specs import NodeType
 
 SCHEMA = {
     "type": "object",
@@ -242,7 +242,7 @@ def test_a_schema_of_the_node_that_is_wrong_itself_is_a_validation_error(registr
 
 def test_without_pydantic_ai_the_extra_is_named(registry: AgentRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     _ = registry.ids
-    monkeypatch.delitem(sys.modules, "workflow_runtime.agents.model_errors", raising=False)
+    monkeypatch.delitem(sys.modules, "workflow_runtime.invokers.agents.model_errors", raising=False)
     real = builtins.__import__
 
     def without(name: str, *arguments: Any, **options: Any) -> Any:
@@ -260,7 +260,7 @@ def test_loading_agents_does_not_import_pydantic_ai() -> None:
     import subprocess
 
     code = (
-        "import sys; import workflow_runtime.agents, workflow_runtime.tooling, workflow_runtime.mocks; "
+        "import sys; from workflow_runtime.invokers import agents, tools, mocks; "
         "print([n for n in ('pydantic_ai', 'boto3', 'httpx') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="functions")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from workflow_runtime.agents import AgentRegistry
 from workflow_runtime.errors import DefinitionError
+from workflow_runtime.invokers.agents import AgentRegistry
 
 
 def load(tmp_path: Path, **files: str) -> AgentRegistry:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from workflow_runtime.compiler import compile_or_raise
-from workflow_runtime.compiler.graphs import FORMATS, render
-from workflow_runtime.compiler.graphs.chart import Drawing, drawing
-from workflow_runtime.compiler.graphs.chart_layout import Box, arrange
-from workflow_runtime.plan import Plan
+from workflow_runtime.drawing import FORMATS, render
+from workflow_runtime.drawing.chart import Drawing, drawing
+from workflow_runtime.drawing.chart_layout import Box, arrange
+from workflow_runtime.plan.plan import Plan
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SHIPPED = Path(__file__).parents[3] / "definitions/workflows"

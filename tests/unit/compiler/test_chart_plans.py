@@ -7,19 +7,14 @@ from pathlib import Path
 import pytest
 
 from workflow_runtime.compiler import Known, compile_or_raise, compile_workflow
-from workflow_runtime.compiler.charts.checks import STATES_MAX
-from workflow_runtime.compiler.graph import NODES_MAX
-from workflow_runtime.plan import (
-    Binding,
-    BindingKind,
-    CallAction,
-    EventTrigger,
-    Formula,
-    MachineSpec,
-    Plan,
-    StateKind,
-    WaitSpec,
-)
+from workflow_runtime.compiler.check.charts import STATES_MAX
+from workflow_runtime.compiler.shape.walks import NODES_MAX
+from workflow_runtime.plan.actions import CallAction
+from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import MachineSpec, WaitSpec
+from workflow_runtime.plan.states import StateKind
+from workflow_runtime.plan.triggers import EventTrigger
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from workflow_runtime.compiler import compile_workflow
-from workflow_runtime.plan import decode_plan, encode_plan
+from workflow_runtime.plan.plan import decode_plan, encode_plan
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 PLANS = sorted(GOLDEN.glob("*.yaml"))

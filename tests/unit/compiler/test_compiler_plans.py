@@ -7,10 +7,12 @@ import random
 import pytest
 
 from workflow_runtime.compiler import Known, compile_or_raise, compile_workflow, strict
-from workflow_runtime.compiler.graph import EDGES_MAX, NODES_MAX
+from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Severity
-from workflow_runtime.plan import BindingKind, EdgeKind, Formula, Plan
+from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.graph import EdgeKind
+from workflow_runtime.plan.plan import Plan
 
 
 def workflow(nodes: str, more: str = "") -> str:

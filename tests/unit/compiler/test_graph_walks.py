@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from workflow_runtime.compiler.graph import find_cycles, topological_order
+from workflow_runtime.compiler.shape.walks import find_cycles, topological_order
 
 
 def test_an_acyclic_graph_has_no_cycles_and_a_full_order() -> None:

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from workflow_runtime.compiler import compile_or_raise
-from workflow_runtime.compiler.analysis import CriticalPath, critical_path, parallel_groups
-from workflow_runtime.compiler.graphs import FORMATS, render
-from workflow_runtime.compiler.graphs.layout import place
-from workflow_runtime.compiler.graphs.picture import columns, shorten
+from workflow_runtime.drawing import FORMATS, render
+from workflow_runtime.drawing.analysis import CriticalPath, critical_path, parallel_groups
+from workflow_runtime.drawing.layout import place
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 RACE = (GOLDEN / "parallel_first.yaml").read_text(encoding="utf-8")
@@ -94,12 +93,6 @@ def test_svg_is_well_formed_and_runs_nothing() -> None:
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(ValueError, match="mermaid"):
         render(compile_or_raise(RACE), "png")
-
-
-def test_wide_characters_take_two_columns() -> None:
-    assert (columns("订单"), columns("ab"), columns("é")) == (4, 2, 1)
-    assert columns(shorten("订" * 50)) <= 36
-    assert shorten("a\n b\x07") == "a b"
 
 
 def test_boxes_of_a_level_do_not_overlap() -> None:

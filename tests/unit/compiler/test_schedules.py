@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workflow_runtime.compiler.schedules import NoSchedule, cron_expression, rate_expression
+from workflow_runtime.compiler.check.schedules import NoSchedule, cron_expression, rate_expression
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflow_runtime.cron import next_time
+from workflow_runtime.language.schedules import next_time
 
 
 def ms(text: str, zone: str = "UTC") -> int:

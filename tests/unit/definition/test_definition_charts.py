@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.definition import MISSING, load
-from workflow_runtime.definition.model import (
+from workflow_runtime.definition.loader import load
+from workflow_runtime.definition.rules import REQUIRED
+from workflow_runtime.definition.workflow import (
+    MISSING,
     ActionDefinition,
     AgentActionDefinition,
     AgentNode,
@@ -27,7 +29,6 @@ from workflow_runtime.definition.model import (
     WorkflowDefinition,
     start_of,
 )
-from workflow_runtime.definition.rules import REQUIRED
 
 
 def _load(text: str) -> WorkflowDefinition:

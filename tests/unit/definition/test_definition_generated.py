@@ -7,10 +7,11 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from workflow_runtime import catalogue
 from workflow_runtime.compiler import compile_workflow
-from workflow_runtime.definition import load, schema
-from workflow_runtime.definition.document import read_document
+from workflow_runtime.definition import schema
+from workflow_runtime.definition.loader import load
+from workflow_runtime.frontends import findings_table as catalogue
+from workflow_runtime.language.yaml.document import read_document
 
 ROOT = Path(__file__).parents[3]
 README = ROOT / "definitions" / "README.md"
@@ -21,7 +22,7 @@ def test_the_schema_file_is_current() -> None:
 
 
 def test_the_catalogue_of_findings_is_current() -> None:
-    assert catalogue.main(["--check"]) == 0, "run python -m workflow_runtime.catalogue"
+    assert catalogue.main(["--check"]) == 0, "run python -m workflow_runtime.frontends.findings_table"
 
 
 FORMS = """

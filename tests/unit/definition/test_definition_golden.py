@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow_runtime.definition import load
+from workflow_runtime.definition.loader import load
 
 GOLDEN = Path(__file__).parent / "golden"
 

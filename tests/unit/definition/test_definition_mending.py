@@ -2,8 +2,16 @@
 
 import pytest
 
-from workflow_runtime.definition import Gaps, WorkflowDefinition, load
-from workflow_runtime.definition.model import AgentNode, NodeDefinition, StateMachineNode, SwitchNode, ToolNode
+from workflow_runtime.definition.gaps import Gaps
+from workflow_runtime.definition.loader import load
+from workflow_runtime.definition.workflow import (
+    AgentNode,
+    NodeDefinition,
+    StateMachineNode,
+    SwitchNode,
+    ToolNode,
+    WorkflowDefinition,
+)
 
 
 def _mended(text: str) -> tuple[WorkflowDefinition, Gaps]:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from workflow_runtime.definition import load
-from workflow_runtime.definition.model import AgentNode, SwitchNode, ToolNode, WorkflowDefinition
+from workflow_runtime.definition.loader import load
 from workflow_runtime.definition.rules import REQUIRED
+from workflow_runtime.definition.workflow import AgentNode, SwitchNode, ToolNode, WorkflowDefinition
 
 
 def _load(text: str) -> WorkflowDefinition:

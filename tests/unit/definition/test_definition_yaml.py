@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.definition import load
-from workflow_runtime.definition.document import read_document
-from workflow_runtime.definition.text import Unreadable
+from workflow_runtime.definition.loader import load
+from workflow_runtime.language.yaml.document import read_document
+from workflow_runtime.language.yaml.text import Unreadable
 
 
 def _value(text: str) -> Any:

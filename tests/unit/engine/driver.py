@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, advance, new_execution
-from workflow_runtime.engine.aggregation import aggregate, operand_values
+from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import (
     CancelRun,
     CancelTimer,
@@ -30,7 +30,6 @@ from workflow_runtime.engine.commands import (
     Subscribe,
     Unsubscribe,
 )
-from workflow_runtime.engine.ending import scope_output
 from workflow_runtime.engine.events import (
     Event,
     ExecutionStarted,
@@ -41,16 +40,22 @@ from workflow_runtime.engine.events import (
     TimerFired,
     run_event_id,
 )
+from workflow_runtime.engine.graph.work import OUTPUTS_PATH
+from workflow_runtime.engine.lifecycle import STATUS_OF_MARK
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.names import NodeValue, View, error_value, evaluate
-from workflow_runtime.engine.orders import OUTPUTS_PATH
-from workflow_runtime.engine.pruning import prune
 from workflow_runtime.engine.replay import JournalEntry, replay
-from workflow_runtime.engine.state import STATUS_OF_MARK, ExecutionState, Parent, decode_state, encode_state
+from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs
+from workflow_runtime.engine.values.aggregation import aggregate, operand_values
+from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
+from workflow_runtime.engine.values.outputs import scope_output
+from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import AggregationSpec, Json, NodePlan, Plan, SucceedSpec
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import AggregationSpec, SucceedSpec
 
 START = 1_700_000_000_000
 ATTACHED_BYTES_MAX = 4 * 1024  # as workers do: larger decision values are read
@@ -96,7 +101,8 @@ def on(event: str | list[str], target: str | None = None, *actions: Any, **field
 
 class Driver:
     """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order. ``timers``: due
-    times of those that are going; ``subscribed``: pairs of event and correlation key."""
+    times of those that are going; ``subscribed``: pairs of event and correlation key; ``pokes``: whether it is poked at
+    once when it asks for it."""
 
     def __init__(
         self,
@@ -106,14 +112,16 @@ class Driver:
         attach: bool = True,
         checked: bool = True,
         parent: Parent | None = None,
+        hops: int = 0,
     ) -> None:
         self.plan = plan
         self.globals: dict[str, Json] = {"input": input, "variables": self._variables(input), "env": {}}
-        self.first = new_execution(plan, "e1", 1, START, parent)
+        self.first = new_execution(plan, "e1", 1, START, parent, hops)
         self.state = self.first
         self.now = START
         self.attach = attach
         self.checked = checked
+        self.pokes = True
         self.records: dict[tuple[str, int], NodeValue] = {}
         self.ordered: dict[str, RunNode] = {}
         self.cancelled: list[str] = []
@@ -166,7 +174,7 @@ class Driver:
         self.commits.append(decision.commands)
         for command in decision.commands:
             self._carry_out(command)
-        if decision.commands and isinstance(decision.commands[-1], Continue):
+        if self.pokes and decision.commands and isinstance(decision.commands[-1], Continue):
             self.take(Poked(f"cmd:e1:{self.state.version}", self.now))
         return decision
 
@@ -251,7 +259,7 @@ class Driver:
         """Status by id, of authored nodes."""
         return {
             node.id: STATUS_OF_MARK[mark].value
-            for node, mark in zip(self.plan.root.nodes, self.state.root.marks, strict=True)
+            for node, mark in zip(self.plan.root.nodes, self.state.graph().marks, strict=True)
             if not node.hidden
         }
 
@@ -260,7 +268,9 @@ class Driver:
         return self.records[path, max(serial for known, serial in self.records if known == path)].output
 
     def node(self, path: str) -> NodePlan:
-        return self.plan.node(self.plan.numbers[path])
+        place = self.plan.locate(path)
+        assert place is not None
+        return self.plan.blocks[place.block].nodes[place.node]
 
     @property
     def configuration(self) -> list[str]:
@@ -270,8 +280,7 @@ class Driver:
     @property
     def variables(self) -> dict[str, Json]:
         """Of the chart at the top."""
-        assert self.state.machine is not None
-        return self.state.machine.variables
+        return self.state.chart().variables
 
     def inputs(self, path: str) -> Json:
         """The inputs of an ordered run, rendered with the reads that its command lists and nothing else."""
@@ -303,7 +312,7 @@ class Driver:
     def view(self, command: RunNode) -> View:
         nodes = {index: NodeValue(status) for index, status in command.statuses.items()}
         for read in command.reads:
-            nodes[read.node] = self.records[self.plan.path(read.node), read.serial]
+            nodes[read.node] = self.records[read.path(self.plan), read.serial]
         return View(
             plan=self.plan,
             execution_id="e1",
@@ -352,8 +361,8 @@ class Driver:
         self.reads += 1
         nodes = dict(known.nodes)
         for read in needs.reads:
-            value = self.records[self.plan.path(read.node), read.serial]
-            nodes[read.node] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
+            value = self.records[read.path(self.plan), read.serial]
+            nodes[read] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
         blobs = {**known.blobs, **{blob: self.blobs[blob] for blob in needs.blobs}}
         if not needs.globals:
             return replace(known, nodes=nodes, blobs=blobs)

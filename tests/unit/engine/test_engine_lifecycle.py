@@ -147,7 +147,7 @@ def test_values_that_travel_save_reading_and_small_ones_are_kept() -> None:
     nodes = [{"id": "a"}, {"id": "b"}, {"id": "v", "dependencies": ["a", "b"], "when": "${a.n} == 1"}]
     driver = Driver(plan_of(nodes), checked=False).start()
     driver.succeed("a", {"n": 1, "large": "x" * 5_000})
-    assert driver.state.root.values == {0: {"n": 1}}
+    assert driver.state.graph().values == {0: {"n": 1}}
     driver.succeed("b")
     assert driver.reads == 0
 

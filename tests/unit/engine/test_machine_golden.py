@@ -27,7 +27,7 @@ from workflow_runtime.engine.commands import (
     StartTimer,
 )
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 
 GOLDEN = Path(__file__).parents[2] / "golden/machine"
 

@@ -12,7 +12,7 @@ from workflow_runtime.engine.commands import Command, Subscribe, Unsubscribe
 from workflow_runtime.engine.events import Event, ExecutionStarted, SignalReceived
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known, Needs
-from workflow_runtime.plan import Plan
+from workflow_runtime.plan.plan import Plan
 
 CHART = """
 workflow:
@@ -61,8 +61,7 @@ class Mailbox:
 
     @property
     def variables(self) -> dict[str, Any]:
-        assert self.state.machine is not None
-        return self.state.machine.variables
+        return self.state.chart().variables
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.durations import parse_duration
+from workflow_runtime.language.durations import parse_duration
 
 
 @pytest.mark.parametrize(

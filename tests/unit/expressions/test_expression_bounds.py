@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.expressions import (
+from workflow_runtime.language.expressions import (
     EvaluationError,
     ExpressionSyntaxError,
     Scope,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.expressions import FUNCTIONS, EvaluationError, Scope, compile_expression
+from workflow_runtime.language.expressions import FUNCTIONS, EvaluationError, Scope, compile_expression
 
 NAMES: dict[str, Any] = {
     "l": [3, 1, 2],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.expressions import EvaluationError, Reference, Scope, compile_expression
+from workflow_runtime.language.expressions import EvaluationError, Reference, Scope, compile_expression
 
 NAMES: dict[str, Any] = {
     "a": {"b": 3, "c": {"d": "x"}, "none": None, "and": 1, "in": 2, "not": {"true": 4}},

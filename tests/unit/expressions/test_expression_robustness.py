@@ -8,7 +8,7 @@ import cel
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from workflow_runtime.expressions import (
+from workflow_runtime.language.expressions import (
     FUNCTIONS,
     EvaluationError,
     ExpressionSyntaxError,

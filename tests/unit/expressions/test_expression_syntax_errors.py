@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workflow_runtime.expressions import (
+from workflow_runtime.language.expressions import (
     FUNCTIONS,
     RESERVED_NAMES,
     ExpressionSyntaxError,

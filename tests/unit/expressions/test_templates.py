@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.expressions import EvaluationError, ExpressionSyntaxError, Reference, Scope, compile_template
+from workflow_runtime.language.expressions import (
+    EvaluationError,
+    ExpressionSyntaxError,
+    Reference,
+    Scope,
+    compile_template,
+)
 
 NAMES: dict[str, Any] = {
     "n": 3,

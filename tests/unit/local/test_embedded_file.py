@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.backends.embedded.database import DatabaseLocked
 from workflow_runtime.errors import RequestError
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local.database import DatabaseLocked
 from workflow_runtime.ports import Item, Key, Message
 
 FUNCTIONS = Path(__file__).parents[3] / "functions"
@@ -22,7 +22,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from workflow_runtime.local.backend import open_backend
+from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.ports import Item, Key, Message
 backend = open_backend(Path(sys.argv[1]))
 ports = backend.ports

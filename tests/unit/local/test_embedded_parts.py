@@ -7,15 +7,15 @@ import threading
 
 import pytest
 
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.blobs import EmbeddedBlobs
+from workflow_runtime.backends.embedded.bus import RECENT_EVENTS_MAX
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.backends.embedded.database import Database
+from workflow_runtime.backends.embedded.mailboxes import STALE_ENTRIES_MAX
+from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, Queue, Topology
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.blobs import EmbeddedBlobs
-from workflow_runtime.local.bus import RECENT_EVENTS_MAX
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local.database import Database
-from workflow_runtime.local.mailboxes import STALE_ENTRIES_MAX
 from workflow_runtime.ports import BusEvent, Item, Key, Message
-from workflow_runtime.topology import DISPATCH, TOPOLOGY, Queue, Topology
 
 
 def test_the_next_visible_time_is_exact_and_in_the_past_when_something_is_ready():

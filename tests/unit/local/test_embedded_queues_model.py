@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from workflow_runtime.local.backend import Backend, open_backend
-from workflow_runtime.local.clock import VirtualClock
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.topology import EventSource, Function, Queue, Topology
 from workflow_runtime.ports import Message
-from workflow_runtime.topology import EventSource, Function, Queue, Topology
 
 VISIBILITY_SECONDS = 30
 TOPOLOGY_OF_MODEL = Topology(

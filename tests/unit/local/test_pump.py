@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from workflow_runtime.local.backend import Backend, open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local.pump import Handler, LocalContext, Pump
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.backends.embedded.pump import Handler, LocalContext, Pump
+from workflow_runtime.deployment.topology import EventSource, Function, Queue, Tick, Topology
 from workflow_runtime.ports import Message, Schedule
-from workflow_runtime.topology import EventSource, Function, Queue, Tick, Topology
 
 START = 1_700_000_000_000
 TOPOLOGY = Topology(

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.local.backend import Backend, open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local.pump import Pump
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.backends.embedded.pump import Pump
+from workflow_runtime.deployment.topology import TIMERS, EventSource, Function, Queue, Topology
 from workflow_runtime.ports import Message, Schedule
-from workflow_runtime.topology import TIMERS, EventSource, Function, Queue, Topology
 
 START = 1_700_000_040_000  # a full minute
 WORK = "work"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.local.clock import RealClock, VirtualClock
+from workflow_runtime.backends.embedded.clock import RealClock, VirtualClock
 
 
 async def settle() -> None:

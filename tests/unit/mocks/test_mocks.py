@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from workflow_runtime.errors import DefinitionError, NodeError
-from workflow_runtime.invocation import NodeCall, NodeResult
-from workflow_runtime.mocks import MockedInvoker, Mocks
-from workflow_runtime.plan import NodeType
+from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.invokers.mocks import MockedInvoker, Mocks
+from workflow_runtime.plan.specs import NodeType
 
 
 class Real:

@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from workflow_runtime.agents import AgentRegistry
 from workflow_runtime.compiler import compile_workflow
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invocation import NodeCall, NodeResult
-from workflow_runtime.mocks import MockedInvoker, Mocks
-from workflow_runtime.plan import AgentSpec, NodeType, Plan, ToolSpec
-from workflow_runtime.schemas import schema_problems
-from workflow_runtime.tooling import ToolInvoker, ToolRegistry
+from workflow_runtime.invokers.agents import AgentRegistry
+from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.invokers.mocks import MockedInvoker, Mocks
+from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
+from workflow_runtime.language.schemas import schema_problems
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 
 ROOT = Path(__file__).parents[3]
 DEFINITIONS = ROOT / "definitions"

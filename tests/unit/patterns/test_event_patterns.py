@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflow_runtime.patterns import PatternError, compile_pattern, pattern_problem
-from workflow_runtime.patterns.operators import COMPARISONS, OPERATORS
+from workflow_runtime.language.patterns import PatternError, compile_pattern, pattern_problem
+from workflow_runtime.language.patterns.operators import COMPARISONS, OPERATORS
 
 INSTANCE = "arn:aws:ec2:us-east-1:123456789012:instance/i-000000aaaaaa00000"
 EVENT: dict[str, Any] = {

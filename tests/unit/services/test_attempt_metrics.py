@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import NodeType
-from workflow_runtime.services.attempt_metrics import count_attempt
+from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.services.work.attempt_metrics import count_attempt
 from workflow_runtime.storage.records import Run
 
 

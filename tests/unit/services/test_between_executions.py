@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.advance import NOTHING_KNOWN, new_execution
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.replay import replay
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import mail_message
 from workflow_runtime.storage.subscriptions import SubscriptionStore
-from workflow_runtime.topology import DISPATCH
 
 START = 1_767_225_600_000
 DAY = 24 * 3600 * 1000
@@ -250,3 +250,56 @@ workflow:
     assert world.document(execution)["status"] == "running"
     assert send(4, "pay", {}, key="b") == []
     assert world.document(execution)["status"] == "completed"
+
+
+LONG_CHILD = """
+workflow:
+  id: child
+  type: state_machine
+  initial_state: working
+  states:
+    - name: working
+      on_enter:
+        - set_variable: {name: long, value: "${text}"}
+        - send: {event: hello, to: parent, data: "${text}"}
+      run: [{id: measure, type: tool, tool: echo, inputs: {long: "${long}"}}]
+      on_done: done
+  final_states: [done]
+"""
+COLLECTING_CHILD = """
+workflow:
+  id: child
+  nodes:
+    - {id: a, type: tool, tool: echo, inputs: {long: "${text}"}}
+    - {id: b, type: tool, tool: echo, inputs: {long: "${text}"}}
+  outputs: {long: ["${a.long}", "${b.long}"]}
+"""
+MEASURER = """
+workflow:
+  id: measurer
+  type: state_machine
+  initial_state: waiting
+  states:
+    - name: waiting
+      on_enter: [{start_workflow: {workflow_id: child, input: {text: "${text}"}, result_event: ended}}]
+      transitions:
+        - {event: hello, actions: [{set_variable: {name: greeted, value: "${len(event.data)}"}}]}
+        - {event: ended, target: done, actions: [{set_variable: {name: got, value: "${len(event.data.output.long)}"}}]}
+  outputs: {greeted: "${greeted}", got: "${got}"}
+  final_states: [done]
+"""
+
+
+def test_what_is_too_long_for_a_message_reaches_parent_and_worker(world: World) -> None:
+    """It compresses to a few KB, so that an item would hold it."""
+    world.publish(MEASURER, LONG_CHILD)
+    measurer = world.start("measurer", text="x" * 1_500_000)
+    assert world.run(measurer) == "completed", world.document(measurer)["error"]
+    assert world.document(measurer)["output"] == {"greeted": 1_500_000, "got": 1_500_000}
+
+
+def test_an_output_that_a_worker_put_together_reaches_the_parent(world: World) -> None:
+    world.publish(MEASURER, COLLECTING_CHILD)
+    measurer = world.start("measurer", text="长" * 250_000)
+    assert world.run(measurer) == "completed", world.document(measurer)["error"]
+    assert world.document(measurer)["output"]["got"] == 2

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local_runtime import LocalRuntime
-from workflow_runtime.mocks import Mocks
-from workflow_runtime.services.charts import TRANSITIONS_SHOWN_MAX
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.views.charts import TRANSITIONS_SHOWN_MAX
 
 START = 1_700_000_000_000
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.log_fields import LogFields, add_log_fields, current_log_fields, log_fields
+from workflow_runtime.deployment.topology import node_queue
 from workflow_runtime.engine.events import Poked
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local_runtime import LocalRuntime
-from workflow_runtime.log_fields import LogFields, add_log_fields, current_log_fields, log_fields
-from workflow_runtime.services.dispatcher import Delivery
+from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.dispatch.dispatcher import Delivery
+from workflow_runtime.services.intake.starts import is_correlation_id
 from workflow_runtime.services.messages import parse_order
-from workflow_runtime.services.starter import is_correlation_id
-from workflow_runtime.topology import node_queue
 
 START = 1_767_225_600_000
 GIVEN = "request-7f3a"

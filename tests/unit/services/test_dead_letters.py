@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.topology import DISPATCH, TIMERS, node_queue
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Poked
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.local.backend import Backend, open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.runtime import EnvironmentSecrets, Runtime
-from workflow_runtime.services.dead_letters import UNDERTAKER
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.services.messages import (
     Order,
     Timer,
@@ -24,11 +24,11 @@ from workflow_runtime.services.messages import (
     parse_order,
     timer_body,
 )
+from workflow_runtime.services.upkeep.dead_letters import UNDERTAKER
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.payloads import get_payload
 from workflow_runtime.storage.records import Run
 from workflow_runtime.storage.runs import RELEASED, RunStore
-from workflow_runtime.topology import DISPATCH, TIMERS, node_queue
 
 START = 1_700_000_000_000
 SECRET = "payload-秘密"
@@ -54,7 +54,7 @@ class Morgue:
         return execution_id, order
 
     def take_mail(self) -> None:
-        from workflow_runtime.services.dispatcher import Delivery
+        from workflow_runtime.services.dispatch.dispatcher import Delivery
 
         for body in self.taken(DISPATCH):
             mail = parse_mail(body)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.engine.advance import NOTHING_KNOWN, new_execution
 from workflow_runtime.engine.replay import replay
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local_runtime import LocalRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.storage import executions
 from workflow_runtime.storage.executions import ExecutionStore
 

@@ -9,18 +9,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.topology import DISPATCH, EVENTS
 from workflow_runtime.engine.commands import SetStatus
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.local.backend import Backend, open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.runtime import EnvironmentSecrets, Runtime
-from workflow_runtime.services.ingest import HOPS_MAX, EventBatch
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.services.intake.events import HOPS_MAX, EventBatch
 from workflow_runtime.services.messages import parse_mail
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
-from workflow_runtime.topology import DISPATCH, EVENTS
 
 START = 1_700_000_000_000
 MINUTE = 60_000

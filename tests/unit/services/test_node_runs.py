@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local_runtime import LocalRuntime
-from workflow_runtime.mocks import Mocks
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.topology import DISPATCH, node_queue
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import parse_order
-from workflow_runtime.services.node_runner import LEASE_SECONDS, RENEWAL_SECONDS
+from workflow_runtime.services.work.runner import LEASE_SECONDS, RENEWAL_SECONDS
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import unpack_bytes
 from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.topology import DISPATCH, node_queue
 
 START = 1_700_000_000_000
 MOCKS: dict[str, Any] = {

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.errors import RequestError
-from workflow_runtime.local.backend import Backend, open_backend
-from workflow_runtime.local.clock import VirtualClock
 from workflow_runtime.ports import Absent, Condition, Item
-from workflow_runtime.runtime import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore
 

@@ -11,19 +11,19 @@ from msgspec.structs import replace
 
 import handlers.dispatch
 import handlers.run_node
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
 from workflow_runtime.engine.events import NodeFailed, TimerFired
-from workflow_runtime.local.backend import Backend, open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local_runtime import LocalRuntime
-from workflow_runtime.mocks import Mocks
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import parse_mail, parse_order
-from workflow_runtime.services.sweep import CHECKS_MAX, Swept
+from workflow_runtime.services.upkeep.sweep import CHECKS_MAX, Swept
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import FIRST_SECONDS, SECONDS_MAX, SHARDS, DueStore
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import Run
 from workflow_runtime.storage.runs import RELEASED, RunStore
-from workflow_runtime.topology import DISPATCH, TOPOLOGY, node_queue
 
 START = 1_700_000_000_000
 TOOL = node_queue("tool")

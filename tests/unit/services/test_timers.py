@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.topology import DISPATCH, TIMERS, TOPOLOGY
 from workflow_runtime.engine.events import TimerFired
-from workflow_runtime.local.backend import Backend, open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.local_runtime import LocalRuntime
 from workflow_runtime.ports import Message
+from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import parse_mail, parse_timer
 from workflow_runtime.services.timers import Timers, schedule_name
-from workflow_runtime.topology import DISPATCH, TIMERS, TOPOLOGY
 
 START = 1_700_000_000_123
 YEAR_MS = 365 * 24 * 3600 * 1000

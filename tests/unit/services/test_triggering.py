@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.compiler.pipeline import Compilation
 from workflow_runtime.errors import DefinitionError, RequestError
-from workflow_runtime.local.backend import Backend, open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.plan import EventTrigger, Formula, Plan, ScheduleTrigger, Trigger, WebhookTrigger
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
 from workflow_runtime.ports import Key
-from workflow_runtime.runtime import EnvironmentSecrets, Runtime
-from workflow_runtime.services.triggering import (
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.services.catalog.triggers import (
     EXECUTION_SECONDS_MAX,
     SPARE_SECONDS,
     Occasion,

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.errors import RequestError
-from workflow_runtime.local.backend import Backend, open_backend
-from workflow_runtime.local.clock import VirtualClock
 from workflow_runtime.ports import Absent, Condition, ConditionFailed, Item
-from workflow_runtime.runtime import EnvironmentSecrets, Runtime
-from workflow_runtime.services.webhooks import TOLERANCE_SECONDS, Call, signature_of
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.services.intake.webhooks import TOLERANCE_SECONDS, Call, signature_of
 
 START = 1_700_000_000_000
 SECRET = "geheim-密"

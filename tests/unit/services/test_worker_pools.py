@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.compiler import compile_or_raise, compile_workflow
+from workflow_runtime.deployment.settings import Settings, deployed_topology, queue_variable, queues_used
+from workflow_runtime.deployment.topology import TOPOLOGY, node_queue, serving_queue, with_pools
 from workflow_runtime.errors import RequestError
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.runtime import EnvironmentSecrets, Runtime
-from workflow_runtime.settings import Settings, deployed_topology, queue_variable, queues_used
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.testing import WorkflowTester
-from workflow_runtime.topology import TOPOLOGY, node_queue, serving_queue, with_pools
 
 PAYMENT = """workflow:
   id: 付款

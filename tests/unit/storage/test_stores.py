@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.backends.limits import item_bytes
 from workflow_runtime.compiler import compile_workflow
 from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.commands import SetStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import NodeError
-from workflow_runtime.local.backend import Backend, open_backend
-from workflow_runtime.local.clock import VirtualClock
-from workflow_runtime.plan import Plan
-from workflow_runtime.service_limits import item_bytes
+from workflow_runtime.plan.plan import Plan
 from workflow_runtime.storage import keys, payloads
 from workflow_runtime.storage.executions import ExecutionStore, StateTooLarge
 from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, pack, put_payload, unpack
@@ -54,7 +54,7 @@ def plan(nodes: int = 1) -> Plan:
 def state(version: int, kept: Any = None) -> ExecutionState:
     fresh = new_execution(plan(), "ex", 1, 0)
     fresh.version = version
-    fresh.root.values = {0: kept} if kept is not None else {}
+    fresh.graph().values = {0: kept} if kept is not None else {}
     return fresh
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from workflow_runtime.local.backend import open_backend
-from workflow_runtime.local.clock import VirtualClock
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.ports import Table
 from workflow_runtime.storage.subscriptions import Handover, OwnerStore, Subscriber, SubscriptionStore
 

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.unit.tooling.tool_calls import failure, run_tool
 
 from workflow_runtime.errors import RetryableError
+from workflow_runtime.invokers.tools import Reach, ToolServices
 from workflow_runtime.ports import BusEvent, Refusal
-from workflow_runtime.tooling import Reach, ToolServices
 
 OPEN = Reach(email=("*",), database=("*",), functions=("*",))
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from workflow_runtime.errors import DefinitionError
-from workflow_runtime.tooling.documents import WRONG_FIELD, nearest, parse_document
+from workflow_runtime.language.yaml.small_files import WRONG_FIELD, nearest, parse_document
 
 
 @pytest.mark.parametrize(

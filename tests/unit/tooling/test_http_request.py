@@ -12,8 +12,8 @@ import pytest
 from tests.unit.tooling.tool_calls import failure, run_tool
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.tooling import LOCAL_REACH, Reach, ToolServices
-from workflow_runtime.tooling.builtin import http_request as module
+from workflow_runtime.invokers.tools import LOCAL_REACH, Reach, ToolServices
+from workflow_runtime.invokers.tools.builtin import http_request as module
 
 PUBLIC = "93.184.216.34"
 

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.tooling.tool_calls import failure, run_tool
 
 from workflow_runtime.errors import DefinitionError
-from workflow_runtime.tooling import ToolRegistry
+from workflow_runtime.invokers.tools import ToolRegistry
 
 BUILT_IN = {"echo", "http_request", "send_email", "database_query", "lambda_invoke", "publish_event"}
 

@@ -19,10 +19,10 @@ from pydantic import BaseModel
 from tests.unit.tooling.tool_calls import FixedClock, failure, node_call, run_tool
 
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
+from workflow_runtime.invokers.tools.results import NotJson, to_json
+from workflow_runtime.invokers.tools.tool import UnusableTool, describe
 from workflow_runtime.sdk import MARK, NodeContext, ToolError, tool
-from workflow_runtime.tooling import ToolInvoker, ToolRegistry
-from workflow_runtime.tooling.results import NotJson, to_json
-from workflow_runtime.tooling.tool import UnusableTool, describe
 
 
 def registry(*functions: Callable[..., Any]) -> ToolRegistry:

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invocation import NodeCall
-from workflow_runtime.plan import NodeType
-from workflow_runtime.tooling import Reach, ToolInvoker, ToolRegistry, ToolServices
+from workflow_runtime.invokers.invocation import NodeCall
+from workflow_runtime.invokers.tools import Reach, ToolInvoker, ToolRegistry, ToolServices
+from workflow_runtime.plan.specs import NodeType
 
 NOW = 1_000_000
 

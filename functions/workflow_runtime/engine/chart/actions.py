@@ -13,23 +13,23 @@ from workflow_runtime.engine.events import SELF, SignalReceived
 from workflow_runtime.engine.state import Purpose, Sent
 from workflow_runtime.engine.values.durations import seconds_of
 from workflow_runtime.engine.values.evaluation import NO_LOCALS
-from workflow_runtime.expressions import EvaluationError, Scope, render_text
-from workflow_runtime.plan import (
+from workflow_runtime.language.expressions import EvaluationError, Scope, render_text
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.actions import (
     Action,
     CallAction,
     CancelSendAction,
     ForEachAction,
-    Formula,
     IfAction,
-    Json,
     LogAction,
     PublishAction,
     RaiseAction,
     SendAction,
     SetVariableAction,
     StartWorkflowAction,
-    static_path,
 )
+from workflow_runtime.plan.addresses import static_path
+from workflow_runtime.plan.formulas import Formula
 
 Locals = Mapping[str, Json]
 

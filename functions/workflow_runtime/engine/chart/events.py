@@ -10,7 +10,7 @@ from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.state import Raised
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import NO_LOCALS, iso_time
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 
 
 class ChartEvent(msgspec.Struct, frozen=True):

@@ -21,8 +21,11 @@ from workflow_runtime.engine.state import Pending, Purpose, Raised
 from workflow_runtime.engine.values.durations import seconds_of
 from workflow_runtime.engine.values.evaluation import NO_LOCALS
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import ROOT_STATE, Delay, Formula, Json, StateKind, TransitionPlan, matches
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.events import matches
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.states import ROOT_STATE, Delay, StateKind, TransitionPlan
 
 MICROSTEPS_MAX = 1_000  # language §4; then the chart fails with the cycle printed
 CYCLE_SHOWN_MAX = 8

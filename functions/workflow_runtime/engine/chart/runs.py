@@ -7,7 +7,9 @@ from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.state import GraphState, initial_graph_state
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import ROOT_STATE, Call, Json
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.chart import Call
+from workflow_runtime.plan.states import ROOT_STATE
 
 
 def begin_run(scope: ChartScope, block: int) -> GraphState:

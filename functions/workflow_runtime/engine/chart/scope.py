@@ -15,17 +15,11 @@ from workflow_runtime.engine.state import ChartState, Raised
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import NO_LOCALS, NodeValue, View, evaluate
 from workflow_runtime.engine.values.visibility import charts_seen
-from workflow_runtime.plan import (
-    GLOBAL_KINDS,
-    ROOT_STATE,
-    TOP_CHART,
-    TOP_GRAPH,
-    BindingKind,
-    ChartPlan,
-    Formula,
-    Json,
-    ScopeId,
-)
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
+from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
+from workflow_runtime.plan.states import ROOT_STATE
 
 _GLOBAL_KINDS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 

@@ -20,8 +20,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.plan import ROOT_STATE, ChartPlan, StateKind, TransitionPlan
-from workflow_runtime.plan.chart import Tree
+from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.chart_tree import Tree
+from workflow_runtime.plan.states import ROOT_STATE, StateKind, TransitionPlan
 
 __all__ = [
     "Entry",

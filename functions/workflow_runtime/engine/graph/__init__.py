@@ -17,7 +17,7 @@ import msgspec
 from workflow_runtime.engine.graph import control, machines, waits, work
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.pending import Resolution
-from workflow_runtime.plan import (
+from workflow_runtime.plan.specs import (
     AgentSpec,
     AggregationSpec,
     ConditionSpec,

@@ -10,7 +10,8 @@ from bisect import insort
 from functools import partial
 
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.plan import GraphBlock, ParallelSpec
+from workflow_runtime.plan.graph import GraphBlock
+from workflow_runtime.plan.specs import ParallelSpec
 
 
 def enqueue(scope: GraphScope, node: int) -> None:

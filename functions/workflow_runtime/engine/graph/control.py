@@ -14,13 +14,13 @@ from workflow_runtime.engine.graph.work import order
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, Change
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.errors import NodeError
-from workflow_runtime.expressions import Scope, equals, render_text
-from workflow_runtime.plan import (
+from workflow_runtime.language.expressions import Scope, equals, render_text
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.specs import (
     AggregationSpec,
     ConditionSpec,
     FailSpec,
     GatherSpec,
-    Json,
     ParallelSpec,
     SucceedSpec,
     SwitchSpec,

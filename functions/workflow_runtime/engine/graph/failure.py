@@ -9,7 +9,8 @@ from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, Change, Mark
 from workflow_runtime.engine.state import ToleratedError
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import EdgeKind, FailSpec, GatherSpec, JoinKind
+from workflow_runtime.plan.graph import EdgeKind, JoinKind
+from workflow_runtime.plan.specs import FailSpec, GatherSpec
 
 
 def failed(scope: GraphScope, node: int, error: ErrorDocument) -> None:

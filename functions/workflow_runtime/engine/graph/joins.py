@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from workflow_runtime.engine.state import Progress
-from workflow_runtime.plan import Join, JoinKind
+from workflow_runtime.plan.graph import Join, JoinKind
 
 
 class Verdict(Enum):

@@ -11,7 +11,7 @@ from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.waits import begin
 from workflow_runtime.engine.pending import Ended, Resolution
 from workflow_runtime.engine.state import ChartState
-from workflow_runtime.plan import MachineSpec
+from workflow_runtime.plan.specs import MachineSpec
 
 
 def start(scope: GraphScope, node: int) -> None:

@@ -15,8 +15,10 @@ from workflow_runtime.engine.graph.work import order_again
 from workflow_runtime.engine.lifecycle import Change, Mark
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import OUTPUTS, AggregationSpec, Json, PassSpec, SucceedSpec
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.specs import AggregationSpec, PassSpec, SucceedSpec
 
 COLLECTING = (AggregationSpec, PassSpec, SucceedSpec)
 """Specs that put values together, and that a worker runs when those are too large."""

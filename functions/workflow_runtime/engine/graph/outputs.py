@@ -5,7 +5,8 @@ from __future__ import annotations
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Change, Mark
 from workflow_runtime.engine.values.outputs import scope_output
-from workflow_runtime.plan import OUTPUTS, Json
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.graph import OUTPUTS
 
 
 def graph_output(scope: GraphScope) -> Json:

@@ -12,7 +12,8 @@ import msgspec
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import Json, Spec, WaitSpec
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.specs import Spec, WaitSpec
 
 WORKER_LOST_ATTEMPTS = 2  # extra attempts after a worker died; what it was doing may or may not have happened
 

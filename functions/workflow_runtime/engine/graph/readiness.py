@@ -12,8 +12,8 @@ from workflow_runtime.engine.lifecycle import ALIVE_MARKS, Change, Mark
 from workflow_runtime.engine.state import Progress
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.errors import NodeError
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import Edge, EdgeKind
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.plan.graph import Edge, EdgeKind
 
 _START = Progress()
 

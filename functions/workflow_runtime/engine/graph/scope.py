@@ -14,18 +14,10 @@ from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
 from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.plan import (
-    GLOBAL_KINDS,
-    OUTPUTS,
-    TOP_CHART,
-    BindingKind,
-    EdgeKind,
-    Formula,
-    GraphBlock,
-    Json,
-    ScopeId,
-    looks_through,
-)
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
+from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
+from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
 
 _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 

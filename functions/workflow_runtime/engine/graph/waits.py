@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from workflow_runtime.durations import parse_duration
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.chart.events import data_of, of_signal
 from workflow_runtime.engine.events import SignalReceived
@@ -18,9 +17,12 @@ from workflow_runtime.engine.state import Pending, Purpose
 from workflow_runtime.engine.values.durations import seconds_of
 from workflow_runtime.engine.values.evaluation import correlation_key, evaluate
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.expressions.times import time_ms
-from workflow_runtime.plan import Formula, WaitSpec, matches
+from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.expressions.times import time_ms
+from workflow_runtime.plan.events import matches
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.specs import WaitSpec
 
 
 def start(scope: GraphScope, node: int) -> None:

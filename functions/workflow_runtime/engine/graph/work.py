@@ -9,7 +9,10 @@ from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, Mark
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.engine.values.visibility import charts_seen
-from workflow_runtime.plan import OUTPUTS, AggregationSpec, BindingKind, Formula, Json
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.specs import AggregationSpec
 
 COLLECTOR_POOL = "tool"  # runs aggregations, passes and outputs that are too large for the dispatcher
 OUTPUTS_PATH = "~outputs"

@@ -8,9 +8,11 @@ from typing import Any
 
 from workflow_runtime.engine.values.evaluation import View, evaluate
 from workflow_runtime.errors import NodeError
-from workflow_runtime.expressions import Scope
-from workflow_runtime.expressions.values import freeze, kind
-from workflow_runtime.plan import AggregationSpec, GraphBlock, Json
+from workflow_runtime.language.expressions import Scope
+from workflow_runtime.language.expressions.values import freeze, kind
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.graph import GraphBlock
+from workflow_runtime.plan.specs import AggregationSpec
 
 Operand = tuple[str, Json]
 """Where a value came from (a node's id, or an index) and the value."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from workflow_runtime.durations import parse_duration
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import Json
+from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
 
 
 def seconds_of(value: Json) -> float:

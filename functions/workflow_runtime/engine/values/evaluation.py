@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.expressions import Scope, render_text
-from workflow_runtime.plan import Binding, BindingKind, Formula, Json, Plan
+from workflow_runtime.language.expressions import Scope, render_text
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
+from workflow_runtime.plan.plan import Plan
 
 _HIDDEN_BY_EVENT = frozenset(
     {BindingKind.NODE, BindingKind.VARIABLE, BindingKind.SCOPED, BindingKind.INPUT_KEY, BindingKind.INPUT}

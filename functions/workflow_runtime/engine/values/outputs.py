@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from workflow_runtime.engine.values.evaluation import View, evaluate
 from workflow_runtime.errors import NodeError
-from workflow_runtime.expressions import EvaluationError
-from workflow_runtime.plan import GraphBlock, Json, Plan
-from workflow_runtime.schemas import violation
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.schemas import violation
+from workflow_runtime.plan.graph import GraphBlock
+from workflow_runtime.plan.plan import Plan
 
 
 def scope_output(plan: Plan, block: GraphBlock, succeeded_by: int, view: View) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflow_runtime.plan import Json
+from workflow_runtime.language.json_values import Json
 
 
 def prune(value: Json, paths: Sequence[tuple[str, ...]]) -> Json:

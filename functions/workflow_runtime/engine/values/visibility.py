@@ -7,7 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from workflow_runtime.plan import BindingKind, Formula, Json, Plan
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.plan import Plan
 
 
 class Around(Protocol):

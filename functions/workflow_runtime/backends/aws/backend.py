@@ -1,0 +1,92 @@
+"""The ports on AWS, put together from settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+import msgspec
+from botocore.config import Config
+
+from workflow_runtime.backends.aws.blobs import S3Blobs
+from workflow_runtime.backends.aws.bus import EventBridgeBus
+from workflow_runtime.backends.aws.queues import SqsQueues
+from workflow_runtime.backends.aws.schedules import EventBridgeSchedules
+from workflow_runtime.backends.aws.table import DynamoDbTable
+from workflow_runtime.backends.aws.tracing import Trace, no_trace
+from workflow_runtime.backends.clock import RealClock
+from workflow_runtime.deployment.settings import Settings
+from workflow_runtime.deployment.topology import TOPOLOGY, Topology
+from workflow_runtime.ports import Clock, Ports
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_sqs import SQSClient
+
+# Short, so that a lost connection costs a dispatcher (15 s in all) little; all calls here answer well within a second.
+CONNECT_SECONDS_MAX = 2
+READ_SECONDS_MAX = 5
+SDK_ATTEMPTS_MAX = 3
+CONNECTIONS_MAX = 32  # threads that a worker's event loop offloads calls to
+
+CLIENT_CONFIG = Config(
+    connect_timeout=CONNECT_SECONDS_MAX,
+    read_timeout=READ_SECONDS_MAX,
+    retries={"mode": "standard", "total_max_attempts": SDK_ATTEMPTS_MAX},
+    tcp_keepalive=True,
+    max_pool_connections=CONNECTIONS_MAX,
+)
+
+
+class Clients(msgspec.Struct, frozen=True):
+    """The boto3 clients that the ports need; they are safe to share between threads. ``scheduler`` is made when it is
+    first called for: few invocations put a schedule, and a client costs a cold start some milliseconds.
+    """
+
+    dynamodb: DynamoDBClient
+    s3: S3Client
+    sqs: SQSClient
+    events: EventBridgeClient
+    scheduler: Callable[[], EventBridgeSchedulerClient]
+
+
+def create_clients(session: boto3.Session | None = None) -> Clients:
+    """Clients of the environment's region and credentials, or of ``session``."""
+    session = session or boto3.Session()
+    return Clients(
+        dynamodb=session.client("dynamodb", config=CLIENT_CONFIG),
+        s3=session.client("s3", config=CLIENT_CONFIG),
+        sqs=session.client("sqs", config=CLIENT_CONFIG),
+        events=session.client("events", config=CLIENT_CONFIG),
+        scheduler=cache(lambda: session.client("scheduler", config=CLIENT_CONFIG)),
+    )
+
+
+def build_ports(
+    settings: Settings,
+    clients: Clients | None = None,
+    clock: Clock | None = None,
+    topology: Topology = TOPOLOGY,
+    trace: Trace = no_trace,
+) -> Ports:
+    """The ports of a deployed function; what they send carries ``trace``. Costs no AWS call; creating the clients takes
+    about 100 ms, so build once.
+    """
+    clients, clock = clients or create_clients(), clock or RealClock()
+    return Ports(
+        table=DynamoDbTable(clients.dynamodb, settings.table_name),
+        blobs=S3Blobs(clients.s3, settings.bucket_name),
+        queues=SqsQueues(clients.sqs, settings.queue_urls, topology, trace=trace),
+        bus=EventBridgeBus(clients.events, settings.bus_name, trace=trace),
+        schedules=EventBridgeSchedules(
+            clients.scheduler, settings.schedule_group, settings.schedule_role_arn, settings.queue_arns, clock
+        ),
+        clock=clock,
+        offload=asyncio.to_thread,
+    )

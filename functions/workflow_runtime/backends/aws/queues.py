@@ -1,0 +1,131 @@
+"""`ports.Queues` on SQS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from workflow_runtime.backends.aws.faults import Patience, error_code, sleep_up_to, translated
+from workflow_runtime.backends.aws.tracing import Trace, no_trace
+from workflow_runtime.backends.limits import check_visibility, message_refusal
+from workflow_runtime.deployment.topology import TOPOLOGY, Queue, Topology
+from workflow_runtime.ports import BATCH_MESSAGES_MAX, MESSAGE_BYTES_MAX, Message, Refusal
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+# A receipt that is no longer good: the message was deleted, received again, or its timeout ended.
+_STALE = frozenset(
+    {
+        "MessageNotInflight",
+        "AWS.SimpleQueueService.MessageNotInflight",
+        "ReceiptHandleIsInvalid",
+        "InvalidParameterValue",
+    }
+)
+
+Indexed = tuple[int, Message]
+
+
+class SqsQueues:
+    """See `ports.Queues`. A message may be sent twice when a response is lost; FIFO deduplication absorbs that.
+
+    A FIFO message that is sent again comes after those of its batch that were not.
+    """
+
+    def __init__(
+        self,
+        client: SQSClient,
+        queue_urls: Mapping[str, str],
+        topology: Topology = TOPOLOGY,
+        pause: Callable[[float], None] = sleep_up_to,
+        trace: Trace = no_trace,
+    ) -> None:
+        self._client = client
+        self._queue_urls = queue_urls
+        self._queues = {queue.name: queue for queue in topology.queues}
+        self._pause = pause
+        self._trace = trace
+
+    def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
+        url = self._url(queue)
+        refusals: list[Refusal] = []
+        accepted: list[Indexed] = []
+        for index, message in enumerate(messages):
+            reason = message_refusal(self._queues[queue], message)
+            if reason is None:
+                accepted.append((index, message))
+            else:
+                refusals.append(Refusal(index, reason))
+        for batch in _batches(accepted):
+            refusals += self._send_batch(url, self._queues[queue], batch)
+        return sorted(refusals, key=lambda refusal: refusal.index)
+
+    def _send_batch(self, url: str, queue: Queue, batch: list[Indexed]) -> list[Refusal]:
+        refusals = []
+        patience = Patience(f"sending to {queue.name}", self._pause)
+        trace = self._trace()
+        while batch:
+            entries: list[Any] = [_entry(number, message, trace) for number, (_, message) in enumerate(batch)]
+            with translated(f"sending to {queue.name}"):
+                answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
+            again = []
+            for failure in answer.get("Failed", []):
+                index, message = batch[int(failure["Id"])]
+                if failure["SenderFault"]:
+                    refusals.append(Refusal(index, f"{failure['Code']}: {failure.get('Message', '')}"))
+                else:
+                    again.append((index, message))
+            progress = len(again) < len(batch)
+            batch = sorted(again, key=lambda indexed: indexed[0])
+            if batch:
+                patience.wait(progress=progress)
+        return refusals
+
+    def set_visibility(self, queue: str, receipt_handle: str, seconds: int) -> None:
+        check_visibility(seconds)
+        url = self._url(queue)
+        with translated(f"changing the visibility of a message of {queue}"):
+            try:
+                self._client.change_message_visibility(
+                    QueueUrl=url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+                )
+            except ClientError as error:
+                if error_code(error) not in _STALE:
+                    raise
+
+    def _url(self, queue: str) -> str:
+        url = self._queue_urls.get(queue)
+        if url is None or queue not in self._queues:
+            raise ValueError(f"there is no queue {queue}")
+        return url
+
+
+def _batches(messages: Sequence[Indexed]) -> Iterator[list[Indexed]]:
+    """In order, cut by count and by bytes."""
+    batch: list[Indexed] = []
+    total = 0
+    for index, message in messages:
+        size = len(message.body.encode())
+        if batch and (len(batch) == BATCH_MESSAGES_MAX or total + size > MESSAGE_BYTES_MAX):
+            yield batch
+            batch, total = [], 0
+        batch.append((index, message))
+        total += size
+    if batch:
+        yield batch
+
+
+def _entry(number: int, message: Message, trace: str | None) -> dict[str, Any]:
+    entry: dict[str, Any] = {"Id": str(number), "MessageBody": message.body}
+    if message.group is not None:
+        entry["MessageGroupId"] = message.group
+    if message.deduplication_id is not None:
+        entry["MessageDeduplicationId"] = message.deduplication_id
+    if message.delay_seconds:
+        entry["DelaySeconds"] = message.delay_seconds
+    if trace is not None:
+        entry["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
+    return entry

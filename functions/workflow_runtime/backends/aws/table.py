@@ -1,0 +1,265 @@
+"""`ports.Table` on DynamoDB, by the low-level client. Keys are ``pk`` and ``sk``, the index is ``INDEX``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from workflow_runtime.backends.aws.faults import Patience, error_code, sleep_up_to, translated
+from workflow_runtime.backends.limits import (
+    INDEX_PARTITION_ATTRIBUTE,
+    INDEX_SORT_ATTRIBUTE,
+    INTEGER_MAX,
+    INTEGER_MIN,
+    KEY_ATTRIBUTES,
+    PARTITION_ATTRIBUTE,
+    SORT_ATTRIBUTE,
+    check_attributes,
+    check_distinct,
+    check_item_bytes,
+    check_key,
+    check_limit,
+    check_partition,
+    sort_key_after,
+)
+from workflow_runtime.ports import Absent, Attribute, Below, Condition, Item, Key
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+INDEX = "INDEX"
+GET_KEYS_MAX = 100  # BatchGetItem
+WRITE_ITEMS_MAX = 25  # BatchWriteItem; 25 items of 400 KB stay under its 16 MB
+
+_CONFLICTS = frozenset({"TransactionConflictException", "ReplicatedWriteConflictException"})
+_Values = dict[str, Any]
+
+
+class DynamoDbTable:
+    """See `ports.Table`. A failed condition may be our own write whose response was lost: read, then decide."""
+
+    def __init__(self, client: DynamoDBClient, table_name: str, pause: Callable[[float], None] = sleep_up_to) -> None:
+        self._client = client
+        self._table_name = table_name
+        self._pause = pause
+
+    def get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        for key in keys:
+            check_key(key)
+        wanted = list(dict.fromkeys(keys))  # BatchGetItem refuses a key that is named twice
+        if len(wanted) == 1:
+            with translated("reading an item"):
+                answer = self._client.get_item(TableName=self._table_name, Key=_key(wanted[0]), ConsistentRead=True)
+            rows: list[Any] = [answer["Item"]] if "Item" in answer else []
+        else:
+            rows = []
+            for start in range(0, len(wanted), GET_KEYS_MAX):
+                rows += self._get_batch([_key(key) for key in wanted[start : start + GET_KEYS_MAX]])
+        return {item.key: item for item in map(_item, rows)}
+
+    def _get_batch(self, keys: list[_Values]) -> list[Any]:
+        rows: list[Any] = []
+        patience = Patience("reading items", self._pause)
+        while keys:
+            request: dict[str, Any] = {self._table_name: {"Keys": keys, "ConsistentRead": True}}
+            with translated("reading items"):
+                answer = self._client.batch_get_item(RequestItems=request)
+            found = answer["Responses"].get(self._table_name, [])
+            rows += found
+            left: Any = answer.get("UnprocessedKeys", {})
+            keys = left[self._table_name]["Keys"] if left else []
+            if keys:  # throttled, or the answer reached 16 MB
+                patience.wait(progress=bool(found))
+        return rows
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        row = _row(item)
+        names: dict[str, str] = {}
+        values: _Values = {}
+        request: _Values = {"TableName": self._table_name, "Item": row}
+        if condition is not None:
+            request["ConditionExpression"] = _expression(condition, names, values)
+            request["ExpressionAttributeNames"] = names
+            if values:
+                request["ExpressionAttributeValues"] = values
+        self._write(f"writing {item.key.partition} {item.key.sort}", lambda: self._client.put_item(**request))
+
+    def update(
+        self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
+    ) -> None:
+        if isinstance(condition, Absent):
+            raise ValueError("an update is of an item that exists")
+        if not changes and index is None:
+            raise ValueError("an update without changes")
+        check_key(key)
+        check_attributes(changes)
+        new = {name: _value(value) for name, value in changes.items()}
+        if index is not None:
+            check_key(index)
+            new[INDEX_PARTITION_ATTRIBUTE] = {"S": index.partition}
+            new[INDEX_SORT_ATTRIBUTE] = {"S": index.sort}
+        names = {f"#{number}": name for number, name in enumerate(new)}
+        values = {f":{number}": value for number, value in enumerate(new.values())}
+        sets = ", ".join(f"#{number} = :{number}" for number in range(len(new)))
+        request: _Values = {
+            "TableName": self._table_name,
+            "Key": _key(key),
+            "UpdateExpression": f"SET {sets}",
+            "ConditionExpression": _expression(condition, names, values),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+        self._write(f"changing {key.partition} {key.sort}", lambda: self._client.update_item(**request))
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        check_distinct([item.key for item in items])
+        if len(items) == 1:
+            self.put(items[0])
+        else:
+            self._write_batches([{"PutRequest": {"Item": _row(item)}} for item in items])
+
+    def delete_all(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            check_key(key)
+        self._write_batches([{"DeleteRequest": {"Key": _key(key)}} for key in dict.fromkeys(keys)])
+
+    def _write_batches(self, requests: list[_Values]) -> None:
+        pending = iter(requests)
+        while batch := list(islice(pending, WRITE_ITEMS_MAX)):
+            patience = Patience("writing items", self._pause)
+            while batch:
+                given = len(batch)
+                request: dict[str, Any] = {self._table_name: batch}
+                with translated("writing items"):
+                    answer = self._client.batch_write_item(RequestItems=request)
+                left: Any = answer.get("UnprocessedItems", {})
+                batch = left.get(self._table_name, [])
+                if batch:
+                    patience.wait(progress=len(batch) < given)
+
+    def _write(self, what: str, call: Callable[[], object]) -> None:
+        """One write; a conflict with a transaction is no lost race, so it is tried again."""
+        patience = Patience(what, self._pause)
+        while True:
+            with translated(what):
+                try:
+                    call()
+                    return
+                except ClientError as error:
+                    if error_code(error) not in _CONFLICTS:
+                        raise
+            patience.wait()
+
+    def query(
+        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None
+    ) -> list[Item]:
+        check_partition(partition)
+        check_limit(limit)
+        values = {":p": {"S": partition}}
+        expression = f"{PARTITION_ATTRIBUTE} = :p"
+        if prefix:
+            expression += f" AND begins_with({SORT_ATTRIBUTE}, :s)"
+            values[":s"] = {"S": prefix}
+        request = {"ScanIndexForward": not descending, "ConsistentRead": True}
+        return self._pages({**request, "KeyConditionExpression": expression}, values, limit)
+
+    def query_index(self, partition: str, prefix: str, *, before: str | None = None, limit: int) -> list[Item]:
+        check_partition(partition)
+        check_limit(limit)
+        values = {":p": {"S": partition}}
+        expression = f"{INDEX_PARTITION_ATTRIBUTE} = :p"
+        end = sort_key_after(prefix)
+        if before is not None and before <= prefix:
+            return []  # whatever starts with the prefix is not below it
+        if before is None or (end is not None and end <= before):
+            before = None
+            if prefix:
+                expression += f" AND begins_with({INDEX_SORT_ATTRIBUTE}, :s)"
+                values[":s"] = {"S": prefix}
+        elif prefix:  # a key condition takes one range, and BETWEEN includes its end
+            expression += f" AND {INDEX_SORT_ATTRIBUTE} BETWEEN :s AND :e"
+            values |= {":s": {"S": prefix}, ":e": {"S": before}}
+        else:
+            expression += f" AND {INDEX_SORT_ATTRIBUTE} < :e"
+            values[":e"] = {"S": before}
+        request = {"IndexName": INDEX, "ScanIndexForward": False, "KeyConditionExpression": expression}
+        return self._pages(request, values, limit, without_index_sort=before)
+
+    def _pages(
+        self, request: _Values, values: _Values, limit: int | None, without_index_sort: str | None = None
+    ) -> list[Item]:
+        request |= {"TableName": self._table_name, "ExpressionAttributeValues": values}
+        items: list[Item] = []
+        while limit is None or len(items) < limit:
+            if limit is not None:  # one more on the page for the end of BETWEEN, which is left out
+                request["Limit"] = limit - len(items) + (without_index_sort is not None)
+            with translated("querying items"):
+                answer = self._client.query(**request)
+            found = map(_item, answer["Items"])
+            items += [item for item in found if item.index is None or item.index.sort != without_index_sort]
+            if "LastEvaluatedKey" not in answer:
+                break
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return items[:limit]
+
+
+def _key(key: Key) -> _Values:
+    return {PARTITION_ATTRIBUTE: {"S": key.partition}, SORT_ATTRIBUTE: {"S": key.sort}}
+
+
+def _row(item: Item) -> _Values:
+    check_key(item.key)
+    check_attributes(item.attributes)
+    check_item_bytes(item)
+    row = _key(item.key)
+    if item.index is not None:
+        check_key(item.index)
+        row[INDEX_PARTITION_ATTRIBUTE] = {"S": item.index.partition}
+        row[INDEX_SORT_ATTRIBUTE] = {"S": item.index.sort}
+    for name, value in item.attributes.items():
+        row[name] = _value(value)
+    return row
+
+
+def _value(value: Attribute) -> _Values:
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, bytes):
+        return {"B": value}
+    if not INTEGER_MIN <= value <= INTEGER_MAX:
+        raise ValueError(f"{value} is out of range: integers have up to 64 bits")
+    return {"N": str(int(value))}
+
+
+def _item(row: Mapping[str, Any]) -> Item:
+    key = Key(row[PARTITION_ATTRIBUTE]["S"], row[SORT_ATTRIBUTE]["S"])
+    index = None
+    if INDEX_PARTITION_ATTRIBUTE in row:
+        index = Key(row[INDEX_PARTITION_ATTRIBUTE]["S"], row[INDEX_SORT_ATTRIBUTE]["S"])
+    return Item(key, {name: _plain(value) for name, value in row.items() if name not in KEY_ATTRIBUTES}, index)
+
+
+def _plain(typed: Mapping[str, Any]) -> Attribute:
+    ((kind, value),) = typed.items()
+    if kind == "N":
+        return int(value)
+    if kind == "B":
+        return bytes(value)
+    return None if kind == "NULL" else value
+
+
+def _expression(condition: Condition, names: dict[str, str], values: _Values) -> str:
+    """The condition, its name and value put in ``names`` and ``values``. A comparison implies that the item exists."""
+    if isinstance(condition, Absent):
+        names["#c"] = PARTITION_ATTRIBUTE
+        return "attribute_not_exists(#c)"
+    names["#c"] = condition.attribute
+    values[":c"] = _value(condition.value)
+    return "#c < :c" if isinstance(condition, Below) else "#c = :c"

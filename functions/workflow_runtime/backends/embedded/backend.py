@@ -1,0 +1,92 @@
+"""Opens the embedded backend: one database, every port on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from workflow_runtime.backends.embedded.blobs import EmbeddedBlobs
+from workflow_runtime.backends.embedded.bus import EmbeddedBus
+from workflow_runtime.backends.embedded.clock import RealClock
+from workflow_runtime.backends.embedded.database import Database
+from workflow_runtime.backends.embedded.queues import EmbeddedQueues
+from workflow_runtime.backends.embedded.rules import follow_rules
+from workflow_runtime.backends.embedded.schedules import EmbeddedSchedules
+from workflow_runtime.backends.embedded.table import EmbeddedTable
+from workflow_runtime.deployment.topology import TOPOLOGY, Topology
+from workflow_runtime.ports import Clock, Poller, Ports, ScheduleRunner
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+async def run_at_once(
+    function: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Result:
+    """`ports.Offload` embedded: a port call takes microseconds, less than handing it to a thread."""
+    return function(*args, **kwargs)
+
+
+class Backend:
+    """An open embedded backend; `close` it, or use it as a context manager, to let the next process have the file."""
+
+    def __init__(self, database: Database, clock: Clock, topology: Topology) -> None:
+        self._database = database
+        self._queues = EmbeddedQueues(database, clock, topology)
+        self._schedules = EmbeddedSchedules(database, clock, topology, self._queues)
+        self.poller: Poller = self._queues
+        self.scheduler: ScheduleRunner = self._schedules
+        self.bus = EmbeddedBus(clock, database.database_id, database.boot)
+        follow_rules(self.bus, self._queues, topology)
+        self.ports = Ports(
+            table=EmbeddedTable(database),
+            blobs=EmbeddedBlobs(database),
+            queues=self._queues,
+            bus=self.bus,
+            schedules=self._schedules,
+            clock=clock,
+            offload=run_at_once,
+            boot=f"boot-{database.boot}",
+        )
+
+    @property
+    def on_send(self) -> Callable[[str], None]:
+        """Called with a queue's name, in the caller's thread, when a message of it may have become receivable, or a
+        schedule will send one.
+        """
+        return self._queues.on_change
+
+    @on_send.setter
+    def on_send(self, hook: Callable[[str], None]) -> None:
+        self._queues.on_change = self._schedules.on_change = hook
+
+    def bus_events(self) -> list[dict[str, Any]]:
+        """The last events published, oldest first, as EventBridge delivers them."""
+        return self.bus.recent()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Backend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_backend(path: Path | None = None, clock: Clock | None = None, topology: Topology = TOPOLOGY) -> Backend:
+    """Open the database at ``path`` (created when missing; None: in memory).
+
+    Messages that were in flight become visible at once, with their receive counts. Raises `database.DatabaseLocked` (a
+    `RequestError`) while another process has the file open, and `RequestError` for a file of another version.
+    """
+    database = Database(path)
+    try:
+        return Backend(database, clock or RealClock(), topology)
+    except BaseException:
+        database.close()
+        raise

@@ -1,0 +1,229 @@
+"""The pump plays Lambda's pollers: real SQS events from the queues of `topology` into the real handlers.
+
+Batches, partial failures, visibility and dead letters are as on AWS. Everything runs in one event loop: a handler that
+returns a coroutine (`run_node`) overlaps its waiting with others; one that does not (`dispatch`) runs at once.
+With a virtual clock, time moves on when nothing can be received and all work in progress only waits. Schedules that
+repeat are not waited for, and do not move time: they would keep it going for ever. What is due of them fires when
+something else moves the time; of ticks that were passed over, one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.deployment.topology import TIMERS, EventSource, Function, Topology
+from workflow_runtime.ports import BATCH_MESSAGES_MAX, Clock, Poller, ScheduleRunner, SqsRecord
+
+SETTLING_ROUNDS = 5  # of the event loop, so that work that just ended can come to its end before time moves
+UNLIMITED = 1_000
+PAUSE_SECONDS_MIN = 0.005  # also while a queue has messages that its busy function has no room for
+ROUNDS_BETWEEN_CHECKS = 64  # while there is something to do; asking whether it is done costs a read
+
+Handler = Callable[[dict[str, Any], Any], Any]
+
+
+class LocalContext:
+    """The part of Lambda's context object that handlers and Powertools read."""
+
+    memory_limit_in_mb = 1024
+    aws_request_id = "local"
+
+    def __init__(self, function: Function) -> None:
+        self.function_name = function.name
+        self.invoked_function_arn = f"arn:aws:lambda:local:000000000000:function:{function.name}"
+        self._timeout_ms = function.timeout_seconds * 1000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._timeout_ms
+
+
+class _Source:
+    """A queue feeding a function. ``hot``: it may have something to receive."""
+
+    def __init__(self, function: Function, source: EventSource, handler: Handler) -> None:
+        self.queue = source.queue
+        self.batch_size = min(source.batch_size, BATCH_MESSAGES_MAX)
+        self.capacity = source.concurrency_max or UNLIMITED
+        self.context = LocalContext(function)
+        self.handler = handler
+        self.hot = True
+
+
+class Pump:
+    """``handlers`` by function name. `notice` must be told when a message is sent (the backends' ``on_send``)."""
+
+    def __init__(
+        self,
+        poller: Poller,
+        clock: Clock,
+        topology: Topology,
+        handlers: Mapping[str, Handler],
+        scheduler: ScheduleRunner,
+    ) -> None:
+        self._poller = poller
+        self._scheduler = scheduler
+        self._clock = clock
+        self._sources = [
+            _Source(function, source, handlers[function.name])
+            for function in topology.functions
+            for source in function.sources
+        ]
+        self._by_queue = {source.queue: source for source in self._sources}
+        self.settling = False
+        self._until: int | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stirred = asyncio.Event()
+        if isinstance(clock, VirtualClock):
+            clock.on_rest = self._stirred.set
+
+    @property
+    def rests(self) -> bool:
+        """Nothing is in progress, and all that the queues hold are timers."""
+        return all(task.done() for task in self._tasks) and self._poller.next_visible_at(without=TIMERS) is None
+
+    def notice(self, queue: str) -> None:
+        """A message of this queue may be receivable."""
+        source = self._by_queue.get(queue)
+        if source is not None:
+            source.hot = True
+            self._stirred.set()
+
+    async def run(self, done: Callable[[], bool], *, settle: bool = False, until: int | None = None) -> bool:
+        """Pump until ``done``; False when nothing more can happen by itself. Raises what a handler raised.
+
+        ``settle`` (`settling` while it runs): what timers and schedules bring later does not count; work in progress,
+        and what it is retried after, does. ``until`` (epoch ms, of a virtual clock): let time pass up to there, whether
+        or not there is anything to wait for, then settle.
+        """
+        self.settling = settle
+        self._until = until
+        try:
+            for rounds in count():
+                if rounds % ROUNDS_BETWEEN_CHECKS == 0:
+                    if done():
+                        return True
+                    self._fire()
+                if self._poll():
+                    if self._tasks:
+                        await asyncio.sleep(0)
+                elif done():
+                    return True
+                elif not await self._wait():
+                    return False
+            return True
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        """Work in progress is cancelled: its messages stay in their queues, as when a worker dies."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    def _poll(self) -> bool:
+        """Receive once from every queue that may have something. True when there was something."""
+        received = False
+        for source in self._sources:
+            if not source.hot or source.capacity <= 0:
+                continue
+            records = self._poller.receive(source.queue, source.batch_size)
+            if not records:
+                source.hot = False
+                continue
+            received = True
+            self._invoke(source, records)
+        return received
+
+    def _invoke(self, source: _Source, records: list[SqsRecord]) -> None:
+        answer = source.handler({"Records": [record.event_record for record in records]}, source.context)
+        if not inspect.isawaitable(answer):
+            self._acknowledge(source, records, answer)
+            return
+        source.capacity -= 1
+        task = asyncio.ensure_future(self._finish(source, records, answer))
+        self._tasks.add(task)
+
+    async def _finish(self, source: _Source, records: list[SqsRecord], answer: Any) -> None:
+        try:
+            self._acknowledge(source, records, await answer)
+        finally:
+            source.capacity += 1
+            source.hot = True
+            self._stirred.set()
+
+    def _acknowledge(self, source: _Source, records: list[SqsRecord], answer: Any) -> None:
+        failed = {failure["itemIdentifier"] for failure in (answer or {}).get("batchItemFailures", ())}
+        self._poller.delete(
+            source.queue,
+            [record.receipt_handle for record in records if record.event_record["messageId"] not in failed],
+        )
+
+    async def _wait(self) -> bool:
+        """Nothing to receive: wait for work, for a message's time, or move virtual time. False when there is nothing to
+        wait for.
+        """
+        self._collect()
+        self._stirred.clear()
+        for _ in range(SETTLING_ROUNDS if self._tasks else 0):
+            await asyncio.sleep(0)
+            if self._stirred.is_set():
+                return True
+        next_at = self._fire()
+        if next_at is not None and next_at <= self._clock.now():
+            return True
+        visible_at = self._poller.next_visible_at(without=TIMERS if self.settling else "")
+        once_at = None if self.settling else self._scheduler.next_at(recurring=False)
+        if isinstance(self._clock, VirtualClock):
+            return await self._move_time(self._clock, visible_at, once_at)
+        if visible_at is None and once_at is None and not self._tasks:
+            return False
+        times = [time for time in (visible_at, next_at) if time is not None]
+        seconds = max((min(times) - self._clock.now()) / 1000, PAUSE_SECONDS_MIN) if times else None
+        try:
+            await asyncio.wait_for(self._stirred.wait(), seconds)
+        except TimeoutError:
+            self._heat()
+        return True
+
+    def _fire(self) -> int | None:
+        """Let the schedules fire that are due; when the next one was due."""
+        next_at = self._scheduler.next_at()
+        if next_at is not None and next_at <= self._clock.now():
+            self._scheduler.fire()
+        return next_at
+
+    async def _move_time(self, clock: VirtualClock, visible_at: int | None, once_at: int | None) -> bool:
+        if not clock.idle:
+            await self._stirred.wait()
+            return True
+        candidates = (visible_at, once_at, clock.next_wakeup() if self._tasks else None)
+        times = [time for time in candidates if time is not None and time > clock.now()]
+        if self._until is not None and (not times or min(times) > self._until):
+            clock.advance_to(self._until)
+            self._until, self.settling = None, True
+            self._heat()
+            return True
+        if not times:
+            if self._tasks:
+                await self._stirred.wait()
+            return bool(self._tasks)
+        recurring_at = self._scheduler.next_at(ticks=False)
+        clock.advance_to(min(times if recurring_at is None else [*times, recurring_at]))
+        self._heat()
+        await asyncio.sleep(0)
+        return True
+
+    def _heat(self) -> None:
+        for source in self._sources:
+            source.hot = True
+
+    def _collect(self) -> None:
+        for task in [task for task in self._tasks if task.done()]:
+            self._tasks.discard(task)
+            task.result()

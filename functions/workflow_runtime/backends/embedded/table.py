@@ -1,0 +1,167 @@
+"""`ports.Table` on SQLite: attributes are one MessagePack map per row, keys compare as UTF-8 bytes, as in DynamoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import msgspec
+
+from workflow_runtime.backends.embedded.database import Database
+from workflow_runtime.backends.limits import (
+    check_attributes,
+    check_distinct,
+    check_item_bytes,
+    check_key,
+    check_limit,
+    check_partition,
+    sort_key_after,
+)
+from workflow_runtime.ports import ITEM_BYTES_MAX, Absent, Attribute, Condition, ConditionFailed, Equals, Item, Key
+
+_COLUMNS = "partition, sort, attributes, index_partition, index_sort"
+_GET = f"SELECT {_COLUMNS} FROM items WHERE partition = ? AND sort = ?"
+_PUT = f"INSERT OR REPLACE INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
+_INSERT = f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_DELETE = "DELETE FROM items WHERE partition = ? AND sort = ?"
+
+# MessagePack is at least half as large as DynamoDB's formula says, so small rows need no exact sum.
+_SURELY_SMALL_BYTES = ITEM_BYTES_MAX // 2 - 4096
+
+_Row = tuple[str, str, bytes, str | None, str | None]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class EmbeddedTable:
+    """See `ports.Table`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        for key in keys:
+            check_key(key)
+        found = {}
+        with self._database.lock:
+            for key in keys:
+                row = self._database.read_one(_GET, key)
+                if row is not None:
+                    found[key] = _item(row)
+        return found
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        row = _row(item)
+        with self._database.lock:
+            if condition is None:
+                self._database.write(_PUT, row)
+            elif isinstance(condition, Absent):
+                if not self._database.write(_INSERT, row):
+                    raise ConditionFailed(f"{item.key.partition} {item.key.sort} exists")
+            else:
+                _check(condition, item.key, self._database.read_one(_GET, item.key))
+                self._database.write(_PUT, row)
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        check_distinct([item.key for item in items])
+        rows = [_row(item) for item in items]
+        if rows:
+            with self._database.lock:
+                self._database.write_all((_PUT, rows))
+
+    def update(
+        self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
+    ) -> None:
+        if isinstance(condition, Absent):
+            raise ValueError("an update is of an item that exists")
+        if not changes and index is None:
+            raise ValueError("an update without changes")
+        check_key(key)
+        check_attributes(changes)
+        with self._database.lock:
+            row = self._database.read_one(_GET, key)
+            attributes = _check(condition, key, row)
+            if index is None and row[3] is not None:
+                index = Key(row[3], row[4])
+            self._database.write(_PUT, _row(Item(key, {**attributes, **changes}, index)))
+
+    def delete_all(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            check_key(key)
+        if keys:
+            with self._database.lock:
+                self._database.write_all((_DELETE, keys))
+
+    def query(
+        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None
+    ) -> list[Item]:
+        check_partition(partition)
+        check_limit(limit)
+        parameters: list[object] = [partition, prefix]
+        sql = f"SELECT {_COLUMNS} FROM items WHERE partition = ? AND sort >= ?"
+        end = sort_key_after(prefix)
+        if end is not None:
+            sql += " AND sort < ?"
+            parameters.append(end)
+        sql += " ORDER BY sort DESC" if descending else " ORDER BY sort"
+        if limit is not None:
+            sql += " LIMIT ?"
+            parameters.append(limit)
+        with self._database.lock:
+            rows = self._database.read(sql, parameters)
+        return [_item(row) for row in rows]
+
+    def query_index(self, partition: str, prefix: str, *, before: str | None = None, limit: int) -> list[Item]:
+        check_partition(partition)
+        check_limit(limit)
+        parameters: list[object] = [partition, prefix]
+        sql = f"SELECT {_COLUMNS} FROM items WHERE index_partition = ? AND index_sort >= ?"
+        ends = [end for end in (sort_key_after(prefix), before) if end is not None]
+        if ends:
+            sql += " AND index_sort < ?"
+            parameters.append(min(ends))
+        parameters.append(limit)
+        with self._database.lock:
+            rows = self._database.read(sql + " ORDER BY index_sort DESC LIMIT ?", parameters)
+        return [_item(row) for row in rows]
+
+
+def _row(item: Item) -> _Row:
+    check_key(item.key)
+    check_attributes(item.attributes)
+    try:
+        data = _encode(item.attributes)
+    except OverflowError as error:
+        raise ValueError("an integer is out of range: they have up to 64 bits") from error
+    if len(data) > _SURELY_SMALL_BYTES:
+        check_item_bytes(item)
+    if item.index is None:
+        return (*item.key, data, None, None)
+    check_key(item.index)
+    return (*item.key, data, *item.index)
+
+
+def _item(row: _Row) -> Item:
+    partition, sort, data, index_partition, index_sort = row
+    index = None if index_partition is None else Key(index_partition, cast("str", index_sort))
+    return Item(Key(partition, sort), _decode(data), index)
+
+
+def _check(condition: Condition, key: Key, row: _Row | None) -> dict[str, Attribute]:
+    """The attributes of the row, if the condition holds for it. DynamoDB compares values of one type only."""
+    assert not isinstance(condition, Absent)
+    if row is not None:
+        attributes = cast("dict[str, Attribute]", _decode(row[2]))
+        current = attributes.get(condition.attribute)
+        if isinstance(condition, Equals):
+            text = isinstance(condition.value, str)
+            if (
+                isinstance(current, str if text else int)
+                and not isinstance(current, bool)
+                and current == condition.value
+            ):
+                return attributes
+        elif isinstance(current, int) and not isinstance(current, bool) and current < condition.value:
+            return attributes
+    raise ConditionFailed(f"{key.partition} {key.sort}: not {condition}")

@@ -1,0 +1,178 @@
+"""The AWS backend on moto, in this process: for tests and `--backend moto`. Real time only; nothing outlives it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
+from types import TracebackType
+from typing import Any
+
+import boto3
+from msgspec.structs import replace
+
+from workflow_runtime.backends.aws.backend import Clients, build_ports, create_clients
+from workflow_runtime.backends.clock import RealClock
+from workflow_runtime.backends.simulated_aws.poller import SqsPoller
+from workflow_runtime.backends.simulated_aws.provision import create_resources, queue_arn
+from workflow_runtime.backends.simulated_aws.schedule_runner import SimulatedScheduleRunner
+from workflow_runtime.deployment.settings import Settings
+from workflow_runtime.deployment.topology import TOPOLOGY, Topology
+from workflow_runtime.ports import (
+    BATCH_MESSAGES_MAX,
+    Bus,
+    BusEvent,
+    Clock,
+    Message,
+    Poller,
+    Queues,
+    Refusal,
+    Schedule,
+    ScheduleRunner,
+    Schedules,
+)
+
+REGION = "eu-central-1"
+RECENT_EVENTS_MAX = 1000  # of `bus_events`
+
+_EVENTS_QUEUE = "bus-events"
+_RULE = "everything"
+
+
+class Backend:
+    """An open simulated backend, with the attributes of the embedded one; it holds moto until `close`."""
+
+    def __init__(self, simulation: Any, clients: Clients, settings: Settings, clock: Clock, topology: Topology) -> None:
+        self._simulation = simulation
+        self._clients = clients
+        self.settings = settings
+        self.on_send: Callable[[str], None] = _nothing
+        ports = build_ports(settings, clients, clock, topology)
+        queues, schedules = _NoticedQueues(ports.queues, self), _NoticedSchedules(ports.schedules, self)
+        bus = _NoticedBus(ports.bus, self, [rule.queue for rule in topology.rules])
+        self.ports = replace(ports, queues=queues, bus=bus, schedules=schedules)
+        polled = [source.queue for function in topology.functions for source in function.sources]
+        self.poller: Poller = SqsPoller(clients.sqs, settings.queue_urls, clock, polled)
+        self.scheduler: ScheduleRunner = SimulatedScheduleRunner(
+            clients.scheduler(),
+            clients.sqs,
+            settings.schedule_group,
+            clock,
+            [tick.schedule_name for tick in topology.ticks],
+        )
+        self._events_url = _catch_events(clients, settings)
+        self._events: list[dict[str, Any]] = []
+
+    def bus_events(self) -> list[dict[str, Any]]:
+        """The last events published (at most `RECENT_EVENTS_MAX`), oldest first, as EventBridge delivers them."""
+        sqs = self._clients.sqs
+        while messages := sqs.receive_message(
+            QueueUrl=self._events_url, MaxNumberOfMessages=BATCH_MESSAGES_MAX, WaitTimeSeconds=0
+        ).get("Messages"):
+            for message in messages:
+                self._events.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=self._events_url, ReceiptHandle=message["ReceiptHandle"])
+        del self._events[:-RECENT_EVENTS_MAX]
+        return list(self._events)
+
+    def close(self) -> None:
+        """Stop the simulation; doing it twice is fine."""
+        simulation, self._simulation = self._simulation, None
+        if simulation is not None:
+            simulation.stop()
+
+    def __enter__(self) -> Backend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _NoticedQueues:
+    """Queues that tell the backend's hook what changed."""
+
+    def __init__(self, queues: Queues, backend: Backend) -> None:
+        self._queues = queues
+        self._backend = backend
+
+    def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
+        refusals = self._queues.send(queue, messages)
+        if len(refusals) < len(messages):
+            self._backend.on_send(queue)
+        return refusals
+
+    def set_visibility(self, queue: str, receipt_handle: str, seconds: int) -> None:
+        self._queues.set_visibility(queue, receipt_handle, seconds)
+        self._backend.on_send(queue)
+
+
+class _NoticedBus:
+    """A bus that tells the backend's hook that its rules may have sent something."""
+
+    def __init__(self, bus: Bus, backend: Backend, queues: Sequence[str]) -> None:
+        self._bus = bus
+        self._backend = backend
+        self._queues = queues
+
+    def publish(self, events: Sequence[BusEvent]) -> list[Refusal]:
+        refusals = self._bus.publish(events)
+        for queue in self._queues:
+            self._backend.on_send(queue)
+        return refusals
+
+
+class _NoticedSchedules:
+    """Schedules that tell the backend's hook that there is a new one."""
+
+    def __init__(self, schedules: Schedules, backend: Backend) -> None:
+        self._schedules = schedules
+        self._backend = backend
+
+    def put(self, schedule: Schedule) -> None:
+        self._schedules.put(schedule)
+        self._backend.on_send(schedule.queue)
+
+    def delete(self, names: Sequence[str]) -> None:
+        self._schedules.delete(names)
+
+
+def open_backend(clock: Clock | None = None, topology: Topology = TOPOLOGY) -> Backend:
+    """Start moto for this process and create the runtime's resources in it.
+
+    Every boto3 client created before `close` talks to moto, none to AWS; credentials are made up.
+    """
+    from moto import mock_aws  # only here: moto is an optional dependency and slow to import
+
+    simulation = mock_aws()
+    simulation.start()
+    try:
+        clients = create_clients(_session())
+        settings = create_resources(topology, clients)
+        return Backend(simulation, clients, settings, clock or RealClock(), topology)
+    except BaseException:
+        simulation.stop()
+        raise
+
+
+@cache
+def _session() -> boto3.Session:
+    """One for all openings: it keeps the parsed service models, which take longer than all the rest."""
+    return boto3.Session(aws_access_key_id="simulated", aws_secret_access_key="simulated", region_name=REGION)
+
+
+def _catch_events(clients: Clients, settings: Settings) -> str:
+    """A queue that gets every event of the bus; returns its URL."""
+    url = clients.sqs.create_queue(QueueName=_EVENTS_QUEUE)["QueueUrl"]
+    pattern = json.dumps({"source": [{"prefix": ""}]})
+    clients.events.put_rule(Name=_RULE, EventBusName=settings.bus_name, EventPattern=pattern)
+    target = queue_arn(clients, url)
+    clients.events.put_targets(
+        Rule=_RULE, EventBusName=settings.bus_name, Targets=[{"Id": _EVENTS_QUEUE, "Arn": target}]
+    )
+    return url
+
+
+def _nothing(queue: str) -> None:
+    """Nobody waits for messages."""

@@ -1,0 +1,1 @@
+"""Last stage: blocks, charts and decision paths of the plan."""

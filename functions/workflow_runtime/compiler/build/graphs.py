@@ -1,0 +1,323 @@
+"""Stage *assembly*: the finished graph and its formulas become the plan. Nothing is decided or reported here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from workflow_runtime.compiler.build.decisions import Decisions
+from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.names.names import declared_keys
+from workflow_runtime.compiler.report import DocumentPath
+from workflow_runtime.compiler.shape.links import Called
+from workflow_runtime.compiler.shape.ordering import Graph
+from workflow_runtime.compiler.shape.predecessors import Before
+from workflow_runtime.compiler.shape.walks import Links
+from workflow_runtime.definition.charts.states import StateMachineNode
+from workflow_runtime.definition.nodes.wait import WaitNode
+from workflow_runtime.definition.workflow import (
+    MISSING,
+    AgentNode,
+    AggregationNode,
+    ConditionNode,
+    FailNode,
+    NodeDefinition,
+    ParallelNode,
+    PassNode,
+    SucceedNode,
+    SwitchNode,
+    ToolNode,
+    WorkflowDefinition,
+)
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, Join, JoinKind, NodePlan
+from workflow_runtime.plan.plan import Plan, Variable
+from workflow_runtime.plan.specs import (
+    AgentSpec,
+    AggregationSpec,
+    ConditionSpec,
+    FailSpec,
+    MachineSpec,
+    NodeType,
+    ParallelSpec,
+    PassSpec,
+    Spec,
+    SucceedSpec,
+    SwitchCase,
+    SwitchSpec,
+    ToolSpec,
+    WaitSpec,
+)
+from workflow_runtime.plan.triggers import Trigger
+
+NEVER = Formula("false", is_expression=True)
+"""The `when` of a node that only runs when called."""
+
+
+class Parts:
+    """Everything that the stages before have settled about one graph, read by document path or node index.
+
+    ``first``: the plan-wide number of its first node. ``machines``: by node, the number of its chart and the nodes that
+    are read inside. ``correlated``: by node, the number of the trigger that brings events to this wait.
+    """
+
+    def __init__(
+        self,
+        source: GraphSource,
+        graph: Graph,
+        formulas: Mapping[DocumentPath, Formula],
+        called: Called,
+        calling: Links,
+        first: int,
+    ) -> None:
+        self.source = source
+        self.graph = graph
+        self.first = first
+        self.before = Before(graph, source.nodes)
+        self.joins = [*map(join_of, source.nodes), *(_gather_join(gather.spec.branch) for gather in graph.gathers)]
+        self.operands = {
+            position: self.before.above(position)
+            for position, node in enumerate(source.nodes)
+            if isinstance(node, AggregationNode) and node.items is None
+        }
+        self.sinks = _sinks(source.nodes, graph, called) if yields_sinks(source) else ()
+        self.called = called
+        self.timeout_targets = dict(calling.keys())
+        self.machines: dict[int, MachineSpec] = {}
+        self.correlated: dict[int, int] = {}
+        self._formulas = formulas
+
+    def wholes(self) -> list[int]:
+        """Nodes whose whole output a decision reads without naming them."""
+        return [*self.sinks, *(node for operands in self.operands.values() for node in operands)]
+
+    def formula(self, position: int, *path: str | int) -> Formula | None:
+        """What stands at ``path`` of a node, if it is a template or an expression."""
+        return self._formulas.get(self.source.at(position, *path))
+
+    def required(self, position: int, *path: str | int) -> Formula:
+        return self._formulas[self.source.at(position, *path)]
+
+    @property
+    def outputs(self) -> Formula | None:
+        return self._formulas[("outputs",)] if self.source.outputs is not MISSING else None
+
+    def nodes(self, names: tuple[str, ...]) -> tuple[int, ...]:
+        """Indices of ids, in order, each once."""
+        return tuple(dict.fromkeys(self.source.index[name] for name in names))
+
+
+def yields_sinks(source: GraphSource) -> bool:
+    """Whether its sinks are what a graph yields. One beside a chart at the top yields nothing: the chart does."""
+    is_beside_chart = not source.number and bool(source.charts)
+    return source.outputs is MISSING and not is_beside_chart
+
+
+def join_of(node: NodeDefinition) -> Join:
+    return Join(JoinKind(node.join.kind), node.join.count)
+
+
+def _gather_join(is_branch: bool) -> Join:
+    return Join(JoinKind.ALL_SUCCESS if is_branch else JoinKind.ANY)
+
+
+def assemble(
+    definition: WorkflowDefinition,
+    formulas: Mapping[DocumentPath, Formula],
+    decisions: Decisions,
+    blocks: Sequence[GraphBlock],
+    charts: Sequence[ChartPlan],
+    triggers: tuple[Trigger, ...],
+) -> Plan:
+    schema = definition.input_schema
+    declared, _ = declared_keys(schema)
+    return Plan(
+        workflow_id=definition.id,
+        root=blocks[0],
+        workflow_name=definition.name,
+        workflow_version=definition.version or "",
+        input_schema=schema,
+        output_schema=definition.output_schema,
+        variables=tuple(
+            Variable(name, formulas["variables", name], schema is None or name in declared)
+            for name in definition.variables
+        ),
+        timeout_seconds=definition.timeout,
+        max_concurrency=definition.limits.max_concurrency,
+        priority=definition.limits.priority,
+        events=definition.events,
+        input_paths=decisions.inputs,
+        variable_paths=decisions.variables,
+        inner=tuple(blocks[1:]),
+        charts=tuple(charts),
+        has_chart=bool(charts) and charts[0].node < 0,
+        triggers=triggers,
+    )
+
+
+def assemble_graph(parts: Parts, decisions: Decisions, conditions: Mapping[tuple[int, int], Formula]) -> GraphBlock:
+    graph = parts.graph
+    edges: list[Edge] = []
+    incoming: list[tuple[int, ...]] = []
+    outgoing: list[list[int]] = [[] for _ in graph.incoming]
+    for links in graph.incoming:
+        first = len(edges)
+        for link in links:
+            outgoing[link.source].append(len(edges))
+            edges.append(Edge(link.source, link.target, link.kind, conditions.get((link.source, link.target))))
+        incoming.append(tuple(range(first, len(edges))))
+    nodes = [
+        _node(parts, position, incoming[position], tuple(outgoing[position]), _paths(parts, decisions, position))
+        for position in range(graph.count)
+    ]
+    for position, gather in enumerate(graph.gathers, graph.count):
+        hidden = NodePlan(
+            gather.id,
+            NodeType.CONTROL,
+            gather.spec,
+            incoming[position],
+            tuple(outgoing[position]),
+            parts.joins[position],
+        )
+        nodes.append(hidden)
+    source = parts.source
+    return GraphBlock(
+        nodes=tuple(nodes),
+        edges=tuple(edges),
+        sinks=parts.sinks,
+        outputs=parts.outputs,
+        first=parts.first,
+        prefix=source.prefix,
+        chart=source.chart,
+        state=source.state,
+    )
+
+
+def _paths(parts: Parts, decisions: Decisions, position: int) -> tuple[tuple[str, ...], ...]:
+    return decisions.nodes.get(parts.first + position, ())
+
+
+def _node(
+    parts: Parts,
+    position: int,
+    incoming: tuple[int, ...],
+    outgoing: tuple[int, ...],
+    paths: tuple[tuple[str, ...], ...],
+) -> NodePlan:
+    node = parts.source.nodes[position]
+    is_machine = isinstance(node, StateMachineNode)
+    worker = {AgentNode: "agent", ToolNode: "tool"}.get(type(node))
+    reads_inputs = worker is not None or isinstance(node, PassNode | StateMachineNode)
+    return NodePlan(
+        id=node.id,
+        type=NodeType(node.type),
+        spec=_spec(parts, position, node),
+        incoming=incoming,
+        outgoing=outgoing,
+        join=parts.joins[position],
+        pool=getattr(node, "pool", None) or worker,
+        name=node.name,
+        inputs=parts.formula(position, "inputs") if node.inputs and reads_inputs else None,
+        output_fields=node.outputs if isinstance(node.outputs, tuple) and not is_machine else None,
+        shape=None if is_machine else parts.formula(position, "outputs"),
+        when=NEVER if position in parts.called.dormant else parts.formula(position, "when"),
+        continue_on_skip=node.on_skip == "continue",
+        timeout_seconds=None if isinstance(node, WaitNode) else node.timeout,
+        priority=node.priority,
+        decision_paths=paths,
+        called=position in parts.called.live,
+    )
+
+
+def _spec(parts: Parts, position: int, node: NodeDefinition) -> Spec:
+    match node:
+        case AgentNode():
+            agent = parts.required(position, "agent") if node.allow else node.agent
+            return AgentSpec(agent, node.allow, parts.formula(position, "prompt"), node.output_schema)
+        case ToolNode():
+            return ToolSpec(parts.required(position, "tool") if node.allow else node.tool, node.allow)
+        case SwitchNode():
+            return SwitchSpec(parts.formula(position, "condition"), _cases(parts, position, node))
+        case ConditionNode():
+            condition = parts.required(position, "condition")
+            return ConditionSpec(condition, parts.nodes(node.then), parts.nodes(node.otherwise))
+        case ParallelNode():
+            members = parts.graph.members[position]
+            return ParallelSpec(
+                parts.nodes(node.branches), members, node.max_concurrency, node.wait_all, node.cancel_rest
+            )
+        case PassNode():
+            return PassSpec()
+        case FailNode():
+            return FailSpec(parts.required(position, "error"), parts.required(position, "message"))
+        case SucceedNode():
+            return SucceedSpec(parts.formula(position, "output"))
+        case WaitNode():
+            return _wait(parts, position, node)
+        case StateMachineNode():
+            return parts.machines[position]
+        case AggregationNode():
+            return _aggregation(parts, position, node)
+    raise AssertionError(f"a node of type {node.type} has passed the stage that refuses it")
+
+
+def _cases(parts: Parts, position: int, node: SwitchNode) -> tuple[SwitchCase, ...]:
+    cases = [
+        SwitchCase(parts.nodes(branch.targets), branch.values, parts.formula(position, "branches", number, "when"))
+        for number, branch in enumerate(node.branches)
+    ]
+    return tuple(sorted(cases, key=lambda case: case.is_default))
+
+
+def _wait(parts: Parts, position: int, node: WaitNode) -> WaitSpec:
+    target = parts.timeout_targets.get(position, -1)
+    return WaitSpec(
+        seconds=parts.formula(position, "seconds") or node.seconds,
+        until=parts.formula(position, "at"),
+        event=node.event or "",
+        match=parts.formula(position, "match"),
+        correlated=parts.correlated.get(position, -1),
+        key=parts.formula(position, "with_value"),
+        timeout=parts.formula(position, "timeout") or node.timeout,
+        on_timeout="call" if target >= 0 else node.on_timeout,
+        timeout_target=target,
+    )
+
+
+def _aggregation(parts: Parts, position: int, node: AggregationNode) -> AggregationSpec:
+    return AggregationSpec(
+        strategy=node.strategy,
+        operands=parts.operands.get(position, ()),
+        items=parts.formula(position, "items"),
+        field=node.field,
+        score=parts.formula(position, "score"),
+        value=parts.formula(position, "value"),
+        ties=node.ties,
+        min_votes=node.min_votes,
+        detail=node.detail,
+        default=parts.formula(position, "default"),
+    )
+
+
+def _sinks(nodes: tuple[NodeDefinition, ...], graph: Graph, called: Called) -> tuple[int, ...]:
+    """Nodes without successors that yield something.
+
+    Switch, condition, parallel, wait and fail nodes yield nothing, nor do nodes that only run when called.
+    """
+    continued = {link.source for links in graph.incoming for link in links if link.kind is not EdgeKind.ORDER}
+    silent = (SwitchNode, ConditionNode, ParallelNode, FailNode, WaitNode)
+    return tuple(
+        position
+        for position, node in enumerate(nodes)
+        if position not in continued and position not in called and not isinstance(node, silent)
+    )
+
+
+def as_expression(formulas: list[Formula]) -> Formula:
+    """Several conditions as one, all of which must hold."""
+    if len(formulas) == 1:
+        return formulas[0]
+    source: Json = " and ".join(f"({formula.source})" for formula in formulas)
+    bindings = tuple(dict.fromkeys(binding for formula in formulas for binding in formula.bindings))
+    return Formula(source, bindings, is_expression=True)

@@ -1,0 +1,109 @@
+"""Stage *timing*: warns of reads that may come before what they read has ended (language §2.1, "Time of reading")."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from functools import reduce
+from operator import and_, or_
+
+import msgspec
+
+from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.collect.formulas import SiteKind, Use
+from workflow_runtime.compiler.collect.sources import OWN, ChartSource, GraphSource
+from workflow_runtime.compiler.names.names import Bound
+from workflow_runtime.compiler.report import Report
+from workflow_runtime.compiler.shape.links import Called
+from workflow_runtime.compiler.shape.ordering import Graph
+from workflow_runtime.compiler.shape.walks import Link
+from workflow_runtime.plan.graph import EdgeKind, Join, JoinKind
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """A read of node ``source`` of a graph when node ``node`` is due (``at_end``: when it ends)."""
+
+    node: int
+    source: int
+    use: Use
+    at_end: bool = False
+
+
+def moments_of(
+    bound: Iterable[tuple[Bound, GraphSource | ChartSource]], firsts: list[int], called: list[Called]
+) -> list[list[Moment]]:
+    """Per graph what is read in it, and when. What stands inside of a node reads when that node is due.
+
+    What nodes read that only run when called, and what a chart at the top reads, has no such moment.
+    """
+    found: list[list[Moment]] = [[] for _ in firsts]
+    for item, place in bound:
+        site = item.site
+        own = {SiteKind.NODE: site.node, SiteKind.EDGE: site.source}.get(site.kind, OWN)
+        if own == OWN and site.kind is not SiteKind.CHART:
+            continue
+        for read in item.reads:
+            number = read.binding.node
+            if number < 0:
+                continue
+            graph = bisect_right(firsts, number) - 1
+            enclosing = next(enclosing for enclosing in place.chain if enclosing.graph == graph)
+            node = own if enclosing.node == OWN else enclosing.node
+            if node != OWN and node not in called[graph]:
+                at_end = site.kind is SiteKind.EDGE
+                found[graph].append(Moment(node, number - firsts[graph], read.use, at_end))
+    return found
+
+
+def warn_of_early_reads(moments: Iterable[Moment], graph: Graph, joins: list[Join], report: Report) -> None:
+    """Names every read of a node that need not have ended by then; its value would be null."""
+    due = _ended_when_due(graph, joins)
+    for read in moments:
+        surely = due[read.node] | 1 << read.node
+        if not surely >> read.source & 1:
+            when = f"`{graph.ids[read.node]}` " + ("ends" if read.at_end else "is due")
+            message = f"`{graph.ids[read.source]}` may not have ended when {when}: it reads as null then"
+            report.add(rules.NOT_ENDED, message, read.use.path, within=read.use.text, offset=read.use.offset)
+
+
+def _ended_when_due(graph: Graph, joins: list[Join]) -> list[int]:
+    """Per node the set of nodes that have ended, however, whenever it runs.
+
+    ``ended[v]``: what has ended whenever v has ended, run or not. A node that joins by `all_success` is skipped at the
+    first dead edge, one that joins by `any` or `at_least` runs before the rest: then only what all of its edges have in
+    common is sure.
+    An edge through which a node came alive says more than one that was merely resolved: its source ran, so all that the
+    source waited for has ended.
+    """
+    due = [0] * len(graph.incoming)
+    ended = [0] * len(graph.incoming)
+    for node in graph.order:
+        links = graph.incoming[node]
+        flowing = [link for link in links if link.kind is not EdgeKind.ORDER]
+        ordered = _union(ended[link.source] for link in links if link.kind is EdgeKind.ORDER)
+        ran = [due[link.source] | 1 << link.source for link in flowing]
+        join = joins[node]
+        if join.kind is JoinKind.ALL_SUCCESS or (join.kind is JoinKind.AT_LEAST and join.count >= len(flowing)):
+            due[node] = ordered | _union(ran)
+        elif join.kind in (JoinKind.ANY, JoinKind.AT_LEAST):
+            due[node] = ordered | _common(ran)
+        elif join.kind is JoinKind.ALL_DONE:
+            due[node] = ordered | _ended(flowing, ended)
+        else:
+            due[node] = ordered | _ended(flowing, ended) | _common(ran)
+        waits_for_all = join.kind in (JoinKind.ALL, JoinKind.ALL_DONE)
+        skipped = _ended(flowing, ended) if waits_for_all else _common([ended[link.source] for link in flowing])
+        ended[node] = 1 << node | (due[node] & (ordered | skipped))
+    return due
+
+
+def _ended(links: list[Link], ended: list[int]) -> int:
+    return _union(ended[link.source] for link in links)
+
+
+def _union(sets: Iterable[int]) -> int:
+    return reduce(or_, sets, 0)
+
+
+def _common(sets: list[int]) -> int:
+    return reduce(and_, sets) if sets else 0

@@ -1,0 +1,241 @@
+"""Stage *sources*: the graphs and charts of a definition, flat, in the order of their numbers in the plan.
+
+A state's `run`, and an agent or tool that an action calls, are graphs inside a chart; a `state_machine` node is a chart
+inside a graph. All later stages treat the graph at the top like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import msgspec
+
+from workflow_runtime.compiler.collect.states import StateSource, calls_of, flatten
+from workflow_runtime.compiler.report import DocumentPath
+from workflow_runtime.definition.charts.actions import CallActionDefinition
+from workflow_runtime.definition.charts.states import StateMachineNode
+from workflow_runtime.definition.gaps import ANY, Gaps
+from workflow_runtime.definition.workflow import (
+    MISSING,
+    EdgeDefinition,
+    Json,
+    NodeDefinition,
+    WorkflowDefinition,
+)
+
+OWN = -1
+UNSURE = Gaps(frozenset({ANY, "nodes"}))
+"""Of graphs inside a chart that could not be read as a whole: whatever seems to be missing may be there."""
+
+CHART_FIELDS = ("states", "initial_state", "final_states")
+
+
+class Enclosing(msgspec.Struct, frozen=True):
+    """A graph around a place, and the node of it that the place is inside of (`OWN`: none, it is beside them all)."""
+
+    graph: int
+    node: int = OWN
+
+
+class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
+    """A graph as it is written. ``place``: the document path of its nodes. ``chart``, ``state``: who runs it.
+
+    ``outer``: the graphs around it, the innermost first; ``charts``: the charts whose variables it sees, likewise.
+    ``is_call``: it is one node, made of an action.
+    """
+
+    number: int
+    nodes: tuple[NodeDefinition, ...]
+    place: DocumentPath
+    edges: tuple[EdgeDefinition, ...] = ()
+    outputs: Json = MISSING
+    gaps: Gaps = Gaps()
+    prefix: str = ""
+    chart: int = -1
+    state: int = -1
+    outer: tuple[Enclosing, ...] = ()
+    charts: tuple[int, ...] = ()
+    is_call: bool = False
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position by id; of nodes that share one, the first."""
+        found: dict[str, int] = {}
+        for position, node in enumerate(self.nodes):
+            if position not in self.gaps.unnamed:
+                found.setdefault(node.id, position)
+        return found
+
+    @cached_property
+    def chain(self) -> tuple[Enclosing, ...]:
+        """The graphs whose nodes a place in it sees, itself first."""
+        return (Enclosing(self.number), *self.outer)
+
+    def at(self, position: int, *path: str | int) -> DocumentPath:
+        """The document path of a node, or of something in it."""
+        return (*self.place, *path) if self.is_call else (*self.place, position, *path)
+
+
+class CallSource(msgspec.Struct, frozen=True):
+    """An agent or tool that an action calls: the graph it makes, the state that owns it, and the action."""
+
+    block: int
+    owner: int
+    action: CallActionDefinition
+
+
+class ChartSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
+    """A chart as it is written, its states flat in document order (0: the chart itself).
+
+    ``place``: the document path of what has its fields. ``node``: the graph and the node that it is inside of; None at
+    the top. ``chain``, ``charts``: see `GraphSource`; ``charts[0]`` is itself. ``runs``: block by state; ``calls``: by
+    document path of their action; `Sources` fills in both. ``is_whole``: nothing in it was wrong.
+    """
+
+    number: int
+    definition: WorkflowDefinition | StateMachineNode
+    states: tuple[StateSource, ...]
+    place: DocumentPath
+    node: Enclosing | None = None
+    prefix: str = ""
+    chain: tuple[Enclosing, ...] = ()
+    charts: tuple[int, ...] = ()
+    runs: dict[int, int] = {}
+    calls: dict[DocumentPath, CallSource] = {}
+    is_whole: bool = True
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """State by name; of states that share one, the first."""
+        found: dict[str, int] = {}
+        for number, state in enumerate(self.states):
+            if number and state.name:
+                found.setdefault(state.name, number)
+        return found
+
+    @property
+    def hides_states(self) -> bool:
+        """Whether there may be states with other names than those that can be seen."""
+        return not self.is_whole or len(self.index) < len(self.states) - 1
+
+
+class Sources:
+    """All graphs and charts by number. ``graphs[0]`` is the one at the top; ``charts[0]`` is iff ``has_chart``."""
+
+    def __init__(self, definition: WorkflowDefinition, gaps: Gaps) -> None:
+        self.graphs: list[GraphSource] = []
+        self.has_chart = definition.type != "dag" and bool(definition.states)
+        self._charts: dict[int, ChartSource] = {}
+        self._chart_count = int(self.has_chart)
+        root = GraphSource(
+            number=0,
+            nodes=definition.nodes,
+            place=("nodes",),
+            edges=definition.edges,
+            outputs=MISSING if self.has_chart else definition.outputs,
+            gaps=gaps,
+            charts=(0,) if self.has_chart else (),
+        )
+        self._add_graph(root)
+        if self.has_chart:
+            is_whole = gaps.fields.isdisjoint((*CHART_FIELDS, "type", ANY))
+            states = flatten(definition, ())
+            top = ChartSource(
+                number=0, definition=definition, states=states, place=(), chain=(Enclosing(0),), charts=(0,),
+                is_whole=is_whole,
+            )  # fmt: skip
+            self._add_chart(top)
+
+    @property
+    def charts(self) -> list[ChartSource]:
+        return [self._charts[number] for number in range(self._chart_count)]
+
+    @property
+    def nodes(self) -> Iterator[NodeDefinition]:
+        """Every node of every graph."""
+        for graph in self.graphs:
+            yield from graph.nodes
+
+    def find(self, chain: Sequence[Enclosing], name: str) -> tuple[int, int, int] | None:
+        """The node of this id in the innermost graph that has one: its graph, its position there, and which of
+        ``chain`` it was. A node that one is inside of has no output yet: its name means something else here.
+        """
+        for depth, enclosing in enumerate(chain):
+            position = self.graphs[enclosing.graph].index.get(name)
+            if position is not None and position != enclosing.node:
+                return enclosing.graph, position, depth
+        return None
+
+    def _add_graph(self, graph: GraphSource) -> None:
+        self.graphs.append(graph)
+        for position, node in enumerate(graph.nodes):
+            if isinstance(node, StateMachineNode):
+                number = self._chart_count
+                self._chart_count += 1
+                here = Enclosing(graph.number, position)
+                chart = ChartSource(
+                    number=number,
+                    definition=node,
+                    states=flatten(node, graph.at(position)),
+                    place=graph.at(position),
+                    node=here,
+                    prefix=f"{graph.prefix}{node.id}/",
+                    chain=(here, *graph.outer),
+                    charts=(number, *graph.charts),
+                    is_whole=not graph.gaps.has(position, *CHART_FIELDS) and not graph.gaps.hide_names,
+                )
+                self._add_chart(chart)
+
+    def _add_chart(self, chart: ChartSource) -> None:
+        self._charts[chart.number] = chart
+        for position, state in enumerate(chart.states):
+            run = state.definition.run if state.definition is not None else ()
+            if run:
+                chart.runs[position] = len(self.graphs)
+                self._add_graph(self._inside(chart, position, position, run, (*state.place, "run")))
+            taken = {item.id for item in run}
+            for call in calls_of(state, position):
+                called = _called_node(call.action, taken, always_numbered=not position)
+                taken.add(called.id)
+                chart.calls[call.place] = CallSource(len(self.graphs), call.owner, call.action)
+                self._add_graph(self._inside(chart, position, call.owner, (called,), call.place, is_call=True))
+
+    def _inside(
+        self,
+        chart: ChartSource,
+        written_in: int,
+        state: int,
+        nodes: tuple[NodeDefinition, ...],
+        place: DocumentPath,
+        *,
+        is_call: bool = False,
+    ) -> GraphSource:
+        """A graph that ``state`` of a chart runs; its paths name the state that it is ``written_in``."""
+        name = chart.states[written_in].name
+        return GraphSource(
+            number=len(self.graphs),
+            nodes=nodes,
+            place=place,
+            gaps=Gaps() if chart.is_whole else UNSURE,
+            prefix=f"{chart.prefix}{name}/" if name else chart.prefix,
+            chart=chart.number,
+            state=state,
+            outer=chart.chain,
+            charts=chart.charts,
+            is_call=is_call,
+        )
+
+
+def _called_node(action: CallActionDefinition, taken: set[str], *, always_numbered: bool) -> NodeDefinition:
+    """The node that an action's call is. Its inputs are the action's, which the dispatcher renders.
+
+    ``always_numbered``: at the chart's own start nothing else in its path tells it from nodes and states.
+    """
+    name = action.kind if action.allow else action.target
+    id = "" if always_numbered else name
+    number = 1 if always_numbered else 2
+    while not id or id in taken:
+        id = f"{name}~{number}"
+        number += 1
+    return action.as_node(id).model_copy(update={"inputs": {}})

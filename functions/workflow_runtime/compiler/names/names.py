@@ -1,0 +1,369 @@
+"""Stage *names*: every name in a formula gets the source of its value, in the language's order of look-up (§3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+
+from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, Use
+from workflow_runtime.compiler.collect.sources import ChartSource, GraphSource, Sources
+from workflow_runtime.compiler.collect.states import action_blocks, nested_actions
+from workflow_runtime.compiler.report import Report
+from workflow_runtime.compiler.shape.links import has_unknown_calls
+from workflow_runtime.compiler.shape.predecessors import Before
+from workflow_runtime.compiler.support import has_own_names
+from workflow_runtime.definition.charts.actions import (
+    RaiseActionDefinition,
+    SendActionDefinition,
+    SetVariableActionDefinition,
+)
+from workflow_runtime.definition.gaps import Gaps
+from workflow_runtime.definition.workflow import NodeDefinition, WorkflowDefinition
+from workflow_runtime.findings import Rule
+from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
+
+Json: TypeAlias = Any
+
+GLOBALS = {
+    "execution": BindingKind.EXECUTION,
+    "workflow": BindingKind.WORKFLOW,
+    "now": BindingKind.TIME,
+    "current_time": BindingKind.TIME,
+    "variables": BindingKind.VARIABLES,
+    "env": BindingKind.ENV,
+}
+
+PREVIOUS_NAMES = ("previous", "current")
+"""Outside loops `current` is `previous` (language §3)."""
+
+FIELDS = {
+    "execution": ("id", "input", "started_at", "attempt"),
+    "workflow": ("id", "name", "version"),
+    "nodes": ("status", "error", "output"),
+    "event": ("name", "data", "id", "source", "at"),
+}
+"""What the documents of these names hold."""
+
+ELSEWHERE = {
+    "event": "`event` exists in guards, actions and outputs of states, and in the `match` of a wait only",
+    "index": "`index` exists in the body of a loop and in `for_each` only",
+    "item": "`item` exists in a loop, in `for_each`, `filter` and `map`, and in the `score` of an aggregation only",
+    "iterations": "`iterations` exists in the `while` and `until` of a loop only",
+    "previous_iteration": "`previous_iteration` exists in the `while` and `until` of a loop only",
+    "task_token": "`task_token` exists in nodes with a callback only",
+    "output": "`output` exists in the `outputs` of a node only; write `${<node id>}` for the output of another one",
+    "inputs": "`inputs` exists in the `outputs` of a node only; write `${input}` for the input of the workflow",
+    "error": "`error` exists in fallbacks and compensations only; write `${nodes.<id>.error}` for a node's error",
+}
+
+ERROR_IN_CHART = "Write `${event.data}` for the error that an event carries."
+
+NOT_OF_EVENTS = frozenset({*GLOBALS, *PREVIOUS_NAMES, "nodes", "secrets", "task_token"})
+"""Names that belong to an execution: an event that comes to it, or starts it, has none of them."""
+
+
+class Read(msgspec.Struct, frozen=True):
+    """One name that found its source."""
+
+    binding: Binding
+    keys: tuple[str, ...]
+    use: Use
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """A site whose names are resolved."""
+
+    site: Site
+    formula: Formula
+    reads: tuple[Read, ...]
+
+
+class Names:
+    """What a workflow declares. ``firsts``: per graph the plan-wide number of its first node. ``befores``: per graph
+    what `previous` may mean; None when the graph is not known.
+    """
+
+    def __init__(
+        self,
+        definition: WorkflowDefinition,
+        gaps: Gaps,
+        sources: Sources,
+        firsts: list[int],
+        befores: list[Before | None],
+        report: Report,
+    ) -> None:
+        self._gaps = gaps
+        self._has_own_names = has_own_names(gaps, sources) or has_unknown_calls(sources)
+        self._sources = sources
+        self._firsts = firsts
+        self._befores = befores
+        self._variables = {name: position for position, name in enumerate(definition.variables)}
+        self._declared, self._is_open = declared_keys(definition.input_schema)
+        self._set = set_names(sources)
+        self._report = report
+        self._place: GraphSource | ChartSource = sources.graphs[0]
+
+    def bind(self, read: ReadSite, place: GraphSource | ChartSource) -> Bound:
+        """The formula of a site, which stands in ``place``. Names without a source are reported and left unbound."""
+        self._place = place
+        reads = []
+        for use in read.uses:
+            binding = self._resolve(use, read.site)
+            if binding is not None:
+                reads.append(Read(binding, use.keys, use))
+        bindings = tuple(dict.fromkeys(read.binding for read in reads))
+        return Bound(read.site, Formula(read.site.value, bindings, read.site.is_expression), tuple(reads))
+
+    def _resolve(self, use: Use, site: Site) -> Binding | None:
+        name = use.name
+        if name in site.locals:
+            return Binding(name, BindingKind.LOCAL)
+        if site.kind is SiteKind.EVENT:
+            return self._of_event(use)
+        if name in GLOBALS:
+            return self._global(use, site)
+        if name in PREVIOUS_NAMES:
+            return self._previous(use, site)
+        if name == "secrets":
+            return self._secrets(use, site)
+        if name == "nodes":
+            return self._nodes(use, site)
+        if name == "event" and site.event:
+            self._check_field(name, use, use.keys)
+            return Binding(name, BindingKind.EVENT)
+        if name in ELSEWHERE:
+            if self._has_own_names:
+                return None
+            hint = ERROR_IN_CHART if name == "error" and site.event else None
+            return self._refuse(rules.NOT_HERE, ELSEWHERE[name], use, hint)
+        node = self._node(name)
+        if node is not None:
+            if site.kind in NODELESS:
+                return self._refuse(NODELESS[site.kind], f"`{name}` is a node", use)
+            return Binding(name, BindingKind.NODE, node)
+        if name in self._variables and not self._is_charted(site):
+            return Binding(name, BindingKind.VARIABLE) if self._is_set(name, use, site) else None
+        return self._input(use, site)
+
+    def _node(self, name: str) -> int | None:
+        """The plan-wide number of the node that a name means, seen from where the site stands."""
+        found = self._sources.find(self._place.chain, name)
+        return None if found is None else self._firsts[found[0]] + found[1]
+
+    def _is_charted(self, site: Site) -> bool:
+        """Whether a chart's variables may have the name: then it is looked up when it is read."""
+        return bool(self._place.charts) and site.kind is not SiteKind.VARIABLE
+
+    def _of_event(self, use: Use) -> Binding | None:
+        if use.name in NOT_OF_EVENTS:
+            hint = f"Write `detail.{use.name}` if the event's data has it."
+            return self._refuse(rules.NOT_HERE, f"`{use.name}` belongs to executions, not to events", use, hint)
+        return Binding(use.name, BindingKind.LOCAL)
+
+    def _global(self, use: Use, site: Site) -> Binding | None:
+        name = use.name
+        if name == "variables" and use.keys and not self._is_charted(site):
+            key = use.keys[0]
+            if key not in self._variables:
+                if self._gaps.hide_variables:
+                    return None
+                hint = self._report.suggest(key, self._variables)
+                return self._refuse(rules.UNKNOWN_VARIABLE, f"there is no variable `{key}`", use, hint)
+            if not self._is_set(key, use, site):
+                return None
+        self._check_field(name, use, use.keys)
+        return Binding(name, GLOBALS[name])
+
+    def _is_set(self, name: str, use: Use, site: Site) -> bool:
+        """Whether the variable has its value by then; reported if not."""
+        if site.kind is not SiteKind.VARIABLE or self._variables[name] < self._variables[str(site.path[1])]:
+            return True
+        message = "a variable cannot read itself" if name == site.path[1] else f"`{name}` is set later"
+        self._refuse(rules.VARIABLE_ORDER, message, use)
+        return False
+
+    def _previous(self, use: Use, site: Site) -> Binding | None:
+        if site.kind not in (SiteKind.NODE, SiteKind.EDGE) or not isinstance(self._place, GraphSource):
+            return self._refuse(rules.NOT_HERE, f"`{use.name}` exists in nodes only: nothing precedes this place", use)
+        before = self._befores[self._place.number]
+        if before is None:
+            return None
+        if site.kind is SiteKind.EDGE:
+            return self._previous_of_edge(use, site, before)
+        if not before.above(site.node):
+            self._tell(rules.NO_PREVIOUS, f"`{use.name}` is always null here: the node has no predecessor", use)
+        return Binding(use.name, BindingKind.PREVIOUS)
+
+    def _previous_of_edge(self, use: Use, site: Site, before: Before) -> Binding | None:
+        """On an edge it is the node that the edge leaves, or the one before that when it is a control node. Edges with
+        conditions exist in the graph at the top only, whose numbers start at 0.
+        """
+        candidates = before.at(site.source)
+        if len(candidates) == 1:
+            return Binding(use.name, BindingKind.NODE, candidates[0])
+        count = "no node" if not candidates else f"{len(candidates)} nodes"
+        return self._refuse(rules.UNCLEAR_PREVIOUS, f"`{use.name}` may mean {count} here", use)
+
+    def _secrets(self, use: Use, site: Site) -> Binding | None:
+        if site.secrets:
+            return Binding("secrets", BindingKind.SECRETS)
+        hint = None
+        if site.kind is SiteKind.CHART and site.path[-1] == "inputs":
+            hint = "Actions render their inputs themselves; let a node of a `run` graph read the secret."
+        return self._refuse(rules.SECRETS, "secrets cannot be read here", use, hint)
+
+    def _nodes(self, use: Use, site: Site) -> Binding | None:
+        if site.kind in NODELESS:
+            return self._refuse(NODELESS[site.kind], "`nodes` reads nodes", use)
+        if not use.keys:
+            return self._refuse(rules.DYNAMIC_NODES, "which node is read must be known beforehand", use)
+        node = self._node(use.keys[0])
+        if node is None and self._hides_ids():
+            return None
+        if node is None:
+            hint = self._report.suggest(use.keys[0], self._ids())
+            return self._refuse(rules.UNKNOWN_NODE_READ, f"there is no node `{use.keys[0]}`", use, hint)
+        self._check_field("nodes", use, use.keys[1:])
+        return Binding("nodes", BindingKind.NODES, node)
+
+    def _ids(self) -> list[str]:
+        """Of all nodes that can be seen."""
+        return [id for enclosing in self._place.chain for id in self._sources.graphs[enclosing.graph].index]
+
+    def _hides_ids(self) -> bool:
+        return any(self._sources.graphs[enclosing.graph].gaps.hide_ids for enclosing in self._place.chain)
+
+    def _input(self, use: Use, site: Site) -> Binding | None:
+        """A name that is no node: a variable of a chart, or a key of the input."""
+        name = use.name
+        charted = self._is_charted(site)
+        if not self._is_declared(name, charted) and self._is_undeclared(use, site, charted):
+            return None
+        if name == "input" and name not in self._declared:
+            return Binding(name, BindingKind.INPUT)
+        return Binding(name, BindingKind.SCOPED if charted else BindingKind.INPUT_KEY)
+
+    def _is_declared(self, name: str, charted: bool) -> bool:
+        """Whether it is declared, or may be by something that could not be read."""
+        if name in self._declared or name in ("input", "trigger") or self._gaps.hide_names or self._hides_ids():
+            return True
+        return charted and (name in self._set or name in self._variables)
+
+    def _is_undeclared(self, use: Use, site: Site, charted: bool) -> bool:
+        """Says what is to be said of a name that nothing declares; whether it is an error. In a chart it never is: the
+        data of any event may bring it.
+        """
+        name = use.name
+        part = next((part for part in _parts(name) if self._knows(part)), None)
+        hint = None
+        if part is not None:
+            hint = f"Names may contain hyphens: write `{part} - {name[len(part) + 1 :]}` for a minus."
+        if not self._is_open and not charted:
+            known = (*sorted(self._declared), *self._variables, *self._ids(), "input", "trigger")
+            hint = hint or self._report.suggest(name, known)
+            self._tell(rules.UNDECLARED, f"nothing declares `{name}`", use, hint)
+            return True
+        if site.kind is SiteKind.KEY and not self._is_open:
+            self._tell(rules.UNKNOWN_KEY, f"nothing declares `{name}`", use, hint)
+        elif part is not None:
+            self._tell(rules.MINUS, f"`{name}` is one name, and nothing declares it", use, hint)
+        elif use.bare:
+            source = "an event, a variable or the input" if charted else "the input"
+            self._tell(rules.BARE_NAME, f"nothing declares `{name}`: it is read from {source}", use)
+        return False
+
+    def _knows(self, name: str) -> bool:
+        if name in self._variables or name in self._declared:
+            return True
+        return self._node(name) is not None or (bool(self._place.charts) and name in self._set)
+
+    def _check_field(self, document: str, use: Use, keys: tuple[str, ...]) -> None:
+        fields = FIELDS.get(document)
+        if fields is None or not keys or keys[0] in fields:
+            return
+        shown = document if document != "nodes" else f"nodes.{use.keys[0]}"
+        hint = f"It has: {', '.join(fields)}."
+        if document == "nodes":
+            hint = f"Write `{shown}.output.{keys[0]}` for a field of its output. {hint}"
+        elif document == "event":
+            hint = f"Write `event.data.{keys[0]}` for a field of its data. {hint}"
+        self._tell(rules.LEADS_NOWHERE, f"`{shown}` has no `{keys[0]}`", use, hint)
+
+    def _refuse(self, rule: Rule, message: str, use: Use, hint: str | None = None) -> Binding | None:
+        self._tell(rule, message, use, hint)
+        return None
+
+    def _tell(self, rule: Rule, message: str, use: Use, hint: str | None = None) -> None:
+        self._report.add(rule, message, use.path, hint, within=use.text, offset=use.offset)
+
+
+NODELESS = {SiteKind.VARIABLE: rules.NODE_IN_VARIABLE, SiteKind.KEY: rules.NODE_IN_KEY}
+"""Sites that cannot read nodes, and what to say then."""
+
+
+def set_names(sources: Sources) -> frozenset[str]:
+    """Names that charts give a value, besides input, variables and events from outside: by actions, by the data of
+    events of their own, and by inputs of their nodes.
+    """
+    found: set[str] = set()
+    for chart in sources.charts:
+        if isinstance(chart.definition, NodeDefinition):
+            found.update(chart.definition.inputs)
+        found.update(call.action.result for call in chart.calls.values() if call.action.result)
+        for state in chart.states:
+            for place, actions, _ in action_blocks(state):
+                for action, _ in nested_actions(actions, place):
+                    if isinstance(action, SetVariableActionDefinition):
+                        found.add(action.name)
+                    elif isinstance(action, RaiseActionDefinition | SendActionDefinition):
+                        found.update(action.data if isinstance(action.data, dict) else ())
+    return frozenset(found)
+
+
+def declared_keys(schema: Json) -> tuple[frozenset[str], bool]:
+    """Top-level keys that an input schema declares, and whether it leaves room for others that nobody can know.
+
+    Without properties a schema declares nothing, so nothing can be undeclared; patterns and references beyond the
+    document leave room too. That a schema merely tolerates additional properties does not declare them.
+    """
+    names: set[str] = set()
+    is_open = False
+    for part in _parts_of_schema(schema, schema, set()):
+        names.update(part.get("properties", ()))
+        names.update(name for name in part.get("required", ()) if isinstance(name, str))
+        reference = part.get("$ref")
+        far = reference is not None and not str(reference).startswith("#/")
+        is_open = is_open or far or "patternProperties" in part or "$dynamicRef" in part
+    return frozenset(names), is_open or not names
+
+
+def _parts_of_schema(schema: Json, root: Json, seen: set[int]) -> Iterator[dict[str, Json]]:
+    """The schemas that apply to the same value as ``schema``."""
+    if not isinstance(schema, dict) or id(schema) in seen:
+        return
+    seen.add(id(schema))
+    yield schema
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        for part in schema.get(keyword, ()):
+            yield from _parts_of_schema(part, root, seen)
+    for keyword in ("if", "then", "else"):
+        yield from _parts_of_schema(schema.get(keyword), root, seen)
+    for part in schema.get("dependentSchemas", {}).values():
+        yield from _parts_of_schema(part, root, seen)
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/"):
+        target = root
+        for key in reference[2:].split("/"):
+            target = target.get(key.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
+        yield from _parts_of_schema(target, root, seen)
+
+
+def _parts(name: str) -> Iterator[str]:
+    """What stands before each hyphen of a name, the longest first."""
+    position = name.rfind("-")
+    while position > 0:
+        yield name[:position]
+        position = name.rfind("-", 0, position)

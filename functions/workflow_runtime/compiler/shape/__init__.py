@@ -1,0 +1,1 @@
+"""Second stage: each graph gets its edges, gates, branches and order."""

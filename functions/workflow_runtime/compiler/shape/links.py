@@ -1,0 +1,219 @@
+"""Stage *mentions*: the links that a definition declares, and those that data makes for nodes that declare none.
+
+Data links of other nodes only order; they need the finished graph and are added by `ordering`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import msgspec
+
+from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
+from workflow_runtime.compiler.collect.sources import OWN, Enclosing, GraphSource, Sources
+from workflow_runtime.compiler.report import DocumentPath, Report
+from workflow_runtime.compiler.shape.walks import DATA, DEPENDENCY, EDGE, TARGET, Link, Links, Rank, merge
+from workflow_runtime.definition.nodes.wait import WaitNode
+from workflow_runtime.definition.workflow import ConditionNode, NodeDefinition, ParallelNode, SwitchNode
+from workflow_runtime.plan.graph import EdgeKind
+
+WORDS = frozenset({"", "fail", "continue"})
+"""What `on_timeout` may say besides the id of a node."""
+
+NO_NODES = frozenset({"start", "end"})
+"""They mean nothing in `edges`, unless nodes are called so."""
+
+
+class Called(msgspec.Struct, frozen=True):
+    """Nodes that do not run by themselves: waits call those in ``live``, nothing yet calls those in ``dormant``."""
+
+    dormant: frozenset[int] = frozenset()
+    live: frozenset[int] = frozenset()
+
+    def __contains__(self, node: int) -> bool:
+        return node in self.live or node in self.dormant
+
+
+class Named:
+    """The nodes that formulas name, each with its first place: per graph, per node that reads. What is read inside of a
+    `state_machine` node counts as read by that node; ``machines`` has all of that, the nodes of outer graphs too.
+    """
+
+    def __init__(self, graphs: int) -> None:
+        self.readers: list[dict[int, dict[int, Use]]] = [{} for _ in range(graphs)]
+        self.machines: dict[Enclosing, dict[tuple[int, int], None]] = {}
+
+
+def declared_links(graph: GraphSource, report: Report) -> Links:
+    """Links by `dependencies`, `edges` and control targets. Unknown names and self edges are reported."""
+    find = partial(_find, graph, report)
+    links: Links = {}
+    for target, node in enumerate(graph.nodes):
+        for number, name in enumerate(node.dependencies):
+            place = graph.at(target, "dependencies", number)
+            source = find(name, place)
+            _add(links, Link(source, target, Rank(DEPENDENCY, (number,)), place), node.id, report)
+    _add_edges(links, graph, find, report)
+    for source, node in enumerate(graph.nodes):
+        kind = EdgeKind.FLOW if isinstance(node, ParallelNode) else EdgeKind.GATE
+        for number, (name, inner) in enumerate(control_targets(node)):
+            place = graph.at(source, *inner)
+            target = find(name, place)
+            _add(links, Link(source, target, Rank(TARGET, (source, number)), place, kind), node.id, report)
+    return links
+
+
+def control_targets(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
+    """The ids that a control node names as targets or branches, with their places in the node, in file order."""
+    match node:
+        case SwitchNode():
+            for number, branch in enumerate(node.branches):
+                field = "default" if branch.is_default else "target"
+                for name in branch.targets:
+                    yield name, ("branches", number, field)
+        case ConditionNode():
+            for field, names in (("then", node.then), ("otherwise", node.otherwise)):
+                for name in names:
+                    yield name, (field,)
+        case ParallelNode():
+            for number, name in enumerate(node.branches):
+                yield name, ("branches", number)
+        case _:
+            pass
+
+
+def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
+    """From each wait to the node that its `on_timeout` calls. They are no edges, and such a node has none: nobody could
+    tell whether it is still going to run.
+    """
+    found: Links = {}
+    edges = {node: link for pair, link in links.items() for node in pair}
+    for source, node in enumerate(graph.nodes):
+        if not isinstance(node, WaitNode) or node.on_timeout in WORDS:
+            continue
+        place = graph.at(source, "on_timeout")
+        target = _find(graph, report, node.on_timeout, place)
+        if target == source:
+            report.add(rules.SELF_EDGE, f"`{node.id}` calls itself", place)
+        elif target >= 0:
+            if target in edges:
+                message = f"`{node.on_timeout}`, which `{node.id}` calls, has an edge"
+                report.add(rules.CALLED_AND_LINKED, message, edges[target].place)
+            found[source, target] = Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER)
+    return found
+
+
+def has_unknown_calls(sources: Sources) -> bool:
+    """Whether waits call nodes that do not exist: some node may then see what only called ones do."""
+    waits = ((graph, node) for graph in sources.graphs for node in graph.nodes if isinstance(node, WaitNode))
+    return any(node.on_timeout not in WORDS and node.on_timeout not in graph.index for graph, node in waits)
+
+
+def called_nodes(graph: GraphSource, links: Links, calling: Links, handlers: Iterable[str | None]) -> Called:
+    """Nodes that only a wait, a fallback, an error rule, a handler or a compensation names. ``handlers``: those that
+    the workflow's error handlers name.
+    """
+    names: set[str | None] = set(handlers)
+    for node in graph.nodes:
+        names.add(node.fallback.node if node.fallback is not None else None)
+        names.update(rule.target for rule in node.on_error)
+        names.add(node.compensate if isinstance(node.compensate, str) else None)
+    live = frozenset(target for _, target in calling)
+    linked = {node for pair in links for node in pair}
+    index = graph.index
+    dormant = {index[name] for name in names if name is not None and name in index and index[name] not in linked}
+    return Called(frozenset(dormant) - live, live)
+
+
+def named_nodes(
+    sites: Iterable[tuple[ReadSite, tuple[Enclosing, ...]]], sources: Sources, called: list[Called], report: Report
+) -> Named:
+    """What is read where; ``sites`` come with the graphs that they see.
+
+    Conditions of edges do not count, nor what is read of nodes that may be called at any time.
+    """
+    found = Named(len(sources.graphs))
+    for read, chain in sites:
+        if read.site.kind not in (SiteKind.NODE, SiteKind.CHART):
+            continue
+        first_machine = 1 if read.site.kind is SiteKind.NODE else 0
+        for use in read.uses:
+            place = None if use.name in read.site.locals else node_read(use, sources, chain)
+            if place is None:
+                continue
+            graph, source, depth = place
+            for machine in chain[first_machine : depth + 1]:
+                if machine.node != OWN:
+                    found.machines.setdefault(machine, {})[graph, source] = None
+            reader = read.site.node if depth < first_machine else chain[depth].node
+            if source == reader:
+                report.add(
+                    rules.READS_ITSELF, f"{use.text!r} reads its own node", use.path, within=use.text, offset=use.offset
+                )
+            elif reader != OWN and reader not in called[graph] and source not in called[graph].live:
+                found.readers[graph].setdefault(reader, {}).setdefault(source, use)
+    return found
+
+
+def node_read(use: Use, sources: Sources, chain: tuple[Enclosing, ...]) -> tuple[int, int, int] | None:
+    """The node that a name reads, directly or as `nodes.<id>`; see `Sources.find`."""
+    if use.name != "nodes":
+        return sources.find(chain, use.name)
+    return sources.find(chain, use.keys[0]) if use.keys else None
+
+
+def data_links(named: dict[int, dict[int, Use]], links: Links) -> Links:
+    """For nodes that declare no link: every node they name counts as a dependency."""
+    declared = {target for _, target in links}
+    return {
+        (source, target): Link(source, target, Rank(DATA, (number,)), use.path)
+        for target, sources in named.items()
+        if target not in declared
+        for number, (source, use) in enumerate(sources.items())
+    }
+
+
+def reading_links(named: dict[int, dict[int, Use]]) -> Links:
+    """All that is read, as mere order; to find circles in a graph that is not whole."""
+    return {
+        (source, target): Link(source, target, Rank(DATA, (number,)), use.path, EdgeKind.ORDER)
+        for target, sources in named.items()
+        for number, (source, use) in enumerate(sources.items())
+    }
+
+
+def _add_edges(links: Links, graph: GraphSource, find: Callable[[str, DocumentPath], int], report: Report) -> None:
+    ids = {node.id for node in graph.nodes} & NO_NODES
+    for number, edge in enumerate(graph.edges):
+        nothing = [name for name in (edge.source, edge.target) if name in NO_NODES and name not in ids]
+        if nothing and edge.condition is not None:
+            report.add(
+                rules.START_OR_END,
+                f"`{nothing[0]}` is no node: this condition is never evaluated",
+                ("edges", number, "condition"),
+            )
+        source = -1 if edge.source in nothing else find(edge.source, ("edges", number, "source"))
+        target = -1 if edge.target in nothing else find(edge.target, ("edges", number, "target"))
+        condition = ("edges", number, "condition")
+        conditions = () if edge.condition is None else ((edge.condition, condition),)
+        link = Link(source, target, Rank(EDGE, (number,)), ("edges", number), conditions=conditions)
+        _add(links, link, edge.source, report)
+
+
+def _add(links: Links, link: Link, name: str, report: Report) -> None:
+    if link.source < 0 or link.target < 0:
+        return
+    if link.source == link.target:
+        report.add(rules.SELF_EDGE, f"`{name}` waits for itself", link.place)
+        return
+    merge(links, link)
+
+
+def _find(graph: GraphSource, report: Report, name: str, place: DocumentPath) -> int:
+    """Its position; -1 for a node that does not exist, which is reported unless it may hide, or could not be read."""
+    position = graph.index.get(name, -1)
+    if position < 0 and name and not graph.gaps.hide_ids:
+        report.add(rules.UNKNOWN_NODE, f"there is no node `{name}`", place, report.suggest(name, graph.index))
+    return position

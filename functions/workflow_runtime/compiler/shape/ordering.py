@@ -1,0 +1,88 @@
+"""Stage *ordering*: data links that only order, cycles, and the finished graph.
+
+A node that declares links and reads a node that is not above it waits for that node's end without depending on its
+success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.collect.formulas import Use
+from workflow_runtime.compiler.report import Report
+from workflow_runtime.compiler.shape.branches import Branched, Gather
+from workflow_runtime.compiler.shape.walks import (
+    DATA,
+    Link,
+    Links,
+    Rank,
+    ancestors,
+    find_cycles,
+    incoming_of,
+    topological_order,
+)
+from workflow_runtime.plan.graph import EdgeKind
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """The finished graph: authored nodes first, then gathers. ``incoming`` is in dependency order.
+
+    ``order``: every node after its sources.
+    """
+
+    ids: tuple[str, ...]
+    count: int
+    incoming: list[list[Link]]
+    order: list[int]
+    gathers: tuple[Gather, ...]
+    members: dict[int, tuple[tuple[int, ...], ...]]
+
+    def authored(self, node: int) -> int:
+        """The node, or for a hidden one the parallel node that it belongs to."""
+        return node if node < self.count else self.gathers[node - self.count].spec.parallel
+
+    def alive_sources(self, node: int) -> list[int]:
+        """Predecessors whose success can make the node run, in dependency order."""
+        return [link.source for link in self.incoming[node] if link.kind is not EdgeKind.ORDER]
+
+
+def finished(ids: Sequence[str], graph: Branched, named: dict[int, dict[int, Use]], report: Report) -> Graph | None:
+    """The graph with its ordering links; None when it has a cycle, which is reported."""
+    order = topological_order(graph.size, graph.links)
+    if len(order) == graph.size:
+        above = ancestors(order, incoming_of(graph.size, graph.links))
+        _add_reads(graph, named, above)
+        order = topological_order(graph.size, graph.links)
+    names = (*ids, *(gather.id for gather in graph.gathers))
+    if report_cycles(names, graph.count, graph.links, report):
+        return None
+    incoming = incoming_of(graph.size, graph.links)
+    return Graph(names, graph.count, incoming, order, tuple(graph.gathers), graph.members)
+
+
+def report_cycles(ids: Sequence[str], count: int, links: Links, report: Report) -> bool:
+    """Report one cycle per knot, at a link that data makes if there is one: those surprise."""
+    cycles = find_cycles(len(ids), links)
+    for cycle in cycles:
+        pairs = list(zip(cycle, [*cycle[1:], cycle[0]], strict=True))
+        link = max((links[pair] for pair in pairs), key=lambda link: (link.target < count, link.rank.category == DATA))
+        shown = [ids[node] for node in cycle if node < count]
+        printed = " → ".join((*shown, shown[0]))
+        hint = "A node cannot read what runs after it." if link.rank.category == DATA else None
+        report.add(rules.CYCLE, f"these nodes wait for each other: {printed}", link.place, hint)
+    return bool(cycles)
+
+
+def _add_reads(graph: Branched, named: dict[int, dict[int, Use]], above: list[int]) -> None:
+    for target, sources in sorted(named.items()):
+        for number, (source, use) in enumerate(sources.items()):
+            if above[target] >> source & 1:
+                continue
+            link = Link(source, target, Rank(DATA, (number,)), use.path, EdgeKind.ORDER)
+            if graph.is_wait(source, target):
+                graph.add_wait(link)
+            else:
+                graph.add(link)

@@ -1,0 +1,1 @@
+"""What charts may say: `states`, `transitions` and `actions`."""

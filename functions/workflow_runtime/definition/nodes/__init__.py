@@ -1,0 +1,1 @@
+"""What nodes of a graph may say: `common` fields, and one module per family of types."""

@@ -1,0 +1,209 @@
+"""A best effort at a definition that has errors, so that later stages find what is wrong besides.
+
+Fields that were wrong are dropped to their defaults; nodes and edges keep their positions, so paths stay right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from pydantic_core import InitErrorDetails
+
+from workflow_runtime.definition import rules
+from workflow_runtime.definition.charts.states import StateDefinition
+from workflow_runtime.definition.gaps import ANY, Gaps, untyped_nodes
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.work import BY_SUBTYPE, BY_TYPE, mended_node
+from workflow_runtime.definition.reading import Model, Place, Reading, nearest, shorten
+from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinition
+from workflow_runtime.language.expressions import is_id
+
+Wrong: TypeAlias = dict[int, set[str]]
+
+_NODES: tuple[type[NodeDefinition], ...] = (NodeDefinition, *BY_TYPE.values(), *BY_SUBTYPE.values())
+_MODELS: tuple[type[Model], ...] = (*_NODES, EdgeDefinition)
+_CANONICAL = {written: name for model in _MODELS for written, name in model.aliases.items()}
+_NODE_FIELDS = sorted({name for model in _NODES for name in model.written_names()})
+
+
+def mend(
+    body: Mapping[str, Any], lines: Iterable[InitErrorDetails], beside: Iterable[str], reading: Reading
+) -> tuple[WorkflowDefinition, Gaps]:
+    """The definition as far as ``body`` is sound, and what it lacks.
+
+    ``lines``: what is wrong in it. ``beside``: unknown keys beside `workflow:`, which may belong below it.
+    """
+    reading.limit = math.inf  # what is read again was counted before
+    absent = {"nodes"} - body.keys()  # an unknown key may be meant as them, however it is called
+    fields = {_workflow_field(key) for key in beside} | (absent if beside else set())
+    nodes, edges, variables = _listed(body, "nodes"), _listed(body, "edges"), set()
+    if reading.unsure_types:
+        fields.add("defaults")
+    wrong_nodes: Wrong = {}
+    wrong_edges: Wrong = {}
+    inner = Inner()
+    for line in lines:
+        place = (*line["loc"], *_context(line).get("at", ()))
+        inner.take(line, place)
+        match place:
+            case ("nodes", int(position), *rest) if nodes is not None:
+                wrong_nodes.setdefault(position, set()).add(_field(line, rest, _NODE_FIELDS))
+            case ("edges", int(position), *rest) if edges is not None:
+                known = ["source", "target", "from", "to", "condition"]
+                wrong_edges.setdefault(position, set()).add(_field(line, rest, known))
+            case ("variables", str(name)):
+                variables.add(name)
+                fields.add("variables")
+            case (str(name), *_):
+                is_unknown = len(place) == 1 and _is_unknown(line)
+                fields |= {_workflow_field(name), *absent} if is_unknown else {name}
+            case _:
+                fields.add(ANY)
+    unnamed = _unnamed(nodes or (), wrong_nodes)
+    kept = {
+        name: item
+        for name, item in WorkflowDefinition.canonical(body)[0].items()
+        if name not in ("nodes", "edges")
+        and (name == "variables" or name in WorkflowDefinition.menders or name not in fields)
+        and (item is not None or name in WorkflowDefinition.keeps_null)
+    }
+    if variables:
+        kept["variables"] = {name: item for name, item in body["variables"].items() if name not in variables}
+    read_nodes = tuple(_node(position, item, wrong_nodes, reading) for position, item in enumerate(nodes or ()))
+    read_edges = tuple(_edge(item, wrong_edges.get(position, ()), reading) for position, item in enumerate(edges or ()))
+    definition = WorkflowDefinition.mended(kept, reading).model_copy(update={"nodes": read_nodes, "edges": read_edges})
+    gaps = Gaps(
+        frozenset(fields),
+        {position: frozenset(names) for position, names in wrong_nodes.items()},
+        {position: frozenset(names) for position, names in wrong_edges.items()},
+        untyped_nodes(definition.nodes),
+        unnamed,
+        inner.runs(definition),
+        inner.charts,
+    )
+    return definition, gaps
+
+
+class Inner:
+    """Sorts what is wrong inside states by the chart and the graph that it is in."""
+
+    def __init__(self) -> None:
+        self.charts: dict[Place, bool] = {}
+        self._nodes: dict[Place, Wrong] = {}
+
+    def take(self, line: InitErrorDetails, place: Place) -> None:
+        """Sort in one line, which is wrong for every chart and graph around its ``place``."""
+        owner: Place = ()
+        if place[:1] == ("nodes",) and len(place) > 1:
+            owner, place = place[:2], place[2:]
+        while place[:1] == ("states",):
+            start = owner
+            while place[:1] == ("states",) and len(place) > 1:
+                start, place = (*start, *place[:2]), place[2:]
+            names_may_hide = place[:1] in ((), ("name",)) or (place == ("states",) and _is_of_wrong_kind(line))
+            names_may_hide |= len(place) == 1 and _is_unknown(line) and _may_be(str(place[0]), "name", "states")
+            self.charts[owner] = self.charts.get(owner, False) or names_may_hide
+            if place[:1] != ("run",) or len(place) < 2:
+                return
+            graph, position = (*start, "run"), place[1]
+            assert isinstance(position, int)
+            owner, place = (*graph, position), place[2:]
+            wrong = self._nodes.setdefault(graph, {})
+            wrong.setdefault(position, set()).add(_field(line, place, _NODE_FIELDS))
+
+    def runs(self, definition: WorkflowDefinition) -> dict[Place, Gaps]:
+        """What the graphs of states lack."""
+        found: dict[Place, Gaps] = {}
+        for graph, wrong in self._nodes.items():
+            nodes = _at(definition, graph)
+            count = Counter(node.id for node in nodes)
+            unnamed = (
+                position
+                for position, node in enumerate(nodes)
+                if "id" in wrong.get(position, ()) or not is_id(node.id) or count[node.id] > 1
+            )
+            fields = {position: frozenset(names) for position, names in wrong.items()}
+            found[graph] = Gaps(nodes=fields, untyped=untyped_nodes(nodes), unnamed=frozenset(unnamed))
+        return found
+
+
+def _at(definition: WorkflowDefinition, path: Place) -> tuple[NodeDefinition, ...]:
+    """The nodes at ``path``; none if something on the way could not be read."""
+    value: Any = definition
+    for step in path:
+        if isinstance(step, str):
+            value = getattr(value, step, ())
+        elif not isinstance(value, tuple) or step >= len(value):
+            return ()
+        else:
+            value = value[step]
+    return value if isinstance(value, tuple) else ()
+
+
+def _is_of_wrong_kind(line: InitErrorDetails) -> bool:
+    return getattr(line["type"], "type", "") in (rules.WRONG_KIND.id, rules.TOO_MANY.id)
+
+
+def _may_be(key: str, *names: str) -> bool:
+    """Whether an unknown key of a state may be meant as one of ``names``."""
+    return (nearest(key, StateDefinition.model_fields) or names[0]) in names
+
+
+def _listed(body: Mapping[str, Any], field: str) -> Sequence[Any] | None:
+    items = body.get(field)
+    return items if isinstance(items, list) else None
+
+
+def _context(line: InitErrorDetails) -> Mapping[str, Any]:
+    return getattr(line["type"], "context", None) or {}
+
+
+def _is_unknown(line: InitErrorDetails) -> bool:
+    return getattr(line["type"], "type", "") == rules.UNKNOWN_FIELD.id
+
+
+def _field(line: InitErrorDetails, place: Sequence[str | int], known: Sequence[str]) -> str:
+    """The canonical field that is wrong at ``place`` in a node or edge."""
+    inner: Place = tuple(place)
+    if inner[:1] == ("config",) and len(inner) > 1:
+        inner = inner[1:]
+    if not inner or inner == ("config",):
+        return ANY
+    name = str(inner[0])
+    if len(inner) == 1 and _is_unknown(line):
+        meant = nearest(name, known)
+        return _CANONICAL.get(meant, meant) if meant else ANY
+    return _CANONICAL.get(name, name)
+
+
+def _workflow_field(key: str) -> str:
+    """What an unknown key of the workflow may be meant as."""
+    return nearest(key, WorkflowDefinition.model_fields) or ANY
+
+
+def _unnamed(nodes: Sequence[Any], wrong: Wrong) -> frozenset[int]:
+    ids = [node.get("id") if isinstance(node, dict) else None for node in nodes]
+    count = Counter(id for id in ids if isinstance(id, str))
+    return frozenset(
+        position
+        for position, id in enumerate(ids)
+        if not isinstance(id, str) or count[id] > 1 or "id" in wrong.get(position, ())
+    )
+
+
+def _node(position: int, written: Any, wrong: Wrong, reading: Reading) -> NodeDefinition:
+    sound = reading.sound.get(id(written))
+    if isinstance(sound, NodeDefinition):
+        return sound
+    name = written.get("id") if isinstance(written, dict) else None
+    shown = shorten(name) if name and isinstance(name, str) else f"nodes[{position}]"
+    return mended_node(written, wrong.get(position, ()), shown, reading)
+
+
+def _edge(written: Any, wrong: Collection[str], reading: Reading) -> EdgeDefinition:
+    fields = EdgeDefinition.canonical(written)[0] if isinstance(written, dict) else {}
+    kept = {name: item for name, item in fields.items() if item is not None and name not in wrong}
+    return EdgeDefinition.mended(kept, reading)

@@ -1,0 +1,222 @@
+"""The typed definition: what a document says once aliases, ``config:``, defaults and single-or-list forms are resolved.
+
+Frozen pydantic models. Durations are seconds; templates and expressions stay as written (the compiler compiles them).
+A value that may be null and was not given is `MISSING`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from workflow_runtime.definition import rules
+from workflow_runtime.definition.charts.actions import (
+    ActionDefinition,
+    AgentActionDefinition,
+    CallActionDefinition,
+    CancelSendActionDefinition,
+    ForEachActionDefinition,
+    IfActionDefinition,
+    LogActionDefinition,
+    PublishActionDefinition,
+    RaiseActionDefinition,
+    SendActionDefinition,
+    SetVariableActionDefinition,
+    StartWorkflowActionDefinition,
+    ToolActionDefinition,
+)
+from workflow_runtime.definition.charts.states import (
+    ChartDefinition,
+    StateDefinition,
+    StateMachineNode,
+    start_of,
+)
+from workflow_runtime.definition.charts.transitions import AfterDefinition, InitialDefinition, TransitionDefinition
+from workflow_runtime.definition.fields import (
+    MISSING,
+    Count,
+    Duration,
+    Expression,
+    Id,
+    Json,
+    Label,
+    Literal,
+    Missing,
+    Object,
+    Priority,
+    Schema,
+    Value,
+    Variables,
+    word,
+)
+from workflow_runtime.definition.nodes.aggregation import AggregationNode
+from workflow_runtime.definition.nodes.common import JoinDefinition, NodeDefinition
+from workflow_runtime.definition.nodes.control import (
+    ConditionNode,
+    ControlNode,
+    FailNode,
+    ParallelNode,
+    PassNode,
+    SucceedNode,
+    SwitchBranch,
+    SwitchNode,
+)
+from workflow_runtime.definition.nodes.pending import UnsupportedNode
+from workflow_runtime.definition.nodes.wait import WaitNode
+from workflow_runtime.definition.nodes.work import AgentNode, Node, ToolNode
+from workflow_runtime.definition.policies import (
+    CallbackDefinition,
+    CompensationDefinition,
+    ErrorHandler,
+    ErrorHandlers,
+    ErrorRule,
+    FallbackDefinition,
+    HandlerAction,
+    RetryPolicy,
+)
+from workflow_runtime.definition.reading import Many, Model, problem
+from workflow_runtime.definition.triggers import Trigger, TriggerDefinition
+
+__all__ = [
+    "MISSING",
+    "ActionDefinition",
+    "AfterDefinition",
+    "AgentActionDefinition",
+    "AgentNode",
+    "AggregationNode",
+    "CallActionDefinition",
+    "CallbackDefinition",
+    "CancelSendActionDefinition",
+    "ChartDefinition",
+    "CompensationDefinition",
+    "ConditionNode",
+    "ControlNode",
+    "EdgeDefinition",
+    "ErrorHandler",
+    "ErrorRule",
+    "FailNode",
+    "FallbackDefinition",
+    "ForEachActionDefinition",
+    "HandlerAction",
+    "IfActionDefinition",
+    "InitialDefinition",
+    "JoinDefinition",
+    "Json",
+    "Limits",
+    "LogActionDefinition",
+    "Missing",
+    "NodeDefinition",
+    "ParallelNode",
+    "PassNode",
+    "PublishActionDefinition",
+    "RaiseActionDefinition",
+    "RetryPolicy",
+    "SendActionDefinition",
+    "SetVariableActionDefinition",
+    "StartWorkflowActionDefinition",
+    "StateDefinition",
+    "StateMachineNode",
+    "SucceedNode",
+    "SwitchBranch",
+    "SwitchNode",
+    "ToolActionDefinition",
+    "ToolNode",
+    "TransitionDefinition",
+    "TriggerDefinition",
+    "UnsupportedNode",
+    "WaitNode",
+    "WorkflowDefinition",
+    "start_of",
+]
+
+MAX_ENTRIES = 100_000
+"""Nodes or edges that are looked at; how many a plan may have is the compiler's business."""
+
+
+class EdgeDefinition(Model):
+    """`target` waits for `source`; the edge is alive if the condition holds."""
+
+    noun: ClassVar[str] = "an edge"
+    aliases: ClassVar = {"from": "source", "to": "target"}
+    preferred: ClassVar = {"source": "from", "target": "to"}
+
+    source: Literal = Field(description="Id of the node that the edge leaves.")
+    target: Literal = Field(description="Id of the node that the edge enters.")
+    condition: Expression | None = Field(None, description="Expression; the edge is dead when it is false.")
+
+
+class Limits(Model):
+    """Limits of one execution."""
+
+    noun: ClassVar[str] = "`limits`"
+
+    max_concurrency: Count = Field(0, description="Nodes of one execution that run at once; 0 is no limit.")
+    priority: Priority = Field(0, description="Higher runs first.")
+
+
+class WorkflowDefinition(ChartDefinition):
+    """A workflow."""
+
+    noun: ClassVar[str] = "a workflow"
+    keeps_null: ClassVar = frozenset({"outputs"})
+
+    id: Id = Field(description="Unique name of the workflow.")
+    name: Label = Field("", description="Name for people.")
+    description: Value = Field("", description="Free text.")
+    metadata: Object = Field({}, description="Free; any keys.")
+    version: Label | None = Field(
+        None, description="Free text for people; stored versions are numbered by the runtime."
+    )
+    type: Annotated[str, word("dag", "state_machine", "hybrid")] = Field("dag", description="Kind of workflow.")
+    input_schema: Schema = Field(None, description="JSON Schema of the input; other input is refused at start.")
+    output_schema: Schema = Field(None, description="JSON Schema of the output.")
+    variables: Variables = Field({}, description="Named values (templates over the input and earlier variables).")
+    defaults: Object = Field({}, description="Per node type: fields of nodes that do not say otherwise.")
+    nodes: Annotated[tuple[Node, ...], Many(limit=MAX_ENTRIES)] = Field((), description="The nodes of the graph.")
+    edges: Annotated[tuple[EdgeDefinition, ...], Many(limit=MAX_ENTRIES)] = Field(
+        (), description="Edges besides `dependencies`."
+    )
+    outputs: Value = Field(MISSING, description="The workflow's output: a mapping of templates, or one template.")
+    timeout: Duration | None = Field(None, description="For the whole execution.")
+    error_handlers: ErrorHandlers = Field((), description="Rules for nodes that failed; the first match acts.")
+    compensation: CompensationDefinition | None = Field(None, description="When and how nodes are undone.")
+    triggers: Annotated[tuple[Trigger, ...], Many(single=True)] = Field((), description="What starts executions.")
+    limits: Limits = Field(
+        default_factory=lambda: Limits(max_concurrency=0, priority=0), description="Limits of one execution."
+    )
+    events: Annotated[tuple[Annotated[str, word("execution", "state", "node")], ...], Many(single=True)] = Field(
+        ("execution", "state"), description="Lifecycle events that are published."
+    )
+
+    @model_validator(mode="after")
+    def _parts_of_type(self) -> Self:
+        chart = sorted(self.model_fields_set & {"initial_state", "final_states", "states"})
+        if self.type == "dag" and chart:
+            hint = "Say `type: state_machine` (or `hybrid`) for a workflow with states."
+            raise problem(rules.COMBINATION, f"`{chart[0]}` does not belong to a `dag`", hint, (chart[0],))
+        graph = [name for name in ("nodes", "edges") if getattr(self, name)]
+        if self.type == "state_machine" and graph:
+            hint = "Say `type: hybrid`, or let a state `run` the nodes."
+            raise problem(rules.COMBINATION, f"`{graph[0]}` does not belong to a `state_machine`", hint, (graph[0],))
+        if self.type == "hybrid" and not self.nodes and not self.states:
+            raise problem(rules.REQUIRED, "a `hybrid` needs `nodes` or `states`")
+        self.check_chart(needed=self.type == "state_machine")
+        return self
+
+
+def _written_names() -> dict[str, tuple[str, ...]]:
+    """Canonical field name → other ways to write it, over all models."""
+    names: dict[str, list[str]] = {"values": ["case"], "targets": ["target", "default"]}
+    pending: list[type[Model]] = [Model]
+    while pending:
+        model = pending.pop()
+        pending += model.__subclasses__()
+        for written, canonical in model.aliases.items():
+            if written not in names.setdefault(canonical, []):
+                names[canonical].append(written)
+    return {canonical: tuple(sorted(written)) for canonical, written in names.items()}
+
+
+WRITTEN = _written_names()
+"""For finding a canonical field in a document: the aliases under which it may stand there."""

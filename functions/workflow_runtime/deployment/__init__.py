@@ -1,0 +1,1 @@
+"""What is deployed, as data: queues, functions and rights (`topology`), `settings`, `metrics`, `log_fields`."""

@@ -1,0 +1,1 @@
+"""How people and programs meet the runtime: HTTP `api`, SDK (`client`), command line (`cli`), `dev` server."""

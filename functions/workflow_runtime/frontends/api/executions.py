@@ -1,0 +1,220 @@
+"""The operations on executions: start, list, show, their nodes and history."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+import msgspec
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.frontends.api.answers import Answer, json_answer
+from workflow_runtime.frontends.api.bodies import parsed_body
+from workflow_runtime.frontends.api.cursors import decode_cursor, encode_cursor, page
+from workflow_runtime.frontends.api.journal import entry_json, fitting
+from workflow_runtime.frontends.api.models import StartRequest
+from workflow_runtime.frontends.api.parameters import (
+    PAGE_ITEMS_DEFAULT,
+    CorrelationId,
+    Cursor,
+    ExecutionId,
+    Limit,
+    NodePath,
+    Range,
+    StartKey,
+    StoredVersion,
+    Wait,
+    WorkflowId,
+)
+from workflow_runtime.frontends.api.problems import Problem
+from workflow_runtime.frontends.api.request import Request
+from workflow_runtime.frontends.api.sizes import Place, fitted, note, sliced
+from workflow_runtime.frontends.api.waiting import wait_until
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.services.views.nodes import error_json
+from workflow_runtime.services.views.queries import Execution, header_json, position
+from workflow_runtime.storage.records import Run
+
+if TYPE_CHECKING:
+    from workflow_runtime.runtime.services import Runtime
+
+EXECUTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+INCLUDED_DEFAULT = "output"
+INCLUDE_PATTERN = r"^(nodes|input|output|variables)(,(nodes|input|output|variables)){0,3}$"
+HISTORY_ITEMS_DEFAULT = 50
+
+Include = Annotated[
+    str, Query(pattern=INCLUDE_PATTERN, description="Parts to include: `nodes`, `input`, `output`, `variables`.")
+]
+OfWorkflow = Annotated[str, Query(min_length=1, max_length=128, description="The workflow's id.")]
+OfStatus = Annotated[ExecutionStatus | None, Query(description="Only executions in this status.")]
+
+
+class Executions:
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def start(
+        self,
+        request: Request,
+        workflow_id: WorkflowId,
+        version: StoredVersion = None,
+        wait: Wait = 0,
+        idempotency_key: StartKey = None,
+        x_correlation_id: CorrelationId = None,
+    ) -> Answer:
+        """Start an execution of the workflow; with `wait`, its document when it ends in time."""
+        body = parsed_body(request, StartRequest)
+        execution_id = await self._runtime.ports.offload(
+            self._runtime.starter.start,
+            workflow_id,
+            body.given,
+            version=version,
+            start_key=idempotency_key,
+            correlation_id=x_correlation_id or "",
+        )
+        if wait and await self._ended(execution_id, wait):
+            return await self._document(request, execution_id, {INCLUDED_DEFAULT})
+        header = await self._runtime.ports.offload(self._runtime.queries.header, execution_id)
+        return json_answer(header_json(header), 202, {"Location": execution_url(request, execution_id)})
+
+    async def listing(
+        self,
+        request: Request,  # noqa: ARG002
+        workflow: OfWorkflow,
+        status: OfStatus = None,
+        limit: Limit = PAGE_ITEMS_DEFAULT,
+        cursor: Cursor = None,
+    ) -> Answer:
+        """Executions of a workflow, the newest first."""
+        of = ("executions", workflow, status or "")
+        before = decode_cursor(of, cursor)
+        statuses = tuple(ExecutionStatus) if status is None else (status,)
+        found = await self._runtime.ports.offload(
+            self._runtime.queries.executions, workflow, statuses, limit + 1, before
+        )
+        more = encode_cursor(of, position(found[limit - 1])) if len(found) > limit else None
+        return json_answer(page([header_json(header) for header in found[:limit]], more))
+
+    async def get(
+        self, request: Request, execution_id: ExecutionId, include: Include = INCLUDED_DEFAULT, range: Range = None
+    ) -> Answer:
+        """An execution: its states, variables, transitions, and what it listens to, if it has any. With `range`, a
+        slice of the one part that `include` names, `input`, `output` or `variables`.
+        """
+        check_id(execution_id)
+        parts = set(include.split(","))
+        if range is None:
+            return await self._document(request, execution_id, parts)
+        if len(parts) != 1 or "nodes" in parts:
+            raise Problem("range_not_satisfiable", "a range is of `include=input`, `=output` or `=variables`")
+        found = await self._runtime.ports.offload(self._runtime.queries.execution, execution_id, parts)
+        if "variables" in parts:
+            return sliced(msgspec.json.encode(found.charts.variables), range)
+        return sliced((found.input if "input" in parts else found.output) or b"null", range)
+
+    async def history(
+        self,
+        request: Request,  # noqa: ARG002
+        execution_id: ExecutionId,
+        limit: Limit = HISTORY_ITEMS_DEFAULT,
+        cursor: Cursor = None,
+        wait: Wait = 0,
+    ) -> Answer:
+        """What happened, commit by commit; with `wait`, the answer comes once there is something new."""
+        check_id(execution_id)
+        of = ("history", execution_id)
+        after = int(decode_cursor(of, cursor) or 0)
+        queries = self._runtime.queries
+        found = await self._runtime.ports.offload(queries.history, execution_id, after, limit)
+        if wait and not found.entries and not found.finished:
+
+            async def has_more() -> bool:
+                return await self._runtime.ports.offload(queries.has_entry, execution_id, after + 1)
+
+            await wait_until(self._runtime.ports.clock, wait, has_more)
+            found = await self._runtime.ports.offload(queries.history, execution_id, after, limit)
+        entries, finished = fitting([entry_json(entry) for entry in found.entries], finished=found.finished)
+        last = entries[-1]["version"] if entries else after
+        return json_answer(page(entries, None if finished else encode_cursor(of, str(last))))
+
+    async def node(self, request: Request, execution_id: ExecutionId, path: NodePath, range: Range = None) -> Answer:
+        """A node of an execution, all its runs, and its newest output; with `range`, a slice of that."""
+        check_id(execution_id)
+        found = await self._runtime.ports.offload(self._runtime.queries.node, execution_id, path)
+        if range is not None:
+            return sliced(found.output, range)
+        document = {"execution_id": execution_id, "path": path, **found.entry, "output": msgspec.Raw(found.output)}
+        document["runs"] = [_run_json(run) for run in found.runs]
+        return fitted(document, [Place(document, "output", _node_url(request, execution_id, path))])
+
+    async def _ended(self, execution_id: str, seconds: float) -> bool:
+        async def ended() -> bool:
+            header = await self._runtime.ports.offload(self._runtime.queries.header, execution_id)
+            return ExecutionStatus(header.status).terminal
+
+        return await wait_until(self._runtime.ports.clock, seconds, ended)
+
+    async def _document(self, request: Request, execution_id: str, parts: set[str]) -> Answer:
+        found = await self._runtime.ports.offload(self._runtime.queries.execution, execution_id, parts)
+        document = header_json(found.header)
+        places = []
+        for part, text in (("input", found.input), ("output", found.output)):
+            if text is not None:
+                document[part] = msgspec.Raw(text)
+                places.append(_part_place(request, document, part))
+        document["variables"] = found.charts.variables
+        document |= found.charts.json()
+        places.append(_part_place(request, document, "variables"))
+        if found.nodes is None:
+            return fitted(document, places)
+        document["node_executions"] = found.nodes
+        places += await self._runtime.ports.offload(self._node_places, request, found)
+        href = f"{execution_url(request, execution_id)}/nodes/{{path}}"
+        return fitted(document, places, Place(document, "node_executions", href))
+
+    def _node_places(self, request: Request, found: Execution) -> list[Place]:
+        """Puts small outputs into the nodes' entries, notes in place of those in the blob store: one read each."""
+        places = []
+        for id, held in found.node_outputs.items():
+            entry: dict[str, Any] = (found.nodes or {})[id]
+            href = _node_url(request, found.header.execution_id, id)
+            if isinstance(held, str):
+                entry["output"] = note(href)
+            else:
+                entry["output"] = msgspec.Raw(self._runtime.queries.node_output(held))
+                places.append(Place(entry, "output", href))
+        return places
+
+
+def check_id(execution_id: str) -> None:
+    """What is no id is not there, like an id that is not there."""
+    if EXECUTION_ID.fullmatch(execution_id) is None:
+        raise Problem("not_found", f"there is no execution {execution_id!r}")
+
+
+def _run_json(run: Run) -> dict[str, Json]:
+    return {
+        "serial": run.serial,
+        "attempt": run.attempt,
+        "status": run.status,
+        "error": error_json(run.error),
+        "started_at": iso_time(run.started_at) if run.started_at else None,
+        "ended_at": iso_time(run.ended_at) if run.ended_at else None,
+    }
+
+
+def execution_url(request: Request, execution_id: str) -> str:
+    return f"{request.prefix}/executions/{execution_id}"
+
+
+def _part_place(request: Request, document: dict[str, Any], part: str) -> Place:
+    url = execution_url(request, document["execution_id"])
+    return Place(document, part, f"{url}?include={part}&range=0-")
+
+
+def _node_url(request: Request, execution_id: str, path: str) -> str:
+    return f"{execution_url(request, execution_id)}/nodes/{quote(path, safe='')}?range=0-"

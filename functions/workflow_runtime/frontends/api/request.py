@@ -1,0 +1,92 @@
+"""A request as API Gateway's HTTP API (payload version 2.0) delivers it, made plain."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote
+
+import msgspec
+
+from workflow_runtime.frontends.api.problems import Problem
+
+# /executions/{id}/nodes/… and /hooks/{workflow}/…: what follows is one path, slashes included.
+NODES_SEGMENT = 3
+ENDPOINT_SEGMENT = 3
+
+
+class Request(msgspec.Struct, frozen=True):
+    """``path`` is decoded and without ``prefix`` (the stage's, when its name stands in the URL).
+
+    Headers go by their lower-case names.
+    """
+
+    method: str
+    path: str
+    prefix: str
+    headers: dict[str, str]
+    query: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> Request:
+        """Raises `Problem` for a body that is not what its flag says."""
+        context = event["requestContext"]
+        stage = context.get("stage") or "$default"
+        path, prefix = unquote(event["rawPath"]), ""
+        if stage != "$default" and (path == f"/{stage}" or path.startswith(f"/{stage}/")):
+            path, prefix = path[len(stage) + 1 :] or "/", f"/{stage}"
+        return cls(
+            method=context["http"]["method"].upper(),
+            path=path,
+            prefix=prefix,
+            headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
+            query=_query(event),
+            body=_body(event),
+        )
+
+    def event(self) -> dict[str, Any]:
+        """What the resolver gets: a path parameter is one encoded segment, though API Gateway decodes paths.
+
+        Ids and node paths hold no ``%``, so decoding twice changes nothing. The body stays here: `bodies` reads it.
+        """
+        query: dict[str, str] = {}
+        for name, value in self.query:
+            query[name] = f"{query[name]},{value}" if name in query else value
+        path = "/".join(quote(segment, safe="") for segment in self._segments())
+        method = "GET" if self.method == "HEAD" else self.method
+        return {
+            "version": "2.0",
+            "rawPath": path,
+            "rawQueryString": "&".join(f"{quote(name)}={quote(value)}" for name, value in self.query),
+            "queryStringParameters": query,
+            "headers": self.headers,
+            "requestContext": {"stage": "$default", "http": {"method": method, "path": path}},
+        }
+
+    def _segments(self) -> list[str]:
+        segments = self.path.split("/")
+        if segments[1:2] == ["executions"] and segments[NODES_SEGMENT : NODES_SEGMENT + 1] == ["nodes"]:
+            return segments[: NODES_SEGMENT + 1] + (["/".join(segments[NODES_SEGMENT + 1 :])] if segments[4:] else [])
+        if segments[1:2] == ["hooks"] and segments[ENDPOINT_SEGMENT:]:
+            return [*segments[:ENDPOINT_SEGMENT], "/".join(segments[ENDPOINT_SEGMENT:])]
+        return segments
+
+
+def _query(event: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    raw = event.get("rawQueryString")
+    if raw:
+        return tuple(parse_qsl(raw, keep_blank_values=True, max_num_fields=100))
+    return tuple((event.get("queryStringParameters") or {}).items())
+
+
+def _body(event: Mapping[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return str(body).encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise Problem("invalid_body", "the body is said to be base64 and is not") from None

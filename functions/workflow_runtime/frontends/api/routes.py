@@ -1,0 +1,271 @@
+"""The routes, once, as data: what `application` serves and `openapi` writes down."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from workflow_runtime.frontends.api import models
+from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer
+from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
+from workflow_runtime.frontends.api.events import Events
+from workflow_runtime.frontends.api.executions import Executions
+from workflow_runtime.frontends.api.graphs import TYPES, Graphs
+from workflow_runtime.frontends.api.health import Healths
+from workflow_runtime.frontends.api.hooks import Hooks
+from workflow_runtime.frontends.api.workflows import Workflows
+
+if TYPE_CHECKING:
+    from workflow_runtime.runtime.services import Runtime
+
+Operation = Callable[..., Awaitable[Answer]]
+
+TAG_HEADER = {"ETag": "The version, for If-Match and If-None-Match."}
+LOCATION_HEADER = {"Location": "Where the resource is."}
+RANGE_HEADER = {"Content-Range": "Which bytes of how many these are."}
+IF_MATCH = "If-Match"
+IF_NONE_MATCH = "If-None-Match"
+WORKFLOW = "/workflows/<workflow_id>"
+SOURCE_BODY = "a workflow definition"
+START_BODY = "the input"
+EVENT_BODY = "an event"
+HOOK_BODY = "what a webhook is told"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer that a route gives when all is well. ``model`` by media type: a pydantic model, or None for text."""
+
+    status: int
+    description: str
+    content: Mapping[str, type | None] = {}
+    headers: dict[str, str] = {}
+
+
+class Route(msgspec.Struct, frozen=True):
+    """``rule`` as Powertools writes them. ``body``: what it is, if the route takes one; ``conditions``: the conditional
+    headers it heeds; ``problems``: statuses of problems besides 405 and 5xx; ``any_query``: its query is the caller's
+    own."""
+
+    method: str
+    rule: str
+    operation: Operation
+    name: str
+    replies: tuple[Reply, ...]
+    problems: tuple[int, ...] = ()
+    body: str | None = None
+    conditions: tuple[str, ...] = ()
+    any_query: bool = False
+
+    @property
+    def tag(self) -> str:
+        return self.rule.split("/")[1]
+
+
+def routes(runtime: Runtime) -> tuple[Route, ...]:
+    workflows, executions = Workflows(runtime), Executions(runtime)
+    return (
+        *_publishing_routes(workflows),
+        *_workflow_routes(workflows, Graphs(runtime)),
+        *_execution_routes(executions),
+        _event_route(Events(runtime)),
+        *_hook_routes(Hooks(runtime)),
+        _health(runtime),
+    )
+
+
+def _publishing_routes(workflows: Workflows) -> tuple[Route, ...]:
+    published = {JSON_TYPE: models.Published}
+    created = Reply(201, "Published as a new workflow", published, TAG_HEADER | LOCATION_HEADER)
+    return (
+        Route(
+            "POST",
+            "/workflows",
+            workflows.create,
+            "createWorkflow",
+            (created, Reply(200, "It was there already, with the same plan", published, TAG_HEADER)),
+            (400, 409, 413, 415, 422),
+            SOURCE_BODY,
+        ),
+        Route(
+            "POST",
+            "/workflows/validate",
+            workflows.validate,
+            "validateWorkflow",
+            (_json(models.Validation, "What the compiler says"),),
+            (400, 413, 415, 422),
+            SOURCE_BODY,
+        ),
+        Route(
+            "PUT",
+            WORKFLOW,
+            workflows.replace,
+            "putWorkflow",
+            (created, Reply(200, "Published as the next version, or the same plan again", published, TAG_HEADER)),
+            (400, 409, 412, 413, 415, 422),
+            SOURCE_BODY,
+            (IF_MATCH, IF_NONE_MATCH),
+        ),
+        Route(
+            "DELETE",
+            WORKFLOW,
+            workflows.remove,
+            "deleteWorkflow",
+            (Reply(204, "Removed; executions go on and stay readable"),),
+            (404, 409, 412, 422),
+            conditions=(IF_MATCH,),
+        ),
+    )
+
+
+def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
+    return (
+        Route(
+            "GET",
+            "/workflows",
+            workflows.listing,
+            "listWorkflows",
+            (_json(models.WorkflowPage, "Workflows"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
+            WORKFLOW,
+            workflows.get,
+            "getWorkflow",
+            (
+                Reply(200, "The workflow", {JSON_TYPE: models.Workflow, YAML_TYPES[0]: None}, TAG_HEADER),
+                Reply(304, "The caller has this version", headers=TAG_HEADER),
+            ),
+            (404, 422),
+            conditions=(IF_NONE_MATCH,),
+        ),
+        Route(
+            "GET",
+            f"{WORKFLOW}/versions",
+            workflows.versions,
+            "listVersions",
+            (_json(models.VersionPage, "Versions"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
+            f"{WORKFLOW}/graph",
+            graphs.draw,
+            "drawWorkflow",
+            (Reply(200, "The graph", {**dict.fromkeys(TYPES.values()), JSON_TYPE: models.Graph}),),
+            (404, 422),
+        ),
+    )
+
+
+def _execution_routes(executions: Executions) -> tuple[Route, ...]:
+    one = "/executions/<execution_id>"
+    part = Reply(206, "The slice", {"application/octet-stream": None}, RANGE_HEADER)
+    return (
+        Route(
+            "POST",
+            f"{WORKFLOW}/execute",
+            executions.start,
+            "startExecution",
+            (
+                Reply(202, "Started", {JSON_TYPE: models.ExecutionSummary}, LOCATION_HEADER),
+                _json(models.Execution, "Ended while the caller waited"),
+            ),
+            (400, 404, 409, 413, 415, 422),
+            START_BODY,
+        ),
+        Route(
+            "GET",
+            "/executions",
+            executions.listing,
+            "listExecutions",
+            (_json(models.ExecutionPage, "Executions"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
+            one,
+            executions.get,
+            "getExecution",
+            (_json(models.Execution, "The execution"), part),
+            (404, 416, 422),
+        ),
+        Route(
+            "GET",
+            f"{one}/history",
+            executions.history,
+            "getHistory",
+            (_json(models.HistoryPage, "What happened"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
+            f"{one}/nodes/<path>",
+            executions.node,
+            "getNode",
+            (_json(models.Node, "The node"), part),
+            (404, 416, 422),
+        ),
+    )
+
+
+def _event_route(events: Events) -> Route:
+    return Route(
+        "POST",
+        "/executions/<execution_id>/events",
+        events.send,
+        "sendEvent",
+        (
+            Reply(202, "On its way", {JSON_TYPE: models.EventAccepted}, LOCATION_HEADER),
+            _json(models.EventResult, "What it did, known while the caller waited"),
+        ),
+        (400, 404, 409, 413, 415, 422),
+        EVENT_BODY,
+    )
+
+
+def _hook_routes(hooks: Hooks) -> tuple[Route, ...]:
+    """One per method that a webhook trigger may ask for; `topology` opens the same ones to unknown callers."""
+    return tuple(
+        Route(
+            method,
+            "/hooks/<workflow_id>/<endpoint>",
+            hooks.receive,
+            f"{method.lower()}Hook",
+            (Reply(202, "Started, or started before under the trigger's key", {JSON_TYPE: models.Triggered}),),
+            (400, 401, 404, 409, 413, 415, 422),
+            HOOK_BODY if method != "GET" else None,
+            any_query=True,
+        )
+        for method in ("POST", "PUT", "GET")
+    )
+
+
+def _health(runtime: Runtime) -> Route:
+    return Route("GET", "/health", Healths(runtime).check, "getHealth", (_json(models.Health, "It works"),), (422,))
+
+
+def _json(model: type, description: str) -> Reply:
+    return Reply(200, description, {JSON_TYPE: model})
+
+
+def content_types(body: str) -> tuple[str, ...]:
+    """The types of a route's body, the usual one first."""
+    if body == HOOK_BODY:
+        return (*JSON_TYPES, FORM_TYPE)
+    return (*YAML_TYPES, *JSON_TYPES) if body == SOURCE_BODY else (*JSON_TYPES, *YAML_TYPES)
+
+
+def responses(route: Route) -> dict[int, Any]:
+    """A route's answers as Powertools takes them."""
+    found: dict[int, Any] = {}
+    for reply in route.replies:
+        content: dict[str, Any] = {
+            media_type: {"schema": {"type": "string"}} if model is None else {"model": model}
+            for media_type, model in reply.content.items()
+        }
+        headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in reply.headers.items()}
+        found[reply.status] = {"description": reply.description, "content": content, "headers": headers}
+    return found

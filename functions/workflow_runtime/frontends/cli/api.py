@@ -1,0 +1,185 @@
+"""Calls to the HTTP API: those of the SDK, and what people ask besides; refusals become errors that `output` shows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+import msgspec
+
+from workflow_runtime.frontends.cli.output import CliError, ExitCode
+from workflow_runtime.frontends.cli.server import Server
+from workflow_runtime.frontends.client.errors import (
+    EngineError,
+    InvalidDefinition,
+    NotAuthorized,
+    NotFound,
+    Unavailable,
+)
+from workflow_runtime.frontends.client.remote import PAGE_ITEMS_MAX, RemoteConnection
+from workflow_runtime.frontends.client.sources import Source
+from workflow_runtime.language.json_values import Json
+
+LOCAL_CODES = ("no_credentials", "no_region", "credentials_expired")  # found before anything was sent
+
+Document: TypeAlias = dict[str, Json]
+
+
+class Page(msgspec.Struct, frozen=True):
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What the API's compiler says of a definition; ``findings`` as JSON."""
+
+    valid: bool
+    workflow_id: str | None
+    findings: list[dict[str, Any]]
+
+
+class Api(RemoteConnection):
+    """The SDK's connection, with the calls that only commands make. Every method raises `EngineError`."""
+
+    async def validate(self, source: Source) -> Verdict:
+        return msgspec.convert(await self._call("POST", "/workflows/validate", **_definition(source)), Verdict)
+
+    async def put(self, workflow_id: str, source: Source) -> Document:
+        """Publish as the latest version of this id: what it became, and the compiler's warnings."""
+        answer = await self._call("PUT", f"/workflows/{_segment(workflow_id)}", **_definition(source))
+        return msgspec.convert(answer, Document)
+
+    async def workflow(self, workflow_id: str) -> Document:
+        return msgspec.convert(await self._call("GET", f"/workflows/{_segment(workflow_id)}"), Document)
+
+    async def workflows(self, limit: int) -> tuple[list[Document], bool]:
+        """Published workflows, the newest first; and whether there are more."""
+        return await self._listed("/workflows", {}, limit)
+
+    async def executions(self, workflow_id: str, status: str | None, limit: int) -> tuple[list[Document], bool]:
+        """Executions of a workflow, the newest first; and whether there are more."""
+        parameters = {"workflow": workflow_id, **({"status": status} if status is not None else {})}
+        return await self._listed("/executions", parameters, limit)
+
+    async def history(self, execution_id: str) -> AsyncIterator[Document]:
+        """What happened until now, commit by commit."""
+        async for page in self._pages(f"/executions/{_segment(execution_id)}/history", {}, PAGE_ITEMS_MAX):
+            if not page.items:  # the execution goes on, and so would we
+                return
+            for entry in page.items:
+                yield entry
+
+    async def drawing(self, execution_id: str, format: str) -> str:
+        """The graph that an execution runs, with how far it is."""
+        execution = await self._call("GET", f"/executions/{_segment(execution_id)}", params={"include": "output"})
+        workflow_id = msgspec.convert(execution, Document)["workflow_id"]
+        given = {"execution": execution_id, "format": format}
+        return (await self._answer("GET", f"/workflows/{_segment(workflow_id)}/graph", params=given)).text
+
+    async def log_lines(self, execution_id: str, start: int, end: int) -> list[dict[str, str]]:
+        """What `awr dev` logged about an execution between two times (epoch ms)."""
+        given = {"execution_id": execution_id, "start": str(start), "end": str(end)}
+        try:
+            answer = await self._call("GET", "/dev/logs", params=given)
+        except NotFound:
+            message = "a deployed runtime logs to CloudWatch: --stack says which stack's logs to read"
+            raise EngineError(message, "no_logs") from None
+        return msgspec.convert(answer["lines"], list[dict[str, str]])
+
+    async def _listed(self, path: str, parameters: dict[str, str], limit: int) -> tuple[list[Document], bool]:
+        found: list[Document] = []
+        async for page in self._pages(path, parameters, min(limit, PAGE_ITEMS_MAX)):
+            found += page.items
+            if len(found) >= limit:
+                return found[:limit], len(found) > limit or page.next_cursor is not None
+        return found, False
+
+    async def _pages(self, path: str, parameters: dict[str, str], size: int) -> AsyncIterator[Page]:
+        cursor: str | None = None
+        while True:
+            given = {**parameters, "limit": str(size), **({"cursor": cursor} if cursor is not None else {})}
+            page = msgspec.convert(await self._call("GET", path, params=given), Page)
+            yield page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+@asynccontextmanager
+async def api(server: Server) -> AsyncIterator[Api]:
+    """An open connection; what it refuses inside is raised as `CliError`."""
+    server.check()
+    connection = Api(
+        server.url,
+        headers=server.headers,
+        sign=None if server.token is None else False,
+        profile=server.profile,
+        region=server.region,
+    )
+    with refusals(server):
+        await _knock(server)
+        await connection.open()
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+async def _knock(server: Server) -> None:
+    """See whether anybody listens on this machine: a server that is not started is not worth repeated requests."""
+    if server.loopback is None:
+        return
+    try:
+        _, writer = await asyncio.open_connection(*server.loopback)
+    except OSError as error:
+        raise Unavailable(f"nobody listens at {server.url}", "unreachable") from error
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
+@contextmanager
+def refusals(server: Server) -> Iterator[None]:
+    """Errors of the SDK as errors of the command line."""
+    try:
+        yield
+    except InvalidDefinition as error:
+        raise CliError(error.code, error.message, findings=error.findings) from error
+    except Unavailable as error:
+        where = "--url or AWR_URL says where the API is"
+        hint = f"is `awr dev` running? {where}" if server.loopback is not None else where
+        raise CliError(error.code, error.message, hint, exit_code=ExitCode.UNREACHABLE) from error
+    except NotAuthorized as error:
+        raise CliError(error.code, error.message, _hint(server, error)) from error
+    except EngineError as error:
+        raise CliError(error.code, error.message) from error
+    except msgspec.DecodeError as error:
+        message = f"what answers at {server.url} is not this API: {error}"
+        raise CliError("unexpected_answer", message, "--url or AWR_URL says where the API is") from error
+
+
+def _hint(server: Server, error: NotAuthorized) -> str:
+    """What may help against a refusal. API Gateway tells neither why it refuses a token nor what of a signature."""
+    if error.code in LOCAL_CODES:
+        return "--profile and AWS_PROFILE choose AWS credentials, `aws sts get-caller-identity` tests them"
+    if server.token is not None:
+        return "the token was refused: is it expired, or for another API (issuer, audience, scopes)?"
+    if server.signs:
+        return (
+            "signed, and refused: are the credentials expired (`aws sts get-caller-identity`), of another account, "
+            "or without execute-api:Invoke? --profile chooses others, --region what to sign for"
+        )
+    return "--token (or AWR_TOKEN) is sent as a bearer token; --profile or --region has requests signed"
+
+
+def _definition(source: Source) -> dict[str, Any]:
+    """The part of a request that carries a definition."""
+    kind = "application/json" if source.is_json else "application/yaml"
+    return {"content": source.data, "headers": {"content-type": kind}}
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")

@@ -1,0 +1,159 @@
+"""The program `awr`: its commands put together, and errors shown in one way."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from workflow_runtime.frontends.cli.commands import check, remote
+from workflow_runtime.frontends.cli.commands.dev import dev
+from workflow_runtime.frontends.cli.commands.invoke import invoke
+from workflow_runtime.frontends.cli.commands.logs import logs
+from workflow_runtime.frontends.cli.commands.run import run
+from workflow_runtime.frontends.cli.output import CliError, ExitCode, Output, cli_error
+
+QUIET = {  # Powertools writes to stdout by default; set before anything imports it
+    "POWERTOOLS_METRICS_DISABLED": "true",
+    "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+    "POWERTOOLS_TRACE_DISABLED": "true",
+    "POWERTOOLS_SERVICE_NAME": "workflow-runtime",
+}
+
+
+class AwrGroup(TyperGroup):
+    """Commands return their exit code; every error, the parser's too, is shown in one way, or as JSON."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: ARG002  click's signature; it always ends the process
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        os.environ.update(QUIET)
+        words = list(sys.argv[1:] if args is None else args)
+        out = Output(json="--json" in words)
+        verbose = "--verbose" in words or "-v" in words
+        try:
+            code = super().main(words, prog_name or "awr", complete_var, False, windows_expand_args, **extra)
+        except BrokenPipeError:
+            _forget_stdout()
+            sys.exit(ExitCode.INVALID)
+        except TyperException as error:
+            code = _usage(out, error)
+        except typer.Abort:
+            code = ExitCode.INVALID
+        except Exception as error:
+            code = _failed(out, error, verbose)
+        sys.exit(int(code or 0))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Here, because typer's own `main` ends silently when it is interrupted."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise CliError("interrupted", "interrupted", exit_code=ExitCode.INTERRUPTED) from None
+
+
+def _usage(out: Output, error: TyperException) -> int:
+    """What the parser refused."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if context is not None and type(error).__name__ == "NoArgsIsHelpError":
+        out.note_text(message)
+        out.document({"error": {"code": "usage", "message": "a command is missing"}})
+        return ExitCode.USAGE
+    hint = f"{context.command_path} --help" if context is not None else "awr --help"
+    out.error(CliError("usage", message, hint, exit_code=ExitCode.USAGE))
+    return error.exit_code
+
+
+def _failed(out: Output, error: Exception, verbose: bool) -> int:
+    if verbose and not isinstance(error, CliError):
+        import traceback
+
+        traceback.print_exception(error)
+    shown = cli_error(error)
+    out.error(shown)
+    return shown.exit_code
+
+
+def _forget_stdout() -> None:
+    """Whoever read our output has gone; Python must not complain when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+app = typer.Typer(
+    cls=AwrGroup,
+    name="awr",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: the same piped and on a terminal, and rich need not be imported
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 fine, 1 wrong definition or input, 2 wrong usage; awr COMMAND --help lists the others.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("agent-workflow-runtime")
+    except PackageNotFoundError:
+        number = "(from source)"
+    typer.echo(f"awr {number}, Python {sys.version.split()[0]}")
+    raise typer.Exit
+
+
+@app.callback()
+def _awr(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Agent Workflow Runtime: workflows of AI agents and tools, written in YAML.
+
+    \b
+    A first round, with mocked agents:
+      awr validate definitions/
+      awr graph definitions/workflows/customer_support.yaml --format text
+      awr run definitions/workflows/customer_support.yaml \\
+          --mocks definitions/mocks/customer_support.yaml \\
+          --input @events/customer_support.input.json
+
+    \b
+    With a server (awr dev, or a deployed API: --url or AWR_URL):
+      awr publish definitions/workflows/customer_support.yaml
+      awr start customer_support --input @events/customer_support.input.json --wait 60
+
+    \b
+    Environment: AWR_URL and AWR_TOKEN stand for --url and --token, AWR_STACK for --stack of awr logs; requests
+    are signed with the credentials of AWS_PROFILE, AWS_ACCESS_KEY_ID and so on, as the AWS CLI finds them, for
+    the region in the URL, or else AWS_REGION.
+    """
+
+
+app.command(short_help="Check workflows and print everything that is wrong.")(check.validate)
+app.command("compile", short_help="Compile a workflow and show its plan.")(check.compile_)
+app.command()(check.graph)
+app.command()(run)
+app.command(short_help="Call one Lambda function with an event from a file.")(invoke)
+app.command(short_help="Serve the HTTP API on this machine; take changed definitions into use at once.")(dev)
+app.command(short_help="Publish workflows to an API.")(remote.publish)
+app.command(short_help="Start an execution of a published workflow.")(remote.start)
+app.command(short_help="Send an event to an execution.")(remote.signal)
+app.command("publish-event", short_help="Put an event on the bus of awr dev.")(remote.publish_event)
+app.command("list", short_help="List the published workflows, or the executions of one.")(remote.list_)
+app.command(short_help="Show an execution, or watch it to its end.")(remote.status)
+app.command(short_help="Show what happened in an execution.")(remote.history)
+app.command(short_help="Show what was logged about an execution.")(logs)

@@ -1,0 +1,213 @@
+"""What `awr` prints: results to stdout, everything else to stderr; styled on terminals, plain elsewhere.
+
+A line is a sequence of spans ``(text, style)``. Rich draws them on a terminal, and is imported only for one: what is
+piped into a file or another program is bare text. With ``--json`` stdout gets one JSON document, for errors too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
+
+import msgspec
+
+from workflow_runtime.errors import DefinitionError, RequestError, RetryableError, WorkflowRuntimeError
+from workflow_runtime.findings import Finding
+from workflow_runtime.language.texts import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+Span = tuple[str, str]
+Line = Sequence[Span | str] | str
+
+PIPED_COLUMNS = 160  # what is not a terminal has no width: enough for a table, short enough for a log
+
+
+class ExitCode(IntEnum):
+    """What `awr` exits with."""
+
+    OK = 0
+    INVALID = 1  # the definition or the input is wrong, or the API refused something else
+    USAGE = 2
+    FAILED = 3
+    CANCELLED = 4
+    WAITING = 5  # for something outside: nothing more can happen by itself
+    UNREACHABLE = 6  # the API cannot be reached or cannot answer
+    INTERNAL = 70  # EX_SOFTWARE: a fault of this program
+    TIMED_OUT = 124  # as timeout(1)
+    INTERRUPTED = 130  # as shells: 128 + SIGINT
+
+
+class CliError(Exception):
+    """A command that cannot be carried out. ``code`` is stable, for programs."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        hint: str = "",
+        *,
+        exit_code: ExitCode = ExitCode.INVALID,
+        findings: Sequence[Finding] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code
+        self.findings = tuple(findings)
+
+
+def usage_error(message: str, hint: str = "") -> CliError:
+    return CliError("usage", message, hint, exit_code=ExitCode.USAGE)
+
+
+def cli_error(error: BaseException) -> CliError:
+    """Any error as one that can be shown."""
+    if isinstance(error, CliError):
+        return error
+    if isinstance(error, DefinitionError):
+        return CliError("invalid_definition", "the definition is not valid", findings=error.findings)
+    if isinstance(error, RequestError):
+        return CliError(error.code, error.message)
+    if isinstance(error, RetryableError):
+        return CliError("unavailable", str(error))
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return CliError("system", f"{place}{error.strerror or error}")
+    if isinstance(error, WorkflowRuntimeError):
+        return CliError("refused", str(error))
+    message = f"{type(error).__name__}: {error}".strip().removesuffix(":")
+    return CliError("internal", message, "--verbose shows where", exit_code=ExitCode.INTERNAL)
+
+
+class Output:
+    """Both streams as they are now; what later replaces ``sys.stdout`` does not move results elsewhere."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.json = json
+        self._stdout = sys.stdout
+        self._stderr = sys.stderr
+        for stream in (self._stdout, self._stderr):
+            if hasattr(stream, "reconfigure"):  # any script may be in ids and texts, whatever the terminal can show
+                stream.reconfigure(errors="backslashreplace")
+
+    @cached_property
+    def console(self) -> Console | None:
+        """Rich's console on stdout; None when that is no terminal."""
+        return _console(self._stdout)
+
+    @cached_property
+    def error_console(self) -> Console | None:
+        """The same on stderr."""
+        return _console(self._stderr)
+
+    @property
+    def columns(self) -> int:
+        """Width of stdout."""
+        return self.console.width if self.console is not None else PIPED_COLUMNS
+
+    def line(self, line: Line = "") -> None:
+        """A line of the result, on stdout; with ``--json`` there are none."""
+        if not self.json:
+            _write(self.console, self._stdout, line)
+
+    def note(self, line: Line = "") -> None:
+        """A line beside the result, on stderr."""
+        _write(self.error_console, self._stderr, line)
+
+    def note_text(self, text: str) -> None:
+        """Finished text on stderr as it is."""
+        self._stderr.write(text + "\n")
+
+    def text(self, text: str) -> None:
+        """Finished text (a drawing), on stdout as it is."""
+        if self._stdout.isatty():
+            self._stdout.write(text)
+        else:
+            self._bytes(text.encode("utf-8", "replace"))
+
+    def document(self, value: Any) -> None:
+        """The one JSON document on stdout, UTF-8 whatever the locale; only with ``--json``."""
+        if self.json:
+            self._bytes(msgspec.json.format(msgspec.json.encode(_encodable(value)), indent=2) + b"\n")
+
+    def _bytes(self, data: bytes) -> None:
+        self._stdout.flush()
+        self._stdout.buffer.write(data)
+        self._stdout.flush()
+
+    def error(self, error: CliError) -> None:
+        """Say what went wrong: to people on stderr, to programs as a document."""
+        from workflow_runtime.frontends.cli.excerpts import finding_lines
+
+        for finding in error.findings:
+            for line in finding_lines(finding):
+                self.note(line)
+            self.note()
+        self.note([("error: ", "bold red"), error.message])
+        if error.hint:
+            self.note([("hint: ", "cyan"), error.hint])
+        self.document({"error": error_document(error)})
+
+
+def error_document(error: CliError) -> dict[str, Any]:
+    document: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.hint:
+        document["hint"] = error.hint
+    if error.findings:
+        document["findings"] = [msgspec.to_builtins(finding) for finding in error.findings]
+    return document
+
+
+def styled(line: Line) -> Text:
+    """A line for rich."""
+    from rich.text import Text
+
+    return Text.assemble(*((visible(text), style) for text, style in _spans(line)))
+
+
+def plain(line: Line) -> str:
+    """A line without its styles."""
+    return "".join(visible(text) for text, _ in _spans(line)).rstrip()
+
+
+def _spans(line: Line) -> list[Span]:
+    if isinstance(line, str):
+        return [(line, "")]
+    return [(span, "") if isinstance(span, str) else span for span in line]
+
+
+def _console(stream: TextIO) -> Console | None:
+    forced = os.environ.get("FORCE_COLOR", "") not in ("", "0")
+    if not (forced or stream.isatty()) or os.environ.get("TERM") == "dumb":
+        return None
+    from rich.console import Console
+
+    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    return console if console.is_terminal else None
+
+
+def _write(console: Console | None, stream: TextIO, line: Line) -> None:
+    if console is not None:
+        console.print(styled(line), soft_wrap=True)
+    else:
+        stream.write(plain(line) + "\n")
+        stream.flush()
+
+
+def _encodable(value: Any) -> Any:
+    """Without lone surrogates (file names that are no UTF-8), which JSON cannot carry."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if not value.isascii() else value
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_encodable(item) for item in value]
+    return value

@@ -1,0 +1,254 @@
+"""What people see while an execution runs: a moving table on a terminal, one line per node event elsewhere.
+
+A `Watch` knows the execution. A runtime in this process is read through `Documents.progress`, from the same event loop
+that runs it, so no backend is read from another thread; only the drawing is done by rich's thread, from what was read
+last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from workflow_runtime.frontends.cli.charts import likeness, stays, transition_spans
+from workflow_runtime.frontends.cli.output import Line, Output, Span, styled
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.services.views.executions import Documents
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+LOOK_SECONDS = 0.1  # between two looks, at least
+LOOK_SHARE = 10  # and so long that looking takes at most a tenth of the time
+FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+FRAMES_PER_SECOND = 10
+DAYS_FROM_HOURS = 48
+HUNDREDTHS_SECONDS_MAX = 600  # how long a moment is told exactly
+ROWS_KEPT = 4  # of the screen, for what is around the table
+
+MARKS = {
+    "waiting": ("·", "dim"),
+    "ready": ("○", "cyan"),
+    "running": ("●", "cyan"),
+    "retrying": ("↻", "yellow"),
+    "success": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "skipped": ("–", "dim"),
+    "cancelled": ("⊘", "dim"),
+}
+UNKNOWN_MARK = ("?", "")
+OPEN = ("ready", "running", "retrying")
+STATUS_COLUMNS = max(map(len, MARKS))
+
+
+def mark(status: str) -> Span:
+    return MARKS.get(status, UNKNOWN_MARK)
+
+
+def epoch_ms(text: Json) -> int:
+    """Epoch ms of a time in a document; 0 for none."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000) if isinstance(text, str) else 0
+
+
+def duration(entry: Mapping[str, Json]) -> str:
+    """How long a node's newest attempt took, as text; empty when it did not run or has not ended."""
+    started, ended = epoch_ms(entry["started_at"]), epoch_ms(entry["ended_at"])
+    return seconds_text((ended - started) / 1000) if started and ended else ""
+
+
+def seconds_text(seconds: float) -> str:
+    """``210 ms``, ``12.3 s``, ``4 m 05 s``, ``3 h 20 m``, ``7 d 00 h``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < DAYS_FROM_HOURS:
+        return f"{hours} h {minutes:02} m"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours:02} h"
+
+
+class Change(NamedTuple):
+    """A node, by its path, whose status is another (``entry``), or a transition of a chart (``path`` None)."""
+
+    path: str | None
+    entry: Mapping[str, Json]
+
+
+class Watch(Protocol):
+    """What is known of an execution's nodes."""
+
+    entries: dict[str, Mapping[str, Json]]
+
+    def look(self) -> list[Change]:
+        """What changed since the last look, in the order in which it happened."""
+
+
+class LocalWatch:
+    """Looks into a runtime in this process."""
+
+    def __init__(self, documents: Documents, execution_id: str) -> None:
+        self._documents = documents
+        self._execution_id = execution_id
+        self._statuses: dict[str, str] = {}
+        self._version = 0
+        self.entries: dict[str, Mapping[str, Json]] = {}
+
+    def look(self) -> list[Change]:
+        news = self._documents.progress(self._execution_id, self._statuses, self._version)
+        self._version = news.version
+        self._statuses.update((path, entry["status"]) for path, entry in news.entries.items())
+        self.entries.update(news.entries)
+        return in_order(news.entries, news.transitions, news.ordered)
+
+
+def in_order(
+    entries: Mapping[str, Mapping[str, Json]],
+    transitions: Iterable[Mapping[str, Json]],
+    ordered: Mapping[str, int],
+) -> list[Change]:
+    """Nodes by when they ended, or else began, and transitions by when they were taken. Of what happened at one time,
+    the commit decides: its transitions, then the nodes it ``ordered`` (version by path)."""
+    times = [
+        *((step["at"], step["version"], 0, Change(None, step)) for step in transitions),
+        *(
+            (entry["ended_at"] or entry["started_at"] or "~", ordered.get(path, 0), 1, Change(path, entry))
+            for path, entry in entries.items()
+        ),
+    ]
+    return [change for *_, change in sorted(times, key=lambda item: item[:3])]
+
+
+def _is_news(entry: Mapping[str, Json]) -> bool:
+    """Whether anything began: nodes of a state that is left go back to waiting for the next time."""
+    return bool(entry["status"] != "waiting")
+
+
+class Progress:
+    """Shows an execution on stderr while it runs. ``ids``: its nodes, as the table has them; ``now`` and ``started``,
+    when it did: epoch ms."""
+
+    def __init__(self, out: Output, watch: Watch, ids: Sequence[str], now: Callable[[], int], started: int) -> None:
+        self._out = out
+        self._watch = watch
+        self._now = now
+        self._ids = ids
+        self._started = started
+        self._transition: Line = ""  # the last one
+        self._alike: tuple[Json, ...] | None = None  # what the last line would share with its repetition
+        self._again: list[Json] = []  # when it was repeated since
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """While inside, the table moves; afterwards it is gone: the summary takes its place."""
+        console = self._out.error_console
+        if console is None:
+            yield
+            return
+        from rich.live import Live
+
+        with Live(get_renderable=self._drawn, console=console, transient=True, refresh_per_second=FRAMES_PER_SECOND):
+            yield
+
+    async def watch(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            began = time.monotonic()
+            self._look()
+            await asyncio.sleep(max(LOOK_SECONDS, (time.monotonic() - began) * LOOK_SHARE))
+
+    def look(self) -> None:
+        """Look once; without a terminal, say what is new. The next line stands by itself."""
+        self._look()
+        self._say_again()
+        self._alike = None
+
+    def _look(self) -> None:
+        """Repetitions of the last line wait for what comes next: then they are one line."""
+        for path, entry in self._watch.look():
+            if path is None:
+                self._transition = transition_spans(entry)
+            if self._out.error_console is not None:
+                continue
+            if path is None:
+                self._say_transition(entry)
+            elif entry["status"] != "ready" and _is_news(entry):
+                self._say_again()
+                self._alike = None
+                self._out.note(self._event(path, entry))
+
+    def _say_transition(self, transition: Mapping[str, Json]) -> None:
+        alike = likeness(transition) if stays(transition) else None
+        if alike is not None and alike == self._alike:
+            self._again.append(transition["at"])
+            return
+        self._say_again()
+        self._alike = alike
+        self._out.note([f"{self._since(transition['at']):>10}  ", *transition_spans(transition)])
+
+    def _say_again(self) -> None:
+        if self._again:
+            times = f", {len(self._again)} times" if len(self._again) > 1 else ""
+            self._out.note([f"{self._since(self._again[-1]):>10}  ", (f"… again{times}", "dim")])
+            self._again.clear()
+
+    def _since(self, time: Json) -> str:
+        if not time:  # what never ran has none
+            return ""
+        seconds = (epoch_ms(time) - self._started) / 1000
+        return f"{seconds:.2f} s" if seconds < HUNDREDTHS_SECONDS_MAX else seconds_text(seconds)
+
+    def _event(self, id: str, entry: Mapping[str, Json]) -> Line:
+        since = self._since(entry["ended_at"] or entry["started_at"])
+        spans = [f"{since:>10}  ", f"{entry['status']:<{STATUS_COLUMNS}}  ", id]
+        took = duration(entry)
+        if took:
+            spans.append(f"  ({took})")
+        if entry["error"]:
+            spans.append(f"  {entry['error']['type']}: {entry['error']['message']}")
+        return spans
+
+    def _drawn(self) -> Text:
+        """The table as it is now: what runs, what ended last, how much there is."""
+        console = self._out.error_console
+        assert console is not None
+        entries = dict(self._watch.entries)  # the event loop's thread may add some meanwhile
+        now = max(self._now(), self._started)  # a server's clock may be ahead
+        rows = [(id, entries[id]) for id in self._ids if id in entries]
+        room = max(console.height - ROWS_KEPT, 1)
+        if len(rows) > room:
+            is_open = [row for row in rows if row[1]["status"] in OPEN][:room]
+            ended = [row for row in rows if row[1]["status"] not in OPEN]
+            ended.sort(key=lambda row: row[1]["ended_at"] or "")
+            rows = ended[len(ended) - (room - len(is_open)) :] + is_open
+        lines = [self._row(id, entry, now) for id, entry in rows]
+        text = styled("")
+        for line in [*lines, *([self._transition] if self._transition else []), self._footer(entries, now)]:
+            shown = styled(line)
+            shown.truncate(console.width, overflow="ellipsis")
+            text.append_text(shown)
+            text.append("\n")
+        text.right_crop(1)
+        return text
+
+    def _row(self, id: str, entry: Mapping[str, Json], now: int) -> Line:
+        status = entry["status"]
+        symbol, style = mark(status)
+        took = duration(entry)
+        if status in OPEN:
+            began = epoch_ms(entry["started_at"])
+            took = seconds_text((now - began) / 1000) if began else ""
+            symbol = FRAMES[int(time.monotonic() * FRAMES_PER_SECOND) % len(FRAMES)] if began else symbol
+        return [(f"{symbol} ", style), (f"{status:<{STATUS_COLUMNS}}", style), (f"{took:>10}", "dim"), "  ", id]
+
+    def _footer(self, entries: Mapping[str, Mapping[str, Json]], now: int) -> Line:
+        ended = sum(entry["status"] not in OPEN for entry in entries.values())
+        return [(f"{ended} of {len(self._ids)} nodes, {seconds_text((now - self._started) / 1000)}", "dim")]

@@ -1,0 +1,46 @@
+"""What an engine needs of a runtime, in this process or elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from workflow_runtime.frontends.client.sources import Source
+from workflow_runtime.language.json_values import Json
+
+
+class Connection(Protocol):
+    """Every method raises the errors of `client.errors`. Documents are JSON, as the HTTP API shows them."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def publish(self, source: Source) -> str:
+        """The id of the workflow that now has this definition as its latest version."""
+
+    async def start(self, workflow_id: str, input: Json, *, version: int | None, idempotency_key: str | None) -> str:
+        """The id of the new execution, or of the one that the same key started."""
+
+    async def document(self, execution_id: str) -> dict[str, Json]:
+        """The execution document as it is now."""
+
+    async def wait(self, execution_id: str, seconds: float | None) -> dict[str, Json]:
+        """The execution document once it has ended. Raises `WaitTimeout`."""
+
+    async def send_event(
+        self, execution_id: str, name: str, data: Json, *, key: str | None, wait: float | None
+    ) -> dict[str, Json]:
+        """What was accepted, and with ``wait`` what the event did if that was known in so many seconds."""
+
+    async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
+        """Put an event on the runtime's bus."""
+
+    def listen(
+        self, execution_id: str | None, workflow_id: str | None, deliver: Callable[[dict[str, Json]], None]
+    ) -> Callable[[], None]:
+        """Call ``deliver``, in the running event loop, with events from now on: at least those of this execution, or
+        of executions of this workflow. Returns what ends that."""
+
+    async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
+        """Executions, newest first: id, workflow, version, status, start, end and error of each."""

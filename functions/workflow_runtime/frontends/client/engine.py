@@ -1,0 +1,146 @@
+"""`WorkflowEngine`: the SDK's front door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from workflow_runtime.frontends.client.connection import Connection
+from workflow_runtime.frontends.client.errors import WaitTimeout
+from workflow_runtime.frontends.client.events import EventBus
+from workflow_runtime.frontends.client.sources import Definition, read_source
+from workflow_runtime.language.json_values import Json
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from workflow_runtime.invokers.mocks import Mocks
+
+LISTED_DEFAULT = 50
+
+
+class WorkflowEngine:
+    """Publishes workflows and runs executions::
+
+        async with WorkflowEngine.local(definitions="definitions") as engine:
+            workflow_id = await engine.create_workflow("greeting.yaml")
+            execution_id = await engine.execute_workflow(workflow_id, {"name": "王小明"}, wait=10)
+            print(await engine.get_execution_status(execution_id))
+
+    Several executions run side by side. Calls raise the errors of `workflow_runtime.frontends.client.errors`.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.event_bus = EventBus(connection)
+
+    @classmethod
+    def local(
+        cls,
+        definitions: str | Path | None = None,
+        *,
+        db: str | Path | None = None,
+        mocks: str | Path | Mapping[str, Json] | Mocks | None = None,
+    ) -> Self:
+        """An engine with a whole runtime in this process, running as a background task of the event loop.
+
+        ``definitions``: a directory with ``workflows``, ``agents`` and ``tools``; its workflows are published on
+        opening. ``db``: a SQLite file that keeps everything, so that open executions go on in the next process; None:
+        memory. ``mocks``: a mocks file, its content, or `Mocks`. Opening raises `InvalidDefinition`, and `EngineError`
+        with the code ``database_locked`` while another process uses the file.
+        """
+        from workflow_runtime.frontends.client.local import LocalConnection
+
+        return cls(LocalConnection(definitions, db, mocks))
+
+    @classmethod
+    def remote(
+        cls, url: str, *, headers: Mapping[str, str] | None = None, sign: bool | None = None, timeout: float = 30.0
+    ) -> Self:
+        """An engine of the HTTP API at ``url``: `awr dev`, or a deployed one.
+
+        ``headers`` go with every request (a bearer token, say). ``sign``: with AWS credentials (SigV4); None: if the
+        host is API Gateway's. ``timeout``: seconds for one request. Calls that fail for a passing reason are repeated;
+        a start carries an idempotency key, so that repeating it starts nothing twice.
+        """
+        from workflow_runtime.frontends.client.remote import RemoteConnection
+
+        return cls(RemoteConnection(url, headers=headers, sign=sign, timeout_seconds=timeout))
+
+    async def __aenter__(self) -> Self:
+        await self._connection.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.event_bus.close()
+        await self._connection.close()
+
+    async def create_workflow(self, definition: Definition) -> str:
+        """Publish a definition (a path, a mapping or a text) and return the workflow's id.
+
+        The same definition again changes nothing; another one of the same id is its next version. Raises
+        `InvalidDefinition` with every finding, `OSError` for a file that cannot be read.
+        """
+        return await self._connection.publish(read_source(definition))
+
+    async def execute_workflow(
+        self,
+        workflow_id: str,
+        input: Json = None,
+        wait: float | None = None,
+        *,
+        version: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Start an execution and return its id.
+
+        ``wait``: give it that many seconds to end before returning; the id comes back either way. ``version``: the
+        latest by default. ``idempotency_key``: a start with a key seen before returns the first execution's id.
+        Raises `NotFound`, `InvalidInput`, and `Conflict` when the key came with another input.
+        """
+        execution_id = await self._connection.start(
+            workflow_id, {} if input is None else input, version=version, idempotency_key=idempotency_key
+        )
+        if wait is not None:
+            with suppress(WaitTimeout):
+                await self._connection.wait(execution_id, wait)
+        return execution_id
+
+    async def get_execution_status(self, execution_id: str) -> dict[str, Json]:
+        """The execution document: ``status``, ``output``, ``error``, ``node_executions``, of charts
+        ``current_states``, ``variables``, ``transitions``, ``available_events`` … Raises `NotFound`."""
+        return await self._connection.document(execution_id)
+
+    async def list_executions(
+        self, workflow_id: str, status: str | None = None, *, limit: int = LISTED_DEFAULT
+    ) -> list[dict[str, Json]]:
+        """Executions of a workflow, newest first, at most ``limit``; all, or those in one ``status``."""
+        return await self._connection.list(workflow_id, status, limit)
+
+    async def send_event(
+        self,
+        execution_id: str,
+        name: str,
+        data: Json = None,
+        *,
+        key: str | None = None,
+        wait: float | None = None,
+    ) -> dict[str, Json]:
+        """Send an event to an execution: ``{"execution_id", "event", "id"}`` once it is on its way.
+
+        ``key``: however often the event is sent under one key, it has one effect. ``wait``: give it that many seconds
+        to be taken; then the answer has its ``outcome`` (``taken``, ``ignored``, ``deferred``, ``kept``, ``failed``),
+        the ``reason`` or ``transition``, and ``current_states``, ``variables``, ``available_events`` after it. Raises
+        `NotFound`, `Conflict` when the execution has ended, `InvalidInput` for an event that it never listens to.
+        """
+        return await self._connection.send_event(execution_id, name, data, key=key, wait=wait)
+
+    async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
+        """The execution document once it has ended, however. Raises `WaitTimeout` after ``timeout`` seconds,
+        `NotFound`."""
+        return await self._connection.wait(execution_id, timeout)

@@ -1,0 +1,165 @@
+"""A connection to a runtime in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.bus import EmbeddedBus
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.errors import DefinitionError, RequestError
+from workflow_runtime.findings import Finding
+from workflow_runtime.frontends.client.errors import Unavailable, WaitTimeout, translated
+from workflow_runtime.frontends.client.sources import Source, read_source, workflow_files
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.services.intake.signals import accepted_json, publish_event
+from workflow_runtime.services.views.queries import header_json
+
+LOOK_SECONDS_MIN = 0.005  # between looks at what an event did
+LOOK_SECONDS_MAX = 0.5
+LOOK_GROWTH = 1.5
+
+logger = logging.getLogger(__name__)
+
+
+class LocalConnection:
+    """See `connection.Connection`; the arguments are those of `WorkflowEngine.local`."""
+
+    def __init__(
+        self,
+        definitions: str | Path | None = None,
+        db: str | Path | None = None,
+        mocks: str | Path | Mapping[str, Json] | Mocks | None = None,
+    ) -> None:
+        self._definitions = Path(definitions) if definitions is not None else None
+        self._db = Path(db) if db is not None else None
+        self._mocks = mocks
+        self._runtime: BackgroundRuntime | None = None
+        self._bus: EmbeddedBus | None = None
+
+    async def open(self) -> None:
+        with translated():
+            mocks = self._mocks if isinstance(self._mocks, Mocks) or self._mocks is None else Mocks.load(self._mocks)
+            if self._definitions is not None and not self._definitions.is_dir():
+                raise RequestError("not_found", f"there is no directory {self._definitions}")
+            backend = open_backend(self._db)
+            try:
+                runtime = BackgroundRuntime(backend, self._definitions, mocks)
+                _publish_all(runtime, self._definitions)
+            except BaseException:
+                backend.close()
+                raise
+        runtime.start()
+        self._runtime, self._bus = runtime, backend.bus
+
+    async def close(self) -> None:
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            await runtime.close()
+
+    async def publish(self, source: Source) -> str:
+        with translated():
+            published = self._open().services.catalog.publish(source.data, source.file)
+        for finding in published.warnings:
+            logger.warning("%s", finding)
+        return published.version.workflow_id
+
+    async def start(self, workflow_id: str, input: Json, *, version: int | None, idempotency_key: str | None) -> str:
+        with translated():
+            return self._open().services.starter.start(workflow_id, input, version=version, start_key=idempotency_key)
+
+    async def document(self, execution_id: str) -> dict[str, Json]:
+        with translated():
+            return self._open().services.documents.document(execution_id)
+
+    async def wait(self, execution_id: str, seconds: float | None) -> dict[str, Json]:
+        runtime = self._open()
+        with translated():
+            try:
+                await runtime.wait_ended(execution_id, seconds)
+            except TimeoutError:
+                raise WaitTimeout(execution_id, seconds or 0) from None
+        return await self.document(execution_id)
+
+    async def send_event(
+        self, execution_id: str, name: str, data: Json, *, key: str | None, wait: float | None
+    ) -> dict[str, Json]:
+        signalling = self._open().services.signalling
+        with translated():
+            sent = signalling.send(execution_id, name, data, key, watched=wait is not None)
+            end = time.monotonic() + (wait or 0)
+            pause = LOOK_SECONDS_MIN
+            while wait is not None:
+                result = signalling.result(sent)
+                left = end - time.monotonic()
+                if result is not None:
+                    return result
+                if left <= 0:
+                    break
+                await asyncio.sleep(min(pause, left))
+                pause = min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
+        return accepted_json(sent)
+
+    async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
+        with translated():
+            publish_event(self._open().ports.bus, source, detail_type, detail)
+
+    def listen(
+        self,
+        execution_id: str | None,  # noqa: ARG002  all events of the bus are there: who is told of them chooses
+        workflow_id: str | None,  # noqa: ARG002
+        deliver: Callable[[dict[str, Json]], None],
+    ) -> Callable[[], None]:
+        self._open()
+        assert self._bus is not None
+        loop = asyncio.get_running_loop()
+        return self._bus.subscribe(lambda event: _call_in(loop, deliver, event))
+
+    async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
+        with translated():
+            runtime = self._open()
+            runtime.services.catalog.version(workflow_id)
+            found = runtime.services.queries.executions(workflow_id, _statuses(status), limit, None)
+            return [header_json(header) for header in found]
+
+    def _open(self) -> BackgroundRuntime:
+        if self._runtime is None:
+            raise Unavailable("the engine is not open: use `async with WorkflowEngine.local(…) as engine`", "not_open")
+        return self._runtime
+
+
+def _call_in(
+    loop: asyncio.AbstractEventLoop, deliver: Callable[[dict[str, Json]], None], event: dict[str, Json]
+) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+        loop.call_soon_threadsafe(deliver, event)
+
+
+def _publish_all(runtime: BackgroundRuntime, definitions: Path | None) -> None:
+    """Raises `DefinitionError` with the findings of every file."""
+    findings: list[Finding] = []
+    for file in workflow_files(definitions):
+        source = read_source(file)
+        try:
+            runtime.services.catalog.publish(source.data, source.file)
+        except DefinitionError as error:
+            findings += error.findings
+    if findings:
+        raise DefinitionError(findings)
+
+
+def _statuses(status: str | None) -> list[ExecutionStatus]:
+    if status is None:
+        return list(ExecutionStatus)
+    try:
+        return [ExecutionStatus(status)]
+    except ValueError:
+        known = ", ".join(ExecutionStatus)
+        raise RequestError("invalid_input", f"{status!r} is no status of an execution; known: {known}") from None

@@ -1,0 +1,279 @@
+"""A connection to the HTTP API: `awr dev` or a deployed one."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.findings import Finding
+from workflow_runtime.frontends.client.errors import (
+    Conflict,
+    EngineError,
+    InvalidDefinition,
+    InvalidInput,
+    NotAuthorized,
+    NotFound,
+    TooLarge,
+    Unavailable,
+    WaitTimeout,
+)
+from workflow_runtime.frontends.client.following import Follower
+from workflow_runtime.frontends.client.signing import SigV4, aws_region
+from workflow_runtime.frontends.client.sources import Source
+from workflow_runtime.language.json_values import Json
+
+ATTEMPTS_MAX = 5
+PAUSE_SECONDS_MIN = 0.1
+PAUSE_SECONDS_MAX = 5.0
+LOOK_SECONDS_MIN = 0.1  # between looks at an execution that is waited for
+LOOK_SECONDS_MAX = 2.0
+LOOK_GROWTH = 1.5
+PAGE_ITEMS_MAX = 100  # the API's
+WAIT_SECONDS_MAX = 20.0  # the API takes 25
+PASSING_STATUSES = (429, 500, 502, 503, 504)
+BY_STATUS: dict[int, type[EngineError]] = {
+    401: NotAuthorized,
+    403: NotAuthorized,
+    404: NotFound,
+    409: Conflict,
+    412: Conflict,
+    413: TooLarge,
+}
+BY_PROBLEM: dict[str, type[EngineError]] = {"invalid_input": InvalidInput, "invalid_event": InvalidInput}
+
+_TOKEN_PROBLEM = re.compile(r'error_description="([^"]+)"')  # RFC 6750; API Gateway says so that a token expired
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class RemoteConnection:
+    """See `connection.Connection`; the arguments are those of `WorkflowEngine.remote`.
+
+    Every call may be repeated: reads change nothing, publishing the same definition again changes nothing, and starts
+    and events carry idempotency keys. ``profile`` and ``region``: what to sign with, at any URL. ``transport``,
+    ``sleep`` and ``now`` (seconds, growing) are for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        sign: bool | None = None,
+        profile: str | None = None,
+        region: str | None = None,
+        timeout_seconds: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = asyncio.sleep,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = url.rstrip("/")
+        asked = profile is not None or region is not None
+        region = region or aws_region(url)
+        wanted = asked or region is not None if sign is None else sign
+        self._auth = SigV4(region, profile=profile) if wanted else None
+        self._headers = dict(headers or {})
+        self._timeout = timeout_seconds
+        self._transport = transport
+        self._sleep = sleep
+        self._now = now
+        self._client: httpx.AsyncClient | None = None
+        self._followers: set[Follower] = set()
+
+    async def open(self) -> None:
+        self._client = httpx.AsyncClient(
+            auth=self._auth, headers=self._headers, timeout=self._timeout, transport=self._transport
+        )
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def publish(self, source: Source) -> str:
+        kind = "application/json" if source.is_json else "application/yaml"
+        try:
+            answer = await self._call("POST", "/workflows", content=source.data, headers={"content-type": kind})
+        except Conflict:  # it is there with another plan: ours is its next version
+            workflow_id = await self._id_of(source, kind)
+            path = f"/workflows/{_segment(workflow_id)}"
+            answer = await self._call("PUT", path, content=source.data, headers={"content-type": kind})
+        return str(answer["workflow_id"])
+
+    async def _id_of(self, source: Source, kind: str) -> str:
+        path = "/workflows/validate"
+        answer = await self._call("POST", path, content=source.data, headers={"content-type": kind})
+        return str(answer["workflow_id"])
+
+    async def start(self, workflow_id: str, input: Json, *, version: int | None, idempotency_key: str | None) -> str:
+        await self._followers_are_ready()
+        answer = await self._call(
+            "POST",
+            f"/workflows/{_segment(workflow_id)}/execute",
+            params={"version": str(version)} if version is not None else {},
+            content=msgspec.json.encode({"input": input}),
+            headers={"content-type": "application/json", "idempotency-key": _key(idempotency_key)},
+        )
+        return str(answer["execution_id"])
+
+    async def document(self, execution_id: str) -> dict[str, Json]:
+        path = f"/executions/{_segment(execution_id)}"
+        document: dict[str, Json] = await self._call("GET", path, params={"include": "nodes,input,output"})
+        return document
+
+    async def wait(self, execution_id: str, seconds: float | None) -> dict[str, Json]:
+        end = self._now() + seconds if seconds is not None else None
+        pause = LOOK_SECONDS_MIN
+        while True:
+            answer = await self._call("GET", f"/executions/{_segment(execution_id)}", params={"include": "output"})
+            if ExecutionStatus(answer["status"]).terminal:
+                return await self.document(execution_id)
+            left = end - self._now() if end is not None else pause
+            if left <= 0:
+                raise WaitTimeout(execution_id, seconds or 0)
+            await self._sleep(min(pause, left))
+            pause = min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
+
+    async def send_event(
+        self, execution_id: str, name: str, data: Json, *, key: str | None, wait: float | None
+    ) -> dict[str, Json]:
+        """Sent again under the same key while the caller waits longer than one request may."""
+        await self._followers_are_ready()
+        path, key = f"/executions/{_segment(execution_id)}/events", _key(key)
+        end = self._now() + (wait or 0)
+        while True:
+            left = max(end - self._now(), 0)
+            answer: dict[str, Json] = await self._call(
+                "POST",
+                path,
+                params={"wait": f"{min(left, WAIT_SECONDS_MAX, self._timeout / 2):g}"} if left else {},
+                content=msgspec.json.encode({"event": name, "data": data}),
+                headers={"content-type": "application/json", "idempotency-key": key},
+            )
+            if "outcome" in answer or self._now() >= end:
+                return answer
+
+    async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
+        await self._followers_are_ready()
+        event = {"source": source, "detail_type": detail_type, "detail": detail}
+        headers = {"content-type": "application/json"}
+        try:
+            await self._call("POST", "/dev/events", content=msgspec.json.encode(event), headers=headers)
+        except NotFound:
+            message = f"{self._url} takes no events for its bus: a deployed runtime has an EventBridge bus that does"
+            raise EngineError(message, "no_bus") from None
+
+    def listen(
+        self, execution_id: str | None, workflow_id: str | None, deliver: Callable[[dict[str, Json]], None]
+    ) -> Callable[[], None]:
+        follower = Follower(self._call, self._sleep, execution_id, workflow_id, deliver)
+        task = asyncio.get_running_loop().create_task(follower.run())
+
+        self._followers.add(follower)
+
+        def stop() -> None:
+            task.cancel()
+            self._followers.discard(follower)
+            follower.ready.set()
+
+        return stop
+
+    async def _followers_are_ready(self) -> None:
+        """What is done here after somebody began to listen is heard by him."""
+        for follower in list(self._followers):
+            await follower.ready.wait()
+
+    async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
+        await self._call("GET", f"/workflows/{_segment(workflow_id)}")
+        found: list[dict[str, Json]] = []
+        cursor: str | None = None
+        while len(found) < limit:
+            params = {"workflow": workflow_id, "limit": str(min(limit - len(found), PAGE_ITEMS_MAX))}
+            if status is not None:
+                params["status"] = status
+            if cursor is not None:
+                params["cursor"] = cursor
+            page = await self._call("GET", "/executions", params=params)
+            found += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        return found
+
+    async def _call(self, method: str, path: str, **request: Any) -> Any:
+        """The answer's JSON. Raises `EngineError`."""
+        response = await self._answer(method, path, **request)
+        return msgspec.json.decode(response.content) if response.content else None
+
+    async def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """An answer that is a success. Calls that fail for a passing reason are repeated. Raises `EngineError`."""
+        if self._client is None:
+            raise Unavailable("the engine is not open: use `async with WorkflowEngine.remote(…) as engine`", "not_open")
+        url = self._url + path
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            pause = random.uniform(0, min(PAUSE_SECONDS_MIN * 2**attempt, PAUSE_SECONDS_MAX))
+            try:
+                response = await self._client.request(method, url, **request)
+            except httpx.TransportError as error:
+                failure: EngineError = Unavailable(f"{self._url} cannot be reached: {error!r}", "unavailable")
+            except httpx.InvalidURL as error:
+                raise EngineError(f"{url} is no URL: {error}", "invalid_url") from error
+            else:
+                if response.is_success:
+                    return response
+                failure = _error_of(response)
+                if response.status_code not in PASSING_STATUSES:
+                    raise failure
+                pause = _retry_after(response, pause)
+            if attempt < ATTEMPTS_MAX:
+                await self._sleep(pause)
+        raise failure
+
+
+def _key(given: str | None) -> str:
+    return given if given is not None else uuid.uuid4().hex
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _retry_after(response: httpx.Response, pause: float) -> float:
+    """What the server asks for, if it is not too long."""
+    asked = response.headers.get("retry-after", "")
+    return min(float(asked), PAUSE_SECONDS_MAX) if asked.isdecimal() else pause
+
+
+def _error_of(response: httpx.Response) -> EngineError:
+    """The error that a problem document, or any other failed answer, tells of."""
+    try:
+        problem = msgspec.json.decode(response.content, type=dict[str, Any])
+    except msgspec.DecodeError:
+        problem = {}
+    status = response.status_code
+    code = str(problem.get("code") or f"http_{status}")
+    message = str(problem.get("detail") or problem.get("message") or f"the API answered {status}")
+    if reason := _TOKEN_PROBLEM.search(response.headers.get("www-authenticate", "")):
+        message = f"{message}: {reason.group(1)}"
+    if code == "invalid_definition":
+        return InvalidDefinition(_findings(problem.get("findings")), message)
+    if status in PASSING_STATUSES:
+        return Unavailable(message, code)
+    return BY_PROBLEM.get(code, BY_STATUS.get(status, EngineError))(message, code)
+
+
+def _findings(value: Any) -> list[Finding]:
+    try:
+        return msgspec.convert(value or [], list[Finding])
+    except msgspec.ValidationError:  # an API of another version
+        return []

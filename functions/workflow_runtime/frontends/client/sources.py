@@ -1,0 +1,46 @@
+"""What people call a workflow definition (a file, a mapping, a text) as the source to publish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from workflow_runtime.language.json_values import Json
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+Definition: TypeAlias = "Path | str | Mapping[str, Json]"
+"""A path; the definition itself, as a mapping with or without the outer ``workflow``; or a text: YAML or JSON if it has
+a line break or begins with ``{``, else the name of a file."""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A definition as bytes of YAML or JSON. ``file``: its name for findings, "" when it came from no file."""
+
+    data: bytes
+    file: str = ""
+
+    @property
+    def is_json(self) -> bool:
+        return self.data.lstrip()[:1] == b"{"
+
+
+def read_source(definition: Definition) -> Source:
+    """Raises `OSError` for a file that cannot be read."""
+    if isinstance(definition, Mapping):
+        document = definition if "workflow" in definition else {"workflow": definition}
+        return Source(msgspec.json.format(msgspec.json.encode(document), indent=2))  # with lines, for findings
+    if isinstance(definition, str) and ("\n" in definition or definition.lstrip().startswith("{")):
+        return Source(definition.encode())
+    return Source(Path(definition).read_bytes(), str(definition))
+
+
+def workflow_files(definitions: Path | None) -> list[Path]:
+    """The workflow files of a definitions directory: those below its ``workflows``, by name."""
+    if definitions is None:
+        return []
+    folder = definitions / "workflows"
+    return sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES and file.is_file())

@@ -1,0 +1,87 @@
+"""What `awr dev` writes to stderr: requests, executions, nodes, reloads; one line each, never a payload."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+import msgspec
+
+from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.findings import Finding
+from workflow_runtime.storage import keys
+
+FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+TIME_FORMAT = "%H:%M:%S"
+# What these say at INFO, the observer says better.
+QUIET_LOGGERS = ("workflow_runtime.services.work.runner", "workflow_runtime.services.intake.starts")
+
+logger = logging.getLogger("workflow_runtime.frontends.dev")
+
+_errors = msgspec.json.Decoder(ErrorDocument)
+
+
+def log_to(stream: TextIO = sys.stderr) -> logging.Handler:
+    """Send this package's logs to ``stream``; returns the handler, to be removed again."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(ReasonFormatter(FORMAT, TIME_FORMAT))
+    package = logging.getLogger("workflow_runtime")
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    package.propagate = False
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return handler
+
+
+class ReasonFormatter(logging.Formatter):
+    """Adds what services put beside a message: the execution, the node, the reason."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        extra = [str(getattr(record, name)) for name in ("execution_id", "node", "reason") if hasattr(record, name)]
+        first, newline, rest = text.partition("\n")
+        return f"{first} ({', '.join(extra)}){newline}{rest}" if extra else text
+
+
+class ExecutionLog:
+    """A `client.observation.Observer` that logs executions and node runs. Writes that happen twice are logged twice."""
+
+    def wrote(self, execution_id: str, sort: str, attributes: Mapping[str, Any]) -> None:
+        status = attributes.get("status")
+        if not isinstance(status, str):
+            return
+        if sort == keys.HEADER:
+            name = f" of {attributes['workflow']}" if "workflow" in attributes else ""
+            self._line(execution_id, f"execution{name}", status, attributes, level=_level(status))
+        elif sort.startswith(keys.RUN_PREFIX) and status != "running":
+            path = str(attributes["path"])
+            if path.startswith("~"):
+                return
+            milliseconds = int(attributes.get("ended_at") or 0) - int(attributes.get("started_at") or 0)
+            self._line(execution_id, f"  {path}", f"{status} in {milliseconds} ms", attributes, level=logging.INFO)
+
+    def _line(self, execution_id: str, what: str, status: str, attributes: Mapping[str, Any], *, level: int) -> None:
+        error = attributes.get("error")
+        reason = ""
+        if isinstance(error, bytes):
+            document = _errors.decode(error)
+            reason = f": {document.type}: {document.message}"
+        logger.log(level, "%s %s %s%s", execution_id, what, status, reason)
+
+
+def _level(status: str) -> int:
+    return logging.WARNING if status == "failed" else logging.INFO
+
+
+def log_request(method: str, path: str, status: int, milliseconds: float) -> None:
+    level = logging.ERROR if status >= 500 else logging.INFO
+    shown = path if path.isprintable() else ascii(path)  # a line is a line, whatever somebody asks for
+    logger.log(level, "%s %s %d %.0f ms", method, shown, status, milliseconds)
+
+
+def log_findings(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        logger.log(logging.ERROR if finding.severity == "error" else logging.WARNING, "%s", finding)

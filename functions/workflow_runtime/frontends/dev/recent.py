@@ -1,0 +1,88 @@
+"""The last lines that `awr dev` logged, kept for `awr logs`: ``GET /dev/logs`` gives those of one execution."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import msgspec
+
+from workflow_runtime.deployment.log_fields import current_log_fields
+from workflow_runtime.frontends.api.answers import json_answer, problem_answer
+from workflow_runtime.frontends.api.problems import Problem
+
+PATH = "/dev/logs"
+LINES_KEPT_MAX = 20_000
+SHOWN = ("node", "status", "ms", "reason", "correlation_id")  # of what stands beside a message
+
+Answering: TypeAlias = Callable[[dict[str, Any], Any], Awaitable[Any]]
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """``at``: epoch ms; ``fields``: as `awr logs` shows them."""
+
+    at: int
+    execution_id: str
+    fields: dict[str, str]
+
+
+class RecentLines(logging.Handler):
+    """Takes records from any thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: deque[LogLine] = deque(maxlen=LINES_KEPT_MAX)
+        self._guard = threading.Lock()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        known = {**current_log_fields(), **{name: str(value) for name, value in record.__dict__.items()}}
+        message = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            message = f"{message}: {record.exc_info[1]!r}"
+        time = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        line = LogLine(
+            int(record.created * 1000),
+            known.get("execution_id", ""),
+            {
+                "@timestamp": time,
+                "level": record.levelname,
+                "message": message,
+                **{name: known[name] for name in SHOWN if name in known},
+            },
+        )
+        with self._guard:
+            self._lines.append(line)
+
+    def of(self, execution_id: str, start: int, end: int) -> list[Mapping[str, str]]:
+        """The lines about an execution, or that name it, between two times (epoch ms), the oldest first."""
+        with self._guard:
+            lines = list(self._lines)
+        return [
+            {**line.fields, "message": line.fields["message"].removeprefix(execution_id).strip()}
+            for line in lines
+            if start <= line.at <= end and execution_id in (line.execution_id or line.fields["message"])
+        ]
+
+
+class LogDoor:
+    """``GET /dev/logs?execution_id=…`` between ``start`` and ``end``; everything else goes on to ``inner``."""
+
+    def __init__(self, recent: RecentLines, inner: Answering) -> None:
+        self._recent = recent
+        self._inner = inner
+
+    async def __call__(self, event: dict[str, Any], context: Any) -> Any:
+        if event["rawPath"] != PATH:
+            return await self._inner(event, context)
+        asked = event.get("queryStringParameters", {})
+        try:
+            lines = self._recent.of(asked["execution_id"], int(asked["start"]), int(asked["end"]))
+        except (KeyError, ValueError):
+            return problem_answer(
+                Problem("invalid_request", f"{PATH} takes execution_id, start and end (epoch ms)")
+            ).event()
+        return json_answer({"lines": lines}).event()

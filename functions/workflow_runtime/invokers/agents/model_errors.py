@@ -1,0 +1,80 @@
+"""pydantic-ai's exceptions as error types of the language (§6). Imports pydantic-ai: import it only to run an agent."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic_ai import exceptions
+
+from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.agents.definition import AgentDefinition
+
+EXTRAS = ("anthropic", "bedrock", "openai")
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}")  # a provider's error code; anything else it says may quote secrets
+
+
+def node_error(agent: AgentDefinition, error: Exception, problems: list[str]) -> NodeError:
+    """The failure of this attempt. Its message holds no text of the provider: that may quote keys, prompts and inputs.
+
+    ``problems``: how the last output failed its schema, if that was the reason.
+    """
+    type, reason = _sort(agent, error, problems)
+    return NodeError(type, f"agent {agent.id!r}: {reason}")
+
+
+def _sort(agent: AgentDefinition, error: Exception, problems: list[str]) -> tuple[str, str]:
+    match error:
+        case exceptions.UsageLimitExceeded():
+            return "budget_exceeded", error.message
+        case exceptions.ModelAPIError():
+            return _api_error(error)
+        case exceptions.ContentFilterError():
+            return "execution_error", f"the provider's content filter refused (model {agent.model})"
+        case exceptions.UnexpectedModelBehavior():
+            if problems:
+                return "validation_error", f"the output does not match its schema: {'; '.join(problems)}"
+            return "validation_error", f"the model {agent.model} gave no usable output: {error.message}"
+        case exceptions.RunTimedOut() | TimeoutError():
+            return "timeout", f"the model {agent.model} did not answer in time"
+        case ImportError():
+            return "execution_error", _missing_extra(agent)
+        case exceptions.UserError():
+            return "execution_error", f"the model {agent.model} cannot be used: {error.message}"
+        case ExceptionGroup():  # several models in a row failed: the first says what was wrong with the preferred one
+            first = error.exceptions[0]
+            return _sort(agent, first, problems)
+        case _:
+            return "execution_error", f"{error.__class__.__name__} while running the model {agent.model}"
+
+
+def _api_error(error: exceptions.ModelAPIError) -> tuple[str, str]:
+    status = error.status_code if isinstance(error, exceptions.ModelHTTPError) else None
+    model = error.model_name
+    said = f"HTTP {status}" if status else "an error"
+    codes = (error.provider_error_code, error.provider_error_type)
+    if code := next((code for code in codes if code and _CODE.fullmatch(code)), None):
+        said += f" ({code})"
+    match error:
+        case exceptions.ModelQuotaExceededError():
+            return "execution_error", f"the quota or credit for the model {model} is used up: {said}"
+        case exceptions.ModelRequestTimeout() | exceptions.ModelTimeoutError():
+            return "timeout", f"the model {model} did not answer in time"
+        case exceptions.ModelContextWindowExceededError():
+            return "execution_error", f"the input is larger than the context window of the model {model}"
+        case exceptions.ModelAuthenticationError():
+            return "execution_error", f"the provider refused the credentials for the model {model}: {said}"
+        case exceptions.ModelNotFoundError():
+            return "execution_error", f"the provider has no model {model}: {said}"
+        case exceptions.ModelConnectionError():
+            return "execution_error", f"the provider of the model {model} could not be reached"
+    if isinstance(error, exceptions.ModelRateLimitError) or status == 429:
+        return "rate_limited", f"the provider limits the rate of the model {model}: {said}"
+    if status in (408, 504):
+        return "timeout", f"the model {model} did not answer in time: {said}"
+    return "execution_error", f"the model {model} answered with {said}"
+
+
+def _missing_extra(agent: AgentDefinition) -> str:
+    provider = agent.model.split(":")[0].split("-")[0]
+    package = "agent-workflow-runtime" if provider in EXTRAS else "pydantic-ai-slim"
+    return f'the model {agent.model} needs a package that is not installed: pip install "{package}[{provider}]"'

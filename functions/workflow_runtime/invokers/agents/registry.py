@@ -1,0 +1,68 @@
+"""The agents that `definitions/agents` declares, read at first use and kept."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from workflow_runtime.errors import DefinitionError
+from workflow_runtime.findings import Finding
+from workflow_runtime.invokers.agents.definition import PROVIDER_PREFIXES, AgentDefinition
+from workflow_runtime.invokers.tools.entries import read_entries
+from workflow_runtime.language.yaml.small_files import UNKNOWN_KEY, Document, did_you_mean
+from workflow_runtime.plan.catalogue import CatalogueEntry
+
+
+class AgentRegistry:
+    """Agents by id. Files are read at first use; then, and only then, all that is wrong with them is raised at once."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+
+    @classmethod
+    def load(cls, directory: Path | None) -> AgentRegistry:
+        """The agents below ``directory``: ``*.yaml``, ``*.yml``, ``*.json``; one agent a file, or a list under
+        ``agents:``."""
+        return cls(directory)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Raises `DefinitionError` when any file is wrong."""
+        return frozenset(self._agents)
+
+    def get(self, id: str) -> AgentDefinition | None:
+        """The agent, or None. Raises `DefinitionError` when any file is wrong."""
+        found = self._agents.get(id)
+        return found[0] if found is not None else None
+
+    def describe(self) -> dict[str, CatalogueEntry]:
+        """Every agent as plain data, by id in order. Raises `DefinitionError` when any file is wrong."""
+        return {id: _entry(*self._agents[id]) for id in sorted(self._agents)}
+
+    @cached_property
+    def _agents(self) -> dict[str, tuple[AgentDefinition, Document]]:
+        findings: list[Finding] = []
+        entries = read_entries(self._directory, "agents", AgentDefinition, findings)
+        for agent, document in entries.values():
+            for key in agent.settings.model_extra or {}:
+                if not key.startswith(PROVIDER_PREFIXES):
+                    hint = did_you_mean(key, type(agent.settings).model_fields)
+                    message = f"agent {agent.id!r}: unknown key {key!r} in `settings`"
+                    findings.append(document.finding(UNKNOWN_KEY, message, _place(document.value, agent.id, key), hint))
+        if findings:
+            raise DefinitionError(findings)
+        return entries
+
+
+def _entry(agent: AgentDefinition, document: Document) -> CatalogueEntry:
+    return CatalogueEntry(
+        id=agent.id, description=agent.description, source=document.file, output_schema=agent.output_schema
+    )
+
+
+def _place(value: object, id: str, key: str) -> tuple[str | int, ...]:
+    agents = value.get("agents") if isinstance(value, dict) else None
+    for index, agent in enumerate(agents if isinstance(agents, list) else ()):
+        if isinstance(agent, dict) and agent.get("id") == id:
+            return ("agents", index, "settings", key)
+    return ("settings", key)

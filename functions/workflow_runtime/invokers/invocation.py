@@ -1,0 +1,64 @@
+"""What running a node means: the call that a worker makes and what comes back. Agents, tools and mocks all speak it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.specs import NodeType
+
+ORIGIN_KEY = "workflow_runtime"
+
+
+class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of one agent or tool node, inputs rendered.
+
+    ``target`` is the agent's or tool's id. ``idempotency_key`` is the same for all attempts of one visit. ``deadline``
+    is epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
+    ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
+    ``correlation_id``: what brought the execution about.
+    """
+
+    type: NodeType
+    target: str
+    inputs: dict[str, Json]
+    execution_id: str
+    workflow_id: str
+    path: str
+    attempt: int
+    idempotency_key: str
+    deadline: int
+    prompt: str | None = None
+    output_schema: Json = None
+    output_fields: tuple[str, ...] | None = None
+    hops: int = 0
+    correlation_id: str = ""
+
+
+def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:
+    """What an event that an execution publishes carries in its detail: circles of events end by it, and executions that
+    the event starts have the same correlation id.
+    """
+    mark: dict[str, Json] = {"execution_id": execution_id, "workflow_id": workflow_id, "hops": hops}
+    return {ORIGIN_KEY: {**mark, "correlation_id": correlation_id}}
+
+
+class NodeResult(msgspec.Struct, frozen=True):
+    """What an attempt returned. ``usage``: ``{model, input_tokens, output_tokens, requests}``, as far as known."""
+
+    output: Json
+    usage: dict[str, Any] | None = None
+
+
+class Invoker(Protocol):
+    """Runs calls of one node type. Raises `NodeError` for a failed attempt; anything else counts as
+    ``execution_error``.
+    """
+
+    @property
+    def abandoned_threads(self) -> int:
+        """Blocking calls that still run although their attempt is over."""
+
+    async def invoke(self, call: NodeCall) -> NodeResult: ...

@@ -1,0 +1,150 @@
+"""Mocks at work: which behaviour a call gets, and the invoker that acts it out."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from workflow_runtime.errors import DefinitionError, NodeError
+from workflow_runtime.findings import Finding
+from workflow_runtime.invokers.agents.output import expected_schema
+from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
+from workflow_runtime.invokers.mocks.file import Behaviour, Case, MockFile, read_mocks
+from workflow_runtime.language.expressions import (
+    RESERVED_NAMES,
+    EvaluationError,
+    Expression,
+    Scope,
+    Template,
+)
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.schemas import SchemaUnusable, schema_problems
+from workflow_runtime.language.yaml.small_files import Document, read_document
+from workflow_runtime.plan.specs import NodeType
+
+COUNTERS_MAX = 10_000  # nodes with lists that are counted at once; a long-lived `awr dev` forgets the oldest
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Mocks:
+    """The mocks of one file, and how often each listed one was called."""
+
+    def __init__(self, file: MockFile) -> None:
+        self._file = file
+        self._calls: OrderedDict[tuple[str, str, str, str], int] = OrderedDict()
+
+    @classmethod
+    def load(cls, source: Path | str | Mapping[str, Json]) -> Mocks:
+        """Mocks from a YAML file or from its content. Raises `DefinitionError` with everything that is wrong."""
+        document = Document(dict(source)) if isinstance(source, Mapping) else read_document(Path(source))
+        findings: list[Finding] = []
+        file = read_mocks(document, findings)
+        if findings:
+            raise DefinitionError(findings)
+        return cls(file)
+
+    def ids(self, kind: NodeType) -> frozenset[str]:
+        """The agents or tools that have a mock of their own."""
+        return frozenset(self._file.of(kind))
+
+    def behaviour(self, kind: NodeType, call: NodeCall) -> Behaviour | None:
+        """What this call does, the list's place counted on; None: there is no mock and no default."""
+        listed = self._file.of(kind).get(call.target)
+        if listed is None:
+            return self._file.default
+        if len(listed) == 1:
+            return listed[0]
+        key = (kind.value, call.target, call.execution_id, call.path)
+        count = self._calls.pop(key, 0)
+        self._calls[key] = count + 1
+        if len(self._calls) > COUNTERS_MAX:
+            self._calls.popitem(last=False)
+        return listed[min(count, len(listed) - 1)]
+
+
+class MockedInvoker:
+    """Answers calls from mocks; calls without one go to ``fallback``.
+
+    ``sleep`` is the clock's: a delay passes in its time. ``agent_schema``: the output schema that an agent declares,
+    by id; a mocked agent's output is held to it, or to the node's, as a real one's would be.
+    """
+
+    def __init__(
+        self,
+        mocks: Mocks,
+        kind: NodeType,
+        fallback: Invoker,
+        sleep: Sleep,
+        agent_schema: Callable[[str], Json] | None = None,
+    ) -> None:
+        self._mocks = mocks
+        self._kind = kind
+        self._fallback = fallback
+        self._sleep = sleep
+        self._agent_schema = agent_schema
+
+    @property
+    def abandoned_threads(self) -> int:
+        return self._fallback.abandoned_threads
+
+    async def invoke(self, call: NodeCall) -> NodeResult:
+        """One attempt. Raises `NodeError`: what the mock raises, ``execution_error`` when no case matches or a
+        template fails, ``validation_error`` when a mocked agent's output does not match its schema."""
+        behaviour = self._mocks.behaviour(self._kind, call)
+        if behaviour is None:
+            return await self._fallback.invoke(call)
+        names = {name: value for name, value in call.inputs.items() if name not in RESERVED_NAMES}
+        scope = Scope({**names, "inputs": call.inputs})
+        behaviour = self._chosen(behaviour, scope, call)
+        if behaviour.delay_seconds:
+            await self._sleep(behaviour.delay_seconds)
+        if behaviour.error is not None:
+            raise NodeError(*behaviour.error)
+        output = self._evaluate(behaviour.result, scope, call, "return") if behaviour.result else None
+        self._check(output, call)
+        return NodeResult(output)
+
+    def _chosen(self, behaviour: Behaviour, scope: Scope, call: NodeCall) -> Behaviour:
+        if behaviour.cases is None:
+            return behaviour
+        for case in behaviour.cases:
+            if self._matches(case, scope, call):
+                return case.behaviour
+        if behaviour.default is not None:
+            return behaviour.default
+        expressions = ", ".join(repr(case.source) for case in behaviour.cases)
+        nowhere = f" (found nothing at {', '.join(scope.unresolved)})" if scope.unresolved else ""
+        inputs = ", ".join(call.inputs) or "none"
+        raise NodeError(
+            "execution_error",
+            f"{self._name(call)}: no case matches: {expressions}{nowhere}; inputs: {inputs}; add a `default`",
+        )
+
+    def _matches(self, case: Case, scope: Scope, call: NodeCall) -> bool:
+        return bool(self._evaluate(case.match, scope, call, f"match {case.source!r}"))
+
+    def _evaluate(self, formula: Expression | Template, scope: Scope, call: NodeCall, what: str) -> Json:
+        try:
+            return formula.evaluate(scope)
+        except EvaluationError as error:
+            raise NodeError("execution_error", f"{self._name(call)}: {what}: {error}") from None
+
+    def _check(self, output: Json, call: NodeCall) -> None:
+        if self._kind is not NodeType.AGENT:
+            return
+        declared = self._agent_schema(call.target) if self._agent_schema else None
+        schema = expected_schema(call, declared)
+        if schema is None:
+            return
+        try:
+            problems = schema_problems(schema, output)
+        except SchemaUnusable as error:
+            raise NodeError("validation_error", f"{self._name(call)}: output_schema: {error}") from None
+        if problems:
+            message = f"{self._name(call)}: its output does not match the schema: {'; '.join(problems)}"
+            raise NodeError("validation_error", message)
+
+    def _name(self, call: NodeCall) -> str:
+        return f"mock of {self._kind.value} {call.target!r}"

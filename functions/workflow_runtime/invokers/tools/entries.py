@@ -1,0 +1,117 @@
+"""Entries of agent and tool files: which files, which entries in them, and a pydantic model for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from workflow_runtime.errors import DefinitionError
+from workflow_runtime.findings import Finding
+from workflow_runtime.language.yaml.small_files import (
+    DECLARED_TWICE,
+    UNKNOWN_KEY,
+    WRONG_FIELD,
+    Document,
+    did_you_mean,
+    read_document,
+)
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+Entry = TypeVar("Entry", bound=BaseModel)
+
+
+def read_entries(
+    directory: Path | None, plural: str, model: type[Entry], findings: list[Finding]
+) -> dict[str, tuple[Entry, Document]]:
+    """All entries below ``directory`` by id; what is wrong is added to ``findings``. No directory: no entries.
+
+    A file holds one entry, or a list of them under the key ``plural`` (``agents:``, ``tools:``). ``model`` has a field
+    ``id``.
+    """
+    entries: dict[str, tuple[Entry, Document]] = {}
+    places: dict[str, str] = {}
+    for document in _documents(directory, findings):
+        for path, value in _values(document, plural, findings):
+            entry = parse_entry(document, path, value, model, findings)
+            if entry is None:
+                continue
+            id: str = entry.id  # type: ignore[attr-defined]
+            if id in entries:
+                message = f"the id {id!r} is taken: {places[id]} declares it too"
+                findings.append(document.finding(DECLARED_TWICE, message, (*path, "id")))
+                continue
+            entries[id] = (entry, document)
+            places[id] = document.file
+    return entries
+
+
+def _documents(directory: Path | None, findings: list[Finding]) -> Iterator[Document]:
+    if directory is None or not directory.is_dir():
+        return
+    for file in sorted(directory.rglob("*")):
+        if file.suffix in SUFFIXES and file.is_file():
+            try:
+                yield read_document(file)
+            except DefinitionError as error:
+                findings.extend(error.findings)
+
+
+def _values(document: Document, plural: str, findings: list[Finding]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    value = document.value
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        findings.append(document.finding(WRONG_FIELD, f"expected one entry, or a list under `{plural}:`"))
+    elif plural not in value:
+        yield (), value
+    elif not isinstance(value[plural], list):
+        findings.append(
+            document.finding(WRONG_FIELD, f"`{plural}` must be a list", (plural,), "start each entry with `- id:`")
+        )
+    else:
+        findings.extend(
+            document.finding(UNKNOWN_KEY, f"unknown key {key!r} beside `{plural}`", (key,))
+            for key in value
+            if key != plural
+        )
+        for index, item in enumerate(value[plural]):
+            yield (plural, index), item
+
+
+def parse_entry(
+    document: Document, path: tuple[str | int, ...], value: Any, model: type[Entry], findings: list[Finding]
+) -> Entry | None:
+    """``value`` as ``model``, or None with every problem of it in ``findings``."""
+    try:
+        return model.model_validate(value, strict=True)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            place = (*path, *problem["loc"])
+            if problem["type"] == "extra_forbidden":
+                name, siblings = str(place[-1]), _fields_at(model, problem["loc"][:-1])
+                findings.append(
+                    document.finding(UNKNOWN_KEY, f"unknown key {name!r}", place, did_you_mean(name, siblings))
+                )
+            else:
+                message = f"`{problem['loc'][-1]}` is required" if problem["type"] == "missing" else _plain(problem)
+                findings.append(document.finding(WRONG_FIELD, message, place))
+        return None
+
+
+def _plain(problem: Any) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ").replace("valid dictionary", "mapping")
+    return f"`{problem['loc'][-1]}`: {message}" if problem["loc"] else message
+
+
+def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,149 @@
+"""The tools there are: the built-in ones, the functions in package `tools`, and the variants in
+``definitions/tools``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workflow_runtime.errors import DefinitionError
+from workflow_runtime.findings import Finding
+from workflow_runtime.invokers.tools.builtin import builtin_tools
+from workflow_runtime.invokers.tools.entries import read_entries
+from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
+from workflow_runtime.invokers.tools.services import ToolServices
+from workflow_runtime.invokers.tools.tool import Tool, UnusableTool, describe
+from workflow_runtime.language.yaml.small_files import (
+    DECLARED_TWICE,
+    UNKNOWN_TOOL,
+    UNUSABLE_TOOL,
+    WRONG_FIELD,
+    did_you_mean,
+)
+from workflow_runtime.plan.catalogue import CatalogueEntry
+from workflow_runtime.sdk import MARK, ToolMark
+
+ID_PATTERN = r"^\w[\w-]*$"  # language §1
+
+
+class Variant(BaseModel):
+    """An entry of ``definitions/tools``: tool ``uses`` under the id ``id``, with the arguments in ``inputs`` fixed.
+
+    A call cannot give a fixed argument: a variant that fixes a URL is a tool for that URL only.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(pattern=ID_PATTERN, max_length=128)]
+    uses: str
+    description: str = ""
+    inputs: dict[str, Any] = {}
+
+
+class ToolRegistry:
+    """Tools by id. `load` reads everything at once; every tool's schema is checked then, not when a node runs."""
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._tools = {tool.id: tool for tool in tools}
+
+    @classmethod
+    def load(
+        cls,
+        definitions: Path | None,
+        packages: Sequence[str] = ("tools",),
+        *,
+        reach: Reach = LOCAL_REACH,
+        services: ToolServices | None = None,
+    ) -> ToolRegistry:
+        """Built-in tools, every tool in the modules of ``packages`` (an absent package has none), the variants below
+        ``definitions``.
+
+        Raises `DefinitionError` with everything that is wrong: an id declared twice, a module that does not import, a
+        signature no tool can have, a variant of an unknown tool, presets that do not fit.
+        """
+        tools = {tool.id: tool for tool in builtin_tools(reach, services or ToolServices())}
+        findings: list[Finding] = []
+        for package in packages:
+            _add_package(package, tools, findings)
+        _add_variants(definitions, tools, findings)
+        if findings:
+            raise DefinitionError(findings)
+        return cls(tools.values())
+
+    @property
+    def ids(self) -> frozenset[str]:
+        return frozenset(self._tools)
+
+    def get(self, id: str) -> Tool | None:
+        return self._tools.get(id)
+
+    def describe(self) -> dict[str, CatalogueEntry]:
+        """Every tool as plain data, by id in order."""
+        return {id: self._tools[id].entry() for id in sorted(self._tools)}
+
+
+def _add_package(package: str, tools: dict[str, Tool], findings: list[Finding]) -> None:
+    places: dict[str, str] = {}
+    for module in _modules(package, findings):
+        for function in vars(module).values():
+            mark = getattr(function, MARK, None)
+            if not isinstance(mark, ToolMark) or getattr(function, "__module__", None) != module.__name__:
+                continue  # a tool that the module merely imports belongs to the module that defines it
+            place = f"{module.__name__}.{function.__name__}"
+            if mark.id in tools:
+                if tools[mark.id].function is function:
+                    continue  # a second name for the same function
+                message = f"the id {mark.id!r} of {place} is taken by {places.get(mark.id, 'a built-in tool')}"
+                findings.append(_finding(DECLARED_TWICE, message, module))
+                continue
+            try:
+                tools[mark.id] = describe(function, mark.id, mark.description)
+                places[mark.id] = place
+            except UnusableTool as error:
+                findings.append(_finding(UNUSABLE_TOOL, f"{place} cannot be a tool: {error}", module))
+
+
+def _modules(package: str, findings: list[Finding]) -> Iterator[ModuleType]:
+    if importlib.util.find_spec(package) is None:
+        return
+    names = [package]
+    root = importlib.import_module(package)
+    names += sorted(info.name for info in pkgutil.walk_packages(root.__path__, f"{package}."))
+    for name in names:
+        if any(part.startswith("_") for part in name.split(".")):
+            continue
+        try:
+            yield importlib.import_module(name)
+        except Exception as error:  # author's code: whatever it raises, the others' problems are shown too
+            message = f"{name} cannot be imported: {type(error).__name__}: {error}"
+            findings.append(Finding(UNUSABLE_TOOL.id, UNUSABLE_TOOL.severity, message, file=name))
+
+
+def _finding(rule: Any, message: str, module: ModuleType) -> Finding:
+    return Finding(rule.id, rule.severity, message, hint=rule.hint, file=module.__file__ or module.__name__)
+
+
+def _add_variants(definitions: Path | None, tools: dict[str, Tool], findings: list[Finding]) -> None:
+    functions = dict(tools)  # a variant uses a function, never another variant: what it fixes is seen in one place
+    for id, (variant, document) in read_entries(definitions, "tools", Variant, findings).items():
+        if id in tools:
+            findings.append(document.finding(DECLARED_TWICE, f"the id {id!r} is taken by a Python or built-in tool"))
+        elif variant.uses not in functions:
+            hint = did_you_mean(variant.uses, functions)
+            findings.append(
+                document.finding(UNKNOWN_TOOL, f"tool {id!r} uses {variant.uses!r}, which is no tool", (), hint)
+            )
+        else:
+            try:
+                tools[id] = functions[variant.uses].preset(id, variant.description, variant.inputs, document.file)
+            except UnusableTool as error:
+                findings.append(
+                    document.finding(WRONG_FIELD, f"tool {id!r}: `inputs` do not fit {variant.uses!r}: {error}")
+                )

@@ -1,0 +1,188 @@
+"""A tool: a Python function, the JSON Schema of its arguments, and the check of arguments against it."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticUserError
+from pydantic.json_schema import PydanticJsonSchemaWarning
+
+from workflow_runtime.errors import NodeError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.yaml.small_files import did_you_mean
+from workflow_runtime.plan.catalogue import CatalogueEntry
+from workflow_runtime.sdk import NodeContext
+
+EXACT_INTEGER_MAX = 2**53  # beyond it a float's integral value is not exact
+
+
+class UnusableTool(ValueError):
+    """A function whose signature cannot be a tool's interface."""
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool under its ``id``. ``presets`` are arguments that the definition fixed: a call cannot give them.
+
+    ``names``: field of ``arguments`` -> parameter. ``context``: the parameter that takes the `NodeContext`, if any.
+    ``returns`` is the return annotation; ``source`` says where the tool is defined.
+    """
+
+    id: str
+    description: str
+    function: Callable[..., Any]
+    arguments: type[BaseModel]
+    names: Mapping[str, str]
+    context: str | None
+    open: bool
+    returns: Any = Any
+    source: str = ""
+    presets: Mapping[str, Json] = {}
+
+    @property
+    def input_schema(self) -> dict[str, Json]:
+        """JSON Schema of the arguments a call may give: presets are left out."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PydanticJsonSchemaWarning)  # a default that is no JSON is left out
+            schema = self.arguments.model_json_schema(by_alias=True)
+        schema["title"] = self.id
+        for name in self.presets:
+            schema.get("properties", {}).pop(name, None)
+        if "required" in schema:
+            schema["required"] = [name for name in schema["required"] if name not in self.presets]
+        return schema
+
+    @property
+    def output_schema(self) -> dict[str, Json] | None:
+        """JSON Schema of what the return annotation promises; None when it promises nothing that JSON can say."""
+        try:
+            schema = TypeAdapter(self.returns).json_schema(mode="serialization")
+        except PydanticUserError:
+            return None
+        return schema or None
+
+    def entry(self) -> CatalogueEntry:
+        """What others need to know of it."""
+        return CatalogueEntry(
+            id=self.id,
+            description=self.description,
+            source=self.source,
+            input_schema=self.input_schema,
+            output_schema=self.output_schema,
+        )
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
+
+    def bind(self, inputs: Mapping[str, Json], context: NodeContext | None) -> dict[str, Any]:
+        """The function's keyword arguments. Raises `NodeError` ``validation_error`` with everything wrong with
+        ``inputs``."""
+        if fixed := [name for name in inputs if name in self.presets]:
+            names = ", ".join(repr(name) for name in fixed)
+            raise NodeError(
+                "validation_error", f"tool {self.id!r}: {names} is fixed by its definition and cannot be given"
+            )
+        bound, problems = self._validate({**self.presets, **inputs})
+        if problems:
+            raise NodeError("validation_error", f"tool {self.id!r}: {'; '.join(text for _, text in problems)}")
+        if self.context is not None:
+            bound[self.context] = context
+        return bound
+
+    def preset(self, id: str, description: str, presets: Mapping[str, Json], source: str = "") -> Tool:
+        """This tool under another id with some arguments fixed. Raises `UnusableTool` when they do not fit."""
+        _, problems = self._validate(presets)
+        if wrong := [text for kind, text in problems if kind != "missing"]:
+            raise UnusableTool("; ".join(wrong))
+        return msgspec.structs.replace(
+            self, id=id, description=description or self.description, source=source, presets=dict(presets)
+        )
+
+    def _validate(self, inputs: Mapping[str, Json]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """Keyword arguments, and problems as (kind, text); JSON rules: no text becomes a number, dates are read from
+        text."""
+        try:
+            model = self.arguments.model_validate_json(msgspec.json.encode(_integral(inputs)), strict=True)
+        except ValidationError as error:
+            known = [name for name in self.names.values() if name not in self.presets]
+            return {}, [
+                (problem["type"], _problem(problem, known))
+                for problem in error.errors(include_url=False, include_input=False, include_context=False)
+            ]
+        bound = {parameter: getattr(model, field) for field, parameter in self.names.items()}
+        return bound | (model.model_extra or {}), []
+
+
+def describe(function: Callable[..., Any], id: str, description: str, source: str = "") -> Tool:
+    """The tool that ``function`` is; ``source`` defaults to its qualified name. Raises `UnusableTool`."""
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise UnusableTool(
+            f"its annotations cannot be read: {error}; import their types outside TYPE_CHECKING"
+        ) from None
+    fields: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    context: str | None = None
+    is_open = False
+    for parameter in inspect.signature(function).parameters.values():
+        annotation = hints.get(parameter.name, Any)
+        if annotation is NodeContext:
+            context = parameter.name
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            is_open = True
+        elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
+            raise UnusableTool(f"its parameter {parameter.name!r} cannot be given by name; tools take named arguments")
+        else:
+            field = f"argument_{len(fields)}"  # a parameter may have any name, a field may not
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[field] = (annotation, Field(default, alias=parameter.name))
+            names[field] = parameter.name
+    config = ConfigDict(
+        extra="allow" if is_open else "forbid", arbitrary_types_allowed=False, hide_input_in_errors=True
+    )
+    try:
+        arguments = create_model(f"{function.__name__}_arguments", __config__=config, **fields)
+    except Exception as error:  # pydantic raises many kinds for annotations that it cannot check
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnusableTool(f"its signature cannot be checked: {reason}") from None
+    return Tool(
+        id=id,
+        description=description,
+        function=function,
+        arguments=arguments,
+        names=names,
+        context=context,
+        open=is_open,
+        returns=hints.get("return", Any),
+        source=source or f"{function.__module__}.{function.__qualname__}",
+    )
+
+
+def _problem(problem: Any, known: list[str]) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    match problem["type"]:
+        case "extra_forbidden" if len(problem["loc"]) == 1:
+            hint = did_you_mean(place, known)
+            return f"unknown argument {place!r}" + (f" ({hint})" if hint else " (it takes none)")
+        case "missing":
+            return f"argument {place!r} is missing"
+    return f"argument {place!r}: {problem['msg']}" if place else str(problem["msg"])
+
+
+def _integral(value: Any) -> Any:
+    """Integral numbers as integers: in the language 3.0 and 3 are the same number."""
+    match value:
+        case float() if value.is_integer() and abs(value) < EXACT_INTEGER_MAX:
+            return int(value)
+        case dict() | Mapping():
+            return {key: _integral(item) for key, item in value.items()}
+        case list():
+            return [_integral(item) for item in value]
+    return value

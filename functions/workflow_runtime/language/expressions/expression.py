@@ -1,0 +1,84 @@
+"""One expression: compiled once, evaluated against any scope."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from workflow_runtime.language.expressions.compiler import Compiler, builds
+from workflow_runtime.language.expressions.errors import EvaluationError, ExpressionSyntaxError
+from workflow_runtime.language.expressions.lexer import END, Token, tokenize
+from workflow_runtime.language.expressions.limits import RESULT_BYTES_MAX, STEPS_MAX
+from workflow_runtime.language.expressions.operators import Evaluator
+from workflow_runtime.language.expressions.parser import Parser
+from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.syntax import Reference
+from workflow_runtime.language.expressions.values import json_bytes
+
+_CACHED_MAX = 4096  # sources; an entry is a few kilobytes
+
+
+class Expression:
+    """Made by `compile_expression`. ``references``: every mention of a name, in order (``item`` of ``filter`` and
+    its like left out)."""
+
+    __slots__ = ("_builds", "_run", "offset", "references", "source")
+
+    def __init__(
+        self, source: str, run: Evaluator, references: tuple[Reference, ...], computed: bool, offset: int = 0
+    ) -> None:
+        self.source = source
+        self.references = references
+        self.offset = offset
+        self._run = run
+        self._builds = computed
+
+    def __repr__(self) -> str:
+        return f"Expression({self.source!r})"
+
+    @property
+    def computes(self) -> bool:
+        """Whether the value may be new; a value that is only picked from the scope is not bounded."""
+        return self._builds
+
+    def evaluate(self, scope: Scope) -> Json:
+        """The value. Paths that led nowhere are added to ``scope.unresolved``. Raises `EvaluationError`.
+
+        The value may share parts with the scope's: treat it as immutable.
+        """
+        scope.steps = STEPS_MAX
+        try:
+            value = self._run(scope)
+            if self._builds and value is not None and type(value) is not bool:
+                json_bytes(value, RESULT_BYTES_MAX)
+        except EvaluationError as error:
+            if error.offset < 0:
+                error.offset = self.offset
+            raise
+        except RecursionError:
+            raise EvaluationError("a value is nested too deeply", self.offset) from None
+        except UnicodeError:
+            raise EvaluationError("a text that is not valid Unicode", self.offset) from None
+        return value
+
+
+@lru_cache(maxsize=_CACHED_MAX)
+def compile_expression(source: str) -> Expression:
+    """Compile a whole string that is one expression (language §3.1); equal sources share the result.
+
+    Raises `ExpressionSyntaxError` with the offset of the first mistake and a hint on how to mend it.
+    """
+    return compile_tokens(source, tokenize(source))
+
+
+def compile_tokens(source: str, tokens: list[Token]) -> Expression:
+    """Compile the expression that ``tokens`` of ``source`` make. Raises `ExpressionSyntaxError`."""
+    parser = Parser(source, tokens)
+    try:
+        tree = parser.parse()
+        run = Compiler().compile(tree)
+        computed = builds(tree)
+    except RecursionError:
+        raise ExpressionSyntaxError("nested too deeply", tokens[0].start, "split it over several expressions") from None
+    assert tokens[-1].kind == END, "the lexer always ends with END"
+    start, end = tokens[0].start, tokens[-1].start
+    return Expression(source[start:end], run, tuple(parser.references), computed, start)

@@ -1,0 +1,143 @@
+"""The tree that the parser makes and the compiler turns into closures. Offsets count characters of the source."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from workflow_runtime.language.expressions.scope import Json
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """One mention of a name. ``path``: the keys that follow as far as they are fixed; ``exact``: all of the path was.
+
+    ``offset`` points at the name; ``where`` is the place of the string inside a template's value, empty for an
+    expression.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    offset: int
+    exact: bool
+    where: tuple[str | int, ...] = ()
+
+
+class Literal(msgspec.Struct, frozen=True):
+    """Null, a boolean, a number or a text."""
+
+    value: Json
+    offset: int
+
+
+class Name(msgspec.Struct, frozen=True):
+    """A root name, looked up in the scope."""
+
+    name: str
+    offset: int
+
+
+class Item(msgspec.Struct, frozen=True):
+    """``item`` inside ``filter``, ``map`` and their like."""
+
+    offset: int
+
+
+class Key(msgspec.Struct, frozen=True):
+    """Path step: ``.key`` or ``["key"]``."""
+
+    key: str
+
+
+class At(msgspec.Struct, frozen=True):
+    """Path step: ``[expression]``, an index of a list or a key of an object."""
+
+    index: Node
+
+
+class Star(msgspec.Struct, frozen=True):
+    """Path step: ``.*``; the rest of the path applies to every element."""
+
+
+class Path(msgspec.Struct, frozen=True):
+    """``base`` and at least one step. ``text`` is the path as written."""
+
+    base: Node
+    steps: tuple[Key | At | Star, ...]
+    text: str
+    offset: int
+
+
+class ListOf(msgspec.Struct, frozen=True):
+    items: tuple[Node, ...]
+    offset: int
+
+
+class ObjectOf(msgspec.Struct, frozen=True):
+    entries: tuple[tuple[str, Node], ...]
+    offset: int
+
+
+class Call(msgspec.Struct, frozen=True):
+    name: str
+    arguments: tuple[Node, ...]
+    offset: int
+
+
+class Not(msgspec.Struct, frozen=True):
+    operand: Node
+    offset: int
+
+
+class Negative(msgspec.Struct, frozen=True):
+    operand: Node
+    offset: int
+
+
+class Arithmetic(msgspec.Struct, frozen=True):
+    """A chain of one precedence, left to right: ``first``, then (operator, operand, offset of the operator)."""
+
+    first: Node
+    rest: tuple[tuple[str, Node, int], ...]
+    offset: int
+
+
+class Compare(msgspec.Struct, frozen=True):
+    """``operator``: ``== != < <= > >= in`` or ``not in``; ``offset`` is the operator's."""
+
+    operator: str
+    left: Node
+    right: Node
+    offset: int
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """``and``, ``or``, ``??`` over two or more operands: the first that decides is the value."""
+
+    operator: str
+    operands: tuple[Node, ...]
+    offset: int
+
+
+class Conditional(msgspec.Struct, frozen=True):
+    condition: Node
+    then: Node
+    otherwise: Node
+    offset: int
+
+
+Node: TypeAlias = (
+    Literal
+    | Name
+    | Item
+    | Path
+    | ListOf
+    | ObjectOf
+    | Call
+    | Not
+    | Negative
+    | Arithmetic
+    | Compare
+    | Choice
+    | Conditional
+)

@@ -1,0 +1,191 @@
+"""Templates: any JSON value with ``${…}`` in its strings (language §3).
+
+A string that is exactly one ``${…}`` becomes the value itself; in other strings values are rendered into the text.
+``$${`` is a literal ``${``. Keys of objects are literal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeAlias
+
+import msgspec
+
+from workflow_runtime.language.expressions.errors import EvaluationError, ExpressionSyntaxError
+from workflow_runtime.language.expressions.expression import Expression, compile_tokens
+from workflow_runtime.language.expressions.lexer import tokenize
+from workflow_runtime.language.expressions.limits import (
+    RESULT_BYTES_MAX,
+    STEPS_MAX,
+    TEMPLATE_DEPTH_MAX,
+    TEMPLATE_STEPS_MAX,
+)
+from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.syntax import Reference
+from workflow_runtime.language.expressions.values import TOO_LARGE, json_bytes, render_text, text_bytes
+
+Where: TypeAlias = tuple[str | int, ...]
+Piece: TypeAlias = str | Expression
+Render: TypeAlias = Callable[[Scope], Json]
+
+
+class Template:
+    """Made by `compile_template`. ``references`` carry, as ``where``, the place of their string inside the value."""
+
+    __slots__ = ("_render", "_value", "references")
+
+    def __init__(self, value: Json, render: Render | None, references: tuple[Reference, ...]) -> None:
+        self._value = value
+        self._render = render
+        self.references = references
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether there is nothing to evaluate: the value is the same for every scope."""
+        return self._render is None
+
+    def evaluate(self, scope: Scope) -> Json:
+        """The value with every ``${…}`` replaced. Raises `EvaluationError`, with the place of the string as ``path``.
+
+        What all of them compute together is bounded, like a single computed result; plain references are neither
+        copied nor bounded. The value may share parts with the template and the scope: treat it as immutable.
+        """
+        if self._render is None:
+            return self._value
+        scope.template_steps = TEMPLATE_STEPS_MAX
+        scope.bytes_left = RESULT_BYTES_MAX
+        return self._render(scope)
+
+
+def compile_template(value: Json) -> Template:
+    """Compile a JSON value. Raises `ExpressionSyntaxError`, with the place of the string as ``path``."""
+    references: list[Reference] = []
+    constant, render = _compile(value, (), references)
+    return Template(constant, render, tuple(references))
+
+
+def _compile(value: Json, where: Where, references: list[Reference]) -> tuple[Json, Render | None]:
+    """The constant value, or None and what renders it."""
+    if len(where) > TEMPLATE_DEPTH_MAX:
+        raise ExpressionSyntaxError(f"a template nested more than {TEMPLATE_DEPTH_MAX} deep", 0, "", where)
+    if isinstance(value, str):
+        return _compile_string(value, where, references)
+    if isinstance(value, list | tuple):
+        items = [_compile(item, (*where, index), references) for index, item in enumerate(value)]
+        if all(render is None for _, render in items):
+            return [constant for constant, _ in items], None
+        renders = tuple(render or _constant(constant) for constant, render in items)
+        return None, lambda scope: [render(scope) for render in renders]
+    if isinstance(value, dict):
+        for key in value:
+            if isinstance(key, str) and "${" in key:
+                raise ExpressionSyntaxError(
+                    "${ in a key", key.index("${"), "keys are literal; build such an object in a tool", (*where, key)
+                )
+        entries = {key: _compile(item, (*where, key), references) for key, item in value.items()}
+        if all(render is None for _, render in entries.values()):
+            return {key: constant for key, (constant, _) in entries.items()}, None
+        pairs = tuple((key, render or _constant(constant)) for key, (constant, render) in entries.items())
+        return None, lambda scope: {key: render(scope) for key, render in pairs}
+    return value, None
+
+
+def _constant(value: Json) -> Render:
+    return lambda _: value
+
+
+def _compile_string(text: str, where: Where, references: list[Reference]) -> tuple[Json, Render | None]:
+    if "${" not in text:
+        return text, None
+    try:
+        pieces = parse_string(text)
+    except ExpressionSyntaxError as error:
+        raise ExpressionSyntaxError(error.message, error.offset, error.hint, where) from None
+    for piece in pieces:
+        if isinstance(piece, Expression):
+            references.extend(msgspec.structs.replace(reference, where=where) for reference in piece.references)
+    if not any(isinstance(piece, Expression) for piece in pieces):
+        return "".join(piece for piece in pieces if isinstance(piece, str)), None
+    if len(pieces) == 1 and isinstance(pieces[0], Expression):
+        return None, _value(pieces[0], where)
+    return None, _text(pieces, where)
+
+
+@lru_cache(maxsize=4096)
+def parse_string(text: str) -> tuple[Piece, ...]:
+    """The literal parts of a string and the expressions between them. Raises `ExpressionSyntaxError`."""
+    pieces: list[Piece] = []
+    literal = ""
+    position = 0
+    while (opening := text.find("${", position)) >= 0:
+        if opening > position and text[opening - 1] == "$":
+            literal += text[position : opening - 1] + "${"
+            position = opening + 2
+            continue
+        literal += text[position:opening]
+        tokens = tokenize(text, opening + 2, closing=True)
+        if literal:
+            pieces.append(literal)
+        literal = ""
+        pieces.append(compile_tokens(text, tokens))
+        position = tokens[-1].end + 1
+    literal += text[position:]
+    if literal:
+        pieces.append(literal)
+    return tuple(pieces)
+
+
+def _evaluate(expression: Expression, where: Where, scope: Scope) -> Json:
+    try:
+        value = expression.evaluate(scope)
+    except EvaluationError as error:
+        error.path = where
+        raise
+    scope.template_steps -= STEPS_MAX - scope.steps
+    if scope.template_steps < 0:
+        raise EvaluationError(f"more than {TEMPLATE_STEPS_MAX:,} steps in one template", expression.offset, where)
+    return value
+
+
+def _pay(scope: Scope, size: int, offset: int, where: Where) -> None:
+    scope.bytes_left -= size
+    if scope.bytes_left < 0:
+        raise EvaluationError(TOO_LARGE, offset, where)
+
+
+def _value(expression: Expression, where: Where) -> Render:
+    def render(scope: Scope) -> Json:
+        value = _evaluate(expression, where, scope)
+        if expression.computes:
+            _pay(scope, json_bytes(value), expression.offset, where)
+        return value
+
+    return render
+
+
+def _text(pieces: tuple[Piece, ...], where: Where) -> Render:
+    literal_bytes = sum(text_bytes(piece) for piece in pieces if isinstance(piece, str))
+
+    def render(scope: Scope) -> str:
+        _pay(scope, literal_bytes, 0, where)
+        parts: list[str] = []
+        for piece in pieces:
+            if isinstance(piece, str):
+                parts.append(piece)
+                continue
+            value = _evaluate(piece, where, scope)
+            try:
+                part = render_text(value, scope)
+                size = text_bytes(part)
+            except EvaluationError as error:
+                raise EvaluationError(error.message, piece.offset, where) from None
+            except RecursionError:
+                raise EvaluationError("a value is nested too deeply", piece.offset, where) from None
+            except UnicodeError:
+                raise EvaluationError("a text that is not valid Unicode", piece.offset, where) from None
+            _pay(scope, size, piece.offset, where)
+            parts.append(part)
+        return "".join(parts)
+
+    return render

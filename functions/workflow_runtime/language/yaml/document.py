@@ -1,0 +1,313 @@
+"""YAML text to values and places, built from the parser's events within bounds.
+
+Composing (PyYAML's next layer) recurses in C and dies on deep nesting, and expands aliases before anybody can count;
+events are a flat stream, so every bound is checked before memory is spent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import yaml
+
+from workflow_runtime.findings import Rule
+from workflow_runtime.language.yaml import rules
+from workflow_runtime.language.yaml.places import (
+    MappingPlace,
+    Place,
+    Position,
+    SequencePlace,
+    position,
+    position_of,
+    unpack,
+)
+from workflow_runtime.language.yaml.scalars import NotJson, resolve
+from workflow_runtime.language.yaml.syntax import comment_follows, syntax_error
+from workflow_runtime.language.yaml.templates import is_cut
+from workflow_runtime.language.yaml.text import LINE_BREAK, Unreadable
+
+MAX_DEPTH = 64
+"""Language §1."""
+MAX_ALIAS_EXPANSIONS = 10_000
+"""Values that aliases bring in, those inside them included (language §1): counted before anything is shared."""
+MAX_ALIAS_CHARACTERS = 4 * 1024 * 1024
+"""Text that aliases bring in: as much as a file may hold without them."""
+MAX_VALUES = 200_000
+"""Scalars and collections of a file: ten thousand nodes with thirty each; loads in 200 MB and a second or two."""
+MAX_SCALAR_CHARACTERS = 1024 * 1024
+MAX_KEY_CHARACTERS = 1_024
+MAX_PROBLEMS = 100
+"""Problems after which reading stops: whoever has that many has one cause."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong at a place, while reading went on."""
+
+    rule: Rule
+    message: str
+    position: Position
+    hint: str | None = None
+
+
+class Document(msgspec.Struct, frozen=True):
+    """What a file holds. ``is_empty`` tells a file without any value from one that says null."""
+
+    value: Any
+    place: Place
+    problems: tuple[Problem, ...] = ()
+    is_empty: bool = False
+
+
+class _Cost(msgspec.Struct):
+    """What an alias of a value would bring in: values, characters, levels."""
+
+    values: int = 1
+    characters: int = 0
+    height: int = 0
+
+
+class _Anchor(msgspec.Struct):
+    value: Any
+    place: Place
+    cost: _Cost
+
+
+class _Frame:
+    """A collection being read."""
+
+    __slots__ = ("anchor", "cost", "key", "key_position", "mapping", "merges", "place", "sequence", "skip")
+
+    def __init__(self, place: MappingPlace | SequencePlace, anchor: str | None) -> None:
+        self.place = place
+        self.anchor = anchor
+        self.cost = _Cost()
+        self.mapping: dict[str, Any] = {}
+        self.sequence: list[Any] = []
+        self.key: str | None = None
+        self.key_position: Position = 0
+        self.skip = False
+        self.merges: list[tuple[Any, Place, Position]] = []
+
+
+_MERGE = "\x00<<"
+"""Key of a merge while it is read, to tell it from a quoted "<<"."""
+
+
+class Builder:
+    """Takes events one by one; `result` is the document once they ended."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._lines: list[str] | None = None
+        self._frames: list[_Frame] = []
+        self._anchors: dict[str, _Anchor | None] = {}
+        self._problems: list[Problem] = []
+        self._documents = 0
+        self._values = 0
+        self._expanded = _Cost(0)
+        self._root: tuple[Any, Place] | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        if self._lines is None:
+            self._lines = LINE_BREAK.split(self._text)
+        return self._lines
+
+    def result(self) -> Document:
+        value, place = self._root or (None, position(1, 1))
+        return Document(value, place, tuple(self._problems), self._root is None)
+
+    def take(self, event: Any) -> None:
+        """Take one event. Raises `Unreadable` when reading cannot or must not go on."""
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            self._scalar(event)
+        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+            self._open(event, kind is yaml.MappingStartEvent)
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+            self._close()
+        elif kind is yaml.AliasEvent:
+            self._alias(event)
+        elif kind is yaml.DocumentStartEvent:
+            self._documents += 1
+            if self._documents > 1:
+                self._stop(rules.SEVERAL_DOCUMENTS, "a second document starts here", _start(event))
+
+    def _stop(self, rule: Rule, message: str, at: Position, hint: str | None = None) -> None:
+        line, column = unpack(at)
+        raise Unreadable(rule, message, line, column, hint)
+
+    def _report(self, rule: Rule, message: str, at: Position, hint: str | None = None) -> None:
+        self._problems.append(Problem(rule, message, at, hint))
+        if len(self._problems) >= MAX_PROBLEMS:
+            self._stop(rules.MORE_FINDINGS, f"reading stops after {MAX_PROBLEMS} problems", at)
+
+    def _count(self, event: Any, at: Position) -> None:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            self._stop(rules.TOO_MANY_VALUES, f"the file holds more than {MAX_VALUES:,} values", at)
+        if event.tag is not None and event.tag != "!":
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")[:60]
+            self._report(rules.TAG, f"the tag `{tag}` is not allowed", at)
+
+    def _expects_key(self) -> bool:
+        return bool(self._frames) and isinstance(self._frames[-1].place, MappingPlace) and self._frames[-1].key is None
+
+    def _scalar(self, event: Any) -> None:
+        at = _start(event)
+        self._count(event, at)
+        text: str = event.value
+        if len(text) > MAX_SCALAR_CHARACTERS:
+            limit = f"at most {MAX_SCALAR_CHARACTERS:,} are allowed"
+            self._stop(rules.TOO_LARGE, f"the text that starts here has {len(text):,} characters; {limit}", at)
+        plain = event.implicit[0] and not event.style and event.tag is None
+        value: Any = text
+        if plain:
+            try:
+                value = resolve(text)
+            except NotJson as error:
+                self._report(rules.NOT_A_JSON_NUMBER, str(error), at)
+            if "${" in text and is_cut(text) and comment_follows(self.lines, event.end_mark):
+                self._report(rules.COMMENT_CUTS, "the rest of this `${…}` is a comment, since it follows ` #`", at)
+        if self._expects_key():
+            self._key(_MERGE if plain and text == "<<" else value, at)
+            if event.anchor:
+                self._anchors[event.anchor] = _Anchor(value, at, _Cost(1, len(text)))
+            return
+        cost = _Cost(1, len(text))
+        if event.anchor:
+            self._anchors[event.anchor] = _Anchor(value, at, cost)
+        self._attach(value, at, cost, at)
+
+    def _key(self, value: Any, at: Position) -> None:
+        frame = self._frames[-1]
+        frame.key_position = at
+        if not isinstance(value, str):
+            shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            self._report(rules.KEY_NOT_TEXT, f"the key {shown} is not text", at, f'Put the key in quotes: "{shown}": …')
+            frame.key, frame.skip = "", True
+            return
+        if len(value) > MAX_KEY_CHARACTERS:
+            self._stop(
+                rules.TOO_LARGE,
+                f"the key has {len(value):,} characters; at most {MAX_KEY_CHARACTERS:,} are allowed",
+                at,
+            )
+        frame.key, frame.skip = value, value in frame.mapping and value != _MERGE
+        if value == _MERGE and frame.merges:
+            line, column = unpack(frame.merges[0][2])
+            text = f"`<<` already stands above, for the value at line {line}, column {column}"
+            self._report(rules.DUPLICATE_KEY, text, at, "Write `<<: [*one, *two]`.")
+        if frame.skip:
+            assert isinstance(frame.place, MappingPlace)
+            line, column = unpack(frame.place.keys[value])
+            self._report(
+                rules.DUPLICATE_KEY, f"the key `{value[:60]}` already stands at line {line}, column {column}", at
+            )
+
+    def _open(self, event: Any, is_mapping: bool) -> None:
+        at = _start(event)
+        self._count(event, at)
+        if len(self._frames) >= MAX_DEPTH:
+            self._stop(rules.TOO_DEEP, f"values are nested more than {MAX_DEPTH} levels deep", at)
+        if self._expects_key():
+            kind = "mapping" if is_mapping else "list"
+            hint = "Put the value in quotes if it starts with a bracket or brace that is text."
+            self._stop(rules.KEY_NOT_TEXT, f"a {kind} cannot be a key", at, hint)
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        self._frames.append(_Frame(MappingPlace(at) if is_mapping else SequencePlace(at), event.anchor))
+
+    def _close(self) -> None:
+        frame = self._frames.pop()
+        is_mapping = isinstance(frame.place, MappingPlace)
+        if frame.merges:
+            self._merge(frame)
+        value: Any = frame.mapping if is_mapping else frame.sequence
+        frame.cost.height += 1
+        if frame.anchor:
+            self._anchors[frame.anchor] = _Anchor(value, frame.place, frame.cost)
+        self._attach(value, frame.place, frame.cost, frame.place.position)
+
+    def _alias(self, event: Any) -> None:
+        at = _start(event)
+        name: str = event.anchor
+        if name not in self._anchors:
+            self._stop(rules.BAD_ALIAS, f"`*{name[:60]}` has no anchor above it", at, _star_hint(name))
+        anchor = self._anchors[name]
+        if anchor is None:
+            self._stop(
+                rules.BAD_ALIAS, f"`*{name[:60]}` stands inside its own anchor", at, "A value cannot hold itself."
+            )
+        assert anchor is not None
+        self._expanded.values += anchor.cost.values
+        self._expanded.characters += anchor.cost.characters
+        if self._expanded.values > MAX_ALIAS_EXPANSIONS or self._expanded.characters > MAX_ALIAS_CHARACTERS:
+            limits = f"{MAX_ALIAS_EXPANSIONS:,} values or {MAX_ALIAS_CHARACTERS:,} characters"
+            self._stop(rules.TOO_MANY_ALIASES, f"aliases expand to more than {limits}", at)
+        if len(self._frames) + anchor.cost.height > MAX_DEPTH:
+            self._stop(rules.TOO_DEEP, f"with this alias, values are nested more than {MAX_DEPTH} levels deep", at)
+        if self._expects_key():
+            self._key(anchor.value, at)
+        else:
+            self._attach(anchor.value, anchor.place, anchor.cost, at)
+
+    def _attach(self, value: Any, place: Place, cost: _Cost, at: Position) -> None:
+        """Put a finished value where it belongs; ``at`` is where it is written (an alias's place is its anchor's)."""
+        if not self._frames:
+            self._root = (value, place)
+            return
+        frame = self._frames[-1]
+        frame.cost.values += cost.values
+        frame.cost.characters += cost.characters
+        frame.cost.height = max(frame.cost.height, cost.height)
+        if isinstance(frame.place, SequencePlace):
+            frame.sequence.append(value)
+            frame.place.children.append(place)
+            return
+        key, frame.key = frame.key, None
+        assert key is not None
+        if key == _MERGE:
+            frame.merges.append((value, place, at))
+        elif not frame.skip:
+            frame.cost.characters += len(key)
+            frame.mapping[key] = value
+            frame.place.keys[key] = frame.key_position
+            frame.place.children[key] = place
+
+    def _merge(self, frame: _Frame) -> None:
+        """Fill in what ``<<`` brings and the mapping does not say itself; of several, the first that says it counts."""
+        assert isinstance(frame.place, MappingPlace)
+        for value, place, at in frame.merges:
+            pairs = [(value, place)]
+            if isinstance(value, list) and isinstance(place, SequencePlace):
+                pairs = list(zip(value, place.children, strict=True))
+            for merged, merged_place in pairs:
+                if not isinstance(merged, dict) or not isinstance(merged_place, MappingPlace):
+                    self._report(rules.BAD_MERGE, "`<<` can only merge a mapping", max(at, position_of(merged_place)))
+                    continue
+                for key in [key for key in merged if key not in frame.mapping]:
+                    frame.mapping[key] = merged[key]
+                    frame.place.keys[key] = merged_place.keys[key]
+                    frame.place.children[key] = merged_place.children[key]
+
+
+def _start(event: Any) -> Position:
+    mark = event.start_mark
+    return position(mark.line + 1, mark.column + 1)
+
+
+def _star_hint(name: str) -> str | None:
+    return f'Put the value in quotes if `*` is meant as text: "*{name}".' if not name.isidentifier() else None
+
+
+def read_document(text: str) -> Document:
+    """The values and places of a YAML or JSON text. Raises `Unreadable` where reading cannot go on."""
+    builder = Builder(text)
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            builder.take(event)
+    except yaml.YAMLError as error:
+        raise syntax_error(error, builder.lines) from None
+    return builder.result()

@@ -1,0 +1,110 @@
+"""The catalogue: which agents and tools there are and what they take and return, as plain data.
+
+Made once by whoever knows them (a deployment's package, `awr dev`) and handed to the compiler as a value. So checking
+and publishing a workflow needs neither authors' code nor model libraries. It can be stored as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from workflow_runtime.language.json_values import Json
+
+ANY = "any"
+
+
+class Argument(msgspec.Struct, frozen=True, kw_only=True):
+    """One argument of a tool. ``type`` is for people: ``string``, ``integer or null``, ``list of string``,
+    ``"GET" or "POST"``. ``default`` is None also when there is none.
+    """
+
+    name: str
+    type: str
+    required: bool
+    default: Json = None
+    description: str = ""
+
+
+class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An agent or a tool.
+
+    ``source``: where it comes from (``built-in``, a Python function, a file, ``mock``).
+    ``input_schema``, ``output_schema``: JSON Schemas; None: unknown, anything may be given or come back. An agent's
+    output is held to its schema; a tool's output schema is what its return annotation promises.
+    """
+
+    id: str
+    description: str = ""
+    source: str = ""
+    input_schema: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """The named arguments of ``input_schema``, required ones first, else in the order of the schema."""
+        schema = self.input_schema or {}
+        required = set(schema.get("required", ()))
+        properties: dict[str, Json] = schema.get("properties", {})
+        found = [_argument(name, property, name in required, schema) for name, property in properties.items()]
+        return tuple(sorted(found, key=lambda argument: not argument.required))
+
+    @property
+    def takes_others(self) -> bool:
+        """Whether arguments that `arguments` does not list may be given too."""
+        return self.input_schema is None or self.input_schema.get("additionalProperties") is not False
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """All agents and all tools, by id."""
+
+    agents: dict[str, CatalogueEntry] = {}
+    tools: dict[str, CatalogueEntry] = {}
+
+    def with_mocks(self, agents: Iterable[str], tools: Iterable[str]) -> Catalogue:
+        """This catalogue and the ids that only a file of mocks knows."""
+        return Catalogue(_with_mocks(self.agents, agents), _with_mocks(self.tools, tools))
+
+
+def _with_mocks(entries: dict[str, CatalogueEntry], ids: Iterable[str]) -> dict[str, CatalogueEntry]:
+    mocked = {id: CatalogueEntry(id=id, source="mock") for id in sorted(ids) if id not in entries}
+    return {**entries, **mocked}
+
+
+def _argument(name: str, schema: Json, required: bool, root: dict[str, Any]) -> Argument:
+    return Argument(
+        name=name,
+        type=type_text(schema, root),
+        required=required,
+        default=schema.get("default") if isinstance(schema, dict) else None,
+        description=str(schema.get("description", "")) if isinstance(schema, dict) else "",
+    )
+
+
+def type_text(schema: Json, root: dict[str, Any]) -> str:
+    """The type that a JSON Schema describes, in words. ``root`` holds its ``$defs``; what they describe is named, not
+    followed, so a schema that refers to itself ends.
+    """
+    if not isinstance(schema, dict):
+        return ANY
+    if reference := schema.get("$ref"):
+        name = str(reference).rpartition("/")[2]
+        target = root.get("$defs", {}).get(name, {})
+        return " or ".join(_literals(target)) or name
+    if literals := _literals(schema):
+        return " or ".join(literals)
+    if alternatives := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(dict.fromkeys(type_text(alternative, root) for alternative in alternatives))
+    kind = schema.get("type", ANY)
+    if isinstance(kind, list):
+        return " or ".join(map(str, kind))
+    if kind == "array" and isinstance(schema.get("items"), dict):
+        return f"list of {type_text(schema['items'], root)}"
+    return {"array": "list"}.get(kind, str(kind))
+
+
+def _literals(schema: dict[str, Any]) -> list[str]:
+    values = [schema["const"]] if "const" in schema else schema.get("enum", [])
+    return [msgspec.json.encode(value).decode() for value in values]

@@ -1,0 +1,21 @@
+"""Names of events: which descriptors hear which, and which the runtime alone may raise."""
+
+from __future__ import annotations
+
+RUNTIME_EVENTS = frozenset({"timeout", "error.execution", "error.communication"})
+RUNTIME_EVENT_PREFIXES = ("done.state.", "done.run.", "error.run.")
+
+
+def is_runtime_event(name: str) -> bool:
+    """Whether the runtime raises events of this name itself, so that none can come from outside."""
+    return name in RUNTIME_EVENTS or name.startswith(RUNTIME_EVENT_PREFIXES)
+
+
+def matches(descriptor: str, event: str) -> bool:
+    """Whether a transition that listens to ``descriptor`` hears ``event``.
+
+    ``order.*`` hears ``order`` and all below it, ``*`` everything, any other descriptor the event of that very name.
+    """
+    if descriptor == event or descriptor == "*":
+        return True
+    return descriptor.endswith(".*") and (event.startswith(descriptor[:-1]) or event == descriptor[:-2])

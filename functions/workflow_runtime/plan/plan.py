@@ -1,0 +1,189 @@
+"""The plan as a whole: its blocks and charts, how it is encoded, and its name."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from functools import cached_property
+
+import msgspec
+
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, Place, ScopeId, static_path
+from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.events import is_runtime_event, matches
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.graph import GraphBlock, NodePlan
+from workflow_runtime.plan.specs import WaitSpec
+from workflow_runtime.plan.triggers import Trigger
+
+PLAN_SCHEMA = 1
+"""Number of this layout; a plan with a higher one was written by a newer deployment and is refused."""
+
+
+class Variable(msgspec.Struct, frozen=True):
+    name: str
+    value: Formula
+    overridable: bool = True  # an input key of this name replaces the value
+
+
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+    """A compiled workflow: a ``root`` graph (empty when there is none), a chart at the top (``charts[0]``, if
+    ``has_chart``), or both, and in ``inner`` and ``charts`` what they hold.
+
+    ``input_paths`` and ``variable_paths``: what the dispatcher's decisions read of them."""
+
+    workflow_id: str
+    root: GraphBlock
+    schema: int = PLAN_SCHEMA
+    workflow_name: str = ""
+    workflow_version: str = ""  # the author's free text; stored versions are numbered by the catalogue
+    input_schema: Json = None
+    output_schema: Json = None
+    variables: tuple[Variable, ...] = ()
+    timeout_seconds: float | None = None
+    max_concurrency: int = 0
+    priority: int = 0
+    events: tuple[str, ...] = ("execution", "state")
+    input_paths: tuple[tuple[str, ...], ...] = ()
+    variable_paths: tuple[tuple[str, ...], ...] = ()
+    inner: tuple[GraphBlock, ...] = ()
+    charts: tuple[ChartPlan, ...] = ()
+    has_chart: bool = False
+    triggers: tuple[Trigger, ...] = ()
+
+    @cached_property
+    def blocks(self) -> tuple[GraphBlock, ...]:
+        """All graphs by number; 0 is the root."""
+        return (self.root, *self.inner)
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Block and local index of a node, by its plan-wide number."""
+        block = bisect_right(self._firsts, number) - 1
+        return block, number - self.blocks[block].first
+
+    def node(self, number: int) -> NodePlan:
+        """A node by its plan-wide number."""
+        block, index = self.place(number)
+        return self.blocks[block].nodes[index]
+
+    def path(self, number: int) -> str:
+        """The path of a node, by its plan-wide number."""
+        block, index = self.place(number)
+        return self.blocks[block].prefix + self.blocks[block].nodes[index].id
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Plan-wide number by path."""
+        return {block.prefix + node.id: block.first + i for block in self.blocks for i, node in enumerate(block.nodes)}
+
+    def locate(self, path: str) -> Place | None:
+        """Where the node of this path of an execution is; None if the plan has no such node."""
+        number = self.numbers.get(path)
+        if number is None:
+            number = self.numbers.get(static_path(path))
+            if number is None:
+                return None
+        block, node = self.place(number)
+        if block in self.call_blocks:
+            return Place(path, block, node)
+        return Place(path.rpartition("/")[0], block, node)
+
+    def block_address(self, number: int) -> ScopeId:
+        """The address of a block, where it stands in the plan."""
+        block = self.blocks[number]
+        return block.prefix + block.nodes[0].id if number in self.call_blocks else block.prefix[:-1]
+
+    @cached_property
+    def call_blocks(self) -> frozenset[int]:
+        """Numbers of the blocks that are an agent or tool called by an action."""
+        return frozenset(call.block for chart in self.charts for call in chart.calls)
+
+    @cached_property
+    def owned_blocks(self) -> dict[tuple[int, int], tuple[int, ...]]:
+        """Blocks that a state of a chart runs or calls, by the numbers of chart and state."""
+        found: dict[tuple[int, int], tuple[int, ...]] = {}
+        for number, block in enumerate(self.blocks):
+            if block.chart >= 0:
+                owner = (block.chart, block.state)
+                found[owner] = (*found.get(owner, ()), number)
+        return found
+
+    @cached_property
+    def block_depths(self) -> tuple[int, ...]:
+        """Per block: in how many scopes it is."""
+        return tuple(self.chart_depths[block.chart] + 1 if block.chart >= 0 else 0 for block in self.blocks)
+
+    @cached_property
+    def chart_depths(self) -> tuple[int, ...]:
+        """The same per chart. A chart stands before those inside it."""
+        found: list[int] = []
+        for chart in self.charts:
+            around = self.blocks[self.place(chart.node)[0]].chart if chart.node >= 0 else -1
+            inside = 0 if chart.node < 0 else 1
+            found.append(inside + (found[around] + 1 if around >= 0 else 0))
+        return tuple(found)
+
+    @cached_property
+    def chart_numbers(self) -> dict[str, int]:
+        """Numbers of nested charts by the path of the node that holds them."""
+        return {self.path(chart.node): number for number, chart in enumerate(self.charts) if chart.node >= 0}
+
+    def chart_at(self, address: ScopeId) -> int | None:
+        """The number of the chart that works at this address; None if that is no chart's."""
+        if address == TOP_CHART:
+            return 0 if self.has_chart else None
+        return self.chart_numbers.get(static_path(address))
+
+    @cached_property
+    def declared_events(self) -> frozenset[str]:
+        """Descriptors of the events that its charts and waits listen to."""
+        return self.waits_by_event.union(*(chart.events for chart in self.charts))
+
+    def declares(self, event: str) -> bool:
+        """Whether anything in it may ever listen to an event of this name that comes from outside.
+
+        What the runtime raises itself cannot come from there.
+        """
+        if is_runtime_event(event):
+            return False
+        return any(matches(descriptor, event) for descriptor in self.declared_events)
+
+    @cached_property
+    def has_waits(self) -> bool:
+        """Whether it has waits at all, for events or for a time."""
+        return any(isinstance(node.spec, WaitSpec) for block in self.blocks for node in block.nodes)
+
+    @cached_property
+    def waits_by_event(self) -> frozenset[str]:
+        """Descriptors of the events that its waits listen to."""
+        return frozenset(
+            node.spec.event for block in self.blocks for node in block.nodes
+            if isinstance(node.spec, WaitSpec) and node.spec.event
+        )  # fmt: skip
+
+    @cached_property
+    def _firsts(self) -> tuple[int, ...]:
+        return tuple(block.first for block in self.blocks)
+
+    @cached_property
+    def hash(self) -> str:
+        """The plan's name: 160 bits of the SHA-256 of its canonical encoding, as 40 hex digits."""
+        return hashlib.sha256(encode_plan(self)).hexdigest()[:40]
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder = msgspec.json.Decoder(Plan)
+
+
+def encode_plan(plan: Plan) -> bytes:
+    """The canonical encoding: equal plans give equal bytes."""
+    return _encoder.encode(plan)
+
+
+def decode_plan(data: bytes) -> Plan:
+    """The plan of these bytes. Raises `msgspec.ValidationError` for anything that is no plan of this schema."""
+    plan = _decoder.decode(data)
+    if plan.schema > PLAN_SCHEMA:
+        raise msgspec.ValidationError(f"plan schema {plan.schema} is newer than this runtime's {PLAN_SCHEMA}")
+    return plan

@@ -1,0 +1,197 @@
+"""The composition root: one backend's ports, and the services built on them when they are first used.
+
+A function uses two or three of these; the others, and what they import, are never loaded there.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from workflow_runtime.deployment.settings import ENV_PREFIX
+from workflow_runtime.deployment.topology import POOLS
+from workflow_runtime.errors import NodeError
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.dispatch.dispatcher import Dispatcher
+from workflow_runtime.services.views.executions import Documents
+from workflow_runtime.storage.workflows import WorkflowStore
+
+if TYPE_CHECKING:
+    from workflow_runtime.compiler import Known
+    from workflow_runtime.invokers.invocation import Invoker
+    from workflow_runtime.plan.specs import NodeType
+    from workflow_runtime.services.catalog.catalog import Catalog
+    from workflow_runtime.services.catalog.publishing import Publishing
+    from workflow_runtime.services.catalog.triggers import Triggers
+    from workflow_runtime.services.intake.events import Ingest
+    from workflow_runtime.services.intake.signals import Signalling
+    from workflow_runtime.services.intake.starts import Starter
+    from workflow_runtime.services.intake.webhooks import Webhooks
+    from workflow_runtime.services.timers import Timers
+    from workflow_runtime.services.upkeep.dead_letters import DeadLetters
+    from workflow_runtime.services.upkeep.sweep import Sweep
+    from workflow_runtime.services.views.queries import Queries
+    from workflow_runtime.services.work.runner import NodeRunner, Secrets
+
+Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
+
+SECRET_PREFIX = "WORKFLOW_SECRET_"
+
+
+def _ignore(name: str, value: int) -> None:
+    """Takes a metric."""
+
+
+class Runtime:
+    """Everything that handlers and the command line call. ``invokers`` is called once, when the first node runs.
+
+    ``known``: the agents and tools there are, for warnings about unknown ones. ``end_process``: called after a blocking
+    tool outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
+    ``count`` takes metrics. ``pools``: the worker pools there are; None: one worker serves whatever pool is named.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        invokers: Invokers,
+        *,
+        secrets: Secrets,
+        env: Mapping[str, str] | None = None,
+        known: Known | None = None,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        end_process: Callable[[], None] = lambda: None,
+        count: Callable[[str, int], None] = _ignore,
+        pools: Collection[str] | None = None,
+    ) -> None:
+        self.ports = ports
+        self.count = count
+        self._end_process = end_process
+        self._invokers = invokers
+        self._secrets = secrets
+        self._env = dict(env or {})
+        self._known = known
+        self._pools = pools
+        self._new_id = new_id
+
+    @property
+    def _served(self) -> Collection[str]:
+        """The pools that have a queue."""
+        return POOLS if self._pools is None else self._pools
+
+    @cached_property
+    def workflows(self) -> WorkflowStore:
+        return WorkflowStore(self.ports.table)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        return Dispatcher(self.ports, self.workflows, self._new_id, lambda: self.starter, self.count, self._served)
+
+    @cached_property
+    def documents(self) -> Documents:
+        return Documents(self.ports, self.workflows)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        from workflow_runtime.services.catalog.catalog import Catalog
+
+        return Catalog(self.workflows, self.ports.clock, self.triggers, self._known, self._pools)
+
+    @cached_property
+    def triggers(self) -> Triggers:
+        from workflow_runtime.services.catalog.triggers import Triggers
+
+        return Triggers(self.ports, self.workflows)
+
+    @cached_property
+    def ingest(self) -> Ingest:
+        from workflow_runtime.services.intake.events import Ingest
+
+        return Ingest(self.ports, self.workflows, self.triggers, self.starter, self._new_id, self.count)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        from workflow_runtime.services.intake.webhooks import Webhooks
+
+        return Webhooks(self.ports, self.triggers, self.starter, self._secrets, self._new_id)
+
+    @cached_property
+    def publishing(self) -> Publishing:
+        from workflow_runtime.services.catalog.publishing import Publishing
+
+        return Publishing(self.ports, self.catalog, self.workflows)
+
+    @cached_property
+    def queries(self) -> Queries:
+        from workflow_runtime.services.views.queries import Queries
+
+        return Queries(self.ports, self.workflows)
+
+    @cached_property
+    def starter(self) -> Starter:
+        from workflow_runtime.services.intake.starts import Starter
+
+        return Starter(self.ports, self.catalog, self._new_id, self._env)
+
+    @cached_property
+    def signalling(self) -> Signalling:
+        from workflow_runtime.services.intake.signals import Signalling
+
+        return Signalling(self.ports, self.workflows, self._new_id)
+
+    @cached_property
+    def timers(self) -> Timers:
+        from workflow_runtime.services.timers import Timers
+
+        return Timers(self.ports)
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        from workflow_runtime.services.upkeep.sweep import Sweep
+
+        return Sweep(self.ports, self._new_id, self._served)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        from workflow_runtime.services.upkeep.dead_letters import DeadLetters
+
+        return DeadLetters(self.ports, self._new_id)
+
+    @cached_property
+    def invokers(self) -> Mapping[NodeType, Invoker]:
+        return self._invokers()
+
+    def end_process_if_stuck(self) -> None:
+        """End the process if a blocking tool outlived its timeout; its result is recorded, and a thread cannot be
+        stopped.
+        """
+        if any(invoker.abandoned_threads for invoker in self.invokers.values()):
+            self._end_process()
+
+    def node_runner(self, function_timeout_seconds: int) -> NodeRunner:
+        """A runner for a function with this timeout."""
+        from workflow_runtime.services.work.runner import NodeRunner
+
+        return NodeRunner(
+            self.ports, self.workflows, self.invokers, self._secrets, self._new_id, function_timeout_seconds, self.count
+        )
+
+
+class EnvironmentSecrets:
+    """``${secrets.NAME}`` from the environment variable ``WORKFLOW_SECRET_NAME``: local runs and tests."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = os.environ if environ is None else environ
+
+    def get(self, name: str) -> str:
+        value = self._environ.get(SECRET_PREFIX + name)
+        if value is None:
+            raise NodeError("not_found", f"there is no secret {name!r}: the variable {SECRET_PREFIX}{name} is not set")
+        return value
+
+
+def workflow_env(environ: Mapping[str, str]) -> dict[str, str]:
+    """The deployment settings in an environment: ``WORKFLOW_ENV_REGION`` is ``${env.REGION}``."""
+    return {name.removeprefix(ENV_PREFIX): value for name, value in environ.items() if name.startswith(ENV_PREFIX)}

@@ -1,0 +1,1 @@
+"""Workflows: publishing versions, and keeping triggers in step with them."""

@@ -1,0 +1,114 @@
+"""The workflow catalogue: publishing a definition, finding the plan of a version."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from workflow_runtime.errors import DefinitionError, RequestError
+from workflow_runtime.findings import Finding
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.ports import Clock
+from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore, WorkflowVersion
+
+if TYPE_CHECKING:
+    from workflow_runtime.compiler import Compilation, Known
+    from workflow_runtime.services.catalog.triggers import Triggers
+
+
+class Published(msgspec.Struct, frozen=True):
+    """A stored version, its plan, and what the compiler warned about."""
+
+    version: WorkflowVersion
+    plan: Plan
+    warnings: tuple[Finding, ...] = ()
+
+
+class Catalog:
+    """``known``: the agents and tools there are; ``pools``: the worker pools. None: that is not known here."""
+
+    def __init__(
+        self,
+        workflows: WorkflowStore,
+        clock: Clock,
+        triggers: Triggers,
+        known: Known | None = None,
+        pools: Collection[str] | None = None,
+    ) -> None:
+        self._workflows = workflows
+        self._clock = clock
+        self._triggers = triggers
+        self._known = known
+        self._pools = pools
+
+    def publish(self, source: bytes, file: str = "", *, scheduled: bool = True) -> Published:
+        """Compile and store a definition as the next version of its workflow (the same version for the same plan).
+
+        ``scheduled`` as in `store`. Raises `DefinitionError` with every finding, `RequestError`
+        (``invalid_definition``) for triggers that cannot work.
+        """
+        return self.store(self.compile(source, file), source, scheduled=scheduled)
+
+    def compile(self, source: bytes, file: str = "") -> Compilation:
+        """What the compiler says of a definition, knowing the agents and tools there are."""
+        from workflow_runtime.compiler import compile_workflow  # who only starts workflows does without it
+
+        return compile_workflow(source, file=file, known=self._known)
+
+    def _check_pools(self, plan: Plan) -> None:
+        if self._pools is None:
+            return
+        for node in (node for block in plan.blocks for node in block.nodes):
+            if node.pool is not None and node.pool not in self._pools:
+                there = ", ".join(self._pools)
+                raise RequestError(
+                    "invalid_definition", f"node `{node.id}`: there is no worker pool `{node.pool}` here, only {there}"
+                )
+
+    def store(
+        self, compilation: Compilation, source: bytes, over: int | None = None, *, scheduled: bool = True
+    ) -> Published:
+        """Store it with its triggers; ``over`` as in `WorkflowStore.publish`; ``scheduled`` False: without schedules.
+
+        Raises `DefinitionError`, `VersionMismatch`, `RequestError` (``invalid_definition``).
+        """
+        if compilation.plan is None:
+            raise DefinitionError(compilation.findings)
+        plan = compilation.plan
+        self._check_pools(plan)
+        before = self._workflows.latest(plan.workflow_id)
+        self._triggers.announce(plan, scheduled=scheduled)
+        try:
+            version = self._workflows.publish(plan, source, self._clock.now(), over)
+        except VersionMismatch:
+            self._triggers.settle(plan.workflow_id, plan)
+            raise
+        self._triggers.announce(plan, scheduled=scheduled)  # who lost against us has retired the same ones, perhaps
+        if before is not None and before.plan_hash != plan.hash:
+            self.superseded(before)
+        return Published(version, plan, tuple(compilation.findings))
+
+    def superseded(self, version: WorkflowVersion) -> None:
+        """Retire the triggers that only this version has, now that it is not the latest any more."""
+        try:
+            plan = self._workflows.plan(version.plan_hash)
+        except (KeyError, msgspec.ValidationError):  # from before there were triggers, or of a newer deployment
+            return
+        self._triggers.settle(version.workflow_id, plan)
+
+    def version(self, workflow_id: str, number: int | None = None) -> WorkflowVersion:
+        """A stored version of a published workflow, by default the latest. Raises `RequestError` (``not_found``)."""
+        found = self._workflows.latest(workflow_id)
+        if found is not None and number is not None:
+            found = self._workflows.version(workflow_id, number)
+        if found is None:
+            what = f"workflow {workflow_id!r}" + (
+                f" has no version {number}" if number is not None else " is not published"
+            )
+            raise RequestError("not_found", what)
+        return found
+
+    def plan(self, version: WorkflowVersion) -> Plan:
+        return self._workflows.plan(version.plan_hash)

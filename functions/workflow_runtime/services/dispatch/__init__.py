@@ -1,0 +1,1 @@
+"""One execution's mailbox: load, advance, commit, publish."""

@@ -1,0 +1,267 @@
+"""The dispatcher: load, advance, commit, publish, acknowledge. The only writer of execution state.
+
+Why nothing is lost and nothing happens twice:
+
+- One conditional put commits state, journal entry and orders together, version v to v+1. Whoever loses the race starts
+  over and publishes nothing; a lost response is told from a lost race by the commit id.
+- The journal entry of v in the table means: all that commit v ordered was sent. While it is missing, the next
+  dispatcher, whatever brought it here, publishes the commit again before it advances anything. Orders sent twice are
+  told by their run.
+- Messages are only pokes with news; an execution without a state starts from its header, whatever the message was.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_runtime.deployment.log_fields import add_log_fields, log_fields
+from workflow_runtime.deployment.metrics import Metric
+from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
+from workflow_runtime.engine.codec import current
+from workflow_runtime.engine.commands import Command, payload, without_payload
+from workflow_runtime.engine.events import Event, ExecutionStarted, NodeSucceeded
+from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Needs
+from workflow_runtime.errors import ConflictError, ErrorDocument, InvalidEvent, RetryableError
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.dispatch.effects import Publisher
+from workflow_runtime.services.dispatch.outbound import Courier
+from workflow_runtime.services.dispatch.reads import Knowledge
+from workflow_runtime.services.intake.starts import Starter
+from workflow_runtime.storage.executions import ExecutionStore, StateTooLarge
+from workflow_runtime.storage.payloads import is_large, pack_bytes
+from workflow_runtime.storage.runs import RunStore
+from workflow_runtime.storage.workflows import WorkflowStore
+
+SUSPECT_RECEIVES = 3  # from this receive on, events are taken one by one; one that the engine cannot take is refused
+COMMIT_ATTEMPTS_MAX = 5  # races with other dispatchers of one execution; FIFO groups make them rare
+BACKOFF_SECONDS_MAX = 60
+OUTPUTS_INLINE_BYTES_MAX = 64 * 1024  # of all nodes decided in one commit: its item must stay far below 400 KB
+
+logger = logging.getLogger(__name__)
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """An event as a queue delivered it, for the ``receives``-th time."""
+
+    event: Event
+    receives: int = 1
+
+
+class Dispatcher:
+    """``new_id`` gives a fresh identity per call: commit ids and deduplication ids are made of it. ``starter`` starts
+    children, and is asked for when there is one. ``count`` takes metrics. ``pools``: the worker pools that
+    have a queue."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        workflows: WorkflowStore,
+        new_id: Callable[[], str],
+        starter: Callable[[], Starter],
+        count: Callable[[str, int], None],
+        pools: Collection[str],
+    ) -> None:
+        self._clock = ports.clock
+        self._new_id = new_id
+        self._count = count
+        self._workflows = workflows
+        self._executions = ExecutionStore(ports.table, ports.blobs)
+        self._runs = RunStore(ports.table, ports.blobs)
+        self._knowledge = Knowledge(ports.table, self._executions, self._runs)
+        self._courier = Courier(ports, self._executions, starter, new_id)
+        self._publisher = Publisher(ports, self._executions, self._runs, self._courier, new_id, count, pools)
+
+    def dispatch(self, execution_id: str, deliveries: Sequence[Delivery]) -> int:
+        """Take one execution's events in order. Returns how many were taken; the rest must be delivered again."""
+        with log_fields(execution_id=execution_id):
+            return self._dispatch(execution_id, deliveries)
+
+    def _dispatch(self, execution_id: str, deliveries: Sequence[Delivery]) -> int:
+        suspect = any(delivery.receives >= SUSPECT_RECEIVES for delivery in deliveries)
+        size = 1 if suspect else max(len(deliveries), 1)
+        for start in range(0, len(deliveries), size):
+            batch = deliveries[start : start + size]
+            try:
+                self._take(execution_id, batch)
+            except Exception as error:
+                unexpected = not isinstance(error, (RetryableError, ConflictError))
+                fields = {"execution_id": execution_id, "reason": str(error)}
+                logger.warning("dispatch is tried again later", exc_info=unexpected, extra=fields)
+                return start
+        return len(deliveries)
+
+    def bury(self, execution_id: str, identity: str, reason: str, body: str) -> None:
+        """Keep a message that is no event as a dead letter of the execution."""
+        logger.error("an event was refused", extra={"execution_id": execution_id, "reason": reason})
+        self._executions.bury(execution_id, identity, reason, body, self._clock.now())
+        self._count(Metric.DEAD_LETTERS, 1)
+
+    def _take(self, execution_id: str, batch: Sequence[Delivery]) -> None:
+        for _ in range(COMMIT_ATTEMPTS_MAX):
+            if self._try_take(execution_id, batch):
+                return
+        raise ConflictError(f"lost {COMMIT_ATTEMPTS_MAX} commits in a row to other dispatchers")
+
+    def _try_take(self, execution_id: str, batch: Sequence[Delivery]) -> bool:
+        """One round of load, advance, commit, publish. False when another dispatcher committed in between."""
+        events: list[Event] = [delivery.event for delivery in batch]
+        stored = self._executions.load(execution_id)
+        if stored is not None:
+            state = stored.state
+            correlation_id = stored.correlation_id
+            add_log_fields(correlation_id=correlation_id)
+            plan = self._plan(state.plan_hash)
+            state = current(plan, state)
+            if not stored.published:
+                self._publisher.publish(plan, state, stored.last, correlation_id)
+        else:
+            header = self._executions.header(execution_id)
+            if header is None:
+                for event in events:
+                    self.bury(execution_id, event.event_id, "there is no such execution", _text(event))
+                return True
+            correlation_id = header.correlation_id
+            add_log_fields(correlation_id=correlation_id)
+            plan = self._plan(header.plan_hash)
+            state = new_execution(
+                plan, execution_id, header.workflow_version, header.started_at, header.parent, header.hops
+            )
+            events.insert(0, ExecutionStarted("start", header.started_at))
+        try:
+            decision = self._decide(plan, state, events)
+        except Exception as error:
+            return self._reject(plan, state, batch, error, correlation_id)
+        if not decision.changed:
+            return True
+        return self._commit(plan, state, decision, events, correlation_id)
+
+    def _plan(self, plan_hash: str) -> Plan:
+        try:
+            return self._workflows.plan(plan_hash)
+        except KeyError as error:
+            raise RetryableError(str(error)) from error
+
+    def _decide(self, plan: Plan, state: ExecutionState, events: Sequence[Event]) -> Decision:
+        """Advance, reading what the engine needs to know, until it decides."""
+        now = self._clock.now()
+        known = NOTHING_KNOWN
+        while isinstance(answer := advance(plan, state, events, now, known), Needs):
+            known = self._knowledge.fetch(plan, state.execution_id, answer, known)
+        return answer
+
+    def _reject(
+        self, plan: Plan, state: ExecutionState, batch: Sequence[Delivery], error: Exception, correlation_id: str
+    ) -> bool:
+        """The engine raised. Find out which event it was, and refuse that one for good if it is sure to raise again."""
+        if isinstance(error, (RetryableError, ConflictError)):
+            raise error
+        if len(batch) > 1:
+            for delivery in batch:
+                self._take(state.execution_id, [delivery])
+            return True
+        delivery = batch[0]
+        if not isinstance(error, InvalidEvent) and delivery.receives < SUSPECT_RECEIVES:
+            logger.exception("the engine failed", exc_info=error, extra={"execution_id": state.execution_id})
+            raise RetryableError(f"the engine failed on {delivery.event.event_id}: {error!r}") from error
+        self.bury(state.execution_id, delivery.event.event_id, f"{error}", _text(delivery.event))
+        if state.version == 0:
+            return self._start_alone(plan, state, correlation_id)
+        refused = state.copy()
+        refused.version += 1
+        entry = ((delivery.event.event_id, str(error)),)
+        return self._commit(plan, state, Decision(refused, ()), [], correlation_id, refused=entry)
+
+    def _start_alone(self, plan: Plan, state: ExecutionState, correlation_id: str) -> bool:
+        """Start without the event that was refused; an execution that cannot even start fails, visibly."""
+        start = ExecutionStarted("start", state.started_at)
+        try:
+            return self._commit(plan, state, self._decide(plan, state, [start]), [start], correlation_id)
+        except (RetryableError, ConflictError):
+            raise
+        except Exception as error:
+            document = ErrorDocument.of("execution_error", f"the execution could not start: {error}")
+            return self._abort(plan, state, document, correlation_id)
+
+    def _abort(self, plan: Plan, state: ExecutionState, error: ErrorDocument, correlation_id: str) -> bool:
+        """Fail the execution from its last committed ``state``, whatever its plan says."""
+        return self._commit(plan, state, abort(plan, state, error), [], correlation_id, aborted=error)
+
+    def _commit(
+        self,
+        plan: Plan,
+        before: ExecutionState,
+        decision: Decision,
+        events: Sequence[Event],
+        correlation_id: str,
+        *,
+        refused: tuple[tuple[str, str], ...] = (),
+        aborted: ErrorDocument | None = None,
+    ) -> bool:
+        """Commit and publish. False when another dispatcher committed first: then nothing was published."""
+        state = decision.state
+        commit_id = self._new_id()
+        entry = JournalEntry(
+            state.version,
+            commit_id,
+            state.now,
+            tuple(_without_values(event) for event in events),
+            self._stored(state, commit_id, decision.commands),
+            decision.ignored,
+            refused,
+            aborted,
+            decision.macrosteps,
+        )
+        self._courier.subscribe(plan, state.execution_id, decision.commands)
+        try:
+            committed = self._executions.commit(state, entry, correlation_id)
+        except StateTooLarge as error:
+            if aborted is not None:
+                raise RetryableError(f"not even the end of the execution can be stored: {error}") from error
+            return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)), correlation_id)
+        if committed:
+            self._count(Metric.COMMITS, 1)
+            self._publisher.publish(plan, state, entry, correlation_id)
+        return committed
+
+    def _stored(self, state: ExecutionState, commit_id: str, commands: Sequence[Command]) -> tuple[Command, ...]:
+        """The commands with large values replaced by where they were stored: commits, journal and messages stay
+        small."""
+        stored: list[Command] = []
+        room = OUTPUTS_INLINE_BYTES_MAX
+        for index, command in enumerate(commands):
+            large = payload(command)
+            if large is not None:
+                data = msgspec.json.encode(large)
+                packed = pack_bytes(data)
+                room -= len(packed)
+                if is_large(data, packed) or room < 0:
+                    key = f"executions/{state.execution_id}/outputs/{commit_id}.{index}"
+                    self._executions.put_blob(key, packed)
+                    command = without_payload(command, key)
+            stored.append(command)
+        return tuple(stored)
+
+
+def backoff_seconds(receives: int) -> int:
+    """How long a group waits after its ``receives``-th failed delivery: 1, 2, 4 … 60 s."""
+    return min(1 << min(max(receives - 1, 0), 6), BACKOFF_SECONDS_MAX)
+
+
+def _without_values(event: Event) -> Event:
+    """An event as the journal keeps it: values that the state would not keep either are left out, and read again on
+    replay.
+    """
+    if isinstance(event, NodeSucceeded) and event.has_values and event.values_bytes > VALUE_KEPT_BYTES_MAX:
+        return replace(event, values=None, has_values=False)
+    return event
+
+
+def _text(event: Event) -> str:
+    return msgspec.json.encode(event).decode()

@@ -1,0 +1,75 @@
+"""A batch of `dispatch.fifo`: records grouped by execution, each group taken as one, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workflow_runtime.errors import InvalidEvent, RetryableError
+from workflow_runtime.services.dispatch.dispatcher import Delivery, Dispatcher, backoff_seconds
+from workflow_runtime.services.messages import parse_mail
+
+
+class MailboxBatch:
+    """Takes a group when the first of its records is asked for; the others of the group are then known.
+
+    ``records``: as Lambda delivers them. A body that is no event is buried at once: delivered again it would hold up
+    its group.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, records: Sequence[Mapping[str, Any]]) -> None:
+        self._dispatcher = dispatcher
+        self._groups: dict[str, list[Mapping[str, Any]]] = {}
+        self._group_of: dict[str, str] = {}
+        self._taken: dict[str, bool] = {}
+        self.postponed: list[tuple[str, int]] = []
+        for record in records:
+            group = record["attributes"]["MessageGroupId"]
+            self._groups.setdefault(group, []).append(record)
+            self._group_of[record["messageId"]] = group
+
+    def take(self, message_id: str) -> bool:
+        """Whether this record was taken; if not, it and the rest of its group must be delivered again.
+
+        ``postponed`` then names the group's receipts, and the seconds after which to look again.
+        """
+        if message_id not in self._taken:
+            self._take_group(self._group_of[message_id])
+        return self._taken[message_id]
+
+    def _take_group(self, group: str) -> None:
+        records = self._groups[group]
+        deliveries: list[Delivery] = []
+        accepted: list[Mapping[str, Any]] = []
+        for record in records:
+            try:
+                deliveries.append(_delivery(group, record))
+                accepted.append(record)
+            except InvalidEvent as error:
+                self._taken[record["messageId"]] = self._bury(group, record, str(error))
+        count = self._dispatcher.dispatch(group, deliveries)
+        for place, record in enumerate(accepted):
+            self._taken[record["messageId"]] = place < count
+        failed = next((place for place, record in enumerate(records) if not self._taken[record["messageId"]]), None)
+        if failed is not None:  # what follows it in the group comes again too: the whole group waits as long
+            left = records[failed:]
+            seconds = backoff_seconds(max(_receives(record) for record in left))
+            self.postponed += [(record["receiptHandle"], seconds) for record in left]
+
+    def _bury(self, group: str, record: Mapping[str, Any], reason: str) -> bool:
+        try:
+            self._dispatcher.bury(group, record["messageId"], reason, record["body"])
+        except RetryableError:
+            return False
+        return True
+
+
+def _delivery(group: str, record: Mapping[str, Any]) -> Delivery:
+    mail = parse_mail(record["body"])
+    if mail.execution_id != group:
+        raise InvalidEvent(f"an event for {mail.execution_id} in the mailbox of {group}")
+    return Delivery(mail.event, _receives(record))
+
+
+def _receives(record: Mapping[str, Any]) -> int:
+    return int(record["attributes"]["ApproximateReceiveCount"])

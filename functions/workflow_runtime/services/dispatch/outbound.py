@@ -1,0 +1,158 @@
+"""Carries out what reaches beyond an execution: timers, subscriptions, events to others, children and parents.
+
+Everything here may happen twice. Timers and subscriptions are keyed; events carry their command's id; a child's id is
+made of its parent's and the token of the order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from workflow_runtime.deployment.topology import DISPATCH
+from workflow_runtime.engine.commands import (
+    CancelTimer,
+    Command,
+    Log,
+    NotifyParent,
+    SendSignal,
+    SetStatus,
+    StartChild,
+    StartTimer,
+    Subscribe,
+    Unsubscribe,
+)
+from workflow_runtime.engine.events import ChildEnded, Event, SendFailed, SignalReceived
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.state import ExecutionState, Parent
+from workflow_runtime.engine.subscriptions import subscriptions
+from workflow_runtime.errors import RequestError, RetryableError
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.intake.starts import Starter
+from workflow_runtime.services.messages import mail_message
+from workflow_runtime.services.timers import Timers
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.payloads import unpack
+from workflow_runtime.storage.subscriptions import SubscriptionStore
+
+SENDS_MAX = 10_000  # events that executions may send each other in answer to one from outside; more is a circle
+
+logger = logging.getLogger(__name__)
+author_log = logging.getLogger("workflow_runtime.author")
+
+
+class Courier:
+    """``starter`` is asked for when the first child is started; ``new_id`` gives a fresh identity per invocation."""
+
+    def __init__(
+        self, ports: Ports, executions: ExecutionStore, starter: Callable[[], Starter], new_id: Callable[[], str]
+    ) -> None:
+        self._ports = ports
+        self._executions = executions
+        self._starter = starter
+        self._new_id = new_id
+        self._timers = Timers(ports)
+        self._subscriptions = SubscriptionStore(ports.table)
+
+    def subscribe(self, plan: Plan, execution_id: str, commands: Sequence[Command]) -> None:
+        """What a commit will wait for; before it, so that no event is missed."""
+        for command in commands:
+            if isinstance(command, Subscribe):
+                self._subscriptions.put(execution_id, plan.workflow_id, command.event, command.key)
+
+    def unsubscribe(self, plan: Plan, state: ExecutionState, commands: Sequence[Command]) -> None:
+        """What a commit waits for no more, and not again either; after everything else."""
+        wanted = subscriptions(state.pending)
+        for command in commands:
+            if isinstance(command, Unsubscribe) and (command.event, command.key) not in wanted:
+                self._subscriptions.delete(state.execution_id, plan.workflow_id, command.event, command.key)
+
+    def carry_out(self, plan: Plan, state: ExecutionState, commands: Sequence[Command], correlation_id: str) -> None:
+        """Timers, children, events and log lines. Raises `RetryableError`."""
+        ended = next((command for command in reversed(commands) if isinstance(command, SetStatus)), None)
+        for command in commands:
+            match command:
+                case StartTimer(timer=timer, due=due):
+                    self._timers.start(state.execution_id, timer, due)
+                case CancelTimer(timer=timer, due=due):
+                    self._timers.cancel(state.execution_id, timer, due)
+                case StartChild():
+                    self._start_child(state, command, correlation_id)
+                case SendSignal():
+                    self._send(state, command)
+                case NotifyParent() if ended is not None:
+                    self._notify(state, command, ended)
+                case Log(message=message, level=level):
+                    fields = {"execution_id": state.execution_id, "workflow_id": plan.workflow_id}
+                    author_log.log(getattr(logging, level.upper(), logging.INFO), "%s", message, extra=fields)
+                case _:
+                    pass
+
+    def _start_child(self, state: ExecutionState, command: StartChild, correlation_id: str) -> None:
+        data = unpack(self._executions.get_blob(command.blob)) if command.blob is not None else command.input
+        parent = Parent(state.execution_id, command.token, command.notify)
+        key = f"child:{state.execution_id}:{command.token}"
+        try:
+            self._starter().start(
+                command.workflow_id,
+                data,
+                start_key=key,
+                parent=parent,
+                hops=command.hops,
+                correlation_id=correlation_id,
+            )
+        except RequestError as error:
+            message = f"`{command.workflow_id}` could not be started: {error}"
+            self._failed(state, f"child:{command.token}", command.machine, message)
+
+    def _send(self, state: ExecutionState, command: SendSignal) -> None:
+        signal = SignalReceived(
+            f"signal:{command.id}",
+            state.now,
+            command.name,
+            command.data,
+            blob=command.blob,
+            id=command.id,
+            source=f"execution:{state.execution_id}",
+            key=command.key,
+            hops=command.hops,
+        )
+        if command.key is not None:
+            receivers = [subscriber.execution_id for subscriber in self._subscriptions.of(command.name, command.key)]
+            where = f"nobody waits for `{command.name}` under the key {command.key!r}"
+        else:
+            receivers = [command.to] if self._is_open(command.to) else []
+            where = f"there is no running execution {command.to!r}"
+        if command.hops > SENDS_MAX:
+            receivers, where = [], f"executions send each other events without end (more than {SENDS_MAX:,})"
+        for receiver in receivers:
+            self._mail(receiver, signal)
+        if not receivers:
+            self._failed(state, f"send:{command.id}", command.machine, f"`{command.name}` was not sent: {where}")
+
+    def _is_open(self, execution_id: str) -> bool:
+        header = self._executions.header(execution_id) if execution_id else None
+        return header is not None and not ExecutionStatus(header.status).terminal
+
+    def _failed(self, state: ExecutionState, identity: str, machine: str, message: str) -> None:
+        self._mail(state.execution_id, SendFailed(identity, state.now, machine, message))
+
+    def _notify(self, state: ExecutionState, command: NotifyParent, ended: SetStatus) -> None:
+        output, blob = self._executions.output_to_send(state.execution_id, ended)
+        event = ChildEnded(
+            f"child:{state.execution_id}",
+            state.now,
+            command.token,
+            state.execution_id,
+            state.status.value,
+            output=output,
+            blob=blob,
+            error=ended.error,
+        )
+        self._mail(command.execution_id, event)
+
+    def _mail(self, execution_id: str, event: Event) -> None:
+        refusals = self._ports.queues.send(DISPATCH, [mail_message(execution_id, event, self._new_id())])
+        if refusals:
+            raise RetryableError(f"a mailbox refused an event: {refusals[0].reason}")

@@ -1,0 +1,58 @@
+"""Reads what the engine needs to know before it can decide: recorded runs and the execution's globals, in one batch."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from workflow_runtime.engine.turn import Known, Needs
+from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.engine.values.pruning import prune
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.ports import Table
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.payloads import unpack
+from workflow_runtime.storage.records import Globals, Run
+from workflow_runtime.storage.runs import RunStore
+
+
+class Knowledge:
+    def __init__(self, table: Table, executions: ExecutionStore, runs: RunStore) -> None:
+        self._table = table
+        self._executions = executions
+        self._runs = runs
+
+    def fetch(self, plan: Plan, execution_id: str, needs: Needs, known: Known) -> Known:
+        """``known`` with what was needed. A run that should be recorded and is not is a fault: `KeyError`."""
+        input_key = keys.execution(execution_id, keys.INPUT)
+        wanted = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.reads}
+        items = self._table.get([*wanted, input_key] if needs.globals else list(wanted))
+        nodes = dict(known.nodes)
+        for key, read in wanted.items():
+            nodes[read] = _pruned(plan, read.node, self._runs.run_of(items[key]))
+        if needs.globals:
+            known = replace(known, globals=_pruned_globals(plan, self._executions.globals_of(items[input_key])))
+        blobs = {key: unpack(self._executions.get_blob(key)) for key in needs.blobs}
+        return replace(known, nodes=nodes, blobs={**known.blobs, **blobs})
+
+
+def node_value(run: Run) -> NodeValue:
+    """A recorded run as formulas see it."""
+    error: dict[str, Json] | None = None
+    if run.error is not None:
+        error = {"type": run.error.type, "message": run.error.message, "node": run.error.node}
+    return NodeValue(run.status, run.output, error)
+
+
+def _pruned(plan: Plan, node: int, run: Run) -> NodeValue:
+    value = node_value(run)
+    return replace(value, output=prune(value.output, plan.node(node).decision_paths))
+
+
+def _pruned_globals(plan: Plan, data: Globals) -> dict[str, Json]:
+    return {
+        "input": prune(data.input, plan.input_paths),
+        "variables": prune(data.variables, plan.variable_paths),
+        "env": data.env,
+    }

@@ -1,0 +1,1 @@
+"""What comes in from outside: starts, events of the bus, webhooks, signals."""

@@ -1,0 +1,104 @@
+"""What the queue `events` holds: events of the bus, and starts that schedules sent."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from workflow_runtime.engine.events import SignalReceived
+from workflow_runtime.errors import InvalidEvent
+from workflow_runtime.invokers.invocation import ORIGIN_KEY
+from workflow_runtime.language.expressions import EvaluationError, parse_iso
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.ports import Blobs
+from workflow_runtime.services.catalog.triggers import Occasion, ScheduledStart
+from workflow_runtime.services.intake.starts import is_correlation_id
+from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, is_large, pack_bytes
+
+ADDRESS = "execution_id"  # in a detail: the execution that the event is for
+
+
+class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"}, dict=True):
+    """An event as EventBridge delivers it."""
+
+    id: str
+    source: str
+    detail_type: str
+    time: str
+    detail: dict[str, Json]
+    account: str = ""
+    region: str = ""
+    resources: list[Json] = []
+
+    @cached_property
+    def hops(self) -> int:
+        """How many executions passed it on; 0 for one that none published."""
+        mark = self.detail.get(ORIGIN_KEY)
+        hops = mark.get("hops") if isinstance(mark, dict) else None
+        return hops if isinstance(hops, int) and not isinstance(hops, bool) else 0
+
+    @cached_property
+    def correlation_id(self) -> str:
+        """That of the execution which published it; "" if none did."""
+        mark = self.detail.get(ORIGIN_KEY)
+        found = mark.get("correlation_id") if isinstance(mark, dict) else None
+        return found if isinstance(found, str) and is_correlation_id(found) else ""
+
+    @cached_property
+    def payload(self) -> dict[str, Json]:
+        """The detail without the runtime's own mark."""
+        return {name: value for name, value in self.detail.items() if name != ORIGIN_KEY}
+
+    @cached_property
+    def occasion(self) -> Occasion:
+        names = {
+            "detail": self.detail,
+            "detail-type": self.detail_type,
+            "source": self.source,
+            "id": self.id,
+            "time": self.time,
+            "account": self.account,
+            "region": self.region,
+            "resources": self.resources,
+        }
+        return Occasion(self.id, parse_iso(self.time), self.payload, names)
+
+    def signal(self, blobs: Blobs, execution_id: str, name: str, data: Json, key: str | None) -> SignalReceived:
+        """The event as an execution receives it; large data goes to the blob store first.
+
+        One bus event may reach an execution under several names, and under each takes effect once.
+        """
+        identity = self.id if name == self.detail_type else f"{self.id}:{name}"
+        encoded = msgspec.json.encode(data)
+        packed = pack_bytes(encoded) if len(encoded) > INLINE_BYTES_MAX else b""  # as `payloads.pack` would
+        blob = None
+        if is_large(encoded, packed):
+            blob = f"executions/{execution_id}/events/{hashlib.sha256(packed).hexdigest()[:40]}"
+            blobs.put(blob, packed)
+        return SignalReceived(
+            f"signal:{identity}",
+            self.occasion.at,
+            name,
+            data=data if blob is None else None,
+            blob=blob,
+            id=self.id,
+            source=self.source,
+            key=key,
+            hops=self.hops,
+        )
+
+
+def parse_body(body: str) -> BusEvent | ScheduledStart:
+    """Raises `InvalidEvent` for what is neither."""
+    try:
+        value: Any = msgspec.json.decode(body)
+        if isinstance(value, dict) and "schedule" in value and "detail-type" not in value:
+            return msgspec.convert(value["schedule"], ScheduledStart)
+        event = msgspec.convert(value, BusEvent)
+        parse_iso(event.time)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError, RecursionError, EvaluationError) as error:
+        raise InvalidEvent(f"not an event: {error}") from error
+    return event

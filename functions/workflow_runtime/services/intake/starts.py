@@ -1,0 +1,174 @@
+"""Starting an execution: check the input, fix what its formulas may read, create the header, poke the mailbox.
+
+The header *is* the start (promise P1: the same start key creates one execution); the message is only a poke.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from workflow_runtime.deployment.topology import DISPATCH
+from workflow_runtime.engine.events import Poked
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.state import Parent
+from workflow_runtime.engine.values.evaluation import View, evaluate
+from workflow_runtime.errors import RequestError, RetryableError
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.schemas import violation
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.catalog.catalog import Catalog
+from workflow_runtime.services.messages import mail_message
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.records import Globals, Header
+
+INPUT_BYTES_MAX = 10 * 1024 * 1024  # API Gateway takes no larger body either
+CORRELATION_PATTERN = r"^[!-~]{1,128}$"  # printable ASCII without spaces: it stands in headers, logs and queries
+
+logger = logging.getLogger(__name__)
+
+_correlation = re.compile(CORRELATION_PATTERN)
+
+
+class Starter:
+    """``env``: deployment settings that definitions may read as ``${env.NAME}``."""
+
+    def __init__(self, ports: Ports, catalog: Catalog, new_id: Callable[[], str], env: Mapping[str, str]) -> None:
+        self._ports = ports
+        self._catalog = catalog
+        self._executions = ExecutionStore(ports.table, ports.blobs)
+        self._new_id = new_id
+        self._env = dict(env)
+
+    def start(
+        self,
+        workflow_id: str,
+        input: Json = None,
+        *,
+        version: int | None = None,
+        start_key: str | None = None,
+        parent: Parent | None = None,
+        hops: int = 0,
+        correlation_id: str = "",
+    ) -> str:
+        """Start an execution and return its id; with a ``start_key`` seen before, that of the first.
+
+        ``parent``: the execution that starts it; ``hops``: executions that passed on the event which does;
+        ``correlation_id``: what brought it about, if that is not the execution itself.
+
+        Raises `RequestError`: ``not_found`` (workflow), ``invalid_input``, ``conflict`` (the key came with another
+        input).
+        """
+        input = {} if input is None else input
+        now = self._ports.clock.now()
+        if start_key is None:
+            execution_id = f"ex-{now:012x}-{self._new_id()[:16]}"
+        else:
+            execution_id = keyed_execution_id(workflow_id, start_key)
+            earlier = self._executions.header(execution_id)
+            if earlier is not None:  # whatever version is the latest by now
+                return self._answer(earlier, input)
+        stored = self._catalog.version(workflow_id, version)
+        plan = self._catalog.plan(stored)
+        data = initial_globals(plan, execution_id, stored.number, input, self._env, now)
+        header = Header(
+            execution_id=execution_id,
+            workflow_id=workflow_id,
+            workflow_version=stored.number,
+            plan_hash=plan.hash,
+            status=ExecutionStatus.PENDING.value,
+            started_at=now,
+            input_hash=_input_hash(input),
+            parent=parent,
+            hops=hops,
+            correlation=correlation_id if correlation_id != execution_id else "",
+        )
+        header = self._executions.create(header, data)
+        fields = {"execution_id": execution_id, "correlation_id": header.correlation_id, "workflow_id": workflow_id}
+        logger.info("execution created", extra=fields)
+        return self._answer(header, input)
+
+    def start_once(
+        self, workflow_id: str, input: Json, start_key: str, *, hops: int = 0, correlation_id: str = ""
+    ) -> str:
+        """Start an execution unless the key has started one, with whatever input; the id of the one there is.
+
+        Raises `RequestError` (``not_found``, ``invalid_input``), `RetryableError` while another start is on its way.
+        """
+        try:
+            return self.start(workflow_id, input, start_key=start_key, hops=hops, correlation_id=correlation_id)
+        except RequestError as error:
+            if error.code != "conflict":
+                raise
+            execution_id = keyed_execution_id(workflow_id, start_key)
+            if self._executions.header(execution_id) is None:
+                raise RetryableError(f"execution {execution_id} is being started") from error
+            return execution_id
+
+    def _answer(self, header: Header, input: Json) -> str:
+        if header.input_hash != _input_hash(input):
+            raise RequestError("conflict", "the start key was used with another input")
+        self.poke(header.execution_id)
+        return header.execution_id
+
+    def poke(self, execution_id: str) -> None:
+        """Have the dispatcher look at an execution; harmless at any time."""
+        event = Poked(f"poke:{self._new_id()}", self._ports.clock.now())
+        if self._ports.queues.send(DISPATCH, [mail_message(execution_id, event, self._new_id())]):
+            raise RetryableError("the poke was refused")
+
+
+def initial_globals(
+    plan: Plan, execution_id: str, workflow_version: int, input: Json, env: Mapping[str, str], now: int
+) -> Globals:
+    """What the execution's formulas may read from its start on: input, variables, env. Raises `RequestError`
+    (``invalid_input``).
+    """
+    if not isinstance(input, dict):
+        raise RequestError("invalid_input", f"the input must be a JSON object, not {type(input).__name__}")
+    size = len(msgspec.json.encode(input))
+    if size > INPUT_BYTES_MAX:
+        raise RequestError("invalid_input", f"the input has {size} bytes; at most {INPUT_BYTES_MAX} are taken")
+    problem = violation(plan.input_schema, input) if plan.input_schema is not None else None
+    if problem:
+        raise RequestError("invalid_input", f"the input does not match the workflow's input_schema: {problem}")
+    variables: dict[str, Json] = {}
+    data = {"input": input, "variables": variables, "env": dict(env)}
+    view = View(
+        plan=plan,
+        execution_id=execution_id,
+        workflow_version=workflow_version,
+        started_at=now,
+        now=now,
+        place="~variables",
+        nodes={},
+        globals=data,
+    )
+    for variable in plan.variables:
+        if variable.overridable and variable.name in input:
+            variables[variable.name] = input[variable.name]
+            continue
+        try:
+            variables[variable.name] = evaluate(variable.value, view)
+        except EvaluationError as error:
+            raise RequestError("invalid_input", f"variable {variable.name!r}: {error}") from error
+    return Globals(input, variables, dict(env))
+
+
+def _input_hash(input: Json) -> str:
+    return hashlib.sha256(msgspec.json.encode(input, order="deterministic")).hexdigest()[:32]
+
+
+def is_correlation_id(value: Json) -> bool:
+    return isinstance(value, str) and _correlation.fullmatch(value) is not None
+
+
+def keyed_execution_id(workflow_id: str, start_key: str) -> str:
+    """The same for the same workflow and key, whoever asks and whenever."""
+    return "ex-key-" + hashlib.sha256(f"{workflow_id}\0{start_key}".encode()).hexdigest()[:40]

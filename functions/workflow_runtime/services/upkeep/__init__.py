@@ -1,0 +1,1 @@
+"""What looks after executions in trouble: the sweep and the dead letters."""

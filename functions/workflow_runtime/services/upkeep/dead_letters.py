@@ -1,0 +1,144 @@
+"""Dead letters: messages that their queue gave up. Each is recorded where people look for it, and its sender is told.
+
+An order becomes a failure of its node, so that its execution does not wait for ever; a timer gets a second chance;
+events are recorded only: what they told is found by the sweep, or was never of use.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_runtime.deployment.topology import DISPATCH, TIMERS
+from workflow_runtime.engine.events import NodeFailed, run_event_id
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.errors import ErrorDocument, InvalidEvent, RetryableError
+from workflow_runtime.ports import Message, Ports
+from workflow_runtime.services.messages import Mail, Order, Timer, mail_message, parse_mail, parse_order, parse_timer
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.records import Run
+from workflow_runtime.storage.runs import OPEN, RunStore
+
+UNDERTAKER = "dead-letters"  # owner of runs whose order died
+
+Content: TypeAlias = Order | Mail | Timer | None
+"""What a body was; None: nothing that the runtime sends."""
+
+logger = logging.getLogger(__name__)
+
+
+class _BusEvent(msgspec.Struct):
+    """Of an event from the bus, the execution that it names."""
+
+    detail: dict[str, msgspec.Raw] = {}
+
+
+_bus_events = msgspec.json.Decoder(_BusEvent)
+
+
+class DeadLetters:
+    """``new_id`` gives a fresh identity per message sent."""
+
+    def __init__(self, ports: Ports, new_id: Callable[[], str]) -> None:
+        self._ports = ports
+        self._new_id = new_id
+        self._executions = ExecutionStore(ports.table, ports.blobs)
+        self._runs = RunStore(ports.table, ports.blobs)
+
+    def take(self, record: Mapping[str, Any]) -> None:
+        """Take one record of a dead-letter queue, as Lambda delivers it. Raises `RetryableError`, also while the run of
+        a dead order still has a living worker.
+        """
+        body, message_id = str(record["body"]), str(record["messageId"])
+        source = str(record["attributes"].get("DeadLetterQueueSourceArn", "")).rpartition(":")[2]
+        content = _content(body)
+        if isinstance(content, Order):
+            self._fail_node(content)
+        elif isinstance(content, Timer):
+            self._start_timer_again(content, body)
+        self.record(message_id, body, f"given up by its queue {source}".rstrip(), content)
+
+    def record(self, message_id: str, body: str, reason: str, content: Content = None) -> None:
+        """Keep a message that nothing can be done with. Doing it again changes nothing."""
+        execution_id = content.execution_id if content is not None else _execution_named(body)
+        kind = type(content).__name__.lower() if content is not None else "unknown"
+        fields = {"execution_id": execution_id, "message_id": message_id, "kind": kind, "reason": reason}
+        logger.error("a dead letter", extra=fields)
+        reason = f"{kind}: {reason}"
+        now = self._ports.clock.now()
+        if execution_id is not None:
+            self._executions.bury(execution_id, message_id, reason, body, now)
+        else:
+            self._executions.bury_unaddressed(message_id, reason, body, now)
+
+    def _start_timer_again(self, timer: Timer, body: str) -> None:
+        """Once; the second death is final, and the sweep delivers what is overdue."""
+        identity = f"timer:{timer.timer}"
+        if self._executions.is_buried(timer.execution_id, identity):
+            return
+        if self._ports.queues.send(TIMERS, [Message(body)]):
+            raise RetryableError("a timer was refused by its queue")
+        self._executions.bury(timer.execution_id, identity, "timer: started again", body, self._ports.clock.now())
+
+    def _fail_node(self, order: Order) -> None:
+        """Close the run, then report it. One that succeeded needs no help: the sweep has its result reported."""
+        header = self._executions.header(order.execution_id)
+        if header is None or ExecutionStatus(header.status).terminal:
+            return
+        command = order.command
+        now = self._ports.clock.now()
+        error = ErrorDocument.of("worker_lost", "the node's order was given up by its queue", command.path)
+        failed = Run(
+            path=command.path,
+            serial=command.serial,
+            status="failed",
+            owner=UNDERTAKER,
+            attempt=command.attempt,
+            started_at=now,
+            ended_at=now,
+            error=error,
+        )
+        stored = failed if self._runs.claim(order.execution_id, failed) else self._closed(order, failed)
+        if stored.error is None:
+            return
+        identity = run_event_id(command.path, command.serial)
+        event = NodeFailed(identity, stored.ended_at, command.path, command.serial, stored.error, command)
+        if self._ports.queues.send(DISPATCH, [mail_message(order.execution_id, event, self._new_id())]):
+            raise RetryableError("the mailbox refused an event")
+
+    def _closed(self, order: Order, failed: Run) -> Run:
+        """The run as it ended; one without a living worker is ended now."""
+        found = self._runs.get(order.execution_id, failed.path, failed.serial)
+        if found is None:
+            raise RetryableError("a claim was refused and is not there")
+        if found.status not in OPEN:
+            return found
+        if found.status == "running" and found.lease_until > failed.ended_at and self._alive(found):
+            raise RetryableError("the run of a dead order has a living worker")
+        lost = replace(failed, started_at=found.started_at)
+        if not self._runs.finish(order.execution_id, lost, found.owner):
+            raise RetryableError("the run ended while it was being closed")
+        return lost
+
+    def _alive(self, run: Run) -> bool:
+        return run.owner.split("/")[0] == self._ports.boot
+
+
+def _content(body: str) -> Content:
+    for parse in (parse_order, parse_mail, parse_timer):
+        try:
+            return parse(body)
+        except InvalidEvent:
+            continue
+    return None
+
+
+def _execution_named(body: str) -> str | None:
+    try:
+        return msgspec.json.decode(_bus_events.decode(body).detail.get("execution_id", b"null"), type=str)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None

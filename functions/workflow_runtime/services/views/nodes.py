@@ -1,0 +1,110 @@
+"""What people see of nodes: one entry per node by its path, from the plan's blocks, the live scopes, and the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from workflow_runtime.engine.codec import current
+from workflow_runtime.engine.lifecycle import OPEN_MARKS, STATUS_OF_MARK, NodeStatus
+from workflow_runtime.engine.state import ExecutionState, GraphState
+from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import ScopeId
+from workflow_runtime.plan.graph import GraphBlock
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import WaitSpec
+from workflow_runtime.storage.records import Run
+
+
+def live_graphs(plan: Plan, state: ExecutionState | None) -> dict[ScopeId, GraphState]:
+    """The graph scopes that there are now, by address; the one at the top is always there."""
+    if state is None:
+        return {}
+    scopes = current(plan, state).all_scopes()
+    return {address: scope for address, scope in scopes if isinstance(scope, GraphState)}
+
+
+def node_executions(
+    plan: Plan, state: ExecutionState | None, runs: Iterable[Run], only: Collection[str] | None = None
+) -> dict[str, Json]:
+    """One entry per node by path, in file order, hidden ones apart; or of the paths in ``only``.
+
+    A live node has the status that the state gives it, and its newest run since its scope was entered. Any other has
+    that of its newest run; without one it is waiting, or skipped once the execution has ended.
+    """
+    newest: dict[str, Run] = {}
+    for run in runs:
+        newest[run.path] = run
+    live = live_graphs(plan, state)
+    entries: dict[str, Json] = {}
+    for number, block in enumerate(plan.blocks):
+        graph = live.get(plan.block_address(number))
+        for index, node in enumerate(block.nodes):
+            path = block.prefix + node.id
+            if not node.hidden and (only is None or path in only):
+                entries[path] = _node_entry(state, block, graph, index, newest.get(path))
+    return entries
+
+
+def _node_entry(
+    state: ExecutionState | None, block: GraphBlock, graph: GraphState | None, index: int, run: Run | None
+) -> dict[str, Json]:
+    if graph is None:
+        over = state is not None and state.status.terminal
+        return _entry(_status_of(run, over=over), run, None)
+    if run is not None and run.serial < graph.first_serial:
+        run = None  # of an earlier visit
+    status = STATUS_OF_MARK[graph.marks[index]]
+    if status is NodeStatus.READY and run is not None and run.status == "running":
+        status = NodeStatus.RUNNING
+    return _entry(status, run, _waiting_on(state, block, graph, index, status, run))
+
+
+def _status_of(run: Run | None, *, over: bool) -> NodeStatus:
+    if run is None:
+        return NodeStatus.SKIPPED if over else NodeStatus.WAITING
+    return NodeStatus.CANCELLED if over and run.status == "running" else NodeStatus(run.status)
+
+
+def error_json(error: ErrorDocument | None) -> dict[str, Json] | None:
+    return {"type": error.type, "message": error.message, "node": error.node or None} if error is not None else None
+
+
+def _entry(status: NodeStatus, run: Run | None, waiting_on: str | None) -> dict[str, Json]:
+    return {
+        "status": status.value,
+        "attempts": run.attempt if run is not None else 0,
+        "output": run.output if run is not None else None,
+        "error": {"type": run.error.type, "message": run.error.message} if run is not None and run.error else None,
+        "handled": run.handled if run is not None else False,
+        "started_at": iso_time(run.started_at) if run is not None else None,
+        "ended_at": iso_time(run.ended_at) if run is not None and run.ended_at else None,
+        "waiting_on": waiting_on,
+        "unresolved": list(run.unresolved) if run is not None else [],
+        "warnings": list(run.warnings) if run is not None else [],
+        "fallback_used": False,
+        "usage": run.usage if run is not None else None,
+    }
+
+
+def _waiting_on(
+    state: ExecutionState | None,
+    block: GraphBlock,
+    graph: GraphState,
+    index: int,
+    status: NodeStatus,
+    run: Run | None,
+) -> str | None:
+    """What an open node waits for (language §7); None for one that runs or has ended."""
+    if state is None or state.status.terminal:
+        return None
+    if status is NodeStatus.WAITING:
+        sources = (block.edges[edge].source for edge in block.nodes[index].incoming)
+        return "dependency" if any(graph.marks[source] in OPEN_MARKS for source in sources) else None
+    if status is NodeStatus.RUNNING and index in graph.pending:
+        spec = block.nodes[index].spec
+        return "event" if isinstance(spec, WaitSpec) and spec.event else "timer"
+    if status is NodeStatus.READY and run is None and (index in graph.queue or index in graph.held):
+        return "concurrency"
+    return None

@@ -1,0 +1,136 @@
+"""In the worker: what a node sees, its inputs, its call, and the shape of its output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
+from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.invocation import NodeCall
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
+from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
+from workflow_runtime.services.messages import Order
+from workflow_runtime.storage.records import Globals
+
+MASK = "***"
+
+
+def needs_globals(formulas: tuple[Formula, ...]) -> bool:
+    return any(formula.kinds & GLOBAL_KINDS for formula in formulas)
+
+
+def lacks_names(plan: Plan, command: RunNode, formulas: tuple[Formula, ...]) -> bool:
+    """Whether a name that no chart around the node has may be a workflow variable or a key of the input."""
+    return not plan.has_chart and any(
+        binding.kind is BindingKind.SCOPED and binding.name not in command.names
+        for formula in formulas
+        for binding in formula.bindings
+    )
+
+
+def view_of(
+    plan: Plan, order: Order, nodes: Mapping[int, NodeValue], data: Globals | None, secrets: Mapping[str, str]
+) -> View:
+    """What the ordered node's formulas see: the reads its command lists, no more and no less."""
+    command = order.command
+    ended = {index: NodeValue(status) for index, status in command.statuses.items()}
+    return View(
+        plan=plan,
+        execution_id=order.execution_id,
+        workflow_version=order.workflow_version,
+        started_at=order.started_at,
+        now=command.at,
+        place=f"{command.path}:{command.visit}",
+        nodes={**ended, **nodes},
+        globals=msgspec.to_builtins(data) if data is not None else {},
+        previous=command.previous,
+        names=command.names,
+        states=frozenset(command.states),
+        attempt=command.attempt,
+        secrets=secrets,
+    )
+
+
+def masked(value: Json, secrets: Iterable[str]) -> Json:
+    """``value`` with every secret in its texts, keys included, replaced by ``***``."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, MASK) if secret else value
+        return value
+    if isinstance(value, list):
+        return [masked(element, secrets) for element in value]
+    if isinstance(value, dict):
+        return {masked(name, secrets): masked(element, secrets) for name, element in value.items()}
+    return value
+
+
+class Rendering:
+    """Evaluates one node's formulas, noting paths that led nowhere and secrets that went into them."""
+
+    def __init__(self, node: NodePlan, view: View, command: RunNode) -> None:
+        self.command = command
+        self.node = node
+        self.view = view
+        self.unresolved: list[str] = []
+
+    def call(self, order: Order, workflow_id: str, deadline: int) -> NodeCall:
+        """The node's call, inputs rendered. Raises `NodeError`."""
+        spec = self.node.spec
+        assert isinstance(spec, (AgentSpec, ToolSpec))
+        target = spec.agent if isinstance(spec, AgentSpec) else spec.tool
+        prompt = spec.prompt if isinstance(spec, AgentSpec) else None
+        command = order.command
+        return NodeCall(
+            type=self.node.type,
+            target=self._target(target, spec.allow),
+            inputs=self.inputs(),
+            execution_id=order.execution_id,
+            workflow_id=workflow_id,
+            path=command.path,
+            attempt=command.attempt,
+            idempotency_key=f"{order.execution_id}:{command.path}:{command.visit}",
+            deadline=deadline,
+            prompt=str(self._value(prompt, "prompt")) if prompt is not None else None,
+            output_schema=spec.output_schema if isinstance(spec, AgentSpec) else None,
+            output_fields=self.node.output_fields,
+            hops=order.hops,
+            correlation_id=order.correlation_id,
+        )
+
+    def inputs(self) -> dict[str, Json]:
+        if self.command.has_inputs:
+            return dict(self.command.inputs)
+        value = self._value(self.node.inputs, "inputs") if self.node.inputs is not None else {}
+        return value if isinstance(value, dict) else {}
+
+    def shaped(self, inputs: dict[str, Json], output: Json) -> tuple[Json, tuple[str, ...]]:
+        """The output as the node's ``outputs`` says, and warnings about fields that it lacked."""
+        if self.node.shape is not None:
+            return self._value(self.node.shape, "outputs", {"inputs": inputs, "output": output}), ()
+        fields = self.node.output_fields
+        if fields is None:
+            return output, ()
+        source = output if isinstance(output, dict) else {}
+        missing = tuple(f"output has no field {field!r}" for field in fields if field not in source)
+        return {field: source.get(field) for field in fields}, missing
+
+    def _target(self, target: str | Formula, allow: tuple[str, ...]) -> str:
+        if isinstance(target, str):
+            return target
+        value = self._value(target, "agent" if self.node.type is NodeType.AGENT else "tool")
+        if value not in allow:
+            raise NodeError("not_allowed", f"{value!r} is not one of the allowed: {', '.join(allow)}")
+        return str(value)
+
+    def _value(self, formula: Formula, field: str, locals: Mapping[str, Json] | None = None) -> Json:
+        try:
+            return evaluate(formula, self.view, locals or {}, self.unresolved)
+        except EvaluationError as error:
+            raise NodeError("execution_error", f"{field}: {error}") from error

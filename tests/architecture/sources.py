@@ -1,0 +1,66 @@
+"""The project's modules, and what each imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+PACKAGE = "workflow_runtime"
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Every module of the runtime and its handlers, with the package or leaf module that it belongs to."""
+    for path in [*sorted((FUNCTIONS / PACKAGE).rglob("*.py")), *sorted((FUNCTIONS / "handlers").rglob("*.py"))]:
+        yield place(path).partition("/")[0], path
+
+
+def place(path: Path) -> str:
+    """A module as ``engine/advance`` or ``handlers/api``."""
+    inside = path.relative_to(FUNCTIONS).with_suffix("").parts
+    return "/".join(inside[1:] if inside[0] == PACKAGE else inside)
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            yield node.lineno, node.module or ""
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+@cache
+def import_graph() -> Mapping[str, frozenset[str]]:
+    """For every module below functions/, those that it imports, by their full names.
+
+    An import counts wherever it stands: at the top, inside a function, under ``TYPE_CHECKING``. `from package import x`
+    is an import of the module ``package.x`` if there is one, else of the package itself. That importing a module also
+    runs its packages' ``__init__`` does not count.
+    """
+    paths = {_name(path): path for path in sorted(FUNCTIONS.rglob("*.py"))}
+    return {module: frozenset(_imported_modules(path, paths.keys())) - {module} for module, path in paths.items()}
+
+
+def _imported_modules(path: Path, known: Collection[str]) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module in known:
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                yield submodule if submodule in known else node.module
+
+
+def _name(path: Path) -> str:
+    """A module's full name; a package's for its ``__init__``."""
+    parts = path.relative_to(FUNCTIONS).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
