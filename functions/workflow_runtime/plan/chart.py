@@ -13,6 +13,7 @@ import msgspec
 
 from workflow_runtime.plan.actions import action_formulas
 from workflow_runtime.plan.chart_tree import Tree
+from workflow_runtime.plan.events import matches
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.states import ROOT_STATE, StatePlan
 

@@ -358,7 +358,7 @@ def test_a_workflow_started_without_a_result_event_is_left_alone() -> None:
     driver.send("go")
     (command,) = driver.commands(StartChild)
     assert not command.notify
-    assert driver.pending == {}
+    assert driver.state.pending == {}
 
 
 # ---- subscriptions
