@@ -37,7 +37,7 @@ def port_calls(nodes: str) -> Counter[str]:
         bus=Counting(ports.bus, calls),
     )
     execution_id = bench.start(nodes, {"start": "go"})
-    bench.runtime.workflows.plan(bench.runtime.catalog.version("w").plan_hash)
+    bench.runtime.stores.workflows.plan(bench.runtime.catalog.version("w").plan_hash)
     calls.clear()
     bench.drain()
     assert bench.document(execution_id)["status"] == "completed"

@@ -19,7 +19,6 @@ from workflow_runtime.engine.replay import replay
 from workflow_runtime.ports import BusEvent
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.storage.runs import RunStore
 
 NODES = """    - {id: a, type: tool, tool: echo, inputs: {x: 1}}
     - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}}
@@ -61,7 +60,7 @@ class Mine:
         self._left = -1
         self._moment = ""
         self.armed = False
-        for client in (getattr(bench.backend._clients, name) for name in ("dynamodb", "sqs", "s3", "events")):
+        for client in (getattr(bench.backend.clients, name) for name in ("dynamodb", "sqs", "s3", "events")):
             for moment in ("before-call", "after-call"):
                 client.meta.events.register(moment, self._heard)
 
@@ -155,11 +154,11 @@ def drain(bench: Bench) -> bool:
 
 def check_replay(bench: Bench, execution_id: str) -> None:
     ports = bench.backend.ports
-    store, runs = ExecutionStore(ports.table, ports.blobs), RunStore(ports.table, ports.blobs)
+    store = bench.runtime.stores.executions
     stored = store.load(execution_id)
     assert stored is not None
-    plan = bench.runtime.workflows.plan(stored.state.plan_hash)
-    knowledge = Knowledge(ports.table, store, runs)
+    plan = bench.runtime.stores.workflows.plan(stored.state.plan_hash)
+    knowledge = Knowledge(ports.table, bench.runtime.stores)
     state = new_execution(plan, execution_id, stored.state.workflow_version, stored.state.started_at)
     journal = store.journal(execution_id)
     assert (

@@ -11,17 +11,15 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.build.charts import ChartAssembly
 from workflow_runtime.compiler.build.decisions import GraphReads, decided_paths
 from workflow_runtime.compiler.build.graphs import Parts, as_expression, assemble, assemble_graph
-from workflow_runtime.compiler.check.asked import check_states_asked
-from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, check_paths
+from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, check_paths, check_states_asked
 from workflow_runtime.compiler.check.early_reads import moments_of, warn_of_early_reads
-from workflow_runtime.compiler.check.graphs import Known, check_graph, check_nodes
+from workflow_runtime.compiler.check.graphs import check_graph, check_nodes
 from workflow_runtime.compiler.check.reachability import warn_of_chart
 from workflow_runtime.compiler.check.triggers import check_triggers, plan_triggers, trigger_sites
 from workflow_runtime.compiler.collect.chart_formulas import chart_sites
 from workflow_runtime.compiler.collect.formulas import variable_sites
 from workflow_runtime.compiler.collect.sources import Sources
-from workflow_runtime.compiler.names.bindings import Bindings, bind_all
-from workflow_runtime.compiler.names.names import PREVIOUS_NAMES, Names
+from workflow_runtime.compiler.names.names import PREVIOUS_NAMES, Bindings, Names, bind_all
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.drafts import Draft, drafted, finished_graphs, first_numbers, named_in
 from workflow_runtime.compiler.shape.links import Named
@@ -29,12 +27,14 @@ from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
-from workflow_runtime.definition.gaps import ANY, Gaps
 from workflow_runtime.definition.loader import in_order, load
-from workflow_runtime.definition.workflow import UnsupportedNode, WorkflowDefinition
+from workflow_runtime.definition.nodes.pending import UnsupportedNode
+from workflow_runtime.definition.recovery import ANY, Gaps
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Severity, has_errors
 from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_expression
+from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import MachineSpec
@@ -47,23 +47,24 @@ class Compilation(msgspec.Struct, frozen=True):
     findings: list[Finding]
 
 
-def compile_workflow(text: str | bytes, *, file: str = "", known: Known | None = None) -> Compilation:
+def compile_workflow(text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None) -> Compilation:
     """Compile a workflow file. Never raises for what the text says.
 
-    ``file``: its name, for the findings. ``known``: what is registered; without it agents and tools are not checked.
+    ``file``: its name, for the findings. ``catalogue``: the agents and tools there are; without it what they are
+    called with, and whether they exist, is not checked.
     """
     loaded = load(text, file)
     if loaded.definition is None:
         return Compilation(None, loaded.findings)
     report = Report(loaded.source, text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text)
-    plan = _plan(loaded.definition, loaded.gaps, known, report)
+    plan = _plan(loaded.definition, loaded.gaps, catalogue, report)
     findings = in_order([*loaded.findings, *report.findings()])
     return Compilation(None if has_errors(findings) else plan, findings)
 
 
-def compile_or_raise(text: str | bytes, *, file: str = "", known: Known | None = None) -> Plan:
+def compile_or_raise(text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None) -> Plan:
     """The plan of a workflow file. Raises `DefinitionError` with all findings if any is an error."""
-    compilation = compile_workflow(text, file=file, known=known)
+    compilation = compile_workflow(text, file=file, catalogue=catalogue)
     if compilation.plan is None:
         raise DefinitionError(compilation.findings)
     return compilation.plan
@@ -74,7 +75,7 @@ def strict(findings: Iterable[Finding]) -> list[Finding]:
     return [msgspec.structs.replace(finding, severity=Severity.ERROR) for finding in findings]
 
 
-def _plan(definition: WorkflowDefinition, gaps: Gaps, known: Known | None, report: Report) -> Plan | None:
+def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | None, report: Report) -> Plan | None:
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
     sources = Sources(definition, gaps)
     check_support(definition, sources, report)
@@ -97,7 +98,7 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, known: Known | None, repor
     ]
     names = Names(definition, gaps, sources, firsts, befores, report)
     bound = bind_all(names, sources, drafts, charts, others)
-    _check(definition, sources, bound, known, report)
+    _check(definition, sources, bound, catalogue, report)
     whole = [graph for graph in graphs if graph is not None]
     if not is_whole():
         return None
@@ -120,11 +121,11 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, known: Known | None, repor
 
 
 def _check(
-    definition: WorkflowDefinition, sources: Sources, bound: Bindings, known: Known | None, report: Report
+    definition: WorkflowDefinition, sources: Sources, bound: Bindings, catalogue: Catalogue | None, report: Report
 ) -> None:
     """What needs no finished graph."""
     for graph in sources.graphs:
-        check_nodes(graph, known, report)
+        check_nodes(graph, catalogue, report)
     for chart in sources.charts:
         check_chart(chart, report)
     check_paths(sources, report)

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.definition.reading import did_you_mean
 from workflow_runtime.definition.source import Source
 from workflow_runtime.findings import Finding, Rule, Severity
+from workflow_runtime.language.suggestions import did_you_mean
 
 DocumentPath: TypeAlias = tuple[str | int, ...]
 

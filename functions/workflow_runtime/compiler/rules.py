@@ -62,6 +62,13 @@ PATH_CLASH = rule(
     "Both are parts of paths: rename one of them.",
 )
 
+UNREAD_CONDITION = rule(
+    "WF317",
+    WARNING,
+    "A switch with a `condition` that no branch reads",
+    "Give a branch a `case`, or remove `condition`.",
+)
+
 # Charts
 UNKNOWN_STATE = rule("WF320", ERROR, "A state that does not exist is named")
 NEARLY_IMPLIED = rule(

@@ -6,18 +6,13 @@ from collections.abc import Iterator
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.sources import CHART_FIELDS, Sources
+from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.charts.states import StateMachineNode
-from workflow_runtime.definition.gaps import Gaps
-from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.workflow import (
-    AgentNode,
-    NodeDefinition,
-    PassNode,
-    ToolNode,
-    UnsupportedNode,
-    WorkflowDefinition,
-)
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.pending import UnsupportedNode
+from workflow_runtime.definition.recovery import Gaps
+from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
 def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
@@ -68,9 +63,8 @@ def _idle(node: NodeDefinition) -> Iterator[str]:
 
 
 def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
-    if isinstance(node, AgentNode | ToolNode | StateMachineNode | UnsupportedNode):
-        return
-    if node.timeout is not None and not isinstance(node, WaitNode):
+    kind = kind_of_node(node)
+    if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"
-    if node.inputs and not isinstance(node, PassNode):
+    if node.inputs and not kind.reads_inputs:
         yield "inputs", "this node does not read them"

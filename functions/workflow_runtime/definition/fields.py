@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final
 
 import jsonschema_rs
 import re2
@@ -18,12 +18,13 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.reading import did_you_mean, kind_of, problem, shorten
+from workflow_runtime.definition.reading import kind_of, problem
 from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.expressions import RESERVED_NAMES, is_id
-from workflow_runtime.language.yaml.templates import has_template, is_one_template
-
-Json: TypeAlias = Any
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.templates import has_template, is_one_template
+from workflow_runtime.language.texts import quoted, shorten
 
 MAX_ID_LENGTH = 128
 MAX_POOL_LENGTH = 40  # with the name of the stack around it, a queue's stays within 80
@@ -54,7 +55,7 @@ MISSING: Final = Missing.MISSING
 
 
 def _not_literal(value: str) -> PydanticCustomError:
-    return problem(rules.TEMPLATE_IN_LITERAL, f"this field is taken literally, but holds `${{`: {shorten(value)!r}")
+    return problem(rules.TEMPLATE_IN_LITERAL, f"this field is taken literally, but holds `${{`: {quoted(value)}")
 
 
 def _text(value: object) -> str:
@@ -95,7 +96,7 @@ def id_problem(value: object) -> PydanticCustomError | None:
     if not 0 < len(value) <= MAX_ID_LENGTH:
         return problem(rules.BAD_ID, f"an id has 1 to {MAX_ID_LENGTH} characters, this one has {len(value)}")
     if not is_id(value):
-        return problem(rules.BAD_ID, f"{shorten(value)!r} is not an id")
+        return problem(rules.BAD_ID, f"{quoted(value)} is not an id")
     return None
 
 
@@ -104,7 +105,7 @@ def read_pool(value: object) -> str:
     if isinstance(value, str) and len(value) <= MAX_POOL_LENGTH and _POOL.fullmatch(value):
         return value
     hint = f"Small letters, digits and single hyphens, at most {MAX_POOL_LENGTH} of them."
-    raise problem(rules.BAD_ID, f"{shorten(str(value))!r} is not the name of a worker pool", hint)
+    raise problem(rules.BAD_ID, f"{quoted(str(value))} is not the name of a worker pool", hint)
 
 
 def read_id(value: object) -> str:
@@ -219,7 +220,7 @@ def read_duration(value: object) -> float:
     try:
         seconds = float(parse_duration(value))
     except (ValueError, OverflowError):
-        raise problem(rules.BAD_DURATION, f"{shorten(str(value))!r} is not a duration") from None
+        raise problem(rules.BAD_DURATION, f"{quoted(str(value))} is not a duration") from None
     if not 0 <= seconds <= MAX_DURATION_SECONDS:
         raise problem(rules.OUT_OF_RANGE, f"a duration is between 0 and {MAX_DURATION_SECONDS / 86_400:.0f} days")
     return seconds
@@ -264,9 +265,17 @@ def read_dynamic_id(value: object) -> str:
     text = _text(value)
     if has_template(text):
         if not is_one_template(text):
-            raise problem(rules.NOT_ONE_TEMPLATE, f"expected an id or exactly one `${{…}}`, not {shorten(text)!r}")
+            raise problem(rules.NOT_ONE_TEMPLATE, f"expected an id or exactly one `${{…}}`, not {quoted(text)}")
         return text.strip()
     return read_literal(text)
+
+
+def check_allow(value: str, allow: tuple[str, ...], field: str) -> None:
+    """Refuse a computed id that could be anything, and a list for one that is not computed."""
+    if has_template(value) and not allow:
+        raise problem(rules.DYNAMIC_ID, f"`{field}` is computed, so `allow` must list what it may be", at=(field,))
+    if allow and not has_template(value):
+        raise problem(rules.COMBINATION, f"`allow` only goes with a computed `{field}`", at=("allow",))
 
 
 def read_list_or_template(value: object) -> Json:
@@ -275,7 +284,7 @@ def read_list_or_template(value: object) -> Json:
     if isinstance(value, str) and is_one_template(value):
         return value.strip()
     if has_template(value):
-        raise problem(rules.NOT_ONE_TEMPLATE, f"expected a list or exactly one `${{…}}`, not {shorten(str(value))!r}")
+        raise problem(rules.NOT_ONE_TEMPLATE, f"expected a list or exactly one `${{…}}`, not {quoted(str(value))}")
     raise problem(rules.WRONG_KIND, f"expected a list or `${{…}}`, not {kind_of(value)}")
 
 
@@ -340,7 +349,7 @@ def word(*known: str, synonyms: Mapping[object, str] | None = None) -> Kind:
             return synonyms[value]
         if has_template(value):
             raise _not_literal(str(value))
-        shown = f"`{shorten(value)}`" if isinstance(value, str) else kind_of(value)
+        shown = f"{quoted(value)}" if isinstance(value, str) else kind_of(value)
         hint = did_you_mean(value, known) if isinstance(value, str) else None
         raise problem(rules.UNKNOWN_WORD, f"{shown} is none of {', '.join(known)}", hint)
 

@@ -10,30 +10,22 @@ from pydantic import ValidationError
 from pydantic_core import InitErrorDetails
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.gaps import Gaps
-from workflow_runtime.definition.nodes.common import TYPES, NodeDefinition
-from workflow_runtime.definition.nodes.work import BY_TYPE
-from workflow_runtime.definition.reading import (
-    MAX_PROBLEMS,
-    Model,
-    Reading,
-    details,
-    did_you_mean,
-    kind_of,
-    nearest,
-    shorten,
-)
-from workflow_runtime.definition.recovery import mend
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.registry import NODE_TYPES, TYPES
+from workflow_runtime.definition.reading import MAX_PROBLEMS, Model, Reading, details, kind_of
+from workflow_runtime.definition.recovery import Gaps, recover
 from workflow_runtime.definition.source import Source
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import RULES, Finding
+from workflow_runtime.language.suggestions import did_you_mean, nearest
+from workflow_runtime.language.texts import quoted
 from workflow_runtime.language.yaml import rules as file_rules
 from workflow_runtime.language.yaml.document import Document, read_document
 from workflow_runtime.language.yaml.places import MappingPlace, unpack
 from workflow_runtime.language.yaml.text import Unreadable, read_text
 
 MAX_FINDINGS = 200
-"""Findings shown of one file; whoever has more mends some first."""
+"""Findings shown of one file; more are shown once these are fixed."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -123,7 +115,7 @@ def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[str
             [source.finding(file_rules.NOT_A_WORKFLOW, "the top-level `workflow:` is missing", hint=near)],
         )
     for key in beside[:MAX_FINDINGS]:
-        text = f"`{shorten(key)}` stands beside `workflow:`"
+        text = f"{quoted(key)} stands beside `workflow:`"
         hint = "Indent it below `workflow:`." if key in WorkflowDefinition.model_fields else rules.UNKNOWN_FIELD.hint
         findings.append(source.finding_at(rules.UNKNOWN_FIELD, text, *unpack(place.keys[key]), hint=hint))
     inner = Source(source.text, source.file, place.children["workflow"], place.keys["workflow"])
@@ -152,7 +144,7 @@ def _read(
     if lines or beside or duplicates or unsure:
         if reading.problems > MAX_PROBLEMS or len(beside) > MAX_FINDINGS:
             return None, Gaps(), findings + duplicates
-        definition, gaps = mend(body, lines, beside, reading)
+        definition, gaps = recover(body, lines, beside, reading)
         return definition, gaps, findings + duplicates
     return definition, Gaps(), findings
 
@@ -195,7 +187,7 @@ def _defaults(
         if kind.startswith("x-") or fields is None:
             continue
         if kind not in TYPES:
-            text = f"`{shorten(kind)}` is not a type of node"
+            text = f"{quoted(kind)} is not a type of node"
             findings.append(source.finding(rules.UNKNOWN_TYPE, text, path, did_you_mean(kind, TYPES)))
             unsure.update(TYPES)
         elif not isinstance(fields, dict):
@@ -203,7 +195,7 @@ def _defaults(
             findings.append(source.finding(rules.WRONG_KIND, text, path))
             unsure.add(kind)
         else:
-            model = BY_TYPE.get(kind, NodeDefinition)
+            model = NODE_TYPES.get(kind, NodeDefinition)
             wrong = _wrong_defaults(kind, model, fields, source)
             findings += wrong
             sound[kind] = {} if wrong else model.canonical(fields)[0]
@@ -240,7 +232,7 @@ def _duplicate_ids(nodes: Any, source: Source) -> list[Finding]:
             continue
         if name in first:
             line, column = source.position(("nodes", first[name], "id"))
-            text = f"the id `{shorten(name)}` already stands at line {line}, column {column}"
+            text = f"the id {quoted(name)} already stands at line {line}, column {column}"
             findings.append(source.finding(rules.DUPLICATE_ID, text, ("nodes", index, "id")))
         first.setdefault(name, index)
     return findings

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from workflow_runtime.definition.charts.actions import ACTIONS
 from workflow_runtime.definition.workflow import WRITTEN
 from workflow_runtime.findings import Finding, Rule
+from workflow_runtime.language.json_values import path_text
 from workflow_runtime.language.yaml.places import (
     MappingPlace,
     Place,
@@ -15,12 +15,11 @@ from workflow_runtime.language.yaml.places import (
     SequencePlace,
     position,
     position_of,
+    shown_position,
     unpack,
 )
 from workflow_runtime.language.yaml.syntax import QUOTE_HINT, has_comment_after_template
 from workflow_runtime.language.yaml.text import LINE_BREAK
-
-_SIMPLE_KEY = re.compile(r"[\w-]+\Z")
 
 
 class Source:
@@ -71,7 +70,7 @@ class Source:
             for name in keys:
                 assert isinstance(place, MappingPlace)
                 key, place = place.keys[name], place.children[name]
-                at = _shown(key, place)
+                at = shown_position(key, place)
             written += keys
             if keys:
                 continue
@@ -84,11 +83,6 @@ class Source:
             elif step != 0 or isinstance(place, SequencePlace):
                 break  # a 0 below a mapping or scalar is a list of one, written without the list
         return at, tuple(written)
-
-
-def _shown(key: Position, place: Place) -> Position:
-    value = position_of(place)
-    return value if unpack(value)[0] == unpack(key)[0] else key
 
 
 def _state_key(place: MappingPlace, path: Sequence[str | int], position: int) -> tuple[str, ...]:
@@ -119,16 +113,3 @@ def _written(place: MappingPlace, name: str) -> tuple[str, ...]:
         elif nested is not None and wrapper in ACTIONS and ACTIONS[wrapper].short == name:
             return (wrapper,)
     return ()
-
-
-def path_text(path: Sequence[str | int]) -> str:
-    """``nodes[2].inputs.text``; keys that are no plain names stand in brackets and quotes."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        elif _SIMPLE_KEY.match(step):
-            text += f".{step}" if text else step
-        else:
-            text += f'["{step}"]'
-    return text

@@ -11,16 +11,17 @@ from workflow_runtime.definition import rules
 from workflow_runtime.definition.fields import (
     QUOTE,
     SECONDS_OR_TEXT,
-    Json,
     Kind,
     raise_at,
     read_duration,
     read_literal,
     read_positive_duration,
 )
-from workflow_runtime.definition.reading import kind_of, problem, shorten
+from workflow_runtime.definition.reading import kind_of, problem
 from workflow_runtime.language.expressions import EvaluationError, parse_iso
-from workflow_runtime.language.yaml.templates import has_template, is_one_template
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.templates import has_template, is_one_template
+from workflow_runtime.language.texts import quoted
 
 
 def read_event_name(value: object) -> str:
@@ -28,7 +29,7 @@ def read_event_name(value: object) -> str:
     name = read_literal(value)
     if "*" in name:
         hint = "`*` is for transitions, which may listen to several events."
-        raise problem(rules.BAD_EVENT, f"{shorten(name)!r} is not the name of one event", hint)
+        raise problem(rules.BAD_EVENT, f"{quoted(name)} is not the name of one event", hint)
     return name
 
 
@@ -36,7 +37,7 @@ def read_descriptor(value: object) -> str:
     """What a transition listens to: a name, ``order.*`` for `order` and all below it, or ``*`` for everything."""
     name = read_literal(value)
     if "*" in name and name != "*" and (name.count("*") > 1 or not name.endswith(".*") or name == ".*"):
-        raise problem(rules.BAD_EVENT, f"{shorten(name)!r} has a `*` where it means nothing")
+        raise problem(rules.BAD_EVENT, f"{quoted(name)} has a `*` where it means nothing")
     return name
 
 
@@ -75,9 +76,7 @@ def _or_template(read: Callable[[object], float]) -> Callable[[object], float | 
         if not isinstance(value, str) or not has_template(value):
             return read(value)
         if not is_one_template(value):
-            raise problem(
-                rules.NOT_ONE_TEMPLATE, f"expected a duration or exactly one `${{…}}`, not {shorten(value)!r}"
-            )
+            raise problem(rules.NOT_ONE_TEMPLATE, f"expected a duration or exactly one `${{…}}`, not {quoted(value)}")
         return value.strip()
 
     return read_either
@@ -87,14 +86,14 @@ def read_time(value: object) -> str:
     """An ISO 8601 time (without an offset it is UTC), or exactly one ``${…}``."""
     if isinstance(value, str) and has_template(value):
         if not is_one_template(value):
-            raise problem(rules.NOT_ONE_TEMPLATE, f"expected a time or exactly one `${{…}}`, not {shorten(value)!r}")
+            raise problem(rules.NOT_ONE_TEMPLATE, f"expected a time or exactly one `${{…}}`, not {quoted(value)}")
         return value.strip()
     if not isinstance(value, str):
         raise problem(rules.BAD_TIME, f"expected a time, not {kind_of(value)}")
     try:
         parse_iso(value)
     except EvaluationError:
-        raise problem(rules.BAD_TIME, f"{shorten(value)!r} is not a time") from None
+        raise problem(rules.BAD_TIME, f"{quoted(value)} is not a time") from None
     return value.strip()
 
 

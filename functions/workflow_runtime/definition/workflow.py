@@ -11,38 +11,17 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.charts.actions import (
-    ActionDefinition,
-    AgentActionDefinition,
-    CallActionDefinition,
-    CancelSendActionDefinition,
-    ForEachActionDefinition,
-    IfActionDefinition,
-    LogActionDefinition,
-    PublishActionDefinition,
-    RaiseActionDefinition,
-    SendActionDefinition,
-    SetVariableActionDefinition,
-    StartWorkflowActionDefinition,
-    ToolActionDefinition,
-)
 from workflow_runtime.definition.charts.states import (
     ChartDefinition,
-    StateDefinition,
-    StateMachineNode,
-    start_of,
 )
-from workflow_runtime.definition.charts.transitions import AfterDefinition, InitialDefinition, TransitionDefinition
 from workflow_runtime.definition.fields import (
     MISSING,
     Count,
     Duration,
     Expression,
     Id,
-    Json,
     Label,
     Literal,
-    Missing,
     Object,
     Priority,
     Schema,
@@ -50,85 +29,17 @@ from workflow_runtime.definition.fields import (
     Variables,
     word,
 )
-from workflow_runtime.definition.nodes.aggregation import AggregationNode
-from workflow_runtime.definition.nodes.common import JoinDefinition, NodeDefinition
-from workflow_runtime.definition.nodes.control import (
-    ConditionNode,
-    ControlNode,
-    FailNode,
-    ParallelNode,
-    PassNode,
-    SucceedNode,
-    SwitchBranch,
-    SwitchNode,
-)
-from workflow_runtime.definition.nodes.pending import UnsupportedNode
-from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.nodes.work import AgentNode, Node, ToolNode
+from workflow_runtime.definition.nodes import aggregation, control, pending, wait, work
+from workflow_runtime.definition.nodes.common import Node
 from workflow_runtime.definition.policies import (
-    CallbackDefinition,
     CompensationDefinition,
-    ErrorHandler,
     ErrorHandlers,
-    ErrorRule,
-    FallbackDefinition,
-    HandlerAction,
-    RetryPolicy,
 )
 from workflow_runtime.definition.reading import Many, Model, problem
-from workflow_runtime.definition.triggers import Trigger, TriggerDefinition
+from workflow_runtime.definition.triggers import Trigger
 
-__all__ = [
-    "MISSING",
-    "ActionDefinition",
-    "AfterDefinition",
-    "AgentActionDefinition",
-    "AgentNode",
-    "AggregationNode",
-    "CallActionDefinition",
-    "CallbackDefinition",
-    "CancelSendActionDefinition",
-    "ChartDefinition",
-    "CompensationDefinition",
-    "ConditionNode",
-    "ControlNode",
-    "EdgeDefinition",
-    "ErrorHandler",
-    "ErrorRule",
-    "FailNode",
-    "FallbackDefinition",
-    "ForEachActionDefinition",
-    "HandlerAction",
-    "IfActionDefinition",
-    "InitialDefinition",
-    "JoinDefinition",
-    "Json",
-    "Limits",
-    "LogActionDefinition",
-    "Missing",
-    "NodeDefinition",
-    "ParallelNode",
-    "PassNode",
-    "PublishActionDefinition",
-    "RaiseActionDefinition",
-    "RetryPolicy",
-    "SendActionDefinition",
-    "SetVariableActionDefinition",
-    "StartWorkflowActionDefinition",
-    "StateDefinition",
-    "StateMachineNode",
-    "SucceedNode",
-    "SwitchBranch",
-    "SwitchNode",
-    "ToolActionDefinition",
-    "ToolNode",
-    "TransitionDefinition",
-    "TriggerDefinition",
-    "UnsupportedNode",
-    "WaitNode",
-    "WorkflowDefinition",
-    "start_of",
-]
+NODE_MODULES = (aggregation, control, pending, wait, work)
+"""Importing them registers the types of node that a document may name."""
 
 MAX_ENTRIES = 100_000
 """Nodes or edges that are looked at; how many a plan may have is the compiler's business."""

@@ -25,13 +25,11 @@ from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART
 from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.events import is_runtime_event
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.plan.states import TransitionPlan
-
-TIMEOUT = "timeout"
-RAISED_PREFIXES = ("done.state.", "done.run.", "error.")
 
 
 class ActiveChart(msgspec.Struct, frozen=True):
@@ -79,13 +77,8 @@ class Preview(msgspec.Struct, frozen=True):
     needs_globals: bool = False
 
 
-def is_raised(event: str) -> bool:
-    """Whether events of this name, or descriptor, are the runtime's own; nobody else sends them."""
-    return event == TIMEOUT or event.startswith(RAISED_PREFIXES)
-
-
 def preview(plan: Plan, state: ExecutionState, now: int, globals: dict[str, Json] | None = None) -> Preview:
-    """What is ahead at ``now`` (epoch ms). ``globals`` as in `Known`. An execution that has ended keeps its top chart."""
+    """What is ahead at ``now`` (epoch ms). ``globals`` as in `Known`. Of an execution that has ended, its top chart."""
     state = current(plan, state)
     if state.status.terminal:
         if TOP_CHART not in state.scopes:
@@ -111,7 +104,7 @@ def _of(scope: ChartScope) -> Iterator[Prospect]:
     active = leaves(chart, scope.machine.configuration)
     heard = {id(taken): taken for leaf in active for taken in chart.tree.candidates[leaf]}
     for transition in heard.values():
-        events = [event for event in transition.events if not is_raised(event)]
+        events = [event for event in transition.events if not is_runtime_event(event)]
         enabled, why = _judged(scope, transition) if events else (None, "")
         for event in events:
             yield Prospect(

@@ -22,7 +22,7 @@ END = "<!-- findings:end -->"
 
 def catalogue_markdown() -> str:
     """A Markdown table of every rule, by id."""
-    rows = ["| id | severity | what is wrong | how to mend it |", "|---|---|---|---|"]
+    rows = ["| id | severity | what is wrong | how to fix it |", "|---|---|---|---|"]
     for _, rule in sorted(RULES.items()):
         cells = (rule.id, str(rule.severity), rule.title, rule.hint)
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

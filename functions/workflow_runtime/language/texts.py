@@ -14,6 +14,9 @@ import msgspec
 LABEL_COLUMNS = 36
 """Longer texts in drawings and tables are cut: these are overviews."""
 
+QUOTED_COLUMNS = 60
+"""What a message quotes of a text: enough to recognise it by."""
+
 CHARACTERS_PER_COLUMN = 4
 """How many characters may stand in one column: a letter with three marks, as Vietnamese or pointed Hebrew has them."""
 
@@ -66,6 +69,11 @@ def shorten(text: str, columns_max: int = LABEL_COLUMNS) -> str:
         if width < columns_max:
             end = position  # from here on, `…` still has room
     return f"{line[:end]}…" if cut else line
+
+
+def quoted(text: str, columns_max: int = QUOTED_COLUMNS) -> str:
+    """The beginning of a text in backticks, for a sentence; as `shorten` does it."""
+    return f"`{shorten(text, columns_max)}`"
 
 
 def preview(value: object, columns_max: int = LABEL_COLUMNS) -> str:

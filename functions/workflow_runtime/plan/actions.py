@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -105,14 +104,3 @@ Action: TypeAlias = (
     | StartWorkflowAction
     | CallAction
 )
-
-
-def action_formulas(actions: tuple[Action, ...]) -> Iterator[Formula]:
-    """Every formula of some actions, nested ones included."""
-    for action in actions:
-        for field in action.__struct_fields__:
-            value = getattr(action, field)
-            if isinstance(value, Formula):
-                yield value
-            elif isinstance(value, tuple):
-                yield from action_formulas(value)

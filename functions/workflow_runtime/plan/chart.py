@@ -11,10 +11,9 @@ from functools import cached_property
 
 import msgspec
 
-from workflow_runtime.plan.actions import action_formulas
 from workflow_runtime.plan.chart_tree import Tree
 from workflow_runtime.plan.events import matches
-from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.formulas import Formula, formulas_in
 from workflow_runtime.plan.states import ROOT_STATE, StatePlan
 
 
@@ -78,12 +77,4 @@ class ChartPlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     @cached_property
     def formulas(self) -> tuple[Formula, ...]:
         """What the dispatcher evaluates for this chart, the graphs in it apart."""
-        found: list[Formula | None] = [self.outputs]
-        for state in self.states:
-            found += [state.output, *(item for delay in state.delays for item in (delay.delay, delay.every)
-                                      if isinstance(item, Formula))]  # fmt: skip
-            for transition in (*state.transitions, *([state.initial] if state.initial else ())):
-                found.append(transition.guard)
-                found += action_formulas(transition.actions)
-            found += action_formulas((*state.on_enter, *state.on_exit))
-        return tuple(formula for formula in found if formula is not None)
+        return tuple(formulas_in((self.outputs, self.states)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import msgspec
 
@@ -64,6 +66,11 @@ class Formula(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """Ready to ``evaluate(scope)``; compiled at first use and kept as long as the plan."""
         return compile_expression(self.source) if self.is_expression else compile_template(self.source)
 
+    def ready(self, compiled: Expression | Template) -> Formula:
+        """This formula with what its source has been compiled to, so that nobody compiles it again."""
+        self.__dict__["compiled"] = compiled  # where `cached_property` keeps it
+        return self
+
     @cached_property
     def nodes(self) -> tuple[int, ...]:
         """Indices of the nodes it reads, ``previous`` apart, in ascending order."""
@@ -77,3 +84,18 @@ class Formula(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def asks_states(self) -> bool:
         """Whether it may call ``in_state``."""
         return "in_state" in str(self.source)
+
+
+def formulas_in(value: Any) -> Iterator[Formula]:
+    """Every formula in a part of a plan (a struct, or a tuple of them), in the order of the fields.
+
+    So what evaluates a part asks the part itself; no list of its formulas is kept anywhere else.
+    """
+    if isinstance(value, Formula):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from formulas_in(item)
+    elif isinstance(value, msgspec.Struct):
+        for field in value.__struct_fields__:
+            yield from formulas_in(getattr(value, field))

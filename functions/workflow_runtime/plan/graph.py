@@ -7,22 +7,17 @@ from functools import cached_property
 
 import msgspec
 
-from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.formulas import BindingKind, Formula, formulas_in
 from workflow_runtime.plan.specs import (
-    AgentSpec,
     AggregationSpec,
     ConditionSpec,
-    FailSpec,
     GatherSpec,
     MachineSpec,
     NodeType,
     ParallelSpec,
-    PassSpec,
     Spec,
     SucceedSpec,
     SwitchSpec,
-    ToolSpec,
-    WaitSpec,
 )
 
 
@@ -87,41 +82,13 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     @cached_property
     def decision_formulas(self) -> tuple[Formula, ...]:
         """What the dispatcher evaluates when this node is due, edge conditions apart."""
-        formulas: list[Formula | None] = [self.when]
-        match self.spec:
-            case SwitchSpec(condition=condition, cases=cases):
-                formulas += [condition, *(case.when for case in cases)]
-            case ConditionSpec(condition=condition):
-                formulas += [condition]
-            case PassSpec():
-                formulas += [self.inputs]
-            case FailSpec(error=error, message=message):
-                formulas += [error, message]
-            case SucceedSpec(output=output):
-                formulas += [output]
-            case WaitSpec(seconds=seconds, until=until, match=match, key=key, timeout=timeout):
-                formulas += [seconds if isinstance(seconds, Formula) else None, until, match, key]
-                formulas += [timeout if isinstance(timeout, Formula) else None]
-            case MachineSpec():
-                formulas += [self.inputs]
-            case AggregationSpec(items=items, score=score, value=value, default=default):
-                formulas += [items, score, value, default]
-        if self.pool is None:
-            formulas += [self.shape]
-        return tuple(formula for formula in formulas if formula is not None)
+        rendered = () if self.pool is not None else (self.spec, self.inputs, self.shape)
+        return tuple(formulas_in((self.when, *rendered)))
 
     @cached_property
     def worker_formulas(self) -> tuple[Formula, ...]:
-        """What the worker evaluates when it runs this node."""
-        if self.pool is None:
-            return tuple(formula for formula in self.decision_formulas if formula is not self.when)
-        formulas: list[Formula | None] = [self.inputs, self.shape]
-        match self.spec:
-            case AgentSpec(agent=target, prompt=prompt):
-                formulas += [prompt, target if isinstance(target, Formula) else None]
-            case ToolSpec(tool=target):
-                formulas += [target if isinstance(target, Formula) else None]
-        return tuple(formula for formula in formulas if formula is not None)
+        """What whoever runs this node evaluates: a worker, or a collector in the dispatcher's place."""
+        return tuple(formulas_in((self.inputs, self.shape, self.spec)))
 
 
 class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):

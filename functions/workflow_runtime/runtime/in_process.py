@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workflow_runtime.backends.embedded.pump import Handler, Pump
 from workflow_runtime.deployment.topology import TOPOLOGY, Function
-from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.ports import Poller, Ports, ScheduleRunner
-from workflow_runtime.runtime.aws import known_ids, node_invokers
+from workflow_runtime.runtime.aws import catalogue_of, node_invokers
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, workflow_env
 
 if TYPE_CHECKING:
@@ -68,10 +67,10 @@ class LocalRuntime:
             invokers,
             secrets=EnvironmentSecrets(environ),
             env=workflow_env(environ or {}),
-            known=known_ids(definitions, mocks),
+            catalogue=catalogue_of(definitions, mocks),
         )
         handlers = {
-            function.name: _handler(function, self.services) for function in TOPOLOGY.functions if function.sources
+            function.name: handler_of(function, self.services) for function in TOPOLOGY.functions if function.sources
         }
         self.pump = Pump(backend.poller, backend.ports.clock, TOPOLOGY, handlers, backend.scheduler)
         backend.on_send = self.pump.notice
@@ -82,7 +81,7 @@ class LocalRuntime:
         """
 
         def ended() -> bool:
-            return ExecutionStatus(self.services.documents.status(execution_id)).terminal
+            return self.services.documents.status(execution_id).terminal
 
         await self.pump.run(ended)
         return self.services.documents.status(execution_id)
@@ -95,7 +94,7 @@ class LocalRuntime:
         """
 
         def ended() -> bool:
-            return ExecutionStatus(self.services.documents.status(execution_id)).terminal or enough()
+            return self.services.documents.status(execution_id).terminal or enough()
 
         await self.pump.run(ended, settle=until is None, until=until)
         return self.services.documents.status(execution_id)
@@ -112,7 +111,7 @@ class LocalRuntime:
         self.close()
 
 
-def _handler(function: Function, runtime: Runtime) -> Handler:
+def handler_of(function: Function, runtime: Runtime) -> Handler:
     """The handler that Lambda would run for this function, made for our runtime."""
     module, _, _ = function.handler.rpartition(".")
     handler: Handler = importlib.import_module(module).create(runtime, function)

@@ -15,17 +15,18 @@ from workflow_runtime.deployment.settings import ENV_PREFIX
 from workflow_runtime.deployment.topology import POOLS
 from workflow_runtime.errors import NodeError
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.dispatch.dispatcher import Dispatcher
+from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.views.executions import Documents
-from workflow_runtime.storage.workflows import WorkflowStore
+from workflow_runtime.storage.stores import Stores
 
 if TYPE_CHECKING:
-    from workflow_runtime.compiler import Known
     from workflow_runtime.invokers.invocation import Invoker
+    from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.plan.specs import NodeType
     from workflow_runtime.services.catalog.catalog import Catalog
     from workflow_runtime.services.catalog.publishing import Publishing
     from workflow_runtime.services.catalog.triggers import Triggers
+    from workflow_runtime.services.dispatch.dispatcher import Dispatcher
     from workflow_runtime.services.intake.events import Ingest
     from workflow_runtime.services.intake.signals import Signalling
     from workflow_runtime.services.intake.starts import Starter
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.sweep import Sweep
-    from workflow_runtime.services.views.queries import Queries
     from workflow_runtime.services.work.runner import NodeRunner, Secrets
 
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
@@ -48,8 +48,8 @@ def _ignore(name: str, value: int) -> None:
 class Runtime:
     """Everything that handlers and the command line call. ``invokers`` is called once, when the first node runs.
 
-    ``known``: the agents and tools there are, for warnings about unknown ones. ``end_process``: called after a blocking
-    tool outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
+    ``catalogue``: the agents and tools there are, for the compiler. ``end_process``: called after a blocking tool
+    outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
     ``count`` takes metrics. ``pools``: the worker pools there are; None: one worker serves whatever pool is named.
     """
 
@@ -60,7 +60,7 @@ class Runtime:
         *,
         secrets: Secrets,
         env: Mapping[str, str] | None = None,
-        known: Known | None = None,
+        catalogue: Catalogue | None = None,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         end_process: Callable[[], None] = lambda: None,
         count: Callable[[str, int], None] = _ignore,
@@ -72,7 +72,7 @@ class Runtime:
         self._invokers = invokers
         self._secrets = secrets
         self._env = dict(env or {})
-        self._known = known
+        self._catalogue = catalogue
         self._pools = pools
         self._new_id = new_id
 
@@ -82,34 +82,44 @@ class Runtime:
         return POOLS if self._pools is None else self._pools
 
     @cached_property
-    def workflows(self) -> WorkflowStore:
-        return WorkflowStore(self.ports.table)
+    def stores(self) -> Stores:
+        return Stores(self.ports)
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        return Mailer(self.ports, self._new_id)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
-        return Dispatcher(self.ports, self.workflows, self._new_id, lambda: self.starter, self.count, self._served)
+        from workflow_runtime.services.dispatch.dispatcher import Dispatcher
+        from workflow_runtime.services.dispatch.effects import Publisher
+        from workflow_runtime.services.dispatch.outbound import Courier
+
+        courier = Courier(self.stores, self.mailer, self.timers, lambda: self.starter)
+        publisher = Publisher(self.ports, self.stores, self.mailer, courier, self.count, self._served)
+        return Dispatcher(self.ports, self.stores, courier, publisher, self._new_id, self.count)
 
     @cached_property
     def documents(self) -> Documents:
-        return Documents(self.ports, self.workflows)
+        return Documents(self.ports, self.stores)
 
     @cached_property
     def catalog(self) -> Catalog:
         from workflow_runtime.services.catalog.catalog import Catalog
 
-        return Catalog(self.workflows, self.ports.clock, self.triggers, self._known, self._pools)
+        return Catalog(self.ports.clock, self.stores, self.triggers, self._catalogue, self._pools)
 
     @cached_property
     def triggers(self) -> Triggers:
         from workflow_runtime.services.catalog.triggers import Triggers
 
-        return Triggers(self.ports, self.workflows)
+        return Triggers(self.ports, self.stores)
 
     @cached_property
     def ingest(self) -> Ingest:
         from workflow_runtime.services.intake.events import Ingest
 
-        return Ingest(self.ports, self.workflows, self.triggers, self.starter, self._new_id, self.count)
+        return Ingest(self.ports, self.stores, self.mailer, self.triggers, self.starter, self.count)
 
     @cached_property
     def webhooks(self) -> Webhooks:
@@ -121,43 +131,37 @@ class Runtime:
     def publishing(self) -> Publishing:
         from workflow_runtime.services.catalog.publishing import Publishing
 
-        return Publishing(self.ports, self.catalog, self.workflows)
-
-    @cached_property
-    def queries(self) -> Queries:
-        from workflow_runtime.services.views.queries import Queries
-
-        return Queries(self.ports, self.workflows)
+        return Publishing(self.ports.clock, self.stores, self.catalog)
 
     @cached_property
     def starter(self) -> Starter:
         from workflow_runtime.services.intake.starts import Starter
 
-        return Starter(self.ports, self.catalog, self._new_id, self._env)
+        return Starter(self.ports.clock, self.stores, self.mailer, self.catalog, self._new_id, self._env)
 
     @cached_property
     def signalling(self) -> Signalling:
         from workflow_runtime.services.intake.signals import Signalling
 
-        return Signalling(self.ports, self.workflows, self._new_id)
+        return Signalling(self.ports, self.stores, self.mailer, self._new_id)
 
     @cached_property
     def timers(self) -> Timers:
         from workflow_runtime.services.timers import Timers
 
-        return Timers(self.ports)
+        return Timers(self.ports, self.mailer)
 
     @cached_property
     def sweep(self) -> Sweep:
         from workflow_runtime.services.upkeep.sweep import Sweep
 
-        return Sweep(self.ports, self._new_id, self._served)
+        return Sweep(self.ports, self.stores, self.mailer, self.timers, self._served)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
         from workflow_runtime.services.upkeep.dead_letters import DeadLetters
 
-        return DeadLetters(self.ports, self._new_id)
+        return DeadLetters(self.ports, self.stores, self.mailer)
 
     @cached_property
     def invokers(self) -> Mapping[NodeType, Invoker]:
@@ -175,7 +179,13 @@ class Runtime:
         from workflow_runtime.services.work.runner import NodeRunner
 
         return NodeRunner(
-            self.ports, self.workflows, self.invokers, self._secrets, self._new_id, function_timeout_seconds, self.count
+            self.ports,
+            self.stores.workflows,
+            self.invokers,
+            self._secrets,
+            self._new_id,
+            function_timeout_seconds,
+            self.count,
         )
 
 

@@ -60,8 +60,11 @@ def mail_message(execution_id: str, event: Event, invocation: str) -> Message:
     The deduplication id absorbs the SDK's own retries only, hence the invocation in it: correctness rests on event ids.
     """
     identity = hashlib.sha256(f"{execution_id}:{event.event_id}:{invocation}".encode()).hexdigest()
-    body = _encoder.encode(Mail(execution_id, event)).decode()
-    return Message(body, group=execution_id, deduplication_id=identity)
+    return Message(mail_body(Mail(execution_id, event)), group=execution_id, deduplication_id=identity)
+
+
+def mail_body(mail: Mail) -> str:
+    return _encoder.encode(mail).decode()
 
 
 def order_message(order: Order) -> Message:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import hashlib
 
-from workflow_runtime.deployment.topology import DISPATCH, TIMERS
+from workflow_runtime.deployment.topology import TIMERS
 from workflow_runtime.engine.events import TimerFired
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import DELAY_SECONDS_MAX, Message, Ports, Schedule
-from workflow_runtime.services.messages import Timer, mail_message, timer_body
+from workflow_runtime.services.mail import Mailer
+from workflow_runtime.services.messages import Timer, timer_body
 
 LEAD_MS = 60_000  # a schedule may fire up to a minute late: set so much early, a delayed message then makes it precise
 
 
 class Timers:
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, mailer: Mailer) -> None:
         self._ports = ports
+        self._mailer = mailer
 
     def start(self, execution_id: str, timer: str, due: int) -> None:
         """Have it fire at ``due`` (epoch ms) or within about a second after. Doing it again changes nothing.
@@ -46,10 +48,7 @@ class Timers:
             self._delay(timer)
             return None
         fired = TimerFired(f"timer:{timer.timer}", now, timer.timer)
-        # The same message whoever delivers it: of repeats within five minutes, the queue keeps one.
-        message = mail_message(timer.execution_id, fired, timer.execution_id)
-        if self._ports.queues.send(DISPATCH, [message]):
-            raise RetryableError("a timer was refused by the mailbox")
+        self._mailer.send(timer.execution_id, fired, timer.execution_id)  # the same message, whoever delivers it
         return now - timer.due
 
     def _is_near(self, due: int) -> bool:

@@ -226,17 +226,17 @@ class ExecutionStore:
         with suppress(ConditionFailed):
             self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
 
-    def bury(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
+    def put_dead_letter(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
         """Keep a dead letter: what could not be taken or sent, and why."""
         packed = self._put_named(f"executions/{execution_id}/dead", pack({"reason": reason, "body": body}))
         self._table.put(Item(keys.dead(execution_id, identity), {"letter": packed, "at": at}))
 
-    def bury_unaddressed(self, identity: str, reason: str, body: str, at: int) -> None:
+    def put_unaddressed_dead_letter(self, identity: str, reason: str, body: str, at: int) -> None:
         """Keep a dead letter that names no execution."""
         packed = self._put_named("executions/unaddressed/dead", pack({"reason": reason, "body": body}))
         self._table.put(Item(keys.unaddressed_dead(identity), {"letter": packed, "at": at}))
 
-    def is_buried(self, execution_id: str, identity: str) -> bool:
+    def has_dead_letter(self, execution_id: str, identity: str) -> bool:
         key = keys.dead(execution_id, identity)
         return key in self._table.get([key])
 
@@ -244,7 +244,7 @@ class ExecutionStore:
         items = self._table.query(f"EX#{execution_id}", "DEAD#")
         return [get_payload(self._blobs, item.attributes["letter"]) for item in items]
 
-    def list(self, workflow_id: str, status: str, limit: int, before: str | None = None) -> list[Header]:
+    def list(self, workflow_id: str, status: ExecutionStatus, limit: int, before: str | None = None) -> list[Header]:
         """Executions of a workflow in one status, newest first, older than the index position ``before``."""
         items = self._table.query_index(keys.workflow(workflow_id).partition, f"{status}#", before=before, limit=limit)
         return [header_of(item.key.partition.removeprefix("EX#"), item) for item in items]
@@ -284,7 +284,7 @@ def header_of(execution_id: str, item: Item) -> Header:
         workflow_id=str(values["workflow"]),
         workflow_version=int(values["version"] or 0),
         plan_hash=str(values["plan"]),
-        status=str(values["status"]),
+        status=ExecutionStatus(str(values["status"])),
         started_at=int(values["started_at"] or 0),
         input_hash=str(values.get("input_hash") or ""),
         ended_at=int(values.get("ended_at") or 0),

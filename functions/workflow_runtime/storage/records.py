@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Any
+
 import msgspec
 
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
@@ -17,7 +21,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     workflow_id: str
     workflow_version: int
     plan_hash: str
-    status: str
+    status: ExecutionStatus
     started_at: int
     input_hash: str = ""
     ended_at: int = 0
@@ -52,12 +56,27 @@ class StoredState(msgspec.Struct, frozen=True):
     correlation_id: str
 
 
+class RunStatus(StrEnum):
+    """``released``: its worker could not even begin; whoever meets it takes it over."""
+
+    RUNNING = "running"
+    RELEASED = "released"
+    SUCCESS = "success"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def open(self) -> bool:
+        """Whether the run may still end."""
+        return self in (RunStatus.RUNNING, RunStatus.RELEASED)
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a node: claimed (``running``) or ended. ``lease_until`` and times are epoch ms."""
 
     path: str
     serial: int
-    status: str
+    status: RunStatus
     owner: str
     attempt: int = 1
     started_at: int = 0
@@ -70,3 +89,34 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     usage: dict[str, Json] | None = None
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def succeeded(
+        cls, path: str, serial: int, owner: str, at: int, *, output: Json = None, output_blob: str | None = None
+    ) -> Run:
+        """A run that took no time, with the output or where that is stored."""
+        return _ended(path, serial, owner, at, RunStatus.SUCCESS, output=output, output_blob=output_blob)
+
+    @classmethod
+    def failed(
+        cls,
+        path: str,
+        serial: int,
+        owner: str,
+        at: int,
+        error: ErrorDocument,
+        *,
+        attempt: int = 1,
+        handled: bool = False,
+    ) -> Run:
+        """A run that failed without having begun."""
+        return _ended(path, serial, owner, at, RunStatus.FAILED, error=error, attempt=attempt, handled=handled)
+
+    @classmethod
+    def cancelled(cls, path: str, serial: int, owner: str, at: int) -> Run:
+        """A run that will not begin."""
+        return _ended(path, serial, owner, at, RunStatus.CANCELLED)
+
+
+def _ended(path: str, serial: int, owner: str, at: int, status: RunStatus, **fields: Any) -> Run:
+    return Run(path=path, serial=serial, owner=owner, status=status, started_at=at, ended_at=at, **fields)

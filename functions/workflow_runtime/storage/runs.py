@@ -11,20 +11,15 @@ from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, put_payload
-from workflow_runtime.storage.records import Run
-
-RELEASED = "released"
-"""Status of a run whose worker could not even begin it; the next one takes it over."""
-
-OPEN = ("running", RELEASED)
+from workflow_runtime.storage.records import Run, RunStatus
 
 
 class RunStore:
     """Runs are keyed by (execution, path, serial).
 
-    While a run is open its owner stands in the attribute ``holder``, and only who names it may write; once it has
-    ended, in
-    ``owner``: then no condition on the holder holds any more, and a recorded result stays (promise P2).
+    While a run is open, the attribute ``holder`` names its owner, and only writers that name the same one succeed.
+    When it ends, the owner moves to the attribute ``owner``: no condition on the holder holds any more, so that a
+    recorded result stays (promise P2).
     """
 
     def __init__(self, table: Table, blobs: Blobs) -> None:
@@ -96,13 +91,13 @@ class RunStore:
             "status": run.status,
             "started_at": run.started_at,
         }
-        if run.status in OPEN:
+        if run.status.open:
             attributes |= {"holder": run.owner, "lease_until": run.lease_until}
         else:
             attributes |= {"owner": run.owner, "ended_at": run.ended_at}
         if run.output_blob is not None:
             attributes["output"] = run.output_blob
-        elif run.status == "success":
+        elif run.status is RunStatus.SUCCESS:
             place = f"executions/{execution_id}/runs/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
             attributes["output"] = put_payload(self._blobs, place, pack(run.output))
         if run.attempt != 1:
@@ -124,7 +119,7 @@ class RunStore:
         return Run(
             path=str(values["path"]),
             serial=int(values["serial"] or 0),
-            status=str(values["status"]),
+            status=RunStatus(str(values["status"])),
             owner=str(values.get("holder") or values["owner"]),
             attempt=int(values.get("attempt") or 1),
             started_at=int(values.get("started_at") or 0),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE
-from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.frontends.client.sources import Definition, read_source, workflow_files
 from workflow_runtime.invokers.invocation import NodeCall
@@ -89,12 +88,12 @@ class WorkflowTester:
     def finish(self, execution_id: str) -> Result:
         """Run a started execution until it ends, or until only the outside could move it."""
         status = self._runtime.services.documents.status
-        self._driver.until(lambda: ExecutionStatus(status(execution_id)).terminal)
+        self._driver.until(lambda: status(execution_id).terminal)
         return self.result(execution_id)
 
     def result(self, execution_id: str) -> Result:
         """The execution as it is now."""
-        return result_of(self._runtime.services, self._runtime.backend.ports, execution_id)
+        return result_of(self._runtime.services, execution_id)
 
     def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
         """Let virtual time pass; what becomes due happens in order, each thing at its time."""
@@ -208,7 +207,7 @@ class WorkflowTester:
             return self.publish(workflow)
         if Path(workflow).is_file():
             return self.publish(Path(workflow))
-        if self._runtime.services.workflows.latest(workflow) is None:
+        if self._runtime.services.stores.workflows.latest(workflow) is None:
             self._publish_definitions(workflow)
         return workflow
 

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from workflow_runtime.testing.settings import DEFINITIONS_SETTING, SCENARIOS_SETTING, definitions_of
+
 if TYPE_CHECKING:
     from workflow_runtime.testing.kit import WorkflowTester
     from workflow_runtime.testing.scenario import ScenarioFile
-
-DEFINITIONS_SETTING = "workflow_definitions"
-SCENARIOS_SETTING = "workflow_scenarios"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,10 +37,6 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
 
     collected: ScenarioFile = ScenarioFile.from_parent(parent, path=file_path)
     return collected
-
-
-def definitions_of(config: pytest.Config) -> Path:
-    return config.rootpath / str(config.getini(DEFINITIONS_SETTING))
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import msgspec
 from workflow_runtime.engine.commands import RecordNode, RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.testing.differences import (
     Steps,
     differences_text,
@@ -24,7 +23,6 @@ from workflow_runtime.testing.steps import Expected, transition_differences
 if TYPE_CHECKING:
     from typing import Self
 
-    from workflow_runtime.ports import Ports
     from workflow_runtime.runtime.services import Runtime
 
 RAN = ("success", "failed")
@@ -214,13 +212,13 @@ def _outcome(entry: dict[str, Json]) -> str:
     return text
 
 
-def result_of(services: Runtime, ports: Ports, execution_id: str) -> Result:
+def result_of(services: Runtime, execution_id: str) -> Result:
     """The execution as it is now. Raises `RequestError` (``not_found``)."""
     document = services.documents.document(execution_id)
     entries = document["node_executions"]
     started = [
         command.path
-        for entry in ExecutionStore(ports.table, ports.blobs).journal(execution_id)
+        for entry in services.stores.executions.journal(execution_id)
         for command in entry.commands
         if isinstance(command, (RunNode, RecordNode)) and command.path != OUTPUTS_PATH
     ]

@@ -49,11 +49,12 @@ import pytest
 from workflow_runtime.errors import WorkflowRuntimeError
 from workflow_runtime.frontends.client.sources import SUFFIXES
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.yaml.small_files import Document, did_you_mean, read_document
+from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.yaml.small_files import Document, read_document
 from workflow_runtime.testing.differences import json_differences, shown
 from workflow_runtime.testing.kit import WorkflowTester
-from workflow_runtime.testing.plugin import definitions_of
 from workflow_runtime.testing.result import Result
+from workflow_runtime.testing.settings import definitions_of
 from workflow_runtime.testing.steps import Step, take
 
 
@@ -122,7 +123,7 @@ class ScenarioFile(pytest.File):
             yield self._item(document, place, scenario, scenario.name or str(index + 1))
 
     def _item(self, document: Document, place: tuple[str | int, ...], scenario: Scenario, name: str) -> ScenarioItem:
-        line = document.positions.get(place, (1, 1))[0]
+        line = document.position(place)[0]
         item: ScenarioItem = ScenarioItem.from_parent(self, name=name, scenario=scenario, line=line)
         return item
 
@@ -250,11 +251,9 @@ def _check_keys(
 ) -> None:
     for key in value:
         if key not in known:
-            raise _problem(document, (*place, key), f"unknown key {key!r}; {did_you_mean(key, known)}")
+            raise _problem(document, (*place, key), f"unknown key {key!r}. {did_you_mean(key, known) or ''}".rstrip())
 
 
 def _problem(document: Document, place: tuple[str | int, ...], message: str) -> ScenarioProblem:
-    while place and place not in document.positions:
-        place = place[:-1]
-    line, column = document.positions.get(place, (1, 1))
+    line, column = document.position(place)
     return ScenarioProblem(f"{document.file}:{line}:{column}: {message}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -11,8 +11,17 @@ from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.testing.differences import json_differences, shown
 
-if TYPE_CHECKING:
-    from workflow_runtime.testing.kit import WorkflowTester
+
+class Tester(Protocol):
+    """The part of `kit.WorkflowTester` that steps need."""
+
+    def send_event(self, execution_id: str, name: str, data: Json = None) -> dict[str, Json]: ...
+
+    def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None: ...
+
+    def advance_time(self, duration: str | float) -> None: ...
+
+    def settle(self) -> None: ...
 
 
 class BusStep(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,7 +47,7 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
             parse_duration(self.at)
 
 
-def take(tester: WorkflowTester, execution_id: str, steps: Sequence[Step]) -> None:
+def take(tester: Tester, execution_id: str, steps: Sequence[Step]) -> None:
     """Take the steps, each after all before it has settled."""
     tester.settle()
     for step in steps:

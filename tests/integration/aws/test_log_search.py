@@ -9,8 +9,9 @@ from botocore.exceptions import ClientError
 
 from workflow_runtime.backends.aws.log_search import LogSearch
 from workflow_runtime.errors import RequestError
-from workflow_runtime.frontends.cli.output import CliError, Output
-from workflow_runtime.frontends.cli.searching import DevLines, logs, source_of
+from workflow_runtime.frontends.cli.commands.logs import DevLines, show_logs, source_of
+from workflow_runtime.frontends.cli.errors import CliError
+from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 
 EXECUTION = "ex-01a204d5603e-edb72076c6964bbf"
@@ -74,7 +75,7 @@ def test_the_saved_query_is_asked_for_this_execution_and_time() -> None:
 
 
 def test_lines_are_shown_with_what_they_carry(capsys: pytest.CaptureFixture[str]) -> None:
-    logs(Output(), search(Logs()), EXECUTION, "24h", now=lambda: 2_000)
+    show_logs(Output(), search(Logs()), EXECUTION, "24h", now=lambda: 2_000)
     first, second = capsys.readouterr().out.splitlines()
     assert first.split() == [
         "2026-11-22",
@@ -133,7 +134,7 @@ def test_following_shows_each_line_once_also_one_that_is_found_late(capsys: pyte
     source = Lines(["a", "c"], ["a", "b", "c"], [], ["c", "d"])
     times = iter(range(1_000, 2_000, 3))
     with pytest.raises(KeyboardInterrupt):
-        logs(Output(), source, EXECUTION, "1m", follow=True, pause=lambda _: None, now=lambda: next(times))
+        show_logs(Output(), source, EXECUTION, "1m", follow=True, pause=lambda _: None, now=lambda: next(times))
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["a", "c", "b", "d"]
     assert source.asked[0] == (940_000, 1_000_000)
     assert source.asked[-1] == (940_000, 1_012_000)
@@ -145,7 +146,7 @@ def test_following_shows_each_line_once_also_one_that_is_found_late(capsys: pyte
 )
 def test_what_makes_no_sense_is_refused(since: str, follow: bool, as_json: bool, said: str) -> None:
     with pytest.raises(CliError, match=said):
-        logs(Output(json=as_json), Lines(), EXECUTION, since, follow=follow)
+        show_logs(Output(json=as_json), Lines(), EXECUTION, since, follow=follow)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.cli.conftest import PROJECT, Awr, only_document
 
 from workflow_runtime.drawing import FORMATS
-from workflow_runtime.frontends.cli.commands.check import GraphFormat
+from workflow_runtime.frontends.cli.commands.graph import GraphFormat
 
 SUPPORT = PROJECT / "definitions/workflows/customer_support.yaml"
 BROKEN = "workflow: {id: w, nodes: [{id: a, type: tool, tool: echo, dependencies: [zzz]}]}\n"

@@ -15,9 +15,6 @@ import pytest
 from tests.integration.cli.conftest import DEADLINE_SECONDS, Awr, only_document, started, wait_for_line
 from tests.integration.dev.dev_process import DevProcess
 
-from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.frontends.cli.commands.remote import StatusName
-
 MOCKS = """\
 agents:
   thinker: {return: {answer: 42}}
@@ -251,10 +248,6 @@ def test_wrong_usage_exits_2_before_anything_is_asked(awr: Awr, words: tuple[str
     error = only_document(result.stdout)["error"]
     assert said in error["message"] + error.get("hint", "")
     assert "secret" not in result.output
-
-
-def test_statuses_are_those_of_executions() -> None:
-    assert [status.value for status in StatusName] == [status.value for status in ExecutionStatus]
 
 
 class Answers:

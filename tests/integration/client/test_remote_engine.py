@@ -13,7 +13,6 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
-from handlers.api import create
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
@@ -30,6 +29,7 @@ from workflow_runtime.frontends.client import (
 from workflow_runtime.frontends.client.remote import ATTEMPTS_MAX, RemoteConnection
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
 from workflow_runtime.frontends.dev.gateway import Gateway
+from workflow_runtime.handlers.api import create
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.background import BackgroundRuntime
 

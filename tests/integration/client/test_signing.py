@@ -12,7 +12,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import UnauthorizedSSOTokenError
 
 from workflow_runtime.frontends.cli.api import api
-from workflow_runtime.frontends.cli.output import CliError, ExitCode
+from workflow_runtime.frontends.cli.errors import CliError, ExitCode
 from workflow_runtime.frontends.cli.server import Server
 from workflow_runtime.frontends.client import NotAuthorized
 from workflow_runtime.frontends.client.remote import RemoteConnection

@@ -79,7 +79,7 @@ def test_p1_the_same_start_key_creates_one_execution_whatever_happens_to_the_sta
 def test_p10_a_new_version_never_reaches_a_running_execution() -> None:
     with world("chain") as running:
         running.start()
-        running.runtime.workflows.publish(scenarios.plan("diamond"), b"", 0)
+        running.runtime.stores.workflows.publish(scenarios.plan("diamond"), b"", 0)
         changed = scenarios.source("chain").replace(b"id: c,", b"id: renamed,")
         running.runtime.catalog.publish(changed)
         running.execution_id = ""

@@ -48,8 +48,7 @@ from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.work.queue import Worker
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.storage.runs import RunStore
+from workflow_runtime.storage.stores import Stores
 
 START = 1_700_000_000_000
 DISPATCH_FUNCTION = "dispatch"
@@ -137,7 +136,7 @@ class World:
         )
         self.runtime = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         self.calm = Runtime(raw, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
-        self.calm.workflows.publish(self.plan, scenarios.source(name), START)
+        self.calm.stores.workflows.publish(self.plan, scenarios.source(name), START)
         self._workers = {
             queue: Worker(
                 self.runtime.node_runner(TOPOLOGY.function(function).timeout_seconds),
@@ -236,10 +235,11 @@ class World:
 
     def drain_once(self) -> bool:
         """One batch of every queue. False when nothing was visible."""
-        delivered = [self._deliver(queue) for queue in QUEUES]
+        delivered = [self.deliver(queue) for queue in QUEUES]
         return any(delivered)
 
-    def _deliver(self, queue: str) -> bool:
+    def deliver(self, queue: str) -> bool:
+        """Deliver one batch, if something is visible; whether there was anything."""
         records = self.receive(queue)
         if records:
             self.run_at_once(self.invocation(queue, records))
@@ -338,7 +338,7 @@ class World:
 
     def lost_for_good(self) -> bool:
         """Whether some node's worker was lost as often as the policy allows: then the execution may rightly fail."""
-        runs = RunStore(self.raw.table, self.raw.blobs).list(self.execution_id)
+        runs = Stores(self.raw).runs.list(self.execution_id)
         return any(run.serial == 3 and run.error is not None and run.error.type == "worker_lost" for run in runs)
 
     def dead_letters(self) -> int:
@@ -351,14 +351,15 @@ class World:
         require(self.poller.next_visible_at() is None, "a queue is not empty")
         letters = self.dead_letters()
         require(letters == dead_letters, f"P6: {letters} dead letters, expected {dead_letters}")
-        store = ExecutionStore(self.raw.table, self.raw.blobs)
+        stores = Stores(self.raw)
+        store = stores.executions
         stored = store.load(self.execution_id)
         assert stored is not None
         require(stored.published, "the last commit was never published")
         journal = store.journal(self.execution_id)
         versions = [entry.version for entry in journal]
         require(versions == list(range(1, stored.state.version + 1)), f"the journal has versions {versions}")
-        knowledge = Knowledge(self.raw.table, store, RunStore(self.raw.table, self.raw.blobs))
+        knowledge = Knowledge(self.raw.table, stores)
         header = store.header(self.execution_id)
         assert header is not None
         fresh = new_execution(self.plan, self.execution_id, header.workflow_version, header.started_at)

@@ -46,10 +46,10 @@ def test_files_are_read_at_first_use(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("id: a\nmodel: test\ninstruction: x\n", "a.yaml:3:14: error WF603: unknown key 'instruction'"),
-        ("id: a\nmodel: test\ninstruction: x\n", "did you mean 'instructions'?"),
+        ("id: a\nmodel: test\ninstruction: x\n", "Did you mean `instructions`?"),
         ("id: a\n", "`model` is required"),
         ("id: a\nmodel: gpt-5\n", "`model`"),
-        ("id: a\nmodel: test\nsettings: {temperatur: 1}\n", "did you mean 'temperature'?"),
+        ("id: a\nmodel: test\nsettings: {temperatur: 1}\n", "Did you mean `temperature`?"),
         ("id: a\nmodel: test\nsettings: {temperature: hot}\n", "`temperature`"),
         ("id: a\nmodel: test\nsettings: {max_tokens: 0}\n", "`max_tokens`"),
         ("id: a\nmodel: test\nlimits: {token: 1}\n", "unknown key 'token'"),
@@ -59,7 +59,7 @@ def test_files_are_read_at_first_use(tmp_path: Path) -> None:
         ("agents: {}\n", "must be a list"),
         ("agents: []\nagent: 1\n", "unknown key 'agent' beside `agents`"),
         ("id: ${x}\nmodel: test\n", "`id`"),
-        ("id: [\n", "no valid YAML"),
+        ("id: [\n", "not valid YAML"),
     ],
 )
 def test_a_wrong_file_says_what_and_where(tmp_path: Path, text: str, expected: str) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from workflow_runtime.compiler import Known, compile_or_raise, compile_workflow
+from workflow_runtime.compiler import compile_or_raise, compile_workflow
 from workflow_runtime.compiler.check.charts import STATES_MAX
 from workflow_runtime.compiler.shape.walks import NODES_MAX
 from workflow_runtime.plan.actions import CallAction
+from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import MachineSpec, WaitSpec
@@ -150,7 +151,8 @@ def test_agents_and_tools_of_charts_are_looked_for() -> None:
     text = chart(
         "name: a, on_enter: [{tool: log_it}], run: {id: n, type: agent, agent: writr}, always: [{target: done}]"
     )
-    found = compile_workflow(text, known=Known(frozenset({"writer"}), frozenset({"log"}))).findings
+    catalogue = Catalogue({"writer": CatalogueEntry(id="writer")}, {"log": CatalogueEntry(id="log")})
+    found = compile_workflow(text, catalogue=catalogue).findings
     assert sorted((finding.id, finding.line) for finding in found) == [("WF417", 5), ("WF418", 5)]
 
 

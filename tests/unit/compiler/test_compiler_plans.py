@@ -6,10 +6,11 @@ import random
 
 import pytest
 
-from workflow_runtime.compiler import Known, compile_or_raise, compile_workflow, strict
+from workflow_runtime.compiler import compile_or_raise, compile_workflow, strict
 from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Severity
+from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import EdgeKind
 from workflow_runtime.plan.plan import Plan
@@ -139,8 +140,8 @@ def test_a_name_that_a_schema_may_declare_is_accepted(schema: str) -> None:
 
 
 def test_unknown_agents_and_tools_are_warnings_and_strict_makes_them_errors() -> None:
-    known = Known(agents=frozenset(), tools=frozenset({"http_request", "delay"}))
-    compilation = compile_workflow(workflow("id: a, tool: http_requst").replace("tool: t, ", ""), known=known)
+    catalogue = Catalogue(tools={id: CatalogueEntry(id=id) for id in ("http_request", "delay")})
+    compilation = compile_workflow(workflow("id: a, tool: http_requst").replace("tool: t, ", ""), catalogue=catalogue)
     assert compilation.plan is not None
     assert [(finding.id, finding.hint) for finding in compilation.findings] == [
         ("WF418", "Did you mean `http_request`?")

@@ -3,8 +3,10 @@
 import pytest
 
 from workflow_runtime.definition.loader import load
+from workflow_runtime.definition.nodes.control import SwitchNode
+from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
 from workflow_runtime.definition.rules import REQUIRED
-from workflow_runtime.definition.workflow import AgentNode, SwitchNode, ToolNode, WorkflowDefinition
+from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
 def _load(text: str) -> WorkflowDefinition:

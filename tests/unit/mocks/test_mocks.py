@@ -150,8 +150,8 @@ def test_a_template_that_fails_names_the_mock() -> None:
     ("text", "expected"),
     [
         ("agent: {}", "a.yaml:1:8: error WF603: unknown key 'agent'"),
-        ("agent: {}", "did you mean 'agents'?"),
-        ("agents:\n  x: {retrun: 1}", "did you mean 'return'?"),
+        ("agent: {}", "Did you mean `agents`?"),
+        ("agents:\n  x: {retrun: 1}", "Did you mean `return`?"),
         ("agents:\n  x: {return: 1, raise: {type: a}}", "not both"),
         ("agents:\n  x: {}", "needs `return`"),
         ("agents:\n  x: []", "list of behaviours is empty"),
@@ -161,7 +161,7 @@ def test_a_template_that_fails_names_the_mock() -> None:
         ("agents:\n  x: {delay: -1}", "`delay`"),
         ("agents:\n  x: {delay: true}", "`delay`"),
         ("agents:\n  x: {raise: timeout}", "expected a mapping with type / message"),
-        ("agents:\n  x: {raise: {typ: a}}", "did you mean 'type'?"),
+        ("agents:\n  x: {raise: {typ: a}}", "Did you mean `type`?"),
         ("agents:\n  x: {raise: {type: 1}}", "`type`"),
         ("agents:\n  x: {return: 1, default: {return: 1}}", "`default` needs `cases`"),
         ("agents:\n  x: {cases: [], default: {return: 1}}", "at least one"),
@@ -169,7 +169,7 @@ def test_a_template_that_fails_names_the_mock() -> None:
         ("agents:\n  x: {cases: [{match: 'a >', return: 1}]}", "a.yaml:2:23: error WF602"),
         ("agents:\n  x: {cases: [{match: a, return: 1}], return: 1}", "beside `cases`"),
         ("agents:\n  x:\n    return: {a: ['${b +}']}", "agents.x.return.a[0]"),
-        ("tools: {x: {return: 1}}\ntools: {}", "twice"),
+        ("tools: {x: {return: 1}}\ntools: {}", "already stands"),
         ("[]", "expected a mapping"),
     ],
 )

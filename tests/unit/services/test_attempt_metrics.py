@@ -7,10 +7,10 @@ import pytest
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.services.work.attempt_metrics import count_attempt
-from workflow_runtime.storage.records import Run
+from workflow_runtime.storage.records import Run, RunStatus
 
 
-def counted(type: NodeType, status: str, *, attempt: int = 1, error: str = "") -> list[tuple[str, int]]:
+def counted(type: NodeType, status: RunStatus, *, attempt: int = 1, error: str = "") -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     document = ErrorDocument.of(error, "too much") if error else None
     run = Run(
@@ -22,15 +22,15 @@ def counted(type: NodeType, status: str, *, attempt: int = 1, error: str = "") -
 
 @pytest.mark.parametrize(("type", "word"), [(NodeType.AGENT, "Agent"), (NodeType.TOOL, "Tool")])
 def test_agents_and_tools_are_told_apart(type: NodeType, word: str) -> None:
-    assert counted(type, "success") == [(f"{word}Duration", 250)]
-    assert counted(type, "failed", error="timeout") == [(f"{word}Duration", 250), (f"{word}Errors", 1)]
+    assert counted(type, RunStatus.SUCCESS) == [(f"{word}Duration", 250)]
+    assert counted(type, RunStatus.FAILED, error="timeout") == [(f"{word}Duration", 250), (f"{word}Errors", 1)]
 
 
 def test_retries_and_throttles_are_counted_besides() -> None:
-    found = counted(NodeType.AGENT, "failed", attempt=3, error="rate_limited")
+    found = counted(NodeType.AGENT, RunStatus.FAILED, attempt=3, error="rate_limited")
     assert found == [("AgentDuration", 250), ("NodeRetries", 1), ("AgentErrors", 1), ("NodesThrottled", 1)]
 
 
 def test_what_did_not_run_is_not_measured() -> None:
-    assert counted(NodeType.AGENT, "cancelled") == []
-    assert counted(NodeType.AGGREGATION, "success") == []
+    assert counted(NodeType.AGENT, RunStatus.CANCELLED) == []
+    assert counted(NodeType.AGGREGATION, RunStatus.SUCCESS) == []

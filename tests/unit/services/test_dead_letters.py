@@ -24,11 +24,11 @@ from workflow_runtime.services.messages import (
     parse_order,
     timer_body,
 )
-from workflow_runtime.services.upkeep.dead_letters import UNDERTAKER
+from workflow_runtime.services.upkeep.dead_letters import OWNER
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.payloads import get_payload
-from workflow_runtime.storage.records import Run
-from workflow_runtime.storage.runs import RELEASED, RunStore
+from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.runs import RunStore
 
 START = 1_700_000_000_000
 SECRET = "payload-秘密"
@@ -94,7 +94,7 @@ def test_a_dead_order_fails_its_attempt_and_the_engine_grants_another(morgue: Mo
     run = morgue.runs.get(execution_id, "a", 1)
     assert run is not None
     assert run.error is not None
-    assert (run.status, run.owner, run.error.type) == ("failed", UNDERTAKER, "worker_lost")
+    assert (run.status, run.owner, run.error.type) == ("failed", OWNER, "worker_lost")
     assert morgue.reasons(execution_id) == ["order: given up by its queue node-tool"]
     morgue.take_mail()
     (again,) = morgue.taken(node_queue("tool"))
@@ -114,7 +114,9 @@ def test_a_node_whose_orders_always_die_fails_its_execution(morgue: Morgue) -> N
 def test_a_dead_order_whose_run_has_a_living_worker_waits_for_it(morgue: Morgue) -> None:
     execution_id, order = morgue.start()
     owner = f"{morgue.ports.boot}/worker"
-    claimed = Run(path="a", serial=1, status="running", owner=owner, started_at=START, lease_until=START + 90_000)
+    claimed = Run(
+        path="a", serial=1, status=RunStatus.RUNNING, owner=owner, started_at=START, lease_until=START + 90_000
+    )
     assert morgue.runs.claim(execution_id, claimed)
     with pytest.raises(RetryableError, match="living worker"):
         morgue.die(order)
@@ -123,11 +125,11 @@ def test_a_dead_order_whose_run_has_a_living_worker_waits_for_it(morgue: Morgue)
     morgue.die(order)
     run = morgue.runs.get(execution_id, "a", 1)
     assert run is not None
-    assert (run.status, run.owner) == ("failed", UNDERTAKER)
+    assert (run.status, run.owner) == ("failed", OWNER)
 
 
-@pytest.mark.parametrize("status", [RELEASED, "running"])
-def test_a_dead_order_whose_run_nobody_holds_any_more_is_closed(morgue: Morgue, status: str) -> None:
+@pytest.mark.parametrize("status", [RunStatus.RELEASED, RunStatus.RUNNING])
+def test_a_dead_order_whose_run_nobody_holds_any_more_is_closed(morgue: Morgue, status: RunStatus) -> None:
     execution_id, order = morgue.start()
     claimed = Run(path="a", serial=1, status=status, owner="earlier-boot/x", started_at=START, lease_until=START + 1000)
     assert morgue.runs.claim(execution_id, claimed)
@@ -139,7 +141,9 @@ def test_a_dead_order_whose_run_nobody_holds_any_more_is_closed(morgue: Morgue, 
 
 def test_a_recorded_result_survives_the_death_of_its_order(morgue: Morgue) -> None:
     execution_id, order = morgue.start()
-    done = Run(path="a", serial=1, status="success", owner="w", started_at=START, ended_at=START, output={"x": 1})
+    done = Run(
+        path="a", serial=1, status=RunStatus.SUCCESS, owner="w", started_at=START, ended_at=START, output={"x": 1}
+    )
     assert morgue.runs.claim(execution_id, done)
     morgue.die(order)
     run = morgue.runs.get(execution_id, "a", 1)

@@ -14,11 +14,13 @@ from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.deployment.topology import DISPATCH, EVENTS
 from workflow_runtime.engine.commands import SetStatus
 from workflow_runtime.engine.events import SignalReceived
-from workflow_runtime.errors import RetryableError
+from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.services.intake.events import HOPS_MAX, EventBatch
+from workflow_runtime.services.intake.signals import check_event
 from workflow_runtime.services.messages import parse_mail
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
 
@@ -57,6 +59,7 @@ class Bus:
             backend.ports, dict, secrets=EnvironmentSecrets({}), count=lambda name, _: self.counts.append(name)
         )
         self.subscriptions = SubscriptionStore(backend.ports.table)
+        self.store = ExecutionStore(backend.ports.table, backend.ports.blobs)
 
     def publish(self, source: str) -> None:
         self.runtime.catalog.publish(source.encode())
@@ -105,19 +108,16 @@ class Bus:
         return found
 
     def executions(self, workflow_id: str) -> list[str]:
-        store = self.runtime.dispatcher._executions
-        return [header.execution_id for header in store.list(workflow_id, "pending", 100)]
+        return [header.execution_id for header in self.store.list(workflow_id, "pending", 100)]
 
     def inputs(self, workflow_id: str) -> list[Any]:
-        store = self.runtime.dispatcher._executions
-        return [store.globals(execution_id).input for execution_id in self.executions(workflow_id)]
+        return [self.store.globals(execution_id).input for execution_id in self.executions(workflow_id)]
 
     def end(self, execution_id: str) -> None:
         """The execution ends, whatever it was doing."""
-        store = self.runtime.dispatcher._executions
-        header = store.header(execution_id)
+        header = self.store.header(execution_id)
         assert header is not None
-        store.set_status(header, SetStatus("failed", START), 1)
+        self.store.set_status(header, SetStatus("failed", START), 1)
 
     def dead_letters(self) -> list[str]:
         items = self.backend.ports.table.query("DEAD")
@@ -150,6 +150,18 @@ def test_only_events_that_the_execution_declares_reach_it(bus: Bus) -> None:
     execution_id = bus.runtime.starter.start("waiter")
     assert bus.deliver(bus.event("approve", {"execution_id": execution_id})) == []
     assert bus.signals() == []
+
+
+def test_the_bus_and_the_api_accept_the_same_events_of_authors(bus: Bus) -> None:
+    """`error.payment` is the author's own; only what the runtime raises itself cannot come from outside."""
+    source = b"workflow: {id: payer, nodes: [{id: w, type: control, subtype: wait, event: error.payment}]}"
+    plan = bus.runtime.catalog.publish(source).plan
+    execution_id = bus.runtime.starter.start("payer")
+    check_event(plan, "error.payment")
+    bus.deliver(bus.event("error.payment", {"execution_id": execution_id}))
+    assert [signal.name for _, signal in bus.signals()] == ["error.payment"]
+    with pytest.raises(RequestError, match="raises itself"):
+        check_event(plan, "error.execution")
 
 
 def test_events_that_name_no_running_execution_are_acknowledged_and_nothing_else(bus: Bus) -> None:
@@ -429,7 +441,7 @@ def test_events_that_go_round_are_dropped_after_ten_hops(bus: Bus) -> None:
     assert bus.counts == ["EventsLooping", "EventsLooping"]
     bus.deliver(bus.event("order.created", {"amount": 150, "workflow_runtime": {"hops": HOPS_MAX - 1}}))
     [execution_id] = bus.executions("orders")
-    header = bus.runtime.dispatcher._executions.header(execution_id)
+    header = bus.store.header(execution_id)
     assert header is not None
     assert header.hops == HOPS_MAX - 1
     assert bus.inputs("orders") == [{"trigger": {"amount": 150}}]
@@ -591,7 +603,7 @@ def test_a_crash_at_any_moment_and_a_repeat_have_the_effect_of_one_delivery(kind
             if kind == "owner":
                 body = bus.event("payment", {"order_id": "号-7", "noise": [hash((n, "x")) for n in range(3000)]})
             if kind == "schedule":
-                [row] = backend._database.read("SELECT body FROM schedules WHERE name LIKE 'trigger-%'", ())
+                [row] = backend.database.read("SELECT body FROM schedules WHERE name LIKE 'trigger-%'", ())
                 body = row[0].replace("<aws.scheduler.scheduled-time>", "2023-11-14T23:13:20Z")
             calm = bus.runtime
 
@@ -653,6 +665,5 @@ def test_an_executions_events_pass_on_its_correlation_id(bus: Bus) -> None:
     forged = {**mark, "correlation_id": "a line\nof a log"}
     bus.deliver(bus.event("order.created", {"amount": 200, "workflow_runtime": mark}))
     bus.deliver(bus.event("order.created", {"amount": 300, "workflow_runtime": forged}))
-    store = bus.runtime.dispatcher._executions
-    headers = [store.header(execution_id) for execution_id in bus.executions("orders")]
+    headers = [bus.store.header(execution_id) for execution_id in bus.executions("orders")]
     assert {header.correlation for header in headers if header is not None} == {"order-4711", ""}

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-import handlers.dispatch
-import handlers.run_node
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
 from workflow_runtime.engine.events import NodeFailed, TimerFired
 from workflow_runtime.engine.state import Pending, PendingKind, Purpose
+from workflow_runtime.handlers import dispatch, run_node
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import parse_mail, parse_order
@@ -23,8 +22,8 @@ from workflow_runtime.services.upkeep.sweep import CHECKS_MAX, Swept
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import FIRST_SECONDS, SECONDS_MAX, SHARDS, DueStore
 from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.storage.records import Run
-from workflow_runtime.storage.runs import RELEASED, RunStore
+from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.runs import RunStore
 
 START = 1_700_000_000_000
 TOOL = node_queue("tool")
@@ -74,7 +73,7 @@ class House:
 
     def dispatch(self) -> None:
         records = self.backend.poller.receive(DISPATCH, 10)
-        handler = handlers.dispatch.create(self.services, TOPOLOGY.function("dispatch"))
+        handler = dispatch.create(self.services, TOPOLOGY.function("dispatch"))
         handler({"Records": [record.event_record for record in records]}, None)
         self.backend.poller.delete(DISPATCH, [record.receipt_handle for record in records])
 
@@ -127,7 +126,7 @@ def test_a_tick_sweeps_when_the_pump_runs_again_later(house: House) -> None:
     assert house.status(execution_id) == "completed"
 
 
-def claim(house: House, execution_id: str, status: str = "running") -> Run:
+def claim(house: House, execution_id: str, status: RunStatus = RunStatus.RUNNING) -> Run:
     boot = house.backend.ports.boot
     lease = house.clock.now() + 90_000
     run = Run(path="一", serial=1, status=status, owner=f"{boot}/dead", started_at=START, lease_until=lease)
@@ -151,7 +150,7 @@ def test_a_worker_that_died_with_its_order_is_found_and_the_node_runs_again(hous
 def test_a_run_that_was_given_back_without_an_order_is_carried_out(house: House) -> None:
     execution_id = house.start(ordered=True)
     house.lose(TOOL)
-    claim(house, execution_id, RELEASED)
+    claim(house, execution_id, RunStatus.RELEASED)
     assert house.sweep().orders == 1
     house.pump()
     assert house.status(execution_id) == "completed"
@@ -161,7 +160,7 @@ def test_a_result_whose_report_got_lost_is_reported_again(house: House) -> None:
     execution_id = house.start(ordered=True)
     house.lose(TOOL)
     run = claim(house, execution_id)
-    house.runs.finish(execution_id, replace(run, status="success", output={"x": 1}, ended_at=START), run.owner)
+    house.runs.finish(execution_id, replace(run, status=RunStatus.SUCCESS, output={"x": 1}, ended_at=START), run.owner)
     assert house.sweep().orders == 1
     house.pump()
     assert house.status(execution_id) == "completed"
@@ -175,13 +174,13 @@ def test_orders_that_were_carried_out_are_not_sent_again(house: House) -> None:
     house.dispatch()
     done, running = house.backend.poller.receive(TOOL, 10)
     house.backend.poller.delete(TOOL, [done.receipt_handle, running.receipt_handle])
-    handler = handlers.run_node.create(house.services, TOPOLOGY.function("run_node_tool"))
+    handler = run_node.create(house.services, TOPOLOGY.function("run_node_tool"))
     asyncio.run(handler({"Records": [done.event_record]}, None))
     house.dispatch()
     path = parse_order(str(running.event_record["body"])).command.path
     owner = f"{house.backend.ports.boot}/alive"
     lease = START + SECONDS_MAX * 1000
-    run = Run(path=path, serial=1, status="running", owner=owner, started_at=START, lease_until=lease)
+    run = Run(path=path, serial=1, status=RunStatus.RUNNING, owner=owner, started_at=START, lease_until=lease)
     assert house.runs.claim(execution_id, run)
     assert house.sweep() == Swept(running=1)
     assert house.lose(TOOL) == []

@@ -15,6 +15,7 @@ from workflow_runtime.deployment.topology import DISPATCH, TIMERS, TOPOLOGY
 from workflow_runtime.engine.events import TimerFired
 from workflow_runtime.ports import Message
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import parse_mail, parse_timer
 from workflow_runtime.services.timers import Timers, schedule_name
 
@@ -28,7 +29,7 @@ class Watch:
     def __init__(self) -> None:
         self.clock = VirtualClock(START)
         self.backend: Backend = open_backend(None, self.clock, replace(TOPOLOGY, ticks=()))
-        self.timers = Timers(self.backend.ports)
+        self.timers = Timers(self.backend.ports, Mailer(self.backend.ports, lambda: "id"))
         self.rounds = 0
 
     def deliver(self) -> None:

@@ -27,6 +27,7 @@ from workflow_runtime.services.catalog.triggers import (
     triggers_problem,
 )
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.triggers import TriggerStore, digest
 from workflow_runtime.storage.workflows import WorkflowStore
 
@@ -153,7 +154,7 @@ def test_retiring_never_takes_what_was_published_meanwhile(services: Services) -
     services.publish(CREATED, HOURLY)
     before = services.plan(CREATED, HOURLY)
     services.publish(node="b")
-    workflows = services.runtime.workflows
+    workflows = services.runtime.stores.workflows
 
     class Meanwhile(WorkflowStore):
         asked = 0
@@ -164,7 +165,9 @@ def test_retiring_never_takes_what_was_published_meanwhile(services: Services) -
                 services.publish(CREATED, HOURLY, node="c")
             return workflows.latest(workflow_id)
 
-    Triggers(services.backend.ports, Meanwhile(services.backend.ports.table)).settle("订单", before)
+    stores = Stores(services.backend.ports)
+    stores.workflows = Meanwhile(services.backend.ports.table)
+    Triggers(services.backend.ports, stores).settle("订单", before)
     assert services.expiry("created", CREATED) is None
     assert services.schedules is not None
 

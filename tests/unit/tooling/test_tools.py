@@ -87,7 +87,7 @@ def test_an_integral_number_is_an_integer() -> None:
 @pytest.mark.parametrize(
     ("inputs", "text"),
     [
-        ({"订单号": "A", "limti": 1}, "unknown argument 'limti' (did you mean 'limit'?)"),
+        ({"订单号": "A", "limti": 1}, "unknown argument 'limti' (Did you mean `limit`?)"),
         ({}, "argument '订单号' is missing"),
         ({"订单号": 1}, "argument '订单号'"),
         ({"订单号": "A", "limit": "3"}, "argument 'limit'"),
@@ -146,7 +146,7 @@ def test_whatever_a_blocking_tool_raises_fails_the_attempt_only(raised: BaseExce
 def test_an_unknown_tool_names_its_neighbours() -> None:
     error = failure("查询_订单", {}, registry=registry(order_status))
     assert error.type == "not_found"
-    assert "did you mean '查询-订单'?" in error.message
+    assert "Did you mean `查询-订单`?" in error.message
 
 
 def test_a_cancelled_blocking_tool_counts_as_abandoned_until_it_returns() -> None:

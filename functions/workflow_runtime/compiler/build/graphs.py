@@ -6,49 +6,22 @@ from collections.abc import Mapping, Sequence
 
 from workflow_runtime.compiler.build.decisions import Decisions
 from workflow_runtime.compiler.collect.sources import GraphSource
-from workflow_runtime.compiler.names.names import declared_keys
+from workflow_runtime.compiler.kinds import kind_of_node
+from workflow_runtime.compiler.names.schemas import declared_keys
 from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.compiler.shape.links import Called
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.compiler.shape.walks import Links
-from workflow_runtime.definition.charts.states import StateMachineNode
-from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.workflow import (
-    MISSING,
-    AgentNode,
-    AggregationNode,
-    ConditionNode,
-    FailNode,
-    NodeDefinition,
-    ParallelNode,
-    PassNode,
-    SucceedNode,
-    SwitchNode,
-    ToolNode,
-    WorkflowDefinition,
-)
+from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan, Variable
-from workflow_runtime.plan.specs import (
-    AgentSpec,
-    AggregationSpec,
-    ConditionSpec,
-    FailSpec,
-    MachineSpec,
-    NodeType,
-    ParallelSpec,
-    PassSpec,
-    Spec,
-    SucceedSpec,
-    SwitchCase,
-    SwitchSpec,
-    ToolSpec,
-    WaitSpec,
-)
+from workflow_runtime.plan.specs import MachineSpec, NodeType
 from workflow_runtime.plan.triggers import Trigger
 
 NEVER = Formula("false", is_expression=True)
@@ -79,11 +52,11 @@ class Parts:
         self.operands = {
             position: self.before.above(position)
             for position, node in enumerate(source.nodes)
-            if isinstance(node, AggregationNode) and node.items is None
+            if kind_of_node(node).combines(node)
         }
         self.sinks = _sinks(source.nodes, graph, called) if yields_sinks(source) else ()
         self.called = called
-        self.timeout_targets = dict(calling.keys())
+        self.calls = dict(calling.keys())
         self.machines: dict[int, MachineSpec] = {}
         self.correlated: dict[int, int] = {}
         self._formulas = formulas
@@ -206,111 +179,75 @@ def _node(
     paths: tuple[tuple[str, ...], ...],
 ) -> NodePlan:
     node = parts.source.nodes[position]
-    is_machine = isinstance(node, StateMachineNode)
-    worker = {AgentNode: "agent", ToolNode: "tool"}.get(type(node))
-    reads_inputs = worker is not None or isinstance(node, PassNode | StateMachineNode)
+    kind = kind_of_node(node)
     return NodePlan(
         id=node.id,
         type=NodeType(node.type),
-        spec=_spec(parts, position, node),
+        spec=kind.spec(node, _NodeParts(parts, position)),
         incoming=incoming,
         outgoing=outgoing,
         join=parts.joins[position],
-        pool=getattr(node, "pool", None) or worker,
+        pool=getattr(node, "pool", None) or kind.pool,
         name=node.name,
-        inputs=parts.formula(position, "inputs") if node.inputs and reads_inputs else None,
-        output_fields=node.outputs if isinstance(node.outputs, tuple) and not is_machine else None,
-        shape=None if is_machine else parts.formula(position, "outputs"),
+        inputs=parts.formula(position, "inputs") if node.inputs and kind.reads_inputs else None,
+        output_fields=node.outputs if isinstance(node.outputs, tuple) and kind.has_shape else None,
+        shape=parts.formula(position, "outputs") if kind.has_shape else None,
         when=NEVER if position in parts.called.dormant else parts.formula(position, "when"),
         continue_on_skip=node.on_skip == "continue",
-        timeout_seconds=None if isinstance(node, WaitNode) else node.timeout,
+        timeout_seconds=None if kind.own_timeout else node.timeout,
         priority=node.priority,
         decision_paths=paths,
         called=position in parts.called.live,
     )
 
 
-def _spec(parts: Parts, position: int, node: NodeDefinition) -> Spec:
-    match node:
-        case AgentNode():
-            agent = parts.required(position, "agent") if node.allow else node.agent
-            return AgentSpec(agent, node.allow, parts.formula(position, "prompt"), node.output_schema)
-        case ToolNode():
-            return ToolSpec(parts.required(position, "tool") if node.allow else node.tool, node.allow)
-        case SwitchNode():
-            return SwitchSpec(parts.formula(position, "condition"), _cases(parts, position, node))
-        case ConditionNode():
-            condition = parts.required(position, "condition")
-            return ConditionSpec(condition, parts.nodes(node.then), parts.nodes(node.otherwise))
-        case ParallelNode():
-            members = parts.graph.members[position]
-            return ParallelSpec(
-                parts.nodes(node.branches), members, node.max_concurrency, node.wait_all, node.cancel_rest
-            )
-        case PassNode():
-            return PassSpec()
-        case FailNode():
-            return FailSpec(parts.required(position, "error"), parts.required(position, "message"))
-        case SucceedNode():
-            return SucceedSpec(parts.formula(position, "output"))
-        case WaitNode():
-            return _wait(parts, position, node)
-        case StateMachineNode():
-            return parts.machines[position]
-        case AggregationNode():
-            return _aggregation(parts, position, node)
-    raise AssertionError(f"a node of type {node.type} has passed the stage that refuses it")
+class _NodeParts:
+    """See `kinds.kind.NodeParts`."""
 
+    def __init__(self, parts: Parts, position: int) -> None:
+        self._parts = parts
+        self._position = position
 
-def _cases(parts: Parts, position: int, node: SwitchNode) -> tuple[SwitchCase, ...]:
-    cases = [
-        SwitchCase(parts.nodes(branch.targets), branch.values, parts.formula(position, "branches", number, "when"))
-        for number, branch in enumerate(node.branches)
-    ]
-    return tuple(sorted(cases, key=lambda case: case.is_default))
+    @property
+    def members(self) -> tuple[tuple[int, ...], ...]:
+        return self._parts.graph.members[self._position]
 
+    @property
+    def operands(self) -> tuple[int, ...]:
+        return self._parts.operands.get(self._position, ())
 
-def _wait(parts: Parts, position: int, node: WaitNode) -> WaitSpec:
-    target = parts.timeout_targets.get(position, -1)
-    return WaitSpec(
-        seconds=parts.formula(position, "seconds") or node.seconds,
-        until=parts.formula(position, "at"),
-        event=node.event or "",
-        match=parts.formula(position, "match"),
-        correlated=parts.correlated.get(position, -1),
-        key=parts.formula(position, "with_value"),
-        timeout=parts.formula(position, "timeout") or node.timeout,
-        on_timeout="call" if target >= 0 else node.on_timeout,
-        timeout_target=target,
-    )
+    @property
+    def machine(self) -> MachineSpec:
+        return self._parts.machines[self._position]
 
+    @property
+    def correlated(self) -> int:
+        return self._parts.correlated.get(self._position, -1)
 
-def _aggregation(parts: Parts, position: int, node: AggregationNode) -> AggregationSpec:
-    return AggregationSpec(
-        strategy=node.strategy,
-        operands=parts.operands.get(position, ()),
-        items=parts.formula(position, "items"),
-        field=node.field,
-        score=parts.formula(position, "score"),
-        value=parts.formula(position, "value"),
-        ties=node.ties,
-        min_votes=node.min_votes,
-        detail=node.detail,
-        default=parts.formula(position, "default"),
-    )
+    @property
+    def called(self) -> int:
+        return self._parts.calls.get(self._position, -1)
+
+    def formula(self, *path: str | int) -> Formula | None:
+        return self._parts.formula(self._position, *path)
+
+    def required(self, *path: str | int) -> Formula:
+        return self._parts.required(self._position, *path)
+
+    def nodes(self, names: tuple[str, ...]) -> tuple[int, ...]:
+        return self._parts.nodes(names)
 
 
 def _sinks(nodes: tuple[NodeDefinition, ...], graph: Graph, called: Called) -> tuple[int, ...]:
     """Nodes without successors that yield something.
 
-    Switch, condition, parallel, wait and fail nodes yield nothing, nor do nodes that only run when called.
+    Nodes that only choose, start, wait or fail yield nothing, nor do nodes that only run when called.
     """
     continued = {link.source for links in graph.incoming for link in links if link.kind is not EdgeKind.ORDER}
-    silent = (SwitchNode, ConditionNode, ParallelNode, FailNode, WaitNode)
     return tuple(
         position
         for position, node in enumerate(nodes)
-        if position not in continued and position not in called and not isinstance(node, silent)
+        if position not in continued and position not in called and kind_of_node(node).yields
     )
 
 

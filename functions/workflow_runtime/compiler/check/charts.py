@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import ChartSource, Sources
+from workflow_runtime.compiler.collect.formulas import Site
+from workflow_runtime.compiler.collect.sources import ChartSource, GraphSource, Sources
 from workflow_runtime.compiler.collect.states import StateSource, action_blocks, nested_actions, transitions_of
+from workflow_runtime.compiler.names.names import Bound
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.charts.actions import (
     ActionDefinition,
     CallActionDefinition,
     ForEachActionDefinition,
 )
+from workflow_runtime.language.json_values import walk_texts
+from workflow_runtime.language.templates import enclosed_in
 from workflow_runtime.plan.states import ROOT_STATE, StateKind
+
+_CALL = re.compile(r"""\bin_state\s*\((?:\s*(?:'([^'\\]*)'|"([^"\\]*)")\s*\))?""")
 
 STATES_MAX = 10_000  # as many as nodes; every state costs about as much as one
 
@@ -129,7 +136,7 @@ def _check_targets(
         if target is not None:
             found.append((position, target))
         elif name and not chart.hides_states:
-            tell_unknown(name, (*place, "targets", position), chart.index, report)
+            _tell_unknown(name, (*place, "targets", position), chart.index, report)
     for position, one, other in _conflicts(chart, found):
         first, second = chart.states[one].name, chart.states[other].name
         message = f"`{first}` stands twice" if one == other else f"`{first}` and `{second}` cannot be active together"
@@ -137,7 +144,7 @@ def _check_targets(
     return iter(found)
 
 
-def tell_unknown(name: str, place: DocumentPath, known: Iterable[str], report: Report) -> None:
+def _tell_unknown(name: str, place: DocumentPath, known: Iterable[str], report: Report) -> None:
     report.add(rules.UNKNOWN_STATE, f"there is no state `{name}`", place, report.suggest(name, known))
 
 
@@ -185,3 +192,30 @@ def _conflicts(chart: ChartSource, targets: Iterable[tuple[int, int]]) -> Iterat
         ends.add(target)
         if other is not None:
             yield position, other, target
+
+
+def check_states_asked(
+    bound: Iterable[tuple[Bound, GraphSource | ChartSource]], sources: Sources, report: Report
+) -> None:
+    """Names that are not fixed are not checked. What a worker evaluates knows no states."""
+    for item, place in bound:
+        for path, name in _asked(item.site):
+            if not place.charts or item.site.in_worker:
+                where = "in a worker" if place.charts else "outside of charts"
+                hint = "Ask in a guard, in an action, or in the `when` of a node."
+                report.add(rules.NOT_HERE, f"`in_state` cannot be answered {where}", path, hint)
+                continue
+            charts = [sources.charts[number] for number in place.charts]
+            if name and not any(chart.hides_states or name in chart.index for chart in charts):
+                _tell_unknown(name, path, [known for chart in charts for known in chart.index], report)
+
+
+def _asked(site: Site) -> Iterator[tuple[DocumentPath, str]]:
+    """The calls of ``in_state`` and the fixed names in them; a name that is computed is empty."""
+    for path, text in walk_texts(site.value, site.path):
+        if "in_state" not in text:
+            continue
+        stretches = [(0, len(text))] if site.is_expression else enclosed_in(text)
+        for call in _CALL.finditer(text):
+            if any(start <= call.start() < end for start, end in stretches):
+                yield path, call[1] or call[2] or ""

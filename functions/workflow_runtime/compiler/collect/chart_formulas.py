@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, read_site
 from workflow_runtime.compiler.collect.sources import ChartSource
 from workflow_runtime.compiler.collect.states import StateSource, action_blocks, transitions_of
+from workflow_runtime.compiler.kinds import kind_of_action
+from workflow_runtime.compiler.kinds.kind import values_at
 from workflow_runtime.compiler.report import DocumentPath, Report
-from workflow_runtime.definition.charts.actions import (
-    ActionDefinition,
-    CallActionDefinition,
-    CancelSendActionDefinition,
-    ForEachActionDefinition,
-    IfActionDefinition,
-    LogActionDefinition,
-    PublishActionDefinition,
-    RaiseActionDefinition,
-    SendActionDefinition,
-    SetVariableActionDefinition,
-    StartWorkflowActionDefinition,
-)
+from workflow_runtime.definition.charts.actions import ActionDefinition
 from workflow_runtime.definition.charts.transitions import AfterDefinition
-from workflow_runtime.definition.workflow import MISSING, Json, NodeDefinition
-
-TEMPLATES: dict[type[ActionDefinition], tuple[str, ...]] = {
-    LogActionDefinition: ("message",),
-    PublishActionDefinition: ("topic", "payload"),
-    SetVariableActionDefinition: ("value",),
-    RaiseActionDefinition: ("event", "data"),
-    SendActionDefinition: ("id", "event", "data", "delay", "to", "correlate"),
-    CancelSendActionDefinition: ("id",),
-    ForEachActionDefinition: ("items",),
-    StartWorkflowActionDefinition: ("workflow_id", "input"),
-    CallActionDefinition: ("inputs",),
-}
-"""The fields of each action that are templates."""
-
-
-def templates_of(action: ActionDefinition) -> tuple[str, ...]:
-    return next((fields for model, fields in TEMPLATES.items() if isinstance(action, model)), ())
+from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.language.json_values import Json
 
 
 def chart_sites(chart: ChartSource, report: Report) -> list[ReadSite]:
@@ -98,21 +72,12 @@ def _state_sites(state: StateSource) -> Iterator[Site]:
 
 
 def _action_sites(actions: Iterable[ActionDefinition], place: DocumentPath, names: frozenset[str]) -> Iterator[Site]:
-    """``names``: those that an enclosing `for_each` gives."""
+    """``names``: those that the actions around these give."""
     for position, action in enumerate(actions):
+        kind = kind_of_action(action)
         path = (*place, position)
-        site = partial(_site, locals=names)
-        for field in templates_of(action):
-            value = getattr(action, field)
-            if value is not None:
-                yield site((*path, field), value)
-        match action:
-            case IfActionDefinition():
-                yield site((*path, "condition"), action.condition, expression=True)
-                yield from _action_sites(action.then, (*path, "then"), names)
-                yield from _action_sites(action.otherwise, (*path, "otherwise"), names)
-            case ForEachActionDefinition():
-                inner = names | {action.as_name, action.index}
-                yield from _action_sites(action.do, (*path, "do"), inner)
-            case _:
-                pass
+        for field in kind.formulas:
+            for inner, value in values_at(action, field):
+                yield _site((*path, *inner), value, expression=field.is_expression, locals=names)
+        for block in kind.blocks:
+            yield from _action_sites(getattr(action, block), (*path, block), names | kind.gives(action))

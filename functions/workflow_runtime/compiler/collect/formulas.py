@@ -5,36 +5,31 @@ A site knows where it stands, who evaluates it and which local names it may use;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.sources import GraphSource
-from workflow_runtime.compiler.collect.texts import enclosed_in, texts_of
+from workflow_runtime.compiler.kinds import kind_of_node
+from workflow_runtime.compiler.kinds.kind import Over, values_at
 from workflow_runtime.compiler.report import DocumentPath, Report
-from workflow_runtime.definition.charts.states import StateMachineNode
-from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.workflow import (
-    MISSING,
-    AgentNode,
-    AggregationNode,
-    ConditionNode,
-    FailNode,
-    NodeDefinition,
-    SucceedNode,
-    SwitchNode,
-    ToolNode,
-    WorkflowDefinition,
+from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.workflow import WorkflowDefinition
+from workflow_runtime.language.expressions import (
+    Expression,
+    ExpressionSyntaxError,
+    Template,
+    compile_expression,
+    compile_template,
 )
-from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_expression, compile_template
-
-Json: TypeAlias = Any
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.templates import enclosed_in
 
 SHAPE_LOCALS = frozenset({"output", "inputs"})
-SCORE_LOCALS = frozenset({"item"})
 CALLED_LOCALS = frozenset({"inputs", "output", "error"})
 """Of fallbacks, error targets and compensations: what they see of the node they stand in for."""
 TIMEOUT_LOCALS = frozenset({"inputs", "error"})
@@ -82,8 +77,11 @@ class Use(msgspec.Struct, frozen=True):
 
 
 class ReadSite(msgspec.Struct, frozen=True):
+    """A site, the names that it reads, and its source compiled (None: it does not parse)."""
+
     site: Site
     uses: tuple[Use, ...]
+    compiled: Expression | Template | None = None
 
 
 def read_sites(graph: GraphSource, dormant: frozenset[int], live: frozenset[int], report: Report) -> list[ReadSite]:
@@ -108,7 +106,8 @@ def variable_sites(definition: WorkflowDefinition, report: Report) -> list[ReadS
 
 def read_site(site: Site, report: Report) -> ReadSite:
     """A site with the names that it reads."""
-    return ReadSite(site, _uses(site, report))
+    compiled, uses = _compiled(site, report)
+    return ReadSite(site, uses, compiled)
 
 
 def _sites(graph: GraphSource) -> Iterator[Site]:
@@ -129,83 +128,92 @@ def _sites(graph: GraphSource) -> Iterator[Site]:
 
 
 def _node_sites(graph: GraphSource, position: int, node: NodeDefinition) -> Iterator[Site]:
-    works = isinstance(node, AgentNode | ToolNode)
-    may_work = works or type(node) is NodeDefinition  # a node whose type could not be read
+    kind = kind_of_node(node)
+    works = kind.pool is not None
 
-    def site(*path: str | int, value: Json, expression: bool = False, **options: Any) -> Site:
-        place = graph.at(position, *path)
-        kind = options.pop("kind", SiteKind.NODE)
-        return Site(kind=kind, path=place, value=value, is_expression=expression, node=position, **options)
+    def site(path: DocumentPath, value: Json, **options: Any) -> Site:
+        return Site(kind=options.pop("kind", SiteKind.NODE), path=graph.at(position, *path), value=value,
+                    node=position, **options)  # fmt: skip
 
     if node.when is not None:
-        yield site("when", value=node.when, expression=True)
+        yield site(("when",), node.when, is_expression=True)
     if node.inputs:
-        yield site("inputs", value=node.inputs, secrets=may_work, in_worker=works)
-    if node.outputs is not None and not isinstance(node.outputs, tuple) and not isinstance(node, StateMachineNode):
-        yield site("outputs", value=node.outputs, locals=SHAPE_LOCALS, in_worker=works)
-    match node:
-        case AgentNode():
-            yield site("agent", value=node.agent, in_worker=True)
-            if node.prompt is not None:
-                yield site("prompt", value=node.prompt, in_worker=True)
-        case ToolNode():
-            yield site("tool", value=node.tool, in_worker=True)
-        case ConditionNode():
-            yield site("condition", value=node.condition, expression=True)
-        case SwitchNode():
-            if node.condition is not None:
-                yield site("condition", value=node.condition, expression=True)
-            for number, branch in enumerate(node.branches):
-                if branch.when is not None:
-                    yield site("branches", number, "when", value=branch.when, expression=True)
-        case FailNode():
-            yield site("error", value=node.error)
-            yield site("message", value=node.message)
-        case SucceedNode() if node.output is not MISSING:
-            yield site("output", value=node.output)
-        case WaitNode():
-            yield from _wait_sites(site, node)
-        case AggregationNode():
-            if node.items is not None:
-                yield site("items", value=node.items)
-            if node.score is not None:
-                yield site("score", value=node.score, expression=True, locals=SCORE_LOCALS)
-            if node.value is not None and node.value is not MISSING:
-                yield site("value", value=node.value)
-            if node.default is not MISSING:
-                yield site("default", value=node.default)
-        case _:
-            pass
+        yield site(("inputs",), node.inputs, secrets=kind.may_read_secrets, in_worker=works)
+    if node.outputs is not None and not isinstance(node.outputs, tuple) and kind.has_shape:
+        yield site(("outputs",), node.outputs, locals=SHAPE_LOCALS, in_worker=works)
+    for field in kind.formulas:
+        for path, value in values_at(node, field):
+            yield site(
+                path,
+                value,
+                kind=SiteKind.EVENT if field.over is Over.EVENT_ALONE else SiteKind.NODE,
+                is_expression=field.is_expression,
+                locals=field.locals,
+                event=field.over is Over.EVENT_TOO,
+                in_worker=works,
+            )
 
 
-def _wait_sites(site: Callable[..., Site], node: WaitNode) -> Iterator[Site]:
-    for field in ("seconds", "timeout"):
-        value = getattr(node, field)
-        if isinstance(value, str):
-            yield site(field, value=value)
-    if node.at is not None:
-        yield site("at", value=node.at)
-    if node.match is not None:
-        yield site("match", value=node.match, expression=True, event=True)
-    if node.correlate is not None:
-        yield site("correlate", value=node.correlate, kind=SiteKind.EVENT)
-    if node.with_value is not None:
-        yield site("with_value", value=node.with_value)
+def _compiled(site: Site, report: Report) -> tuple[Expression | Template | None, tuple[Use, ...]]:
+    """The site's source, compiled, and the names read there, in order; what does not parse is reported."""
+    try:
+        if site.is_expression:
+            expression = compile_expression(site.value)
+            return expression, tuple(_expression_uses(site, expression))
+        template = compile_template(site.value)
+        return template, tuple(_template_uses(template, site.value, site.path))
+    except ExpressionSyntaxError as error:
+        if site.is_expression:
+            report.add(
+                rules.SYNTAX, error.message, site.path, error.hint or None, within=site.value, offset=error.offset
+            )
+            return None, ()
+        uses, faults = _uses_of_texts(site, report)
+        if not faults:  # no text of it is to blame: it is nested too deeply
+            report.add(rules.SYNTAX, error.message, (*site.path, *error.path), error.hint or None)
+        return None, uses
 
 
-def _uses(site: Site, report: Report) -> tuple[Use, ...]:
-    """The names read at a site, in order; what does not parse is reported."""
+def _template_uses(template: Template, value: Json, path: DocumentPath) -> Iterator[Use]:
+    for found in template.references:
+        text = value
+        for key in found.where:
+            text = text[key]
+        yield Use(found.name, found.path, (*path, *found.where), text, found.offset)
+
+
+def _expression_uses(site: Site, expression: Expression) -> Iterator[Use]:
+    enclosed = enclosed_in(site.value) if expression.references and "${" in site.value else ()
+    for found in expression.references:
+        bare = not any(start <= found.offset < end for start, end in enclosed)
+        yield Use(found.name, found.path, site.path, site.value, found.offset, bare)
+
+
+def _uses_of_texts(site: Site, report: Report) -> tuple[tuple[Use, ...], int]:
+    """Of a template that does not compile: what its sound texts read, and how many are not; those are reported."""
     uses: list[Use] = []
-    for place, text in texts_of(site.value, site.path):
-        if not text or (not site.is_expression and "${" not in text):
-            continue
+    faults = 0
+    for path, text, is_key in _texts_and_keys(site.value, site.path):
         try:
-            formula = compile_expression(text) if site.is_expression else compile_template(text)
+            if is_key:
+                compile_template({text: None})
+            else:
+                uses += _template_uses(compile_template(text), text, path)
         except ExpressionSyntaxError as error:
-            report.add(rules.SYNTAX, error.message, place, error.hint or None, within=text, offset=error.offset)
-            continue
-        enclosed = enclosed_in(text) if site.is_expression and formula.references else ()
-        for found in formula.references:
-            bare = site.is_expression and not any(start <= found.offset < end for start, end in enclosed)
-            uses.append(Use(found.name, found.path, place, text, found.offset, bare))
-    return tuple(uses)
+            faults += 1
+            within = None if is_key else text
+            report.add(rules.SYNTAX, error.message, path, error.hint or None, within=within, offset=error.offset)
+    return tuple(uses), faults
+
+
+def _texts_and_keys(value: Json, path: DocumentPath) -> Iterator[tuple[DocumentPath, str, bool]]:
+    """Every text in a JSON value, with its document path, and whether it is the key that the path ends with."""
+    if isinstance(value, str):
+        yield path, value, False
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield (*path, key), key, True
+            yield from _texts_and_keys(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for position, item in enumerate(value):
+            yield from _texts_and_keys(item, (*path, position))

@@ -15,14 +15,12 @@ from workflow_runtime.compiler.collect.states import StateSource, calls_of, flat
 from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.definition.charts.actions import CallActionDefinition
 from workflow_runtime.definition.charts.states import StateMachineNode
-from workflow_runtime.definition.gaps import ANY, Gaps
-from workflow_runtime.definition.workflow import (
-    MISSING,
-    EdgeDefinition,
-    Json,
-    NodeDefinition,
-    WorkflowDefinition,
-)
+from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.registry import NODE_TYPES
+from workflow_runtime.definition.recovery import ANY, Gaps
+from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinition
+from workflow_runtime.language.json_values import Json
 
 OWN = -1
 UNSURE = Gaps(frozenset({ANY, "nodes"}))
@@ -196,7 +194,7 @@ class Sources:
                 self._add_graph(self._inside(chart, position, position, run, (*state.place, "run")))
             taken = {item.id for item in run}
             for call in calls_of(state, position):
-                called = _called_node(call.action, taken, always_numbered=not position)
+                called = called_node(call.action, taken, always_numbered=not position)
                 taken.add(called.id)
                 chart.calls[call.place] = CallSource(len(self.graphs), call.owner, call.action)
                 self._add_graph(self._inside(chart, position, call.owner, (called,), call.place, is_call=True))
@@ -227,9 +225,10 @@ class Sources:
         )
 
 
-def _called_node(action: CallActionDefinition, taken: set[str], *, always_numbered: bool) -> NodeDefinition:
-    """The node that an action's call is. Its inputs are the action's, which the dispatcher renders.
+def called_node(action: CallActionDefinition, taken: set[str], *, always_numbered: bool) -> NodeDefinition:
+    """The node that an action's call is short for; its fields stand under the same names there.
 
+    It has no inputs: they are the action's, which the dispatcher renders.
     ``always_numbered``: at the chart's own start nothing else in its path tells it from nodes and states.
     """
     name = action.kind if action.allow else action.target
@@ -238,4 +237,9 @@ def _called_node(action: CallActionDefinition, taken: set[str], *, always_number
     while not id or id in taken:
         id = f"{name}~{number}"
         number += 1
-    return action.as_node(id).model_copy(update={"inputs": {}})
+    model = NODE_TYPES[action.kind]
+    names = (model.model_fields.keys() & type(action).model_fields.keys()) - {"inputs"}
+    fields = {name: getattr(action, name) for name in names}
+    node = model.model_construct(action.model_fields_set & names, id=id, type=action.kind, **fields)
+    assert isinstance(node, NodeDefinition)
+    return node

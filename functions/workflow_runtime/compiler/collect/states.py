@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from workflow_runtime.compiler.kinds import kind_of_action
 from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.definition.charts.actions import (
     ActionDefinition,
     CallActionDefinition,
-    ForEachActionDefinition,
-    IfActionDefinition,
 )
 from workflow_runtime.definition.charts.states import StateDefinition, StateMachineNode, start_of
 from workflow_runtime.definition.charts.transitions import InitialDefinition, TransitionDefinition
@@ -179,11 +178,5 @@ def nested_actions(
     for position, action in enumerate(actions):
         path = (*place, position)
         yield action, path
-        match action:
-            case IfActionDefinition():
-                yield from nested_actions(action.then, (*path, "then"))
-                yield from nested_actions(action.otherwise, (*path, "otherwise"))
-            case ForEachActionDefinition():
-                yield from nested_actions(action.do, (*path, "do"))
-            case _:
-                pass
+        for block in kind_of_action(action).blocks:
+            yield from nested_actions(getattr(action, block), (*path, block))

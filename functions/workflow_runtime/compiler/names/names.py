@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -11,7 +11,9 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, Use
 from workflow_runtime.compiler.collect.sources import ChartSource, GraphSource, Sources
 from workflow_runtime.compiler.collect.states import action_blocks, nested_actions
+from workflow_runtime.compiler.names.schemas import declared_keys
 from workflow_runtime.compiler.report import Report
+from workflow_runtime.compiler.shape.drafts import Draft
 from workflow_runtime.compiler.shape.links import has_unknown_calls
 from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.compiler.support import has_own_names
@@ -20,12 +22,11 @@ from workflow_runtime.definition.charts.actions import (
     SendActionDefinition,
     SetVariableActionDefinition,
 )
-from workflow_runtime.definition.gaps import Gaps
-from workflow_runtime.definition.workflow import NodeDefinition, WorkflowDefinition
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.recovery import Gaps
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import Rule
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
-
-Json: TypeAlias = Any
 
 GLOBALS = {
     "execution": BindingKind.EXECUTION,
@@ -115,7 +116,8 @@ class Names:
             if binding is not None:
                 reads.append(Read(binding, use.keys, use))
         bindings = tuple(dict.fromkeys(read.binding for read in reads))
-        return Bound(read.site, Formula(read.site.value, bindings, read.site.is_expression), tuple(reads))
+        formula = Formula(read.site.value, bindings, read.site.is_expression)
+        return Bound(read.site, formula if read.compiled is None else formula.ready(read.compiled), tuple(reads))
 
     def _resolve(self, use: Use, site: Site) -> Binding | None:
         name = use.name
@@ -323,47 +325,45 @@ def set_names(sources: Sources) -> frozenset[str]:
     return frozenset(found)
 
 
-def declared_keys(schema: Json) -> tuple[frozenset[str], bool]:
-    """Top-level keys that an input schema declares, and whether it leaves room for others that nobody can know.
-
-    Without properties a schema declares nothing, so nothing can be undeclared; patterns and references beyond the
-    document leave room too. That a schema merely tolerates additional properties does not declare them.
-    """
-    names: set[str] = set()
-    is_open = False
-    for part in _parts_of_schema(schema, schema, set()):
-        names.update(part.get("properties", ()))
-        names.update(name for name in part.get("required", ()) if isinstance(name, str))
-        reference = part.get("$ref")
-        far = reference is not None and not str(reference).startswith("#/")
-        is_open = is_open or far or "patternProperties" in part or "$dynamicRef" in part
-    return frozenset(names), is_open or not names
-
-
-def _parts_of_schema(schema: Json, root: Json, seen: set[int]) -> Iterator[dict[str, Json]]:
-    """The schemas that apply to the same value as ``schema``."""
-    if not isinstance(schema, dict) or id(schema) in seen:
-        return
-    seen.add(id(schema))
-    yield schema
-    for keyword in ("allOf", "anyOf", "oneOf"):
-        for part in schema.get(keyword, ()):
-            yield from _parts_of_schema(part, root, seen)
-    for keyword in ("if", "then", "else"):
-        yield from _parts_of_schema(schema.get(keyword), root, seen)
-    for part in schema.get("dependentSchemas", {}).values():
-        yield from _parts_of_schema(part, root, seen)
-    reference = schema.get("$ref")
-    if isinstance(reference, str) and reference.startswith("#/"):
-        target = root
-        for key in reference[2:].split("/"):
-            target = target.get(key.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
-        yield from _parts_of_schema(target, root, seen)
-
-
 def _parts(name: str) -> Iterator[str]:
     """What stands before each hyphen of a name, the longest first."""
     position = name.rfind("-")
     while position > 0:
         yield name[:position]
         position = name.rfind("-", 0, position)
+
+
+class Bindings(msgspec.Struct, frozen=True):
+    """``graphs``, ``charts``: by number; ``others``: of variables and triggers."""
+
+    graphs: list[list[Bound]]
+    charts: list[list[Bound]]
+    others: list[Bound]
+
+    @property
+    def all(self) -> Iterator[Bound]:
+        return chain(self.others, *self.graphs, *self.charts)
+
+    def placed(self, sources: Sources) -> Iterator[tuple[Bound, GraphSource | ChartSource]]:
+        """All that stand in graphs and charts, and where."""
+        for graph, bound in zip(sources.graphs, self.graphs, strict=True):
+            yield from ((item, graph) for item in bound)
+        for chart, bound in zip(sources.charts, self.charts, strict=True):
+            yield from ((item, chart) for item in bound)
+
+
+def bind_all(
+    names: Names,
+    sources: Sources,
+    drafts: Sequence[Draft],
+    charts: Sequence[list[ReadSite]],
+    others: Sequence[ReadSite],
+) -> Bindings:
+    """In the order of the file's parts; names without a source are reported."""
+    return Bindings(
+        others=[names.bind(read, sources.graphs[0]) for read in others],
+        graphs=[[names.bind(read, draft.source) for read in draft.sites] for draft in drafts],
+        charts=[
+            [names.bind(read, chart) for read in sites] for chart, sites in zip(sources.charts, charts, strict=True)
+        ],
+    )

@@ -20,7 +20,8 @@ from workflow_runtime.compiler.shape.walks import (
     merge,
     topological_order,
 )
-from workflow_runtime.definition.workflow import NodeDefinition, ParallelNode
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.control import ParallelNode
 from workflow_runtime.plan.graph import EdgeKind
 from workflow_runtime.plan.specs import GatherSpec
 

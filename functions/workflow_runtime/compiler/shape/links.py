@@ -5,7 +5,7 @@ Data links of other nodes only order; they need the finished graph and are added
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import msgspec
@@ -13,14 +13,10 @@ import msgspec
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
 from workflow_runtime.compiler.collect.sources import OWN, Enclosing, GraphSource, Sources
+from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.walks import DATA, DEPENDENCY, EDGE, TARGET, Link, Links, Rank, merge
-from workflow_runtime.definition.nodes.wait import WaitNode
-from workflow_runtime.definition.workflow import ConditionNode, NodeDefinition, ParallelNode, SwitchNode
 from workflow_runtime.plan.graph import EdgeKind
-
-WORDS = frozenset({"", "fail", "continue"})
-"""What `on_timeout` may say besides the id of a node."""
 
 NO_NODES = frozenset({"start", "end"})
 """They mean nothing in `edges`, unless nodes are called so."""
@@ -57,58 +53,43 @@ def declared_links(graph: GraphSource, report: Report) -> Links:
             _add(links, Link(source, target, Rank(DEPENDENCY, (number,)), place), node.id, report)
     _add_edges(links, graph, find, report)
     for source, node in enumerate(graph.nodes):
-        kind = EdgeKind.FLOW if isinstance(node, ParallelNode) else EdgeKind.GATE
-        for number, (name, inner) in enumerate(control_targets(node)):
+        known = kind_of_node(node)
+        kind = EdgeKind.GATE if known.gates else EdgeKind.FLOW
+        for number, (name, inner) in enumerate(known.targets(node)):
             place = graph.at(source, *inner)
             target = find(name, place)
             _add(links, Link(source, target, Rank(TARGET, (source, number)), place, kind), node.id, report)
     return links
 
 
-def control_targets(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
-    """The ids that a control node names as targets or branches, with their places in the node, in file order."""
-    match node:
-        case SwitchNode():
-            for number, branch in enumerate(node.branches):
-                field = "default" if branch.is_default else "target"
-                for name in branch.targets:
-                    yield name, ("branches", number, field)
-        case ConditionNode():
-            for field, names in (("then", node.then), ("otherwise", node.otherwise)):
-                for name in names:
-                    yield name, (field,)
-        case ParallelNode():
-            for number, name in enumerate(node.branches):
-                yield name, ("branches", number)
-        case _:
-            pass
-
-
 def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
-    """From each wait to the node that its `on_timeout` calls. They are no edges, and such a node has none: nobody could
-    tell whether it is still going to run.
+    """From each wait to the node that its `on_timeout` calls. They are not edges, and such a node has none: nobody
+    could tell whether it is still going to run.
     """
     found: Links = {}
     edges = {node: link for pair, link in links.items() for node in pair}
     for source, node in enumerate(graph.nodes):
-        if not isinstance(node, WaitNode) or node.on_timeout in WORDS:
-            continue
-        place = graph.at(source, "on_timeout")
-        target = _find(graph, report, node.on_timeout, place)
-        if target == source:
-            report.add(rules.SELF_EDGE, f"`{node.id}` calls itself", place)
-        elif target >= 0:
-            if target in edges:
-                message = f"`{node.on_timeout}`, which `{node.id}` calls, has an edge"
-                report.add(rules.CALLED_AND_LINKED, message, edges[target].place)
-            found[source, target] = Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER)
+        for name, inner in kind_of_node(node).calls(node):
+            place = graph.at(source, *inner)
+            target = _find(graph, report, name, place)
+            if target == source:
+                report.add(rules.SELF_EDGE, f"`{node.id}` calls itself", place)
+            elif target >= 0:
+                if target in edges:
+                    message = f"`{name}`, which `{node.id}` calls, has an edge"
+                    report.add(rules.CALLED_AND_LINKED, message, edges[target].place)
+                found[source, target] = Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER)
     return found
 
 
 def has_unknown_calls(sources: Sources) -> bool:
     """Whether waits call nodes that do not exist: some node may then see what only called ones do."""
-    waits = ((graph, node) for graph in sources.graphs for node in graph.nodes if isinstance(node, WaitNode))
-    return any(node.on_timeout not in WORDS and node.on_timeout not in graph.index for graph, node in waits)
+    return any(
+        name not in graph.index
+        for graph in sources.graphs
+        for node in graph.nodes
+        for name, _ in kind_of_node(node).calls(node)
+    )
 
 
 def called_nodes(graph: GraphSource, links: Links, calling: Links, handlers: Iterable[str | None]) -> Called:

@@ -1,17 +1,19 @@
-"""What ran before a node, switch, condition, parallel and hidden nodes looked through, upward (language §2.2, §3)."""
+"""What ran before a node, nodes that only choose or start others looked through, upward (language §2.2, §3)."""
 
 from __future__ import annotations
 
+from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.shape.ordering import Graph
-from workflow_runtime.definition.workflow import ConditionNode, NodeDefinition, ParallelNode, SwitchNode
+from workflow_runtime.definition.nodes.common import NodeDefinition
 
 
 class Before:
-    """The finished graph, looked at upward."""
+    """The finished graph, looked at upward. Every node is looked at once: what is above one is remembered."""
 
     def __init__(self, graph: Graph, nodes: tuple[NodeDefinition, ...]) -> None:
         self._graph = graph
-        self._transparent = [isinstance(node, SwitchNode | ConditionNode | ParallelNode) for node in nodes]
+        self._transparent = [kind_of_node(node).is_looked_through for node in nodes]
+        self._above: dict[int, tuple[int, ...]] = {}
 
     def at(self, node: int) -> tuple[int, ...]:
         """The node itself, or what ran before it if it is one to look through."""
@@ -19,17 +21,19 @@ class Before:
 
     def above(self, node: int) -> tuple[int, ...]:
         """The predecessors whose success can make the node run, in dependency order, each once."""
-        found: dict[int, None] = {}
-        seen = {node}
-        pending = self._graph.alive_sources(node)[::-1]
+        pending = [node]
         while pending:
-            source = pending.pop()
-            if not self._is_transparent(source):
-                found[source] = None
-            elif source not in seen:
-                seen.add(source)
-                pending += self._graph.alive_sources(source)[::-1]
-        return tuple(found)
+            here = pending[-1]
+            sources = self._graph.alive_sources(here) if here not in self._above else []
+            unknown = [source for source in sources if self._is_transparent(source) and source not in self._above]
+            if unknown:
+                pending += unknown  # a graph has no cycles, so this ends
+                continue
+            pending.pop()
+            if here not in self._above:
+                found = (self._above[source] if self._is_transparent(source) else (source,) for source in sources)
+                self._above[here] = tuple(dict.fromkeys(item for group in found for item in group))
+        return self._above[node]
 
     def _is_transparent(self, node: int) -> bool:
         return node >= self._graph.count or self._transparent[node]

@@ -26,21 +26,14 @@ from workflow_runtime.definition.fields import (
     Schema,
     Text,
     Value,
+    check_allow,
     read_id,
     word,
 )
-from workflow_runtime.definition.nodes.common import NodeDefinition, check_allow
-from workflow_runtime.definition.reading import (
-    Many,
-    Model,
-    Reading,
-    did_you_mean,
-    kind_of,
-    nearest,
-    problem,
-    shorten,
-)
+from workflow_runtime.definition.reading import Many, Model, Reading, kind_of, problem
 from workflow_runtime.definition.timed import DelayOrTemplate, EventName, EventTemplate, SomeText
+from workflow_runtime.language.suggestions import did_you_mean, nearest
+from workflow_runtime.language.texts import quoted
 
 
 class ActionDefinition(Model):
@@ -184,16 +177,6 @@ class CallActionDefinition(ActionDefinition):
     def target(self) -> str:
         return str(getattr(self, self.kind))
 
-    def as_node(self, node_id: str) -> NodeDefinition:
-        """The node that this is short for; its fields stand under the same names as here."""
-        from workflow_runtime.definition.nodes.work import BY_TYPE  # the types of node build on this module
-
-        names = type(self).model_fields.keys() - {"required", "result"}
-        fields = {name: getattr(self, name) for name in names}
-        return BY_TYPE[self.kind].model_construct(
-            {*self.model_fields_set} & names, id=node_id, type=self.kind, **fields
-        )
-
     @model_validator(mode="after")
     def _allowed(self) -> Self:
         check_allow(self.target, self.allow, self.kind)
@@ -307,7 +290,7 @@ def action_class(value: Mapping[str, Any]) -> type[ActionDefinition]:
     kind = value.get("type")
     if kind is not None:
         if not isinstance(kind, str) or kind not in ACTIONS:
-            shown = f"`{shorten(kind)}`" if isinstance(kind, str) else kind_of(kind)
+            shown = f"{quoted(kind)}" if isinstance(kind, str) else kind_of(kind)
             hint = did_you_mean(str(kind), ACTIONS)
             raise problem(rules.UNKNOWN_ACTION, f"{shown} is not an action", hint, ("type",))
         return ACTIONS[kind]
@@ -320,7 +303,7 @@ def action_class(value: Mapping[str, Any]) -> type[ActionDefinition]:
         slip = next((key for key in value if nearest(key, ACTIONS)), None)
         if slip is not None:
             raise problem(
-                rules.UNKNOWN_ACTION, f"`{shorten(slip)}` is not an action", did_you_mean(slip, ACTIONS), (slip,)
+                rules.UNKNOWN_ACTION, f"{quoted(slip)} is not an action", did_you_mean(slip, ACTIONS), (slip,)
             )
         raise problem(rules.REQUIRED, "the action does not say what it does", f"One of {', '.join(ACTIONS)}.")
     return ACTIONS[kinds[0]]

@@ -20,8 +20,10 @@ from workflow_runtime.definition.fields import (
     word,
 )
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.reading import kind_of, problem, shorten
-from workflow_runtime.language.yaml.templates import has_template
+from workflow_runtime.definition.nodes.registry import node_type
+from workflow_runtime.definition.reading import kind_of, problem
+from workflow_runtime.language.templates import has_template
+from workflow_runtime.language.texts import quoted
 
 STRATEGY_FIELDS: dict[str, frozenset[str]] = {
     "merge": frozenset(),
@@ -48,7 +50,7 @@ def read_min_votes(value: object) -> int | str:
     if isinstance(value, str) and value.endswith("%") and value[:-1].isascii() and value[:-1].isdigit():
         if 0 < int(value[:-1][:6]) <= 100:
             return value
-        raise problem(rules.OUT_OF_RANGE, f"{shorten(value)!r} is out of range: 1% to 100%")
+        raise problem(rules.OUT_OF_RANGE, f"{quoted(value)} is out of range: 1% to 100%")
     if isinstance(value, str) and not has_template(value):
         raise problem(
             rules.WRONG_KIND, f"expected a number or a percentage, not {kind_of(value)}", "For example `60%`."
@@ -59,6 +61,7 @@ def read_min_votes(value: object) -> int | str:
 _MIN_VOTES = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]{1,3}%$"}]}
 
 
+@node_type("aggregation")
 class AggregationNode(NodeDefinition):
     """Combines the outputs of its dependencies, or the elements of `items`."""
 

@@ -7,10 +7,12 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.fields import MISSING, Count, Expression, Flag, Ids, Json, Literal, Text, Value
+from workflow_runtime.definition.fields import MISSING, Count, Expression, Flag, Ids, Literal, Text, Value
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.registry import control_type
 from workflow_runtime.definition.reading import Many, Model, problem
-from workflow_runtime.language.yaml.templates import has_template
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.templates import has_template
 
 
 class ControlNode(NodeDefinition):
@@ -64,6 +66,7 @@ class SwitchBranch(Model):
         return self
 
 
+@control_type("switch")
 class SwitchNode(ControlNode):
     """Selects the targets of the first branch that matches."""
 
@@ -82,14 +85,10 @@ class SwitchNode(ControlNode):
         cases = [index for index, branch in enumerate(self.branches) if branch.values is not None]
         if cases and self.condition is None:
             raise problem(rules.REQUIRED, "`case` compares with the switch's `condition`, which is missing")
-        if self.condition is not None and not cases:
-            hint = "Give at least one branch a `case`, or remove `condition`."
-            raise problem(
-                rules.COMBINATION, "no branch has a `case`, so `condition` means nothing", hint, ("condition",)
-            )
         return self
 
 
+@control_type("condition")
 class ConditionNode(ControlNode):
     """Selects `then` or `else`."""
 
@@ -108,6 +107,7 @@ class ConditionNode(ControlNode):
         return self
 
 
+@control_type("parallel")
 class ParallelNode(ControlNode):
     """Starts its branches side by side."""
 
@@ -122,7 +122,8 @@ class ParallelNode(ControlNode):
     def _sense(self) -> Self:
         if not self.branches:
             raise problem(rules.REQUIRED, "a parallel node needs branches", at=("branches",))
-        twice = next((i for i, branch in enumerate(self.branches) if branch in self.branches[:i]), None)
+        first = {branch: i for i, branch in reversed(list(enumerate(self.branches)))}
+        twice = next((i for i, branch in enumerate(self.branches) if first[branch] != i), None)
         if twice is not None:
             text = f"the branch `{self.branches[twice]}` stands twice"
             raise problem(rules.DUPLICATE_ID, text, "Keep one of them.", ("branches", twice))
@@ -131,12 +132,14 @@ class ParallelNode(ControlNode):
         return self
 
 
+@control_type("pass")
 class PassNode(ControlNode):
     """Its output is its rendered inputs."""
 
     noun: ClassVar[str] = "a pass node"
 
 
+@control_type("fail")
 class FailNode(ControlNode):
     """Fails its scope."""
 
@@ -146,6 +149,7 @@ class FailNode(ControlNode):
     message: Text = Field("", description="Message (template).")
 
 
+@control_type("succeed")
 class SucceedNode(ControlNode):
     """Completes its scope now and cancels the rest."""
 

@@ -1,15 +1,14 @@
 """The command line `awr`: validate, compile, draw and run workflows on this machine, and ask HTTP APIs.
 
-- `app`: the program; `commands`: options and help texts; nothing that takes long to import.
-- `output`: what goes to stdout and what to stderr, as text or as one JSON document; exit codes and errors.
-- `files`: which files, which `definitions` directory, what ``--input`` says. `excerpts`: findings with source lines.
-- `checking` (validate, compile), `drawing` (graph); `running` (run) with `stepping` (its events), `repeating` (when it
-  has seen enough), `progress` (meanwhile), `summary` (afterwards), `charts` (states and events as lines) and `logs`;
-  `invoking` (invoke).
-- `server` (which API) and `api` (calls to it); `publishing` (publish), `executing` (start, status), `listing` (list,
-  history), `signalling` (signal, publish-event), `searching` (logs of a deployment or of `awr dev`).
+- `app`: the program; `commands`: a module for each command, imported when its command is named.
+- `errors`: exit codes and errors. `output`: what goes to stdout and what to stderr, as text or as one JSON document.
+- `options`: what several commands take. `files`: which files, which `definitions` directory, what ``--input`` says.
+- `compilation`: workflow files as the compiler sees them; `excerpts`: its findings with source lines.
+- `awr run` has `stepping` (its events), `repeating` (when it has seen enough) and `stderr_log`; it shares `progress`
+  (meanwhile), `summary` (afterwards) and `charts` (states and events as lines) with those that ask an API.
+- `server` (which API) and `api` (calls to it, or to a database file in its place); `following` (to the end).
 
-Imports every other part, each when a command needs it: `awr --help` loads none of them. Nothing imports it.
+Imports every other part; `awr --help` loads none of them. Nothing imports it.
 """
 
 from __future__ import annotations

@@ -8,9 +8,14 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+import httpx
 import msgspec
 
-from workflow_runtime.frontends.cli.output import CliError, ExitCode
+from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.pump import LocalContext
+from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.frontends.api.application import Application
+from workflow_runtime.frontends.cli.errors import CliError, ExitCode
 from workflow_runtime.frontends.cli.server import Server
 from workflow_runtime.frontends.client.errors import (
     EngineError,
@@ -21,8 +26,11 @@ from workflow_runtime.frontends.client.errors import (
 )
 from workflow_runtime.frontends.client.remote import PAGE_ITEMS_MAX, RemoteConnection
 from workflow_runtime.frontends.client.sources import Source
+from workflow_runtime.frontends.dev.gateway import Gateway
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 
+FILE_URL = "http://localhost"  # of the API that answers from a database file: nothing listens there
 LOCAL_CODES = ("no_credentials", "no_region", "credentials_expired")  # found before anything was sent
 
 Document: TypeAlias = dict[str, Json]
@@ -111,7 +119,14 @@ class Api(RemoteConnection):
 @asynccontextmanager
 async def api(server: Server) -> AsyncIterator[Api]:
     """An open connection; what it refuses inside is raised as `CliError`."""
+    if server.db is not None:
+        with open_backend(server.db) as backend:
+            async with _connected(Api(FILE_URL, transport=_answers_from(backend)), server) as connection:
+                yield connection
+        return
     server.check()
+    with refusals(server):
+        await _knock(server)
     connection = Api(
         server.url,
         headers=server.headers,
@@ -119,13 +134,25 @@ async def api(server: Server) -> AsyncIterator[Api]:
         profile=server.profile,
         region=server.region,
     )
+    async with _connected(connection, server):
+        yield connection
+
+
+@asynccontextmanager
+async def _connected(connection: Api, server: Server) -> AsyncIterator[Api]:
     with refusals(server):
-        await _knock(server)
         await connection.open()
         try:
             yield connection
         finally:
             await connection.close()
+
+
+def _answers_from(backend: Backend) -> httpx.ASGITransport:
+    """The API itself, asked without a network: what it says of a file is what a server would say."""
+    application = Application(Runtime(backend.ports, dict, secrets=EnvironmentSecrets()))
+    context = LocalContext(TOPOLOGY.function("api"))
+    return httpx.ASGITransport(Gateway(lambda: application.answer, context, lambda *_: None))
 
 
 async def _knock(server: Server) -> None:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from workflow_runtime.frontends.cli.commands import check, remote
-from workflow_runtime.frontends.cli.commands.dev import dev
-from workflow_runtime.frontends.cli.commands.invoke import invoke
-from workflow_runtime.frontends.cli.commands.logs import logs
-from workflow_runtime.frontends.cli.commands.run import run
-from workflow_runtime.frontends.cli.output import CliError, ExitCode, Output, cli_error
+from workflow_runtime.frontends.cli import commands
+from workflow_runtime.frontends.cli.errors import CliError, ExitCode, cli_error
+from workflow_runtime.frontends.cli.output import Output
 
 QUIET = {  # Powertools writes to stdout by default; set before anything imports it
     "POWERTOOLS_METRICS_DISABLED": "true",
@@ -26,8 +24,57 @@ QUIET = {  # Powertools writes to stdout by default; set before anything imports
 }
 
 
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "validate": ("validate:validate", "Check workflows and print everything that is wrong."),
+    "compile": ("compile:compile_", "Compile a workflow and show its plan."),
+    "graph": ("graph:graph", "Draw a workflow, or an execution with its statuses and active states."),
+    "run": ("run:run", "Run a workflow on this machine, to its end."),
+    "invoke": ("invoke:invoke", "Call one Lambda function with an event from a file."),
+    "dev": ("dev:dev", "Serve the HTTP API on this machine; take changed definitions into use at once."),
+    "publish": ("publish:publish", "Publish workflows to an API."),
+    "start": ("start:start", "Start an execution of a published workflow."),
+    "signal": ("signal:signal", "Send an event to an execution."),
+    "publish-event": ("publish_event:publish_event", "Put an event on the bus of awr dev."),
+    "list": ("list:list_", "List the published workflows, or the executions of one."),
+    "status": ("status:status", "Show an execution, or watch it to its end."),
+    "history": ("history:history", "Show what happened in an execution."),
+    "logs": ("logs:logs", "Show what was logged about an execution."),
+}
+"""By name: module and function below `commands`, and what `awr --help` says. A module is imported when its command is
+named: together they take half a second."""
+
+
+class CommandTable(Mapping[str, Any]):
+    """The commands of `COMMANDS`, each made when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        place, short_help = COMMANDS[name]
+        module, _, function = place.partition(":")
+        callback = getattr(import_module(f"{commands.__name__}.{module}"), function)
+        command = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=CONTEXT)
+        command.command(name, short_help=short_help)(callback)
+        return typer.main.get_command(command)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
 class AwrGroup(TyperGroup):
     """Commands return their exit code; every error, the parser's too, is shown in one way, or as JSON."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = CommandTable()  # type: ignore[assignment]  # it is only read
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  click's signature
+        """What `awr --help` lists, without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short_help) for name, (_, short_help) in COMMANDS.items()])
 
     def main(
         self,
@@ -72,7 +119,7 @@ def _usage(out: Output, error: TyperException) -> int:
         out.document({"error": {"code": "usage", "message": "a command is missing"}})
         return ExitCode.USAGE
     hint = f"{context.command_path} --help" if context is not None else "awr --help"
-    out.error(CliError("usage", message, hint, exit_code=ExitCode.USAGE))
+    _show(out, CliError("usage", message, hint, exit_code=ExitCode.USAGE))
     return error.exit_code
 
 
@@ -82,8 +129,14 @@ def _failed(out: Output, error: Exception, verbose: bool) -> int:
 
         traceback.print_exception(error)
     shown = cli_error(error)
-    out.error(shown)
+    _show(out, shown)
     return shown.exit_code
+
+
+def _show(out: Output, error: CliError) -> None:
+    from workflow_runtime.frontends.cli.excerpts import show_error  # with it come files and their JSON
+
+    show_error(out, error)
 
 
 def _forget_stdout() -> None:
@@ -97,7 +150,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: the same piped and on a terminal, and rich need not be imported
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
     epilog="Exit codes: 0 fine, 1 wrong definition or input, 2 wrong usage; awr COMMAND --help lists the others.",
 )
 
@@ -141,19 +194,3 @@ def _awr(
     are signed with the credentials of AWS_PROFILE, AWS_ACCESS_KEY_ID and so on, as the AWS CLI finds them, for
     the region in the URL, or else AWS_REGION.
     """
-
-
-app.command(short_help="Check workflows and print everything that is wrong.")(check.validate)
-app.command("compile", short_help="Compile a workflow and show its plan.")(check.compile_)
-app.command()(check.graph)
-app.command()(run)
-app.command(short_help="Call one Lambda function with an event from a file.")(invoke)
-app.command(short_help="Serve the HTTP API on this machine; take changed definitions into use at once.")(dev)
-app.command(short_help="Publish workflows to an API.")(remote.publish)
-app.command(short_help="Start an execution of a published workflow.")(remote.start)
-app.command(short_help="Send an event to an execution.")(remote.signal)
-app.command("publish-event", short_help="Put an event on the bus of awr dev.")(remote.publish_event)
-app.command("list", short_help="List the published workflows, or the executions of one.")(remote.list_)
-app.command(short_help="Show an execution, or watch it to its end.")(remote.status)
-app.command(short_help="Show what happened in an execution.")(remote.history)
-app.command(short_help="Show what was logged about an execution.")(logs)

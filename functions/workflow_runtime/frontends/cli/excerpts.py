@@ -1,16 +1,42 @@
-"""Findings for people: the place, what is wrong, the source line with a caret, and what to do."""
+"""Errors and findings for people: the place, what is wrong, the source line with a caret, and what to do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import msgspec
 
 from workflow_runtime.findings import Finding, Severity
+from workflow_runtime.frontends.cli.errors import CliError
 from workflow_runtime.frontends.cli.files import source_line
-from workflow_runtime.frontends.cli.output import Line
+from workflow_runtime.frontends.cli.output import Line, Output
 from workflow_runtime.language.texts import columns, visible
 
 EXCERPT_COLUMNS = 72  # of the source line: with its number it fits 80
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
+
+
+def show_error(out: Output, error: CliError) -> None:
+    """Say what went wrong: to people on stderr, to programs as a document."""
+    for finding in error.findings:
+        for line in finding_lines(finding):
+            out.note(line)
+        out.note()
+    out.note([("error: ", "bold red"), error.message])
+    if error.hint:
+        out.note([("hint: ", "cyan"), error.hint])
+    out.document({"error": error_document(error)})
+
+
+def error_document(error: CliError) -> dict[str, Any]:
+    """An error as one JSON object; ``hint`` and ``findings`` only where there are any."""
+    document: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.hint:
+        document["hint"] = error.hint
+    if error.findings:
+        document["findings"] = [msgspec.to_builtins(finding) for finding in error.findings]
+    return document
 
 
 def finding_lines(finding: Finding) -> Iterator[Line]:

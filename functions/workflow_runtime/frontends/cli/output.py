@@ -9,14 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
-from workflow_runtime.errors import DefinitionError, RequestError, RetryableError, WorkflowRuntimeError
-from workflow_runtime.findings import Finding
 from workflow_runtime.language.texts import visible
 
 if TYPE_CHECKING:
@@ -27,64 +24,6 @@ Span = tuple[str, str]
 Line = Sequence[Span | str] | str
 
 PIPED_COLUMNS = 160  # what is not a terminal has no width: enough for a table, short enough for a log
-
-
-class ExitCode(IntEnum):
-    """What `awr` exits with."""
-
-    OK = 0
-    INVALID = 1  # the definition or the input is wrong, or the API refused something else
-    USAGE = 2
-    FAILED = 3
-    CANCELLED = 4
-    WAITING = 5  # for something outside: nothing more can happen by itself
-    UNREACHABLE = 6  # the API cannot be reached or cannot answer
-    INTERNAL = 70  # EX_SOFTWARE: a fault of this program
-    TIMED_OUT = 124  # as timeout(1)
-    INTERRUPTED = 130  # as shells: 128 + SIGINT
-
-
-class CliError(Exception):
-    """A command that cannot be carried out. ``code`` is stable, for programs."""
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        hint: str = "",
-        *,
-        exit_code: ExitCode = ExitCode.INVALID,
-        findings: Sequence[Finding] = (),
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
-        self.exit_code = exit_code
-        self.findings = tuple(findings)
-
-
-def usage_error(message: str, hint: str = "") -> CliError:
-    return CliError("usage", message, hint, exit_code=ExitCode.USAGE)
-
-
-def cli_error(error: BaseException) -> CliError:
-    """Any error as one that can be shown."""
-    if isinstance(error, CliError):
-        return error
-    if isinstance(error, DefinitionError):
-        return CliError("invalid_definition", "the definition is not valid", findings=error.findings)
-    if isinstance(error, RequestError):
-        return CliError(error.code, error.message)
-    if isinstance(error, RetryableError):
-        return CliError("unavailable", str(error))
-    if isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
-        return CliError("system", f"{place}{error.strerror or error}")
-    if isinstance(error, WorkflowRuntimeError):
-        return CliError("refused", str(error))
-    message = f"{type(error).__name__}: {error}".strip().removesuffix(":")
-    return CliError("internal", message, "--verbose shows where", exit_code=ExitCode.INTERNAL)
 
 
 class Output:
@@ -142,28 +81,6 @@ class Output:
         self._stdout.flush()
         self._stdout.buffer.write(data)
         self._stdout.flush()
-
-    def error(self, error: CliError) -> None:
-        """Say what went wrong: to people on stderr, to programs as a document."""
-        from workflow_runtime.frontends.cli.excerpts import finding_lines
-
-        for finding in error.findings:
-            for line in finding_lines(finding):
-                self.note(line)
-            self.note()
-        self.note([("error: ", "bold red"), error.message])
-        if error.hint:
-            self.note([("hint: ", "cyan"), error.hint])
-        self.document({"error": error_document(error)})
-
-
-def error_document(error: CliError) -> dict[str, Any]:
-    document: dict[str, Any] = {"code": error.code, "message": error.message}
-    if error.hint:
-        document["hint"] = error.hint
-    if error.findings:
-        document["findings"] = [msgspec.to_builtins(finding) for finding in error.findings]
-    return document
 
 
 def styled(line: Line) -> Text:

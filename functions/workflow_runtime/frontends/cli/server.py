@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
-from workflow_runtime.frontends.cli.output import usage_error
+from workflow_runtime.frontends.cli.errors import usage_error
 from workflow_runtime.frontends.dev.options import PORT_DEFAULT
 
 URL_DEFAULT = f"http://127.0.0.1:{PORT_DEFAULT}"
@@ -16,13 +17,15 @@ PORTS = {"http": 80, "https": 443}
 
 class Server(msgspec.Struct, frozen=True):
     """The API at ``url``, with the path it has there, if any. ``token``: sent as a bearer token; ``profile`` and
-    ``region``: requests are signed with these AWS credentials, for this region.
+    ``region``: requests are signed with these AWS credentials, for this region. ``db``: no API is asked, but this
+    database file.
     """
 
     url: str
     token: str | None = None
     profile: str | None = None
     region: str | None = None
+    db: Path | None = None
 
     def check(self) -> None:
         """Raises `CliError` (usage) for what is no address, or no token: neither is worth a request."""

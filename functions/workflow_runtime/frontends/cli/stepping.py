@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from workflow_runtime.errors import RequestError
+from workflow_runtime.frontends.cli.errors import usage_error
 from workflow_runtime.frontends.cli.files import read_json
-from workflow_runtime.frontends.cli.output import Output, usage_error
+from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.progress import seconds_text
 from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.json_values import Json

@@ -15,7 +15,7 @@ from workflow_runtime.invokers.agents.schemas import WRAPPER_FIELD, for_model
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.schemas import SchemaUnusable, schema_problems, validator_of
-from workflow_runtime.language.yaml.small_files import did_you_mean
+from workflow_runtime.language.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent, ModelSettings
@@ -49,7 +49,7 @@ class AgentInvoker:
         agent = self._registry.get(call.target)
         if agent is None:
             hint = did_you_mean(call.target, self._registry.ids)
-            raise NodeError("not_found", f"there is no agent {call.target!r}" + (f"; {hint}" if hint else ""))
+            raise NodeError("not_found", f"there is no agent {call.target!r}" + (f". {hint}" if hint else ""))
         try:
             from workflow_runtime.invokers.agents.model_errors import node_error
         except ImportError as error:

@@ -15,7 +15,8 @@ from workflow_runtime.language.expressions import (
     compile_template,
 )
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.yaml.small_files import UNKNOWN_KEY, WRONG_FIELD, Document, did_you_mean
+from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.yaml.small_files import UNKNOWN_KEY, WRONG_FIELD, Document
 from workflow_runtime.plan.specs import NodeType
 
 TOP_KEYS = ("agents", "tools", "default")

@@ -10,14 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
-from workflow_runtime.language.yaml.small_files import (
-    DECLARED_TWICE,
-    UNKNOWN_KEY,
-    WRONG_FIELD,
-    Document,
-    did_you_mean,
-    read_document,
-)
+from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.yaml.small_files import DECLARED_TWICE, UNKNOWN_KEY, WRONG_FIELD, Document, read_document
 
 SUFFIXES = (".yaml", ".yml", ".json")
 

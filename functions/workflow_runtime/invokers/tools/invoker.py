@@ -12,7 +12,7 @@ from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.tools.results import NotJson, to_json
 from workflow_runtime.invokers.tools.threads import Threads
-from workflow_runtime.language.yaml.small_files import did_you_mean
+from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.ports import Clock
 from workflow_runtime.sdk import NodeContext
 
@@ -43,7 +43,7 @@ class ToolInvoker:
         tool = self._registry.get(call.target)
         if tool is None:
             hint = did_you_mean(call.target, self._registry.ids)
-            raise NodeError("not_found", f"there is no tool {call.target!r}" + (f"; {hint}" if hint else ""))
+            raise NodeError("not_found", f"there is no tool {call.target!r}" + (f". {hint}" if hint else ""))
         arguments = tool.bind(call.inputs, self._context(call) if tool.context else None)
         try:
             if tool.is_async:

@@ -15,7 +15,7 @@ from pydantic.json_schema import PydanticJsonSchemaWarning
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.yaml.small_files import did_you_mean
+from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.plan.catalogue import CatalogueEntry
 from workflow_runtime.sdk import NodeContext
 

@@ -23,7 +23,7 @@ from workflow_runtime.language.expressions.names import (
     is_id,
     is_identifier,
 )
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.syntax import Reference
 from workflow_runtime.language.expressions.template import Template, compile_template
 from workflow_runtime.language.expressions.times import format_iso, parse_iso
@@ -37,7 +37,6 @@ __all__ = [
     "EvaluationError",
     "Expression",
     "ExpressionSyntaxError",
-    "Json",
     "Reference",
     "Scope",
     "Template",

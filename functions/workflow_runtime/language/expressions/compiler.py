@@ -10,7 +10,7 @@ from workflow_runtime.language.expressions.functions import FUNCTIONS, ITEM_FUNC
 from workflow_runtime.language.expressions.functions.query import check_query, compile_pattern, found
 from workflow_runtime.language.expressions.limits import OPERATIONS_PER_STEP
 from workflow_runtime.language.expressions.operators import Evaluator
-from workflow_runtime.language.expressions.scope import MISSING, Json, Scope
+from workflow_runtime.language.expressions.scope import MISSING, Scope
 from workflow_runtime.language.expressions.syntax import (
     Arithmetic,
     At,
@@ -31,6 +31,7 @@ from workflow_runtime.language.expressions.syntax import (
     Star,
 )
 from workflow_runtime.language.expressions.values import kind, render_text, sequence
+from workflow_runtime.language.json_values import Json
 
 
 def builds(node: Node) -> bool:

@@ -10,9 +10,10 @@ from workflow_runtime.language.expressions.lexer import END, Token, tokenize
 from workflow_runtime.language.expressions.limits import RESULT_BYTES_MAX, STEPS_MAX
 from workflow_runtime.language.expressions.operators import Evaluator
 from workflow_runtime.language.expressions.parser import Parser
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.syntax import Reference
 from workflow_runtime.language.expressions.values import json_bytes
+from workflow_runtime.language.json_values import Json
 
 _CACHED_MAX = 4096  # sources; an entry is a few kilobytes
 
@@ -65,7 +66,7 @@ class Expression:
 def compile_expression(source: str) -> Expression:
     """Compile a whole string that is one expression (language §3.1); equal sources share the result.
 
-    Raises `ExpressionSyntaxError` with the offset of the first mistake and a hint on how to mend it.
+    Raises `ExpressionSyntaxError` with the offset of the first mistake and a hint on how to fix it.
     """
     return compile_tokens(source, tokenize(source))
 

@@ -6,6 +6,7 @@ from workflow_runtime.language.expressions.errors import ExpressionSyntaxError
 from workflow_runtime.language.expressions.functions import FUNCTIONS, PATH_FUNCTIONS, Function
 from workflow_runtime.language.expressions.lexer import NAME, VALUE, Token
 from workflow_runtime.language.expressions.syntax import Item, Name, Node, Path
+from workflow_runtime.language.suggestions import nearest
 
 _OPERATOR_TWICE = {"*": "there is no power operator", "/": "there is no floor division; use floor(a / b)"}
 
@@ -75,10 +76,7 @@ def check_call(function: Function, arguments: list[Node], name: Token) -> None:
         raise ExpressionSyntaxError(f"{function.name}() asks about a path", name.start, f"write {function.name}(a.b)")
 
 
-def did_you_mean(name: str) -> str:
+def function_hint(name: str) -> str:
     """A hint with the function that was probably meant."""
-    from difflib import get_close_matches
-
-    lowered = name.lower()
-    close = [_USUAL[lowered]] if lowered in _USUAL else get_close_matches(lowered, FUNCTIONS, n=1, cutoff=0.6)
-    return f"did you mean {FUNCTIONS[close[0]].signature}?" if close else "see the list of functions in the guide"
+    meant = _USUAL.get(name.lower()) or nearest(name, FUNCTIONS)
+    return f"did you mean {FUNCTIONS[meant].signature}?" if meant else "see the list of functions in the guide"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from workflow_runtime.language.expressions.errors import ExpressionSyntaxError
 from workflow_runtime.language.expressions.limits import INTEGER_MAX, SOURCE_BYTES_MAX
 from workflow_runtime.language.expressions.names import is_identifier
-from workflow_runtime.language.expressions.scope import Json
+from workflow_runtime.language.json_values import Json
 
 NAME, VALUE, OPERATOR, END = "name", "value", "operator", "end"
 

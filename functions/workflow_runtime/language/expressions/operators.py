@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.limits import RESULT_BYTES_MAX
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import TOO_LARGE, bounded, check_text, equals, kind
+from workflow_runtime.language.json_values import Json
 
 Evaluator: TypeAlias = Callable[[Scope], Json]
 """A compiled piece of an expression."""

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from workflow_runtime.language.expressions.errors import ExpressionSyntaxError
 from workflow_runtime.language.expressions.functions import FUNCTIONS, ITEM_FUNCTIONS
-from workflow_runtime.language.expressions.hints import check_call, did_you_mean, hint_for
+from workflow_runtime.language.expressions.hints import check_call, function_hint, hint_for
 from workflow_runtime.language.expressions.lexer import END, NAME, OPERATOR, VALUE, Token
 from workflow_runtime.language.expressions.limits import DEPTH_MAX
 from workflow_runtime.language.expressions.syntax import (
@@ -340,7 +340,7 @@ class Parser:
     def call(self, name: Token) -> Node:
         function = FUNCTIONS.get(name.text)
         if function is None:
-            raise ExpressionSyntaxError(f"unknown function {name.text}", name.start, did_you_mean(name.text))
+            raise ExpressionSyntaxError(f"unknown function {name.text}", name.start, function_hint(name.text))
         opening = self.next()
         arguments: list[Node] = []
         while not self.accept(")"):

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from workflow_runtime.language.expressions.operators import Evaluator
-from workflow_runtime.language.expressions.scope import MISSING, Json, Scope
+from workflow_runtime.language.expressions.scope import MISSING, Scope
 from workflow_runtime.language.expressions.times import format_iso
+from workflow_runtime.language.json_values import Json
 
 Step: TypeAlias = Callable[[Scope, Json], Json]
 """From a value to what the step leads to, or `MISSING`."""

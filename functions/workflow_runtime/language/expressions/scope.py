@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.limits import (
@@ -11,9 +11,7 @@ from workflow_runtime.language.expressions.limits import (
     STEPS_MAX,
     TEMPLATE_STEPS_MAX,
 )
-
-Json: TypeAlias = Any
-"""A JSON value: None, bool, int, float, str, list of Json, dict of str to Json."""
+from workflow_runtime.language.json_values import Json
 
 
 class Missing:

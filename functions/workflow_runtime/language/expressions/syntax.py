@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.language.expressions.scope import Json
+from workflow_runtime.language.json_values import Json
 
 
 class Reference(msgspec.Struct, frozen=True):

@@ -21,9 +21,10 @@ from workflow_runtime.language.expressions.limits import (
     TEMPLATE_DEPTH_MAX,
     TEMPLATE_STEPS_MAX,
 )
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.syntax import Reference
 from workflow_runtime.language.expressions.values import TOO_LARGE, json_bytes, render_text, text_bytes
+from workflow_runtime.language.json_values import Json
 
 Where: TypeAlias = tuple[str | int, ...]
 Piece: TypeAlias = str | Expression

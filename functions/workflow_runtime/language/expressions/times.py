@@ -11,8 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 from workflow_runtime.language.expressions.errors import EvaluationError
-from workflow_runtime.language.expressions.scope import Json
 from workflow_runtime.language.expressions.values import kind
+from workflow_runtime.language.json_values import Json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

@@ -10,7 +10,8 @@ import msgspec
 
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.limits import INTEGER_MAX, INTEGER_MIN, RESULT_BYTES_MAX
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
+from workflow_runtime.language.json_values import Json
 
 _KINDS: dict[type, str] = {
     type(None): "null",

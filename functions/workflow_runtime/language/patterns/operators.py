@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-Json: TypeAlias = Any
+from workflow_runtime.language.json_values import Json
+
 Test: TypeAlias = Callable[[Json], bool]
 """Whether a leaf (null, boolean, number or string) of an event is one that the pattern wants."""
 Place: TypeAlias = tuple[str | int, ...]

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.patterns.operators import (
     OPERATORS,
     RESERVED,
-    Json,
     PatternError,
     Place,
     Test,

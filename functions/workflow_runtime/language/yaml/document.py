@@ -12,6 +12,7 @@ import msgspec
 import yaml
 
 from workflow_runtime.findings import Rule
+from workflow_runtime.language.templates import is_cut
 from workflow_runtime.language.yaml import rules
 from workflow_runtime.language.yaml.places import (
     MappingPlace,
@@ -24,7 +25,6 @@ from workflow_runtime.language.yaml.places import (
 )
 from workflow_runtime.language.yaml.scalars import NotJson, resolve
 from workflow_runtime.language.yaml.syntax import comment_follows, syntax_error
-from workflow_runtime.language.yaml.templates import is_cut
 from workflow_runtime.language.yaml.text import LINE_BREAK, Unreadable
 
 MAX_DEPTH = 64

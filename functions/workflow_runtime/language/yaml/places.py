@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 Position: TypeAlias = int
@@ -47,3 +48,24 @@ Place: TypeAlias = Position | MappingPlace | SequencePlace
 
 def position_of(place: Place) -> Position:
     return place if isinstance(place, int) else place.position
+
+
+def locate(place: Place, path: Sequence[str | int]) -> Position:
+    """Where the deepest part of ``path`` below ``place`` stands; a value that starts below its key is at its key."""
+    at = position_of(place)
+    for step in path:
+        if isinstance(place, MappingPlace) and isinstance(step, str) and step in place.children:
+            key, place = place.keys[step], place.children[step]
+            at = shown_position(key, place)
+        elif isinstance(place, SequencePlace) and isinstance(step, int) and 0 <= step < len(place.children):
+            place = place.children[step]
+            at = position_of(place)
+        else:
+            break
+    return at
+
+
+def shown_position(key: Position, place: Place) -> Position:
+    """Where to point for a value under ``key``: at the value, or at the key if the value starts on another line."""
+    value = position_of(place)
+    return value if unpack(value)[0] == unpack(key)[0] else key

@@ -11,10 +11,12 @@ from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.findings import Finding
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
-from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore, WorkflowVersion
+from workflow_runtime.storage.stores import Stores
+from workflow_runtime.storage.workflows import VersionMismatch, WorkflowVersion
 
 if TYPE_CHECKING:
-    from workflow_runtime.compiler import Compilation, Known
+    from workflow_runtime.compiler import Compilation
+    from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.services.catalog.triggers import Triggers
 
 
@@ -27,20 +29,20 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class Catalog:
-    """``known``: the agents and tools there are; ``pools``: the worker pools. None: that is not known here."""
+    """``catalogue``: the agents and tools there are; ``pools``: the worker pools. None: that is not known here."""
 
     def __init__(
         self,
-        workflows: WorkflowStore,
         clock: Clock,
+        stores: Stores,
         triggers: Triggers,
-        known: Known | None = None,
+        catalogue: Catalogue | None = None,
         pools: Collection[str] | None = None,
     ) -> None:
-        self._workflows = workflows
         self._clock = clock
+        self._workflows = stores.workflows
         self._triggers = triggers
-        self._known = known
+        self._catalogue = catalogue
         self._pools = pools
 
     def publish(self, source: bytes, file: str = "", *, scheduled: bool = True) -> Published:
@@ -55,7 +57,7 @@ class Catalog:
         """What the compiler says of a definition, knowing the agents and tools there are."""
         from workflow_runtime.compiler import compile_workflow  # who only starts workflows does without it
 
-        return compile_workflow(source, file=file, known=self._known)
+        return compile_workflow(source, file=file, catalogue=self._catalogue)
 
     def _check_pools(self, plan: Plan) -> None:
         if self._pools is None:
@@ -109,6 +111,13 @@ class Catalog:
             )
             raise RequestError("not_found", what)
         return found
+
+    def versions(self, latest: WorkflowVersion, limit: int, before: int | None) -> list[WorkflowVersion]:
+        """Versions of a workflow, newest first, older than the number ``before``."""
+        newest = min(before - 1, latest.number) if before is not None else latest.number
+        numbers = range(newest, max(newest - limit, 0), -1)
+        found = self._workflows.versions(latest.workflow_id, numbers)
+        return [found[number] for number in numbers if number in found]
 
     def plan(self, version: WorkflowVersion) -> Plan:
         return self._workflows.plan(version.plan_hash)

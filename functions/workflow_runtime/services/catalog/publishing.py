@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError
-from workflow_runtime.ports import Ports
+from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import Catalog, Published
-from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore, WorkflowVersion
+from workflow_runtime.storage.stores import Stores
+from workflow_runtime.storage.workflows import VersionMismatch, WorkflowVersion
 
 if TYPE_CHECKING:
     from workflow_runtime.compiler import Compilation
@@ -28,11 +28,11 @@ Expected = Callable[[WorkflowVersion | None], bool]
 
 
 class Publishing:
-    def __init__(self, ports: Ports, catalog: Catalog, workflows: WorkflowStore) -> None:
-        self._clock = ports.clock
+    def __init__(self, clock: Clock, stores: Stores, catalog: Catalog) -> None:
+        self._clock = clock
         self._catalog = catalog
-        self._workflows = workflows
-        self._executions = ExecutionStore(ports.table, ports.blobs)
+        self._workflows = stores.workflows
+        self._executions = stores.executions
 
     def create(self, source: bytes) -> tuple[Published, bool]:
         """Publish a workflow that is not published yet; whether it is new (False: it was there with the same plan).

@@ -26,8 +26,8 @@ from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
 from workflow_runtime.ports import SCHEDULED_TIME, Ports, Schedule
-from workflow_runtime.storage.triggers import TriggerStore, digest
-from workflow_runtime.storage.workflows import WorkflowStore
+from workflow_runtime.storage.stores import Stores
+from workflow_runtime.storage.triggers import digest
 
 ROUNDS_MAX = 3  # against others who publish the same workflow at the same moment
 SPARE_SECONDS = 24 * 3600  # that a trigger which starts nothing any more stays registered
@@ -65,10 +65,10 @@ class Occasion(msgspec.Struct, frozen=True):
 
 
 class Triggers:
-    def __init__(self, ports: Ports, workflows: WorkflowStore) -> None:
+    def __init__(self, ports: Ports, stores: Stores) -> None:
         self._ports = ports
-        self._workflows = workflows
-        self._store = TriggerStore(ports.table)
+        self._workflows = stores.workflows
+        self._store = stores.triggers
 
     def announce(self, plan: Plan, *, scheduled: bool = True) -> None:
         """Register a plan's triggers, before it becomes a version; ``scheduled``: create its schedules too.

@@ -13,7 +13,7 @@ Why nothing is lost and nothing happens twice:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -33,11 +33,9 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.effects import Publisher
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.reads import Knowledge
-from workflow_runtime.services.intake.starts import Starter
-from workflow_runtime.storage.executions import ExecutionStore, StateTooLarge
+from workflow_runtime.storage.executions import StateTooLarge
 from workflow_runtime.storage.payloads import is_large, pack_bytes
-from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.storage.workflows import WorkflowStore
+from workflow_runtime.storage.stores import Stores
 
 SUSPECT_RECEIVES = 3  # from this receive on, events are taken one by one; one that the engine cannot take is refused
 COMMIT_ATTEMPTS_MAX = 5  # races with other dispatchers of one execution; FIFO groups make them rare
@@ -55,28 +53,27 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Dispatcher:
-    """``new_id`` gives a fresh identity per call: commit ids and deduplication ids are made of it. ``starter`` starts
-    children, and is asked for when there is one. ``count`` takes metrics. ``pools``: the worker pools that
-    have a queue."""
+    """``courier`` and ``publisher`` carry out what is decided. ``new_id`` gives a fresh identity per commit; ``count``
+    takes metrics.
+    """
 
     def __init__(
         self,
         ports: Ports,
-        workflows: WorkflowStore,
+        stores: Stores,
+        courier: Courier,
+        publisher: Publisher,
         new_id: Callable[[], str],
-        starter: Callable[[], Starter],
         count: Callable[[str, int], None],
-        pools: Collection[str],
     ) -> None:
         self._clock = ports.clock
+        self._workflows = stores.workflows
+        self._executions = stores.executions
+        self._knowledge = Knowledge(ports.table, stores)
+        self._courier = courier
+        self._publisher = publisher
         self._new_id = new_id
         self._count = count
-        self._workflows = workflows
-        self._executions = ExecutionStore(ports.table, ports.blobs)
-        self._runs = RunStore(ports.table, ports.blobs)
-        self._knowledge = Knowledge(ports.table, self._executions, self._runs)
-        self._courier = Courier(ports, self._executions, starter, new_id)
-        self._publisher = Publisher(ports, self._executions, self._runs, self._courier, new_id, count, pools)
 
     def dispatch(self, execution_id: str, deliveries: Sequence[Delivery]) -> int:
         """Take one execution's events in order. Returns how many were taken; the rest must be delivered again."""
@@ -97,10 +94,10 @@ class Dispatcher:
                 return start
         return len(deliveries)
 
-    def bury(self, execution_id: str, identity: str, reason: str, body: str) -> None:
-        """Keep a message that is no event as a dead letter of the execution."""
+    def record_dead_letter(self, execution_id: str, identity: str, reason: str, body: str) -> None:
+        """Keep a message that is not an event as a dead letter of the execution."""
         logger.error("an event was refused", extra={"execution_id": execution_id, "reason": reason})
-        self._executions.bury(execution_id, identity, reason, body, self._clock.now())
+        self._executions.put_dead_letter(execution_id, identity, reason, body, self._clock.now())
         self._count(Metric.DEAD_LETTERS, 1)
 
     def _take(self, execution_id: str, batch: Sequence[Delivery]) -> None:
@@ -125,7 +122,7 @@ class Dispatcher:
             header = self._executions.header(execution_id)
             if header is None:
                 for event in events:
-                    self.bury(execution_id, event.event_id, "there is no such execution", _text(event))
+                    self.record_dead_letter(execution_id, event.event_id, "there is no such execution", _text(event))
                 return True
             correlation_id = header.correlation_id
             add_log_fields(correlation_id=correlation_id)
@@ -170,7 +167,7 @@ class Dispatcher:
         if not isinstance(error, InvalidEvent) and delivery.receives < SUSPECT_RECEIVES:
             logger.exception("the engine failed", exc_info=error, extra={"execution_id": state.execution_id})
             raise RetryableError(f"the engine failed on {delivery.event.event_id}: {error!r}") from error
-        self.bury(state.execution_id, delivery.event.event_id, f"{error}", _text(delivery.event))
+        self.record_dead_letter(state.execution_id, delivery.event.event_id, f"{error}", _text(delivery.event))
         if state.version == 0:
             return self._start_alone(plan, state, correlation_id)
         refused = state.copy()

@@ -13,8 +13,8 @@ from workflow_runtime.services.messages import parse_mail
 class MailboxBatch:
     """Takes a group when the first of its records is asked for; the others of the group are then known.
 
-    ``records``: as Lambda delivers them. A body that is no event is buried at once: delivered again it would hold up
-    its group.
+    ``records``: as Lambda delivers them. A body that is not an event becomes a dead letter at once: delivered again,
+    it would hold up its group.
     """
 
     def __init__(self, dispatcher: Dispatcher, records: Sequence[Mapping[str, Any]]) -> None:
@@ -46,7 +46,7 @@ class MailboxBatch:
                 deliveries.append(_delivery(group, record))
                 accepted.append(record)
             except InvalidEvent as error:
-                self._taken[record["messageId"]] = self._bury(group, record, str(error))
+                self._taken[record["messageId"]] = self._refuse(group, record, str(error))
         count = self._dispatcher.dispatch(group, deliveries)
         for place, record in enumerate(accepted):
             self._taken[record["messageId"]] = place < count
@@ -56,9 +56,9 @@ class MailboxBatch:
             seconds = backoff_seconds(max(_receives(record) for record in left))
             self.postponed += [(record["receiptHandle"], seconds) for record in left]
 
-    def _bury(self, group: str, record: Mapping[str, Any], reason: str) -> bool:
+    def _refuse(self, group: str, record: Mapping[str, Any], reason: str) -> bool:
         try:
-            self._dispatcher.bury(group, record["messageId"], reason, record["body"])
+            self._dispatcher.record_dead_letter(group, record["messageId"], reason, record["body"])
         except RetryableError:
             return False
         return True

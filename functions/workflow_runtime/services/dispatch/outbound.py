@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.commands import (
     CancelTimer,
     Command,
@@ -22,19 +21,16 @@ from workflow_runtime.engine.commands import (
     Subscribe,
     Unsubscribe,
 )
-from workflow_runtime.engine.events import ChildEnded, Event, SendFailed, SignalReceived
-from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.events import ChildEnded, SendFailed, SignalReceived
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscriptions
-from workflow_runtime.errors import RequestError, RetryableError
+from workflow_runtime.errors import RequestError
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.ports import Ports
 from workflow_runtime.services.intake.starts import Starter
-from workflow_runtime.services.messages import mail_message
+from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.timers import Timers
-from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.payloads import unpack
-from workflow_runtime.storage.subscriptions import SubscriptionStore
+from workflow_runtime.storage.stores import Stores
 
 SENDS_MAX = 10_000  # events that executions may send each other in answer to one from outside; more is a circle
 
@@ -43,17 +39,14 @@ author_log = logging.getLogger("workflow_runtime.author")
 
 
 class Courier:
-    """``starter`` is asked for when the first child is started; ``new_id`` gives a fresh identity per invocation."""
+    """``starter`` is called when the first child is started."""
 
-    def __init__(
-        self, ports: Ports, executions: ExecutionStore, starter: Callable[[], Starter], new_id: Callable[[], str]
-    ) -> None:
-        self._ports = ports
-        self._executions = executions
+    def __init__(self, stores: Stores, mailer: Mailer, timers: Timers, starter: Callable[[], Starter]) -> None:
+        self._executions = stores.executions
+        self._subscriptions = stores.subscriptions
+        self._mailer = mailer
+        self._timers = timers
         self._starter = starter
-        self._new_id = new_id
-        self._timers = Timers(ports)
-        self._subscriptions = SubscriptionStore(ports.table)
 
     def subscribe(self, plan: Plan, execution_id: str, commands: Sequence[Command]) -> None:
         """What a commit will wait for; before it, so that no event is missed."""
@@ -127,16 +120,16 @@ class Courier:
         if command.hops > SENDS_MAX:
             receivers, where = [], f"executions send each other events without end (more than {SENDS_MAX:,})"
         for receiver in receivers:
-            self._mail(receiver, signal)
+            self._mailer.send(receiver, signal)
         if not receivers:
             self._failed(state, f"send:{command.id}", command.machine, f"`{command.name}` was not sent: {where}")
 
     def _is_open(self, execution_id: str) -> bool:
         header = self._executions.header(execution_id) if execution_id else None
-        return header is not None and not ExecutionStatus(header.status).terminal
+        return header is not None and not header.status.terminal
 
     def _failed(self, state: ExecutionState, identity: str, machine: str, message: str) -> None:
-        self._mail(state.execution_id, SendFailed(identity, state.now, machine, message))
+        self._mailer.send(state.execution_id, SendFailed(identity, state.now, machine, message))
 
     def _notify(self, state: ExecutionState, command: NotifyParent, ended: SetStatus) -> None:
         output, blob = self._executions.output_to_send(state.execution_id, ended)
@@ -150,9 +143,4 @@ class Courier:
             blob=blob,
             error=ended.error,
         )
-        self._mail(command.execution_id, event)
-
-    def _mail(self, execution_id: str, event: Event) -> None:
-        refusals = self._ports.queues.send(DISPATCH, [mail_message(execution_id, event, self._new_id())])
-        if refusals:
-            raise RetryableError(f"a mailbox refused an event: {refusals[0].reason}")
+        self._mailer.send(command.execution_id, event)

@@ -11,17 +11,16 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Table
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.records import Globals, Run
-from workflow_runtime.storage.runs import RunStore
+from workflow_runtime.storage.stores import Stores
 
 
 class Knowledge:
-    def __init__(self, table: Table, executions: ExecutionStore, runs: RunStore) -> None:
+    def __init__(self, table: Table, stores: Stores) -> None:
         self._table = table
-        self._executions = executions
-        self._runs = runs
+        self._executions = stores.executions
+        self._runs = stores.runs
 
     def fetch(self, plan: Plan, execution_id: str, needs: Needs, known: Known) -> Known:
         """``known`` with what was needed. A run that should be recorded and is not is a fault: `KeyError`."""

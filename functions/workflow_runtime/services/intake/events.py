@@ -16,9 +16,8 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.deployment.metrics import Metric
-from workflow_runtime.deployment.topology import DISPATCH, LIFECYCLE_SOURCE
+from workflow_runtime.deployment.topology import LIFECYCLE_SOURCE
 from workflow_runtime.engine.events import SignalReceived
-from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.evaluation import correlation_key, iso_time
 from workflow_runtime.errors import ConflictError, InvalidEvent, RequestError, RetryableError
 from workflow_runtime.language.expressions import EvaluationError, parse_iso
@@ -28,11 +27,11 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.services.catalog.triggers import Occasion, ScheduledStart, Triggers, start_key
 from workflow_runtime.services.intake.bus_events import ADDRESS, BusEvent, parse_body
 from workflow_runtime.services.intake.starts import Starter, keyed_execution_id
-from workflow_runtime.services.messages import Mail, mail_message
-from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.storage.subscriptions import Handover, OwnerStore, SubscriptionStore
-from workflow_runtime.storage.triggers import ANY_TOPIC, RegisteredTrigger, TriggerStore
-from workflow_runtime.storage.workflows import WorkflowStore
+from workflow_runtime.services.mail import Mailer
+from workflow_runtime.services.messages import Mail, mail_body
+from workflow_runtime.storage.stores import Stores
+from workflow_runtime.storage.subscriptions import Handover
+from workflow_runtime.storage.triggers import ANY_TOPIC, RegisteredTrigger
 
 HOPS_MAX = 10  # executions that may pass an event on, one to the next; more is a loop
 REPEATS_SECONDS = 24 * 3600  # how long a repeated event is recognised (promise P6)
@@ -50,27 +49,27 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Ingest:
-    """``new_id`` gives a fresh identity per call; ``count`` takes metrics."""
+    """``count`` takes metrics."""
 
     def __init__(
         self,
         ports: Ports,
-        workflows: WorkflowStore,
+        stores: Stores,
+        mailer: Mailer,
         triggers: Triggers,
         starter: Starter,
-        new_id: Callable[[], str],
         count: Callable[[str, int], None],
     ) -> None:
         self._ports = ports
-        self._workflows = workflows
+        self._mailer = mailer
         self._triggers = triggers
         self._starter = starter
-        self._new_id = new_id
         self._count = count
-        self._executions = ExecutionStore(ports.table, ports.blobs)
-        self._registry = TriggerStore(ports.table)
-        self._subscriptions = SubscriptionStore(ports.table)
-        self._owners = OwnerStore(ports.table)
+        self._workflows = stores.workflows
+        self._executions = stores.executions
+        self._registry = stores.triggers
+        self._subscriptions = stores.subscriptions
+        self._owners = stores.owners
 
     def triggers_of(self, topic: str) -> tuple[RegisteredTrigger, ...]:
         return self._registry.of(topic)
@@ -82,7 +81,7 @@ class Ingest:
         try:
             content = parse_body(body)
         except InvalidEvent as error:
-            self._bury(identity, str(error), body, Metric.EVENTS_REFUSED)
+            self._refuse(identity, str(error), body, Metric.EVENTS_REFUSED)
             return Taken()
         if isinstance(content, ScheduledStart):
             self._take_schedule(content, identity, body)
@@ -105,7 +104,7 @@ class Ingest:
                 mails += self._triggered(content, registered)
             except (EvaluationError, RequestError) as error:
                 reason = f"a trigger of workflow {registered.workflow_id}: {error}"
-                self._bury(f"{content.id}:{registered.digest}", reason, body, Metric.TRIGGERS_FAILED)
+                self._refuse(f"{content.id}:{registered.digest}", reason, body, Metric.TRIGGERS_FAILED)
             except Exception as error:  # the other triggers go on, and what they did is recognised next time
                 fault = error
         if not mails and not starts and fault is None:
@@ -114,20 +113,20 @@ class Ingest:
 
     def send(self, mails: Sequence[Mail]) -> None:
         """Put events into their mailboxes. Raises `RetryableError`."""
-        messages = [mail_message(mail.execution_id, mail.event, self._new_id()) for mail in mails]
-        for refusal in self._ports.queues.send(DISPATCH, messages):
+        for refusal in self._mailer.send_all(mails):
             mail = mails[refusal.index]
             logger.error("a mailbox refused an event", extra={"reason": refusal.reason})
             self._count(Metric.DEAD_LETTERS, 1)
-            body = messages[refusal.index].body
-            self._executions.bury(mail.execution_id, mail.event.event_id, refusal.reason, body, self._now())
+            self._executions.put_dead_letter(
+                mail.execution_id, mail.event.event_id, refusal.reason, mail_body(mail), self._now()
+            )
 
     def _addressed(self, event: BusEvent) -> list[Mail]:
         execution_id = event.detail.get(ADDRESS)
         if not isinstance(execution_id, str) or not _EXECUTION_ID.fullmatch(execution_id):
             return []
         header = self._executions.header(execution_id)
-        if header is None or ExecutionStatus(header.status).terminal:
+        if header is None or header.status.terminal:
             return []
         if not self._plan_declares(header.plan_hash, event.detail_type):
             logger.info("an execution does not listen to this event", extra={"execution_id": execution_id})
@@ -212,7 +211,7 @@ class Ingest:
                 return
             self._start(start.workflow_id, occasion.input(trigger), key)
         except (EvaluationError, RequestError) as error:
-            self._bury(identity, f"a schedule of workflow {start.workflow_id}: {error}", body, Metric.TRIGGERS_FAILED)
+            self._refuse(identity, f"a schedule of workflow {start.workflow_id}: {error}", body, Metric.TRIGGERS_FAILED)
 
     def _may_begin(self, start: ScheduledStart, execution_id: str) -> bool:
         """Whether no other execution that this schedule started is running.
@@ -235,17 +234,17 @@ class Ingest:
 
     def _running(self, execution_ids: Sequence[str]) -> set[str]:
         headers = self._executions.headers(execution_ids)
-        return {id for id, header in headers.items() if not ExecutionStatus(header.status).terminal}
+        return {id for id, header in headers.items() if not header.status.terminal}
 
     def _mail(self, event: BusEvent, execution_id: str, name: str, data: Json, key: str | None = None) -> Mail:
         signal: SignalReceived = event.signal(self._ports.blobs, execution_id, name, data, key)
         return Mail(execution_id, signal)
 
-    def _bury(self, identity: str, reason: str, body: str, metric: Metric) -> None:
-        """What will never work is kept with the reason and acknowledged: it must not come again for ever."""
+    def _refuse(self, identity: str, reason: str, body: str, metric: Metric) -> None:
+        """Keep a message that can never be taken as a dead letter; acknowledged, it does not come back."""
         logger.error("an event was not taken", extra={"reason": reason})
         self._count(metric, 1)
-        self._executions.bury_unaddressed(identity, reason, body, self._now())
+        self._executions.put_unaddressed_dead_letter(identity, reason, body, self._now())
 
     def _now(self) -> int:
         return self._ports.clock.now()

@@ -12,25 +12,24 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from workflow_runtime.deployment.topology import DISPATCH, LIFECYCLE_SOURCE
+from workflow_runtime.deployment.topology import LIFECYCLE_SOURCE
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.preview import is_raised
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ChartState, ExecutionState
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.events import is_runtime_event
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Bus, BusEvent, Ports
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
-from workflow_runtime.services.messages import mail_message
+from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.views.charts import chart_parts, transition_json
-from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.payloads import is_large, pack_bytes
 from workflow_runtime.storage.records import Globals
-from workflow_runtime.storage.workflows import WorkflowStore
+from workflow_runtime.storage.stores import Stores
 
 NAME_CHARS_MAX = 128  # as long as an EventBridge detail-type
 KEY_CHARS_MAX = 255
@@ -54,11 +53,12 @@ class Sent(msgspec.Struct, frozen=True):
 class Signalling:
     """``new_id`` gives a fresh identity per call."""
 
-    def __init__(self, ports: Ports, workflows: WorkflowStore, new_id: Callable[[], str]) -> None:
+    def __init__(self, ports: Ports, stores: Stores, mailer: Mailer, new_id: Callable[[], str]) -> None:
         self._ports = ports
-        self._workflows = workflows
+        self._workflows = stores.workflows
+        self._executions = stores.executions
+        self._mailer = mailer
         self._new_id = new_id
-        self._executions = ExecutionStore(ports.table, ports.blobs)
 
     def send(
         self,
@@ -85,7 +85,7 @@ class Signalling:
         stored = self._executions.load(execution_id) if watched else None
         after = stored.state.version if stored is not None else header.state_version
         sent = Sent(execution_id, name, key or self._new_id(), after)
-        if ExecutionStatus(header.status).terminal:
+        if header.status.terminal:
             if key is not None and self._first_entry(sent) is not None:
                 return sent  # it was taken before the end
             raise RequestError("ended", f"the execution has ended, it is {header.status}: it takes no more events")
@@ -97,8 +97,7 @@ class Signalling:
         value = msgspec.json.decode(encoded) if blob is None else None
         now = self._ports.clock.now()
         signal = SignalReceived(sent.event_id, now, name, data=value, blob=blob, id=sent.id, source=source)
-        if refusals := self._ports.queues.send(DISPATCH, [mail_message(execution_id, signal, self._new_id())]):
-            raise RetryableError(f"the mailbox refused the event: {refusals[0].reason}")
+        self._mailer.send(execution_id, signal)
         return sent
 
     def result(self, sent: Sent) -> dict[str, Json] | None:
@@ -179,11 +178,11 @@ def check_event(plan: Plan, name: str) -> None:
     if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable() or "*" in name or name != name.strip():
         message = f"an event has a name of 1 to {NAME_CHARS_MAX} printable characters, without `*`; not {name[:200]!r}"
         raise RequestError("invalid_event", message)
-    if is_raised(name):
+    if is_runtime_event(name):
         raise RequestError("invalid_event", f"{name!r} is an event that the runtime raises itself")
     if plan.declares(name):
         return
-    declared = sorted(event for event in plan.declared_events if not is_raised(event))
+    declared = sorted(event for event in plan.declared_events if not is_runtime_event(event))
     if not declared:
         raise RequestError("invalid_event", f"workflow {plan.workflow_id!r} listens to no events")
     near = difflib.get_close_matches(name, declared, n=1)

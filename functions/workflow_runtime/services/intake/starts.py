@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from workflow_runtime.deployment.topology import DISPATCH
-from workflow_runtime.engine.events import Poked
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.values.evaluation import View, evaluate
@@ -22,11 +20,11 @@ from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.schemas import violation
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.ports import Ports
+from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import Catalog
-from workflow_runtime.services.messages import mail_message
-from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.services.mail import Mailer
 from workflow_runtime.storage.records import Globals, Header
+from workflow_runtime.storage.stores import Stores
 
 INPUT_BYTES_MAX = 10 * 1024 * 1024  # API Gateway takes no larger body either
 CORRELATION_PATTERN = r"^[!-~]{1,128}$"  # printable ASCII without spaces: it stands in headers, logs and queries
@@ -37,12 +35,23 @@ _correlation = re.compile(CORRELATION_PATTERN)
 
 
 class Starter:
-    """``env``: deployment settings that definitions may read as ``${env.NAME}``."""
+    """``new_id`` gives a fresh identity per call; ``env``: deployment settings that definitions may read as
+    ``${env.NAME}``.
+    """
 
-    def __init__(self, ports: Ports, catalog: Catalog, new_id: Callable[[], str], env: Mapping[str, str]) -> None:
-        self._ports = ports
+    def __init__(
+        self,
+        clock: Clock,
+        stores: Stores,
+        mailer: Mailer,
+        catalog: Catalog,
+        new_id: Callable[[], str],
+        env: Mapping[str, str],
+    ) -> None:
+        self._clock = clock
+        self._executions = stores.executions
+        self._mailer = mailer
         self._catalog = catalog
-        self._executions = ExecutionStore(ports.table, ports.blobs)
         self._new_id = new_id
         self._env = dict(env)
 
@@ -66,7 +75,7 @@ class Starter:
         input).
         """
         input = {} if input is None else input
-        now = self._ports.clock.now()
+        now = self._clock.now()
         if start_key is None:
             execution_id = f"ex-{now:012x}-{self._new_id()[:16]}"
         else:
@@ -82,7 +91,7 @@ class Starter:
             workflow_id=workflow_id,
             workflow_version=stored.number,
             plan_hash=plan.hash,
-            status=ExecutionStatus.PENDING.value,
+            status=ExecutionStatus.PENDING,
             started_at=now,
             input_hash=_input_hash(input),
             parent=parent,
@@ -114,14 +123,8 @@ class Starter:
     def _answer(self, header: Header, input: Json) -> str:
         if header.input_hash != _input_hash(input):
             raise RequestError("conflict", "the start key was used with another input")
-        self.poke(header.execution_id)
+        self._mailer.poke(header.execution_id)
         return header.execution_id
-
-    def poke(self, execution_id: str) -> None:
-        """Have the dispatcher look at an execution; harmless at any time."""
-        event = Poked(f"poke:{self._new_id()}", self._ports.clock.now())
-        if self._ports.queues.send(DISPATCH, [mail_message(execution_id, event, self._new_id())]):
-            raise RetryableError("the poke was refused")
 
 
 def initial_globals(

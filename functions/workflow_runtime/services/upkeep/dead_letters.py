@@ -7,23 +7,22 @@ events are recorded only: what they told is found by the sweep, or was never of 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.deployment.topology import DISPATCH, TIMERS
+from workflow_runtime.deployment.topology import TIMERS
 from workflow_runtime.engine.events import NodeFailed, run_event_id
-from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.ports import Message, Ports
-from workflow_runtime.services.messages import Mail, Order, Timer, mail_message, parse_mail, parse_order, parse_timer
-from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.storage.records import Run
-from workflow_runtime.storage.runs import OPEN, RunStore
+from workflow_runtime.services.mail import Mailer
+from workflow_runtime.services.messages import Mail, Order, Timer, parse_mail, parse_order, parse_timer
+from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.stores import Stores
 
-UNDERTAKER = "dead-letters"  # owner of runs whose order died
+OWNER = "dead-letters"  # of runs whose order was given up
 
 Content: TypeAlias = Order | Mail | Timer | None
 """What a body was; None: nothing that the runtime sends."""
@@ -41,17 +40,17 @@ _bus_events = msgspec.json.Decoder(_BusEvent)
 
 
 class DeadLetters:
-    """``new_id`` gives a fresh identity per message sent."""
+    """Records messages that their queues gave up, and tells the executions that wait for what was in them."""
 
-    def __init__(self, ports: Ports, new_id: Callable[[], str]) -> None:
+    def __init__(self, ports: Ports, stores: Stores, mailer: Mailer) -> None:
         self._ports = ports
-        self._new_id = new_id
-        self._executions = ExecutionStore(ports.table, ports.blobs)
-        self._runs = RunStore(ports.table, ports.blobs)
+        self._mailer = mailer
+        self._executions = stores.executions
+        self._runs = stores.runs
 
     def take(self, record: Mapping[str, Any]) -> None:
         """Take one record of a dead-letter queue, as Lambda delivers it. Raises `RetryableError`, also while the run of
-        a dead order still has a living worker.
+        a given-up order still has a living worker.
         """
         body, message_id = str(record["body"]), str(record["messageId"])
         source = str(record["attributes"].get("DeadLetterQueueSourceArn", "")).rpartition(":")[2]
@@ -71,54 +70,46 @@ class DeadLetters:
         reason = f"{kind}: {reason}"
         now = self._ports.clock.now()
         if execution_id is not None:
-            self._executions.bury(execution_id, message_id, reason, body, now)
+            self._executions.put_dead_letter(execution_id, message_id, reason, body, now)
         else:
-            self._executions.bury_unaddressed(message_id, reason, body, now)
+            self._executions.put_unaddressed_dead_letter(message_id, reason, body, now)
 
     def _start_timer_again(self, timer: Timer, body: str) -> None:
-        """Once; the second death is final, and the sweep delivers what is overdue."""
+        """Once; the second time it is given up for good: the sweep delivers overdue timers."""
         identity = f"timer:{timer.timer}"
-        if self._executions.is_buried(timer.execution_id, identity):
+        if self._executions.has_dead_letter(timer.execution_id, identity):
             return
         if self._ports.queues.send(TIMERS, [Message(body)]):
             raise RetryableError("a timer was refused by its queue")
-        self._executions.bury(timer.execution_id, identity, "timer: started again", body, self._ports.clock.now())
+        self._executions.put_dead_letter(
+            timer.execution_id, identity, "timer: started again", body, self._ports.clock.now()
+        )
 
     def _fail_node(self, order: Order) -> None:
         """Close the run, then report it. One that succeeded needs no help: the sweep has its result reported."""
         header = self._executions.header(order.execution_id)
-        if header is None or ExecutionStatus(header.status).terminal:
+        if header is None or header.status.terminal:
             return
         command = order.command
         now = self._ports.clock.now()
         error = ErrorDocument.of("worker_lost", "the node's order was given up by its queue", command.path)
-        failed = Run(
-            path=command.path,
-            serial=command.serial,
-            status="failed",
-            owner=UNDERTAKER,
-            attempt=command.attempt,
-            started_at=now,
-            ended_at=now,
-            error=error,
-        )
+        failed = Run.failed(command.path, command.serial, OWNER, now, error, attempt=command.attempt)
         stored = failed if self._runs.claim(order.execution_id, failed) else self._closed(order, failed)
         if stored.error is None:
             return
         identity = run_event_id(command.path, command.serial)
         event = NodeFailed(identity, stored.ended_at, command.path, command.serial, stored.error, command)
-        if self._ports.queues.send(DISPATCH, [mail_message(order.execution_id, event, self._new_id())]):
-            raise RetryableError("the mailbox refused an event")
+        self._mailer.send(order.execution_id, event)
 
     def _closed(self, order: Order, failed: Run) -> Run:
         """The run as it ended; one without a living worker is ended now."""
         found = self._runs.get(order.execution_id, failed.path, failed.serial)
         if found is None:
             raise RetryableError("a claim was refused and is not there")
-        if found.status not in OPEN:
+        if not found.status.open:
             return found
-        if found.status == "running" and found.lease_until > failed.ended_at and self._alive(found):
-            raise RetryableError("the run of a dead order has a living worker")
+        if found.status is RunStatus.RUNNING and found.lease_until > failed.ended_at and self._alive(found):
+            raise RetryableError("the run of a given-up order has a living worker")
         lost = replace(failed, started_at=found.started_at)
         if not self._runs.finish(order.execution_id, lost, found.owner):
             raise RetryableError("the run ended while it was being closed")

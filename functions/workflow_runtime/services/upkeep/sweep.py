@@ -8,23 +8,23 @@ overdue timer is delivered. Everything it sends is recognised when it was not ne
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
-from workflow_runtime.deployment.topology import DISPATCH, PLUMBING_TIMEOUT_SECONDS, serving_queue
+from workflow_runtime.deployment.topology import PLUMBING_TIMEOUT_SECONDS
 from workflow_runtime.engine.commands import CancelRun, RunNode
-from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, Poked
-from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.messages import Order, Timer, mail_message, order_message
+from workflow_runtime.services.mail import Mailer
+from workflow_runtime.services.messages import Timer
+from workflow_runtime.services.orders import send_orders
 from workflow_runtime.services.timers import Timers
-from workflow_runtime.storage.due import SECONDS_MAX, SHARDS, Due, DueStore
-from workflow_runtime.storage.executions import ExecutionStore
-from workflow_runtime.storage.records import Run, StoredState
-from workflow_runtime.storage.runs import RunStore
+from workflow_runtime.storage.due import SECONDS_MAX, SHARDS, Due
+from workflow_runtime.storage.records import Run, RunStatus, StoredState
+from workflow_runtime.storage.stores import Stores
 
 PAGE = 100  # due executions read at once
 CHECKS_MAX = 100  # running executions looked after in one shard and sweep
@@ -47,16 +47,16 @@ class Swept(msgspec.Struct):
 
 
 class Sweep:
-    """``new_id`` gives a fresh identity per message sent."""
+    """``pools``: those that have a queue."""
 
-    def __init__(self, ports: Ports, new_id: Callable[[], str], pools: Collection[str]) -> None:
+    def __init__(self, ports: Ports, stores: Stores, mailer: Mailer, timers: Timers, pools: Collection[str]) -> None:
         self._ports = ports
-        self._new_id = new_id
+        self._mailer = mailer
+        self._timers = timers
         self._pools = pools
-        self._timers = Timers(ports)
-        self._due = DueStore(ports.table)
-        self._executions = ExecutionStore(ports.table, ports.blobs)
-        self._runs = RunStore(ports.table, ports.blobs)
+        self._due = stores.due
+        self._executions = stores.executions
+        self._runs = stores.runs
 
     def sweep(self) -> Swept:
         """Look after all executions that are due, within `SWEEP_SECONDS_MAX`. Raises `RetryableError`."""
@@ -87,7 +87,7 @@ class Sweep:
         ended: list[str] = []
         for due in page:
             header = headers.get(due.execution_id)
-            if header is not None and not ExecutionStatus(header.status).terminal:
+            if header is not None and not header.status.terminal:
                 running.append(due)
             elif header is not None or due.seconds == SECONDS_MAX:
                 ended.append(due.execution_id)
@@ -110,17 +110,12 @@ class Sweep:
         self._due.move(due, due.next(self._ports.clock.now()))
 
     def _check(self, execution_id: str, swept: Swept) -> None:
-        self._poke(execution_id)
+        self._mailer.poke(execution_id)
         stored = self._executions.load(execution_id)
         if stored is None or not stored.published or stored.state.status.terminal:
             return  # the poke has it started, or published
         swept.timers += self._deliver_overdue(stored.state)
         swept.orders += self._order_again(stored)
-
-    def _poke(self, execution_id: str) -> None:
-        event = Poked(f"sweep:{self._new_id()}", self._ports.clock.now())
-        if self._ports.queues.send(DISPATCH, [mail_message(execution_id, event, self._new_id())]):
-            raise RetryableError("the poke was refused")
 
     def _deliver_overdue(self, state: ExecutionState) -> int:
         now = self._ports.clock.now()
@@ -139,28 +134,11 @@ class Sweep:
         runs = self._runs.get_all(state.execution_id, [(order.path, order.serial) for order in orders])
         now = self._ports.clock.now()
         lost = [order for order in orders if _is_lost(order, runs.get((order.path, order.serial)), now)][:ORDERS_MAX]
-        by_pool: dict[str, list[RunNode]] = {}
-        for order in lost:
-            by_pool.setdefault(order.pool, []).append(order)
-        for pool, ordered in by_pool.items():
-            fields = {"execution_id": state.execution_id, "pool": pool, "orders": len(ordered)}
+        if lost:
+            fields = {"execution_id": state.execution_id, "orders": len(lost)}
             logger.warning("orders are sent again", extra=fields)
-            messages = [
-                order_message(
-                    Order(
-                        state.execution_id,
-                        state.plan_hash,
-                        state.workflow_version,
-                        state.started_at,
-                        order,
-                        state.hops,
-                        stored.correlation_id,
-                    )
-                )
-                for order in ordered
-            ]
-            if self._ports.queues.send(serving_queue(pool, self._pools), messages):
-                raise RetryableError(f"orders were refused by pool {pool}")
+        if refused := send_orders(self._ports, self._pools, state, lost, stored.correlation_id):
+            raise RetryableError(f"orders were refused by their queue: {refused[0].reason}")
         return len(lost)
 
     def _open_orders(self, stored: StoredState, wanted: int) -> Iterator[RunNode]:
@@ -192,6 +170,6 @@ def _is_lost(order: RunNode, run: Run | None, now: int) -> bool:
     """Whether nobody carries it out: it was not claimed, given back, ended unnoticed, or its worker is silent."""
     if run is None:
         return order.at + GRACE_MS <= now
-    if run.status == "running":
+    if run.status is RunStatus.RUNNING:
         return run.lease_until + GRACE_MS <= now
-    return run.status != "cancelled"
+    return run.status is not RunStatus.CANCELLED

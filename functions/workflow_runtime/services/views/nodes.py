@@ -14,7 +14,15 @@ from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import WaitSpec
-from workflow_runtime.storage.records import Run
+from workflow_runtime.storage.records import Run, RunStatus
+
+NODE_STATUS_OF_RUN = {
+    RunStatus.RUNNING: NodeStatus.RUNNING,
+    RunStatus.RELEASED: NodeStatus.READY,
+    RunStatus.SUCCESS: NodeStatus.SUCCESS,
+    RunStatus.FAILED: NodeStatus.FAILED,
+    RunStatus.CANCELLED: NodeStatus.CANCELLED,
+}
 
 
 def live_graphs(plan: Plan, state: ExecutionState | None) -> dict[ScopeId, GraphState]:
@@ -56,7 +64,7 @@ def _node_entry(
     if run is not None and run.serial < graph.first_serial:
         run = None  # of an earlier visit
     status = STATUS_OF_MARK[graph.marks[index]]
-    if status is NodeStatus.READY and run is not None and run.status == "running":
+    if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
         status = NodeStatus.RUNNING
     return _entry(status, run, _waiting_on(state, block, graph, index, status, run))
 
@@ -64,7 +72,7 @@ def _node_entry(
 def _status_of(run: Run | None, *, over: bool) -> NodeStatus:
     if run is None:
         return NodeStatus.SKIPPED if over else NodeStatus.WAITING
-    return NodeStatus.CANCELLED if over and run.status == "running" else NodeStatus(run.status)
+    return NodeStatus.CANCELLED if over and run.status.open else NODE_STATUS_OF_RUN[run.status]
 
 
 def error_json(error: ErrorDocument | None) -> dict[str, Json] | None:

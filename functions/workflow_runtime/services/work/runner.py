@@ -23,7 +23,6 @@ from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.commands import with_payload
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, run_event_id
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
-from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import NodeValue, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
@@ -44,8 +43,8 @@ from workflow_runtime.services.work.rendering import Rendering, lacks_names, mas
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore, header_of
 from workflow_runtime.storage.payloads import unpack
-from workflow_runtime.storage.records import Globals, Run
-from workflow_runtime.storage.runs import RELEASED, RunStore
+from workflow_runtime.storage.records import Globals, Run, RunStatus
+from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.workflows import WorkflowStore
 
 LEASE_SECONDS = 90  # how long a silent worker is believed to live
@@ -135,7 +134,7 @@ class NodeRunner:
         return Run(
             path=order.command.path,
             serial=order.command.serial,
-            status="running",
+            status=RunStatus.RUNNING,
             owner=f"{self._ports.boot}/{self._new_id()}",
             attempt=order.command.attempt,
             started_at=now,
@@ -152,7 +151,7 @@ class NodeRunner:
             raise RetryableError("a claim was refused and is not there")
         if existing.owner == claimed.owner:
             return None
-        if existing.status != RELEASED:
+        if existing.status is not RunStatus.RELEASED:
             return existing
         if not await self._ports.offload(self._runs.finish, execution_id, claimed, existing.owner):
             raise RetryableError("another worker took a released run")
@@ -163,14 +162,14 @@ class NodeRunner:
 
         The lost run changes its owner: a worker that only seemed dead must find that the run is no longer its own.
         """
-        if existing.status == "cancelled":
+        if existing.status is RunStatus.CANCELLED:
             return
-        if existing.status == "running":
+        if existing.status is RunStatus.RUNNING:
             now = self._ports.clock.now()
             if existing.lease_until > now and existing.owner.split("/")[0] == self._ports.boot:
                 raise Postponed((existing.lease_until - now) // 1000 + 1)
             error = ErrorDocument.of("worker_lost", "the worker stopped without a result", order.command.path)
-            lost = replace(existing, status="failed", owner=finder, ended_at=now, error=error)
+            lost = replace(existing, status=RunStatus.FAILED, owner=finder, ended_at=now, error=error)
             if not await self._ports.offload(self._runs.finish, order.execution_id, lost, existing.owner):
                 raise RetryableError("the run ended while its worker was declared lost")
             self._count(Metric.WORKERS_LOST, 1)
@@ -197,7 +196,7 @@ class NodeRunner:
                 logger.warning("a result came after its lease had ended", extra=_ids(order))
                 await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}")
                 return
-        if ended.status != "cancelled":
+        if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
         fields = {"status": ended.status, "ms": ended.ended_at - ended.started_at, "attempt": ended.attempt}
         error = {"error": ended.error.type} if ended.error is not None else {}
@@ -213,7 +212,7 @@ class NodeRunner:
         except (NodeError, ValueError) as error:
             message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
             document = ErrorDocument.of("execution_error", message, ended.path)
-            failed = replace(ended, status="failed", output=None, usage=None, error=document)
+            failed = replace(ended, status=RunStatus.FAILED, output=None, usage=None, error=document)
             return await self._patiently(self._runs.finish, execution_id, failed, owner), failed
 
     async def _patiently(
@@ -231,7 +230,7 @@ class NodeRunner:
         """Give up the claim of a run that could not even begin, so that its order can be carried out when it comes
         again.
         """
-        released = replace(attempt.claimed, status=RELEASED)
+        released = replace(attempt.claimed, status=RunStatus.RELEASED)
         with suppress(RetryableError):  # then the lease runs out, and the engine grants another attempt
             await self._ports.offload(self._runs.finish, attempt.order.execution_id, released, attempt.claimed.owner)
 
@@ -241,14 +240,16 @@ class NodeRunner:
         try:
             running = await self._prepare(attempt)
             if not running:
-                return replace(claimed, status="cancelled", ended_at=self._ports.clock.now())
+                return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             output, warnings, usage = await self._run_within_timeout(attempt)
             output = masked(output, attempt.secrets)
-            ended = replace(claimed, status="success", output=output, warnings=warnings[:NOTES_MAX], usage=usage)
+            ended = replace(
+                claimed, status=RunStatus.SUCCESS, output=output, warnings=warnings[:NOTES_MAX], usage=usage
+            )
         except (RetryableError, InvalidEvent):
             raise
         except Exception as error:
-            ended = replace(claimed, status="failed", error=_error_of(attempt, error))
+            ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error))
         unresolved = tuple(dict.fromkeys(attempt.rendering.unresolved)) if attempt.rendering is not None else ()
         return replace(ended, ended_at=self._ports.clock.now(), unresolved=unresolved[:NOTES_MAX])
 
@@ -267,7 +268,7 @@ class NodeRunner:
         items = await self._ports.offload(self._ports.table.get, wanted)
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {order.execution_id}")
-        if ExecutionStatus(header_of(order.execution_id, items[header_key]).status).terminal:
+        if header_of(order.execution_id, items[header_key]).status.terminal:
             return False
         nodes: dict[int, NodeValue] = {}
         for key, index in run_keys.items():

@@ -1,5 +1,3 @@
-"""The commands of `awr`: options and help texts, a module per family; what they do is imported when they run.
-
-- `options`: what several commands take.
-- `check` (validate, compile, graph), `run`, `dev`, and `remote` (publish, start, list, status, history).
+"""The commands of `awr`, a module for each: its options and help text, then what it does. `app` imports one when it
+runs.
 """

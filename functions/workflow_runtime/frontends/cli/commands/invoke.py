@@ -1,23 +1,33 @@
-"""`awr invoke`."""
+"""`awr invoke`: one event for one Lambda function, here, as Lambda would hand it over."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import os
+import sys
+from collections import Counter
+from contextlib import redirect_stdout
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
-from workflow_runtime.frontends.cli.commands.options import AsJson, Definitions, existing
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.pump import LocalContext
+from workflow_runtime.deployment.topology import TOPOLOGY, Function
+from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
+from workflow_runtime.frontends.cli.files import INPUT_BYTES_MAX, definitions_directory, workflow_files
+from workflow_runtime.frontends.cli.options import AsJson, Definitions, MocksFile, NewDatabase, Verbose, existing
 from workflow_runtime.frontends.cli.output import Output
+from workflow_runtime.frontends.cli.stderr_log import TracedInvoker, log_to_stderr
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.runtime.in_process import LocalRuntime, handler_of
 
 FunctionName = Annotated[str, typer.Argument(metavar="FUNCTION", help="One of the Lambda functions, as dispatch.")]
 EventFile = Annotated[Path, typer.Argument(**existing("EVENT", "What it gets, as JSON; events/ has samples."))]
-MocksFile = Annotated[Path | None, typer.Option("--mocks", **existing("FILE", "Answers in place of agents and tools."))]
-Database = Annotated[
-    Path | None,
-    typer.Option("--db", metavar="FILE", dir_okay=False, help="Keep everything in this file; default: in memory."),
-]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every attempt, with tracebacks, on stderr.")]
 
 
 def invoke(
@@ -25,7 +35,7 @@ def invoke(
     event: EventFile,
     definitions: Definitions = None,
     mocks: MocksFile = None,
-    db: Database = None,
+    db: NewDatabase = None,
     json: AsJson = False,
     verbose: Verbose = False,
 ) -> int:
@@ -41,7 +51,101 @@ def invoke(
 
     Exit codes: 0 it answered, 1 the event is not for this function, 2 wrong usage, 3 it wants messages again.
     """
-    from workflow_runtime.frontends.cli import invoking
+    out = Output(json=json)
+    options = InvokeOptions(_function(function), event, definitions, mocks, db, verbose)
+    payload = _event(event)
+    _check_event(options.function, payload, event)
+    with log_to_stderr(verbose), redirect_stdout(sys.stderr):
+        invoked = _invoke(payload, options)
+    for queue, count in invoked.sent.items():
+        out.note(f"sent to {queue}: {count}")
+    for kind, count in invoked.published.items():
+        out.note(f"published {kind}: {count}")
+    if out.json:
+        out.document(invoked)
+    else:
+        out.text(msgspec.json.format(msgspec.json.encode(invoked.answer), indent=2).decode() + "\n")
+    failed = isinstance(invoked.answer, dict) and bool(invoked.answer.get("batchItemFailures"))
+    return ExitCode.FAILED if failed else ExitCode.OK
 
-    options = invoking.InvokeOptions(function, event, definitions, mocks, db, verbose)
-    return invoking.invoke(Output(json=json), options)
+
+class InvokeOptions(msgspec.Struct, frozen=True):
+    """What is called, and with what around it."""
+
+    function: Function
+    event: Path
+    definitions: Path | None
+    mocks: Path | None
+    db: Path | None
+    verbose: bool
+
+
+class Invoked(msgspec.Struct, frozen=True):
+    """What a function answered, and what it sent meanwhile: messages by queue, events on the bus by detail-type."""
+
+    answer: Any
+    sent: dict[str, int]
+    published: dict[str, int]
+
+
+def _function(name: str) -> Function:
+    names = [function.name for function in TOPOLOGY.functions]
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        hint = f"{near[0]}, perhaps? " if near else ""
+        raise usage_error(f"there is no function {name!r}", f"{hint}There are: {', '.join(names)}")
+    return TOPOLOGY.function(name)
+
+
+def _event(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        data = file.read(INPUT_BYTES_MAX)
+    try:
+        event = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CliError("invalid_event", f"{path} is no JSON: {error}") from None
+    if not isinstance(event, dict):
+        raise CliError("invalid_event", f"{path} is no event: an event is a JSON object")
+    return event
+
+
+def _check_event(function: Function, event: dict[str, Any], path: Path) -> None:
+    """Refuse an event of a kind, or from a queue, that never comes to this function."""
+    if function.http:
+        if not isinstance(event.get("requestContext"), dict):
+            raise CliError("invalid_event", f"{path} is no request of an HTTP API, which is what {function.name} takes")
+        return
+    queues = [source.queue for source in function.sources]
+    takes = f"what {function.name} takes are messages of {' or '.join(queues)}"
+    records = event.get("Records")
+    if not isinstance(records, list) or not records:
+        raise CliError("invalid_event", f"{path} is no batch of messages: {takes}")
+    for record in records:
+        arn = record.get("eventSourceARN") if isinstance(record, dict) else None
+        if not isinstance(arn, str) or not arn.endswith(tuple(queues)):
+            raise CliError("invalid_event", f"{path} is from {arn!r}: {takes}", "eventSourceARN ends in a queue's name")
+
+
+def _invoke(event: dict[str, Any], options: InvokeOptions) -> Invoked:
+    function = options.function
+    mocks = Mocks.load(options.mocks) if options.mocks is not None else None
+    definitions = options.definitions or definitions_directory(None)
+    sent: Counter[str] = Counter()
+    with open_backend(options.db) as backend:
+        runtime = LocalRuntime(
+            backend, definitions, mocks, environ=os.environ, wrap=TracedInvoker if options.verbose else None
+        ).services
+        if definitions is not None and (definitions / "workflows").is_dir():
+            for path in workflow_files([definitions / "workflows"]):
+                runtime.catalog.publish(path.read_bytes(), str(path), scheduled=False)
+        before = len(backend.bus_events())
+        backend.on_send = lambda queue: sent.update([queue])
+        answer = handler_of(function, runtime)(event, LocalContext(function))
+        if inspect.isawaitable(answer):
+            answer = asyncio.run(_awaited(answer))
+        published = Counter(str(each["detail-type"]) for each in backend.bus_events()[before:])
+    return Invoked(answer, dict(sent), dict(published))
+
+
+async def _awaited(answer: Any) -> Any:
+    return await answer

@@ -6,8 +6,9 @@ from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.functions.numbers import comparable
 from workflow_runtime.language.expressions.functions.registry import function
 from workflow_runtime.language.expressions.operators import contains as is_in
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import check_text, freeze, integer, kind, mapping, sequence
+from workflow_runtime.language.json_values import Json
 
 
 @function("len(x)", 1)

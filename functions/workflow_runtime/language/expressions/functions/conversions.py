@@ -8,8 +8,9 @@ import msgspec
 
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.functions.registry import function
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import bounded, check_text, json_text, kind, render_text, text
+from workflow_runtime.language.json_values import Json
 
 _NUMBER = re.compile(r"\s*([+-]?)([0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})((?:[eE][+-]?[0-9]{1,5})?)\s*\Z")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.functions.registry import function
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import check_text, json_text, text
+from workflow_runtime.language.json_values import Json
 
 _ALGORITHMS = ("sha256", "sha1", "sha512", "md5")
 _NAMESPACE = "6f0d9f3e-3f5c-5f0e-9a49-0d7a1c1b7a52"  # of this function; changing it changes every id

@@ -19,8 +19,9 @@ from jmespath.visitor import Options, TreeInterpreter
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.functions.conversions import number
 from workflow_runtime.language.expressions.limits import RESULT_BYTES_MAX
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import TOO_LARGE, check_text, equals, json_text, kind
+from workflow_runtime.language.json_values import Json
 
 _ORDER = {"lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge}
 

@@ -8,8 +8,9 @@ from math import fsum
 
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.functions.registry import function
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import bounded, integer, number, sequence
+from workflow_runtime.language.json_values import Json
 
 _DIGITS_MAX = 15  # a double has no more
 

@@ -13,8 +13,9 @@ from workflow_runtime.language.expressions.limits import (
     PATTERN_MEMORY_BYTES_MAX,
     QUERY_CHARACTERS_MAX,
 )
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import text
+from workflow_runtime.language.json_values import Json
 
 _SEARCH_SHIFT = 9
 """Without memory for its automaton re2 tries every instruction at every character; 2**9 of those take microseconds."""

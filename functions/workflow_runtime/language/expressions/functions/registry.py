@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from workflow_runtime.language.expressions.scope import Json
+from workflow_runtime.language.json_values import Json
 
 
 class Function(msgspec.Struct, frozen=True):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.functions.registry import function
 from workflow_runtime.language.expressions.limits import RESULT_BYTES_MAX
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import TOO_LARGE, check_text, render_text, sequence, text
+from workflow_runtime.language.json_values import Json
 
 
 def _readable(scope: Scope, value: Json) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.functions.registry import function
-from workflow_runtime.language.expressions.scope import Json, Scope
+from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.times import (
     format_iso,
     format_pattern,
@@ -14,6 +14,7 @@ from workflow_runtime.language.expressions.times import (
     time_ms,
 )
 from workflow_runtime.language.expressions.values import kind, text
+from workflow_runtime.language.json_values import Json
 
 _STEPS = 5  # datetime arithmetic takes a few microseconds
 

@@ -1,0 +1,95 @@
+"""`awr list`: the published workflows, or the executions of one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.frontends.cli.api import Document, api
+from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
+from workflow_runtime.frontends.cli.options import AsJson, Database, Profile, Region, Token, Url
+from workflow_runtime.frontends.cli.output import Line, Output, Span
+from workflow_runtime.frontends.cli.progress import duration
+from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
+from workflow_runtime.frontends.cli.summary import OPEN_STYLE, STATUS_STYLES
+from workflow_runtime.language.texts import columns, shorten, visible
+
+LISTED_DEFAULT = 50
+STATUS_COLUMNS = max(map(len, ExecutionStatus))
+TIME_COLUMNS = 9
+TEXT_COLUMNS_MIN = 20
+
+
+def list_(
+    workflow: Annotated[
+        str | None, typer.Argument(metavar="[WORKFLOW]", help="List its executions. Without: the workflows.")
+    ] = None,
+    status: Annotated[ExecutionStatus | None, typer.Option("--status", help="Only executions in this status.")] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many.")] = LISTED_DEFAULT,
+    db: Database = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """List the published workflows, or the executions of one; the newest first.
+
+    Exit codes: 0 fine, 1 there is no such workflow, 2 wrong usage, 6 the API cannot be reached.
+    """
+    if workflow is None and status is not None:
+        raise usage_error("--status is of executions: of which workflow? awr list WORKFLOW --status …")
+    out, server = Output(json=json), Server(url, token, profile, region, db)
+    asyncio.run(
+        _workflows(out, server, limit) if workflow is None else _executions(out, server, workflow, status, limit)
+    )
+    return ExitCode.OK
+
+
+async def _workflows(out: Output, server: Server, limit: int) -> None:
+    async with api(server) as connection:
+        found, more = await connection.workflows(limit)
+    out.document({"workflows": found})
+    width = max((columns(visible(item["workflow_id"])) for item in found), default=0)
+    for item in found:
+        name = visible(item["workflow_id"])
+        space = " " * (width - columns(name))
+        out.line([(name, "bold"), f"{space}  version {item['version']:<4}  ", (item["created_at"], "dim")])
+    _say_if_there_is(out, "workflows", len(found), more)
+
+
+async def _executions(out: Output, server: Server, workflow_id: str, status: str | None, limit: int) -> None:
+    async with api(server) as connection:
+        found, more = await connection.executions(workflow_id, status, limit)
+        if not found:
+            await connection.workflow(workflow_id)  # raises: none of a workflow that there is not is no answer
+    out.document({"executions": found})
+    for item in found:
+        out.line(_execution(item, out.columns))
+    _say_if_there_is(out, "executions", len(found), more)
+
+
+def _execution(item: Document, room: int) -> Line:
+    status = item["status"]
+    head = f"{item['execution_id']}  "
+    rest = f"  {item['started_at']}{duration(item):>{TIME_COLUMNS}}"
+    spans: list[Span | str] = [
+        head,
+        (f"{status:<{STATUS_COLUMNS}}", STATUS_STYLES.get(status, OPEN_STYLE)),
+        (rest, "dim"),
+    ]
+    if item["error"]:
+        left = max(room - len(head) - STATUS_COLUMNS - len(rest) - 3, TEXT_COLUMNS_MIN)
+        spans += ["  ", (shorten(f"{item['error']['type']}: {item['error']['message']}", left), "red")]
+    return spans
+
+
+def _say_if_there_is(out: Output, what: str, count: int, more: bool) -> None:
+    """What a list leaves open."""
+    if not count:
+        out.note(f"no {what}")
+    elif more:
+        out.note([("hint: ", "cyan"), f"these are the newest {count} {what}; --limit shows more"])

@@ -1,0 +1,83 @@
+"""`awr signal`: an event for one execution."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Annotated
+
+import typer
+
+from workflow_runtime.frontends.cli.api import Document, api
+from workflow_runtime.frontends.cli.charts import event_lines, state_lines, timer_lines, transition_spans
+from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
+from workflow_runtime.frontends.cli.files import read_json
+from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile, Region, Token, Url
+from workflow_runtime.frontends.cli.output import Output
+from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server, header_value
+
+EXIT_CODES = {"ignored": ExitCode.INVALID, "failed": ExitCode.FAILED}
+
+
+def signal(
+    execution: ExecutionId,
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="The event's name.", show_default=False)],
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="Its data: JSON, @FILE, or @- for stdin.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="KEY", help="However often sent under one key, it has one effect.")
+    ] = None,
+    wait: Annotated[
+        float | None, typer.Option("--wait", metavar="S", min=0, help="Wait so long for what it does, and show it.")
+    ] = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Send an event to an execution; with --wait, show what it did there.
+
+    \b
+      awr signal ex-01a2… pay '{"payment_method": "card"}' --wait 5
+
+    \b
+    Exit codes:
+      0  sent; with --wait: taken, or     3    the execution failed for it (--wait)
+         deferred or kept for later       6    the API cannot be reached
+      1  refused; with --wait: ignored    124  not known yet after --wait seconds
+      2  wrong usage
+    """
+    out, server = Output(json=json), Server(url, token, profile, region)
+    if wait is not None and not math.isfinite(wait):
+        raise usage_error("--wait is a number of seconds")
+    if key is not None:
+        header_value("--key", key)
+    example = f"""awr signal {execution} {event} '{{"name": "value"}}'"""
+    value = read_json(data, "DATA", f"the data of event {event!r}", example) if data is not None else None
+
+    async def send() -> Document:
+        async with api(server) as connection:
+            return await connection.send_event(execution, event, value, key=key, wait=wait)
+
+    answer = asyncio.run(send())
+    out.document(answer)
+    if "outcome" in answer:
+        return _show(out, answer)
+    out.line([("sent: ", "green"), (event, "bold"), f" to {execution}"])
+    return ExitCode.OK if wait is None else ExitCode.TIMED_OUT
+
+
+def _show(out: Output, result: Document) -> ExitCode:
+    """What the event did."""
+    if result["transition"] is not None:
+        out.line(transition_spans(result["transition"]))
+    outcome, reason = result["outcome"], result["reason"]
+    if result["transition"] is None or outcome in ("deferred", "failed"):
+        shown = f": {reason}" if reason and result["transition"] is None else ""
+        out.line([(result["event"], "bold"), f": {outcome}{shown}"])
+    out.line([("execution: ", "cyan"), (result["status"], "bold")])
+    for line in (*state_lines(result), *event_lines(result), *timer_lines(result)):
+        out.line(line)
+    return EXIT_CODES.get(outcome, ExitCode.OK)

@@ -1,0 +1,54 @@
+"""All stores of a backend, made once and when they are first used."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from workflow_runtime.ports import Ports
+from workflow_runtime.storage.due import DueStore
+from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.runs import RunStore
+from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
+from workflow_runtime.storage.workflows import WorkflowStore
+
+if TYPE_CHECKING:
+    from workflow_runtime.storage.triggers import TriggerStore
+
+
+class Stores:
+    """What services read and write of the one table and the blob store behind ``ports``."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._table = ports.table
+        self._blobs = ports.blobs
+
+    @cached_property
+    def executions(self) -> ExecutionStore:
+        return ExecutionStore(self._table, self._blobs)
+
+    @cached_property
+    def runs(self) -> RunStore:
+        return RunStore(self._table, self._blobs)
+
+    @cached_property
+    def workflows(self) -> WorkflowStore:
+        return WorkflowStore(self._table)
+
+    @cached_property
+    def triggers(self) -> TriggerStore:
+        from workflow_runtime.storage.triggers import TriggerStore  # with it comes the pattern language
+
+        return TriggerStore(self._table)
+
+    @cached_property
+    def subscriptions(self) -> SubscriptionStore:
+        return SubscriptionStore(self._table)
+
+    @cached_property
+    def owners(self) -> OwnerStore:
+        return OwnerStore(self._table)
+
+    @cached_property
+    def due(self) -> DueStore:
+        return DueStore(self._table)

@@ -1,0 +1,95 @@
+"""A type of node is one entry of the compiler's table; everything else follows from it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+import pytest
+
+from workflow_runtime.compiler import compile_or_raise, compile_workflow
+from workflow_runtime.compiler.kinds import ACTION_KINDS, NODE_KINDS
+from workflow_runtime.compiler.kinds.kind import EACH, NodeKind, NodeParts, expression, template
+from workflow_runtime.definition.charts.actions import ACTIONS
+from workflow_runtime.definition.fields import Expression, Text
+from workflow_runtime.definition.nodes.control import ControlNode
+from workflow_runtime.definition.nodes.pending import UnsupportedNode
+from workflow_runtime.definition.nodes.registry import CONTROL_TYPES, NODE_TYPES
+from workflow_runtime.definition.reading import Model
+from workflow_runtime.plan.formulas import Formula
+
+
+class EchoNode(ControlNode):
+    """Made up: says a text, if it may."""
+
+    noun: ClassVar[str] = "an echo"
+
+    text: Text
+    allowed: Expression
+
+
+class EchoSpec(msgspec.Struct, frozen=True, tag="echo"):
+    text: Formula
+    allowed: Formula
+
+
+def _echo_spec(_: EchoNode, parts: NodeParts) -> EchoSpec:
+    return EchoSpec(parts.required("text"), parts.required("allowed"))
+
+
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = NodeKind(formulas=(template("text"), expression("allowed")), spec=_echo_spec)  # type: ignore[arg-type]
+    monkeypatch.setitem(CONTROL_TYPES, "echo", EchoNode)
+    monkeypatch.setitem(NODE_KINDS, EchoNode, kind)
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_new_type_of_node_needs_one_entry() -> None:
+    plan = compile_or_raise(
+        """
+workflow:
+  id: w
+  variables: {limit: 3}
+  nodes:
+    - {id: a, type: tool, tool: t}
+    - {id: says, type: control, subtype: echo, text: "got ${a.x}", allowed: "a.n < limit"}
+"""
+    )
+    says = plan.root.nodes[1]
+    assert isinstance(says.spec, EchoSpec)
+    assert [formula.source for formula in says.decision_formulas] == ["got ${a.x}", "a.n < limit"]
+    assert says.incoming, "reading a node makes it a dependency"
+    assert plan.root.nodes[0].decision_paths == (("n",), ("x",))
+    assert plan.variable_paths == (("limit",),)
+    assert plan.root.sinks == (1,)
+
+
+@pytest.mark.usefixtures("echo")
+def test_the_formulas_of_a_new_type_of_node_are_checked_like_any() -> None:
+    text = """
+workflow:
+  id: w
+  nodes:
+    - {id: says, type: control, subtype: echo, text: "${1 +}", allowed: "${secrets.k}"}
+"""
+    assert [(finding.id, finding.path) for finding in compile_workflow(text).findings] == [
+        ("WF401", "nodes[0].text"),
+        ("WF407", "nodes[0].allowed"),
+    ]
+
+
+def test_every_type_of_node_and_every_action_has_its_entry() -> None:
+    runnable = {
+        model for model in (*NODE_TYPES.values(), *CONTROL_TYPES.values()) if not issubclass(model, UnsupportedNode)
+    }
+    assert set(NODE_KINDS) == runnable
+    assert set(ACTION_KINDS) == set(ACTIONS.values())
+
+
+@pytest.mark.parametrize("model", [*NODE_KINDS, *ACTION_KINDS], ids=lambda model: model.__name__)
+def test_entries_name_fields_that_exist(model: type[Model]) -> None:
+    kind = NODE_KINDS.get(model) or ACTION_KINDS[model]  # type: ignore[call-overload]
+    for field in kind.formulas:
+        assert field.path[0] in model.model_fields
+        assert len(field.path) == 1 or field.path[1] == EACH
