@@ -15,7 +15,7 @@ __all__ = ["current", "decode_state", "encode_state"]
 class _Stored(ExecutionState):
     """A state as it is read: with its scopes as bytes."""
 
-    scopes: dict[ScopeId, msgspec.Raw] = {}  # type: ignore[assignment]
+    scopes: dict[ScopeId, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
 
 
 _decoder = msgspec.json.Decoder(_Stored)

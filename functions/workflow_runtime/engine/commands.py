@@ -18,7 +18,7 @@ from workflow_runtime.plan.plan import Plan
 class Read(msgspec.Struct, frozen=True, array_like=True):
     """A recorded run that a node reads: the node's plan-wide number, and serial.
 
-    ``prefix``: starts the node's path, where it was resolved. None: as in the plan; orders of older deployments lack it.
+    ``prefix``: starts the node's path, where it was resolved. None: as in the plan (orders of older deployments).
     """
 
     node: int

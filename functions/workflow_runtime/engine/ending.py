@@ -66,8 +66,10 @@ def fail(scopes: Scopes, error: ErrorDocument) -> None:
 
 
 def close_all(scopes: Scopes) -> None:
-    """Cancel whatever still runs. The configuration of the chart at the top, and how the nodes of the graph there ended,
-    stay to be seen."""
+    """Cancel whatever still runs.
+
+    How the nodes of the graph at the top ended, and the configuration of the chart there, stay to be seen.
+    """
     scopes.root.close()
     top = scopes.top_chart
     if top is not None:

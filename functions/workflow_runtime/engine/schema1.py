@@ -1,7 +1,7 @@
 """States of schema 1, where scopes lay inside each other and each kept what it waited for.
 
-They say where a scope is by the number of its block or chart, so the plan is needed to give it its address: a state that
-was read is `unplaced` until it is `placed`. Nothing writes this schema any more.
+They say where a scope is by the number of its block or chart, so the plan is needed to give it its address: a state
+that was read is `unplaced` until it is `placed`. Nothing writes this schema any more.
 """
 
 from __future__ import annotations
@@ -218,9 +218,7 @@ class _Placing:
         assert isinstance(plan.spec, WaitSpec)
         if plan.spec.event:
             name = f"event:{self.plan.blocks[number].prefix}{plan.id}"
-            self.pending[name] = Pending(
-                PendingKind.EVENT, Purpose.WAIT, id, node, name=plan.spec.event, key=wait.key
-            )
+            self.pending[name] = Pending(PendingKind.EVENT, Purpose.WAIT, id, node, name=plan.spec.event, key=wait.key)
             yield name
         if wait.timer in self.timers:
             purpose = Purpose.TIMEOUT if plan.spec.event else Purpose.WAIT

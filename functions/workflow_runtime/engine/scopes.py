@@ -25,9 +25,10 @@ Maker = Callable[["Scopes", ScopeId, Any], "Scope"]
 
 
 class Scope(ABC):
-    """A scope at work. ``id``: its address. ``depth``: in how many scopes it is. ``prefix``: starts the paths of what is in it.
+    """A scope at work.
 
-    ``is_closed``: ended in this turn.
+    ``id``: its address. ``depth``: in how many scopes it is. ``prefix``: starts the paths of what is in it.
+    ``is_closed``: it ended in this turn.
     """
 
     __slots__ = ("_outer", "depth", "id", "is_closed", "prefix", "scopes", "turn")
@@ -91,8 +92,8 @@ class Scope(ABC):
         """Of a chart: the names of all its states, and of those that are active."""
         return frozenset(), frozenset()
 
-    def begin(self) -> None:
-        """What there is to do when it has been opened; of a chart, that is its interpreter's."""
+    def begin(self) -> None:  # noqa: B027  # nothing is a good answer
+        """What there is to do when it has been opened; for a chart, its interpreter does it."""
 
     @abstractmethod
     def close(self) -> None:

@@ -88,10 +88,11 @@ class Purpose(StrEnum):
 class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that an execution waits for, and who in it does.
 
-    ``scope``: address of the scope whose it is. ``owner``: its node or state there; -1: the scope itself.
-    ``due``: of a timer, when it fires (epoch ms). ``name``: the event that is listened to, or that a child's end becomes.
-    ``key``: of an event, the correlation key under which the bus brings it.
-    ``number``: of a delay, which of its state's. ``sent``: what a delayed send sends.
+    - ``scope``: address of the scope that waits; ``owner``: the node or state there, -1 for the scope itself
+    - ``due``: of a timer, when it fires (epoch ms)
+    - ``name``: the event that is listened to, or that a child's end becomes
+    - ``key``: of an event, the correlation key under which the bus brings it
+    - ``number``: of a delay, its place among those of its state; ``sent``: what a delayed send sends
     """
 
     kind: PendingKind
@@ -108,16 +109,21 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
 class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):
     """A graph scope under way. Everything but ``marks`` is sparse: it has entries for what is open now.
 
-    ``block``: number of its block in the plan. ``first_serial``: the serial of a node's first run in this visit of the
-    scope; serials never restart within an execution. ``queue``: nodes that are ready but not ordered yet, best priority
-    first. ``serials``: current serial where it is another. ``untaken``: edges to waiting nodes that are not alive though
-    their source succeeded.
-    ``values``: small decision values kept until their readers have decided, together ``kept_bytes``. ``values_bytes``:
-    size of what a decision will read, by reader. ``branches``: open nodes left in each active branch of a limited
-    parallel, by head; ``held``: branch heads that wait for a free place.
-    ``pending``: ids of what a node waits for, by node. ``next_serials``: where the serials of the scopes inside a node
-    go on when it is visited again.
-    ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered.
+    - ``block``: number of its block in the plan
+    - ``first_serial``: of a node's first run in this visit of the scope; ``serials``: current serial where it is
+      another. Serials never restart within an execution
+    - ``joins``: how far the joins of waiting nodes have come
+    - ``queue``: nodes that are ready but not ordered yet, best priority first
+    - ``untaken``: edges to waiting nodes that are not alive though their source succeeded
+    - ``values``: small decision values kept until their readers have decided, together ``kept_bytes``
+    - ``values_bytes``: size of what a decision will read, by reader
+    - ``branches``: open nodes left in each active branch of a limited parallel, by head; ``held``: branch heads that
+      wait for a free place
+    - ``tolerated``, ``failure``: errors that are dead edges so far, and the one that fails the scope
+    - ``succeeded_by``: the succeed node that ended it
+    - ``pending``: ids of what a node waits for, by node
+    - ``next_serials``: where the serials of the scopes inside a node go on when it is visited again
+    - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered
     """
 
     marks: bytearray
@@ -173,9 +179,11 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
 class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"):
     """A chart under way. ``configuration``: active states in document order, the chart itself left out.
 
-    ``chart``: its number in the plan. ``history``: by history state, what was active. ``internal``: raised events not
-    taken yet. ``deferred``: external events that wait for another configuration. ``next_serials``: where the serials of
-    a block go on when it is visited again. ``pending``: ids of what it waits for, by state; -1: the chart itself.
+    - ``chart``: its number in the plan
+    - ``history``: by history state, what was active
+    - ``internal``: raised events not taken yet; ``deferred``: external ones that wait for another configuration
+    - ``next_serials``: where the serials of a block go on when it is visited again
+    - ``pending``: ids of what it waits for, by state; -1 for the chart itself
     """
 
     chart: int = 0
@@ -216,17 +224,20 @@ class Parent(msgspec.Struct, frozen=True):
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     """An execution at ``version`` commits. Times are epoch ms.
 
-    ``scopes``: what is at work in it, by address, in the order it began; as stored until it is touched. The graph at the
-    top is always there. ``pending``: everything it waits for, by id. ``queued``: scopes with nodes that are ready but not
-    ordered yet; ``cut_short``: because the last commit had no room left.
-    ``globals``: the parts of input, variables and env that decisions read, once they were fetched
-    and if they are small. ``kept_bytes``: of decision values kept in all scopes. ``in_flight``: how many nodes are ordered
-    and open. ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because
-    one commit's commands are bounded.
-    ``made``: how many timers, sends and children were ever made, for their ids. ``outbox``: events that the execution
-    sent itself, and ends of graphs that its charts are to be told of. ``kept``: events that came before their wait.
-    ``applied``: hashes of the ids of signals taken, with their times. ``hops``: of the last event from outside.
-    ``unprompted``: macrosteps since anything came from outside, to end circles.
+    - ``scopes``: what is at work in it, by address, in the order it began; as stored until it is touched. The graph at
+      the top is always there
+    - ``pending``: everything it waits for, by id
+    - ``queued``: scopes with nodes that are ready but not ordered yet; ``cut_short``: because a commit had no more room
+    - ``globals``: the parts of input, variables and env that decisions read, once they were fetched, if they are small
+    - ``kept_bytes``: of decision values kept in all scopes
+    - ``in_flight``: how many nodes are ordered and open
+    - ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because one
+      commit's commands are bounded
+    - ``made``: how many timers, sends and children were ever made, for their ids
+    - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
+    - ``kept``: events that came before their wait
+    - ``applied``: hashes of the ids of signals taken, with their times; ``hops``: of the last event from outside
+    - ``unprompted``: macrosteps since anything came from outside, to end circles
 
     Two states are equal if they are stored alike.
     """

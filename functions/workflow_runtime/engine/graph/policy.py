@@ -19,8 +19,11 @@ WORKER_LOST_ATTEMPTS = 2  # extra attempts after a worker died; what it was doin
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """``order``: of the attempt that failed, if a worker ran it (and recorded the error). ``timed_out``: the time that a
-    wait was given has run out."""
+    """An attempt that failed.
+
+    ``order``: of the attempt, if a worker ran it (and recorded the error). ``timed_out``: the time that a wait was
+    given has run out.
+    """
 
     error: ErrorDocument
     order: RunNode | None = None
