@@ -9,7 +9,7 @@ import msgspec
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.preview import Preview, Prospect, preview
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.state import ExecutionState, PendingKind
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -41,6 +41,14 @@ class ChartParts(msgspec.Struct, frozen=True):
 def listens(plan: Plan) -> bool:
     """Whether events or time may move an execution of this plan other than through its nodes."""
     return bool(plan.charts) or plan.has_waits
+
+
+def moves_by_itself(state: ExecutionState, until: int) -> bool:
+    """Whether nodes, children or timers may move an execution before ``until`` (epoch ms)."""
+    return bool(state.in_flight or state.collecting) or any(
+        entry.kind is PendingKind.CHILD or (entry.kind is PendingKind.TIMER and entry.due <= until)
+        for entry in state.pending.values()
+    )
 
 
 def chart_parts(
