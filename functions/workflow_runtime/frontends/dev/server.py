@@ -31,6 +31,7 @@ from workflow_runtime.frontends.dev.options import HELP, PORT_DEFAULT, DevOption
 from workflow_runtime.frontends.dev.recent import LogDoor, RecentLines
 from workflow_runtime.frontends.dev.reload import Reloader
 from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.language.texts import visible_lines
 from workflow_runtime.runtime.in_process import LocalRuntime, handler_of
 from workflow_runtime.services.views.executions import position as position_of
 
@@ -229,9 +230,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(serve(DevOptions(given.port, given.db, given.definitions or definitions_default(), given.mocks)))
     except DefinitionError as error:
         log_findings(error.findings)
-        print(error, file=sys.stderr)
+        print(visible_lines(str(error)), file=sys.stderr)
         return 1
     except WorkflowRuntimeError as error:
-        print(f"awr dev: {error}", file=sys.stderr)
+        print(visible_lines(f"awr dev: {error}"), file=sys.stderr)
         return 1
     return 0
