@@ -18,8 +18,7 @@ from workflow_runtime.invokers.mocks import MockedInvoker, Mocks
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import BusEvent
-from workflow_runtime.runtime.aws import node_invokers
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, node_invokers
 
 DEFINITIONS = Path(__file__).parents[2] / "definitions"
 LEAD_SECONDS = 61  # a far timer's schedule is set a minute early: see `services.timers`
@@ -51,7 +50,7 @@ class Town:
             assert self.bench.backend.ports.bus.publish([BusEvent(source, detail_type, text) for text in texts]) == []
         else:
             entry = {"EventBusName": self.bench.backend.settings.bus_name, "Source": source, "DetailType": detail_type}
-            events = self.bench.backend._clients.events
+            events = self.bench.backend.clients.events
             for start in range(0, len(texts), 10):  # the service takes ten a call
                 answer = events.put_events(Entries=[{**entry, "Detail": text} for text in texts[start : start + 10]])
                 assert answer["FailedEntryCount"] == 0

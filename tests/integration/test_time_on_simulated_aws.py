@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.handlers.bench import AheadClock
+from tests.ahead_clock import AheadClock
 
 from workflow_runtime.backends.simulated_aws import simulated
 from workflow_runtime.runtime.in_process import LocalRuntime

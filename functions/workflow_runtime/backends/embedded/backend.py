@@ -12,7 +12,6 @@ from workflow_runtime.backends.embedded.bus import EmbeddedBus
 from workflow_runtime.backends.embedded.clock import RealClock
 from workflow_runtime.backends.embedded.database import Database
 from workflow_runtime.backends.embedded.queues import EmbeddedQueues
-from workflow_runtime.backends.embedded.rules import follow_rules
 from workflow_runtime.backends.embedded.schedules import EmbeddedSchedules
 from workflow_runtime.backends.embedded.table import EmbeddedTable
 from workflow_runtime.deployment.topology import TOPOLOGY, Topology
@@ -30,16 +29,19 @@ async def run_at_once(
 
 
 class Backend:
-    """An open embedded backend; `close` it, or use it as a context manager, to let the next process have the file."""
+    """An open embedded backend; `close` it, or use it as a context manager, to let the next process have the file.
+
+    ``database``: what the ports stand on, for callers that look behind them.
+    """
 
     def __init__(self, database: Database, clock: Clock, topology: Topology) -> None:
-        self._database = database
+        self.database = database
         self._queues = EmbeddedQueues(database, clock, topology)
         self._schedules = EmbeddedSchedules(database, clock, topology, self._queues)
         self.poller: Poller = self._queues
         self.scheduler: ScheduleRunner = self._schedules
         self.bus = EmbeddedBus(clock, database.database_id, database.boot)
-        follow_rules(self.bus, self._queues, topology)
+        self.bus.follow_rules(self._queues, topology)
         self.ports = Ports(
             table=EmbeddedTable(database),
             blobs=EmbeddedBlobs(database),
@@ -67,7 +69,7 @@ class Backend:
         return self.bus.recent()
 
     def close(self) -> None:
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Backend:
         return self
