@@ -153,18 +153,10 @@ def recover(
             case _:
                 fields.add(ANY)
     unnamed = _unnamed(nodes or (), wrong_nodes)
-    kept = {
-        name: item
-        for name, item in WorkflowDefinition.canonical(body)[0].items()
-        if name not in ("nodes", "edges")
-        and (name == "variables" or name in WorkflowDefinition.recoveries or name not in fields)
-        and (item is not None or name in WorkflowDefinition.keeps_null)
-    }
-    if variables:
-        kept["variables"] = {name: item for name, item in body["variables"].items() if name not in variables}
+    named = [_written_id((nodes or ())[at]) for at in unnamed if "id" not in wrong_nodes.get(at, ())]
     read_nodes = tuple(_node(position, item, wrong_nodes, reading) for position, item in enumerate(nodes or ()))
     read_edges = tuple(_edge(item, wrong_edges.get(position, ()), reading) for position, item in enumerate(edges or ()))
-    definition = WorkflowDefinition.recovered(kept, reading).model_copy(
+    definition = WorkflowDefinition.recovered(_kept(body, fields, variables), reading).model_copy(
         update={"nodes": read_nodes, "edges": read_edges}
     )
     gaps = Gaps(
@@ -173,14 +165,25 @@ def recover(
         {position: frozenset(names) for position, names in wrong_edges.items()},
         _untyped_nodes(definition.nodes),
         unnamed,
-        _shared(
-            [_written_id((nodes or ())[position]) for position in unnamed if "id" not in wrong_nodes.get(position, ())],
-            len(unnamed),
-        ),
+        _shared(named, len(unnamed)),
         inner.runs(definition),
         inner.charts,
     )
     return definition, gaps
+
+
+def _kept(body: Mapping[str, Any], wrong: Collection[str], variables: Collection[str]) -> dict[str, Any]:
+    """The fields of a workflow, besides nodes and edges, that are sound or can be recovered. ``variables``: wrong ones."""
+    kept = {
+        name: item
+        for name, item in WorkflowDefinition.canonical(body)[0].items()
+        if name not in ("nodes", "edges")
+        and (name == "variables" or name in WorkflowDefinition.recoveries or name not in wrong)
+        and (item is not None or name in WorkflowDefinition.keeps_null)
+    }
+    if variables:
+        kept["variables"] = {name: item for name, item in body["variables"].items() if name not in variables}
+    return kept
 
 
 class Inner:
