@@ -7,7 +7,7 @@ import ipaddress
 import pytest
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invokers.tools.builtin.addresses import AllowList, check_host, is_public
+from workflow_runtime.invokers.tools.builtin.http_guard import AllowList, check_host, is_public
 
 REFUSED = [
     # loopback, unspecified, "this network"
