@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invokers.tools.reach import refuse
+from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -72,9 +72,12 @@ def is_public(address: Address) -> bool:
 
 
 class AllowList:
-    """The ``http`` entries of a `Reach`. Raises `ValueError` for an entry that is no host, address or network."""
+    """The ``http`` entries of a `Reach`, whose advice its refusals give. Raises `ValueError` for an entry that is no
+    host, address or network.
+    """
 
-    def __init__(self, entries: Iterable[str]) -> None:
+    def __init__(self, entries: Iterable[str], reach: Reach = LOCAL_REACH) -> None:
+        self._reach = reach
         self._any = False
         self._hosts: set[str] = set()
         self._suffixes: list[str] = []
@@ -90,7 +93,11 @@ class AllowList:
         elif _HOST.fullmatch(entry) and not _ENDS_IN_NUMBER.search(entry):
             self._hosts.add(entry)
         else:
-            self._networks.append(ipaddress.ip_network(entry.strip("[]"), strict=False))
+            try:
+                self._networks.append(ipaddress.ip_network(entry.strip("[]"), strict=False))
+            except ValueError:
+                hint = "a host stands without scheme, port and path"
+                raise ValueError(f"{entry[:100]!r} is no host, address or network; {hint}") from None
 
     def check(self, host: str, addresses: Iterable[str]) -> list[Address]:
         """The addresses of ``host``, if every one of them may be connected to. Raises `NodeError` ``not_allowed``.
@@ -112,8 +119,8 @@ class AllowList:
         if self._any or host in self._hosts or any(host.endswith(suffix) for suffix in self._suffixes):
             if is_public(address):
                 return
-            raise NodeError("not_allowed", f"the host {host} is at an address that is not public")
-        raise refuse("http", f"the host {host}")
+            raise self._reach.refusal("http", f"the host {host} is at an address that is not public")
+        raise self._reach.refusal("http", f"the host {host} is not on the allow-list")
 
 
 def _is_local_use(address: Address) -> bool:

@@ -68,7 +68,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 def http_request_function(reach: Reach, services: ToolServices) -> Callable[..., Any]:
-    allow_list = AllowList(reach.http or ())
+    allow_list = AllowList(reach.http or (), reach)
 
     @tool(
         description="Sends an HTTP request and returns {status, headers, body, url}; a JSON body is parsed, "
