@@ -10,10 +10,11 @@ from itertools import takewhile
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import Read, SetStatus
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState, Parent, decode_state, encode_state
+from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Key, Table

@@ -10,7 +10,7 @@ import msgspec
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.names import iso_time
+from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.cursors import decode_cursor, encode_cursor, page

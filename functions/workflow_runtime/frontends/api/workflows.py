@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from workflow_runtime.engine.names import iso_time
+from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import definition_source
 from workflow_runtime.frontends.api.cursors import decode_cursor, encode_cursor, page

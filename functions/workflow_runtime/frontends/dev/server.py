@@ -32,6 +32,7 @@ from workflow_runtime.frontends.dev.recent import LogDoor, RecentLines
 from workflow_runtime.frontends.dev.reload import Reloader
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, local_reach
+from workflow_runtime.language.texts import visible_lines
 from workflow_runtime.runtime.in_process import LocalRuntime, handler_of
 from workflow_runtime.services.views.executions import position as position_of
 
@@ -235,9 +236,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(serve(DevOptions(given.port, given.db, definitions, given.mocks, tuple(given.allow_http))))
     except DefinitionError as error:
         log_findings(error.findings)
-        print(error, file=sys.stderr)
+        print(visible_lines(str(error)), file=sys.stderr)
         return 1
     except WorkflowRuntimeError as error:
-        print(f"awr dev: {error}", file=sys.stderr)
+        print(visible_lines(f"awr dev: {error}"), file=sys.stderr)
         return 1
     return 0

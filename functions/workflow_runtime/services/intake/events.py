@@ -18,8 +18,7 @@ import msgspec
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import LIFECYCLE_SOURCE
 from workflow_runtime.engine.events import SignalReceived
-from workflow_runtime.engine.inside import correlation_key
-from workflow_runtime.engine.names import iso_time
+from workflow_runtime.engine.values.evaluation import correlation_key, iso_time
 from workflow_runtime.errors import ConflictError, InvalidEvent, RequestError, RetryableError
 from workflow_runtime.language.expressions import EvaluationError, parse_iso
 from workflow_runtime.language.json_values import Json

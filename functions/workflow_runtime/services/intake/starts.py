@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.names import View, evaluate
 from workflow_runtime.engine.state import Parent
+from workflow_runtime.engine.values.evaluation import View, evaluate
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json, NotJson, to_json

@@ -9,13 +9,14 @@ from __future__ import annotations
 from bisect import insort
 from functools import partial
 
-from workflow_runtime.engine.scope import GraphScope
+from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.specs import ParallelSpec
 
 
 def enqueue(scope: GraphScope, node: int) -> None:
     """A ready node joins the queue, behind those of the same priority."""
+    scope.scopes.mark(scope)
     insort(scope.graph.queue, node, key=partial(_rank, scope.block))
 
 
@@ -29,7 +30,7 @@ def next_to_begin(scope: GraphScope) -> int | None:
     """Takes the first node off the queue if it may start now; nodes that the dispatcher runs itself always may."""
     queue = scope.graph.queue
     limit = scope.plan.max_concurrency
-    if limit and scope.state.in_flight >= limit and not decides_next(scope):
+    if limit and scope.turn.state.in_flight >= limit and not decides_next(scope):
         return None
     return queue.pop(0)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.engine.advance import Decision, advance, new_execution
+from workflow_runtime.engine.codec import encode_state
 from workflow_runtime.engine.events import Event, ExecutionStarted, SignalReceived
-from workflow_runtime.engine.outlook import Outlook, Prospect, RunningTimer, outlook
-from workflow_runtime.engine.state import ExecutionState, encode_state
+from workflow_runtime.engine.preview import Preview, Prospect, RunningTimer, preview
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.events import is_runtime_event
@@ -35,9 +36,9 @@ class Execution:
     def send(self, name: str, data: Json = None) -> None:
         self.take(SignalReceived(f"signal:{name}{self.state.version}", START, name, data))
 
-    def ahead(self, globals: Any = None) -> Outlook:
+    def ahead(self, globals: Any = None) -> Preview:
         before = encode_state(self.state)
-        found = outlook(self.plan, self.state, START, globals)
+        found = preview(self.plan, self.state, START, globals)
         assert encode_state(self.state) == before, "looking ahead changed the state"
         return found
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read, RunNode
-from workflow_runtime.engine.events import NodeFailed
-from workflow_runtime.engine.pruning import prune
-from workflow_runtime.engine.scope import GraphScope
-from workflow_runtime.engine.sight import charts_seen
-from workflow_runtime.engine.state import STATUS_OF_MARK, Mark
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, Mark
+from workflow_runtime.engine.values.pruning import prune
+from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import OUTPUTS
@@ -17,7 +16,6 @@ from workflow_runtime.plan.specs import AggregationSpec
 
 COLLECTOR_POOL = "tool"  # runs aggregations, passes and outputs that are too large for the dispatcher
 OUTPUTS_PATH = "~outputs"
-WORKER_LOST_ATTEMPTS = 2  # extra attempts after a worker died; what it was doing may or may not have happened
 
 
 def order(scope: GraphScope, node: int) -> None:
@@ -29,8 +27,8 @@ def order(scope: GraphScope, node: int) -> None:
                    operands)  # fmt: skip
     if node in scope.graph.given:
         command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
-    scope.graph.marks[node] = Mark.READY
-    scope.state.in_flight += 1
+    scope.change(node, Change.ORDER)
+    scope.turn.state.in_flight += 1
     scope.commands.append(command)
     if "node" in scope.plan.events:
         scope.turn.publish("node.started", path=path, status="running")
@@ -44,14 +42,13 @@ def order_outputs(scope: GraphScope) -> None:
     scope.commands.append(replace(command, succeeded_by=scope.graph.succeeded_by))
 
 
-def order_again(scope: GraphScope, failed: NodeFailed, node: int) -> bool:
-    """Grant another attempt of a run whose worker was lost, with the same reads. False when none is left."""
-    if failed.error.type != "worker_lost" or failed.command.attempt > WORKER_LOST_ATTEMPTS:
-        return False
+def order_again(scope: GraphScope, node: int, failed: RunNode) -> None:
+    """Order another attempt of a run as it was, with the same reads."""
     serial = failed.serial + 1
     scope.graph.serials[node] = serial
-    scope.commands.append(replace(failed.command, serial=serial, attempt=failed.command.attempt + 1))
-    return True
+    if node != OUTPUTS:
+        scope.change(node, Change.ORDER)
+    scope.commands.append(replace(failed, serial=serial, attempt=failed.attempt + 1))
 
 
 def _run(
@@ -74,18 +71,17 @@ def _run(
     reads: list[Read] = []
     statuses: dict[int, str] = {}
     for number in wanted:
-        holder, node = scope.locate(number)
-        mark = holder.graph.marks[node]
+        mark, read = scope.find(number)
         if mark in (Mark.SUCCESS, Mark.FAILED):
-            reads.append(Read(number, holder.graph.serial(node)))
+            reads.append(read)
         if mark != Mark.SUCCESS:
             statuses[number] = STATUS_OF_MARK[mark].value
-    seen = charts_seen(scope.turn, scope.machine, formulas)
+    seen = charts_seen(scope.plan, scope.around(), formulas)
     return RunNode(
         path,
         serial,
         pool,
-        scope.now,
+        scope.turn.now,
         visit=scope.graph.first_serial,
         reads=tuple(reads),
         previous=previous,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from workflow_runtime.engine.names import View, evaluate
+from workflow_runtime.engine.values.evaluation import View, evaluate
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import Scope
 from workflow_runtime.language.expressions.values import freeze, kind

@@ -1,4 +1,4 @@
-"""What an execution's charts and waits are in now, what they would listen to, and which timers run: a look ahead.
+"""A preview: what an execution's charts and waits are in now, what they would listen to, and which timers run.
 
 Nothing here decides: guards are evaluated as if an event without data came now, and where that cannot be said, nothing
 is.
@@ -10,15 +10,20 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from workflow_runtime.engine import tree
-from workflow_runtime.engine.machine_scope import MachineScope
-from workflow_runtime.engine.scope import GraphScope
-from workflow_runtime.engine.sight import charts_seen
-from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.engine.statechart import leaves
+from workflow_runtime.engine import settling
+from workflow_runtime.engine.arrivals import innermost_first
+from workflow_runtime.engine.chart.scope import ChartScope
+from workflow_runtime.engine.chart.scxml import leaves
+from workflow_runtime.engine.codec import current
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.pending import timers
+from workflow_runtime.engine.scopes import Scopes
+from workflow_runtime.engine.state import ExecutionState, PendingKind, Purpose
 from workflow_runtime.engine.turn import Known, Turn, ValuesMissing
+from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import is_runtime_event
 from workflow_runtime.plan.formulas import BindingKind, Formula
@@ -63,7 +68,7 @@ class RunningTimer(msgspec.Struct, frozen=True):
     every: float | Formula | None = None
 
 
-class Outlook(msgspec.Struct, frozen=True):
+class Preview(msgspec.Struct, frozen=True):
     """``needs_globals``: some guards read input, variables or env, which were not given: ask again with them."""
 
     charts: tuple[ActiveChart, ...] = ()
@@ -72,28 +77,28 @@ class Outlook(msgspec.Struct, frozen=True):
     needs_globals: bool = False
 
 
-def outlook(plan: Plan, state: ExecutionState, now: int, globals: dict[str, Json] | None = None) -> Outlook:
-    """The outlook at ``now`` (epoch ms). ``globals`` as in `Known`. An execution that has ended keeps its top chart."""
+def preview(plan: Plan, state: ExecutionState, now: int, globals: dict[str, Json] | None = None) -> Preview:
+    """What is ahead at ``now`` (epoch ms). ``globals`` as in `Known`. Of an execution that has ended, its top chart."""
+    state = current(plan, state)
     if state.status.terminal:
-        top = state.machine
-        if not plan.has_chart or top is None:
-            return Outlook()
-        return Outlook(
-            (ActiveChart("", _names(plan.charts[0], leaves(plan.charts[0], top.configuration)), top.variables),)
-        )
-    turn = Turn(plan, state.copy(), Known(globals=globals))
+        if TOP_CHART not in state.scopes:
+            return Preview()
+        top, chart = state.chart(), plan.charts[0]
+        return Preview((ActiveChart("", _names(chart, leaves(chart, top.configuration)), top.variables),))
+    turn = Turn(plan, state, Known(globals=globals))
     turn.state.now = max(state.now, now)
-    tree.load(turn)
-    charts = sorted(turn.machines.values(), key=lambda scope: scope.depth)
-    return Outlook(
-        tuple(ActiveChart(scope.path, scope.leaves, scope.machine.variables) for scope in charts),
-        (*_of_waits(turn.graphs.values()), *(prospect for scope in turn.innermost_first() for prospect in _of(scope))),
-        tuple(sorted(_timers(turn), key=lambda timer: timer.due)),
+    scopes = settling.scopes_of(turn)
+    charts = [scope for id, _ in innermost_first(scopes) if isinstance(scope := scopes[id], ChartScope)]
+    return Preview(
+        tuple(ActiveChart(scope.path, scope.leaves, scope.machine.variables)
+              for scope in sorted(charts, key=lambda scope: scope.depth)),
+        (*_of_waits(scopes), *(prospect for scope in charts for prospect in _of(scope))),
+        tuple(sorted(_timers(scopes), key=lambda timer: timer.due)),
         turn.needs_globals,
-    )
+    )  # fmt: skip
 
 
-def _of(scope: MachineScope) -> Iterator[Prospect]:
+def _of(scope: ChartScope) -> Iterator[Prospect]:
     """What the active states of a chart listen to, inner states first."""
     chart = scope.chart
     active = leaves(chart, scope.machine.configuration)
@@ -113,7 +118,7 @@ def _of(scope: MachineScope) -> Iterator[Prospect]:
             )
 
 
-def _judged(scope: MachineScope, transition: TransitionPlan) -> tuple[bool | None, str]:
+def _judged(scope: ChartScope, transition: TransitionPlan) -> tuple[bool | None, str]:
     guard = transition.guard
     if guard is None:
         return True, ""
@@ -129,10 +134,10 @@ def _judged(scope: MachineScope, transition: TransitionPlan) -> tuple[bool | Non
     return holds, "" if holds else f"`{guard.source}` is false"
 
 
-def _of_the_event(scope: MachineScope, guard: Formula) -> list[str]:
+def _of_the_event(scope: ChartScope, guard: Formula) -> list[str]:
     """Names in a guard that only an event's data can give a value. Raises `ValuesMissing`."""
     turn = scope.turn
-    seen = charts_seen(turn, scope, (guard,))
+    seen = charts_seen(turn.plan, scope.around(), (guard,))
     known: set[str] = set(seen.names)
     if seen.lacks:
         outside = turn.need_globals()
@@ -145,31 +150,30 @@ def _of_the_event(scope: MachineScope, guard: Formula) -> list[str]:
     ]
 
 
-def _of_waits(graphs: Iterable[GraphScope]) -> Iterator[Prospect]:
-    for graph in graphs:
-        for node in sorted(graph.graph.waits):
-            spec = graph.block.nodes[node].spec
-            if isinstance(spec, WaitSpec) and spec.event:
-                condition = str(spec.match.source) if spec.match is not None else None
-                enabled, why = (True, "") if condition is None else (None, "it depends on the event")
-                yield Prospect(spec.event, None, graph.path(node), (), condition, enabled, why)
+def _of_waits(scopes: Scopes) -> Iterator[Prospect]:
+    entries = scopes.turn.state.pending.values()
+    waiting = [entry for entry in entries if entry.kind is PendingKind.EVENT and entry.purpose is Purpose.WAIT]
+    places = {id: place for place, id in enumerate(scopes.turn.state.scopes)}
+    for entry in sorted(waiting, key=lambda entry: (places[entry.scope], entry.owner)):
+        graph = scopes[entry.scope]
+        assert isinstance(graph, GraphScope)
+        spec = graph.block.nodes[entry.owner].spec
+        assert isinstance(spec, WaitSpec)
+        condition = str(spec.match.source) if spec.match is not None else None
+        enabled, why = (True, "") if condition is None else (None, "it depends on the event")
+        yield Prospect(entry.name, None, graph.path(entry.owner), (), condition, enabled, why)
 
 
-def _timers(turn: Turn) -> Iterator[RunningTimer]:
-    due = turn.state.timers
-    for scope in turn.machines.values():
-        for timer, (state, number) in scope.machine.delays.items():
-            if timer in due:
-                plan = scope.chart.states[state]
-                yield RunningTimer(due[timer], "delay", plan.name, scope.path, plan.delays[number].every)
-        for timer, sent in scope.machine.sends.items():
-            if timer in due:
-                yield RunningTimer(due[timer], "send", sent.name, scope.path)
-    for graph in turn.graphs.values():
-        for node, wait in graph.graph.waits.items():
-            spec = graph.block.nodes[node].spec
-            if wait.timer in due and isinstance(spec, WaitSpec):
-                yield RunningTimer(due[wait.timer], "timeout" if spec.event else "wait", graph.path(node))
+def _timers(scopes: Scopes) -> Iterator[RunningTimer]:
+    for _, entry in timers(scopes.turn.state.pending.items()):
+        scope, kind = scopes[entry.scope], entry.purpose.value
+        if isinstance(scope, GraphScope):
+            yield RunningTimer(entry.due, kind, scope.path(entry.owner))
+        elif isinstance(scope, ChartScope) and entry.sent is not None:
+            yield RunningTimer(entry.due, kind, entry.sent.name, scope.path)
+        elif isinstance(scope, ChartScope):
+            plan = scope.chart.states[entry.owner]
+            yield RunningTimer(entry.due, kind, plan.name, scope.path, plan.delays[entry.number].every)
 
 
 def _names(chart: ChartPlan, states: Iterable[int]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from workflow_runtime.errors import ErrorDocument
-from workflow_runtime.language.expressions import Scope
+from workflow_runtime.language.expressions import Scope, render_text
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
 from workflow_runtime.plan.plan import Plan
@@ -91,6 +91,11 @@ def evaluate(
     if unresolved is not None:
         unresolved += scope.unresolved
     return value
+
+
+def correlation_key(value: Json) -> str | None:
+    """A correlation key as text; null and "" are none."""
+    return render_text(value, Scope({})) or None if value is not None else None
 
 
 def iso_time(epoch_ms: int) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from workflow_runtime.engine import pending
+from workflow_runtime.engine.chart.runs import begin_call
+from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import Log, PublishEvent, SendSignal, StartChild
 from workflow_runtime.engine.events import SELF, SignalReceived
-from workflow_runtime.engine.machine_scope import MachineScope
-from workflow_runtime.engine.names import NO_LOCALS
-from workflow_runtime.engine.runs import begin_call
-from workflow_runtime.engine.state import Sent
-from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.engine.state import Purpose, Sent
+from workflow_runtime.engine.values.durations import seconds_of
+from workflow_runtime.engine.values.evaluation import NO_LOCALS
 from workflow_runtime.language.expressions import EvaluationError, Scope, render_text
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.actions import (
@@ -27,6 +28,7 @@ from workflow_runtime.plan.actions import (
     SetVariableAction,
     StartWorkflowAction,
 )
+from workflow_runtime.plan.addresses import static_path
 from workflow_runtime.plan.formulas import Formula
 
 Locals = Mapping[str, Json]
@@ -36,7 +38,7 @@ class Undeliverable(Exception):
     """A `send` has nowhere to go."""
 
 
-def perform(scope: MachineScope, actions: tuple[Action, ...], done: list[str], locals: Locals = NO_LOCALS) -> None:
+def perform(scope: ChartScope, actions: tuple[Action, ...], done: list[str], locals: Locals = NO_LOCALS) -> None:
     """Take a block of actions in order, noting in ``done`` what was done. An action that fails ends the block.
 
     Raises `ValuesMissing` only: failures become internal events of the chart.
@@ -52,7 +54,7 @@ def perform(scope: MachineScope, actions: tuple[Action, ...], done: list[str], l
             return
 
 
-def _perform(scope: MachineScope, action: Action, done: list[str], locals: Locals) -> None:
+def _perform(scope: ChartScope, action: Action, done: list[str], locals: Locals) -> None:
     _ACTIONS[type(action)](scope, action, done, locals)
     done.append(_name(action))
 
@@ -61,27 +63,19 @@ def _name(action: Action) -> str:
     return str(action.__struct_config__.tag)
 
 
-def _text(scope: MachineScope, formula: Formula, locals: Locals) -> str:
+def _text(scope: ChartScope, formula: Formula, locals: Locals) -> str:
     return render_text(scope.evaluate(formula, locals), Scope({}))
 
 
-def _value(scope: MachineScope, formula: Formula | None, locals: Locals) -> Json:
+def _value(scope: ChartScope, formula: Formula | None, locals: Locals) -> Json:
     return scope.evaluate(formula, locals) if formula is not None else None
 
 
-def seconds_of(value: Json) -> float:
-    """A duration that a formula gave, in seconds. Raises `EvaluationError`."""
-    try:
-        return float(parse_duration(value))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise EvaluationError(f"not a duration: {error}") from error
-
-
-def _log(scope: MachineScope, action: LogAction, _: list[str], locals: Locals) -> None:
+def _log(scope: ChartScope, action: LogAction, _: list[str], locals: Locals) -> None:
     scope.turn.commands.append(Log(_text(scope, action.message, locals), action.level))
 
 
-def _publish(scope: MachineScope, action: PublishAction, _: list[str], locals: Locals) -> None:
+def _publish(scope: ChartScope, action: PublishAction, _: list[str], locals: Locals) -> None:
     payload = _value(scope, action.payload, locals)
     detail = payload if isinstance(payload, dict) else {} if payload is None else {"data": payload}
     topic = _text(scope, action.topic, locals)
@@ -90,16 +84,16 @@ def _publish(scope: MachineScope, action: PublishAction, _: list[str], locals: L
     scope.turn.commands.append(PublishEvent(topic, detail, custom=True, hops=scope.turn.state.hops + 1))
 
 
-def _set(scope: MachineScope, action: SetVariableAction, _: list[str], locals: Locals) -> None:
+def _set(scope: ChartScope, action: SetVariableAction, _: list[str], locals: Locals) -> None:
     scope.machine.variables[action.name] = scope.evaluate(action.value, locals)
 
 
-def _raise(scope: MachineScope, action: RaiseAction, _: list[str], locals: Locals) -> None:
+def _raise(scope: ChartScope, action: RaiseAction, _: list[str], locals: Locals) -> None:
     data = _value(scope, action.data, locals)
     scope.raise_event(_text(scope, action.event, locals), data, runtime=False)
 
 
-def _send(scope: MachineScope, action: SendAction, _: list[str], locals: Locals) -> None:
+def _send(scope: ChartScope, action: SendAction, _: list[str], locals: Locals) -> None:
     sent = Sent(
         _text(scope, action.event, locals),
         _text(scope, action.id, locals) if action.id is not None else "",
@@ -111,11 +105,10 @@ def _send(scope: MachineScope, action: SendAction, _: list[str], locals: Locals)
     if delay <= 0:
         send(scope, sent)
         return
-    timer = scope.turn.start_timer(scope.turn.now + round(delay * 1000))
-    scope.machine.sends[timer] = sent
+    pending.start_timer(scope, -1, Purpose.SEND, scope.turn.now + round(delay * 1000), sent=sent)
 
 
-def send(scope: MachineScope, sent: Sent) -> None:
+def send(scope: ChartScope, sent: Sent) -> None:
     """Send an event now. Raises `Undeliverable`."""
     turn = scope.turn
     state = turn.state
@@ -125,7 +118,7 @@ def send(scope: MachineScope, sent: Sent) -> None:
         if state.parent is None:
             raise Undeliverable("this execution has no parent")
         to = state.parent.execution_id
-    is_chart = to in turn.plan.chart_paths
+    is_chart = static_path(to) in turn.plan.chart_numbers
     if sent.key is None and (is_chart or to in ("", state.execution_id)):
         signal = SignalReceived(
             f"signal:{identity}", turn.now, sent.name, sent.data, id=identity, source=SELF, to=to if is_chart else ""
@@ -137,21 +130,20 @@ def send(scope: MachineScope, sent: Sent) -> None:
     )
 
 
-def _cancel_send(scope: MachineScope, action: CancelSendAction, _: list[str], locals: Locals) -> None:
+def _cancel_send(scope: ChartScope, action: CancelSendAction, _: list[str], locals: Locals) -> None:
     identity = _text(scope, action.id, locals)
-    for timer, sent in list(scope.machine.sends.items()):
-        if sent.id == identity:
-            del scope.machine.sends[timer]
-            scope.turn.cancel_timer(timer)
+    for timer, entry in pending.owned(scope, -1):
+        if entry.sent is not None and entry.sent.id == identity:
+            pending.drop(scope, -1, timer)
 
 
-def _if(scope: MachineScope, action: IfAction, done: list[str], locals: Locals) -> None:
+def _if(scope: ChartScope, action: IfAction, done: list[str], locals: Locals) -> None:
     chosen = action.then if scope.evaluate(action.condition, locals) else action.otherwise
     for inner in chosen:
         _inner(scope, inner, done, locals)
 
 
-def _for_each(scope: MachineScope, action: ForEachAction, done: list[str], locals: Locals) -> None:
+def _for_each(scope: ChartScope, action: ForEachAction, done: list[str], locals: Locals) -> None:
     items = scope.evaluate(action.items, locals)
     if items is None:
         return
@@ -163,7 +155,7 @@ def _for_each(scope: MachineScope, action: ForEachAction, done: list[str], local
             _inner(scope, inner, done, inner_locals)
 
 
-def _inner(scope: MachineScope, action: Action, done: list[str], locals: Locals) -> None:
+def _inner(scope: ChartScope, action: Action, done: list[str], locals: Locals) -> None:
     """An action inside another: one that may fail is left out, else the outer one fails with it."""
     try:
         _perform(scope, action, done, locals)
@@ -172,12 +164,12 @@ def _inner(scope: MachineScope, action: Action, done: list[str], locals: Locals)
             raise
 
 
-def _start_workflow(scope: MachineScope, action: StartWorkflowAction, _: list[str], locals: Locals) -> None:
+def _start_workflow(scope: ChartScope, action: StartWorkflowAction, _: list[str], locals: Locals) -> None:
     token = f"c{scope.turn.next_number()}"
     workflow_id = _text(scope, action.workflow_id, locals)
     data = _value(scope, action.input, locals) if action.input is not None else {}
     if action.result_event:
-        scope.machine.children[token] = action.result_event
+        pending.await_child(scope, token, action.result_event)
     scope.turn.commands.append(
         StartChild(
             token, workflow_id, data, notify=bool(action.result_event), hops=scope.turn.state.hops, machine=scope.path
@@ -185,12 +177,12 @@ def _start_workflow(scope: MachineScope, action: StartWorkflowAction, _: list[st
     )
 
 
-def _call(scope: MachineScope, action: CallAction, _: list[str], locals: Locals) -> None:
+def _call(scope: ChartScope, action: CallAction, _: list[str], locals: Locals) -> None:
     inputs = _value(scope, action.inputs, locals) if action.inputs is not None else {}
     begin_call(scope, scope.chart.calls[action.call].block, inputs if isinstance(inputs, dict) else {})
 
 
-_ACTIONS: dict[type, Callable[[MachineScope, Any, list[str], Locals], None]] = {
+_ACTIONS: dict[type, Callable[[ChartScope, Any, list[str], Locals], None]] = {
     LogAction: _log,
     PublishAction: _publish,
     SetVariableAction: _set,

@@ -1,4 +1,4 @@
-"""The interpreter of charts: SCXML's macrosteps over the pure selection of `statechart`.
+"""The interpreter of charts: SCXML's macrosteps over the pure selection of `scxml`.
 
 An external event, a delay that ran out, or the end of something the chart started is taken to completion: its
 transitions, then eventless ones and raised events until nothing more follows. Each such macrostep is a value
@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from workflow_runtime.engine import closing, statechart
-from workflow_runtime.engine.actions import Undeliverable, perform, seconds_of, send
-from workflow_runtime.engine.machine_scope import Happening, MachineScope, of_raised
+from workflow_runtime.engine import pending
+from workflow_runtime.engine.chart import scxml
+from workflow_runtime.engine.chart.actions import Undeliverable, perform, send
+from workflow_runtime.engine.chart.events import ChartEvent, of_raised, of_run
+from workflow_runtime.engine.chart.runs import begin_run
+from workflow_runtime.engine.chart.scope import ChartScope
+from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.names import NO_LOCALS
-from workflow_runtime.engine.runs import begin_run
-from workflow_runtime.engine.state import Raised
+from workflow_runtime.engine.state import Pending, Purpose, Raised
+from workflow_runtime.engine.values.durations import seconds_of
+from workflow_runtime.engine.values.evaluation import NO_LOCALS
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
@@ -46,7 +50,7 @@ class Step:
 
     __slots__ = ("actions", "fresh", "moves", "refused", "scope", "source", "taken")
 
-    def __init__(self, scope: MachineScope) -> None:
+    def __init__(self, scope: ChartScope) -> None:
         self.scope = scope
         self.source = ""
         self.moves: list[tuple[str, str]] = []
@@ -57,28 +61,28 @@ class Step:
 
     # ---- selection
 
-    def select(self, happening: Happening | None) -> list[TransitionPlan]:
+    def select(self, event: ChartEvent | None) -> list[TransitionPlan]:
         """The enabled transitions for an event; without one, the eventless ones."""
         scope = self.scope
-        scope.happening = happening or scope.happening
-        scope.overlay = happening.overlay if happening is not None else NO_LOCALS
+        scope.event = event or scope.event
+        scope.overlay = event.overlay if event is not None else NO_LOCALS
         try:
-            return statechart.select(
+            return scxml.select(
                 scope.chart,
                 scope.machine.configuration,
-                lambda transition: self._is_enabled(transition, happening),
+                lambda transition: self._is_enabled(transition, event),
                 scope.machine.history,
             )
         finally:
             scope.overlay = NO_LOCALS
 
-    def _is_enabled(self, transition: TransitionPlan, happening: Happening | None) -> bool:
-        if happening is None:
+    def _is_enabled(self, transition: TransitionPlan, event: ChartEvent | None) -> bool:
+        if event is None:
             heard = not transition.events and transition.after < 0
         elif transition.after >= 0:
-            heard = transition.source == happening.state and transition.after == happening.delay
+            heard = transition.source == event.state and transition.after == event.delay
         else:
-            heard = any(matches(event, happening.name) for event in transition.events)
+            heard = any(matches(descriptor, event.name) for descriptor in transition.events)
         if not heard or transition.guard is None:
             return heard
         source = self.scope.chart.states[transition.source].name
@@ -93,23 +97,23 @@ class Step:
 
     # ---- one microstep
 
-    def take(self, transitions: list[TransitionPlan], happening: Happening | None) -> None:
+    def take(self, transitions: list[TransitionPlan], event: ChartEvent | None) -> None:
         """Exit, act, enter."""
         scope, machine, chart = self.scope, self.scope.machine, self.scope.chart
         self.source = self.source or chart.states[transitions[0].source].name
-        self.taken += [self._text(transition, happening) for transition in transitions]
+        self.taken += [self._text(transition, event) for transition in transitions]
         merged = False
-        if happening is not None and not happening.runtime and isinstance(happening.data, dict):
+        if event is not None and not event.runtime and isinstance(event.data, dict):
             merged = any(transition.merge for transition in transitions)
             if merged:
-                machine.variables.update(happening.data)
-        scope.overlay = happening.overlay if happening is not None and not merged else NO_LOCALS
-        exiting = statechart.exit_set(chart, machine.configuration, transitions, machine.history)
-        machine.history.update(statechart.recorded_history(chart, machine.configuration, exiting))
+                machine.variables.update(event.data)
+        scope.overlay = event.overlay if event is not None and not merged else NO_LOCALS
+        exiting = scxml.exit_set(chart, machine.configuration, transitions, machine.history)
+        machine.history.update(scxml.recorded_history(chart, machine.configuration, exiting))
         self._exit(exiting)
         for transition in transitions:
             perform(scope, transition.actions, self.actions)
-        entry = statechart.entry_set(chart, transitions, machine.configuration, machine.history)
+        entry = scxml.entry_set(chart, transitions, machine.configuration, machine.history)
         self.enter(entry)
         scope.overlay = NO_LOCALS
 
@@ -121,13 +125,10 @@ class Step:
             machine.configuration.remove(state)
             self.moves.append(("exited", plan.name))
             self.fresh.pop(state, None)
-            for timer in [timer for timer, (owner, _) in machine.delays.items() if owner == state]:
-                del machine.delays[timer]
-                scope.turn.cancel_timer(timer)
-            for block in [block for block in machine.runs if scope.turn.plan.blocks[block].state == state]:
-                closing.close_run(scope, block)
+            pending.drop_owned(scope, state)
+            scope.close_runs(state)
 
-    def enter(self, entry: statechart.Entry) -> None:
+    def enter(self, entry: scxml.Entry) -> None:
         """Enter states, outer ones first: their actions, those of defaults, and what final states raise."""
         scope, machine = self.scope, self.scope.machine
         root = entry.defaults.get(ROOT_STATE)
@@ -156,7 +157,7 @@ class Step:
         output = states[final].output
         scope.raise_event(f"done.state.{states[parent].name}", self._output(output))
         grandparent = states[parent].parent
-        if states[grandparent].kind is StateKind.PARALLEL and statechart.is_done(
+        if states[grandparent].kind is StateKind.PARALLEL and scxml.is_done(
             scope.chart, grandparent, scope.machine.configuration
         ):
             scope.raise_event(f"done.state.{states[grandparent].name}")
@@ -175,19 +176,19 @@ class Step:
         scope, machine = self.scope, self.scope.machine
         microsteps = 0
         while not scope.is_over:
-            happening = None
+            event = None
             transitions = self.select(None) if scope.chart.has_eventless else []
             while not transitions and machine.internal:
-                happening = of_raised(machine.internal.pop(0), scope.turn.now)
-                transitions = self.select(happening)
+                event = of_raised(machine.internal.pop(0), scope.turn.now)
+                transitions = self.select(event)
                 if not transitions:
-                    _require_handled(scope, happening)
+                    _require_handled(scope, event)
             if not transitions:
                 break
             microsteps += 1
             if microsteps > MICROSTEPS_MAX:
                 raise ChartFailed(ErrorDocument.of("execution_error", self._cycle(), scope.path))
-            self.take(transitions, happening)
+            self.take(transitions, event)
 
     def begin_entered(self) -> None:
         """Start delays and graphs of the states that were entered and are still active."""
@@ -199,27 +200,27 @@ class Step:
             if plan.run >= 0:
                 begin_run(scope, plan.run)
 
-    def record(self, happening: Happening | None, reason: str = "") -> None:
+    def record(self, event: ChartEvent | None, reason: str = "") -> None:
         """Note the macrostep, and publish which states were left and entered."""
         scope, turn = self.scope, self.scope.turn
         exited, entered = (
             tuple(name for kind, name in self.moves if kind == wanted) for wanted in ("exited", "entered")
         )
-        event = happening.name if happening is not None else ""
+        name = event.name if event is not None else ""
         step = Macrostep(
-            scope.path, event, turn.now, self.source, exited, entered, scope.leaves, tuple(self.taken),
+            scope.path, name, turn.now, self.source, exited, entered, scope.leaves, tuple(self.taken),
             tuple(self.actions), reason,
         )  # fmt: skip
         turn.macrosteps.append(step)
         if "state" in turn.plan.events:
-            for kind, name in self.moves:
-                turn.publish(f"state.{kind}", state=name, machine=scope.path or None, event=event or None)
+            for kind, state in self.moves:
+                turn.publish(f"state.{kind}", state=state, machine=scope.path or None, event=name or None)
 
-    def _text(self, transition: TransitionPlan, happening: Happening | None) -> str:
+    def _text(self, transition: TransitionPlan, event: ChartEvent | None) -> str:
         states = self.scope.chart.states
-        event = f"{happening.name}: " if happening is not None else ""
+        heard = f"{event.name}: " if event is not None else ""
         targets = ", ".join(states[target].name for target in transition.targets)
-        return f"{event}{states[transition.source].name}" + (f" -> {targets}" if targets else "")
+        return f"{heard}{states[transition.source].name}" + (f" -> {targets}" if targets else "")
 
     def _cycle(self) -> str:
         taken = self.taken
@@ -228,37 +229,45 @@ class Step:
         return f"transitions follow each other without end (more than {MICROSTEPS_MAX:,}): " + "; ".join(shown)
 
 
-def start(scope: MachineScope) -> None:
+def start(scope: ChartScope) -> None:
     """Enter the initial states. Raises `ChartFailed`."""
     step = Step(scope)
-    step.enter(statechart.initial_entry(scope.chart))
+    step.enter(scxml.initial_entry(scope.chart))
     _finish(step, None)
 
 
-def take(scope: MachineScope, happening: Happening) -> str:
+def take(scope: ChartScope, event: ChartEvent) -> str:
     """Take an event to completion. Returns why nothing was taken, or "". Raises `ChartFailed`, `ValuesMissing`."""
     step = Step(scope)
-    transitions = step.select(happening)
+    transitions = step.select(event)
     if not transitions:
-        scope.happening = None
-        return _reason(scope, happening, step)
-    step.take(transitions, happening)
-    _finish(step, happening)
+        scope.event = None
+        return _reason(scope, event, step)
+    step.take(transitions, event)
+    _finish(step, event)
     return ""
 
 
-def take_raised(scope: MachineScope) -> bool:
+def take_raised(scope: ChartScope) -> bool:
     """Take the first raised event that waits, if there is one. Raises `ChartFailed`, `ValuesMissing`."""
     if scope.is_over or not scope.machine.internal:
         return False
-    happening = of_raised(scope.machine.internal.pop(0), scope.turn.now)
-    count_unprompted(scope, happening.name)
-    if take(scope, happening):
-        _require_handled(scope, happening)
+    event = of_raised(scope.machine.internal.pop(0), scope.turn.now)
+    count_unprompted(scope, event.name)
+    if take(scope, event):
+        _require_handled(scope, event)
     return True
 
 
-def count_unprompted(scope: MachineScope, event: str) -> None:
+def take_end(scope: ChartScope, ended: RunEnded) -> None:
+    """Take the end of a graph that it ran. Raises `ChartFailed`, `ValuesMissing`."""
+    event = of_run(ended, scope.turn.now)
+    count_unprompted(scope, event.name)
+    if take(scope, event):
+        _require_handled(scope, event)
+
+
+def count_unprompted(scope: ChartScope, event: str) -> None:
     """A chart whose events only follow from each other is stopped. Raises `ChartFailed`."""
     state = scope.turn.state
     state.unprompted += 1
@@ -267,25 +276,28 @@ def count_unprompted(scope: MachineScope, event: str) -> None:
         raise ChartFailed(ErrorDocument.of("execution_error", message, scope.path))
 
 
-def delay_over(scope: MachineScope, timer: str) -> None:
-    """A delay of a state ran out: its transition is tried, and with ``every`` it starts again."""
-    state, number = scope.machine.delays.pop(timer)
-    plan = scope.chart.states[state]
-    delay: Delay = plan.delays[number]
-    scope.machine.internal.append(Raised("timeout", {"state": plan.name}, True, state, number))
-    if delay.every is not None:
-        start_delay(scope, state, number, delay.every, REPEAT_SECONDS_MIN)
-
-
-def send_over(scope: MachineScope, timer: str) -> None:
-    """A delayed `send` is due."""
+def timer_fired(scope: ChartScope, entry: Pending) -> None:
+    """A delay of a state ran out, or a delayed `send` is due."""
+    if entry.purpose is Purpose.DELAY:
+        _delay_over(scope, entry.owner, entry.number)
+        return
+    assert entry.sent is not None
     try:
-        send(scope, scope.machine.sends.pop(timer))
+        send(scope, entry.sent)
     except Undeliverable as error:
         scope.raise_event("error.communication", _error(f"send: {error}"))
 
 
-def start_delay(scope: MachineScope, state: int, number: int, delay: float | Formula, least: float = 0) -> None:
+def _delay_over(scope: ChartScope, state: int, number: int) -> None:
+    """The transition of a delay is tried, and with ``every`` the delay starts again."""
+    plan = scope.chart.states[state]
+    delay: Delay = plan.delays[number]
+    scope.add(Raised("timeout", {"state": plan.name}, True, state, number))
+    if delay.every is not None:
+        start_delay(scope, state, number, delay.every, REPEAT_SECONDS_MIN)
+
+
+def start_delay(scope: ChartScope, state: int, number: int, delay: float | Formula, least: float = 0) -> None:
     """Start a delay of an active state; one that cannot be evaluated raises `error.execution`."""
     try:
         seconds = seconds_of(scope.evaluate(delay)) if isinstance(delay, Formula) else delay
@@ -293,34 +305,40 @@ def start_delay(scope: MachineScope, state: int, number: int, delay: float | For
         name = scope.chart.states[state].name
         scope.raise_event("error.execution", _error(f"delay of `{name}`: {error}"))
         return
-    timer = scope.turn.start_timer(scope.turn.now + round(max(seconds, least) * 1000))
-    scope.machine.delays[timer] = (state, number)
+    due = scope.turn.now + round(max(seconds, least) * 1000)
+    pending.start_timer(scope, state, Purpose.DELAY, due, number=number)
 
 
-def _finish(step: Step, happening: Happening | None) -> None:
+def _finish(step: Step, event: ChartEvent | None) -> None:
     scope = step.scope
+    scope.scopes.mark(scope)
     step.complete()
     if scope.is_over:
         for state in reversed(scope.machine.configuration):
             perform(scope, scope.chart.states[state].on_exit, step.actions)
     else:
         step.begin_entered()
-    scope.happening = None
-    step.record(happening)
+    scope.event = None
+    step.record(event)
 
 
-def _require_handled(scope: MachineScope, happening: Happening) -> None:
+def _require_handled(scope: ChartScope, event: ChartEvent) -> None:
     """An error that no transition takes ends the chart, unless it says otherwise."""
-    if happening.name.startswith("error.") and scope.chart.on_unhandled_error == "fail":
-        data = happening.data if isinstance(happening.data, dict) else {}
-        kind, message = data.get("type") or "execution_error", data.get("message") or happening.name
+    if event.name.startswith("error.") and scope.chart.on_unhandled_error == "fail":
+        data = event.data if isinstance(event.data, dict) else {}
+        kind, message = data.get("type") or "execution_error", data.get("message") or event.name
         raise ChartFailed(ErrorDocument.of(str(kind), str(message), str(data.get("node") or scope.path)))
 
 
-def _reason(scope: MachineScope, happening: Happening, step: Step) -> str:
+def _reason(scope: ChartScope, event: ChartEvent, step: Step) -> str:
     if step.refused:
         return "; ".join(step.refused)
-    return f"no transition for `{happening.name}` in {', '.join(scope.leaves)}"
+    return no_transition(scope, event.name)
+
+
+def no_transition(scope: ChartScope, event: str) -> str:
+    """Why a chart without a transition for an event does not take it."""
+    return f"no transition for `{event}` in {', '.join(scope.leaves)}"
 
 
 def _error(message: str) -> dict[str, Json]:

@@ -1,16 +1,15 @@
-"""A graph scope at work: resolving edges, judging joins, skipping, and handing due nodes to whoever runs them.
+"""Readiness: resolving edges, judging joins, skipping, and handing nodes to whoever runs them.
 
 Work lists instead of recursion: a chain of ten thousand skipped nodes is an ordinary graph.
 """
 
 from __future__ import annotations
 
-from workflow_runtime.engine import concurrency, failure, inside
-from workflow_runtime.engine.control import decide
-from workflow_runtime.engine.joins import Verdict, judge
-from workflow_runtime.engine.orders import order
-from workflow_runtime.engine.scope import GraphScope
-from workflow_runtime.engine.state import ALIVE_MARKS, Mark, Progress
+from workflow_runtime.engine.graph import KINDS, concurrency, failure, outcome
+from workflow_runtime.engine.graph.joins import Verdict, judge
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import ALIVE_MARKS, Change, Mark
+from workflow_runtime.engine.state import Progress
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import EvaluationError
@@ -23,14 +22,23 @@ def settle(scope: GraphScope) -> None:
     """Go on until nothing more follows from what is known.
 
     What is decided here takes no time, so it is decided before others begin, which may read it.
+
+    It ends: each step takes a node off one of three lists, a node enters ``due`` at most once per incoming edge and the
+    queue at most once, as only a waiting one does and it stops waiting then, and ``ended`` once, when it ends. And it
+    misses nothing: a join's progress changes only when a source ends, which puts that source in ``ended``.
     """
+    turn = scope.turn
     while True:
         if scope.ended:
             _resolve(scope, scope.ended.popleft())
-        elif scope.due and not (scope.has_room and concurrency.decides_next(scope)):
+        elif scope.due and not (turn.has_room and concurrency.decides_next(scope)):
             _begin(scope, scope.due.popleft())
         elif not _begin_queued(scope):
-            return
+            break
+    if scope.graph.queue:
+        turn.state.queued[scope.id] = True
+    elif scope.id in turn.state.queued:
+        del turn.state.queued[scope.id]
 
 
 def _resolve(scope: GraphScope, node: int) -> None:
@@ -48,7 +56,7 @@ def _resolve(scope: GraphScope, node: int) -> None:
     except ValuesMissing:
         return  # the turn will be taken again
     except EvaluationError as error:
-        failure.fail_scope(scope, failure.document(scope, node, error, "edge condition: "))
+        failure.fail_scope(scope, outcome.document(scope, node, error, "edge condition: "))
         outcomes = [(index, False) for index in outgoing]
     for index, alive in outcomes:
         _arrive(scope, scope.block.edges[index], index, alive)
@@ -92,37 +100,30 @@ def _begin(scope: GraphScope, node: int) -> None:
     plan = scope.block.nodes[node]
     try:
         if plan.when is not None and not scope.evaluate(plan.when, node):
-            scope.end(node, Mark.PASSED_OVER if plan.continue_on_skip else Mark.SKIPPED)
+            scope.end(node, Change.PASS_OVER if plan.continue_on_skip else Change.SKIP)
             return
     except ValuesMissing:
         return
     except EvaluationError as error:
-        failure.decided_node_failed(scope, node, failure.document(scope, node, error, "when: "))
+        outcome.failed(scope, node, error, "when: ")
         return
     scope.graph.joins.pop(node, None)
-    scope.graph.marks[node] = Mark.QUEUED
+    scope.change(node, Change.ENQUEUE)
     if concurrency.may_begin_branch(scope, node):
         concurrency.enqueue(scope, node)
 
 
 def _begin_queued(scope: GraphScope) -> bool:
     """Start the first ready node that may start now. False when none may."""
-    if not scope.graph.queue or not scope.has_room:
+    if not scope.graph.queue or not scope.turn.has_room:
         return False
     node = concurrency.next_to_begin(scope)
     if node is None:
         return False
-    plan = scope.block.nodes[node]
-    if plan.pool is not None:
-        order(scope, node)
-        return True
     try:
-        if isinstance(plan.spec, inside.SPECS):
-            inside.start(scope, node)
-        else:
-            decide(scope, node)
+        KINDS[type(scope.block.nodes[node].spec)].start(scope, node)
     except ValuesMissing:
         pass
     except (EvaluationError, NodeError) as error:
-        failure.decided_node_failed(scope, node, failure.document(scope, node, error))
+        outcome.failed(scope, node, error)
     return True

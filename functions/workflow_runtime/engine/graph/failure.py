@@ -1,24 +1,20 @@
-"""Failure of a node and of its scope: what is only a dead edge, what fails the scope, and who still runs (language
-§2.1).
+"""What a node's failure means to its scope: what is only a dead edge, what fails the scope, and who still runs
+(language §2.1).
 """
 
 from __future__ import annotations
 
-from workflow_runtime.engine import closing
-from workflow_runtime.engine.commands import RecordNode
-from workflow_runtime.engine.joins import tolerates_failure
-from workflow_runtime.engine.scope import GraphScope
-from workflow_runtime.engine.state import ALIVE_MARKS, Mark, ToleratedError
-from workflow_runtime.errors import ErrorDocument, NodeError
-from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.engine.graph.joins import tolerates_failure
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import ALIVE_MARKS, Change, Mark
+from workflow_runtime.engine.state import ToleratedError
+from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.graph import EdgeKind, JoinKind
 from workflow_runtime.plan.specs import FailSpec, GatherSpec
 
 
-def node_failed(scope: GraphScope, node: int, error: ErrorDocument) -> None:
-    """A node failed for good: a dead edge if every successor can do without it, else the end of its scope."""
-    scope.end(node, Mark.FAILED)
-    scope.errors[node] = error
+def failed(scope: GraphScope, node: int, error: ErrorDocument) -> None:
+    """A node has failed for good: a dead edge if every successor can do without it, else the end of its scope."""
     if scope.graph.failure is not None:
         return
     targets = _joins_behind(scope, node)
@@ -33,19 +29,6 @@ def node_failed(scope: GraphScope, node: int, error: ErrorDocument) -> None:
     lost = [target for target in targets if not _can_be_met(scope, target)]
     if lost:
         fail_scope(scope, _earliest_error(scope, lost) or error)
-
-
-def decided_node_failed(scope: GraphScope, node: int, error: ErrorDocument) -> None:
-    """The same for a node that no worker ran; its run is recorded with the error."""
-    scope.commands.append(RecordNode(scope.path(node), scope.graph.serial(node), scope.now, error=error))
-    node_failed(scope, node, error)
-
-
-def handled_node_failed(scope: GraphScope, node: int, error: ErrorDocument) -> None:
-    """A node failed, and a rule of its own deals with it: its edges are dead, and nothing else follows."""
-    scope.commands.append(RecordNode(scope.path(node), scope.graph.serial(node), scope.now, error=error, handled=True))
-    scope.end(node, Mark.FAILED)
-    scope.errors[node] = error
 
 
 def fail_scope(scope: GraphScope, error: ErrorDocument) -> None:
@@ -66,18 +49,18 @@ def withdraw(scope: GraphScope, node: int) -> None:
     graph = scope.graph
     mark = graph.marks[node]
     if mark == Mark.WAITING:
-        scope.end(node, Mark.SKIPPED)
+        scope.end(node, Change.SKIP)
         return
     if mark == Mark.READY:
-        scope.state.in_flight -= 1
+        scope.turn.state.in_flight -= 1
         scope.turn.cancel(scope.path(node), graph.serial(node))
     elif mark == Mark.RUNNING:
-        closing.stop_inside(scope, node)
+        scope.stop(node)
     else:
         for waiting in (graph.held, graph.queue):
             if node in waiting:  # in neither, if its decision lacks values: the turn will be taken again
                 waiting.remove(node)
-    scope.end(node, Mark.CANCELLED)
+    scope.end(node, Change.CANCEL)
 
 
 def join_lost(scope: GraphScope, node: int) -> None:
@@ -92,7 +75,7 @@ def join_lost(scope: GraphScope, node: int) -> None:
     if error is not None:
         fail_scope(scope, error)
     else:
-        scope.end(node, Mark.SKIPPED)
+        scope.end(node, Change.SKIP)
 
 
 def _joins_behind(scope: GraphScope, node: int) -> list[int]:
@@ -137,11 +120,3 @@ def _sources(scope: GraphScope, node: int) -> list[int]:
         if edge.kind is not EdgeKind.ORDER:
             found += _sources(scope, edge.source) if scope.block.nodes[edge.source].hidden else [edge.source]
     return found
-
-
-def document(scope: GraphScope, node: int, error: EvaluationError | NodeError, prefix: str = "") -> ErrorDocument:
-    """The error document of a decision at ``node`` that could not be taken."""
-    path = scope.path(node)
-    if isinstance(error, NodeError):
-        return ErrorDocument.of(error.type, prefix + error.message, path)
-    return ErrorDocument.of("execution_error", f"{prefix}{error}", path)

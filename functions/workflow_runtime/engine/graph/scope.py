@@ -4,121 +4,142 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from workflow_runtime.engine.commands import Command
-from workflow_runtime.engine.names import NodeValue, View, error_value, evaluate
-from workflow_runtime.engine.sight import charts_seen
-from workflow_runtime.engine.state import ALIVE_MARKS, OPEN_MARKS, STATUS_OF_MARK, ExecutionState, GraphState, Mark
-from workflow_runtime.engine.turn import Turn, ValuesMissing
+from workflow_runtime.engine import pending
+from workflow_runtime.engine.commands import Command, Read
+from workflow_runtime.engine.lifecycle import ALIVE_MARKS, OPEN_MARKS, STATUS_OF_MARK, Change, Mark, changed
+from workflow_runtime.engine.scopes import Scope, Scopes
+from workflow_runtime.engine.state import GraphState
+from workflow_runtime.engine.turn import ValuesMissing
+from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
+from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
 from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
-from workflow_runtime.plan.plan import Plan
-
-if TYPE_CHECKING:
-    from workflow_runtime.engine.machine_scope import MachineScope
-
 
 _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
 
-class GraphScope:
+class GraphScope(Scope):
     """``ended``: nodes whose outgoing edges are to be resolved; ``due``: nodes whose join is satisfied.
 
-    ``fresh``, ``errors``: outputs and errors of this turn, by node. ``machine``: the chart whose graph this is; None at
-    the top. ``number``: of its block. Nodes are local indices, unless they are called numbers.
+    ``fresh``, ``errors``: outputs and errors of this turn, by node. Nodes are local indices, unless they are called
+    numbers.
     """
 
-    __slots__ = (
-        "block", "due", "ended", "errors", "fresh", "graph", "is_closed", "machine", "number", "selections", "turn",
-    )  # fmt: skip
+    __slots__ = ("block", "due", "ended", "errors", "fresh", "graph", "selections")
 
-    def __init__(self, turn: Turn, number: int, graph: GraphState, machine: MachineScope | None) -> None:
-        self.turn = turn
-        self.number = number
-        self.block: GraphBlock = turn.plan.blocks[number]
+    def __init__(self, scopes: Scopes, id: ScopeId, graph: GraphState) -> None:
+        plan = scopes.turn.plan
+        self.block: GraphBlock = plan.blocks[graph.block]
+        prefix = f"{id}/" if id else ""
+        if graph.block in plan.call_blocks:
+            prefix = id[: len(id) - len(self.block.nodes[0].id)]
+        super().__init__(scopes, id, plan.block_depths[graph.block], prefix)
         self.graph = graph
-        self.machine = machine
         self.ended: deque[int] = deque()
         self.due: deque[int] = deque()
         self.fresh: dict[int, Json] = {}
         self.errors: dict[int, ErrorDocument] = {}
         self.selections: dict[int, tuple[int, ...]] = {}
-        self.is_closed = False
-
-    @property
-    def plan(self) -> Plan:
-        return self.turn.plan
-
-    @property
-    def state(self) -> ExecutionState:
-        return self.turn.state
 
     @property
     def commands(self) -> list[Command]:
         return self.turn.commands
 
     @property
-    def now(self) -> int:
-        return self.turn.state.now
+    def pending(self) -> dict[int, list[str]]:
+        return self.graph.pending
 
     @property
-    def has_room(self) -> bool:
-        return self.turn.has_room
-
-    @property
-    def outer(self) -> GraphScope | None:
-        """The graph around this one, whose nodes it may read."""
-        return self.machine.outer if self.machine is not None else None
-
-    @property
-    def depth(self) -> int:
-        return self.machine.depth + 1 if self.machine is not None else 0
+    def outer_id(self) -> ScopeId | None:
+        """The chart that runs this graph: its prefix is this one's without the name of the state."""
+        if self.block.chart < 0:
+            return None
+        named = len(self.block.prefix) - len(self.plan.charts[self.block.chart].prefix)
+        return self.prefix[: len(self.prefix) - named].rstrip("/") or TOP_CHART
 
     @property
     def global_kinds(self) -> frozenset[BindingKind]:
         """What is read from the globals here: all variables are the innermost chart's, where there is one."""
-        return GLOBAL_KINDS if self.machine is None and not self.plan.has_chart else _GLOBAL_KINDS_IN_CHARTS
+        return GLOBAL_KINDS if self.block.chart < 0 and not self.plan.has_chart else _GLOBAL_KINDS_IN_CHARTS
 
     def path(self, node: int) -> str:
-        return self.block.prefix + self.block.nodes[node].id
+        return self.prefix + self.block.nodes[node].id
 
     def is_open(self, node: int) -> bool:
         return self.graph.marks[node] in OPEN_MARKS
 
-    def start(self) -> None:
-        """Begin the scope: every node without edges is due."""
+    def change(self, node: int, change: Change) -> None:
+        """The node moves on in its lifecycle."""
+        marks = self.graph.marks
+        marks[node] = changed(marks[node], change)
+
+    def begin(self) -> None:
+        """Every node without edges is due."""
         for node, (deciding, ordering) in enumerate(self.block.incoming_counts):
             if deciding == ordering == 0 and not self.block.nodes[node].called:
                 self.due.append(node)
+        self.scopes.mark(self)
 
-    def end(self, node: int, mark: Mark) -> None:
-        """A node reaches a terminal mark; its edges are resolved later in the turn."""
+    def end(self, node: int, change: Change) -> None:
+        """A node's visit ends; its edges are resolved later in the turn."""
         graph = self.graph
         if graph.marks[node] != Mark.WAITING or not self.block.nodes[node].called:
             graph.open_count -= 1  # a called node that nobody called was never counted
-        graph.marks[node] = mark
+        self.change(node, change)
         graph.joins.pop(node, None)
         graph.values_bytes.pop(node, None)
         graph.called.pop(node, None)
         self.ended.append(node)
-        if "node" in self.turn.plan.events and not self.block.nodes[node].hidden:
-            self.turn.announce(self.path(node), STATUS_OF_MARK[mark].value)
+        self.scopes.mark(self)
+        if "node" in self.plan.events and not self.block.nodes[node].hidden:
+            self.turn.announce(self.path(node), STATUS_OF_MARK[graph.marks[node]].value)
+
+    def stop(self, node: int) -> None:
+        """End what a `RUNNING` node waits for, and the scope inside it. The node itself keeps its mark."""
+        pending.drop_owned(self, node)
+        inner = self.scopes.get(self.path(node))
+        if inner is not None:
+            self.scopes.close(inner)
+            self.graph.next_serials[node] = inner.next_serial()
+
+    def close(self) -> None:
+        graph = self.graph
+        for node, mark in enumerate(graph.marks if graph.open_count else ()):
+            if mark not in OPEN_MARKS:
+                continue
+            if mark == Mark.READY:
+                self.turn.state.in_flight -= 1
+                self.turn.cancel(self.path(node), graph.serial(node))
+            elif mark == Mark.RUNNING:
+                self.stop(node)
+            self.change(node, Change.SKIP if mark == Mark.WAITING else Change.CANCEL)
+            if mark != Mark.WAITING:
+                self.turn.announce(self.path(node), "cancelled")
+        graph.open_count = 0
+        graph.queue.clear()
+        graph.values_bytes.clear()
+        self.forget_values()
+        self.due.clear()
+        self.ended.clear()
+        self.is_closed = True
+
+    def forget_values(self) -> None:
+        """Nobody decides anything by the outputs of its nodes any more."""
+        self.turn.state.kept_bytes -= self.graph.kept_bytes
+        self.graph.kept_bytes = 0
+        self.graph.values.clear()
+
+    def next_serial(self) -> int:
+        graph = self.graph
+        return max([max([graph.first_serial, *graph.serials.values()]) + 1, *graph.next_serials.values()])
 
     def keep(self, node: int, values: Json) -> None:
         """Remember a node's decision values for this turn."""
         self.fresh[node] = values
-
-    def locate(self, number: int) -> tuple[GraphScope, int]:
-        """The scope and local index of a node that is read here: one of this graph or of one around it."""
-        scope = self
-        while not 0 <= number - scope.block.first < len(scope.block.nodes):
-            outer = scope.outer
-            assert outer is not None, "the compiler binds names to nodes of enclosing graphs only"
-            scope = outer
-        return scope, number - scope.block.first
 
     def evaluate(
         self, formula: Formula, reader: int, locals: Mapping[str, Json] | None = None, *, behind: bool = False
@@ -145,7 +166,7 @@ class GraphScope:
             if formula.kinds & self.global_kinds and self.turn.globals is None:
                 self.turn.needs_globals = missing = True
         wanted.discard(-1)
-        seen = charts_seen(self.turn, self.machine, formulas)
+        seen = charts_seen(self.plan, self.around(), formulas)
         if seen.lacks and self.turn.globals is None:
             self.turn.needs_globals = missing = True
         nodes = self.nodes(wanted, with_errors=with_errors)
@@ -158,7 +179,7 @@ class GraphScope:
             workflow_version=state.workflow_version,
             started_at=state.started_at,
             now=state.now,
-            place=f"{self.block.prefix}~outputs" if reader == OUTPUTS else self.path(reader),
+            place=f"{self.prefix}~outputs" if reader == OUTPUTS else self.path(reader),
             nodes=nodes,
             globals=self.turn.globals or {},
             previous=previous,
@@ -173,19 +194,34 @@ class GraphScope:
 
     def nodes(self, wanted: set[int], *, with_errors: bool) -> dict[int, NodeValue] | None:
         """What is known of these nodes, by number; None, after noting it, when something must be read first."""
-        found: dict[int, NodeValue] | None = {}
+        found: dict[int, NodeValue] = {}
+        complete = True
         for number in wanted:
-            scope, node = self.locate(number)
-            value = scope.value(node, with_errors)
+            value = self.value_of(number, with_error=with_errors)
             if value is None:
-                self.turn.needs_nodes[number] = scope.graph.serial(node)
-                found = None
-            elif found is not None:
+                complete = False
+            else:
                 found[number] = value
-        return found
+        return found if complete else None
 
-    def value(self, node: int, with_error: bool) -> NodeValue | None:
-        """What is known of a node, or None when its record must be read first."""
+    def _holds(self, number: int) -> bool:
+        return 0 <= number - self.block.first < len(self.block.nodes)
+
+    def _enclosing(self) -> Scope:
+        outer = self.outer
+        assert outer is not None, "the compiler binds names to nodes of enclosing graphs only"
+        return outer
+
+    def find(self, number: int) -> tuple[Mark, Read]:
+        if not self._holds(number):
+            return self._enclosing().find(number)
+        node = number - self.block.first
+        return Mark(self.graph.marks[node]), Read(number, self.graph.serial(node), self.prefix)
+
+    def value_of(self, number: int, *, with_error: bool) -> NodeValue | None:
+        if not self._holds(number):
+            return self._enclosing().value_of(number, with_error=with_error)
+        node = number - self.block.first
         mark = self.graph.marks[node]
         status = STATUS_OF_MARK[mark].value
         if mark == Mark.SUCCESS:
@@ -193,12 +229,19 @@ class GraphScope:
                 return NodeValue(status, self.fresh[node])
             if node in self.graph.values:
                 return NodeValue(status, self.graph.values[node])
-            return self.turn.known.nodes.get(self.block.first + node)
+            return self._recorded(number, node)
         if mark == Mark.FAILED and with_error:
             if node in self.errors:
                 return NodeValue(status, error=error_value(self.errors[node]))
-            return self.turn.known.nodes.get(self.block.first + node)
+            return self._recorded(number, node)
         return NodeValue(status)
+
+    def _recorded(self, number: int, node: int) -> NodeValue | None:
+        read = Read(number, self.graph.serial(node), self.prefix)
+        value = self.turn.known.nodes.get(read)
+        if value is None:
+            self.turn.needs_nodes[read] = None
+        return value
 
     def previous(self, node: int, *, behind: bool = False) -> int:
         """The number of the last alive predecessor in dependency order, looking through control nodes; -1: none.
