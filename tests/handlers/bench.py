@@ -34,7 +34,7 @@ Tool = Callable[[NodeCall], Any]
 class Tools:
     """Agents and tools by id; ``echo`` returns its inputs."""
 
-    abandoned_threads = 0
+    abandoned = 0
 
     def __init__(self) -> None:
         self.tools: dict[str, Tool] = {"echo": lambda call: call.inputs}

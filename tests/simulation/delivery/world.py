@@ -301,7 +301,7 @@ class World:
     def _invokers(self) -> dict[NodeType, Any]:
         return {NodeType.TOOL: self, NodeType.AGENT: self}
 
-    abandoned_threads = 0
+    abandoned = 0
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         self.effects.note(call.execution_id, call.path, call.attempt)

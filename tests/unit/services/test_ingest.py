@@ -406,6 +406,8 @@ def test_a_schedule_of_an_older_version_starts_nothing_and_is_deleted(bus: Bus) 
 
 # ── what is no event, loops, faults ──
 
+AN_EVENT = '{"id": "1", "detail-type": "x", "source": "s", "time": "2023-11-14T22:13:20Z", "detail": {"a": VALUE}}'
+
 
 @pytest.mark.parametrize(
     "body",
@@ -420,6 +422,10 @@ def test_a_schedule_of_an_older_version_starts_nothing_and_is_deleted(bus: Bus) 
         '{"schedule": {"workflow_id": "w"}}',
         '{"schedule": {"workflow_id": "w", "trigger": 1, "at": "2023-11-14T22:13:20Z"}}',
         "[" * 50_000,
+        *(
+            AN_EVENT.replace("VALUE", value)
+            for value in ("18446744073709551616", "1e400", "NaN", "[" * 200 + "]" * 200)
+        ),
     ],
 )
 def test_what_is_no_event_is_recorded_and_never_comes_again(bus: Bus, body: str) -> None:

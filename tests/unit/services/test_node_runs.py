@@ -20,7 +20,7 @@ from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.ports import Table
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import parse_order
-from workflow_runtime.services.work.runner import LEASE_SECONDS, RENEWAL_SECONDS
+from workflow_runtime.services.work.attempt import LEASE_SECONDS, RENEWAL_SECONDS
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import unpack_bytes
 from workflow_runtime.storage.runs import RunStore

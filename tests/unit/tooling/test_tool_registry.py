@@ -89,6 +89,37 @@ def test_all_that_is_wrong_with_a_folder_is_reported_at_once_with_its_place(fold
     assert "e.py cannot be imported: SystemExit: 3" in text
 
 
+def test_a_module_that_ends_the_process_is_a_finding(folder: Path) -> None:
+    (folder / "a.py").write_text("import sys; sys.exit(0)")
+    (folder / "b").mkdir()
+    (folder / "b" / "__init__.py").write_text("import asyncio; raise asyncio.CancelledError('stop')")
+    (folder / "c.py").write_text("raise SystemExit(3)")
+    text = problems(folder)
+    assert "a.py cannot be imported: SystemExit: 0" in text
+    assert "__init__.py cannot be imported: CancelledError: stop" in text
+    (folder / "__init__.py").write_text("1 / 0")
+    assert "cannot be imported: ZeroDivisionError" in problems(folder)
+
+
+def test_other_things_in_a_module_are_left_alone(folder: Path) -> None:
+    """A proxy that is bound to nothing yet raises at every attribute."""
+    proxy = "class Proxy:\n    def __getattr__(self, name): raise SystemExit(name)\nproxy = Proxy()\n"
+    (folder / "a.py").write_text(f"{proxy}from workflow_runtime.sdk import tool\n@tool\ndef f(): ...\n")
+    assert "f" in ToolRegistry.load(folder).ids
+
+
+def test_a_type_that_raises_while_its_schema_is_made_is_a_finding(folder: Path) -> None:
+    (folder / "a.py").write_text(
+        "import sys\nfrom workflow_runtime.sdk import tool\n"
+        "class Odd:\n"
+        "    @classmethod\n"
+        "    def __get_pydantic_core_schema__(cls, source, handler): sys.exit(0)\n"
+        "@tool\ndef f(a: Odd): ...\n"
+    )
+    text = problems(folder)
+    assert "f cannot be a tool: its signature cannot be checked: 0" in text
+
+
 def test_a_variant_fixes_arguments_that_a_call_cannot_give(tmp_path: Path) -> None:
     directory = definitions(tmp_path, "id: 问候\nuses: echo\ndescription: 打招呼\ninputs: {greeting: 你好}\n")
     registry = ToolRegistry.load(directory)

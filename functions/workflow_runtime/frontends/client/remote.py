@@ -26,6 +26,7 @@ from workflow_runtime.frontends.client.errors import (
     TooLarge,
     Unavailable,
     WaitTimeout,
+    checked_json,
 )
 from workflow_runtime.frontends.client.following import Follower
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
@@ -122,7 +123,7 @@ class RemoteConnection:
             "POST",
             f"/workflows/{_segment(workflow_id)}/execute",
             params={"version": str(version)} if version is not None else {},
-            content=msgspec.json.encode({"input": input}),
+            content=msgspec.json.encode({"input": checked_json(input, "input", "invalid_input")}),
             headers={"content-type": "application/json", "idempotency-key": _key(idempotency_key)},
         )
         return str(answer["execution_id"])
@@ -169,6 +170,7 @@ class RemoteConnection:
         """Sent again under the same key while the caller waits longer than one request may."""
         await self._followers_are_ready()
         path, key = f"/executions/{_segment(execution_id)}/events", _key(key)
+        content = msgspec.json.encode({"event": name, "data": checked_json(data, "data", "invalid_event")})
         end = self._now() + (wait or 0)
         while True:
             left = max(end - self._now(), 0)
@@ -176,7 +178,7 @@ class RemoteConnection:
                 "POST",
                 path,
                 params={"wait": f"{min(left, WAIT_SECONDS_MAX, self._timeout / 2):g}"} if left else {},
-                content=msgspec.json.encode({"event": name, "data": data}),
+                content=content,
                 headers={"content-type": "application/json", "idempotency-key": key},
             )
             if "outcome" in answer or self._now() >= end:
@@ -184,7 +186,11 @@ class RemoteConnection:
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         await self._followers_are_ready()
-        event = {"source": source, "detail_type": detail_type, "detail": detail}
+        event = {
+            "source": source,
+            "detail_type": detail_type,
+            "detail": checked_json(detail, "data", "invalid_event"),
+        }
         headers = {"content-type": "application/json"}
         try:
             await self._call("POST", "/dev/events", content=msgspec.json.encode(event), headers=headers)

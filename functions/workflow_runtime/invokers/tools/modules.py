@@ -15,11 +15,13 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 from workflow_runtime.findings import Finding
+from workflow_runtime.invokers.containment import attempt, described
 from workflow_runtime.language.yaml.small_files import UNUSABLE_TOOL
 
 PREFIX = "workflow_tools_"
@@ -40,13 +42,12 @@ def load_modules(folder: Path | None, findings: list[Finding]) -> list[ModuleTyp
         sys.modules[package] = _package(package, folder)
         names = [(package, folder / "__init__.py"), *_below(package, folder)]
         for name, file in names:
-            try:
-                found.append(_run_package(name, file) if name == package else importlib.import_module(name))
-            except (
-                Exception,
-                SystemExit,
-            ) as error:  # authors' code may raise anything
-                findings.append(_finding(error, file))
+            make = partial(_run_package, name, file) if name == package else partial(importlib.import_module, name)
+            outcome = attempt(make)
+            if outcome.error is None:
+                found.append(outcome.result())
+            else:
+                findings.append(_finding(outcome.error, file))
     return found
 
 
@@ -95,7 +96,7 @@ def _without_bytecode() -> Iterator[None]:
 
 
 def _finding(error: BaseException, file: Path) -> Finding:
-    message = f"{file.name} cannot be imported: {type(error).__name__}: {error}"
+    message = f"{file.name} cannot be imported: {described(error)}"
     return Finding(UNUSABLE_TOOL.id, UNUSABLE_TOOL.severity, message, file=str(file), line=_line(error, file), column=1)
 
 

@@ -4,6 +4,7 @@ of YAML files."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Rule
+from workflow_runtime.invokers.containment import attempt
 from workflow_runtime.invokers.tools.builtin import builtin_tools
 from workflow_runtime.invokers.tools.entries import read_entries
 from workflow_runtime.invokers.tools.modules import load_modules
@@ -84,7 +86,7 @@ def _add_functions(folder: Path | None, tools: dict[str, Tool], findings: list[F
     places: dict[str, str] = {}
     for module in load_modules(folder, findings):
         for function in vars(module).values():
-            mark = getattr(function, MARK, None)
+            mark = attempt(partial(getattr, function, MARK, None)).value  # whatever stands in the module
             if not isinstance(mark, ToolMark) or getattr(function, "__module__", None) != module.__name__:
                 continue  # a tool that the module merely imports belongs to the module that defines it
             place = f"{module.__file__}:{_line(function)}"

@@ -11,22 +11,23 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.deployment.topology import LIFECYCLE_SOURCE
+from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.state import ChartState, ExecutionState
 from workflow_runtime.errors import RequestError, RetryableError
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.plan.events import is_runtime_event
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Bus, BusEvent, Ports
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.views.charts import chart_parts, transition_json
-from workflow_runtime.services.views.nodes import live_graphs
 from workflow_runtime.storage.payloads import is_large, pack_bytes
 from workflow_runtime.storage.records import Globals
 from workflow_runtime.storage.stores import Stores
@@ -73,21 +74,24 @@ class Signalling:
         """Mail the event to the execution; with a ``key`` seen before, it takes no effect again. ``watched``: somebody
         will ask for its `result`.
 
-        Raises `RequestError` (``not_found``, ``ended``, ``invalid_event``), `RetryableError`.
+        Raises `RequestError`: ``not_found``, ``ended``, ``invalid_event``, ``conflict`` (the key was used for an event
+        with another name or other data); `RetryableError`.
         """
+        encoded = _encoded(data)
         header = self._executions.header(execution_id)
         if header is None:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")
         check_event(self._plan(header.plan_hash), name)
         if key is not None and not 0 < len(key) <= KEY_CHARS_MAX:
             raise RequestError("invalid_event", f"a key has 1 to {KEY_CHARS_MAX} characters")
-        encoded = _encoded(data)
         stored = self._executions.load(execution_id) if watched else None
         after = stored.state.version if stored is not None else header.state_version
         sent = Sent(execution_id, name, key or self._new_id(), after)
+        if key is not None and not self._executions.claim_event_key(execution_id, key, _use_of(name, data)):
+            raise RequestError("conflict", "the key was used for another event")
         if header.status.terminal:
-            if key is not None and self._first_entry(sent) is not None:
-                return sent  # it was taken before the end
+            if key is not None and (first := self._first_entry(sent)) is not None:
+                return replace(sent, after=first.version - 1)  # it was taken before the end
             raise RequestError("ended", f"the execution has ended, it is {header.status}: it takes no more events")
         packed = pack_bytes(encoded)
         blob = None
@@ -163,14 +167,19 @@ def accepted_json(sent: Sent) -> dict[str, Json]:
 
 
 def _encoded(data: Json) -> bytes:
-    """Raises `RequestError` (``invalid_event``) for what is no JSON, or too much of it."""
+    """Raises `RequestError` (``invalid_event``) for data that is not JSON, or too much of it."""
     try:
-        encoded = msgspec.json.encode(data)
-    except (TypeError, ValueError, RecursionError, UnicodeError) as error:
-        raise RequestError("invalid_event", f"the event's data must be JSON: {error}") from error
+        encoded = msgspec.json.encode(to_json(data, "data"))
+    except NotJson as error:
+        raise RequestError("invalid_event", str(error)) from None
     if len(encoded) > INPUT_BYTES_MAX:
         raise RequestError("invalid_event", f"the event's data has {len(encoded)} bytes; at most {INPUT_BYTES_MAX}")
     return encoded
+
+
+def _use_of(name: str, data: Json) -> str:
+    """What a key was used for: the same event, and no other, may come under it again."""
+    return hashlib.sha256(msgspec.json.encode([name, data], order="deterministic")).hexdigest()[:32]
 
 
 def check_event(plan: Plan, name: str) -> None:
@@ -205,10 +214,11 @@ def _refusal(sent: Sent, entry: JournalEntry) -> str:
 def _step_of(entry: JournalEntry, sent: Sent) -> Macrostep | None:
     """The macrostep of our event: of several events of this name in one commit, each that was offered to a chart has
     one, in order."""
-    offered = dict.fromkeys(
-        event.event_id for event in entry.events if isinstance(event, SignalReceived) and event.name == sent.event
-    )
-    place = list(offered).index(sent.event_id)
+    signals = [event for event in entry.events if isinstance(event, SignalReceived) and event.name == sent.event]
+    offered = list(dict.fromkeys(signal.event_id for signal in signals))
+    if sent.event_id not in offered:
+        return None  # the commit took another event under this id, which came over the bus, say
+    place = offered.index(sent.event_id)
     steps = [step for step in entry.macrosteps if step.event == sent.event]
     return steps[place] if place < len(steps) else None
 
@@ -231,8 +241,6 @@ def _outcome(
 
 
 def _deferred(plan: Plan, state: ExecutionState) -> Iterator[SignalReceived]:
-    if state.machine is not None:
-        yield from state.machine.deferred
-    for graph in live_graphs(plan, state).values():
-        for machine in graph.machines.values():
-            yield from machine.deferred
+    for _, scope in current(plan, state).all_scopes():
+        if isinstance(scope, ChartState):
+            yield from scope.deferred

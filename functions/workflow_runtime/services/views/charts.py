@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.names import iso_time
-from workflow_runtime.engine.outlook import Outlook, Prospect, outlook
+from workflow_runtime.engine.preview import Preview, Prospect, preview
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.state import ExecutionState, PendingKind
+from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.storage.executions import ExecutionStore
@@ -41,6 +41,14 @@ class ChartParts(msgspec.Struct, frozen=True):
 def listens(plan: Plan) -> bool:
     """Whether events or time may move an execution of this plan other than through its nodes."""
     return bool(plan.charts) or plan.has_waits
+
+
+def moves_by_itself(state: ExecutionState, until: int) -> bool:
+    """Whether nodes, children or timers may move an execution before ``until`` (epoch ms)."""
+    return bool(state.in_flight or state.collecting) or any(
+        entry.kind is PendingKind.CHILD or (entry.kind is PendingKind.TIMER and entry.due <= until)
+        for entry in state.pending.values()
+    )
 
 
 def chart_parts(
@@ -75,12 +83,12 @@ def chart_parts(
     )
 
 
-def look_ahead(plan: Plan, state: ExecutionState, now: int, globals: Callable[[], Globals]) -> Outlook:
-    """The outlook, with input, variables and env if its guards read them."""
-    ahead = outlook(plan, state, now)
+def look_ahead(plan: Plan, state: ExecutionState, now: int, globals: Callable[[], Globals]) -> Preview:
+    """What is ahead, with input, variables and env if its guards read them."""
+    ahead = preview(plan, state, now)
     if not ahead.needs_globals:
         return ahead
-    return outlook(plan, state, now, msgspec.to_builtins(globals()))
+    return preview(plan, state, now, msgspec.to_builtins(globals()))
 
 
 def _ended_machines(steps: Iterable[tuple[int, Macrostep]]) -> dict[str, Json]:
