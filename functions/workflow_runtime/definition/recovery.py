@@ -173,7 +173,7 @@ def recover(
 
 
 def _kept(body: Mapping[str, Any], wrong: Collection[str], variables: Collection[str]) -> dict[str, Any]:
-    """The fields of a workflow, besides nodes and edges, that are sound or can be recovered. ``variables``: wrong ones."""
+    """The fields of a workflow, besides nodes and edges, as far as they are sound or recoverable."""
     kept = {
         name: item
         for name, item in WorkflowDefinition.canonical(body)[0].items()
