@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -12,8 +14,11 @@ import pytest
 from tests.integration.cli.conftest import Awr, only_document
 from tests.integration.dev.dev_process import DevProcess
 
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.drawing import FORMATS
-from workflow_runtime.frontends.cli.repeating import REPEATS_MAX
+from workflow_runtime.frontends.cli.repeating import REPEATS_MAX, Repetition
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 ORDER = """
 workflow:
@@ -225,7 +230,8 @@ def test_signals_move_an_execution_of_a_server_and_tell_what_they_did(awr: Awr) 
     taken = awr("signal", execution_id, "pay", '{"method": "card"}', "--key", "k", "--wait", "20")
     assert taken.exit_code == 0
     assert "created → paid  on pay" in taken.stdout
-    again = only_document(awr("signal", execution_id, "pay", "--key", "k", "--wait", "20", "--json").stdout)
+    repeated = ("pay", '{"method": "card"}', "--key", "k", "--wait", "20", "--json")
+    again = only_document(awr("signal", execution_id, *repeated).stdout)
     assert (again["outcome"], again["transition"]["configuration"]) == ("taken", ["paid"])
     shown = awr("status", execution_id).stdout
     assert "event: ship  packed → shipped" in shown
@@ -349,15 +355,18 @@ def test_an_event_whose_time_comes_after_the_end_is_told_to_be_refused(awr: Awr,
     assert "stop: not taken" in result.stderr
 
 
-def test_a_chart_that_its_own_timers_move_for_ever_ends_a_run_that_skips_time(
-    awr: Awr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("workflow_runtime.frontends.cli.repeating.TURNS_MAX", 40)
-    path = tmp_path / "turns.yaml"
-    path.write_text(
-        "workflow: {id: turns, type: state_machine, initial_state: a, states: "
-        "[{name: a, after: [{delay: 1s, target: b}]}, {name: b, after: [{delay: 1s, target: a}]}]}"
-    )
-    result = awr("run", path, "--skip-time")
-    assert result.exit_code == 5
-    assert "it never ends by itself: its own timers and events moved it on 40 times" in result.stderr
+def test_a_chart_that_its_own_timers_move_for_ever_has_been_seen_enough_of() -> None:
+    states = [
+        {"name": "a", "after": [{"delay": 1, "target": "b"}]},
+        {"name": "b", "after": [{"delay": 1, "target": "a"}]},
+    ]
+    turns = {"id": "turns", "type": "state_machine", "initial_state": "a", "states": states}
+    clock = VirtualClock(0)
+    with LocalRuntime(open_backend(None, clock)) as runtime:
+        runtime.services.catalog.publish(json.dumps({"workflow": turns}).encode(), "turns.json", scheduled=False)
+        execution_id = runtime.services.starter.start("turns", {})
+        repetition = Repetition(runtime, execution_id, turns_max=40)
+        year = 366 * 24 * 3600 * 1000
+        asyncio.run(runtime.settle(execution_id, [(year, lambda: None)], repetition.seen))
+    assert repetition.endless >= 40
+    assert clock.now() < 200_000

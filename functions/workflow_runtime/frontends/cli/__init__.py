@@ -4,8 +4,9 @@
 - `errors`: exit codes and errors. `output`: what goes to stdout and what to stderr, as text or as one JSON document.
 - `options`: what several commands take. `files`: which files, which `definitions` directory, what ``--input`` says.
 - `compilation`: workflow files as the compiler sees them; `excerpts`: its findings with source lines.
-- `awr run` has `stepping` (its events), `repeating` (when it has seen enough) and `stderr_log`; it shares `progress`
-  (meanwhile), `summary` (afterwards) and `charts` (states and events as lines) with those that ask an API.
+- `local`: a runtime in this process. `awr run` has `stepping` (its events), `repeating` (when it has seen enough) and
+  `stderr_log`; it shares `progress` (meanwhile), `summary` (afterwards) and `charts` (states and events as lines) with
+  those that ask an API.
 - `server` (which API) and `api` (calls to it, or to a database file in its place); `following` (to the end).
 
 Imports every other part; `awr --help` loads none of them. Nothing imports it.

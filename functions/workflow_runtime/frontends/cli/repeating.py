@@ -33,7 +33,7 @@ class Repetition:
     """Looks at one execution from its next commit on. Once it is `seen`: ``timers``, those that repeat, or
     ``endless``, the turns it took."""
 
-    def __init__(self, runtime: LocalRuntime, execution_id: str) -> None:
+    def __init__(self, runtime: LocalRuntime, execution_id: str, turns_max: int = TURNS_MAX) -> None:
         self._documents = runtime.services.documents
         self._pump = runtime.pump
         self._clock = runtime.backend.ports.clock
@@ -42,6 +42,7 @@ class Repetition:
         self._repeats = 0
         self._attempts = 0
         self._turns = 0
+        self._turns_max = turns_max
         self._once_at = 0  # before, there is nothing to find out
         self.timers: tuple[RunningTimer, ...] = ()
         self.endless = 0
@@ -52,7 +53,7 @@ class Repetition:
             self._version = entries[-1].version
             for entry in entries:
                 self._count(entry)
-        if self._turns >= TURNS_MAX:
+        if self._turns >= self._turns_max:
             self.endless = self._turns
             return True
         if self._repeats < REPEATS_MAX and self._attempts < ATTEMPTS_MAX:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -18,13 +17,13 @@ import typer
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import RealClock, VirtualClock
-from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.cli.charts import event_lines, timer_lines
 from workflow_runtime.frontends.cli.compilation import show_warnings
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import definitions_directory, read_input, read_source
+from workflow_runtime.frontends.cli.local import local_runtime, only_open_execution
 from workflow_runtime.frontends.cli.options import (
     AllowHttp,
     AsJson,
@@ -38,11 +37,9 @@ from workflow_runtime.frontends.cli.options import (
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.progress import LocalWatch, Progress, epoch_ms
 from workflow_runtime.frontends.cli.repeating import Repetition, repeat_lines
-from workflow_runtime.frontends.cli.stderr_log import TracedInvoker, log_to_stderr
+from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
 from workflow_runtime.frontends.cli.stepping import EventStep, Step, Stepper, moves_time, parse_steps
 from workflow_runtime.frontends.cli.summary import dead_letter_lines, show_summary, waiting_lines
-from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.invokers.tools.reach import local_reach
 from workflow_runtime.runtime.in_process import Backend as OpenBackend
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.intake.signals import check_event
@@ -130,9 +127,6 @@ def run(
 
 
 SKIPPED_MS_MAX = 366 * 24 * 3600 * 1000  # of virtual time: what goes on for a year waits for the outside
-WORKFLOWS_SEARCHED_MAX = 1_000
-OPEN_SHOWN_MAX = 10
-OPEN_STATUSES = tuple(status for status in ExecutionStatus if not status.terminal)
 EXIT_CODES = {"completed": ExitCode.OK, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
 
 
@@ -166,7 +160,7 @@ def _carry_out(out: Output, options: RunOptions) -> ExitCode:
         _open_runtime(options, virtual=options.skip_time or moves_time(steps)) as runtime,
     ):
         if options.resume is not None:
-            execution_id = options.resume or _open_execution(runtime, options.db)
+            execution_id = options.resume or only_open_execution(runtime, options.db)
             runtime.services.documents.status(execution_id)
             runtime.services.mailer.poke(execution_id)
         else:
@@ -200,16 +194,10 @@ def _check(options: RunOptions, steps: Sequence[Step]) -> None:
 
 
 def _open_runtime(options: RunOptions, *, virtual: bool) -> LocalRuntime:
-    mocks = Mocks.load(options.mocks) if options.mocks is not None else None
     definitions = options.definitions or definitions_directory(options.file)
     backend = _open_backend(options, virtual=virtual)
-    try:
-        wrap = TracedInvoker if options.verbose else None
-        reach = local_reach(os.environ, options.allow_http)
-        return LocalRuntime(backend, definitions, mocks, reach=reach, environ=os.environ, wrap=wrap)
-    except BaseException:
-        backend.close()
-        raise
+    verbose, allowed = options.verbose, options.allow_http
+    return local_runtime(backend, definitions, options.mocks, verbose=verbose, allow_http=allowed)
 
 
 def _open_backend(options: RunOptions, *, virtual: bool) -> OpenBackend:
@@ -244,26 +232,6 @@ def _start(out: Output, runtime: LocalRuntime, options: RunOptions, steps: Seque
         if isinstance(step, EventStep):
             check_event(plan, step.name)
     return runtime.services.starter.start(versions[0].workflow_id, input)
-
-
-def _open_execution(runtime: LocalRuntime, db: Path | None) -> str:
-    """The only execution of the file that has not ended. Raises `CliError` if there is none, or more than one."""
-    services = runtime.services
-    found = [
-        header
-        for pointer in services.stores.workflows.list(WORKFLOWS_SEARCHED_MAX, None)
-        for header in services.documents.list(pointer.workflow_id, OPEN_STATUSES, OPEN_SHOWN_MAX + 1, None)
-    ]
-    match found:
-        case [header]:
-            return str(header.execution_id)
-        case []:
-            hint = f"awr list WORKFLOW --db {db} shows those that have"
-            raise CliError("nothing_open", f"there is no execution in {db} that has not ended", hint)
-    shown = [f"{header.execution_id} ({header.workflow_id})" for header in found[:OPEN_SHOWN_MAX]]
-    more = " …" if len(found) > OPEN_SHOWN_MAX else ""
-    message = f"several executions in {db} have not ended: {', '.join(shown)}{more}"
-    raise usage_error(message, f"awr run --resume {found[0].execution_id} --db {db}")
 
 
 class _Run:
