@@ -30,7 +30,7 @@ class Report:
         self._text = text
         self._findings: list[Finding] = []
         self._counts: Counter[Severity] = Counter()
-        self._rules: set[str] = set()
+        self._places: dict[str, list[DocumentPath]] = {}
         self._suggestions = 0
 
     def add(
@@ -45,7 +45,7 @@ class Report:
     ) -> None:
         """One finding at ``path``; with ``within`` (the text there) at its ``offset`` if it is on one line."""
         self._counts[rule.severity] += 1
-        self._rules.add(rule.id)
+        self._places.setdefault(rule.id, []).append(tuple(path))
         if self._counts[rule.severity] > FINDINGS_MAX:
             return
         finding = self._source.finding(rule, message, path, hint)
@@ -63,9 +63,9 @@ class Report:
     def has_errors(self) -> bool:
         return self._counts[Severity.ERROR] > 0
 
-    def has(self, *rules: Rule) -> bool:
-        """Whether there is a finding of one of ``rules``."""
-        return not self._rules.isdisjoint(rule.id for rule in rules)
+    def places(self, *rules: Rule) -> list[DocumentPath]:
+        """Where there are findings of ``rules``."""
+        return [path for rule in rules for path in self._places.get(rule.id, ())]
 
     def findings(self) -> list[Finding]:
         return list(self._findings)

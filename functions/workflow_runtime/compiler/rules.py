@@ -93,16 +93,6 @@ CALL_IN_LOOP = rule(
     "Put it into a `run` graph: an agent or tool node takes the whole list, or several nodes take a part each.",
 )
 TOO_MANY_STATES = rule("WF327", ERROR, "The workflow has too many states", "Split it into several workflows.")
-CHART_ERRORS = (
-    UNKNOWN_STATE,
-    NEARLY_IMPLIED,
-    FINAL_STATE,
-    HISTORY_STATE,
-    NOT_INSIDE,
-    CONFLICTING_TARGETS,
-    DUPLICATE_NAME,
-)
-"""What leaves open where a chart's transitions lead."""
 UNREACHABLE_STATE = rule("WF328", WARNING, "A state that is never entered")
 NEVER_TAKEN = rule(
     "WF329", WARNING, "A transition that is never taken", "Give the earlier one a condition, or remove one of the two."
