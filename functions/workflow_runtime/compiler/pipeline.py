@@ -15,6 +15,7 @@ from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes
 from workflow_runtime.compiler.check.reachability import warn_of_chart
 from workflow_runtime.compiler.check.triggers import check_triggers, plan_triggers, trigger_sites
+from workflow_runtime.compiler.check.values import check_values
 from workflow_runtime.compiler.collect.chart_formulas import chart_sites
 from workflow_runtime.compiler.collect.formulas import variable_sites
 from workflow_runtime.compiler.collect.sources import Sources
@@ -97,6 +98,7 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     names = Names(definition, gaps, sources, firsts, befores, report)
     bound = bind_all(names, sources, drafts, charts, others)
     _check(definition, sources, bound, catalogue, report)
+    check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
     parts = [
         None if graph is None else Parts(draft.source, graph, formulas, draft.called, draft.calling, first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import TypeAlias
 
 import msgspec
@@ -54,10 +55,13 @@ class Report:
             finding = msgspec.structs.replace(finding, column=column)
         self._findings.append(finding)
 
-    def suggest(self, word: str, known: Iterable[str]) -> str | None:
-        """The "did you mean" for an unknown word, as long as there are not too many of them."""
+    def suggest(self, word: str, *known: Iterable[str]) -> str | None:
+        """The "did you mean" for an unknown word, as long as there are not too many of them. Sets are sorted first."""
         self._suggestions += 1
-        return did_you_mean(word, known) if self._suggestions <= SUGGESTIONS_MAX else None
+        if self._suggestions > SUGGESTIONS_MAX:
+            return None
+        groups = (sorted(group) if isinstance(group, frozenset) else group for group in known)
+        return did_you_mean(word, chain.from_iterable(groups))
 
     @property
     def has_errors(self) -> bool:

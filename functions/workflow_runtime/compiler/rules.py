@@ -150,7 +150,7 @@ VARIABLE_ORDER = rule(
     "Variables are set in order: move it below the one it reads.",
 )
 READS_ITSELF = rule("WF412", ERROR, "A node reads its own output", "Its own output is `${output}`, in `outputs` only.")
-LEADS_NOWHERE = rule("WF413", WARNING, "A path that leads nowhere")
+LEADS_NOWHERE = rule("WF413", WARNING, "A path that leads nowhere", "A path that leads nowhere is null.")
 NODE_IN_VARIABLE = rule(
     "WF414",
     ERROR,
@@ -180,6 +180,10 @@ UNKNOWN_KEY = rule(
     "The `with` of a trigger reads a name that nothing declares",
     "Then it has no key, and gets no event.",
 )
+
+NEVER_TRUE = rule("WF421", WARNING, "A comparison whose result is always the same", "Correct the value, or the schema.")
+TOOL_INPUTS = rule("WF422", WARNING, "Inputs that do not fit what a tool takes")
+UNKNOWN_EVENT = rule("WF423", WARNING, "The schema of an event that nothing listens to", "Correct the name.")
 
 # Not supported, not in force
 NOT_SUPPORTED = rule("WF501", ERROR, "Not supported yet")

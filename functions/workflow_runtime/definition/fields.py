@@ -22,6 +22,7 @@ from workflow_runtime.definition.reading import kind_of, problem
 from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.expressions import RESERVED_NAMES, is_id
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.schemas import dangling_reference
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.templates import has_template, is_one_template
 from workflow_runtime.language.texts import quoted, shorten
@@ -292,6 +293,11 @@ def read_schema(value: object) -> Json:
         ) from None
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise problem(rules.BAD_SCHEMA, f"not a JSON Schema: {shorten(str(error), 200)}") from None
+    dangling = dangling_reference(value)
+    if dangling is not None:
+        place, reference = dangling
+        hint = "Schemas refer to parts of themselves only, for example `#/$defs/item`."
+        raise problem(rules.BAD_SCHEMA, f"the reference {quoted(reference)} leads nowhere", hint, place)
     return value
 
 

@@ -22,7 +22,9 @@ def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report)
     first: dict[str, int] = {}
     for position, node in enumerate(graph.nodes):
         kind = kind_of_node(node)
-        kind.check(node, Checking(graph.at(position), catalogue, report, partial(graph.gaps.has, position)))
+        kind.check(
+            node, Checking(graph.at(position), catalogue, report, partial(graph.gaps.has, position), graph.is_call)
+        )
         if isinstance(node.outputs, tuple) and not kind.has_fields:
             message = f"`{node.id}` has no fields to choose from"
             report.add(rules.OUTPUT_LIST, message, graph.at(position, "outputs"))

@@ -28,11 +28,11 @@ from workflow_runtime.definition.charts.transitions import (
     EventTransitionDefinition,
     Initial,
     InitialDefinition,
+    Merge,
     Reaction,
 )
 from workflow_runtime.definition.fields import (
     MISSING,
-    Flag,
     Id,
     Ids,
     Object,
@@ -231,7 +231,11 @@ class ChartDefinition(Model):
     states: Annotated[tuple[StateDefinition, ...], Many(limit=MAX_STATES), _ByName()] = Field(
         (), description="The states of a chart."
     )
-    merge_event_data: Flag = Field(True, description="Whether the data of events becomes variables.")
+    merge_event_data: Merge = Field(
+        None,
+        description="`true`: the data of events may overwrite all variables; a list: those; `false`: it becomes none. "
+        "By default it becomes variables, but overwrites none that the workflow declares, is given or sets.",
+    )
     on_unhandled_event: Annotated[str, word("ignore", "defer", "fail")] = Field(
         "ignore", description="What becomes of an event that nothing handles."
     )
