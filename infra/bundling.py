@@ -1,6 +1,7 @@
 """What is uploaded to Lambda, built without Docker: deterministic archives, kept by the hash of what they are made of.
 
-- code: `functions/`, verbatim, and beside it the agents and tools in `definitions/` that workers load.
+- code: `functions/`, verbatim, and beside it the agents and tools in `definitions/` that workers load, with a
+  catalogue of them: publishing to a deployment checks names as `awr validate` does, and imports none of them.
 - core layer: the packages that every function needs. agents layer: those that only run agents (`layers/*.txt`, written
   by `.ci/lock`; the second holds only what the first does not). pip installs the wheels of Lambda's platform, whatever
   this machine is.
@@ -19,9 +20,15 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
+
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.plan.catalogue import FILE_NAME, Catalogue, CatalogueEntry, encode_catalogue
+from workflow_runtime.runtime.aws import catalogue_of
 
 ROOT = Path(__file__).parents[1]
 LOCKS = Path(__file__).parent / "layers"
@@ -63,14 +70,33 @@ def code_bundle(
     mocks_for_tests: Path | None = None,
 ) -> Bundle:
     """``functions`` as it is (without the lock file, which is for machines that run `awr`), and ``definitions``' agents
-    and tools. ``mocks_for_tests`` becomes `MOCKS_FILE`, which is nowhere else.
+    and tools with their catalogue. ``mocks_for_tests`` becomes `MOCKS_FILE`, which is nowhere else.
+
+    The tools are imported for that. Raises `DefinitionError` for agents and tools that cannot be used.
     """
-    files = list(_files(functions, without="requirements.txt"))
+    files: list[tuple[str, Path | bytes]] = list(_files(functions, without="requirements.txt"))
     for kind in WORKER_DEFINITIONS:
         files += _below(f"{DEFINITIONS_DIRECTORY}/{kind}", definitions / kind)
+    files.append((f"{DEFINITIONS_DIRECTORY}/{FILE_NAME}", _catalogue(definitions, mocks_for_tests)))
     if mocks_for_tests is not None:
         files.append((MOCKS_FILE, mocks_for_tests))
     return _archive("code", files, cache)
+
+
+def _catalogue(definitions: Path, mocks_for_tests: Path | None) -> bytes:
+    """The catalogue, without the places of this machine's files: it is the same wherever it is made."""
+    mocks = Mocks.load(mocks_for_tests) if mocks_for_tests is not None else None
+    found = catalogue_of(definitions, mocks)
+
+    def moved(entries: Mapping[str, CatalogueEntry]) -> dict[str, CatalogueEntry]:
+        return {id: replace(entry, source=_inside(entry.source, definitions)) for id, entry in entries.items()}
+
+    return encode_catalogue(Catalogue(moved(found.agents), moved(found.tools)))
+
+
+def _inside(source: str, definitions: Path) -> str:
+    path = Path(source)
+    return path.relative_to(definitions).as_posix() if path.is_relative_to(definitions) else source
 
 
 def layer_bundle(layer: str, architecture: str = "arm64", python: str = PYTHON, cache: Path = CACHE) -> Bundle:
@@ -131,13 +157,12 @@ def _files(directory: Path, without: str) -> Iterator[tuple[str, Path]]:
             yield "/".join(parts), path
 
 
-def _archive(name: str, files: Iterable[tuple[str, Path]], directory: Path) -> Bundle:
+def _archive(name: str, files: Iterable[tuple[str, Path | bytes]], directory: Path) -> Bundle:
     """A zip file that depends on names and contents alone; one that exists already is taken as it is."""
-    contents = sorted(files)
+    contents = sorted(((inside, _bytes(content)) for inside, content in files), key=lambda item: item[0])
     digest = hashlib.sha256(_FORMAT.encode())
     size = 0
-    for inside, path in contents:
-        data = path.read_bytes()
+    for inside, data in contents:
         size += len(data)
         digest.update(f"{inside}\0{len(data)}\0".encode())
         digest.update(data)
@@ -147,10 +172,14 @@ def _archive(name: str, files: Iterable[tuple[str, Path]], directory: Path) -> B
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
             unfinished = Path(scratch) / target.name
             with zipfile.ZipFile(unfinished, "w") as archive:
-                for inside, path in contents:
-                    archive.writestr(_entry(inside), path.read_bytes())
+                for inside, data in contents:
+                    archive.writestr(_entry(inside), data)
             unfinished.rename(target)
     return Bundle(target, digest.hexdigest(), size)
+
+
+def _bytes(content: Path | bytes) -> bytes:
+    return content.read_bytes() if isinstance(content, Path) else content
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

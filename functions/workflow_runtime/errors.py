@@ -85,4 +85,9 @@ class ErrorDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     def of(cls, type: str, message: str, node: str = "") -> ErrorDocument:
         if len(message) > ERROR_MESSAGE_CHARS_MAX:
             message = message[: ERROR_MESSAGE_CHARS_MAX - 1] + "…"
-        return cls(type[:ERROR_TYPE_CHARS_MAX], message, node)
+        return cls(storable_text(type[:ERROR_TYPE_CHARS_MAX]), storable_text(message), node)
+
+
+def storable_text(text: str) -> str:
+    """``text`` without lone surrogates, which UTF-8 cannot hold: errors quote what others wrote."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -46,6 +46,7 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     ``hops``: executions that passed on the event which led to this call; events that the tool publishes go one further.
     ``correlation_id``: what brought the execution about, for calls to other systems.
     ``logger`` writes the execution and the node into each line. ``deadline`` is epoch ms.
+    ``warnings``: see `warn`.
     """
 
     execution_id: str
@@ -58,6 +59,11 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     now: Callable[[], int]
     hops: int = 0
     correlation_id: str = ""
+    warnings: list[str] = msgspec.field(default_factory=list)
+
+    def warn(self, message: str) -> None:
+        """Tell people something about this node run; it succeeds all the same. At most 100 are kept."""
+        self.warnings.append(message)
 
     def remaining_seconds(self) -> float:
         """Seconds left until the runner ends this attempt; 0 when none are."""

@@ -17,15 +17,14 @@ def tree(path: Path) -> ast.Module:
 
 
 def modules() -> Iterator[tuple[str, Path]]:
-    """Every module of the runtime and its handlers, with the package or leaf module that it belongs to."""
-    for path in [*sorted((FUNCTIONS / PACKAGE).rglob("*.py")), *sorted((FUNCTIONS / "handlers").rglob("*.py"))]:
+    """Every module of the runtime, with the package or leaf module that it belongs to."""
+    for path in sorted((FUNCTIONS / PACKAGE).rglob("*.py")):
         yield place(path).partition("/")[0], path
 
 
 def place(path: Path) -> str:
     """A module as ``engine/advance`` or ``handlers/api``."""
-    inside = path.relative_to(FUNCTIONS).with_suffix("").parts
-    return "/".join(inside[1:] if inside[0] == PACKAGE else inside)
+    return "/".join(path.relative_to(FUNCTIONS / PACKAGE).with_suffix("").parts)
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

@@ -25,6 +25,7 @@ NARROW: dict[str, set[str]] = {
     "findings": set(),
     "language": {"errors", "findings"},
     "plan": {"language"},
+    "drawing": {"language", "plan"},
     "engine": {"errors", "findings", "language", "plan"},
     "deployment": {"errors", "findings", "language"},
     "backends": {"errors", "deployment", "language", "ports"},
@@ -67,9 +68,7 @@ IMPURE = {
 
 def part_of(name: str) -> str | None:
     first, _, rest = name.partition(".")
-    if first == PACKAGE:
-        return rest.partition(".")[0] or None
-    return first if first == "handlers" else None
+    return rest.partition(".")[0] or None if first == PACKAGE else None
 
 
 def may_import(part: str, imported: str) -> bool:
@@ -165,7 +164,7 @@ def test_only_settings_and_composition_read_the_environment() -> None:
 def test_tools_of_authors_import_only_the_sdk() -> None:
     wrong = [
         f"{path.name}:{line}: {name}"
-        for path in sorted((FUNCTIONS / "tools").rglob("*.py"))
+        for path in sorted((FUNCTIONS.parent / "definitions" / "tools").rglob("*.py"))
         for line, name in imports(path)
         if name.startswith(f"{PACKAGE}.") and not name.startswith(f"{PACKAGE}.sdk")
     ]

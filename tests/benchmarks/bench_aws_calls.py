@@ -25,7 +25,7 @@ from tests.benchmarks.aws_calls import Meter  # noqa: E402
 from tests.handlers.bench import Bench  # noqa: E402
 
 from workflow_runtime.backends.aws.backend import create_clients  # noqa: E402
-from workflow_runtime.backends.simulated_aws.simulated import _session  # noqa: E402
+from workflow_runtime.backends.simulated_aws.simulated import session  # noqa: E402
 
 BUDGETS = {
     "chain": {"write_units": 4.0, "read_units": 4.0, "sqs_requests": 6.0},
@@ -73,7 +73,7 @@ def measure(smoke: bool) -> list[dict[str, Any]]:
     bench = Bench("moto", one_call_at_a_time=True)
     try:
         bench.tools.tools["kilobyte"] = lambda _: {"text": text(1000)}
-        meter = Meter(bench.backend._clients, create_clients(_session()).dynamodb)
+        meter = Meter(bench.backend.clients, create_clients(session()).dynamodb)
         return [
             _row("chain", meter, bench, chain, small, large),
             _row("fan-out", meter, bench, fan_out, narrow, wide),

@@ -28,7 +28,10 @@ from workflow_runtime.deployment.topology import TOPOLOGY  # noqa: E402
 ROUNDS = 7
 AIM = 2.0  # times boto3 + Powertools
 BASELINE = "boto3 + aws_lambda_powertools"
-HANDLERS = {"handlers.dispatch": "dispatch", "handlers.run_node": "run_node_tool", "handlers.api": "api"}
+HANDLERS = {
+    f"workflow_runtime.handlers.{module}": function
+    for module, function in (("dispatch", "dispatch"), ("run_node", "run_node_tool"), ("api", "api"))
+}
 WORKFLOW = "workflow: {id: tiny, nodes: [{id: a, type: tool, tool: echo}]}\n"
 
 _MEASURED = """

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.ahead_clock import AheadClock
 
-from workflow_runtime.backends.clock import RealClock
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.backends.simulated_aws import simulated
@@ -28,7 +28,7 @@ CONTRACT_TOPOLOGY = Topology(
     functions=(
         Function(
             "worker",
-            "handlers.worker.handler",
+            "workflow_runtime.handlers.worker.handler",
             timeout_seconds=5,
             memory_mb=128,
             sources=(EventSource("work", batch_size=10), EventSource("mail.fifo", batch_size=10)),
@@ -64,19 +64,6 @@ class Harness:
         return [record.event_record["body"] for record in self.receive(queue, maximum)]
 
 
-class AheadClock(RealClock):
-    """The real clock, put ahead."""
-
-    ahead_ms = 0
-
-    def now(self) -> int:
-        return super().now() + self.ahead_ms
-
-    def pass_time(self, seconds: int) -> None:
-        self.ahead_ms += seconds * 1000
-        _age_messages(seconds)
-
-
 @pytest.fixture(params=["embedded-memory", "embedded-file", "aws-on-moto"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     with _open(request.param, tmp_path, CONTRACT_TOPOLOGY) as opened:
@@ -101,15 +88,3 @@ def _open(name: str, directory: Path, topology: Topology) -> Iterator[Harness]:
     path = directory / "runtime.db" if name == "embedded-file" else None
     with open_backend(path, clock, topology) as backend:
         yield Harness(backend, lambda seconds: clock.advance_to(clock.now() + seconds * 1000), name)
-
-
-def _age_messages(seconds: int) -> None:
-    """moto reads the system's clock; instead of waiting for it, everything in its queues happened earlier."""
-    from moto.backends import get_backend
-    from moto.core import DEFAULT_ACCOUNT_ID
-
-    for queue in get_backend("sqs")[DEFAULT_ACCOUNT_ID][simulated.REGION].queues.values():
-        for message in queue._messages:
-            message.visible_at -= seconds * 1000
-            message.delayed_until -= seconds * 1000
-            message.sent_timestamp -= seconds * 1000

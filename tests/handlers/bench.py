@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
+from tests.ahead_clock import AheadClock
 
-from workflow_runtime.backends.clock import RealClock
 from workflow_runtime.backends.embedded.backend import open_backend, run_at_once
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.backends.embedded.pump import LocalContext
@@ -29,20 +29,10 @@ SOURCES = {source.queue: function for function in TOPOLOGY.functions for source 
 Tool = Callable[[NodeCall], Any]
 
 
-class AheadClock(RealClock):
-    """The real clock, put ahead."""
-
-    def __init__(self) -> None:
-        self.ahead_ms = 0
-
-    def now(self) -> int:
-        return super().now() + self.ahead_ms
-
-
 class Tools:
     """Agents and tools by id; ``echo`` returns its inputs."""
 
-    abandoned_threads = 0
+    abandoned = 0
 
     def __init__(self) -> None:
         self.tools: dict[str, Tool] = {"echo": lambda call: call.inputs}
@@ -101,7 +91,7 @@ class Bench:
     def drain(self) -> None:
         """Deliver until nothing is left, letting time pass when nothing is visible."""
         for _ in range(1000):
-            delivered = [self._deliver(queue) for queue in SOURCES]
+            delivered = [self.deliver(queue) for queue in SOURCES]
             if any(delivered):
                 continue
             if self.backend.poller.next_visible_at() is None:
@@ -111,10 +101,11 @@ class Bench:
 
     def settle(self) -> None:
         """Deliver what is visible now, until nothing is."""
-        while sum(self._deliver(queue) for queue in SOURCES):
+        while sum(self.deliver(queue) for queue in SOURCES):
             pass
 
-    def _deliver(self, queue: str) -> bool:
+    def deliver(self, queue: str) -> bool:
+        """Deliver one batch, if something is visible; whether there was anything."""
         records = self.receive(queue, SOURCES[queue].sources[0].batch_size)
         if records:
             self.invoke(queue, records)
@@ -123,12 +114,8 @@ class Bench:
     def pass_time(self, seconds: int) -> None:
         if self.name == "embedded":
             self.clock.advance_to(self.clock.now() + seconds * 1000)
-            return
-        self.clock.ahead_ms += seconds * 1000
-        for queue in _simulated_queues():
-            for message in queue._messages:
-                message.visible_at -= seconds * 1000
-                message.delayed_until -= seconds * 1000
+        else:
+            self.clock.pass_time(seconds)
 
     def document(self, execution_id: str) -> dict[str, Any]:
         return self.runtime.documents.document(execution_id)
@@ -139,11 +126,3 @@ class Bench:
 
 async def _result(answer: Any) -> Any:
     return await answer
-
-
-def _simulated_queues() -> list[Any]:
-    """moto reads the system's clock; instead of waiting for it, everything in its queues happened earlier."""
-    from moto.backends import get_backend
-    from moto.core import DEFAULT_ACCOUNT_ID
-
-    return list(get_backend("sqs")[DEFAULT_ACCOUNT_ID][simulated.REGION].queues.values())

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from tests.handlers.bench import Bench
 
-from handlers import api
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.handlers import api
 
 FUNCTION = TOPOLOGY.function("api")
 

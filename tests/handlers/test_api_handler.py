@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from tests.handlers.bench import Bench
 
-from handlers import api
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY
+from workflow_runtime.handlers import api
 
 EVENTS = Path(__file__).parents[2] / "events" / "api"
 FUNCTION = TOPOLOGY.function("api")

@@ -60,7 +60,7 @@ class Mine:
         self._left = -1
         self._moment = ""
         self.armed = False
-        for client in (getattr(bench.backend._clients, name) for name in ("dynamodb", "sqs", "s3", "events")):
+        for client in (getattr(bench.backend.clients, name) for name in ("dynamodb", "sqs", "s3", "events")):
             for moment in ("before-call", "after-call"):
                 client.meta.events.register(moment, self._heard)
 

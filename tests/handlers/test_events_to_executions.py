@@ -11,9 +11,9 @@ from urllib.parse import quote
 from tests.handlers.bench import Bench
 from tests.handlers.http_requests import FUNCTION, answer_of, ask, event_of
 
-from handlers import api
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import DISPATCH
+from workflow_runtime.handlers import api
 
 ORDER = """
 workflow:

@@ -12,6 +12,7 @@ from workflow_runtime.deployment.topology import DISPATCH, EVENTS
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.ports import BusEvent, Message, SqsRecord
 from workflow_runtime.services.messages import parse_mail
+from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.subscriptions import SubscriptionStore
 
 SAMPLES = Path(__file__).parents[2] / "events" / "ingest_event"
@@ -34,7 +35,7 @@ def put(bench: Bench, detail_type: str, *details: Any, source: str = "商店") -
 
 
 def started(bench: Bench, workflow_id: str) -> list[Any]:
-    store = bench.runtime.dispatcher._executions
+    store = ExecutionStore(bench.backend.ports.table, bench.backend.ports.blobs)
     headers = [
         header for status in ("pending", "running", "completed") for header in store.list(workflow_id, status, 9)
     ]

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from tests.handlers.bench import Bench
 
-from handlers import dispatch, entry, run_node
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.backends.simulated_aws.simulated import REGION
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
 from workflow_runtime.errors import RequestError
+from workflow_runtime.handlers import dispatch, entry, run_node
 
 PAYLOAD = "p4yl04d-载荷"
 NODES = """    - {id: first, type: tool, tool: echo, inputs: {x: "${text}"}}

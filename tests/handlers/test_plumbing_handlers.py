@@ -77,7 +77,7 @@ def test_a_body_that_is_no_timer_is_recorded_and_holds_up_nobody(bench: Bench) -
 
 def test_a_dead_order_is_recorded_and_its_node_gets_another_attempt(bench: Bench) -> None:
     execution_id = bench.start(NODES)
-    bench._deliver(DISPATCH)
+    bench.deliver(DISPATCH)
     bench.runtime.ports.queues.send(DEAD_LETTERS, [Message(body) for body in lose(bench, node_queue("tool"))])
     assert bench.invoke(DEAD_LETTERS, bench.receive(DEAD_LETTERS)) == []
     assert letters(bench, execution_id) == ["order: given up by its queue"]
@@ -110,7 +110,7 @@ def test_what_cannot_be_recorded_now_comes_again(bench: Bench, monkeypatch: pyte
 
 def test_the_sweep_finds_a_lost_order(bench: Bench) -> None:
     execution_id = bench.start(NODES)
-    bench._deliver(DISPATCH)
+    bench.deliver(DISPATCH)
     assert len(lose(bench, node_queue("tool"))) == 1
     bench.pass_time(121)
     bench.runtime.ports.queues.send(SWEEP, [Message("{}")])

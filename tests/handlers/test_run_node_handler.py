@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from tests.handlers.bench import Bench
 
 from workflow_runtime.deployment.topology import node_queue
@@ -42,6 +43,18 @@ def test_a_batch_of_ten_runs_at_once_and_only_what_failed_is_returned(bench: Ben
     bench.backend.poller.delete(TOOLS, [record.receipt_handle for record in again])
     bench.drain()
     assert bench.document(execution_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_whatever_a_tool_raises_fails_its_node_and_the_batch_goes_on(bench: Bench, error: BaseException) -> None:
+    def act(_: object) -> None:
+        raise error
+
+    bench.tools.tools["odd"] = act
+    failing, fine = (bench.start(f"    - {{id: a, type: tool, tool: {tool}}}\n") for tool in ("odd", "echo"))
+    bench.drain()
+    assert bench.document(failing)["error"]["type"] == "execution_error"
+    assert bench.document(fine)["status"] == "completed"
 
 
 def test_a_node_may_return_ten_megabytes_and_the_next_reads_them(bench: Bench) -> None:

@@ -41,9 +41,9 @@ def execution_id(town: Town) -> str:
 def schedules(town: Town, kind: str) -> list[str]:
     """Names of the schedules that there are: ``timer`` or ``trigger``."""
     if town.bench.name == "embedded":
-        rows = town.bench.backend._database.read("SELECT name FROM schedules")
+        rows = town.bench.backend.database.read("SELECT name FROM schedules")
         return [name for (name,) in rows if name.startswith(kind)]
-    client, group = town.bench.backend._clients.scheduler(), town.bench.backend.settings.schedule_group
+    client, group = town.bench.backend.clients.scheduler(), town.bench.backend.settings.schedule_group
     pages = client.get_paginator("list_schedules").paginate(GroupName=group)
     return [schedule["Name"] for page in pages for schedule in page["Schedules"] if schedule["Name"].startswith(kind)]
 

@@ -51,7 +51,7 @@ class Town:
             assert self.bench.backend.ports.bus.publish([BusEvent(source, detail_type, text) for text in texts]) == []
         else:
             entry = {"EventBusName": self.bench.backend.settings.bus_name, "Source": source, "DetailType": detail_type}
-            events = self.bench.backend._clients.events
+            events = self.bench.backend.clients.events
             for start in range(0, len(texts), 10):  # the service takes ten a call
                 answer = events.put_events(Entries=[{**entry, "Detail": text} for text in texts[start : start + 10]])
                 assert answer["FailedEntryCount"] == 0

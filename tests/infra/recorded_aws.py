@@ -19,7 +19,8 @@ from typing import Any
 import boto3
 import botocore.handlers
 from botocore.awsrequest import AWSResponse
-from tests.handlers.bench import LONGER_THAN_ANY_TIMEOUT_SECONDS, AheadClock, _simulated_queues
+from tests.ahead_clock import AheadClock
+from tests.handlers.bench import LONGER_THAN_ANY_TIMEOUT_SECONDS
 
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.backends.simulated_aws import simulated
@@ -202,11 +203,7 @@ class RecordedSystem:
             self.recorder.fails = _nothing_fails
 
     def pass_time(self, seconds: int) -> None:
-        self.clock.ahead_ms += seconds * 1000
-        for queue in _simulated_queues():
-            for message in queue._messages:
-                message.visible_at -= seconds * 1000
-                message.delayed_until -= seconds * 1000
+        self.clock.pass_time(seconds)
         self.backend.scheduler.fire()
 
 

@@ -17,6 +17,8 @@ from tests.infra.deployed import Deployed
 
 from infra import bundling
 from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.errors import DefinitionError
+from workflow_runtime.plan.catalogue import decode_catalogue
 
 HERE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 UNZIPPED_BYTES_EXPECTED = {"core": 60_000_000, "agents": 50_000_000}  # far below Lambda's limit; growth is noticed
@@ -85,8 +87,8 @@ def test_times_and_modes_of_files_do_not_change_the_code(tmp_path: Path) -> None
     for path in copy.rglob("*.py"):
         os.utime(path, (1, 1))
         path.chmod(0o600)
-    (copy / "handlers" / "__pycache__").mkdir(exist_ok=True)
-    (copy / "handlers" / "__pycache__" / "api.cpython-399.pyc").write_bytes(b"")
+    (copy / "workflow_runtime" / "handlers" / "__pycache__").mkdir(exist_ok=True)
+    (copy / "workflow_runtime" / "handlers" / "__pycache__" / "api.cpython-399.pyc").write_bytes(b"")
     again = code_bundle(copy, cache=tmp_path)
     assert again.digest == code_bundle(cache=tmp_path / "other").digest
 
@@ -95,10 +97,29 @@ def test_the_code_is_what_topology_names_and_the_definitions_of_workers(tmp_path
     inside = set(names(code_bundle(cache=tmp_path)))
     modules = {function.handler.rpartition(".")[0].replace(".", "/") + ".py" for function in TOPOLOGY.functions}
     assert modules <= inside
-    assert {"workflow_runtime/deployment/topology.py", "tools/__init__.py", "definitions/tools/examples.yaml"} <= inside
+    assert {"workflow_runtime/deployment/topology.py", "definitions/tools/orders.py"} <= inside
+    assert {"definitions/tools/examples.yaml", "definitions/catalogue.json"} <= inside
     tops = {name.partition("/")[0] for name in inside}
-    assert tops == {"handlers", "tools", "workflow_runtime", "definitions"}
+    assert tops == {"workflow_runtime", "definitions"}
     assert not [name for name in inside if "mocks_for_tests" in name]
+
+
+def test_the_code_has_a_catalogue_of_the_agents_and_tools_beside_it(tmp_path: Path) -> None:
+    with zipfile.ZipFile(code_bundle(cache=tmp_path).path) as archive:
+        data = archive.read("definitions/catalogue.json")
+    catalogue = decode_catalogue(data)
+    assert [each.name for each in catalogue.tools["refund_payment"].arguments] == ["order_id", "amount", "method"]
+    assert catalogue.tools["refund_payment"].source == "tools/orders.py"
+    assert {"echo", "exchange_rates"} <= catalogue.tools.keys()
+    assert "intent_agent" in catalogue.agents
+    assert str(ROOT).encode() not in data
+
+
+def test_tools_that_cannot_be_imported_are_not_deployed(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "broken.py").write_text("import no_such_module\n", encoding="utf-8")
+    with pytest.raises(DefinitionError, match=r"broken\.py cannot be imported: ModuleNotFoundError"):
+        code_bundle(definitions=tmp_path, cache=tmp_path)
 
 
 def test_mocks_get_into_the_code_only_when_tests_ask_for_them(tmp_path: Path) -> None:

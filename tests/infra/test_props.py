@@ -158,7 +158,7 @@ def test_pools_have_their_own_concurrency_memory_and_variables(chosen_stack: Dep
 
 def test_a_pool_can_be_added(chosen_stack: Deployed) -> None:
     added = chosen_stack.function("run_node_payments")
-    assert added["Handler"] == "handlers.run_node.handler"
+    assert added["Handler"] == "workflow_runtime.handlers.run_node.handler"
     assert chosen_stack.source("run_node_payments", "node-payments")["ScalingConfig"] == {"MaximumConcurrency": 100}
     made = {name: str(value) for name, value in variables(chosen_stack, "run_node_payments").items()}
     assert made["TOOLS_HTTP_ALLOW"] == "pay.example.com"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.handlers.bench import AheadClock
+from tests.ahead_clock import AheadClock
 
 from workflow_runtime.backends.simulated_aws import simulated
 from workflow_runtime.runtime.in_process import LocalRuntime
@@ -34,7 +34,7 @@ def test_twenty_minutes_and_thirty_days_pass_on_simulated_aws() -> None:
         for milliseconds in (0, 20 * 60_000, 29 * DAY_MS, DAY_MS):
             clock.ahead_ms += milliseconds
             await runtime.settle(execution_id)
-            seen += services.queries.current_states(services.queries.header(execution_id))[""]
+            seen += services.documents.drawn_progress(services.documents.header(execution_id)).active[""]
         return [*seen, await runtime.run_until_ended(execution_id)]
 
     with LocalRuntime(simulated.open_backend(clock)) as runtime:

@@ -28,8 +28,8 @@ from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
-from workflow_runtime.definition.gaps import ANY, Gaps
 from workflow_runtime.definition.loader import in_order, load
+from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Severity, has_errors

@@ -9,9 +9,9 @@ from workflow_runtime.compiler.collect.sources import CHART_FIELDS, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.charts.states import StateMachineNode
-from workflow_runtime.definition.gaps import Gaps
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
+from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 
 

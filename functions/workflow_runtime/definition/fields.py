@@ -32,7 +32,6 @@ MAX_POOL_LENGTH = 40  # with the name of the stack around it, a queue's stays wi
 """Ids become parts of keys and of paths; longer ones are hashed everywhere and help nobody (language §1)."""
 QUOTE = "Put it in quotes to make it text."
 MAX_NAME_LENGTH = 256
-MAX_PATTERN_LENGTH = 1_000
 MAX_COUNT = 1_000_000
 """Above every count that a workflow can reach; catches a slipped digit."""
 MAX_DURATION_SECONDS = 400 * 86_400.0
@@ -271,6 +270,14 @@ def read_dynamic_id(value: object) -> str:
     return read_literal(text)
 
 
+def check_allow(value: str, allow: tuple[str, ...], field: str) -> None:
+    """Refuse a computed id that could be anything, and a list for one that is not computed."""
+    if has_template(value) and not allow:
+        raise problem(rules.DYNAMIC_ID, f"`{field}` is computed, so `allow` must list what it may be", at=(field,))
+    if allow and not has_template(value):
+        raise problem(rules.COMBINATION, f"`allow` only goes with a computed `{field}`", at=("allow",))
+
+
 def read_list_or_template(value: object) -> Json:
     if isinstance(value, list):
         return value
@@ -299,28 +306,6 @@ def read_schema(value: object) -> Json:
         hint = "Schemas refer to parts of themselves only, for example `#/$defs/item`."
         raise problem(rules.BAD_SCHEMA, f"the reference {quoted(reference)} leads nowhere", hint, place)
     return value
-
-
-def _said(error: Exception) -> str:
-    """RE2 words its complaints in bytes."""
-    said = error.args[0] if error.args else b""
-    return shorten(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said), 200)
-
-
-def read_pattern(value: object) -> str:
-    """A regular expression in RE2 syntax, which cannot hang."""
-    text = _text(value)
-    if len(text) > MAX_PATTERN_LENGTH:
-        raise problem(
-            rules.BAD_PATTERN, f"the pattern has {len(text)} characters; at most {MAX_PATTERN_LENGTH} are allowed"
-        )
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        re2.compile(text, options)
-    except re2.error as error:
-        raise problem(rules.BAD_PATTERN, f"not a regular expression: {_said(error)}") from None
-    return text
 
 
 class Kind:
@@ -393,4 +378,3 @@ ListOrTemplate = Annotated[
     Json, Kind(read_list_or_template, {"anyOf": [{"type": "array"}, {"type": "string", "pattern": ONE_TEMPLATE}]})
 ]
 Schema = Annotated[Json, Kind(read_schema, {"type": ["object", "boolean"]})]
-Pattern = Annotated[str, Kind(read_pattern, {"type": "string", "format": "regex"})]

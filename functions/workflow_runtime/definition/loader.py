@@ -10,11 +10,10 @@ from pydantic import ValidationError
 from pydantic_core import InitErrorDetails
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.gaps import Gaps
-from workflow_runtime.definition.nodes.common import TYPES, NodeDefinition
-from workflow_runtime.definition.nodes.work import BY_TYPE
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.registry import NODE_TYPES, TYPES
 from workflow_runtime.definition.reading import MAX_PROBLEMS, Model, Reading, details, kind_of
-from workflow_runtime.definition.recovery import mend
+from workflow_runtime.definition.recovery import Gaps, recover
 from workflow_runtime.definition.source import Source
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import RULES, Finding
@@ -26,7 +25,7 @@ from workflow_runtime.language.yaml.places import MappingPlace, unpack
 from workflow_runtime.language.yaml.text import Unreadable, read_text
 
 MAX_FINDINGS = 200
-"""Findings shown of one file; whoever has more mends some first."""
+"""Findings shown of one file; more are shown once these are fixed."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -145,7 +144,7 @@ def _read(
     if lines or beside or duplicates or unsure:
         if reading.problems > MAX_PROBLEMS or len(beside) > MAX_FINDINGS:
             return None, Gaps(), findings + duplicates
-        definition, gaps = mend(body, lines, beside, reading)
+        definition, gaps = recover(body, lines, beside, reading)
         return definition, gaps, findings + duplicates
     return definition, Gaps(), findings
 
@@ -196,7 +195,7 @@ def _defaults(
             findings.append(source.finding(rules.WRONG_KIND, text, path))
             unsure.add(kind)
         else:
-            model = BY_TYPE.get(kind, NodeDefinition)
+            model = NODE_TYPES.get(kind, NodeDefinition)
             wrong = _wrong_defaults(kind, model, fields, source)
             findings += wrong
             sound[kind] = {} if wrong else model.canonical(fields)[0]

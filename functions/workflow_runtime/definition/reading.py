@@ -30,7 +30,7 @@ from workflow_runtime.language.suggestions import nearest
 from workflow_runtime.language.texts import quoted
 
 Place = tuple[str | int, ...]
-Mender = Callable[[Any, "Reading"], Any]
+Recovery = Callable[[Any, "Reading"], Any]
 
 
 def problem(
@@ -68,7 +68,7 @@ class Reading:
 
     ``unsure_types``: node types with defaults that could not be read, so that nobody knows what their nodes lack.
     ``sound``: nodes that were read without problems, by identity of the written mapping (which outlives this).
-    ``limit``: problems after which nothing more is looked at; mending, which reads again what was counted, has none.
+    ``limit``: problems after which nothing more is looked at; recovery, which reads again what was counted, has none.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Model(BaseModel):
 
     ``has_config``: fields may also stand below ``config:``. ``keeps_null``: fields for which null is a value;
     elsewhere null is "not given". ``hidden``: canonical names that cannot be written. ``preferred``: canonical → how
-    messages call it. ``noun``: what to call it in messages. ``menders``: how to make the best of a wrong value of a
+    messages call it. ``noun``: what to call it in messages. ``recoveries``: how to make the best of a wrong value of a
     field; fields without one fall back on their defaults.
     """
 
@@ -98,7 +98,7 @@ class Model(BaseModel):
     hidden: ClassVar[frozenset[str]] = frozenset()
     preferred: ClassVar[Mapping[str, str]] = {}
     noun: ClassVar[str] = "this mapping"
-    menders: ClassVar[Mapping[str, Mender]] = {}
+    recoveries: ClassVar[Mapping[str, Recovery]] = {}
 
     @classmethod
     def written_names(cls) -> list[str]:
@@ -117,7 +117,7 @@ class Model(BaseModel):
         return False
 
     @classmethod
-    def mended(cls, fields: Mapping[str, Any], reading: Reading) -> Self:
+    def recovered(cls, fields: Mapping[str, Any], reading: Reading) -> Self:
         """A best effort: those canonical ``fields`` that are sound; others at their defaults, required ones empty.
 
         What the fields mean together is not checked.
@@ -127,8 +127,8 @@ class Model(BaseModel):
             try:
                 sound[name] = _field_reader(cls, name).validate_python(fields[name], context=reading)
             except ValidationError:
-                if name in cls.menders:
-                    sound[name] = cls.menders[name](fields[name], reading)
+                if name in cls.recoveries:
+                    sound[name] = cls.recoveries[name](fields[name], reading)
         empty = {name: _empty(cls, name) for name, field in cls.model_fields.items() if field.is_required()}
         return cls.model_construct(set(sound), **{**empty, **sound})
 
@@ -190,7 +190,7 @@ class Model(BaseModel):
         except ValidationError as error:
             problems += _own_causes(cls, details(error, cls.preferred), problems, cls.may_lack(fields, reading))
             if not problems:
-                return cls.mended(fields, reading)
+                return cls.recovered(fields, reading)
             reading.problems += len(problems)
             raise ValidationError.from_exception_data(cls.__name__, problems) from None
         if problems:
@@ -265,13 +265,13 @@ class Many:
         return {"anyOf": [listed["items"], listed]} if self.single else listed
 
 
-def each(model: type[Model]) -> Mender:
-    """Mends a list of ``model``, or one written without the list: every entry stays at its place."""
+def each(model: type[Model]) -> Recovery:
+    """Recovers a list of ``model``, or one written without the list: every entry stays at its place."""
 
-    def mend(value: Any, reading: Reading) -> tuple[Model, ...]:
-        return tuple(mended_entry(model, item, reading) for item in as_entries(value))
+    def recover(value: Any, reading: Reading) -> tuple[Model, ...]:
+        return tuple(recovered_entry(model, item, reading) for item in as_entries(value))
 
-    return mend
+    return recover
 
 
 def as_entries(value: Any) -> Sequence[Any]:
@@ -279,14 +279,14 @@ def as_entries(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) else [value] if isinstance(value, dict) else []
 
 
-def mended_entry(model: type[Model], value: Any, reading: Reading) -> Model:
+def recovered_entry(model: type[Model], value: Any, reading: Reading) -> Model:
     """``value`` as a ``model``, or the best effort at it."""
     try:
         return model.model_validate(value, context=reading)
     except ValidationError:
         written = model.canonical(value)[0] if isinstance(value, dict) else {}
         fields = model.with_defaults(written, reading)
-        return model.mended(
+        return model.recovered(
             {name: item for name, item in fields.items() if item is not None or name in model.keeps_null}, reading
         )
 

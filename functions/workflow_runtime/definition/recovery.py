@@ -1,6 +1,8 @@
 """A best effort at a definition that has errors, so that later stages find what is wrong besides.
 
-Fields that were wrong are dropped to their defaults; nodes and edges keep their positions, so paths stay right.
+Fields that were wrong are dropped to their defaults; nodes and edges keep their positions, so paths stay right. What
+could not be read is told by `Gaps`: whether a name exists, or a node waits for nothing, cannot be concluded from its
+absence here; in doubt the answer is that it may be there.
 """
 
 from __future__ import annotations
@@ -10,28 +12,106 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import msgspec
 from pydantic_core import InitErrorDetails
 
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.charts.states import StateDefinition
-from workflow_runtime.definition.gaps import ANY, Gaps, untyped_nodes
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.work import BY_SUBTYPE, BY_TYPE, mended_node
+from workflow_runtime.definition.nodes.registry import CONTROL_TYPES, NODE_TYPES, recovered_node
 from workflow_runtime.definition.reading import Model, Place, Reading
 from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinition
 from workflow_runtime.language.expressions import is_id
 from workflow_runtime.language.suggestions import nearest
-from workflow_runtime.language.texts import shorten
+from workflow_runtime.language.texts import QUOTED_COLUMNS, shorten
+
+ANY = "*"
+"""Stands for a field that nobody can tell: an unknown key, or fields that do not go together."""
+
+WITHOUT_EDGES = frozenset(
+    {
+        *("name", "metadata", "priority", "limiter", "callback", "retry_policy", "timeout", "on_skip"),
+        *("output_schema", "max_concurrency", "allow", "type"),
+    }
+)
+"""Fields of nodes, and of edges, from which no edge can come and on which no edge's meaning depends."""
+
+CALLS = frozenset({"fallback", "on_error", "on_timeout", "compensate", "error_handlers", ANY})
+"""Fields that name nodes which only run when called."""
+
+
+class Gaps(msgspec.Struct, frozen=True):
+    """``fields``: of the workflow. ``nodes``, ``edges``: fields by position; `ANY` alone if nothing is known.
+
+    ``untyped``: nodes of a type that is not known. ``unnamed``: nodes whose id is wrong, or that share it with others.
+    ``runs``: of the graphs inside states, by path (``("states", 0, "run")``). ``charts``: whether states of a chart
+    may have names that cannot be seen, for charts that have errors, by path of their owner (``()`` or a node's).
+    """
+
+    fields: frozenset[str] = frozenset()
+    nodes: dict[int, frozenset[str]] = {}
+    edges: dict[int, frozenset[str]] = {}
+    untyped: frozenset[int] = frozenset()
+    unnamed: frozenset[int] = frozenset()
+    runs: dict[Place, Gaps] = {}
+    charts: dict[Place, bool] = {}
+
+    def of_run(self, path: Place) -> Gaps:
+        """Those of the graph inside a state."""
+        return self.runs.get(path, Gaps())
+
+    def is_whole(self, chart: Place) -> bool:
+        """Whether everything in a chart could be read."""
+        return chart not in self.charts
+
+    def hide_states(self, chart: Place) -> bool:
+        """Whether a chart may have states with other names than those that can be seen."""
+        return self.charts.get(chart, False)
+
+    @property
+    def hide_ids(self) -> bool:
+        """Whether there may be nodes with other ids than those that can be seen."""
+        return "nodes" in self.fields or bool(self.unnamed)
+
+    @property
+    def hide_variables(self) -> bool:
+        return not self.fields.isdisjoint({"variables", ANY})
+
+    @property
+    def hide_names(self) -> bool:
+        """Whether a name may be declared although nothing that can be seen declares it."""
+        return self.hide_ids or self.hide_variables or "input_schema" in self.fields
+
+    @property
+    def hide_edges(self) -> bool:
+        return (
+            self.hide_ids
+            or bool(self.untyped)
+            or not self.fields.isdisjoint({"edges", "type", ANY})
+            or any(fields - WITHOUT_EDGES for fields in self.nodes.values())
+            or any(fields - WITHOUT_EDGES - {"condition"} for fields in self.edges.values())
+        )
+
+    @property
+    def hide_calls(self) -> bool:
+        """Whether nodes may be called by others in ways that cannot be seen."""
+        wrong = [self.fields, *self.nodes.values()]
+        return bool(self.untyped) or any(not fields.isdisjoint(CALLS) for fields in wrong)
+
+    def has(self, node: int, *fields: str) -> bool:
+        """Whether one of ``fields`` of a node could not be read."""
+        return not self.nodes.get(node, frozenset()).isdisjoint((ANY, *fields))
+
 
 Wrong: TypeAlias = dict[int, set[str]]
 
-_NODES: tuple[type[NodeDefinition], ...] = (NodeDefinition, *BY_TYPE.values(), *BY_SUBTYPE.values())
+_NODES: tuple[type[Model], ...] = (NodeDefinition, *NODE_TYPES.values(), *CONTROL_TYPES.values())
 _MODELS: tuple[type[Model], ...] = (*_NODES, EdgeDefinition)
 _CANONICAL = {written: name for model in _MODELS for written, name in model.aliases.items()}
 _NODE_FIELDS = sorted({name for model in _NODES for name in model.written_names()})
 
 
-def mend(
+def recover(
     body: Mapping[str, Any], lines: Iterable[InitErrorDetails], beside: Iterable[str], reading: Reading
 ) -> tuple[WorkflowDefinition, Gaps]:
     """The definition as far as ``body`` is sound, and what it lacks.
@@ -69,19 +149,21 @@ def mend(
         name: item
         for name, item in WorkflowDefinition.canonical(body)[0].items()
         if name not in ("nodes", "edges")
-        and (name == "variables" or name in WorkflowDefinition.menders or name not in fields)
+        and (name == "variables" or name in WorkflowDefinition.recoveries or name not in fields)
         and (item is not None or name in WorkflowDefinition.keeps_null)
     }
     if variables:
         kept["variables"] = {name: item for name, item in body["variables"].items() if name not in variables}
     read_nodes = tuple(_node(position, item, wrong_nodes, reading) for position, item in enumerate(nodes or ()))
     read_edges = tuple(_edge(item, wrong_edges.get(position, ()), reading) for position, item in enumerate(edges or ()))
-    definition = WorkflowDefinition.mended(kept, reading).model_copy(update={"nodes": read_nodes, "edges": read_edges})
+    definition = WorkflowDefinition.recovered(kept, reading).model_copy(
+        update={"nodes": read_nodes, "edges": read_edges}
+    )
     gaps = Gaps(
         frozenset(fields),
         {position: frozenset(names) for position, names in wrong_nodes.items()},
         {position: frozenset(names) for position, names in wrong_edges.items()},
-        untyped_nodes(definition.nodes),
+        _untyped_nodes(definition.nodes),
         unnamed,
         inner.runs(definition),
         inner.charts,
@@ -128,7 +210,7 @@ class Inner:
                 if "id" in wrong.get(position, ()) or not is_id(node.id) or count[node.id] > 1
             )
             fields = {position: frozenset(names) for position, names in wrong.items()}
-            found[graph] = Gaps(nodes=fields, untyped=untyped_nodes(nodes), unnamed=frozenset(unnamed))
+            found[graph] = Gaps(nodes=fields, untyped=_untyped_nodes(nodes), unnamed=frozenset(unnamed))
         return found
 
 
@@ -197,15 +279,18 @@ def _unnamed(nodes: Sequence[Any], wrong: Wrong) -> frozenset[int]:
 
 
 def _node(position: int, written: Any, wrong: Wrong, reading: Reading) -> NodeDefinition:
-    sound = reading.sound.get(id(written))
-    if isinstance(sound, NodeDefinition):
-        return sound
     name = written.get("id") if isinstance(written, dict) else None
-    shown = shorten(name) if name and isinstance(name, str) else f"nodes[{position}]"
-    return mended_node(written, wrong.get(position, ()), shown, reading)
+    shown = shorten(name, QUOTED_COLUMNS) if name and isinstance(name, str) else f"nodes[{position}]"
+    node = recovered_node(written, wrong.get(position, ()), shown, reading)
+    assert isinstance(node, NodeDefinition)
+    return node
 
 
 def _edge(written: Any, wrong: Collection[str], reading: Reading) -> EdgeDefinition:
     fields = EdgeDefinition.canonical(written)[0] if isinstance(written, dict) else {}
     kept = {name: item for name, item in fields.items() if item is not None and name not in wrong}
-    return EdgeDefinition.mended(kept, reading)
+    return EdgeDefinition.recovered(kept, reading)
+
+
+def _untyped_nodes(nodes: Collection[NodeDefinition]) -> frozenset[int]:
+    return frozenset(position for position, node in enumerate(nodes) if type(node) is NodeDefinition)

@@ -18,7 +18,7 @@ from workflow_runtime.definition.charts.actions import ACTIONS
 from workflow_runtime.definition.loader import NOT_DEFAULTS
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
-from workflow_runtime.definition.nodes.work import BY_SUBTYPE, BY_TYPE
+from workflow_runtime.definition.nodes.registry import CONTROL_TYPES, NODE_TYPES, SUBTYPES, TYPES
 from workflow_runtime.definition.reading import Model
 from workflow_runtime.definition.triggers import TRIGGERS
 
@@ -158,10 +158,11 @@ def _when(properties: dict[str, Any], required: list[str], name: str) -> dict[st
 
 
 def _node_choice() -> dict[str, Any]:
-    names = {kind: model.__name__ for kind, model in BY_TYPE.items()}
+    names = {kind: NODE_TYPES[kind].__name__ for kind in TYPES if kind in NODE_TYPES}
     choice = _choice("type", names)
     choice["properties"]["type"]["enum"] = [*names, "control"]
-    for word, model in BY_SUBTYPE.items():
+    for word in SUBTYPES:
+        model = CONTROL_TYPES[word]
         control = {"type": {"const": "control"}}
         nested = {"type": "object", "properties": {"subtype": {"const": word}}, "required": ["subtype"]}
         choice["allOf"] += [
@@ -206,7 +207,9 @@ def _listed(name: str, written: dict[str, Any]) -> dict[str, Any]:
 
 def _defaults(definitions: dict[str, Any]) -> dict[str, Any]:
     per_type = {}
-    for kind, model in {**BY_TYPE, "control": BY_SUBTYPE["pass"]}.items():
+    models = {**NODE_TYPES, "control": CONTROL_TYPES["pass"]}
+    for kind in TYPES:
+        model = models[kind]
         names = [name for name in definitions[model.__name__]["properties"] if name not in NOT_DEFAULTS]
         per_type[kind] = {
             "type": ["object", "null"],

@@ -34,7 +34,8 @@ from workflow_runtime.definition.fields import (
     read_schema,
     word,
 )
-from workflow_runtime.definition.nodes.work import Node
+from workflow_runtime.definition.nodes import aggregation, control, pending, wait, work
+from workflow_runtime.definition.nodes.common import Node
 from workflow_runtime.definition.policies import (
     CompensationDefinition,
     ErrorHandlers,
@@ -42,6 +43,9 @@ from workflow_runtime.definition.policies import (
 from workflow_runtime.definition.reading import Many, Model, problem
 from workflow_runtime.definition.triggers import Trigger
 from workflow_runtime.language.json_values import Json
+
+NODE_MODULES = (aggregation, control, pending, wait, work)
+"""Importing them registers the types of node that a document may name."""
 
 MAX_ENTRIES = 100_000
 """Nodes or edges that are looked at; how many a plan may have is the compiler's business."""

@@ -202,7 +202,7 @@ TOPOLOGY = Topology(
     functions=(
         Function(
             "api",
-            "handlers.api.handler",
+            "workflow_runtime.handlers.api.handler",
             timeout_seconds=API_TIMEOUT_SECONDS,
             memory_mb=1024,
             sources=(),
@@ -217,7 +217,7 @@ TOPOLOGY = Topology(
         ),
         Function(
             "dispatch",
-            "handlers.dispatch.handler",
+            "workflow_runtime.handlers.dispatch.handler",
             timeout_seconds=DISPATCH_TIMEOUT_SECONDS,
             memory_mb=1024,
             sources=(EventSource(DISPATCH, batch_size=10, hides=True),),
@@ -230,7 +230,7 @@ TOPOLOGY = Topology(
         ),
         Function(
             "run_node_agent",
-            "handlers.run_node.handler",
+            "workflow_runtime.handlers.run_node.handler",
             timeout_seconds=NODE_TIMEOUT_SECONDS,
             memory_mb=1024,
             sources=(EventSource(node_queue("agent"), batch_size=1, concurrency_max=100, hides=True),),
@@ -242,7 +242,7 @@ TOPOLOGY = Topology(
         ),
         Function(
             "run_node_tool",
-            "handlers.run_node.handler",
+            "workflow_runtime.handlers.run_node.handler",
             timeout_seconds=NODE_TIMEOUT_SECONDS,
             memory_mb=512,
             sources=(EventSource(node_queue("tool"), batch_size=10, concurrency_max=100, hides=True),),
@@ -255,7 +255,7 @@ TOPOLOGY = Topology(
         ),
         Function(
             "ingest_event",
-            "handlers.ingest_event.handler",
+            "workflow_runtime.handlers.ingest_event.handler",
             timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
             memory_mb=512,
             sources=(EventSource(EVENTS, batch_size=10, concurrency_max=50),),
@@ -265,7 +265,7 @@ TOPOLOGY = Topology(
         ),
         Function(
             "deliver_timer",
-            "handlers.deliver_timer.handler",
+            "workflow_runtime.handlers.deliver_timer.handler",
             timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
             memory_mb=256,
             sources=(EventSource(TIMERS, batch_size=10, concurrency_max=50),),
@@ -275,7 +275,7 @@ TOPOLOGY = Topology(
         ),
         Function(
             "dead_letter",
-            "handlers.dead_letter.handler",
+            "workflow_runtime.handlers.dead_letter.handler",
             timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
             memory_mb=256,
             sources=(EventSource(DEAD_LETTERS, batch_size=10), EventSource(DEAD_LETTERS_FIFO, batch_size=10)),
@@ -285,7 +285,7 @@ TOPOLOGY = Topology(
         ),
         Function(
             "sweep",
-            "handlers.sweep.handler",
+            "workflow_runtime.handlers.sweep.handler",
             timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
             memory_mb=512,
             sources=(EventSource(SWEEP, batch_size=1),),

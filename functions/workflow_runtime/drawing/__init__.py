@@ -1,57 +1,49 @@
 """Drawings of plans: Mermaid and Graphviz text, a list for the terminal, and SVG drawn here without other programs.
 
-All of them render one `Picture` of a graph: nodes and arrows as people see them, without the compiler's hidden nodes;
-or, of a workflow with a chart in it, one `Drawing`: states and nodes inside each other.
+A reader of plans, no stage of the compiler. `reading` makes of a plan one `Drawing` (`model`): items inside each other,
+and links. Each form draws that; what is too large for a picture becomes an outline (`outline`). SVG places everything
+itself: `arrows` cuts arrows at the borders they pass, `room` lays out one container in rows (`placement`, `ports`),
+`arrangement` puts the rooms into each other.
+
+Imports `plan` and `language` only. Knows nothing of executions but what `progress` is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 
-from workflow_runtime.drawing import (
-    chart_dot,
-    chart_mermaid,
-    chart_svg,
-    chart_text,
-    dot,
-    mermaid,
-    svg,
-    text,
-)
-from workflow_runtime.drawing.chart import Drawing, drawing
-from workflow_runtime.drawing.picture import Picture, picture
+from workflow_runtime.drawing import dot, mermaid, svg, text
+from workflow_runtime.drawing.arrangement import TooDense
+from workflow_runtime.drawing.model import Drawing
+from workflow_runtime.drawing.outline import bounded, outline
+from workflow_runtime.drawing.progress import Progress
+from workflow_runtime.drawing.reading import drawing_of
 from workflow_runtime.plan.plan import Plan
 
-FORMATS: dict[str, Callable[[Picture], str]] = {
+
+def _svg(drawing: Drawing) -> str:
+    try:
+        return svg.draw(drawing)
+    except TooDense:
+        return svg.draw(outline(drawing))
+
+
+FORMATS: dict[str, Callable[[Drawing], str]] = {
     "mermaid": mermaid.draw,
     "dot": dot.draw,
-    "svg": svg.draw,
+    "svg": _svg,
     "text": text.draw,
 }
-_CHART_FORMATS: dict[str, Callable[[Drawing], str]] = {
-    "mermaid": chart_mermaid.draw,
-    "dot": chart_dot.draw,
-    "svg": chart_svg.draw,
-    "text": chart_text.draw,
-}
 
 
-def render(
-    plan: Plan,
-    format: str,
-    statuses: Mapping[str, str] | None = None,
-    current: Mapping[str, Collection[str]] | None = None,
-) -> str:
-    """The plan as a drawing, with how far an execution is as colours or marks. ``statuses``: of nodes by path;
-    ``current``: names of active leaf states by the path of their chart, ``""`` for the one at the top.
+def render(plan: Plan, format: str, progress: Progress | None = None) -> str:
+    """The plan as a drawing, with how far an execution is as colours or marks.
 
     Raises `ValueError` for an unknown format.
     """
     if format not in FORMATS:
         raise ValueError(f"no graph format {format!r}; known are {', '.join(sorted(FORMATS))}")
-    if plan.charts:
-        return _CHART_FORMATS[format](drawing(plan, statuses or {}, current or {}))
-    return FORMATS[format](picture(plan, statuses or {}))
+    return FORMATS[format](bounded(drawing_of(plan, progress)))
 
 
-__all__ = ["FORMATS", "render"]
+__all__ = ["FORMATS", "Drawing", "Progress", "drawing_of", "render"]

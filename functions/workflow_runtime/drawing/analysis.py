@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from workflow_runtime.compiler.shape.walks import topological_order
+from workflow_runtime.drawing.walks import forward_order
 from workflow_runtime.plan.plan import Plan
 
 UNKNOWN_SECONDS = 1.0
@@ -64,4 +64,4 @@ def critical_path(plan: Plan) -> CriticalPath:
 
 
 def _order(plan: Plan) -> list[int]:
-    return topological_order(len(plan.root.nodes), ((edge.source, edge.target) for edge in plan.root.edges))
+    return forward_order(len(plan.root.nodes), ((edge.source, edge.target) for edge in plan.root.edges)).order

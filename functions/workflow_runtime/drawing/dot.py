@@ -1,10 +1,12 @@
-"""Graphviz."""
+"""Graphviz: what holds others is a cluster, and an arrow to or from it ends at its border."""
 
 from __future__ import annotations
 
-from workflow_runtime.drawing.picture import Box, Picture
+from collections.abc import Iterator
 
-SHAPES = {
+from workflow_runtime.drawing.model import ACTIVE, DEAD, DOTS, HISTORY_MARKS, STATE_KINDS, TAKEN, Drawing, Item, Link
+
+_SHAPES = {
     "agent": "box, style=rounded",
     "tool": "box",
     "switch": "diamond",
@@ -13,9 +15,12 @@ SHAPES = {
     "aggregation": "invtrapezium",
     "fail": "octagon",
     "succeed": "doublecircle",
+    "state": "box, style=rounded",
+    "final": "box, style=rounded, peripheries=2",
+    **dict.fromkeys(DOTS, "point, width=0.15"),
+    **dict.fromkeys(HISTORY_MARKS, "circle"),
 }
-
-COLOURS = {
+_COLOURS = {
     "success": "#1a7f37",
     "failed": "#cf222e",
     "running": "#0969da",
@@ -24,31 +29,90 @@ COLOURS = {
     "waiting": "#8c959f",
     "skipped": "#8c959f",
     "cancelled": "#6e7781",
+    "visited": "#1a7f37",
 }
+_ACTIVE = 'color="#0969da", penwidth=3'
+_TAKEN = f'color="{_COLOURS["success"]}"'
+_DEAD = 'color="#c4cbd2", style=dotted'
 
 
-def draw(picture: Picture) -> str:
-    lines = [
-        f"digraph {quoted(picture.title)} {{",
-        '    node [fontname="sans-serif"];',
-        '    edge [fontname="sans-serif"];',
+def draw(drawing: Drawing) -> str:
+    fonts = ["node", "edge", "graph"] if drawing.has_states else ["node", "edge"]
+    leaves = _leaves(drawing)
+    return (
+        "\n".join(
+            [
+                f"digraph {quoted(drawing.title)} {{",
+                *(["    compound=true;"] if drawing.has_states else []),
+                *(f'    {what} [fontname="sans-serif"];' for what in fonts),
+                *([f"    label={quoted(drawing.remark)};"] if drawing.remark else []),
+                *_inside(drawing, -1, 1),
+                *(_arrow(link, leaves) for link in drawing.links),
+                "}",
+            ]
+        )
+        + "\n"
+    )
+
+
+def _leaves(drawing: Drawing) -> list[int]:
+    """Per item something inside it that an arrow can be tied to: clusters have no arrows of their own."""
+    found = list(range(len(drawing.items)))
+    for number in reversed(found):  # what is inside comes after what it is inside of
+        if drawing.children[number]:
+            found[number] = found[drawing.children[number][-1]]
+    return found
+
+
+def _arrow(link: Link, leaves: list[int]) -> str:
+    source, target = leaves[link.source], leaves[link.target]
+    attributes = [f"label={quoted(link.label)}"] if link.label else []
+    attributes += ["style=dashed"] if link.orders else []
+    attributes += [_DEAD] if link.mark == DEAD else [_TAKEN] if link.mark == TAKEN else []
+    attributes += ["penwidth=2.5"] if link.critical or link.mark == TAKEN else []
+    attributes += [f"ltail=cluster_{link.source}"] if source != link.source else []
+    attributes += [f"lhead=cluster_{link.target}"] if target != link.target else []
+    shown = f" [{', '.join(attributes)}]" if attributes else ""
+    return f"    n{source} -> n{target}{shown};"
+
+
+def _inside(drawing: Drawing, holder: int, depth: int) -> Iterator[str]:
+    margin = "    " * depth
+    for number in drawing.children[holder]:
+        item = drawing.items[number]
+        if not drawing.children[number]:
+            yield f"{margin}n{number} [{_attributes(item, with_kind=drawing.has_states)}];"
+            continue
+        yield f"{margin}subgraph cluster_{number} {{"
+        style = "rounded,dashed" if holder >= 0 and drawing.items[holder].kind == "regions" else "rounded"
+        colour = f" {_coloured(item)};" if _coloured(item) else ""
+        yield f'{margin}    label={quoted(_label(item, with_kind=True))}; style="{style}";{colour}'
+        yield from _inside(drawing, number, depth + 1)
+        yield f"{margin}}}"
+
+
+def _label(item: Item, *, with_kind: bool) -> str:
+    detail = item.detail if item.detail != item.title else ""
+    if detail and (with_kind or item.kind == "wait"):
+        detail = f"{item.kind} {detail}"
+    return "\n".join(part for part in (item.title, detail, *item.notes) if part)
+
+
+def _attributes(item: Item, *, with_kind: bool) -> str:
+    attributes = [
+        f"label={quoted(HISTORY_MARKS.get(item.kind) or _label(item, with_kind=with_kind))}",
+        f"shape={_SHAPES.get(item.kind, 'ellipse')}",
     ]
-    lines += [f"    n{number} [{_attributes(box)}];" for number, box in enumerate(picture.boxes)]
-    for arrow in picture.arrows:
-        attributes = [f"label={quoted(arrow.label)}"] if arrow.label else []
-        attributes += ["style=dashed"] if arrow.orders else []
-        attributes += ["penwidth=2.5"] if arrow.critical else []
-        shown = f" [{', '.join(attributes)}]" if attributes else ""
-        lines.append(f"    n{arrow.source} -> n{arrow.target}{shown};")
-    return "\n".join([*lines, "}"]) + "\n"
+    return ", ".join([*attributes, *filter(None, [_coloured(item)])])
 
 
-def _attributes(box: Box) -> str:
-    label = box.title if box.detail in ("", box.title) else f"{box.title}\n{box.detail}"
-    attributes = [f"label={quoted(label)}", f"shape={SHAPES.get(box.kind, 'ellipse')}"]
-    if box.status in COLOURS:
-        attributes += [f'color="{COLOURS[box.status]}"', "penwidth=2", f"tooltip={quoted(box.status)}"]
-    return ", ".join(attributes)
+def _coloured(item: Item) -> str:
+    if item.status == ACTIVE:
+        return _ACTIVE
+    if item.status not in _COLOURS:
+        return ""
+    tooltip = "" if item.kind in STATE_KINDS else f", tooltip={quoted(item.status)}"
+    return f'color="{_COLOURS[item.status]}", penwidth=2{tooltip}'
 
 
 def quoted(text: str) -> str:

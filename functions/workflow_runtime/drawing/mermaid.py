@@ -1,10 +1,17 @@
-"""Mermaid flowcharts, as GitHub and many documentation sites show them."""
+"""Mermaid, as GitHub and many documentation sites show it: graphs as flowcharts, charts as state diagrams.
+
+Keys are n0, n1 … or s0, s1 …, so that ids of any script are safe; texts are written with entities.
+"""
 
 from __future__ import annotations
 
-from workflow_runtime.drawing.picture import Box, Picture
+from collections.abc import Iterator, Mapping
 
-SHAPES = {
+from workflow_runtime.drawing import mermaid_states
+from workflow_runtime.drawing.mermaid_style import STYLES, escaped, styled
+from workflow_runtime.drawing.model import DEAD, GATHERED, TAKEN, Drawing, Item
+
+_SHAPES = {
     "agent": ("([", "])"),
     "tool": ("[", "]"),
     "switch": ("{", "}"),
@@ -14,43 +21,37 @@ SHAPES = {
     "fail": (">", "]"),
     "succeed": ("((", "))"),
 }
-ROUNDED = ("(", ")")
-
-STYLES = {
-    "success": "fill:#d3f0dc,stroke:#1a7f37,color:#0b3d1a",
-    "failed": "fill:#ffd9d6,stroke:#cf222e,color:#5c0a10",
-    "running": "fill:#d5e8ff,stroke:#0969da,color:#06325f",
-    "retrying": "fill:#fff0c2,stroke:#9a6700,color:#4a3200",
-    "ready": "fill:#e6f1ff,stroke:#0969da,color:#06325f",
-    "waiting": "fill:#f2f2f2,stroke:#8c959f,color:#424a53",
-    "skipped": "fill:#f2f2f2,stroke:#8c959f,color:#6e7781,stroke-dasharray:4 3",
-    "cancelled": "fill:#ececec,stroke:#6e7781,color:#424a53,stroke-dasharray:4 3",
+_ROUNDED = ("(", ")")
+_LINKS: Mapping[str, str] = {
+    TAKEN: "stroke:#1a7f37,stroke-width:3px",
+    DEAD: "stroke:#c4cbd2,stroke-dasharray:2 4",
 }
-"""Light fills with dark texts of their own: readable on a light and on a dark page."""
-
-_ENTITIES = {ord(character): f"#{ord(character)};" for character in '"#&<>`\\;|'}
 
 
-def draw(picture: Picture) -> str:
-    """Node keys are n0, n1 …, so that ids of any script are safe; texts are quoted, with entities."""
-    lines = ["flowchart TD"]
-    lines += [f"    {_box(number, box)}" for number, box in enumerate(picture.boxes)]
-    for arrow in picture.arrows:
-        line = "-.->" if arrow.orders else "==>" if arrow.critical else "-->"
-        label = f'|"{_escaped(arrow.label)}"|' if arrow.label else ""
-        lines.append(f"    n{arrow.source} {line}{label} n{arrow.target}")
-    for status, style in STYLES.items():
-        members = [f"n{number}" for number, box in enumerate(picture.boxes) if box.status == status]
+def draw(drawing: Drawing) -> str:
+    lines = mermaid_states.lines(drawing) if drawing.has_states else _flowchart(drawing)
+    remark = [f"%% {escaped(drawing.remark)}"] if drawing.remark else []
+    return "\n".join([*lines, *remark]) + "\n"
+
+
+def _flowchart(drawing: Drawing) -> Iterator[str]:
+    yield "flowchart TD"
+    for number, item in enumerate(drawing.items):
+        yield f"    {_box(number, item)}"
+    for link in drawing.links:
+        line = "-.->" if link.orders else "==>" if link.critical else "-->"
+        label = f'|"{escaped(link.label)}"|' if link.label else ""
+        yield f"    n{link.source} {line}{label} n{link.target}"
+    yield from styled("n", drawing.items, STYLES)
+    for mark, style in _LINKS.items():
+        members = [str(number) for number, link in enumerate(drawing.links) if link.mark == mark]
         if members:
-            lines += [f"    classDef {status} {style}", f"    class {','.join(members)} {status}"]
-    return "\n".join(lines) + "\n"
+            yield f"    linkStyle {','.join(members)} {style}"
 
 
-def _box(number: int, box: Box) -> str:
-    left, right = SHAPES.get(box.kind, ROUNDED)
-    detail = f"<br/><small>{_escaped(box.detail)}</small>" if box.detail and box.detail != box.title else ""
-    return f'n{number}{left}"{_escaped(box.title)}{detail}"{right}'
-
-
-def _escaped(text: str) -> str:
-    return text.translate(_ENTITIES)
+def _box(number: int, item: Item) -> str:
+    if item.kind == GATHERED:
+        return f'n{number}((" "))'
+    left, right = _SHAPES.get(item.kind, _ROUNDED)
+    detail = f"<br/><small>{escaped(item.detail)}</small>" if item.detail and item.detail != item.title else ""
+    return f'n{number}{left}"{escaped(item.title)}{detail}"{right}'

@@ -3,193 +3,172 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape
 
-from workflow_runtime.drawing.layout import place
-from workflow_runtime.drawing.picture import Arrow, Box, Picture
+from workflow_runtime.drawing.arrangement import LOOP, Arrangement, Way, arrange
+from workflow_runtime.drawing.geometry import DETAIL_COLUMN, LINE, TITLE_COLUMN, Box, Label, Stop
+from workflow_runtime.drawing.model import DOTS, HISTORY_MARKS, STATE_KINDS, Drawing, Item
+from workflow_runtime.drawing.svg_shapes import outline
+from workflow_runtime.drawing.svg_style import STYLE
 from workflow_runtime.language.texts import columns
 
 MARGIN = 24.0
-BOX_HEIGHT = 48.0
-ROW_HEIGHT = 108.0
-GAP = 28.0
-PADDING = 22.0
-BOX_WIDTH_MIN = 104.0
-TITLE_COLUMN = 7.7  # of the 14 px title font, per terminal column
-LABEL_DROP = 34.0  # of the 60 px between levels
-DETAIL_COLUMN = 6.1  # of the 11 px font
-
-LIGHT = {
-    "ink": "#1f2328", "dim": "#59636e", "line": "#8c959f", "paper": "#ffffff",
-    "agent": "#ddf4ff", "tool": "#f6f8fa", "control": "#fff8c5", "aggregation": "#fbefff", "end": "#f6f8fa",
-    "good": "#1a7f37", "bad": "#cf222e", "busy": "#0969da", "again": "#bc4c00",
-}  # fmt: skip
-DARK = {
-    "ink": "#f0f6fc", "dim": "#9198a1", "line": "#656c76", "paper": "#0d1117",
-    "agent": "#10263d", "tool": "#1a212b", "control": "#2e2611", "aggregation": "#271b38", "end": "#1a212b",
-    "good": "#3fb950", "bad": "#f85149", "busy": "#4493f8", "again": "#db6d28",
-}  # fmt: skip
-
-COLOURS = """
-.awr text { fill: @ink; }
-.awr .detail, .awr .label { fill: @dim; }
-.awr .label { stroke: @paper; }
-.awr .shape, .awr .mark, .awr .edge { stroke: @line; }
-.awr .head { fill: @line; }
-.awr .shape { fill: @end; }
-.awr .agent .shape { fill: @agent; }
-.awr .tool .shape { fill: @tool; }
-.awr .switch .shape, .awr .condition .shape, .awr .parallel .shape { fill: @control; }
-.awr .aggregation .shape { fill: @aggregation; }
-.awr .success .shape { stroke: @good; }
-.awr .failed .shape { stroke: @bad; }
-.awr .running .shape, .awr .ready .shape { stroke: @busy; }
-.awr .retrying .shape { stroke: @again; }
-"""
-
-FORMS = """
-.awr text { font-family: system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif; text-anchor: middle; }
-.awr .title { font-size: 14px; font-weight: 600; }
-.awr .detail, .awr .label { font-size: 11px; }
-.awr .label { paint-order: stroke; stroke-width: 4px; stroke-linejoin: round; }
-.awr .shape, .awr .mark { stroke-width: 1.25; }
-.awr .edge { fill: none; stroke-width: 1.5; }
-.awr .mark { fill: none; }
-.awr .critical { stroke-width: 3; }
-.awr .orders { stroke-dasharray: 3 4; }
-.awr .success .shape, .awr .failed .shape, .awr .running .shape { stroke-width: 2.5; }
-.awr .ready .shape, .awr .retrying .shape { stroke-width: 2.5; }
-.awr .skipped .shape, .awr .cancelled .shape { stroke-dasharray: 5 4; }
-.awr .skipped, .awr .cancelled { opacity: 0.6; }
-"""
-
-
-def coloured(rules: str, palette: dict[str, str]) -> str:
-    """Style rules with the colours of a palette in place of their names."""
-    return re.sub("@([a-z]+)", lambda name: palette[name[1]], rules)
-
-
-STYLE = f"{FORMS}{coloured(COLOURS, LIGHT)}@media (prefers-color-scheme: dark) {{{coloured(COLOURS, DARK)}}}\n"
-"""Colours are written out per scheme: few viewers other than browsers know custom properties."""
-
+PADDING = 14.0
+NODE_PADDING = 22.0
+STATE_WIDTH_MIN = 72.0
+NODE_WIDTH_MIN = 104.0
+NODE_HEIGHT = 48.0
+HEAD = 26.0  # of the title's line
+DOT = 12.0
+RING = 34.0
+ARROWHEAD = 7.0
+SLANTED = frozenset({"switch", "condition", "aggregation", "parallel", "fail"})
 _CLASS = re.compile(r"[^a-z_]")
 
 
-def draw(picture: Picture) -> str:
-    widths = [_width(box) for box in picture.boxes]
-    pairs = [(arrow.source, arrow.target) for arrow in picture.arrows]
-    placement = place([box.level for box in picture.boxes], widths, pairs, GAP)
-    levels = max((box.level for box in picture.boxes), default=0) + 1
-    width = placement.width + 2 * MARGIN
-    height = (levels - 1) * ROW_HEIGHT + BOX_HEIGHT + 2 * MARGIN
-    centers = [center + MARGIN for center in placement.centers]
+def draw(drawing: Drawing) -> str:
+    """Containers lie below the arrows, what holds nothing above them. Raises `arrangement.TooDense`."""
+    children = drawing.children
+    found = arrange(drawing, lambda number: size_of(drawing.items[number], holds=bool(children[number])))
+    remark = columns(drawing.remark) * DETAIL_COLUMN if drawing.remark else 0.0
+    width = max(found.width, remark) + 2 * MARGIN
+    height = found.height + 2 * MARGIN + (LINE if drawing.remark else 0.0)
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="awr" role="img" {size}>',
-        f"<title>{escape(picture.title)}</title>",
+        f"<title>{escape(drawing.title)}</title>",
         f"<style>{STYLE}</style>",
     ]
-    labels = []
-    for arrow, bends in zip(picture.arrows, placement.bends, strict=True):
-        source, target = picture.boxes[arrow.source], picture.boxes[arrow.target]
-        points = [(centers[arrow.source], _top(source.level) + BOX_HEIGHT)]
-        points += [(x + MARGIN, _top(level) + BOX_HEIGHT / 2) for level, x in enumerate(bends, source.level + 1)]
-        points.append((centers[arrow.target], _top(target.level) - 7))
-        lines += _arrow(points, arrow)
-        if arrow.label:
-            labels.append(_label(points, arrow.label))
-    for box, center, box_width in zip(picture.boxes, centers, widths, strict=True):
-        lines += _box(box, center, box_width)
-    return "\n".join([*lines, *labels, "</svg>"]) + "\n"
+    if drawing.remark:
+        lines.append(_text("detail", width / 2, height - MARGIN / 2, drawing.remark))
+    lines.append(f'<g transform="translate({MARGIN + (width - 2 * MARGIN - found.width) / 2:.0f} {MARGIN:.0f})">')
+    regions = {number for number, item in enumerate(drawing.items) if item.kind == "regions"}
+    for number, item in enumerate(drawing.items):
+        if children[number]:
+            style = "region" if item.parent in regions else "holder"
+            lines += _container(item, style, found.boxes[number], found.titles[number])
+    for way in found.ways:
+        lines += _arrow(way, found)
+    for number, item in enumerate(drawing.items):
+        if not children[number]:
+            lines += _leaf(item, "region" if item.parent in regions else "", found.boxes[number])
+    for way in found.ways:
+        if way.arrow.label is not None:
+            lines += _label(way.arrow.label)
+    return "\n".join([*lines, "</g>", "</svg>"]) + "\n"
 
 
-def _top(level: int) -> float:
-    return MARGIN + level * ROW_HEIGHT
+def size_of(item: Item, *, holds: bool) -> tuple[float, float]:
+    """Width and height of an item; of one that ``holds`` others, of its own texts."""
+    if item.kind in DOTS:
+        return DOT, DOT
+    if item.kind in HISTORY_MARKS:
+        return RING, RING
+    texts = [item.subtitle, *item.notes] if item.subtitle else list(item.notes)
+    wide = max(columns(item.title) * TITLE_COLUMN, *(columns(text) * DETAIL_COLUMN for text in texts), 0.0)
+    if holds:
+        return wide, HEAD + len(texts) * LINE + (4 if texts else 0)
+    if item.kind not in STATE_KINDS:
+        slanted = 16 if item.kind in SLANTED else 0
+        return max(NODE_WIDTH_MIN, wide + 2 * NODE_PADDING + slanted), NODE_HEIGHT + len(item.notes) * LINE
+    return max(STATE_WIDTH_MIN, wide + 2 * PADDING), HEAD + len(texts) * LINE + (PADDING if texts else PADDING / 2)
 
 
-def _subtitle(box: Box) -> str:
-    return f"{box.kind} · {box.detail}" if box.detail and box.detail != box.title else box.kind
-
-
-def _width(box: Box) -> float:
-    text = max(columns(box.title) * TITLE_COLUMN, columns(_subtitle(box)) * DETAIL_COLUMN)
-    slanted = box.kind in ("switch", "condition", "aggregation", "parallel", "fail")
-    return max(BOX_WIDTH_MIN, text + 2 * PADDING + (16 if slanted else 0))
-
-
-def _arrow(points: Sequence[tuple[float, float]], arrow: Arrow) -> list[str]:
-    (x, y), (tip_x, tip_y) = points[0], points[-1]
-    path = [f"M{x:.1f} {y:.1f}"]
-    for next_x, next_y in points[1:]:
-        middle = (y + next_y) / 2
-        path.append(f"C{x:.1f} {middle:.1f} {next_x:.1f} {middle:.1f} {next_x:.1f} {next_y:.1f}")
-        x, y = next_x, next_y
-    style = "edge orders" if arrow.orders else "edge critical" if arrow.critical else "edge"
-    head = f"M{tip_x - 4.5:.1f} {tip_y - 1:.1f}L{tip_x + 4.5:.1f} {tip_y - 1:.1f}L{tip_x:.1f} {tip_y + 7:.1f}Z"
-    return [f'<path class="{style}" d="{"".join(path)}"/>', f'<path class="head" d="{head}"/>']
-
-
-def _label(points: Sequence[tuple[float, float]], text: str) -> str:
-    """On the arrow, below its start but above the next level: where arrows from one node have parted."""
-    (x, y), (next_x, next_y) = points[0], points[1]
-    along = LABEL_DROP / (next_y - y)
-    x += (next_x - x) * along * along * (3 - 2 * along)
-    y += LABEL_DROP + 4
-    return f'<text class="label" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
-
-
-def _box(box: Box, center: float, width: float) -> list[str]:
-    top = _top(box.level)
-    classes = " ".join(part for part in (box.kind, _CLASS.sub("", box.status)) if part)
-    hint = f"{box.id} ({box.kind})" + (f": {box.status}" if box.status else "")
+def _container(item: Item, style: str, box: Box, title: Box) -> list[str]:
     return [
-        f'<g class="{classes}"><title>{escape(hint)}</title>',
-        *shape(box.kind, center - width / 2, top, width),
-        f'<text class="title" x="{center:.1f}" y="{top + 21:.1f}">{escape(box.title)}</text>',
-        f'<text class="detail" x="{center:.1f}" y="{top + 37:.1f}">{escape(_subtitle(box))}</text>',
+        f'<g class="{_classes(item, style)}"><title>{escape(_hint(item))}</title>',
+        _rectangle(box, 12),
+        *_texts(item, title.center, title.y),
         "</g>",
     ]
 
 
-def shape(kind: str, x: float, y: float, width: float) -> list[str]:
-    """The outline of a node, `BOX_HEIGHT` high, with its upper left corner at (x, y)."""
-    height = BOX_HEIGHT
-    match kind:
-        case "switch" | "condition":
-            points = [
-                (0, height / 2),
-                (18, 0),
-                (width - 18, 0),
-                (width, height / 2),
-                (width - 18, height),
-                (18, height),
-            ]
-            return [_polygon(x, y, points)]
-        case "aggregation":
-            return [_polygon(x, y, [(0, 0), (width, 0), (width - 16, height), (16, height)])]
-        case "fail":
-            points = [(12, 0), (width - 12, 0), (width, 12), (width, height - 12), (width - 12, height), (12, height)]
-            return [_polygon(x, y, [*points, (0, height - 12), (0, 12)])]
-        case "parallel":
-            bars = f"M{x + 9:.1f} {y:.1f}v{height:.0f}M{x + width - 9:.1f} {y:.1f}v{height:.0f}"
-            return [_rectangle(x, y, width, 3), f'<path class="mark" d="{bars}"/>']
-        case "succeed":
-            place = f'x="{x + 4:.1f}" y="{y + 4:.1f}" width="{width - 8:.1f}" height="{height - 8:.0f}"'
-            inner = f'<rect class="mark" {place} rx="20"/>'
-            return [_rectangle(x, y, width, 24), inner]
-        case "agent":
-            return [_rectangle(x, y, width, 24)]
-        case _:
-            return [_rectangle(x, y, width, 8)]
+def _leaf(item: Item, style: str, box: Box) -> list[str]:
+    opening = f'<g class="{_classes(item, style)}"><title>{escape(_hint(item))}</title>'
+    if item.kind in DOTS:
+        return [f'<circle class="dot" cx="{box.center:.1f}" cy="{box.middle:.1f}" r="{DOT / 2:.0f}"/>']
+    if item.kind in HISTORY_MARKS:
+        circle = f'<circle class="shape" cx="{box.center:.1f}" cy="{box.middle:.1f}" r="{RING / 2 - 1:.0f}"/>'
+        return [opening, circle, _text("title", box.center, box.middle + 5, HISTORY_MARKS[item.kind]), "</g>"]
+    if item.kind not in STATE_KINDS:
+        return [opening, *outline(item.kind, box), *_texts(item, box.center, box.y), "</g>"]
+    inner = Box(box.width - 6, box.height - 6, box.x + 3, box.y + 3)
+    ring = [_rectangle(inner, 7, "mark")] if item.kind == "final" else []
+    return [opening, _rectangle(box, 10), *ring, *_texts(item, box.center, box.y), "</g>"]
 
 
-def _rectangle(x: float, y: float, width: float, radius: float) -> str:
-    return (
-        f'<rect class="shape" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BOX_HEIGHT:.0f}" rx="{radius:.0f}"/>'
+def _texts(item: Item, center: float, top: float) -> Iterator[str]:
+    """Title and texts below it."""
+    y = top + 21
+    yield _text("title", center, y, item.title)
+    subtitle = [("detail", item.subtitle)] if item.subtitle else []
+    for style, text in (*subtitle, *(("note", note) for note in item.notes)):
+        y += LINE
+        yield _text(style, center, y, text)
+
+
+def _arrow(way: Way, found: Arrangement) -> list[str]:
+    arrow = way.arrow
+    words = ("edge", "orders" if arrow.orders else "", "critical" if arrow.critical else "", arrow.mark)
+    style = " ".join(word for word in words if word)
+    if arrow.is_loop:
+        path, head = _loop(found.boxes[arrow.source])
+    else:
+        path = _path(way.stops, arrow.upward)
+        tip = way.stops[0].top if arrow.upward else way.stops[-1].bottom
+        x = way.stops[0].x if arrow.upward else way.stops[-1].x
+        back = tip + ARROWHEAD if arrow.upward else tip - ARROWHEAD
+        head = f"M{x - 4.5:.1f} {back:.1f}h9L{x:.1f} {tip:.1f}Z"
+    return [f'<path class="{style}" d="{path}"/>', f'<path class="head {arrow.mark}" d="{head}"/>'.replace(' "', '"')]
+
+
+def _path(stops: Sequence[Stop], upward: bool) -> str:
+    """Down every stop and in a curve to the next; not through the label, and only to where the head begins."""
+    parts = []
+    x = y = None
+    for number, stop in enumerate(stops):
+        top = stop.top + (ARROWHEAD if upward and number == 0 else 0.0)
+        bottom = stop.bottom - (ARROWHEAD if not upward and number == len(stops) - 1 else 0.0)
+        if x is None or y is None:
+            parts.append(f"M{stop.x:.1f} {top:.1f}")
+        elif abs(stop.x - x) < 0.05:
+            parts.append(f"V{top:.1f}")
+        else:
+            middle = (y + top) / 2
+            parts.append(f"C{x:.1f} {middle:.1f} {stop.x:.1f} {middle:.1f} {stop.x:.1f} {top:.1f}")
+        parts.append(f"M{stop.x:.1f} {bottom:.1f}" if stop.hidden else f"V{bottom:.1f}")
+        x, y = stop.x, bottom
+    return "".join(parts)
+
+
+def _loop(box: Box) -> tuple[str, str]:
+    """To the right and back."""
+    right, middle = box.right, box.middle
+    path = (
+        f"M{right:.1f} {middle - 9:.1f}C{right + LOOP:.1f} {middle - 18:.1f} {right + LOOP:.1f} {middle + 18:.1f} "
+        f"{right + ARROWHEAD:.1f} {middle + 9:.1f}"
     )
+    return path, f"M{right + ARROWHEAD:.1f} {middle + 4.5:.1f}v9L{right:.1f} {middle + 9:.1f}Z"
 
 
-def _polygon(x: float, y: float, points: Sequence[tuple[float, float]]) -> str:
-    shown = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in points)
-    return f'<polygon class="shape" points="{shown}"/>'
+def _label(label: Label) -> Iterator[str]:
+    for number, line in enumerate(label.lines):
+        yield _text("label", label.box.center, label.box.y + number * LINE + 11, line)
+
+
+def _text(style: str, x: float, y: float, text: str) -> str:
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+def _rectangle(box: Box, radius: float, style: str = "shape") -> str:
+    place = f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
+    return f'<rect class="{style}" {place} rx="{radius:.0f}"/>'
+
+
+def _classes(item: Item, style: str) -> str:
+    return " ".join(part for part in (item.kind, style, _CLASS.sub("", item.status)) if part)
+
+
+def _hint(item: Item) -> str:
+    return f"{item.id} ({item.kind})" + (f": {item.status}" if item.status else "")

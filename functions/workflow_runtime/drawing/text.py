@@ -1,58 +1,70 @@
-"""A list for the terminal: nodes by level, each with what it waits for."""
+"""Drawings for the terminal: a graph as nodes by level, each with what it waits for; a chart as a tree of states."""
 
 from __future__ import annotations
 
-from workflow_runtime.drawing.picture import Arrow, Box, Picture
-from workflow_runtime.language.texts import columns
+from collections.abc import Iterator
 
-MARKS = {
-    "agent": "●",
-    "tool": "■",
-    "switch": "◆",
-    "condition": "◆",
-    "parallel": "⫴",
-    "aggregation": "▼",
-    "fail": "✗",
-    "succeed": "✓",
-}
-PLAIN_MARK = "○"
+from workflow_runtime.drawing import text_states
+from workflow_runtime.drawing.model import DEAD, DOTS, GATHERED, TAKEN, Drawing, Item, Link
+from workflow_runtime.drawing.text_marks import MARKS, PLAIN_MARK
+from workflow_runtime.language.texts import columns, visible
+
+_LEGEND = {TAKEN: "⇐ taken", DEAD: "↚ not taken"}
 
 
-def draw(picture: Picture) -> str:
+def draw(drawing: Drawing) -> str:
+    lines = text_states.lines(drawing) if drawing.has_states else _levels(drawing)
+    remark = ["", drawing.remark] if drawing.remark else []
+    return "\n".join([*lines, *remark]) + "\n"
+
+
+def _levels(drawing: Drawing) -> Iterator[str]:
     """Levels from the first to the last; what stands on one level can run side by side."""
-    incoming: list[list[Arrow]] = [[] for _ in picture.boxes]
-    for arrow in picture.arrows:
-        incoming[arrow.target].append(arrow)
-    order = sorted(range(len(picture.boxes)), key=lambda number: picture.boxes[number].level)
-    id_width = max((columns(box.id) for box in picture.boxes), default=0)
-    kind_width = max((columns(_kind(box)) for box in picture.boxes), default=0)
-    lines = [f"{picture.title}: {len(picture.boxes)} nodes, {len(picture.arrows)} edges", ""]
-    gutter = len(str(max((box.level for box in picture.boxes), default=0) + 1))
+    incoming: list[list[Link]] = [[] for _ in drawing.items]
+    for link in drawing.links:
+        incoming[link.target].append(link)
+    level = drawing.levels
+    order = sorted(range(len(drawing.items)), key=level.__getitem__)
+    id_width = max((columns(_name(item)) for item in drawing.items), default=0)
+    kind_width = max((columns(_kind(item)) for item in drawing.items), default=0)
+    nodes = sum(item.kind not in DOTS for item in drawing.items)
+    yield f"{drawing.title}: {nodes} nodes, {len(drawing.links)} edges"
+    yield ""
+    gutter = len(str(max(level, default=0) + 1))
     shown = -1
     for number in order:
-        box = picture.boxes[number]
-        level = str(box.level + 1) if box.level != shown else ""
-        shown = box.level
+        item = drawing.items[number]
         parts = [
-            level.rjust(gutter),
-            f"{MARKS.get(box.kind, PLAIN_MARK)} {_padded(box.id, id_width)}",
-            _padded(_kind(box), kind_width),
-            ", ".join(_source(picture, arrow) for arrow in incoming[number]),
+            (str(level[number] + 1) if level[number] != shown else "").rjust(gutter),
+            f"{MARKS.get(item.kind, PLAIN_MARK)} {_padded(_name(item), id_width)}",
+            _padded(_kind(item), kind_width),
+            ", ".join(_source(drawing, link) for link in incoming[number]),
         ]
-        lines.append("  ".join(parts).rstrip())
-    if len(picture.critical) > 1:
-        lines += ["", f"critical path: {' → '.join(picture.critical)}"]
-    return "\n".join(lines) + "\n"
+        shown = level[number]
+        yield "  ".join(parts).rstrip()
+    legend = [words for mark, words in _LEGEND.items() if any(link.mark == mark for link in drawing.links)]
+    if legend:
+        yield ""
+        yield ", ".join(legend)
+    if len(drawing.critical) > 1:
+        yield ""
+        yield f"critical path: {' → '.join(map(visible, drawing.critical))}"
 
 
-def _kind(box: Box) -> str:
-    status = f" [{box.status}]" if box.status else ""
-    return f"{box.kind}{status}"
+def _name(item: Item) -> str:
+    return "(the first of them)" if item.kind == GATHERED else visible(item.id)
 
 
-def _source(picture: Picture, arrow: Arrow) -> str:
-    label = f" ({arrow.label})" if arrow.label else ""
-    return f"{'⇠' if arrow.orders else '←'} {picture.boxes[arrow.source].id}{label}"
+def _kind(item: Item) -> str:
+    kind = "" if item.kind in DOTS else f"wait {item.detail}".rstrip() if item.kind == "wait" else item.kind
+    status = f" [{item.status}]" if item.status else ""
+    return f"{kind}{status}"
+
+
+def _source(drawing: Drawing, link: Link) -> str:
+    label = f" ({link.label})" if link.label else ""
+    arrow = "⇠" if link.orders else "⇐" if link.mark == TAKEN else "↚" if link.mark == DEAD else "←"
+    return f"{arrow} {_name(drawing.items[link.source])}{label}"
 
 
 def _padded(text: str, width: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -12,13 +12,22 @@ from workflow_runtime.plan.specs import NodeType
 ORIGIN_KEY = "workflow_runtime"
 
 
+class Meter(msgspec.Struct):
+    """What an attempt has used so far, which counts however it ends: a failed or timed-out one was paid for as well.
+
+    ``usage``: ``{model, input_tokens, output_tokens, requests}``, as far as known; None: nothing.
+    """
+
+    usage: dict[str, Json] | None = None
+
+
 class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one agent or tool node, inputs rendered.
 
     ``target`` is the agent's or tool's id. ``idempotency_key`` is the same for all attempts of one visit. ``deadline``
     is epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
     ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
-    ``correlation_id``: what brought the execution about.
+    ``correlation_id``: what brought the execution about. ``meter`` is written by the callee.
     """
 
     type: NodeType
@@ -35,6 +44,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     output_fields: tuple[str, ...] | None = None
     hops: int = 0
     correlation_id: str = ""
+    meter: Meter = msgspec.field(default_factory=Meter)
 
 
 def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:
@@ -46,10 +56,10 @@ def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) 
 
 
 class NodeResult(msgspec.Struct, frozen=True):
-    """What an attempt returned. ``usage``: ``{model, input_tokens, output_tokens, requests}``, as far as known."""
+    """What an attempt returned. ``warnings``: what people should know of it, although it succeeded."""
 
     output: Json
-    usage: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Invoker(Protocol):
@@ -58,7 +68,7 @@ class Invoker(Protocol):
     """
 
     @property
-    def abandoned_threads(self) -> int:
-        """Blocking calls that still run although their attempt is over."""
+    def abandoned(self) -> int:
+        """Calls that still run although their attempt is over."""
 
     async def invoke(self, call: NodeCall) -> NodeResult: ...

@@ -1,14 +1,23 @@
-"""JSON values: what flows between nodes, is stored, and travels in messages."""
+"""JSON values: what flows between nodes, is stored, and travels in messages; and the one check of what enters from
+Python or from other systems.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
+import decimal
+import enum
+import math
 import re
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
+
+import msgspec
 
 Json: TypeAlias = Any
 """A JSON value: None, bool, int, float, str, list of Json, dict of str to Json."""
-
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and indexes from a document's top to a value in it."""
@@ -39,3 +48,168 @@ def walk_texts(value: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
             yield from walk_texts(item, (*path, position))
+
+
+Convert: TypeAlias = Callable[[Any], Any]
+"""Makes a value of a type that is not known here one that is. Raises `NotJson`."""
+
+DEPTH_MAX = 100  # deeper values are circular, or nothing a definition could read
+INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1  # what every part stores and reads back as the same integer
+DECIMAL_DIGITS_MAX = 20  # before the point: as many as INTEGER_MAX has
+KEY_CHARS_SHOWN = 40
+
+
+class NotJson(ValueError):
+    """A value that is not JSON and has no obvious JSON form. ``reason`` says why; ``path`` leads to it, innermost key
+    or index first.
+    """
+
+    def __init__(self, reason: str, path: list[str | int] | None = None) -> None:
+        super().__init__(reason, path)
+        self.reason = reason
+        self.path = path or []
+
+    def __str__(self) -> str:
+        return f"{path_text([_shown(part) for part in reversed(self.path)]) or 'the value'} {self.reason}"
+
+    def under(self, name: str) -> NotJson:
+        """The same, of a value that is called ``name``."""
+        return NotJson(self.reason, [*self.path, name])
+
+
+def _shown(part: str | int) -> str | int:
+    """A step of a path, short and fit for UTF-8."""
+    return part if isinstance(part, int) else part[:KEY_CHARS_SHOWN].encode("utf-8", "replace").decode()
+
+
+def to_json(value: Any, place: str = "", convert: Convert | None = None) -> Json:
+    """``value`` as JSON, copied; linear in its size.
+
+    Tuples, mappings, dataclasses, msgspec Structs, dates (ISO 8601), enums and UUIDs have an obvious form. A decimal
+    becomes a number, the nearest float when it is not integral. ``convert`` may know more types. Everything else is
+    refused, never guessed: NaN, infinities, bytes, sets, keys that are no text, integers beyond 64 bits, text with lone
+    surrogates, nesting beyond `DEPTH_MAX`.
+
+    Raises `NotJson`, which names the place in the value; ``place`` is what the value itself is called.
+    """
+    try:
+        return _json(value, 0, convert)
+    except NotJson as error:
+        raise (error.under(place) if place else error) from None
+
+
+def _json(value: Any, depth: int, convert: Convert | None) -> Json:
+    kind = type(value)
+    if kind in _ALWAYS:
+        return value
+    if kind is str:
+        return value if value.isascii() else _text(value)
+    if kind is int or kind is float:
+        return _number(value)
+    if depth > DEPTH_MAX:
+        raise NotJson(f"is nested more than {DEPTH_MAX} levels deep, or contains itself")
+    if kind is dict:
+        return _object(value, depth, convert)
+    if kind is list:
+        return _array(value, depth, convert)
+    return _converted(value, depth, convert)
+
+
+_ALWAYS = frozenset({bool, type(None)})
+
+
+def _converted(value: Any, depth: int, convert: Convert | None) -> Json:
+    """A value of another type than JSON's own."""
+    match value:
+        case enum.Enum():
+            return _json(value.value, depth + 1, convert)
+        case int() | float() | decimal.Decimal():
+            return _number(value)
+        case str():
+            return _text(str.__str__(value))
+        case datetime.datetime() | datetime.date() | datetime.time():
+            return value.isoformat()
+        case uuid.UUID():
+            return str(value)
+        case Mapping():
+            return _object(value, depth, convert)
+        case list() | tuple():
+            return _array(value, depth, convert)
+        case msgspec.Struct():
+            fields = {field.encode_name: getattr(value, field.name) for field in msgspec.structs.fields(value)}
+            return _object(fields, depth, convert)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _object({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, depth, convert)
+    if convert is not None:
+        return _json(convert(value), depth + 1, None)
+    raise no_json(value)
+
+
+def no_json(value: Any) -> NotJson:
+    """That ``value``'s type has no JSON form, with what to do about it."""
+    advice = "use dicts, lists, texts and numbers"
+    if isinstance(value, set | frozenset):
+        advice = "a set has no order: use sorted(…)"
+    elif isinstance(value, bytes | bytearray):
+        advice = "decode it, or use base64"
+    return NotJson(f"is a {type(value).__name__}, which is no JSON value; {advice}")
+
+
+def _object(value: Mapping[Any, Any], depth: int, convert: Convert | None) -> dict[str, Json]:
+    result: dict[str, Json] = {}
+    key: Any = ""
+    try:
+        for key, item in value.items():
+            name = key if type(key) is str and key.isascii() else _key(key)
+            result[name] = _json(item, depth + 1, convert)
+    except NotJson as error:
+        if isinstance(key, str):  # else the key is what is wrong, and this mapping the place
+            error.path.append(key)
+        raise
+    return result
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise NotJson(f"has a key of type {type(key).__name__}; keys must be text")
+    return _text(str.__str__(key))
+
+
+def _array(value: list[Any] | tuple[Any, ...], depth: int, convert: Convert | None) -> list[Json]:
+    result: list[Json] = []
+    try:
+        for item in value:
+            result.append(_json(item, depth + 1, convert))  # noqa: PERF401  the length says which item is wrong
+    except NotJson as error:
+        error.path.append(len(result))
+        raise
+    return result
+
+
+def _number(value: int | float | decimal.Decimal) -> int | float:
+    if isinstance(value, decimal.Decimal):
+        return _of_decimal(value)
+    if isinstance(value, int):
+        if INTEGER_MIN <= value <= INTEGER_MAX:
+            return int(value)
+        raise NotJson("is an integer beyond 64 bits; use text")
+    if math.isfinite(value):
+        return float(value)
+    raise NotJson(f"is {float(value)}, which JSON cannot hold; use None")
+
+
+def _of_decimal(value: decimal.Decimal) -> int | float:
+    if not value.is_finite():
+        raise NotJson(f"is {value}, which JSON cannot hold; use None")
+    if value.adjusted() >= DECIMAL_DIGITS_MAX:  # before anything makes an integer of 1E+999999999
+        raise NotJson("is a decimal beyond 64 bits; use text")
+    whole = value.to_integral_value()
+    return _number(int(whole)) if value == whole else float(value)
+
+
+def _text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise NotJson("is text with lone surrogates, which UTF-8 cannot hold") from None
+    return value

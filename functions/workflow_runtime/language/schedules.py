@@ -1,7 +1,11 @@
-"""When a schedule of EventBridge Scheduler fires next: its ``cron(…)`` and ``rate(…)`` expressions, exactly.
+"""Schedules: what people write becomes an expression of EventBridge Scheduler, and when such an expression fires next.
 
-Only what runs without AWS needs this; on AWS the service does it. Source: EventBridge Scheduler user guide, "Schedule
-types". Local times that daylight saving time leaves out are skipped; those that it repeats fire the first time only.
+`cron_expression` and `rate_expression` take five fields of Unix cron, six of EventBridge, intervals and durations;
+`next_time` is for what runs without AWS, where the service does it. Source: EventBridge Scheduler user guide, "Schedule
+types"; crontab(5). The two disagree in the numbers of weekdays (Unix: 0 or 7 is Sunday; EventBridge: 1), in `?`, which
+EventBridge wants for whichever of the two kinds of day says nothing, and when both say something: Unix fires on either,
+EventBridge has no way to say that. Local times that daylight saving time leaves out are skipped; those that it repeats
+fire the first time only.
 """
 
 from __future__ import annotations
@@ -15,8 +19,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.language.texts import quoted
+
 YEAR_MIN, YEAR_MAX = 1970, 2199
 RATE_MAX = 10_000_000  # of any unit; beyond any year that cron knows
+RATE_SECONDS_MIN = 60
 
 _MONTHS = {
     "JAN": 1,
@@ -33,10 +41,15 @@ _MONTHS = {
     "DEC": 12,
 }
 _WEEKDAYS = {"SUN": 1, "MON": 2, "TUE": 3, "WED": 4, "THU": 5, "FRI": 6, "SAT": 7}
-_UNIT_MS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
-_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_UNIT_MS = {"day": 86_400_000, "hour": 3_600_000, "minute": 60_000}
+_RATE = re.compile(r"rate\(([0-9]{1,18}) (minute|hour|day)s?\)")
+_INTERVAL = re.compile(r"([0-9]{1,18}) ?(minute|hour|day)s?")
 _CRON = re.compile(r"cron\(([^()]*)\)")
 _PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/(\d+))?")
+
+_FIELD = re.compile(r"[0-9A-Z*?,/#L-]+")
+
+CRON_HINT = "Five fields (minute hour day month weekday) or six (… year), for example `0 8 * * 1-5`."
 
 Days = Callable[[int, int], set[int]]
 """The days of a month on which it fires, by year and month."""
@@ -63,6 +76,110 @@ class _Cron(msgspec.Struct, frozen=True):
                         for hour in self.hours
                         for minute in self.minutes
                     )
+
+
+class ScheduleError(ValueError):
+    """What is wrong with a schedule, and what to write instead (perhaps nothing)."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def cron_expression(text: str, timezone: str = "UTC") -> str:
+    """``cron(…)`` with six fields, of five (Unix) or six (EventBridge). Raises `ScheduleError`."""
+    wrapped = re.fullmatch(r"\s*cron\((.*)\)\s*", text)
+    fields = (wrapped.group(1) if wrapped else text).upper().split()
+    if len(fields) == 5:
+        fields = _from_unix(*fields)
+    if len(fields) != 6 or not all(_FIELD.fullmatch(field) for field in fields):
+        raise ScheduleError(f"{quoted(text)} is not a cron expression", CRON_HINT)
+    expression = f"cron({' '.join(fields)})"
+    try:
+        fires = next_time(expression, timezone, 0)
+    except ValueError as error:
+        raise ScheduleError(str(error)) from None
+    if fires is None:
+        raise ScheduleError(
+            f"{quoted(text)} never fires: no date of the calendar fits", "Check its day, month and year."
+        )
+    return expression
+
+
+def rate_expression(value: str | int | float) -> str:
+    """``rate(n minutes|hours|days)`` of an interval (``5 minutes``) or a duration. Raises `ScheduleError`."""
+    text = value.strip() if isinstance(value, str) else ""
+    written = _INTERVAL.fullmatch(text) or _RATE.fullmatch(text)
+    if written:
+        count, unit = int(written[1]), written[2]
+    else:
+        count, unit = _whole_units(value)
+    if not 1 <= count <= RATE_MAX:
+        raise ScheduleError(f"a rate of {count} {unit}s is out of range: 1 to {RATE_MAX:,} {unit}s")
+    return f"rate({count} {unit}s)"
+
+
+def _whole_units(value: str | int | float) -> tuple[int, str]:
+    """A duration in the largest unit of which it is a whole number."""
+    try:
+        seconds = parse_duration(value)
+    except (ValueError, OverflowError):
+        raise ScheduleError(f"{quoted(str(value))} is not a rate", "For example `5 minutes` or `1h`.") from None
+    for unit, length_ms in _UNIT_MS.items():
+        count = seconds * 1000 / length_ms
+        if count >= 1 and count.is_integer():
+            return int(count), unit
+    raise ScheduleError(
+        f"{seconds:g} seconds are not a whole number of minutes",
+        "Schedules are exact to the minute; write `1m` or more.",
+    )
+
+
+def _from_unix(minute: str, hour: str, day: str, month: str, weekday: str) -> list[str]:
+    by_day, by_weekday = day not in ("*", "?"), weekday not in ("*", "?")
+    if by_day and by_weekday:
+        raise ScheduleError(
+            "a day of the month and a weekday together cannot be expressed", "Write two triggers, one for each."
+        )
+    days = "?" if by_weekday else _stepped(day.replace("?", "*"), 1)
+    weekdays = _weekdays(weekday) if by_weekday else "?"
+    return [_stepped(minute, 0), _stepped(hour, 0), days, _stepped(month, 1), weekdays, "*"]
+
+
+def _stepped(field: str, first: int) -> str:
+    """``*/n`` counts from the first value of the field in both; EventBridge's documents write that value."""
+    return re.sub(r"(?<![^,])\*/", f"{first}/", field)
+
+
+def _weekdays(field: str) -> str:
+    """Unix weekdays as EventBridge numbers them, as a range where they are one."""
+    found: set[int] = set()
+    for part in field.split(","):
+        written = re.fullmatch(r"(\*|[0-7]|[A-Z]{3})(?:-([0-7]|[A-Z]{3}))?(?:/([1-7]))?", part)
+        if written is None or (part.startswith("*-")):
+            hint = "For L, W and # write the six fields of EventBridge, where 1 is Sunday."
+            raise ScheduleError(f"`{part}` is not a weekday of a cron expression with five fields", hint)
+        start, end, step = written.groups()
+        first = 0 if start == "*" else _weekday(start)
+        last = 6 if start == "*" or (step and not end) else _weekday(end) if end else first
+        if end in ("0", "SUN") and first > 0:
+            last = 7
+        if last < first:
+            raise ScheduleError(f"`{part}` ends before it begins", "Write the two parts with a comma.")
+        found.update(day % 7 + 1 for day in range(first, last + 1, int(step or 1)))
+    days = sorted(found)
+    if len(days) > 2 and days[-1] - days[0] == len(days) - 1:
+        return f"{days[0]}-{days[-1]}"
+    return ",".join(map(str, days))
+
+
+def _weekday(text: str) -> int:
+    if text.isdigit():
+        return int(text)
+    if text not in _WEEKDAYS:
+        raise ScheduleError(f"`{text}` is not a weekday", f"One of {', '.join(_WEEKDAYS)}, or 0 to 7.")
+    return _WEEKDAYS[text] - 1
 
 
 def next_time(expression: str, timezone: str, after_ms: int) -> int | None:
@@ -93,7 +210,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is no time zone") from error
+        raise ValueError(f"{name!r} is not a time zone") from error
 
 
 @lru_cache(maxsize=256)

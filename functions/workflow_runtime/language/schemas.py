@@ -12,7 +12,7 @@ import msgspec
 
 from workflow_runtime.language.json_values import Json, Path
 
-PROBLEMS_SHOWN = 5  # what a model or a person can mend at once
+PROBLEMS_SHOWN = 5  # what a model or a person can fix at once
 PROBLEM_CHARS_MAX = 300  # of one message; it may quote the value
 VALIDATORS_CACHED_MAX = 256  # warm processes meet few schemas
 

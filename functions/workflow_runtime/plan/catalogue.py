@@ -14,6 +14,7 @@ import msgspec
 from workflow_runtime.language.json_values import Json
 
 ANY = "any"
+FILE_NAME = "catalogue.json"  # of a deployment's package, beside the definitions
 
 
 class Argument(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,16 @@ class Catalogue(msgspec.Struct, frozen=True):
     def with_mocks(self, agents: Iterable[str], tools: Iterable[str]) -> Catalogue:
         """This catalogue and the ids that only a file of mocks knows."""
         return Catalogue(_with_mocks(self.agents, agents), _with_mocks(self.tools, tools))
+
+
+def encode_catalogue(catalogue: Catalogue) -> bytes:
+    """The catalogue as JSON, the same bytes for the same agents and tools."""
+    return msgspec.json.format(msgspec.json.encode(catalogue), indent=1) + b"\n"
+
+
+def decode_catalogue(data: bytes) -> Catalogue:
+    """What `encode_catalogue` made. Raises `msgspec.DecodeError`."""
+    return msgspec.json.decode(data, type=Catalogue)
 
 
 def _with_mocks(entries: dict[str, CatalogueEntry], ids: Iterable[str]) -> dict[str, CatalogueEntry]:

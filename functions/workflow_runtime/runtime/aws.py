@@ -69,6 +69,16 @@ def catalogue_of(definitions: Path | None, mocks: Mocks | None = None) -> Catalo
     return catalogue.with_mocks(mocks.ids(NodeType.AGENT), mocks.ids(NodeType.TOOL))
 
 
+def _packaged_catalogue(definitions: Path) -> Catalogue | None:
+    """The catalogue that the deployment packaged: the API publishes, and imports nobody's code to check names. None:
+    it packaged none.
+    """
+    from workflow_runtime.plan.catalogue import FILE_NAME, decode_catalogue
+
+    file = definitions / FILE_NAME
+    return decode_catalogue(file.read_bytes()) if file.is_file() else None
+
+
 def _below(definitions: Path | None, kind: str) -> Path | None:
     return definitions / kind if definitions is not None and (definitions / kind).is_dir() else None
 
@@ -81,7 +91,10 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
     from workflow_runtime.deployment.settings import Settings, deployed_topology
 
     topology = deployed_topology(environ)
-    settings = Settings.from_environment(environ, function=environ.get("FUNCTION"), topology=topology)
+    function = environ.get("FUNCTION")
+    settings = Settings.from_environment(environ, function=function, topology=topology)
+    definitions = Path(settings.definitions_directory)
+    publishes = function is not None and topology.function(function).http
     ports = build_ports(settings, clock=clock, topology=topology, trace=trace_in(environ))
 
     def invokers() -> dict[NodeType, Invoker]:
@@ -90,13 +103,14 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
         )
 
         reach = Reach.from_settings(settings.tool_allow_lists)
-        return node_invokers(Path(settings.definitions_directory), reach, ports, _mocks_for_tests(settings))
+        return node_invokers(definitions, reach, ports, _mocks_for_tests(settings))
 
     return Runtime(
         ports,
         invokers,
         secrets=SecretsManagerSecrets(settings.secrets_prefix),
         env=workflow_env(environ),
+        catalogue=_packaged_catalogue(definitions) if publishes else None,
         end_process=lambda: os._exit(WORKER_LOST_EXIT_CODE),
         count=count,
         pools=topology.pools,

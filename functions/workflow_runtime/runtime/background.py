@@ -7,7 +7,6 @@ shares the loop fairly: a batch of events is a task like any other, so that requ
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 import logging
 import os
@@ -20,7 +19,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.pump import Handler, Pump
-from workflow_runtime.deployment.topology import TOPOLOGY, Function
+from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.invokers.mocks import Mocks
@@ -28,7 +27,7 @@ from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.runtime.aws import catalogue_of, node_invokers
-from workflow_runtime.runtime.in_process import Backend
+from workflow_runtime.runtime.in_process import Backend, handler_of
 from workflow_runtime.runtime.observation import (
     GatedPoller,
     GatedScheduler,
@@ -75,7 +74,7 @@ class BackgroundRuntime:
         self.ports = _observed(backend.ports, self._written)
         self.services = self._assemble(mocks)
         handlers = {
-            function.name: _as_task(_handler(function, self.services))
+            function.name: _as_task(handler_of(function, self.services))
             for function in TOPOLOGY.functions
             if function.sources
         }
@@ -194,12 +193,6 @@ class BackgroundRuntime:
 
 def _observed(ports: Ports, written: Callable[[str, str, Mapping[str, Any]], None]) -> Ports:
     return replace(ports, table=ObservedTable(ports.table, written))
-
-
-def _handler(function: Function, runtime: Runtime) -> Handler:
-    module, _, _ = function.handler.rpartition(".")
-    handler: Handler = importlib.import_module(module).create(runtime, function)
-    return handler
 
 
 def _as_task(handler: Handler) -> Handler:

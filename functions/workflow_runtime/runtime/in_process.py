@@ -70,7 +70,7 @@ class LocalRuntime:
             catalogue=catalogue_of(definitions, mocks),
         )
         handlers = {
-            function.name: _handler(function, self.services) for function in TOPOLOGY.functions if function.sources
+            function.name: handler_of(function, self.services) for function in TOPOLOGY.functions if function.sources
         }
         self.pump = Pump(backend.poller, backend.ports.clock, TOPOLOGY, handlers, backend.scheduler)
         backend.on_send = self.pump.notice
@@ -111,7 +111,7 @@ class LocalRuntime:
         self.close()
 
 
-def _handler(function: Function, runtime: Runtime) -> Handler:
+def handler_of(function: Function, runtime: Runtime) -> Handler:
     """The handler that Lambda would run for this function, made for our runtime."""
     module, _, _ = function.handler.rpartition(".")
     handler: Handler = importlib.import_module(module).create(runtime, function)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.sweep import Sweep
-    from workflow_runtime.services.views.queries import Queries
-    from workflow_runtime.services.work.runner import NodeRunner, Secrets
+    from workflow_runtime.services.work.attempt import Secrets
+    from workflow_runtime.services.work.runner import NodeRunner
 
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
 
@@ -135,12 +135,6 @@ class Runtime:
         return Publishing(self.ports.clock, self.stores, self.catalog)
 
     @cached_property
-    def queries(self) -> Queries:
-        from workflow_runtime.services.views.queries import Queries
-
-        return Queries(self.ports, self.stores)
-
-    @cached_property
     def starter(self) -> Starter:
         from workflow_runtime.services.intake.starts import Starter
 
@@ -178,7 +172,7 @@ class Runtime:
         """End the process if a blocking tool outlived its timeout; its result is recorded, and a thread cannot be
         stopped.
         """
-        if any(invoker.abandoned_threads for invoker in self.invokers.values()):
+        if any(invoker.abandoned for invoker in self.invokers.values()):
             self._end_process()
 
     def node_runner(self, function_timeout_seconds: int) -> NodeRunner:

@@ -12,7 +12,7 @@ from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.mocks.file import Behaviour, MockFile
 from workflow_runtime.language.expressions import compile_template
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.plan.specs import NodeType
 
 Answer: TypeAlias = "Json | Callable[[dict[str, Json]], Json]"
@@ -64,7 +64,7 @@ class LayeredMocks(Mocks):
         self._fail(call)
         function = self._functions.get((kind, call.target))
         if function is not None:
-            return Behaviour(result=compile_template(_literal(function(call.inputs))))
+            return Behaviour(result=compile_template(_literal(_answer(function, call))))
         own = self._own.get((kind, call.target))
         if own is not None:
             return own.behaviour(kind, call)
@@ -84,10 +84,17 @@ class LayeredMocks(Mocks):
                 raise NodeError(failure.type, failure.message)
 
 
+def _answer(function: Callable[[dict[str, Json]], Json], call: NodeCall) -> Json:
+    try:
+        return to_json(function(call.inputs))
+    except NotJson as error:
+        raise NodeError("validation_error", f"the mock of {call.target!r} returned no JSON: {error}") from None
+
+
 def _literal(value: Any) -> Any:
     """``value`` as a template that yields it."""
     if isinstance(value, str):
         return value.replace("${", "$${")
     if isinstance(value, dict):
         return {key: _literal(item) for key, item in value.items()}
-    return [_literal(item) for item in value] if isinstance(value, list | tuple) else value
+    return [_literal(item) for item in value] if isinstance(value, list) else value

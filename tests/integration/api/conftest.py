@@ -11,9 +11,9 @@ from urllib.parse import quote, urlsplit
 import msgspec
 import pytest
 
-from handlers import api as handler_module
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.handlers import api as handler_module
 from workflow_runtime.runtime.in_process import LocalRuntime
 
 YAML = {"Content-Type": "application/yaml"}

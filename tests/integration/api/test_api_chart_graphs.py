@@ -30,7 +30,7 @@ def test_the_graph_of_a_chart_is_a_state_diagram_or_says_what_is_inside_what(api
     inside = {node["id"]: node["inside"] for node in graph["nodes"]}
     assert inside == {"shut": None, "ajar": None, "narrow": "ajar", "narrow/listen": "narrow", "gone": None}
     assert graph["initial"] == ["shut", "narrow"]
-    assert {"source": "shut", "target": "ajar", "label": "open", "orders": False} in graph["edges"]
+    assert {"source": "shut", "target": "ajar", "label": "open", "orders": False, "mark": None} in graph["edges"]
     assert graph["nodes"][0]["notes"] == ["knock / log"]
 
 
@@ -43,7 +43,9 @@ def test_the_graph_of_an_execution_marks_its_active_states(api: Any) -> None:
     graph = api("GET", f"{URL}?format=json&execution={execution_id}").json
     statuses = {node["id"]: node["status"] for node in graph["nodes"]}
     assert statuses["ajar"] == statuses["narrow"] == "active"
-    assert statuses["shut"] is None
+    assert (statuses["shut"], statuses["gone"]) == ("visited", None)
+    marks = {(edge["source"], edge["target"]): edge["mark"] for edge in graph["edges"]}
+    assert marks == {("shut", "ajar"): "taken", ("ajar", "shut"): None, ("ajar", "gone"): None}
     assert statuses["narrow/listen"] == "success"
     assert b" active" in api("GET", f"{URL}?execution={execution_id}").body
 

@@ -9,7 +9,8 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from workflow_runtime.frontends.api import executions, sizes
+from workflow_runtime.frontends.api import executions
+from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 
 JSON = {"Content-Type": "application/json"}
@@ -119,6 +120,7 @@ def test_no_body_is_an_empty_input(api: Any) -> None:
         ("[]", "invalid_request"),
         ('{"input": null}', "invalid_request"),
         ('{"input": [1]}', "invalid_request"),
+        ('{"input": {"a": 18446744073709551616}}', "invalid_input"),
         ('{"inputs": {}}', "invalid_request"),
         ('{"input": {"a": ' + "[" * 100 + "]" * 100 + "}}", "invalid_request"),
         ('{"input": {"a": ' + "[" * 100_000 + "]" * 100_000 + "}}", "invalid_request"),
@@ -205,9 +207,8 @@ def test_an_execution_shows_what_is_included(api: Any) -> None:
     assert plain["output"] == {"text": "你好 小明"}
     assert "input" not in plain
     assert "node_executions" not in plain
-    whole = api("GET", f"/executions/{execution_id}?include=nodes,input,output").json
-    expected = api.runtime.services.documents.document(execution_id)
-    assert {**whole, "variables": {}} == expected
+    whole = api("GET", f"/executions/{execution_id}?include=nodes,input,output,variables").json
+    assert whole == api.runtime.services.documents.document(execution_id)
     assert api("GET", f"/executions/{execution_id}?include=secrets").code == "invalid_request"
 
 
@@ -300,11 +301,9 @@ def test_a_wait_is_0_to_25_seconds(api: Any, wait: str) -> None:
     assert execute(api, "{}", query=f"?wait={wait}").code == "invalid_request"
 
 
-def test_a_value_too_large_for_an_answer_is_named_and_read_in_slices(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sizes, "BODY_BYTES_MAX", 3_000)
-    monkeypatch.setattr(sizes, "SLICE_BYTES_MAX", 1_500)
+def test_a_value_too_large_for_an_answer_is_named_and_read_in_slices(api: Any) -> None:
     api.publish(PAIR)
-    text = "大" * 2_000
+    text = "大" * (BODY_BYTES_MAX // 2)  # three bytes each
     execution_id = api.run("pair", {"text": text})
     url = f"/executions/{execution_id}"
     for address, key in ((url, "output"), (f"{url}?include=input", "input"), (f"{url}/nodes/{quote('甲')}", "output")):

@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_runtime.errors import ConflictError, RetryableError
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 from .conftest import YAML, Api, Reply
 
@@ -78,21 +80,22 @@ class BrokenTable:
         return call
 
 
-def broken(api: Any, error: Exception) -> None:
-    api.runtime.services.queries._table = BrokenTable(error)
+def broken(api: Any, error: Exception) -> Any:
+    """The same API before a table that fails."""
+    table: Any = BrokenTable(error)
+    api.runtime.backend.ports = replace(api.runtime.backend.ports, table=table)
+    return Api(LocalRuntime(api.runtime.backend))
 
 
 @pytest.mark.parametrize("error", [RetryableError("throttled: table 7"), ConflictError("lost")])
 def test_a_passing_fault_asks_to_try_again(api: Any, error: Exception) -> None:
-    broken(api, error)
-    reply = api("GET", "/health")
+    reply = broken(api, error)("GET", "/health")
     assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "unavailable", "1")
     assert "table 7" not in reply.body.decode()
 
 
 def test_a_fault_of_ours_shows_nothing_of_its_cause(api: Any, caplog: pytest.LogCaptureFixture) -> None:
-    broken(api, ZeroDivisionError("secret-canary"))
-    reply = api("GET", "/health")
+    reply = broken(api, ZeroDivisionError("secret-canary"))("GET", "/health")
     assert (reply.status, reply.code) == (500, "internal_error")
     assert b"canary" not in reply.body
     assert b"Traceback" not in reply.body

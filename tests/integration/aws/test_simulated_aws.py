@@ -17,7 +17,7 @@ from workflow_runtime.ports import Key, Message
 
 def test_every_queue_of_the_topology_exists_as_it_says():
     with simulated.open_backend() as backend:
-        clients: Any = backend._clients
+        clients: Any = backend.clients
         for queue in TOPOLOGY.queues:
             url = backend.settings.queue_urls[queue.name]
             attributes = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
@@ -33,7 +33,7 @@ def test_every_queue_of_the_topology_exists_as_it_says():
 
 def test_the_table_is_on_demand_and_can_be_restored():
     with simulated.open_backend() as backend:
-        clients: Any = backend._clients
+        clients: Any = backend.clients
         name = backend.settings.table_name
         table = clients.dynamodb.describe_table(TableName=name)["Table"]
         assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
@@ -44,8 +44,8 @@ def test_the_table_is_on_demand_and_can_be_restored():
 
 def test_a_second_set_of_resources_lives_beside_the_first():
     with simulated.open_backend() as backend:
-        settings = create_resources(TOPOLOGY, backend._clients, "other")
-        ports = build_ports(settings, backend._clients)
+        settings = create_resources(TOPOLOGY, backend.clients, "other")
+        ports = build_ports(settings, backend.clients)
         ports.queues.send("node-tool", [Message("x")])
         assert backend.poller.receive("node-tool", 1) == []
         assert ports.table.get([Key("P", "S")]) == {}

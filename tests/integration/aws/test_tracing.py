@@ -18,7 +18,7 @@ def test_messages_carry_the_trace_of_the_invocation_that_sends_them() -> None:
     environ = {VARIABLE: TRACE}
     sent: list[Any] = []
     with simulated.open_backend() as backend:
-        clients = backend._clients
+        clients = backend.clients
         ports = build_ports(backend.settings, clients, trace=trace_in(environ))
         clients.sqs.meta.events.register(
             "provide-client-params.sqs.SendMessageBatch", lambda params, **_: sent.extend(params["Entries"])
@@ -40,7 +40,7 @@ def test_events_carry_the_trace_of_the_invocation_that_publishes_them() -> None:
     environ = {VARIABLE: TRACE}
     sent: list[Any] = []
     with simulated.open_backend() as backend:
-        clients = backend._clients
+        clients = backend.clients
         ports = build_ports(backend.settings, clients, trace=trace_in(environ))
         clients.events.meta.events.register(
             "provide-client-params.events.PutEvents", lambda params, **_: sent.append(params["Entries"][0])

@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-import handlers.dispatch
-import handlers.run_node  # noqa: F401
+import workflow_runtime.handlers.dispatch
+import workflow_runtime.handlers.run_node  # noqa: F401
 from workflow_runtime.frontends.cli.app import QUIET, app
 
 PROJECT = Path(__file__).parents[3]
-AWR = (sys.executable, "-c", "from workflow_runtime.frontends.cli import main; main()")
+TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""Ctrl-C works as in a terminal: processes of tests that run in the background inherit that it is ignored."""
+AWR = (sys.executable, "-c", f"{TERMINAL}; from workflow_runtime.frontends.cli import main; main()")
 DEADLINE_SECONDS = 60  # of a subprocess: far beyond what it takes, so that a hang fails instead of blocking
 
 Awr = Callable[..., Result]

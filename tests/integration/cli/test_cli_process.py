@@ -85,17 +85,17 @@ def raise_it() -> None:
 """
 
 
-def test_what_tools_print_is_no_result_and_what_they_raise_is_shown_with_verbose(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("tmp_path")
+def test_what_tools_print_is_no_result_and_what_they_raise_is_shown_with_verbose() -> None:
     Path("tools").mkdir()
-    Path("tools/__init__.py").write_text(RAISING_TOOLS)
+    Path("tools/mine.py").write_text(RAISING_TOOLS)
     Path("w.yaml").write_text("workflow: {id: w, nodes: [{id: a, type: tool, tool: raise_it}]}\n", "utf-8")
-    path = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT / 'functions'}"}
-    code, stdout, stderr = finished("run", "w.yaml", "--json", env=path)
+    code, stdout, stderr = finished("run", "w.yaml", "--json")
     assert code == 3
     assert "boom" in only_document(stdout)["error"]["message"]
     assert "this is no result" in stderr
     assert "Traceback" not in stderr
-    _, stdout, stderr = finished("run", "w.yaml", "--verbose", env=path)
+    _, stdout, stderr = finished("run", "w.yaml", "--verbose")
     assert "this is no result" not in stdout
     assert "Traceback" in stderr
     assert 'raise ValueError("boom")' in stderr

@@ -5,33 +5,42 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from workflow_runtime.backends.clock import RealClock
+from msgspec.structs import replace
+from tests.ahead_clock import AheadClock
+
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.deployment.topology import SWEEP
 from workflow_runtime.ports import Schedule
 from workflow_runtime.runtime.background import BackgroundRuntime
-from workflow_runtime.services.upkeep.sweep import Swept
 
 ALMOST_A_MINUTE_MS = 59_950
 
 
-class AheadClock(RealClock):
-    ahead_ms = 0
+class Watched:
+    """A table that tells when it is searched for executions that are due, as a sweep does."""
 
-    def now(self) -> int:
-        return super().now() + self.ahead_ms
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self.swept = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def query_index(self, *arguments: Any, **options: Any) -> Any:
+        self.swept.set()
+        return self._table.query_index(*arguments, **options)
 
 
 def test_a_tick_wakes_a_runtime_that_has_nothing_to_do() -> None:
     async def run() -> None:
         clock = AheadClock()
-        runtime = BackgroundRuntime(open_backend(None, clock))
-        swept = asyncio.Event()
-        sweep: Any = runtime.services.sweep
-        sweep.sweep = lambda: swept.set() or Swept()
+        backend = open_backend(None, clock)
+        table = Watched(backend.ports.table)
+        backend.ports = replace(backend.ports, table=table)
+        runtime = BackgroundRuntime(backend)
         clock.ahead_ms = ALMOST_A_MINUTE_MS
         runtime.start()
-        await asyncio.wait_for(swept.wait(), 30)
+        await asyncio.wait_for(table.swept.wait(), 30)
         await runtime.close()
 
     asyncio.run(run())

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from handlers.api import create
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
@@ -28,6 +27,7 @@ from workflow_runtime.frontends.client.events import Wanted
 from workflow_runtime.frontends.client.remote import RemoteConnection
 from workflow_runtime.frontends.dev.bus import BusDoor
 from workflow_runtime.frontends.dev.gateway import Gateway
+from workflow_runtime.handlers.api import create
 from workflow_runtime.runtime.background import BackgroundRuntime
 
 DEADLINE_SECONDS = 30

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +15,6 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
-from handlers.api import create
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
@@ -30,6 +31,7 @@ from workflow_runtime.frontends.client import (
 from workflow_runtime.frontends.client.remote import ATTEMPTS_MAX, RemoteConnection
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
 from workflow_runtime.frontends.dev.gateway import Gateway
+from workflow_runtime.handlers.api import create
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.background import BackgroundRuntime
 
@@ -87,6 +89,32 @@ def test_the_api_answers_the_engine_as_the_local_runtime_does() -> None:
             assert await engine.list_executions(workflow_id, "failed") == []
 
     run(use())
+
+
+NOT_JSON: list[Any] = [float("nan"), float("inf"), b"x", {1, 2}, {1: 2}, 2**64, "a\ud83d", object()]
+
+
+@pytest.mark.parametrize("where", ["here", "behind the API"])
+def test_what_is_no_json_is_invalid_input_wherever_the_runtime_is(where: str) -> None:
+    async def use(engine: WorkflowEngine) -> None:
+        workflow_id = await engine.create_workflow({**GREETING, "input_schema": {}, "outputs": {"got": "${t}"}})
+        for value in NOT_JSON:
+            with pytest.raises(InvalidInput, match=r"^input\.t "):
+                await engine.execute_workflow(workflow_id, {"t": value})
+            with pytest.raises(InvalidInput, match=r"^data\[0\] "):
+                await engine.send_event("ex-1", "pay", [value])
+            with pytest.raises(InvalidInput, match=r"^data\.t "):
+                await engine.event_bus.publish("paid", {"t": value}, source="shop")
+        price = {"t": (Decimal("1.10"), dt.date(2026, 1, 1)), "name": ""}
+        execution_id = await engine.execute_workflow(workflow_id, price, wait=10)
+        assert (await engine.get_execution_status(execution_id))["output"] == {"got": [1.1, "2026-01-01"]}
+
+    async def scenario() -> None:
+        opened = WorkflowEngine.local() if where == "here" else engine_of_the_api()
+        async with opened as engine:
+            await use(engine)
+
+    run(scenario())
 
 
 def test_publishing_again_changes_nothing_and_publishing_anew_makes_a_version() -> None:

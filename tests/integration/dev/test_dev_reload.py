@@ -66,11 +66,13 @@ def test_files_that_are_new_changed_or_gone_are_seen_once(folder: Path) -> None:
     files = Files(definitions, mocks)
     assert files.changed() == set()
     new, old = definitions / "agents.yaml", definitions / "workflows" / "small.yaml"
+    tool = definitions / "mine.py"
+    tool.write_text("")
     new.write_text("agents: []")
     (definitions / "notes.txt").write_text("nobody reads this")
     os.utime(mocks, (1, 1))
     old.unlink()
-    assert files.changed() == {new, old, mocks}
+    assert files.changed() == {new, old, mocks, tool}
     assert files.changed() == set()
 
 
@@ -112,6 +114,19 @@ def test_changed_mocks_and_agents_answer_the_next_call(
     file = folder / "mocks.yaml"
     file.write_text(MOCKS % "two")
     reloader.take({file})
+    assert said(runtime) == "two"
+
+
+def test_a_changed_python_tool_runs_from_the_next_call_on(
+    reloader: Reloader, runtime: BackgroundRuntime, folder: Path
+) -> None:
+    small = folder / "definitions" / "workflows" / "small.yaml"
+    small.write_text("workflow: {id: small, nodes: [{id: a, type: tool, tool: say}], outputs: {said: '${a}'}}")
+    tool = folder / "definitions" / "tools" / "mine.py"
+    tool.parent.mkdir()
+    for word in ("one", "two"):
+        tool.write_text(f"from workflow_runtime.sdk import tool\n@tool\ndef say(): return {word!r}\n")
+        reloader.take({tool, small})
     assert said(runtime) == "two"
 
 

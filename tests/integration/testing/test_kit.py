@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workflow_runtime.errors import NodeError, RequestError
+from workflow_runtime.errors import DefinitionError, NodeError, RequestError
 from workflow_runtime.testing import WorkflowTester
 
 pytest_plugins = ["workflow_runtime.testing.plugin"]
@@ -52,6 +53,26 @@ def test_a_mock_may_be_a_function_and_its_result_is_taken_as_it_is(runtime: Work
 
     runtime.mock_agent("asker", refuse)
     runtime.run(TWO, {"question": "x"}).assert_failed(type="budget_exceeded", node="ask")
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), asyncio.CancelledError(), ValueError("bad")])
+def test_whatever_a_mock_raises_fails_the_node(runtime: WorkflowTester, error: BaseException) -> None:
+    def answer(_: dict[str, Any]) -> Any:
+        raise error
+
+    runtime.mock_agent("asker", answer)
+    runtime.run(TWO, {"question": ""}).assert_failed(type="execution_error", message=type(error).__name__, node="ask")
+    runtime.mock_agent("asker", {"answer": "x"})
+    runtime.run(TWO, {"question": ""}).assert_completed()
+
+
+@pytest.mark.parametrize("value", [float("nan"), b"x", {1: 2}, 2**64, "\ud83d"])
+def test_a_mocks_result_that_is_no_json_fails_the_node(runtime: WorkflowTester, value: Any) -> None:
+    runtime.mock_agent("asker", lambda _: {"answer": value})
+    message = "the mock of 'asker' returned no JSON: answer "
+    runtime.run(TWO, {"question": ""}).assert_failed(type="validation_error", message=message, node="ask")
+    with pytest.raises(DefinitionError, match=r"asker\.return\.answer"):
+        runtime.mock_agent("asker", {"answer": value})
 
 
 def test_an_agent_without_a_mock_fails_and_says_how_to_mock_it(runtime: WorkflowTester) -> None:

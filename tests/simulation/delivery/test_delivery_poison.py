@@ -66,7 +66,7 @@ def test_p6_an_event_that_no_state_could_take_is_refused_and_recorded(event: obj
     with world("chain") as poisoned:
         poisoned.start()
         if started:
-            poisoned._deliver(DISPATCH)
+            poisoned.deliver(DISPATCH)
         poisoned.raw.queues.send(DISPATCH, [mail_message(poisoned.execution_id, event, "x")])  # type: ignore[arg-type]
         poisoned.drain()
         poisoned.check_end(dead_letters=1)
@@ -123,7 +123,7 @@ def test_p3_p6_a_node_that_always_kills_its_worker_fails_after_the_attempts_of_t
 def test_p8_a_worker_that_dies_before_it_claims_costs_no_attempt() -> None:
     with world("chain") as unlucky:
         unlucky.start()
-        unlucky._deliver(DISPATCH)
+        unlucky.deliver(DISPATCH)
         records = unlucky.receive("node-tool")
         dead = unlucky.invocation("node-tool", records)
         dead.dead = True
@@ -157,14 +157,14 @@ def test_an_order_that_only_waits_never_becomes_a_dead_letter() -> None:
 
         busy.behaviours["a"] = work
         busy.start()
-        busy._deliver(DISPATCH)
+        busy.deliver(DISPATCH)
         (order,) = busy.receive("node-tool")
         busy.raw.queues.send("node-tool", [Message(str(order.event_record["body"]))])
         worker = busy.invocation("node-tool", [order])
         while not worker.done:
             busy.turn(worker)
             if busy.effects.counts:
-                busy._deliver("node-tool")
+                busy.deliver("node-tool")
         busy.drain()
         busy.check_end()
         assert busy.document()["status"] == "completed"

@@ -235,10 +235,11 @@ class World:
 
     def drain_once(self) -> bool:
         """One batch of every queue. False when nothing was visible."""
-        delivered = [self._deliver(queue) for queue in QUEUES]
+        delivered = [self.deliver(queue) for queue in QUEUES]
         return any(delivered)
 
-    def _deliver(self, queue: str) -> bool:
+    def deliver(self, queue: str) -> bool:
+        """Deliver one batch, if something is visible; whether there was anything."""
         records = self.receive(queue)
         if records:
             self.run_at_once(self.invocation(queue, records))
@@ -300,7 +301,7 @@ class World:
     def _invokers(self) -> dict[NodeType, Any]:
         return {NodeType.TOOL: self, NodeType.AGENT: self}
 
-    abandoned_threads = 0
+    abandoned = 0
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         self.effects.note(call.execution_id, call.path, call.attempt)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic_ai import exceptions
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
+from pydantic_ai.usage import RequestUsage
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
@@ -71,7 +71,7 @@ def fails(registry: AgentRegistry, model: Any, target: str = "plain", **fields: 
     return caught.value
 
 
-def structured(*outputs: dict[str, Any]) -> FunctionModel:
+def structured(*outputs: Any) -> FunctionModel:
     """Gives these outputs one after the other, the last one for ever."""
     left = list(outputs)
 
@@ -82,7 +82,7 @@ def structured(*outputs: dict[str, Any]) -> FunctionModel:
     return FunctionModel(reply)
 
 
-def raising(error: Exception) -> FunctionModel:
+def raising(error: BaseException) -> FunctionModel:
     def reply(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
         raise error
 
@@ -106,13 +106,108 @@ def test_the_inputs_are_the_message_and_the_instructions_the_system_prompt(regis
     assert seen == [('{"文":"你好","n":1}', "你是助手", settings), ("问题：你好", "你是助手", settings)]
 
 
+def usage(registry: AgentRegistry, model: Any, target: str = "plain") -> tuple[Any, NodeError | None]:
+    """What an attempt used, and how it failed."""
+    call, failed = node_call(target), None
+    try:
+        asyncio.run(AgentInvoker(registry, lambda _: model).invoke(call))
+    except NodeError as error:
+        failed = error
+    return call.meter.usage, failed
+
+
+def answering(*parts: Any, **fields: Any) -> FunctionModel:
+    used = RequestUsage(input_tokens=10, output_tokens=5)
+    return FunctionModel(lambda _messages, _info: ModelResponse(parts=list(parts), usage=used, **fields))
+
+
 def test_usage_is_reported(registry: AgentRegistry) -> None:
-    usage = run(registry, TestModel(custom_output_text="x")).usage
-    assert usage is not None
-    assert usage["model"] == "test"
-    assert usage["requests"] == 1
-    assert usage["input_tokens"] > 0
-    assert usage["output_tokens"] > 0
+    model = answering(TextPart("x"))
+    used = {"model": model.model_name, "input_tokens": 10, "output_tokens": 5, "requests": 1}
+    assert usage(registry, model) == (used, None)
+
+
+@pytest.mark.parametrize(
+    ("target", "model", "type", "requests"),
+    [
+        ("意图", answering(TextPart("no")), "validation_error", 2),
+        ("cheap", answering(TextPart("x")), "budget_exceeded", 1),
+        ("plain", answering(finish_reason="content_filter"), "execution_error", 1),
+        ("plain", answering(), "validation_error", 2),
+    ],
+)
+def test_an_attempt_that_fails_was_paid_for_too(
+    registry: AgentRegistry, target: str, model: FunctionModel, type: str, requests: int
+) -> None:
+    used, error = usage(registry, model, target)
+    assert error is not None
+    assert error.type == type
+    assert {**used, "model": ""} == {
+        "model": "",
+        "input_tokens": 10 * requests,
+        "output_tokens": 5 * requests,
+        "requests": requests,
+    }
+
+
+def test_an_attempt_that_runs_out_of_time_was_paid_for_too(registry: AgentRegistry) -> None:
+    asked = 0
+
+    async def reply(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            await asyncio.Event().wait()
+        return ModelResponse(parts=[TextPart("no")], usage=RequestUsage(input_tokens=10, output_tokens=5))
+
+    call = node_call("意图")
+
+    async def scenario() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await AgentInvoker(registry, lambda _: FunctionModel(reply)).invoke(call)
+
+    asyncio.run(scenario())
+    assert call.meter.usage is not None
+    assert call.meter.usage["requests"] == 1
+
+
+def test_an_attempt_that_no_model_answered_cost_nothing(registry: AgentRegistry) -> None:
+    assert usage(registry, raising(ConnectionResetError("x")))[0] is None
+
+
+def test_an_answer_that_was_cut_off_is_a_warning(registry: AgentRegistry) -> None:
+    result = run(registry, answering(TextPart("half a sent"), finish_reason="length"))
+    assert result.output == "half a sent"
+    [warning] = result.warnings
+    assert "cut off" in warning
+    assert run(registry, answering(TextPart("all"), finish_reason="stop")).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [({"a": 12345678901234567890123}, "64 bits"), ('{"a": NaN}', "nan"), ('{"a": 1, "b\\ud83d": 1}', "")],
+)
+def test_an_output_that_is_no_json_is_asked_for_again_and_then_refused(
+    registry: AgentRegistry, given: Any, reason: str
+) -> None:
+    error = fails(registry, structured(given), output_schema={"type": "object", "properties": {"a": {}}})
+    assert error.type == "validation_error"
+    assert reason in error.message
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        asyncio.CancelledError(),
+        SystemExit(0),
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        BaseExceptionGroup("several", [SystemExit(1), ValueError("x")]),
+    ],
+)
+def test_whatever_a_models_client_raises_fails_the_attempt_only(registry: AgentRegistry, raised: BaseException) -> None:
+    assert fails(registry, raising(raised)).type == "execution_error"
 
 
 def test_the_agents_schema_makes_the_output_structured(registry: AgentRegistry) -> None:
@@ -145,10 +240,7 @@ def test_a_schema_that_is_no_object_is_wrapped_for_the_model_only(
 
 
 def test_a_model_may_mend_its_output_within_one_attempt(registry: AgentRegistry) -> None:
-    result = run(registry, structured({"intent": "其他"}, {"intent": "咨询"}), "意图")
-    assert result.output == {"intent": "咨询"}
-    assert result.usage is not None
-    assert result.usage["requests"] == 2
+    assert run(registry, structured({"intent": "其他"}, {"intent": "咨询"}), "意图").output == {"intent": "咨询"}
 
 
 def test_an_output_that_never_matches_is_a_validation_error(registry: AgentRegistry) -> None:
@@ -233,24 +325,45 @@ def test_a_missing_provider_package_names_the_extra(registry: AgentRegistry) -> 
 
 def test_a_schema_of_the_node_that_is_wrong_itself_is_a_validation_error(registry: AgentRegistry) -> None:
     assert fails(registry, TestModel(), output_schema={"type": "objct"}).type == "validation_error"
-    tree = {"type": "object", "properties": {"left": {"$ref": "#/$defs/tree"}}}
-    recursive = {"type": "object", "properties": {"a": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": tree}}
-    error = fails(registry, TestModel(), output_schema=recursive)
+    error = fails(registry, TestModel(), output_schema={"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}})
     assert error.type == "validation_error"
-    assert "refer to themselves" in error.message
+    assert "/$defs/b" in error.message
+
+
+NODE = {
+    "type": "object",
+    "properties": {"v": {"type": "string"}, "kids": {"type": "array", "items": {"$ref": "#/$defs/N"}}},
+    "required": ["v"],
+}
+ROOT = {
+    "type": "object",
+    "properties": {"v": {"type": "string"}, "kids": {"type": "array", "items": {"$ref": "#"}}},
+    "required": ["v"],
+}
+LIST = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#"}]}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"$defs": {"N": NODE}, "$ref": "#/$defs/N"}, {"v": "a", "kids": [{"v": "b"}]}, {"v": "a", "kids": [{}]}),
+        ({"definitions": {"N": {"const": 1}}, "type": "object", "properties": {"t": {"$ref": "#/definitions/N"}}},
+         {"t": 1}, {"t": 2}),
+        (ROOT, {"v": "a", "kids": [{"v": "b", "kids": [{"v": "c"}]}]}, {"v": "a", "kids": [{"v": "b", "kids": [1]}]}),
+        (LIST, {"result": ["a", ["b"]]}, {"result": ["a", [1]]}),
+    ],
+)  # fmt: skip
+def test_references_work_also_those_of_a_schema_to_itself(
+    registry: AgentRegistry, schema: Any, good: Any, bad: Any
+) -> None:
+    assert run(registry, structured(good), output_schema=schema).output == good.get("result", good)
+    assert fails(registry, structured(bad), output_schema=schema).type == "validation_error"
 
 
 def test_without_pydantic_ai_the_extra_is_named(registry: AgentRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     _ = registry.ids
     monkeypatch.delitem(sys.modules, "workflow_runtime.invokers.agents.model_errors", raising=False)
-    real = builtins.__import__
-
-    def without(name: str, *arguments: Any, **options: Any) -> Any:
-        if name.split(".")[0] == "pydantic_ai":
-            raise ModuleNotFoundError("No module named 'pydantic_ai'", name="pydantic_ai")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "pydantic_ai", None)
     error = fails(registry, None)
     assert error.type == "execution_error"
     assert "agent-workflow-runtime[agents]" in error.message

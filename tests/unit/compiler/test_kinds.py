@@ -14,7 +14,7 @@ from workflow_runtime.definition.charts.actions import ACTIONS
 from workflow_runtime.definition.fields import Expression, Text
 from workflow_runtime.definition.nodes.control import ControlNode
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
-from workflow_runtime.definition.nodes.work import BY_SUBTYPE, BY_TYPE
+from workflow_runtime.definition.nodes.registry import CONTROL_TYPES, NODE_TYPES
 from workflow_runtime.definition.reading import Model
 from workflow_runtime.plan.formulas import Formula
 
@@ -40,7 +40,7 @@ def _echo_spec(_: EchoNode, parts: NodeParts) -> EchoSpec:
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
     kind = NodeKind(formulas=(template("text"), expression("allowed")), spec=_echo_spec)  # type: ignore[arg-type]
-    monkeypatch.setitem(BY_SUBTYPE, "echo", EchoNode)
+    monkeypatch.setitem(CONTROL_TYPES, "echo", EchoNode)
     monkeypatch.setitem(NODE_KINDS, EchoNode, kind)
 
 
@@ -80,7 +80,9 @@ workflow:
 
 
 def test_every_type_of_node_and_every_action_has_its_entry() -> None:
-    runnable = {model for model in (*BY_TYPE.values(), *BY_SUBTYPE.values()) if not issubclass(model, UnsupportedNode)}
+    runnable = {
+        model for model in (*NODE_TYPES.values(), *CONTROL_TYPES.values()) if not issubclass(model, UnsupportedNode)
+    }
     assert set(NODE_KINDS) == runnable
     assert set(ACTION_KINDS) == set(ACTIONS.values())
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from workflow_runtime.compiler.collect.sources import called_node
 from workflow_runtime.definition.charts.actions import (
     ActionDefinition,
     AgentActionDefinition,
@@ -145,16 +146,16 @@ def test_a_call_is_short_for_a_node(text: str) -> None:
     action = _action(text)
     assert isinstance(action, ToolActionDefinition)
     assert (action.target, action.result) == ("t", "结果")
-    node = action.as_node("t_1")
+    node = called_node(action, {"t"}, {}, always_numbered=False)
     assert isinstance(node, ToolNode)
-    expected = ToolNode.model_validate({"id": "t_1", "type": "tool", "tool": "t", "inputs": {"a": 1}, "timeout": "5s"})
+    expected = ToolNode.model_construct(id="t~2", type="tool", tool="t", timeout=5.0)
     assert node == expected
 
 
 def test_a_call_of_an_agent_has_the_nodes_fields() -> None:
     action = _action('{agent: "${a}", allow: [x, y], prompt: hi, output_schema: {type: object}}')
     assert isinstance(action, AgentActionDefinition)
-    node = action.as_node("a~1")
+    node = called_node(action, set(), {}, always_numbered=True)
     assert isinstance(node, AgentNode)
     assert (node.agent, node.allow, node.prompt, node.output_schema) == ("${a}", ("x", "y"), "hi", {"type": "object"})
     assert node.retry_policy == ()

@@ -107,7 +107,7 @@ class Model:
 
     @property
     def received(self) -> set[str]:
-        return {body for (body,) in self.backend._database.read("SELECT body FROM messages WHERE receives > 0")}
+        return {body for (body,) in self.backend.database.read("SELECT body FROM messages WHERE receives > 0")}
 
     def check_next_visible_at(self) -> None:
         now = self.clock.now()

@@ -15,7 +15,7 @@ from workflow_runtime.plan.specs import NodeType
 
 
 class Real:
-    abandoned_threads = 0
+    abandoned = 0
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         return NodeResult(f"real {call.target}")

@@ -27,7 +27,7 @@ TOOLS = ToolRegistry.load(DEFINITIONS / "tools")
 
 
 class Unmocked:
-    abandoned_threads = 0
+    abandoned = 0
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         raise AssertionError(f"{call.target} has no mock")

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.services.replaying import assert_replays
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.deployment.topology import DISPATCH
-from workflow_runtime.engine.advance import NOTHING_KNOWN, new_execution
 from workflow_runtime.engine.events import SignalReceived
-from workflow_runtime.engine.replay import replay
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import mail_message
 from workflow_runtime.storage.subscriptions import SubscriptionStore
@@ -117,18 +116,7 @@ def test_a_replay_of_large_events_gives_the_stored_state(world: World) -> None:
     world.publish(PARENT, CHILD)
     parent = world.start("父流程", size=40_000)
     world.run(parent)
-    dispatcher = world.services.dispatcher
-    stored = dispatcher._executions.load(parent)
-    header = dispatcher._executions.header(parent)
-    assert stored is not None
-    assert header is not None
-    plan = world.services.stores.workflows.plan(header.plan_hash)
-    first = new_execution(plan, parent, header.workflow_version, header.started_at)
-    journal = dispatcher._executions.journal(parent)
-    replayed = replay(
-        plan, first, journal, lambda needs: dispatcher._knowledge.fetch(plan, parent, needs, NOTHING_KNOWN)
-    )
-    assert replayed == stored.state
+    assert_replays(world.services, parent)
 
 
 def test_an_event_reaches_all_who_wait_under_its_key(world: World) -> None:
@@ -147,7 +135,7 @@ def test_an_event_without_receiver_is_an_error_of_communication(world: World, to
     world.publish(SENDER.replace("TO", to).replace("ON_ERROR", handled))
     execution = world.start("sender")
     assert world.run(execution) == "completed"
-    assert world.services.queries.history(execution, 0, 100).entries[-1].macrosteps[-1].configuration == ("failed",)
+    assert world.services.documents.history(execution, 0, 100).entries[-1].macrosteps[-1].configuration == ("failed",)
 
 
 def test_an_error_of_communication_that_nothing_takes_fails_the_execution(world: World) -> None:
@@ -198,7 +186,7 @@ workflow:
     world.publish(chart)
     execution = world.start("left")
     assert world.run(execution) == "completed"
-    steps = [step for entry in world.services.queries.history(execution, 0, 100).entries for step in entry.macrosteps]
+    steps = [step for entry in world.services.documents.history(execution, 0, 100).entries for step in entry.macrosteps]
     assert [step.configuration for step in steps] == [("a",), ("b",), ("end",)]
 
 

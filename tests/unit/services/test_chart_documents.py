@@ -14,6 +14,7 @@ from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.views.charts import TRANSITIONS_SHOWN_MAX
+from workflow_runtime.services.views.progress import progress
 
 START = 1_700_000_000_000
 
@@ -84,7 +85,7 @@ def test_a_state_that_was_left_shows_its_last_runs_and_one_entered_again_begins_
     local.send(execution_id, "swing")
     entry = local.document(execution_id)["node_executions"]["up/w"]
     assert (entry["status"], entry["ended_at"]) == ("running", None)
-    node = local.services.queries.node(execution_id, "up/a")
+    node = local.services.documents.node(execution_id, "up/a")
     assert [run.serial for run in node.runs] == [1, 2]
     local.send(execution_id, "swing", "end")
     document = local.document(execution_id)
@@ -145,23 +146,23 @@ def test_the_document_has_the_last_transitions_and_the_history_all(local: Local)
     transitions = local.document(execution_id)["transitions"]
     assert len(transitions) == TRANSITIONS_SHOWN_MAX
     assert {step["event"] for step in transitions} == {"x"}
-    history = local.services.queries.history(execution_id, 0, 500)
+    history = local.services.documents.history(execution_id, 0, 500)
     assert sum(len(entry.macrosteps) for entry in history.entries) == TRANSITIONS_SHOWN_MAX + 21
 
 
 def test_a_watcher_is_told_each_transition_and_change_once(local: Local) -> None:
     execution_id = local.start(**SWING)
-    documents, version = local.services.documents, 0
+    stores, version = local.services.stores, 0
     known: dict[str, str] = {}
     told: list[str] = []
     for event in ("", "swing", "swing", "swing"):
         if event:
             local.send(execution_id, event)
-        news = documents.progress(execution_id, known, version)
+        news = progress(stores, execution_id, known, version)
         version = news.version
         told += [step["configuration"][0] for step in news.transitions]
         told += [f"{path} {entry['status']}" for path, entry in news.entries.items()]
         known |= {path: entry["status"] for path, entry in news.entries.items()}
-    assert documents.progress(execution_id, known, version).transitions == []
+    assert progress(stores, execution_id, known, version).transitions == []
     assert told[:3] == ["up", "up/a success", "up/w running"]
     assert [word for word in told if " " not in word] == ["up", "down", "up", "down"]

@@ -84,7 +84,7 @@ def run(runtime: LocalRuntime, correlation_id: str) -> dict[str, str]:
     asyncio.run(runtime.run_until_ended(execution_id))
     found = {}
     for workflow_id in ("parent", "child", "listener"):
-        (header,) = runtime.services.queries.executions(workflow_id, tuple(ExecutionStatus), 10, None)
+        (header,) = runtime.services.documents.list(workflow_id, tuple(ExecutionStatus), 10, None)
         asyncio.run(runtime.run_until_ended(header.execution_id))
         found[workflow_id] = header.correlation_id
     return found
@@ -125,7 +125,7 @@ def test_an_order_on_its_way_carries_it(runtime: LocalRuntime) -> None:
 def test_a_start_that_is_repeated_keeps_the_first_ones(runtime: LocalRuntime) -> None:
     first = runtime.services.starter.start("child", start_key="k", correlation_id=GIVEN)
     assert runtime.services.starter.start("child", start_key="k", correlation_id="another") == first
-    assert runtime.services.queries.header(first).correlation_id == GIVEN
+    assert runtime.services.documents.header(first).correlation_id == GIVEN
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "请求", "x" * 129, "a\nb", 7, None])

@@ -5,18 +5,22 @@ time only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import importlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
-from workflow_runtime.deployment.topology import DISPATCH, node_queue
+from workflow_runtime.backends.embedded.pump import LocalContext
+from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
 from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.ports import Table
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import parse_order
-from workflow_runtime.services.work.runner import LEASE_SECONDS, RENEWAL_SECONDS
+from workflow_runtime.services.work.attempt import LEASE_SECONDS, RENEWAL_SECONDS
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import unpack_bytes
 from workflow_runtime.storage.runs import RunStore
@@ -39,9 +43,12 @@ def text_of(value: Any) -> str:
 
 
 class Local:
-    def __init__(self) -> None:
+    """``wrap`` is put around the table."""
+
+    def __init__(self, wrap: Callable[[Table], Any] = lambda table: table) -> None:
         self.clock = VirtualClock(START)
         backend = open_backend(None, self.clock)
+        backend.ports = replace(backend.ports, table=wrap(backend.ports.table))
         self.local = LocalRuntime(
             backend, None, Mocks.load(MOCKS), environ={"WORKFLOW_SECRET_TOKEN": SECRET, "WORKFLOW_ENV_REGION": "eu"}
         )
@@ -94,18 +101,25 @@ def test_a_nodes_timeout_is_in_force(local: Local) -> None:
     assert local.clock.now() == START + 90_000
 
 
-def test_a_node_that_runs_long_keeps_its_lease(local: Local) -> None:
-    execution_id = local.start("    - {id: a, type: tool, tool: slow}\n")
+def test_a_node_that_runs_long_keeps_its_lease() -> None:
     leases: list[int] = []
-    table = local.ports.table
-    update = table.update
 
-    def watched(key: Any, changes: Any, *rest: Any) -> None:
-        if "lease_until" in changes:
-            leases.append(changes["lease_until"] - local.clock.now())
-        update(key, changes, *rest)
+    class Watched:
+        """A table that notes renewals of leases."""
 
-    table.update = watched  # type: ignore[method-assign]
+        def __init__(self, table: Any) -> None:
+            self._table = table
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._table, name)
+
+        def update(self, key: Any, changes: Any, *rest: Any) -> None:
+            if "lease_until" in changes:
+                leases.append(changes["lease_until"] - local.clock.now())
+            self._table.update(key, changes, *rest)
+
+    local = Local(Watched)
+    execution_id = local.start("    - {id: a, type: tool, tool: slow}\n")
     asyncio.run(local.local.run_until_ended(execution_id))
     node = local.document(execution_id)["node_executions"]["a"]
     assert (node["status"], node["attempts"]) == ("success", 1)
@@ -150,11 +164,14 @@ def test_a_run_of_an_execution_that_has_ended_is_closed_without_running(local: L
 
 
 def _handlers(local: Local) -> Any:
-    by_queue = {source.queue: source for source in local.local.pump._sources}
+    """What takes records of a queue as Lambda does."""
+    functions = {source.queue: function for function in TOPOLOGY.functions for source in function.sources}
 
     def handle(queue: str, records: list[Any]) -> None:
-        source = by_queue[queue]
-        answer = source.handler({"Records": [record.event_record for record in records]}, source.context)
+        function = functions[queue]
+        module = importlib.import_module(function.handler.rpartition(".")[0])
+        handler = module.create(local.local.services, function)
+        answer = handler({"Records": [record.event_record for record in records]}, LocalContext(function))
         if asyncio.iscoroutine(answer):
             answer = asyncio.run(answer)
         assert answer == {"batchItemFailures": []}

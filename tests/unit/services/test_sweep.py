@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-import handlers.dispatch
-import handlers.run_node
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
 from workflow_runtime.engine.events import NodeFailed, TimerFired
+from workflow_runtime.handlers import dispatch, run_node
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import parse_mail, parse_order
@@ -73,7 +72,7 @@ class House:
 
     def dispatch(self) -> None:
         records = self.backend.poller.receive(DISPATCH, 10)
-        handler = handlers.dispatch.create(self.services, TOPOLOGY.function("dispatch"))
+        handler = dispatch.create(self.services, TOPOLOGY.function("dispatch"))
         handler({"Records": [record.event_record for record in records]}, None)
         self.backend.poller.delete(DISPATCH, [record.receipt_handle for record in records])
 
@@ -174,7 +173,7 @@ def test_orders_that_were_carried_out_are_not_sent_again(house: House) -> None:
     house.dispatch()
     done, running = house.backend.poller.receive(TOOL, 10)
     house.backend.poller.delete(TOOL, [done.receipt_handle, running.receipt_handle])
-    handler = handlers.run_node.create(house.services, TOPOLOGY.function("run_node_tool"))
+    handler = run_node.create(house.services, TOPOLOGY.function("run_node_tool"))
     asyncio.run(handler({"Records": [done.event_record]}, None))
     house.dispatch()
     path = parse_order(str(running.event_record["body"])).command.path

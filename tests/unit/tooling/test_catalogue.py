@@ -51,7 +51,7 @@ def test_a_type_that_refers_to_itself_is_named() -> None:
 
 
 def test_a_tool_with_open_arguments_takes_others() -> None:
-    echo = ToolRegistry.load(None, ()).describe()["echo"]
+    echo = ToolRegistry.load(None).describe()["echo"]
     assert echo.takes_others
     assert echo.source == "built-in"
 

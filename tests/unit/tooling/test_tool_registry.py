@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,15 @@ from tests.unit.tooling.tool_calls import failure, run_tool
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.invokers.tools import ToolRegistry
 
+TOOL = "from workflow_runtime.sdk import tool\n@tool\ndef {}(): ...\n"
 BUILT_IN = {"echo", "http_request", "send_email", "database_query", "lambda_invoke", "publish_event"}
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    directory = tmp_path / "tools_of_a_test"
+def folder(tmp_path: Path) -> Path:
+    directory = tmp_path / "tools"
     directory.mkdir()
-    (directory / "__init__.py").write_text("")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield directory
-    for name in [name for name in sys.modules if name.startswith("tools_of_a_test")]:
-        del sys.modules[name]
+    return directory
 
 
 def definitions(tmp_path: Path, text: str) -> Path:
@@ -39,33 +35,94 @@ def problems(*arguments: object) -> str:
     return str(caught.value)
 
 
-def test_absent_packages_and_directories_have_no_tools(tmp_path: Path) -> None:
-    assert ToolRegistry.load(tmp_path / "nowhere", ("no_such_package_at_all",)).ids == BUILT_IN
+def test_without_a_folder_there_are_the_built_in_tools(tmp_path: Path) -> None:
+    assert ToolRegistry.load(None).ids == ToolRegistry.load(tmp_path / "nowhere").ids == BUILT_IN
 
 
-def test_every_module_of_the_package_is_searched(package: Path) -> None:
-    (package / "a.py").write_text("from workflow_runtime.sdk import tool\n@tool\ndef 一(): return 1\nagain = 一\n")
-    (package / "b.py").write_text(
-        "from .a import 一\nfrom workflow_runtime.sdk import tool\n@tool('二')\ndef f(): ...\n"
-    )
-    (package / "_helper.py").write_text("1 / 0")
-    assert ToolRegistry.load(None, (package.name,)).ids == BUILT_IN | {"一", "二"}
+def test_every_module_of_the_folder_is_searched(folder: Path) -> None:
+    (folder / "a.py").write_text("from workflow_runtime.sdk import tool\n@tool\ndef 一(): return 1\nagain = 一\n")
+    (folder / "b-2.py").write_text("from .a import 一\nfrom ._helper import half\n" + TOOL.format("二"))
+    (folder / "_helper.py").write_text("from workflow_runtime.sdk import tool\n@tool\ndef half(): ...\n")
+    (folder / "inner").mkdir()
+    (folder / "inner" / "__init__.py").write_text("from workflow_runtime.sdk import tool\n@tool\ndef 三(): ...\n")
+    (folder / "inner" / "d.py").write_text("from ..a import 一\n" + TOOL.format("四"))
+    assert ToolRegistry.load(folder).ids == BUILT_IN | {"一", "二", "三", "四"}
 
 
-def test_all_that_is_wrong_with_a_package_is_reported_at_once(package: Path) -> None:
-    (package / "a.py").write_text("1 / 0")
-    (package / "b.py").write_text("from workflow_runtime.sdk import tool\n@tool('echo')\ndef f(): ...\n")
-    (package / "c.py").write_text("from workflow_runtime.sdk import tool\n@tool\ndef g(*a): ...\n")
-    text = problems(None, (package.name,))
-    assert "a cannot be imported: ZeroDivisionError" in text
-    assert "'echo'" in text
-    assert "a built-in tool" in text
+def test_the_folder_may_be_a_package(folder: Path) -> None:
+    (folder / "__init__.py").write_text("from .a import one\n" + TOOL.format("two"))
+    (folder / "a.py").write_text("from workflow_runtime.sdk import tool\n@tool\ndef one(): ...\n")
+    assert ToolRegistry.load(folder).ids == BUILT_IN | {"one", "two"}
+
+
+def test_modules_of_tools_hide_no_others_and_leave_nothing_behind(folder: Path) -> None:
+    (folder / "json.py").write_text("from workflow_runtime.sdk import tool\n@tool\ndef one(): ...\n")
+    path, known = list(sys.path), sys.modules["json"]
+    ToolRegistry.load(folder)
+    assert sys.path == path
+    assert sys.modules["json"] is known
+    assert [file.name for file in folder.iterdir()] == ["json.py"]
+
+
+def test_a_changed_module_is_run_again_even_within_a_second_and_of_one_length(folder: Path) -> None:
+    text = "from workflow_runtime.sdk import tool\n@tool('t{}')\ndef f(): ...\n"
+    (folder / "a.py").write_text(text.format(1))
+    assert "t1" in ToolRegistry.load(folder).ids
+    (folder / "a.py").write_text(text.format(2))
+    assert ToolRegistry.load(folder).ids == BUILT_IN | {"t2"}
+
+
+def test_all_that_is_wrong_with_a_folder_is_reported_at_once_with_its_place(folder: Path) -> None:
+    (folder / "a.py").write_text("x = 1\n1 / 0\n")
+    (folder / "b.py").write_text("from workflow_runtime.sdk import tool\n@tool('echo')\ndef f(): ...\n")
+    (folder / "c.py").write_text("from workflow_runtime.sdk import tool\n@tool\ndef g(*a): ...\n")
+    (folder / "d.py").write_text("def (\n")
+    (folder / "e.py").write_text("\n\nraise SystemExit(3)\n")
+    text = problems(folder)
+    assert f"{folder / 'a.py'}:2:1: error WF605: a.py cannot be imported: ZeroDivisionError" in text
+    assert f"{folder / 'b.py'}:2:1" in text
+    assert "the id 'echo' is taken by a built-in tool" in text
+    assert "g cannot be a tool" in text
     assert "cannot be given by name" in text
+    assert f"{folder / 'd.py'}:1:1" in text
+    assert f"{folder / 'e.py'}:3:1" in text
+    assert "e.py cannot be imported: SystemExit: 3" in text
+
+
+def test_a_module_that_ends_the_process_is_a_finding(folder: Path) -> None:
+    (folder / "a.py").write_text("import sys; sys.exit(0)")
+    (folder / "b").mkdir()
+    (folder / "b" / "__init__.py").write_text("import asyncio; raise asyncio.CancelledError('stop')")
+    (folder / "c.py").write_text("raise SystemExit(3)")
+    text = problems(folder)
+    assert "a.py cannot be imported: SystemExit: 0" in text
+    assert "__init__.py cannot be imported: CancelledError: stop" in text
+    (folder / "__init__.py").write_text("1 / 0")
+    assert "cannot be imported: ZeroDivisionError" in problems(folder)
+
+
+def test_other_things_in_a_module_are_left_alone(folder: Path) -> None:
+    """A proxy that is bound to nothing yet raises at every attribute."""
+    proxy = "class Proxy:\n    def __getattr__(self, name): raise SystemExit(name)\nproxy = Proxy()\n"
+    (folder / "a.py").write_text(f"{proxy}from workflow_runtime.sdk import tool\n@tool\ndef f(): ...\n")
+    assert "f" in ToolRegistry.load(folder).ids
+
+
+def test_a_type_that_raises_while_its_schema_is_made_is_a_finding(folder: Path) -> None:
+    (folder / "a.py").write_text(
+        "import sys\nfrom workflow_runtime.sdk import tool\n"
+        "class Odd:\n"
+        "    @classmethod\n"
+        "    def __get_pydantic_core_schema__(cls, source, handler): sys.exit(0)\n"
+        "@tool\ndef f(a: Odd): ...\n"
+    )
+    text = problems(folder)
+    assert "f cannot be a tool: its signature cannot be checked: 0" in text
 
 
 def test_a_variant_fixes_arguments_that_a_call_cannot_give(tmp_path: Path) -> None:
     directory = definitions(tmp_path, "id: 问候\nuses: echo\ndescription: 打招呼\ninputs: {greeting: 你好}\n")
-    registry = ToolRegistry.load(directory, ())
+    registry = ToolRegistry.load(directory)
     assert run_tool("问候", {"name": "王"}, registry=registry) == {"greeting": "你好", "name": "王"}
     error = failure("问候", {"greeting": "x"}, registry=registry)
     assert error.type == "validation_error"
@@ -74,7 +131,7 @@ def test_a_variant_fixes_arguments_that_a_call_cannot_give(tmp_path: Path) -> No
 
 def test_a_variants_schema_leaves_out_what_is_fixed(tmp_path: Path) -> None:
     directory = definitions(tmp_path, "tools: [{id: one, uses: http_request, inputs: {url: 'https://example.com'}}]")
-    found = ToolRegistry.load(directory, ()).get("one")
+    found = ToolRegistry.load(directory).get("one")
     assert found is not None
     assert "url" not in found.input_schema["properties"]
     assert "url" not in found.input_schema.get("required", [])
@@ -97,6 +154,6 @@ def test_a_variants_schema_leaves_out_what_is_fixed(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_definition_says_what_and_where(tmp_path: Path, text: str, expected: str) -> None:
-    message = problems(definitions(tmp_path, text), ())
+    message = problems(definitions(tmp_path, text))
     assert expected in message
     assert "a.yaml:" in message

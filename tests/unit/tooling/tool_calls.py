@@ -53,7 +53,7 @@ def run_tool(
     services: ToolServices | None = None,
     registry: ToolRegistry | None = None,
 ) -> Any:
-    found = registry or ToolRegistry.load(None, (), reach=reach or Reach(), services=services)
+    found = registry or ToolRegistry.load(None, reach=reach or Reach(), services=services)
     return asyncio.run(ToolInvoker(found, FixedClock()).invoke(node_call(target, inputs))).output
 
 

@@ -30,10 +30,13 @@ async def run_at_once(
 
 
 class Backend:
-    """An open embedded backend; `close` it, or use it as a context manager, to let the next process have the file."""
+    """An open embedded backend; `close` it, or use it as a context manager, to let the next process have the file.
+
+    ``database``: what the ports stand on, for whoever looks behind them.
+    """
 
     def __init__(self, database: Database, clock: Clock, topology: Topology) -> None:
-        self._database = database
+        self.database = database
         self._queues = EmbeddedQueues(database, clock, topology)
         self._schedules = EmbeddedSchedules(database, clock, topology, self._queues)
         self.poller: Poller = self._queues
@@ -67,7 +70,7 @@ class Backend:
         return self.bus.recent()
 
     def close(self) -> None:
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Backend:
         return self

@@ -79,7 +79,7 @@ class Pump:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stirred = asyncio.Event()
         if isinstance(clock, VirtualClock):
-            clock.on_rest = self._stirred.set
+            clock.on_rest = lambda: self._stirred.set()
 
     @property
     def rests(self) -> bool:
@@ -102,6 +102,7 @@ class Pump:
         """
         self.settling = settle
         self._until = until
+        self._stirred = asyncio.Event()  # of this event loop: the last run may have had another one
         try:
             for rounds in count():
                 if rounds % ROUNDS_BETWEEN_CHECKS == 0:

@@ -40,11 +40,14 @@ _RULE = "everything"
 
 
 class Backend:
-    """An open simulated backend, with the attributes of the embedded one; it holds moto until `close`."""
+    """An open simulated backend, with the attributes of the embedded one; it holds moto until `close`.
+
+    ``clients``: boto3's, for what the ports do not offer.
+    """
 
     def __init__(self, simulation: Any, clients: Clients, settings: Settings, clock: Clock, topology: Topology) -> None:
         self._simulation = simulation
-        self._clients = clients
+        self.clients = clients
         self.settings = settings
         self.on_send: Callable[[str], None] = _nothing
         ports = build_ports(settings, clients, clock, topology)
@@ -65,7 +68,7 @@ class Backend:
 
     def bus_events(self) -> list[dict[str, Any]]:
         """The last events published (at most `RECENT_EVENTS_MAX`), oldest first, as EventBridge delivers them."""
-        sqs = self._clients.sqs
+        sqs = self.clients.sqs
         while messages := sqs.receive_message(
             QueueUrl=self._events_url, MaxNumberOfMessages=BATCH_MESSAGES_MAX, WaitTimeSeconds=0
         ).get("Messages"):
@@ -148,7 +151,7 @@ def open_backend(clock: Clock | None = None, topology: Topology = TOPOLOGY) -> B
     simulation = mock_aws()
     simulation.start()
     try:
-        clients = create_clients(_session())
+        clients = create_clients(session())
         settings = create_resources(topology, clients)
         return Backend(simulation, clients, settings, clock or RealClock(), topology)
     except BaseException:
@@ -157,7 +160,7 @@ def open_backend(clock: Clock | None = None, topology: Topology = TOPOLOGY) -> B
 
 
 @cache
-def _session() -> boto3.Session:
+def session() -> boto3.Session:
     """One for all openings: it keeps the parsed service models, which take longer than all the rest."""
     return boto3.Session(aws_access_key_id="simulated", aws_secret_access_key="simulated", region_name=REGION)
 

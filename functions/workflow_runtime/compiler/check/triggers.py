@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.check.schedules import NoSchedule, cron_expression, rate_expression
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, read_site
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.collect.states import transitions_of
 from workflow_runtime.compiler.names.schemas import declared_keys
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition import triggers as written
-from workflow_runtime.definition.gaps import Gaps
 from workflow_runtime.definition.nodes.wait import WaitNode
+from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.expressions import compile_template
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.patterns import pattern_problem
+from workflow_runtime.language.schedules import ScheduleError, cron_expression, rate_expression
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
 
@@ -50,7 +50,7 @@ def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Rep
             case written.ScheduleTrigger():
                 try:
                     _expression(trigger)
-                except NoSchedule as error:
+                except ScheduleError as error:
                     field = "cron" if trigger.cron is not None else "rate"
                     report.add(rules.BAD_SCHEDULE, error.message, (*place, field), error.hint)
             case written.WebhookTrigger() if trigger.secret is not None and _secret(trigger.secret) is None:

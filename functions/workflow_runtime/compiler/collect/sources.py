@@ -17,8 +17,9 @@ from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.definition.charts.actions import CallActionDefinition
 from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.fields import MISSING
-from workflow_runtime.definition.gaps import ANY, Gaps
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.registry import NODE_TYPES
+from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinition
 from workflow_runtime.language.json_values import Json
 
@@ -196,7 +197,7 @@ class Sources:
             taken = {item.id for item in run}
             numbers: dict[str, int] = {}
             for call in calls_of(state, position):
-                called = _called_node(call.action, taken, numbers, always_numbered=not position)
+                called = called_node(call.action, taken, numbers, always_numbered=not position)
                 taken.add(called.id)
                 chart.calls[call.place] = CallSource(len(self.graphs), call.owner, call.action)
                 self._add_graph(self._inside(chart, position, call.owner, (called,), call.place, is_call=True))
@@ -234,11 +235,12 @@ def _without_shared(gaps: Gaps, nodes: Sequence[NodeDefinition]) -> Gaps:
     return msgspec.structs.replace(gaps, unnamed=unnamed) if unnamed != gaps.unnamed else gaps
 
 
-def _called_node(
+def called_node(
     action: CallActionDefinition, taken: set[str], numbers: dict[str, int], *, always_numbered: bool
 ) -> NodeDefinition:
-    """The node that an action's call is. Its inputs are the action's, which the dispatcher renders.
+    """The node that an action's call is short for; its fields stand under the same names there.
 
+    It has no inputs: they are the action's, which the dispatcher renders.
     ``numbers``: the next that is free, by name. ``always_numbered``: at the chart's own start nothing else in its path
     tells it from nodes and states.
     """
@@ -249,4 +251,9 @@ def _called_node(
         id = f"{name}~{number}"
         number += 1
     numbers[name] = number
-    return action.as_node(id).model_copy(update={"inputs": {}})
+    model = NODE_TYPES[action.kind]
+    names = (model.model_fields.keys() & type(action).model_fields.keys()) - {"inputs"}
+    fields = {name: getattr(action, name) for name in names}
+    node = model.model_construct(action.model_fields_set & names, id=id, type=action.kind, **fields)
+    assert isinstance(node, NodeDefinition)
+    return node

@@ -22,8 +22,8 @@ from workflow_runtime.definition.charts.actions import (
     SendActionDefinition,
     SetVariableActionDefinition,
 )
-from workflow_runtime.definition.gaps import Gaps
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import Rule
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula

@@ -14,8 +14,8 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.sources import GraphSource
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.ordering import Graph
-from workflow_runtime.definition.gaps import ANY, WITHOUT_EDGES
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
+from workflow_runtime.definition.recovery import ANY, WITHOUT_EDGES
 
 UNREAD = (rules.UNKNOWN_NODE, rules.SYNTAX, rules.UNDECLARED, rules.UNKNOWN_NODE_READ, rules.DYNAMIC_NODES)
 """Findings after which a node may lack a link."""

@@ -26,10 +26,10 @@ from workflow_runtime.definition.fields import (
     Schema,
     Text,
     Value,
+    check_allow,
     read_id,
     word,
 )
-from workflow_runtime.definition.nodes.common import NodeDefinition, check_allow
 from workflow_runtime.definition.reading import Many, Model, Reading, kind_of, problem
 from workflow_runtime.definition.timed import DelayOrTemplate, EventName, EventTemplate, SomeText
 from workflow_runtime.language.suggestions import did_you_mean, nearest
@@ -176,16 +176,6 @@ class CallActionDefinition(ActionDefinition):
     @property
     def target(self) -> str:
         return str(getattr(self, self.kind))
-
-    def as_node(self, node_id: str) -> NodeDefinition:
-        """The node that this is short for; its fields stand under the same names as here."""
-        from workflow_runtime.definition.nodes.work import BY_TYPE  # the types of node build on this module
-
-        names = type(self).model_fields.keys() - {"required", "result"}
-        fields = {name: getattr(self, name) for name in names}
-        return BY_TYPE[self.kind].model_construct(
-            {*self.model_fields_set} & names, id=node_id, type=self.kind, **fields
-        )
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:

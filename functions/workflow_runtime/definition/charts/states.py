@@ -14,7 +14,6 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
@@ -41,29 +40,20 @@ from workflow_runtime.definition.fields import (
     word,
 )
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.reading import Many, Mender, Model, Reading, as_entries, each, problem
+from workflow_runtime.definition.nodes.registry import node_type, read_node, recovered_node
+from workflow_runtime.definition.reading import Many, Model, Reading, Recovery, as_entries, each, problem
 
 MAX_STATES = 10_000
 """Children of one state that are looked at; how many a plan may have is the compiler's business."""
 
 
-def _read_run_node(value: Any, info: ValidationInfo) -> NodeDefinition:
-    from workflow_runtime.definition.nodes.work import read_node  # a node may hold a chart: nodes build on this module
-
-    return read_node(value, info)
-
-
-def _mend_run(value: Any, reading: Reading) -> tuple[NodeDefinition, ...]:
-    from workflow_runtime.definition.nodes.work import mended_node
-
-    found: list[NodeDefinition] = []
-    for position, item in enumerate(as_entries(value)):
-        sound = reading.sound.get(id(item))
-        found.append(sound if isinstance(sound, NodeDefinition) else mended_node(item, (), f"run[{position}]", reading))
-    return tuple(found)
+def _recovered_run(value: Any, reading: Reading) -> tuple[Model, ...]:
+    return tuple(
+        recovered_node(item, (), f"run[{position}]", reading) for position, item in enumerate(as_entries(value))
+    )
 
 
-_RunNode = Annotated[NodeDefinition, BeforeValidator(_read_run_node), WithJsonSchema({"x-ref": "Node"})]
+_RunNode = Annotated[NodeDefinition, BeforeValidator(read_node), WithJsonSchema({"x-ref": "Node"})]
 
 
 def _by_name(value: Mapping[str, Any]) -> list[Any]:
@@ -101,7 +91,7 @@ class _ByName:
         return {"anyOf": [handler(schema), by_name]}
 
 
-def _mend_states(value: Any, reading: Reading) -> Any:
+def _recovered_states(value: Any, reading: Reading) -> Any:
     return each(StateDefinition)(_by_name(value) if isinstance(value, dict) else value, reading)
 
 
@@ -113,9 +103,9 @@ class StateDefinition(Model):
 
     noun: ClassVar[str] = "a state"
     keeps_null: ClassVar = frozenset({"output"})
-    menders: ClassVar[Mapping[str, Mender]] = {
-        "states": _mend_states,
-        "run": _mend_run,
+    recoveries: ClassVar[Mapping[str, Recovery]] = {
+        "states": _recovered_states,
+        "run": _recovered_run,
         "transitions": each(EventTransitionDefinition),
         "always": each(AlwaysDefinition),
         "after": each(AfterDefinition),
@@ -224,7 +214,7 @@ def unclear_start(
 class ChartDefinition(Model):
     """What a workflow and a state machine node say of their charts."""
 
-    menders: ClassVar[Mapping[str, Mender]] = {"states": _mend_states}
+    recoveries: ClassVar[Mapping[str, Recovery]] = {"states": _recovered_states}
 
     initial_state: Initial | None = Field(None, description="The state or states a chart starts in.")
     final_states: Ids = Field((), description="States that end the chart; they need no entry in `states`.")
@@ -253,6 +243,7 @@ class ChartDefinition(Model):
             )
 
 
+@node_type("state_machine")
 class StateMachineNode(NodeDefinition, ChartDefinition):
     """A chart inside a graph; its variables start as the node's inputs."""
 

@@ -20,6 +20,7 @@ from workflow_runtime.definition.fields import (
     word,
 )
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.registry import node_type
 from workflow_runtime.definition.reading import kind_of, problem
 from workflow_runtime.language.templates import has_template
 from workflow_runtime.language.texts import quoted
@@ -60,6 +61,7 @@ def read_min_votes(value: object) -> int | str:
 _MIN_VOTES = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]{1,3}%$"}]}
 
 
+@node_type("aggregation")
 class AggregationNode(NodeDefinition):
     """Combines the outputs of its dependencies, or the elements of `items`."""
 

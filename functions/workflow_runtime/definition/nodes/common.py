@@ -26,12 +26,12 @@ from workflow_runtime.definition.fields import (
     read_texts,
     word,
 )
+from workflow_runtime.definition.nodes.registry import TYPES, common_model, read_node
 from workflow_runtime.definition.policies import CallbackDefinition, Fallback, OnError, RetryPolicies
 from workflow_runtime.definition.reading import Model, Reading, kind_of, problem
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.templates import has_template, is_one_template
+from workflow_runtime.language.templates import is_one_template
 
-TYPES = ("agent", "tool", "control", "aggregation", "sub_workflow", "state_machine")
 JOINS = ("all", "all_success", "any", "all_done")
 
 
@@ -87,19 +87,10 @@ def _read_inner(value: object, info: ValidationInfo) -> object:
         return read_literal(value)
     kind = next((kind for kind in ("agent", "tool") if kind in value or f"{kind}_id" in value), None)
     defaults = {"id": "compensate", **({"type": kind} if kind else {})}
-    from workflow_runtime.definition.nodes.work import read_node  # the types of node build on this module
-
     return read_node({**defaults, **value}, info)
 
 
-def check_allow(value: str, allow: tuple[str, ...], field: str) -> None:
-    """Refuse a computed id that could be anything, and a list for one that is not computed."""
-    if has_template(value) and not allow:
-        raise problem(rules.DYNAMIC_ID, f"`{field}` is computed, so `allow` must list what it may be", at=(field,))
-    if allow and not has_template(value):
-        raise problem(rules.COMBINATION, f"`allow` only goes with a computed `{field}`", at=("allow",))
-
-
+@common_model
 class NodeDefinition(Model):
     """What nodes of all types have in common. ``outputs`` is None, a tuple of field names, or a template."""
 
@@ -147,3 +138,7 @@ class NodeDefinition(Model):
     def fitting(cls, defaults: Mapping[str, Any], _fields: dict[str, Any]) -> dict[str, Any]:
         """Those defaults that make sense for a node with these fields."""
         return {name: value for name, value in defaults.items() if name in cls.model_fields}
+
+
+Node = Annotated[NodeDefinition, BeforeValidator(read_node)]
+"""A node of the class that its type names."""

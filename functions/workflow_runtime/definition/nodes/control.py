@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.fields import MISSING, Count, Expression, Flag, Ids, Literal, Text, Value
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.registry import control_type
 from workflow_runtime.definition.reading import Many, Model, problem
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.templates import has_template
@@ -65,6 +66,7 @@ class SwitchBranch(Model):
         return self
 
 
+@control_type("switch")
 class SwitchNode(ControlNode):
     """Selects the targets of the first branch that matches."""
 
@@ -86,6 +88,7 @@ class SwitchNode(ControlNode):
         return self
 
 
+@control_type("condition")
 class ConditionNode(ControlNode):
     """Selects `then` or `else`."""
 
@@ -104,6 +107,7 @@ class ConditionNode(ControlNode):
         return self
 
 
+@control_type("parallel")
 class ParallelNode(ControlNode):
     """Starts its branches side by side."""
 
@@ -128,12 +132,14 @@ class ParallelNode(ControlNode):
         return self
 
 
+@control_type("pass")
 class PassNode(ControlNode):
     """Its output is its rendered inputs."""
 
     noun: ClassVar[str] = "a pass node"
 
 
+@control_type("fail")
 class FailNode(ControlNode):
     """Fails its scope."""
 
@@ -143,6 +149,7 @@ class FailNode(ControlNode):
     message: Text = Field("", description="Message (template).")
 
 
+@control_type("succeed")
 class SucceedNode(ControlNode):
     """Completes its scope now and cancels the rest."""
 

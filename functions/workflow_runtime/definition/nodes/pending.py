@@ -9,6 +9,7 @@ from pydantic import Field
 
 from workflow_runtime.definition.fields import Literal
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.registry import control_type, node_type
 
 
 class UnsupportedNode(NodeDefinition):
@@ -34,6 +35,7 @@ class UnsupportedNode(NodeDefinition):
         return [*super().written_names(), *cls.own]
 
 
+@control_type("loop")
 class LoopNode(UnsupportedNode):
     """Repeats its body."""
 
@@ -44,6 +46,7 @@ class LoopNode(UnsupportedNode):
     )
 
 
+@control_type("approval")
 class ApprovalNode(UnsupportedNode):
     """Waits for people's decision."""
 
@@ -51,6 +54,7 @@ class ApprovalNode(UnsupportedNode):
     own: ClassVar = ("prompt", "assignees", "form", "quorum", "on_timeout", "on_reject")
 
 
+@node_type("sub_workflow")
 class SubWorkflowNode(UnsupportedNode):
     """Starts another workflow."""
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.fields import Expression, Literal, Value, raise_all
 from workflow_runtime.definition.nodes.control import ControlNode
+from workflow_runtime.definition.nodes.registry import control_type
 from workflow_runtime.definition.reading import problem
 from workflow_runtime.definition.timed import DelayOrTemplate, DurationOrTemplate, EventName, Time
 
@@ -18,6 +19,7 @@ _WITH_EVENT = {"match": "match", "correlate": "correlate", "with_value": "with",
 }
 
 
+@control_type("wait")
 class WaitNode(ControlNode):
     """Waits for a while, until a time, or for an event. ``on_timeout``: fail, continue, or a node's id."""
 

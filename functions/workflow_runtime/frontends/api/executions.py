@@ -34,8 +34,8 @@ from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.sizes import Place, fitted, note, sliced
 from workflow_runtime.frontends.api.waiting import wait_until
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.services.views.executions import Execution, header_json, position
 from workflow_runtime.services.views.nodes import error_json
-from workflow_runtime.services.views.queries import Execution, header_json, position
 from workflow_runtime.storage.records import Run
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Executions:
         )
         if wait and await self._ended(execution_id, wait):
             return await self._document(request, execution_id, {INCLUDED_DEFAULT})
-        header = await self._runtime.ports.offload(self._runtime.queries.header, execution_id)
+        header = await self._runtime.ports.offload(self._runtime.documents.header, execution_id)
         return json_answer(header_json(header), 202, {"Location": execution_url(request, execution_id)})
 
     async def listing(
@@ -93,9 +93,7 @@ class Executions:
         of = ("executions", workflow, status or "")
         before = decode_cursor(of, cursor)
         statuses = tuple(ExecutionStatus) if status is None else (status,)
-        found = await self._runtime.ports.offload(
-            self._runtime.queries.executions, workflow, statuses, limit + 1, before
-        )
+        found = await self._runtime.ports.offload(self._runtime.documents.list, workflow, statuses, limit + 1, before)
         more = encode_cursor(of, position(found[limit - 1])) if len(found) > limit else None
         return json_answer(page([header_json(header) for header in found[:limit]], more))
 
@@ -111,9 +109,9 @@ class Executions:
             return await self._document(request, execution_id, parts)
         if len(parts) != 1 or "nodes" in parts:
             raise Problem("range_not_satisfiable", "a range is of `include=input`, `=output` or `=variables`")
-        found = await self._runtime.ports.offload(self._runtime.queries.execution, execution_id, parts)
+        found = await self._runtime.ports.offload(self._runtime.documents.execution, execution_id, parts)
         if "variables" in parts:
-            return sliced(msgspec.json.encode(found.charts.variables), range)
+            return sliced(msgspec.json.encode(found.variables), range)
         return sliced((found.input if "input" in parts else found.output) or b"null", range)
 
     async def history(
@@ -128,15 +126,15 @@ class Executions:
         check_id(execution_id)
         of = ("history", execution_id)
         after = int(decode_cursor(of, cursor) or 0)
-        queries = self._runtime.queries
-        found = await self._runtime.ports.offload(queries.history, execution_id, after, limit)
+        documents = self._runtime.documents
+        found = await self._runtime.ports.offload(documents.history, execution_id, after, limit)
         if wait and not found.entries and not found.finished:
 
             async def has_more() -> bool:
-                return await self._runtime.ports.offload(queries.has_entry, execution_id, after + 1)
+                return await self._runtime.ports.offload(documents.has_entry, execution_id, after + 1)
 
             await wait_until(self._runtime.ports.clock, wait, has_more)
-            found = await self._runtime.ports.offload(queries.history, execution_id, after, limit)
+            found = await self._runtime.ports.offload(documents.history, execution_id, after, limit)
         entries, finished = fitting([entry_json(entry) for entry in found.entries], finished=found.finished)
         last = entries[-1]["version"] if entries else after
         return json_answer(page(entries, None if finished else encode_cursor(of, str(last))))
@@ -144,7 +142,7 @@ class Executions:
     async def node(self, request: Request, execution_id: ExecutionId, path: NodePath, range: Range = None) -> Answer:
         """A node of an execution, all its runs, and its newest output; with `range`, a slice of that."""
         check_id(execution_id)
-        found = await self._runtime.ports.offload(self._runtime.queries.node, execution_id, path)
+        found = await self._runtime.ports.offload(self._runtime.documents.node, execution_id, path)
         if range is not None:
             return sliced(found.output, range)
         document = {"execution_id": execution_id, "path": path, **found.entry, "output": msgspec.Raw(found.output)}
@@ -153,25 +151,17 @@ class Executions:
 
     async def _ended(self, execution_id: str, seconds: float) -> bool:
         async def ended() -> bool:
-            header = await self._runtime.ports.offload(self._runtime.queries.header, execution_id)
+            header = await self._runtime.ports.offload(self._runtime.documents.header, execution_id)
             return header.status.terminal
 
         return await wait_until(self._runtime.ports.clock, seconds, ended)
 
     async def _document(self, request: Request, execution_id: str, parts: set[str]) -> Answer:
-        found = await self._runtime.ports.offload(self._runtime.queries.execution, execution_id, parts)
-        document = header_json(found.header)
-        places = []
-        for part, text in (("input", found.input), ("output", found.output)):
-            if text is not None:
-                document[part] = msgspec.Raw(text)
-                places.append(_part_place(request, document, part))
-        document["variables"] = found.charts.variables
-        document |= found.charts.json()
-        places.append(_part_place(request, document, "variables"))
+        found = await self._runtime.ports.offload(self._runtime.documents.execution, execution_id, parts)
+        document = found.document(msgspec.Raw)
+        places = [_part_place(request, document, part) for part in ("input", "output", "variables") if part in document]
         if found.nodes is None:
             return fitted(document, places)
-        document["node_executions"] = found.nodes
         places += await self._runtime.ports.offload(self._node_places, request, found)
         href = f"{execution_url(request, execution_id)}/nodes/{{path}}"
         return fitted(document, places, Place(document, "node_executions", href))
@@ -185,7 +175,7 @@ class Executions:
             if isinstance(held, str):
                 entry["output"] = note(href)
             else:
-                entry["output"] = msgspec.Raw(self._runtime.queries.node_output(held))
+                entry["output"] = msgspec.Raw(self._runtime.documents.node_output(held))
                 places.append(Place(entry, "output", href))
         return places
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
@@ -17,10 +16,8 @@ from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.plan.plan import Plan
 
 if TYPE_CHECKING:
+    from workflow_runtime.drawing import Drawing, Progress
     from workflow_runtime.runtime.services import Runtime
-
-Current: TypeAlias = Mapping[str, Collection[str]]
-"""Names of active leaf states by the path of their chart."""
 
 TYPES = {
     "mermaid": "text/vnd.mermaid",
@@ -45,36 +42,31 @@ class Graphs:
     ) -> Answer:
         """A workflow's graph as a Mermaid flowchart (a state diagram, if it has states), for Graphviz, as SVG, as text,
         or as JSON; of an execution, also when the workflow was removed."""
+        offload = self._runtime.ports.offload
         if execution is None:
-            version = await self._runtime.ports.offload(self._runtime.catalog.version, workflow_id)
-            plan = await self._runtime.ports.offload(self._runtime.catalog.plan, version)
-            statuses: dict[str, str] = {}
-            current: Current = {}
+            version = await offload(self._runtime.catalog.version, workflow_id)
+            plan, progress = await offload(self._runtime.catalog.plan, version), None
         else:
-            plan, statuses, current = await self._runtime.ports.offload(self._progress, workflow_id, execution)
-        chosen = format or _accepted(request)
+            plan, progress = await offload(self._progress, workflow_id, execution)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._artist, _answer, plan, chosen, statuses, current)
+        return await loop.run_in_executor(self._artist, _answer, plan, format or _accepted(request), progress)
 
-    def _progress(self, workflow_id: str, execution_id: str) -> tuple[Plan, dict[str, str], Current]:
-        queries = self._runtime.queries
+    def _progress(self, workflow_id: str, execution_id: str) -> tuple[Plan, Progress]:
+        documents = self._runtime.documents
         if EXECUTION_ID.fullmatch(execution_id):
-            header = queries.header(execution_id)
+            header = documents.header(execution_id)
             if header.workflow_id == workflow_id:
-                plan = queries.plan(header.plan_hash)
-                return plan, queries.statuses(header), queries.current_states(header) if plan.charts else {}
+                return documents.plan(header.plan_hash), documents.drawn_progress(header)
         raise Problem("not_found", f"there is no execution {execution_id!r}")
 
 
-def _answer(plan: Plan, format: str, statuses: dict[str, str], current: Current) -> Answer:
+def _answer(plan: Plan, format: str, progress: Progress | None) -> Answer:
+    from workflow_runtime.drawing import drawing_of, render  # few requests draw, and it takes its time to import
+
     headers = {"Vary": "Accept"}
     if format == "json":
-        shape = _chart_json(plan, statuses, current) if plan.charts else _graph_json(plan, statuses)
-        return json_answer(shape, headers=headers)
-    from workflow_runtime.drawing import render  # the compiler takes as long to import as all the rest
-
-    drawing = render(plan, format, statuses, current)
-    return Answer(200, drawing.encode(), f"{TYPES[format]}; charset=utf-8", headers)
+        return json_answer(_json(plan.workflow_id, drawing_of(plan, progress)), headers=headers)
+    return Answer(200, render(plan, format, progress).encode(), f"{TYPES[format]}; charset=utf-8", headers)
 
 
 def _accepted(request: Request) -> str:
@@ -85,46 +77,14 @@ def _accepted(request: Request) -> str:
     return min(named)[1] if named else "mermaid"
 
 
-def _graph_json(plan: Plan, statuses: dict[str, str]) -> dict[str, Any]:
-    from workflow_runtime.drawing.picture import picture
-
-    drawn = picture(plan, statuses)
+def _json(workflow_id: str, drawing: Drawing) -> dict[str, Any]:
+    """The whole of it, however large. Nodes and states by path; dots where something begins are no nodes of it."""
+    items = drawing.items
+    starts = {number for number, item in enumerate(items) if not item.id}
+    rows = None if drawing.has_states else drawing.levels
     return {
-        "workflow_id": plan.workflow_id,
-        "title": drawn.title,
-        "nodes": [
-            {
-                "id": box.id,
-                "title": box.title,
-                "kind": box.kind,
-                "detail": box.detail,
-                "status": box.status or None,
-                "level": box.level,
-            }
-            for box in drawn.boxes
-        ],
-        "edges": [
-            {
-                "source": drawn.boxes[arrow.source].id,
-                "target": drawn.boxes[arrow.target].id,
-                "label": arrow.label,
-                "orders": arrow.orders,
-            }
-            for arrow in drawn.arrows
-        ],
-    }
-
-
-def _chart_json(plan: Plan, statuses: dict[str, str], current: Current) -> dict[str, Any]:
-    """States and nodes by path; each names what it is ``inside`` of."""
-    from workflow_runtime.drawing.chart import drawing
-
-    drawn = drawing(plan, statuses, current)
-    shown = [item for item in drawn.items if item.kind != "initial"]
-    dots = {number: item.parent for number, item in enumerate(drawn.items) if item.kind == "initial"}
-    return {
-        "workflow_id": plan.workflow_id,
-        "title": drawn.title,
+        "workflow_id": workflow_id,
+        "title": drawing.title,
         "nodes": [
             {
                 "id": item.id,
@@ -132,20 +92,23 @@ def _chart_json(plan: Plan, statuses: dict[str, str], current: Current) -> dict[
                 "kind": item.kind,
                 "detail": item.detail,
                 "status": item.status or None,
-                "inside": drawn.items[item.parent].id if item.parent >= 0 else None,
+                "level": rows[number] if rows is not None else None,
+                "inside": items[item.parent].id if item.parent >= 0 else None,
                 "notes": list(item.notes),
             }
-            for item in shown
+            for number, item in enumerate(items)
+            if item.id
         ],
         "edges": [
             {
-                "source": drawn.items[link.source].id,
-                "target": drawn.items[link.target].id,
+                "source": items[link.source].id,
+                "target": items[link.target].id,
                 "label": link.label,
                 "orders": link.orders,
+                "mark": link.mark or None,
             }
-            for link in drawn.links
-            if link.source not in dots
+            for link in drawing.links
+            if link.source not in starts
         ],
-        "initial": [drawn.items[link.target].id for link in drawn.links if link.source in dots],
+        "initial": [items[link.target].id for link in drawing.links if link.source in starts],
     }

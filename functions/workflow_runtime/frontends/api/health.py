@@ -19,5 +19,5 @@ class Healths:
 
     async def check(self, request: Request) -> Answer:  # noqa: ARG002
         """Whether requests can be answered; 503 when the table cannot be read."""
-        await self._runtime.ports.offload(self._runtime.queries.has_entry, UNUSED_ID, 1)
+        await self._runtime.ports.offload(self._runtime.documents.has_entry, UNUSED_ID, 1)
         return json_answer({"status": "ok"})

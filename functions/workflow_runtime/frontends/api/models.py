@@ -308,13 +308,13 @@ class HistoryPage(BaseModel):
 
 class GraphNode(BaseModel):
     """A node, or a state of a chart (`kind` is then one of `state`, `compound`, `regions`, `final`, `shallow_history`,
-    `deep_history`)."""
+    `deep_history`); or `gathered`, where many branches come together before many nodes wait for the first."""
 
     id: str
     title: str
     kind: str
     detail: str
-    status: str | None = Field(description="Of a node its status; `active` of a state that is active.")
+    status: str | None = Field(description="Of a node its status; of a state `active`, or `visited` if it was active.")
     level: int | None = Field(None, description="Of a graph without states: the row it is drawn in.")
     inside: str | None = Field(None, description="The state or node around it, where there are states.")
     notes: list[str] = Field([], description="What a state reacts to without being left.")
@@ -327,6 +327,10 @@ class GraphEdge(BaseModel):
     target: str
     label: str
     orders: bool
+    mark: Literal["taken", "dead"] | None = Field(
+        None,
+        description="Of an execution: whether it was taken, or never will be; null where nobody can tell.",
+    )
 
 
 class Graph(BaseModel):

@@ -56,7 +56,7 @@ class Workflows:
     async def listing(self, request: Request, limit: Limit = PAGE_ITEMS_DEFAULT, cursor: Cursor = None) -> Answer:  # noqa: ARG002
         """Published workflows, the newest first."""
         before = decode_cursor(("workflows",), cursor)
-        found = await self._runtime.ports.offload(self._runtime.queries.workflows, limit + 1, before)
+        found = await self._runtime.ports.offload(self._runtime.stores.workflows.list, limit + 1, before)
         items = [
             {
                 "workflow_id": pointer.workflow_id,
@@ -92,7 +92,7 @@ class Workflows:
         before = decode_cursor(of, cursor)
         latest = await self._runtime.ports.offload(self._runtime.catalog.version, workflow_id)
         found = await self._runtime.ports.offload(
-            self._runtime.queries.versions, latest, limit, int(before) if before is not None else None
+            self._runtime.catalog.versions, latest, limit, int(before) if before is not None else None
         )
         more = encode_cursor(of, str(found[-1].number)) if found and found[-1].number > 1 else None
         return json_answer(page([version_json(version) for version in found], more))

@@ -23,6 +23,7 @@ PROJECT_MARKS = (".git", "pyproject.toml")  # a directory that holds one ends th
 _BLOCK_WORKFLOW = re.compile(rb"""^["']?workflow["']?[ \t]*:""", re.MULTILINE)
 _FLOW_WORKFLOW = re.compile(rb"""\s*\{\s*["']?workflow["']?\s*:""")
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what the definition's parser counts as the end of a line
+_SDK = b"workflow_runtime"
 _AT_BYTE = re.compile(r" \(byte (\d+)\)$")
 
 
@@ -101,8 +102,12 @@ def definitions_directory(workflow: Path | None) -> Path | None:
 
 
 def _declares(directory: Path) -> bool:
-    """A directory `tools` of Python modules, say, declares nothing."""
-    return directory.is_dir() and any(path.suffix in SUFFIXES for path in directory.rglob("*"))
+    """A directory ``tools`` of a project's own scripts, say, declares nothing, and must not be imported."""
+    return directory.is_dir() and any(
+        path.suffix in SUFFIXES or (path.suffix == ".py" and _SDK in read_source(path))
+        for path in directory.rglob("*")
+        if path.is_file()
+    )
 
 
 def read_input(value: str | None) -> Json:

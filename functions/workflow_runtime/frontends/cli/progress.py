@@ -1,6 +1,6 @@
 """What people see while an execution runs: a moving table on a terminal, one line per node event elsewhere.
 
-A `Watch` knows the execution. A runtime in this process is read through `Documents.progress`, from the same event loop
+A `Watch` knows the execution. A runtime in this process is read through `views.progress`, from the same event loop
 that runs it, so no backend is read from another thread; only the drawing is done by rich's thread, from what was read
 last.
 """
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from workflow_runtime.frontends.cli.charts import likeness, stays, transition_spans
 from workflow_runtime.frontends.cli.output import Line, Output, Span, styled
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.services.views.executions import Documents
+from workflow_runtime.services.views.progress import progress
+from workflow_runtime.storage.stores import Stores
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -95,15 +96,15 @@ class Watch(Protocol):
 class LocalWatch:
     """Looks into a runtime in this process."""
 
-    def __init__(self, documents: Documents, execution_id: str) -> None:
-        self._documents = documents
+    def __init__(self, stores: Stores, execution_id: str) -> None:
+        self._stores = stores
         self._execution_id = execution_id
         self._statuses: dict[str, str] = {}
         self._version = 0
         self.entries: dict[str, Mapping[str, Json]] = {}
 
     def look(self) -> list[Change]:
-        news = self._documents.progress(self._execution_id, self._statuses, self._version)
+        news = progress(self._stores, self._execution_id, self._statuses, self._version)
         self._version = news.version
         self._statuses.update((path, entry["status"]) for path, entry in news.entries.items())
         self.entries.update(news.entries)

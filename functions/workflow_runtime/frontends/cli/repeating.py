@@ -29,11 +29,11 @@ class Repetition:
     """Looks at one execution from its next commit on. ``timers``: those that repeat, once `seen`."""
 
     def __init__(self, runtime: LocalRuntime, execution_id: str) -> None:
-        self._queries = runtime.services.queries
+        self._documents = runtime.services.documents
         self._pump = runtime.pump
         self._clock = runtime.backend.ports.clock
         self._id = execution_id
-        self._version = self._queries.header(execution_id).state_version
+        self._version = self._documents.header(execution_id).state_version
         self._repeats = 0
         self._attempts = 0
         self._once_at = 0  # before, there is nothing to find out
@@ -41,7 +41,7 @@ class Repetition:
 
     def seen(self) -> bool:
         """Whether the last timers only repeated themselves and no others are to come."""
-        while entries := self._queries.history(self._id, self._version, ENTRIES_READ_AT_ONCE).entries:
+        while entries := self._documents.history(self._id, self._version, ENTRIES_READ_AT_ONCE).entries:
             self._version = entries[-1].version
             for entry in entries:
                 self._count(entry)
@@ -49,7 +49,7 @@ class Repetition:
             return False
         if self._clock.now() < self._once_at or not self._pump.rests:
             return False
-        timers = self._queries.ahead(self._queries.header(self._id)).timers
+        timers = self._documents.ahead(self._documents.header(self._id)).timers
         self._once_at = min((timer.due for timer in timers if timer.every is None), default=0)
         if not timers or self._once_at:
             return False

@@ -50,8 +50,8 @@ class TracedInvoker:
         self._invoker = invoker
 
     @property
-    def abandoned_threads(self) -> int:
-        return self._invoker.abandoned_threads
+    def abandoned(self) -> int:
+        return self._invoker.abandoned
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         try:

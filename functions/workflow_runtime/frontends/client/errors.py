@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from workflow_runtime.errors import (
     ConflictError,
@@ -13,6 +14,7 @@ from workflow_runtime.errors import (
     WorkflowRuntimeError,
 )
 from workflow_runtime.findings import Finding
+from workflow_runtime.language.json_values import Json, NotJson, to_json
 
 
 class EngineError(WorkflowRuntimeError):
@@ -74,6 +76,14 @@ BY_CODE: dict[str, type[EngineError]] = {
     "invalid_input": InvalidInput,
     "too_large": TooLarge,
 }
+
+
+def checked_json(value: Any, name: str, code: str) -> Json:
+    """``value``, called ``name``, as JSON before it is sent. Raises `InvalidInput`, as the runtime itself would."""
+    try:
+        return to_json(value, name)
+    except NotJson as error:
+        raise InvalidInput(str(error), code) from None
 
 
 @contextmanager

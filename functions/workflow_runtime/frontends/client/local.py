@@ -20,7 +20,7 @@ from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.background import BackgroundRuntime
 from workflow_runtime.services.intake.signals import accepted_json, publish_event
-from workflow_runtime.services.views.queries import header_json
+from workflow_runtime.services.views.executions import header_json
 
 LOOK_SECONDS_MIN = 0.005  # between looks at what an event did
 LOOK_SECONDS_MAX = 0.5
@@ -126,7 +126,7 @@ class LocalConnection:
         with translated():
             runtime = self._open()
             runtime.services.catalog.version(workflow_id)
-            found = runtime.services.queries.executions(workflow_id, _statuses(status), limit, None)
+            found = runtime.services.documents.list(workflow_id, _statuses(status), limit, None)
             return [header_json(header) for header in found]
 
     def _open(self) -> BackgroundRuntime:

@@ -26,6 +26,7 @@ from workflow_runtime.frontends.client.errors import (
     TooLarge,
     Unavailable,
     WaitTimeout,
+    checked_json,
 )
 from workflow_runtime.frontends.client.following import Follower
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
@@ -40,6 +41,7 @@ LOOK_SECONDS_MAX = 2.0
 LOOK_GROWTH = 1.5
 PAGE_ITEMS_MAX = 100  # the API's
 WAIT_SECONDS_MAX = 20.0  # the API takes 25
+VALUES = ("input", "output", "variables")  # parts of a document that may have any size
 PASSING_STATUSES = (429, 500, 502, 503, 504)
 BY_STATUS: dict[int, type[EngineError]] = {
     401: NotAuthorized,
@@ -121,15 +123,33 @@ class RemoteConnection:
             "POST",
             f"/workflows/{_segment(workflow_id)}/execute",
             params={"version": str(version)} if version is not None else {},
-            content=msgspec.json.encode({"input": input}),
+            content=msgspec.json.encode({"input": checked_json(input, "input", "invalid_input")}),
             headers={"content-type": "application/json", "idempotency-key": _key(idempotency_key)},
         )
         return str(answer["execution_id"])
 
     async def document(self, execution_id: str) -> dict[str, Json]:
         path = f"/executions/{_segment(execution_id)}"
-        document: dict[str, Json] = await self._call("GET", path, params={"include": "nodes,input,output"})
-        return document
+        document: Any = await self._call("GET", path, params={"include": ",".join(("nodes", *VALUES))})
+        if not isinstance(document, dict):
+            raise EngineError(f"{self._url} answers, but not as this API does", "unexpected_answer")
+        for name in VALUES:
+            if _is_left_out(document.get(name)):
+                document[name] = await self._value(path, {"include": name})
+        nodes = document.get("node_executions", {})
+        for node, entry in nodes.items() if not _is_left_out(nodes) else ():
+            if _is_left_out(entry["output"]):
+                entry["output"] = await self._value(f"{path}/nodes/{_segment(node)}", {})
+        return dict(document)
+
+    async def _value(self, path: str, parameters: dict[str, str]) -> Json:
+        """A value that was too large for a document, read in slices of its JSON text."""
+        text = b""
+        while True:
+            response = await self._answer("GET", path, params={**parameters, "range": f"{len(text)}-"})
+            text += response.content
+            if len(text) >= int(response.headers["content-range"].rpartition("/")[2]):
+                return msgspec.json.decode(text)
 
     async def wait(self, execution_id: str, seconds: float | None) -> dict[str, Json]:
         end = self._now() + seconds if seconds is not None else None
@@ -150,6 +170,7 @@ class RemoteConnection:
         """Sent again under the same key while the caller waits longer than one request may."""
         await self._followers_are_ready()
         path, key = f"/executions/{_segment(execution_id)}/events", _key(key)
+        content = msgspec.json.encode({"event": name, "data": checked_json(data, "data", "invalid_event")})
         end = self._now() + (wait or 0)
         while True:
             left = max(end - self._now(), 0)
@@ -157,7 +178,7 @@ class RemoteConnection:
                 "POST",
                 path,
                 params={"wait": f"{min(left, WAIT_SECONDS_MAX, self._timeout / 2):g}"} if left else {},
-                content=msgspec.json.encode({"event": name, "data": data}),
+                content=content,
                 headers={"content-type": "application/json", "idempotency-key": key},
             )
             if "outcome" in answer or self._now() >= end:
@@ -165,7 +186,11 @@ class RemoteConnection:
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         await self._followers_are_ready()
-        event = {"source": source, "detail_type": detail_type, "detail": detail}
+        event = {
+            "source": source,
+            "detail_type": detail_type,
+            "detail": checked_json(detail, "data", "invalid_event"),
+        }
         headers = {"content-type": "application/json"}
         try:
             await self._call("POST", "/dev/events", content=msgspec.json.encode(event), headers=headers)
@@ -240,6 +265,11 @@ class RemoteConnection:
         raise failure
 
 
+def _is_left_out(value: Json) -> bool:
+    """Whether this is the API's note in place of a large value. A value that looks like one is read again as it is."""
+    return isinstance(value, dict) and value.get("truncated") is True and isinstance(value.get("href"), str)
+
+
 def _key(given: str | None) -> str:
     return given if given is not None else uuid.uuid4().hex
 
@@ -266,7 +296,8 @@ def _error_of(response: httpx.Response) -> EngineError:
     if reason := _TOKEN_PROBLEM.search(response.headers.get("www-authenticate", "")):
         message = f"{message}: {reason.group(1)}"
     if code == "invalid_definition":
-        return InvalidDefinition(_findings(problem.get("findings")), message)
+        findings = _findings(problem.get("findings"))
+        return InvalidDefinition(findings, "" if findings else message)
     if status in PASSING_STATUSES:
         return Unavailable(message, code)
     return BY_PROBLEM.get(code, BY_STATUS.get(status, EngineError))(message, code)

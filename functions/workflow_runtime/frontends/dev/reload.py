@@ -17,6 +17,8 @@ from workflow_runtime.runtime.background import BackgroundRuntime
 POLL_SECONDS = 0.5  # a directory of a few hundred files is looked through in a millisecond
 SETTLE_SECONDS = 0.05  # editors write in several steps
 
+WATCHED = (*SUFFIXES, ".py")  # with the Python of tools
+
 Stamp = tuple[int, int]
 
 
@@ -36,7 +38,7 @@ class Files:
     def _stamps(self) -> dict[Path, Stamp]:
         stamps: dict[Path, Stamp] = {}
         found = list(self._definitions.rglob("*")) if self._definitions is not None else []
-        for file in [*(file for file in found if file.suffix in SUFFIXES), *([self._mocks] if self._mocks else [])]:
+        for file in [*(file for file in found if file.suffix in WATCHED), *([self._mocks] if self._mocks else [])]:
             try:
                 status = os.stat(file)
             except OSError:

@@ -32,7 +32,8 @@ from workflow_runtime.frontends.dev.recent import LogDoor, RecentLines
 from workflow_runtime.frontends.dev.reload import Reloader
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.background import BackgroundRuntime
-from workflow_runtime.services.views.queries import position as position_of
+from workflow_runtime.runtime.in_process import handler_of
+from workflow_runtime.services.views.executions import position as position_of
 
 if TYPE_CHECKING:
     import uvicorn
@@ -77,9 +78,7 @@ async def _run(options: DevOptions, runtime: BackgroundRuntime, listener: socket
     handlers: list[Any] = []
 
     def renew_handler() -> None:
-        from handlers.api import create
-
-        handlers[:] = [create(runtime.services, function)]
+        handlers[:] = [handler_of(function, runtime.services)]
 
     reloader = Reloader(runtime, options.definitions, options.mocks, renew_handler)
     reloader.publish_all()
@@ -177,15 +176,15 @@ def _signals(server: uvicorn.Server) -> Generator[None, None, None]:
 
 def _poke_open_executions(runtime: BackgroundRuntime) -> None:
     """Have every open execution looked at: what an earlier process accepted and had not ordered yet is found so."""
-    queries, mailer = runtime.services.queries, runtime.services.mailer
+    services = runtime.services
     poked = 0
     position: str | None = None
-    while pointers := queries.workflows(PAGE_ITEMS, position):
+    while pointers := services.stores.workflows.list(PAGE_ITEMS, position):
         for pointer in pointers:
             before: str | None = None
-            while headers := queries.executions(pointer.workflow_id, OPEN_STATUSES, PAGE_ITEMS, before):
+            while headers := services.documents.list(pointer.workflow_id, OPEN_STATUSES, PAGE_ITEMS, before):
                 for header in headers:
-                    mailer.poke(header.execution_id)
+                    services.mailer.poke(header.execution_id)
                 poked += len(headers)
                 before = position_of(headers[-1])
         position = pointers[-1].position

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from workflow_runtime.invokers.agents.schemas import for_model
 from workflow_runtime.language.schemas import SchemaUnusable, validator_of
 
 ID_PATTERN = r"^\w[\w-]*$"  # language §1: letters, digits, `_`, `-` of any script
@@ -76,6 +77,7 @@ class AgentDefinition(_Model):
         if value is not None:
             try:
                 validator_of(value)
+                for_model(value)
             except SchemaUnusable as error:
                 raise ValueError(str(error)) from None
         return value

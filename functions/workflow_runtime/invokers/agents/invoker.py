@@ -12,8 +12,9 @@ from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.output import expected_schema
 from workflow_runtime.invokers.agents.registry import AgentRegistry
 from workflow_runtime.invokers.agents.schemas import WRAPPER_FIELD, for_model
+from workflow_runtime.invokers.containment import Containment
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.schemas import SchemaUnusable, schema_problems, validator_of
 from workflow_runtime.language.suggestions import did_you_mean
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Models = Callable[[AgentDefinition], "Model | str"]
 
+TRUNCATED = "the model stopped at its limit of tokens: the output may be cut off (settings: max_tokens)"
 REQUESTS_MAX = 50  # model requests of one attempt when the agent sets no limit: a loop that costs money must end
 
 
@@ -38,10 +40,12 @@ class AgentInvoker:
     def __init__(self, registry: AgentRegistry, models: Models = _named_model) -> None:
         self._registry = registry
         self._models = models
+        self._containment = Containment()
 
     @property
-    def abandoned_threads(self) -> int:
-        return 0  # agents run on the event loop
+    def abandoned(self) -> int:
+        """Agents that still run although their attempt was cancelled."""
+        return self._containment.abandoned
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``rate_limited``, ``timeout``,
@@ -58,59 +62,81 @@ class AgentInvoker:
                 f"agents need pydantic-ai ({error.name} is not installed): "
                 'pip install "agent-workflow-runtime[agents]", or the extra of a provider: bedrock, anthropic, openai',
             ) from None
-        schema = expected_schema(call, agent.output_schema)
-        run = _Run(agent, schema)
+        run = _Run(agent, expected_schema(call, agent.output_schema))
         try:
-            if schema is not None:
-                validator_of(schema)  # before the model is paid for
-            return await run(self._models(agent), _message(call))
-        except NodeError:
-            raise
-        except SchemaUnusable as error:
-            raise NodeError("validation_error", f"agent {agent.id!r}: output_schema: {error}") from None
-        except Exception as error:  # every provider raises its own: sorted into error types in one place
-            # Without its cause: providers quote keys and requests in their errors, and causes reach the logs.
-            raise node_error(agent, error, run.problems) from None
+            outcome = await self._containment.run(self._run(run, agent, call))
+        finally:
+            call.meter.usage = run.used  # also of an attempt that failed, or that nobody waits for any more
+        raised = outcome.error
+        if raised is None or isinstance(raised, NodeError):
+            return outcome.result()
+        if isinstance(raised, SchemaUnusable):
+            raise NodeError("validation_error", f"agent {agent.id!r}: output_schema: {raised}")
+        # Every provider raises its own errors: they are sorted into error types in one place. Without the cause: errors
+        # of providers quote keys and requests, and causes reach the logs.
+        raise node_error(agent, raised, run.problems) from None
+
+    async def _run(self, run: _Run, agent: AgentDefinition, call: NodeCall) -> NodeResult:
+        return await run(self._models(agent), _message(call))
 
 
 class _Run:
-    """One run of one agent. ``problems``: how the last output the model gave failed the schema."""
+    """One run of one agent. ``problems``: how the last output the model gave failed the schema. ``used``: as
+    `Meter.usage`.
+    """
 
     def __init__(self, agent: AgentDefinition, schema: Json) -> None:
+        from pydantic_ai.usage import RunUsage
+
         self._definition = agent
         self._schema = schema
+        self._usage = RunUsage()  # which the run adds to as it goes
+        self._model = agent.model
         self.problems: list[str] = []
 
+    @property
+    def used(self) -> dict[str, Json] | None:
+        """None as long as no model has answered."""
+        usage = self._usage
+        if not usage.requests:
+            return None
+        return {
+            "model": self._model,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "requests": usage.requests,
+        }
+
     async def __call__(self, model: Model | str, message: str) -> NodeResult:
+        if self._schema is not None:
+            validator_of(self._schema)  # before the model is paid for
         agent, wrapped = self._agent(model)
         async with agent:  # closes the provider's connections: the next attempt may have another event loop
-            result = await agent.run(message, usage_limits=_usage_limits(self._definition))
+            result = await agent.run(message, usage_limits=_usage_limits(self._definition), usage=self._usage)
+        self._model = result.response.model_name or self._model
         output = result.output[WRAPPER_FIELD] if wrapped else result.output
-        if self._schema is not None and (problems := schema_problems(self._schema, output)):
+        if problems := self._problems_of(output):
             raise NodeError("validation_error", _mismatch(self._definition, problems))
-        usage = result.usage
-        return NodeResult(
-            output,
-            {
-                "model": result.response.model_name or self._definition.model,
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-                "requests": usage.requests,
-            },
-        )
+        cut = result.response.finish_reason == "length"
+        return NodeResult(output, warnings=(TRUNCATED,) if cut else ())
+
+    def _problems_of(self, output: Json) -> list[str]:
+        """Why the output cannot be taken; empty when it can."""
+        try:
+            to_json(output)
+        except NotJson as error:
+            return [str(error)]
+        return schema_problems(self._schema, output) if self._schema is not None else []
 
     def _agent(self, model: Model | str) -> tuple[Agent[object, Any], bool]:
-        from pydantic_ai import Agent, ModelRetry, StructuredDict, UserError
+        from pydantic_ai import Agent, ModelRetry, StructuredDict
 
         definition = self._definition
         output_type: Any = str
         wrapped = False
         if self._schema is not None:
             object_schema, wrapped = for_model(self._schema)
-            try:
-                output_type = StructuredDict(object_schema, name="output")
-            except UserError:
-                raise SchemaUnusable("its `$defs` refer to themselves, which models cannot be given") from None
+            output_type = StructuredDict(object_schema, name="output")
         agent: Agent[object, Any] = Agent(
             model,
             output_type=output_type,
@@ -124,7 +150,7 @@ class _Run:
             @agent.output_validator
             def check(output: Any) -> Any:
                 value = output.get(WRAPPER_FIELD) if wrapped else output
-                self.problems = schema_problems(self._schema, value)
+                self.problems = self._problems_of(value)
                 if self.problems:
                     raise ModelRetry("The output does not match its schema: " + "; ".join(self.problems))
                 return output

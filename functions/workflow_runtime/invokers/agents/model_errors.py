@@ -13,7 +13,7 @@ EXTRAS = ("anthropic", "bedrock", "openai")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}")  # a provider's error code; anything else it says may quote secrets
 
 
-def node_error(agent: AgentDefinition, error: Exception, problems: list[str]) -> NodeError:
+def node_error(agent: AgentDefinition, error: BaseException, problems: list[str]) -> NodeError:
     """The failure of this attempt. Its message holds no text of the provider: that may quote keys, prompts and inputs.
 
     ``problems``: how the last output failed its schema, if that was the reason.
@@ -22,7 +22,7 @@ def node_error(agent: AgentDefinition, error: Exception, problems: list[str]) ->
     return NodeError(type, f"agent {agent.id!r}: {reason}")
 
 
-def _sort(agent: AgentDefinition, error: Exception, problems: list[str]) -> tuple[str, str]:
+def _sort(agent: AgentDefinition, error: BaseException, problems: list[str]) -> tuple[str, str]:
     match error:
         case exceptions.UsageLimitExceeded():
             return "budget_exceeded", error.message
@@ -40,9 +40,8 @@ def _sort(agent: AgentDefinition, error: Exception, problems: list[str]) -> tupl
             return "execution_error", _missing_extra(agent)
         case exceptions.UserError():
             return "execution_error", f"the model {agent.model} cannot be used: {error.message}"
-        case ExceptionGroup():  # several models in a row failed: the first says what was wrong with the preferred one
-            first = error.exceptions[0]
-            return _sort(agent, first, problems)
+        case BaseExceptionGroup():  # several models in a row failed: the first one is the preferred
+            return _sort(agent, error.exceptions[0], problems)
         case _:
             return "execution_error", f"{error.__class__.__name__} while running the model {agent.model}"
 

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from workflow_runtime.errors import DefinitionError, NodeError
 from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.output import expected_schema
@@ -18,9 +20,9 @@ from workflow_runtime.language.expressions import (
     Scope,
     Template,
 )
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.schemas import SchemaUnusable, schema_problems
-from workflow_runtime.language.yaml.small_files import Document, read_document
+from workflow_runtime.language.yaml.small_files import WRONG_FIELD, Document, read_document
 from workflow_runtime.plan.specs import NodeType
 
 COUNTERS_MAX = 10_000  # nodes with lists that are counted at once; a long-lived `awr dev` forgets the oldest
@@ -38,9 +40,12 @@ class Mocks:
     @classmethod
     def load(cls, source: Path | str | Mapping[str, Json]) -> Mocks:
         """Mocks from a YAML file or from its content. Raises `DefinitionError` with everything that is wrong."""
-        document = Document(dict(source)) if isinstance(source, Mapping) else read_document(Path(source))
+        document = Document(source) if isinstance(source, Mapping) else read_document(Path(source))
         findings: list[Finding] = []
-        file = read_mocks(document, findings)
+        try:
+            file = read_mocks(replace(document, value=to_json(document.value)), findings)
+        except NotJson as error:
+            raise DefinitionError([document.finding(WRONG_FIELD, str(error), error.path[::-1])]) from None
         if findings:
             raise DefinitionError(findings)
         return cls(file)
@@ -86,8 +91,8 @@ class MockedInvoker:
         self._agent_schema = agent_schema
 
     @property
-    def abandoned_threads(self) -> int:
-        return self._fallback.abandoned_threads
+    def abandoned(self) -> int:
+        return self._fallback.abandoned
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: what the mock raises, ``execution_error`` when no case matches or a

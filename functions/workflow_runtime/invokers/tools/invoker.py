@@ -8,10 +8,13 @@ from functools import partial
 from typing import Any
 
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.containment import Containment, node_failure
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools.registry import ToolRegistry
-from workflow_runtime.invokers.tools.results import NotJson, to_json
+from workflow_runtime.invokers.tools.results import result_json
 from workflow_runtime.invokers.tools.threads import Threads
+from workflow_runtime.invokers.tools.tool import Tool
+from workflow_runtime.language.json_values import NotJson
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.ports import Clock
 from workflow_runtime.sdk import NodeContext
@@ -30,12 +33,13 @@ class ToolInvoker:
         self._registry = registry
         self._now = clock.now if clock else _system_now
         self._threads = Threads()
+        self._containment = Containment()
 
     @property
-    def abandoned_threads(self) -> int:
-        """Blocking tools that still run although their attempt was cancelled. A worker that has any should end its
-        process once the attempt is recorded: a thread cannot be stopped."""
-        return self._threads.abandoned
+    def abandoned(self) -> int:
+        """Tools that still run although their attempt was cancelled: blocking ones, and async ones that do not stop. A
+        worker that has any should end its process once the attempt is recorded."""
+        return self._threads.abandoned + self._containment.abandoned
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``timeout``, what the tool raised,
@@ -44,20 +48,23 @@ class ToolInvoker:
         if tool is None:
             hint = did_you_mean(call.target, self._registry.ids)
             raise NodeError("not_found", f"there is no tool {call.target!r}" + (f". {hint}" if hint else ""))
-        arguments = tool.bind(call.inputs, self._context(call) if tool.context else None)
+        outcome = await self._containment.run(self._run(tool, call))
+        if outcome.error is None:
+            return outcome.result()
+        failure = node_failure(outcome.error, f"tool {tool.id!r}")
+        raise failure from (None if failure is outcome.error else outcome.error)
+
+    async def _run(self, tool: Tool, call: NodeCall) -> NodeResult:
+        """All that may run the author's code: the checks of arguments, the function, the form of its result."""
+        context = self._context(call)
+        arguments = tool.bind(call.inputs, context)
+        if tool.is_async:
+            result: Any = await tool.function(**arguments)
+        else:
+            outcome = await self._threads.run(partial(tool.function, **arguments), f"tool {tool.id}")
+            result = outcome.result()
         try:
-            if tool.is_async:
-                result: Any = await tool.function(**arguments)
-            else:
-                result = await self._threads.run(partial(tool.function, **arguments), f"tool {tool.id}")
-        except NodeError:
-            raise
-        except TimeoutError as error:
-            raise NodeError("timeout", f"tool {tool.id!r}: {error or 'timed out'}") from error
-        except Exception as error:
-            raise NodeError("execution_error", f"tool {tool.id!r}: {type(error).__name__}: {error}") from error
-        try:
-            return NodeResult(to_json(result))
+            return NodeResult(result_json(result), warnings=tuple(context.warnings))
         except NotJson as error:
             raise NodeError("validation_error", f"tool {tool.id!r} returned no JSON: {error}") from None
 

@@ -1,12 +1,10 @@
-"""The tools there are: the built-in ones, the functions in package `tools`, and the variants in
-``definitions/tools``."""
+"""The tools there are: the built-in ones, and in ``definitions/tools`` the functions of Python modules and the variants
+of YAML files."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import pkgutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -14,9 +12,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from workflow_runtime.errors import DefinitionError
-from workflow_runtime.findings import Finding
+from workflow_runtime.findings import Finding, Rule
+from workflow_runtime.invokers.containment import attempt
 from workflow_runtime.invokers.tools.builtin import builtin_tools
 from workflow_runtime.invokers.tools.entries import read_entries
+from workflow_runtime.invokers.tools.modules import load_modules
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.invokers.tools.tool import Tool, UnusableTool, describe
@@ -51,23 +51,21 @@ class ToolRegistry:
     @classmethod
     def load(
         cls,
-        definitions: Path | None,
-        packages: Sequence[str] = ("tools",),
+        folder: Path | None,
         *,
         reach: Reach = LOCAL_REACH,
         services: ToolServices | None = None,
     ) -> ToolRegistry:
-        """Built-in tools, every tool in the modules of ``packages`` (an absent package has none), the variants below
-        ``definitions``.
+        """Built-in tools, and what is below ``folder``: every function marked with ``@tool`` in its Python modules, the
+        variants in its YAML files. None, or no such folder: only the built-in ones.
 
         Raises `DefinitionError` with everything that is wrong: an id declared twice, a module that does not import, a
         signature no tool can have, a variant of an unknown tool, presets that do not fit.
         """
         tools = {tool.id: tool for tool in builtin_tools(reach, services or ToolServices())}
         findings: list[Finding] = []
-        for package in packages:
-            _add_package(package, tools, findings)
-        _add_variants(definitions, tools, findings)
+        _add_functions(folder, tools, findings)
+        _add_variants(folder, tools, findings)
         if findings:
             raise DefinitionError(findings)
         return cls(tools.values())
@@ -84,50 +82,42 @@ class ToolRegistry:
         return {id: self._tools[id].entry() for id in sorted(self._tools)}
 
 
-def _add_package(package: str, tools: dict[str, Tool], findings: list[Finding]) -> None:
+def _add_functions(folder: Path | None, tools: dict[str, Tool], findings: list[Finding]) -> None:
     places: dict[str, str] = {}
-    for module in _modules(package, findings):
+    for module in load_modules(folder, findings):
         for function in vars(module).values():
-            mark = getattr(function, MARK, None)
+            mark = attempt(partial(getattr, function, MARK, None)).value  # whatever stands in the module
             if not isinstance(mark, ToolMark) or getattr(function, "__module__", None) != module.__name__:
                 continue  # a tool that the module merely imports belongs to the module that defines it
-            place = f"{module.__name__}.{function.__name__}"
+            place = f"{module.__file__}:{_line(function)}"
             if mark.id in tools:
                 if tools[mark.id].function is function:
                     continue  # a second name for the same function
-                message = f"the id {mark.id!r} of {place} is taken by {places.get(mark.id, 'a built-in tool')}"
-                findings.append(_finding(DECLARED_TWICE, message, module))
+                message = f"the id {mark.id!r} is taken by {places.get(mark.id, 'a built-in tool')}"
+                findings.append(_finding(DECLARED_TWICE, message, module, function))
                 continue
             try:
-                tools[mark.id] = describe(function, mark.id, mark.description)
+                tools[mark.id] = describe(function, mark.id, mark.description, str(module.__file__))
                 places[mark.id] = place
             except UnusableTool as error:
-                findings.append(_finding(UNUSABLE_TOOL, f"{place} cannot be a tool: {error}", module))
+                message = f"{function.__name__} cannot be a tool: {error}"
+                findings.append(_finding(UNUSABLE_TOOL, message, module, function))
 
 
-def _modules(package: str, findings: list[Finding]) -> Iterator[ModuleType]:
-    if importlib.util.find_spec(package) is None:
-        return
-    names = [package]
-    root = importlib.import_module(package)
-    names += sorted(info.name for info in pkgutil.walk_packages(root.__path__, f"{package}."))
-    for name in names:
-        if any(part.startswith("_") for part in name.split(".")):
-            continue
-        try:
-            yield importlib.import_module(name)
-        except Exception as error:  # author's code: whatever it raises, the others' problems are shown too
-            message = f"{name} cannot be imported: {type(error).__name__}: {error}"
-            findings.append(Finding(UNUSABLE_TOOL.id, UNUSABLE_TOOL.severity, message, file=name))
+def _finding(rule: Rule, message: str, module: ModuleType, function: Callable[..., Any]) -> Finding:
+    file = str(module.__file__)
+    return Finding(rule.id, rule.severity, message, line=_line(function), column=1, hint=rule.hint, file=file)
 
 
-def _finding(rule: Any, message: str, module: ModuleType) -> Finding:
-    return Finding(rule.id, rule.severity, message, hint=rule.hint, file=module.__file__ or module.__name__)
+def _line(function: Callable[..., Any]) -> int:
+    """Where it is defined; 1 for what is callable without being a function."""
+    code = getattr(function, "__code__", None)
+    return code.co_firstlineno if code is not None else 1
 
 
-def _add_variants(definitions: Path | None, tools: dict[str, Tool], findings: list[Finding]) -> None:
+def _add_variants(folder: Path | None, tools: dict[str, Tool], findings: list[Finding]) -> None:
     functions = dict(tools)  # a variant uses a function, never another variant: what it fixes is seen in one place
-    for id, (variant, document) in read_entries(definitions, "tools", Variant, findings).items():
+    for id, (variant, document) in read_entries(folder, "tools", Variant, findings).items():
         if id in tools:
             findings.append(document.finding(DECLARED_TWICE, f"the id {id!r} is taken by a Python or built-in tool"))
         elif variant.uses not in functions:

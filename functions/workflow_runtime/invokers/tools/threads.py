@@ -7,7 +7,11 @@ import contextlib
 import contextvars
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
+
+from workflow_runtime.invokers.containment import Outcome
+
+Result = TypeVar("Result")
 
 
 class Threads:
@@ -23,32 +27,24 @@ class Threads:
             self._abandoned = {thread for thread in self._abandoned if thread.is_alive()}
             return len(self._abandoned)
 
-    async def run(self, function: Callable[[], Any], name: str) -> Any:
-        """The function's result. Cancelled, it returns at once; the thread runs on and counts as abandoned."""
+    async def run(self, function: Callable[[], Result], name: str) -> Outcome[Result]:
+        """What the function gave. Cancelled, it returns at once; the thread runs on and counts as abandoned."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
+        future: asyncio.Future[Outcome[Result]] = loop.create_future()
         context = contextvars.copy_context()
 
-        def settle(result: Any, error: BaseException | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
+        def settle(outcome: Outcome[Result]) -> None:
+            if not future.done():
+                future.set_result(outcome)
 
         def work() -> None:
-            result: Any = None
-            error: BaseException | None = None
+            outcome: Outcome[Result]
             try:
-                result = context.run(function)
-            except (StopIteration, StopAsyncIteration, SystemExit, KeyboardInterrupt) as stopped:
-                # A future cannot carry these, and sys.exit() in a tool must not end the worker.
-                error = RuntimeError(f"{type(stopped).__name__}: {stopped}")
-            except BaseException as raised:
-                error = raised
+                outcome = Outcome(context.run(function))
+            except BaseException as error:  # in this thread, KeyboardInterrupt is the function's own
+                outcome = Outcome(error=error)
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
-                loop.call_soon_threadsafe(settle, result, error)
+                loop.call_soon_threadsafe(settle, outcome)
 
         thread = threading.Thread(target=work, name=name, daemon=True)
         thread.start()

@@ -6,18 +6,20 @@ import inspect
 import typing
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
-from pydantic.errors import PydanticUserError
 from pydantic.json_schema import PydanticJsonSchemaWarning
 
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.containment import attempt, printed
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.plan.catalogue import CatalogueEntry
 from workflow_runtime.sdk import NodeContext
+
+Made = TypeVar("Made")
 
 EXACT_INTEGER_MAX = 2**53  # beyond it a float's integral value is not exact
 
@@ -60,11 +62,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def output_schema(self) -> dict[str, Json] | None:
         """JSON Schema of what the return annotation promises; None when it promises nothing that JSON can say."""
-        try:
-            schema = TypeAdapter(self.returns).json_schema(mode="serialization")
-        except PydanticUserError:
-            return None
-        return schema or None
+        found = attempt(lambda: TypeAdapter(self.returns).json_schema(mode="serialization"))
+        return found.value or None
 
     def entry(self) -> CatalogueEntry:
         """What others need to know of it."""
@@ -121,12 +120,12 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 def describe(function: Callable[..., Any], id: str, description: str, source: str = "") -> Tool:
     """The tool that ``function`` is; ``source`` defaults to its qualified name. Raises `UnusableTool`."""
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError) as error:
+    found = attempt(lambda: typing.get_type_hints(function, include_extras=True))
+    if found.error is not None:
         raise UnusableTool(
-            f"its annotations cannot be read: {error}; import their types outside TYPE_CHECKING"
-        ) from None
+            f"its annotations cannot be read: {printed(found.error)}; import their types outside TYPE_CHECKING"
+        )
+    hints = found.result()
     fields: dict[str, Any] = {}
     names: dict[str, str] = {}
     context: str | None = None
@@ -147,22 +146,36 @@ def describe(function: Callable[..., Any], id: str, description: str, source: st
     config = ConfigDict(
         extra="allow" if is_open else "forbid", arbitrary_types_allowed=False, hide_input_in_errors=True
     )
-    try:
-        arguments = create_model(f"{function.__name__}_arguments", __config__=config, **fields)
-    except Exception as error:  # pydantic raises many kinds for annotations that it cannot check
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnusableTool(f"its signature cannot be checked: {reason}") from None
-    return Tool(
+    tool = Tool(
         id=id,
         description=description,
         function=function,
-        arguments=arguments,
+        arguments=_arguments(function, config, fields),
         names=names,
         context=context,
         open=is_open,
         returns=hints.get("return", Any),
         source=source or f"{function.__module__}.{function.__qualname__}",
     )
+    _usable(lambda: tool.input_schema)
+    return tool
+
+
+def _arguments(function: Callable[..., Any], config: ConfigDict, fields: dict[str, Any]) -> type[BaseModel]:
+    """The model of a function's arguments. Raises `UnusableTool`."""
+    make: Callable[[], type[BaseModel]] = lambda: create_model(  # noqa: E731  typed, which `create_model` is not
+        f"{function.__name__}_arguments", __config__=config, **fields
+    )
+    return _usable(make)
+
+
+def _usable(make: Callable[[], Made]) -> Made:
+    """What pydantic makes of a signature: it, and the types in there, raise many kinds. Raises `UnusableTool`."""
+    outcome = attempt(make)
+    if outcome.error is None:
+        return outcome.result()
+    reason = printed(outcome.error).split("\n", 1)[0] or type(outcome.error).__name__
+    raise UnusableTool(f"its signature cannot be checked: {reason}")
 
 
 def _problem(problem: Any, known: list[str]) -> str:

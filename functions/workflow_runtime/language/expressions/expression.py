@@ -66,7 +66,7 @@ class Expression:
 def compile_expression(source: str) -> Expression:
     """Compile a whole string that is one expression (language §3.1); equal sources share the result.
 
-    Raises `ExpressionSyntaxError` with the offset of the first mistake and a hint on how to mend it.
+    Raises `ExpressionSyntaxError` with the offset of the first mistake and a hint on how to fix it.
     """
     return compile_tokens(source, tokenize(source))
 

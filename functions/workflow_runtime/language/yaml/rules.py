@@ -47,4 +47,4 @@ NOT_A_WORKFLOW = rule(
     "A workflow file starts with `workflow:`; everything else is indented below it.",
 )
 COMMENT_CUTS = rule("WF116", ERROR, "A comment cuts a `${…}` short", 'Put the whole value in quotes: "${…}".')
-MORE_FINDINGS = rule("WF117", ERROR, "There are more findings than are shown", "Mend those shown and check again.")
+MORE_FINDINGS = rule("WF117", ERROR, "There are more findings than are shown", "Fix these and check again.")

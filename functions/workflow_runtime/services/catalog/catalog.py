@@ -112,5 +112,12 @@ class Catalog:
             raise RequestError("not_found", what)
         return found
 
+    def versions(self, latest: WorkflowVersion, limit: int, before: int | None) -> list[WorkflowVersion]:
+        """Versions of a workflow, newest first, older than the number ``before``."""
+        newest = min(before - 1, latest.number) if before is not None else latest.number
+        numbers = range(newest, max(newest - limit, 0), -1)
+        found = self._workflows.versions(latest.workflow_id, numbers)
+        return [found[number] for number in numbers if number in found]
+
     def plan(self, version: WorkflowVersion) -> Plan:
         return self._workflows.plan(version.plan_hash)

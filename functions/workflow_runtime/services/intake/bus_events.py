@@ -12,7 +12,7 @@ from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.invokers.invocation import ORIGIN_KEY
 from workflow_runtime.language.expressions import EvaluationError, parse_iso
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.ports import Blobs
 from workflow_runtime.services.catalog.triggers import Occasion, ScheduledStart
 from workflow_runtime.services.intake.starts import is_correlation_id
@@ -94,11 +94,11 @@ class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"
 def parse_body(body: str) -> BusEvent | ScheduledStart:
     """Raises `InvalidEvent` for what is neither."""
     try:
-        value: Any = msgspec.json.decode(body)
+        value: Any = to_json(msgspec.json.decode(body))
         if isinstance(value, dict) and "schedule" in value and "detail-type" not in value:
             return msgspec.convert(value["schedule"], ScheduledStart)
         event = msgspec.convert(value, BusEvent)
         parse_iso(event.time)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError, RecursionError, EvaluationError) as error:
+    except (msgspec.MsgspecError, NotJson, UnicodeError, RecursionError, EvaluationError) as error:
         raise InvalidEvent(f"not an event: {error}") from error
     return event

@@ -19,7 +19,7 @@ from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RequestError, RetryableError
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.plan.events import is_runtime_event
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Bus, BusEvent, Ports
@@ -75,13 +75,13 @@ class Signalling:
 
         Raises `RequestError` (``not_found``, ``ended``, ``invalid_event``), `RetryableError`.
         """
+        encoded = _encoded(data)
         header = self._executions.header(execution_id)
         if header is None:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")
         check_event(self._plan(header.plan_hash), name)
         if key is not None and not 0 < len(key) <= KEY_CHARS_MAX:
             raise RequestError("invalid_event", f"a key has 1 to {KEY_CHARS_MAX} characters")
-        encoded = _encoded(data)
         stored = self._executions.load(execution_id) if watched else None
         after = stored.state.version if stored is not None else header.state_version
         sent = Sent(execution_id, name, key or self._new_id(), after)
@@ -165,9 +165,9 @@ def accepted_json(sent: Sent) -> dict[str, Json]:
 def _encoded(data: Json) -> bytes:
     """Raises `RequestError` (``invalid_event``) for what is no JSON, or too much of it."""
     try:
-        encoded = msgspec.json.encode(data)
-    except (TypeError, ValueError, RecursionError, UnicodeError) as error:
-        raise RequestError("invalid_event", f"the event's data must be JSON: {error}") from error
+        encoded = msgspec.json.encode(to_json(data, "data"))
+    except NotJson as error:
+        raise RequestError("invalid_event", str(error)) from None
     if len(encoded) > INPUT_BYTES_MAX:
         raise RequestError("invalid_event", f"the event's data has {len(encoded)} bytes; at most {INPUT_BYTES_MAX}")
     return encoded

@@ -17,7 +17,7 @@ from workflow_runtime.engine.names import View, evaluate
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.expressions import EvaluationError
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.schemas import violation
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
@@ -74,7 +74,7 @@ class Starter:
         Raises `RequestError`: ``not_found`` (workflow), ``invalid_input``, ``conflict`` (the key came with another
         input).
         """
-        input = {} if input is None else input
+        input = checked_input(input)
         now = self._clock.now()
         if start_key is None:
             execution_id = f"ex-{now:012x}-{self._new_id()[:16]}"
@@ -127,17 +127,28 @@ class Starter:
         return header.execution_id
 
 
+def checked_input(input: Json) -> dict[str, Json]:
+    """An execution's input, an object of at most `INPUT_BYTES_MAX`; None is an empty one. Raises `RequestError`
+    (``invalid_input``).
+    """
+    if input is not None and not isinstance(input, Mapping):
+        raise RequestError("invalid_input", f"the input must be a JSON object, not {type(input).__name__}")
+    try:
+        checked: dict[str, Json] = to_json(input or {}, "input")
+    except NotJson as error:
+        raise RequestError("invalid_input", str(error)) from None
+    size = len(msgspec.json.encode(checked))
+    if size > INPUT_BYTES_MAX:
+        raise RequestError("invalid_input", f"the input has {size} bytes; at most {INPUT_BYTES_MAX} are taken")
+    return checked
+
+
 def initial_globals(
     plan: Plan, execution_id: str, workflow_version: int, input: Json, env: Mapping[str, str], now: int
 ) -> Globals:
     """What the execution's formulas may read from its start on: input, variables, env. Raises `RequestError`
     (``invalid_input``).
     """
-    if not isinstance(input, dict):
-        raise RequestError("invalid_input", f"the input must be a JSON object, not {type(input).__name__}")
-    size = len(msgspec.json.encode(input))
-    if size > INPUT_BYTES_MAX:
-        raise RequestError("invalid_input", f"the input has {size} bytes; at most {INPUT_BYTES_MAX} are taken")
     problem = violation(plan.input_schema, input) if plan.input_schema is not None else None
     if problem:
         raise RequestError("invalid_input", f"the input does not match the workflow's input_schema: {problem}")

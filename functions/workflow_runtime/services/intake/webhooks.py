@@ -27,7 +27,7 @@ from workflow_runtime.storage import keys
 from workflow_runtime.storage.triggers import digest
 
 if TYPE_CHECKING:
-    from workflow_runtime.services.work.runner import Secrets
+    from workflow_runtime.services.work.attempt import Secrets
 
 SIGNATURE_HEADER = "x-signature"
 TIMESTAMP_HEADER = "x-timestamp"

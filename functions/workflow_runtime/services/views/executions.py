@@ -1,40 +1,86 @@
-"""The execution document: what people see of an execution, put together from header, state, input and runs."""
+"""What people and programs see of executions: documents, lists, nodes, history.
+
+There is one execution document. Payloads are handed on as JSON text, not decoded: they may have tens of megabytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from heapq import nlargest
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from workflow_runtime.engine.commands import CancelRun, RecordNode, RunNode
-from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
-from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.names import iso_time
+from workflow_runtime.engine.outlook import Outlook, outlook
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import STATUS_OF_MARK
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.ports import Ports
-from workflow_runtime.services.views.charts import chart_parts, transitions_of
-from workflow_runtime.services.views.nodes import live_graphs, node_executions
-from workflow_runtime.services.views.queries import header_json
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.ports import Attribute, Ports
+from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens
+from workflow_runtime.services.views.nodes import error_json, node_executions
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import header_of
+from workflow_runtime.storage.records import Globals, Header, Run, StoredState
 from workflow_runtime.storage.stores import Stores
 
-ENTRIES_READ_AT_ONCE = 25
+if TYPE_CHECKING:
+    from workflow_runtime.drawing import Progress
+
+ENTRIES_READ_AT_ONCE = 25  # journal entries per batch read: most executions have fewer
+PARTS = frozenset({"input", "output", "variables", "nodes"})
+"""What of a document may be left out."""
 
 
-class News(msgspec.Struct, frozen=True):
-    """What happened in an execution up to the commit ``version``: nodes whose status is another, and transitions, as
-    they stand in the document. ``ordered``: the commit after which a node's newest news is."""
+class Execution(msgspec.Struct, frozen=True):
+    """An execution as it is now: its header, and the parts asked for, payloads as JSON text. ``nodes``: entries by
+    path, without their outputs; ``node_outputs``: what is stored of those.
+    """
 
-    entries: dict[str, Json] = {}
-    transitions: list[dict[str, Json]] = []
-    version: int = 0
-    ordered: dict[str, int] = {}
+    header: Header
+    charts: ChartParts
+    input: bytes | None = None
+    output: bytes | None = None
+    variables: dict[str, Json] | None = None
+    nodes: dict[str, Json] | None = None
+    node_outputs: dict[str, Attribute] = {}
+
+    def document(self, value_of: Callable[[bytes], Any]) -> dict[str, Any]:
+        """The execution document, the same for everyone who shows one; without outputs of nodes. ``value_of`` makes a
+        value of a payload's JSON text.
+        """
+        document = header_json(self.header)
+        for part, text in (("input", self.input), ("output", self.output)):
+            if text is not None:
+                document[part] = value_of(text)
+        document["variables"] = self.variables
+        document |= self.charts.json()
+        if self.nodes is not None:
+            document["node_executions"] = self.nodes
+        return document
+
+
+class NodeDetail(msgspec.Struct, frozen=True):
+    """A node of an execution: its entry, its runs from the first to the last, the newest one's output as JSON text."""
+
+    entry: dict[str, Json]
+    runs: tuple[Run, ...]
+    output: bytes
+
+
+class History(msgspec.Struct, frozen=True):
+    """Journal entries in order. ``finished``: the execution has ended and nothing follows them."""
+
+    entries: tuple[JournalEntry, ...]
+    finished: bool
 
 
 class Documents:
+    """Raises `RequestError` (``not_found``) where an execution is asked for that does not exist."""
+
     def __init__(self, ports: Ports, stores: Stores) -> None:
         self._table = ports.table
         self._clock = ports.clock
@@ -42,86 +88,167 @@ class Documents:
         self._executions = stores.executions
         self._runs = stores.runs
 
-    def status(self, execution_id: str) -> ExecutionStatus:
-        """Raises `RequestError` (``not_found``)."""
+    def list(
+        self, workflow_id: str, statuses: Collection[ExecutionStatus], limit: int, before: str | None
+    ) -> Sequence[Header]:
+        """Executions of a workflow, newest first, older than the `position` ``before``.
+
+        One query per status, in the order of life: an execution that moves on between two of them is found twice,
+        never missed.
+        """
+        found: dict[str, Header] = {}
+        for status in ExecutionStatus:
+            if status in statuses:
+                end = f"{status}#{before}" if before is not None else None
+                for header in self._executions.list(workflow_id, status, limit, end):
+                    found[header.execution_id] = header
+        return nlargest(limit, found.values(), key=position)
+
+    def header(self, execution_id: str) -> Header:
         header = self._executions.header(execution_id)
         if header is None:
-            raise RequestError("not_found", f"there is no execution {execution_id!r}")
-        return header.status
+            raise _no_execution(execution_id)
+        return header
+
+    def status(self, execution_id: str) -> ExecutionStatus:
+        return self.header(execution_id).status
 
     def document(self, execution_id: str) -> dict[str, Json]:
-        """The whole document. Raises `RequestError` (``not_found``)."""
+        """The whole document, all values in it."""
+        found = self.execution(execution_id, PARTS)
+        document = found.document(msgspec.json.decode)
+        for path, held in found.node_outputs.items():
+            document["node_executions"][path]["output"] = msgspec.json.decode(self.node_output(held))
+        return document
+
+    def execution(self, execution_id: str, parts: Collection[str]) -> Execution:
+        """An execution with some of `PARTS`. The variables of a chart come in any case: they change with its states."""
         header_key = keys.execution(execution_id, keys.HEADER)
         input_key = keys.execution(execution_id, keys.INPUT)
-        items = self._table.get([header_key, input_key])
+        items = self._table.get([header_key, input_key] if {"input", "variables"} & set(parts) else [header_key])
         if header_key not in items:
-            raise RequestError("not_found", f"there is no execution {execution_id!r}")
+            raise _no_execution(execution_id)
         header = header_of(execution_id, items[header_key])
-        data = self._executions.globals_of(items[input_key])
         plan = self._workflows.plan(header.plan_hash)
-        stored = self._executions.load(execution_id)
-        runs = self._runs.list(execution_id)
-        charts = chart_parts(self._executions, plan, stored, self._clock.now(), lambda: data)
-        return {
-            **header_json(header),
-            "input": data.input,
-            "output": self._executions.output(execution_id, items[header_key]),
-            "variables": charts.variables if charts.variables is not None else data.variables,
-            **charts.json(),
-            "node_executions": node_executions(plan, stored.state if stored is not None else None, runs),
+        stored = self._executions.load(execution_id) if "nodes" in parts or listens(plan) else None
+        nodes, outputs = self._nodes(plan, stored, execution_id) if "nodes" in parts else (None, {})
+        charts = self._charts(plan, stored, execution_id)
+        variables = charts.variables
+        if variables is None and "variables" in parts:
+            variables = self._executions.globals_of(items[input_key]).variables
+        return Execution(
+            header,
+            charts,
+            self._executions.input_json(items[input_key]) if "input" in parts else None,
+            self._executions.output_json(execution_id, items[header_key]) if "output" in parts else None,
+            variables,
+            nodes,
+            outputs,
+        )
+
+    def drawn_progress(self, header: Header) -> Progress:
+        """How far an execution is, for drawings; of charts, what the newest `ENTRIES_READ_MAX` commits tell."""
+        from workflow_runtime.drawing import Progress  # few requests draw, and it takes its time to import
+
+        plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(header.execution_id)
+        nodes, _ = self._nodes(plan, stored, header.execution_id)
+        entries = self._executions.newest_entries(header.execution_id, ENTRIES_READ_MAX) if plan.charts else []
+        entered: dict[str, set[str]] = defaultdict(set)
+        taken: dict[str, set[str]] = defaultdict(set)
+        for step in (step for entry in entries for step in entry.macrosteps):
+            entered[step.machine].update(step.entered)
+            taken[step.machine].update(step.taken)
+        return Progress(
+            {path: entry["status"] for path, entry in nodes.items()},
+            {chart.path: chart.states for chart in self.ahead(header).charts},
+            entered,
+            taken,
+        )
+
+    def ahead(self, header: Header) -> Outlook:
+        """What an execution's charts and timers are at now."""
+        stored = self._executions.load(header.execution_id)
+        if stored is None:
+            return Outlook()
+        return outlook(self._workflows.plan(header.plan_hash), stored.state, self._clock.now())
+
+    def plan(self, plan_hash: str) -> Plan:
+        return self._workflows.plan(plan_hash)
+
+    def node_output(self, held: Attribute) -> bytes:
+        """The JSON text of an output among `Execution.node_outputs`."""
+        return self._runs.output_json(held)
+
+    def node(self, execution_id: str, path: str) -> NodeDetail:
+        """Raises `RequestError` (``not_found``) also when the execution has no such node."""
+        header = self.header(execution_id)
+        plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(execution_id)
+        held = self._runs.list_held(execution_id, path)
+        runs = tuple(run for run, _ in held)
+        state = stored.state if stored is not None else None
+        entry = node_executions(plan, state, runs, (path,)).get(path)
+        if entry is None:
+            raise RequestError("not_found", f"execution {execution_id!r} has no node {path!r}")
+        return NodeDetail(entry, runs, self._runs.output_json(held[-1][1]) if held else b"null")
+
+    def history(self, execution_id: str, after: int, limit: int) -> History:
+        """The journal after the version ``after``."""
+        header = self.header(execution_id)  # before the entries: once it says ended, they are all there
+        entries: list[JournalEntry] = []
+        while len(entries) < limit:
+            start = after + len(entries) + 1
+            wanted = range(start, start + min(limit - len(entries), ENTRIES_READ_AT_ONCE))
+            found = self._executions.entries(execution_id, wanted)
+            entries += found
+            if len(found) < len(wanted):
+                break
+        last = after + len(entries)
+        ended = header.status.terminal and last >= header.state_version
+        return History(tuple(entries), ended and len(entries) < limit)
+
+    def has_entry(self, execution_id: str, version: int) -> bool:
+        """Whether the journal has this version: a cheap read for callers that wait for it."""
+        key = keys.journal(execution_id, version)
+        return key in self._table.get([key])
+
+    def _nodes(
+        self, plan: Plan, stored: StoredState | None, execution_id: str
+    ) -> tuple[dict[str, Json], dict[str, Attribute]]:
+        held = self._runs.list_held(execution_id)
+        entries = node_executions(plan, stored.state if stored is not None else None, [run for run, _ in held])
+        return entries, {
+            run.path: output for run, output in held if run.path in entries and entries[run.path]["started_at"]
         }
 
-    def progress(self, execution_id: str, known: Mapping[str, str], since: int = 0) -> News:
-        """What is new since the commit ``since``, for who has seen it all until then and ``known``, statuses by path.
+    def _charts(self, plan: Plan, stored: StoredState | None, execution_id: str) -> ChartParts:
+        def globals() -> Globals:
+            return self._executions.globals(execution_id)
 
-        For who watches an execution: one read of the state, of the journal's new entries, and of the runs of nodes
-        whose status may have changed; outputs apart. Nothing before the first commit.
-        """
-        stored = self._executions.load(execution_id)
-        if stored is None:
-            return News()
-        state = stored.state
-        plan = self._workflows.plan(state.plan_hash)
-        fresh = self._entries_after(execution_id, since)
-        ordered = _ordered(fresh)
-        changed = {path: serial for path, (serial, _) in ordered.items()}
-        for number, graph in live_graphs(plan, state).items():
-            block = plan.blocks[number]
-            for index, node in enumerate(block.nodes):
-                path, status = block.prefix + node.id, STATUS_OF_MARK[graph.marks[index]]
-                if status is NodeStatus.READY or status.value != known.get(path, NodeStatus.WAITING.value):
-                    changed[path] = graph.serial(index)
-        runs = self._runs.get_all(execution_id, list(changed.items()))
-        entries: dict[str, Json] = {}
-        for path, entry in node_executions(plan, state, runs.values(), changed.keys()).items():
-            if known.get(path, NodeStatus.WAITING.value) != entry["status"]:
-                entries[path] = {**entry, "output": None}
-        versions = {path: version for path, (_, version) in ordered.items()}
-        return News(entries, transitions_of(fresh), fresh[-1].version if fresh else since, versions)
+        return chart_parts(self._executions, plan, stored, self._clock.now(), globals)
 
-    def _entries_after(self, execution_id: str, version: int) -> list[JournalEntry]:
-        found: list[JournalEntry] = []
-        while True:
-            start = version + len(found) + 1
-            page = self._executions.entries(execution_id, range(start, start + ENTRIES_READ_AT_ONCE))
-            found += page
-            if len(page) < ENTRIES_READ_AT_ONCE:
-                return found
-
-    def dead_letters(self, execution_id: str) -> list[dict[str, Json]]:
+    def dead_letters(self, execution_id: str) -> Sequence[dict[str, Json]]:
         """What could not be taken or sent for this execution: ``{reason, body}`` each."""
         return self._executions.dead_letters(execution_id)
 
 
-def _ordered(entries: list[JournalEntry]) -> dict[str, tuple[int, int]]:
-    """Newest serial by path of the nodes that these commits ordered, recorded or cancelled, or were told of; and the
-    commit after which that was."""
-    found: dict[str, tuple[int, int]] = {}
-    for entry in entries:
-        for event in entry.events:
-            if isinstance(event, (NodeSucceeded, NodeFailed)):
-                found[event.path] = event.serial, entry.version - 1
-        for command in entry.commands:
-            if isinstance(command, (RunNode, RecordNode, CancelRun)):
-                found[command.path] = command.serial, entry.version
-    return found
+def position(header: Header) -> str:
+    """An execution's place among those of its workflow, whatever its status: it never changes."""
+    return f"{header.started_at:015d}#{header.execution_id}"
+
+
+def header_json(header: Header) -> dict[str, Json]:
+    """What a list shows of an execution."""
+    return {
+        "execution_id": header.execution_id,
+        "workflow_id": header.workflow_id,
+        "workflow_version": header.workflow_version,
+        "correlation_id": header.correlation_id,
+        "status": header.status,
+        "error": error_json(header.error),
+        "started_at": iso_time(header.started_at),
+        "ended_at": iso_time(header.ended_at) if header.ended_at else None,
+    }
+
+
+def _no_execution(execution_id: str) -> RequestError:
+    return RequestError("not_found", f"there is no execution {execution_id!r}")

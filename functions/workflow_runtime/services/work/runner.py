@@ -7,12 +7,8 @@ only the engine grants another attempt, under another serial. So effects per ser
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import traceback
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
-from typing import Any, ParamSpec, Protocol, TypeVar
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -20,50 +16,23 @@ from msgspec.structs import replace
 from workflow_runtime.deployment.log_fields import log_fields
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import DISPATCH
-from workflow_runtime.engine.aggregation import aggregate, operand_values
-from workflow_runtime.engine.commands import with_payload
-from workflow_runtime.engine.ending import scope_output
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, run_event_id
-from workflow_runtime.engine.names import NodeValue, evaluate
-from workflow_runtime.engine.orders import OUTPUTS_PATH
 from workflow_runtime.engine.pruning import prune
-from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError
-from workflow_runtime.invokers.invocation import Invoker, NodeResult
-from workflow_runtime.language.expressions import EvaluationError
-from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.formulas import BindingKind, Formula
-from workflow_runtime.plan.graph import GraphBlock, NodePlan
+from workflow_runtime.errors import ErrorDocument, RetryableError
+from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import AggregationSpec, NodeType, SucceedSpec
+from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.messages import Order, mail_message
+from workflow_runtime.services.work.attempt import LEASE_SECONDS, Attempt, AttemptRunner, Secrets, ids_of, node_of
 from workflow_runtime.services.work.attempt_metrics import count_attempt
-from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
-from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import ExecutionStore, header_of
-from workflow_runtime.storage.payloads import unpack
-from workflow_runtime.storage.records import Globals, Run, RunStatus
+from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.workflows import WorkflowStore
 
-LEASE_SECONDS = 90  # how long a silent worker is believed to live
-RENEWAL_SECONDS = 30  # a third of the lease: two renewals may fail
-TIMEOUT_MARGIN_SECONDS = 20  # of the function's own timeout, for reading and recording
-PAUSES_SECONDS = (1, 2, 4)  # between attempts to record a result; well within that margin
-NOTES_MAX = 100  # unresolved paths, warnings: texts for people, in an item of at most 400 KB
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
-
 logger = logging.getLogger(__name__)
-
-
-class Secrets(Protocol):
-    """Where ``${secrets.NAME}`` comes from. Raises `NodeError` (``not_found``) for a name it does not have."""
-
-    def get(self, name: str) -> str: ...
 
 
 class Postponed(Exception):
@@ -72,19 +41,6 @@ class Postponed(Exception):
     def __init__(self, seconds: int) -> None:
         super().__init__(f"again in {seconds} s")
         self.seconds = seconds
-
-
-class Attempt(msgspec.Struct):
-    """An attempt under way: its order, what it runs, and its record as claimed."""
-
-    order: Order
-    plan: Plan
-    claimed: Run
-    rendering: Rendering | None = None
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return tuple(self.rendering.view.secrets.values()) if self.rendering is not None else ()
 
 
 class NodeRunner:
@@ -104,12 +60,9 @@ class NodeRunner:
     ) -> None:
         self._ports = ports
         self._workflows = workflows
-        self._invokers = invokers
-        self._secrets = secrets
         self._new_id = new_id
         self._count = count
-        self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
-        self._executions = ExecutionStore(ports.table, ports.blobs)
+        self._attempts = AttemptRunner(ports, invokers, secrets, function_timeout_seconds)
         self._runs = RunStore(ports.table, ports.blobs)
 
     async def run(self, order: Order) -> None:
@@ -177,156 +130,24 @@ class NodeRunner:
         await self._report(order, plan, existing)
 
     async def _attempt(self, attempt: Attempt) -> None:
-        """Read, run and record a claimed run; then report its result."""
+        """Carry a claimed run out, then report its result."""
         order = attempt.order
-        renewal = asyncio.ensure_future(self._renew(attempt))
-        try:
-            ended = await self._outcome(attempt)
-        except (RetryableError, InvalidEvent):
-            await self._release(attempt)
-            raise
-        finally:
-            renewal.cancel()
-        recorded, ended = await self._record(attempt, ended)
+        recorded, ended = await self._attempts.carry_out(attempt)
         if not recorded:
-            stored = await self._patiently(self._runs.get, order.execution_id, ended.path, ended.serial)
+            stored = await self._attempts.patiently(self._runs.get, order.execution_id, ended.path, ended.serial)
             if stored is None:
                 raise RetryableError("a claimed run is not there")
             if stored.owner != ended.owner:  # who gave it up may have died before reporting that
-                logger.warning("a result came after its lease had ended", extra=_ids(order))
+                logger.warning("a result came after its lease had ended", extra=ids_of(order))
                 await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}")
                 return
         if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
         fields = {"status": ended.status, "ms": ended.ended_at - ended.started_at, "attempt": ended.attempt}
         error = {"error": ended.error.type} if ended.error is not None else {}
-        logger.info("node ended", extra={**_ids(order), **fields, **error})
-        if (node := _node_of(attempt.plan, ended.path)) is not None:
+        logger.info("node ended", extra={**ids_of(order), **fields, **error})
+        if (node := node_of(attempt.plan, ended.path)) is not None:
             count_attempt(self._count, node.type, ended)
-
-    async def _record(self, attempt: Attempt, ended: Run) -> tuple[bool, Run]:
-        """Record how the run ended, if it is still ours; an output that cannot be stored is a failure."""
-        execution_id, owner = attempt.order.execution_id, attempt.claimed.owner
-        try:
-            return await self._patiently(self._runs.finish, execution_id, ended, owner), ended
-        except (NodeError, ValueError) as error:
-            message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
-            document = ErrorDocument.of("execution_error", message, ended.path)
-            failed = replace(ended, status=RunStatus.FAILED, output=None, usage=None, error=document)
-            return await self._patiently(self._runs.finish, execution_id, failed, owner), failed
-
-    async def _patiently(
-        self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs
-    ) -> Result:
-        """A port call tried for a while: what it records has been run and may not be run again."""
-        for seconds in PAUSES_SECONDS:
-            try:
-                return await self._ports.offload(call, *args, **named)
-            except RetryableError:
-                await self._ports.clock.sleep(seconds)
-        return await self._ports.offload(call, *args, **named)
-
-    async def _release(self, attempt: Attempt) -> None:
-        """Give up the claim of a run that could not even begin, so that its order can be carried out when it comes
-        again.
-        """
-        released = replace(attempt.claimed, status=RunStatus.RELEASED)
-        with suppress(RetryableError):  # then the lease runs out, and the engine grants another attempt
-            await self._ports.offload(self._runs.finish, attempt.order.execution_id, released, attempt.claimed.owner)
-
-    async def _outcome(self, attempt: Attempt) -> Run:
-        """How the run ended, as it will be recorded."""
-        claimed = attempt.claimed
-        try:
-            running = await self._prepare(attempt)
-            if not running:
-                return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
-            output, warnings, usage = await self._run_within_timeout(attempt)
-            output = masked(output, attempt.secrets)
-            ended = replace(
-                claimed, status=RunStatus.SUCCESS, output=output, warnings=warnings[:NOTES_MAX], usage=usage
-            )
-        except (RetryableError, InvalidEvent):
-            raise
-        except Exception as error:
-            ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error))
-        unresolved = tuple(dict.fromkeys(attempt.rendering.unresolved)) if attempt.rendering is not None else ()
-        return replace(ended, ended_at=self._ports.clock.now(), unresolved=unresolved[:NOTES_MAX])
-
-    async def _prepare(self, attempt: Attempt) -> bool:
-        """Read inputs and header in one batch; False when the execution no longer runs."""
-        plan = attempt.plan
-        order = await self._ports.offload(self._whole, attempt.order)
-        command = order.command
-        node = _node_of(plan, command.path)
-        formulas = node.worker_formulas if node is not None else _output_formulas(plan, order)
-        header_key = keys.execution(order.execution_id, keys.HEADER)
-        input_key = keys.execution(order.execution_id, keys.INPUT)
-        run_keys = {
-            keys.run(order.execution_id, plan.path(read.node), read.serial): read.node for read in command.reads
-        }
-        reads_input = needs_globals(formulas) or lacks_names(plan, command, formulas)
-        wanted = [header_key, *run_keys, *([input_key] if reads_input else [])]
-        items = await self._ports.offload(self._ports.table.get, wanted)
-        if header_key not in items:
-            raise InvalidEvent(f"there is no execution {order.execution_id}")
-        if header_of(order.execution_id, items[header_key]).status.terminal:
-            return False
-        nodes: dict[int, NodeValue] = {}
-        for key, index in run_keys.items():
-            nodes[index] = node_value(await self._ports.offload(self._runs.run_of, items[key]))
-        data: Globals | None = None
-        if input_key in items:
-            data = await self._ports.offload(self._executions.globals_of, items[input_key])
-        secrets = await self._ports.offload(self._resolve_secrets, node)
-        view = view_of(plan, order, nodes, data, secrets)
-        attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view, command)
-        return True
-
-    def _whole(self, order: Order) -> Order:
-        """The order with what was stored apart, because it is large."""
-        command = order.command
-        if command.blob is None:
-            return order
-        return replace(order, command=with_payload(command, unpack(self._executions.get_blob(command.blob))))
-
-    def _resolve_secrets(self, node: NodePlan | None) -> dict[str, str]:
-        if node is None or node.inputs is None or BindingKind.SECRETS not in node.inputs.kinds:
-            return {}
-        names = [reference.path[0] for reference in node.inputs.compiled.references if reference.name == "secrets"]
-        return {name: self._secrets.get(name) for name in names}
-
-    async def _run_within_timeout(self, attempt: Attempt) -> tuple[Json, tuple[str, ...], dict[str, Any] | None]:
-        """Output, warnings and usage. Raises `NodeError`."""
-        rendering = attempt.rendering
-        assert rendering is not None
-        plan, order, node = attempt.plan, attempt.order, rendering.node
-        if order.command.path == OUTPUTS_PATH:
-            return scope_output(plan, plan.root, order.command.succeeded_by, rendering.view), (), None
-        if node.pool is None:
-            return _decided(plan, rendering), (), None
-        seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
-        call = rendering.call(order, plan.workflow_id, self._ports.clock.now() + int(seconds * 1000))
-        work: Coroutine[Any, Any, NodeResult] = self._invokers[node.type].invoke(call)
-        try:
-            result = await self._ports.clock.within(seconds, work)
-        except TimeoutError:
-            raise NodeError("timeout", f"no result within {seconds:g} s") from None
-        except (RetryableError, InvalidEvent) as error:  # the node's own: it has run, and may not be run again
-            raise NodeError("execution_error", str(error)) from error
-        output, warnings = rendering.shaped(call.inputs, result.output)
-        return output, warnings, result.usage
-
-    async def _renew(self, attempt: Attempt) -> None:
-        """Keep the lease of a run that takes long; stops when the run is no longer ours."""
-        ours = True
-        while ours:
-            await self._ports.clock.sleep(RENEWAL_SECONDS)
-            until = self._ports.clock.now() + LEASE_SECONDS * 1000
-            try:
-                ours = await self._ports.offload(self._runs.renew, attempt.order.execution_id, attempt.claimed, until)
-            except RetryableError:
-                logger.warning("a lease could not be renewed", extra=_ids(attempt.order))
 
     async def _report(self, order: Order, plan: Plan, run: Run) -> None:
         message = mail_message(order.execution_id, _result_event(order, plan, run), self._new_id())
@@ -335,60 +156,14 @@ class NodeRunner:
             raise RetryableError(f"the result was refused: {refusals[0].reason}")
 
 
-def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
-    """What an attempt failed with. Secrets never stand in it, and values never in the log."""
-    if isinstance(error, NodeError):
-        kind, message = error.type, error.message
-    elif isinstance(error, EvaluationError):
-        kind, message = "execution_error", str(error)
-    else:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        fields = {"error": type(error).__name__, "at": f"{place.filename}:{place.lineno}"}
-        logger.error("a node raised", extra={**_ids(attempt.order), **fields})
-        kind, message = "execution_error", f"{type(error).__name__}: {error}"
-    return ErrorDocument.of(kind, masked(message, attempt.secrets), attempt.order.command.path)
-
-
-def _output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:
-    formula, _ = plan.root.yields(order.command.succeeded_by)
-    return (formula,) if formula is not None else ()
-
-
-def _decided(plan: Plan, rendering: Rendering) -> Json:
-    """The output of a node that the dispatcher would run itself if its values were smaller."""
-    node, view = rendering.node, rendering.view
-    inputs = rendering.inputs()
-    match node.spec:
-        case AggregationSpec() as spec:
-            output = aggregate(spec, operand_values(spec, _block_of(plan, rendering.command.path), view), view)
-        case SucceedSpec(output=formula) if formula is not None:
-            output = evaluate(formula, view, unresolved=rendering.unresolved)
-        case _:
-            output = inputs
-    return rendering.shaped(inputs, output)[0]
-
-
-def _node_of(plan: Plan, path: str) -> NodePlan | None:
-    """The node of this path; None for the scope's outputs."""
-    return None if path == OUTPUTS_PATH else plan.node(plan.numbers[path])
-
-
-def _block_of(plan: Plan, path: str) -> GraphBlock:
-    return plan.blocks[plan.place(plan.numbers[path])[0]]
-
-
 def _result_event(order: Order, plan: Plan, run: Run) -> Event:
     event_id = run_event_id(run.path, run.serial)
     if run.error is not None:
         return NodeFailed(event_id, run.ended_at, run.path, run.serial, run.error, order.command)
-    node = _node_of(plan, run.path)
+    node = node_of(plan, run.path)
     if node is None or not node.decision_paths:
         return NodeSucceeded(event_id, run.ended_at, run.path, run.serial)
     values = prune(run.output, node.decision_paths)
     size = len(msgspec.json.encode(values))
     small = size <= VALUES_ATTACHED_BYTES_MAX
     return NodeSucceeded(event_id, run.ended_at, run.path, run.serial, values if small else None, small, size)
-
-
-def _ids(order: Order) -> dict[str, Any]:
-    return {"execution_id": order.execution_id, "node": order.command.path, "serial": order.command.serial}

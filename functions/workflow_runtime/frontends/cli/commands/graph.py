@@ -1,4 +1,4 @@
-"""`awr graph`: a workflow as its file has it, or an execution, with its statuses and active states marked."""
+"""`awr graph`: a workflow as its file has it, or an execution, with its statuses and its path marked."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def graph(
     profile: Profile = None,
     region: Region = None,
 ) -> int:
-    """Draw a workflow, or an execution: its nodes' statuses and its active states are marked.
+    """Draw a workflow, or an execution: statuses, active states and the path taken are marked.
 
     \b
       awr graph flow.yaml --format svg --output flow.svg

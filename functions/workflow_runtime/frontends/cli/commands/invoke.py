@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 import os
 import sys
@@ -25,7 +24,7 @@ from workflow_runtime.frontends.cli.options import AsJson, Definitions, MocksFil
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.stderr_log import TracedInvoker, log_to_stderr
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime, handler_of
 
 FunctionName = Annotated[str, typer.Argument(metavar="FUNCTION", help="One of the Lambda functions, as dispatch.")]
 EventFile = Annotated[Path, typer.Argument(**existing("EVENT", "What it gets, as JSON; events/ has samples."))]
@@ -141,8 +140,7 @@ def _invoke(event: dict[str, Any], options: InvokeOptions) -> Invoked:
                 runtime.catalog.publish(path.read_bytes(), str(path), scheduled=False)
         before = len(backend.bus_events())
         backend.on_send = lambda queue: sent.update([queue])
-        create = importlib.import_module(function.handler.rpartition(".")[0]).create
-        answer = create(runtime, function)(event, LocalContext(function))
+        answer = handler_of(function, runtime)(event, LocalContext(function))
         if inspect.isawaitable(answer):
             answer = asyncio.run(_awaited(answer))
         published = Counter(str(each["detail-type"]) for each in backend.bus_events()[before:])

@@ -240,7 +240,7 @@ class _Run:
         document = services.documents.document(self._id)
         plan = services.catalog.plan(services.catalog.version(document["workflow_id"], document["workflow_version"]))
         self._listens = listens(plan)
-        watch = LocalWatch(services.documents, self._id)
+        watch = LocalWatch(services.stores, self._id)
         watch.look()  # what ended before a resumption is no news
         ids = [block.prefix + node.id for block in plan.blocks for node in block.nodes if not node.hidden]
         progress = Progress(self._out, watch, ids, services.ports.clock.now, epoch_ms(document["started_at"]))

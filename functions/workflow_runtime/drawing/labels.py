@@ -1,0 +1,97 @@
+"""The texts of drawings: what a node runs or waits for, when an edge is taken, what moves a state.
+
+Each is shortened where it is made: from here on, no text is longer than a label.
+"""
+
+from __future__ import annotations
+
+import re
+
+from workflow_runtime.language.texts import LABEL_COLUMNS, preview, shorten
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.specs import AgentSpec, NodeType, SwitchCase, ToolSpec, WaitSpec
+from workflow_runtime.plan.states import Delay, StatePlan, TransitionPlan
+
+_UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "m"), (1.0, "s"))
+_TEMPLATE = re.compile(r"\$\{([^{}]*)\}?")
+_SOURCE_CHARS_MAX = 4 * LABEL_COLUMNS
+"""As much of a text as a label may show."""
+_VALUES = LABEL_COLUMNS // 4
+"""Of many values of one case, more than a label has room for."""
+
+
+def kind_of(node: NodePlan) -> str:
+    """Agent, tool, aggregation, state_machine, or a control node's subtype."""
+    return node.type.value if node.type is not NodeType.CONTROL else str(type(node.spec).__struct_config__.tag)
+
+
+def detail_of(node: NodePlan) -> str:
+    """What a node runs, or waits for."""
+    match node.spec:
+        case AgentSpec(agent=target) | ToolSpec(tool=target):
+            return shorten(str(target.source) if isinstance(target, Formula) else target)
+        case WaitSpec() as wait:
+            return shorten(_wait(wait))
+    return ""
+
+
+def _wait(wait: WaitSpec) -> str:
+    if wait.event:
+        limit = f", at most {_duration(wait.timeout)}" if wait.timeout is not None else ""
+        return f"for {wait.event}{limit}"
+    if wait.until is not None:
+        return f"until {_plain(wait.until)}"
+    return _duration(wait.seconds) if wait.seconds is not None else ""
+
+
+def case_text(case: SwitchCase) -> str:
+    """What selects the targets of a case."""
+    if case.when is not None:
+        return shorten(str(case.when.source))
+    if case.values is None:
+        return "default"
+    shown = (value[:_SOURCE_CHARS_MAX] if isinstance(value, str) else preview(value) for value in case.values[:_VALUES])
+    return shorten(" | ".join(shown) + (" | …" if len(case.values) > _VALUES else ""))
+
+
+def edge_label(gate: str, condition: Formula | None) -> str:
+    """``gate``: what its switch or condition selects it by, ``""`` if nothing does."""
+    when = f"if {str(condition.source)[:_SOURCE_CHARS_MAX]}" if condition is not None else ""
+    return shorten(" ".join(part for part in (gate, when) if part))
+
+
+def transition_label(state: StatePlan, transition: TransitionPlan) -> str:
+    """``event [guard]``, as in UML."""
+    if transition.after >= 0:
+        event = _delay(state.delays[transition.after])
+    else:
+        own = {f"done.run.{state.name}": "done", f"done.state.{state.name}": "done", f"error.run.{state.name}": "error"}
+        event = ", ".join(own.get(name, name) for name in transition.events[:LABEL_COLUMNS])
+    guard = f"[{_plain(transition.guard)}]" if transition.guard is not None else ""
+    return shorten(" ".join(part for part in (event, guard) if part))
+
+
+def internal_note(state: StatePlan, transition: TransitionPlan) -> str:
+    """What a transition without targets does: ``event [guard] / actions``."""
+    done = ", ".join(str(action.__struct_config__.tag) for action in transition.actions[:LABEL_COLUMNS])
+    return shorten(" / ".join(part for part in (transition_label(state, transition), done) if part))
+
+
+def _delay(delay: Delay) -> str:
+    first = f"after {_duration(delay.delay)}"
+    return first if delay.every is None else f"{first}, every {_duration(delay.every)}"
+
+
+def _duration(value: float | Formula) -> str:
+    if isinstance(value, Formula):
+        return _plain(value)
+    for seconds, unit in _UNITS:
+        if value >= seconds and value % seconds == 0:
+            return f"{value / seconds:g}{unit}"
+    return f"{value:g}s"
+
+
+def _plain(formula: Formula) -> str:
+    """The beginning of a formula's text, without the marks around its names."""
+    return _TEMPLATE.sub(r"\1", str(formula.source)[:_SOURCE_CHARS_MAX])

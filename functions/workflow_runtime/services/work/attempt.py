@@ -1,0 +1,303 @@
+"""One attempt of a node whose run is claimed: read what it needs, run it within its timeout, record how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from itertools import islice
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_runtime.engine.aggregation import aggregate, operand_values
+from workflow_runtime.engine.commands import with_payload
+from workflow_runtime.engine.ending import scope_output
+from workflow_runtime.engine.names import NodeValue, evaluate
+from workflow_runtime.engine.orders import OUTPUTS_PATH
+from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
+from workflow_runtime.invokers.containment import described, node_failure
+from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.graph import GraphBlock, NodePlan
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import AggregationSpec, NodeType, SucceedSpec
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.dispatch.reads import node_value
+from workflow_runtime.services.messages import Order
+from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.executions import ExecutionStore, header_of
+from workflow_runtime.storage.payloads import unpack
+from workflow_runtime.storage.records import Globals, Run, RunStatus
+from workflow_runtime.storage.runs import RunStore
+
+LEASE_SECONDS = 90  # how long a silent worker is believed to live
+RENEWAL_SECONDS = 30  # a third of the lease: two renewals may fail
+TIMEOUT_MARGIN_SECONDS = 20  # of the function's own timeout, for reading and recording
+PAUSES_SECONDS = (1, 2, 4)  # between attempts to record a result; well within that margin
+NOTES_MAX = 100  # unresolved paths, warnings: texts for people, in an item of at most 400 KB
+NOTE_CHARS_MAX = 500
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
+
+
+class Secrets(Protocol):
+    """Where ``${secrets.NAME}`` comes from. Raises `NodeError` (``not_found``) for a name it does not have."""
+
+    def get(self, name: str) -> str: ...
+
+
+class Attempt(msgspec.Struct):
+    """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used."""
+
+    order: Order
+    plan: Plan
+    claimed: Run
+    rendering: Rendering | None = None
+    meter: Meter = msgspec.field(default_factory=Meter)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(self.rendering.view.secrets.values()) if self.rendering is not None else ()
+
+
+class AttemptRunner:
+    """Runs and records claimed runs. ``invokers`` run agents and tools; ``function_timeout_seconds`` is the Lambda's
+    own.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        invokers: Mapping[NodeType, Invoker],
+        secrets: Secrets,
+        function_timeout_seconds: int,
+    ) -> None:
+        self._ports = ports
+        self._invokers = invokers
+        self._secrets = secrets
+        self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
+        self._executions = ExecutionStore(ports.table, ports.blobs)
+        self._runs = RunStore(ports.table, ports.blobs)
+
+    async def carry_out(self, attempt: Attempt) -> tuple[bool, Run]:
+        """Read, run and record a claimed run: whether it was still ours to record, and how it ended.
+
+        Raises `RetryableError` and `InvalidEvent` when it could not even begin; then its claim is given up.
+        """
+        renewal = asyncio.ensure_future(self._renew(attempt))
+        try:
+            ended = await self._outcome(attempt)
+        except (RetryableError, InvalidEvent):
+            await self._release(attempt)
+            raise
+        finally:
+            renewal.cancel()
+        return await self._record(attempt, ended)
+
+    async def _record(self, attempt: Attempt, ended: Run) -> tuple[bool, Run]:
+        """Record how the run ended, if it is still ours; an output that cannot be stored is a failure."""
+        execution_id, owner = attempt.order.execution_id, attempt.claimed.owner
+        try:
+            return await self.patiently(self._runs.finish, execution_id, ended, owner), ended
+        except (NodeError, ValueError) as error:
+            message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
+            document = ErrorDocument.of("execution_error", message, ended.path)
+            failed = replace(ended, status=RunStatus.FAILED, output=None, error=document)
+            return await self.patiently(self._runs.finish, execution_id, failed, owner), failed
+
+    async def patiently(
+        self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs
+    ) -> Result:
+        """A port call tried for a while: what it records has been run and may not be run again."""
+        for seconds in PAUSES_SECONDS:
+            try:
+                return await self._ports.offload(call, *args, **named)
+            except RetryableError:
+                await self._ports.clock.sleep(seconds)
+        return await self._ports.offload(call, *args, **named)
+
+    async def _release(self, attempt: Attempt) -> None:
+        """Give up the claim of a run that could not even begin, so that its order can be carried out when it comes
+        again.
+        """
+        released = replace(attempt.claimed, status=RunStatus.RELEASED)
+        with suppress(RetryableError):  # then the lease runs out, and the engine grants another attempt
+            await self._ports.offload(self._runs.finish, attempt.order.execution_id, released, attempt.claimed.owner)
+
+    async def _outcome(self, attempt: Attempt) -> Run:
+        """How the run ended, as it will be recorded."""
+        claimed = attempt.claimed
+        try:
+            running = await self._prepare(attempt)
+            if not running:
+                return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
+            result = await self._run_within_timeout(attempt)
+            output = masked(result.output, attempt.secrets)
+            ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=_notes(attempt, result.warnings))
+        except (RetryableError, InvalidEvent):
+            raise
+        except Exception as error:
+            ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error))
+        return replace(
+            ended,
+            ended_at=self._ports.clock.now(),
+            unresolved=_notes(attempt, attempt.rendering.unresolved if attempt.rendering is not None else ()),
+            usage=attempt.meter.usage,
+        )
+
+    async def _prepare(self, attempt: Attempt) -> bool:
+        """Read inputs and header in one batch; False when the execution no longer runs."""
+        plan = attempt.plan
+        order = await self._ports.offload(self._whole, attempt.order)
+        command = order.command
+        node = node_of(plan, command.path)
+        formulas = node.worker_formulas if node is not None else _output_formulas(plan, order)
+        header_key = keys.execution(order.execution_id, keys.HEADER)
+        input_key = keys.execution(order.execution_id, keys.INPUT)
+        run_keys = {
+            keys.run(order.execution_id, plan.path(read.node), read.serial): read.node for read in command.reads
+        }
+        reads_input = needs_globals(formulas) or lacks_names(plan, command, formulas)
+        wanted = [header_key, *run_keys, *([input_key] if reads_input else [])]
+        items = await self._ports.offload(self._ports.table.get, wanted)
+        if header_key not in items:
+            raise InvalidEvent(f"there is no execution {order.execution_id}")
+        if header_of(order.execution_id, items[header_key]).status.terminal:
+            return False
+        nodes: dict[int, NodeValue] = {}
+        for key, index in run_keys.items():
+            nodes[index] = node_value(await self._ports.offload(self._runs.run_of, items[key]))
+        data: Globals | None = None
+        if input_key in items:
+            data = await self._ports.offload(self._executions.globals_of, items[input_key])
+        secrets = await self._ports.offload(self._resolve_secrets, node)
+        view = view_of(plan, order, nodes, data, secrets)
+        attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view, command)
+        return True
+
+    def _whole(self, order: Order) -> Order:
+        """The order with what was stored apart, because it is large."""
+        command = order.command
+        if command.blob is None:
+            return order
+        return replace(order, command=with_payload(command, unpack(self._executions.get_blob(command.blob))))
+
+    def _resolve_secrets(self, node: NodePlan | None) -> dict[str, str]:
+        if node is None or node.inputs is None or BindingKind.SECRETS not in node.inputs.kinds:
+            return {}
+        names = [reference.path[0] for reference in node.inputs.compiled.references if reference.name == "secrets"]
+        return {name: self._secrets.get(name) for name in names}
+
+    async def _run_within_timeout(self, attempt: Attempt) -> NodeResult:
+        """The node's output as its ``outputs`` shapes it. Raises `NodeError`."""
+        rendering = attempt.rendering
+        assert rendering is not None
+        plan, order, node = attempt.plan, attempt.order, rendering.node
+        if order.command.path == OUTPUTS_PATH:
+            return NodeResult(scope_output(plan, plan.root, order.command.succeeded_by, rendering.view))
+        if node.pool is None:
+            return NodeResult(_decided(plan, rendering))
+        seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
+        call = rendering.call(order, plan.workflow_id, self._ports.clock.now() + int(seconds * 1000))
+        attempt.meter = call.meter
+        try:
+            result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
+        except TimeoutError:
+            raise NodeError("timeout", f"no result within {seconds:g} s") from None
+        output, warnings = rendering.shaped(call.inputs, result.output)
+        return NodeResult(output, (*warnings, *result.warnings))
+
+    async def _invoked(self, type: NodeType, call: NodeCall) -> NodeResult:
+        """What the invoker gives. Whatever else it raises is a `NodeError`, unless we are cancelled: it has run, and
+        may not be run again.
+
+        Invokers contain authors' code themselves; this holds for invokers that others wrote, too.
+        """
+        try:
+            return await self._invokers[type].invoke(call)
+        except GeneratorExit:  # our own end: the event loop was closed around us
+            raise
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            failure = node_failure(error, f"{type} {call.target!r}")
+            raise failure from (None if failure is error else error)
+
+    async def _renew(self, attempt: Attempt) -> None:
+        """Keep the lease of a run that takes long; stops when the run is no longer ours."""
+        ours = True
+        while ours:
+            await self._ports.clock.sleep(RENEWAL_SECONDS)
+            until = self._ports.clock.now() + LEASE_SECONDS * 1000
+            try:
+                ours = await self._ports.offload(self._runs.renew, attempt.order.execution_id, attempt.claimed, until)
+            except RetryableError:
+                logger.warning("a lease could not be renewed", extra=ids_of(attempt.order))
+
+
+def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
+    """What an attempt failed with. Secrets never stand in it, and values never in the log."""
+    if isinstance(error, NodeError):
+        kind, message = error.type, error.message
+    elif isinstance(error, EvaluationError):
+        kind, message = "execution_error", str(error)
+    else:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        fields = {"error": type(error).__name__, "at": f"{place.filename}:{place.lineno}"}
+        logger.error("a node raised", extra={**ids_of(attempt.order), **fields})
+        kind, message = "execution_error", described(error)
+    return ErrorDocument.of(kind, masked(message, attempt.secrets), attempt.order.command.path)
+
+
+def _output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:
+    formula, _ = plan.root.yields(order.command.succeeded_by)
+    return (formula,) if formula is not None else ()
+
+
+def _decided(plan: Plan, rendering: Rendering) -> Json:
+    """The output of a node that the dispatcher would run itself if its values were smaller."""
+    node, view = rendering.node, rendering.view
+    inputs = rendering.inputs()
+    match node.spec:
+        case AggregationSpec() as spec:
+            output = aggregate(spec, operand_values(spec, _block_of(plan, rendering.command.path), view), view)
+        case SucceedSpec(output=formula) if formula is not None:
+            output = evaluate(formula, view, unresolved=rendering.unresolved)
+        case _:
+            output = inputs
+    return rendering.shaped(inputs, output)[0]
+
+
+def node_of(plan: Plan, path: str) -> NodePlan | None:
+    """The node of this path; None for the scope's outputs."""
+    return None if path == OUTPUTS_PATH else plan.node(plan.numbers[path])
+
+
+def _block_of(plan: Plan, path: str) -> GraphBlock:
+    return plan.blocks[plan.place(plan.numbers[path])[0]]
+
+
+def _notes(attempt: Attempt, texts: Iterable[str]) -> tuple[str, ...]:
+    """Texts for people as a record keeps them: each once, not too many, short, without secrets."""
+    kept = islice(dict.fromkeys(texts), NOTES_MAX)
+    return tuple(_note(masked(storable_text(text), attempt.secrets)) for text in kept)
+
+
+def _note(text: str) -> str:
+    return text if len(text) <= NOTE_CHARS_MAX else text[: NOTE_CHARS_MAX - 1] + "…"
+
+
+def ids_of(order: Order) -> dict[str, Any]:
+    """What a log line says of an order."""
+    return {"execution_id": order.execution_id, "node": order.command.path, "serial": order.command.serial}

@@ -1,0 +1,153 @@
+"""Authors' tools that raise what is no ordinary error, at every door: the node fails, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.integration.cli.conftest import AWR, DEADLINE_SECONDS, environment, wait_for_line
+from tests.integration.dev.dev_process import DevProcess
+
+TOOLS = """
+import asyncio, sys
+from workflow_runtime.sdk import tool
+
+@tool
+async def cancelled():
+    task = asyncio.create_task(asyncio.sleep(5))
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+@tool
+async def exits():
+    sys.exit(0)
+
+@tool
+def exits_blocking():
+    sys.exit(0)
+
+@tool
+async def exits_in_a_task():
+    await asyncio.gather(exits(), asyncio.sleep(0))
+
+@tool
+async def interrupts():
+    raise KeyboardInterrupt
+
+@tool
+async def groups():
+    raise BaseExceptionGroup("g", [SystemExit(0), ValueError("x")])
+
+class Mute(Exception):
+    def __str__(self):
+        raise SystemExit(0)
+
+@tool
+async def mute():
+    raise Mute
+
+class Quits:
+    def __init__(self, text): ...
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source, handler):
+        from pydantic_core import core_schema
+        return core_schema.no_info_plain_validator_function(lambda value: sys.exit(0))
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema, handler):
+        return {}
+
+@tool
+async def quits_in_validation(a: Quits = None):
+    return a
+
+@tool
+async def waits():
+    print("waiting", file=sys.stderr, flush=True)
+    await asyncio.Event().wait()
+
+@tool
+async def fine():
+    return {"ok": True}
+"""
+KINDS = (
+    "cancelled", "exits", "exits_blocking", "exits_in_a_task", "interrupts", "groups", "mute", "quits_in_validation",
+)  # fmt: skip
+SDK = """
+import sys
+from workflow_runtime import SyncWorkflowEngine
+with SyncWorkflowEngine.local("definitions") as engine:
+    for kind in sys.argv[1:]:
+        execution = engine.execute_workflow(kind, wait=20)
+        document = engine.get_execution_status(execution)
+        print(kind, document["status"], (document["error"] or {}).get("type"))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with tools, and a workflow for each kind."""
+    folder = tmp_path_factory.mktemp("project")
+    for kind in ("tools", "workflows"):
+        (folder / "definitions" / kind).mkdir(parents=True)
+    (folder / "definitions" / "tools" / "mine.py").write_text(TOOLS)
+    for kind in (*KINDS, "waits", "fine"):
+        inputs = "inputs: {a: 1}" if kind == "quits_in_validation" else "inputs: {}"
+        text = f"workflow: {{id: {kind}, nodes: [{{id: a, type: tool, tool: {kind}, {inputs}}}]}}"
+        (folder / "definitions" / "workflows" / f"{kind}.yaml").write_text(text)
+    return folder
+
+
+def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    env = environment()
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=project)
+
+
+@pytest.mark.parametrize(
+    ("kind", "backend"), [("cancelled", "embedded"), ("exits", "embedded"), ("exits_in_a_task", "moto")]
+)
+def test_awr_run_says_that_the_node_failed_and_exits_3(project: Path, kind: str, backend: str) -> None:
+    file = f"definitions/workflows/{kind}.yaml"
+    done = run(project, *AWR, "run", file, "--json", "--backend", backend)
+    assert done.returncode == 3, done.stderr
+    error = json.loads(done.stdout)["error"]
+    assert (error["type"], error["node"]) == ("execution_error", "a")
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_still_ends_a_run_in_the_middle_of_a_tool(project: Path) -> None:
+    command = [*AWR, "run", "definitions/workflows/waits.yaml", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment(), cwd=project, stdout=pipe, stderr=pipe, text=True) as process:
+        wait_for_line(process, "waiting")
+        process.send_signal(signal.SIGINT)
+        stdout, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 130
+    assert json.loads(stdout)["status"] == "running"
+
+
+def test_the_local_engine_goes_on_after_each(project: Path) -> None:
+    done = run(project, sys.executable, "-c", SDK, *KINDS, "fine")
+    assert done.returncode == 0, done.stderr
+    expected = [f"{kind} failed execution_error" for kind in KINDS]
+    assert done.stdout.splitlines() == [*expected, "fine completed None"]
+
+
+def test_awr_dev_goes_on_after_each(project: Path, tmp_path: Path) -> None:
+    with DevProcess(tmp_path / "log", "--definitions", project / "definitions") as dev:
+        with httpx.Client(base_url=dev.url, timeout=DEADLINE_SECONDS) as client:
+
+            def execute(kind: str) -> Any:
+                started = client.post(f"/workflows/{kind}/execute?wait=20", json={}).raise_for_status()
+                return started.json()
+
+            for kind in KINDS:
+                assert execute(kind)["error"]["type"] == "execution_error", kind
+            assert execute("fine")["status"] == "completed"
+        assert dev.stop() == 0

@@ -1,0 +1,95 @@
+"""Levels, the critical path and the drawings of plans."""
+
+from __future__ import annotations
+
+import os
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from workflow_runtime.compiler import compile_or_raise
+from workflow_runtime.drawing import FORMATS, Progress, render
+from workflow_runtime.drawing.analysis import CriticalPath, critical_path, parallel_groups
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+RACE = (GOLDEN / "parallel_first.yaml").read_text(encoding="utf-8")
+HOSTILE = """
+workflow:
+  id: w
+  name: '<script>"&'
+  nodes:
+    - {id: a, type: tool, tool: t, name: 'say "hi" <b>#1; `x` \\'}
+    - {id: end, type: tool, tool: t}
+    - {id: 订单, type: agent, agent: x}
+  edges:
+    - {from: a, to: end, condition: '${a.x} == "|" and 1 < 2'}
+"""
+
+
+def test_parallel_groups_are_levels_without_hidden_nodes() -> None:
+    groups = parallel_groups(compile_or_raise(RACE))
+    assert groups == [["race", "unwatched"], ["a", "b", "c"], ["b1", "b2"], ["winner"]]
+
+
+def test_the_critical_path_weighs_nodes_by_their_timeouts() -> None:
+    nodes = "".join(
+        f"    - {{id: {id}, type: tool, tool: t, dependencies: [{above}]{extra}}}\n"
+        for id, above, extra in [
+            ("a", "", ""),
+            ("slow", "a", ", timeout: 1m"),
+            ("b", "a", ""),
+            ("c", "b", ""),
+            ("d", "slow, c", ""),
+        ]
+    )
+    plan = compile_or_raise(f"workflow:\n  id: w\n  nodes:\n{nodes}")
+    assert critical_path(plan) == CriticalPath(("a", "slow", "d"), 62.0)
+
+
+def test_the_critical_path_passes_through_hidden_nodes() -> None:
+    assert critical_path(compile_or_raise(RACE)) == CriticalPath(("race", "b", "b1", "winner"), 4.0)
+
+
+@pytest.mark.parametrize("format", sorted(FORMATS))
+def test_a_drawing_shows_no_hidden_node(format: str) -> None:
+    drawing = render(compile_or_raise(RACE), format, Progress({"a": "success"}))
+    assert "~race" not in drawing
+    assert "winner" in drawing
+    assert "first" in drawing
+
+
+@pytest.mark.parametrize(("format", "suffix"), [("text", "txt"), ("mermaid", "mmd"), ("dot", "dot"), ("svg", "svg")])
+def test_the_drawings_of_a_plan_are_golden(format: str, suffix: str) -> None:
+    plan = compile_or_raise((GOLDEN / "switch.yaml").read_bytes())
+    drawing = render(
+        plan, format, Progress({"fetch": "success", "other": "running", "left": "skipped", "fallback": "success"})
+    )
+    path = GOLDEN / "graphs" / f"switch.{suffix}"
+    if os.environ.get("REWRITE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(drawing, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == drawing
+
+
+def test_mermaid_texts_cannot_break_out_of_their_quotes() -> None:
+    for line in render(compile_or_raise(HOSTILE), "mermaid").splitlines()[1:]:
+        shape = r'    n\d+[\[({>/]+"[^"`<>\\|]*(<br/><small>[^"<>]*</small>)?"[\])}/\\]+'
+        arrow = r'    n\d+ (-->|-\.->|==>)(\|"[^"`<>\\|]*"\|)? n\d+'
+        assert re.fullmatch(f"{shape}|{arrow}", line), line
+
+
+def test_dot_texts_are_escaped() -> None:
+    assert r'label="say \"hi\" <b>#1; `x` \\\nt"' in render(compile_or_raise(HOSTILE), "dot")
+
+
+def test_svg_is_well_formed_and_runs_nothing() -> None:
+    root = ElementTree.fromstring(render(compile_or_raise(HOSTILE), "svg"))
+    assert not [element for element in root.iter() if element.tag.endswith("script")]
+    assert any(element.text == "订单" for element in root.iter())
+
+
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="mermaid"):
+        render(compile_or_raise(RACE), "png")

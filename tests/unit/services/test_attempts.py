@@ -1,0 +1,116 @@
+"""What an attempt leaves behind, whatever the invoker does: errors of every kind, usage, warnings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.errors import InvalidEvent, NodeError, RetryableError
+from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.work.attempt import NOTE_CHARS_MAX, NOTES_MAX
+
+USAGE = {"model": "m", "input_tokens": 20, "output_tokens": 10, "requests": 2}
+
+
+class Invoker:
+    """Does what a test says, on the runtime's clock."""
+
+    abandoned = 0
+
+    def __init__(self, clock: VirtualClock, act: Callable[[NodeCall], Any]) -> None:
+        self._clock = clock
+        self._act = act
+
+    async def invoke(self, call: NodeCall) -> NodeResult:
+        result = self._act(call)
+        if result == "sleep":
+            await self._clock.sleep(3600)
+        return result if isinstance(result, NodeResult) else NodeResult(result)
+
+
+def node_run(act: Callable[[NodeCall], Any], fields: str = "") -> dict[str, Any]:
+    """The entry of one node whose invoker does ``act``; whatever that is, the runtime goes on."""
+    clock = VirtualClock(0)
+    with LocalRuntime(open_backend(clock=clock), wrap=lambda _: Invoker(clock, act)) as local:
+        text = f"workflow: {{id: w, nodes: [{{id: a, type: tool, tool: echo{fields}}}]}}"
+        local.services.catalog.publish(text.encode())
+        execution_id = local.services.starter.start("w")
+        assert asyncio.run(local.run_until_ended(execution_id)) in ("completed", "failed")
+        entry: dict[str, Any] = local.services.documents.document(execution_id)["node_executions"]["a"]
+        return entry
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(0)
+
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+class Unfit(NodeError):
+    def __init__(self) -> None:
+        super().__init__("x", "y")
+        self.type, self.message = 3, None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("bad"), "ValueError: bad"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (SystemExit(0), "SystemExit: 0"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (BaseExceptionGroup("g", [SystemExit(1), ValueError("x")]), "BaseExceptionGroup: SystemExit: 1; ValueError: x"),
+        (BaseExceptionGroup("g", [SystemExit(1)]), "SystemExit: 1"),
+        (Mute(), "Mute: an error that cannot be printed"),
+        (RetryableError("later"), "RetryableError: later"),
+        (InvalidEvent("no"), "InvalidEvent: no"),
+        (ValueError("a\ud83d"), "ValueError: a?"),
+    ],
+)
+def test_whatever_an_invoker_raises_fails_the_node(error: BaseException, message: str) -> None:
+    def act(_call: NodeCall) -> Any:
+        raise error
+
+    assert node_run(act)["error"] == {"type": "execution_error", "message": f"tool 'echo': {message}"}
+
+
+def test_an_error_with_anything_for_its_type_and_message_fails_the_node() -> None:
+    def act(_call: NodeCall) -> Any:
+        raise Unfit
+
+    assert node_run(act)["error"] == {"type": "3", "message": "None"}
+
+
+def test_usage_counts_however_the_attempt_ends() -> None:
+    def act(result: Any) -> Callable[[NodeCall], Any]:
+        def metered(call: NodeCall) -> Any:
+            call.meter.usage = dict(USAGE)
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        return metered
+
+    for result, status in ((1, "success"), (NodeError("validation_error", ""), "failed"), (OSError(), "failed")):
+        entry = node_run(act(result))
+        assert (entry["status"], entry["usage"]) == (status, USAGE)
+    entry = node_run(act("sleep"), ", timeout: 5s")
+    assert (entry["error"]["type"], entry["usage"]) == ("timeout", USAGE)
+    assert node_run(lambda _: 1)["usage"] is None
+
+
+def test_warnings_are_few_and_short_each_once() -> None:
+    warnings = ["same", "same", "字" * 10_000_000, "a\ud83d", *map(str, range(1000))]
+    kept = node_run(lambda _: NodeResult(1, tuple(warnings)))["warnings"]
+    assert len(kept) == NOTES_MAX
+    assert kept[0] == "same"
+    assert kept[1] == "字" * (NOTE_CHARS_MAX - 1) + "…"
+    assert kept[2] == "a?"
