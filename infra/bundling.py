@@ -28,7 +28,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.plan.catalogue import FILE_NAME, Catalogue, CatalogueEntry, encode_catalogue
-from workflow_runtime.runtime.aws import catalogue_of
+from workflow_runtime.runtime.services import catalogue_of
 
 ROOT = Path(__file__).parents[1]
 LOCKS = Path(__file__).parent / "layers"

@@ -18,8 +18,7 @@ from workflow_runtime.invokers.mocks import MockedInvoker, Mocks
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import BusEvent
-from workflow_runtime.runtime.aws import node_invokers
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, node_invokers
 
 DEFINITIONS = Path(__file__).parents[2] / "definitions"
 LEAD_SECONDS = 61  # a far timer's schedule is set a minute early: see `services.timers`

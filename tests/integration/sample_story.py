@@ -32,8 +32,7 @@ from workflow_runtime.engine.events import Poked
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH
 from workflow_runtime.ports import Message
-from workflow_runtime.runtime.aws import node_invokers
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, node_invokers
 from workflow_runtime.services.catalog.triggers import ScheduledStart
 from workflow_runtime.services.messages import Timer, mail_message, timer_body
 

@@ -102,7 +102,7 @@ NO_END = rule("WF331", WARNING, "A chart that can never end", "Add a final state
 
 # Triggers
 BAD_SCHEDULE = rule("WF340", ERROR, "A schedule that cannot be kept")
-BAD_FILTERS = rule("WF341", ERROR, "Filters that are no event pattern")
+BAD_FILTERS = rule("WF341", ERROR, "Filters that are not an event pattern")
 UNNAMED_SECRET = rule("WF342", ERROR, "A secret without a fixed name", "Write `${secrets.NAME}`.")
 TRIGGER_INPUT = rule("WF343", WARNING, "A trigger whose input does not fit `input_schema`")
 
@@ -111,6 +111,13 @@ UNHEARD = rule(
     WARNING,
     "A trigger sends an event that nothing listens to",
     "Correct the name, or add a transition or a wait.",
+)
+
+NO_SECRET = rule(
+    "WF345",
+    WARNING,
+    "A webhook that demands signatures has no secret",
+    "Add `secret: ${secrets.NAME}`, or say `auth_required: false`.",
 )
 
 # Names and data

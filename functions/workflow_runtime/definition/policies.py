@@ -12,11 +12,9 @@ from workflow_runtime.definition.fields import (
     MISSING,
     SECONDS_OR_TEXT,
     Duration,
-    DynamicId,
     Factor,
     Inputs,
     Kind,
-    Literal,
     Schema,
     Text,
     Texts,
@@ -26,6 +24,7 @@ from workflow_runtime.definition.fields import (
     read_text,
     word,
 )
+from workflow_runtime.definition.ids import DynamicId, Reference
 from workflow_runtime.definition.reading import Many, Model, TextAs, problem
 from workflow_runtime.language.texts import shorten
 
@@ -102,7 +101,7 @@ class FallbackDefinition(Model):
     aliases: ClassVar = {"agent_id": "agent", "tool_id": "tool"}
     keeps_null: ClassVar = frozenset({"value"})
 
-    node: Literal | None = Field(None, description="Id of a node of this graph.")
+    node: Reference | None = Field(None, description="Id of a node of this graph.")
     agent: DynamicId | None = Field(None, description="Agent to run instead.")
     tool: DynamicId | None = Field(None, description="Tool to run instead.")
     workflow_id: DynamicId | None = Field(None, description="Workflow to run instead.")
@@ -139,7 +138,7 @@ class ErrorRule(Model):
         None,
         description="`fail`: on to the handlers; `skip`: edges are dead; `continue`: edges are alive, output null.",
     )
-    target: Literal | None = Field(None, description="Node that runs with `${error}`.")
+    target: Reference | None = Field(None, description="Node that runs with `${error}`.")
 
     @model_validator(mode="after")
     def _one_reaction(self) -> Self:
@@ -159,7 +158,7 @@ class HandlerAction(RetryPolicy):
     noun: ClassVar[str] = "an error handler's action"
 
     type: Annotated[str, word(*ACTIONS)] = Field(description="What to do.")
-    target: Literal | None = Field(None, description="Node or workflow to run instead.")
+    target: Reference | None = Field(None, description="Node or workflow to run instead.")
 
     @model_validator(mode="after")
     def _fields_of_type(self) -> Self:

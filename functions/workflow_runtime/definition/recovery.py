@@ -22,6 +22,7 @@ from workflow_runtime.definition.nodes.registry import CONTROL_TYPES, NODE_TYPES
 from workflow_runtime.definition.reading import Model, Place, Reading
 from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinition
 from workflow_runtime.language.expressions import is_id
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import nearest
 from workflow_runtime.language.texts import QUOTED_COLUMNS, shorten
 
@@ -270,11 +271,11 @@ def _workflow_field(key: str) -> str:
 
 def _unnamed(nodes: Sequence[Any], wrong: Wrong) -> frozenset[int]:
     ids = [node.get("id") if isinstance(node, dict) else None for node in nodes]
-    count = Counter(id for id in ids if isinstance(id, str))
+    count = Counter(normalized(id) for id in ids if isinstance(id, str))
     return frozenset(
         position
         for position, id in enumerate(ids)
-        if not isinstance(id, str) or count[id] > 1 or "id" in wrong.get(position, ())
+        if not isinstance(id, str) or count[normalized(id)] > 1 or "id" in wrong.get(position, ())
     )
 
 

@@ -20,20 +20,18 @@ from workflow_runtime.definition.fields import (
     Count,
     Duration,
     Expression,
-    Id,
     Kind,
     Label,
-    Literal,
     Object,
     Priority,
     Schema,
     Value,
-    Variables,
     raise_at,
     read_mapping,
     read_schema,
     word,
 )
+from workflow_runtime.definition.ids import Id, Reference, Variables
 from workflow_runtime.definition.nodes import aggregation, control, pending, wait, work
 from workflow_runtime.definition.nodes.common import Node
 from workflow_runtime.definition.policies import (
@@ -77,8 +75,8 @@ class EdgeDefinition(Model):
     aliases: ClassVar = {"from": "source", "to": "target"}
     preferred: ClassVar = {"source": "from", "target": "to"}
 
-    source: Literal = Field(description="Id of the node that the edge leaves.")
-    target: Literal = Field(description="Id of the node that the edge enters.")
+    source: Reference = Field(description="Id of the node that the edge leaves.")
+    target: Reference = Field(description="Id of the node that the edge enters.")
     condition: Expression | None = Field(None, description="Expression; the edge is dead when it is false.")
 
 

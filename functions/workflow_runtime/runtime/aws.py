@@ -1,4 +1,4 @@
-"""Puts a runtime together for a backend: the agents and tools there are, what they may reach, where secrets are."""
+"""Puts the runtime of a deployed function together."""
 
 from __future__ import annotations
 
@@ -8,65 +8,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
-from workflow_runtime.runtime.services import Runtime, workflow_env
+from workflow_runtime.runtime.services import Runtime, node_invokers, workflow_env
 
 if TYPE_CHECKING:
     from workflow_runtime.deployment.settings import Settings
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.invokers.mocks import Mocks
-    from workflow_runtime.invokers.tools.reach import Reach
     from workflow_runtime.plan.catalogue import Catalogue
-    from workflow_runtime.ports import Clock, Ports
+    from workflow_runtime.ports import Clock
 
 WORKER_LOST_EXIT_CODE = 70  # EX_SOFTWARE: Lambda starts a fresh process for the next event
-
-
-def node_invokers(
-    definitions: Path | None, reach: Reach, ports: Ports, mocks: Mocks | None = None
-) -> dict[NodeType, Invoker]:
-    """What runs agents and tools; with ``mocks``, calls that have one never reach the real thing."""
-    from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
-    from workflow_runtime.invokers.mocks import MockedInvoker
-    from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
-    from workflow_runtime.invokers.tools.services import ToolServices
-
-    agents = AgentRegistry.load(_below(definitions, "agents"))
-    services = ToolServices(bus=ports.bus, offload=ports.offload)
-    invokers: dict[NodeType, Invoker] = {
-        NodeType.AGENT: AgentInvoker(agents),
-        NodeType.TOOL: ToolInvoker(
-            ToolRegistry.load(_below(definitions, "tools"), reach=reach, services=services), ports.clock
-        ),
-    }
-    if mocks is None:
-        return invokers
-
-    def agent_schema(id: str) -> Json:
-        agent = agents.get(id)
-        return agent.output_schema if agent is not None else None
-
-    return {
-        kind: MockedInvoker(mocks, kind, invoker, ports.clock.sleep, agent_schema if kind is NodeType.AGENT else None)
-        for kind, invoker in invokers.items()
-    }
-
-
-def catalogue_of(definitions: Path | None, mocks: Mocks | None = None) -> Catalogue:
-    """The agents and tools that definitions may name without a warning: registered ones and mocked ones. Raises
-    `DefinitionError` for files and functions that cannot be used.
-    """
-    from workflow_runtime.invokers.agents import AgentRegistry
-    from workflow_runtime.invokers.tools import ToolRegistry
-    from workflow_runtime.plan.catalogue import Catalogue
-
-    agents = AgentRegistry.load(_below(definitions, "agents")).describe()
-    tools = ToolRegistry.load(_below(definitions, "tools")).describe()
-    catalogue = Catalogue(agents, tools)
-    if mocks is None:
-        return catalogue
-    return catalogue.with_mocks(mocks.ids(NodeType.AGENT), mocks.ids(NodeType.TOOL))
 
 
 def _packaged_catalogue(definitions: Path) -> Catalogue | None:
@@ -77,10 +29,6 @@ def _packaged_catalogue(definitions: Path) -> Catalogue | None:
 
     file = definitions / FILE_NAME
     return decode_catalogue(file.read_bytes()) if file.is_file() else None
-
-
-def _below(definitions: Path | None, kind: str) -> Path | None:
-    return definitions / kind if definitions is not None and (definitions / kind).is_dir() else None
 
 
 def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], clock: Clock | None = None) -> Runtime:

@@ -1,26 +1,41 @@
-"""The whole runtime in one process: a backend, the services on it, the pump that runs the handlers of `topology`."""
+"""A whole runtime in this process: a backend, the services on it, and the pump that runs the handlers of `topology`.
+
+There are two ways to drive the pump. Its owner steps it until one execution ends or rests (`run_until_ended`,
+`settle`): tests, `awr run`. Or it runs in the background of an event loop until it is closed (`start`): the SDK and
+`awr dev`. Then it shares the loop fairly, a batch of events being a task like any other, so that requests are answered
+in between.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import importlib
-from collections.abc import Callable
+import inspect
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec.structs import replace
+
 from workflow_runtime.backends.embedded.pump import Handler, Pump
 from workflow_runtime.deployment.topology import TOPOLOGY, Function
+from workflow_runtime.errors import RetryableError
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.ports import Poller, Ports, ScheduleRunner
-from workflow_runtime.runtime.aws import catalogue_of, node_invokers
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, workflow_env
+from workflow_runtime.runtime.observation import GatedPoller, GatedScheduler, ObservedTable, Observer, Silence
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, catalogue_of, node_invokers, workflow_env
+from workflow_runtime.storage.keys import HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.invokers.mocks import Mocks
     from workflow_runtime.plan.specs import NodeType
+
+logger = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
@@ -42,9 +57,11 @@ class Backend(Protocol):
 
 
 class LocalRuntime:
-    """A runtime on ``backend``, with agents and tools from ``definitions`` (a directory) and perhaps ``mocks``.
+    """A runtime on ``backend`` (which it closes), with agents and tools from ``definitions`` and perhaps ``mocks``.
 
-    ``wrap`` is put around what runs agents, and around what runs tools.
+    ``environ``: where settings and secrets are (None: the process's). ``wrap`` is put around what runs agents, and
+    around what runs tools. ``observer`` is told of every change of an execution or node run. Raises `DefinitionError`
+    for agents and tools that cannot be read.
     """
 
     def __init__(
@@ -56,34 +73,70 @@ class LocalRuntime:
         reach: Reach = LOCAL_REACH,
         environ: Mapping[str, str] | None = None,
         wrap: Callable[[Invoker], Invoker] | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        def invokers() -> dict[NodeType, Invoker]:
-            found = node_invokers(definitions, reach, backend.ports, mocks)
-            return found if wrap is None else {kind: wrap(invoker) for kind, invoker in found.items()}
-
         self.backend = backend
-        self.services = Runtime(
-            backend.ports,
-            invokers,
-            secrets=EnvironmentSecrets(environ),
-            env=workflow_env(environ or {}),
-            catalogue=catalogue_of(definitions, mocks),
-        )
+        self._definitions = definitions
+        self._reach = reach
+        self._environ = os.environ if environ is None else environ
+        self._wrap = wrap
+        self._observer = observer or Silence()
+        self._invokers: dict[NodeType, Invoker] = {}
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._stirred = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        self._is_ending = False
+        self._stopped = False
+        self._gate = GatedPoller(backend.poller)
+        self._scheduler = GatedScheduler(backend.scheduler, self._gate)
+        self.ports = replace(backend.ports, table=ObservedTable(backend.ports.table, self._written))
+        self.services = self._assembled(mocks)
         handlers = {
-            function.name: handler_of(function, self.services) for function in TOPOLOGY.functions if function.sources
+            function.name: self._sharing(handler_of(function, self.services))
+            for function in TOPOLOGY.functions
+            if function.sources
         }
-        self.pump = Pump(backend.poller, backend.ports.clock, TOPOLOGY, handlers, backend.scheduler)
+        self.pump = Pump(self._gate, self.ports.clock, TOPOLOGY, handlers, self._scheduler)
         backend.on_send = self.pump.notice
+
+    def reload(self, mocks: Mocks | None) -> None:
+        """Read agents and tools again, and take ``mocks`` from now on. Raises `DefinitionError`; then everything stays
+        as it was.
+        """
+        self.services = self._assembled(mocks)
+
+    def _assembled(self, mocks: Mocks | None) -> Runtime:
+        catalogue = catalogue_of(self._definitions, mocks)  # raises before anything is changed
+        if self._invokers:
+            self._read_invokers(mocks)
+        return Runtime(
+            self.ports,
+            lambda: self._invokers or self._read_invokers(mocks),
+            secrets=EnvironmentSecrets(self._environ),
+            env=workflow_env(self._environ),
+            catalogue=catalogue,
+            is_ending=lambda: self._is_ending,
+        )
+
+    def _read_invokers(self, mocks: Mocks | None) -> dict[NodeType, Invoker]:
+        """Those of the definitions as they are now, in the one mapping that runners look into."""
+        for kind, invoker in node_invokers(self._definitions, self._reach, self.ports, mocks).items():
+            self._invokers[kind] = invoker if self._wrap is None else self._wrap(invoker)
+        return self._invokers
+
+    def _sharing(self, handler: Handler) -> Handler:
+        """The handler as the pump calls it: in the background, as a task of its own."""
+        return lambda event, context: (
+            handler(event, context) if self._task is None else _as_task(handler, event, context)
+        )
 
     async def run_until_ended(self, execution_id: str) -> str:
         """Run everything there is to run until this execution has ended; its status, which is open if it waits for the
         outside.
         """
-
-        def ended() -> bool:
-            return self.services.documents.status(execution_id).terminal
-
-        await self.pump.run(ended)
+        await self.pump.run(lambda: self._has_ended(execution_id))
         return self.services.documents.status(execution_id)
 
     async def settle(
@@ -92,14 +145,64 @@ class LocalRuntime:
         """Run what can run without outside input and without timers, or those due ``until`` then (see `Pump.run`), or
         until it is ``enough``; the execution's status.
         """
-
-        def ended() -> bool:
-            return self.services.documents.status(execution_id).terminal or enough()
-
-        await self.pump.run(ended, settle=until is None, until=until)
+        await self.pump.run(lambda: self._has_ended(execution_id) or enough(), settle=until is None, until=until)
         return self.services.documents.status(execution_id)
 
+    def _has_ended(self, execution_id: str) -> bool:
+        return self.services.documents.status(execution_id).terminal
+
+    def start(self) -> None:
+        """Begin to run in the background of the running event loop; what an earlier process left open goes on."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self.backend.on_send = self._sent
+        self._task = self._loop.create_task(self._run())
+        self._task.add_done_callback(self._ended)
+
+    async def wait_ended(self, execution_id: str, seconds: float | None = None) -> None:
+        """In the background: return when the execution has ended. Raises `TimeoutError`, `RequestError`
+        (``not_found``), `RetryableError` when the runtime stopped.
+        """
+        if self._has_ended(execution_id):
+            return
+        if self._task is None or self._task.done():
+            raise RetryableError("the runtime has stopped")
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(execution_id, set()).add(future)
+        try:
+            async with asyncio.timeout(seconds):
+                await future
+        finally:
+            waiting = self._waiting.get(execution_id, set())
+            waiting.discard(future)
+            if not waiting:
+                self._waiting.pop(execution_id, None)
+
+    def end_waiting(self) -> None:
+        """Have requests that wait for something answered now, with what there is: the process is about to end."""
+        self._is_ending = True
+
+    async def until_failure(self) -> None:
+        """In the background: return when the runtime was closed; raises what stopped it before (a full disk, say)."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def stop(self, drain_seconds: float = 0.0) -> None:
+        """End the background task and close the backend. Attempts under way get ``drain_seconds`` to end; what is still
+        open goes on in the next process.
+        """
+        if self._task is not None:
+            self._gate.closed = True
+            self._stir()
+            await asyncio.wait({self._task}, timeout=drain_seconds)
+            self._stopped = True
+            self._stir()
+            await asyncio.wait({self._task})
+            self._task = None
+        self.close()
+
     def close(self) -> None:
+        """Close the backend."""
         self.backend.close()
 
     def __enter__(self) -> LocalRuntime:
@@ -110,9 +213,73 @@ class LocalRuntime:
     ) -> None:
         self.close()
 
+    async def _run(self) -> None:
+        while True:
+            self._stirred.clear()
+            if await self.pump.run(lambda: self._stopped) or self._gate.closed:
+                return
+            await self._until_stirred()
+
+    async def _until_stirred(self) -> None:
+        """Nothing happens by itself any more: wait for messages, or for the next schedule that repeats."""
+        next_at = self._scheduler.next_at()
+        seconds = None if next_at is None else max((next_at - self.ports.clock.now()) / 1000, 0)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
+        except TimeoutError:
+            return
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """The pump stopped: nobody need wait any longer."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.error("the runtime stopped", exc_info=error)
+        for waiting in self._waiting.values():
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(RetryableError("the runtime has stopped"))
+
+    def _written(self, execution_id: str, sort: str, attributes: Mapping[str, Any]) -> None:
+        self._observer.wrote(execution_id, sort, attributes)
+        if execution_id in self._waiting and sort == HEADER and "ended_at" in attributes:
+            self._in_loop(self._wake, execution_id)
+
+    def _wake(self, execution_id: str) -> None:
+        for future in self._waiting.get(execution_id, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def _sent(self, queue: str) -> None:
+        self._in_loop(self._notice, queue)
+
+    def _notice(self, queue: str) -> None:
+        self.pump.notice(queue)
+        self._stirred.set()
+
+    def _stir(self) -> None:
+        self._notice(TOPOLOGY.queues[0].name)
+
+    def _in_loop(self, function: Callable[..., None], *arguments: str) -> None:
+        """Call in the loop's thread: ports may be called in others. Before the start there is nobody to tell."""
+        if threading.get_ident() == self._thread:
+            function(*arguments)
+        elif self._loop is not None:
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+
+async def _as_task(handler: Handler, event: dict[str, Any], context: Any) -> Any:
+    """What a handler answers. If it raises, its messages are delivered again, as on Lambda; the runtime goes on."""
+    try:
+        answer = handler(event, context)
+        return await answer if inspect.isawaitable(answer) else answer
+    except Exception:
+        logger.exception("a handler failed; its messages are delivered again")
+        return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in event["Records"]]}
+
 
 def handler_of(function: Function, runtime: Runtime) -> Handler:
-    """The handler that Lambda would run for this function, made for our runtime."""
+    """The handler that Lambda would run for this function, made for this runtime."""
     module, _, _ = function.handler.rpartition(".")
     handler: Handler = importlib.import_module(module).create(runtime, function)
     return handler

@@ -225,6 +225,15 @@ class ExecutionStore:
         with suppress(ConditionFailed):
             self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
 
+    def claim_event_key(self, execution_id: str, key: str, use: str) -> bool:
+        """Note what a caller's key is used for, by the first who comes with it; whether that is this ``use``."""
+        place = keys.event_key(execution_id, key)
+        try:
+            self._table.put(Item(place, {"use": use}), Absent())
+        except ConditionFailed:
+            return self._table.get([place])[place].attributes["use"] == use
+        return True
+
     def put_dead_letter(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
         """Keep a dead letter: what could not be taken or sent, and why."""
         packed = self._put_named(f"executions/{execution_id}/dead", pack({"reason": reason, "body": body}))

@@ -94,6 +94,11 @@ def handed_over(workflow_id: str, key: str, event_id: str) -> Key:
     return Key(owner(workflow_id, key).partition, f"EVENT#{safe(event_id)}")
 
 
+def event_key(execution_id: str, key: str) -> Key:
+    """What a caller's key was used for."""
+    return execution(execution_id, f"EVENT#{safe(key)}")
+
+
 def webhook_call(workflow_id: str, endpoint: str, signature: str) -> Key:
     """The mark that a signed request was taken."""
     return Key(f"HOOK#{safe(workflow_id)}#{safe(endpoint)}#{signature}", "CALL")

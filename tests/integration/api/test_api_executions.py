@@ -200,6 +200,41 @@ def test_a_limit_is_1_to_100(api: Any, limit: str) -> None:
     assert api("GET", f"/executions?workflow=greeting&limit={limit}").code == "invalid_request"
 
 
+CHART = """
+workflow:
+  id: door
+  type: state_machine
+  initial_state: shut
+  final_states: [gone]
+  states:
+    - name: shut
+      run: [{id: look, type: tool, tool: echo}]
+      on_done: watched
+    - name: watched
+      after: [{delay: AFTER, target: gone}]
+      transitions: [{event: leave, target: gone}]
+"""
+
+
+@pytest.mark.parametrize(("after", "status", "states"), [("1h", "running", ["watched"]), ("1s", "completed", ["gone"])])
+def test_a_start_that_waits_is_answered_when_only_an_event_could_move_it(
+    api: Any, after: str, status: str, states: list[str]
+) -> None:
+    """Timers that fire in the meantime are waited for."""
+    api.publish(CHART.replace("AFTER", after))
+
+    async def start() -> Any:
+        asking = asyncio.create_task(api.ask("POST", "/workflows/door/execute?wait=20", "{}", JSON))
+        pumping = asyncio.create_task(api.runtime.pump.run(asking.done))
+        reply = await asking
+        pumping.cancel()
+        return reply
+
+    reply = asyncio.run(start())
+    assert reply.status == 200
+    assert (reply.json["status"], reply.json["current_states"]) == (status, states)
+
+
 def test_an_execution_shows_what_is_included(api: Any) -> None:
     api.publish()
     execution_id = api.run()

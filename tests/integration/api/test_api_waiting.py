@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,9 +19,13 @@ from workflow_runtime.frontends.api.waiting import (
 )
 
 
-def looks(seconds: float, yes_at_ms: int | None = None) -> tuple[bool, list[int]]:
+def looks(seconds: float, yes_at_ms: int | None = None, ending_at_ms: int | None = None) -> tuple[bool, list[int]]:
     """Whether it was there in time, and when it was looked for (ms from the start)."""
     clock = VirtualClock()
+    runtime: Any = SimpleNamespace(
+        ports=SimpleNamespace(clock=clock),
+        is_ending=lambda: ending_at_ms is not None and clock.now() >= ending_at_ms,
+    )
     times: list[int] = []
 
     async def look() -> bool:
@@ -27,7 +33,7 @@ def looks(seconds: float, yes_at_ms: int | None = None) -> tuple[bool, list[int]
         return yes_at_ms is not None and clock.now() >= yes_at_ms
 
     async def wait() -> bool:
-        waiting = asyncio.ensure_future(wait_until(clock, seconds, look))
+        waiting = asyncio.ensure_future(wait_until(runtime, seconds, look))
         while not waiting.done():
             await asyncio.sleep(0)
             wakeup = clock.next_wakeup()
@@ -36,6 +42,12 @@ def looks(seconds: float, yes_at_ms: int | None = None) -> tuple[bool, list[int]
         return waiting.result()
 
     return asyncio.run(wait()), times
+
+
+def test_a_process_that_ends_answers_within_a_second() -> None:
+    found, times = looks(25, ending_at_ms=3000)
+    assert not found
+    assert 3000 <= times[-1] <= 4000
 
 
 def test_what_is_there_is_answered_at_once() -> None:

@@ -11,7 +11,7 @@ from tests.ahead_clock import AheadClock
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.deployment.topology import SWEEP
 from workflow_runtime.ports import Schedule
-from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 ALMOST_A_MINUTE_MS = 59_950
 
@@ -37,11 +37,11 @@ def test_a_tick_wakes_a_runtime_that_has_nothing_to_do() -> None:
         backend = open_backend(None, clock)
         table = Watched(backend.ports.table)
         backend.ports = replace(backend.ports, table=table)
-        runtime = BackgroundRuntime(backend)
+        runtime = LocalRuntime(backend)
         clock.ahead_ms = ALMOST_A_MINUTE_MS
         runtime.start()
         await asyncio.wait_for(table.swept.wait(), 30)
-        await runtime.close()
+        await runtime.stop()
 
     asyncio.run(run())
 
@@ -49,10 +49,10 @@ def test_a_tick_wakes_a_runtime_that_has_nothing_to_do() -> None:
 def test_a_schedule_far_ahead_does_not_hold_up_the_end() -> None:
     async def run() -> None:
         backend = open_backend(None)
-        runtime = BackgroundRuntime(backend)
+        runtime = LocalRuntime(backend)
         backend.ports.schedules.put(Schedule("far", SWEEP, "{}", at=backend.ports.clock.now() + 10**9))
         runtime.start()
         await asyncio.sleep(0)
-        await asyncio.wait_for(runtime.close(drain_seconds=3600), 30)
+        await asyncio.wait_for(runtime.stop(drain_seconds=3600), 30)
 
     asyncio.run(run())

@@ -28,7 +28,7 @@ from workflow_runtime.frontends.client.remote import RemoteConnection
 from workflow_runtime.frontends.dev.bus import BusDoor
 from workflow_runtime.frontends.dev.gateway import Gateway
 from workflow_runtime.handlers.api import create
-from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 DEADLINE_SECONDS = 30
 DOOR: dict[str, Any] = {
@@ -57,7 +57,7 @@ DOOR: dict[str, Any] = {
 @asynccontextmanager
 async def engine_over_http(*, with_bus: bool = True) -> AsyncIterator[WorkflowEngine]:
     """The SDK, an HTTP client without a network, the gateway of `awr dev`, the API handler and a runtime."""
-    runtime = BackgroundRuntime(open_backend(), environ={})
+    runtime = LocalRuntime(open_backend(), environ={})
     function = TOPOLOGY.function("api")
     handler = create(runtime.services, function)
     door = BusDoor(runtime.ports.bus, lambda: handler)
@@ -69,7 +69,7 @@ async def engine_over_http(*, with_bus: bool = True) -> AsyncIterator[WorkflowEn
         async with WorkflowEngine(connection) as engine:
             yield engine
     finally:
-        await runtime.close()
+        await runtime.stop()
 
 
 Opened = Callable[[], Any]

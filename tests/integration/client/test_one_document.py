@@ -16,7 +16,7 @@ from workflow_runtime.frontends.client.remote import RemoteConnection
 from workflow_runtime.frontends.dev.gateway import Gateway
 from workflow_runtime.handlers.api import create
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 MOCKS = {"tools": {"broken": {"raise": {"type": "broken", "message": "坏了"}}}}
 # As long as 60,000 digits of many kinds: it does not compress well, so that it is stored apart.
@@ -65,7 +65,7 @@ HYBRID: dict[str, Any] = {
 
 async def documents(definition: dict[str, Any], input: dict[str, Any], events: tuple[str, ...]) -> list[dict[str, Any]]:
     """The execution's document as the SDK gets it: from the runtime, and from the API of the same runtime."""
-    runtime = BackgroundRuntime(open_backend(), mocks=Mocks.load(MOCKS), environ={})
+    runtime = LocalRuntime(open_backend(), mocks=Mocks.load(MOCKS), environ={})
     function = TOPOLOGY.function("api")
     handler = create(runtime.services, function)
     gateway = Gateway(lambda: handler, LocalContext(function), lambda *_: None)
@@ -82,7 +82,7 @@ async def documents(definition: dict[str, Any], input: dict[str, Any], events: t
                 await asyncio.sleep(0.01)
             return [runtime.services.documents.document(execution_id), await engine.get_execution_status(execution_id)]
     finally:
-        await runtime.close()
+        await runtime.stop()
 
 
 def _moves(document: dict[str, Any]) -> bool:

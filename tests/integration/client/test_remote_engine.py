@@ -33,7 +33,7 @@ from workflow_runtime.frontends.client.signing import SigV4, aws_region
 from workflow_runtime.frontends.dev.gateway import Gateway
 from workflow_runtime.handlers.api import create
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 Result = TypeVar("Result")
 GREETING: dict[str, Any] = {
@@ -53,7 +53,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 async def engine_of_the_api() -> AsyncIterator[WorkflowEngine]:
     """The SDK, an HTTP client without a network, the gateway, the API handler and a runtime."""
     mocks = Mocks.load({"agents": {"sleeper": {"delay": 3600}}})
-    runtime = BackgroundRuntime(open_backend(), mocks=mocks, environ={})
+    runtime = LocalRuntime(open_backend(), mocks=mocks, environ={})
     function = TOPOLOGY.function("api")
     handler = create(runtime.services, function)
     gateway = Gateway(lambda: handler, LocalContext(function), lambda *_: None)
@@ -63,7 +63,7 @@ async def engine_of_the_api() -> AsyncIterator[WorkflowEngine]:
         async with WorkflowEngine(connection) as engine:
             yield engine
     finally:
-        await runtime.close()
+        await runtime.stop()
 
 
 def engine_of(answer: Callable[[httpx.Request], httpx.Response], pauses: list[float] | None = None) -> WorkflowEngine:
@@ -150,6 +150,33 @@ def test_errors_are_those_of_the_local_engine() -> None:
                 await engine.execute_workflow("问候", {"name": "b"}, idempotency_key="k1")
 
     run(use())
+
+
+def test_an_event_key_stands_for_one_event_here_and_over_http(tmp_path: Path) -> None:
+    chart = {
+        "id": "door",
+        "type": "state_machine",
+        "states": [{"name": "shut", "transitions": [{"event": "touch"}, {"event": "end", "target": "gone"}]}],
+        "final_states": ["gone"],
+        "initial_state": "shut",
+    }
+
+    async def use(engine: WorkflowEngine) -> None:
+        execution_id = await engine.execute_workflow(await engine.create_workflow(chart))
+        await engine.send_event(execution_id, "touch", {"n": 1}, key="k", wait=10)
+        for wait in (None, 3.0):
+            with pytest.raises(Conflict, match="another event") as caught:
+                await engine.send_event(execution_id, "end", {"n": 1}, key="k", wait=wait)
+            assert caught.value.code == "conflict"
+        assert (await engine.get_execution_status(execution_id))["status"] == "running"
+
+    async def use_both() -> None:
+        async with engine_of_the_api() as engine:
+            await use(engine)
+        async with WorkflowEngine.local(db=tmp_path / "engine.db") as engine:
+            await use(engine)
+
+    run(use_both())
 
 
 def test_waiting_for_what_does_not_end_times_out() -> None:

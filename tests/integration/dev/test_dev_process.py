@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -22,6 +24,25 @@ def test_no_execution_is_lost_or_run_twice_when_the_process_is_killed_half_way(t
         load.close()
     assert result["different_ids"] == result["right_outputs"] == EXECUTIONS
     assert result["statuses"] == {"completed": EXECUTIONS}
+
+
+def test_a_request_that_waits_is_answered_when_the_server_is_told_to_stop(tmp_path: Path) -> None:
+    slow = "workflow: {id: slow, nodes: [{id: a, type: control, subtype: wait, duration: 20}]}"
+    with DevProcess(tmp_path / "log") as server:
+        yaml = {"content-type": "application/yaml"}
+        httpx.post(f"{server.url}/workflows", content=slow, headers=yaml).raise_for_status()
+        with ThreadPoolExecutor(2) as pool:
+            execute = f"{server.url}/workflows/slow/execute?wait=25"
+            waiting = [pool.submit(httpx.post, execute, json={}, timeout=30) for _ in range(2)]
+            while len(httpx.get(f"{server.url}/executions?workflow=slow").json()["items"]) < 2:
+                time.sleep(0.01)
+            assert server.stop() == 0
+            answers = [request.result() for request in waiting]
+        log = server.log.read_text()
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert all(answer.json()["execution_id"] in answer.headers["location"] for answer in answers)
+    assert "Traceback" not in log
+    assert "ERROR" not in log
 
 
 def refused(*arguments: str | Path) -> str:

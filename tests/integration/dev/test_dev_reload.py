@@ -13,7 +13,7 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.errors import RequestError
 from workflow_runtime.frontends.dev.reload import Files, Reloader
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 WORKFLOW = (
     "workflow:\n  id: small\n  nodes: [{id: a, type: agent, agent: asker}]\n  outputs: {said: '${a.text}', n: %s}\n"
@@ -31,31 +31,31 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def runtime(folder: Path) -> Iterator[BackgroundRuntime]:
+def runtime(folder: Path) -> Iterator[LocalRuntime]:
     mocks = Mocks.load(folder / "mocks.yaml")
-    runtime = BackgroundRuntime(open_backend(), folder / "definitions", mocks, environ={})
+    runtime = LocalRuntime(open_backend(), folder / "definitions", mocks, environ={})
     yield runtime
-    asyncio.run(runtime.close())
+    asyncio.run(runtime.stop())
 
 
 @pytest.fixture
-def reloader(folder: Path, runtime: BackgroundRuntime) -> Reloader:
+def reloader(folder: Path, runtime: LocalRuntime) -> Reloader:
     reloader = Reloader(runtime, folder / "definitions", folder / "mocks.yaml")
     reloader.publish_all()
     return reloader
 
 
-def version(runtime: BackgroundRuntime, workflow_id: str = "small") -> int:
+def version(runtime: LocalRuntime, workflow_id: str = "small") -> int:
     return runtime.services.catalog.version(workflow_id).number
 
 
-def said(runtime: BackgroundRuntime) -> str:
+def said(runtime: LocalRuntime) -> str:
     async def run() -> str:
         runtime.start()
         execution_id = runtime.services.starter.start("small")
         await runtime.wait_ended(execution_id, 10)
         text = str(runtime.services.documents.document(execution_id)["output"]["said"])
-        await runtime.close()
+        await runtime.stop()
         return text
 
     return asyncio.run(run())
@@ -76,7 +76,7 @@ def test_files_that_are_new_changed_or_gone_are_seen_once(folder: Path) -> None:
     assert files.changed() == set()
 
 
-def test_a_changed_workflow_is_its_next_version(reloader: Reloader, runtime: BackgroundRuntime, folder: Path) -> None:
+def test_a_changed_workflow_is_its_next_version(reloader: Reloader, runtime: LocalRuntime, folder: Path) -> None:
     file = folder / "definitions" / "workflows" / "small.yaml"
     reloader.take({file})
     assert version(runtime) == 1
@@ -86,7 +86,7 @@ def test_a_changed_workflow_is_its_next_version(reloader: Reloader, runtime: Bac
 
 
 def test_a_broken_workflow_is_shown_and_the_last_good_version_stays(
-    reloader: Reloader, runtime: BackgroundRuntime, folder: Path, caplog: pytest.LogCaptureFixture
+    reloader: Reloader, runtime: LocalRuntime, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = folder / "definitions" / "workflows" / "small.yaml"
     file.write_text("workflow: {id: small, nodez: []}")
@@ -99,7 +99,7 @@ def test_a_broken_workflow_is_shown_and_the_last_good_version_stays(
     assert version(runtime) == 1
 
 
-def test_a_new_workflow_is_published(reloader: Reloader, runtime: BackgroundRuntime, folder: Path) -> None:
+def test_a_new_workflow_is_published(reloader: Reloader, runtime: LocalRuntime, folder: Path) -> None:
     with pytest.raises(RequestError):
         version(runtime, "new")
     file = folder / "definitions" / "workflows" / "new.yaml"
@@ -108,9 +108,7 @@ def test_a_new_workflow_is_published(reloader: Reloader, runtime: BackgroundRunt
     assert version(runtime, "new") == 1
 
 
-def test_changed_mocks_and_agents_answer_the_next_call(
-    reloader: Reloader, runtime: BackgroundRuntime, folder: Path
-) -> None:
+def test_changed_mocks_and_agents_answer_the_next_call(reloader: Reloader, runtime: LocalRuntime, folder: Path) -> None:
     file = folder / "mocks.yaml"
     file.write_text(MOCKS % "two")
     reloader.take({file})
@@ -118,7 +116,7 @@ def test_changed_mocks_and_agents_answer_the_next_call(
 
 
 def test_a_changed_python_tool_runs_from_the_next_call_on(
-    reloader: Reloader, runtime: BackgroundRuntime, folder: Path
+    reloader: Reloader, runtime: LocalRuntime, folder: Path
 ) -> None:
     small = folder / "definitions" / "workflows" / "small.yaml"
     small.write_text("workflow: {id: small, nodes: [{id: a, type: tool, tool: say}], outputs: {said: '${a}'}}")
@@ -131,7 +129,7 @@ def test_a_changed_python_tool_runs_from_the_next_call_on(
 
 
 def test_broken_mocks_and_agents_are_shown_and_the_last_good_ones_stay(
-    reloader: Reloader, runtime: BackgroundRuntime, folder: Path, caplog: pytest.LogCaptureFixture
+    reloader: Reloader, runtime: LocalRuntime, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (folder / "mocks.yaml").write_text("agents: {asker: {returns: 1}}")
     agents = folder / "definitions" / "agents"

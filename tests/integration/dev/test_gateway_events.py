@@ -138,7 +138,11 @@ def test_loopback_hosts_are_served(host: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", [b"evil.example", b"localhost.evil.example", b"", b"10.0.0.1", b"[", b"localhost@evil"]
+    "host",
+    [
+        *(b"evil.example", b"localhost.evil.example", b"", b"10.0.0.1", b"[", b"localhost@evil", b"evil@localhost"),
+        *(b"localhost:x", b"localhost/", b"localhost,evil.example", b"localhost:80:80", "localhost:８０".encode()),
+    ],
 )
 def test_other_hosts_are_refused_before_the_handler_sees_them(host: bytes) -> None:
     exchange = Exchange().request(headers=((b"host", host),))
@@ -148,10 +152,22 @@ def test_other_hosts_are_refused_before_the_handler_sees_them(host: bytes) -> No
 
 @pytest.mark.parametrize(
     ("origin", "refused"),
-    [("http://localhost:3000", False), ("https://evil.example", True), ("null", True), ("http://localhost.evil", True)],
+    [
+        ("http://localhost:8080", False),
+        ("http://LOCALHOST:8080", False),
+        ("http://localhost:3000", True),
+        ("http://127.0.0.1:8080", True),
+        ("https://localhost:8080", True),
+        ("http://localhost", True),
+        ("https://evil.example", True),
+        ("http://localhost:8080,https://evil.example", True),
+        ("http://localhost.evil", True),
+        ("null", True),
+        ("", True),
+    ],
 )
 def test_pages_of_other_origins_are_refused(origin: str, refused: bool) -> None:
-    assert bool(refusal({"host": "localhost", "origin": origin})) is refused
+    assert bool(refusal({"host": "localhost:8080", "origin": origin})) is refused
 
 
 def test_an_answer_becomes_the_response() -> None:

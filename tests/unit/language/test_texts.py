@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.language.texts import CHARACTERS_PER_COLUMN, LABEL_COLUMNS, columns, preview, shorten, visible
+from workflow_runtime.language.texts import (
+    CHARACTERS_PER_COLUMN,
+    LABEL_COLUMNS,
+    columns,
+    preview,
+    shorten,
+    visible,
+    visible_lines,
+)
 
 MEGABYTE = 1024 * 1024
 
@@ -91,6 +99,10 @@ def test_control_and_bidirectional_characters_are_shown_and_not_obeyed() -> None
         shown = visible(f"a{text}b")
         assert shown.startswith("a\\")
         assert all(unicodedata.category(character)[0] not in "C" for character in shown)
+
+
+def test_what_has_lines_keeps_them() -> None:
+    assert visible_lines("Traceback:\n  a\x1b[2J\n\n订单\u202e") == "Traceback:\n  a\\x1b[2J\n\n订单\\u202e"
 
 
 def test_ordinary_text_of_any_script_is_shown_as_it_is() -> None:

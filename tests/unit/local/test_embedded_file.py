@@ -18,6 +18,17 @@ from workflow_runtime.ports import Item, Key, Message
 
 FUNCTIONS = Path(__file__).parents[3] / "functions"
 
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+def test_what_it_writes_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "private.db"
+    with open_backend(path) as backend:
+        backend.ports.table.put(Item(Key("EX#1", "STATE"), {"version": 1}))
+        files = list(tmp_path.iterdir())
+        assert {file.name for file in files} >= {"private.db", "private.db-wal", "private.db.lock"}
+        assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+
 HOLDER = """
 import sys
 from pathlib import Path

@@ -12,7 +12,7 @@ from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools import ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.plan.catalogue import Argument, Catalogue, CatalogueEntry
-from workflow_runtime.runtime.aws import catalogue_of
+from workflow_runtime.runtime.services import catalogue_of
 from workflow_runtime.sdk import NodeContext
 
 

@@ -58,7 +58,8 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         lock_path = path.with_name(path.name + ".lock")
-        self._file = open(lock_path, "a+")  # noqa: SIM115 -- held open as long as the lock
+        # Held open as long as the lock; like the database, for its owner's eyes only.
+        self._file = open(lock_path, "a+", opener=_private)  # noqa: SIM115
         try:
             _lock(self._file)
         except OSError:
@@ -72,6 +73,11 @@ class FileLock:
     def release(self) -> None:
         """The file stays: removing it would let two processes lock two files of one name."""
         self._file.close()
+
+
+def _private(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a file, readable and writable by its owner only if it is created: payloads may be confidential."""
+    return os.open(path, flags, 0o600)
 
 
 def _read_pid(file: IO[str]) -> int | None:
@@ -110,6 +116,7 @@ class Database:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file_lock = FileLock(path)
+            os.close(_private(path, os.O_RDWR | os.O_CREAT))  # SQLite gives its other files the mode of this one
         self._connection = sqlite3.connect(
             ":memory:" if path is None else path,
             isolation_level=None,  # transactions are ours

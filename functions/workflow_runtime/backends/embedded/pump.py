@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
@@ -22,9 +23,12 @@ from workflow_runtime.ports import BATCH_MESSAGES_MAX, Clock, Poller, ScheduleRu
 SETTLING_ROUNDS = 5  # of the event loop, so that work that just ended can come to its end before time moves
 UNLIMITED = 1_000
 PAUSE_SECONDS_MIN = 0.005  # also while a queue has messages that its busy function has no room for
+CANCELLED_SECONDS_MAX = 2.0  # real time that cancelled work gets to end
 ROUNDS_BETWEEN_CHECKS = 64  # while there is something to do; asking whether it is done costs a read
 
 Handler = Callable[[dict[str, Any], Any], Any]
+
+logger = logging.getLogger(__name__)
 
 
 class LocalContext:
@@ -121,11 +125,17 @@ class Pump:
             await self._stop()
 
     async def _stop(self) -> None:
-        """Work in progress is cancelled: its messages stay in their queues, as when a worker dies."""
-        for task in self._tasks:
+        """Work in progress is cancelled: its messages stay in their queues, as when a worker dies. Work that does not
+        end for that is left behind after `CANCELLED_SECONDS_MAX`.
+        """
+        tasks, self._tasks = self._tasks, set()
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        if not tasks:
+            return
+        _, left = await asyncio.wait(tasks, timeout=CANCELLED_SECONDS_MAX)
+        if left:
+            logger.warning("%d handlers go on though they were cancelled", len(left))
 
     def _poll(self) -> bool:
         """Receive once from every queue that may have something. True when there was something."""
@@ -187,7 +197,8 @@ class Pump:
         times = [time for time in (visible_at, next_at) if time is not None]
         seconds = max((min(times) - self._clock.now()) / 1000, PAUSE_SECONDS_MIN) if times else None
         try:
-            await asyncio.wait_for(self._stirred.wait(), seconds)
+            async with asyncio.timeout(seconds):  # unlike `wait_for`, it never loses a cancellation
+                await self._stirred.wait()
         except TimeoutError:
             self._heat()
         return True

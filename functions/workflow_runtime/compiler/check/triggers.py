@@ -53,6 +53,9 @@ def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Rep
                 except ScheduleError as error:
                     field = "cron" if trigger.cron is not None else "rate"
                     report.add(rules.BAD_SCHEDULE, error.message, (*place, field), error.hint)
+            case written.WebhookTrigger() if trigger.auth_required and trigger.secret is None:
+                message = "the webhook demands signatures but has no `secret`: it refuses every request"
+                report.add(rules.NO_SECRET, message, (*place, "type"))
             case written.WebhookTrigger() if trigger.secret is not None and _secret(trigger.secret) is None:
                 report.add(rules.UNNAMED_SECRET, "which secret this is must be known beforehand", (*place, "secret"))
             case _:
@@ -166,7 +169,8 @@ def _plan(
         case written.ScheduleTrigger():
             yield ScheduleTrigger(_expression(trigger), trigger.timezone, input, key, trigger.overlap == "skip")
         case written.WebhookTrigger():
-            secret = _secret(trigger.secret) if trigger.auth_required and trigger.secret is not None else None
+            name = "" if trigger.secret is None else _secret(trigger.secret)
+            secret = name if trigger.auth_required else None
             yield WebhookTrigger(trigger.endpoint, trigger.method, secret, input, key)
         case _:
             pass

@@ -30,15 +30,8 @@ from workflow_runtime.definition.charts.transitions import (
     Merge,
     Reaction,
 )
-from workflow_runtime.definition.fields import (
-    MISSING,
-    Id,
-    Ids,
-    Object,
-    Value,
-    raise_all,
-    word,
-)
+from workflow_runtime.definition.fields import MISSING, Object, Value, raise_all, word
+from workflow_runtime.definition.ids import Id, Ids
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.registry import node_type, read_node, recovered_node
 from workflow_runtime.definition.reading import Many, Model, Reading, Recovery, as_entries, each, problem
@@ -154,6 +147,17 @@ class StateDefinition(Model):
         ]
         if self.type == "parallel" and not self.states:
             wrong.append(problem(rules.REQUIRED, "a parallel state needs `states`, its regions"))
+        if self.type == "parallel":
+            wrong += [
+                problem(
+                    rules.COMBINATION,
+                    f"`{region.name}` is a region of the parallel state `{self.name}`, so it cannot be final itself",
+                    "Give the region `states`, one of them `type: final`: it is done when that is reached.",
+                    ("states", position, "type"),
+                )
+                for position, region in enumerate(self.states)
+                if region.type == "final"
+            ]
         if self.states and self.type not in ("parallel", "final", "history"):
             wrong += unclear_start(self.states, self.initial, "initial")
         raise_all(wrong)

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.charts.actions import Actions
-from workflow_runtime.definition.fields import Expression, Kind, read_ids, word
+from workflow_runtime.definition.fields import Expression, Kind, word
+from workflow_runtime.definition.ids import read_ids
 from workflow_runtime.definition.reading import Model, Reading, TextAs, kind_of, problem
 from workflow_runtime.definition.timed import DelayOrTemplate, Descriptors, DurationOrTemplate
 

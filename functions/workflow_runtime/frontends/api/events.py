@@ -49,5 +49,5 @@ class Events:
             found.extend([result] if result is not None else [])
             return bool(found)
 
-        await wait_until(self._runtime.ports.clock, seconds, look)
+        await wait_until(self._runtime, seconds, look)
         return found[0] if found else None

@@ -66,7 +66,9 @@ class Executions:
         idempotency_key: StartKey = None,
         x_correlation_id: CorrelationId = None,
     ) -> Answer:
-        """Start an execution of the workflow; with `wait`, its document when it ends in time."""
+        """Start an execution of the workflow; with `wait`, its document if in that time it ends, or comes to where only
+        an event could move it.
+        """
         body = parsed_body(request, StartRequest)
         execution_id = await self._runtime.ports.offload(
             self._runtime.starter.start,
@@ -76,7 +78,7 @@ class Executions:
             start_key=idempotency_key,
             correlation_id=x_correlation_id or "",
         )
-        if wait and await self._ended(execution_id, wait):
+        if wait and await self._rests(execution_id, wait):
             return await self._document(request, execution_id, {INCLUDED_DEFAULT})
         header = await self._runtime.ports.offload(self._runtime.documents.header, execution_id)
         return json_answer(header_json(header), 202, {"Location": execution_url(request, execution_id)})
@@ -133,7 +135,7 @@ class Executions:
             async def has_more() -> bool:
                 return await self._runtime.ports.offload(documents.has_entry, execution_id, after + 1)
 
-            await wait_until(self._runtime.ports.clock, wait, has_more)
+            await wait_until(self._runtime, wait, has_more)
             found = await self._runtime.ports.offload(documents.history, execution_id, after, limit)
         entries, finished = fitting([entry_json(entry) for entry in found.entries], finished=found.finished)
         last = entries[-1]["version"] if entries else after
@@ -149,12 +151,13 @@ class Executions:
         document["runs"] = [_run_json(run) for run in found.runs]
         return fitted(document, [Place(document, "output", _node_url(request, execution_id, path))])
 
-    async def _ended(self, execution_id: str, seconds: float) -> bool:
-        async def ended() -> bool:
-            header = await self._runtime.ports.offload(self._runtime.documents.header, execution_id)
-            return header.status.terminal
+    async def _rests(self, execution_id: str, seconds: float) -> bool:
+        end = self._runtime.ports.clock.now() + int(seconds * 1000)
 
-        return await wait_until(self._runtime.ports.clock, seconds, ended)
+        async def rests() -> bool:
+            return await self._runtime.ports.offload(self._runtime.documents.rests, execution_id, end)
+
+        return await wait_until(self._runtime, seconds, rests)
 
     async def _document(self, request: Request, execution_id: str, parts: set[str]) -> Answer:
         found = await self._runtime.ports.offload(self._runtime.documents.execution, execution_id, parts)

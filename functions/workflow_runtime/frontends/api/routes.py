@@ -171,7 +171,7 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             "startExecution",
             (
                 Reply(202, "Started", {JSON_TYPE: models.ExecutionSummary}, LOCATION_HEADER),
-                _json(models.Execution, "Ended while the caller waited"),
+                _json(models.Execution, "Ended, or waits for an event only, while the caller waited"),
             ),
             (400, 404, 409, 413, 415, 422),
             START_BODY,

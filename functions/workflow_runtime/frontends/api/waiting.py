@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
-from workflow_runtime.ports import Clock
+if TYPE_CHECKING:
+    from workflow_runtime.runtime.services import Runtime
 
 WAIT_SECONDS_MAX = 25  # API Gateway gives up after 30
 PAUSE_SECONDS_MIN = 0.05
@@ -12,13 +14,16 @@ PAUSE_SECONDS_MAX = 1.0
 PAUSE_GROWTH = 1.5
 
 
-async def wait_until(clock: Clock, seconds: float, look: Callable[[], Awaitable[bool]]) -> bool:
-    """Whether ``look`` said yes within ``seconds`` of this clock; it is asked at once, and a last time at the end."""
+async def wait_until(runtime: Runtime, seconds: float, look: Callable[[], Awaitable[bool]]) -> bool:
+    """Whether ``look`` said yes within ``seconds``, or before the process ends; it is asked at once, and a last time at
+    the end.
+    """
+    clock = runtime.ports.clock
     end = clock.now() + seconds * 1000
     pause = PAUSE_SECONDS_MIN
     while not await look():
         left = (end - clock.now()) / 1000
-        if left <= 0:
+        if left <= 0 or runtime.is_ending():
             return False
         await clock.sleep(min(pause, left))
         pause = min(pause * PAUSE_GROWTH, PAUSE_SECONDS_MAX)

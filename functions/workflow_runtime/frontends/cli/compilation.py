@@ -14,7 +14,7 @@ from workflow_runtime.frontends.cli.files import definitions_directory, read_sou
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.runtime.aws import catalogue_of
+from workflow_runtime.runtime.services import catalogue_of
 
 
 class Registered:

@@ -18,7 +18,7 @@ from workflow_runtime.frontends.client.errors import Unavailable, WaitTimeout, t
 from workflow_runtime.frontends.client.sources import Source, read_source, workflow_files
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.intake.signals import accepted_json, publish_event
 from workflow_runtime.services.views.executions import header_json
 
@@ -41,7 +41,7 @@ class LocalConnection:
         self._definitions = Path(definitions) if definitions is not None else None
         self._db = Path(db) if db is not None else None
         self._mocks = mocks
-        self._runtime: BackgroundRuntime | None = None
+        self._runtime: LocalRuntime | None = None
         self._bus: EmbeddedBus | None = None
 
     async def open(self) -> None:
@@ -51,7 +51,7 @@ class LocalConnection:
                 raise RequestError("not_found", f"there is no directory {self._definitions}")
             backend = open_backend(self._db)
             try:
-                runtime = BackgroundRuntime(backend, self._definitions, mocks)
+                runtime = LocalRuntime(backend, self._definitions, mocks)
                 _publish_all(runtime, self._definitions)
             except BaseException:
                 backend.close()
@@ -62,7 +62,7 @@ class LocalConnection:
     async def close(self) -> None:
         runtime, self._runtime = self._runtime, None
         if runtime is not None:
-            await runtime.close()
+            await runtime.stop()
 
     async def publish(self, source: Source) -> str:
         with translated():
@@ -129,7 +129,7 @@ class LocalConnection:
             found = runtime.services.documents.list(workflow_id, _statuses(status), limit, None)
             return [header_json(header) for header in found]
 
-    def _open(self) -> BackgroundRuntime:
+    def _open(self) -> LocalRuntime:
         if self._runtime is None:
             raise Unavailable("the engine is not open: use `async with WorkflowEngine.local(…) as engine`", "not_open")
         return self._runtime
@@ -142,7 +142,7 @@ def _call_in(
         loop.call_soon_threadsafe(deliver, event)
 
 
-def _publish_all(runtime: BackgroundRuntime, definitions: Path | None) -> None:
+def _publish_all(runtime: LocalRuntime, definitions: Path | None) -> None:
     """Raises `DefinitionError` with the findings of every file."""
     findings: list[Finding] = []
     for file in workflow_files(definitions):

@@ -8,6 +8,7 @@ are no text as base64.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import logging
@@ -82,6 +83,8 @@ class Gateway:
         try:
             answer = await self._answering()(event_of(scope, headers, body), self._context)
             return response_of(answer)
+        except asyncio.CancelledError:  # only the server's end cancels requests; a traceback would help nobody
+            return _problem(503, "unavailable", "The server stops", "awr dev is stopping; try again later", close=True)
         except Exception:
             logger.exception("a request failed")
             return _problem(500, "internal_error", "The request failed", "the log of awr dev has the reason")

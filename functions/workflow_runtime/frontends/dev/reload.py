@@ -12,7 +12,7 @@ from workflow_runtime.errors import DefinitionError, WorkflowRuntimeError
 from workflow_runtime.frontends.client.sources import SUFFIXES, read_source, workflow_files
 from workflow_runtime.frontends.dev.log import log_findings, logger
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.runtime.background import BackgroundRuntime
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 POLL_SECONDS = 0.5  # a directory of a few hundred files is looked through in a millisecond
 SETTLE_SECONDS = 0.05  # editors write in several steps
@@ -52,7 +52,7 @@ class Reloader:
 
     def __init__(
         self,
-        runtime: BackgroundRuntime,
+        runtime: LocalRuntime,
         definitions: Path | None,
         mocks: Path | None,
         reloaded: Callable[[], None] = lambda: None,

@@ -31,8 +31,8 @@ from workflow_runtime.frontends.dev.options import HELP, PORT_DEFAULT, DevOption
 from workflow_runtime.frontends.dev.recent import LogDoor, RecentLines
 from workflow_runtime.frontends.dev.reload import Reloader
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.runtime.background import BackgroundRuntime
-from workflow_runtime.runtime.in_process import handler_of
+from workflow_runtime.language.texts import visible_lines
+from workflow_runtime.runtime.in_process import LocalRuntime, handler_of
 from workflow_runtime.services.views.executions import position as position_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 CONNECTIONS_WAITING_MAX = 2048  # the system's own limit may be lower
 KEEP_ALIVE_SECONDS = 65  # longer than clients and proxies keep theirs, so that they close first
-REQUESTS_END_SECONDS = 3  # at the end, for requests under way; long polls ask again
+REQUESTS_END_SECONDS = 3  # at the end, for requests under way; those that only wait are answered within a second
 DRAIN_SECONDS = 10.0  # at the end, for attempts under way when there is a file to record them in
 PAGE_ITEMS = 1000
 OPEN_STATUSES = tuple(status for status in ExecutionStatus if not status.terminal)
@@ -62,18 +62,18 @@ async def _serve(options: DevOptions, listener: socket.socket, recent: RecentLin
     mocks = Mocks.load(options.mocks) if options.mocks is not None else None
     backend = open_backend(options.db)
     try:
-        runtime = BackgroundRuntime(backend, options.definitions, mocks, observer=ExecutionLog())
+        runtime = LocalRuntime(backend, options.definitions, mocks, observer=ExecutionLog())
     except BaseException:
         backend.close()
         raise
     try:
         await _run(options, runtime, listener, recent)
     finally:
-        await runtime.close(DRAIN_SECONDS if options.db is not None else 0)
+        await runtime.stop(DRAIN_SECONDS if options.db is not None else 0)
         logger.info("stopped")
 
 
-async def _run(options: DevOptions, runtime: BackgroundRuntime, listener: socket.socket, recent: RecentLines) -> None:
+async def _run(options: DevOptions, runtime: LocalRuntime, listener: socket.socket, recent: RecentLines) -> None:
     function = TOPOLOGY.function("api")
     handlers: list[Any] = []
 
@@ -88,13 +88,14 @@ async def _run(options: DevOptions, runtime: BackgroundRuntime, listener: socket
     doors = LogDoor(recent, BusDoor(runtime.ports.bus, lambda: handlers[0]))
     server = _server(Gateway(lambda: doors, LocalContext(function), log_request))
     _announce(options, listener)
-    with _signals(server):
+    with _signals(server, runtime):
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         watching = asyncio.create_task(reloader.watch())
         failing = asyncio.create_task(runtime.until_failure())
         await asyncio.wait({serving, watching, failing}, return_when=asyncio.FIRST_COMPLETED)
         watching.cancel()
         server.should_exit = True
+        runtime.end_waiting()
         await serving
         if failing.done():
             failing.result()
@@ -150,13 +151,14 @@ def _listen(port: int) -> socket.socket:
 
 
 @contextmanager
-def _signals(server: uvicorn.Server) -> Generator[None, None, None]:
+def _signals(server: uvicorn.Server, runtime: LocalRuntime) -> Generator[None, None, None]:
     """SIGINT and SIGTERM end the server in order; a second one ends the process as if there were no handler."""
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
         logger.info("stopping (%s); once more to stop at once", number.name)
         server.should_exit = True
+        runtime.end_waiting()
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
 
@@ -174,7 +176,7 @@ def _signals(server: uvicorn.Server) -> Generator[None, None, None]:
             loop.remove_signal_handler(number)
 
 
-def _poke_open_executions(runtime: BackgroundRuntime) -> None:
+def _poke_open_executions(runtime: LocalRuntime) -> None:
     """Have every open execution looked at: what an earlier process accepted and had not ordered yet is found so."""
     services = runtime.services
     poked = 0
@@ -228,9 +230,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(serve(DevOptions(given.port, given.db, given.definitions or definitions_default(), given.mocks)))
     except DefinitionError as error:
         log_findings(error.findings)
-        print(error, file=sys.stderr)
+        print(visible_lines(str(error)), file=sys.stderr)
         return 1
     except WorkflowRuntimeError as error:
-        print(f"awr dev: {error}", file=sys.stderr)
+        print(visible_lines(f"awr dev: {error}"), file=sys.stderr)
         return 1
     return 0

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Collection
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.deployment.metrics import LIFECYCLE, Metric
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE, LIFECYCLE_SOURCE
@@ -64,8 +65,7 @@ class Publisher:
             self._runs.record(state.execution_id, records)
         for command in commands:
             if isinstance(command, CancelRun):
-                cancelled = Run.cancelled(command.path, command.serial, DISPATCHER, state.now)
-                self._runs.claim(state.execution_id, cancelled)
+                self._cancel(state, command)
         orders = [command for command in commands if isinstance(command, RunNode)]
         for refused in send_orders(self._ports, self._pools, state, orders, correlation_id):
             self._order_refused(state, refused)
@@ -78,6 +78,18 @@ class Publisher:
         self._publish_events(plan, state, commands, correlation_id)
         self._courier.unsubscribe(plan, state, commands)
         self._executions.mark_published(state.execution_id, entry)
+
+    def _cancel(self, state: ExecutionState, command: CancelRun) -> None:
+        """Close the run, whether a worker has begun it or not. Its worker, if it has one, meets that when it renews its
+        lease or records its result, which then comes too late.
+        """
+        cancelled = Run.cancelled(command.path, command.serial, DISPATCHER, state.now)
+        if self._runs.claim(state.execution_id, cancelled):
+            return
+        found = self._runs.get(state.execution_id, command.path, command.serial)
+        if found is not None and found.status.open:
+            closed = replace(cancelled, attempt=found.attempt, started_at=found.started_at)
+            self._runs.finish(state.execution_id, closed, found.owner)  # if it fails, the run has ended meanwhile
 
     def _order_refused(self, state: ExecutionState, refused: RefusedOrder) -> None:
         """An order that no queue takes is a dead letter, and a failure of the node.

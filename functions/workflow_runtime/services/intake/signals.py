@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.deployment.topology import LIFECYCLE_SOURCE
 from workflow_runtime.engine.events import SignalReceived
@@ -73,7 +74,8 @@ class Signalling:
         """Mail the event to the execution; with a ``key`` seen before, it takes no effect again. ``watched``: somebody
         will ask for its `result`.
 
-        Raises `RequestError` (``not_found``, ``ended``, ``invalid_event``), `RetryableError`.
+        Raises `RequestError`: ``not_found``, ``ended``, ``invalid_event``, ``conflict`` (the key was used for an event
+        with another name or other data); `RetryableError`.
         """
         encoded = _encoded(data)
         header = self._executions.header(execution_id)
@@ -85,9 +87,11 @@ class Signalling:
         stored = self._executions.load(execution_id) if watched else None
         after = stored.state.version if stored is not None else header.state_version
         sent = Sent(execution_id, name, key or self._new_id(), after)
+        if key is not None and not self._executions.claim_event_key(execution_id, key, _use_of(name, data)):
+            raise RequestError("conflict", "the key was used for another event")
         if header.status.terminal:
-            if key is not None and self._first_entry(sent) is not None:
-                return sent  # it was taken before the end
+            if key is not None and (first := self._first_entry(sent)) is not None:
+                return replace(sent, after=first.version - 1)  # it was taken before the end
             raise RequestError("ended", f"the execution has ended, it is {header.status}: it takes no more events")
         packed = pack_bytes(encoded)
         blob = None
@@ -173,6 +177,11 @@ def _encoded(data: Json) -> bytes:
     return encoded
 
 
+def _use_of(name: str, data: Json) -> str:
+    """What a key was used for: the same event, and no other, may come under it again."""
+    return hashlib.sha256(msgspec.json.encode([name, data], order="deterministic")).hexdigest()[:32]
+
+
 def check_event(plan: Plan, name: str) -> None:
     """Raises `RequestError` (``invalid_event``) for an event that this workflow never listens to."""
     if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable() or "*" in name or name != name.strip():
@@ -205,10 +214,11 @@ def _refusal(sent: Sent, entry: JournalEntry) -> str:
 def _step_of(entry: JournalEntry, sent: Sent) -> Macrostep | None:
     """The macrostep of our event: of several events of this name in one commit, each that was offered to a chart has
     one, in order."""
-    offered = dict.fromkeys(
-        event.event_id for event in entry.events if isinstance(event, SignalReceived) and event.name == sent.event
-    )
-    place = list(offered).index(sent.event_id)
+    signals = [event for event in entry.events if isinstance(event, SignalReceived) and event.name == sent.event]
+    offered = list(dict.fromkeys(signal.event_id for signal in signals))
+    if sent.event_id not in offered:
+        return None  # the commit took another event under this id, which came over the bus, say
+    place = offered.index(sent.event_id)
     steps = [step for step in entry.macrosteps if step.event == sent.event]
     return steps[place] if place < len(steps) else None
 

@@ -84,6 +84,9 @@ class Webhooks:
         now = self._ports.clock.now()
         if trigger.secret is None:
             return Accepted(call, trigger, now)
+        if not trigger.secret:
+            logger.warning("a webhook demands signatures but names no secret", extra={"workflow_id": call.workflow_id})
+            raise RequestError("unauthorized", "this endpoint demands a signature, but its workflow names no secret")
         signature = _SIGNATURE.fullmatch(call.headers.get(SIGNATURE_HEADER, ""))
         timestamp = call.headers.get(TIMESTAMP_HEADER, "")
         if signature is None or not _TIMESTAMP.fullmatch(timestamp):

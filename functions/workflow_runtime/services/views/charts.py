@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -10,7 +10,7 @@ from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.names import iso_time
 from workflow_runtime.engine.outlook import Outlook, Prospect, outlook
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.state import ExecutionState, MachineState
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.storage.executions import ExecutionStore
@@ -41,6 +41,22 @@ class ChartParts(msgspec.Struct, frozen=True):
 def listens(plan: Plan) -> bool:
     """Whether events or time may move an execution of this plan other than through its nodes."""
     return bool(plan.charts) or plan.has_waits
+
+
+def moves_by_itself(state: ExecutionState, until: int) -> bool:
+    """Whether nodes, children or timers may move an execution before ``until`` (epoch ms)."""
+    if state.in_flight or state.collecting or any(due <= until for due in state.timers.values()):
+        return True
+    return any(machine.children for machine in _machines(state))
+
+
+def _machines(state: ExecutionState) -> Iterator[MachineState]:
+    charts = [state.machine] if state.machine is not None else []
+    charts += state.root.machines.values()
+    while charts:
+        machine = charts.pop()
+        yield machine
+        charts += [inner for run in machine.runs.values() for inner in run.machines.values()]
 
 
 def chart_parts(

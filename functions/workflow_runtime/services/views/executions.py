@@ -20,7 +20,7 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Ports
-from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens
+from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens, moves_by_itself
 from workflow_runtime.services.views.nodes import error_json, node_executions
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import header_of
@@ -112,6 +112,13 @@ class Documents:
 
     def status(self, execution_id: str) -> ExecutionStatus:
         return self.header(execution_id).status
+
+    def rests(self, execution_id: str, until: int) -> bool:
+        """Whether nothing more happens before ``until`` (epoch ms) without an event: it has ended, or only waits."""
+        if self.status(execution_id).terminal:
+            return True
+        stored = self._executions.load(execution_id)
+        return stored is not None and stored.published and not moves_by_itself(stored.state, until)
 
     def document(self, execution_id: str) -> dict[str, Json]:
         """The whole document, all values in it."""
