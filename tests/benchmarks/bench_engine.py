@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "functions"))
 
 from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.engine.advance import Decision, advance, new_execution
+from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import Continue, RunNode
 from workflow_runtime.engine.events import Event, ExecutionStarted, NodeSucceeded, Poked, run_event_id
-from workflow_runtime.engine.state import decode_state, encode_state
 from workflow_runtime.plan.plan import Plan
 
 SIZES = (100, 1_000, 10_000)

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "functions"))
 
 from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.engine.advance import Decision, Known, advance, new_execution
+from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.events import ExecutionStarted, SignalReceived
-from workflow_runtime.engine.state import decode_state, encode_state
 from workflow_runtime.plan.plan import Plan
 
 ROUNDS = 5

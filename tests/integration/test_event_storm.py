@@ -15,7 +15,7 @@ import pytest
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.simulated_aws import simulated
 from workflow_runtime.deployment.topology import EVENTS
-from workflow_runtime.engine.signals import KEPT_MAX
+from workflow_runtime.engine.arrivals import KEPT_MAX
 from workflow_runtime.ports import BATCH_MESSAGES_MAX, BusEvent, Message
 from workflow_runtime.runtime.in_process import LocalRuntime
 

@@ -1,20 +1,26 @@
 """The engine: ``advance(plan, state, events) -> Decision``, the pure function at the heart of every execution.
 
-What lives here, in the order an event meets it:
+Theory of operation. A turn is what one `advance` does, in five steps:
 
-- `events` and `lifecycle` (what may come when), `advance`, and `turn`, what one `advance` works on and collects;
-- `results` (runs that ended) and `signals` (events from outside, timers, children);
-- `tree`: the live scopes, graphs (`scope`) and charts (`machine_scope`), and how they go on until nothing more follows;
-- graphs: `graph` with `joins` and `concurrency` (what follows for other nodes), `control` with `matching` and
-  `aggregation` (nodes decided here), `inside` (waits, charts inside nodes), `orders` (nodes that workers run),
-  `recording`, `failure`;
-- charts: `machine` (the interpreter) over `statechart` (SCXML's selection), `actions`, `runs` (graphs of states),
-  `macrosteps` (what was done, as values);
-- `routing` (correlation keys), `closing`, `ending`, `outlook` (what could happen next, for people).
+1. **take**: each event meets the table of its execution's status (`lifecycle`), which takes, ignores or refuses it;
+2. **resolve**: an event that is taken goes to whoever waits for it (`arrivals`): the result of a run to its node, a
+   timer or a child's end to its owner in the table of pending things, an event with a name to the first that hears it;
+3. **settle**: what changed has consequences, in its scope and in others, until nothing more follows (`settling`);
+4. **subscribe**: events that are now waited for under a key are ordered, others called off (`subscriptions`);
+5. **decide**: the next state and the commands are the `Decision`; or `Needs`, if a step lacked values. Then all is
+   thrown away, and the turn is taken again with them.
 
-`state` is what is remembered, `commands` what is ordered, `replay` takes a journal again. `names`, `sight` and
-`pruning` say what formulas see.
+The modules in that order:
 
-It imports `plan`, `expressions`, `durations`, `errors`, `schemas`, msgspec and the standard library. It must never know
-the clock, chance, or how anything is stored, sent or run.
+- `advance`, the one door; `events` and `commands`, what comes in and goes out; `lifecycle`, what may come when;
+- `state`, what is remembered (`codec` and `schema1`: how it is stored); `turn`, the ledger of a turn; `scopes`, what
+  is at work, loaded when touched; `pending`, everything that is waited for; `macrosteps`, what charts did, as values;
+- `arrivals`; `settling`, over two kinds of scopes: `graph` (nodes and edges) and `chart` (states and transitions). A
+  chart runs scopes, a node may hold one; neither says how the other works;
+- `ending`: how executions end; `subscriptions`;
+- `values`: what formulas see, for workers too;
+- `preview` (what could happen next, for people) and `replay` (a journal, taken again).
+
+It imports `plan`, `language`, `errors`, msgspec and the standard library. It must never know the clock, chance, or how
+anything is stored, sent or run.
 """

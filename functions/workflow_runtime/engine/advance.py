@@ -1,10 +1,8 @@
-"""The mind of an execution: ``advance(plan, state, events) -> Decision``, a pure function.
+"""The one door: ``advance(plan, state, events) -> Decision``, a pure function.
 
 It is total: any event in any state is taken, ignored with a reason, or refused as `InvalidEvent`; anything else is a
 bug. It does nothing itself. What must happen is returned as commands, to be carried out once the new state is
-committed; what it would have to read first is returned as `Needs`. Read on in `tree` (the scopes), `graph` (edges,
-joins, readiness), `control` (nodes decided here), `machine` (charts), `results` and `signals` (events), `failure`,
-`ending`.
+committed; what it would have to read first is returned as `Needs`.
 """
 
 from __future__ import annotations
@@ -15,9 +13,16 @@ from typing import Any
 
 import msgspec
 
-from workflow_runtime.engine import closing, tree
+from workflow_runtime.engine import ending, pending, settling
+from workflow_runtime.engine.arrivals import (
+    accept_child,
+    accept_result,
+    accept_send_failure,
+    accept_signal,
+    accept_timer,
+)
+from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, Continue, SetStatus
-from workflow_runtime.engine.ending import fail
 from workflow_runtime.engine.events import (
     ChildEnded,
     Event,
@@ -29,20 +34,19 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     TimerFired,
 )
+from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.pruning import prune
-from workflow_runtime.engine.results import accept_result
-from workflow_runtime.engine.routing import subscribe
-from workflow_runtime.engine.scope import GraphScope
-from workflow_runtime.engine.signals import (
-    accept_child,
-    accept_send_failure,
-    accept_signal,
-    accept_timer,
-    first_due,
+from workflow_runtime.engine.scopes import Scopes
+from workflow_runtime.engine.state import (
+    STATE_SCHEMA,
+    ChartState,
+    ExecutionState,
+    GraphState,
+    Parent,
+    initial_graph_state,
 )
-from workflow_runtime.engine.state import ExecutionState, GraphState, MachineState, Parent, initial_graph_state
+from workflow_runtime.engine.subscriptions import subscribe
 from workflow_runtime.engine.turn import (
     VALUE_KEPT_BYTES_MAX,
     VALUES_KEPT_BYTES_MAX,
@@ -51,7 +55,9 @@ from workflow_runtime.engine.turn import (
     Turn,
     ValuesMissing,
 )
+from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
 from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.plan import Plan
 
@@ -83,9 +89,16 @@ def new_execution(
     hops: int = 0,
 ) -> ExecutionState:
     """The state before the first event."""
-    root = initial_graph_state(plan.root)
     return ExecutionState(
-        execution_id, plan.hash, workflow_version, root, now=started_at, started_at=started_at, parent=parent, hops=hops
+        execution_id,
+        plan.hash,
+        workflow_version,
+        {TOP_GRAPH: initial_graph_state(plan, 0)},
+        STATE_SCHEMA,
+        now=started_at,
+        started_at=started_at,
+        parent=parent,
+        hops=hops,
     )
 
 
@@ -97,35 +110,42 @@ def advance(
     ``known``: values read because an earlier call with the same arguments returned `Needs`. ``state`` is not changed.
     Raises `InvalidEvent` if one of the events can never have been sent to this execution; then none of them was taken.
     """
-    turn = Turn(plan, state.copy(), known)
+    turn = _begin_turn(plan, state, known)
     turn.state.now = max(state.now, now)
-    turn.state.version += 1
-    tree.load(turn)
+    scopes = settling.scopes_of(turn)
+    if turn.state.unannounced:
+        scopes.mark(scopes.root)  # its end may have waited for them
     turn.catch_up()
     ignored = []
     changed = False
     for event in _with_earlier_timers(turn, events):
         try:
-            reason = _take(turn, event)
+            reason = _take(scopes, event)
         except ValuesMissing:
             break
         if reason:
             ignored.append((event.event_id, reason))
             changed = changed or _is_told_of(turn, event)
         if not reason or turn.macrosteps:  # a guard that failed has raised an error
-            tree.settle(turn)  # after each one, so that it makes no difference how events were batched
+            settling.settle(scopes)  # after each one, so that it makes no difference how events were batched
         changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
         if turn.needs is not None:
             break
     if turn.needs is None:
         with suppress(ValuesMissing):
-            subscribe(turn)
+            subscribe(scopes)
     if turn.needs is not None:
         return turn.needs
     if _must_go_on(turn):
         turn.commands.append(Continue())
-    _keep_values(turn)
+    _keep_values(scopes)
     return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
+
+
+def _begin_turn(plan: Plan, state: ExecutionState, known: Known) -> Turn:
+    turn = Turn(plan, current(plan, state), known)
+    turn.state.version += 1
+    return turn
 
 
 def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[Event]:
@@ -133,39 +153,40 @@ def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[Event]
     delivers them may change their order, which must not decide what an execution does."""
     for event in events:
         if isinstance(event, TimerFired):
-            while (timer := first_due(turn, event.timer)) != event.timer:
+            while (timer := pending.first_due(turn, event.timer)) != event.timer:
                 yield TimerFired(f"timer:{timer}", event.at, timer)
         yield event
 
 
 def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     """The decision to fail an execution at once, for a reason outside its plan; nothing of it runs any more."""
-    turn = Turn(plan, state.copy(), NOTHING_KNOWN)
-    turn.state.version += 1
-    tree.load(turn)
-    closing.close_all(turn)
+    turn = _begin_turn(plan, state, NOTHING_KNOWN)
+    scopes = settling.scopes_of(turn)
+    ending.close_all(scopes)
     turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
-    root = turn.state.root
-    turn.state.root = GraphState(root.marks, 0, root.first_serial, serials=root.serials)
-    if turn.state.machine is not None:
-        turn.state.machine = MachineState(turn.state.machine.configuration)
-    turn.state.in_flight = 0
-    turn.state.unannounced.clear()
-    fail(turn, error)
-    return Decision(turn.state, tuple(turn.commands))
+    state = turn.state
+    root, chart = state.graph(), state.chart() if TOP_CHART in state.scopes else None
+    state.scopes = {TOP_GRAPH: GraphState(root.marks, 0, root.block, root.first_serial, serials=root.serials)}
+    if chart is not None:
+        state.scopes[TOP_CHART] = ChartState(configuration=chart.configuration)
+    state.in_flight = 0
+    state.unannounced.clear()
+    ending.fail(settling.scopes_of(turn), error)
+    return Decision(state, tuple(turn.commands))
 
 
-def _take(turn: Turn, event: Event) -> str:
+def _take(scopes: Scopes, event: Event) -> str:
     """Let one event work on the state. Returns the reason if it is ignored."""
-    row = EXECUTION_ROWS.get((turn.state.status, type(event)))
+    state = scopes.turn.state
+    row = EXECUTION_ROWS.get((state.status, type(event)))
     if row is None:
-        raise InvalidEvent(f"{type(event).__name__} cannot come while the execution is {turn.state.status.value}")
+        raise InvalidEvent(f"{type(event).__name__} cannot come while the execution is {state.status.value}")
     if row.status is None:
         return row.reason
-    turn.state.status = row.status
+    state.status = row.status
     if not isinstance(event, Poked):
-        turn.state.unprompted = 0
-    return _TAKERS[type(event)](turn, event)
+        state.unprompted = 0
+    return _TAKERS[type(event)](scopes, event)
 
 
 def _is_told_of(turn: Turn, event: Event) -> bool:
@@ -173,19 +194,20 @@ def _is_told_of(turn: Turn, event: Event) -> bool:
     return isinstance(event, SignalReceived) and not turn.state.status.terminal
 
 
-def _started(turn: Turn, _: ExecutionStarted) -> str:
+def _started(scopes: Scopes, _: ExecutionStarted) -> str:
+    turn = scopes.turn
     turn.commands.append(SetStatus(ExecutionStatus.RUNNING, turn.now))
     if "execution" in turn.plan.events:
         turn.publish("execution.started", status="running", started_at=turn.state.started_at)
-    tree.start(turn)
+    settling.start(scopes)
     return ""
 
 
-def _poked(_: Turn, __: Poked) -> str:
+def _poked(_: Scopes, __: Poked) -> str:
     return ""
 
 
-_TAKERS: dict[type[Event], Callable[[Turn, Any], str]] = {
+_TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     ExecutionStarted: _started,
     NodeSucceeded: accept_result,
     NodeFailed: accept_result,
@@ -206,32 +228,43 @@ def _must_go_on(turn: Turn) -> bool:
         return True
     if turn.has_room:
         return False
-    return bool(state.withdrawn or state.unannounced or any(scope.graph.queue for scope in turn.graphs.values()))
+    state.cut_short = bool(state.queued)
+    return bool(state.withdrawn or state.unannounced or state.queued)
 
 
-def _keep_values(turn: Turn) -> None:
+def _keep_values(scopes: Scopes) -> None:
     """Between turns the state keeps small values whose readers have not decided yet; larger ones are read again."""
-    room = VALUES_KEPT_BYTES_MAX
-    for scope in turn.graphs.values():
-        kept = scope.graph.values
-        for node in [node for node in kept if not _has_open_reader(scope, node)]:
-            del kept[node]
-        room -= sum(_size(value) for value in kept.values())
-    if turn.state.status.terminal:
+    turn = scopes.turn
+    state = turn.state
+    graphs = [scope for scope in scopes.loaded if isinstance(scope, GraphScope)]
+    for scope in graphs:
+        if scope.graph.values:
+            _forget_decided(scope)
+    if state.status.terminal:
         return
-    for scope in turn.graphs.values():
+    for scope in graphs:
         for node, value in scope.fresh.items():
             if not _has_open_reader(scope, node):
                 continue
             pruned = prune(value, scope.block.nodes[node].decision_paths)
             size = _size(pruned)
-            if size <= min(room, VALUE_KEPT_BYTES_MAX):
+            if size <= min(VALUES_KEPT_BYTES_MAX - state.kept_bytes, VALUE_KEPT_BYTES_MAX):
                 scope.graph.values[node] = pruned
-                room -= size
-    if turn.known.globals is not None and turn.state.globals is None and not turn.plan.has_chart:
+                scope.graph.kept_bytes += size
+                state.kept_bytes += size
+    if turn.known.globals is not None and state.globals is None and not turn.plan.has_chart:
         globals_ = turn.known.globals
         if _size(globals_) <= GLOBALS_KEPT_BYTES_MAX:
-            turn.state.globals = globals_
+            state.globals = globals_
+
+
+def _forget_decided(scope: GraphScope) -> None:
+    """Drop the values whose readers have all decided."""
+    kept = scope.graph.values
+    for node in [node for node in kept if not _has_open_reader(scope, node)]:
+        size = _size(kept.pop(node))
+        scope.graph.kept_bytes -= size
+        scope.turn.state.kept_bytes -= size
 
 
 def _has_open_reader(scope: GraphScope, node: int) -> bool:

@@ -12,13 +12,22 @@ from msgspec.structs import replace
 
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.plan import Plan
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True):
-    """A recorded run that a node reads: the node's plan-wide number, and serial."""
+    """A recorded run that a node reads: the node's plan-wide number, and serial.
+
+    ``prefix``: starts the node's path, where it was resolved. None: as in the plan (orders of older deployments).
+    """
 
     node: int
     serial: int
+    prefix: str | None = None
+
+    def path(self, plan: Plan) -> str:
+        """The path that the run is recorded under."""
+        return plan.path(self.node) if self.prefix is None else self.prefix + plan.node(self.node).id
 
 
 class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="run_node"):

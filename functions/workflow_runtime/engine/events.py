@@ -90,6 +90,19 @@ class TimerFired(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
     timer: str
 
 
+class RunEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="run_ended"):
+    """A graph that a chart ran has ended. Made by the engine, never sent: it waits its turn among the events of the
+    execution's outbox.
+
+    ``scope``: address of the chart. ``block``: what it ran. ``name``: ``done.run.…`` or ``error.run.…``, with ``data``.
+    """
+
+    scope: str
+    block: int
+    name: str
+    data: Json = None
+
+
 class ChildEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="child_ended"):
     """An execution that this one started has ended. ``token``: as in its `StartChild`."""
 

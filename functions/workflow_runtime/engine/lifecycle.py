@@ -1,14 +1,17 @@
-"""Lifecycles as tables: what an event means in each status, for executions and for node runs.
+"""Lifecycles as tables: what an event means in each status of an execution, and a change in each mark of a node.
 
-Theory of operation. A row is ``(status, event) -> Row``. A row either moves to a status, or ignores the event with a
-reason (late, duplicate and out-of-order events are ordinary: queues deliver at least once), or is missing: then the
-event cannot happen to a correct sender, and is refused as `InvalidEvent`. Terminal statuses have no row that leaves
-them (promise P9).
+Theory of operation. `EXECUTION_ROWS` are ``(status, event) -> row``. A row either moves to a status, or ignores the
+event with a reason (late, duplicate and out-of-order events are ordinary: queues deliver at least once), or is missing:
+then the event cannot happen to a correct sender, and is refused as `InvalidEvent`. Terminal statuses have no row that
+leaves them (promise P9).
+
+`RESULT_ROWS` say the same of the results of node runs. What happens to a node inside the engine is a `Change`;
+`MARK_ROWS` are ``(mark, change) -> mark``, walked by `changed` alone, and here a missing row is a bug of the engine.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import get_args
 
 import msgspec
@@ -63,16 +66,78 @@ class ExecutionRow(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class NodeRow(msgspec.Struct, frozen=True):
-    """The same for a node run."""
+class Mark(IntEnum):
+    """A node's status as the engine keeps it, in one byte: a letter, so that stored states can be read."""
 
-    status: NodeStatus | None = None
-    reason: str = ""
+    WAITING = ord("w")
+    QUEUED = ord("q")  # ready, but not ordered yet
+    READY = ord("r")  # ordered from a worker pool
+    RUNNING = ord("o")  # a wait, or a chart, under way
+    SUCCESS = ord("s")
+    FAILED = ord("f")
+    SKIPPED = ord("k")
+    PASSED_OVER = ord("p")  # skipped by its `when` with `on_skip: continue`: edges alive, output null
+    CANCELLED = ord("c")
+
+
+OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING)
+ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER)
+
+STATUS_OF_MARK: dict[int, NodeStatus] = {
+    Mark.WAITING: NodeStatus.WAITING,
+    Mark.QUEUED: NodeStatus.READY,
+    Mark.READY: NodeStatus.READY,
+    Mark.RUNNING: NodeStatus.RUNNING,
+    Mark.SUCCESS: NodeStatus.SUCCESS,
+    Mark.FAILED: NodeStatus.FAILED,
+    Mark.SKIPPED: NodeStatus.SKIPPED,
+    Mark.PASSED_OVER: NodeStatus.SKIPPED,
+    Mark.CANCELLED: NodeStatus.CANCELLED,
+}
+
+
+class Change(IntEnum):
+    """What happens to a node within its scope."""
+
+    ENQUEUE = 1  # its join is satisfied, or it is called
+    ORDER = 2  # from a worker pool, the first time or again
+    START = 3  # something begins to go on inside it
+    SUCCEED = 4
+    FAIL = 5
+    SKIP = 6  # it can no longer run, its `when` is false, or its scope ends before it began
+    PASS_OVER = 7  # its `when` is false, which its successors do not mind
+    CANCEL = 8  # its scope ends, or another branch has won
+
+
+MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
+    (Mark.WAITING, Change.ENQUEUE): Mark.QUEUED,
+    (Mark.WAITING, Change.FAIL): Mark.FAILED,  # its `when` cannot be evaluated
+    (Mark.WAITING, Change.SKIP): Mark.SKIPPED,
+    (Mark.WAITING, Change.PASS_OVER): Mark.PASSED_OVER,
+    (Mark.QUEUED, Change.ORDER): Mark.READY,
+    (Mark.QUEUED, Change.START): Mark.RUNNING,
+    (Mark.QUEUED, Change.SUCCEED): Mark.SUCCESS,
+    (Mark.QUEUED, Change.FAIL): Mark.FAILED,
+    (Mark.QUEUED, Change.CANCEL): Mark.CANCELLED,
+    (Mark.READY, Change.ORDER): Mark.READY,  # another attempt
+    (Mark.READY, Change.SUCCEED): Mark.SUCCESS,
+    (Mark.READY, Change.FAIL): Mark.FAILED,
+    (Mark.READY, Change.CANCEL): Mark.CANCELLED,
+    (Mark.RUNNING, Change.SUCCEED): Mark.SUCCESS,
+    (Mark.RUNNING, Change.FAIL): Mark.FAILED,
+    (Mark.RUNNING, Change.CANCEL): Mark.CANCELLED,
+}
+"""What a change makes of a node. There is no other way from one mark to another; none leads out of an end."""
+
+
+def changed(mark: int, change: Change) -> Mark:
+    """The mark after ``change``. One that the table does not have is a bug of the engine: `KeyError`."""
+    return MARK_ROWS[mark, change]  # type: ignore[index]  # a mark is an int, equal to its letter's
 
 
 _ENDED = ExecutionRow(reason="the execution has ended")
-_REPEATED = NodeRow(reason="the run's result is known already")
-_WITHDRAWN = NodeRow(reason="the run was cancelled before its result came")
+_REPEATED = "the run's result is known already"
+_WITHDRAWN = "the run was cancelled before its result came"
 
 EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.PENDING, ExecutionStarted): ExecutionRow(ExecutionStatus.RUNNING),
@@ -87,13 +152,11 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     **{(status, event): _ENDED for status in _TERMINAL for event in get_args(Event)},
 }
 
-NODE_ROWS: dict[tuple[NodeStatus, type[Event]], NodeRow] = {
-    (NodeStatus.READY, NodeSucceeded): NodeRow(NodeStatus.SUCCESS),
-    (NodeStatus.READY, NodeFailed): NodeRow(NodeStatus.FAILED),
-    **{
-        (status, event): _REPEATED
-        for status in (NodeStatus.SUCCESS, NodeStatus.FAILED)
-        for event in (NodeSucceeded, NodeFailed)
-    },
-    **{(NodeStatus.CANCELLED, event): _WITHDRAWN for event in (NodeSucceeded, NodeFailed)},
+RESULT_ROWS: dict[Mark, str] = {
+    Mark.READY: "",
+    Mark.SUCCESS: _REPEATED,
+    Mark.FAILED: _REPEATED,
+    Mark.CANCELLED: _WITHDRAWN,
 }
+"""What the result of a node's current run means at each mark: ``""`` that it is taken, a reason that it is ignored, no
+row that the run was never ordered."""

@@ -61,9 +61,7 @@ def _retake(
     if entry.aborted is not None:
         return abort(plan, state, entry.aborted).state
     while isinstance(decision := advance(plan, state, entry.events, entry.now, known), Needs):
-        more = fetch(decision)
-        globals_ = more.globals if more.globals is not None else known.globals
-        known = Known({**known.nodes, **more.nodes}, globals_, {**known.blobs, **more.blobs})
+        known = known.with_more(fetch(decision))
     if len(decision.commands) != len(entry.commands) or not all(map(_same, decision.commands, entry.commands)):
         raise ReplayMismatch(f"version {entry.version}: ordered {decision.commands}, the journal has {entry.commands}")
     return decision.state

@@ -1,54 +1,31 @@
 """The engine's memory of one execution: what is needed to decide, nothing more.
 
 Outputs live with the node runs, the input in its own item, transitions in the journal. A state is changed only by
-`advance`, on a copy; ``encode_state``/``decode_state`` are its stored form.
+`advance`, on a copy. Scopes stay as they were stored until one is
+touched, so that an event costs what it changes (`codec`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
-from enum import IntEnum
+from enum import StrEnum
+from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.engine.events import SignalReceived
-from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
+from workflow_runtime.engine.events import RunEnded, SignalReceived
+from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.graph import GraphBlock
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
+from workflow_runtime.plan.plan import Plan
 
-STATE_SCHEMA = 1
-"""Number of this layout; rows of older deployments stay readable, a newer one is refused."""
+STATE_SCHEMA = 2
+"""Number of this layout. Rows of older deployments stay readable (`schema1`), a newer one is refused."""
 
-
-class Mark(IntEnum):
-    """A node's status in one byte: a letter, so that stored states can be read."""
-
-    WAITING = ord("w")
-    QUEUED = ord("q")  # ready, but not ordered yet
-    READY = ord("r")  # ordered from a worker pool
-    RUNNING = ord("o")  # a wait, or a chart, under way
-    SUCCESS = ord("s")
-    FAILED = ord("f")
-    SKIPPED = ord("k")
-    PASSED_OVER = ord("p")  # skipped by its `when` with `on_skip: continue`: edges alive, output null
-    CANCELLED = ord("c")
-
-
-STATUS_OF_MARK: dict[int, NodeStatus] = {
-    Mark.WAITING: NodeStatus.WAITING,
-    Mark.QUEUED: NodeStatus.READY,
-    Mark.READY: NodeStatus.READY,
-    Mark.RUNNING: NodeStatus.RUNNING,
-    Mark.SUCCESS: NodeStatus.SUCCESS,
-    Mark.FAILED: NodeStatus.FAILED,
-    Mark.SKIPPED: NodeStatus.SKIPPED,
-    Mark.PASSED_OVER: NodeStatus.SKIPPED,
-    Mark.CANCELLED: NodeStatus.CANCELLED,
-}
-
-OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING)
-ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER)
+UNNUMBERED_SCHEMA = 1
+"""Of states that do not say their schema: the first layout left it out."""
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
@@ -89,41 +66,83 @@ class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
 
 
-class Running(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A wait under way: its ``timer`` (of its time or its timeout), and the correlation ``key`` it listens under."""
+class PendingKind(StrEnum):
+    """What an execution waits for."""
 
-    timer: str = ""
+    TIMER = "timer"
+    CHILD = "child"  # the end of an execution that it started
+    EVENT = "event"
+
+
+class Purpose(StrEnum):
+    """What for."""
+
+    DELAY = "delay"  # of a state: its transition is tried
+    SEND = "send"  # an event of a chart goes out
+    WAIT = "wait"  # of a node: the time or event it waits for
+    TIMEOUT = "timeout"  # of a node: how long it waits
+    RESULT = "result"  # of a chart: the event that tells of a child's end
+    TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
+
+
+class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that an execution waits for, and who in it does.
+
+    - ``scope``: address of the scope that waits; ``owner``: the node or state there, -1 for the scope itself
+    - ``due``: of a timer, when it fires (epoch ms)
+    - ``name``: the event that is listened to, or that a child's end becomes
+    - ``key``: of an event, the correlation key under which the bus brings it
+    - ``number``: of a delay, its place among those of its state; ``sent``: what a delayed send sends
+    """
+
+    kind: PendingKind
+    purpose: Purpose
+    scope: ScopeId = TOP_GRAPH
+    owner: int = -1
+    due: int = 0
+    name: str = ""
     key: str | None = None
+    number: int = -1
+    sent: Sent | None = None
 
 
-class GraphState(msgspec.Struct, omit_defaults=True):
+class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):
     """A graph scope under way. Everything but ``marks`` is sparse: it has entries for what is open now.
 
-    ``first_serial``: the serial of a node's first run in this visit of the scope; serials never restart within an
-    execution. ``queue``: nodes that are ready but not ordered yet, best priority first. ``serials``: current serial
-    where it is another. ``untaken``: edges to waiting nodes that are not alive though their source succeeded.
-    ``values``: small decision values kept until their readers have decided. ``values_bytes``: size of what a decision
-    will read, by reader. ``branches``: open nodes left in each active branch of a limited parallel, by head; ``held``:
-    branch heads that wait for a free place. ``waits`` and ``machines``: what runs inside nodes that are `RUNNING`.
-    ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered.
+    - ``block``: number of its block in the plan
+    - ``first_serial``: of a node's first run in this visit of the scope; ``serials``: current serial where it is
+      another. Serials never restart within an execution
+    - ``joins``: how far the joins of waiting nodes have come
+    - ``queue``: nodes that are ready but not ordered yet, best priority first
+    - ``untaken``: edges to waiting nodes that are not alive though their source succeeded
+    - ``values``: small decision values kept until their readers have decided, together ``kept_bytes``
+    - ``values_bytes``: size of what a decision will read, by reader
+    - ``branches``: open nodes left in each active branch of a limited parallel, by head; ``held``: branch heads that
+      wait for a free place
+    - ``tolerated``, ``failure``: errors that are dead edges so far, and the one that fails the scope
+    - ``succeeded_by``: the succeed node that ended it
+    - ``pending``: ids of what a node waits for, by node
+    - ``next_serials``: where the serials of the scopes inside a node go on when it is visited again
+    - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered
     """
 
     marks: bytearray
     open_count: int
+    block: int = 0
     first_serial: int = 1
     joins: dict[int, Progress] = {}
     queue: list[int] = []
     serials: dict[int, int] = {}
     untaken: dict[int, bool] = {}
     values: dict[int, Json] = {}
+    kept_bytes: int = 0
     values_bytes: dict[int, int] = {}
     branches: dict[int, int] = {}
     held: list[int] = []
     tolerated: list[ToleratedError] = []
     failure: ErrorDocument | None = None
     succeeded_by: int = -1
-    waits: dict[int, Running] = {}
-    machines: dict[int, MachineState] = {}
+    pending: dict[int, list[str]] = {}
     next_serials: dict[int, int] = {}
     called: dict[int, ErrorDocument] = {}
     given: dict[int, Json] = {}
@@ -133,20 +152,21 @@ class GraphState(msgspec.Struct, omit_defaults=True):
         return GraphState(
             self.marks[:],
             self.open_count,
+            self.block,
             self.first_serial,
             self.joins.copy(),
             self.queue[:],
             self.serials.copy(),
             self.untaken.copy(),
             self.values.copy(),
+            self.kept_bytes,
             self.values_bytes.copy(),
             self.branches.copy(),
             self.held[:],
             self.tolerated[:],
             self.failure,
             self.succeeded_by,
-            self.waits.copy(),
-            {node: machine.copy() for node, machine in self.machines.items()},
+            {owner: ids[:] for owner, ids in self.pending.items()},
             self.next_serials.copy(),
             self.called.copy(),
             self.given.copy(),
@@ -156,41 +176,41 @@ class GraphState(msgspec.Struct, omit_defaults=True):
         return self.serials.get(node, self.first_serial)
 
 
-class MachineState(msgspec.Struct, omit_defaults=True):
+class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"):
     """A chart under way. ``configuration``: active states in document order, the chart itself left out.
 
-    ``history``: by history state, what was active. ``internal``: raised events not taken yet. ``deferred``: external
-    events that wait for another configuration. ``runs``: graphs under way by block; ``next_serials``: where the serials
-    of a block go on when it is visited again. ``delays``: by timer, the state and the number of the delay; ``sends``:
-    delayed sends by timer. ``children``: by token, the event that tells of a started execution's end.
+    - ``chart``: its number in the plan
+    - ``history``: by history state, what was active
+    - ``internal``: raised events not taken yet; ``deferred``: external ones that wait for another configuration
+    - ``next_serials``: where the serials of a block go on when it is visited again
+    - ``pending``: ids of what it waits for, by state; -1 for the chart itself
     """
 
+    chart: int = 0
     configuration: list[int] = []
     variables: dict[str, Json] = {}
     history: dict[int, list[int]] = {}
     internal: list[Raised] = []
     deferred: list[SignalReceived] = []
-    runs: dict[int, GraphState] = {}
     next_serials: dict[int, int] = {}
-    delays: dict[str, tuple[int, int]] = {}
-    sends: dict[str, Sent] = {}
-    children: dict[str, str] = {}
+    pending: dict[int, list[str]] = {}
     first_serial: int = 1
 
-    def copy(self) -> MachineState:
-        return MachineState(
+    def copy(self) -> ChartState:
+        return ChartState(
+            self.chart,
             self.configuration[:],
             self.variables.copy(),
             self.history.copy(),
             self.internal[:],
             self.deferred[:],
-            {block: run.copy() for block, run in self.runs.items()},
             self.next_serials.copy(),
-            self.delays.copy(),
-            self.sends.copy(),
-            self.children.copy(),
+            {owner: ids[:] for owner, ids in self.pending.items()},
             self.first_serial,
         )
+
+
+ScopeState: TypeAlias = GraphState | ChartState
 
 
 class Parent(msgspec.Struct, frozen=True):
@@ -201,24 +221,32 @@ class Parent(msgspec.Struct, frozen=True):
     notify: bool = False
 
 
-class ExecutionState(msgspec.Struct, omit_defaults=True):
-    """An execution at ``version`` commits: a tree of scopes, with the ``root`` graph and the ``machine`` at the top.
+class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
+    """An execution at ``version`` commits. Times are epoch ms.
 
-    Times are epoch ms. ``globals``: the parts of input, variables and env that decisions read, once they were fetched
-    and if they are small. ``in_flight``: how many nodes are ordered and open. ``withdrawn``, ``unannounced``: runs
-    still to be cancelled, and node events still to be published, because one commit's commands are bounded.
-    ``timers``: due times of the timers that may still have an effect. ``made``: how many timers, sends and children
-    were ever made, for their ids. ``subscriptions``: correlation key by number of the plan's trigger. ``outbox``:
-    events that the execution sent itself. ``kept``: events that came before their wait. ``applied``: hashes of the ids
-    of signals taken, with their times. ``hops``: of the last event from outside.
-    ``unprompted``: macrosteps since anything came from outside, to end circles.
+    - ``scopes``: what is at work in it, by address, in the order it began; as stored until it is touched. The graph at
+      the top is always there
+    - ``pending``: everything it waits for, by id
+    - ``queued``: scopes with nodes that are ready but not ordered yet; ``cut_short``: because a commit had no more room
+    - ``globals``: the parts of input, variables and env that decisions read, once they were fetched, if they are small
+    - ``kept_bytes``: of decision values kept in all scopes
+    - ``in_flight``: how many nodes are ordered and open
+    - ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because one
+      commit's commands are bounded
+    - ``made``: how many timers, sends and children were ever made, for their ids
+    - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
+    - ``kept``: events that came before their wait
+    - ``applied``: hashes of the ids of signals taken, with their times; ``hops``: of the last event from outside
+    - ``unprompted``: macrosteps since anything came from outside, to end circles
+
+    Two states are equal if they are stored alike.
     """
 
     execution_id: str
     plan_hash: str
     workflow_version: int
-    root: GraphState
-    schema: int = STATE_SCHEMA
+    scopes: dict[ScopeId, GraphState | ChartState | msgspec.Raw] = {}
+    schema: int = UNNUMBERED_SCHEMA
     version: int = 0
     status: ExecutionStatus = ExecutionStatus.PENDING
     now: int = 0
@@ -226,52 +254,85 @@ class ExecutionState(msgspec.Struct, omit_defaults=True):
     ended_at: int = 0
     error: ErrorDocument | None = None
     globals: dict[str, Json] | None = None
+    kept_bytes: int = 0
     collecting: bool = False  # the output is being put together by a worker
-    machine: MachineState | None = None
     in_flight: int = 0
+    pending: dict[str, Pending] = {}
+    queued: dict[ScopeId, bool] = {}
+    cut_short: bool = False
     withdrawn: list[tuple[str, int]] = []
     unannounced: list[tuple[str, str]] = []
-    timers: dict[str, int] = {}
     made: int = 0
-    subscriptions: dict[int, str] = {}
-    outbox: list[SignalReceived] = []
+    outbox: list[SignalReceived | RunEnded] = []
     kept: list[SignalReceived] = []
     applied: dict[str, int] = {}
     hops: int = 0
     unprompted: int = 0
     parent: Parent | None = None
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it is changed while a turn works on it
+
     def copy(self) -> ExecutionState:
+        """An independent state; its scopes are shared until they are touched."""
         copied = copy(self)
-        copied.root = self.root.copy()
-        if self.machine is not None:
-            copied.machine = self.machine.copy()
+        copied.scopes = self.scopes.copy()
+        copied.pending = self.pending.copy()
+        copied.queued = self.queued.copy()
         copied.withdrawn = self.withdrawn[:]
         copied.unannounced = self.unannounced[:]
-        copied.timers = self.timers.copy()
-        copied.subscriptions = self.subscriptions.copy()
         copied.outbox = self.outbox[:]
         copied.kept = self.kept[:]
         copied.applied = self.applied.copy()
         return copied
 
+    def touch(self, address: ScopeId) -> ScopeState:
+        """A scope to change. Only for whoever has copied the state, once. Raises `KeyError`."""
+        held = self.scopes[address]
+        scope = _scopes.decode(held) if isinstance(held, msgspec.Raw) else held.copy()
+        self.scopes[address] = scope
+        return scope
 
-def initial_graph_state(block: GraphBlock, first_serial: int = 1) -> GraphState:
-    """A scope none of whose nodes has been looked at."""
-    return GraphState(bytearray([Mark.WAITING]) * len(block.nodes), len(block.nodes) - block.called_count, first_serial)
+    def look(self, address: ScopeId) -> ScopeState:
+        """A scope to look at only. Raises `KeyError`."""
+        held = self.scopes[address]
+        return _scopes.decode(held) if isinstance(held, msgspec.Raw) else held
+
+    def all_scopes(self) -> Iterator[tuple[ScopeId, ScopeState]]:
+        """All scopes to look at, in the order they began."""
+        return ((address, self.look(address)) for address in self.scopes)
+
+    def graph(self, address: ScopeId = TOP_GRAPH) -> GraphState:
+        """A graph to look at. Raises `KeyError`."""
+        scope = self.look(address)
+        assert isinstance(scope, GraphState)
+        return scope
+
+    def chart(self, address: ScopeId = TOP_CHART) -> ChartState:
+        """A chart to look at. Raises `KeyError`."""
+        scope = self.look(address)
+        assert isinstance(scope, ChartState)
+        return scope
+
+    @property
+    def timers(self) -> dict[str, int]:
+        """Due times of the timers that may still have an effect."""
+        return {id: entry.due for id, entry in self.pending.items() if entry.kind is PendingKind.TIMER}
+
+
+def initial_graph_state(plan: Plan, number: int, first_serial: int = 1) -> GraphState:
+    """A scope of this block none of whose nodes has been looked at."""
+    block = plan.blocks[number]
+    marks = bytearray([Mark.WAITING]) * len(block.nodes)
+    return GraphState(marks, len(block.nodes) - block.called_count, number, first_serial)
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(ExecutionState)
+_scopes = msgspec.json.Decoder(GraphState | ChartState)
 
 
 def encode_state(state: ExecutionState) -> bytes:
+    """The stored form; `codec.decode_state` reads it."""
     return _encoder.encode(state)
-
-
-def decode_state(data: bytes) -> ExecutionState:
-    """Raises `msgspec.ValidationError` for what is no state of this or an older schema."""
-    state = _decoder.decode(data)
-    if state.schema > STATE_SCHEMA:
-        raise msgspec.ValidationError(f"state schema {state.schema} is newer than this runtime's {STATE_SCHEMA}")
-    return state

@@ -1,4 +1,4 @@
-"""One turn of the engine: what a single `advance` works on and collects, for all scopes together.
+"""The ledger of a turn: what a single `advance` orders, what it would have to read first, and what its charts did.
 
 A turn ends in one of two ways: every decision that the events made possible is taken, or some need values that nobody
 has at hand (`Needs`); then the whole turn is thrown away and taken again with them.
@@ -6,21 +6,16 @@ has at hand (`Needs`); then the whole turn is thrown away and taken again with t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import msgspec
 
-from workflow_runtime.engine.commands import CancelRun, CancelTimer, Command, PublishEvent, Read, StartTimer
+from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.names import NodeValue
-from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.state import ExecutionState, Pending
+from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
-
-if TYPE_CHECKING:
-    from workflow_runtime.engine.machine_scope import MachineScope
-    from workflow_runtime.engine.scope import GraphScope
 
 COMMANDS_MAX = 500  # per commit: keeps a commit far below the 400 KB of an item; the rest waits for the next turn
 VALUE_KEPT_BYTES_MAX = 256  # a decision value that may wait in the state for its readers
@@ -36,12 +31,17 @@ class Needs(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """Values fetched for a turn: nodes by number, pruned to their decision paths; ``globals`` as in `View`;
-    payloads of signals by where they are stored."""
+    """Values fetched for a turn: recorded runs, pruned to their decision paths; ``globals`` as in `View`; payloads of
+    signals by where they are stored."""
 
-    nodes: Mapping[int, NodeValue] = {}
+    nodes: Mapping[Read, NodeValue] = {}
     globals: dict[str, Json] | None = None
     blobs: Mapping[str, Json] = {}
+
+    def with_more(self, more: Known) -> Known:
+        """Both together."""
+        globals_ = more.globals if more.globals is not None else self.globals
+        return Known({**self.nodes, **more.nodes}, globals_, {**self.blobs, **more.blobs})
 
 
 class ValuesMissing(Exception):
@@ -49,25 +49,24 @@ class ValuesMissing(Exception):
 
 
 class Turn:
-    """``graphs``, ``machines``: the live scopes, by number of their block or chart; `scope` and `machine` make them.
+    """``state``: the copy that this turn changes. ``pending_before``: what the execution waited for when it began.
 
     ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``.
     """
 
     __slots__ = (
-        "commands", "evaluations", "graphs", "known", "machines", "macrosteps", "needs_blobs", "needs_globals",
-        "needs_nodes", "plan", "state",
+        "commands", "evaluations", "known", "macrosteps", "needs_blobs", "needs_globals", "needs_nodes",
+        "pending_before", "plan", "state",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
         self.plan = plan
-        self.state = state
+        self.pending_before: Mapping[str, Pending] = state.pending
+        self.state = state.copy()
         self.known = known
         self.commands: list[Command] = []
         self.macrosteps: list[Macrostep] = []
-        self.graphs: dict[int, GraphScope] = {}
-        self.machines: dict[int, MachineScope] = {}
-        self.needs_nodes: dict[int, int] = {}
+        self.needs_nodes: dict[Read, None] = {}
         self.needs_blobs: list[str] = []
         self.needs_globals = False
         self.evaluations = 0
@@ -87,7 +86,7 @@ class Turn:
     def needs(self) -> Needs | None:
         if not self.needs_nodes and not self.needs_globals and not self.needs_blobs:
             return None
-        reads = tuple(Read(number, serial) for number, serial in sorted(self.needs_nodes.items()))
+        reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
         return Needs(reads, self.needs_globals, tuple(self.needs_blobs))
 
     @property
@@ -137,24 +136,7 @@ class Turn:
     def publish(self, detail_type: str, **detail: Json) -> None:
         self.commands.append(PublishEvent(detail_type, {**detail, "at": self.now}))
 
-    def start_timer(self, due: int) -> str:
-        """A new timer; its id."""
-        timer = f"t{self.next_number()}"
-        self.state.timers[timer] = due
-        self.commands.append(StartTimer(timer, due))
-        return timer
-
-    def cancel_timer(self, timer: str) -> None:
-        """From now on the timer has no effect. One that has fired already is fine."""
-        due = self.state.timers.pop(timer, None)
-        if due is not None:
-            self.commands.append(CancelTimer(timer, due))
-
     def next_number(self) -> int:
         """A number that nothing else of this execution has."""
         self.state.made += 1
         return self.state.made
-
-    def innermost_first(self) -> Iterator[MachineScope]:
-        """The live charts, nested ones before those around them, else in document order."""
-        return iter(sorted(self.machines.values(), key=lambda machine: -machine.depth))

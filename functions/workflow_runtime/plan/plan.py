@@ -9,6 +9,7 @@ from functools import cached_property
 import msgspec
 
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, Place, ScopeId, static_path
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import is_runtime_event, matches
 from workflow_runtime.plan.formulas import Formula
@@ -79,10 +80,63 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """Plan-wide number by path."""
         return {block.prefix + node.id: block.first + i for block in self.blocks for i, node in enumerate(block.nodes)}
 
+    def locate(self, path: str) -> Place | None:
+        """Where the node of this path of an execution is; None if the plan has no such node."""
+        number = self.numbers.get(path)
+        if number is None:
+            number = self.numbers.get(static_path(path))
+            if number is None:
+                return None
+        block, node = self.place(number)
+        if block in self.call_blocks:
+            return Place(path, block, node)
+        return Place(path.rpartition("/")[0], block, node)
+
+    def block_address(self, number: int) -> ScopeId:
+        """The address of a block, where it stands in the plan."""
+        block = self.blocks[number]
+        return block.prefix + block.nodes[0].id if number in self.call_blocks else block.prefix[:-1]
+
     @cached_property
-    def chart_paths(self) -> frozenset[str]:
-        """The paths of nested charts."""
-        return frozenset(self.path(chart.node) for chart in self.charts if chart.node >= 0)
+    def call_blocks(self) -> frozenset[int]:
+        """Numbers of the blocks that are an agent or tool called by an action."""
+        return frozenset(call.block for chart in self.charts for call in chart.calls)
+
+    @cached_property
+    def owned_blocks(self) -> dict[tuple[int, int], tuple[int, ...]]:
+        """Blocks that a state of a chart runs or calls, by the numbers of chart and state."""
+        found: dict[tuple[int, int], tuple[int, ...]] = {}
+        for number, block in enumerate(self.blocks):
+            if block.chart >= 0:
+                owner = (block.chart, block.state)
+                found[owner] = (*found.get(owner, ()), number)
+        return found
+
+    @cached_property
+    def block_depths(self) -> tuple[int, ...]:
+        """Per block: in how many scopes it is."""
+        return tuple(self.chart_depths[block.chart] + 1 if block.chart >= 0 else 0 for block in self.blocks)
+
+    @cached_property
+    def chart_depths(self) -> tuple[int, ...]:
+        """The same per chart. A chart stands before those inside it."""
+        found: list[int] = []
+        for chart in self.charts:
+            around = self.blocks[self.place(chart.node)[0]].chart if chart.node >= 0 else -1
+            inside = 0 if chart.node < 0 else 1
+            found.append(inside + (found[around] + 1 if around >= 0 else 0))
+        return tuple(found)
+
+    @cached_property
+    def chart_numbers(self) -> dict[str, int]:
+        """Numbers of nested charts by the path of the node that holds them."""
+        return {self.path(chart.node): number for number, chart in enumerate(self.charts) if chart.node >= 0}
+
+    def chart_at(self, address: ScopeId) -> int | None:
+        """The number of the chart that works at this address; None if that is no chart's."""
+        if address == TOP_CHART:
+            return 0 if self.has_chart else None
+        return self.chart_numbers.get(static_path(address))
 
     @cached_property
     def declared_events(self) -> frozenset[str]:

@@ -231,7 +231,7 @@ class LocalRuntime:
             return
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """The pump stopped: nobody need wait any longer."""
+        """The pump stopped: release everything that waits."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
             logger.error("the runtime stopped", exc_info=error)

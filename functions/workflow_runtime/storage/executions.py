@@ -10,10 +10,11 @@ from itertools import takewhile
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import Read, SetStatus
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState, Parent, decode_state, encode_state
+from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Key, Table
@@ -165,7 +166,7 @@ class ExecutionStore:
 
     def commit(self, state: ExecutionState, last: JournalEntry, correlation_id: str = "") -> bool:
         """Put the state at its version if the version before is still the stored one. False when another commit came
-        first. ``correlation_id`` is kept beside the state: whoever loads it knows it without reading the header.
+        first. ``correlation_id`` is kept beside the state, so that loading needs no read of the header.
 
         A lost response makes our own write look like somebody else's; the commit id tells. Raises `StateTooLarge`.
         """
@@ -226,7 +227,7 @@ class ExecutionStore:
             self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
 
     def claim_event_key(self, execution_id: str, key: str, use: str) -> bool:
-        """Note what a caller's key is used for, by the first who comes with it; whether that is this ``use``."""
+        """Note what a caller's key is used for; whether it was used for nothing but this ``use``."""
         place = keys.event_key(execution_id, key)
         try:
             self._table.put(Item(place, {"use": use}), Absent())

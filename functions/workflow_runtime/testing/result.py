@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from workflow_runtime.engine.commands import RecordNode, RunNode
-from workflow_runtime.engine.orders import OUTPUTS_PATH
+from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.testing.differences import (
     Steps,

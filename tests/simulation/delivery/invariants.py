@@ -10,8 +10,10 @@ from typing import Any
 
 from workflow_runtime.backends.limits import item_bytes
 from workflow_runtime.deployment.topology import DISPATCH
-from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.state import ExecutionState, Mark, decode_state
+from workflow_runtime.engine.codec import decode_state
+from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.plan.addresses import TOP_CHART
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Condition, Item, Key, Message, Refusal
 from workflow_runtime.services.messages import parse_order
@@ -107,7 +109,7 @@ def _check_state(before: Item | None, after: Item) -> None:
     require(new.now >= old.now, "the engine's time went back")
     if old.status.terminal:
         require(new.status is old.status, f"P9: {old.status.value} became {new.status.value}")
-    for mark_before, mark in zip(old.root.marks, new.root.marks, strict=True):
+    for mark_before, mark in zip(old.graph().marks, new.graph().marks, strict=True):
         settled = mark_before not in (Mark.WAITING, Mark.READY)
         require(not settled or mark == mark_before, "a node that had ended changed its status")
 
@@ -159,13 +161,15 @@ class WatchedQueues:
         require(item is not None, "an order without a commit")
         state = state_of(item)
         plan = self._plans[order.plan_hash]
-        block, node = plan.place(plan.numbers[order.command.path])
-        machine = state.machine
-        graph = state.root if block == 0 else machine.runs.get(block) if machine is not None else None
-        if graph is not None:
-            ordered = graph.marks[node] != Mark.WAITING and graph.serial(node) >= order.command.serial
+        place = plan.locate(order.command.path)
+        assert place is not None
+        if place.scope in state.scopes:
+            graph = state.graph(place.scope)
+            marked = graph.marks[place.node] != Mark.WAITING
+            ordered = marked and graph.serial(place.node) >= order.command.serial
         else:  # the state that runs it was left since
-            ordered = machine is not None and machine.next_serials.get(block, 0) > order.command.serial
+            chart = state.chart() if TOP_CHART in state.scopes else None
+            ordered = chart is not None and chart.next_serials.get(place.block, 0) > order.command.serial
         require(ordered, f"{order.command.path} #{order.command.serial} was sent before it was committed")
 
 

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.engine.driver import Driver
 
 from workflow_runtime.compiler import compile_or_raise
-from workflow_runtime.engine.machine import UNPROMPTED_MAX
+from workflow_runtime.engine.chart.interpreter import UNPROMPTED_MAX
 
 AGAIN = """
 workflow:

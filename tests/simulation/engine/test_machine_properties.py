@@ -9,8 +9,9 @@ import pytest
 from tests.unit.engine.driver import Driver
 
 from workflow_runtime.compiler import compile_or_raise
+from workflow_runtime.engine.chart.scxml import is_done
 from workflow_runtime.engine.events import Event, SignalReceived, TimerFired
-from workflow_runtime.engine.statechart import is_done
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.states import ROOT_STATE, StateKind
@@ -66,14 +67,13 @@ def test_whatever_happens_the_configuration_is_legal_and_the_journal_leads_to_th
     plan = compile_or_raise(path.read_bytes())
     driver = walk(plan, random.Random(f"{path.stem}{seed}"))
     state = driver.state
-    assert state.machine is not None
-    assert legal(plan.charts[0], state.machine.configuration)
+    assert legal(plan.charts[0], state.chart().configuration)
     assert driver.replayed() == state
     if state.status == "completed":
-        assert is_done(plan.charts[0], ROOT_STATE, state.machine.configuration)
+        assert is_done(plan.charts[0], ROOT_STATE, state.chart().configuration)
     if state.status.terminal:
         assert not state.timers
-        assert not state.machine.runs
+        assert state.scopes.keys() == {TOP_GRAPH, TOP_CHART}
         assert not driver.timers
     else:
         assert set(driver.timers) == set(state.timers)
@@ -96,12 +96,10 @@ def test_repeats_and_batches_make_no_difference(path: Path, seed: int) -> None:
     for event in events:
         one.take(event, at=at)
     other.take(*(event for event in events for _ in range(2)), at=at)
-    assert one.state.machine is not None
-    assert other.state.machine is not None
     assert one.macrosteps == other.macrosteps
     assert one.state.status == other.state.status
-    assert one.state.machine.configuration == other.state.machine.configuration
-    assert one.state.machine.variables == other.state.machine.variables
+    assert one.state.chart().configuration == other.state.chart().configuration
+    assert one.state.chart().variables == other.state.chart().variables
     assert set(one.ordered) == set(other.ordered)
 
 
@@ -109,7 +107,7 @@ def test_repeats_and_batches_make_no_difference(path: Path, seed: int) -> None:
 def test_timers_that_never_were_change_nothing(path: Path) -> None:
     plan = compile_or_raise(path.read_bytes())
     driver = Driver(plan, {}).start()
-    before = driver.state.machine
+    before = driver.state.chart()
     driver.take(TimerFired("timer:t99", driver.now, "t99"))
-    assert driver.state.machine == before
+    assert driver.state.chart() == before
     assert driver.ignored[-1][1] == "the timer was cancelled, or has fired already"

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.engine.charts import HISTORY, On, State, Walk, chart
 
-from workflow_runtime.engine.statechart import is_done
+from workflow_runtime.engine.chart.scxml import is_done
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.states import StateKind, TransitionPlan
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
-from workflow_runtime.engine.statechart import Entry, entry_set, exit_set, initial_entry, recorded_history
-from workflow_runtime.engine.statechart import select as select_transitions
+from workflow_runtime.engine.chart.scxml import Entry, entry_set, exit_set, initial_entry, recorded_history
+from workflow_runtime.engine.chart.scxml import select as select_transitions
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import matches
 from workflow_runtime.plan.states import StateKind, StatePlan, TransitionPlan

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.compiler import compile_or_raise
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, advance, new_execution
-from workflow_runtime.engine.aggregation import aggregate, operand_values
+from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import (
     CancelRun,
     CancelTimer,
@@ -30,7 +30,6 @@ from workflow_runtime.engine.commands import (
     Subscribe,
     Unsubscribe,
 )
-from workflow_runtime.engine.ending import scope_output
 from workflow_runtime.engine.events import (
     Event,
     ExecutionStarted,
@@ -41,13 +40,16 @@ from workflow_runtime.engine.events import (
     TimerFired,
     run_event_id,
 )
+from workflow_runtime.engine.graph.work import OUTPUTS_PATH
+from workflow_runtime.engine.lifecycle import STATUS_OF_MARK
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.names import NodeValue, View, error_value, evaluate
-from workflow_runtime.engine.orders import OUTPUTS_PATH
-from workflow_runtime.engine.pruning import prune
 from workflow_runtime.engine.replay import JournalEntry, replay
-from workflow_runtime.engine.state import STATUS_OF_MARK, ExecutionState, Parent, decode_state, encode_state
+from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs
+from workflow_runtime.engine.values.aggregation import aggregate, operand_values
+from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
+from workflow_runtime.engine.values.outputs import scope_output
+from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
@@ -257,7 +259,7 @@ class Driver:
         """Status by id, of authored nodes."""
         return {
             node.id: STATUS_OF_MARK[mark].value
-            for node, mark in zip(self.plan.root.nodes, self.state.root.marks, strict=True)
+            for node, mark in zip(self.plan.root.nodes, self.state.graph().marks, strict=True)
             if not node.hidden
         }
 
@@ -266,7 +268,9 @@ class Driver:
         return self.records[path, max(serial for known, serial in self.records if known == path)].output
 
     def node(self, path: str) -> NodePlan:
-        return self.plan.node(self.plan.numbers[path])
+        place = self.plan.locate(path)
+        assert place is not None
+        return self.plan.blocks[place.block].nodes[place.node]
 
     @property
     def configuration(self) -> list[str]:
@@ -276,8 +280,7 @@ class Driver:
     @property
     def variables(self) -> dict[str, Json]:
         """Of the chart at the top."""
-        assert self.state.machine is not None
-        return self.state.machine.variables
+        return self.state.chart().variables
 
     def inputs(self, path: str) -> Json:
         """The inputs of an ordered run, rendered with the reads that its command lists and nothing else."""
@@ -309,7 +312,7 @@ class Driver:
     def view(self, command: RunNode) -> View:
         nodes = {index: NodeValue(status) for index, status in command.statuses.items()}
         for read in command.reads:
-            nodes[read.node] = self.records[self.plan.path(read.node), read.serial]
+            nodes[read.node] = self.records[read.path(self.plan), read.serial]
         return View(
             plan=self.plan,
             execution_id="e1",
@@ -358,8 +361,8 @@ class Driver:
         self.reads += 1
         nodes = dict(known.nodes)
         for read in needs.reads:
-            value = self.records[self.plan.path(read.node), read.serial]
-            nodes[read.node] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
+            value = self.records[read.path(self.plan), read.serial]
+            nodes[read] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
         blobs = {**known.blobs, **{blob: self.blobs[blob] for blob in needs.blobs}}
         if not needs.globals:
             return replace(known, nodes=nodes, blobs=blobs)

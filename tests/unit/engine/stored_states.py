@@ -36,7 +36,7 @@ from workflow_runtime.engine.commands import (
     Unsubscribe,
 )
 from workflow_runtime.engine.events import ChildEnded, NodeSucceeded, Poked
-from workflow_runtime.engine.names import NodeValue
+from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import decode_plan, encode_plan

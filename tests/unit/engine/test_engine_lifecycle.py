@@ -14,7 +14,7 @@ from tests.unit.engine.driver import START, Driver, control, plan_of
 from workflow_runtime.engine.advance import Decision, abort, advance
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event, ExecutionStarted, NodeFailed, NodeSucceeded, Poked
-from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, NODE_ROWS, ExecutionStatus, NodeStatus
+from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, RESULT_ROWS, ExecutionStatus, Mark
 from workflow_runtime.engine.replay import ReplayMismatch, replay
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
 
@@ -57,8 +57,7 @@ def test_no_row_leads_out_of_a_terminal_status(status: ExecutionStatus) -> None:
 
 
 def test_a_node_that_ended_ignores_every_result() -> None:
-    for status in (NodeStatus.SUCCESS, NodeStatus.FAILED, NodeStatus.CANCELLED):
-        assert all(NODE_ROWS[status, event].reason for event in (NodeSucceeded, NodeFailed))
+    assert all(RESULT_ROWS[mark] for mark in (Mark.SUCCESS, Mark.FAILED, Mark.CANCELLED))
 
 
 @pytest.mark.parametrize(("path", "serial"), [("nobody", 1), ("a", 2), ("b", 1), ("~outputs", 1)])
@@ -147,7 +146,7 @@ def test_values_that_travel_save_reading_and_small_ones_are_kept() -> None:
     nodes = [{"id": "a"}, {"id": "b"}, {"id": "v", "dependencies": ["a", "b"], "when": "${a.n} == 1"}]
     driver = Driver(plan_of(nodes), checked=False).start()
     driver.succeed("a", {"n": 1, "large": "x" * 5_000})
-    assert driver.state.root.values == {0: {"n": 1}}
+    assert driver.state.graph().values == {0: {"n": 1}}
     driver.succeed("b")
     assert driver.reads == 0
 

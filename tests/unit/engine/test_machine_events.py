@@ -207,8 +207,7 @@ def test_a_deferred_event_is_taken_once_the_configuration_is_another() -> None:
     driver.send("go")
     assert driver.logs == ["1"]
     assert driver.configuration == ["c"]
-    assert driver.state.machine is not None
-    assert [signal.data for signal in driver.state.machine.deferred] == [{"n": 2}]
+    assert [signal.data for signal in driver.state.chart().deferred] == [{"n": 2}]
 
 
 def test_deferred_events_are_taken_in_the_order_in_which_they_came() -> None:
@@ -264,8 +263,7 @@ def test_large_data_of_a_deferred_event_stays_apart_until_it_is_taken() -> None:
                      on_unhandled_event="defer")  # fmt: skip
     driver.blobs["b1"] = {"n": 7}
     driver.send("later", blob="b1")
-    assert driver.state.machine is not None
-    assert [(signal.data, signal.blob) for signal in driver.state.machine.deferred] == [(None, "b1")]
+    assert [(signal.data, signal.blob) for signal in driver.state.chart().deferred] == [(None, "b1")]
     driver.send("go")
     assert driver.logs == ["7"]
 
@@ -360,8 +358,7 @@ def test_a_workflow_started_without_a_result_event_is_left_alone() -> None:
     driver.send("go")
     (command,) = driver.commands(StartChild)
     assert not command.notify
-    assert driver.state.machine is not None
-    assert driver.state.machine.children == {}
+    assert driver.state.pending == {}
 
 
 # ---- subscriptions

@@ -61,8 +61,7 @@ class Mailbox:
 
     @property
     def variables(self) -> dict[str, Any]:
-        assert self.state.machine is not None
-        return self.state.machine.variables
+        return self.state.chart().variables
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.engine.charts import Walk, chart, deep, final, on, parallel, shallow, state
 
-from workflow_runtime.engine.statechart import exit_set, initial_entry, is_done, leaves, select
+from workflow_runtime.engine.chart.scxml import exit_set, initial_entry, is_done, leaves, select
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import matches
 from workflow_runtime.plan.states import TransitionPlan

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from tests.unit.engine.driver import Driver, plan_of
 from tests.unit.engine.stored_states import resume
 
-from workflow_runtime.engine.state import STATE_SCHEMA, decode_state, encode_state
+from workflow_runtime.engine.codec import decode_state, encode_state
+from workflow_runtime.engine.state import STATE_SCHEMA
 
 STATES = Path(__file__).parents[2] / "golden/states"
 

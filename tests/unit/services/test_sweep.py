@@ -13,6 +13,7 @@ from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
 from workflow_runtime.engine.events import NodeFailed, TimerFired
+from workflow_runtime.engine.state import Pending, PendingKind, Purpose
 from workflow_runtime.handlers import dispatch, run_node
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime
@@ -212,7 +213,8 @@ def test_an_overdue_timer_is_delivered(house: House) -> None:
     assert stored is not None
     state = stored.state.copy()
     state.version += 1
-    state.timers = {"t1": START + 1000, "远": START + 10**9}
+    due = {"t1": START + 1000, "远": START + 10**9}
+    state.pending = {id: Pending(PendingKind.TIMER, Purpose.DELAY, due=time) for id, time in due.items()}
     assert house.store.commit(state, replace(stored.last, version=2))
     house.store.mark_published(execution_id, replace(stored.last, version=2, commands=()))
     assert house.sweep().timers == 1

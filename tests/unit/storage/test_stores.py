@@ -62,7 +62,7 @@ def plan(nodes: int = 1) -> Plan:
 def state(version: int, kept: Any = None) -> ExecutionState:
     fresh = new_execution(plan(), "ex", 1, 0)
     fresh.version = version
-    fresh.root.values = {0: kept} if kept is not None else {}
+    fresh.graph().values = {0: kept} if kept is not None else {}
     return fresh
 
 

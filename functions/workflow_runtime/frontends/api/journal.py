@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.engine.commands import PublishEvent, StartTimer, Subscribe, Unsubscribe
-from workflow_runtime.engine.names import iso_time
 from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.services.dispatch.effects import lifecycle_detail
 from workflow_runtime.services.views.charts import transition_json
 

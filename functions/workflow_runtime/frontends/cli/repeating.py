@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from workflow_runtime.engine.events import Poked, SignalReceived, TimerFired
-from workflow_runtime.engine.outlook import RunningTimer
+from workflow_runtime.engine.preview import RunningTimer
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.frontends.cli.output import Line
 from workflow_runtime.frontends.cli.progress import seconds_text

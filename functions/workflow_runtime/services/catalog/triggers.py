@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from workflow_runtime.deployment.topology import EVENTS
-from workflow_runtime.engine.inside import correlation_key
+from workflow_runtime.engine.values.evaluation import correlation_key
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.expressions import Scope
 from workflow_runtime.language.json_values import Json

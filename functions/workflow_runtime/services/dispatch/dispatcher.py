@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from workflow_runtime.deployment.log_fields import add_log_fields, log_fields
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
+from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, payload, without_payload
 from workflow_runtime.engine.events import Event, ExecutionStarted, NodeSucceeded
 from workflow_runtime.engine.replay import JournalEntry
@@ -114,6 +115,7 @@ class Dispatcher:
             correlation_id = stored.correlation_id
             add_log_fields(correlation_id=correlation_id)
             plan = self._plan(state.plan_hash)
+            state = current(plan, state)
             if not stored.published:
                 self._publisher.publish(plan, state, stored.last, correlation_id)
         else:

@@ -17,9 +17,9 @@ from workflow_runtime.deployment.metrics import LIFECYCLE, Metric
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE, LIFECYCLE_SOURCE
 from workflow_runtime.engine.commands import CancelRun, Command, Continue, PublishEvent, RecordNode, RunNode, SetStatus
 from workflow_runtime.engine.events import NodeFailed, Poked, run_event_id
-from workflow_runtime.engine.names import iso_time
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.invokers.invocation import origin
 from workflow_runtime.language.json_values import Json

@@ -23,6 +23,7 @@ from workflow_runtime.engine.commands import (
 )
 from workflow_runtime.engine.events import ChildEnded, SendFailed, SignalReceived
 from workflow_runtime.engine.state import ExecutionState, Parent
+from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.services.intake.starts import Starter
@@ -55,8 +56,7 @@ class Courier:
 
     def unsubscribe(self, plan: Plan, state: ExecutionState, commands: Sequence[Command]) -> None:
         """What a commit waits for no more, and not again either; after everything else."""
-        triggers = plan.triggers
-        wanted = {(getattr(triggers[number], "event", ""), key) for number, key in state.subscriptions.items()}
+        wanted = subscriptions(state.pending)
         for command in commands:
             if isinstance(command, Unsubscribe) and (command.event, command.key) not in wanted:
                 self._subscriptions.delete(state.execution_id, plan.workflow_id, command.event, command.key)

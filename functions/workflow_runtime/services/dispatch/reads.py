@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from workflow_runtime.engine.names import NodeValue
-from workflow_runtime.engine.pruning import prune
 from workflow_runtime.engine.turn import Known, Needs
+from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Table
@@ -25,11 +25,11 @@ class Knowledge:
     def fetch(self, plan: Plan, execution_id: str, needs: Needs, known: Known) -> Known:
         """``known`` with what was needed. A run that should be recorded and is not is a fault: `KeyError`."""
         input_key = keys.execution(execution_id, keys.INPUT)
-        wanted = {keys.run(execution_id, plan.path(read.node), read.serial): read.node for read in needs.reads}
+        wanted = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.reads}
         items = self._table.get([*wanted, input_key] if needs.globals else list(wanted))
         nodes = dict(known.nodes)
-        for key, node in wanted.items():
-            nodes[node] = _pruned(plan, node, self._runs.run_of(items[key]))
+        for key, read in wanted.items():
+            nodes[read] = _pruned(plan, read.node, self._runs.run_of(items[key]))
         if needs.globals:
             known = replace(known, globals=_pruned_globals(plan, self._executions.globals_of(items[input_key])))
         blobs = {key: unpack(self._executions.get_blob(key)) for key in needs.blobs}

@@ -18,8 +18,7 @@ import msgspec
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import LIFECYCLE_SOURCE
 from workflow_runtime.engine.events import SignalReceived
-from workflow_runtime.engine.inside import correlation_key
-from workflow_runtime.engine.names import iso_time
+from workflow_runtime.engine.values.evaluation import correlation_key, iso_time
 from workflow_runtime.errors import ConflictError, InvalidEvent, RequestError, RetryableError
 from workflow_runtime.language.expressions import EvaluationError, parse_iso
 from workflow_runtime.language.json_values import Json
@@ -217,7 +216,7 @@ class Ingest:
     def _may_begin(self, start: ScheduledStart, execution_id: str) -> bool:
         """Whether no other execution that this schedule started is running.
 
-        The place is taken before the start: who died in between is no execution yet, and the next takes its place.
+        The place is taken before the start. If the starter dies in between, the next one takes it over.
         """
         key = f"\0schedule\0{start.trigger}"
         owner = self._owners.of(start.workflow_id, key)

@@ -14,11 +14,12 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.deployment.topology import LIFECYCLE_SOURCE
+from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.state import ChartState, ExecutionState
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.plan.events import is_runtime_event
@@ -27,7 +28,6 @@ from workflow_runtime.ports import Bus, BusEvent, Ports
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.views.charts import chart_parts, transition_json
-from workflow_runtime.services.views.nodes import live_graphs
 from workflow_runtime.storage.payloads import is_large, pack_bytes
 from workflow_runtime.storage.records import Globals
 from workflow_runtime.storage.stores import Stores
@@ -167,7 +167,7 @@ def accepted_json(sent: Sent) -> dict[str, Json]:
 
 
 def _encoded(data: Json) -> bytes:
-    """Raises `RequestError` (``invalid_event``) for what is no JSON, or too much of it."""
+    """Raises `RequestError` (``invalid_event``) for data that is not JSON, or too much of it."""
     try:
         encoded = msgspec.json.encode(to_json(data, "data"))
     except NotJson as error:
@@ -241,8 +241,6 @@ def _outcome(
 
 
 def _deferred(plan: Plan, state: ExecutionState) -> Iterator[SignalReceived]:
-    if state.machine is not None:
-        yield from state.machine.deferred
-    for graph in live_graphs(plan, state).values():
-        for machine in graph.machines.values():
-            yield from machine.deferred
+    for _, scope in current(plan, state).all_scopes():
+        if isinstance(scope, ChartState):
+            yield from scope.deferred

@@ -116,8 +116,8 @@ class Webhooks:
             raise
 
     def _claim(self, accepted: Accepted) -> Item:
-        """Take the signature: whoever comes with it later is refused. Our own write, its answer lost, is told by its
-        owner."""
+        """Take the signature: later requests with it are refused. The owner tells our own write, if its response
+        was lost, from another's."""
         call = accepted.call
         key = keys.webhook_call(call.workflow_id, call.endpoint.strip("/"), accepted.signature)
         owner = self._new_id()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.names import iso_time
-from workflow_runtime.engine.outlook import Outlook, Prospect, outlook
+from workflow_runtime.engine.preview import Preview, Prospect, preview
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState, MachineState
+from workflow_runtime.engine.state import ExecutionState, PendingKind
+from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.storage.executions import ExecutionStore
@@ -45,18 +45,10 @@ def listens(plan: Plan) -> bool:
 
 def moves_by_itself(state: ExecutionState, until: int) -> bool:
     """Whether nodes, children or timers may move an execution before ``until`` (epoch ms)."""
-    if state.in_flight or state.collecting or any(due <= until for due in state.timers.values()):
-        return True
-    return any(machine.children for machine in _machines(state))
-
-
-def _machines(state: ExecutionState) -> Iterator[MachineState]:
-    charts = [state.machine] if state.machine is not None else []
-    charts += state.root.machines.values()
-    while charts:
-        machine = charts.pop()
-        yield machine
-        charts += [inner for run in machine.runs.values() for inner in run.machines.values()]
+    return bool(state.in_flight or state.collecting) or any(
+        entry.kind is PendingKind.CHILD or (entry.kind is PendingKind.TIMER and entry.due <= until)
+        for entry in state.pending.values()
+    )
 
 
 def chart_parts(
@@ -91,12 +83,12 @@ def chart_parts(
     )
 
 
-def look_ahead(plan: Plan, state: ExecutionState, now: int, globals: Callable[[], Globals]) -> Outlook:
-    """The outlook, with input, variables and env if its guards read them."""
-    ahead = outlook(plan, state, now)
+def look_ahead(plan: Plan, state: ExecutionState, now: int, globals: Callable[[], Globals]) -> Preview:
+    """What is ahead, with input, variables and env if its guards read them."""
+    ahead = preview(plan, state, now)
     if not ahead.needs_globals:
         return ahead
-    return outlook(plan, state, now, msgspec.to_builtins(globals()))
+    return preview(plan, state, now, msgspec.to_builtins(globals()))
 
 
 def _ended_machines(steps: Iterable[tuple[int, Macrostep]]) -> dict[str, Json]:

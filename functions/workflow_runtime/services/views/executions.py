@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.names import iso_time
-from workflow_runtime.engine.outlook import Outlook, outlook
+from workflow_runtime.engine.preview import Preview, preview
 from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -49,9 +49,7 @@ class Execution(msgspec.Struct, frozen=True):
     node_outputs: dict[str, Attribute] = {}
 
     def document(self, value_of: Callable[[bytes], Any]) -> dict[str, Any]:
-        """The execution document, the same for everyone who shows one; without outputs of nodes. ``value_of`` makes a
-        value of a payload's JSON text.
-        """
+        """The one execution document, without outputs of nodes. ``value_of`` makes a value of a payload's JSON text."""
         document = header_json(self.header)
         for part, text in (("input", self.input), ("output", self.output)):
             if text is not None:
@@ -172,12 +170,12 @@ class Documents:
             taken,
         )
 
-    def ahead(self, header: Header) -> Outlook:
+    def ahead(self, header: Header) -> Preview:
         """What an execution's charts and timers are at now."""
         stored = self._executions.load(header.execution_id)
         if stored is None:
-            return Outlook()
-        return outlook(self._workflows.plan(header.plan_hash), stored.state, self._clock.now())
+            return Preview()
+        return preview(self._workflows.plan(header.plan_hash), stored.state, self._clock.now())
 
     def plan(self, plan_hash: str) -> Plan:
         return self._workflows.plan(plan_hash)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
-from workflow_runtime.engine.lifecycle import NodeStatus
-from workflow_runtime.engine.names import iso_time
-from workflow_runtime.engine.state import OPEN_MARKS, STATUS_OF_MARK, ExecutionState, GraphState, MachineState
+from workflow_runtime.engine.codec import current
+from workflow_runtime.engine.lifecycle import OPEN_MARKS, STATUS_OF_MARK, NodeStatus
+from workflow_runtime.engine.state import ExecutionState, GraphState
+from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import MachineSpec, WaitSpec
+from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.storage.records import Run, RunStatus
 
 NODE_STATUS_OF_RUN = {
@@ -23,25 +25,12 @@ NODE_STATUS_OF_RUN = {
 }
 
 
-def live_graphs(plan: Plan, state: ExecutionState | None) -> dict[int, GraphState]:
-    """The graph scopes that there are now, by number of their block; the root is always there."""
+def live_graphs(plan: Plan, state: ExecutionState | None) -> dict[ScopeId, GraphState]:
+    """The graph scopes that there are now, by address; the one at the top is always there."""
     if state is None:
         return {}
-    found = dict(_graphs(plan, 0, state.root))
-    if state.machine is not None:
-        found |= _machine_graphs(plan, state.machine)
-    return found
-
-
-def _graphs(plan: Plan, number: int, graph: GraphState) -> Iterator[tuple[int, GraphState]]:
-    yield number, graph
-    for node, machine in graph.machines.items():
-        if isinstance(plan.blocks[number].nodes[node].spec, MachineSpec):
-            yield from _machine_graphs(plan, machine).items()
-
-
-def _machine_graphs(plan: Plan, machine: MachineState) -> dict[int, GraphState]:
-    return {number: graph for block, run in machine.runs.items() for number, graph in _graphs(plan, block, run)}
+    scopes = current(plan, state).all_scopes()
+    return {address: scope for address, scope in scopes if isinstance(scope, GraphState)}
 
 
 def node_executions(
@@ -58,7 +47,7 @@ def node_executions(
     live = live_graphs(plan, state)
     entries: dict[str, Json] = {}
     for number, block in enumerate(plan.blocks):
-        graph = live.get(number)
+        graph = live.get(plan.block_address(number))
         for index, node in enumerate(block.nodes):
             path = block.prefix + node.id
             if not node.hidden and (only is None or path in only):
@@ -121,7 +110,7 @@ def _waiting_on(
     if status is NodeStatus.WAITING:
         sources = (block.edges[edge].source for edge in block.nodes[index].incoming)
         return "dependency" if any(graph.marks[source] in OPEN_MARKS for source in sources) else None
-    if index in graph.waits:
+    if status is NodeStatus.RUNNING and index in graph.pending:
         spec = block.nodes[index].spec
         return "event" if isinstance(spec, WaitSpec) and spec.event else "timer"
     if status is NodeStatus.READY and run is None and (index in graph.queue or index in graph.held):

@@ -8,9 +8,8 @@ import msgspec
 
 from workflow_runtime.engine.commands import CancelRun, RecordNode, RunNode
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
-from workflow_runtime.engine.lifecycle import NodeStatus
+from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, NodeStatus
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import STATUS_OF_MARK
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.views.charts import transitions_of
 from workflow_runtime.services.views.nodes import live_graphs, node_executions
@@ -45,8 +44,8 @@ def progress(stores: Stores, execution_id: str, known: Mapping[str, str], since:
     fresh = _entries_after(stores.executions, execution_id, since)
     ordered = _ordered(fresh)
     changed = {path: serial for path, (serial, _) in ordered.items()}
-    for number, graph in live_graphs(plan, state).items():
-        block = plan.blocks[number]
+    for graph in live_graphs(plan, state).values():
+        block = plan.blocks[graph.block]
         for index, node in enumerate(block.nodes):
             path, status = block.prefix + node.id, STATUS_OF_MARK[graph.marks[index]]
             if status is NodeStatus.READY or status.value != known.get(path, NodeStatus.WAITING.value):

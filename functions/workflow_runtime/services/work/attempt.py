@@ -13,11 +13,11 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.aggregation import aggregate, operand_values
 from workflow_runtime.engine.commands import with_payload
-from workflow_runtime.engine.ending import scope_output
-from workflow_runtime.engine.names import NodeValue, evaluate
-from workflow_runtime.engine.orders import OUTPUTS_PATH
+from workflow_runtime.engine.graph.work import OUTPUTS_PATH
+from workflow_runtime.engine.values.aggregation import aggregate, operand_values
+from workflow_runtime.engine.values.evaluation import NodeValue, evaluate
+from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
 from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult
@@ -164,9 +164,7 @@ class AttemptRunner:
         formulas = node.worker_formulas if node is not None else _output_formulas(plan, order)
         header_key = keys.execution(order.execution_id, keys.HEADER)
         input_key = keys.execution(order.execution_id, keys.INPUT)
-        run_keys = {
-            keys.run(order.execution_id, plan.path(read.node), read.serial): read.node for read in command.reads
-        }
+        run_keys = {keys.run(order.execution_id, read.path(plan), read.serial): read.node for read in command.reads}
         reads_input = needs_globals(formulas) or lacks_names(plan, command, formulas)
         wanted = [header_key, *run_keys, *([input_key] if reads_input else [])]
         items = await self._ports.offload(self._ports.table.get, wanted)
@@ -281,11 +279,14 @@ def _decided(plan: Plan, rendering: Rendering) -> Json:
 
 def node_of(plan: Plan, path: str) -> NodePlan | None:
     """The node of this path; None for the scope's outputs."""
-    return None if path == OUTPUTS_PATH else plan.node(plan.numbers[path])
+    place = plan.locate(path)
+    return plan.blocks[place.block].nodes[place.node] if place is not None else None
 
 
 def _block_of(plan: Plan, path: str) -> GraphBlock:
-    return plan.blocks[plan.place(plan.numbers[path])[0]]
+    place = plan.locate(path)
+    assert place is not None, "only outputs have no node, and they are not aggregated"
+    return plan.blocks[place.block]
 
 
 def _notes(attempt: Attempt, texts: Iterable[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from workflow_runtime.engine.commands import RunNode
-from workflow_runtime.engine.names import NodeValue, View, evaluate
+from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.language.expressions import EvaluationError

@@ -17,7 +17,7 @@ from workflow_runtime.deployment.log_fields import log_fields
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, run_event_id
-from workflow_runtime.engine.pruning import prune
+from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.plan.plan import Plan

@@ -1,0 +1,287 @@
+"""What an event means here: to whom it goes, and what becomes of one that nobody takes (language §2.2, §4).
+
+Results of runs go to their node by path. Timers and ends of children go to whoever the table of pending things names.
+Events with a name are offered to the waits and charts that are active, innermost first. Each function returns why the
+event had no effect, or ``""``; each raises `ValuesMissing`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from workflow_runtime.engine import ending, pending, subscriptions
+from workflow_runtime.engine.chart import interpreter
+from workflow_runtime.engine.chart.events import data_of, of_signal
+from workflow_runtime.engine.chart.scope import ChartScope
+from workflow_runtime.engine.commands import Unsubscribe
+from workflow_runtime.engine.events import (
+    SELF,
+    ChildEnded,
+    NodeFailed,
+    NodeSucceeded,
+    RunEnded,
+    SendFailed,
+    SignalReceived,
+    TimerFired,
+)
+from workflow_runtime.engine.graph import outcome, policy, resolve, waits
+from workflow_runtime.engine.graph.outcome import Reported
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.graph.work import OUTPUTS_PATH, order_again
+from workflow_runtime.engine.lifecycle import RESULT_ROWS, Mark
+from workflow_runtime.engine.macrosteps import Macrostep
+from workflow_runtime.engine.pending import Arrived, Ended
+from workflow_runtime.engine.scopes import Scopes
+from workflow_runtime.engine.state import Pending, PendingKind
+from workflow_runtime.engine.turn import Turn
+from workflow_runtime.engine.values.evaluation import error_value
+from workflow_runtime.errors import ErrorDocument, InvalidEvent
+from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
+from workflow_runtime.plan.events import matches
+from workflow_runtime.plan.graph import OUTPUTS
+
+KEPT_MAX = 1_000  # events that came before their wait; the newest stay (language §2.2)
+DEFERRED_MAX = 1_000
+APPLIED_MAX = 4_096  # ids of signals taken, to recognise repeats
+APPLIED_MS = 24 * 3600 * 1000
+
+
+# ---- results of runs
+
+
+def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
+    """A run ended well or badly; once, late, or twice. Raises `InvalidEvent` for one that was never ordered."""
+    if event.path == OUTPUTS_PATH:
+        return _accept_outputs(scopes, event)
+    place = scopes.turn.plan.locate(event.path)
+    if place is None:
+        raise InvalidEvent(f"the plan has no node {event.path!r}")
+    scope = scopes.get(place.scope)
+    if scope is None:
+        return "the state that ran it was left before its result came"
+    assert isinstance(scope, GraphScope)
+    current = scope.graph.serial(place.node)
+    if event.serial < current:
+        return f"run {event.serial} was superseded by run {current}"
+    reason = RESULT_ROWS.get(Mark(scope.graph.marks[place.node]))
+    if reason is None or event.serial > current:
+        raise InvalidEvent(f"run {event.serial} of node {event.path!r} was never ordered")
+    if not reason:
+        outcome.ended(scope, place.node, _result(event))
+    return reason
+
+
+def _result(event: NodeSucceeded | NodeFailed) -> outcome.Result:
+    if isinstance(event, NodeFailed):
+        return policy.Failure(event.error, event.command)
+    return Reported(event.values, event.has_values, event.values_bytes)
+
+
+def _accept_outputs(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
+    root = scopes.root
+    assert isinstance(root, GraphScope)
+    current = root.graph.serial(OUTPUTS)
+    if not scopes.turn.state.collecting or event.serial > current:
+        raise InvalidEvent(f"run {event.serial} of the outputs was never ordered")
+    if event.serial < current:
+        return f"run {event.serial} was superseded by run {current}"
+    if isinstance(event, NodeSucceeded):
+        ending.complete_with_run(scopes, event.serial)
+        return ""
+    verdict = policy.verdict(None, policy.Failure(event.error, event.command), lambda _: False)
+    if isinstance(verdict, policy.Retry):
+        order_again(root, OUTPUTS, verdict.order)
+    else:
+        ending.fail(scopes, event.error)
+    return ""
+
+
+# ---- timers, children, failures to send
+
+
+def accept_timer(scopes: Scopes, event: TimerFired) -> str:
+    """A timer fired."""
+    turn = scopes.turn
+    entry = pending.take(turn, event.timer)
+    if entry is None:
+        return "the timer was cancelled, or has fired already"
+    turn.state.now = max(turn.now, entry.due)
+    scope = scopes[entry.scope]
+    pending.taken(scope, entry.owner, event.timer)
+    if isinstance(scope, ChartScope):
+        interpreter.timer_fired(scope, entry)
+    else:
+        assert isinstance(scope, GraphScope)
+        resolve(scope, entry.owner, entry)
+    return ""
+
+
+def accept_child(scopes: Scopes, event: ChildEnded) -> str:
+    """An execution that an action started has ended: its result comes as an event."""
+    turn = scopes.turn
+    entry = pending.take(turn, event.token)
+    if entry is None:
+        return "nobody waits for this execution's end"
+    chart = scopes[entry.scope]
+    assert isinstance(chart, ChartScope)
+    pending.taken(chart, entry.owner, event.token)
+    data = {
+        "execution_id": event.execution_id,
+        "status": event.status,
+        "output": event.output if event.blob is None else turn.blob(event.blob),
+        "error": error_value(event.error) if event.error is not None else None,
+    }
+    signal = SignalReceived(
+        event.event_id, turn.now, entry.name, data, id=event.execution_id, source="child", to=chart.path
+    )
+    turn.state.outbox.append(signal)
+    return ""
+
+
+def accept_send_failure(scopes: Scopes, event: SendFailed) -> str:
+    """What a chart sent has nowhere to go: it is told, if it still runs."""
+    chart = scopes.get(event.machine or TOP_CHART)
+    if not isinstance(chart, ChartScope):
+        return "the chart that sent it is over"
+    data = {"type": "execution_error", "message": event.message, "node": event.machine or None}
+    chart.raise_event("error.communication", data)
+    return ""
+
+
+# ---- events with a name
+
+
+def accept_signal(scopes: Scopes, signal: SignalReceived) -> str:
+    """Take an event from outside, once."""
+    turn = scopes.turn
+    identity = hashlib.sha256(signal.event_id.encode()).hexdigest()[:16]
+    if identity in turn.state.applied:
+        return "this event was taken already"
+    if signal.key is not None and not subscriptions.listens(scopes, signal.name, signal.key):
+        turn.commands.append(Unsubscribe(signal.name, signal.key))
+        return f"nothing here waits for `{signal.name}` under this key any more"
+    _remember(turn, identity)
+    turn.state.hops = signal.hops
+    return deliver(scopes, signal)
+
+
+def _remember(turn: Turn, identity: str) -> None:
+    applied = turn.state.applied
+    applied[identity] = turn.now
+    while applied:
+        oldest, taken_at = next(iter(applied.items()))
+        if len(applied) <= APPLIED_MAX and taken_at > turn.now - APPLIED_MS:
+            break
+        del applied[oldest]
+
+
+def deliver(scopes: Scopes, signal: SignalReceived) -> str:
+    """Offer an event to the waits and charts that are active, innermost first; the first that takes it has it."""
+    if not signal.to:
+        for scope, entry in _waits_for(scopes, signal.name):
+            if waits.hears(scope, entry.owner, signal, entry.key):
+                resolve(scope, entry.owner, Arrived(data_of(scopes.turn, signal)))
+                return ""
+    refusals: dict[ScopeId, str] = {}
+    for id, number in innermost_first(scopes):
+        if signal.to and id != signal.to:
+            continue
+        refusals[id] = ""
+        if scopes.turn.plan.charts[number].hears(signal.name):
+            chart = scopes[id]
+            assert isinstance(chart, ChartScope)
+            reason = refusals[id] = offer_to_chart(chart, signal)
+            if not reason:
+                return ""
+    return _untaken(scopes, signal, refusals)
+
+
+def _waits_for(scopes: Scopes, event: str) -> list[tuple[GraphScope, Pending]]:
+    """The waits that listen to an event of this name: those of inner graphs first, within a graph in file order."""
+    entries = scopes.turn.state.pending.values()
+    heard = [entry for entry in entries if entry.kind is PendingKind.EVENT and entry.owner >= 0]
+    found: list[tuple[GraphScope, Pending]] = []
+    for entry in heard:
+        if matches(entry.name, event):
+            scope = scopes[entry.scope]
+            assert isinstance(scope, GraphScope)
+            found.append((scope, entry))
+    if len(found) > 1:
+        places = {id: place for place, id in enumerate(scopes.turn.state.scopes)}
+        found.sort(key=lambda item: (-item[0].depth, places[item[0].id], item[1].owner))
+    return found
+
+
+def innermost_first(scopes: Scopes) -> Iterator[tuple[ScopeId, int]]:
+    """The active charts: address, and number in the plan. Nested ones come before those around them, else those that
+    began first."""
+    plan = scopes.turn.plan
+    if not plan.charts:
+        return iter(())
+    numbers = ((id, plan.chart_at(id)) for id in scopes.turn.state.scopes)
+    charts = [(id, number) for id, number in numbers if number is not None]
+    return iter(sorted(charts, key=lambda chart: -plan.chart_depths[chart[1]]))
+
+
+def offer_to_chart(chart: ChartScope, signal: SignalReceived) -> str:
+    """Let a chart take an event."""
+    try:
+        if signal.source == SELF:
+            interpreter.count_unprompted(chart, signal.name)
+        return interpreter.take(chart, of_signal(chart.turn, signal))
+    except interpreter.ChartFailed as failed:
+        chart_ended(chart, Ended(error=failed.error))
+        return ""
+
+
+def tell_end(scopes: Scopes, ended: RunEnded) -> None:
+    """Tell a chart of the end of a graph that it ran."""
+    chart = scopes.get(ended.scope)
+    if not isinstance(chart, ChartScope):
+        return
+    try:
+        interpreter.take_end(chart, ended)
+    except interpreter.ChartFailed as failed:
+        chart_ended(chart, Ended(error=failed.error))
+
+
+def chart_ended(chart: ChartScope, how: Ended) -> None:
+    """A chart is in a final state, or cannot go on: so it is with its node or, at the top, with the execution."""
+    outer = chart.outer
+    if outer is not None:
+        assert isinstance(outer, GraphScope)
+        resolve(outer, chart.node, how)
+    elif how.error is not None:
+        ending.fail(chart.scopes, how.error)
+    else:
+        ending.complete(chart.scopes, how.output)
+
+
+def _untaken(scopes: Scopes, signal: SignalReceived, refusals: dict[ScopeId, str]) -> str:
+    """What becomes of an event that nobody took: kept for a wait, deferred, a failure, or ignored with the reason."""
+    turn = scopes.turn
+    if not signal.to and any(matches(event, signal.name) for event in turn.plan.waits_by_event):
+        kept = turn.state.kept
+        kept.append(signal)
+        del kept[:-KEPT_MAX]
+        return ""
+    if not refusals:
+        return f"nothing in this execution listens to `{signal.name}` now"
+    policies = {id: turn.plan.charts[turn.plan.chart_at(id) or 0].on_unhandled_event for id in refusals}
+    id = next((id for id, policy in policies.items() if policy != "ignore"), next(iter(refusals)))
+    chart = scopes[id]
+    assert isinstance(chart, ChartScope)
+    reason = refusals[id] or interpreter.no_transition(chart, signal.name)
+    step = Macrostep(chart.path, signal.name, turn.now, configuration=chart.leaves, reason=reason)
+    turn.macrosteps.append(step)
+    if policies[id] == "defer":
+        chart.machine.deferred.append(signal)
+        del chart.machine.deferred[:-DEFERRED_MAX]
+        chart.refused = len(chart.machine.deferred)
+        return ""
+    if policies[id] == "fail":
+        message = f"the event `{signal.name}` was not handled: {reason}"
+        chart_ended(chart, Ended(error=ErrorDocument.of("execution_error", message, chart.path)))
+        return ""
+    return reason

@@ -1,0 +1,164 @@
+"""A chart at work: its plan, its state, and what its guards and actions see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from workflow_runtime.engine import pending
+from workflow_runtime.engine.chart.events import ChartEvent
+from workflow_runtime.engine.chart.scxml import leaves
+from workflow_runtime.engine.commands import Read
+from workflow_runtime.engine.events import RunEnded, SignalReceived
+from workflow_runtime.engine.lifecycle import Mark
+from workflow_runtime.engine.scopes import Scope, Scopes
+from workflow_runtime.engine.state import ChartState, Raised
+from workflow_runtime.engine.turn import ValuesMissing
+from workflow_runtime.engine.values.evaluation import NO_LOCALS, NodeValue, View, evaluate
+from workflow_runtime.engine.values.visibility import charts_seen
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
+from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
+from workflow_runtime.plan.states import ROOT_STATE
+
+_GLOBAL_KINDS = GLOBAL_KINDS - {BindingKind.VARIABLES}
+
+
+class ChartScope(Scope):
+    """``event``: the event being taken; ``overlay``: its data, while that hides other names. ``offered``: the
+    configuration that deferred events were last offered to, and ``refused`` how many of them it did not take.
+    ``is_over``: a final state at its top was entered.
+    """
+
+    __slots__ = ("chart", "event", "is_over", "machine", "offered", "overlay", "refused")
+
+    def __init__(self, scopes: Scopes, id: ScopeId, machine: ChartState) -> None:
+        plan = scopes.turn.plan
+        super().__init__(scopes, id, plan.chart_depths[machine.chart], "" if id == TOP_CHART else f"{id}/")
+        self.chart: ChartPlan = plan.charts[machine.chart]
+        self.machine = machine
+        self.event: ChartEvent | None = None
+        self.overlay: Mapping[str, Json] = NO_LOCALS
+        self.offered = machine.configuration[:]
+        self.refused = len(machine.deferred)
+        self.is_over = False
+
+    @property
+    def path(self) -> str:
+        """Path of the node that holds it; ``""`` at the top."""
+        return self.prefix.rstrip("/")
+
+    @property
+    def outer_id(self) -> ScopeId | None:
+        return None if self.id == TOP_CHART else self.id.rpartition("/")[0]
+
+    @property
+    def node(self) -> int:
+        """Index of the node that holds it, in the graph around it."""
+        return self.plan.place(self.chart.node)[1]
+
+    @property
+    def pending(self) -> dict[int, list[str]]:
+        return self.machine.pending
+
+    @property
+    def variables(self) -> Mapping[str, Json]:
+        return self.machine.variables
+
+    @property
+    def state_names(self) -> tuple[frozenset[str], frozenset[str]]:
+        active = frozenset(self.chart.states[state].name for state in self.machine.configuration)
+        return frozenset(self.chart.index), active
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """Names of the active leaf states."""
+        return tuple(self.chart.states[state].name for state in leaves(self.chart, self.machine.configuration))
+
+    def _around_nodes(self) -> Scope:
+        return self.outer or self.scopes[TOP_GRAPH]
+
+    def find(self, number: int) -> tuple[Mark, Read]:
+        return self._around_nodes().find(number)
+
+    def value_of(self, number: int, *, with_error: bool) -> NodeValue | None:
+        return self._around_nodes().value_of(number, with_error=with_error)
+
+    def raise_event(self, name: str, data: Json = None, *, runtime: bool = True) -> None:
+        """Queue an internal event."""
+        self.add(Raised(name, data, runtime))
+
+    def add(self, raised: Raised) -> None:
+        self.machine.internal.append(raised)
+        self.scopes.mark(self)
+
+    def run_id(self, block: int) -> ScopeId:
+        """Address of a graph that this chart runs."""
+        plan = self.plan.blocks[block]
+        prefix = self.prefix + plan.prefix[len(self.chart.prefix) :]
+        return prefix + plan.nodes[0].id if block in self.plan.call_blocks else prefix[:-1]
+
+    def close_run(self, block: int) -> None:
+        """End a graph that the chart runs, if it does: what is open in it is cancelled, and its state forgotten."""
+        run = self.scopes.get(self.run_id(block))
+        if run is not None:
+            self.scopes.close(run)
+            self.machine.next_serials[block] = run.next_serial()
+
+    def close_runs(self, state: int) -> None:
+        """End what a state runs; of what has ended already, the chart is told nothing any more."""
+        blocks = self.plan.owned_blocks.get((self.machine.chart, state), ())
+        for block in blocks:
+            self.close_run(block)
+        outbox = self.turn.state.outbox
+        if blocks and outbox:
+            outbox[:] = [sent for sent in outbox if not self._is_told_of(sent, blocks)]
+
+    def _is_told_of(self, sent: SignalReceived | RunEnded, blocks: tuple[int, ...]) -> bool:
+        return isinstance(sent, RunEnded) and sent.scope == self.id and sent.block in blocks
+
+    def close(self) -> None:
+        """Its configuration stays as it is."""
+        machine = self.machine
+        pending.drop_all(self)
+        machine.internal.clear()
+        machine.deferred.clear()
+        for state in (ROOT_STATE, *machine.configuration):
+            self.close_runs(state)
+        self.is_over = self.is_closed = True
+
+    def next_serial(self) -> int:
+        return max([self.machine.first_serial + 1, *self.machine.next_serials.values()])
+
+    def evaluate(self, formula: Formula, locals: Mapping[str, Json] = NO_LOCALS) -> Json:
+        """The formula's value here and now. Raises `ValuesMissing`, `EvaluationError`."""
+        turn = self.turn
+        if formula.kinds & _GLOBAL_KINDS:
+            turn.need_globals()
+        seen = charts_seen(self.plan, self.around(), (formula,))
+        if seen.lacks:
+            turn.need_globals()
+        nodes = self._nodes(formula)
+        state = turn.state
+        turn.evaluations += 1
+        view = View(
+            plan=turn.plan,
+            execution_id=state.execution_id,
+            workflow_version=state.workflow_version,
+            started_at=state.started_at,
+            now=state.now,
+            place=f"{self.path}~{state.version}.{turn.evaluations}",
+            nodes=nodes,
+            globals=turn.globals or {},
+            names=seen.names,
+            states=seen.states,
+            event=self.event.value if self.event is not None and BindingKind.EVENT in formula.kinds else None,
+            overlay=self.overlay,
+        )
+        return evaluate(formula, view, locals)
+
+    def _nodes(self, formula: Formula) -> dict[int, NodeValue]:
+        found = {number: self.value_of(number, with_error=True) for number in formula.nodes}
+        if None in found.values():
+            raise ValuesMissing
+        return {number: value for number, value in found.items() if value is not None}

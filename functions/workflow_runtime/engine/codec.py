@@ -1,0 +1,37 @@
+"""The stored form of a state, written now or by an older deployment."""
+
+from __future__ import annotations
+
+import msgspec
+
+from workflow_runtime.engine import schema1
+from workflow_runtime.engine.state import STATE_SCHEMA, UNNUMBERED_SCHEMA, ExecutionState, encode_state
+from workflow_runtime.plan.addresses import ScopeId
+from workflow_runtime.plan.plan import Plan
+
+__all__ = ["current", "decode_state", "encode_state"]
+
+
+class _Stored(ExecutionState):
+    """A state as it is read: with its scopes as bytes."""
+
+    scopes: dict[ScopeId, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
+
+
+_decoder = msgspec.json.Decoder(_Stored)
+
+
+def decode_state(data: bytes) -> ExecutionState:
+    """The state of these bytes. One of an older schema must be made `current` before it is worked on.
+
+    Raises `msgspec.ValidationError` for what is no state of this or an older schema.
+    """
+    state = _decoder.decode(data)
+    if state.schema > STATE_SCHEMA:
+        raise msgspec.ValidationError(f"state schema {state.schema} is newer than this runtime's {STATE_SCHEMA}")
+    return schema1.unplaced(data) if state.schema == UNNUMBERED_SCHEMA else state
+
+
+def current(plan: Plan, state: ExecutionState) -> ExecutionState:
+    """The state in the present layout: itself, unless it was stored by an older deployment."""
+    return state if state.schema == STATE_SCHEMA else schema1.placed(plan, state)

@@ -1,0 +1,71 @@
+"""Graphs: from the end of a node to the start of the next, in the order it goes.
+
+- `scope`: one graph at work; `readiness`: what follows for other nodes when one ends, over `joins` and `concurrency`;
+- a node begins: `control` (decided here), `waits`, `machines` (charts inside nodes), `work` (ordered from workers);
+- a node ends: `outcome`, over `policy` (what is done about a failure) and `failure` (what it means to the scope);
+- `outputs`: what a graph yields.
+
+Charts know nothing of this package; what they run, they run as scopes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from workflow_runtime.engine.graph import control, machines, waits, work
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.pending import Resolution
+from workflow_runtime.plan.specs import (
+    AgentSpec,
+    AggregationSpec,
+    ConditionSpec,
+    FailSpec,
+    GatherSpec,
+    MachineSpec,
+    ParallelSpec,
+    PassSpec,
+    Spec,
+    SucceedSpec,
+    SwitchSpec,
+    ToolSpec,
+    WaitSpec,
+)
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What the engine does with nodes of a type.
+
+    ``start``: begins one that is ready; it may be over at once, or fail by `EvaluationError` or `NodeError`.
+    ``resolved``: what a running one waits for has come; None for those that never run here. Both raise `ValuesMissing`.
+
+    Nothing says how to stop one: what it waits for and what runs inside it is known from the tables
+    (`GraphScope.stop`).
+    """
+
+    start: Callable[[GraphScope, int], None]
+    resolved: Callable[[GraphScope, int, Resolution], None] | None = None
+
+
+KINDS: dict[type[Spec], Kind] = {
+    AgentSpec: Kind(work.order),
+    ToolSpec: Kind(work.order),
+    SwitchSpec: Kind(control.switch),
+    ConditionSpec: Kind(control.condition),
+    ParallelSpec: Kind(control.parallel),
+    GatherSpec: Kind(control.gather),
+    PassSpec: Kind(control.unless_large(control.pass_on)),
+    FailSpec: Kind(control.fail),
+    SucceedSpec: Kind(control.unless_large(control.succeed)),
+    AggregationSpec: Kind(control.unless_large(control.aggregation)),
+    WaitSpec: Kind(waits.start, waits.resolved),
+    MachineSpec: Kind(machines.start, machines.resolved),
+}
+
+
+def resolve(scope: GraphScope, node: int, what: Resolution) -> None:
+    """Tell a running node what has become of what it waits for. Raises `ValuesMissing`."""
+    resolved = KINDS[type(scope.block.nodes[node].spec)].resolved
+    assert resolved is not None, "only nodes of these kinds wait for anything"
+    resolved(scope, node, what)

@@ -1,0 +1,74 @@
+"""How many nodes of one execution run at once: the workflow's ``max_concurrency``, a parallel's, and priorities.
+
+``GraphState.queue`` holds ready nodes that are not ordered yet: what the dispatcher decides itself first, since it
+takes no time and no place, then best priority first, then first come first served.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from functools import partial
+
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.plan.graph import GraphBlock
+from workflow_runtime.plan.specs import ParallelSpec
+
+
+def enqueue(scope: GraphScope, node: int) -> None:
+    """A ready node joins the queue, behind those of the same priority."""
+    scope.scopes.mark(scope)
+    insort(scope.graph.queue, node, key=partial(_rank, scope.block))
+
+
+def decides_next(scope: GraphScope) -> bool:
+    """Whether the first node of the queue is one that the dispatcher runs itself."""
+    queue = scope.graph.queue
+    return bool(queue) and scope.block.nodes[queue[0]].pool is None
+
+
+def next_to_begin(scope: GraphScope) -> int | None:
+    """Takes the first node off the queue if it may start now; nodes that the dispatcher runs itself always may."""
+    queue = scope.graph.queue
+    limit = scope.plan.max_concurrency
+    if limit and scope.turn.state.in_flight >= limit and not decides_next(scope):
+        return None
+    return queue.pop(0)
+
+
+def may_begin_branch(scope: GraphScope, node: int) -> bool:
+    """Whether a ready node may join the queue. The head of a limited parallel's branch waits for a free place."""
+    parallel = scope.block.limited_heads.get(node)
+    if parallel is None:
+        return True
+    spec = scope.block.nodes[parallel].spec
+    assert isinstance(spec, ParallelSpec)
+    active = sum(scope.block.limited_heads[head] == parallel for head in scope.graph.branches)
+    if active >= spec.max_concurrency:
+        scope.graph.held.append(node)
+        return False
+    members = spec.members[spec.branches.index(node)]
+    scope.graph.branches[node] = sum(scope.is_open(member) for member in members)
+    return True
+
+
+def branch_node_ended(scope: GraphScope, node: int) -> None:
+    """Counts a limited parallel's branch down; its end lets the next one begin."""
+    for head in scope.block.limited_members.get(node, ()):
+        left = scope.graph.branches.get(head)
+        if left is None:
+            continue
+        if left > 1:
+            scope.graph.branches[head] = left - 1
+            continue
+        del scope.graph.branches[head]
+        parallel = scope.block.limited_heads[head]
+        waiting = next((held for held in scope.graph.held if scope.block.limited_heads[held] == parallel), None)
+        if waiting is not None:
+            scope.graph.held.remove(waiting)
+            if may_begin_branch(scope, waiting):
+                enqueue(scope, waiting)
+
+
+def _rank(block: GraphBlock, node: int) -> tuple[bool, int]:
+    plan = block.nodes[node]
+    return plan.pool is not None, -plan.priority

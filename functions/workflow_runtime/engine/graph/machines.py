@@ -1,0 +1,40 @@
+"""Charts inside nodes."""
+
+from __future__ import annotations
+
+from workflow_runtime.engine.chart import interpreter
+from workflow_runtime.engine.chart.scope import ChartScope
+from workflow_runtime.engine.graph import outcome
+from workflow_runtime.engine.graph.outcome import Yielded
+from workflow_runtime.engine.graph.policy import Failure
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.graph.waits import begin
+from workflow_runtime.engine.pending import Ended, Resolution
+from workflow_runtime.engine.state import ChartState
+from workflow_runtime.plan.specs import MachineSpec
+
+
+def start(scope: GraphScope, node: int) -> None:
+    """Enter the chart's initial states. Raises `ValuesMissing`, `EvaluationError`."""
+    plan = scope.block.nodes[node]
+    assert isinstance(plan.spec, MachineSpec)
+    variables = scope.evaluate(plan.inputs, node) if plan.inputs is not None else {}
+    state = ChartState(
+        plan.spec.chart,
+        variables=dict(variables) if isinstance(variables, dict) else {},
+        first_serial=scope.graph.next_serials.get(node, scope.graph.first_serial),
+    )
+    chart = scope.scopes.open(scope.path(node), state)
+    assert isinstance(chart, ChartScope)
+    begin(scope, node)
+    try:
+        interpreter.start(chart)
+    except interpreter.ChartFailed as failed:
+        resolved(scope, node, Ended(error=failed.error))
+
+
+def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
+    """The chart reached a final state, or failed; so does the node. Raises `ValuesMissing`."""
+    assert isinstance(what, Ended)
+    scope.stop(node)
+    outcome.conclude(scope, node, Failure(what.error) if what.error is not None else Yielded(what.output))

@@ -1,0 +1,161 @@
+"""The end of a node's attempt: what is recorded of it, and what follows, as its `policy` has it."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from workflow_runtime.engine.commands import RecordNode
+from workflow_runtime.engine.graph import failure as failures
+from workflow_runtime.engine.graph.concurrency import enqueue
+from workflow_runtime.engine.graph.policy import Call, Continue, Fail, Failure, Retry, verdict
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.graph.work import order_again
+from workflow_runtime.engine.lifecycle import Change, Mark
+from workflow_runtime.engine.values.pruning import prune
+from workflow_runtime.errors import ErrorDocument, NodeError
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.specs import AggregationSpec, PassSpec, SucceedSpec
+
+COLLECTING = (AggregationSpec, PassSpec, SucceedSpec)
+"""Specs that put values together, and that a worker runs when those are too large."""
+
+
+class Reported(msgspec.Struct, frozen=True):
+    """A worker's run succeeded, and is recorded. ``values``: what decisions read of its output, if it came along
+    (``has_values``); ``values_bytes``: its size in any case."""
+
+    values: Json = None
+    has_values: bool = False
+    values_bytes: int = 0
+
+
+class Yielded(msgspec.Struct, frozen=True):
+    """A node that the dispatcher ran itself succeeded with this output, before its `outputs` shape it."""
+
+    output: Json
+
+
+Result: TypeAlias = Reported | Yielded | Failure
+
+
+def ended(scope: GraphScope, node: int, result: Result) -> None:
+    """An attempt has ended. Raises `ValuesMissing`; `EvaluationError` when `outputs` cannot shape what was yielded:
+    then the node has not ended yet."""
+    match result:
+        case Reported():
+            _reported(scope, node, result)
+        case Yielded(output):
+            _yielded(scope, node, output)
+        case Failure():
+            _failed(scope, node, result)
+
+
+def conclude(scope: GraphScope, node: int, result: Result) -> None:
+    """The same for what went on inside a node: its `outputs` may still fail it. Raises `ValuesMissing`."""
+    try:
+        ended(scope, node, result)
+    except EvaluationError as error:
+        failed(scope, node, error, "outputs: ")
+
+
+def failed(scope: GraphScope, node: int, error: EvaluationError | NodeError, prefix: str = "") -> None:
+    """A decision at the node could not be taken."""
+    ended(scope, node, Failure(document(scope, node, error, prefix)))
+
+
+def document(scope: GraphScope, node: int, error: EvaluationError | NodeError, prefix: str = "") -> ErrorDocument:
+    """The error document of a decision at ``node`` that could not be taken."""
+    kind, message = (error.type, error.message) if isinstance(error, NodeError) else ("execution_error", str(error))
+    return ErrorDocument.of(kind, prefix + message, scope.path(node))
+
+
+def _reported(scope: GraphScope, node: int, result: Reported) -> None:
+    scope.turn.state.in_flight -= 1
+    if result.has_values:
+        scope.keep(node, result.values)
+    if result.values_bytes:
+        _count_bytes(scope, node, result.values_bytes)
+    _succeeded(scope, node)
+
+
+def _yielded(scope: GraphScope, node: int, output: Json) -> None:
+    plan = scope.block.nodes[node]
+    if plan.shape is not None:
+        inputs = scope.evaluate(plan.inputs, node) if plan.inputs is not None else {}
+        output = scope.evaluate(plan.shape, node, {"inputs": inputs, "output": output})
+    elif plan.output_fields is not None:
+        fields = output if isinstance(output, dict) else {}
+        output = {field: fields.get(field) for field in plan.output_fields}
+    scope.commands.append(RecordNode(scope.path(node), scope.graph.serial(node), scope.turn.now, output=output))
+    scope.keep(node, output)
+    if any(_collects(scope, reader) for reader in scope.block.readers[node]):
+        _count_bytes(scope, node, len(msgspec.json.encode(prune(output, plan.decision_paths))))
+    _succeeded(scope, node)
+
+
+def _succeeded(scope: GraphScope, node: int) -> None:
+    scope.end(node, Change.SUCCEED)
+    if isinstance(scope.block.nodes[node].spec, SucceedSpec):
+        _succeed_scope(scope, node)
+
+
+def _succeed_scope(scope: GraphScope, node: int) -> None:
+    """A succeed node ended: its scope completes now, and what is still open in it is cancelled.
+
+    A scope that is failing goes on to fail: the node is one of its ``all_done`` nodes, and the others still run.
+    """
+    if scope.graph.failure is not None:
+        return
+    scope.graph.succeeded_by = node
+    for other in range(len(scope.block.nodes)):
+        if scope.is_open(other):
+            failures.withdraw(scope, other)
+
+
+def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
+    spec = scope.block.nodes[node].spec
+    match verdict(spec, failure, lambda target: scope.graph.marks[target] == Mark.WAITING):
+        case Retry(order):
+            order_again(scope, node, order)
+        case Continue(output):
+            _yielded(scope, node, output)
+        case Call(target):
+            _end_failed(scope, node, failure, handled=True)
+            _call(scope, target, failure.error)
+        case Fail():
+            _end_failed(scope, node, failure, handled=False)
+            failures.failed(scope, node, failure.error)
+
+
+def _end_failed(scope: GraphScope, node: int, failure: Failure, *, handled: bool) -> None:
+    if failure.order is not None:
+        scope.turn.state.in_flight -= 1
+    else:
+        path, serial = scope.path(node), scope.graph.serial(node)
+        scope.commands.append(RecordNode(path, serial, scope.turn.now, error=failure.error, handled=handled))
+    scope.end(node, Change.FAIL)
+    scope.errors[node] = failure.error
+
+
+def _call(scope: GraphScope, target: int, error: ErrorDocument) -> None:
+    """Have a node run that is only there to be called."""
+    scope.graph.open_count += 1
+    scope.graph.called[target] = error
+    scope.change(target, Change.ENQUEUE)
+    enqueue(scope, target)
+
+
+def _count_bytes(scope: GraphScope, node: int, size: int) -> None:
+    """Note how much those who put values together will have to read of ``node``."""
+    sizes = scope.graph.values_bytes
+    for reader in scope.block.readers[node]:
+        if _collects(scope, reader):
+            sizes[reader] = sizes.get(reader, 0) + size
+
+
+def _collects(scope: GraphScope, reader: int) -> bool:
+    return reader == OUTPUTS or (isinstance(scope.block.nodes[reader].spec, COLLECTING) and scope.is_open(reader))

@@ -1,0 +1,272 @@
+"""A graph scope at work: one block, its state, and what this turn knows of its nodes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from workflow_runtime.engine import pending
+from workflow_runtime.engine.commands import Command, Read
+from workflow_runtime.engine.lifecycle import ALIVE_MARKS, OPEN_MARKS, STATUS_OF_MARK, Change, Mark, changed
+from workflow_runtime.engine.scopes import Scope, Scopes
+from workflow_runtime.engine.state import GraphState
+from workflow_runtime.engine.turn import ValuesMissing
+from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
+from workflow_runtime.engine.values.visibility import charts_seen
+from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
+from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
+from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
+
+_GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
+
+
+class GraphScope(Scope):
+    """``ended``: nodes whose outgoing edges are to be resolved; ``due``: nodes whose join is satisfied.
+
+    ``fresh``, ``errors``: outputs and errors of this turn, by node. Nodes are local indices, unless they are called
+    numbers.
+    """
+
+    __slots__ = ("block", "due", "ended", "errors", "fresh", "graph", "selections")
+
+    def __init__(self, scopes: Scopes, id: ScopeId, graph: GraphState) -> None:
+        plan = scopes.turn.plan
+        self.block: GraphBlock = plan.blocks[graph.block]
+        prefix = f"{id}/" if id else ""
+        if graph.block in plan.call_blocks:
+            prefix = id[: len(id) - len(self.block.nodes[0].id)]
+        super().__init__(scopes, id, plan.block_depths[graph.block], prefix)
+        self.graph = graph
+        self.ended: deque[int] = deque()
+        self.due: deque[int] = deque()
+        self.fresh: dict[int, Json] = {}
+        self.errors: dict[int, ErrorDocument] = {}
+        self.selections: dict[int, tuple[int, ...]] = {}
+
+    @property
+    def commands(self) -> list[Command]:
+        return self.turn.commands
+
+    @property
+    def pending(self) -> dict[int, list[str]]:
+        return self.graph.pending
+
+    @property
+    def outer_id(self) -> ScopeId | None:
+        """The chart that runs this graph: its prefix is this one's without the name of the state."""
+        if self.block.chart < 0:
+            return None
+        named = len(self.block.prefix) - len(self.plan.charts[self.block.chart].prefix)
+        return self.prefix[: len(self.prefix) - named].rstrip("/") or TOP_CHART
+
+    @property
+    def global_kinds(self) -> frozenset[BindingKind]:
+        """What is read from the globals here: all variables are the innermost chart's, where there is one."""
+        return GLOBAL_KINDS if self.block.chart < 0 and not self.plan.has_chart else _GLOBAL_KINDS_IN_CHARTS
+
+    def path(self, node: int) -> str:
+        return self.prefix + self.block.nodes[node].id
+
+    def is_open(self, node: int) -> bool:
+        return self.graph.marks[node] in OPEN_MARKS
+
+    def change(self, node: int, change: Change) -> None:
+        """The node moves on in its lifecycle."""
+        marks = self.graph.marks
+        marks[node] = changed(marks[node], change)
+
+    def begin(self) -> None:
+        """Every node without edges is due."""
+        for node, (deciding, ordering) in enumerate(self.block.incoming_counts):
+            if deciding == ordering == 0 and not self.block.nodes[node].called:
+                self.due.append(node)
+        self.scopes.mark(self)
+
+    def end(self, node: int, change: Change) -> None:
+        """A node's visit ends; its edges are resolved later in the turn."""
+        graph = self.graph
+        if graph.marks[node] != Mark.WAITING or not self.block.nodes[node].called:
+            graph.open_count -= 1  # a called node that nobody called was never counted
+        self.change(node, change)
+        graph.joins.pop(node, None)
+        graph.values_bytes.pop(node, None)
+        graph.called.pop(node, None)
+        self.ended.append(node)
+        self.scopes.mark(self)
+        if "node" in self.plan.events and not self.block.nodes[node].hidden:
+            self.turn.announce(self.path(node), STATUS_OF_MARK[graph.marks[node]].value)
+
+    def stop(self, node: int) -> None:
+        """End what a `RUNNING` node waits for, and the scope inside it. The node itself keeps its mark."""
+        pending.drop_owned(self, node)
+        inner = self.scopes.get(self.path(node))
+        if inner is not None:
+            self.scopes.close(inner)
+            self.graph.next_serials[node] = inner.next_serial()
+
+    def close(self) -> None:
+        graph = self.graph
+        for node, mark in enumerate(graph.marks if graph.open_count else ()):
+            if mark not in OPEN_MARKS:
+                continue
+            if mark == Mark.READY:
+                self.turn.state.in_flight -= 1
+                self.turn.cancel(self.path(node), graph.serial(node))
+            elif mark == Mark.RUNNING:
+                self.stop(node)
+            self.change(node, Change.SKIP if mark == Mark.WAITING else Change.CANCEL)
+            if mark != Mark.WAITING:
+                self.turn.announce(self.path(node), "cancelled")
+        graph.open_count = 0
+        graph.queue.clear()
+        graph.values_bytes.clear()
+        self.forget_values()
+        self.due.clear()
+        self.ended.clear()
+        self.is_closed = True
+
+    def forget_values(self) -> None:
+        """Nobody decides anything by the outputs of its nodes any more."""
+        self.turn.state.kept_bytes -= self.graph.kept_bytes
+        self.graph.kept_bytes = 0
+        self.graph.values.clear()
+
+    def next_serial(self) -> int:
+        graph = self.graph
+        return max([max([graph.first_serial, *graph.serials.values()]) + 1, *graph.next_serials.values()])
+
+    def keep(self, node: int, values: Json) -> None:
+        """Remember a node's decision values for this turn."""
+        self.fresh[node] = values
+
+    def evaluate(
+        self, formula: Formula, reader: int, locals: Mapping[str, Json] | None = None, *, behind: bool = False
+    ) -> Json:
+        """The formula's value as ``reader`` sees it (``behind``: as an edge out of it does). Raises `ValuesMissing`,
+        `EvaluationError`."""
+        return evaluate(formula, self.view((formula,), reader, behind=behind), locals or {})
+
+    def view(
+        self, formulas: tuple[Formula, ...], reader: int, operands: tuple[int, ...] = (), *, behind: bool = False
+    ) -> View:
+        """What these formulas see now. Raises `ValuesMissing` after noting everything that is missing."""
+        first = self.block.first
+        previous = -1
+        wanted = {first + operand for operand in operands}
+        with_errors = False
+        missing = False
+        for formula in formulas:
+            wanted.update(formula.nodes)
+            if BindingKind.PREVIOUS in formula.kinds:
+                previous = self.previous(reader, behind=behind)
+                wanted.add(previous)
+            with_errors = with_errors or BindingKind.NODES in formula.kinds
+            if formula.kinds & self.global_kinds and self.turn.globals is None:
+                self.turn.needs_globals = missing = True
+        wanted.discard(-1)
+        seen = charts_seen(self.plan, self.around(), formulas)
+        if seen.lacks and self.turn.globals is None:
+            self.turn.needs_globals = missing = True
+        nodes = self.nodes(wanted, with_errors=with_errors)
+        if missing or nodes is None:
+            raise ValuesMissing
+        state = self.turn.state
+        return View(
+            plan=self.turn.plan,
+            execution_id=state.execution_id,
+            workflow_version=state.workflow_version,
+            started_at=state.started_at,
+            now=state.now,
+            place=f"{self.prefix}~outputs" if reader == OUTPUTS else self.path(reader),
+            nodes=nodes,
+            globals=self.turn.globals or {},
+            previous=previous,
+            names={**seen.names, **self.told(reader)},
+            states=seen.states,
+        )
+
+    def told(self, node: int) -> dict[str, Json]:
+        """What a called node sees of the one that called it."""
+        error = self.graph.called.get(node)
+        return {"error": error_value(error), "inputs": {}} if error is not None else {}
+
+    def nodes(self, wanted: set[int], *, with_errors: bool) -> dict[int, NodeValue] | None:
+        """What is known of these nodes, by number; None, after noting it, when something must be read first."""
+        found: dict[int, NodeValue] = {}
+        complete = True
+        for number in wanted:
+            value = self.value_of(number, with_error=with_errors)
+            if value is None:
+                complete = False
+            else:
+                found[number] = value
+        return found if complete else None
+
+    def _holds(self, number: int) -> bool:
+        return 0 <= number - self.block.first < len(self.block.nodes)
+
+    def _enclosing(self) -> Scope:
+        outer = self.outer
+        assert outer is not None, "the compiler binds names to nodes of enclosing graphs only"
+        return outer
+
+    def find(self, number: int) -> tuple[Mark, Read]:
+        if not self._holds(number):
+            return self._enclosing().find(number)
+        node = number - self.block.first
+        return Mark(self.graph.marks[node]), Read(number, self.graph.serial(node), self.prefix)
+
+    def value_of(self, number: int, *, with_error: bool) -> NodeValue | None:
+        if not self._holds(number):
+            return self._enclosing().value_of(number, with_error=with_error)
+        node = number - self.block.first
+        mark = self.graph.marks[node]
+        status = STATUS_OF_MARK[mark].value
+        if mark == Mark.SUCCESS:
+            if node in self.fresh:
+                return NodeValue(status, self.fresh[node])
+            if node in self.graph.values:
+                return NodeValue(status, self.graph.values[node])
+            return self._recorded(number, node)
+        if mark == Mark.FAILED and with_error:
+            if node in self.errors:
+                return NodeValue(status, error=error_value(self.errors[node]))
+            return self._recorded(number, node)
+        return NodeValue(status)
+
+    def _recorded(self, number: int, node: int) -> NodeValue | None:
+        read = Read(number, self.graph.serial(node), self.prefix)
+        value = self.turn.known.nodes.get(read)
+        if value is None:
+            self.turn.needs_nodes[read] = None
+        return value
+
+    def previous(self, node: int, *, behind: bool = False) -> int:
+        """The number of the last alive predecessor in dependency order, looking through control nodes; -1: none.
+
+        ``behind``: as a successor of ``node`` sees it, so that it may be the node itself.
+        """
+        if node == OUTPUTS:
+            return -1
+        pending = [node] if behind else self._alive_sources(node)
+        seen: set[int] = set()
+        while pending:
+            source = pending.pop()
+            if not looks_through(self.block.nodes[source]):
+                return self.block.first + source
+            if source not in seen:
+                seen.add(source)
+                pending += self._alive_sources(source)
+        return -1
+
+    def _alive_sources(self, node: int) -> list[int]:
+        """Predecessors over alive edges, in dependency order."""
+        found: list[int] = []
+        for index in self.block.nodes[node].incoming:
+            edge = self.block.edges[index]
+            alive = self.graph.marks[edge.source] in ALIVE_MARKS and index not in self.graph.untaken
+            if alive and edge.kind is not EdgeKind.ORDER:
+                found.append(edge.source)
+        return found

@@ -1,0 +1,105 @@
+"""Ordering a node from a worker pool: what it may read is fixed here, by the commit that makes it ready."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from workflow_runtime.engine.commands import Read, RunNode
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, Mark
+from workflow_runtime.engine.values.pruning import prune
+from workflow_runtime.engine.values.visibility import charts_seen
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.specs import AggregationSpec
+
+COLLECTOR_POOL = "tool"  # runs aggregations, passes and outputs that are too large for the dispatcher
+OUTPUTS_PATH = "~outputs"
+
+
+def order(scope: GraphScope, node: int) -> None:
+    """Order the first attempt of a ready node."""
+    plan = scope.block.nodes[node]
+    operands = plan.spec.operands if isinstance(plan.spec, AggregationSpec) else ()
+    path = scope.path(node)
+    command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, plan.worker_formulas, node,
+                   operands)  # fmt: skip
+    if node in scope.graph.given:
+        command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
+    scope.change(node, Change.ORDER)
+    scope.turn.state.in_flight += 1
+    scope.commands.append(command)
+    if "node" in scope.plan.events:
+        scope.turn.publish("node.started", path=path, status="running")
+
+
+def order_outputs(scope: GraphScope) -> None:
+    """Have a worker put the execution's output together."""
+    formula, nodes = scope.block.yields(scope.graph.succeeded_by)
+    formulas = (formula,) if formula is not None else ()
+    command = _run(scope, OUTPUTS_PATH, 1, COLLECTOR_POOL, formulas, OUTPUTS, nodes)
+    scope.commands.append(replace(command, succeeded_by=scope.graph.succeeded_by))
+
+
+def order_again(scope: GraphScope, node: int, failed: RunNode) -> None:
+    """Order another attempt of a run as it was, with the same reads."""
+    serial = failed.serial + 1
+    scope.graph.serials[node] = serial
+    if node != OUTPUTS:
+        scope.change(node, Change.ORDER)
+    scope.commands.append(replace(failed, serial=serial, attempt=failed.attempt + 1))
+
+
+def _run(
+    scope: GraphScope,
+    path: str,
+    serial: int,
+    pool: str,
+    formulas: tuple[Formula, ...],
+    reader: int,
+    operands: tuple[int, ...],
+) -> RunNode:
+    wanted = dict.fromkeys(scope.block.first + operand for operand in operands)
+    previous = -1
+    for formula in formulas:
+        wanted.update(dict.fromkeys(formula.nodes))
+        if BindingKind.PREVIOUS in formula.kinds:
+            previous = scope.previous(reader)
+            if previous >= 0:
+                wanted[previous] = None
+    reads: list[Read] = []
+    statuses: dict[int, str] = {}
+    for number in wanted:
+        mark, read = scope.find(number)
+        if mark in (Mark.SUCCESS, Mark.FAILED):
+            reads.append(read)
+        if mark != Mark.SUCCESS:
+            statuses[number] = STATUS_OF_MARK[mark].value
+    seen = charts_seen(scope.plan, scope.around(), formulas)
+    return RunNode(
+        path,
+        serial,
+        pool,
+        scope.turn.now,
+        visit=scope.graph.first_serial,
+        reads=tuple(reads),
+        previous=previous,
+        statuses=statuses,
+        names={**pruned_names(seen.names, formulas), **scope.told(reader)},
+        states=tuple(sorted(seen.states)),
+    )
+
+
+def pruned_names(names: dict[str, Json], formulas: tuple[Formula, ...]) -> dict[str, Json]:
+    """Of variables, the parts that these formulas read."""
+    return {name: prune(value, _paths_read(name, formulas)) for name, value in names.items()}
+
+
+def _paths_read(name: str, formulas: tuple[Formula, ...]) -> list[tuple[str, ...]]:
+    paths = sorted({r.path for formula in formulas for r in formula.compiled.references if r.name == name})
+    kept: list[tuple[str, ...]] = []
+    for path in paths:
+        if not kept or path[: len(kept[-1])] != kept[-1]:
+            kept.append(path)
+    return kept or [()]

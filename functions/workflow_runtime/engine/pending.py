@@ -1,0 +1,122 @@
+"""Everything that an execution waits for: one table, by id; whoever waits knows the ids of what is his.
+
+An entry ends in one of two ways: it is `taken`, because what was waited for has come, or dropped, because nobody waits
+for it any more. A timer's id is never used again; that of an event is made of whose it is. What changed in the events
+that are waited for under a key is what changes in the subscriptions (`subscriptions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import msgspec
+
+from workflow_runtime.engine.commands import CancelTimer, StartTimer
+from workflow_runtime.engine.scopes import Scope
+from workflow_runtime.engine.state import Pending, PendingKind, Purpose, Sent
+from workflow_runtime.engine.turn import Turn
+from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.language.json_values import Json
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """An event that a node waits for has come, with this data."""
+
+    data: Json
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The scope inside a node has ended: with an output, or an error."""
+
+    output: Json = None
+    error: ErrorDocument | None = None
+
+
+Resolution: TypeAlias = Pending | Arrived | Ended
+"""What becomes of something that a node waits for; a `Pending` timer has fired."""
+
+
+def start_timer(
+    scope: Scope, owner: int, purpose: Purpose, due: int, *, number: int = -1, sent: Sent | None = None
+) -> None:
+    """Wait until ``due`` (epoch ms)."""
+    timer = f"t{scope.turn.next_number()}"
+    _open(scope, timer, Pending(PendingKind.TIMER, purpose, scope.id, owner, due, number=number, sent=sent))
+    scope.turn.commands.append(StartTimer(timer, due))
+
+
+def listen(scope: Scope, node: int, path: str, event: str, key: str | None) -> None:
+    """Have the wait ``node`` wait for an event, from the bus under ``key``."""
+    entry = Pending(PendingKind.EVENT, Purpose.WAIT, scope.id, node, name=event, key=key)
+    _open(scope, f"event:{path}", entry)
+
+
+def await_child(scope: Scope, token: str, event: str) -> None:
+    """Wait for the end of the execution that is started under this token; it becomes this event."""
+    _open(scope, token, Pending(PendingKind.CHILD, Purpose.RESULT, scope.id, name=event))
+
+
+def _open(scope: Scope, id: str, entry: Pending) -> None:
+    scope.turn.state.pending[id] = entry
+    scope.pending.setdefault(entry.owner, []).append(id)
+
+
+def take(turn: Turn, id: str) -> Pending | None:
+    """What was waited for has come: the entry, whose owner must still be told. None if nobody waits for it any more."""
+    return turn.state.pending.pop(id, None)
+
+
+def taken(scope: Scope, owner: int, id: str) -> None:
+    """The owner has been told of an entry that was `take`n."""
+    ids = scope.pending[owner]
+    ids.remove(id)
+    if not ids:
+        del scope.pending[owner]
+
+
+def owned(scope: Scope, owner: int) -> list[tuple[str, Pending]]:
+    """What a node or state waits for, in the order it began."""
+    return [(id, scope.turn.state.pending[id]) for id in scope.pending.get(owner, ())]
+
+
+def drop(scope: Scope, owner: int, id: str) -> None:
+    """Nobody waits for this any more. A timer that fires all the same has no effect."""
+    taken(scope, owner, id)
+    _dropped(scope.turn, id)
+
+
+def drop_owned(scope: Scope, owner: int) -> None:
+    """A node or state waits for nothing any more."""
+    for id in scope.pending.pop(owner, ()):
+        _dropped(scope.turn, id)
+
+
+def drop_all(scope: Scope) -> None:
+    """Nobody in the scope waits for anything any more. What its nodes or states waited for goes first."""
+    for owner in sorted(scope.pending, key=lambda owner: owner < 0):
+        drop_owned(scope, owner)
+
+
+def drop_everything(turn: Turn) -> None:
+    """The execution waits for nothing any more; what its scopes say of it no longer matters."""
+    for id in list(turn.state.pending):
+        _dropped(turn, id)
+
+
+def _dropped(turn: Turn, id: str) -> None:
+    entry = turn.state.pending.pop(id)
+    if entry.kind is PendingKind.TIMER:
+        turn.commands.append(CancelTimer(id, entry.due))
+
+
+def first_due(turn: Turn, timer: str) -> str:
+    """Of a timer and those that should have fired before it, the one whose turn it is. Ids count up: t1, t2 …"""
+    pending = turn.state.pending
+    if turn.state.status.terminal or timer not in pending:
+        return timer
+    return min(timers(pending.items()), key=lambda item: (item[1].due, int(item[0][1:])))[0]
+
+
+def timers(entries: Iterable[tuple[str, Pending]]) -> Iterable[tuple[str, Pending]]:
+    return (item for item in entries if item[1].kind is PendingKind.TIMER)

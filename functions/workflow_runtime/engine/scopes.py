@@ -1,0 +1,178 @@
+"""The scopes at work in a turn: loaded when first touched, and marked when there may be something left to do in them.
+
+A scope is an address, a state, and what this turn knows of it. The state of an execution holds its scopes flat, by
+address; what encloses a scope follows from its address and its block. `Scopes` loads one when somebody asks for it,
+which copies its state (or decodes what was stored): so a turn may change what it has loaded, and everything else stays
+as it was. Who leaves work behind in a scope marks it; `settling` goes through the marked ones only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from workflow_runtime.engine.commands import Read
+from workflow_runtime.engine.lifecycle import Mark
+from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
+from workflow_runtime.engine.turn import Turn
+from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
+from workflow_runtime.plan.plan import Plan
+
+Maker = Callable[["Scopes", ScopeId, Any], "Scope"]
+
+
+class Scope(ABC):
+    """A scope at work.
+
+    ``id``: its address. ``depth``: in how many scopes it is. ``prefix``: starts the paths of what is in it.
+    ``is_closed``: it ended in this turn.
+    """
+
+    __slots__ = ("_outer", "depth", "id", "is_closed", "prefix", "scopes", "turn")
+
+    def __init__(self, scopes: Scopes, id: ScopeId, depth: int, prefix: str) -> None:
+        self.scopes = scopes
+        self.turn = scopes.turn
+        self.id = id
+        self.depth = depth
+        self.prefix = prefix
+        self.is_closed = False
+        self._outer: Scope | None = None
+
+    @property
+    def plan(self) -> Plan:
+        return self.turn.plan
+
+    @property
+    def outer(self) -> Scope | None:
+        """The scope around this one, whose nodes and variables may be read here."""
+        if self._outer is None and self.outer_id is not None:
+            self._outer = self.scopes[self.outer_id]
+        return self._outer
+
+    def around(self) -> Iterator[Scope]:
+        """This scope and those around it, innermost first; last, the chart at the top."""
+        scope: Scope | None = self
+        last = self
+        while scope is not None:
+            yield scope
+            last, scope = scope, scope.outer
+        top = self.scopes.top_chart
+        if top is not None and last is not top:
+            yield top
+
+    @property
+    @abstractmethod
+    def outer_id(self) -> ScopeId | None:
+        """Address of the scope around this one; None at the top."""
+
+    @property
+    @abstractmethod
+    def pending(self) -> dict[int, list[str]]:
+        """Ids of what is waited for here, by owner: a node, a state, or -1 for the scope."""
+
+    @abstractmethod
+    def find(self, number: int) -> tuple[Mark, Read]:
+        """The mark and the run of a node that may be read here, by its plan-wide number."""
+
+    @abstractmethod
+    def value_of(self, number: int, *, with_error: bool) -> NodeValue | None:
+        """What is known of such a node; None, after noting it, when its record must be read first."""
+
+    @property
+    def variables(self) -> Mapping[str, Json] | None:
+        """The variables that a chart has; None for what is no chart."""
+        return None
+
+    @property
+    def state_names(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Of a chart: the names of all its states, and of those that are active."""
+        return frozenset(), frozenset()
+
+    def begin(self) -> None:  # noqa: B027  # nothing is a good answer
+        """What there is to do when it has been opened; for a chart, its interpreter does it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Cancel everything in it, from outside. Its state stays with whoever closes it."""
+
+    @abstractmethod
+    def next_serial(self) -> int:
+        """The first serial that no run in it has had."""
+
+
+class Scopes:
+    """``marked``: scopes in which something may be left to do, in the order it came up."""
+
+    __slots__ = ("_loaded", "_makers", "marked", "turn")
+
+    def __init__(self, turn: Turn, makers: Mapping[type[ScopeState], Maker]) -> None:
+        self.turn = turn
+        self.marked: dict[ScopeId, Scope] = {}
+        self._makers = makers
+        self._loaded: dict[ScopeId, Scope] = {}
+
+    def __contains__(self, id: ScopeId) -> bool:
+        return id in self.turn.state.scopes
+
+    def __getitem__(self, id: ScopeId) -> Scope:
+        """A live scope, loaded if it was not yet. Raises `KeyError`."""
+        scope = self._loaded.get(id)
+        if scope is None:
+            scope = self._make(id, self.turn.state.touch(id))
+        return scope
+
+    def get(self, id: ScopeId) -> Scope | None:
+        return self[id] if id in self.turn.state.scopes else None
+
+    @property
+    def root(self) -> Scope:
+        """The graph at the top."""
+        return self[TOP_GRAPH]
+
+    @property
+    def top_chart(self) -> Scope | None:
+        """The chart at the top while it is at work."""
+        chart = self.get(TOP_CHART) if self.turn.plan.has_chart else None
+        return chart if chart is not None and not chart.is_closed else None
+
+    @property
+    def loaded(self) -> Iterator[Scope]:
+        """The scopes that this turn has touched and that are still there."""
+        return iter(self._loaded.values())
+
+    def open(self, id: ScopeId, state: GraphState | ChartState) -> Scope:
+        """A new scope begins. None is there under this address."""
+        assert id not in self.turn.state.scopes, f"scope {id!r} is at work already"
+        self.turn.state.scopes[id] = state
+        scope = self._make(id, state)
+        scope.begin()
+        return scope
+
+    def close(self, scope: Scope) -> None:
+        """A scope ends, and is forgotten."""
+        scope.close()
+        del self.turn.state.scopes[scope.id]
+        del self._loaded[scope.id]
+        self.turn.state.queued.pop(scope.id, None)
+        self.marked.pop(scope.id, None)
+
+    def mark(self, scope: Scope) -> None:
+        """There may be something left to do in it."""
+        self.marked[scope.id] = scope
+
+    def take_marked(self, kind: type[Scope]) -> list[Any]:
+        """The marked scopes of a kind, for whoever is about to do it; outer ones first."""
+        found = [scope for scope in self.marked.values() if isinstance(scope, kind)]
+        for scope in found:
+            del self.marked[scope.id]
+        if len(found) > 1:
+            found.sort(key=lambda scope: scope.depth)
+        return found
+
+    def _make(self, id: ScopeId, state: ScopeState) -> Scope:
+        scope = self._loaded[id] = self._makers[type(state)](self, id, state)
+        return scope

@@ -1,0 +1,188 @@
+"""Settling: from what has changed, on until nothing more follows from what is known. Only marked scopes are visited."""
+
+from __future__ import annotations
+
+from workflow_runtime.engine import arrivals, ending
+from workflow_runtime.engine.chart import interpreter
+from workflow_runtime.engine.chart.runs import run_ended
+from workflow_runtime.engine.chart.scope import ChartScope
+from workflow_runtime.engine.events import RunEnded
+from workflow_runtime.engine.graph import readiness
+from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.pending import Ended
+from workflow_runtime.engine.scopes import Scopes
+from workflow_runtime.engine.state import ChartState, GraphState
+from workflow_runtime.engine.turn import Turn, ValuesMissing
+from workflow_runtime.engine.values.outputs import check_output
+from workflow_runtime.errors import ErrorDocument, NodeError
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
+
+OUTBOX_TURN_MAX = 100  # events that an execution sends itself, taken in one turn; the rest waits for the next
+
+
+def scopes_of(turn: Turn) -> Scopes:
+    """The scopes of a turn that begins."""
+    return Scopes(turn, {GraphState: GraphScope, ChartState: ChartScope})
+
+
+def start(scopes: Scopes) -> None:
+    """Begin the execution: the chart at the top, whose variables the graph may read, then the graph.
+
+    Raises `ValuesMissing`.
+    """
+    turn = scopes.turn
+    if turn.plan.has_chart:
+        known = turn.need_globals()
+        data = known["input"] if isinstance(known["input"], dict) else {}
+        chart = scopes.open(TOP_CHART, ChartState(variables={**data, **known["variables"]}))
+        assert isinstance(chart, ChartScope)
+        try:
+            interpreter.start(chart)
+        except interpreter.ChartFailed as failed:
+            arrivals.chart_ended(chart, Ended(error=failed.error))
+            return
+    scopes.root.begin()
+
+
+def settle(scopes: Scopes) -> None:
+    """Go on until nothing more follows. Stops early when the turn must be taken again with more values.
+
+    Graphs come first, then charts, then what the execution sent itself, one event at a time: so whatever is possible at
+    once has happened when the next event is looked at. It ends, because every round takes marks, raised events or sent
+    events away, and what brings them back is bounded: nodes end once in a visit, a chart's macrosteps are counted
+    (`MICROSTEPS_MAX`, `UNPROMPTED_MAX`), and only so many sent events are taken in a turn.
+    """
+    state, sent = scopes.turn.state, 0
+    _wake_queued(scopes)
+    try:
+        while not state.status.terminal:
+            if scopes.marked:
+                _settle_graphs(scopes)
+                if scopes.turn.needs is not None:
+                    return
+                _settle_charts(scopes)
+                if scopes.turn.needs is not None:
+                    return
+                _wake_queued(scopes)
+            elif state.outbox and sent < OUTBOX_TURN_MAX:
+                sent += 1
+                _take_sent(scopes)
+            else:
+                return
+    except ValuesMissing:
+        return
+
+
+def _wake_queued(scopes: Scopes) -> None:
+    """Let scopes whose nodes wait for a free place look again, while there is one.
+
+    What a graph still has in its queue after it was settled had no room in this commit, or found the execution's
+    `max_concurrency` reached: so a scope is not woken twice for the same place.
+    """
+    turn = scopes.turn
+    if not turn.state.queued or not turn.has_room:
+        return
+    limit = turn.plan.max_concurrency
+    if not turn.state.cut_short and limit and turn.state.in_flight >= limit:
+        return
+    turn.state.cut_short = False
+    for id in turn.state.queued:
+        scopes.mark(scopes[id])
+
+
+def _settle_graphs(scopes: Scopes) -> None:
+    """Let the marked graphs go on, and end those that are done. Raises `ValuesMissing`."""
+    for scope in scopes.take_marked(GraphScope):
+        if scope.is_closed:
+            continue
+        readiness.settle(scope)
+        if scopes.turn.needs is not None:
+            return
+        if scope.id == TOP_GRAPH:
+            ending.end_root_if_done(scope)
+        elif not scope.is_closed and not scope.graph.open_count:
+            _end_run(scope)
+
+
+def _end_run(scope: GraphScope) -> None:
+    """Every node of a chart's graph has ended: tell the chart."""
+    chart = scope.outer
+    assert isinstance(chart, ChartScope), "graphs other than the one at the top are run by charts"
+    skip_uncalled(scope)
+    error, output = scope.graph.failure, None
+    if error is None:
+        try:
+            output = graph_output(scope)
+        except NodeError as failed:
+            error = ErrorDocument.of(failed.type, failed.message, scope.prefix.rstrip("/"))
+    run_ended(chart, scope.graph.block, output, error)
+
+
+def _settle_charts(scopes: Scopes) -> None:
+    """Let the marked charts take what was raised, then what they deferred, and end those in a final state: inner ones
+    first, and no other before what the end of one brings about. Raises `ValuesMissing`."""
+    charts = sorted(scopes.take_marked(ChartScope), key=lambda scope: -scope.depth)
+    for place, scope in enumerate(charts):
+        if scope.is_closed or not _settle_chart(scope):
+            continue
+        for other in charts[place + 1 :]:
+            scopes.mark(other)
+        return
+
+
+def _settle_chart(scope: ChartScope) -> bool:
+    """True when the chart has ended."""
+    try:
+        while interpreter.take_raised(scope):
+            pass
+    except interpreter.ChartFailed as failed:
+        arrivals.chart_ended(scope, Ended(error=failed.error))
+        return True
+    if scope.is_over:
+        arrivals.chart_ended(scope, _end_of(scope))
+        return True
+    _offer_deferred(scope)
+    return False
+
+
+def _offer_deferred(scope: ChartScope) -> None:
+    """Once the configuration is another, deferred events are offered again, in the order they came, until one is taken;
+    what it causes comes before the others.
+    """
+    deferred = scope.machine.deferred
+    if scope.machine.configuration != scope.offered:
+        scope.offered = scope.machine.configuration[:]
+        scope.refused = 0
+    while scope.refused < len(deferred):
+        signal = deferred.pop(scope.refused)
+        if not arrivals.offer_to_chart(scope, signal):
+            scope.scopes.mark(scope)
+            return
+        deferred.insert(scope.refused, signal)
+        scope.refused += 1
+
+
+def _end_of(scope: ChartScope) -> Ended:
+    """How a chart in a final state ends. Raises `ValuesMissing`."""
+    formula, variables = scope.chart.outputs, scope.machine.variables
+    try:
+        output: Json = scope.evaluate(formula, {"output": variables}) if formula is not None else dict(variables)
+        if scope.id == TOP_CHART:
+            check_output(scope.plan, output)
+    except EvaluationError as error:
+        return Ended(error=ErrorDocument.of("execution_error", f"outputs: {error}", scope.path))
+    except NodeError as error:
+        return Ended(error=ErrorDocument.of(error.type, error.message, scope.path))
+    return Ended(output)
+
+
+def _take_sent(scopes: Scopes) -> None:
+    """Take the next event that the execution sent itself. Raises `ValuesMissing`."""
+    sent = scopes.turn.state.outbox.pop(0)
+    if isinstance(sent, RunEnded):
+        arrivals.tell_end(scopes, sent)
+    else:
+        arrivals.deliver(scopes, sent)

@@ -1,0 +1,71 @@
+"""What formulas see of the charts around them: variables by name, innermost chart first, and active states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.plan import Plan
+
+
+class Around(Protocol):
+    """A scope around a place; of a chart, its variables, and the names of its states and of the active ones."""
+
+    @property
+    def variables(self) -> Mapping[str, Json] | None: ...
+
+    @property
+    def state_names(self) -> tuple[frozenset[str], frozenset[str]]: ...
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """``names``: variables that the formulas name. ``lacks``: one of the names is in no chart; it may be workflow
+    variable or input. ``states``: active ones."""
+
+    names: dict[str, Json] = {}
+    states: frozenset[str] = frozenset()
+    lacks: bool = False
+
+
+NOTHING_SEEN = Seen()
+_CHART_KINDS = frozenset({BindingKind.SCOPED, BindingKind.VARIABLES})
+
+
+def charts_seen(plan: Plan, around: Iterable[Around], formulas: tuple[Formula, ...]) -> Seen:
+    """What ``formulas`` see from a place; ``around``: the scopes that it is in, innermost first."""
+    if not plan.charts or not any(formula.asks_states or formula.kinds & _CHART_KINDS for formula in formulas):
+        return NOTHING_SEEN
+    charts = [scope for scope in around if scope.variables is not None]
+    names: dict[str, Json] = {}
+    states: frozenset[str] = frozenset()
+    lacks = False
+    for formula in formulas:
+        for binding in formula.bindings:
+            if binding.kind not in _CHART_KINDS:
+                continue
+            if binding.kind is BindingKind.VARIABLES:
+                if charts:
+                    names[binding.name] = charts[0].variables
+                continue
+            holder = next((chart.variables for chart in charts if binding.name in (chart.variables or ())), None)
+            if holder is not None:
+                names[binding.name] = holder[binding.name]
+            else:
+                lacks = not plan.has_chart  # the chart at the top has taken over input and variables
+        if formula.asks_states:
+            states = active_states(charts)
+    return Seen(names, states, lacks)
+
+
+def active_states(charts: list[Around]) -> frozenset[str]:
+    """Names of active states; a state of an inner chart hides one of the same name outside."""
+    found: set[str] = set()
+    for chart in reversed(charts):
+        all_names, active = chart.state_names
+        found -= all_names
+        found |= active
+    return frozenset(found)

@@ -1,0 +1,37 @@
+"""Addresses of scopes: where in an execution a block or a chart is at work.
+
+A scope's address is the prefix of its nodes' paths without the last ``/``: ``""`` is the graph at the top,
+``processing`` the graph of that state, ``each[7]`` a pass of a loop. A chart's address is the path of the node that
+holds it; the chart at the top, which shares its paths with the graph there, has `TOP_CHART`. A called agent or tool is
+a block of one node; its address is that node's path. The compiler keeps ids and state names apart, so that no two
+scopes share an address.
+
+Paths in a plan are static; those of an execution may have pass numbers, ``each[7]/double``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+import msgspec
+
+ScopeId: TypeAlias = str
+
+TOP_GRAPH: ScopeId = ""
+TOP_CHART: ScopeId = "~chart"
+
+_PASS = re.compile(r"\[\d+\]")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a node of a path is: the address of its scope, the number of its block, and its index there."""
+
+    scope: ScopeId
+    block: int
+    node: int
+
+
+def static_path(path: str) -> str:
+    """A path of an execution as the plan has it: without pass numbers."""
+    return _PASS.sub("", path) if "[" in path else path
