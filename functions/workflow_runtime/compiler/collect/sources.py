@@ -6,7 +6,6 @@ inside a graph. All later stages treat the graph at the top like any other.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
@@ -133,7 +132,7 @@ class Sources:
             place=("nodes",),
             edges=definition.edges,
             outputs=MISSING if self.has_chart else definition.outputs,
-            gaps=_without_shared(gaps, definition.nodes),
+            gaps=gaps,
             charts=(0,) if self.has_chart else (),
         )
         self._add_graph(root)
@@ -218,7 +217,7 @@ class Sources:
             number=len(self.graphs),
             nodes=nodes,
             place=place,
-            gaps=_without_shared(self._gaps.of_run(place), nodes),
+            gaps=self._gaps.of_run(place),
             prefix=f"{chart.prefix}{name}/" if name else chart.prefix,
             chart=chart.number,
             state=state,
@@ -226,13 +225,6 @@ class Sources:
             charts=chart.charts,
             is_call=is_call,
         )
-
-
-def _without_shared(gaps: Gaps, nodes: Sequence[NodeDefinition]) -> Gaps:
-    """The gaps without nodes that share their id with others: the name is there, whichever of them it means."""
-    count = Counter(node.id for node in nodes)
-    unnamed = frozenset(position for position in gaps.unnamed if count[nodes[position].id] == 1)
-    return msgspec.structs.replace(gaps, unnamed=unnamed) if unnamed != gaps.unnamed else gaps
 
 
 def called_node(

@@ -238,7 +238,7 @@ class Names:
 
     def _hides_ids(self) -> bool:
         graphs = (self._sources.graphs[enclosing.graph] for enclosing in self._place.chain)
-        return any(graph.gaps.hide_ids or graph.shares_ids for graph in graphs)
+        return any(graph.gaps.unnamed or graph.gaps.hide_ids or graph.shares_ids for graph in graphs)
 
     def _input(self, use: Use, site: Site) -> Binding | None:
         """A name that is no node: a variable of a chart, or a key of the input."""

@@ -42,7 +42,13 @@ class Doubts(msgspec.Struct, frozen=True):
 def doubts_of(graph: GraphSource, report: Report) -> Doubts:
     """What is in doubt in a graph, by its gaps and by what has been reported so far."""
     gaps = graph.gaps
-    if graph.shares_ids or gaps.hide_ids or gaps.untyped or not gaps.fields.isdisjoint({"edges", "type", ANY}):
+    if (
+        graph.shares_ids
+        or gaps.unnamed
+        or gaps.hide_ids
+        or gaps.untyped
+        or not gaps.fields.isdisjoint({"edges", "type", ANY})
+    ):
         return Doubts(everything=True)
     if any(isinstance(node, UnsupportedNode) for node in graph.nodes):
         return Doubts(everything=True)
