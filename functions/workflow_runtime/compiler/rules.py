@@ -130,6 +130,13 @@ NO_SECRET = rule(
     "Add `secret: ${secrets.NAME}`, or say `auth_required: false`.",
 )
 
+WHOLE_PATTERN = rule(
+    "WF346",
+    WARNING,
+    "Filters that look like a whole event pattern",
+    "Write `topic` and `source` beside `filters`, and below `filters` only fields of the event's `detail`.",
+)
+
 # Names and data
 SYNTAX = rule("WF401", ERROR, "Not an expression")
 UNDECLARED = rule(

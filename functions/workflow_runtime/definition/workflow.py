@@ -6,6 +6,7 @@ A value that may be null and was not given is `MISSING`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -33,8 +34,8 @@ from workflow_runtime.definition.policies import (
     CompensationDefinition,
     ErrorHandlers,
 )
-from workflow_runtime.definition.reading import Many, Model, problem
-from workflow_runtime.definition.triggers import Trigger
+from workflow_runtime.definition.reading import Many, Model, Recovery, problem
+from workflow_runtime.definition.triggers import Trigger, recovered_triggers
 
 NODE_MODULES = (aggregation, control, pending, wait, work)
 """Importing them registers the types of node that a document may name."""
@@ -69,6 +70,7 @@ class WorkflowDefinition(ChartDefinition):
 
     noun: ClassVar[str] = "a workflow"
     keeps_null: ClassVar = frozenset({"outputs"})
+    recoveries: ClassVar[Mapping[str, Recovery]] = {**ChartDefinition.recoveries, "triggers": recovered_triggers}
 
     id: Id = Field(description="Unique name of the workflow.")
     name: Label = Field("", description="Name for people.")

@@ -91,6 +91,9 @@ def _check_event(
     problem = None if trigger.filters is None else pattern_problem(trigger.filters)
     if problem is not None:
         report.add(rules.BAD_FILTERS, problem.message, (*place, "filters", *problem.place))
+    if trigger.filters and ("detail-type" in trigger.filters or isinstance(trigger.filters.get("detail"), dict)):
+        message = "these filters look like a whole event pattern, but they match inside the event's `detail`"
+        report.add(rules.WHOLE_PATTERN, message, (*place, "filters"))
     if trigger.event is not None and heard is not None and not _is_heard(trigger.event, heard):
         message = f"no transition and no wait takes `{trigger.event}`"
         hint = report.suggest(trigger.event, sorted(name for name in heard if "*" not in name))

@@ -236,7 +236,7 @@ class Names:
         return [id for enclosing in self._place.chain for id in self._sources.graphs[enclosing.graph].index]
 
     def _hides_ids(self) -> bool:
-        return any(self._sources.graphs[enclosing.graph].gaps.hide_ids for enclosing in self._place.chain)
+        return any(self._sources.graphs[enclosing.graph].gaps.unnamed for enclosing in self._place.chain)
 
     def _input(self, use: Use, site: Site) -> Binding | None:
         """A name that is no node: a variable of a chart, or a key of the input."""
