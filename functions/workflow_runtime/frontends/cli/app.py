@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate:validate", "Check workflows and print everything that is wrong."),
     "compile": ("compile:compile_", "Compile a workflow and show its plan."),
     "graph": ("graph:graph", "Draw a workflow, or an execution with its statuses and active states."),
+    "tools": ("tools:tools", "List the tools that workflows may name, with their arguments."),
+    "agents": ("tools:agents", "List the agents that workflows may name."),
     "run": ("run:run", "Run a workflow on this machine, to its end."),
     "invoke": ("invoke:invoke", "Call one Lambda function with an event from a file."),
     "dev": ("dev:dev", "Serve the HTTP API on this machine; take changed definitions into use at once."),
