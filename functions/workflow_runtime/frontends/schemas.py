@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from pydantic import BaseModel
 
 from workflow_runtime.definition import schema as workflow_schema
 from workflow_runtime.invokers.agents.definition import AgentDefinition
@@ -33,7 +32,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     }
 
 
-def _entries(plural: str, description: str, model: type[BaseModel]) -> dict[str, Any]:
+def _entries(plural: str, description: str, model: type[AgentDefinition] | type[Variant]) -> dict[str, Any]:
     """One entry of ``model``, or a list of them below the key ``plural``."""
     entry = model.model_json_schema(ref_template="#/$defs/{model}")
     definitions = entry.pop("$defs", {})
