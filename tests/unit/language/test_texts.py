@@ -9,6 +9,7 @@ import unicodedata
 from typing import Any
 
 import pytest
+from tests.seeds import for_seeds
 
 from workflow_runtime.language.texts import (
     CHARACTERS_PER_COLUMN,
@@ -52,7 +53,7 @@ def test_a_shortened_text_is_one_line_and_says_that_more_follows() -> None:
     assert shorten("订单订", 6) == "订单订"
 
 
-@pytest.mark.parametrize("seed", range(50))
+@for_seeds(range(50))
 def test_a_shortened_text_never_takes_more_room_than_there_is(seed: int) -> None:
     choose = random.Random(seed)
     text = "".join(choose.choice("ab 订单\u0301\u202e\x1b\n🙂é") for _ in range(choose.randrange(400)))
