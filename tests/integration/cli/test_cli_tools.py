@@ -1,4 +1,4 @@
-"""`awr tools` and `awr agents`: what workflows may name, with arguments."""
+"""`awr tools` and `awr agents`: what workflows may name, with arguments. `awr schema`: what files may say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from tests.integration.cli.conftest import Awr, only_document
+
+from workflow_runtime.frontends.cli.commands.schema import Kind
+from workflow_runtime.frontends.schemas import json_schemas
 
 TOOL = '''
 from workflow_runtime.sdk import tool
@@ -73,3 +76,12 @@ def test_without_definitions_there_are_the_built_in_tools_and_no_agents(awr: Awr
     none = awr("agents")
     assert (none.exit_code, none.stdout) == (0, "")
     assert "no agents" in none.stderr
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_schema_of_each_kind_of_file_is_printed(awr: Awr, kind: Kind) -> None:
+    assert only_document(awr("schema", kind).stdout) == json_schemas()[kind]
+
+
+def test_every_kind_of_file_that_has_a_schema_can_be_asked_for() -> None:
+    assert set(Kind) == json_schemas().keys()

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "graph": ("graph:graph", "Draw a workflow, or an execution with its statuses and active states."),
     "tools": ("tools:tools", "List the tools that workflows may name, with their arguments."),
     "agents": ("tools:agents", "List the agents that workflows may name."),
+    "schema": ("schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "run": ("run:run", "Run a workflow on this machine, to its end."),
     "invoke": ("invoke:invoke", "Call one Lambda function with an event from a file."),
     "dev": ("dev:dev", "Serve the HTTP API on this machine; take changed definitions into use at once."),
