@@ -84,7 +84,10 @@ def unknown_names(count: int) -> dict[str, Any]:
 
 def flat_chart(count: int) -> dict[str, Any]:
     states = [
-        {"name": f"s{i}", "transitions": [{"event": f"e{i}", "condition": f"x{i} > 1", "target": f"s{(i + 1) % count}"}]}
+        {
+            "name": f"s{i}",
+            "transitions": [{"event": f"e{i}", "condition": f"x{i} > 1", "target": f"s{(i + 1) % count}"}],
+        }
         for i in range(count)
     ]
     return chart(*states)

@@ -31,7 +31,7 @@ def trigger_sites(definition: WorkflowDefinition, report: Report) -> list[ReadSi
 
 
 def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    """Schedules that cannot be expressed, filters that are no pattern, secrets without a name, input that is refused,
+    """Schedules that cannot be expressed, filters that are not a pattern, secrets without a name, input that is refused,
     events that nothing takes.
     """
     declared, is_open = declared_keys(definition.input_schema)
