@@ -115,12 +115,14 @@ class Blobs(Protocol):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """To a queue. FIFO queues need ``group`` and ``deduplication_id`` and take no delay."""
+    """To a queue. FIFO queues need ``group`` and ``deduplication_id`` and take no delay. SQS rounds
+    ``delay_seconds`` up to whole seconds; embedded, it is kept to the millisecond.
+    """
 
     body: str
     group: str | None = None
     deduplication_id: str | None = None
-    delay_seconds: int = 0
+    delay_seconds: float = 0
 
 
 class BusEvent(msgspec.Struct, frozen=True):

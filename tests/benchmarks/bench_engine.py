@@ -3,7 +3,7 @@
 ``memory``: the state is handed from one `advance` to the next; ``stored``: it is encoded and decoded in between, as the
 dispatcher does.
 
-python tests/benchmarks/bench_engine.py [--json] [--sizes 100 1000 10000]
+python tests/benchmarks/bench_engine.py [--json] [--smoke] [--sizes 100 1000 10000]
 """
 
 from __future__ import annotations
@@ -88,8 +88,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What the engine costs per event.")
     parser.add_argument("--json", action="store_true", help="figures as one JSON object")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of nodes")
+    parser.add_argument("--smoke", action="store_true", help="the smallest size, to see that it works")
     arguments = parser.parse_args()
-    figures = measure(tuple(arguments.sizes))
+    figures = measure(SIZES[:1] if arguments.smoke else tuple(arguments.sizes))
     if arguments.json:
         print(json.dumps(figures))
         return

@@ -1,6 +1,6 @@
 """What an expression costs: microseconds per evaluation and per compilation, best of several rounds.
 
-python tests/benchmarks/bench_expressions.py [--json]
+python tests/benchmarks/bench_expressions.py [--json] [--smoke]
 """
 
 from __future__ import annotations
@@ -44,36 +44,37 @@ TEMPLATES = {
 }
 
 
-def microseconds(action: Any) -> float:
+def microseconds(action: Any, rounds: int) -> float:
     """Best time of one call, in microseconds."""
     timer = timeit.Timer(action)
     loops = 1
     while (elapsed := timer.timeit(loops)) < SECONDS_PER_ROUND / 10:
         loops *= 5
     loops = max(1, round(loops * SECONDS_PER_ROUND / elapsed))
-    return min(timer.repeat(ROUNDS, loops)) / loops * 1e6
+    return min(timer.repeat(rounds, loops)) / loops * 1e6
 
 
-def measure() -> dict[str, float]:
+def measure(rounds: int) -> dict[str, float]:
     scope = Scope(NAMES)
     figures: dict[str, float] = {}
     for name, source in EXPRESSIONS.items():
         expression = compile_expression(source)
-        figures[f"evaluate_{name}_us"] = microseconds(lambda expression=expression: expression.evaluate(scope))
+        figures[f"evaluate_{name}_us"] = microseconds(lambda expression=expression: expression.evaluate(scope), rounds)
     for name, value in TEMPLATES.items():
         template = compile_template(value)
-        figures[f"evaluate_{name}_us"] = microseconds(lambda template=template: template.evaluate(scope))
-    figures["compile_guard_us"] = microseconds(lambda: compile_tokens(GUARD, tokenize(GUARD)))
-    figures["compile_cached_us"] = microseconds(lambda: compile_expression(GUARD))
-    figures["scope_us"] = microseconds(lambda: Scope(NAMES))
+        figures[f"evaluate_{name}_us"] = microseconds(lambda template=template: template.evaluate(scope), rounds)
+    figures["compile_guard_us"] = microseconds(lambda: compile_tokens(GUARD, tokenize(GUARD)), rounds)
+    figures["compile_cached_us"] = microseconds(lambda: compile_expression(GUARD), rounds)
+    figures["scope_us"] = microseconds(lambda: Scope(NAMES), rounds)
     return {name: round(value, 3) for name, value in figures.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What an expression costs.")
     parser.add_argument("--json", action="store_true", help="figures as one JSON object")
+    parser.add_argument("--smoke", action="store_true", help="one round each, to see that it works")
     arguments = parser.parse_args()
-    figures = measure()
+    figures = measure(1 if arguments.smoke else ROUNDS)
     if arguments.json:
         print(json.dumps(figures))
         return

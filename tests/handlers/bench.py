@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,7 +21,7 @@ from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.specs import NodeType
-from workflow_runtime.ports import SqsRecord
+from workflow_runtime.ports import Ports, SqsRecord
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 
 START = 1_700_000_000_000
@@ -62,7 +64,19 @@ class Bench:
         ports = self.backend.ports
         if one_call_at_a_time:
             ports = replace(ports, offload=run_at_once)
-        self.runtime = Runtime(ports, lambda: invokers, secrets=secrets, count=lambda *count: self.counts.append(count))
+        self._runtime_on = partial(
+            Runtime, invokers=lambda: invokers, secrets=secrets, count=lambda *count: self.counts.append(count)
+        )
+        self.runtime = self._runtime_on(ports)
+
+    @contextmanager
+    def on(self, ports: Ports) -> Iterator[None]:
+        """Meanwhile the handlers work on these ports."""
+        usual, self.runtime = self.runtime, self._runtime_on(ports)
+        try:
+            yield
+        finally:
+            self.runtime = usual
 
     def start(self, nodes: str, input: Any = None, workflow_id: str = "w") -> str:
         source = f"workflow:\n  id: {workflow_id}\n  nodes:\n{nodes}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from tests.broken import Broken
 from tests.handlers.bench import Bench
 
 from workflow_runtime.deployment.topology import (
@@ -94,18 +96,12 @@ def test_dead_mail_of_the_fifo_queue_is_recorded(bench: Bench) -> None:
     assert bench.receive(DEAD_LETTERS_FIFO) == []
 
 
-def test_what_cannot_be_recorded_now_comes_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise RetryableError("throttled")
-
-    bench.runtime.ports.queues.send(DEAD_LETTERS, [Message("x")])
-    records = bench.receive(DEAD_LETTERS)
-    with monkeypatch.context() as patched:
-        patched.setattr(bench.runtime.dead_letters, "take", refuse)
-        assert len(bench.invoke(DEAD_LETTERS, records)) == 1
-        patched.setattr(bench.runtime.sweep, "sweep", refuse)
-        bench.runtime.ports.queues.send(SWEEP, [Message("{}")])
-        assert len(bench.invoke(SWEEP, bench.receive(SWEEP))) == 1
+def test_what_cannot_be_recorded_now_comes_again(bench: Bench) -> None:
+    table: Any = Broken(RetryableError("throttled"))
+    for queue in (DEAD_LETTERS, SWEEP):
+        bench.runtime.ports.queues.send(queue, [Message("{}")])
+        with bench.on(replace(bench.runtime.ports, table=table)):
+            assert len(bench.invoke(queue, bench.receive(queue))) == 1
 
 
 def test_the_sweep_finds_a_lost_order(bench: Bench) -> None:

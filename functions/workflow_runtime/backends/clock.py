@@ -24,10 +24,10 @@ class RealClock:
         await asyncio.sleep(seconds)
 
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, Result]) -> Result:
-        """Await ``work`` for at most ``seconds`` (None: for ever), then cancel it and raise `TimeoutError`."""
+        """Await ``work`` for at most ``seconds`` (None: without limit), then cancel it and raise `TimeoutError`."""
         async with asyncio.timeout(seconds):
             return await work
 
     def working(self) -> AbstractContextManager[None]:
-        """Real time goes by whoever works: nothing to account for."""
+        """Real time passes during work: nothing to account for."""
         return _NOTHING

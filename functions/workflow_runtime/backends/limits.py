@@ -200,7 +200,7 @@ def sort_key_after(prefix: str) -> str | None:
 def check_schedule(schedule: Schedule, queues: Collection[str]) -> None:
     """Raises `ValueError` for what EventBridge Scheduler would not take, and for a queue that is not there."""
     if not _SCHEDULE_NAME.fullmatch(schedule.name):
-        raise ValueError(f"{schedule.name!r} is no name of a schedule")
+        raise ValueError(f"{schedule.name!r} cannot be the name of a schedule")
     if schedule.queue not in queues:
         raise ValueError(f"there is no queue {schedule.queue}")
     if not 1 <= len(schedule.body.encode()) <= SCHEDULE_BODY_BYTES_MAX:

@@ -93,16 +93,6 @@ CALL_IN_LOOP = rule(
     "Put it into a `run` graph: an agent or tool node takes the whole list, or several nodes take a part each.",
 )
 TOO_MANY_STATES = rule("WF327", ERROR, "The workflow has too many states", "Split it into several workflows.")
-CHART_ERRORS = (
-    UNKNOWN_STATE,
-    NEARLY_IMPLIED,
-    FINAL_STATE,
-    HISTORY_STATE,
-    NOT_INSIDE,
-    CONFLICTING_TARGETS,
-    DUPLICATE_NAME,
-)
-"""What leaves open where a chart's transitions lead."""
 UNREACHABLE_STATE = rule("WF328", WARNING, "A state that is never entered")
 NEVER_TAKEN = rule(
     "WF329", WARNING, "A transition that is never taken", "Give the earlier one a condition, or remove one of the two."
@@ -112,7 +102,7 @@ NO_END = rule("WF331", WARNING, "A chart that can never end", "Add a final state
 
 # Triggers
 BAD_SCHEDULE = rule("WF340", ERROR, "A schedule that cannot be kept")
-BAD_FILTERS = rule("WF341", ERROR, "Filters that are no event pattern")
+BAD_FILTERS = rule("WF341", ERROR, "Filters that are not an event pattern")
 UNNAMED_SECRET = rule("WF342", ERROR, "A secret without a fixed name", "Write `${secrets.NAME}`.")
 TRIGGER_INPUT = rule("WF343", WARNING, "A trigger whose input does not fit `input_schema`")
 
@@ -121,6 +111,20 @@ UNHEARD = rule(
     WARNING,
     "A trigger sends an event that nothing listens to",
     "Correct the name, or add a transition or a wait.",
+)
+
+NO_SECRET = rule(
+    "WF345",
+    WARNING,
+    "A webhook that demands signatures has no secret",
+    "Add `secret: ${secrets.NAME}`, or say `auth_required: false`.",
+)
+
+WHOLE_PATTERN = rule(
+    "WF346",
+    WARNING,
+    "Filters that look like a whole event pattern",
+    "Write `topic` and `source` beside `filters`, and below `filters` only fields of the event's `detail`.",
 )
 
 # Names and data
@@ -160,7 +164,7 @@ VARIABLE_ORDER = rule(
     "Variables are set in order: move it below the one it reads.",
 )
 READS_ITSELF = rule("WF412", ERROR, "A node reads its own output", "Its own output is `${output}`, in `outputs` only.")
-LEADS_NOWHERE = rule("WF413", WARNING, "A path that leads nowhere")
+LEADS_NOWHERE = rule("WF413", WARNING, "A path that leads nowhere", "A path that leads nowhere is null.")
 NODE_IN_VARIABLE = rule(
     "WF414",
     ERROR,
@@ -190,6 +194,10 @@ UNKNOWN_KEY = rule(
     "The `with` of a trigger reads a name that nothing declares",
     "Then it has no key, and gets no event.",
 )
+
+NEVER_TRUE = rule("WF421", WARNING, "A comparison whose result is always the same", "Correct the value, or the schema.")
+TOOL_INPUTS = rule("WF422", WARNING, "Inputs that do not fit what a tool takes")
+UNKNOWN_EVENT = rule("WF423", WARNING, "The schema of an event that nothing listens to", "Correct the name.")
 
 # Not supported, not in force
 NOT_SUPPORTED = rule("WF501", ERROR, "Not supported yet")

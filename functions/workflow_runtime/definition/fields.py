@@ -13,25 +13,21 @@ from enum import Enum
 from typing import Annotated, Any, Final
 
 import jsonschema_rs
-import re2
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.reading import kind_of, problem
 from workflow_runtime.language.durations import parse_duration
-from workflow_runtime.language.expressions import RESERVED_NAMES, is_id
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import look_alike_hint
+from workflow_runtime.language.schemas import dangling_reference
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.templates import has_template, is_one_template
 from workflow_runtime.language.texts import quoted, shorten
 
-MAX_ID_LENGTH = 128
-MAX_POOL_LENGTH = 40  # with the name of the stack around it, a queue's stays within 80
-"""Ids become parts of keys and of paths; longer ones are hashed everywhere and help nobody (language §1)."""
 QUOTE = "Put it in quotes to make it text."
 MAX_NAME_LENGTH = 256
-MAX_PATTERN_LENGTH = 1_000
 MAX_COUNT = 1_000_000
 """Above every count that a workflow can reach; catches a slipped digit."""
 MAX_DURATION_SECONDS = 400 * 86_400.0
@@ -54,7 +50,7 @@ MISSING: Final = Missing.MISSING
 """A templated value that was not given (null is a value)."""
 
 
-def _not_literal(value: str) -> PydanticCustomError:
+def not_literal(value: str) -> PydanticCustomError:
     return problem(rules.TEMPLATE_IN_LITERAL, f"this field is taken literally, but holds `${{`: {quoted(value)}")
 
 
@@ -68,7 +64,7 @@ def _text(value: object) -> str:
 def read_literal(value: object) -> str:
     text = _text(value)
     if has_template(text):
-        raise _not_literal(text)
+        raise not_literal(text)
     if not text.strip():
         raise problem(rules.WRONG_KIND, "expected some text, not empty text")
     return text
@@ -82,60 +78,6 @@ def read_label(value: object) -> str:
     if len(text) > MAX_NAME_LENGTH:
         raise problem(rules.OUT_OF_RANGE, f"the text has {len(text)} characters; at most {MAX_NAME_LENGTH} are allowed")
     return text
-
-
-def id_problem(value: object) -> PydanticCustomError | None:
-    """What is wrong with ``value`` as an id, or None."""
-    if not isinstance(value, str):
-        hint = QUOTE if isinstance(value, int | float) else None
-        return problem(rules.BAD_ID, f"an id is text, not {kind_of(value)}", hint)
-    if has_template(value):
-        return _not_literal(value)
-    if value in RESERVED_NAMES:
-        return problem(rules.RESERVED, f"`{value}` is a reserved name")
-    if not 0 < len(value) <= MAX_ID_LENGTH:
-        return problem(rules.BAD_ID, f"an id has 1 to {MAX_ID_LENGTH} characters, this one has {len(value)}")
-    if not is_id(value):
-        return problem(rules.BAD_ID, f"{quoted(value)} is not an id")
-    return None
-
-
-def read_pool(value: object) -> str:
-    """The name of a worker pool; a queue and a Lambda function are named after it, so it is plain."""
-    if isinstance(value, str) and len(value) <= MAX_POOL_LENGTH and _POOL.fullmatch(value):
-        return value
-    hint = f"Small letters, digits and single hyphens, at most {MAX_POOL_LENGTH} of them."
-    raise problem(rules.BAD_ID, f"{quoted(str(value))} is not the name of a worker pool", hint)
-
-
-def read_id(value: object) -> str:
-    wrong = id_problem(value)
-    if wrong is not None:
-        raise wrong
-    assert isinstance(value, str)
-    return value
-
-
-def read_ids(value: object) -> tuple[str, ...]:
-    """One id or a list of ids that other entries have; whether they exist is the compiler's question."""
-    if isinstance(value, list):
-        wrong = [(index, _id_text_problem(item)) for index, item in enumerate(value)]
-        raise_at([(index, error) for index, error in wrong if error is not None])
-        return tuple(value)
-    error = _id_text_problem(value)
-    if error is not None:
-        raise error
-    return (str(value),)
-
-
-def _id_text_problem(value: object) -> PydanticCustomError | None:
-    if isinstance(value, str) and value.strip() and not has_template(value):
-        return None
-    if isinstance(value, str) and value.strip():
-        return _not_literal(value)
-    shown = "empty text" if isinstance(value, str) else kind_of(value)
-    hint = QUOTE if isinstance(value, int | float) else None
-    return problem(rules.WRONG_KIND, f"expected an id or a list of ids, not {shown}", hint)
 
 
 def raise_at(errors: list[tuple[int | str, PydanticCustomError]]) -> None:
@@ -195,13 +137,6 @@ def read_inputs(value: object) -> dict[str, Json]:
     return value
 
 
-def read_variables(value: object) -> dict[str, Json]:
-    names = read_mapping(value)
-    wrong = [(name, id_problem(name)) for name in names]
-    raise_at([(name, error) for name, error in wrong if error is not None])
-    return names
-
-
 def read_flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -220,7 +155,8 @@ def read_duration(value: object) -> float:
     try:
         seconds = float(parse_duration(value))
     except (ValueError, OverflowError):
-        raise problem(rules.BAD_DURATION, f"{quoted(str(value))} is not a duration") from None
+        hint = look_alike_hint(value) if isinstance(value, str) else None
+        raise problem(rules.BAD_DURATION, f"{quoted(str(value))} is not a duration", hint) from None
     if not 0 <= seconds <= MAX_DURATION_SECONDS:
         raise problem(rules.OUT_OF_RANGE, f"a duration is between 0 and {MAX_DURATION_SECONDS / 86_400:.0f} days")
     return seconds
@@ -260,24 +196,6 @@ def read_factor(value: object) -> float:
     return float(value)
 
 
-def read_dynamic_id(value: object) -> str:
-    """An id, or exactly one ``${…}``."""
-    text = _text(value)
-    if has_template(text):
-        if not is_one_template(text):
-            raise problem(rules.NOT_ONE_TEMPLATE, f"expected an id or exactly one `${{…}}`, not {quoted(text)}")
-        return text.strip()
-    return read_literal(text)
-
-
-def check_allow(value: str, allow: tuple[str, ...], field: str) -> None:
-    """Refuse a computed id that could be anything, and a list for one that is not computed."""
-    if has_template(value) and not allow:
-        raise problem(rules.DYNAMIC_ID, f"`{field}` is computed, so `allow` must list what it may be", at=(field,))
-    if allow and not has_template(value):
-        raise problem(rules.COMBINATION, f"`allow` only goes with a computed `{field}`", at=("allow",))
-
-
 def read_list_or_template(value: object) -> Json:
     if isinstance(value, list):
         return value
@@ -300,29 +218,12 @@ def read_schema(value: object) -> Json:
         ) from None
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise problem(rules.BAD_SCHEMA, f"not a JSON Schema: {shorten(str(error), 200)}") from None
+    dangling = dangling_reference(value)
+    if dangling is not None:
+        place, reference = dangling
+        hint = "Schemas refer to parts of themselves only, for example `#/$defs/item`."
+        raise problem(rules.BAD_SCHEMA, f"the reference {quoted(reference)} leads nowhere", hint, place)
     return value
-
-
-def _said(error: Exception) -> str:
-    """RE2 words its complaints in bytes."""
-    said = error.args[0] if error.args else b""
-    return shorten(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said), 200)
-
-
-def read_pattern(value: object) -> str:
-    """A regular expression in RE2 syntax, which cannot hang."""
-    text = _text(value)
-    if len(text) > MAX_PATTERN_LENGTH:
-        raise problem(
-            rules.BAD_PATTERN, f"the pattern has {len(text)} characters; at most {MAX_PATTERN_LENGTH} are allowed"
-        )
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        re2.compile(text, options)
-    except re2.error as error:
-        raise problem(rules.BAD_PATTERN, f"not a regular expression: {_said(error)}") from None
-    return text
 
 
 class Kind:
@@ -348,7 +249,7 @@ def word(*known: str, synonyms: Mapping[object, str] | None = None) -> Kind:
         if synonyms and isinstance(value, str | bool) and value in synonyms:
             return synonyms[value]
         if has_template(value):
-            raise _not_literal(str(value))
+            raise not_literal(str(value))
         shown = f"{quoted(value)}" if isinstance(value, str) else kind_of(value)
         hint = did_you_mean(value, known) if isinstance(value, str) else None
         raise problem(rules.UNKNOWN_WORD, f"{shown} is none of {', '.join(known)}", hint)
@@ -357,32 +258,23 @@ def word(*known: str, synonyms: Mapping[object, str] | None = None) -> Kind:
 
 
 ONE_TEMPLATE = r"^\s*\$\{[\s\S]*\}\s*$"
-POOL_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
-_POOL = re2.compile(POOL_PATTERN)
-ID_PATTERN = r"^[\p{L}\p{N}_][\p{L}\p{N}\p{M}_-]{0,127}$"
-_TEXT: dict[str, Json] = {"type": "string", "minLength": 1}
-_TEXT_OR_TEXTS: dict[str, Json] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
-SECONDS_OR_TEXT: dict[str, Json] = {"anyOf": [{"type": "number", "minimum": 0}, _TEXT]}
+TEXT: dict[str, Json] = {"type": "string", "minLength": 1}
+TEXT_OR_TEXTS: dict[str, Json] = {"anyOf": [TEXT, {"type": "array", "items": TEXT}]}
+SECONDS_OR_TEXT: dict[str, Json] = {"anyOf": [{"type": "number", "minimum": 0}, TEXT]}
 
 
 def _whole(least: int) -> Kind:
     return Kind(integer(least), {"type": "integer", "minimum": least, "maximum": MAX_COUNT})
 
 
-Id = Annotated[str, Kind(read_id, {"type": "string", "pattern": ID_PATTERN})]
-Pool = Annotated[str, Kind(read_pool, {"type": "string", "pattern": POOL_PATTERN, "maxLength": MAX_POOL_LENGTH})]
-Ids = Annotated[tuple[str, ...], Kind(read_ids, _TEXT_OR_TEXTS)]
-Literal = Annotated[str, Kind(read_literal, _TEXT)]
+Literal = Annotated[str, Kind(read_literal, TEXT)]
 Label = Annotated[str, Kind(read_label, {"type": ["string", "number"]})]
 Text = Annotated[str, Kind(read_text, {"type": "string"})]
-Texts = Annotated[tuple[str, ...], Kind(read_texts, _TEXT_OR_TEXTS)]
+Texts = Annotated[tuple[str, ...], Kind(read_texts, TEXT_OR_TEXTS)]
 Expression = Annotated[str, Kind(read_expression, {"type": ["string", "boolean"], "minLength": 1})]
 Value = Annotated[Json, Kind(lambda value: value, {})]
 Object = Annotated[dict[str, Json], Kind(read_mapping, {"type": "object"})]
 Inputs = Annotated[dict[str, Json], Kind(read_inputs, {"type": "object"})]
-Variables = Annotated[
-    dict[str, Json], Kind(read_variables, {"type": "object", "propertyNames": {"pattern": ID_PATTERN}})
-]
 Flag = Annotated[bool, Kind(read_flag, {"type": "boolean"})]
 Duration = Annotated[float, Kind(read_positive_duration, SECONDS_OR_TEXT)]
 Delay = Annotated[float, Kind(read_duration, SECONDS_OR_TEXT)]
@@ -390,9 +282,7 @@ Count = Annotated[int, _whole(0)]
 PositiveCount = Annotated[int, _whole(1)]
 Priority = Annotated[int, _whole(-MAX_COUNT)]
 Factor = Annotated[float, Kind(read_factor, {"type": "number", "minimum": 1, "maximum": 100})]
-DynamicId = Annotated[str, Kind(read_dynamic_id, _TEXT)]
 ListOrTemplate = Annotated[
     Json, Kind(read_list_or_template, {"anyOf": [{"type": "array"}, {"type": "string", "pattern": ONE_TEMPLATE}]})
 ]
 Schema = Annotated[Json, Kind(read_schema, {"type": ["object", "boolean"]})]
-Pattern = Annotated[str, Kind(read_pattern, {"type": "string", "format": "regex"})]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -17,6 +18,8 @@ from workflow_runtime.definition.recovery import Gaps, recover
 from workflow_runtime.definition.source import Source
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import RULES, Finding
+from workflow_runtime.language.json_values import path_text
+from workflow_runtime.language.look_alikes import look_alike_hint, normalized
 from workflow_runtime.language.suggestions import did_you_mean, nearest
 from workflow_runtime.language.texts import quoted
 from workflow_runtime.language.yaml import rules as file_rules
@@ -66,7 +69,7 @@ def load(text: str | bytes, file: str = "") -> Loaded:
     gaps = Gaps()
     if isinstance(body, dict) and body:
         definition, gaps, found = _read(body, beside, source)
-        findings += found
+        findings += [*found, *_templates_in_keys(source, found)]
     shown = in_order(findings)
     if len(shown) > MAX_FINDINGS:
         return Loaded(None, _cut(shown, source), source)
@@ -100,7 +103,11 @@ def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[str
             None,
             source,
             [],
-            [source.finding(file_rules.NOT_A_WORKFLOW, f"the file holds {kind_of(value)}, not a workflow")],
+            [
+                source.finding(
+                    file_rules.NOT_A_WORKFLOW, f"the file holds {kind_of(value)}, not a workflow", hint=_deceived(value)
+                )
+            ],
         )
     findings = []
     beside = [key for key in value if key != "workflow" and not key.startswith("x-")]
@@ -116,7 +123,8 @@ def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[str
         )
     for key in beside[:MAX_FINDINGS]:
         text = f"{quoted(key)} stands beside `workflow:`"
-        hint = "Indent it below `workflow:`." if key in WorkflowDefinition.model_fields else rules.UNKNOWN_FIELD.hint
+        is_field = key in WorkflowDefinition.model_fields
+        hint = _deceived(key) or ("Indent it below `workflow:`." if is_field else rules.UNKNOWN_FIELD.hint)
         findings.append(source.finding_at(rules.UNKNOWN_FIELD, text, *unpack(place.keys[key]), hint=hint))
     inner = Source(source.text, source.file, place.children["workflow"], place.keys["workflow"])
     body = value["workflow"]
@@ -125,8 +133,16 @@ def _workflow(document: Document, source: Source) -> tuple[Any, Source, list[str
             inner.finding(file_rules.EMPTY, "`workflow:` is empty", hint="Indent the workflow's fields below it.")
         )
     elif not isinstance(body, dict):
-        findings.append(inner.finding(file_rules.NOT_A_WORKFLOW, f"`workflow:` must be a mapping, not {kind_of(body)}"))
+        findings.append(
+            inner.finding(
+                file_rules.NOT_A_WORKFLOW, f"`workflow:` must be a mapping, not {kind_of(body)}", hint=_deceived(body)
+            )
+        )
     return body, inner, beside, findings
+
+
+def _deceived(value: object) -> str | None:
+    return look_alike_hint(value) if isinstance(value, str) else None
 
 
 def _read(
@@ -162,6 +178,20 @@ def _findings(lines: list[InitErrorDetails], source: Source, prefix: tuple[str |
     return found
 
 
+def _templates_in_keys(source: Source, found: list[Finding]) -> list[Finding]:
+    """A finding for every key with a ``${``, escaped or not, of which nothing is said yet."""
+    said = {(finding.line, finding.column) for finding in found}
+    text = "keys are taken literally, but this one holds `${`: "
+    return [
+        source.finding_at(
+            rules.TEMPLATE_IN_LITERAL, text + quoted(str(path[-1])), *unpack(at), path_text(path), KEY_HINT
+        )
+        for path, at in islice(source.keys_with("${"), MAX_FINDINGS)
+        if unpack(at) not in said
+    ]
+
+
+KEY_HINT = "Write the key itself; a tool or the function `merge` can make an object with computed keys."
 NOT_DEFAULTS = ("id", "type", "subtype", "dependencies", "depends_on", "config")
 """Fields that belong to one node only."""
 
@@ -230,6 +260,7 @@ def _duplicate_ids(nodes: Any, source: Source) -> list[Finding]:
         name = node.get("id") if isinstance(node, dict) else None
         if not isinstance(name, str):
             continue
+        name = normalized(name)
         if name in first:
             line, column = source.position(("nodes", first[name], "id"))
             text = f"the id {quoted(name)} already stands at line {line}, column {column}"

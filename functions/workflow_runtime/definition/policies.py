@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Self
 
+import re2
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
@@ -11,22 +12,23 @@ from workflow_runtime.definition.fields import (
     MISSING,
     SECONDS_OR_TEXT,
     Duration,
-    DynamicId,
     Factor,
     Inputs,
     Kind,
-    Literal,
-    Pattern,
     Schema,
     Text,
     Texts,
     Value,
     integer,
     read_duration,
+    read_text,
     word,
 )
+from workflow_runtime.definition.ids import DynamicId, Reference
 from workflow_runtime.definition.reading import Many, Model, TextAs, problem
+from workflow_runtime.language.texts import shorten
 
+MAX_PATTERN_LENGTH = 1_000
 MAX_RETRIES = 100
 MAX_RETRY_DELAY_SECONDS = 86_400
 """A retry that waits longer than a day is a new execution (language §6)."""
@@ -40,6 +42,31 @@ def _read_retry_delay(value: object) -> float:
 
 
 RetryDelay = Annotated[float, Kind(_read_retry_delay, SECONDS_OR_TEXT)]
+
+
+def _said(error: Exception) -> str:
+    """RE2 words its complaints in bytes."""
+    said = error.args[0] if error.args else b""
+    return shorten(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said), 200)
+
+
+def read_pattern(value: object) -> str:
+    """A regular expression in RE2 syntax, which cannot hang."""
+    text = read_text(value)
+    if len(text) > MAX_PATTERN_LENGTH:
+        raise problem(
+            rules.BAD_PATTERN, f"the pattern has {len(text)} characters; at most {MAX_PATTERN_LENGTH} are allowed"
+        )
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(text, options)
+    except re2.error as error:
+        raise problem(rules.BAD_PATTERN, f"not a regular expression: {_said(error)}") from None
+    return text
+
+
+Pattern = Annotated[str, Kind(read_pattern, {"type": "string", "format": "regex"})]
 
 
 class RetryPolicy(Model):
@@ -74,7 +101,7 @@ class FallbackDefinition(Model):
     aliases: ClassVar = {"agent_id": "agent", "tool_id": "tool"}
     keeps_null: ClassVar = frozenset({"value"})
 
-    node: Literal | None = Field(None, description="Id of a node of this graph.")
+    node: Reference | None = Field(None, description="Id of a node of this graph.")
     agent: DynamicId | None = Field(None, description="Agent to run instead.")
     tool: DynamicId | None = Field(None, description="Tool to run instead.")
     workflow_id: DynamicId | None = Field(None, description="Workflow to run instead.")
@@ -111,7 +138,7 @@ class ErrorRule(Model):
         None,
         description="`fail`: on to the handlers; `skip`: edges are dead; `continue`: edges are alive, output null.",
     )
-    target: Literal | None = Field(None, description="Node that runs with `${error}`.")
+    target: Reference | None = Field(None, description="Node that runs with `${error}`.")
 
     @model_validator(mode="after")
     def _one_reaction(self) -> Self:
@@ -131,7 +158,7 @@ class HandlerAction(RetryPolicy):
     noun: ClassVar[str] = "an error handler's action"
 
     type: Annotated[str, word(*ACTIONS)] = Field(description="What to do.")
-    target: Literal | None = Field(None, description="Node or workflow to run instead.")
+    target: Reference | None = Field(None, description="Node or workflow to run instead.")
 
     @model_validator(mode="after")
     def _fields_of_type(self) -> Self:

@@ -45,5 +45,10 @@ BAD_EVENT = rule(
     "Not the name of an event",
     "A name, `order.*` for `order` and all below it, or `*` for everything.",
 )
-BAD_TIME = rule("WF221", ERROR, "Not a time", "ISO 8601: `2026-01-31T09:30:00Z`; without an offset it is UTC.")
+BAD_TIME = rule(
+    "WF221",
+    ERROR,
+    "Not a time",
+    "ISO 8601 (`2026-01-31T09:30:00Z`; without an offset it is UTC), or epoch milliseconds.",
+)
 UNKNOWN_ACTION = rule("WF222", ERROR, "An unknown action")

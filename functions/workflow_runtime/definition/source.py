@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
 from workflow_runtime.definition.charts.actions import ACTIONS
 from workflow_runtime.definition.workflow import WRITTEN
@@ -20,6 +21,8 @@ from workflow_runtime.language.yaml.places import (
 )
 from workflow_runtime.language.yaml.syntax import QUOTE_HINT, has_comment_after_template
 from workflow_runtime.language.yaml.text import LINE_BREAK
+
+_FREE_KEY = re.compile(r"^x-|^metadata\Z|schemas?\Z")
 
 
 class Source:
@@ -53,6 +56,23 @@ class Source:
         if "in quotes" not in hint and has_comment_after_template(written):
             hint = f"{hint} {QUOTE_HINT}".strip()
         return Finding(rule.id, rule.severity, message, path, line, column, hint, self.file)
+
+    def keys_with(self, part: str) -> Iterator[tuple[tuple[str | int, ...], Position]]:
+        """Every key that holds ``part``, with its path as written and where it stands, in no particular order.
+
+        Not below `metadata`, `x-…` and JSON Schemas: what stands there is not evaluated.
+        """
+        pending: list[tuple[tuple[str | int, ...], Place]] = [((), self._place)]
+        while pending:
+            path, place = pending.pop()
+            if isinstance(place, SequencePlace):
+                pending += [((*path, index), child) for index, child in enumerate(place.children)]
+            elif isinstance(place, MappingPlace):
+                for key, child in place.children.items():
+                    if part in key:
+                        yield (*path, key), place.keys[key]
+                    if not _FREE_KEY.search(key):
+                        pending.append(((*path, key), child))
 
     def _line(self, line: int) -> str:
         if self._lines is None:

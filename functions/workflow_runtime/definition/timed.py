@@ -18,7 +18,8 @@ from workflow_runtime.definition.fields import (
     read_positive_duration,
 )
 from workflow_runtime.definition.reading import kind_of, problem
-from workflow_runtime.language.expressions import EvaluationError, parse_iso
+from workflow_runtime.language.expressions import EvaluationError, format_iso, parse_iso
+from workflow_runtime.language.expressions.times import EPOCH_MS_MIN, time_ms
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.templates import has_template, is_one_template
 from workflow_runtime.language.texts import quoted
@@ -83,11 +84,13 @@ def _or_template(read: Callable[[object], float]) -> Callable[[object], float | 
 
 
 def read_time(value: object) -> str:
-    """An ISO 8601 time (without an offset it is UTC), or exactly one ``${…}``."""
+    """An ISO 8601 time (without an offset it is UTC), epoch milliseconds, or exactly one ``${…}``; as text."""
     if isinstance(value, str) and has_template(value):
         if not is_one_template(value):
             raise problem(rules.NOT_ONE_TEMPLATE, f"expected a time or exactly one `${{…}}`, not {quoted(value)}")
         return value.strip()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _read_epoch_ms(value)
     if not isinstance(value, str):
         raise problem(rules.BAD_TIME, f"expected a time, not {kind_of(value)}")
     try:
@@ -95,6 +98,16 @@ def read_time(value: object) -> str:
     except EvaluationError:
         raise problem(rules.BAD_TIME, f"{quoted(value)} is not a time") from None
     return value.strip()
+
+
+def _read_epoch_ms(value: int | float) -> str:
+    if value < EPOCH_MS_MIN:
+        hint = "If these are seconds, multiply them by 1000, or write ISO 8601."
+        raise problem(rules.BAD_TIME, f"{value} is too small for a time in epoch milliseconds", hint)
+    try:
+        return format_iso(time_ms(value))
+    except EvaluationError as error:
+        raise problem(rules.BAD_TIME, f"{value} is not a time: {error.message}") from None
 
 
 _TEXT: dict[str, Json] = {"type": "string", "minLength": 1}
@@ -112,6 +125,6 @@ Descriptors = Annotated[
 ]
 EventTemplate = Annotated[str, Kind(read_event_template, _TEXT)]
 SomeText = Annotated[str, Kind(read_some_text, _TEXT)]
-Time = Annotated[str, Kind(read_time, _TEXT)]
+Time = Annotated[str, Kind(read_time, {"anyOf": [_TEXT, {"type": "number", "minimum": EPOCH_MS_MIN}]})]
 DelayOrTemplate = Annotated[Json, Kind(_or_template(read_duration), SECONDS_OR_TEXT)]
 DurationOrTemplate = Annotated[Json, Kind(_or_template(read_positive_duration), SECONDS_OR_TEXT)]

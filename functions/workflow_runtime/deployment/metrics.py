@@ -51,7 +51,7 @@ class Metric(StrEnum):
     TIMERS_DELIVERED = "TimersDelivered"
     TIMER_LATENESS = "TimerLateness"  # from when it was due to when its execution was told
 
-    # What went wrong, and what the sweep mended.
+    # What went wrong, and what the sweep repaired.
     DEAD_LETTERS = "DeadLetters"
     EXECUTIONS_SWEPT = "ExecutionsSwept"
     ORDERS_SENT_AGAIN = "OrdersSentAgain"

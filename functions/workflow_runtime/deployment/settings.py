@@ -27,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the runtime's resources are, and what built-in tools may reach (nothing, unless listed).
 
     ``queue_urls`` and ``queue_arns`` go by the names of `topology`; the latter, ``schedule_group`` and
-    ``schedule_role_arn`` (who sends when a schedule is due) are for functions that make schedules. ``local``: not on
+    ``schedule_role_arn`` (which sends when a schedule is due) are for functions that make schedules. ``local``: not on
     AWS, so there is no Lambda around.
     ``tool_allow_lists``: the variables named ``TOOLS_…_ALLOW``, as they are, for `tooling.reach`.
     ``mocks_file_for_tests``: answers in place of agents and tools. Deployed code holds no such file, unless a test put

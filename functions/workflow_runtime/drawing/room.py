@@ -201,14 +201,16 @@ class _Layout:
         """Per piece its x in each row, from above to below; at items where it leaves or reaches them."""
         ways = [[self._centers[thing] + self._offset(thing, piece) for thing in chain]
                 for piece, chain in zip(self._pieces, self._chains, strict=True)]  # fmt: skip
-        sides: dict[tuple[int, bool], list[End]] = defaultdict(list)
-        for piece, way in zip(self._pieces, ways, strict=True):
-            for member, place_, toward in ((piece.upper, 0, 1), (piece.lower, -1, -2)):
+        for is_upper in (True, False):  # where an arrow has left one item decides how it reaches the next
+            place_, toward = (0, 1) if is_upper else (-1, -2)
+            sides: dict[int, list[End]] = defaultdict(list)
+            for piece, way in zip(self._pieces, ways, strict=True):
+                member = piece.upper if is_upper else piece.lower
                 if member != BORDER:
                     fixed = (member, piece.arrow.number) in self._setting.ports
-                    sides[member, place_ == 0].append(End(way, place_, way[place_] if fixed else way[toward], fixed))
-        for (member, _), ends in sides.items():
-            spread(self._setting.boxes[member], ends)
+                    sides[member].append(End(way, place_, way[place_] if fixed else way[toward], fixed))
+            for member, ends in sides.items():
+                spread(self._setting.boxes[member], ends)
         return ways
 
     def _bands(self, head: float, ways: list[list[float]]) -> tuple[list[float], list[float], float]:

@@ -29,7 +29,7 @@ from workflow_runtime.engine.graph import outcome, policy, resolve, waits
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH, order_again
-from workflow_runtime.engine.lifecycle import RESULT_ROWS, Mark
+from workflow_runtime.engine.lifecycle import RESULT_ROWS
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.pending import Arrived, Ended
 from workflow_runtime.engine.scopes import Scopes
@@ -66,7 +66,7 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     current = scope.graph.serial(place.node)
     if event.serial < current:
         return f"run {event.serial} was superseded by run {current}"
-    reason = RESULT_ROWS.get(Mark(scope.graph.marks[place.node]))
+    reason = RESULT_ROWS.get(scope.graph.marks[place.node])
     if reason is None or event.serial > current:
         raise InvalidEvent(f"run {event.serial} of node {event.path!r} was never ordered")
     if not reason:

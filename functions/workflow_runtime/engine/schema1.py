@@ -108,13 +108,24 @@ _decoder = msgspec.json.Decoder(_Execution)
 
 
 def unplaced(data: bytes) -> ExecutionState:
-    """What can be said of a state without its plan: all but its scopes, and of what it waits for the timers.
+    """What can be said of a state without its plan: all but its scopes, and of what it waits for the timers
+    and children.
 
     It holds the bytes themselves, for `placed`. Raises `msgspec.ValidationError`.
     """
     old = _decoder.decode(data)
     pending = {id: Pending(PendingKind.TIMER, Purpose.WAIT, due=due) for id, due in old.timers.items()}
+    pending |= dict(_children([old.machine] if old.machine is not None else [], [old.root]))
     return _execution(old, {TOP_GRAPH: msgspec.Raw(data)}, pending, UNNUMBERED_SCHEMA)
+
+
+def _children(machines: list[_Machine], graphs: list[_Graph]) -> Iterator[tuple[str, Pending]]:
+    for machine in machines:
+        for token, event in machine.children.items():
+            yield token, Pending(PendingKind.CHILD, Purpose.RESULT, name=event)
+        yield from _children([], list(machine.runs.values()))
+    for graph in graphs:
+        yield from _children(list(graph.machines.values()), [])
 
 
 def placed(plan: Plan, state: ExecutionState) -> ExecutionState:

@@ -164,11 +164,18 @@ class Scopes:
         """There may be something left to do in it."""
         self.marked[scope.id] = scope
 
+    def unmark(self, scope: Scope) -> None:
+        """All that was left to do in it is done."""
+        self.marked.pop(scope.id, None)
+
     def take_marked(self, kind: type[Scope]) -> list[Any]:
         """The marked scopes of a kind, for whoever is about to do it; outer ones first."""
         found = [scope for scope in self.marked.values() if isinstance(scope, kind)]
-        for scope in found:
-            del self.marked[scope.id]
+        if len(found) == len(self.marked):
+            self.marked.clear()
+        else:
+            for scope in found:
+                del self.marked[scope.id]
         if len(found) > 1:
             found.sort(key=lambda scope: scope.depth)
         return found

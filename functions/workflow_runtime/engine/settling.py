@@ -63,9 +63,10 @@ def settle(scopes: Scopes) -> None:
                 _settle_graphs(scopes)
                 if scopes.turn.needs is not None:
                     return
-                _settle_charts(scopes)
-                if scopes.turn.needs is not None:
-                    return
+                if scopes.marked:
+                    _settle_charts(scopes)
+                    if scopes.turn.needs is not None:
+                        return
                 _wake_queued(scopes)
             elif state.outbox and sent < OUTBOX_TURN_MAX:
                 sent += 1

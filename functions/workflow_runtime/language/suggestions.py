@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Iterable
 from itertools import islice
 
+from workflow_runtime.language.look_alikes import look_alike_hint, plain
+
 WORDS_SHOWN = 12
 """A hint lists at most this many known words; more would hide the one that helps."""
 
@@ -31,7 +33,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def _folded(word: str) -> str:
-    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", word).casefold())
+    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", plain(word)).casefold())
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
@@ -39,7 +41,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     names = list(known)
     near = nearest(word, names)
     if near is not None:
-        return f"Did you mean `{near}`?"
+        return " ".join(
+            filter(None, (f"Did you mean `{near}`?", look_alike_hint(word, near) or look_alike_hint(near, word)))
+        )
+    if look_alike_hint(word) is not None:
+        return look_alike_hint(word)
     if 0 < len(names) <= WORDS_SHOWN:
         return "Known here: " + ", ".join(f"`{name}`" for name in islice(names, WORDS_SHOWN)) + "."
     return None

@@ -36,6 +36,11 @@ def visible(text: str) -> str:
     return "".join(character if character.isprintable() else _shown(character) for character in text)
 
 
+def visible_lines(text: str) -> str:
+    """`visible`, except for line breaks: of a traceback, or a log record."""
+    return text if text.isprintable() else "\n".join(map(visible, text.split("\n")))
+
+
 def _shown(character: str) -> str:
     if character == "\t":
         return "    "

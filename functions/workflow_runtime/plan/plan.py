@@ -39,7 +39,9 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A compiled workflow: a ``root`` graph (empty when there is none), a chart at the top (``charts[0]``, if
     ``has_chart``), or both, and in ``inner`` and ``charts`` what they hold.
 
-    ``input_paths`` and ``variable_paths``: what the dispatcher's decisions read of them."""
+    ``event_schemas``: of the data of events, by name. ``input_paths`` and ``variable_paths``: what the dispatcher's
+    decisions read of them.
+    """
 
     workflow_id: str
     root: GraphBlock
@@ -48,6 +50,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     workflow_version: str = ""  # the author's free text; stored versions are numbered by the catalogue
     input_schema: Json = None
     output_schema: Json = None
+    event_schemas: dict[str, Json] = {}
     variables: tuple[Variable, ...] = ()
     timeout_seconds: float | None = None
     max_concurrency: int = 0

@@ -41,7 +41,8 @@ class ScheduleTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="sche
 
 
 class WebhookTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="webhook"):
-    """``secret``: the name of the secret that signs requests; None: unsigned ones are taken."""
+    """``secret``: the name of the secret that signs requests; None: unsigned requests are taken; ``""``: a signature is
+    demanded but no secret is named, so every request is refused."""
 
     endpoint: str
     method: str = "POST"

@@ -1,16 +1,13 @@
-"""What the runtime does, on the ports: one service per handler and one per question people ask.
+"""What the runtime does, on the ports: one service per handler, and one per question that people ask.
 
-- `messages`: what travels between the functions.
-- `dispatcher` (load, advance, commit, publish) with `mailbox` (its batches), `knowledge` (what it must read to decide)
-  and `publisher` (carries out commands).
-- `node_runner` (claim, read, run, record) with `worker` (its queue), `rendering` (inputs) and
-  `attempt_metrics`.
-- `catalog` (publish a workflow), `starter` (start an execution), `documents` (show one) of `entries` (its nodes)
-  and `charts` (states, transitions, what it listens to), `signalling` (send one an event).
-- `ingest` (events of the bus, as `bus_events` reads them, to executions), `triggering` (triggers kept in step with the
-  versions that have them) and `webhooks`.
-- `timers` (start, cancel, deliver); `sweep` (finds what got lost) and `dead_letters` (records what was given up).
-- `publishing` (create, replace, remove with preconditions) and `queries` (lists, nodes, history): what the API asks.
+- `messages`: what travels between the functions; `mail` and `orders` send it; `timers` start, cancel and deliver.
+- `intake`: what comes in: starts, events of the bus, signals to one execution, webhooks.
+- `dispatch`: one execution's mailbox: load, advance, commit, publish.
+- `work`: one attempt of one node: claim, read, run, record, report.
+- `catalog`: published workflows, and their triggers kept in step with them.
+- `views`: what people and programs see of executions; there is one execution document.
+- `upkeep`: the sweep, which finds what got lost, and the dead letters, which record what was given up.
 
-Services speak to `storage` and `ports`; they never see boto3, SQLite, environment variables or Lambda events.
+Services read and write through `storage` and act through `ports`; they never see boto3, SQLite, environment variables
+or Lambda events.
 """

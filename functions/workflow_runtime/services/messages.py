@@ -72,7 +72,7 @@ def order_message(order: Order) -> Message:
 
 
 def parse_mail(body: str) -> Mail:
-    """Raises `InvalidEvent` for what is no mail."""
+    """Raises `InvalidEvent` for a body that is not a mail."""
     try:
         return _mails.decode(body)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
@@ -80,7 +80,7 @@ def parse_mail(body: str) -> Mail:
 
 
 def parse_order(body: str) -> Order:
-    """Raises `InvalidEvent` for what is no order."""
+    """Raises `InvalidEvent` for a body that is not an order."""
     try:
         return _orders.decode(body)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
@@ -92,7 +92,7 @@ def timer_body(timer: Timer) -> str:
 
 
 def parse_timer(body: str) -> Timer:
-    """Raises `InvalidEvent` for what is no timer."""
+    """Raises `InvalidEvent` for a body that is not a timer."""
     try:
         return _timers.decode(body)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:

@@ -23,7 +23,8 @@ class Timers:
         self._mailer = mailer
 
     def start(self, execution_id: str, timer: str, due: int) -> None:
-        """Have it fire at ``due`` (epoch ms) or within about a second after. Doing it again changes nothing.
+        """Have it fire at ``due`` (epoch ms): on AWS within about a second after, embedded to the millisecond. Doing it
+        again changes nothing.
 
         Raises `RetryableError`.
         """
@@ -55,7 +56,7 @@ class Timers:
         return due - self._ports.clock.now() <= DELAY_SECONDS_MAX * 1000
 
     def _delay(self, timer: Timer) -> None:
-        seconds = -((self._ports.clock.now() - timer.due) // 1000)  # rounded up: never early
+        seconds = (timer.due - self._ports.clock.now()) / 1000
         delay_seconds = min(max(seconds, 0), DELAY_SECONDS_MAX)
         if self._ports.queues.send(TIMERS, [Message(timer_body(timer), delay_seconds=delay_seconds)]):
             raise RetryableError("a timer was refused by its queue")

@@ -1,4 +1,5 @@
-"""What is stored and how it looks: the items of the one table, and payloads in and out of line.
+"""What is stored and how it looks: the items of the one table, and payloads in and out of line. `stores` has it all.
 
-Sits on the ports and is shared by every backend; services speak its objects, never items. It must not decide anything.
+Every backend shares it. It imports the plan, the engine's state and the ports; services speak its objects (`records`),
+never items. It decides nothing.
 """

@@ -166,7 +166,7 @@ class ExecutionStore:
 
     def commit(self, state: ExecutionState, last: JournalEntry, correlation_id: str = "") -> bool:
         """Put the state at its version if the version before is still the stored one. False when another commit came
-        first. ``correlation_id`` is kept beside the state: whoever loads it knows it without reading the header.
+        first. ``correlation_id`` is kept beside the state, so that loading needs no read of the header.
 
         A lost response makes our own write look like somebody else's; the commit id tells. Raises `StateTooLarge`.
         """
@@ -227,7 +227,7 @@ class ExecutionStore:
             self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
 
     def claim_event_key(self, execution_id: str, key: str, use: str) -> bool:
-        """Note what a caller's key is used for, by the first who comes with it; whether that is this ``use``."""
+        """Note what a caller's key is used for; whether it was used for nothing but this ``use``."""
         place = keys.event_key(execution_id, key)
         try:
             self._table.put(Item(place, {"use": use}), Absent())

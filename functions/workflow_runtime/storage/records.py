@@ -29,7 +29,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     state_version: int = 0  # the commit that this status is of
     parent: Parent | None = None  # the execution that started it
     hops: int = 0  # how many executions passed on the event that started it
-    correlation: str = ""  # given by whoever started it; see `correlation_id`
+    correlation: str = ""  # given by the caller that started it; see `correlation_id`
 
     @property
     def correlation_id(self) -> str:
@@ -57,7 +57,7 @@ class StoredState(msgspec.Struct, frozen=True):
 
 
 class RunStatus(StrEnum):
-    """``released``: its worker could not even begin; whoever meets it takes it over."""
+    """``released``: its worker could not begin; the next one to meet it takes it over."""
 
     RUNNING = "running"
     RELEASED = "released"

@@ -27,7 +27,7 @@ class RunStore:
         self._blobs = blobs
 
     def claim(self, execution_id: str, run: Run) -> bool:
-        """Create the run's record; False when there is one."""
+        """Create the run's record; False if it exists."""
         try:
             self._table.put(self.item(execution_id, run), Absent())
         except ConditionFailed:

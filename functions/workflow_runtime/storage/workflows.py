@@ -48,7 +48,7 @@ class VersionMismatch(ConflictError):
 
 
 class WorkflowStore:
-    """Versions are immutable and plans are named by their hash, so both may be cached for ever."""
+    """Versions are immutable and plans are named by their hash, so both may be cached forever."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -148,7 +148,7 @@ class WorkflowStore:
         self._table.put_all(items)
 
     def _put_version(self, version: WorkflowVersion, created_at: int) -> bool:
-        """Version first, pointer second: whoever dies in between leaves a version that the next publisher points at."""
+        """Version first, pointer second: after a crash in between, the next publisher points at that version."""
         item = Item(
             keys.workflow_version(version.workflow_id, version.number),
             {"plan": version.plan_hash, "published_at": version.published_at, "source": version.source_hash},

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)  # virtual time begins here, in every test
-NO_REACH = Reach()
+NO_REACH = Reach(advice="in tests nothing does: mock the tool (runtime.mock_tool)")
 
 
 class WorkflowTester:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.broken import Broken
 
 from workflow_runtime.errors import ConflictError, RetryableError
 from workflow_runtime.runtime.in_process import LocalRuntime
@@ -69,20 +70,9 @@ def test_a_body_that_is_not_base64_though_it_says_so_is_refused(api: Any) -> Non
     assert Reply(asyncio.run(api.handler(event, None))).code == "invalid_body"
 
 
-class BrokenTable:
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*arguments: Any, **named: Any) -> Any:  # noqa: ARG001
-            raise self.error
-
-        return call
-
-
 def broken(api: Any, error: Exception) -> Any:
     """The same API before a table that fails."""
-    table: Any = BrokenTable(error)
+    table: Any = Broken(error)
     api.runtime.backend.ports = replace(api.runtime.backend.ports, table=table)
     return Api(LocalRuntime(api.runtime.backend))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from tests.seeds import for_seeds
 from tests.simulation.delivery import scenarios
 from tests.simulation.delivery.actors import Actor
 from tests.simulation.delivery.faults import NoFaults
@@ -125,7 +126,7 @@ def test_p8_a_worker_that_was_given_up_reports_that_if_the_one_who_did_it_died_b
         rivals.check(attempts=2)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@for_seeds(range(12))
 def test_p2_p5_two_dispatchers_with_different_news_of_one_execution_lose_none_of_it(seed: int) -> None:
     """A FIFO group prevents it until a visibility timeout ends too early; then only the commit's condition is left."""
     with world("diamond", seed) as wild:

@@ -10,7 +10,7 @@ import os
 from random import Random
 from typing import Any
 
-import pytest
+from tests.seeds import for_seeds
 from tests.simulation.engine.definitions import Builder
 from tests.simulation.engine.reference import Graph, Outcome, Run
 from tests.unit.engine.driver import Driver, Failure
@@ -19,7 +19,7 @@ from workflow_runtime.compiler import compile_workflow
 
 EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "120"))
 ORDERS_TRIED = 200  # of the reference's scan, where the language leaves open what comes first
-seeds = pytest.mark.parametrize("seed", range(EXAMPLES))
+seeds = for_seeds(range(EXAMPLES))
 
 
 def driven(definition: dict[str, Any], outcomes: dict[str, Any], random: Random, limits: bool = True) -> Driver | None:

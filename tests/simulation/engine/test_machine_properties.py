@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
+from tests.seeds import for_seeds
 from tests.unit.engine.driver import Driver
 
 from workflow_runtime.compiler import compile_or_raise
@@ -61,8 +62,8 @@ def legal(chart: ChartPlan, configuration: list[int]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("path", CHARTS, ids=lambda path: path.stem)
+@for_seeds(SEEDS)
 def test_whatever_happens_the_configuration_is_legal_and_the_journal_leads_to_the_state(path: Path, seed: int) -> None:
     plan = compile_or_raise(path.read_bytes())
     driver = walk(plan, random.Random(f"{path.stem}{seed}"))
@@ -80,8 +81,8 @@ def test_whatever_happens_the_configuration_is_legal_and_the_journal_leads_to_th
         assert state.in_flight == len(driver.ordered)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("path", CHARTS, ids=lambda path: path.stem)
+@for_seeds(SEEDS)
 def test_repeats_and_batches_make_no_difference(path: Path, seed: int) -> None:
     """The same events one by one, in one batch each twice: the same configuration, variables and end."""
     plan = compile_or_raise(path.read_bytes())

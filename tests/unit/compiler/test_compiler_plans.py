@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from tests.seeds import for_seeds
 
 from workflow_runtime.compiler import compile_or_raise, compile_workflow, strict
 from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX
@@ -177,7 +178,7 @@ def test_findings_of_a_hopeless_file_are_bounded() -> None:
     assert len(compile_workflow(workflow(nodes)).findings) == 1_000
 
 
-@pytest.mark.parametrize("seed", range(20))
+@for_seeds(range(20))
 def test_random_graphs_compile_to_acyclic_plans_whose_reads_have_ended(seed: int) -> None:
     """Every node that a node reads is above it in the plan, whatever the mixture of edges."""
     chance = random.Random(seed)

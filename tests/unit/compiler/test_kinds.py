@@ -15,7 +15,6 @@ from workflow_runtime.definition.fields import Expression, Text
 from workflow_runtime.definition.nodes.control import ControlNode
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.nodes.registry import CONTROL_TYPES, NODE_TYPES
-from workflow_runtime.definition.reading import Model
 from workflow_runtime.plan.formulas import Formula
 
 
@@ -87,9 +86,12 @@ def test_every_type_of_node_and_every_action_has_its_entry() -> None:
     assert set(ACTION_KINDS) == set(ACTIONS.values())
 
 
-@pytest.mark.parametrize("model", [*NODE_KINDS, *ACTION_KINDS], ids=lambda model: model.__name__)
-def test_entries_name_fields_that_exist(model: type[Model]) -> None:
-    kind = NODE_KINDS.get(model) or ACTION_KINDS[model]  # type: ignore[call-overload]
-    for field in kind.formulas:
+ENTRIES = {model.__name__: (model, kind.formulas) for model, kind in (*NODE_KINDS.items(), *ACTION_KINDS.items())}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_entries_name_fields_that_exist(name: str) -> None:
+    model, formulas = ENTRIES[name]
+    for field in formulas:
         assert field.path[0] in model.model_fields
         assert len(field.path) == 1 or field.path[1] == EACH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import xml.etree.ElementTree as ElementTree
@@ -88,6 +89,15 @@ def test_svg_is_well_formed_and_runs_nothing() -> None:
     root = ElementTree.fromstring(render(compile_or_raise(HOSTILE), "svg"))
     assert not [element for element in root.iter() if element.tag.endswith("script")]
     assert any(element.text == "订单" for element in root.iter())
+
+
+@pytest.mark.parametrize("format", sorted(FORMATS))
+def test_no_drawing_holds_control_or_bidirectional_characters(format: str) -> None:
+    hostile = json.dumps("a\x1b[2J\x07\u202e\u2066b")
+    source = f"workflow: {{id: w, name: {hostile}, nodes: [{{id: a, type: tool, tool: t, name: {hostile}}}]}}"
+    shown = render(compile_or_raise(source), format)
+    assert r"a\x1b[2J" in shown.replace("#92;", "\\").replace("\\\\", "\\")
+    assert all(character.isprintable() for character in shown.replace("\n", ""))
 
 
 def test_an_unknown_format_is_refused() -> None:

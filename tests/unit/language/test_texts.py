@@ -9,8 +9,17 @@ import unicodedata
 from typing import Any
 
 import pytest
+from tests.seeds import for_seeds
 
-from workflow_runtime.language.texts import CHARACTERS_PER_COLUMN, LABEL_COLUMNS, columns, preview, shorten, visible
+from workflow_runtime.language.texts import (
+    CHARACTERS_PER_COLUMN,
+    LABEL_COLUMNS,
+    columns,
+    preview,
+    shorten,
+    visible,
+    visible_lines,
+)
 
 MEGABYTE = 1024 * 1024
 
@@ -44,7 +53,7 @@ def test_a_shortened_text_is_one_line_and_says_that_more_follows() -> None:
     assert shorten("订单订", 6) == "订单订"
 
 
-@pytest.mark.parametrize("seed", range(50))
+@for_seeds(range(50))
 def test_a_shortened_text_never_takes_more_room_than_there_is(seed: int) -> None:
     choose = random.Random(seed)
     text = "".join(choose.choice("ab 订单\u0301\u202e\x1b\n🙂é") for _ in range(choose.randrange(400)))
@@ -91,6 +100,10 @@ def test_control_and_bidirectional_characters_are_shown_and_not_obeyed() -> None
         shown = visible(f"a{text}b")
         assert shown.startswith("a\\")
         assert all(unicodedata.category(character)[0] not in "C" for character in shown)
+
+
+def test_what_has_lines_keeps_them() -> None:
+    assert visible_lines("Traceback:\n  a\x1b[2J\n\n订单\u202e") == "Traceback:\n  a\\x1b[2J\n\n订单\\u202e"
 
 
 def test_ordinary_text_of_any_script_is_shown_as_it_is() -> None:

@@ -29,6 +29,7 @@ workflow:
     - {type: webhook, endpoint: keyed, secret: "${secrets.HOOK}", key: "${n}"}
     - {type: webhook, endpoint: nosecret, secret: "${secrets.MISSING}"}
     - {type: webhook, endpoint: emptysecret, secret: "${secrets.EMPTY}"}
+    - {type: webhook, endpoint: unnamed}
   nodes: [{id: a, type: tool, tool: echo}]
 """
 
@@ -176,3 +177,15 @@ def test_an_older_versions_webhook_is_gone(services: Runtime) -> None:
     assert code(services, call()) == "not_found"
     services.publishing.remove("订单", lambda _: True)
     assert code(services, call()) == "not_found"
+
+
+FORGED = {"x-signature": signature_of("", str(START // 1000), BODY), "x-timestamp": str(START // 1000)}
+
+
+@pytest.mark.parametrize("headers", [{}, FORGED])
+def test_an_endpoint_that_demands_signatures_but_names_no_secret_refuses_every_request(
+    services: Runtime, headers: dict[str, str]
+) -> None:
+    with pytest.raises(RequestError, match="names no secret") as caught:
+        services.webhooks.accept(call(endpoint="unnamed", headers=headers))
+    assert caught.value.code == "unauthorized"

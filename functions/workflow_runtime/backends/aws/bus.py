@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workflow_runtime.backends.aws.faults import Patience, sleep_up_to, translated
 from workflow_runtime.backends.aws.tracing import Trace, no_trace
+from workflow_runtime.backends.batching import Indexed, batches
 from workflow_runtime.backends.limits import event_bytes, event_refusal
-from workflow_runtime.ports import BATCH_MESSAGES_MAX, BUS_ENTRY_BYTES_MAX, BusEvent, Refusal
+from workflow_runtime.ports import BUS_ENTRY_BYTES_MAX, BusEvent, Refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 # Entries of an answer with HTTP 200 can fail; these failures pass.
 _PASSING = frozenset({"ThrottlingException", "InternalFailure", "InternalException", "ServiceUnavailable"})
-
-Indexed = tuple[int, BusEvent]
 
 
 class EventBridgeBus:
@@ -36,18 +35,18 @@ class EventBridgeBus:
 
     def publish(self, events: Sequence[BusEvent]) -> list[Refusal]:
         refusals: list[Refusal] = []
-        accepted: list[Indexed] = []
+        accepted: list[Indexed[BusEvent]] = []
         for index, event in enumerate(events):
             reason = event_refusal(event)
             if reason is None:
                 accepted.append((index, event))
             else:
                 refusals.append(Refusal(index, reason))
-        for batch in _batches(accepted):
+        for batch in batches(accepted, event_bytes, BUS_ENTRY_BYTES_MAX):
             refusals += self._publish_batch(batch)
         return sorted(refusals, key=lambda refusal: refusal.index)
 
-    def _publish_batch(self, batch: list[Indexed]) -> list[Refusal]:
+    def _publish_batch(self, batch: list[Indexed[BusEvent]]) -> list[Refusal]:
         refusals = []
         patience = Patience("publishing events", self._pause)
         while batch:
@@ -76,18 +75,3 @@ class EventBridgeBus:
         }
         trace = self._trace()
         return entry if trace is None else {**entry, "TraceHeader": trace}
-
-
-def _batches(events: Sequence[Indexed]) -> Iterator[list[Indexed]]:
-    """In order, cut by count and by bytes."""
-    batch: list[Indexed] = []
-    total = 0
-    for index, event in events:
-        size = event_bytes(event)
-        if batch and (len(batch) == BATCH_MESSAGES_MAX or total + size > BUS_ENTRY_BYTES_MAX):
-            yield batch
-            batch, total = [], 0
-        batch.append((index, event))
-        total += size
-    if batch:
-        yield batch

@@ -17,7 +17,7 @@ PAUSE_SECONDS_FIRST = 0.05
 PAUSE_SECONDS_MAX = 2.0
 
 # Refused for good: the request itself is wrong. All else passes: a throttle, an outage, even a missing right, which an
-# operator mends while the queue keeps the work.
+# operator fixes while the queue keeps the work.
 _REFUSALS = frozenset(
     {
         "ValidationException",

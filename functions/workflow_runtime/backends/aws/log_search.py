@@ -52,7 +52,9 @@ class LogSearch:
     def lines(self, execution_id: str, start: int, end: int) -> list[dict[str, str]]:
         """Its log lines between two times (epoch ms), the oldest first, as their fields. Raises `RequestError`."""
         if not _EXECUTION_ID.fullmatch(execution_id):
-            raise RequestError("invalid_request", f"{json.dumps(execution_id, ensure_ascii=False)} is no execution id")
+            raise RequestError(
+                "invalid_request", f"{json.dumps(execution_id, ensure_ascii=False)} is not an execution id"
+            )
         try:
             saved = self._saved()
             query = saved["queryString"].replace(PLACEHOLDER, execution_id)

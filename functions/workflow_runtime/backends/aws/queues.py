@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from workflow_runtime.backends.aws.faults import Patience, error_code, sleep_up_to, translated
 from workflow_runtime.backends.aws.tracing import Trace, no_trace
+from workflow_runtime.backends.batching import Indexed, batches
 from workflow_runtime.backends.limits import check_visibility, message_refusal
 from workflow_runtime.deployment.topology import TOPOLOGY, Queue, Topology
-from workflow_runtime.ports import BATCH_MESSAGES_MAX, MESSAGE_BYTES_MAX, Message, Refusal
+from workflow_runtime.ports import MESSAGE_BYTES_MAX, Message, Refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -25,8 +27,6 @@ _STALE = frozenset(
         "InvalidParameterValue",
     }
 )
-
-Indexed = tuple[int, Message]
 
 
 class SqsQueues:
@@ -52,18 +52,18 @@ class SqsQueues:
     def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
         url = self._url(queue)
         refusals: list[Refusal] = []
-        accepted: list[Indexed] = []
+        accepted: list[Indexed[Message]] = []
         for index, message in enumerate(messages):
             reason = message_refusal(self._queues[queue], message)
             if reason is None:
                 accepted.append((index, message))
             else:
                 refusals.append(Refusal(index, reason))
-        for batch in _batches(accepted):
+        for batch in batches(accepted, lambda message: len(message.body.encode()), MESSAGE_BYTES_MAX):
             refusals += self._send_batch(url, self._queues[queue], batch)
         return sorted(refusals, key=lambda refusal: refusal.index)
 
-    def _send_batch(self, url: str, queue: Queue, batch: list[Indexed]) -> list[Refusal]:
+    def _send_batch(self, url: str, queue: Queue, batch: list[Indexed[Message]]) -> list[Refusal]:
         refusals = []
         patience = Patience(f"sending to {queue.name}", self._pause)
         trace = self._trace()
@@ -103,21 +103,6 @@ class SqsQueues:
         return url
 
 
-def _batches(messages: Sequence[Indexed]) -> Iterator[list[Indexed]]:
-    """In order, cut by count and by bytes."""
-    batch: list[Indexed] = []
-    total = 0
-    for index, message in messages:
-        size = len(message.body.encode())
-        if batch and (len(batch) == BATCH_MESSAGES_MAX or total + size > MESSAGE_BYTES_MAX):
-            yield batch
-            batch, total = [], 0
-        batch.append((index, message))
-        total += size
-    if batch:
-        yield batch
-
-
 def _entry(number: int, message: Message, trace: str | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"Id": str(number), "MessageBody": message.body}
     if message.group is not None:
@@ -125,7 +110,7 @@ def _entry(number: int, message: Message, trace: str | None) -> dict[str, Any]:
     if message.deduplication_id is not None:
         entry["MessageDeduplicationId"] = message.deduplication_id
     if message.delay_seconds:
-        entry["DelaySeconds"] = message.delay_seconds
+        entry["DelaySeconds"] = math.ceil(message.delay_seconds)
     if trace is not None:
         entry["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
     return entry

@@ -25,5 +25,5 @@ class SecretsManagerSecrets:
         except (GetParameterError, ClientError) as error:
             raise NodeError("not_found", f"the secret {self._prefix + name!r} cannot be read") from error
         if not isinstance(value, str):
-            raise NodeError("not_found", f"the secret {self._prefix + name!r} is no text")
+            raise NodeError("not_found", f"the secret {self._prefix + name!r} is not text")
         return value

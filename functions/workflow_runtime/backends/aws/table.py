@@ -141,7 +141,7 @@ class DynamoDbTable:
                     patience.wait(progress=len(batch) < given)
 
     def _write(self, what: str, call: Callable[[], object]) -> None:
-        """One write; a conflict with a transaction is no lost race, so it is tried again."""
+        """One write; a conflict with a transaction is not a lost race, so it is tried again."""
         patience = Patience(what, self._pause)
         while True:
             with translated(what):

@@ -12,7 +12,6 @@ from workflow_runtime.backends.embedded.bus import EmbeddedBus
 from workflow_runtime.backends.embedded.clock import RealClock
 from workflow_runtime.backends.embedded.database import Database
 from workflow_runtime.backends.embedded.queues import EmbeddedQueues
-from workflow_runtime.backends.embedded.rules import follow_rules
 from workflow_runtime.backends.embedded.schedules import EmbeddedSchedules
 from workflow_runtime.backends.embedded.table import EmbeddedTable
 from workflow_runtime.deployment.topology import TOPOLOGY, Topology
@@ -32,7 +31,7 @@ async def run_at_once(
 class Backend:
     """An open embedded backend; `close` it, or use it as a context manager, to let the next process have the file.
 
-    ``database``: what the ports stand on, for whoever looks behind them.
+    ``database``: what the ports stand on, for callers that look behind them.
     """
 
     def __init__(self, database: Database, clock: Clock, topology: Topology) -> None:
@@ -42,7 +41,7 @@ class Backend:
         self.poller: Poller = self._queues
         self.scheduler: ScheduleRunner = self._schedules
         self.bus = EmbeddedBus(clock, database.database_id, database.boot)
-        follow_rules(self.bus, self._queues, topology)
+        self.bus.follow_rules(self._queues, topology)
         self.ports = Ports(
             table=EmbeddedTable(database),
             blobs=EmbeddedBlobs(database),

@@ -1,4 +1,6 @@
-"""`ports.Bus` embedded: events go to subscribers in this process, and the last ones are kept for who asks."""
+"""`ports.Bus` embedded: events go to subscribers in this process, among them the rules of `topology`. The last ones are
+kept to be looked at.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.backends.limits import event_refusal
-from workflow_runtime.ports import BusEvent, Clock, Refusal
+from workflow_runtime.deployment.topology import Topology
+from workflow_runtime.language.patterns import compile_pattern
+from workflow_runtime.ports import BusEvent, Clock, Message, Queues, Refusal
 
 RECENT_EVENTS_MAX = 1000  # for tests and for people watching; nothing relies on them
 
@@ -47,6 +51,17 @@ class EmbeddedBus:
         """Call ``callback`` with every event from now on; returns what ends that."""
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback)
+
+    def follow_rules(self, queues: Queues, topology: Topology) -> None:
+        """From now on, send events that match a rule's pattern to its queue, as EventBridge does."""
+        rules = [(compile_pattern(rule.pattern), rule.queue) for rule in topology.rules]
+
+        def route(event: dict[str, Any]) -> None:
+            for pattern, queue in rules:
+                if pattern.matches(event):
+                    queues.send(queue, [Message(msgspec.json.encode(event).decode())])
+
+        self.subscribe(route)
 
     def recent(self) -> list[dict[str, Any]]:
         """The last events (at most `RECENT_EVENTS_MAX`), oldest first."""

@@ -94,7 +94,7 @@ class VirtualClock:
                     work.sleepers -= 1
 
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, Result]) -> Result:
-        """Await ``work`` for at most ``seconds`` (None: for ever) of virtual time, then cancel it: `TimeoutError`.
+        """Await ``work`` for at most ``seconds`` (None: without limit) of virtual time, then cancel it: `TimeoutError`.
 
         Cancelled work is awaited; if it returns or raises all the same, that is the result.
         """

@@ -3,7 +3,7 @@
 Batches, partial failures, visibility and dead letters are as on AWS. Everything runs in one event loop: a handler that
 returns a coroutine (`run_node`) overlaps its waiting with others; one that does not (`dispatch`) runs at once.
 With a virtual clock, time moves on when nothing can be received and all work in progress only waits. Schedules that
-repeat are not waited for, and do not move time: they would keep it going for ever. What is due of them fires when
+repeat are not waited for, and do not move time: they would never let it stop. What is due of them fires when
 something else moves the time; of ticks that were passed over, one.
 """
 

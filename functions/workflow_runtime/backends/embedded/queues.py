@@ -18,7 +18,7 @@ from workflow_runtime.deployment.topology import Topology
 from workflow_runtime.ports import BATCH_MESSAGES_MAX, Clock, Message, Refusal, SqsRecord
 
 BODY_CHARACTERS_IN_MEMORY_MAX = 8192  # longer bodies stay in the database until they are received
-IDS_PER_BOOT_BITS = 40  # message numbers: the boot, then a count; they grow for ever and never repeat
+IDS_PER_BOOT_BITS = 40  # message numbers: the boot, then a count; they only grow
 MILLISECONDS = 1000
 
 _INSERT = """
@@ -93,7 +93,7 @@ class EmbeddedQueues:
                 if deduplication_id in fresh or mailbox.has_seen(deduplication_id, now):
                     continue
                 fresh.add(deduplication_id)
-            visible_at = now + message.delay_seconds * MILLISECONDS if message.delay_seconds else 0
+            visible_at = now + round(message.delay_seconds * MILLISECONDS) if message.delay_seconds else 0
             name = mailbox.queue.name
             rows.append((next(self._numbers), name, message.body, message.group, deduplication_id, now, visible_at))
         return rows
@@ -130,7 +130,7 @@ class EmbeddedQueues:
                 self._database.write(_RECEIVED, received)
             until = now + mailbox.queue.visibility_seconds * MILLISECONDS
             for message in dead:
-                self._bury(mailbox, message, now)
+                self._move_to_dead_letters(mailbox, message, now)
             return [self._received(mailbox, message, now, until) for message in batch]
 
     def _write_received(
@@ -142,7 +142,7 @@ class EmbeddedQueues:
             (_DEAD, [(dead_letters, name, message.id) for message in dead]),
         )
 
-    def _bury(self, mailbox: Mailbox, message: StoredMessage, now: int) -> None:
+    def _move_to_dead_letters(self, mailbox: Mailbox, message: StoredMessage, now: int) -> None:
         assert mailbox.queue.dead_letters is not None
         mailbox.remove(message)
         message.dead_letter_source = mailbox.queue.name

@@ -207,7 +207,7 @@ def check_states_asked(
                 continue
             charts = [sources.charts[number] for number in place.charts]
             if name and not any(chart.hides_states or name in chart.index for chart in charts):
-                _tell_unknown(name, path, [known for chart in charts for known in chart.index], report)
+                _tell_unknown(name, path, (known for chart in charts for known in chart.index), report)
 
 
 def _asked(site: Site) -> Iterator[tuple[DocumentPath, str]]:

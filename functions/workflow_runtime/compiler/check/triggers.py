@@ -36,6 +36,12 @@ def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Rep
     """
     declared, is_open = declared_keys(definition.input_schema)
     heard = _heard(sources)
+    for event in definition.event_schemas if heard is not None else ():
+        if heard is not None and not _is_heard(event, heard):
+            hint = report.suggest(event, frozenset(name for name in heard if "*" not in name))
+            report.add(
+                rules.UNKNOWN_EVENT, f"no transition and no wait takes `{event}`", ("event_schemas", event), hint
+            )
     for position, trigger in enumerate(definition.triggers):
         place: DocumentPath = ("triggers", position)
         match trigger:
@@ -47,6 +53,9 @@ def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Rep
                 except ScheduleError as error:
                     field = "cron" if trigger.cron is not None else "rate"
                     report.add(rules.BAD_SCHEDULE, error.message, (*place, field), error.hint)
+            case written.WebhookTrigger() if trigger.auth_required and trigger.secret is None:
+                message = "the webhook demands signatures but has no `secret`: it refuses every request"
+                report.add(rules.NO_SECRET, message, (*place, "type"))
             case written.WebhookTrigger() if trigger.secret is not None and _secret(trigger.secret) is None:
                 report.add(rules.UNNAMED_SECRET, "which secret this is must be known beforehand", (*place, "secret"))
             case _:
@@ -88,9 +97,12 @@ def _check_event(
     problem = None if trigger.filters is None else pattern_problem(trigger.filters)
     if problem is not None:
         report.add(rules.BAD_FILTERS, problem.message, (*place, "filters", *problem.place))
+    if trigger.filters and ("detail-type" in trigger.filters or isinstance(trigger.filters.get("detail"), dict)):
+        message = "these filters look like a whole event pattern, but they match inside the event's `detail`"
+        report.add(rules.WHOLE_PATTERN, message, (*place, "filters"))
     if trigger.event is not None and heard is not None and not _is_heard(trigger.event, heard):
         message = f"no transition and no wait takes `{trigger.event}`"
-        hint = report.suggest(trigger.event, sorted(name for name in heard if "*" not in name))
+        hint = report.suggest(trigger.event, frozenset(name for name in heard if "*" not in name))
         report.add(rules.UNHEARD, message, (*place, "event"), hint)
 
 
@@ -160,7 +172,8 @@ def _plan(
         case written.ScheduleTrigger():
             yield ScheduleTrigger(_expression(trigger), trigger.timezone, input, key, trigger.overlap == "skip")
         case written.WebhookTrigger():
-            secret = _secret(trigger.secret) if trigger.auth_required and trigger.secret is not None else None
+            name = "" if trigger.secret is None else _secret(trigger.secret)
+            secret = name if trigger.auth_required else None
             yield WebhookTrigger(trigger.endpoint, trigger.method, secret, input, key)
         case _:
             pass

@@ -15,21 +15,17 @@ from pydantic_core import InitErrorDetails
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.fields import (
     Duration,
-    DynamicId,
     Expression,
     Flag,
-    Id,
-    Ids,
     Inputs,
     Kind,
     ListOrTemplate,
     Schema,
     Text,
     Value,
-    check_allow,
-    read_id,
     word,
 )
+from workflow_runtime.definition.ids import DynamicId, Id, Ids, check_allow, read_id
 from workflow_runtime.definition.reading import Many, Model, Reading, kind_of, problem
 from workflow_runtime.definition.timed import DelayOrTemplate, EventName, EventTemplate, SomeText
 from workflow_runtime.language.suggestions import did_you_mean, nearest

@@ -27,18 +27,11 @@ from workflow_runtime.definition.charts.transitions import (
     EventTransitionDefinition,
     Initial,
     InitialDefinition,
+    Merge,
     Reaction,
 )
-from workflow_runtime.definition.fields import (
-    MISSING,
-    Flag,
-    Id,
-    Ids,
-    Object,
-    Value,
-    raise_all,
-    word,
-)
+from workflow_runtime.definition.fields import MISSING, Object, Value, raise_all, word
+from workflow_runtime.definition.ids import Id, Ids
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.registry import node_type, read_node, recovered_node
 from workflow_runtime.definition.reading import Many, Model, Reading, Recovery, as_entries, each, problem
@@ -154,6 +147,17 @@ class StateDefinition(Model):
         ]
         if self.type == "parallel" and not self.states:
             wrong.append(problem(rules.REQUIRED, "a parallel state needs `states`, its regions"))
+        if self.type == "parallel":
+            wrong += [
+                problem(
+                    rules.COMBINATION,
+                    f"`{region.name}` is a region of the parallel state `{self.name}`, so it cannot be final itself",
+                    "Give the region `states`, one of them `type: final`: it is done when that is reached.",
+                    ("states", position, "type"),
+                )
+                for position, region in enumerate(self.states)
+                if region.type == "final"
+            ]
         if self.states and self.type not in ("parallel", "final", "history"):
             wrong += unclear_start(self.states, self.initial, "initial")
         raise_all(wrong)
@@ -221,7 +225,11 @@ class ChartDefinition(Model):
     states: Annotated[tuple[StateDefinition, ...], Many(limit=MAX_STATES), _ByName()] = Field(
         (), description="The states of a chart."
     )
-    merge_event_data: Flag = Field(True, description="Whether the data of events becomes variables.")
+    merge_event_data: Merge = Field(
+        None,
+        description="`true`: the data of events may overwrite all variables; a list: those; `false`: it becomes none. "
+        "By default it becomes variables, but overwrites none that the workflow declares, is given or sets.",
+    )
     on_unhandled_event: Annotated[str, word("ignore", "defer", "fail")] = Field(
         "ignore", description="What becomes of an event that nothing handles."
     )

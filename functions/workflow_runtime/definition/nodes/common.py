@@ -12,8 +12,6 @@ from workflow_runtime.definition import rules
 from workflow_runtime.definition.fields import (
     Duration,
     Expression,
-    Id,
-    Ids,
     Inputs,
     Kind,
     Label,
@@ -22,10 +20,10 @@ from workflow_runtime.definition.fields import (
     Priority,
     integer,
     raise_at,
-    read_literal,
     read_texts,
     word,
 )
+from workflow_runtime.definition.ids import Id, Ids, read_reference
 from workflow_runtime.definition.nodes.registry import TYPES, common_model, read_node
 from workflow_runtime.definition.policies import CallbackDefinition, Fallback, OnError, RetryPolicies
 from workflow_runtime.definition.reading import Model, Reading, kind_of, problem
@@ -84,7 +82,7 @@ _OUTPUTS = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "
 def _read_inner(value: object, info: ValidationInfo) -> object:
     """The id of a node, or a node without id or type of its own."""
     if not isinstance(value, dict):
-        return read_literal(value)
+        return read_reference(value)
     kind = next((kind for kind in ("agent", "tool") if kind in value or f"{kind}_id" in value), None)
     defaults = {"id": "compensate", **({"type": kind} if kind else {})}
     return read_node({**defaults, **value}, info)

@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.fields import MISSING, Count, Expression, Flag, Ids, Literal, Text, Value
+from workflow_runtime.definition.fields import MISSING, Count, Expression, Flag, Literal, Text, Value
+from workflow_runtime.definition.ids import Ids
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.registry import control_type
 from workflow_runtime.definition.reading import Many, Model, problem

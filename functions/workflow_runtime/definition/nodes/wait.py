@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.fields import Expression, Literal, Value, raise_all
+from workflow_runtime.definition.fields import Expression, Value, raise_all
+from workflow_runtime.definition.ids import Reference
 from workflow_runtime.definition.nodes.control import ControlNode
 from workflow_runtime.definition.nodes.registry import control_type
 from workflow_runtime.definition.reading import problem
@@ -34,7 +35,7 @@ class WaitNode(ControlNode):
     correlate: Value = Field(None, description="Template over an event of the bus: the key to look for.")
     with_value: Value = Field(None, description="Template over this execution: its key.")
     timeout: DurationOrTemplate = Field(None, description="How long to wait for the event; by default for ever.")
-    on_timeout: Literal = Field("fail", description="`fail`, `continue`, or the id of a node that runs then.")
+    on_timeout: Reference = Field("fail", description="`fail`, `continue`, or the id of a node that runs then.")
 
     @classmethod
     def fitting(cls, defaults: Mapping[str, Any], fields: dict[str, Any]) -> dict[str, Any]:

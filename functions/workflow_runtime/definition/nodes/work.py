@@ -6,7 +6,8 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from workflow_runtime.definition.fields import DynamicId, Ids, Pool, Schema, Text, check_allow
+from workflow_runtime.definition.fields import Schema, Text
+from workflow_runtime.definition.ids import DynamicId, Ids, Pool, check_allow
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.registry import node_type
 

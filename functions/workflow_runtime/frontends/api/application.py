@@ -49,7 +49,7 @@ class Application:
         return self._routes
 
     async def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """The answer in payload version 2.0. Raises nothing: a fault of ours is logged and answered with 500."""
+        """The answer in payload version 2.0. Raises nothing: an unexpected error is logged and answered with 500."""
         method = "GET"
         try:
             request = Request.of(event)

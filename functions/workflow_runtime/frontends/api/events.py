@@ -1,21 +1,31 @@
-"""The operation that sends an event to an execution."""
+"""The operations that bring something in from outside: events for executions, and webhooks, which start some."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler.openapi.params import Path
+from pydantic import BeforeValidator
 
 from workflow_runtime.frontends.api.answers import Answer, json_answer
-from workflow_runtime.frontends.api.bodies import parsed_body
+from workflow_runtime.frontends.api.bodies import hook_body, parsed_body
 from workflow_runtime.frontends.api.executions import check_id, execution_url
+from workflow_runtime.frontends.api.http import Place, fitted
 from workflow_runtime.frontends.api.models import EventRequest
-from workflow_runtime.frontends.api.parameters import EventKey, ExecutionId, Wait
+from workflow_runtime.frontends.api.parameters import EventKey, ExecutionId, Wait, WorkflowId
 from workflow_runtime.frontends.api.request import Request
-from workflow_runtime.frontends.api.sizes import Place, fitted
 from workflow_runtime.frontends.api.waiting import wait_until
 from workflow_runtime.services.intake.signals import Sent, accepted_json
+from workflow_runtime.services.intake.webhooks import Call
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
+
+
+Endpoint = Annotated[
+    str, BeforeValidator(unquote), Path(description="The endpoint that a webhook trigger of the workflow names.")
+]
 
 
 class Events:
@@ -40,6 +50,16 @@ class Events:
         return fitted(
             result, [Place(result, "variables", f"{execution_url(request, execution_id)}?include=variables&range=0-")]
         )
+
+    async def receive(self, request: Request, workflow_id: WorkflowId, endpoint: Endpoint) -> Answer:
+        """Start the execution that a webhook trigger asks for. `X-Signature` is the HMAC-SHA256 of
+        `<X-Timestamp>.<body>` in hexadecimal, `X-Timestamp` the present in epoch seconds; a signature counts once.
+        """
+        webhooks, offload = self._runtime.webhooks, self._runtime.ports.offload
+        call = Call(workflow_id, endpoint, request.method, request.headers, dict(request.query), request.body)
+        accepted = await offload(webhooks.accept, call)
+        execution_id = await offload(webhooks.start, accepted, hook_body(request))
+        return json_answer({"execution_id": execution_id}, 202)
 
     async def _result(self, sent: Sent, seconds: float) -> dict[str, Any] | None:
         found: list[dict[str, Any]] = []

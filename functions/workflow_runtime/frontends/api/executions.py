@@ -13,7 +13,7 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
-from workflow_runtime.frontends.api.cursors import decode_cursor, encode_cursor, page
+from workflow_runtime.frontends.api.http import Place, decode_cursor, encode_cursor, fitted, note, page, sliced
 from workflow_runtime.frontends.api.journal import entry_json, fitting
 from workflow_runtime.frontends.api.models import StartRequest
 from workflow_runtime.frontends.api.parameters import (
@@ -31,7 +31,6 @@ from workflow_runtime.frontends.api.parameters import (
 )
 from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
-from workflow_runtime.frontends.api.sizes import Place, fitted, note, sliced
 from workflow_runtime.frontends.api.waiting import wait_until
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.views.executions import Execution, header_json, position
@@ -184,7 +183,7 @@ class Executions:
 
 
 def check_id(execution_id: str) -> None:
-    """What is no id is not there, like an id that is not there."""
+    """Malformed ids answer 404, like ids that do not exist."""
     if EXECUTION_ID.fullmatch(execution_id) is None:
         raise Problem("not_found", f"there is no execution {execution_id!r}")
 

@@ -49,7 +49,7 @@ class StartRequest(BaseModel):
 
 
 class FindingModel(BaseModel):
-    """One thing to mend in a definition. Line and column count from 1."""
+    """One thing to fix in a definition. Line and column count from 1."""
 
     id: str = Field(examples=["WF301"])
     severity: Severity

@@ -8,8 +8,7 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import BeforeValidator
 
-from workflow_runtime.frontends.api.cursors import CURSOR_CHARS_MAX
-from workflow_runtime.frontends.api.sizes import RANGE_PATTERN
+from workflow_runtime.frontends.api.http import CURSOR_CHARS_MAX, RANGE_PATTERN
 from workflow_runtime.frontends.api.waiting import WAIT_SECONDS_MAX
 from workflow_runtime.services.intake.starts import CORRELATION_PATTERN
 

@@ -55,7 +55,7 @@ class Problem(Exception):
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """The problem that an expected error is; None for a fault of ours."""
+    """The problem that an expected error is; None for an unexpected one."""
     match error:
         case Problem():
             return error
@@ -86,5 +86,5 @@ def invalid_parameter(place: str, name: str, message: str) -> Problem:
 
 
 def findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings without what is empty: the file (a request has none), a hint or a place that there is not."""
+    """Findings without what is empty: the file (a request has none), a missing hint or place."""
     return [{key: value for key, value in msgspec.to_builtins(finding).items() if value} for finding in findings]

@@ -8,9 +8,8 @@ from urllib.parse import quote
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import definition_source
-from workflow_runtime.frontends.api.cursors import decode_cursor, encode_cursor, page
+from workflow_runtime.frontends.api.http import decode_cursor, encode_cursor, etag, expected, is_current, page
 from workflow_runtime.frontends.api.parameters import PAGE_ITEMS_DEFAULT, Cursor, Force, Limit, WorkflowId
-from workflow_runtime.frontends.api.preconditions import etag, expected, is_current
 from workflow_runtime.frontends.api.problems import findings_json
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.language.json_values import Json
@@ -27,7 +26,7 @@ class Workflows:
         self._runtime = runtime
 
     async def create(self, request: Request) -> Answer:
-        """Publish a new workflow; the same definition again is no conflict."""
+        """Publish a new workflow; publishing the same definition again is not a conflict."""
         source = definition_source(request)
         published, is_new = await self._runtime.ports.offload(self._runtime.publishing.create, source)
         return _published(request, published, is_new=is_new)

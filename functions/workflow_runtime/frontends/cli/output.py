@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
-from workflow_runtime.language.texts import visible
+from workflow_runtime.language.texts import visible, visible_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +63,7 @@ class Output:
 
     def note_text(self, text: str) -> None:
         """Finished text on stderr as it is."""
-        self._stderr.write(text + "\n")
+        self._stderr.write(visible_lines(text) + "\n")
 
     def text(self, text: str) -> None:
         """Finished text (a drawing), on stdout as it is."""

@@ -27,7 +27,7 @@ class EngineError(WorkflowRuntimeError):
 
 
 class NotFound(EngineError):
-    """There is no such workflow, version or execution."""
+    """The workflow, version or execution does not exist."""
 
 
 class Conflict(EngineError):

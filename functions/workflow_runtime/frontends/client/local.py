@@ -162,4 +162,4 @@ def _statuses(status: str | None) -> list[ExecutionStatus]:
         return [ExecutionStatus(status)]
     except ValueError:
         known = ", ".join(ExecutionStatus)
-        raise RequestError("invalid_input", f"{status!r} is no status of an execution; known: {known}") from None
+        raise RequestError("invalid_input", f"{status!r} is not a status of an execution; known: {known}") from None

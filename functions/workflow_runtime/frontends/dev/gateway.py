@@ -171,7 +171,7 @@ def _joined_parameters(query: str) -> dict[str, str]:
 
 
 def _body(content_type: str, body: bytes) -> tuple[str, bool]:
-    """The body as text, or as base64 (True) if its type is no text."""
+    """The body as text, or as base64 (True) if its type is not text."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("text/") or kind in TEXT_TYPES or kind.endswith(("+json", "+xml")):
         try:

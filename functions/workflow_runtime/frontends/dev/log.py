@@ -11,6 +11,7 @@ import msgspec
 
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.findings import Finding
+from workflow_runtime.language.texts import visible, visible_lines
 from workflow_runtime.storage import keys
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -37,13 +38,13 @@ def log_to(stream: TextIO = sys.stderr) -> logging.Handler:
 
 
 class ReasonFormatter(logging.Formatter):
-    """Adds what services put beside a message: the execution, the node, the reason."""
+    """Adds what services put beside a message: the execution, the node, the reason. Shows control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = visible_lines(super().format(record))
         extra = [str(getattr(record, name)) for name in ("execution_id", "node", "reason") if hasattr(record, name)]
         first, newline, rest = text.partition("\n")
-        return f"{first} ({', '.join(extra)}){newline}{rest}" if extra else text
+        return f"{first} ({visible(', '.join(extra))}){newline}{rest}" if extra else text
 
 
 class ExecutionLog:
@@ -78,8 +79,7 @@ def _level(status: str) -> int:
 
 def log_request(method: str, path: str, status: int, milliseconds: float) -> None:
     level = logging.ERROR if status >= 500 else logging.INFO
-    shown = path if path.isprintable() else ascii(path)  # a line is a line, whatever somebody asks for
-    logger.log(level, "%s %s %d %.0f ms", method, shown, status, milliseconds)
+    logger.log(level, "%s %s %d %.0f ms", method, visible(path), status, milliseconds)  # a line is a line
 
 
 def log_findings(findings: Sequence[Finding]) -> None:

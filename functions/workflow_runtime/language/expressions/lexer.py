@@ -9,6 +9,7 @@ from workflow_runtime.language.expressions.errors import ExpressionSyntaxError
 from workflow_runtime.language.expressions.limits import INTEGER_MAX, SOURCE_BYTES_MAX
 from workflow_runtime.language.expressions.names import is_identifier
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import INVISIBLE, look_alike, named
 
 NAME, VALUE, OPERATOR, END = "name", "value", "operator", "end"
 
@@ -41,20 +42,6 @@ _FOREIGN = {
     "|": ("a single |", "there are no filters; write default(x, 1) instead of x | default(1), and `or` for a choice"),
     "$": ("a lone $", "write ${name} or just name"),
     "^": ("the character ^", "there is no power operator"),
-    "“": ("a typographic quote", "use \" or '"),
-    "”": ("a typographic quote", "use \" or '"),
-    "‘": ("a typographic quote", "use \" or '"),
-    "’": ("a typographic quote", "use \" or '"),
-    "，": ("a full-width comma", "use ,"),
-    "（": ("a full-width parenthesis", "use ( and )"),
-    "）": ("a full-width parenthesis", "use ( and )"),
-    "：": ("a full-width colon", "use :"),
-    "＝": ("a full-width =", "use =="),
-    "！": ("a full-width !", "use ! or `not`"),
-    "＞": ("a full-width >", "use >"),
-    "＜": ("a full-width <", "use <"),
-    "\u3000": ("a full-width space", "use a plain space"),
-    "\u00a0": ("a no-break space", "use a plain space"),
 }
 _ESCAPES = {"\\": "\\", '"': '"', "'": "'", "/": "/", "n": "\n", "r": "\r", "t": "\t"}
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -173,9 +160,7 @@ def _unescape(match: re.Match[str]) -> str:
 
 def _bad_name(text: str, start: int) -> ExpressionSyntaxError:
     for position, character in enumerate(text):
-        if character in _FOREIGN:
-            return _unexpected(text, position, start)
-        if character != "-" and not ("_" + character).isidentifier():
+        if character != "-" and (INVISIBLE.match(character) or not ("_" + character).isidentifier()):
             return _unexpected(text, position, start)
     return ExpressionSyntaxError(
         f"not a name: {text[:40]}", start, "names have at most 128 characters and start with a letter"
@@ -187,6 +172,9 @@ def _unexpected(source: str, position: int, start: int = 0) -> ExpressionSyntaxE
     if character in "\"'":
         return ExpressionSyntaxError(f"the quote {character} is never closed", offset, f"add the closing {character}")
     what, hint = _FOREIGN.get(character, ("", ""))
-    if not what:
-        what = f"the character {character}" if character.isprintable() else f"the character U+{ord(character):04X}"
+    meant = look_alike(character)
+    if meant is not None:
+        what, hint = named(character), f"write {'a plain space' if meant == ' ' else meant}"
+    elif not what:
+        what = f"the character {character}" if character.isascii() and character.isprintable() else named(character)
     return ExpressionSyntaxError(f"{what} has no place in an expression", offset, hint)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from workflow_runtime.language.look_alikes import INVISIBLE
+
 ID_CHARACTERS_MAX = 128
 
 ID_PATTERN = r"^\w[\w-]*$"
@@ -48,13 +50,18 @@ def is_identifier(text: str) -> bool:
     if not 0 < len(text) <= ID_CHARACTERS_MAX:
         return False
     first, *others = _HYPHENS.split(text)
+    if not text.isascii() and INVISIBLE.search(text):
+        return False
     return first.isidentifier() and all(("_" + part).isidentifier() and part for part in others)
 
 
 def is_id(text: str) -> bool:
     """Whether ``text`` may name a node, a workflow or a state: letters, digits, ``_`` and ``-`` of any script, not
     ``-`` first."""
-    return 0 < len(text) <= ID_CHARACTERS_MAX and text[0] != "-" and ("_" + text.replace("-", "_")).isidentifier()
+    if not 0 < len(text) <= ID_CHARACTERS_MAX or text[0] == "-":
+        return False
+    is_visible = text.isascii() or not INVISIBLE.search(text)
+    return is_visible and ("_" + text.replace("-", "_")).isidentifier()
 
 
 def is_keyword(text: str) -> bool:

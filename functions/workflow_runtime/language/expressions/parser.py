@@ -31,6 +31,7 @@ from workflow_runtime.language.expressions.syntax import (
     Reference,
     Star,
 )
+from workflow_runtime.language.look_alikes import normalized
 
 OR, AND, NOT, COMPARISON, COALESCE, SUM, PRODUCT, UNARY = range(1, 9)
 _LEVELS = {
@@ -297,7 +298,7 @@ class Parser:
             )
         if token.text == "item" and self.item_depth:
             return Item(token.start)
-        return Name(token.text, token.start)
+        return Name(normalized(token.text), token.start)
 
     def sequence(self, opening: Token, closing: str) -> tuple[Node, ...]:
         items: list[Node] = []

@@ -18,7 +18,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 MS_MIN = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
 MS_MAX = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+EPOCH_MS_MIN = 10**11
+"""Smallest number that is taken for a time, in March 1973: below it lie the epoch seconds of several thousand years."""
 _CHARACTERS_MAX = 100  # no time is longer; keeps fromisoformat and the patterns short
+SECONDS_FOR_MS = (
+    "a number below 10^11 where a time is expected; a time is epoch milliseconds (seconds * 1000) or an ISO 8601 text"
+)
 _ISO = re.compile(r"[0-9]{4}-?[0-9W][0-9-]*(?:[T ][0-9:.,]+(?:Z|z|[+-][0-9:]+)?)?\Z")
 _MONTHS = [
     "January",
@@ -60,11 +65,16 @@ def datetime_of(ms: int) -> datetime:
 
 
 def time_ms(value: Json) -> int:
-    """Epoch milliseconds of a value: an ISO-8601 text, or a number that already is that. Raises `EvaluationError`."""
+    """Epoch milliseconds of a value: an ISO-8601 text, or a number that already is that and cannot be seconds.
+
+    Raises `EvaluationError`.
+    """
     if type(value) is str:
         return parse_iso(value)
     if type(value) is int or type(value) is float:
-        if not MS_MIN <= value <= MS_MAX:
+        if value < EPOCH_MS_MIN:
+            raise EvaluationError(SECONDS_FOR_MS)
+        if not value <= MS_MAX:
             raise EvaluationError("a time outside the years 1 to 9999")
         return int(value)
     raise EvaluationError(f"{kind(value)} where a time is expected")

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from workflow_runtime.language.look_alikes import look_alike, named
 from workflow_runtime.language.yaml import rules
 from workflow_runtime.language.yaml.text import Unreadable
 
@@ -71,11 +72,35 @@ def syntax_error(error: yaml.YAMLError, lines: Sequence[str]) -> Unreadable:
         opened = getattr(error, "context_mark", None)
         line, column = (opened.line + 1, opened.column + 1) if opened is not None else (line, column)
         written = lines[line - 1] if line <= len(lines) else ""
-    if "${" in written:
+    deceptive = _deceptive_sign(lines, line)
+    if deceptive is not None:
+        hint = deceptive
+    elif "${" in written:
         hint = QUOTE_HINT
     elif "\t" in written[: len(written) - len(written.lstrip())] or "\t" in written[max(0, column - 2) : column]:
         hint = _TAB_HINT
     return Unreadable(rules.SYNTAX, f"not valid YAML: {message}", line, column, hint)
+
+
+LINES_SEARCHED = 3
+"""Above a line at which the parser gives up: it often notices only there what a line before lacks."""
+SEARCHED_CHARACTERS_MAX = 10_000
+
+_NO_SIGNS = re.compile(r""" "(?:[^"\\]|\\.)*" | '[^']*' | (?:^|\s)\#.* """, re.VERBOSE)
+_DECEPTIVE_SIGN = re.compile("[：，－–—“”‘’｛｝［］【】＃\u00a0\u3000]")
+
+
+def _deceptive_sign(lines: Sequence[str], line: int) -> str | None:
+    """Names the character, nearest above ``line``, that may be meant as one of YAML's signs and is none."""
+    for number in range(min(line, len(lines)), max(0, line - LINES_SEARCHED - 1), -1):
+        bare = _NO_SIGNS.sub(lambda found: " " * len(found[0]), lines[number - 1][:SEARCHED_CHARACTERS_MAX])
+        found = _DECEPTIVE_SIGN.search(bare)
+        if found is not None:
+            meant = look_alike(found[0])
+            wanted = "a plain space" if meant == " " else f"`{meant}`"
+            place = f"line {number}, column {found.start() + 1}"
+            return f"{named(found[0])} at {place} is not {wanted}: type that, or put the text in quotes."
+    return None
 
 
 def comment_follows(lines: Sequence[str], mark: Any) -> bool:

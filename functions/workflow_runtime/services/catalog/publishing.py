@@ -1,4 +1,4 @@
-"""Publishing for people: who replaces or removes a workflow says which version they saw, and nothing is lost.
+"""Publishing for people: callers that replace or remove a workflow say which version they saw, so that nothing is lost.
 
 Versions are never overwritten, and only the latest one's triggers start executions; a removed workflow cannot be
 started, its executions go on and stay readable, and
@@ -54,7 +54,7 @@ class Publishing:
         """Publish the next version, or the first; whether the workflow is new.
 
         Raises `DefinitionError`, `RequestError` (``invalid_definition``: another workflow's id;
-        ``precondition_failed``: the latest version is none that ``expected`` allows).
+        ``precondition_failed``: ``expected`` does not allow the latest version).
         """
         compilation = self._catalog.compile(source)
         if compilation.plan is not None and compilation.plan.workflow_id != workflow_id:

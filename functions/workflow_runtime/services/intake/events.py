@@ -217,7 +217,7 @@ class Ingest:
     def _may_begin(self, start: ScheduledStart, execution_id: str) -> bool:
         """Whether no other execution that this schedule started is running.
 
-        The place is taken before the start: who died in between is no execution yet, and the next takes its place.
+        The place is taken before the start. If the starter dies in between, the next one takes it over.
         """
         key = f"\0schedule\0{start.trigger}"
         owner = self._owners.of(start.workflow_id, key)

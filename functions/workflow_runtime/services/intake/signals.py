@@ -167,7 +167,7 @@ def accepted_json(sent: Sent) -> dict[str, Json]:
 
 
 def _encoded(data: Json) -> bytes:
-    """Raises `RequestError` (``invalid_event``) for what is no JSON, or too much of it."""
+    """Raises `RequestError` (``invalid_event``) for data that is not JSON, or too much of it."""
     try:
         encoded = msgspec.json.encode(to_json(data, "data"))
     except NotJson as error:

@@ -184,5 +184,5 @@ def is_correlation_id(value: Json) -> bool:
 
 
 def keyed_execution_id(workflow_id: str, start_key: str) -> str:
-    """The same for the same workflow and key, whoever asks and whenever."""
+    """The id of the execution that a workflow and key start: the same for every caller and at any time."""
     return "ex-key-" + hashlib.sha256(f"{workflow_id}\0{start_key}".encode()).hexdigest()[:40]

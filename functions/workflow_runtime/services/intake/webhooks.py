@@ -83,6 +83,9 @@ class Webhooks:
         now = self._ports.clock.now()
         if trigger.secret is None:
             return Accepted(call, trigger, now)
+        if not trigger.secret:
+            logger.warning("a webhook demands signatures but names no secret", extra={"workflow_id": call.workflow_id})
+            raise RequestError("unauthorized", "this endpoint demands a signature, but its workflow names no secret")
         signature = _SIGNATURE.fullmatch(call.headers.get(SIGNATURE_HEADER, ""))
         timestamp = call.headers.get(TIMESTAMP_HEADER, "")
         if signature is None or not _TIMESTAMP.fullmatch(timestamp):
@@ -112,8 +115,8 @@ class Webhooks:
             raise
 
     def _claim(self, accepted: Accepted) -> Item:
-        """Take the signature: whoever comes with it later is refused. Our own write, its answer lost, is told by its
-        owner."""
+        """Take the signature: later requests with it are refused. The owner tells our own write, if its response
+        was lost, from another's."""
         call = accepted.call
         key = keys.webhook_call(call.workflow_id, call.endpoint.strip("/"), accepted.signature)
         owner = self._new_id()

@@ -1,6 +1,6 @@
 """Dead letters: messages that their queue gave up. Each is recorded where people look for it, and its sender is told.
 
-An order becomes a failure of its node, so that its execution does not wait for ever; a timer gets a second chance;
+An order becomes a failure of its node, so that its execution does not wait forever; a timer gets a second chance;
 events are recorded only: what they told is found by the sweep, or was never of use.
 """
 

@@ -80,7 +80,7 @@ class Sweep:
             before = page[-1]
 
     def _running(self, page: Sequence[Due], swept: Swept) -> Sequence[Due]:
-        """Those that run. What has ended is never due again; what has not begun is due later, but not for ever."""
+        """Those that run. What has ended is never due again; what has not begun is due later, a few times."""
         headers = self._executions.headers([due.execution_id for due in page])
         now = self._ports.clock.now()
         running: list[Due] = []

@@ -49,9 +49,7 @@ class Execution(msgspec.Struct, frozen=True):
     node_outputs: dict[str, Attribute] = {}
 
     def document(self, value_of: Callable[[bytes], Any]) -> dict[str, Any]:
-        """The execution document, the same for everyone who shows one; without outputs of nodes. ``value_of`` makes a
-        value of a payload's JSON text.
-        """
+        """The one execution document, without outputs of nodes. ``value_of`` makes a value of a payload's JSON text."""
         document = header_json(self.header)
         for part, text in (("input", self.input), ("output", self.output)):
             if text is not None:

@@ -24,7 +24,16 @@ from workflow_runtime.frontends.cli.charts import event_lines, timer_lines
 from workflow_runtime.frontends.cli.compilation import show_warnings
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import definitions_directory, read_input, read_source
-from workflow_runtime.frontends.cli.options import AsJson, Definitions, Input, MocksFile, NewDatabase, Verbose, existing
+from workflow_runtime.frontends.cli.options import (
+    AllowHttp,
+    AsJson,
+    Definitions,
+    Input,
+    MocksFile,
+    NewDatabase,
+    Verbose,
+    existing,
+)
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.progress import LocalWatch, Progress, epoch_ms
 from workflow_runtime.frontends.cli.repeating import Repetition, repeat_lines
@@ -32,6 +41,7 @@ from workflow_runtime.frontends.cli.stderr_log import TracedInvoker, log_to_stde
 from workflow_runtime.frontends.cli.stepping import EventStep, Step, Stepper, moves_time, parse_steps
 from workflow_runtime.frontends.cli.summary import dead_letter_lines, show_summary, waiting_lines
 from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.invokers.tools.reach import local_reach
 from workflow_runtime.runtime.in_process import Backend as OpenBackend
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.intake.signals import check_event
@@ -81,6 +91,7 @@ def run(
     skip_time: SkipTime = False,
     event: Events = None,
     timeout: Timeout = None,
+    allow_http: AllowHttp = None,
     json: AsJson = False,
     verbose: Verbose = False,
 ) -> int:
@@ -106,7 +117,7 @@ def run(
     """
     options = RunOptions(
         file, tuple(others or ()), input, mocks, definitions, backend.value, db, resume, skip_time, timeout, verbose,
-        tuple(event or ()),
+        tuple(event or ()), tuple(allow_http or ()),
     )  # fmt: skip
     return _carry_out(Output(json=json), options)
 
@@ -116,7 +127,9 @@ EXIT_CODES = {"completed": ExitCode.OK, "failed": ExitCode.FAILED, "cancelled": 
 
 
 class RunOptions(msgspec.Struct, frozen=True):
-    """The arguments of ``awr run``. ``timeout``: real seconds, None for no limit. ``events``: see `stepping`."""
+    """The arguments of ``awr run``. ``timeout``: real seconds, None for no limit. ``events``: see `stepping`.
+    ``allow_http``: as in `local_reach`.
+    """
 
     file: Path | None
     others: tuple[Path, ...] = ()
@@ -130,6 +143,7 @@ class RunOptions(msgspec.Struct, frozen=True):
     timeout: float | None = None
     verbose: bool = False
     events: tuple[str, ...] = ()
+    allow_http: tuple[str, ...] = ()
 
 
 def _carry_out(out: Output, options: RunOptions) -> ExitCode:
@@ -180,7 +194,8 @@ def _open_runtime(options: RunOptions, *, virtual: bool) -> LocalRuntime:
     backend = _open_backend(options, virtual=virtual)
     try:
         wrap = TracedInvoker if options.verbose else None
-        return LocalRuntime(backend, definitions, mocks, environ=os.environ, wrap=wrap)
+        reach = local_reach(os.environ, options.allow_http)
+        return LocalRuntime(backend, definitions, mocks, reach=reach, environ=os.environ, wrap=wrap)
     except BaseException:
         backend.close()
         raise
@@ -349,6 +364,8 @@ class _Run:
         ]
         for option, value in (("--mocks", options.mocks), ("--definitions", options.definitions)):
             words += [option, str(value)] if value else []
+        for host in options.allow_http:
+            words += ["--allow-http", host]
         return shlex.join([*words, *(["--skip-time"] if options.skip_time else [])])
 
     def _how_to_look_further(self) -> str:
