@@ -126,6 +126,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``pending``: ids of what a node waits for, by node
     - ``next_serials``: where the serials of the scopes inside a node go on when it is visited again
     - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered
+    - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
     """
 
     marks: bytearray
@@ -148,6 +149,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     next_serials: dict[int, int] = {}
     called: dict[int, ErrorDocument] = {}
     given: dict[int, Json] = {}
+    begun: dict[int, int] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -172,6 +174,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.next_serials.copy(),
             self.called.copy(),
             self.given.copy(),
+            self.begun.copy(),
         )
 
     def serial(self, node: int) -> int:

@@ -54,6 +54,7 @@ def start(scope: GraphScope, node: int) -> None:
 def begin(scope: GraphScope, node: int) -> None:
     """Something goes on inside the node from now on."""
     scope.change(node, Change.START)
+    scope.graph.begun[node] = scope.turn.now
     if "node" in scope.plan.events:
         scope.turn.publish("node.started", path=scope.path(node), status="running")
 
