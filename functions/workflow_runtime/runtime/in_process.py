@@ -14,7 +14,7 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -142,12 +142,15 @@ class LocalRuntime:
         return self.services.documents.status(execution_id)
 
     async def settle(
-        self, execution_id: str, until: int | None = None, enough: Callable[[], bool] = lambda: False
+        self,
+        execution_id: str,
+        moments: Sequence[tuple[int, Callable[[], None]]] = (),
+        enough: Callable[[], bool] = lambda: False,
     ) -> str:
-        """Run what can run without outside input and without timers, or those due ``until`` then (see `Pump.run`), or
-        until it is ``enough``; the execution's status.
+        """Run what can run without outside input and without waiting for timers, after the ``moments`` (see
+        `Pump.run`), or until it is ``enough``; the execution's status.
         """
-        await self.pump.run(lambda: self._has_ended(execution_id) or enough(), settle=until is None, until=until)
+        await self.pump.run(lambda: self._has_ended(execution_id) or enough(), settle=True, moments=moments)
         return self.services.documents.status(execution_id)
 
     def _has_ended(self, execution_id: str) -> bool:
