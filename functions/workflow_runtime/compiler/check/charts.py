@@ -79,7 +79,8 @@ def _check_final(state: StateSource, report: Report) -> None:
     for field in fields:
         if getattr(written, field):
             message = f"the final state `{state.name}` cannot have `{field}`: nothing happens after it"
-            report.add(rules.FINAL_STATE, message, (*state.place, field), "Remove it, or do not make this a final state.")
+            hint = "Remove it, or do not make this a final state."
+            report.add(rules.FINAL_STATE, message, (*state.place, field), hint)
 
 
 def _check_history(chart: ChartSource, state: StateSource, report: Report) -> None:
