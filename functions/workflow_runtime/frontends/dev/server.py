@@ -198,6 +198,10 @@ def _poke_open_executions(runtime: LocalRuntime) -> None:
 
 def _announce(options: DevOptions, listener: socket.socket) -> None:
     port = listener.getsockname()[1]
+    if options.definitions is None:
+        logger.warning(
+            "there is no directory `definitions` here: nothing is published; --definitions DIR names another"
+        )
     if options.db is None:
         logger.warning("everything is kept in memory and ends with this process; --db FILE keeps it")
     else:
