@@ -115,15 +115,21 @@ class CancelTimer(msgspec.Struct, frozen=True, tag_field="command", tag="cancel_
 
 
 class Subscribe(msgspec.Struct, frozen=True, tag_field="command", tag="subscribe"):
-    """Have bus events of this name and correlation key sent to the own mailbox. Carried out before the commit."""
+    """Have bus events of this name and correlation key, by one trigger, sent to the own mailbox. Carried out before the
+    commit.
+
+    ``route``: digest of the trigger; "" in what was committed before subscriptions had one.
+    """
 
     event: str
     key: str
+    route: str = ""
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, tag_field="command", tag="unsubscribe"):
     event: str
     key: str
+    route: str = ""
 
 
 class SendSignal(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="send_signal"):

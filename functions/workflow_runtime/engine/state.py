@@ -92,7 +92,9 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``due``: of a timer, when it fires (epoch ms)
     - ``name``: the event that is listened to, or that a child's end becomes
     - ``key``: of an event, the correlation key under which the bus brings it
-    - ``number``: of a delay, its place among those of its state; ``sent``: what a delayed send sends
+    - ``number``: of a delay, its place among those of its state; of an event under a key, the plan's trigger that
+      brings it
+    - ``sent``: what a delayed send sends
     """
 
     kind: PendingKind
