@@ -113,7 +113,7 @@ def test_awr_invoke_refuses_unknown_functions_and_events_of_others(invoke: Invok
     assert "dispatch, perhaps?" in result.stderr
     for function, name, message in (
         ("api", "dispatch/poked", "is not a request of an HTTP API"),
-        ("dispatch", "api/get_workflow", "is not a batch of messages: what dispatch takes are messages of dispatch.fifo"),
+        ("dispatch", "api/get_workflow", "what dispatch takes are messages of dispatch.fifo"),
         ("sweep", "dispatch/poked", "what sweep takes are messages of sweep"),
         ("dead_letter", "sweep/tick", "messages of dead-letters or dead-letters.fifo"),
     ):
