@@ -65,7 +65,8 @@ def test_where_an_event_went_is_noted_once(table: Table) -> None:
     assert owners.look("w", "号", "event-2") == (None, None)
 
 
-def test_those_are_found_that_the_trigger_brings_it_to_and_old_ones_without_a_trigger(store: SubscriptionStore) -> None:
+def test_those_are_found_that_the_trigger_brings_it_to_and_old_ones_without_one(table: Table) -> None:
+    store = SubscriptionStore(table)
     store.put("ex-1", "w", "pay", "k", "r1")
     store.put("ex-1", "w", "pay", "k", "r2")
     store.put("ex-2", "w", "pay", "k", "r2")

@@ -97,6 +97,7 @@ class Workflow(Version):
 
     name: str
     input_schema: Any = None
+    event_schemas: dict[str, Any] = Field({}, description="JSON Schemas of the data of events, by event.")
     nodes: int = Field(description="How many nodes it has.")
 
 
@@ -187,6 +188,9 @@ class AvailableEvent(BaseModel):
     """An event that a transition of an active state, or a wait, listens to now."""
 
     event: str
+    schema_: Any = Field(
+        alias="schema", description="JSON Schema of its data, where the workflow has one in `event_schemas`."
+    )
     source: str = Field(description="The state, or the path of the wait.")
     target: list[str]
     condition: str | None

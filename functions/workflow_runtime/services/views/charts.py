@@ -75,7 +75,7 @@ def chart_parts(
             path: {"current_states": list(chart.states), "variables": chart.variables} for path, chart in charts.items()
         },
         transitions=[transition_json(version, step) for version, step in steps[-TRANSITIONS_SHOWN_MAX:]],
-        available_events=[prospect_json(prospect) for prospect in ahead.prospects],
+        available_events=[prospect_json(plan, prospect) for prospect in ahead.prospects],
         timers=[
             {"at": iso_time(timer.due), "kind": timer.kind, "source": timer.source, "machine": timer.machine}
             for timer in ahead.timers
@@ -115,9 +115,10 @@ def transition_json(version: int, step: Macrostep) -> dict[str, Json]:
     }
 
 
-def prospect_json(prospect: Prospect) -> dict[str, Json]:
+def prospect_json(plan: Plan, prospect: Prospect) -> dict[str, Json]:
     return {
         "event": prospect.event,
+        "schema": plan.event_schemas.get(prospect.event),
         "source": prospect.source,
         "target": list(prospect.targets),
         "condition": prospect.condition,
