@@ -45,7 +45,7 @@ START_OR_END = rule(
     "WF313",
     WARNING,
     "A condition on an edge that means nothing",
-    "`start` and `end` are no nodes; put the condition into the node's `when`.",
+    "`start` and `end` are not nodes; put the condition into the node's `when`.",
 )
 
 CALLED_AND_LINKED = rule(
@@ -54,7 +54,7 @@ CALLED_AND_LINKED = rule(
     "A node that a wait calls has edges",
     "It runs when it is called, and nothing waits for it: remove the edge, or call another node.",
 )
-DUPLICATE_NAME = rule("WF315", ERROR, "A name that stands twice", "Rename one of them.")
+DUPLICATE_NAME = rule("WF315", ERROR, "A name that is used twice", "Rename one of them.")
 PATH_CLASH = rule(
     "WF316",
     ERROR,

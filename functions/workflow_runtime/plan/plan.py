@@ -227,7 +227,7 @@ def encode_plan(plan: Plan) -> bytes:
 
 
 def decode_plan(data: bytes) -> Plan:
-    """The plan of these bytes. Raises `msgspec.ValidationError` for anything that is no plan of this schema."""
+    """The plan of these bytes. Raises `msgspec.ValidationError` for anything that is not a plan of this schema."""
     plan = _decoder.decode(data)
     if plan.schema > PLAN_SCHEMA:
         raise msgspec.ValidationError(f"plan schema {plan.schema} is newer than this runtime's {PLAN_SCHEMA}")

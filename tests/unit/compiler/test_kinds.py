@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 import pytest
+from tests.unit.engine.driver import Driver
 
 from workflow_runtime.compiler import compile_or_raise, compile_workflow
 from workflow_runtime.compiler.kinds import ACTION_KINDS, NODE_KINDS
@@ -15,6 +16,9 @@ from workflow_runtime.definition.fields import Expression, Text
 from workflow_runtime.definition.nodes.control import ControlNode
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.nodes.registry import CONTROL_TYPES, NODE_TYPES
+from workflow_runtime.engine.graph import KINDS, Kind
+from workflow_runtime.engine.graph.outcome import Yielded, ended
+from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.plan.formulas import Formula
 
 
@@ -62,6 +66,30 @@ workflow:
     assert plan.root.nodes[0].decision_paths == (("n",), ("x",))
     assert plan.variable_paths == (("limit",),)
     assert plan.root.sinks == (1,)
+
+
+def _start_echo(scope: GraphScope, node: int) -> None:
+    spec = scope.block.nodes[node].spec
+    assert isinstance(spec, EchoSpec)
+    allowed = scope.evaluate(spec.allowed, node)
+    ended(scope, node, Yielded({"said": scope.evaluate(spec.text, node) if allowed else None}))
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_new_type_of_node_runs_with_one_row_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, EchoSpec, Kind(_start_echo))  # type: ignore[misc]
+    plan = compile_or_raise(
+        """
+workflow:
+  id: w
+  nodes:
+    - {id: a, type: tool, tool: t}
+    - {id: says, type: control, subtype: echo, text: "got ${a.x}", allowed: "a.n < 3"}
+    - {id: after, type: control, subtype: pass, inputs: {heard: "${says.said}"}}
+"""
+    )
+    driver = Driver(plan, checked=False).play({"a": {"x": "好", "n": 2}})
+    assert (driver.status, driver.result("after")) == ("completed", {"heard": "got 好"})
 
 
 @pytest.mark.usefixtures("echo")

@@ -71,7 +71,7 @@ class ChartAssembly:
 
     def _history_default(self, number: int, state: StateSource) -> TransitionPlan:
         """What is entered when nothing is remembered; unless the author says, what the parent enters by default."""
-        assert state.definition is not None  # the chart itself is no history state
+        assert state.definition is not None  # the chart itself is not a history state
         if state.definition.default is not None:
             return self._entry(number, state.definition.default, (*state.place, "default"))
         parent = self._chart.states[state.parent]

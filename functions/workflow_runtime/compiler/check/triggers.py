@@ -31,8 +31,8 @@ def trigger_sites(definition: WorkflowDefinition, report: Report) -> list[ReadSi
 
 
 def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    """Schedules that cannot be expressed, filters that are no pattern, secrets without a name, input that is refused,
-    events that nothing takes.
+    """Schedules that cannot be expressed, filters that are not patterns, secrets without a name, input that is
+    refused, events that nothing takes.
     """
     declared, is_open = declared_keys(definition.input_schema)
     heard = _heard(sources)

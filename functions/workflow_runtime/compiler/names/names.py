@@ -241,7 +241,7 @@ class Names:
         return any(graph.gaps.unnamed or graph.gaps.hide_ids or graph.shares_ids for graph in graphs)
 
     def _input(self, use: Use, site: Site) -> Binding | None:
-        """A name that is no node: a variable of a chart, or a key of the input."""
+        """A name that is not a node: a variable of a chart, or a key of the input."""
         name = use.name
         charted = self._is_charted(site)
         if not self._is_declared(name, charted) and self._is_undeclared(use, site, charted):

@@ -172,7 +172,7 @@ def _add_edges(links: Links, graph: GraphSource, find: Callable[[str, DocumentPa
         if nothing and edge.condition is not None:
             report.add(
                 rules.START_OR_END,
-                f"`{nothing[0]}` is no node: this condition is never evaluated",
+                f"`{nothing[0]}` is not a node: this condition is never evaluated",
                 ("edges", number, "condition"),
             )
         source = -1 if edge.source in nothing else find(edge.source, ("edges", number, "source"))
