@@ -91,6 +91,8 @@ def test_a_correlated_event_that_comes_before_its_wait_is_kept(tester: WorkflowT
     execution_id = tester.start({"id": "w", "nodes": nodes}, {"order": 1})
     tester.publish_event("shop", "paid", {"order": 1, "by": "card"})
     tester.publish_event("shop", "paid", {"order": 2, "by": "nobody"})
+    [early] = tester.result(execution_id).document["kept_events"]
+    assert (early["event"], early["source"]) == ("paid", "shop")
     tester.advance_time(10)
     tester.result(execution_id).assert_completed()
     assert tester.result(execution_id).nodes["paid"]["output"] == {"order": 1, "by": "card"}

@@ -199,6 +199,15 @@ class AvailableEvent(BaseModel):
     machine: str | None = Field(description="The path of the chart; null for a wait.")
 
 
+class KeptEvent(BaseModel):
+    """An event that came before its wait, which will have it."""
+
+    event: str
+    id: str
+    at: Time
+    source: str | None
+
+
 class RunningTimer(BaseModel):
     """What happens at a time, unless something comes before."""
 
@@ -222,6 +231,9 @@ class ChartParts(BaseModel):
     )
     machines: dict[str, Machine] = Field({}, description="Nested charts by path.")
     available_events: list[AvailableEvent] = []
+    kept_events: list[KeptEvent] = Field(
+        [], description="Events that came before the wait they are for; the newest 100 of at most 1,000, for 30 days."
+    )
     timers: list[RunningTimer] = []
 
 
