@@ -72,6 +72,7 @@ def openapi_document() -> dict[str, Any]:
             (models.ProblemModel, "serialization"),
             (models.StartRequest, "validation"),
             (models.EventRequest, "validation"),
+            (models.ControlRequest, "validation"),
             (models.Truncated, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",
