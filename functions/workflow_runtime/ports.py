@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from workflow_runtime.errors import ConflictError
+from workflow_runtime.plan.events import TOPIC_CHARACTERS_MAX as TOPIC_CHARACTERS_MAX  # also a limit of `Bus`
 
 ITEM_BYTES_MAX = 400 * 1024  # DynamoDB: one item, names and values together
 PARTITION_KEY_BYTES_MAX = 2048  # DynamoDB

@@ -24,6 +24,7 @@ from workflow_runtime.ports import (
     SCHEDULE_NAME_CHARACTERS_MAX,
     SCHEDULED_TIME,
     SORT_KEY_BYTES_MAX,
+    TOPIC_CHARACTERS_MAX,
     VISIBILITY_SECONDS_MAX,
     Attribute,
     BusEvent,
@@ -41,7 +42,6 @@ EXPIRES_ATTRIBUTE = "expires_at"  # epoch seconds from which DynamoDB may delete
 KEY_ATTRIBUTES = frozenset({PARTITION_ATTRIBUTE, SORT_ATTRIBUTE, INDEX_PARTITION_ATTRIBUTE, INDEX_SORT_ATTRIBUTE})
 
 BLOB_KEY_BYTES_MAX = 1024  # S3: object keys
-DETAIL_TYPE_CHARACTERS_MAX = 128  # EventBridge: DetailType
 SOURCE_CHARACTERS_MAX = 256  # EventBridge: Source
 INTEGER_MIN = -(1 << 63)  # less than DynamoDB's 38 digits: what every backend carries
 INTEGER_MAX = (1 << 64) - 1
@@ -175,8 +175,8 @@ def event_refusal(event: BusEvent) -> str | None:
     """Why EventBridge would refuse the event for good; None when it would not."""
     if not 0 < len(event.source) <= SOURCE_CHARACTERS_MAX or event.source.startswith("aws."):
         return f"the source needs 1 to {SOURCE_CHARACTERS_MAX} characters and may not start with aws."
-    if not 0 < len(event.detail_type) <= DETAIL_TYPE_CHARACTERS_MAX:
-        return f"the detail type needs 1 to {DETAIL_TYPE_CHARACTERS_MAX} characters"
+    if not 0 < len(event.detail_type) <= TOPIC_CHARACTERS_MAX:
+        return f"the detail type needs 1 to {TOPIC_CHARACTERS_MAX} characters"
     try:
         size = event_bytes(event)
         _OBJECT.decode(event.detail)

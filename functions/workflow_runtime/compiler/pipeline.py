@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -12,23 +13,24 @@ from workflow_runtime.compiler.build.charts import ChartAssembly
 from workflow_runtime.compiler.build.decisions import GraphReads, decided_paths
 from workflow_runtime.compiler.build.graphs import Parts, as_expression, assemble, assemble_graph
 from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, check_paths, check_states_asked
-from workflow_runtime.compiler.check.early_reads import moments_of, warn_of_early_reads
+from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes
 from workflow_runtime.compiler.check.reachability import warn_of_chart
 from workflow_runtime.compiler.check.triggers import check_triggers, plan_triggers, trigger_sites
+from workflow_runtime.compiler.check.values import check_values
 from workflow_runtime.compiler.collect.chart_formulas import chart_sites
 from workflow_runtime.compiler.collect.formulas import variable_sites
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.names.names import PREVIOUS_NAMES, Bindings, Names, bind_all
 from workflow_runtime.compiler.report import DocumentPath, Report
-from workflow_runtime.compiler.shape.drafts import Draft, drafted, finished_graphs, first_numbers, named_in
+from workflow_runtime.compiler.shape.doubts import doubts_of
+from workflow_runtime.compiler.shape.drafts import drafted, finished_graphs, first_numbers, named_in
 from workflow_runtime.compiler.shape.links import Named
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
 from workflow_runtime.definition.loader import in_order, load
-from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.errors import DefinitionError
@@ -53,13 +55,28 @@ def compile_workflow(text: str | bytes, *, file: str = "", catalogue: Catalogue 
     ``file``: its name, for the findings. ``catalogue``: the agents and tools there are; without it what they are
     called with, and whether they exist, is not checked.
     """
-    loaded = load(text, file)
-    if loaded.definition is None:
-        return Compilation(None, loaded.findings)
-    report = Report(loaded.source, text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text)
-    plan = _plan(loaded.definition, loaded.gaps, catalogue, report)
-    findings = in_order([*loaded.findings, *report.findings()])
-    return Compilation(None if has_errors(findings) else plan, findings)
+    with _collection_paused():
+        loaded = load(text, file)
+        if loaded.definition is None:
+            return Compilation(None, loaded.findings)
+        report = Report(loaded.source, text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text)
+        plan = _plan(loaded.definition, loaded.gaps, catalogue, report)
+        findings = in_order([*loaded.findings, *report.findings()])
+        return Compilation(None if has_errors(findings) else plan, findings)
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Pause the cyclic garbage collector: a compilation makes hundreds of thousands of objects that all stay until its
+    end, and visiting them again and again would take as long as compiling.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def compile_or_raise(text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None) -> Plan:
@@ -81,13 +98,12 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     check_support(definition, sources, report)
     if not _has_fitting_size(definition, gaps, sources, report):
         return None
-    is_whole = partial(_is_whole, _shows_edges(sources), report)
     others = [*variable_sites(definition, report), *trigger_sites(definition, report)]
     try:
         drafts = [drafted(definition, source, report) for source in sources.graphs]
         charts = [chart_sites(chart, report) for chart in sources.charts]
         named = named_in(sources, drafts, charts, report)
-        graphs = finished_graphs(drafts, named, is_whole, report)
+        graphs = finished_graphs(drafts, named, report)
     except TooManyEdges:
         report.add(rules.TOO_MANY_EDGES, f"there are more than {EDGES_MAX:,} edges", ("nodes",))
         return None
@@ -99,25 +115,35 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     names = Names(definition, gaps, sources, firsts, befores, report)
     bound = bind_all(names, sources, drafts, charts, others)
     _check(definition, sources, bound, catalogue, report)
-    whole = [graph for graph in graphs if graph is not None]
-    if not is_whole():
-        return None
-    _warn_of_dormant(drafts, report)
-    if len(whole) < len(graphs):
-        return None
+    check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
     parts = [
-        Parts(draft.source, graph, formulas, draft.called, draft.calling, first)
-        for draft, graph, first in zip(drafts, whole, firsts, strict=True)
+        None if graph is None else Parts(draft.source, graph, formulas, draft.called, draft.calling, first)
+        for draft, graph, first in zip(drafts, graphs, firsts, strict=True)
     ]
     moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])
     for part, read in zip(parts, moments, strict=True):
-        check_graph(part.source, part.graph, part.joins, report)
-        warn_of_early_reads(read, part.graph, part.joins, report)
-    conditions = [_conditions(part.graph, formulas, report) for part in parts]
-    if report.has_errors or gaps != Gaps():
+        if part is not None:
+            _check_finished(part, read, report)
+    whole = [part for part in parts if part is not None]
+    conditions = [_conditions(part.graph, formulas, report) for part in whole]
+    if report.has_errors or gaps != Gaps() or len(whole) < len(parts):
         return None
-    return _assembled(definition, sources, parts, conditions, named, bound, formulas)
+    return _assembled(definition, sources, whole, conditions, named, bound, formulas)
+
+
+def _check_finished(part: Parts, moments: Sequence[Moment], report: Report) -> None:
+    """What a finished graph tells of the nodes that are not in doubt."""
+    doubts = doubts_of(part.source, report)
+    if doubts.everything:
+        return
+    doubtful = doubts.spread(part.graph)
+    check_graph(part.source, part.graph, part.joins, doubtful, report)
+    warn_of_early_reads(moments, part.graph, part.joins, doubtful, report)
+    for position in () if doubtful else sorted(part.called.dormant):
+        id = part.source.nodes[position].id
+        message = f"`{id}` only runs when called, which nothing does yet: it is skipped"
+        report.add(rules.ONLY_CALLED, message, part.source.at(position, "id"))
 
 
 def _check(
@@ -163,18 +189,6 @@ def _assembled(
     return assemble(definition, formulas, decisions, blocks, charts, triggers)
 
 
-def _shows_edges(sources: Sources) -> bool:
-    """Whether the definition shows every edge."""
-    hidden = any(graph.gaps.hide_edges for graph in sources.graphs)
-    return not hidden and not any(isinstance(node, UnsupportedNode) for node in sources.nodes)
-
-
-def _is_whole(shows_edges: bool, report: Report) -> bool:
-    """Whether every edge is known, those that data makes included. If not, nothing can be said of a graph's shape."""
-    unread = (rules.UNKNOWN_NODE, rules.SYNTAX, rules.UNDECLARED, rules.UNKNOWN_NODE_READ, rules.DYNAMIC_NODES)
-    return shows_edges and not report.has(*unread)
-
-
 def _has_fitting_size(definition: WorkflowDefinition, gaps: Gaps, sources: Sources, report: Report) -> bool:
     nodes = sum(len(graph.nodes) for graph in sources.graphs)
     states = sum(len(chart.states) - 1 for chart in sources.charts)
@@ -185,14 +199,6 @@ def _has_fitting_size(definition: WorkflowDefinition, gaps: Gaps, sources: Sourc
     if states > STATES_MAX:
         report.add(rules.TOO_MANY_STATES, f"{states:,} states are more than {STATES_MAX:,}", ("states",))
     return nodes <= NODES_MAX and states <= STATES_MAX
-
-
-def _warn_of_dormant(drafts: Iterable[Draft], report: Report) -> None:
-    for graph in drafts:
-        for position in sorted(graph.called.dormant):
-            id = graph.source.nodes[position].id
-            message = f"`{id}` only runs when called, which nothing does yet: it is skipped"
-            report.add(rules.ONLY_CALLED, message, graph.source.at(position, "id"))
 
 
 def _conditions(graph: Graph, formulas: dict[DocumentPath, Formula], report: Report) -> dict[tuple[int, int], Formula]:

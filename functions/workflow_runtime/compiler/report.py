@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import TypeAlias
 
 import msgspec
@@ -30,7 +31,7 @@ class Report:
         self._text = text
         self._findings: list[Finding] = []
         self._counts: Counter[Severity] = Counter()
-        self._rules: set[str] = set()
+        self._places: dict[str, list[DocumentPath]] = {}
         self._suggestions = 0
 
     def add(
@@ -45,7 +46,7 @@ class Report:
     ) -> None:
         """One finding at ``path``; with ``within`` (the text there) at its ``offset`` if it is on one line."""
         self._counts[rule.severity] += 1
-        self._rules.add(rule.id)
+        self._places.setdefault(rule.id, []).append(tuple(path))
         if self._counts[rule.severity] > FINDINGS_MAX:
             return
         finding = self._source.finding(rule, message, path, hint)
@@ -54,18 +55,21 @@ class Report:
             finding = msgspec.structs.replace(finding, column=column)
         self._findings.append(finding)
 
-    def suggest(self, word: str, known: Iterable[str]) -> str | None:
-        """The "did you mean" for an unknown word, as long as there are not too many of them."""
+    def suggest(self, word: str, *known: Iterable[str]) -> str | None:
+        """The "did you mean" for an unknown word, as long as there are not too many of them. Sets are sorted first."""
         self._suggestions += 1
-        return did_you_mean(word, known) if self._suggestions <= SUGGESTIONS_MAX else None
+        if self._suggestions > SUGGESTIONS_MAX:
+            return None
+        groups = (sorted(group) if isinstance(group, frozenset) else group for group in known)
+        return did_you_mean(word, chain.from_iterable(groups))
 
     @property
     def has_errors(self) -> bool:
         return self._counts[Severity.ERROR] > 0
 
-    def has(self, *rules: Rule) -> bool:
-        """Whether there is a finding of one of ``rules``."""
-        return not self._rules.isdisjoint(rule.id for rule in rules)
+    def places(self, *rules: Rule) -> list[DocumentPath]:
+        """Where there are findings of ``rules``."""
+        return [path for rule in rules for path in self._places.get(rule.id, ())]
 
     def findings(self) -> list[Finding]:
         return list(self._findings)

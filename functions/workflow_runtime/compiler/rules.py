@@ -45,7 +45,7 @@ START_OR_END = rule(
     "WF313",
     WARNING,
     "A condition on an edge that means nothing",
-    "`start` and `end` are no nodes; put the condition into the node's `when`.",
+    "`start` and `end` are not nodes; put the condition into the node's `when`.",
 )
 
 CALLED_AND_LINKED = rule(
@@ -54,7 +54,7 @@ CALLED_AND_LINKED = rule(
     "A node that a wait calls has edges",
     "It runs when it is called, and nothing waits for it: remove the edge, or call another node.",
 )
-DUPLICATE_NAME = rule("WF315", ERROR, "A name that stands twice", "Rename one of them.")
+DUPLICATE_NAME = rule("WF315", ERROR, "A name that is used twice", "Rename one of them.")
 PATH_CLASH = rule(
     "WF316",
     ERROR,
@@ -93,16 +93,6 @@ CALL_IN_LOOP = rule(
     "Put it into a `run` graph: an agent or tool node takes the whole list, or several nodes take a part each.",
 )
 TOO_MANY_STATES = rule("WF327", ERROR, "The workflow has too many states", "Split it into several workflows.")
-CHART_ERRORS = (
-    UNKNOWN_STATE,
-    NEARLY_IMPLIED,
-    FINAL_STATE,
-    HISTORY_STATE,
-    NOT_INSIDE,
-    CONFLICTING_TARGETS,
-    DUPLICATE_NAME,
-)
-"""What leaves open where a chart's transitions lead."""
 UNREACHABLE_STATE = rule("WF328", WARNING, "A state that is never entered")
 NEVER_TAKEN = rule(
     "WF329", WARNING, "A transition that is never taken", "Give the earlier one a condition, or remove one of the two."
@@ -128,6 +118,13 @@ NO_SECRET = rule(
     WARNING,
     "A webhook that demands signatures has no secret",
     "Add `secret: ${secrets.NAME}`, or say `auth_required: false`.",
+)
+
+WHOLE_PATTERN = rule(
+    "WF346",
+    WARNING,
+    "Filters that look like a whole event pattern",
+    "Write `topic` and `source` beside `filters`, and below `filters` only fields of the event's `detail`.",
 )
 
 # Names and data
@@ -167,7 +164,7 @@ VARIABLE_ORDER = rule(
     "Variables are set in order: move it below the one it reads.",
 )
 READS_ITSELF = rule("WF412", ERROR, "A node reads its own output", "Its own output is `${output}`, in `outputs` only.")
-LEADS_NOWHERE = rule("WF413", WARNING, "A path that leads nowhere")
+LEADS_NOWHERE = rule("WF413", WARNING, "A path that leads nowhere", "A path that leads nowhere is null.")
 NODE_IN_VARIABLE = rule(
     "WF414",
     ERROR,
@@ -197,6 +194,10 @@ UNKNOWN_KEY = rule(
     "The `with` of a trigger reads a name that nothing declares",
     "Then it has no key, and gets no event.",
 )
+
+NEVER_TRUE = rule("WF421", WARNING, "A comparison whose result is always the same", "Correct the value, or the schema.")
+TOOL_INPUTS = rule("WF422", WARNING, "Inputs that do not fit what a tool takes")
+UNKNOWN_EVENT = rule("WF423", WARNING, "The schema of an event that nothing listens to", "Correct the name.")
 
 # Not supported, not in force
 NOT_SUPPORTED = rule("WF501", ERROR, "Not supported yet")

@@ -13,7 +13,6 @@ from enum import Enum
 from typing import Annotated, Any, Final
 
 import jsonschema_rs
-import re2
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 
@@ -22,13 +21,13 @@ from workflow_runtime.definition.reading import kind_of, problem
 from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import look_alike_hint
+from workflow_runtime.language.schemas import dangling_reference
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.templates import has_template, is_one_template
 from workflow_runtime.language.texts import quoted, shorten
 
 QUOTE = "Put it in quotes to make it text."
 MAX_NAME_LENGTH = 256
-MAX_PATTERN_LENGTH = 1_000
 MAX_COUNT = 1_000_000
 """Above every count that a workflow can reach; catches a slipped digit."""
 MAX_DURATION_SECONDS = 400 * 86_400.0
@@ -219,29 +218,12 @@ def read_schema(value: object) -> Json:
         ) from None
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise problem(rules.BAD_SCHEMA, f"not a JSON Schema: {shorten(str(error), 200)}") from None
+    dangling = dangling_reference(value)
+    if dangling is not None:
+        place, reference = dangling
+        hint = "Schemas refer to parts of themselves only, for example `#/$defs/item`."
+        raise problem(rules.BAD_SCHEMA, f"the reference {quoted(reference)} leads nowhere", hint, place)
     return value
-
-
-def _said(error: Exception) -> str:
-    """RE2 words its complaints in bytes."""
-    said = error.args[0] if error.args else b""
-    return shorten(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said), 200)
-
-
-def read_pattern(value: object) -> str:
-    """A regular expression in RE2 syntax, which cannot hang."""
-    text = _text(value)
-    if len(text) > MAX_PATTERN_LENGTH:
-        raise problem(
-            rules.BAD_PATTERN, f"the pattern has {len(text)} characters; at most {MAX_PATTERN_LENGTH} are allowed"
-        )
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        re2.compile(text, options)
-    except re2.error as error:
-        raise problem(rules.BAD_PATTERN, f"not a regular expression: {_said(error)}") from None
-    return text
 
 
 class Kind:
@@ -304,4 +286,3 @@ ListOrTemplate = Annotated[
     Json, Kind(read_list_or_template, {"anyOf": [{"type": "array"}, {"type": "string", "pattern": ONE_TEMPLATE}]})
 ]
 Schema = Annotated[Json, Kind(read_schema, {"type": ["object", "boolean"]})]
-Pattern = Annotated[str, Kind(read_pattern, {"type": "string", "format": "regex"})]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Self
 
+import re2
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
@@ -14,18 +15,20 @@ from workflow_runtime.definition.fields import (
     Factor,
     Inputs,
     Kind,
-    Pattern,
     Schema,
     Text,
     Texts,
     Value,
     integer,
     read_duration,
+    read_text,
     word,
 )
 from workflow_runtime.definition.ids import DynamicId, Reference
 from workflow_runtime.definition.reading import Many, Model, TextAs, problem
+from workflow_runtime.language.texts import shorten
 
+MAX_PATTERN_LENGTH = 1_000
 MAX_RETRIES = 100
 MAX_RETRY_DELAY_SECONDS = 86_400
 """A retry that waits longer than a day is a new execution (language §6)."""
@@ -39,6 +42,31 @@ def _read_retry_delay(value: object) -> float:
 
 
 RetryDelay = Annotated[float, Kind(_read_retry_delay, SECONDS_OR_TEXT)]
+
+
+def _said(error: Exception) -> str:
+    """RE2 words its complaints in bytes."""
+    said = error.args[0] if error.args else b""
+    return shorten(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said), 200)
+
+
+def read_pattern(value: object) -> str:
+    """A regular expression in RE2 syntax, which cannot hang."""
+    text = read_text(value)
+    if len(text) > MAX_PATTERN_LENGTH:
+        raise problem(
+            rules.BAD_PATTERN, f"the pattern has {len(text)} characters; at most {MAX_PATTERN_LENGTH} are allowed"
+        )
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(text, options)
+    except re2.error as error:
+        raise problem(rules.BAD_PATTERN, f"not a regular expression: {_said(error)}") from None
+    return text
+
+
+Pattern = Annotated[str, Kind(read_pattern, {"type": "string", "format": "regex"})]
 
 
 class RetryPolicy(Model):

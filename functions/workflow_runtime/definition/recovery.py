@@ -45,6 +45,7 @@ class Gaps(msgspec.Struct, frozen=True):
     """``fields``: of the workflow. ``nodes``, ``edges``: fields by position; `ANY` alone if nothing is known.
 
     ``untyped``: nodes of a type that is not known. ``unnamed``: nodes whose id is wrong, or that share it with others.
+    ``shared_ids``: the ids that several nodes share; None if the id of a node is not one.
     ``runs``: of the graphs inside states, by path (``("states", 0, "run")``). ``charts``: whether states of a chart
     may have names that cannot be seen, for charts that have errors, by path of their owner (``()`` or a node's).
     """
@@ -54,6 +55,7 @@ class Gaps(msgspec.Struct, frozen=True):
     edges: dict[int, frozenset[str]] = {}
     untyped: frozenset[int] = frozenset()
     unnamed: frozenset[int] = frozenset()
+    shared_ids: frozenset[str] | None = frozenset()
     runs: dict[Place, Gaps] = {}
     charts: dict[Place, bool] = {}
 
@@ -71,8 +73,12 @@ class Gaps(msgspec.Struct, frozen=True):
 
     @property
     def hide_ids(self) -> bool:
-        """Whether there may be nodes with other ids than those that can be seen."""
-        return "nodes" in self.fields or bool(self.unnamed)
+        """Whether there may be nodes with ids that cannot be seen at all."""
+        return "nodes" in self.fields or self.shared_ids is None
+
+    def hides_id(self, name: str) -> bool:
+        """Whether this may be the id of a node, although no sound node has it."""
+        return self.hide_ids or name in (self.shared_ids or ())
 
     @property
     def hide_variables(self) -> bool:
@@ -81,12 +87,13 @@ class Gaps(msgspec.Struct, frozen=True):
     @property
     def hide_names(self) -> bool:
         """Whether a name may be declared although nothing that can be seen declares it."""
-        return self.hide_ids or self.hide_variables or "input_schema" in self.fields
+        return bool(self.unnamed) or self.hide_ids or self.hide_variables or "input_schema" in self.fields
 
     @property
     def hide_edges(self) -> bool:
         return (
-            self.hide_ids
+            "nodes" in self.fields
+            or bool(self.unnamed)
             or bool(self.untyped)
             or not self.fields.isdisjoint({"edges", "type", ANY})
             or any(fields - WITHOUT_EDGES for fields in self.nodes.values())
@@ -146,18 +153,10 @@ def recover(
             case _:
                 fields.add(ANY)
     unnamed = _unnamed(nodes or (), wrong_nodes)
-    kept = {
-        name: item
-        for name, item in WorkflowDefinition.canonical(body)[0].items()
-        if name not in ("nodes", "edges")
-        and (name == "variables" or name in WorkflowDefinition.recoveries or name not in fields)
-        and (item is not None or name in WorkflowDefinition.keeps_null)
-    }
-    if variables:
-        kept["variables"] = {name: item for name, item in body["variables"].items() if name not in variables}
+    named = [_written_id((nodes or ())[at]) for at in unnamed if "id" not in wrong_nodes.get(at, ())]
     read_nodes = tuple(_node(position, item, wrong_nodes, reading) for position, item in enumerate(nodes or ()))
     read_edges = tuple(_edge(item, wrong_edges.get(position, ()), reading) for position, item in enumerate(edges or ()))
-    definition = WorkflowDefinition.recovered(kept, reading).model_copy(
+    definition = WorkflowDefinition.recovered(_kept(body, fields, variables), reading).model_copy(
         update={"nodes": read_nodes, "edges": read_edges}
     )
     gaps = Gaps(
@@ -166,10 +165,25 @@ def recover(
         {position: frozenset(names) for position, names in wrong_edges.items()},
         _untyped_nodes(definition.nodes),
         unnamed,
+        _shared(named, len(unnamed)),
         inner.runs(definition),
         inner.charts,
     )
     return definition, gaps
+
+
+def _kept(body: Mapping[str, Any], wrong: Collection[str], variables: Collection[str]) -> dict[str, Any]:
+    """The fields of a workflow, besides nodes and edges, as far as they are sound or recoverable."""
+    kept = {
+        name: item
+        for name, item in WorkflowDefinition.canonical(body)[0].items()
+        if name not in ("nodes", "edges")
+        and (name == "variables" or name in WorkflowDefinition.recoveries or name not in wrong)
+        and (item is not None or name in WorkflowDefinition.keeps_null)
+    }
+    if variables:
+        kept["variables"] = {name: item for name, item in body["variables"].items() if name not in variables}
+    return kept
 
 
 class Inner:
@@ -205,13 +219,19 @@ class Inner:
         for graph, wrong in self._nodes.items():
             nodes = _at(definition, graph)
             count = Counter(node.id for node in nodes)
-            unnamed = (
+            unnamed = [
                 position
                 for position, node in enumerate(nodes)
                 if "id" in wrong.get(position, ()) or not is_id(node.id) or count[node.id] > 1
-            )
+            ]
             fields = {position: frozenset(names) for position, names in wrong.items()}
-            found[graph] = Gaps(nodes=fields, untyped=_untyped_nodes(nodes), unnamed=frozenset(unnamed))
+            ids = [nodes[position].id for position in unnamed if "id" not in wrong.get(position, ())]
+            found[graph] = Gaps(
+                nodes=fields,
+                untyped=_untyped_nodes(nodes),
+                unnamed=frozenset(unnamed),
+                shared_ids=_shared(ids, len(unnamed)),
+            )
         return found
 
 
@@ -277,6 +297,17 @@ def _unnamed(nodes: Sequence[Any], wrong: Wrong) -> frozenset[int]:
         for position, id in enumerate(ids)
         if not isinstance(id, str) or count[normalized(id)] > 1 or "id" in wrong.get(position, ())
     )
+
+
+def _shared(ids: list[str], unnamed: int) -> frozenset[str] | None:
+    """What ``unnamed`` nodes are called; None if not all of them have an id that could be one."""
+    return frozenset(ids) if len(ids) == unnamed and all(map(is_id, ids)) else None
+
+
+def _written_id(node: Any) -> str:
+    """The id of a node as it is written; empty if it has none that could be one."""
+    name = node.get("id") if isinstance(node, dict) else None
+    return normalized(name) if isinstance(name, str) else ""
 
 
 def _node(position: int, written: Any, wrong: Wrong, reading: Reading) -> NodeDefinition:

@@ -1,17 +1,14 @@
 """The JSON Schema of workflow files, for editors: rendered from the models, with aliases and ``config:`` forms.
 
 It accepts what the loader accepts and catches most of what it refuses; the loader has the last word.
-``python -m workflow_runtime.definition.schema`` rewrites ``definitions/workflow.schema.json``.
+`frontends.schemas` writes it to files, with those of agents, tools and mocks.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-import msgspec
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind, models_json_schema
 
 from workflow_runtime.definition.charts.actions import ACTIONS
@@ -23,7 +20,6 @@ from workflow_runtime.definition.reading import Model
 from workflow_runtime.definition.triggers import TRIGGERS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-TARGET = Path(__file__).parents[3] / "definitions" / "workflow.schema.json"
 _IGNORED: dict[str, Any] = {"^x-": {}}
 _NULL = {"type": "null"}
 
@@ -225,22 +221,3 @@ def _defaults(definitions: dict[str, Any]) -> dict[str, Any]:
         "patternProperties": _IGNORED,
         "additionalProperties": False,
     }
-
-
-def render() -> str:
-    """The text of the schema file: stable from run to run."""
-    return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Write the schema file, or with ``--check`` say whether it is current (exit code 1: stale)."""
-    text = render()
-    if "--check" in (sys.argv[1:] if arguments is None else arguments):
-        return 0 if TARGET.exists() and TARGET.read_text("utf-8") == text else 1
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
-    TARGET.write_text(text, "utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

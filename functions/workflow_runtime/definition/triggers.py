@@ -6,7 +6,8 @@ import re
 import zoneinfo
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.fields import (
@@ -19,7 +20,7 @@ from workflow_runtime.definition.fields import (
     read_literal,
     word,
 )
-from workflow_runtime.definition.reading import Model, kind_of, problem
+from workflow_runtime.definition.reading import Model, Reading, as_entries, kind_of, problem
 from workflow_runtime.definition.timed import EventName
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.templates import is_one_template
@@ -148,6 +149,17 @@ def read_trigger(value: Any) -> TriggerDefinition:
         hint = did_you_mean(str(kind), TRIGGERS)
         raise problem(rules.UNKNOWN_TYPE, f"{shown} is not a type of trigger", hint, ("type",))
     return TRIGGERS[kind].model_validate(value)
+
+
+def recovered_triggers(value: Any, reading: Reading) -> tuple[TriggerDefinition, ...]:
+    """A best effort at triggers, each at its place: what cannot be read does nothing."""
+    found: list[TriggerDefinition] = []
+    for item in as_entries(value):
+        try:
+            found.append(read_trigger(item))
+        except (ValidationError, PydanticCustomError):
+            found.append(ApiTrigger.recovered({"type": "api"}, reading))
+    return tuple(found)
 
 
 Trigger = Annotated[TriggerDefinition, BeforeValidator(read_trigger), WithJsonSchema({})]

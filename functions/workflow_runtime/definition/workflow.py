@@ -6,9 +6,11 @@ A value that may be null and was not given is `MISSING`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.charts.states import (
@@ -19,11 +21,15 @@ from workflow_runtime.definition.fields import (
     Count,
     Duration,
     Expression,
+    Kind,
     Label,
     Object,
     Priority,
     Schema,
     Value,
+    raise_at,
+    read_mapping,
+    read_schema,
     word,
 )
 from workflow_runtime.definition.ids import Id, Reference, Variables
@@ -33,14 +39,34 @@ from workflow_runtime.definition.policies import (
     CompensationDefinition,
     ErrorHandlers,
 )
-from workflow_runtime.definition.reading import Many, Model, problem
-from workflow_runtime.definition.triggers import Trigger
+from workflow_runtime.definition.reading import Many, Model, Recovery, problem
+from workflow_runtime.definition.triggers import Trigger, recovered_triggers
+from workflow_runtime.language.json_values import Json
 
 NODE_MODULES = (aggregation, control, pending, wait, work)
 """Importing them registers the types of node that a document may name."""
 
 MAX_ENTRIES = 100_000
 """Nodes or edges that are looked at; how many a plan may have is the compiler's business."""
+
+
+def read_schemas(value: object) -> dict[str, Json]:
+    """A mapping of names to JSON Schemas."""
+    schemas = read_mapping(value)
+    errors: list[tuple[int | str, PydanticCustomError]] = []
+    for name, schema in schemas.items():
+        try:
+            read_schema(schema)
+        except PydanticCustomError as error:
+            errors.append((name, error))
+    raise_at(errors)
+    return schemas
+
+
+Schemas = Annotated[
+    dict[str, Json],
+    Kind(read_schemas, {"type": "object", "additionalProperties": {"type": ["object", "boolean"]}}),
+]
 
 
 class EdgeDefinition(Model):
@@ -69,6 +95,7 @@ class WorkflowDefinition(ChartDefinition):
 
     noun: ClassVar[str] = "a workflow"
     keeps_null: ClassVar = frozenset({"outputs"})
+    recoveries: ClassVar[Mapping[str, Recovery]] = {**ChartDefinition.recoveries, "triggers": recovered_triggers}
 
     id: Id = Field(description="Unique name of the workflow.")
     name: Label = Field("", description="Name for people.")
@@ -86,6 +113,7 @@ class WorkflowDefinition(ChartDefinition):
     edges: Annotated[tuple[EdgeDefinition, ...], Many(limit=MAX_ENTRIES)] = Field(
         (), description="Edges besides `dependencies`."
     )
+    event_schemas: Schemas = Field({}, description="JSON Schemas of the data of events, by event.")
     outputs: Value = Field(MISSING, description="The workflow's output: a mapping of templates, or one template.")
     timeout: Duration | None = Field(None, description="For the whole execution.")
     error_handlers: ErrorHandlers = Field((), description="Rules for nodes that failed; the first match acts.")

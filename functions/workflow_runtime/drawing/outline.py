@@ -13,8 +13,8 @@ LINKS_MAX = 4_000
 """As many as people can still search on a screen; Mermaid itself refuses more than a few hundred arrows by default."""
 NOTES_MAX = 12
 """Of one state; the others are counted."""
-OUTLINE_ITEMS_MAX = 60
-OUTLINE_LINKS_MAX = 120
+OUTLINE_ITEMS_MAX = 24
+OUTLINE_LINKS_MAX = 60
 
 
 def bounded(drawing: Drawing) -> Drawing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from workflow_runtime.drawing.geometry import Box
@@ -10,6 +11,7 @@ from workflow_runtime.drawing.placement import ascending
 
 PORT_GAP = 22.0  # between two arrows, where there is room
 PORTS_SHARE = 0.6  # of the item's width: some shapes are narrower above and below
+CORNER = 10.0  # of a container, that arrows keep clear of
 FIXED_WEIGHT = 1e6
 
 
@@ -25,14 +27,23 @@ class End(NamedTuple):
 
 def spread(box: Box, ends: Sequence[End]) -> None:
     """Write the x of each end into its way; fixed ones stay."""
-    low = box.center - box.width * PORTS_SHARE / 2
-    high = box.center + box.width * PORTS_SHARE / 2
     ordered = sorted(ends, key=lambda end: end.toward)
-    gap = min(PORT_GAP, (high - low) / max(len(ordered) - 1, 1))
+    inset = CORNER if any(end.fixed for end in ends) else box.width * (1 - PORTS_SHARE) / 2
+    low, high = box.x + inset, box.right - inset
+    apart = list(accumulate(_gaps(ordered, min(PORT_GAP, (high - low) / len(ordered))), initial=0.0))
     wanted = [end.toward if end.fixed else min(max(end.toward, low), high) for end in ordered]
-    shifts = [x - number * gap for number, x in enumerate(wanted)]
+    shifts = [x - offset for x, offset in zip(wanted, apart, strict=True)]
     found = ascending(shifts, [FIXED_WEIGHT if end.fixed else 1.0 for end in ordered])
-    for number, (end, shift) in enumerate(zip(ordered, found, strict=True)):
+    for end, shift, offset in zip(ordered, found, apart, strict=True):
         if not end.fixed:
-            right = high - (len(ordered) - 1 - number) * gap
-            end.way[end.place] = min(max(shift + number * gap, low + number * gap), right)
+            end.way[end.place] = min(max(shift, low), high - apart[-1]) + offset
+
+
+def _gaps(ordered: Sequence[End], gap: float) -> list[float]:
+    """Between each two neighbours; between fixed ones, no more than there is."""
+    gaps = [gap] * (len(ordered) - 1)
+    fixed = [number for number, end in enumerate(ordered) if end.fixed]
+    for left, right in pairwise(fixed):
+        room = (ordered[right].toward - ordered[left].toward) / (right - left)
+        gaps[left:right] = [min(gap, room)] * (right - left)
+    return gaps

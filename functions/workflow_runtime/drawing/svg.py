@@ -33,7 +33,8 @@ def draw(drawing: Drawing) -> str:
     found = arrange(drawing, lambda number: size_of(drawing.items[number], holds=bool(children[number])))
     remark = columns(drawing.remark) * DETAIL_COLUMN if drawing.remark else 0.0
     width = max(found.width, remark) + 2 * MARGIN
-    height = found.height + 2 * MARGIN + (LINE if drawing.remark else 0.0)
+    top = MARGIN + (2 * LINE if drawing.remark else 0.0)
+    height = found.height + top + MARGIN
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="awr" role="img" {size}>',
@@ -41,8 +42,8 @@ def draw(drawing: Drawing) -> str:
         f"<style>{STYLE}</style>",
     ]
     if drawing.remark:
-        lines.append(_text("detail", width / 2, height - MARGIN / 2, drawing.remark))
-    lines.append(f'<g transform="translate({MARGIN + (width - 2 * MARGIN - found.width) / 2:.0f} {MARGIN:.0f})">')
+        lines.append(_text("detail", MARGIN + remark / 2, MARGIN, drawing.remark))
+    lines.append(f'<g transform="translate({MARGIN:.0f} {top:.0f})">')
     regions = {number for number, item in enumerate(drawing.items) if item.kind == "regions"}
     for number, item in enumerate(drawing.items):
         if children[number]:

@@ -131,11 +131,12 @@ def advance(
         changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
         if turn.needs is not None:
             break
-    if turn.needs is None:
+    else:
         with suppress(ValuesMissing):
             subscribe(scopes)
-    if turn.needs is not None:
-        return turn.needs
+    needs = turn.needs
+    if needs is not None:
+        return needs
     if _must_go_on(turn):
         turn.commands.append(Continue())
     _keep_values(scopes)

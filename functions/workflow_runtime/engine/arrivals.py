@@ -29,7 +29,7 @@ from workflow_runtime.engine.graph import outcome, policy, resolve, waits
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH, order_again
-from workflow_runtime.engine.lifecycle import RESULT_ROWS, Mark
+from workflow_runtime.engine.lifecycle import RESULT_ROWS
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.pending import Arrived, Ended
 from workflow_runtime.engine.scopes import Scopes
@@ -40,8 +40,10 @@ from workflow_runtime.errors import ErrorDocument, InvalidEvent
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
 from workflow_runtime.plan.events import matches
 from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.plan import Plan
 
 KEPT_MAX = 1_000  # events that came before their wait; the newest stay (language §2.2)
+KEPT_MS = 30 * 24 * 3600 * 1000  # and how old they may become
 DEFERRED_MAX = 1_000
 APPLIED_MAX = 4_096  # ids of signals taken, to recognise repeats
 APPLIED_MS = 24 * 3600 * 1000
@@ -64,7 +66,7 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     current = scope.graph.serial(place.node)
     if event.serial < current:
         return f"run {event.serial} was superseded by run {current}"
-    reason = RESULT_ROWS.get(Mark(scope.graph.marks[place.node]))
+    reason = RESULT_ROWS.get(scope.graph.marks[place.node])
     if reason is None or event.serial > current:
         raise InvalidEvent(f"run {event.serial} of node {event.path!r} was never ordered")
     if not reason:
@@ -158,8 +160,8 @@ def accept_signal(scopes: Scopes, signal: SignalReceived) -> str:
     identity = hashlib.sha256(signal.event_id.encode()).hexdigest()[:16]
     if identity in turn.state.applied:
         return "this event was taken already"
-    if signal.key is not None and not subscriptions.listens(scopes, signal.name, signal.key):
-        turn.commands.append(Unsubscribe(signal.name, signal.key))
+    if signal.key is not None and not subscriptions.listens(scopes, signal):
+        turn.commands.append(Unsubscribe(signal.name, signal.key, signal.route))
         return f"nothing here waits for `{signal.name}` under this key any more"
     _remember(turn, identity)
     turn.state.hops = signal.hops
@@ -184,7 +186,7 @@ def deliver(scopes: Scopes, signal: SignalReceived) -> str:
                 resolve(scope, entry.owner, Arrived(data_of(scopes.turn, signal)))
                 return ""
     refusals: dict[ScopeId, str] = {}
-    for id, number in innermost_first(scopes):
+    for id, number in () if _is_for_wait(scopes.turn.plan, signal) else innermost_first(scopes):
         if signal.to and id != signal.to:
             continue
         refusals[id] = ""
@@ -195,6 +197,12 @@ def deliver(scopes: Scopes, signal: SignalReceived) -> str:
             if not reason:
                 return ""
     return _untaken(scopes, signal, refusals)
+
+
+def _is_for_wait(plan: Plan, signal: SignalReceived) -> bool:
+    """Whether a wait's own trigger brought it, so that nothing but such a wait may take it."""
+    number = plan.routes.get(signal.route, -1)
+    return any(wait.spec.correlated == number for wait in plan.correlated_waits)
 
 
 def _waits_for(scopes: Scopes, event: str) -> list[tuple[GraphScope, Pending]]:
@@ -258,13 +266,18 @@ def chart_ended(chart: ChartScope, how: Ended) -> None:
         ending.complete(chart.scopes, how.output)
 
 
+def _keep(turn: Turn, signal: SignalReceived) -> None:
+    """Keep an event for a wait that begins later."""
+    kept = turn.state.kept
+    kept.append(signal)
+    turn.state.kept = [early for early in kept[-KEPT_MAX:] if early.at > turn.now - KEPT_MS]
+
+
 def _untaken(scopes: Scopes, signal: SignalReceived, refusals: dict[ScopeId, str]) -> str:
     """What becomes of an event that nobody took: kept for a wait, deferred, a failure, or ignored with the reason."""
     turn = scopes.turn
     if not signal.to and any(matches(event, signal.name) for event in turn.plan.waits_by_event):
-        kept = turn.state.kept
-        kept.append(signal)
-        del kept[:-KEPT_MAX]
+        _keep(turn, signal)
         return ""
     if not refusals:
         return f"nothing in this execution listens to `{signal.name}` now"

@@ -58,8 +58,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
-    """Record the run of a node that the dispatcher ran itself. ``blob``: where a large output was stored before the
-    commit.
+    """Record the run of a node that the dispatcher ran itself, which ended ``at`` (epoch ms) and took no time unless it
+    ``started_at`` another. ``blob``: where a large output was stored before the commit.
     """
 
     path: str
@@ -69,13 +69,17 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     error: ErrorDocument | None = None
     handled: bool = False  # the error was dealt with by a rule of the node
     blob: str | None = None
+    started_at: int = 0
 
 
-class CancelRun(msgspec.Struct, frozen=True, tag_field="command", tag="cancel_run"):
-    """Close a run that no worker has claimed yet; one under way goes on, and its result is ignored."""
+class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
+    """Record a run as cancelled. A worker that has claimed it may go on; its result comes too late. ``started_at``: of
+    a wait or a chart, when it began (epoch ms).
+    """
 
     path: str
     serial: int
+    started_at: int = 0
 
 
 class PublishEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="publish_event"):
@@ -111,15 +115,21 @@ class CancelTimer(msgspec.Struct, frozen=True, tag_field="command", tag="cancel_
 
 
 class Subscribe(msgspec.Struct, frozen=True, tag_field="command", tag="subscribe"):
-    """Have bus events of this name and correlation key sent to the own mailbox. Carried out before the commit."""
+    """Have bus events of this name and correlation key, by one trigger, sent to the own mailbox. Carried out before the
+    commit.
+
+    ``route``: digest of the trigger; "" in what was committed before subscriptions had one.
+    """
 
     event: str
     key: str
+    route: str = ""
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, tag_field="command", tag="unsubscribe"):
     event: str
     key: str
+    route: str = ""
 
 
 class SendSignal(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="send_signal"):

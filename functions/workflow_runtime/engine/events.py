@@ -66,7 +66,8 @@ class SignalReceived(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
 
     ``data``, or ``blob``, where large data was stored. ``id``: what formulas see as ``event.id`` (the bus event's id or
     the caller's idempotency key); ``event_id`` is made of it. ``source``: who sent it. ``key``: the correlation key
-    that brought it here; None: it was addressed to this execution. ``to``: path of the nested machine it is for.
+    that brought it here; None: it was addressed to this execution. ``route``: digest of the trigger that brought it
+    under that key; "" if an execution sent it to all that wait. ``to``: path of the nested machine it is for.
     ``hops``: executions that passed it on before.
     """
 
@@ -78,6 +79,7 @@ class SignalReceived(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
     id: str = ""
     source: str = ""
     key: str | None = None
+    route: str = ""
     to: str = ""
     hops: int = 0
 

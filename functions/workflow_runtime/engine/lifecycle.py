@@ -152,7 +152,7 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     **{(status, event): _ENDED for status in _TERMINAL for event in get_args(Event)},
 }
 
-RESULT_ROWS: dict[Mark, str] = {
+RESULT_ROWS: dict[int, str] = {
     Mark.READY: "",
     Mark.SUCCESS: _REPEATED,
     Mark.FAILED: _REPEATED,

@@ -46,9 +46,9 @@ def start_timer(
     scope.turn.commands.append(StartTimer(timer, due))
 
 
-def listen(scope: Scope, node: int, path: str, event: str, key: str | None) -> None:
-    """Have the wait ``node`` wait for an event, from the bus under ``key``."""
-    entry = Pending(PendingKind.EVENT, Purpose.WAIT, scope.id, node, name=event, key=key)
+def listen(scope: Scope, node: int, path: str, event: str, key: str | None, route: int) -> None:
+    """Have the wait ``node`` wait for an event, from the bus under ``key`` by the trigger of this number (-1: none)."""
+    entry = Pending(PendingKind.EVENT, Purpose.WAIT, scope.id, node, name=event, key=key, number=route)
     _open(scope, f"event:{path}", entry)
 
 

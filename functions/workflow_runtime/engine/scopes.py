@@ -31,20 +31,17 @@ class Scope(ABC):
     ``is_closed``: it ended in this turn.
     """
 
-    __slots__ = ("_outer", "depth", "id", "is_closed", "prefix", "scopes", "turn")
+    __slots__ = ("_outer", "depth", "id", "is_closed", "plan", "prefix", "scopes", "turn")
 
     def __init__(self, scopes: Scopes, id: ScopeId, depth: int, prefix: str) -> None:
         self.scopes = scopes
         self.turn = scopes.turn
+        self.plan: Plan = scopes.turn.plan
         self.id = id
         self.depth = depth
         self.prefix = prefix
         self.is_closed = False
         self._outer: Scope | None = None
-
-    @property
-    def plan(self) -> Plan:
-        return self.turn.plan
 
     @property
     def outer(self) -> Scope | None:
@@ -126,7 +123,8 @@ class Scopes:
         return scope
 
     def get(self, id: ScopeId) -> Scope | None:
-        return self[id] if id in self.turn.state.scopes else None
+        found = self._loaded.get(id)
+        return found if found is not None or id not in self.turn.state.scopes else self[id]
 
     @property
     def root(self) -> Scope:
@@ -164,11 +162,18 @@ class Scopes:
         """There may be something left to do in it."""
         self.marked[scope.id] = scope
 
+    def unmark(self, scope: Scope) -> None:
+        """All that was left to do in it is done."""
+        self.marked.pop(scope.id, None)
+
     def take_marked(self, kind: type[Scope]) -> list[Any]:
         """The marked scopes of a kind, for whoever is about to do it; outer ones first."""
         found = [scope for scope in self.marked.values() if isinstance(scope, kind)]
-        for scope in found:
-            del self.marked[scope.id]
+        if len(found) == len(self.marked):
+            self.marked.clear()
+        else:
+            for scope in found:
+                del self.marked[scope.id]
         if len(found) > 1:
             found.sort(key=lambda scope: scope.depth)
         return found

@@ -61,11 +61,8 @@ def settle(scopes: Scopes) -> None:
         while not state.status.terminal:
             if scopes.marked:
                 _settle_graphs(scopes)
-                if scopes.turn.needs is not None:
-                    return
-                _settle_charts(scopes)
-                if scopes.turn.needs is not None:
-                    return
+                if scopes.marked:
+                    _settle_charts(scopes)
                 _wake_queued(scopes)
             elif state.outbox and sent < OUTBOX_TURN_MAX:
                 sent += 1
@@ -100,7 +97,7 @@ def _settle_graphs(scopes: Scopes) -> None:
             continue
         readiness.settle(scope)
         if scopes.turn.needs is not None:
-            return
+            raise ValuesMissing
         if scope.id == TOP_GRAPH:
             ending.end_root_if_done(scope)
         elif not scope.is_closed and not scope.graph.open_count:

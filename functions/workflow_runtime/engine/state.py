@@ -92,7 +92,9 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``due``: of a timer, when it fires (epoch ms)
     - ``name``: the event that is listened to, or that a child's end becomes
     - ``key``: of an event, the correlation key under which the bus brings it
-    - ``number``: of a delay, its place among those of its state; ``sent``: what a delayed send sends
+    - ``number``: of a delay, its place among those of its state; of an event under a key, the plan's trigger that
+      brings it
+    - ``sent``: what a delayed send sends
     """
 
     kind: PendingKind
@@ -124,6 +126,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``pending``: ids of what a node waits for, by node
     - ``next_serials``: where the serials of the scopes inside a node go on when it is visited again
     - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered
+    - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
     """
 
     marks: bytearray
@@ -146,6 +149,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     next_serials: dict[int, int] = {}
     called: dict[int, ErrorDocument] = {}
     given: dict[int, Json] = {}
+    begun: dict[int, int] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -170,6 +174,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.next_serials.copy(),
             self.called.copy(),
             self.given.copy(),
+            self.begun.copy(),
         )
 
     def serial(self, node: int) -> int:

@@ -116,10 +116,10 @@ class Turn:
             for path, status in unannounced:
                 self.announce(path, status)
 
-    def cancel(self, path: str, serial: int) -> None:
-        """Order the end of a node's run."""
+    def cancel(self, path: str, serial: int, started_at: int = 0) -> None:
+        """Order the end of a node's run. ``started_at``: when the dispatcher began it, if it did."""
         if self.has_room:
-            self.commands.append(CancelRun(path, serial))
+            self.commands.append(CancelRun(path, serial, started_at))
         else:
             self.state.withdrawn.append((path, serial))
 

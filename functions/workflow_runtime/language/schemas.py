@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 import jsonschema_rs
 import msgspec
 
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, Path
 
 PROBLEMS_SHOWN = 5  # what a model or a person can fix at once
 PROBLEM_CHARS_MAX = 300  # of one message; it may quote the value
@@ -39,6 +41,64 @@ def schema_problems(schema: Json, value: Json) -> list[str]:
         place = "/".join(str(part) for part in error.instance_path)
         problems.append(f"{place}: {_short(error.message)}" if place else _short(error.message))
     return problems
+
+
+def dangling_reference(schema: Json) -> tuple[Path, str] | None:
+    """The first ``$ref`` of a schema that leads nowhere in it, with its place; None when there is none.
+
+    References to other documents count: none is ever read.
+    """
+    anchors = {value for key in ("$anchor", "$dynamicAnchor", "$id") for value in _values_of(schema, key)}
+    for path, reference in _references(schema, ()):
+        if reference not in anchors and reference.removeprefix("#") not in anchors and not _leads(schema, reference):
+            return path, reference
+    return None
+
+
+def resolve(root: Json, reference: str) -> Json:
+    """What a ``$ref`` of the form ``#/…`` leads to in ``root``; None when nothing is there."""
+    if reference == "#":
+        return root
+    if not reference.startswith("#/"):
+        return None
+    target = root
+    for step in unquote(reference[2:]).split("/"):
+        key = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(target, dict) and key in target:
+            target = target[key]
+        elif isinstance(target, list) and key.isdecimal() and int(key) < len(target):
+            target = target[int(key)]
+        else:
+            return None
+    return target
+
+
+def _leads(root: Json, reference: str) -> bool:
+    return resolve(root, reference) is not None
+
+
+def _references(schema: Json, path: Path) -> Iterator[tuple[Path, str]]:
+    """Every ``$ref`` with its place; what stands in `enum`, `const`, `default` and `examples` is data."""
+    if isinstance(schema, dict):
+        for key, item in schema.items():
+            if key == "$ref" and isinstance(item, str):
+                yield (*path, key), item
+            elif key not in ("enum", "const", "default", "examples"):
+                yield from _references(item, (*path, key))
+    elif isinstance(schema, list):
+        for position, item in enumerate(schema):
+            yield from _references(item, (*path, position))
+
+
+def _values_of(schema: Json, name: str) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get(name), str):
+            yield schema[name]
+        for item in schema.values():
+            yield from _values_of(item, name)
+    elif isinstance(schema, list):
+        for item in schema:
+            yield from _values_of(item, name)
 
 
 def validator_of(schema: Json) -> Any:

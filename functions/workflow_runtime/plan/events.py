@@ -1,6 +1,9 @@
-"""Names of events: which descriptors hear which, and which the runtime alone may raise."""
+"""Events: which descriptors hear which, which the runtime alone may raise, and how large one for the bus may be."""
 
 from __future__ import annotations
+
+TOPIC_CHARACTERS_MAX = 128  # EventBridge: DetailType
+PAYLOAD_BYTES_MAX = 1019 * 1024  # EventBridge: 1 MiB, less 5 KiB for names, mark and envelope
 
 RUNTIME_EVENTS = frozenset({"timeout", "error.execution", "error.communication"})
 RUNTIME_EVENT_PREFIXES = ("done.state.", "done.run.", "error.run.")

@@ -15,7 +15,7 @@ from workflow_runtime.plan.events import is_runtime_event, matches
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.specs import WaitSpec
-from workflow_runtime.plan.triggers import Trigger
+from workflow_runtime.plan.triggers import EventTrigger, Trigger, digest
 
 PLAN_SCHEMA = 1
 """Number of this layout; a plan with a higher one was written by a newer deployment and is refused."""
@@ -27,11 +27,21 @@ class Variable(msgspec.Struct, frozen=True):
     overridable: bool = True  # an input key of this name replaces the value
 
 
+class CorrelatedWait(msgspec.Struct, frozen=True):
+    """A wait for an event under a correlation key: ``node`` of ``block``, and what it says."""
+
+    block: int
+    node: int
+    spec: WaitSpec
+
+
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A compiled workflow: a ``root`` graph (empty when there is none), a chart at the top (``charts[0]``, if
     ``has_chart``), or both, and in ``inner`` and ``charts`` what they hold.
 
-    ``input_paths`` and ``variable_paths``: what the dispatcher's decisions read of them."""
+    ``event_schemas``: of the data of events, by name. ``input_paths`` and ``variable_paths``: what the dispatcher's
+    decisions read of them.
+    """
 
     workflow_id: str
     root: GraphBlock
@@ -40,6 +50,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     workflow_version: str = ""  # the author's free text; stored versions are numbered by the catalogue
     input_schema: Json = None
     output_schema: Json = None
+    event_schemas: dict[str, Json] = {}
     variables: tuple[Variable, ...] = ()
     timeout_seconds: float | None = None
     max_concurrency: int = 0
@@ -163,6 +174,34 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         )  # fmt: skip
 
     @cached_property
+    def routes(self) -> dict[str, int]:
+        """Numbers of the triggers that bring events to running executions, by their digest."""
+        return {
+            digest(trigger): number
+            for number, trigger in enumerate(self.triggers)
+            if isinstance(trigger, EventTrigger) and trigger.event
+        }
+
+    @cached_property
+    def route_digests(self) -> dict[int, str]:
+        """The same the other way round. Equal triggers, as of two waits for one event, share a digest."""
+        return {
+            number: digest(trigger)
+            for number, trigger in enumerate(self.triggers)
+            if isinstance(trigger, EventTrigger) and trigger.event
+        }
+
+    @cached_property
+    def correlated_waits(self) -> tuple[CorrelatedWait, ...]:
+        """The waits to which a trigger of their own brings events of the bus."""
+        return tuple(
+            CorrelatedWait(number, node, plan.spec)
+            for number, block in enumerate(self.blocks)
+            for node, plan in enumerate(block.nodes)
+            if isinstance(plan.spec, WaitSpec) and plan.spec.correlated >= 0
+        )
+
+    @cached_property
     def _firsts(self) -> tuple[int, ...]:
         return tuple(block.first for block in self.blocks)
 
@@ -182,7 +221,7 @@ def encode_plan(plan: Plan) -> bytes:
 
 
 def decode_plan(data: bytes) -> Plan:
-    """The plan of these bytes. Raises `msgspec.ValidationError` for anything that is no plan of this schema."""
+    """The plan of these bytes. Raises `msgspec.ValidationError` for anything that is not a plan of this schema."""
     plan = _decoder.decode(data)
     if plan.schema > PLAN_SCHEMA:
         raise msgspec.ValidationError(f"plan schema {plan.schema} is newer than this runtime's {PLAN_SCHEMA}")

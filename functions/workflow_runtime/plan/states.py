@@ -27,6 +27,8 @@ class TransitionPlan(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``after``: the delay of the source state whose timer takes it, by number; -1: none does. No ``targets``: nothing is
     exited or entered. ``merge``: the event's data becomes variables once the transition is taken.
+    ``overwrites``: variables that are the workflow's own (declared, given or set) and are overwritten all the same;
+    true: all of them.
     """
 
     source: int
@@ -37,6 +39,7 @@ class TransitionPlan(msgspec.Struct, frozen=True, omit_defaults=True):
     internal: bool = False
     actions: tuple[Action, ...] = ()
     merge: bool = True
+    overwrites: bool | tuple[str, ...] = ()
 
 
 class Delay(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TypeAlias
 
 import msgspec
@@ -51,3 +52,11 @@ class WebhookTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="webho
 
 
 Trigger: TypeAlias = EventTrigger | ScheduleTrigger | WebhookTrigger
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+def digest(trigger: Trigger) -> str:
+    """The trigger's name within its workflow: 40 hex digits of what it says. Equal triggers of several versions share
+    it, so that it names the route of an event from the bus to the executions that asked for it."""
+    return hashlib.sha256(_encoder.encode(trigger)).hexdigest()[:40]

@@ -14,7 +14,7 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,8 +23,8 @@ from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.pump import Handler, Pump
 from workflow_runtime.deployment.topology import TOPOLOGY, Function
-from workflow_runtime.errors import RetryableError
-from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
+from workflow_runtime.errors import RequestError, RetryableError
+from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, SETTINGS, Reach, local_reach
 from workflow_runtime.ports import Poller, Ports, ScheduleRunner
 from workflow_runtime.runtime.observation import GatedPoller, GatedScheduler, ObservedTable, Observer, Silence
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, catalogue_of, node_invokers, workflow_env
@@ -59,9 +59,10 @@ class Backend(Protocol):
 class LocalRuntime:
     """A runtime on ``backend`` (which it closes), with agents and tools from ``definitions`` and perhaps ``mocks``.
 
-    ``environ``: where settings and secrets are (None: the process's). ``wrap`` is put around what runs agents, and
-    around what runs tools. ``observer`` is told of every change of an execution or node run. Raises `DefinitionError`
-    for agents and tools that cannot be read.
+    ``environ``: where settings and secrets are (None: the process's). ``reach`` None: what the settings in ``environ``
+    allow. ``wrap`` is put around what runs agents, and around what runs tools. ``observer`` is told of every change of
+    an execution or node run. Raises `DefinitionError` for agents and tools that cannot be read, `RequestError` for
+    settings that cannot.
     """
 
     def __init__(
@@ -70,15 +71,16 @@ class LocalRuntime:
         definitions: Path | None = None,
         mocks: Mocks | None = None,
         *,
-        reach: Reach = LOCAL_REACH,
+        reach: Reach | None = None,
         environ: Mapping[str, str] | None = None,
         wrap: Callable[[Invoker], Invoker] | None = None,
         observer: Observer | None = None,
     ) -> None:
         self.backend = backend
         self._definitions = definitions
-        self._reach = reach
         self._environ = os.environ if environ is None else environ
+        self._reach = reach if reach is not None else local_reach(self._environ)
+        _check(self._reach)
         self._wrap = wrap
         self._observer = observer or Silence()
         self._invokers: dict[NodeType, Invoker] = {}
@@ -140,12 +142,15 @@ class LocalRuntime:
         return self.services.documents.status(execution_id)
 
     async def settle(
-        self, execution_id: str, until: int | None = None, enough: Callable[[], bool] = lambda: False
+        self,
+        execution_id: str,
+        moments: Sequence[tuple[int, Callable[[], None]]] = (),
+        enough: Callable[[], bool] = lambda: False,
     ) -> str:
-        """Run what can run without outside input and without timers, or those due ``until`` then (see `Pump.run`), or
-        until it is ``enough``; the execution's status.
+        """Run what can run without outside input and without waiting for timers, after the ``moments`` (see
+        `Pump.run`), or until it is ``enough``; the execution's status.
         """
-        await self.pump.run(lambda: self._has_ended(execution_id) or enough(), settle=until is None, until=until)
+        await self.pump.run(lambda: self._has_ended(execution_id) or enough(), settle=True, moments=moments)
         return self.services.documents.status(execution_id)
 
     def _has_ended(self, execution_id: str) -> bool:
@@ -283,3 +288,14 @@ def handler_of(function: Function, runtime: Runtime) -> Handler:
     module, _, _ = function.handler.rpartition(".")
     handler: Handler = importlib.import_module(module).create(runtime, function)
     return handler
+
+
+def _check(reach: Reach) -> None:
+    """Raises `RequestError` (``settings_invalid``) for hosts that are none, before anything runs."""
+    from workflow_runtime.invokers.tools.builtin.http_guard import AllowList  # with it come all built-in tools
+
+    try:
+        AllowList(reach.http or ())
+    except ValueError as error:
+        name = SETTINGS["http"] + (f" or {ALLOW_HTTP}" if reach.http_advice else "")
+        raise RequestError("settings_invalid", f"{name}: {error}") from None

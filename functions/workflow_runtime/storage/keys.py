@@ -70,8 +70,10 @@ def subscriptions(event: str, key: str) -> str:
     return f"SUB#{safe(event)}#{safe(key)}"
 
 
-def subscription(event: str, key: str, workflow_id: str, execution_id: str) -> Key:
-    return Key(subscriptions(event, key), f"{safe(workflow_id)}#EX#{execution_id}")
+def subscription(event: str, key: str, workflow_id: str, execution_id: str, route: str) -> Key:
+    """``route``: digest of the trigger that brings the event; "" in what was stored before subscriptions had one."""
+    sort = f"{safe(workflow_id)}#EX#{execution_id}"
+    return Key(subscriptions(event, key), f"{sort}#{route}" if route else sort)
 
 
 def owner(workflow_id: str, key: str) -> Key:

@@ -92,10 +92,20 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def succeeded(
-        cls, path: str, serial: int, owner: str, at: int, *, output: Json = None, output_blob: str | None = None
+        cls,
+        path: str,
+        serial: int,
+        owner: str,
+        at: int,
+        *,
+        started_at: int = 0,
+        output: Json = None,
+        output_blob: str | None = None,
     ) -> Run:
-        """A run that took no time, with the output or where that is stored."""
-        return _ended(path, serial, owner, at, RunStatus.SUCCESS, output=output, output_blob=output_blob)
+        """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
+        another.
+        """
+        return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, output=output, output_blob=output_blob)
 
     @classmethod
     def failed(
@@ -106,17 +116,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         at: int,
         error: ErrorDocument,
         *,
+        started_at: int = 0,
         attempt: int = 1,
         handled: bool = False,
     ) -> Run:
-        """A run that failed without having begun."""
-        return _ended(path, serial, owner, at, RunStatus.FAILED, error=error, attempt=attempt, handled=handled)
+        """A run that failed ``at``."""
+        fields = {"error": error, "attempt": attempt, "handled": handled}
+        return _ended(path, serial, owner, at, RunStatus.FAILED, started_at, **fields)
 
     @classmethod
-    def cancelled(cls, path: str, serial: int, owner: str, at: int) -> Run:
-        """A run that will not begin."""
-        return _ended(path, serial, owner, at, RunStatus.CANCELLED)
+    def cancelled(cls, path: str, serial: int, owner: str, at: int, *, started_at: int = 0) -> Run:
+        """A run that was cancelled ``at``."""
+        return _ended(path, serial, owner, at, RunStatus.CANCELLED, started_at)
 
 
-def _ended(path: str, serial: int, owner: str, at: int, status: RunStatus, **fields: Any) -> Run:
-    return Run(path=path, serial=serial, owner=owner, status=status, started_at=at, ended_at=at, **fields)
+def _ended(path: str, serial: int, owner: str, at: int, status: RunStatus, started_at: int, **fields: Any) -> Run:
+    return Run(path=path, serial=serial, owner=owner, status=status, started_at=started_at or at, ended_at=at, **fields)

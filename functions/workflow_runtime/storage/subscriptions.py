@@ -25,20 +25,30 @@ class SubscriptionStore:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def put(self, execution_id: str, workflow_id: str, event: str, key: str) -> None:
-        """The execution waits for ``event`` under ``key``; again, if it did already."""
-        item = keys.subscription(event, key, workflow_id, execution_id)
-        self._table.put(Item(item, {"execution": execution_id, "workflow": workflow_id}))
+    def put(self, execution_id: str, workflow_id: str, event: str, key: str, route: str) -> None:
+        """The execution waits for ``event`` under ``key``, by the trigger ``route``; again, if it did already."""
+        item = keys.subscription(event, key, workflow_id, execution_id, route)
+        self._table.put(Item(item, {"execution": execution_id, "workflow": workflow_id, "route": route}))
 
-    def delete(self, execution_id: str, workflow_id: str, event: str, key: str) -> None:
+    def delete(self, execution_id: str, workflow_id: str, event: str, key: str, route: str) -> None:
         """It does not wait any more; fine if it did not."""
-        self._table.delete_all([keys.subscription(event, key, workflow_id, execution_id)])
+        self._table.delete_all([keys.subscription(event, key, workflow_id, execution_id, route)])
 
-    def of(self, event: str, key: str, workflow_id: str | None = None) -> tuple[Subscriber, ...]:
-        """Those who wait, of one workflow or of all, consistently read."""
+    def of(
+        self, event: str, key: str, workflow_id: str | None = None, route: str | None = None
+    ) -> tuple[Subscriber, ...]:
+        """Those who wait, of one workflow or of all, by one trigger or by any; consistently read, each once.
+
+        An item without a route was stored before subscriptions had one: its execution decides.
+        """
         prefix = "" if workflow_id is None else f"{keys.safe(workflow_id)}#EX#"
-        items = self._table.query(keys.subscriptions(event, key), prefix)
-        return tuple(Subscriber(str(item.attributes["execution"]), str(item.attributes["workflow"])) for item in items)
+        values = (item.attributes for item in self._table.query(keys.subscriptions(event, key), prefix))
+        found = (
+            Subscriber(str(value["execution"]), str(value["workflow"]))
+            for value in values
+            if route is None or value.get("route", "") in ("", route)
+        )
+        return tuple(dict.fromkeys(found))
 
 
 class Handover(msgspec.Struct, frozen=True):

@@ -6,7 +6,6 @@ may start is decided by the newest version's plan.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from functools import lru_cache
 import msgspec
 
 from workflow_runtime.language.patterns import Pattern, PatternError, compile_pattern
-from workflow_runtime.plan.triggers import EventTrigger, Trigger
+from workflow_runtime.plan.triggers import EventTrigger, digest
 from workflow_runtime.ports import ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 
@@ -26,12 +25,6 @@ logger = logging.getLogger(__name__)
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(EventTrigger)
-
-
-def digest(trigger: Trigger) -> str:
-    """The trigger's name within its workflow: 40 hex digits of what it says. Equal triggers of several versions share
-    it."""
-    return hashlib.sha256(_encoder.encode(trigger)).hexdigest()[:40]
 
 
 class RegisteredTrigger(msgspec.Struct, frozen=True):

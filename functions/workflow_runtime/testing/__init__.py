@@ -13,6 +13,7 @@ As a pytest plugin (installed with the package) it gives the fixtures `runtime` 
 ``kit``         `WorkflowTester`, what the fixtures are; ``result`` what `run` gives, with its assertions
 ``mocks``       answers and failures on top of mock files; ``driver`` runs the pump as far as a test wants
 ``steps``       the events of scenarios
+``transitions`` the engine as a pure function: one event at a time, and walks through the states of a chart
 ``scenario``    scenario files; ``differences`` how expectation and fact are shown; ``plugin`` what pytest loads
 
 No agent without a mock is ever called, and built-in tools reach nothing outside.
@@ -25,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workflow_runtime.testing.kit import WorkflowTester
     from workflow_runtime.testing.result import Result
+    from workflow_runtime.testing.transitions import transition, walk
 
-__all__ = ["Result", "WorkflowTester"]
+__all__ = ["Result", "WorkflowTester", "transition", "walk"]
 
 
 def __getattr__(name: str) -> Any:
@@ -39,4 +41,8 @@ def __getattr__(name: str) -> Any:
         from workflow_runtime.testing.result import Result
 
         return Result
+    if name in ("transition", "walk"):
+        from workflow_runtime.testing import transitions
+
+        return getattr(transitions, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.runtime.in_process import LocalRuntime
 
-STEP_SECONDS_MAX = 60.0  # of real time; a step that takes longer hangs
+STEP_SECONDS_MAX = 60.0  # of real time, for one step of a test
 RUN_MILLISECONDS_MAX = 366 * 24 * 3600 * 1000  # of virtual time: what has not ended in a year waits for the outside
 
 Result = TypeVar("Result")
@@ -125,7 +125,10 @@ class Driver:
         if self._task in done:
             self._task.result()
         if not done:
-            raise AssertionError(f"the runtime has not come to rest within {STEP_SECONDS_MAX:g} s")
+            raise AssertionError(
+                f"the runtime has not come to rest within {STEP_SECONDS_MAX:g} s: something hangs, or a chart goes on "
+                "for ever by its own timers and events"
+            )
         if self._clock is not None:
             self._clock.limit = self._clock.now()
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)  # virtual time begins here, in every test
-NO_REACH = Reach()
+NO_REACH = Reach(advice="in tests nothing does: mock the tool (runtime.mock_tool)")
 
 
 class WorkflowTester:
@@ -102,23 +102,31 @@ class WorkflowTester:
             raise ValueError("time only goes forward")
         self._driver.advance(round(total * 1000))
 
-    def advance_time(self, duration: str | float) -> None:
-        """Let virtual time pass, as `advance`: ``24h``, ``1h30m``, or seconds. Then what can go on goes on."""
+    def advance_time(self, duration: str | float, *, settle: bool = True) -> None:
+        """Let virtual time pass, as `advance`: ``24h``, ``1h30m``, or seconds. Then, with ``settle``, let work in
+        progress end."""
         self._driver.advance(round(parse_duration(duration) * 1000))
-        self._driver.settle_work()
+        if settle:
+            self._driver.settle_work()
 
     def settle(self) -> None:
         """Run what needs nothing from outside and no timer; time passes only for work in progress."""
         self._driver.settle_work()
 
-    def send_event(self, execution_id: str, name: str, data: Json = None, *, key: str | None = None) -> dict[str, Json]:
-        """Send an event to an execution, and settle. What it did: ``outcome``, ``reason``, ``transition``,
-        ``current_states`` … Raises `RequestError` (``not_found``, ``ended``, ``invalid_event``).
+    def send_event(
+        self, execution_id: str, name: str, data: Json = None, *, key: str | None = None, settle: bool = True
+    ) -> dict[str, Json]:
+        """Send an event to an execution. What it did: ``outcome``, ``reason``, ``transition``, ``current_states`` …
+
+        ``settle``: before and after, let work in progress end. Without, it arrives now, while agents and tools run (in
+        virtual time, at the moment to which `advance` brought it). Raises `RequestError` (``not_found``, ``ended``,
+        ``invalid_event``).
         """
-        self._driver.settle_work()
+        rest = self._driver.settle_work if settle else self._driver.settle
+        rest()
         signalling = self._runtime.services.signalling
         sent = signalling.send(execution_id, name, data, key, source="test", watched=True)
-        self._driver.settle_work()
+        rest()
         result = signalling.result(sent)
         assert result is not None, f"the event {name!r} was not taken"
         return result

@@ -2,11 +2,12 @@
 
 Settings (``[tool.pytest.ini_options]``): ``workflow_definitions``, the definitions directory, relative to the root
 (default: ``definitions``); ``workflow_scenarios``, the name of the directories whose YAML files are scenarios (default:
-``scenarios``; empty: none).
+``scenarios``; empty: none). Workflows, agents, tools and mocks in them are none.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from workflow_runtime.testing.scenario import ScenarioFile
 
 
+READ_BYTES_MAX = 64 * 1024  # of a file, to see what it is
+_SCENARIO = re.compile(rb"""^["']?(?:scenarios|expect)["']?[ \t]*:""", re.MULTILINE)
+_OTHER = re.compile(
+    rb"""^["']?(?:workflow["']?[ \t]*:[ \t]*(?:\{.*)?(?:#.*)?\r?$|(?:agents|tools|default|id)["']?[ \t]*:)""",
+    re.MULTILINE,
+)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(DEFINITIONS_SETTING, "directory of workflows, agents and tools, from the root", default="definitions")
     parser.addini(SCENARIOS_SETTING, "name of directories whose YAML files are workflow scenarios", default="scenarios")
@@ -31,12 +40,20 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
         return None
     root = parent.config.rootpath
     folders = file_path.relative_to(root).parts[:-1] if file_path.is_relative_to(root) else file_path.parts[:-1]
-    if name not in folders:
+    if name not in folders or not is_scenario(file_path):
         return None
     from workflow_runtime.testing.scenario import ScenarioFile
 
     collected: ScenarioFile = ScenarioFile.from_parent(parent, path=file_path)
     return collected
+
+
+def is_scenario(path: Path) -> bool:
+    """Whether a YAML file is meant as one: workflows, agents, tools and mocks may lie beside scenarios. What is none of
+    them is taken for a scenario, so that a misspelled one fails instead of being passed over."""
+    with path.open("rb") as file:
+        text = file.read(READ_BYTES_MAX)
+    return _SCENARIO.search(text) is not None or _OTHER.search(text) is None
 
 
 @pytest.fixture

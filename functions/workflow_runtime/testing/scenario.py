@@ -21,6 +21,7 @@
         events:                                 # one after the other, each once all before it has settled
           - {send: pay, data: {payment_method: card}}
           - {at: 24h}                           # so much time passes
+          - {at: 2s, send: cancel}              # so much later, while agents and tools run
           - {bus: {source: shop, detail_type: order.packed, detail: {order_id: o-1}}}
         expect:
           status: running

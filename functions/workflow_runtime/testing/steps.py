@@ -15,11 +15,13 @@ from workflow_runtime.testing.differences import json_differences, shown
 class Tester(Protocol):
     """The part of `kit.WorkflowTester` that steps need."""
 
-    def send_event(self, execution_id: str, name: str, data: Json = None) -> dict[str, Json]: ...
+    def send_event(
+        self, execution_id: str, name: str, data: Json = None, *, key: str | None = None, settle: bool = True
+    ) -> dict[str, Json]: ...
 
     def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None: ...
 
-    def advance_time(self, duration: str | float) -> None: ...
+    def advance_time(self, duration: str | float, *, settle: bool = True) -> None: ...
 
     def settle(self) -> None: ...
 
@@ -31,7 +33,10 @@ class BusStep(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Step(msgspec.Struct, forbid_unknown_fields=True):
-    """One of: ``send`` an event with ``data``; ``at``: let so much time pass; ``bus``: put an event on the bus."""
+    """One of: ``send`` an event with ``data``; ``at``: let so much time pass; ``bus``: put an event on the bus.
+
+    ``at`` with ``send``: the event comes so much later, while agents and tools run.
+    """
 
     send: str | None = None
     data: Json = None
@@ -39,8 +44,9 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
     bus: BusStep | None = None
 
     def __post_init__(self) -> None:
-        if (self.send is not None) + (self.at is not None) + (self.bus is not None) != 1:
-            raise ValueError("a step says one of `send`, `at` and `bus`")
+        given = {name for name in ("send", "at", "bus") if getattr(self, name) is not None}
+        if given not in ({"send"}, {"at"}, {"bus"}, {"at", "send"}):
+            raise ValueError("a step says one of `send`, `at` and `bus`, or `at` and `send`")
         if self.data is not None and self.send is None:
             raise ValueError("`data` goes with `send`")
         if self.at is not None:
@@ -48,15 +54,18 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def take(tester: Tester, execution_id: str, steps: Sequence[Step]) -> None:
-    """Take the steps, each after all before it has settled."""
-    tester.settle()
+    """Take the steps, each after all before it has settled, or at its time; then let all settle."""
     for step in steps:
+        meanwhile = step.at is not None and step.send is not None
+        if not meanwhile:
+            tester.settle()
+        if step.at is not None:
+            tester.advance_time(step.at, settle=not meanwhile)
         if step.send is not None:
-            tester.send_event(execution_id, step.send, step.data)
+            tester.send_event(execution_id, step.send, step.data, settle=not meanwhile)
         elif step.bus is not None:
             tester.publish_event(step.bus.source, step.bus.detail_type, step.bus.detail)
-        elif step.at is not None:
-            tester.advance_time(step.at)
+    tester.settle()
 
 
 Expected: TypeAlias = "str | Mapping[str, Json]"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from tests.integration.cli.conftest import Awr, only_document
 from tests.integration.dev.dev_process import DevProcess
 
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.drawing import FORMATS
-from workflow_runtime.frontends.cli.repeating import REPEATS_MAX
+from workflow_runtime.frontends.cli.repeating import REPEATS_MAX, Repetition
+from workflow_runtime.runtime.in_process import LocalRuntime
 
 ORDER = """
 workflow:
@@ -223,7 +230,8 @@ def test_signals_move_an_execution_of_a_server_and_tell_what_they_did(awr: Awr) 
     taken = awr("signal", execution_id, "pay", '{"method": "card"}', "--key", "k", "--wait", "20")
     assert taken.exit_code == 0
     assert "created → paid  on pay" in taken.stdout
-    again = only_document(awr("signal", execution_id, "pay", "--key", "k", "--wait", "20", "--json").stdout)
+    repeated = ("pay", '{"method": "card"}', "--key", "k", "--wait", "20", "--json")
+    again = only_document(awr("signal", execution_id, *repeated).stdout)
     assert (again["outcome"], again["transition"]["configuration"]) == ("taken", ["paid"])
     shown = awr("status", execution_id).stdout
     assert "event: ship  packed → shipped" in shown
@@ -297,3 +305,68 @@ def test_the_graph_of_an_execution_in_a_file_marks_where_it_is(awr: Awr, order: 
 def test_a_graph_is_of_a_file_or_of_an_execution(awr: Awr, words: list[str]) -> None:
     Path("runs.db").touch()
     assert awr("graph", *words).exit_code == 2
+
+
+RACE = """
+workflow:
+  id: race
+  type: hybrid
+  initial_state: working
+  final_states: [late, on_time, stopped]
+  states:
+    - name: working
+      run: {id: slow, type: tool, tool: sleeper}
+      on_done: late
+      after: [{delay: 1, target: on_time}]
+      transitions: [{event: stop, target: stopped}, {event: hold, target: held}]
+    - name: held
+      run: {id: other, type: tool, tool: sleeper}
+      transitions: [{event: stop, target: stopped}]
+"""
+
+
+@pytest.fixture
+def race(tmp_path: Path) -> tuple[Path, str, Path]:
+    workflow, mocks = tmp_path / "race.yaml", tmp_path / "mocks.yaml"
+    workflow.write_text(RACE, "utf-8")
+    mocks.write_text("tools: {sleeper: {delay: 30}}", "utf-8")
+    return workflow, "--mocks", mocks
+
+
+@pytest.mark.parametrize("options", [(), ("--skip-time",)])
+def test_timers_fire_while_a_node_runs(awr: Awr, race: tuple[Path, str, Path], options: tuple[str, ...]) -> None:
+    began = time.monotonic()
+    document = only_document(awr("run", *race, *options, "--json").stdout)
+    assert document["current_states"] == ["on_time"]
+    assert time.monotonic() - began < 20
+
+
+def test_events_come_at_times_of_their_own_while_a_node_runs(awr: Awr, race: tuple[Path, str, Path]) -> None:
+    result = awr("run", *race, "--event", "@500ms:hold", "--event", '@2s:stop={"why": "enough"}', "--json")
+    document = only_document(result.stdout)
+    assert document["current_states"] == ["stopped"]
+    at = [datetime.fromisoformat(step["at"]) for step in document["transitions"]]
+    assert [round((each - at[0]).total_seconds(), 1) for each in at] == [0, 0.5, 2.5]
+
+
+def test_an_event_whose_time_comes_after_the_end_is_told_to_be_refused(awr: Awr, race: tuple[Path, str, Path]) -> None:
+    result = awr("run", *race, "--event", "@3s:stop")
+    assert result.exit_code == 0
+    assert "stop: not taken" in result.stderr
+
+
+def test_a_chart_that_its_own_timers_move_for_ever_has_been_seen_enough_of() -> None:
+    states = [
+        {"name": "a", "after": [{"delay": 1, "target": "b"}]},
+        {"name": "b", "after": [{"delay": 1, "target": "a"}]},
+    ]
+    turns = {"id": "turns", "type": "state_machine", "initial_state": "a", "states": states}
+    clock = VirtualClock(0)
+    with LocalRuntime(open_backend(None, clock)) as runtime:
+        runtime.services.catalog.publish(json.dumps({"workflow": turns}).encode(), "turns.json", scheduled=False)
+        execution_id = runtime.services.starter.start("turns", {})
+        repetition = Repetition(runtime, execution_id, turns_max=40)
+        year = 366 * 24 * 3600 * 1000
+        asyncio.run(runtime.settle(execution_id, [(year, lambda: None)], repetition.seen))
+    assert repetition.endless >= 40
+    assert clock.now() < 200_000

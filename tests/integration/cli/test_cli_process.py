@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable
@@ -171,3 +172,33 @@ def _only_execution(database: Path) -> str:
     finally:
         connection.close()
     return str(partition).removeprefix("EX#")
+
+
+def in_shell(streams: str, *words: object) -> subprocess.CompletedProcess[str]:
+    command = f"{shlex.join(map(str, [*AWR, *words]))} {streams}"
+    return subprocess.run(
+        command, shell=True, env=environment(), capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_lead_nowhere(chain: Path, mocks: Callable[..., Path], closed: str) -> None:
+    words = [*AWR, "run", chain, "--mocks", mocks(), "--db", "runs.db", "--input", '{"n": 1}']
+    command = f"{shlex.join(map(str, words))} {closed}"
+    done = subprocess.run(
+        command, shell=True, env=environment(), capture_output=True, text=True, timeout=DEADLINE_SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    listed = finished("list", "chain", "--db", "runs.db")
+    assert listed[0] == 0
+    assert "completed" in listed[1]
+
+
+def test_input_that_is_read_from_a_closed_stdin_is_empty(chain: Path) -> None:
+    command = f"{shlex.join(map(str, [*AWR, 'run', chain, '--input', '@-']))} <&-"
+    done = subprocess.run(
+        command, shell=True, env=environment(), capture_output=True, text=True, timeout=DEADLINE_SECONDS
+    )
+    assert done.returncode == 1
+    assert "the input is no JSON" in done.stderr

@@ -55,7 +55,7 @@ def test_the_command_at_the_head_of_a_shipped_chart_plays_it_to_its_end(
 def test_a_run_says_what_happens_and_ends_with_a_summary(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
     result = awr("run", chain, "--mocks", mocks(), "-i", '{"n": 1}')
     assert result.exit_code == 0
-    assert [line.split()[2:4] for line in result.stderr.splitlines()] == [["success", id] for id in "abc"]
+    assert [line.split()[2:4] for line in result.stderr.splitlines()[1:]] == [["success", id] for id in "abc"]
     title, _, *rows = result.stdout.splitlines()
     assert title.startswith("chain version 1 completed in ")
     assert rows[0].startswith("✓ a  success")
@@ -202,6 +202,43 @@ def test_a_timeout_exits_124_and_can_be_resumed(awr: Awr, chain: Path, mocks: Ca
     assert resumed.exit_code == 0
     assert entries["a"] == document["node_executions"]["a"]
     assert [entries[id]["attempts"] for id in "abc"] == [1, 2, 1]
+
+
+def test_the_only_open_execution_is_resumed_without_its_id(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
+    for _ in range(2):
+        assert awr("run", chain, "--db", "runs.db", "--mocks", mocks(60), "--timeout", "0.2").exit_code == 124
+    several = awr("run", "--resume", "--db", "runs.db")
+    assert several.exit_code == 2
+    first, second = re.findall(r"ex-[0-9a-f-]+ \(chain\)", several.stderr)
+    assert first != second
+    named = awr("run", "--resume", first.split()[0], "--db", "runs.db", "--mocks", mocks())
+    assert named.exit_code == 0, named.stderr
+    begun = awr("run", chain, "--db", "one.db", "--mocks", mocks(60), "--timeout", "0.2")
+    (id,) = re.findall(r"started (\S+)", begun.stderr)
+    one = awr("run", "--resume", "--db", "one.db", "--mocks", mocks())
+    assert one.exit_code == 0, one.stderr
+    assert f"resumed {id}" in one.stderr
+    none = awr("run", "--db", "one.db", "--resume")
+    assert none.exit_code == 1
+    assert "there is no execution in one.db that has not ended" in none.stderr
+
+
+def test_a_run_begins_with_the_execution_s_id(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
+    result = awr("run", chain, "--mocks", mocks(), "--json")
+    assert result.stderr.splitlines()[0] == f"started {only_document(result.stdout)['execution_id']}"
+
+
+def test_commands_about_executions_read_a_database_file(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
+    ran = only_document(awr("run", chain, "--db", "runs.db", "--mocks", mocks(), "--json").stdout)
+    id = ran["execution_id"]
+    assert only_document(awr("status", id, "--db", "runs.db", "--json").stdout) == ran
+    listed = only_document(awr("list", "chain", "--db", "runs.db", "--json").stdout)["executions"]
+    assert [(each["execution_id"], each["status"]) for each in listed] == [(id, "completed")]
+    assert only_document(awr("history", id, "--db", "runs.db", "--json").stdout)["entries"][0]["version"] == 1
+    assert "b  agent [success]" in awr("graph", "--execution", id, "--db", "runs.db", "--format", "text").stdout
+    unknown = awr("status", "ex-0", "--db", "runs.db")
+    assert unknown.exit_code == 1
+    assert "ex-0" in unknown.stderr
 
 
 def test_resuming_what_has_ended_shows_it_again(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:

@@ -28,7 +28,7 @@ SOUND = "workflow: {id: w, nodes: [{id: 问候, type: tool, tool: echo}]}\n"
 def test_the_shipped_definitions_are_valid(awr: Awr) -> None:
     result = awr("validate", "--strict", PROJECT / "definitions")
     count = len(list((PROJECT / "definitions" / "workflows").glob("*.yaml")))
-    assert (result.exit_code, result.stdout) == (0, f"ok: {count} workflows, nothing to mend\n")
+    assert (result.exit_code, result.stdout) == (0, f"ok: {count} workflows, no findings\n")
 
 
 def test_a_finding_is_shown_with_its_place_its_line_a_caret_and_a_hint(awr: Awr) -> None:

@@ -51,3 +51,43 @@ def test_a_node_that_is_cancelled_while_it_runs_is_cancelled_then(
 
 def took(entry: dict[str, Any]) -> timedelta:
     return datetime.fromisoformat(entry["ended_at"]) - datetime.fromisoformat(entry["started_at"])
+
+
+HOLD = {"id": "hold", "type": "control", "subtype": "wait", "event": "go"}
+
+
+@pytest.mark.parametrize(
+    ("definition", "path"),
+    [
+        (chart(run=HOLD, after=[{"delay": 2, "target": "idle"}]), "working/hold"),
+        ({"id": "w", "nodes": [HOLD, PAUSE, ENOUGH]}, "hold"),
+    ],
+    ids=["state left", "execution ended"],
+)
+def test_a_wait_that_is_cancelled_has_its_start_and_its_end(
+    runtime: WorkflowTester, definition: dict[str, Any], path: str
+) -> None:
+    execution_id = runtime.start(definition)
+    runtime.advance(seconds=1)
+    entry = runtime.result(execution_id).document["node_executions"][path]
+    assert (entry["status"], entry["attempts"], entry["ended_at"]) == ("running", 1, None)
+    begun = entry["started_at"]
+    assert begun is not None
+    runtime.advance(seconds=3)
+    entry = runtime.result(execution_id).document["node_executions"][path]
+    assert (entry["status"], entry["started_at"], took(entry)) == ("cancelled", begun, timedelta(seconds=2))
+
+
+@pytest.mark.parametrize("state", [False, True])
+def test_a_wait_shows_when_it_began_and_how_long_it_took(runtime: WorkflowTester, state: bool) -> None:
+    wait = {"id": "a", "type": "control", "subtype": "wait", "duration": "1500ms"}
+    definition = chart(run=wait, on_done="idle") if state else {"id": "w", "nodes": [wait]}
+    path = "working/a" if state else "a"
+    execution_id = runtime.start(definition)
+    runtime.advance(seconds=1)
+    waiting = runtime.result(execution_id).document["node_executions"][path]
+    assert (waiting["status"], waiting["attempts"], waiting["waiting_on"]) == ("running", 1, "timer")
+    runtime.advance(seconds=1)
+    ended = runtime.result(execution_id).document["node_executions"][path]
+    assert (ended["status"], ended["started_at"]) == ("success", waiting["started_at"])
+    assert took(ended) == timedelta(seconds=1.5)

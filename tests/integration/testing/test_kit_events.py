@@ -104,3 +104,36 @@ def test_assertions_say_what_was_there_instead(tester: WorkflowTester) -> None:
         result.assert_transitions()
     with pytest.raises(AssertionError, match=r"variables\.amount: expected 11, is 10"):
         result.assert_variables(amount=11)
+
+
+def test_an_event_may_come_while_a_node_runs(tester: WorkflowTester) -> None:
+    definition = {**ORDER, "states": [*ORDER["states"]]}
+    definition["states"][1] = {**ORDER["states"][1], "transitions": [{"event": "cancel", "target": "done"}]}
+    execution_id = tester.start(definition)
+    began = tester.now
+    tester.send_event(execution_id, "pay", {"method": "card"}, settle=False)
+    tester.advance_time("2s", settle=False)
+    taken = tester.send_event(execution_id, "cancel", settle=False)
+    assert (taken["outcome"], taken["current_states"]) == ("taken", ["done"])
+    assert (tester.now - began).total_seconds() == 2
+    assert tester.result(execution_id).status == "completed"
+
+
+def test_a_timer_that_is_due_while_a_node_runs_comes_at_its_time(tester: WorkflowTester) -> None:
+    race = {
+        "id": "race",
+        "type": "hybrid",
+        "initial_state": "working",
+        "final_states": ["late", "on_time"],
+        "states": [
+            {
+                "name": "working",
+                "run": {"id": "slow", "type": "tool", "tool": "packer"},
+                "on_done": "late",
+                "after": [{"delay": 1, "target": "on_time"}],
+            }
+        ],
+    }
+    execution_id = tester.start(race)
+    tester.settle()
+    tester.result(execution_id).assert_states("on_time")

@@ -78,8 +78,8 @@ def test_what_is_otherwise_is_told(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ("{sent: push}", "*one.yaml:2:*: unknown key 'sent'; did you mean 'send'?*"),
-        ("{send: push, at: 1h}", "*a step says one of `send`, `at` and `bus`*"),
+        ("{sent: push}", "*one.yaml:2:*: unknown key 'sent'. Did you mean `send`?*"),
+        ("{bus: {detail_type: wind}, at: 1h}", "*a step says one of `send`, `at` and `bus`, or `at` and `send`*"),
         ("{at: tomorrow}", "*not a duration*"),
         ("{at: 1h, data: 1}", "*`data` goes with `send`*"),
     ],
@@ -94,3 +94,16 @@ def test_an_event_that_nothing_listens_to_fails_the_scenario(pytester: pytest.Py
     result = run(pytester, "workflow: ../door.yaml\nevents: [{send: psuh}]\nexpect: {}\n")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*did you mean 'push'?*"])
+
+
+def test_an_event_may_come_at_a_time_of_its_own_while_a_node_runs(pytester: pytest.Pytester) -> None:
+    (pytester.path / "stop.yaml").write_text(
+        "workflow: {id: stop, type: state_machine, initial_state: a, final_states: [b, c], states: [{name: a, run: "
+        "{id: slow, type: tool, tool: slow}, on_done: c, transitions: [{event: stop, target: b}]}]}"
+    )
+    folder = pytester.mkdir("scenarios")
+    (folder / "one.yaml").write_text(
+        "workflow: ../stop.yaml\nmocks: {tools: {slow: {delay: 60}}}\n"
+        "events: [{at: 2s, send: stop}]\nexpect: {states: [b]}\n"
+    )
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)

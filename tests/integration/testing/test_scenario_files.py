@@ -61,11 +61,11 @@ def test_a_failed_scenario_tells_everything_that_is_not_as_expected(pytester: py
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("exspect: {}\n", "*one.yaml:3:*: unknown key 'exspect'; did you mean 'expect'?"),
+        ("exspect: {}\n", "*one.yaml:3:*: unknown key 'exspect'. Did you mean `expect`?"),
         ("expect: {pfad: []}\n", "*one.yaml:3:*: unknown key 'pfad'*"),
         ("expect: {status: [a]}\n", "*one.yaml:1:*: Expected `str`, got `array` - at `$.expect.status`"),
         ("scenarios: []\n", "*one.yaml:3:*: `scenarios` is a list of at least one scenario"),
-        ("a: [\n", "*one.yaml*is no valid YAML*"),
+        ("a: [\n", "*one.yaml:4:1: * not valid YAML*"),
     ],
 )
 def test_a_file_that_is_wrong_is_an_error_with_its_place(pytester: pytest.Pytester, text: str, message: str) -> None:
@@ -99,3 +99,18 @@ def test_the_fixture_is_there_for_tests_in_python(pytester: pytest.Pytester) -> 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E*the output differs", 'E*$.text: expected "y", is "x"'])
     result.stdout.no_fnmatch_line("*result.py:*")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "workflow:\n  id: w\n",
+        "workflow: {id: w, nodes: []}\n",
+        "# c\nagents:\n  a: {return: 1}\n",
+        "tools: {}\n",
+        "id: a\nmodel: m\n",
+    ],
+)
+def test_workflows_agents_tools_and_mocks_beside_scenarios_are_no_tests(pytester: pytest.Pytester, text: str) -> None:
+    (pytester.mkdir("scenarios") / "other.yaml").write_text(text)
+    pytester.runpytest_inprocess().assert_outcomes()

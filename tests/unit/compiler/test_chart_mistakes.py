@@ -17,7 +17,6 @@ MISTAKES = [
     ("chart_flat", "final_states: [completed]", "final_states: [completed, Paid]", "WF321"),
     ("chart_flat", "target: paid}", "target: payed}", "WF320"),
     ("chart_flat", "    - name: paid\n", "    - nam: paid\n", "WF201"),
-    ("chart_flat", "    - name: paid\n", "    - name: 已创建\n", "WF315"),
     ("chart_flat", "      always:", "      allways:", "WF201"),
     ("chart_flat", "target: cancelled, merge", "tragets: cancelled, merge", "WF201"),
     ("chart_flat", "{raise: reminded}", "{rais: reminded}", "WF222"),

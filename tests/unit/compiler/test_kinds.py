@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 import pytest
+from tests.unit.engine.driver import Driver
 
 from workflow_runtime.compiler import compile_or_raise, compile_workflow
 from workflow_runtime.compiler.kinds import ACTION_KINDS, NODE_KINDS
@@ -15,7 +16,9 @@ from workflow_runtime.definition.fields import Expression, Text
 from workflow_runtime.definition.nodes.control import ControlNode
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.nodes.registry import CONTROL_TYPES, NODE_TYPES
-from workflow_runtime.definition.reading import Model
+from workflow_runtime.engine.graph import KINDS, Kind
+from workflow_runtime.engine.graph.outcome import Yielded, ended
+from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.plan.formulas import Formula
 
 
@@ -65,6 +68,30 @@ workflow:
     assert plan.root.sinks == (1,)
 
 
+def _start_echo(scope: GraphScope, node: int) -> None:
+    spec = scope.block.nodes[node].spec
+    assert isinstance(spec, EchoSpec)
+    allowed = scope.evaluate(spec.allowed, node)
+    ended(scope, node, Yielded({"said": scope.evaluate(spec.text, node) if allowed else None}))
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_new_type_of_node_runs_with_one_row_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, EchoSpec, Kind(_start_echo))  # type: ignore[misc]
+    plan = compile_or_raise(
+        """
+workflow:
+  id: w
+  nodes:
+    - {id: a, type: tool, tool: t}
+    - {id: says, type: control, subtype: echo, text: "got ${a.x}", allowed: "a.n < 3"}
+    - {id: after, type: control, subtype: pass, inputs: {heard: "${says.said}"}}
+"""
+    )
+    driver = Driver(plan, checked=False).play({"a": {"x": "好", "n": 2}})
+    assert (driver.status, driver.result("after")) == ("completed", {"heard": "got 好"})
+
+
 @pytest.mark.usefixtures("echo")
 def test_the_formulas_of_a_new_type_of_node_are_checked_like_any() -> None:
     text = """
@@ -87,9 +114,12 @@ def test_every_type_of_node_and_every_action_has_its_entry() -> None:
     assert set(ACTION_KINDS) == set(ACTIONS.values())
 
 
-@pytest.mark.parametrize("model", [*NODE_KINDS, *ACTION_KINDS], ids=lambda model: model.__name__)
-def test_entries_name_fields_that_exist(model: type[Model]) -> None:
-    kind = NODE_KINDS.get(model) or ACTION_KINDS[model]  # type: ignore[call-overload]
-    for field in kind.formulas:
+ENTRIES = {model.__name__: (model, kind.formulas) for model, kind in (*NODE_KINDS.items(), *ACTION_KINDS.items())}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_entries_name_fields_that_exist(name: str) -> None:
+    model, formulas = ENTRIES[name]
+    for field in formulas:
         assert field.path[0] in model.model_fields
         assert len(field.path) == 1 or field.path[1] == EACH

@@ -146,7 +146,7 @@ def test_a_call_is_short_for_a_node(text: str) -> None:
     action = _action(text)
     assert isinstance(action, ToolActionDefinition)
     assert (action.target, action.result) == ("t", "结果")
-    node = called_node(action, {"t"}, always_numbered=False)
+    node = called_node(action, {"t"}, {}, always_numbered=False)
     assert isinstance(node, ToolNode)
     expected = ToolNode.model_construct(id="t~2", type="tool", tool="t", timeout=5.0)
     assert node == expected
@@ -155,7 +155,7 @@ def test_a_call_is_short_for_a_node(text: str) -> None:
 def test_a_call_of_an_agent_has_the_nodes_fields() -> None:
     action = _action('{agent: "${a}", allow: [x, y], prompt: hi, output_schema: {type: object}}')
     assert isinstance(action, AgentActionDefinition)
-    node = called_node(action, set(), always_numbered=True)
+    node = called_node(action, set(), {}, always_numbered=True)
     assert isinstance(node, AgentNode)
     assert (node.agent, node.allow, node.prompt, node.output_schema) == ("${a}", ("x", "y"), "hi", {"type": "object"})
     assert node.retry_policy == ()

@@ -17,10 +17,6 @@ ROOT = Path(__file__).parents[3]
 README = ROOT / "definitions" / "README.md"
 
 
-def test_the_schema_file_is_current() -> None:
-    assert schema.main(["--check"]) == 0, "run python -m workflow_runtime.definition.schema"
-
-
 def test_the_catalogue_of_findings_is_current() -> None:
     assert catalogue.main(["--check"]) == 0, "run python -m workflow_runtime.frontends.findings_table"
 

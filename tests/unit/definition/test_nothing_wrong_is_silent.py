@@ -79,3 +79,29 @@ REGIONS = """workflow:
 def test_a_final_region_of_a_parallel_state_is_refused() -> None:
     assert found(REGIONS) == [("WF216", 11, 27)]
     assert found(REGIONS.replace("{name: a, type: final}", "{name: a, states: [{name: a1, type: final}]}")) == []
+
+
+def test_a_whole_event_pattern_below_filters_is_a_warning() -> None:
+    text = f"{GRAPH}  triggers: {{type: event, topic: t, filters: {{detail-type: [t], detail: {{a: [1]}}}}}}\n"
+    assert [id for id, *_ in found(text)] == ["WF346"]
+
+
+UNKNOWN = "    - {id: b, type: tool, tool: t, dependencies: [ghost]}\n"
+
+
+@pytest.mark.parametrize(
+    ("other", "id"),
+    [
+        ("    - {id: a, type: tool, tool: t}\n", "WF208"),
+        ("    - {id: c, type: tool, tool: t, dependencies: {a: 1}}\n", "WF203"),
+        ("    - {id: c, type: tool}\n", "WF202"),
+        ("    - {id: c, type: tool, tool: t, tiemout: 5}\n", "WF201"),
+        ("  triggers: {type: schedule, cron: 'every day'}\n", "WF340"),
+        ("  triggers: [{type: event}, {type: schedule, cron: '99 * * * *'}]\n", "WF340"),
+        ("  variables: {x: '${1 +}'}\n", "WF401"),
+        ("  unknown: 1\n", "WF201"),
+    ],
+)
+def test_no_mistake_hides_another(other: str, id: str) -> None:
+    ids = [id for id, *_ in found(GRAPH + UNKNOWN + other)]
+    assert {"WF301", id} <= set(ids)

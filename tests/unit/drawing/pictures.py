@@ -20,6 +20,7 @@ from workflow_runtime.language.texts import columns
 CELL = 80.0
 STEPS = 12  # points along a curve
 SLACK = 1.0  # how far things may touch
+TOGETHER = SLACK + 1.0  # arrows nearer than one pixel are one to the eye
 ROUNDING = 0.2  # coordinates are written with one digit
 
 Point = tuple[float, float]
@@ -86,6 +87,7 @@ class Measured:
         yield from self._outside()
         yield from self._overlaps()
         yield from self._crossings()
+        yield from self._together()
 
     def _outside(self) -> Iterator[str]:
         page = Area("the page", -24, -24, self.width, self.height)
@@ -115,9 +117,23 @@ class Measured:
             for one, other in segments:
                 passed = Area("", min(one[0], other[0]), min(one[1], other[1]), max(one[0], other[0]),
                               max(one[1], other[1]))  # fmt: skip
-                for area in grid.near(passed, touching=True):
+                for area in grid.near(passed, reach=SLACK - ROUNDING):
                     if area.item not in allowed:
                         yield f"the arrow {arrow.source} → {arrow.target} crosses {area.what}"
+
+    def _together(self) -> Iterator[str]:
+        """Arrows may cross, and not run along each other."""
+        upright = [
+            Area(f"the arrow {number}", one[0], min(one[1], other[1]), one[0] + TOGETHER, max(one[1], other[1]), number)
+            for number, segments in enumerate(self.ways)
+            for one, other in segments
+            if one[0] == other[0] and abs(one[1] - other[1]) > 2 * SLACK
+        ]
+        grid = _Grid(upright)
+        for area in upright:
+            for other in grid.near(area):
+                if other.item > area.item:
+                    yield f"{area.what} runs along {other.what}"
 
 
 class _Grid:
@@ -127,12 +143,11 @@ class _Grid:
             for cell in _cells(area):
                 self._cells[cell].append(area)
 
-    def near(self, area: Area, *, touching: bool = False) -> Iterator[Area]:
-        """Those that meet it. ``touching``: it has no width or height of its own."""
-        reach = SLACK - ROUNDING
+    def near(self, area: Area, *, reach: float = 0.0) -> Iterator[Area]:
+        """Those that meet it, when it is made larger by ``reach`` on all sides."""
         wide = Area("", area.left - reach, area.top - reach, area.right + reach, area.bottom + reach)
         found = {id(other): other for cell in _cells(area) for other in self._cells.get(cell, ())}
-        yield from (other for other in found.values() if other.meets(wide if touching else area))
+        yield from (other for other in found.values() if other.meets(wide))
 
 
 def _cells(area: Area) -> Iterator[tuple[int, int]]:

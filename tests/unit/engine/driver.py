@@ -101,8 +101,8 @@ def on(event: str | list[str], target: str | None = None, *actions: Any, **field
 
 class Driver:
     """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order. ``timers``: due
-    times of those that are going; ``subscribed``: pairs of event and correlation key; ``pokes``: whether it is poked at
-    once when it asks for it."""
+    times of those that are going; ``subscribed``: events, their correlation keys and routes; ``pokes``: whether it is
+    poked at once when it asks for it."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Driver:
         self.published: list[PublishEvent] = []
         self.logs: list[str] = []
         self.timers: dict[str, int] = {}
-        self.subscribed: set[tuple[str, str]] = set()
+        self.subscribed: set[tuple[str, str, str]] = set()
         self.macrosteps: list[Macrostep] = []
         self.blobs: dict[str, Json] = {}
         self.ignored: list[tuple[str, str]] = []
@@ -244,6 +244,11 @@ class Driver:
                 self.answer(path, self.collect(path) if self._is_collected(path) else (outcomes or {}).get(path, {}))
             )
         return self
+
+    @property
+    def listens(self) -> set[tuple[str, str]]:
+        """The events that are waited for, and their correlation keys."""
+        return {(event, key) for event, key, _ in self.subscribed}
 
     @property
     def status(self) -> str:
@@ -397,9 +402,9 @@ class Driver:
             case CancelTimer():
                 self.timers.pop(command.timer, None)
             case Subscribe():
-                self.subscribed.add((command.event, command.key))
+                self.subscribed.add((command.event, command.key, command.route))
             case Unsubscribe():
-                self.subscribed.discard((command.event, command.key))
+                self.subscribed.discard((command.event, command.key, command.route))
             case SetStatus(output_run=run) if run is not None:
                 self.output = self.records[OUTPUTS_PATH, run.serial].output
             case SetStatus():

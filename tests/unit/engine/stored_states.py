@@ -135,7 +135,7 @@ def store(driver: Halfway) -> dict[str, Json]:
         "records": [[path, serial, msgspec.to_builtins(value)] for (path, serial), value in driver.records.items()],
         "ordered": msgspec.to_builtins(list(driver.ordered.values())),
         "timers": driver.timers,
-        "subscribed": sorted(map(list, driver.subscribed)),
+        "subscribed": sorted([event, key] for event, key, _ in driver.subscribed),
         "children": driver.children,
         "blobs": driver.blobs,
     }
@@ -156,7 +156,7 @@ def resume(document: dict[str, Any]) -> Halfway:
     orders = msgspec.json.decode(msgspec.json.encode(document["ordered"]), type=list[RunNode])
     driver.ordered = {order.path: order for order in orders}
     driver.timers = dict(document["timers"])
-    driver.subscribed = {(event, key) for event, key in document["subscribed"]}
+    driver.subscribed = {(event, key, "") for event, key in document["subscribed"]}
     driver.children = list(document["children"])
     driver.blobs = document["blobs"]
     return driver
@@ -173,7 +173,10 @@ def _packed(value: Json) -> bytes:
 
 
 def _told(commands: Sequence[Command], now: int) -> Iterator[str]:
-    """What was ordered that somebody outside notices; not that something is not needed any more."""
+    """What was ordered that somebody outside notices; not that something is not needed any more, nor that a
+    subscription from before there were routes gets one."""
+    changed = [{(c.event, c.key) for c in commands if isinstance(c, kind)} for kind in (Subscribe, Unsubscribe)]
+    rerouted = changed[0] & changed[1]
     for command in commands:
         match command:
             case RunNode(path=path, attempt=attempt, inputs=inputs):
@@ -188,6 +191,8 @@ def _told(commands: Sequence[Command], now: int) -> Iterator[str]:
                 yield f"publish {name} {detail.get('path', '')}".rstrip()
             case Log(message=message):
                 yield f"log {message}"
+            case Subscribe(event=event, key=key) | Unsubscribe(event=event, key=key) if (event, key) in rerouted:
+                pass
             case Subscribe(event=event, key=key):
                 yield f"subscribe {event} {key}"
             case Unsubscribe(event=event, key=key):

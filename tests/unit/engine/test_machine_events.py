@@ -371,11 +371,11 @@ def test_correlation_keys_follow_the_variables() -> None:
         triggers=[trigger],
         input={"order": "o1"},
     )
-    assert driver.subscribed == {("pay", "o1")}
+    assert driver.listens == {("pay", "o1")}
     driver.send("rename", {"order": 2})
-    assert driver.subscribed == {("pay", "2")}
+    assert driver.listens == {("pay", "2")}
     driver.send("pay", {"sum": 1}, key="o1")
     assert driver.ignored[-1][1] == "nothing here waits for `pay` under this key any more"
     driver.send("pay", {"sum": 3}, key="2")
     assert driver.logs == ["3"]
-    assert driver.subscribed == set()
+    assert driver.listens == set()

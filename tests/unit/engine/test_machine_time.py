@@ -337,14 +337,57 @@ def test_a_correlated_wait_subscribes_while_it_waits() -> None:
         {"id": "last", "dependencies": ["pause"]},
     ]
     driver = Driver(plan_of(nodes)).start()
-    assert driver.subscribed == set()
+    assert driver.listens == set()
     driver.succeed("first", {"id": 7})
-    assert driver.subscribed == {("paid", "7")}
+    assert driver.listens == {("paid", "7")}
     driver.send("paid", {"n": 1}, key="8")
     assert driver.nodes["pause"] == "running"
     driver.send("paid", {"n": 2}, key="7")
     assert driver.nodes["pause"] == "success"
-    assert driver.subscribed == set()
+    assert driver.listens == set()
+
+
+def test_a_correlated_event_that_comes_before_its_wait_is_kept_for_it() -> None:
+    """Also when the key is known only once an earlier node has ended."""
+    nodes = [
+        {"id": "create"},
+        {"id": "pack", "dependencies": ["create"]},
+        {**wait(event="paid", correlate="${detail.id}", **{"with": "${create.id}"}), "dependencies": ["pack"]},
+    ]
+    driver = Driver(plan_of(nodes)).start()
+    assert driver.listens == set()
+    driver.succeed("create", {"id": 7})
+    assert driver.listens == {("paid", "7")}, "though the wait has not begun"
+    driver.send("paid", {"n": 1}, key="7")
+    driver.succeed("pack", {})
+    assert (driver.status, driver.records["pause", 1].output) == ("completed", {"n": 1})
+
+
+def test_a_wait_takes_what_its_own_trigger_brings_and_a_chart_does_not() -> None:
+    plan = plan_of(
+        [
+            {**wait(event="paid", correlate="${detail.order}", **{"with": "${order}"}), "id": "by_order"},
+            {**wait(event="paid", correlate="${detail.customer}", **{"with": "${customer}"}), "id": "by_customer"},
+        ]
+    )
+    by_order, by_customer = plan.routes
+    driver = Driver(plan, {"order": 42, "customer": 7}).start()
+    assert driver.subscribed == {("paid", "42", by_order), ("paid", "7", by_customer)}
+    driver.send("paid", {"order": 7}, key="7", route=by_order)
+    assert driver.nodes == {"by_order": "running", "by_customer": "running"}
+    driver.send("paid", {"order": 42}, key="42", route=by_order)
+    assert driver.nodes == {"by_order": "success", "by_customer": "running"}
+    driver.send("paid", {"customer": 7}, key="7", route=by_customer)
+    assert driver.status == "completed"
+
+
+def test_events_that_are_kept_grow_old() -> None:
+    nodes = [wait(duration="60d"), {**wait(event="paid"), "id": "late", "dependencies": ["pause"], "timeout": "1d"}]
+    driver = Driver(plan_of(nodes)).start()
+    driver.send("paid", {"n": 1})
+    driver.elapse(40 * 24 * 3600)
+    driver.send("paid", {"n": 2})
+    assert [early.data for early in driver.state.kept] == [{"n": 2}]
 
 
 def test_a_failing_graph_ends_its_waits() -> None:

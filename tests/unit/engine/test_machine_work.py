@@ -318,7 +318,7 @@ def test_ending_an_outer_state_ends_the_charts_inside_with_their_timers() -> Non
     assert len(driver.timers) == 2
     driver.send("go")
     assert driver.timers == {}
-    assert driver.cancelled == ["a/m/x/one"]
+    assert driver.cancelled == ["a/m/x/one", "a/m"]
     assert driver.state.scopes.keys() == {TOP_GRAPH, TOP_CHART}
 
 

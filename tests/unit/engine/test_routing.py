@@ -42,8 +42,11 @@ def plan() -> Plan:
     return compiled
 
 
-def signal(number: int, name: str = "tick", key: str | None = "k") -> SignalReceived:
-    return SignalReceived(f"signal:{number}", 0, name, {}, id=str(number), key=key)
+A, B = plan().routes
+
+
+def signal(number: int, name: str = "tick", key: str | None = "k", route: str = A) -> SignalReceived:
+    return SignalReceived(f"signal:{number}", 0, name, {}, id=str(number), key=key, route=route if key else "")
 
 
 class Mailbox:
@@ -73,25 +76,45 @@ def test_an_event_that_comes_with_the_start_is_taken_like_one_after_it(size: int
     assert mailbox.variables["n"] == 4
 
 
-def test_two_triggers_that_wait_for_the_same_are_one_subscription() -> None:
+def test_each_trigger_has_a_subscription_of_its_own() -> None:
     mailbox = Mailbox()
-    assert mailbox.take(STARTED) == (Subscribe("tick", "k"), Subscribe("tick", "other"))
-    assert mailbox.take(signal(1, "swap", None)) == (), "now the other one waits for it"
-    assert mailbox.take(signal(2, "move", None)) == (Subscribe("tick", "new"), Unsubscribe("tick", "other"))
+    assert mailbox.take(STARTED) == (Subscribe("tick", "k", A), Subscribe("tick", "other", B))
+    assert mailbox.take(signal(1, "swap", None)) == (
+        Subscribe("tick", "other", A),
+        Subscribe("tick", "k", B),
+        Unsubscribe("tick", "k", A),
+        Unsubscribe("tick", "other", B),
+    )
+    assert mailbox.take(signal(2, "move", None)) == (Subscribe("tick", "new", A), Unsubscribe("tick", "other", A))
+
+
+def test_an_event_is_taken_by_the_trigger_that_brought_it_only() -> None:
+    """What is for order 7 is nothing to an execution for customer 7."""
+    mailbox = Mailbox()
+    mailbox.take(STARTED)
+    assert mailbox.take(signal(1, key="k", route=B)) == (Unsubscribe("tick", "k", B),)
+    assert mailbox.take(signal(2, key="k", route="of another version")) == (
+        Unsubscribe("tick", "k", "of another version"),
+    )
+    assert mailbox.variables["n"] == 0
+    assert mailbox.take(signal(3, key="k"), signal(4, key="other", route=B)) == ()
+    assert mailbox.variables["n"] == 2
+    mailbox.take(signal(5, key="k", route=""))
+    assert mailbox.variables["n"] == 3, "another execution sent it to all that wait under the key"
 
 
 def test_an_event_under_a_key_that_is_waited_for_no_more_ends_the_subscription() -> None:
     mailbox = Mailbox()
     mailbox.take(STARTED)
-    assert Unsubscribe("tick", "k") in mailbox.take(signal(1, "move", None), signal(2, key="k"))
+    assert Unsubscribe("tick", "k", A) in mailbox.take(signal(1, "move", None), signal(2, key="k"))
     assert mailbox.variables["n"] == 0
-    assert mailbox.take(signal(3, key="gone")) == (Unsubscribe("tick", "gone"),)
+    assert mailbox.take(signal(3, key="gone")) == (Unsubscribe("tick", "gone", A),)
 
 
 def test_one_that_came_too_early_does_not_end_what_is_waited_for_by_now() -> None:
     mailbox = Mailbox()
     mailbox.take(STARTED)
     assert mailbox.take(signal(1, key="new"), signal(2, "move", None)) == (
-        Subscribe("tick", "new"),
-        Unsubscribe("tick", "k"),
+        Subscribe("tick", "new", A),
+        Unsubscribe("tick", "k", A),
     )

@@ -279,13 +279,13 @@ def test_a_single_value_or_operator_needs_no_list(pattern: Any, event: Any, matc
         ({"a": {"b": {}}}, "a.b: an empty object"),
         ({"a": []}, "a: an empty list"),
         ({"a": [["x"]]}, "a[0]: a value is"),
-        ({"a": ["x", {"like": "y"}]}, "a[1]: `like` is no operator"),
+        ({"a": ["x", {"like": "y"}]}, "a[1]: `like` is not an operator"),
         ({"a": [{"prefix": "x", "suffix": "y"}]}, "a[0]: an operator is an object with one key"),
         ({"a": [{}]}, "a[0]: an operator is an object with one key"),
         ({"a": [{"prefix": 5}]}, "a[0].prefix: takes a string, not a number"),
         ({"a": [{"prefix": {"wildcard": "x"}}]}, "a[0].prefix: takes a string, or an object"),
         ({"a": [{"exists": "yes"}]}, "a[0].exists: takes true or false"),
-        ({"a": [{"cidr": "10.0.0.0"}]}, "a[0].cidr: `10.0.0.0` is no range"),
+        ({"a": [{"cidr": "10.0.0.0"}]}, "a[0].cidr: `10.0.0.0` is not a range"),
         ({"a": [{"cidr": "10.0.0.0/33"}]}, "a[0].cidr"),
         ({"a": [{"numeric": 5}]}, "a[0].numeric: takes a comparison and a number"),
         ({"a": [{"numeric": [">", "5"]}]}, "a[0].numeric: compares with a number, not a string"),
@@ -311,6 +311,40 @@ def test_a_malformed_pattern_is_refused_with_its_place(pattern: Any, text: str) 
     assert text in str(problem)
     with pytest.raises(PatternError):
         compile_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "event", "matches"),
+    [
+        ({"order.status": ["paid"]}, {"order": {"status": "paid"}}, True),
+        ({"order": {"status": ["paid"]}}, {"order.status": "paid"}, True),
+        ({"order.status": ["paid"]}, {"order.status": "paid"}, True),
+        ({"order.status": [{"exists": False}]}, {"order": {"status": "paid"}}, False),
+        ({"order.status": [{"exists": False}]}, {"order": {"state": "paid"}}, True),
+        ({"a": {"b.c": [1]}}, {"a.b": {"c": 1}}, True),
+        ({"a.b": [2]}, {"a.b": 1, "a": {"b": 2}}, True),
+        ({"orders.a": [1], "orders.b": [2]}, {"orders": [{"a": 1, "b": 3}, {"a": 4, "b": 2}]}, False),
+        ({"id": [12345678901234567]}, {"id": 12345678901234567}, True),
+        ({"id": [12345678901234567]}, {"id": 12345678901234568}, False),
+        ({"id": [{"anything-but": 12345678901234567}]}, {"id": 12345678901234568}, True),
+        ({"id": [{"numeric": [">", 12345678901234567]}]}, {"id": 12345678901234568}, True),
+        ({"id": [3]}, {"id": 3.0}, True),
+        ({"id": [1]}, {"id": True}, False),
+        ({"id": [{"anything-but": 1}]}, {"id": True}, True),
+    ],
+    ids=str,
+)
+def test_names_with_dots_are_paths_and_numbers_compare_exactly(pattern: Any, event: Any, matches: bool) -> None:
+    assert compile_pattern(pattern).matches(event) is matches
+
+
+@pytest.mark.parametrize(
+    "name", ["prefx", "Prefix", "sufix", "exsts", "anything_but", "equals-ignorecase", "wildcards"]
+)
+def test_a_misspelt_operator_is_refused_with_or_without_its_list(name: str) -> None:
+    assert "not an operator" in str(pattern_problem({"x": {name: "a"}}))
+    assert "not an operator" in str(pattern_problem({"x": [{name: "a"}]}))
+    assert pattern_problem({"x": {name: ["a"]}}) is None
 
 
 def test_patterns_and_events_of_any_depth_are_bounded() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -53,6 +53,10 @@ class Desk:
         return asyncio.run(self.pump.run(lambda: False, **options))
 
 
+def moment(time: int, act: Callable[[], None] = lambda: None) -> list[tuple[int, Callable[[], None]]]:
+    return [(time, act)]
+
+
 @pytest.fixture
 def desk() -> Iterator[Desk]:
     opened = Desk()
@@ -80,25 +84,52 @@ def test_settling_waits_for_work_in_progress_and_what_is_retried_later(desk: Des
 def test_what_is_due_while_work_goes_on_comes_at_its_time(desk: Desk) -> None:
     desk.send(WORK, "work")
     desk.send(TIMERS, "soon", 5)
+    desk.send(TIMERS, "later", 30)
     desk.run(settle=True)
-    assert desk.seen == [(5, "soon"), (20, "work")] or desk.seen == [(20, "work"), (20, "soon")]
+    assert (desk.now, desk.seen) == (20, [(5, "soon"), (20, "work")])
+
+
+def test_at_a_moment_something_is_done_while_work_goes_on(desk: Desk) -> None:
+    desk.send(WORK, "long")
+    acts = [
+        *moment(START + 2_000, lambda: desk.send(TIMERS, "a")),
+        *moment(START + 3_000, lambda: desk.send(TIMERS, "b")),
+    ]
+    desk.run(moments=acts)
+    assert desk.seen == [(2, "a"), (3, "b"), (20, "long")]
+
+
+def test_a_deadline_is_kept_though_messages_never_end(desk: Desk) -> None:
+    def again(event: dict[str, Any], context: Any) -> None:  # noqa: ARG001
+        desk.send(TIMERS, "again")
+
+    handlers: dict[str, Any] = {"timers": again, "worker": desk.work}
+    pump = Pump(desk.backend.poller, desk.clock, TOPOLOGY, handlers, desk.backend.scheduler)
+    desk.backend.on_send = pump.notice
+    desk.send(TIMERS, "first")
+
+    async def run() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(pump.run(lambda: False), 0.05)
+
+    asyncio.run(run())
 
 
 def test_time_passes_up_to_a_moment_and_what_is_due_comes_in_order(desk: Desk) -> None:
     for body, delay in (("b", 50), ("a", 10), ("late", 500)):
         desk.send(TIMERS, body, delay)
-    assert desk.run(until=START + 100_000) is False
+    assert desk.run(moments=moment(START + 100_000)) is False
     assert (desk.now, desk.seen) == (100, [(10, "a"), (50, "b")])
 
 
 def test_time_passes_though_nothing_is_there_to_wait_for(desk: Desk) -> None:
-    desk.run(until=START + 86_400_000)
+    desk.run(moments=moment(START + 86_400_000))
     assert desk.now == 86_400
 
 
 def test_work_begun_just_before_the_moment_comes_to_its_end(desk: Desk) -> None:
     desk.send(WORK, "work", 90)
-    desk.run(until=START + 100_000)
+    desk.run(moments=moment(START + 100_000))
     assert (desk.now, desk.seen) == (110, [(110, "work")])
 
 

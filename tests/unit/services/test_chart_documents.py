@@ -81,7 +81,7 @@ def test_nodes_of_states_stand_under_their_paths(local: Local) -> None:
 def test_a_state_that_was_left_shows_its_last_runs_and_one_entered_again_begins_anew(local: Local) -> None:
     execution_id = local.start(**SWING)
     local.send(execution_id, "swing")
-    assert statuses(local.document(execution_id)) == {"up/a": "success", "up/w": "waiting"}
+    assert statuses(local.document(execution_id)) == {"up/a": "success", "up/w": "cancelled"}
     local.send(execution_id, "swing")
     entry = local.document(execution_id)["node_executions"]["up/w"]
     assert (entry["status"], entry["ended_at"]) == ("running", None)

@@ -181,7 +181,7 @@ workflow:
 """
     with pytest.raises(DefinitionError, match="compares with a number"):
         services.runtime.catalog.publish(source)
-    with pytest.raises(RequestError, match=r"the filters of trigger 2: a\[0\]: `like` is no operator"):
+    with pytest.raises(RequestError, match=r"the filters of trigger 2: a\[0\]: `like` is not an operator"):
         services.publish(CREATED, EventTrigger(topics=("t",), filters={"a": [{"like": "x"}]}))
     assert services.registered("t") == []
 

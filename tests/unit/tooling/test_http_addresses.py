@@ -7,7 +7,7 @@ import ipaddress
 import pytest
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invokers.tools.builtin.addresses import AllowList, check_host, is_public
+from workflow_runtime.invokers.tools.builtin.http_guard import AllowList, check_host, is_public
 
 REFUSED = [
     # loopback, unspecified, "this network"
@@ -104,7 +104,7 @@ def test_a_host_without_addresses_is_an_error() -> None:
         AllowList(["*"]).check("example.com", [])
 
 
-@pytest.mark.parametrize("entry", ["http://example.com", "10.0.0.0/99", "exa mple", "999.1.1.1"])
+@pytest.mark.parametrize("entry", ["http://example.com", "10.0.0.0/99", "exa mple", "999.1.1.1", "localhost:3000"])
 def test_an_entry_that_is_no_host_or_network_is_refused(entry: str) -> None:
-    with pytest.raises(ValueError, match="does not appear"):
+    with pytest.raises(ValueError, match="is no host, address or network"):
         AllowList([entry])

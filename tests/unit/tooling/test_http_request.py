@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
-from collections.abc import Callable, Sequence
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import httpx
 import pytest
-from tests.unit.tooling.tool_calls import failure, run_tool
+from tests.unit.tooling.tool_calls import FixedClock, failure, node_call, run_tool
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invokers.tools import LOCAL_REACH, Reach, ToolServices
-from workflow_runtime.invokers.tools.builtin import http_request as module
+from workflow_runtime.invokers.invocation import NodeResult
+from workflow_runtime.invokers.tools import LOCAL_REACH, Reach, ToolInvoker, ToolRegistry, ToolServices
+from workflow_runtime.invokers.tools.builtin.http_body import RESPONSE_BYTES_MAX
+from workflow_runtime.invokers.tools.builtin.http_request import REDIRECTS_MAX
 
 PUBLIC = "93.184.216.34"
 
@@ -46,18 +51,39 @@ class Web:
     def get(self, url: str = "https://example.com/a", reach: Reach = LOCAL_REACH, **inputs: Any) -> Any:
         return run_tool("http_request", {"url": url, **inputs}, reach=reach, services=self.services)
 
+    def result(self, **inputs: Any) -> NodeResult:
+        """Output and warnings."""
+        registry = ToolRegistry.load(None, reach=LOCAL_REACH, services=self.services)
+        call = node_call("http_request", {"url": "https://example.com/a", **inputs})
+        return asyncio.run(ToolInvoker(registry, FixedClock()).invoke(call))
+
     def fails(self, url: str = "https://example.com/a", reach: Reach = LOCAL_REACH, **inputs: Any) -> NodeError:
         return failure("http_request", {"url": url, **inputs}, reach=reach, services=self.services)
 
 
+async def pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), 1000):
+        yield data[start : start + 1000]
+
+
+def response(status: int = 200, **options: Any) -> httpx.Response:
+    """A response whose body is still to be read, as of a real connection."""
+    made = httpx.Response(status, **{**options, "content": b""}) if "content" in options else None
+    if made is None:
+        made = httpx.Response(status, **options)
+        options["content"] = made.content
+    headers = [(name, value) for name, value in made.headers.multi_items() if name != "content-length"]
+    return httpx.Response(status, headers=headers, content=pieces(options["content"]))
+
+
 def answers(status: int = 200, **options: Any) -> Callable[[httpx.Request], httpx.Response]:
-    return lambda _: httpx.Response(status, **options)
+    return lambda _: response(status, **options)
 
 
 def redirects(location: str, status: int = 302) -> Callable[[httpx.Request], httpx.Response]:
     def handler(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/end":
-            return httpx.Response(200, text="end")
+            return response(200, text="end")
         return httpx.Response(status, headers={"location": location})
 
     return handler
@@ -142,13 +168,13 @@ def test_a_redirect_from_https_to_http_is_refused() -> None:
 def test_redirects_end_after_five() -> None:
     web = Web(redirects("/again"))
     assert "redirects" in web.fails().message
-    assert len(web.sent) == module.REDIRECTS_MAX + 1
+    assert len(web.sent) == REDIRECTS_MAX + 1
 
 
 def test_another_origin_sees_no_header_that_could_hold_a_key_and_no_cookie() -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/end":
-            return httpx.Response(200, text="end")
+            return response(200, text="end")
         headers = {"location": "https://other.test/end", "set-cookie": "s=1"}
         return httpx.Response(302, headers=headers)
 
@@ -231,7 +257,7 @@ def test_the_next_address_is_tried_when_one_cannot_be_connected_to() -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         if request.url.host == PUBLIC:
             raise httpx.ConnectError("refused")
-        return httpx.Response(200, text="ok")
+        return response(200, text="ok")
 
     web = Web(handler, two_test=[PUBLIC, "2606:4700:4700::1111"])
     assert web.get("https://two.test/")["body"] == "ok"
@@ -241,7 +267,7 @@ def test_the_next_address_is_tried_when_one_cannot_be_connected_to() -> None:
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_response_over_the_limit_ends_the_request(compressed: bool) -> None:
-    content = b"a" * (module.RESPONSE_BYTES_MAX + 1)
+    content = b"a" * (RESPONSE_BYTES_MAX + 1)
     headers = {"content-encoding": "gzip"} if compressed else {}
     web = Web(answers(content=gzip.compress(content) if compressed else content, headers=headers))
     assert "larger" in web.fails().message
@@ -259,15 +285,192 @@ def test_the_whole_request_is_bounded_in_time() -> None:
     assert error.type == "timeout"
 
 
-def test_text_keeps_its_charset_and_binary_is_refused() -> None:
-    headers = {"content-type": "text/plain; charset=gbk"}
-    assert Web(answers(content="中文".encode("gbk"), headers=headers)).get()["body"] == "中文"
-    assert "no text" in Web(answers(content=b"\xff\xfe\x00\x80", headers={"content-type": "image/png"})).fails().message
+def of_type(content_type: str, content: bytes, status: int = 200, **headers: str) -> Web:
+    sent = {"content-type": content_type, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return Web(answers(status, content=content, headers={name: value for name, value in sent.items() if value}))
 
 
-def test_text_that_claims_to_be_json_stays_text() -> None:
-    assert Web(answers(content=b"{oops", headers={"content-type": "application/json"})).get()["body"] == "{oops"
-    assert Web(answers(204, headers={"content-type": "application/problem+json"})).get()["body"] is None
+J = "application/json"
+DEEP = b"[" * 300 + b"]" * 300
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content", "body"),
+    [
+        (f"{J}; charset=utf-8", b"\xef\xbb\xbf" + b'{"a": 1}', {"a": 1}),
+        (f"{J}; charset=gbk", '{"a": "你好"}'.encode("gbk"), {"a": "你好"}),
+        (f"{J}; charset=ISO-8859-1", '{"a": "café"}'.encode("latin-1"), {"a": "café"}),
+        (J, '{"a": "é"}'.encode("utf-16"), {"a": "é"}),
+        ("text/json", b"[1]", [1]),
+        ("application/problem+json", b"", None),
+        ("text/html; charset=gb2312", "你好，世界".encode("gbk"), "你好，世界"),
+        ('text/plain; charset="utf-8"', "Küçük".encode(), "Küçük"),
+        ("text/plain; charset=utf-16", "hej".encode("utf-16"), "hej"),
+        ("text/plain; charset=windows-1251", "привет".encode("cp1251"), "привет"),
+        ("text/plain; charset=Shift_JIS", "こんにちは".encode("cp932"), "こんにちは"),
+        ("text/plain; charset=big5", "中文".encode("big5"), "中文"),
+        ("text/plain", b"a\x00b", "a\0b"),
+        ("text/plain", b'{"a": 1}', '{"a": 1}'),
+        ("", b"plain", "plain"),
+        (J, b'{"id": 12345678901234567890123, "n": 738529527931269425, "f": 1.10, "e": 1e400, "v": NaN}',
+         {"id": "12345678901234567890123", "n": 738529527931269425, "f": 1.1, "e": "1e400", "v": None}),
+        (J, b'[18446744073709551615, 18446744073709551616, -9223372036854775809, "12345678901234567890123"]',
+         [2**64 - 1, "18446744073709551616", "-9223372036854775809", "12345678901234567890123"]),
+        (J, rb'{"a\ud83d": "\ud83d", "b": "\ud83d\ude00"}', {"a\ufffd": "\ufffd", "b": "😀"}),
+        (J, b"{oops", "{oops"),
+        (J, DEEP, DEEP.decode()),
+        (J, b"1" * 100_000, "1" * 100_000),
+    ],
+)  # fmt: skip
+def test_a_body_is_read_as_what_it_says_it_is(content_type: str, content: bytes, body: Any) -> None:
+    assert of_type(content_type, content).get()["body"] == body
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content", "body"),
+    [
+        ("text/html", "<meta charset=gbk>你好".encode("gbk"), "<meta charset=gbk>\ufffd\ufffd\ufffd"),
+        ("text/plain", "café".encode("latin-1"), "caf\ufffd"),
+        ("text/plain; charset=utf8mb4", b"abc", "abc"),
+        ("text/plain; charset=punycode", b"aaaa-" + b"a" * 80_000, "aaaa-" + "a" * 80_000),
+        ("image/png", b"\x89PNG\x00\xff\xfe", "\ufffdPNG\x00\ufffd\ufffd"),
+    ],
+)
+def test_bytes_that_are_no_text_are_replaced_and_a_warning_says_so(
+    content_type: str, content: bytes, body: str
+) -> None:
+    result = of_type(content_type, content).result()
+    assert result.output["status"] == 200
+    assert result.output["body"] == body
+    assert result.warnings
+
+
+def test_a_body_in_order_gives_no_warning() -> None:
+    assert of_type(J, b'{"a": 1}').result().warnings == ()
+
+
+def test_numbers_that_were_changed_are_warned_of_once() -> None:
+    warnings = of_type(J, b"[1e400, 1e500, NaN]").result().warnings
+    assert len(warnings) == 2
+    assert any("given as text" in warning for warning in warnings)
+
+
+def test_bytes_are_given_as_base64() -> None:
+    png = b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe"
+    assert base64.b64decode(of_type("image/png", png).get(response="bytes")["body"]) == png
+    assert of_type(J, b"[1]").get(response="text")["body"] == "[1]"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate"])
+def test_a_compressed_body_is_unpacked_although_none_was_asked_for(encoding: str) -> None:
+    packed = zlib.compress(b'{"z": 1}') if encoding == "deflate" else gzip.compress(b'{"z"') + gzip.compress(b": 1}")
+    web = of_type(J, packed, content_encoding=encoding)
+    assert web.get()["body"] == {"z": 1}
+    assert web.sent[0].headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content"),
+    [
+        ("gzip", b'{"z": 1}'),
+        ("gzip", gzip.compress(b"x" * 100)[:-10]),
+        ("br", b"x"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"x"))),
+        ("gzip", gzip.compress(b"") * 200),
+    ],
+)
+def test_a_body_that_cannot_be_unpacked_fails_but_never_hides_an_error_status(encoding: str, content: bytes) -> None:
+    message = of_type(J, content, content_encoding=encoding).fails().message
+    assert "HTTP 200" in message
+    assert "a body that is" in message
+    web = of_type(J, content, status=500, content_encoding=encoding)
+    assert "HTTP 500" in web.fails().message
+    result = web.result(fail_on_error=False)
+    assert (result.output["status"], result.output["body"]) == (500, None)
+    assert "null" in result.warnings[0]
+
+
+def test_an_error_page_of_any_bytes_keeps_its_status() -> None:
+    web = of_type("image/png", b"\x89PNG\x00\xff\xfe", status=500)
+    assert web.get(fail_on_error=False)["status"] == 500
+    assert web.fails().message == "example.com answered with HTTP 500"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"error": {"message": "field amount must be positive"}}', '{"error": {"message": "field amount must be'),
+        ("<p>\n  " + "长" * 1_000_000, "<p> " + "长" * 196 + "…"),
+        (b"", ""),
+    ],
+)
+def test_an_error_says_what_the_server_complained_about(content: Any, said: str) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    message = of_type("text/plain", data, status=422).fails().message
+    assert message.startswith("example.com answered with HTTP 422" + (": " if said else ""))
+    assert said in message
+    assert len(message) < 300
+
+
+def test_a_bomb_is_bounded_while_it_is_unpacked() -> None:
+    """2 MB that unpack to 2 GB: never more than the limit and a piece are there."""
+    packer = zlib.compressobj(wbits=31)
+    packed = b"".join(packer.compress(b"\0" * 1_000_000) for _ in range(2000)) + packer.flush()
+    assert len(packed) < RESPONSE_BYTES_MAX
+    tracemalloc.start()
+    try:
+        assert "larger" in of_type(J, packed, content_encoding="gzip").fails().message
+        assert tracemalloc.get_traced_memory()[1] < 6 * RESPONSE_BYTES_MAX
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_body_without_end_ends_with_the_timeout() -> None:
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0)
+            yield b"x"
+
+    web = Web(lambda _: httpx.Response(200, content=drip()))
+    assert web.fails(timeout=0.05).type == "timeout"
+
+
+LAST_COOKIES = ["a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT", "b=2"]
+
+
+def test_cookies_of_an_exchange_come_back_to_the_origin_that_set_them() -> None:
+    seen: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(f"{request.headers['host']}{request.url.path} {request.headers.get('cookie', '')}".strip())
+        if "seen=1" in request.headers.get("cookie", ""):
+            return response(302, headers={"location": "https://other.test/"}, text="")
+        if request.headers["host"] == "other.test":
+            return response(
+                200, headers=[("set-cookie", "a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT"), ("set-cookie", "b=2")]
+            )
+        cookies = ["seen=1; Path=/", "gone=1; Max-Age=0", "deep=1; Path=/deep", "bad\x01=1"]
+        return response(302, headers=[("location", "/login"), *(("set-cookie", cookie) for cookie in cookies)])
+
+    web = Web(handler, other_test=[PUBLIC])
+    result = web.get("https://example.com/login", headers={"Cookie": "mine=0"})
+    assert seen == [
+        "example.com/login mine=0",
+        "example.com/login mine=0; seen=1",
+        "other.test/",
+    ]
+    assert result["headers"]["set-cookie"] == LAST_COOKIES
+
+
+def test_a_header_that_comes_twice_is_joined() -> None:
+    web = Web(answers(headers=[("vary", "a"), ("Vary", "b")]))
+    assert web.get()["headers"]["vary"] == "a, b"
+
+
+def test_a_list_in_the_query_is_given_once_for_each_and_null_not_at_all() -> None:
+    web = Web(answers())
+    result = web.get("https://example.com/?keep=1", query={"id": [1, "二"], "none": None, "empty": []})
+    assert httpx.URL(result["url"]).params.multi_items() == [("keep", "1"), ("id", "1"), ("id", "二")]
 
 
 def test_json_and_body_exclude_each_other() -> None:

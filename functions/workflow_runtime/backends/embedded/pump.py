@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -79,7 +80,7 @@ class Pump:
         ]
         self._by_queue = {source.queue: source for source in self._sources}
         self.settling = False
-        self._until: int | None = None
+        self._moments: deque[tuple[int, Callable[[], None]]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stirred = asyncio.Event()
         if isinstance(clock, VirtualClock):
@@ -97,15 +98,18 @@ class Pump:
             source.hot = True
             self._stirred.set()
 
-    async def run(self, done: Callable[[], bool], *, settle: bool = False, until: int | None = None) -> bool:
+    async def run(
+        self, done: Callable[[], bool], *, settle: bool = False, moments: Sequence[tuple[int, Callable[[], None]]] = ()
+    ) -> bool:
         """Pump until ``done``; False when nothing more can happen by itself. Raises what a handler raised.
 
-        ``settle`` (`settling` while it runs): what timers and schedules bring later does not count; work in progress,
-        and what it is retried after, does. ``until`` (epoch ms, of a virtual clock): let time pass up to there, whether
-        or not there is anything to wait for, then settle.
+        ``settle`` (`settling` while it runs): timers and schedules are not waited for; work in progress is, and what
+        it is retried after. What is due meanwhile comes at its time. ``moments`` (epoch ms of a virtual clock, in
+        order, and what is done then): let time pass up to each, whether or not there is anything to wait for and
+        whatever is in progress; then settle.
         """
-        self.settling = settle
-        self._until = until
+        self.settling = settle and not moments
+        self._moments = deque(moments)
         self._stirred = asyncio.Event()  # of this event loop: the last run may have had another one
         try:
             for rounds in count():
@@ -113,6 +117,7 @@ class Pump:
                     if done():
                         return True
                     self._fire()
+                    await asyncio.sleep(0)  # others share the loop, and a deadline of theirs must not be starved
                 if self._poll():
                     if self._tasks:
                         await asyncio.sleep(0)
@@ -188,8 +193,9 @@ class Pump:
         next_at = self._fire()
         if next_at is not None and next_at <= self._clock.now():
             return True
-        visible_at = self._poller.next_visible_at(without=TIMERS if self.settling else "")
-        once_at = None if self.settling else self._scheduler.next_at(recurring=False)
+        settled = self.settling and not self._tasks and self._poller.next_visible_at(without=TIMERS) is None
+        visible_at = None if settled else self._poller.next_visible_at()
+        once_at = None if settled else self._scheduler.next_at(recurring=False)
         if isinstance(self._clock, VirtualClock):
             return await self._move_time(self._clock, visible_at, once_at)
         if visible_at is None and once_at is None and not self._tasks:
@@ -216,9 +222,11 @@ class Pump:
             return True
         candidates = (visible_at, once_at, clock.next_wakeup() if self._tasks else None)
         times = [time for time in candidates if time is not None and time > clock.now()]
-        if self._until is not None and (not times or min(times) > self._until):
-            clock.advance_to(self._until)
-            self._until, self.settling = None, True
+        if self._moments and (not times or min(times) > self._moments[0][0]):
+            time, act = self._moments.popleft()
+            clock.advance_to(time)
+            act()
+            self.settling = not self._moments
             self._heat()
             return True
         if not times:

@@ -71,7 +71,7 @@ class ChartAssembly:
 
     def _history_default(self, number: int, state: StateSource) -> TransitionPlan:
         """What is entered when nothing is remembered; unless the author says, what the parent enters by default."""
-        assert state.definition is not None  # the chart itself is no history state
+        assert state.definition is not None  # the chart itself is not a history state
         if state.definition.default is not None:
             return self._entry(number, state.definition.default, (*state.place, "default"))
         parent = self._chart.states[state.parent]
@@ -82,9 +82,9 @@ class ChartAssembly:
 
     def _transition(self, number: int, item: TransitionSource) -> TransitionPlan:
         written = item.definition
-        merge = (
-            self._chart.definition.merge_event_data if written.merge_event_data is None else written.merge_event_data
-        )
+        merge = written.merge_event_data
+        if merge is None:
+            merge = self._chart.definition.merge_event_data
         return TransitionPlan(
             source=number,
             events=item.events,
@@ -93,7 +93,8 @@ class ChartAssembly:
             targets=self._targets(written.targets),
             internal=written.type == "internal",
             actions=self.actions(written.actions, (*item.place, "actions")),
-            merge=merge,
+            merge=merge is not False,
+            overwrites=merge or (),
         )
 
     def _targets(self, names: Iterable[str]) -> tuple[int, ...]:

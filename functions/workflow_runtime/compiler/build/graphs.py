@@ -112,6 +112,7 @@ def assemble(
         workflow_version=definition.version or "",
         input_schema=schema,
         output_schema=definition.output_schema,
+        event_schemas=definition.event_schemas,
         variables=tuple(
             Variable(name, formulas["variables", name], schema is None or name in declared)
             for name in definition.variables

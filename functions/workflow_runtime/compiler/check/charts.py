@@ -79,7 +79,8 @@ def _check_final(state: StateSource, report: Report) -> None:
     for field in fields:
         if getattr(written, field):
             message = f"the final state `{state.name}` cannot have `{field}`: nothing happens after it"
-            report.add(rules.FINAL_STATE, message, (*state.place, field), "Remove it, or make this no final state.")
+            hint = "Remove it, or do not make this a final state."
+            report.add(rules.FINAL_STATE, message, (*state.place, field), hint)
 
 
 def _check_history(chart: ChartSource, state: StateSource, report: Report) -> None:
@@ -139,7 +140,7 @@ def _check_targets(
             _tell_unknown(name, (*place, "targets", position), chart.index, report)
     for position, one, other in _conflicts(chart, found):
         first, second = chart.states[one].name, chart.states[other].name
-        message = f"`{first}` stands twice" if one == other else f"`{first}` and `{second}` cannot be active together"
+        message = f"`{first}` is named twice" if one == other else f"`{first}` and `{second}` cannot be active together"
         report.add(rules.CONFLICTING_TARGETS, message, (*place, "targets", position))
     return iter(found)
 
@@ -207,7 +208,7 @@ def check_states_asked(
                 continue
             charts = [sources.charts[number] for number in place.charts]
             if name and not any(chart.hides_states or name in chart.index for chart in charts):
-                _tell_unknown(name, path, [known for chart in charts for known in chart.index], report)
+                _tell_unknown(name, path, (known for chart in charts for known in chart.index), report)
 
 
 def _asked(site: Site) -> Iterator[tuple[DocumentPath, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import and_, or_
 
@@ -55,10 +55,14 @@ def moments_of(
     return found
 
 
-def warn_of_early_reads(moments: Iterable[Moment], graph: Graph, joins: list[Join], report: Report) -> None:
-    """Names every read of a node that need not have ended by then; its value would be null."""
-    due = _ended_when_due(graph, joins)
+def warn_of_early_reads(
+    moments: Sequence[Moment], graph: Graph, joins: list[Join], doubtful: frozenset[int], report: Report
+) -> None:
+    """Names every read, by a node not in doubt, of one that need not have ended by then; its value would be null."""
+    due = _ended_when_due(graph, joins) if moments else []
     for read in moments:
+        if read.node in doubtful:
+            continue
         surely = due[read.node] | 1 << read.node
         if not surely >> read.source & 1:
             when = f"`{graph.ids[read.node]}` " + ("ends" if read.at_end else "is due")

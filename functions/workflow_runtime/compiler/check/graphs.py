@@ -22,7 +22,9 @@ def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report)
     first: dict[str, int] = {}
     for position, node in enumerate(graph.nodes):
         kind = kind_of_node(node)
-        kind.check(node, Checking(graph.at(position), catalogue, report, partial(graph.gaps.has, position)))
+        kind.check(
+            node, Checking(graph.at(position), catalogue, report, partial(graph.gaps.has, position), graph.is_call)
+        )
         if isinstance(node.outputs, tuple) and not kind.has_fields:
             message = f"`{node.id}` has no fields to choose from"
             report.add(rules.OUTPUT_LIST, message, graph.at(position, "outputs"))
@@ -31,9 +33,11 @@ def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report)
             report.add(rules.DUPLICATE_NAME, message, graph.at(position, "id"))
 
 
-def check_graph(source: GraphSource, graph: Graph, joins: list[Join], report: Report) -> None:
-    """What the graph as a whole tells: joins that cannot be met, nodes that cannot run."""
+def check_graph(source: GraphSource, graph: Graph, joins: list[Join], doubtful: frozenset[int], report: Report) -> None:
+    """What the graph as a whole tells: joins that cannot be met, nodes that cannot run. Not of ``doubtful`` nodes."""
     for position, node in enumerate(source.nodes):
+        if position in doubtful:
+            continue
         count = len(graph.alive_sources(position))
         join = joins[position]
         place = source.at(position, "join")
@@ -44,6 +48,8 @@ def check_graph(source: GraphSource, graph: Graph, joins: list[Join], report: Re
                 rules.JOIN_WITHOUT_EDGES, f"`{node.id}` waits for no node, so `{join.kind}` means nothing", place
             )
     for position, reason in _never_run(source.nodes, graph, joins):
+        if position in doubtful:
+            continue
         message = f"`{source.nodes[position].id}` can never run: {reason}"
         report.add(rules.UNREACHABLE, message, source.at(position, "id"))
 

@@ -14,20 +14,40 @@ from workflow_runtime.plan.states import ROOT_STATE, StateKind
 
 
 def warn_of_chart(chart: ChartSource, report: Report) -> None:
-    """Nothing is said of charts that have errors."""
-    if not chart.is_whole or report.has(*rules.CHART_ERRORS):
-        return
+    """What can be entered and ended is only said of charts all of whose targets are known."""
+    for state in chart.states:
+        if state.definition is not None:
+            _warn_of_covered(state.name, transitions_of(state.definition, state.place), report)
+    if chart.is_whole and not _has_unclear_targets(chart, report):
+        _warn_of_unreachable(chart, report)
+        _warn_of_circles(chart, report)
+
+
+def _has_unclear_targets(chart: ChartSource, report: Report) -> bool:
+    """Whether it has been reported of this chart that some target may be meant to be another state."""
+    inner = len(chart.place)
+    wrong = (
+        rules.UNKNOWN_STATE,
+        rules.NEARLY_IMPLIED,
+        rules.DUPLICATE_NAME,
+        rules.NOT_INSIDE,
+        rules.CONFLICTING_TARGETS,
+    )
+    return any(
+        path[:inner] == chart.place and path[inner : inner + 1] in (("states",), ("initial_state",), ("final_states",))
+        for path in report.places(*wrong)
+    )
+
+
+def _warn_of_unreachable(chart: ChartSource, report: Report) -> None:
     entered = _reachable(chart)
     for number, state in enumerate(chart.states):
         if number not in entered and state.parent in entered:  # what is inside of it goes without saying
             place = state.place if state.definition is None else (*state.place, "name")
             report.add(rules.UNREACHABLE_STATE, f"no transition leads to `{state.name}`", place)
-        if state.definition is not None:
-            _warn_of_covered(state.name, transitions_of(state.definition, state.place), report)
     ends = (child for child in chart.states[ROOT_STATE].children if chart.states[child].kind is StateKind.FINAL)
     if entered.isdisjoint(ends):
         report.add(rules.NO_END, "no final state can be reached", (*chart.place, "states"))
-    _warn_of_circles(chart, report)
 
 
 def _reachable(chart: ChartSource) -> set[int]:

@@ -31,11 +31,17 @@ def trigger_sites(definition: WorkflowDefinition, report: Report) -> list[ReadSi
 
 
 def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    """Schedules that cannot be expressed, filters that are no pattern, secrets without a name, input that is refused,
-    events that nothing takes.
+    """Schedules that cannot be expressed, filters that are not patterns, secrets without a name, input that is
+    refused, events that nothing takes.
     """
     declared, is_open = declared_keys(definition.input_schema)
     heard = _heard(sources)
+    for event in definition.event_schemas if heard is not None else ():
+        if heard is not None and not _is_heard(event, heard):
+            hint = report.suggest(event, frozenset(name for name in heard if "*" not in name))
+            report.add(
+                rules.UNKNOWN_EVENT, f"no transition and no wait takes `{event}`", ("event_schemas", event), hint
+            )
     for position, trigger in enumerate(definition.triggers):
         place: DocumentPath = ("triggers", position)
         match trigger:
@@ -91,9 +97,12 @@ def _check_event(
     problem = None if trigger.filters is None else pattern_problem(trigger.filters)
     if problem is not None:
         report.add(rules.BAD_FILTERS, problem.message, (*place, "filters", *problem.place))
+    if trigger.filters and ("detail-type" in trigger.filters or isinstance(trigger.filters.get("detail"), dict)):
+        message = "these filters look like a whole event pattern, but they match inside the event's `detail`"
+        report.add(rules.WHOLE_PATTERN, message, (*place, "filters"))
     if trigger.event is not None and heard is not None and not _is_heard(trigger.event, heard):
         message = f"no transition and no wait takes `{trigger.event}`"
-        hint = report.suggest(trigger.event, sorted(name for name in heard if "*" not in name))
+        hint = report.suggest(trigger.event, frozenset(name for name in heard if "*" not in name))
         report.add(rules.UNHEARD, message, (*place, "event"), hint)
 
 

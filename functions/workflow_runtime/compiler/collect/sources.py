@@ -23,9 +23,6 @@ from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinit
 from workflow_runtime.language.json_values import Json
 
 OWN = -1
-UNSURE = Gaps(frozenset({ANY, "nodes"}))
-"""Of graphs inside a chart that could not be read as a whole: whatever seems to be missing may be there."""
-
 CHART_FIELDS = ("states", "initial_state", "final_states")
 
 
@@ -66,6 +63,11 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
         return found
 
     @cached_property
+    def shares_ids(self) -> bool:
+        """Whether several nodes have one id: then a name that seems to be missing may be meant for one of them."""
+        return len({node.id for node in self.nodes}) < len(self.nodes)
+
+    @cached_property
     def chain(self) -> tuple[Enclosing, ...]:
         """The graphs whose nodes a place in it sees, itself first."""
         return (Enclosing(self.number), *self.outer)
@@ -89,6 +91,7 @@ class ChartSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     ``place``: the document path of what has its fields. ``node``: the graph and the node that it is inside of; None at
     the top. ``chain``, ``charts``: see `GraphSource`; ``charts[0]`` is itself. ``runs``: block by state; ``calls``: by
     document path of their action; `Sources` fills in both. ``is_whole``: nothing in it was wrong.
+    ``hides_states``: it may have states with other names than those that can be seen.
     """
 
     number: int
@@ -102,6 +105,7 @@ class ChartSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     runs: dict[int, int] = {}
     calls: dict[DocumentPath, CallSource] = {}
     is_whole: bool = True
+    hides_states: bool = False
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -112,17 +116,13 @@ class ChartSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
                 found.setdefault(state.name, number)
         return found
 
-    @property
-    def hides_states(self) -> bool:
-        """Whether there may be states with other names than those that can be seen."""
-        return not self.is_whole or len(self.index) < len(self.states) - 1
-
 
 class Sources:
     """All graphs and charts by number. ``graphs[0]`` is the one at the top; ``charts[0]`` is iff ``has_chart``."""
 
     def __init__(self, definition: WorkflowDefinition, gaps: Gaps) -> None:
         self.graphs: list[GraphSource] = []
+        self._gaps = gaps
         self.has_chart = definition.type != "dag" and bool(definition.states)
         self._charts: dict[int, ChartSource] = {}
         self._chart_count = int(self.has_chart)
@@ -137,11 +137,11 @@ class Sources:
         )
         self._add_graph(root)
         if self.has_chart:
-            is_whole = gaps.fields.isdisjoint((*CHART_FIELDS, "type", ANY))
+            is_whole = gaps.is_whole(()) and gaps.fields.isdisjoint((*CHART_FIELDS[1:], "type", ANY))
             states = flatten(definition, ())
             top = ChartSource(
                 number=0, definition=definition, states=states, place=(), chain=(Enclosing(0),), charts=(0,),
-                is_whole=is_whole,
+                is_whole=is_whole, hides_states=gaps.hide_states(()) or not gaps.fields.isdisjoint(("type", ANY)),
             )  # fmt: skip
             self._add_chart(top)
 
@@ -181,7 +181,8 @@ class Sources:
                     prefix=f"{graph.prefix}{node.id}/",
                     chain=(here, *graph.outer),
                     charts=(number, *graph.charts),
-                    is_whole=not graph.gaps.has(position, *CHART_FIELDS) and not graph.gaps.hide_names,
+                    is_whole=self._gaps.is_whole(graph.at(position)) and not graph.gaps.has(position, *CHART_FIELDS),
+                    hides_states=self._gaps.hide_states(graph.at(position)) or graph.gaps.has(position),
                 )
                 self._add_chart(chart)
 
@@ -193,8 +194,9 @@ class Sources:
                 chart.runs[position] = len(self.graphs)
                 self._add_graph(self._inside(chart, position, position, run, (*state.place, "run")))
             taken = {item.id for item in run}
+            numbers: dict[str, int] = {}
             for call in calls_of(state, position):
-                called = called_node(call.action, taken, always_numbered=not position)
+                called = called_node(call.action, taken, numbers, always_numbered=not position)
                 taken.add(called.id)
                 chart.calls[call.place] = CallSource(len(self.graphs), call.owner, call.action)
                 self._add_graph(self._inside(chart, position, call.owner, (called,), call.place, is_call=True))
@@ -215,7 +217,7 @@ class Sources:
             number=len(self.graphs),
             nodes=nodes,
             place=place,
-            gaps=Gaps() if chart.is_whole else UNSURE,
+            gaps=self._gaps.of_run(place),
             prefix=f"{chart.prefix}{name}/" if name else chart.prefix,
             chart=chart.number,
             state=state,
@@ -225,18 +227,22 @@ class Sources:
         )
 
 
-def called_node(action: CallActionDefinition, taken: set[str], *, always_numbered: bool) -> NodeDefinition:
+def called_node(
+    action: CallActionDefinition, taken: set[str], numbers: dict[str, int], *, always_numbered: bool
+) -> NodeDefinition:
     """The node that an action's call is short for; its fields stand under the same names there.
 
     It has no inputs: they are the action's, which the dispatcher renders.
-    ``always_numbered``: at the chart's own start nothing else in its path tells it from nodes and states.
+    ``numbers``: the next that is free, by name. ``always_numbered``: at the chart's own start nothing else in its path
+    tells it from nodes and states.
     """
     name = action.kind if action.allow else action.target
     id = "" if always_numbered else name
-    number = 1 if always_numbered else 2
+    number = numbers.get(name, 1 if always_numbered else 2)
     while not id or id in taken:
         id = f"{name}~{number}"
         number += 1
+    numbers[name] = number
     model = NODE_TYPES[action.kind]
     names = (model.model_fields.keys() & type(action).model_fields.keys()) - {"inputs"}
     fields = {name: getattr(action, name) for name in names}

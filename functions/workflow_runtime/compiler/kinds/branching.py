@@ -11,7 +11,18 @@ from workflow_runtime.compiler.kinds.kind import EACH, Checking, NodeKind, NodeP
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.control import ConditionNode, ParallelNode, SwitchNode
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.specs import ConditionSpec, ParallelSpec, SwitchCase, SwitchSpec
+
+SELECTED: Json = {
+    "type": "object",
+    "properties": {"selected": {"type": "array"}},
+    "additionalProperties": False,
+}
+
+
+def _selected(_: NodeDefinition, __: Catalogue | None) -> Json:
+    return SELECTED
 
 
 def _switch_targets(node: SwitchNode) -> Iterator[Target]:
@@ -96,6 +107,7 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
         targets=_switch_targets,
         check=_check_switch,
         spec=_switch_spec,
+        output=_selected,
         yields=False,
         is_looked_through=True,
     ),
@@ -103,6 +115,7 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
         formulas=(expression("condition"),),
         targets=_condition_targets,
         spec=_condition_spec,
+        output=_selected,
         yields=False,
         is_looked_through=True,
     ),
@@ -110,6 +123,7 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
         targets=_parallel_targets,
         gates=False,
         spec=_parallel_spec,
+        output=_selected,
         yields=False,
         is_looked_through=True,
     ),

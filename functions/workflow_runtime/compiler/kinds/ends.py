@@ -5,7 +5,14 @@ from __future__ import annotations
 from workflow_runtime.compiler.kinds.kind import NodeKind, NodeParts, template
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.control import FailNode, PassNode, SucceedNode
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.specs import FailSpec, PassSpec, SucceedSpec
+
+
+def _pass_output(node: PassNode, _: Catalogue | None) -> Json:
+    """Its inputs, each of them of any type: they are templates."""
+    return {"type": "object", "properties": dict.fromkeys(node.inputs, True), "additionalProperties": False}
 
 
 def _pass_spec(_: PassNode, __: NodeParts) -> PassSpec:
@@ -21,7 +28,7 @@ def _succeed_spec(_: SucceedNode, parts: NodeParts) -> SucceedSpec:
 
 
 KINDS: dict[type[NodeDefinition], NodeKind] = {
-    PassNode: NodeKind(spec=_pass_spec, reads_inputs=True, has_fields=True),
+    PassNode: NodeKind(spec=_pass_spec, output=_pass_output, reads_inputs=True, has_fields=True),
     FailNode: NodeKind(
         formulas=(template("error"), template("message")), spec=_fail_spec, yields=False, ends_scope=True
     ),

@@ -108,12 +108,14 @@ class Checking(msgspec.Struct, frozen=True):
     """One node to be checked. ``catalogue`` None: which agents and tools there are is not known.
 
     ``place``: where the node stands. ``unread``: whether one of these fields could not be read.
+    ``is_call``: it stands for an action, which has its inputs.
     """
 
     place: DocumentPath
     catalogue: Catalogue | None
     report: Report
     unread: Callable[..., bool]
+    is_call: bool = False
 
 
 def _no_targets(_: Any) -> Iterator[Target]:
@@ -121,6 +123,10 @@ def _no_targets(_: Any) -> Iterator[Target]:
 
 
 def _no_check(_: Any, __: Checking) -> None:
+    return None
+
+
+def _unknown(_: Any, __: Catalogue | None) -> Json:
     return None
 
 
@@ -134,6 +140,7 @@ class NodeKind(msgspec.Struct, frozen=True, kw_only=True):
     ``formulas``: its own fields, besides `when`, `inputs` and `outputs`, which all nodes have.
     ``targets``: the nodes that it selects or starts, in file order; ``gates``: only one that it selects runs.
     ``calls``: the nodes that it may call, which have no edges. ``check``: what one node alone tells.
+    ``output``: the JSON Schema of its output, before `outputs` choose from it; None: it is not known.
     ``pool``: the worker pool that runs it unless it names another; None: the dispatcher runs it.
     ``may_read_secrets``: in its inputs. ``reads_inputs``, ``has_fields``: whether `inputs` and a list of `outputs` mean
     something; ``has_shape``: whether `outputs` shapes the output of the node itself. ``takes_time``: whether `timeout`
@@ -147,6 +154,7 @@ class NodeKind(msgspec.Struct, frozen=True, kw_only=True):
     gates: bool = True
     calls: Callable[[Any], Iterator[Target]] = _no_targets
     check: Callable[[Any, Checking], None] = _no_check
+    output: Callable[[Any, Catalogue | None], Json] = _unknown
     spec: Callable[[Any, NodeParts], Spec] = _no_spec
     pool: str | None = None
     may_read_secrets: bool = False

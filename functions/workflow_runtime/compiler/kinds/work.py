@@ -6,7 +6,10 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.kinds.kind import Checking, NodeKind, NodeParts, template
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
+from workflow_runtime.language.json_values import Json, walk_texts
+from workflow_runtime.language.schemas import violation
 from workflow_runtime.language.templates import has_template
+from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
 from workflow_runtime.plan.specs import AgentSpec, ToolSpec
 
 
@@ -17,6 +20,18 @@ def _agent_spec(node: AgentNode, parts: NodeParts) -> AgentSpec:
 
 def _tool_spec(node: ToolNode, parts: NodeParts) -> ToolSpec:
     return ToolSpec(parts.required("tool") if node.allow else node.tool, node.allow)
+
+
+def _agent_output(node: AgentNode, catalogue: Catalogue | None) -> Json:
+    if node.output_schema is not None:
+        return node.output_schema
+    entry = catalogue.agents.get(node.agent) if catalogue is not None else None
+    return entry.output_schema if entry is not None else None
+
+
+def _tool_output(node: ToolNode, catalogue: Catalogue | None) -> Json:
+    entry = catalogue.tools.get(node.tool) if catalogue is not None else None
+    return entry.output_schema if entry is not None else None
 
 
 def _check_agent(node: AgentNode, checking: Checking) -> None:
@@ -35,6 +50,31 @@ def _check_tool(node: ToolNode, checking: Checking) -> None:
         if id not in checking.catalogue.tools:
             hint = checking.report.suggest(id, checking.catalogue.tools)
             checking.report.add(rules.UNKNOWN_TOOL, f"tool `{id}` is not registered", (*checking.place, field), hint)
+        elif not node.allow and not checking.unread("inputs") and not checking.is_call:
+            _check_inputs(node, checking.catalogue.tools[id], checking)
+
+
+def _check_inputs(node: ToolNode, tool: CatalogueEntry, checking: Checking) -> None:
+    """What is given to a tool, against what it takes; of values that are computed, only that they are there."""
+    if tool.input_schema is None:
+        return
+    arguments = {argument.name: argument for argument in tool.arguments}
+    for name, argument in arguments.items():
+        if argument.required and name not in node.inputs:
+            message = f"tool `{tool.id}` needs `{name}` ({argument.type})"
+            field = "inputs" if node.inputs else "tool"
+            checking.report.add(rules.TOOL_INPUTS, message, (*checking.place, field), f"Add `{name}` to `inputs`.")
+    for name, value in node.inputs.items():
+        place = (*checking.place, "inputs", name)
+        if name not in arguments and not tool.takes_others:
+            hint = checking.report.suggest(name, arguments)
+            checking.report.add(rules.TOOL_INPUTS, f"tool `{tool.id}` takes no `{name}`", place, hint)
+        elif name in arguments and not any(has_template(text) for _, text in walk_texts(value)):
+            part = {**tool.input_schema, "required": []}
+            problem = violation(part, {name: value})
+            if problem is not None:
+                message = f"tool `{tool.id}` does not take this as `{name}`: {problem.removeprefix(f'{name}: ')}"
+                checking.report.add(rules.TOOL_INPUTS, message, place, f"It takes: {arguments[name].type}.")
 
 
 def _named(id: str, allow: tuple[str, ...], field: str) -> list[tuple[str, str]]:
@@ -47,6 +87,7 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
     AgentNode: NodeKind(
         formulas=(template("agent"), template("prompt")),
         check=_check_agent,
+        output=_agent_output,
         spec=_agent_spec,
         pool="agent",
         may_read_secrets=True,
@@ -57,6 +98,7 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
     ToolNode: NodeKind(
         formulas=(template("tool"),),
         check=_check_tool,
+        output=_tool_output,
         spec=_tool_spec,
         pool="tool",
         may_read_secrets=True,

@@ -11,7 +11,7 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, Use
 from workflow_runtime.compiler.collect.sources import ChartSource, GraphSource, Sources
 from workflow_runtime.compiler.collect.states import action_blocks, nested_actions
-from workflow_runtime.compiler.names.schemas import declared_keys
+from workflow_runtime.compiler.names.schemas import declared_keys, event_names, knows_event_data
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.drafts import Draft
 from workflow_runtime.compiler.shape.links import has_unknown_calls
@@ -103,7 +103,8 @@ class Names:
         self._befores = befores
         self._variables = {name: position for position, name in enumerate(definition.variables)}
         self._declared, self._is_open = declared_keys(definition.input_schema)
-        self._set = set_names(sources)
+        self._set = set_names(sources) | event_names(definition.event_schemas)
+        self._knows_charts = knows_event_data(definition.input_schema, definition.event_schemas)
         self._report = report
         self._place: GraphSource | ChartSource = sources.graphs[0]
 
@@ -231,15 +232,16 @@ class Names:
         self._check_field("nodes", use, use.keys[1:])
         return Binding("nodes", BindingKind.NODES, node)
 
-    def _ids(self) -> list[str]:
+    def _ids(self) -> Iterator[str]:
         """Of all nodes that can be seen."""
-        return [id for enclosing in self._place.chain for id in self._sources.graphs[enclosing.graph].index]
+        return (id for enclosing in self._place.chain for id in self._sources.graphs[enclosing.graph].index)
 
     def _hides_ids(self) -> bool:
-        return any(self._sources.graphs[enclosing.graph].gaps.hide_ids for enclosing in self._place.chain)
+        graphs = (self._sources.graphs[enclosing.graph] for enclosing in self._place.chain)
+        return any(graph.gaps.unnamed or graph.gaps.hide_ids or graph.shares_ids for graph in graphs)
 
     def _input(self, use: Use, site: Site) -> Binding | None:
-        """A name that is no node: a variable of a chart, or a key of the input."""
+        """A name that is not a node: a variable of a chart, or a key of the input."""
         name = use.name
         charted = self._is_charted(site)
         if not self._is_declared(name, charted) and self._is_undeclared(use, site, charted):
@@ -255,17 +257,19 @@ class Names:
         return charted and (name in self._set or name in self._variables)
 
     def _is_undeclared(self, use: Use, site: Site, charted: bool) -> bool:
-        """Says what is to be said of a name that nothing declares; whether it is an error. In a chart it never is: the
-        data of any event may bring it.
+        """Reports what is to be said of a name that nothing declares; whether it is an error. In a chart it only is if
+        what events may bring is known.
         """
         name = use.name
         part = next((part for part in _parts(name) if self._knows(part)), None)
         hint = None
         if part is not None:
             hint = f"Names may contain hyphens: write `{part} - {name[len(part) + 1 :]}` for a minus."
-        if not self._is_open and not charted:
-            known = (*sorted(self._declared), *self._variables, *self._ids(), "input", "trigger")
-            hint = hint or self._report.suggest(name, known)
+        if not self._is_open and (not charted or self._knows_charts):
+            own = self._set if charted else ()
+            hint = hint or self._report.suggest(
+                name, self._declared, self._variables, own, self._ids(), ("input", "trigger")
+            )
             self._tell(rules.UNDECLARED, f"nothing declares `{name}`", use, hint)
             return True
         if site.kind is SiteKind.KEY and not self._is_open:

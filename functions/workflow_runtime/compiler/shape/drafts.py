@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from workflow_runtime.compiler.collect.formulas import ReadSite, Use, read_sites
 from workflow_runtime.compiler.collect.sources import GraphSource, Sources
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.branches import branched
+from workflow_runtime.compiler.shape.doubts import Doubts, doubts_of
 from workflow_runtime.compiler.shape.gates import gated
 from workflow_runtime.compiler.shape.links import (
     Called,
@@ -51,14 +52,12 @@ def named_in(sources: Sources, drafts: Sequence[Draft], charts: Sequence[list[Re
     return named_nodes(placed, sources, [draft.called for draft in drafts], report)
 
 
-def finished_graphs(
-    drafts: Sequence[Draft], named: Named, is_whole: Callable[[], bool], report: Report
-) -> list[Graph | None]:
+def finished_graphs(drafts: Sequence[Draft], named: Named, report: Report) -> list[Graph | None]:
     """The finished graphs. Raises `TooManyEdges` before all of them together fill the memory."""
     found: list[Graph | None] = []
     count = 0
     for draft, readers in zip(drafts, named.readers, strict=True):
-        graph = _finished(draft, readers, is_whole, report)
+        graph = _finished(draft, readers, report)
         count += len(draft.links) if graph is None else sum(map(len, graph.incoming))
         if count > EDGES_MAX:
             raise TooManyEdges
@@ -66,18 +65,16 @@ def finished_graphs(
     return found
 
 
-def _finished(
-    draft: Draft, readers: dict[int, dict[int, Use]], is_whole: Callable[[], bool], report: Report
-) -> Graph | None:
-    """None when there is a cycle, or when the graph is not whole: then cycles are all that can be told."""
+def _finished(draft: Draft, readers: dict[int, dict[int, Use]], report: Report) -> Graph | None:
+    """None when there is a cycle, or when all links are in doubt: then cycles are all that can be told."""
     links = {**draft.links, **data_links(readers, draft.links)}
     if len(links) > EDGES_MAX:
         raise TooManyEdges
     ids = tuple(node.id for node in draft.source.nodes)
-    if not is_whole():
-        report_cycles(ids, len(ids), {**reading_links(readers), **links}, report)
+    doubts = doubts_of(draft.source, report)
+    if doubts != Doubts() and report_cycles(ids, len(ids), {**reading_links(readers), **links}, report):
         return None
-    if report_cycles(ids, len(ids), links, report):
+    if doubts.everything or report_cycles(ids, len(ids), links, report):
         return None
     shape = branched(draft.source.nodes, draft.source.index, gated(len(ids), links))
     return finished(ids, shape, readers, report)

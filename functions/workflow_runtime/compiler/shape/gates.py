@@ -19,6 +19,8 @@ def gated(count: int, links: Links) -> Links:
     order: when it reaches a node, the kinds of all links above are final. ``below[v]`` is v and all that may bring it
     alive.
     """
+    if all(link.kind is not EdgeKind.GATE for link in links.values()):
+        return links
     targets = [0] * count
     for source, target in links:
         if links[source, target].kind is EdgeKind.GATE:

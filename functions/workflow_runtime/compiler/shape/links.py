@@ -172,7 +172,7 @@ def _add_edges(links: Links, graph: GraphSource, find: Callable[[str, DocumentPa
         if nothing and edge.condition is not None:
             report.add(
                 rules.START_OR_END,
-                f"`{nothing[0]}` is no node: this condition is never evaluated",
+                f"`{nothing[0]}` is not a node: this condition is never evaluated",
                 ("edges", number, "condition"),
             )
         source = -1 if edge.source in nothing else find(edge.source, ("edges", number, "source"))
@@ -195,6 +195,6 @@ def _add(links: Links, link: Link, name: str, report: Report) -> None:
 def _find(graph: GraphSource, report: Report, name: str, place: DocumentPath) -> int:
     """Its position; -1 for a node that does not exist, which is reported unless it may hide, or could not be read."""
     position = graph.index.get(name, -1)
-    if position < 0 and name and not graph.gaps.hide_ids:
+    if position < 0 and name and not graph.gaps.hides_id(name):
         report.add(rules.UNKNOWN_NODE, f"there is no node `{name}`", place, report.suggest(name, graph.index))
     return position

@@ -154,8 +154,9 @@ def _knots(targets: Mapping[int, list[int]]) -> list[list[int]]:
                 if walk:
                     lowest[walk[-1][0]] = min(lowest[walk[-1][0]], lowest[node])
                 if lowest[node] == order[node]:
-                    cut = stack.index(node)
-                    knot, stack[cut:] = stack[cut:], []
+                    knot = [stack.pop()]
+                    while knot[-1] != node:
+                        knot.append(stack.pop())
                     on_stack.difference_update(knot)
                     if len(knot) > 1:
                         found.append(knot)

@@ -27,9 +27,10 @@ from workflow_runtime.definition.charts.transitions import (
     EventTransitionDefinition,
     Initial,
     InitialDefinition,
+    Merge,
     Reaction,
 )
-from workflow_runtime.definition.fields import MISSING, Flag, Object, Value, raise_all, word
+from workflow_runtime.definition.fields import MISSING, Object, Value, raise_all, word
 from workflow_runtime.definition.ids import Id, Ids
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.registry import node_type, read_node, recovered_node
@@ -224,7 +225,11 @@ class ChartDefinition(Model):
     states: Annotated[tuple[StateDefinition, ...], Many(limit=MAX_STATES), _ByName()] = Field(
         (), description="The states of a chart."
     )
-    merge_event_data: Flag = Field(True, description="Whether the data of events becomes variables.")
+    merge_event_data: Merge = Field(
+        None,
+        description="`true`: the data of events may overwrite all variables; a list: those; `false`: it becomes none. "
+        "By default it becomes variables, but overwrites none that the workflow declares, is given or sets.",
+    )
     on_unhandled_event: Annotated[str, word("ignore", "defer", "fail")] = Field(
         "ignore", description="What becomes of an event that nothing handles."
     )

@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.charts.actions import Actions
-from workflow_runtime.definition.fields import Expression, Flag, Kind, word
+from workflow_runtime.definition.fields import Expression, Kind, word
 from workflow_runtime.definition.ids import read_ids
-from workflow_runtime.definition.reading import Model, Reading, TextAs, problem
+from workflow_runtime.definition.reading import Model, Reading, TextAs, kind_of, problem
 from workflow_runtime.definition.timed import DelayOrTemplate, Descriptors, DurationOrTemplate
 
 _SOME_IDS = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string"}}]}
@@ -40,6 +40,21 @@ class InitialDefinition(Model):
 Initial = Annotated[InitialDefinition, TextAs("target", lists=True)]
 
 
+def _read_merge(value: object) -> bool | tuple[str, ...]:
+    """True, false, or the names of variables that event data may overwrite."""
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, list):
+        hint = "YAML 1.2: only `true` and `false`." if isinstance(value, str) else None
+        raise problem(rules.WRONG_KIND, f"expected true, false or a list of names, not {kind_of(value)}", hint)
+    return read_ids(value)
+
+
+_FLAG_OR_NAMES = {"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]}
+Merge = Annotated[bool | tuple[str, ...] | None, Kind(_read_merge, _FLAG_OR_NAMES)]
+"""What becomes of an event's data. By default it becomes variables, except where the workflow has its own of a name."""
+
+
 class TransitionDefinition(Model):
     """A way out of a state, or a reaction that stays inside when there is no target. Without ``events``: eventless."""
 
@@ -55,8 +70,10 @@ class TransitionDefinition(Model):
         "external", description="`internal`: a target inside the source does not exit the source."
     )
     actions: Actions = Field((), description="Actions on the way.")
-    merge_event_data: Flag | None = Field(
-        None, description="Whether the event's data becomes variables; by default what the chart says."
+    merge_event_data: Merge = Field(
+        None,
+        description="`true`: the event's data may overwrite all variables; a list: those; `false`: it becomes none. "
+        "By default what the chart says.",
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.chart.runs import begin_call
 from workflow_runtime.engine.chart.scope import ChartScope
@@ -29,6 +31,7 @@ from workflow_runtime.plan.actions import (
     StartWorkflowAction,
 )
 from workflow_runtime.plan.addresses import static_path
+from workflow_runtime.plan.events import PAYLOAD_BYTES_MAX, TOPIC_CHARACTERS_MAX
 from workflow_runtime.plan.formulas import Formula
 
 Locals = Mapping[str, Json]
@@ -79,8 +82,11 @@ def _publish(scope: ChartScope, action: PublishAction, _: list[str], locals: Loc
     payload = _value(scope, action.payload, locals)
     detail = payload if isinstance(payload, dict) else {} if payload is None else {"data": payload}
     topic = _text(scope, action.topic, locals)
-    if not topic:
-        raise EvaluationError("the topic is empty")
+    if not 0 < len(topic) <= TOPIC_CHARACTERS_MAX:
+        raise EvaluationError(f"a topic has 1 to {TOPIC_CHARACTERS_MAX} characters, this one {len(topic)}")
+    size = len(msgspec.json.encode(detail))
+    if size > PAYLOAD_BYTES_MAX:
+        raise EvaluationError(f"the payload has {size:,} bytes; an event takes {PAYLOAD_BYTES_MAX:,}")
     scope.turn.commands.append(PublishEvent(topic, detail, custom=True, hops=scope.turn.state.hops + 1))
 
 

@@ -158,6 +158,8 @@ class ChartScope(Scope):
         return evaluate(formula, view, locals)
 
     def _nodes(self, formula: Formula) -> dict[int, NodeValue]:
+        if not formula.nodes:
+            return {}
         found = {number: self.value_of(number, with_error=True) for number in formula.nodes}
         if None in found.values():
             raise ValuesMissing

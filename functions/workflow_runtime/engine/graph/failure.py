@@ -53,9 +53,10 @@ def withdraw(scope: GraphScope, node: int) -> None:
         return
     if mark == Mark.READY:
         scope.turn.state.in_flight -= 1
-        scope.turn.cancel(scope.path(node), graph.serial(node))
+        scope.cancel_run(node)
     elif mark == Mark.RUNNING:
         scope.stop(node)
+        scope.cancel_run(node)
     else:
         for waiting in (graph.held, graph.queue):
             if node in waiting:  # in neither, if its decision lacks values: the turn will be taken again

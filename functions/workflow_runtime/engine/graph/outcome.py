@@ -90,7 +90,8 @@ def _yielded(scope: GraphScope, node: int, output: Json) -> None:
     elif plan.output_fields is not None:
         fields = output if isinstance(output, dict) else {}
         output = {field: fields.get(field) for field in plan.output_fields}
-    scope.commands.append(RecordNode(scope.path(node), scope.graph.serial(node), scope.turn.now, output=output))
+    path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
+    scope.commands.append(RecordNode(path, serial, scope.turn.now, output=output, started_at=begun))
     scope.keep(node, output)
     if any(_collects(scope, reader) for reader in scope.block.readers[node]):
         _count_bytes(scope, node, len(msgspec.json.encode(prune(output, plan.decision_paths))))
@@ -135,8 +136,9 @@ def _end_failed(scope: GraphScope, node: int, failure: Failure, *, handled: bool
     if failure.order is not None:
         scope.turn.state.in_flight -= 1
     else:
-        path, serial = scope.path(node), scope.graph.serial(node)
-        scope.commands.append(RecordNode(path, serial, scope.turn.now, error=failure.error, handled=handled))
+        path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
+        record = RecordNode(path, serial, scope.turn.now, error=failure.error, handled=handled, started_at=begun)
+        scope.commands.append(record)
     scope.end(node, Change.FAIL)
     scope.errors[node] = failure.error
 

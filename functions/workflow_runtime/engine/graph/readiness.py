@@ -35,6 +35,7 @@ def settle(scope: GraphScope) -> None:
             _begin(scope, scope.due.popleft())
         elif not _begin_queued(scope):
             break
+    scope.scopes.unmark(scope)  # whatever marked it meanwhile was done above
     if scope.graph.queue:
         turn.state.queued[scope.id] = True
     elif scope.id in turn.state.queued:

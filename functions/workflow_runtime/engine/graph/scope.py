@@ -93,10 +93,15 @@ class GraphScope(Scope):
         graph.joins.pop(node, None)
         graph.values_bytes.pop(node, None)
         graph.called.pop(node, None)
+        graph.begun.pop(node, None)
         self.ended.append(node)
         self.scopes.mark(self)
         if "node" in self.plan.events and not self.block.nodes[node].hidden:
             self.turn.announce(self.path(node), STATUS_OF_MARK[graph.marks[node]].value)
+
+    def cancel_run(self, node: int) -> None:
+        """Have the run of a node that has begun, or was ordered, recorded as cancelled."""
+        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0))
 
     def stop(self, node: int) -> None:
         """End what a `RUNNING` node waits for, and the scope inside it. The node itself keeps its mark."""
@@ -113,15 +118,17 @@ class GraphScope(Scope):
                 continue
             if mark == Mark.READY:
                 self.turn.state.in_flight -= 1
-                self.turn.cancel(self.path(node), graph.serial(node))
             elif mark == Mark.RUNNING:
                 self.stop(node)
+            if mark in (Mark.READY, Mark.RUNNING):
+                self.cancel_run(node)
             self.change(node, Change.SKIP if mark == Mark.WAITING else Change.CANCEL)
             if mark != Mark.WAITING:
                 self.turn.announce(self.path(node), "cancelled")
         graph.open_count = 0
         graph.queue.clear()
         graph.values_bytes.clear()
+        graph.begun.clear()
         self.forget_values()
         self.due.clear()
         self.ended.clear()

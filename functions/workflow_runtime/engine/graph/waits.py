@@ -45,7 +45,7 @@ def start(scope: GraphScope, node: int) -> None:
             outcome.ended(scope, node, Yielded(data))
             return
     seconds = _seconds(scope, node, spec.timeout) if spec.timeout is not None else None
-    pending.listen(scope, node, scope.path(node), spec.event, key)
+    pending.listen(scope, node, scope.path(node), spec.event, key, spec.correlated)
     if seconds is not None:
         pending.start_timer(scope, node, Purpose.TIMEOUT, scope.turn.now + round(seconds * 1000))
     begin(scope, node)
@@ -54,6 +54,7 @@ def start(scope: GraphScope, node: int) -> None:
 def begin(scope: GraphScope, node: int) -> None:
     """Something goes on inside the node from now on."""
     scope.change(node, Change.START)
+    scope.graph.begun[node] = scope.turn.now
     if "node" in scope.plan.events:
         scope.turn.publish("node.started", path=scope.path(node), status="running")
 
@@ -91,7 +92,7 @@ def hears(scope: GraphScope, node: int, signal: SignalReceived, key: str | None)
     false. Raises `ValuesMissing`.
     """
     spec = _spec(scope, node)
-    if signal.key is not None and key is not None and key != signal.key:
+    if not _comes_here(scope, spec, signal, key):
         return False
     if spec.match is None:
         return True
@@ -100,3 +101,16 @@ def hears(scope: GraphScope, node: int, signal: SignalReceived, key: str | None)
         return bool(evaluate(spec.match, view))
     except EvaluationError:
         return False
+
+
+def _comes_here(scope: GraphScope, spec: WaitSpec, signal: SignalReceived, key: str | None) -> bool:
+    """Whether the way that an event came leads to this wait. One that was sent by id may be taken by any. By a route,
+    it is for those waits that asked for it themselves or, if it is the workflow's, for those that asked for none.
+    """
+    if signal.key is None:
+        return True
+    if spec.correlated < 0:
+        number = scope.plan.routes.get(signal.route, -1)
+        return not any(wait.spec.correlated == number for wait in scope.plan.correlated_waits)
+    own = scope.plan.route_digests[spec.correlated]
+    return key == signal.key and signal.route in ("", own)

@@ -86,7 +86,7 @@ def _run(
         reads=tuple(reads),
         previous=previous,
         statuses=statuses,
-        names={**pruned_names(seen.names, formulas), **scope.told(reader)},
+        names={**(pruned_names(seen.names, formulas) if seen.names else {}), **scope.told(reader)},
         states=tuple(sorted(seen.states)),
     )
 

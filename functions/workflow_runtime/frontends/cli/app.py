@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -24,12 +25,17 @@ QUIET = {  # Powertools writes to stdout by default; set before anything imports
 }
 
 
+VALUE_OPTIONAL = ("--resume",)  # typer knows no such options
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init:init", "Make a project that runs and is tested at once."),
     "validate": ("validate:validate", "Check workflows and print everything that is wrong."),
     "compile": ("compile:compile_", "Compile a workflow and show its plan."),
     "graph": ("graph:graph", "Draw a workflow, or an execution with its statuses and active states."),
+    "tools": ("tools:tools", "List the tools that workflows may name, with their arguments."),
+    "agents": ("tools:agents", "List the agents that workflows may name."),
+    "schema": ("schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "run": ("run:run", "Run a workflow on this machine, to its end."),
     "invoke": ("invoke:invoke", "Call one Lambda function with an event from a file."),
     "dev": ("dev:dev", "Serve the HTTP API on this machine; take changed definitions into use at once."),
@@ -86,7 +92,7 @@ class AwrGroup(TyperGroup):
         **extra: Any,
     ) -> NoReturn:
         os.environ.update(QUIET)
-        words = list(sys.argv[1:] if args is None else args)
+        words = with_values(list(sys.argv[1:] if args is None else args))
         out = Output(json="--json" in words)
         verbose = "--verbose" in words or "-v" in words
         try:
@@ -108,6 +114,16 @@ class AwrGroup(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise CliError("interrupted", "interrupted", exit_code=ExitCode.INTERRUPTED) from None
+
+
+def with_values(words: Sequence[str]) -> list[str]:
+    """The words with an empty one behind every option whose value may be left out, where it is."""
+    found: list[str] = []
+    for word, following in zip(words, [*words[1:], "-"], strict=True):
+        found.append(word)
+        if word in VALUE_OPTIONAL and (following.startswith("-") or Path(following).is_file()):
+            found.append("")
+    return found
 
 
 def _usage(out: Output, error: TyperException) -> int:
@@ -177,17 +193,18 @@ def _awr(
     """Agent Workflow Runtime: workflows of AI agents and tools, written in YAML.
 
     \b
-    A first round, with mocked agents:
-      awr validate definitions/
-      awr graph definitions/workflows/customer_support.yaml --format text
-      awr run definitions/workflows/customer_support.yaml \\
-          --mocks definitions/mocks/customer_support.yaml \\
-          --input @events/customer_support.input.json
+    A first round, without a model or AWS:
+      awr init my-project && cd my-project
+      awr run definitions/workflows/answer_message.yaml \\
+          --mocks definitions/mocks/answer_message.yaml \\
+          --input '{"message": "Where is my order?"}'
+      awr validate definitions
+      awr graph definitions/workflows/answer_message.yaml --format text
 
     \b
     With a server (awr dev, or a deployed API: --url or AWR_URL):
-      awr publish definitions/workflows/customer_support.yaml
-      awr start customer_support --input @events/customer_support.input.json --wait 60
+      awr publish definitions/workflows
+      awr start answer_message --input '{"message": "Where is my order?"}' --wait 60
 
     \b
     Environment: AWR_URL and AWR_TOKEN stand for --url and --token, AWR_STACK for --stack of awr logs; requests

@@ -57,6 +57,14 @@ Region = Annotated[
 ]
 
 ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution.", show_default=False)]
+AllowHttp = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-http",
+        metavar="HOST",
+        help="Let http_request reach this host, address or network too, e.g. localhost (repeatable).",
+    ),
+]
 MocksFile = Annotated[Path | None, typer.Option("--mocks", **existing("FILE", "Answers in place of agents and tools."))]
 NewDatabase = Annotated[
     Path | None,

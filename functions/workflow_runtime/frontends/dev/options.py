@@ -31,9 +31,12 @@ def definitions_default() -> Path | None:
 
 
 class DevOptions(msgspec.Struct, frozen=True):
-    """``port`` 0: any free one. ``db``: the SQLite file; None: memory. ``mocks``: a mocks file."""
+    """``port`` 0: any free one. ``db``: the SQLite file; None: memory. ``mocks``: a mocks file.
+    ``allow_http``: hosts, addresses and networks that `http_request` may reach besides what the settings allow.
+    """
 
     port: int = PORT_DEFAULT
     db: Path | None = None
     definitions: Path | None = None
     mocks: Path | None = None
+    allow_http: tuple[str, ...] = ()

@@ -31,6 +31,7 @@ from workflow_runtime.frontends.dev.options import HELP, PORT_DEFAULT, DevOption
 from workflow_runtime.frontends.dev.recent import LogDoor, RecentLines
 from workflow_runtime.frontends.dev.reload import Reloader
 from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, local_reach
 from workflow_runtime.language.texts import visible_lines
 from workflow_runtime.runtime.in_process import LocalRuntime, handler_of
 from workflow_runtime.services.views.executions import position as position_of
@@ -62,7 +63,8 @@ async def _serve(options: DevOptions, listener: socket.socket, recent: RecentLin
     mocks = Mocks.load(options.mocks) if options.mocks is not None else None
     backend = open_backend(options.db)
     try:
-        runtime = LocalRuntime(backend, options.definitions, mocks, observer=ExecutionLog())
+        reach = local_reach(os.environ, options.allow_http)
+        runtime = LocalRuntime(backend, options.definitions, mocks, reach=reach, observer=ExecutionLog())
     except BaseException:
         backend.close()
         raise
@@ -196,6 +198,10 @@ def _poke_open_executions(runtime: LocalRuntime) -> None:
 
 def _announce(options: DevOptions, listener: socket.socket) -> None:
     port = listener.getsockname()[1]
+    if options.definitions is None:
+        logger.warning(
+            "there is no directory `definitions` here: nothing is published; --definitions DIR names another"
+        )
     if options.db is None:
         logger.warning("everything is kept in memory and ends with this process; --db FILE keeps it")
     else:
@@ -225,9 +231,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--definitions", type=Path, metavar="DIR", help="workflows, agents and tools; default: ./definitions"
     )
     parser.add_argument("--mocks", type=Path, metavar="FILE", help="answers for agents and tools")
+    parser.add_argument(
+        ALLOW_HTTP, action="append", default=[], metavar="HOST", help="let http_request reach this host, too"
+    )
     given = parser.parse_args(arguments)
     try:
-        asyncio.run(serve(DevOptions(given.port, given.db, given.definitions or definitions_default(), given.mocks)))
+        definitions = given.definitions or definitions_default()
+        asyncio.run(serve(DevOptions(given.port, given.db, definitions, given.mocks, tuple(given.allow_http))))
     except DefinitionError as error:
         log_findings(error.findings)
         print(visible_lines(str(error)), file=sys.stderr)

@@ -9,9 +9,8 @@ import msgspec
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AgentDefinition
-from workflow_runtime.invokers.agents.output import expected_schema
 from workflow_runtime.invokers.agents.registry import AgentRegistry
-from workflow_runtime.invokers.agents.schemas import WRAPPER_FIELD, for_model
+from workflow_runtime.invokers.agents.schemas import WRAPPER_FIELD, expected_schema, for_model
 from workflow_runtime.invokers.containment import Containment
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.language.json_values import Json, NotJson, to_json

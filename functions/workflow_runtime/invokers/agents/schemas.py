@@ -1,4 +1,5 @@
-"""Schemas as models take them: an object at the root, and every reference written out.
+"""Which schema an agent's output must match, and its form for models: an object at the root, every reference written
+out.
 
 Providers differ in what they know of references; none of them need to. What refers to itself cannot be written out: it
 is described loosely where it begins anew, and the output is checked by the schema itself in any case.
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.schemas import SchemaUnusable
 
@@ -24,6 +26,19 @@ _SINGLE = frozenset(
     {"items", "additionalProperties", "contains", "propertyNames", "not", "if", "then", "else",
      "unevaluatedItems", "unevaluatedProperties"}
 )  # fmt: skip
+
+
+def expected_schema(call: NodeCall, agent_schema: Json = None) -> Json:
+    """The JSON Schema of this call's output: the node's, else the agent's, else one of its `output_fields`; None: any
+    text."""
+    if call.output_schema is not None:
+        return call.output_schema
+    if agent_schema is not None:
+        return agent_schema
+    if call.output_fields:
+        fields = list(call.output_fields)
+        return {"type": "object", "properties": {field: {} for field in fields}, "required": fields}
+    return None
 
 
 def for_model(schema: Json) -> tuple[dict[str, Any], bool]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.errors import DefinitionError, NodeError
 from workflow_runtime.findings import Finding
-from workflow_runtime.invokers.agents.output import expected_schema
+from workflow_runtime.invokers.agents.schemas import expected_schema
 from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
 from workflow_runtime.invokers.mocks.file import Behaviour, Case, MockFile, read_mocks
 from workflow_runtime.language.expressions import (

@@ -3,10 +3,11 @@ inner one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.errors import NodeError
 
@@ -21,6 +22,11 @@ SETTINGS: dict[Area, str] = {
 """The setting (an environment variable, comma-separated) that opens each area."""
 
 
+DEPLOYED = "the setting {setting} of the deployment (an allow-list) opens it"
+LOCAL = "the environment variable {setting} (an allow-list) opens it"
+ALLOW_HTTP = "--allow-http"
+
+
 class Reach(msgspec.Struct, frozen=True):
     """Allow-lists by area; None: the tool is off.
 
@@ -33,37 +39,50 @@ class Reach(msgspec.Struct, frozen=True):
     ``database``    ``database_query``   cluster ARNs · ``*``
     ``functions``   ``lambda_invoke``    function names or ARNs, as written; a final ``*`` matches any rest
     ==============  ===================  =====================================================================
+
+    ``advice`` says what opens an area where this reach is in force, ``http_advice`` what else does for ``http``.
     """
 
     http: tuple[str, ...] | None = None
     email: tuple[str, ...] | None = None
     database: tuple[str, ...] | None = None
     functions: tuple[str, ...] | None = None
+    advice: str = DEPLOYED
+    http_advice: str = ""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, str]) -> Reach:
         """The reach that ``settings`` (by the names in `SETTINGS`) allow; an empty or absent one leaves its tool
         off."""
-        return cls(**{area: _entries(settings.get(name, "")) for area, name in SETTINGS.items()})
+        lists = {area: _entries(settings.get(name, "")) for area, name in SETTINGS.items()}
+        return cls(lists["http"], lists["email"], lists["database"], lists["functions"])
 
     def require(self, area: Area, tool: str) -> tuple[str, ...]:
-        """The allow-list of ``area``. Raises `NodeError` ``not_allowed``, naming the setting, when it is off."""
+        """The allow-list of ``area``. Raises `NodeError` ``not_allowed``, with what would open it, when it is off."""
         allowed: tuple[str, ...] | None = getattr(self, area)
         if allowed is None:
-            raise NodeError(
-                "not_allowed",
-                f"the tool {tool!r} is off here; the setting {SETTINGS[area]} (an allow-list) turns it on",
-            )
+            raise self.refusal(area, f"the tool {tool!r} is off here")
         return allowed
 
+    def refusal(self, area: Area, what: str) -> NodeError:
+        """That something is not allowed, and what would change that."""
+        advice = [self.advice.format(setting=SETTINGS[area]), self.http_advice if area == "http" else ""]
+        return NodeError("not_allowed", "; ".join(part for part in (what, *advice) if part))
 
-LOCAL_REACH = Reach(http=("*",))
-"""Of local runs: public web addresses; AWS stays off."""
+
+LOCAL_REACH = Reach(http=("*",), advice=LOCAL)
+"""Of local runs without settings: public web addresses; AWS stays off."""
 
 
-def refuse(area: Area, what: str) -> NodeError:
-    """``what`` is not on the allow-list of ``area``."""
-    return NodeError("not_allowed", f"{what} is not on the allow-list (setting {SETTINGS[area]})")
+def local_reach(environ: Mapping[str, str], allow_http: Sequence[str] | None = None) -> Reach:
+    """The reach of a local run: what the settings in ``environ`` allow, public web addresses where they say nothing,
+    and the hosts in ``allow_http`` besides (None: the program has no such option).
+    """
+    reach = Reach.from_settings(environ)
+    http = (reach.http if reach.http is not None else ("*",)) + tuple(allow_http or ())
+    return replace(
+        reach, http=http, advice=LOCAL, http_advice="" if allow_http is None else f"so does {ALLOW_HTTP} HOST"
+    )
 
 
 def _entries(text: str) -> tuple[str, ...] | None:

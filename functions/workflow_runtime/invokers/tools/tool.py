@@ -21,6 +21,7 @@ from workflow_runtime.sdk import NodeContext
 
 Made = TypeVar("Made")
 
+PROBLEMS_MAX = 20  # named at once: what people can look at
 EXACT_INTEGER_MAX = 2**53  # beyond it a float's integral value is not exact
 
 
@@ -112,7 +113,9 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
             known = [name for name in self.names.values() if name not in self.presets]
             return {}, [
                 (problem["type"], _problem(problem, known))
-                for problem in error.errors(include_url=False, include_input=False, include_context=False)
+                for problem in error.errors(include_url=False, include_input=False, include_context=False)[
+                    :PROBLEMS_MAX
+                ]
             ]
         bound = {parameter: getattr(model, field) for field, parameter in self.names.items()}
         return bound | (model.model_extra or {}), []

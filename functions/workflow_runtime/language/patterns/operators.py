@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import operator
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -67,7 +68,7 @@ def test_of(wanted: Json, place: Place) -> Test:
         raise PatternError(place, f"an operator is an object with one key, one of {', '.join(OPERATORS)}")
     [(name, operand)] = wanted.items()
     if name not in OPERATORS:
-        raise PatternError(place, f"`{name}` is no operator; there are {', '.join(OPERATORS)}")
+        raise PatternError(place, f"`{name}` is not an operator; there are {', '.join(OPERATORS)}")
     return _OPERATOR_TESTS[name](operand, (*place, name))
 
 
@@ -79,7 +80,7 @@ def _equal(wanted: Json) -> Test:
         return lambda value: isinstance(value, str) and value == wanted
     if isinstance(wanted, bool) or wanted is None:
         return lambda value: value is wanted
-    return lambda value: _is_number(value) and _same_number(value, wanted)
+    return lambda value: _is_number(value) and bool(value == wanted)
 
 
 def _exactly(operand: Json, place: Place) -> Test:
@@ -165,7 +166,7 @@ def _cidr(operand: Json, place: Place) -> Test:
             raise ValueError
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise PatternError(place, f"`{text}` is no range of IP addresses like `10.0.0.0/24`") from None
+        raise PatternError(place, f"`{text}` is not a range of IP addresses like `10.0.0.0/24`") from None
 
     def test(value: Json) -> bool:
         address = _address(value) if isinstance(value, str) else None
@@ -188,7 +189,7 @@ def _numeric(operand: Json, place: Place) -> Test:
     if len(comparisons) == 2:
         if comparisons[0] not in (">", ">=") or comparisons[1] not in ("<", "<="):
             raise PatternError(place, "a range has first its lower bound (`>`, `>=`), then its upper one (`<`, `<=`)")
-        if _float(numbers[0]) >= _float(numbers[1]):
+        if numbers[0] >= numbers[1]:
             raise PatternError(place, "the range's lower bound is not below its upper one")
     bounds = [(_COMPARE[comparison], number) for comparison, number in zip(comparisons, numbers, strict=True)]
     return lambda value: _is_number(value) and all(compare(value, number) for compare, number in bounds)
@@ -203,7 +204,7 @@ def _anything_but(operand: Json, place: Place) -> Test:
         raise PatternError(place, "takes a string or a number, or a list of only strings or only numbers")
     if strings:
         return lambda value: not (isinstance(value, str) and value in unwanted)
-    return lambda value: not (_is_number(value) and any(_same_number(value, number) for number in unwanted))
+    return lambda value: not (_is_number(value) and value in unwanted)
 
 
 def _anything_but_operator(operand: dict[str, Json], place: Place) -> Test:
@@ -231,12 +232,13 @@ _OPERATOR_TESTS: dict[str, Callable[[Json, Place], Test]] = {
     "suffix": _suffix,
     "wildcard": _wildcard,
 }
+# Python compares integers and floats exactly, also beyond 2**53.
 _COMPARE: dict[str, Callable[[Json, Json], bool]] = {
-    "=": lambda value, bound: _same_number(value, bound),
-    "<": lambda value, bound: _float(value) < _float(bound),
-    "<=": lambda value, bound: _float(value) <= _float(bound),
-    ">": lambda value, bound: _float(value) > _float(bound),
-    ">=": lambda value, bound: _float(value) >= _float(bound),
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
 
 
@@ -248,18 +250,6 @@ def _text(operand: Json, place: Place) -> str:
 
 def _is_number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _float(number: float) -> float:
-    """Event Ruler compares as binary64; a number beyond it counts as infinite."""
-    try:
-        return float(number)
-    except OverflowError:
-        return float("inf") if number > 0 else float("-inf")
-
-
-def _same_number(one: float, other: float) -> bool:
-    return _float(one) == _float(other)
 
 
 def _same_letters(one: str, other: str) -> bool:

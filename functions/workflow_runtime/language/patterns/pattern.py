@@ -17,6 +17,7 @@ from workflow_runtime.language.patterns.operators import (
     kind_of,
     test_of,
 )
+from workflow_runtime.language.suggestions import nearest
 
 ANY_OF: Final = "$or"
 DEPTH_MAX = 64  # as in YAML (language §1)
@@ -58,14 +59,15 @@ class Pattern(msgspec.Struct, frozen=True):
 
     def matches(self, event: Json) -> bool:
         """Whether the event (any JSON value; patterns are about objects) is one that the pattern describes."""
-        return self.root.matches(event, event)
+        plain = undotted(event)
+        return self.root.matches(plain, plain)
 
 
 def compile_pattern(pattern: Json) -> Pattern:
     """The pattern, ready to match. Raises `PatternError`."""
     if not isinstance(pattern, dict):
         raise PatternError((), f"a pattern is an object of fields, not {kind_of(pattern)}")
-    return Pattern(_branch(pattern, (), ()))
+    return Pattern(_branch(undotted(pattern), (), ()))
 
 
 def pattern_problem(pattern: Json) -> PatternError | None:
@@ -75,6 +77,54 @@ def pattern_problem(pattern: Json) -> PatternError | None:
     except PatternError as error:
         return error
     return None
+
+
+def undotted(value: Json) -> Json:
+    """``value`` with fields whose names hold dots as the paths that these are to Event Ruler: ``{"a.b": 1}`` and
+    ``{"a": {"b": 1}}`` are the same. What stands at one path in both ways becomes a list.
+    """
+    return _undotted(value, 0) if _has_dots(value) else value
+
+
+def _has_dots(value: Json) -> bool:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, list):
+            stack += item
+        elif isinstance(item, dict):
+            if any("." in name for name in item):
+                return True
+            stack += item.values()
+    return False
+
+
+def _undotted(value: Json, depth: int) -> Json:
+    if depth > 2 * DEPTH_MAX:
+        return value
+    if isinstance(value, list):
+        return [_undotted(item, depth + 1) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found: dict[str, Json] = {}
+    for name, item in value.items():
+        first, *others = name.split(".", DEPTH_MAX)
+        inner = _undotted(item, depth + 1)
+        for part in reversed(others):
+            inner = {part: inner}
+        _put(found, first, inner)
+    return found
+
+
+def _put(fields: dict[str, Json], name: str, value: Json) -> None:
+    given = fields.get(name)
+    if name not in fields:
+        fields[name] = value
+    elif isinstance(given, dict) and isinstance(value, dict):
+        for key, item in value.items():
+            _put(given, key, item)
+    else:
+        fields[name] = [given, value]
 
 
 class _Missing:
@@ -124,6 +174,7 @@ def _branch(pattern: dict[str, Json], place: Place, path: tuple[str, ...]) -> Br
         if name == ANY_OF and _has_alternatives(wanted):
             choices.append(_alternatives(wanted, here, path))
         elif isinstance(wanted, dict) and not _is_operator(wanted):
+            _refuse_slip(wanted, here)
             fields.append((name, _branch(wanted, here, (*path, name))))
         else:
             fields.append((name, _leaf(wanted, here, (*path, name))))
@@ -151,6 +202,17 @@ def _is_operator(wanted: dict[str, Json]) -> bool:
         return False
     [(name, operand)] = wanted.items()
     return name in ("numeric", "anything-but") or (name in OPERATORS and not isinstance(operand, list))
+
+
+def _refuse_slip(wanted: dict[str, Json], place: Place) -> None:
+    """Refuse a misspelt operator without its list, which would be a field that no event has."""
+    if len(wanted) != 1:
+        return
+    [(name, operand)] = wanted.items()
+    meant = None if isinstance(operand, dict | list) else nearest(name, OPERATORS)
+    if meant is not None and abs(len(meant) - len(name)) <= 2:
+        message = f"`{name}` is not an operator; did you mean `{meant}`? (A field of that name: `{name}: [...]`.)"
+        raise PatternError((*place, name), message)
 
 
 def _leaf(wanted: Json, place: Place, path: tuple[str, ...]) -> Leaf:

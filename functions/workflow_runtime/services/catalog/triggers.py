@@ -24,10 +24,9 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.patterns import pattern_problem
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
+from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger, digest
 from workflow_runtime.ports import SCHEDULED_TIME, Ports, Schedule
 from workflow_runtime.storage.stores import Stores
-from workflow_runtime.storage.triggers import digest
 
 ROUNDS_MAX = 3  # against others who publish the same workflow at the same moment
 SPARE_SECONDS = 24 * 3600  # that a trigger which starts nothing any more stays registered

@@ -83,10 +83,11 @@ class Publisher:
         """Close the run, whether a worker has begun it or not. Its worker, if it has one, meets that when it renews its
         lease or records its result, which then comes too late.
         """
-        cancelled = Run.cancelled(command.path, command.serial, DISPATCHER, state.now)
+        path, serial = command.path, command.serial
+        cancelled = Run.cancelled(path, serial, DISPATCHER, state.now, started_at=command.started_at)
         if self._runs.claim(state.execution_id, cancelled):
             return
-        found = self._runs.get(state.execution_id, command.path, command.serial)
+        found = self._runs.get(state.execution_id, path, serial)
         if found is not None and found.status.open:
             closed = replace(cancelled, attempt=found.attempt, started_at=found.started_at)
             self._runs.finish(state.execution_id, closed, found.owner)  # if it fails, the run has ended meanwhile
@@ -152,8 +153,18 @@ def lifecycle_detail(event: PublishEvent) -> dict[str, Json]:
 def _run_of(command: RecordNode) -> Run:
     path, serial, at = command.path, command.serial, command.at
     if command.error is not None:
-        return Run.failed(path, serial, DISPATCHER, at, command.error, handled=command.handled)
-    return Run.succeeded(path, serial, DISPATCHER, at, output=command.output, output_blob=command.blob)
+        return Run.failed(
+            path, serial, DISPATCHER, at, command.error, started_at=command.started_at, handled=command.handled
+        )
+    return Run.succeeded(
+        path,
+        serial,
+        DISPATCHER,
+        at,
+        started_at=command.started_at,
+        output=command.output,
+        output_blob=command.blob,
+    )
 
 
 def _header(plan: Plan, state: ExecutionState) -> Header:

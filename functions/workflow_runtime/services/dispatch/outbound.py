@@ -52,14 +52,16 @@ class Courier:
         """What a commit will wait for; before it, so that no event is missed."""
         for command in commands:
             if isinstance(command, Subscribe):
-                self._subscriptions.put(execution_id, plan.workflow_id, command.event, command.key)
+                self._subscriptions.put(execution_id, plan.workflow_id, command.event, command.key, command.route)
 
     def unsubscribe(self, plan: Plan, state: ExecutionState, commands: Sequence[Command]) -> None:
         """What a commit waits for no more, and not again either; after everything else."""
-        wanted = subscriptions(state.pending)
+        wanted = subscriptions(plan, state.pending)
         for command in commands:
-            if isinstance(command, Unsubscribe) and (command.event, command.key) not in wanted:
-                self._subscriptions.delete(state.execution_id, plan.workflow_id, command.event, command.key)
+            if isinstance(command, Unsubscribe):
+                subscription = (command.event, command.key, command.route)
+                if subscription not in wanted:
+                    self._subscriptions.delete(state.execution_id, plan.workflow_id, *subscription)
 
     def carry_out(self, plan: Plan, state: ExecutionState, commands: Sequence[Command], correlation_id: str) -> None:
         """Timers, children, events and log lines. Raises `RetryableError`."""

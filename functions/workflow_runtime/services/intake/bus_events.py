@@ -21,6 +21,21 @@ from workflow_runtime.storage.payloads import INLINE_BYTES_MAX, is_large, pack_b
 ADDRESS = "execution_id"  # in a detail: the execution that the event is for
 
 
+class Way(msgspec.Struct, frozen=True):
+    """How an event comes to an execution: under a correlation ``key``, by the trigger with the digest ``route``.
+
+    ``to_wait``: a wait of the execution asked for it; else a trigger of the workflow. No key: its detail names the
+    execution.
+    """
+
+    key: str | None = None
+    route: str = ""
+    to_wait: bool = False
+
+
+ADDRESSED = Way()
+
+
 class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"}, dict=True):
     """An event as EventBridge delivers it."""
 
@@ -66,12 +81,15 @@ class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"
         }
         return Occasion(self.id, parse_iso(self.time), self.payload, names)
 
-    def signal(self, blobs: Blobs, execution_id: str, name: str, data: Json, key: str | None) -> SignalReceived:
+    def signal(self, blobs: Blobs, execution_id: str, name: str, data: Json, way: Way = ADDRESSED) -> SignalReceived:
         """The event as an execution receives it; large data goes to the blob store first.
 
-        One bus event may reach an execution under several names, and under each takes effect once.
+        One bus event may reach an execution under several names, and under each takes effect once, however many
+        triggers bring it; a wait that asked for it by itself has it all the same.
         """
         identity = self.id if name == self.detail_type else f"{self.id}:{name}"
+        if way.to_wait:
+            identity = f"{identity}:{way.route}"
         encoded = msgspec.json.encode(data)
         packed = pack_bytes(encoded) if len(encoded) > INLINE_BYTES_MAX else b""  # as `payloads.pack` would
         blob = None
@@ -86,7 +104,8 @@ class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"
             blob=blob,
             id=self.id,
             source=self.source,
-            key=key,
+            key=way.key,
+            route=way.route,
             hops=self.hops,
         )
 

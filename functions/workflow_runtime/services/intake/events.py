@@ -25,7 +25,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.triggers import ScheduleTrigger
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.catalog.triggers import Occasion, ScheduledStart, Triggers, start_key
-from workflow_runtime.services.intake.bus_events import ADDRESS, BusEvent, parse_body
+from workflow_runtime.services.intake.bus_events import ADDRESS, ADDRESSED, BusEvent, Way, parse_body
 from workflow_runtime.services.intake.starts import Starter, keyed_execution_id
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import Mail, mail_body
@@ -151,17 +151,18 @@ class Ingest:
         return []
 
     def _routed(self, event: BusEvent, registered: RegisteredTrigger) -> list[Mail]:
-        trigger, workflow_id = registered.trigger, registered.workflow_id
+        trigger, workflow_id, route = registered.trigger, registered.workflow_id, registered.digest
         if trigger.correlate is None:
             return []
         key = correlation_key(event.occasion.value(trigger.correlate))
         if key is None:
             return []
-        waiting = [found.execution_id for found in self._subscriptions.of(trigger.event, key, workflow_id)]
+        waiting = [found.execution_id for found in self._subscriptions.of(trigger.event, key, workflow_id, route)]
+        way = Way(key, route, to_wait=trigger.with_key is None)
         if trigger.start_if_none:
             owner = self._handed_over(event, registered, key, waiting)
             waiting = list(dict.fromkeys((*waiting, *([owner] if owner else []))))
-        return [self._mail(event, execution_id, trigger.event, event.payload, key) for execution_id in waiting]
+        return [self._mail(event, execution_id, trigger.event, event.payload, way) for execution_id in waiting]
 
     def _handed_over(
         self, event: BusEvent, registered: RegisteredTrigger, key: str, waiting: Sequence[str]
@@ -236,8 +237,8 @@ class Ingest:
         headers = self._executions.headers(execution_ids)
         return {id for id, header in headers.items() if not header.status.terminal}
 
-    def _mail(self, event: BusEvent, execution_id: str, name: str, data: Json, key: str | None = None) -> Mail:
-        signal: SignalReceived = event.signal(self._ports.blobs, execution_id, name, data, key)
+    def _mail(self, event: BusEvent, execution_id: str, name: str, data: Json, way: Way = ADDRESSED) -> Mail:
+        signal: SignalReceived = event.signal(self._ports.blobs, execution_id, name, data, way)
         return Mail(execution_id, signal)
 
     def _refuse(self, identity: str, reason: str, body: str, metric: Metric) -> None:

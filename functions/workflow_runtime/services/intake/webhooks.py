@@ -19,12 +19,11 @@ import msgspec
 from workflow_runtime.errors import NodeError, RequestError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.triggers import WebhookTrigger
+from workflow_runtime.plan.triggers import WebhookTrigger, digest
 from workflow_runtime.ports import Absent, ConditionFailed, Item, Ports
 from workflow_runtime.services.catalog.triggers import Occasion, Triggers, start_key
 from workflow_runtime.services.intake.starts import Starter
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.triggers import digest
 
 if TYPE_CHECKING:
     from workflow_runtime.services.work.attempt import Secrets

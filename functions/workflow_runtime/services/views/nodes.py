@@ -66,7 +66,10 @@ def _node_entry(
     status = STATUS_OF_MARK[graph.marks[index]]
     if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
         status = NodeStatus.RUNNING
-    return _entry(status, run, _waiting_on(state, block, graph, index, status, run))
+    entry = _entry(status, run, _waiting_on(state, block, graph, index, status, run))
+    if run is None and index in graph.begun:
+        entry |= {"attempts": 1, "started_at": iso_time(graph.begun[index])}
+    return entry
 
 
 def _status_of(run: Run | None, *, over: bool) -> NodeStatus:

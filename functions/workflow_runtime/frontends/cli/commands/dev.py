@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from workflow_runtime.frontends.cli.options import MocksFile, NewDatabase, existing
+from workflow_runtime.frontends.cli.options import AllowHttp, MocksFile, NewDatabase, existing
 from workflow_runtime.frontends.dev.options import HELP, PORT_DEFAULT, DevOptions, definitions_default
 from workflow_runtime.frontends.dev.server import serve
 
@@ -31,8 +31,9 @@ def dev(
         ),
     ] = None,
     mocks: MocksFile = None,
+    allow_http: AllowHttp = None,
 ) -> int:
-    asyncio.run(serve(DevOptions(port, db, definitions or definitions_default(), mocks)))
+    asyncio.run(serve(DevOptions(port, db, definitions or definitions_default(), mocks, tuple(allow_http or ()))))
     return 0
 
 

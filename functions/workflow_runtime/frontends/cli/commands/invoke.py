@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import sys
 from collections import Counter
 from contextlib import redirect_stdout
@@ -20,11 +19,11 @@ from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY, Function
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import INPUT_BYTES_MAX, definitions_directory, workflow_files
+from workflow_runtime.frontends.cli.local import local_runtime
 from workflow_runtime.frontends.cli.options import AsJson, Definitions, MocksFile, NewDatabase, Verbose, existing
 from workflow_runtime.frontends.cli.output import Output
-from workflow_runtime.frontends.cli.stderr_log import TracedInvoker, log_to_stderr
-from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.runtime.in_process import LocalRuntime, handler_of
+from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
+from workflow_runtime.runtime.in_process import handler_of
 
 FunctionName = Annotated[str, typer.Argument(metavar="FUNCTION", help="One of the Lambda functions, as dispatch.")]
 EventFile = Annotated[Path, typer.Argument(**existing("EVENT", "What it gets, as JSON; events/ has samples."))]
@@ -128,13 +127,11 @@ def _check_event(function: Function, event: dict[str, Any], path: Path) -> None:
 
 def _invoke(event: dict[str, Any], options: InvokeOptions) -> Invoked:
     function = options.function
-    mocks = Mocks.load(options.mocks) if options.mocks is not None else None
     definitions = options.definitions or definitions_directory(None)
     sent: Counter[str] = Counter()
-    with open_backend(options.db) as backend:
-        runtime = LocalRuntime(
-            backend, definitions, mocks, environ=os.environ, wrap=TracedInvoker if options.verbose else None
-        ).services
+    backend = open_backend(options.db)
+    with local_runtime(backend, definitions, options.mocks, verbose=options.verbose) as local:
+        runtime = local.services
         if definitions is not None and (definitions / "workflows").is_dir():
             for path in workflow_files([definitions / "workflows"]):
                 runtime.catalog.publish(path.read_bytes(), str(path), scheduled=False)

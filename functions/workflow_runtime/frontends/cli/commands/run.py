@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -24,14 +23,23 @@ from workflow_runtime.frontends.cli.charts import event_lines, timer_lines
 from workflow_runtime.frontends.cli.compilation import show_warnings
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import definitions_directory, read_input, read_source
-from workflow_runtime.frontends.cli.options import AsJson, Definitions, Input, MocksFile, NewDatabase, Verbose, existing
+from workflow_runtime.frontends.cli.local import local_runtime, only_open_execution
+from workflow_runtime.frontends.cli.options import (
+    AllowHttp,
+    AsJson,
+    Definitions,
+    Input,
+    MocksFile,
+    NewDatabase,
+    Verbose,
+    existing,
+)
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.progress import LocalWatch, Progress, epoch_ms
 from workflow_runtime.frontends.cli.repeating import Repetition, repeat_lines
-from workflow_runtime.frontends.cli.stderr_log import TracedInvoker, log_to_stderr
+from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
 from workflow_runtime.frontends.cli.stepping import EventStep, Step, Stepper, moves_time, parse_steps
 from workflow_runtime.frontends.cli.summary import dead_letter_lines, show_summary, waiting_lines
-from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import Backend as OpenBackend
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.intake.signals import check_event
@@ -54,12 +62,18 @@ Events = Annotated[
     list[str] | None,
     typer.Option(
         "--event",
-        metavar="NAME[=JSON]|@TIME",
-        help="Send this event once all before it has settled; @24h lets time pass instead (repeatable).",
+        metavar="[@TIME:]NAME[=JSON]|@TIME",
+        help="Send this event once all before it has settled; @24h lets time pass instead; @2s:NAME sends it two "
+        "seconds later, while work goes on (repeatable).",
     ),
 ]
 Resume = Annotated[
-    str | None, typer.Option("--resume", metavar="ID", help="Go on with an execution of --db that was interrupted.")
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="[ID]",
+        help="Go on with an execution of --db that was interrupted; without ID: the open one.",
+    ),
 ]
 SkipTime = Annotated[
     bool, typer.Option("--skip-time", help="Do not wait: time passes at once, until only timers repeat.")
@@ -81,6 +95,7 @@ def run(
     skip_time: SkipTime = False,
     event: Events = None,
     timeout: Timeout = None,
+    allow_http: AllowHttp = None,
     json: AsJson = False,
     verbose: Verbose = False,
 ) -> int:
@@ -90,7 +105,7 @@ def run(
       awr run flow.yaml --input '{"topic": "storage"}' --mocks mocks.yaml
       awr run flow.yaml --input @input.json --db runs.db
       awr run order.yaml --event pay='{"payment_method": "card"}' --event @24h --event confirm
-      awr run --resume ex-01a2… --db runs.db
+      awr run --resume --db runs.db
 
     Real agents need their provider's credentials; --mocks runs without. A secret NAME is read from the
     variable WORKFLOW_SECRET_NAME, ${env.NAME} from WORKFLOW_ENV_NAME.
@@ -106,7 +121,7 @@ def run(
     """
     options = RunOptions(
         file, tuple(others or ()), input, mocks, definitions, backend.value, db, resume, skip_time, timeout, verbose,
-        tuple(event or ()),
+        tuple(event or ()), tuple(allow_http or ()),
     )  # fmt: skip
     return _carry_out(Output(json=json), options)
 
@@ -116,7 +131,9 @@ EXIT_CODES = {"completed": ExitCode.OK, "failed": ExitCode.FAILED, "cancelled": 
 
 
 class RunOptions(msgspec.Struct, frozen=True):
-    """The arguments of ``awr run``. ``timeout``: real seconds, None for no limit. ``events``: see `stepping`."""
+    """The arguments of ``awr run``. ``timeout``: real seconds, None for no limit. ``events``: see `stepping`.
+    ``allow_http``: as in `local_reach`.
+    """
 
     file: Path | None
     others: tuple[Path, ...] = ()
@@ -130,6 +147,7 @@ class RunOptions(msgspec.Struct, frozen=True):
     timeout: float | None = None
     verbose: bool = False
     events: tuple[str, ...] = ()
+    allow_http: tuple[str, ...] = ()
 
 
 def _carry_out(out: Output, options: RunOptions) -> ExitCode:
@@ -142,11 +160,12 @@ def _carry_out(out: Output, options: RunOptions) -> ExitCode:
         _open_runtime(options, virtual=options.skip_time or moves_time(steps)) as runtime,
     ):
         if options.resume is not None:
-            execution_id = options.resume
+            execution_id = options.resume or only_open_execution(runtime, options.db)
             runtime.services.documents.status(execution_id)
             runtime.services.mailer.poke(execution_id)
         else:
             execution_id = _start(out, runtime, options, steps, input)
+        out.note([("resumed " if options.resume is not None else "started ", "green"), execution_id])
         return _Run(out, options, runtime, execution_id, steps).to_the_end()
 
 
@@ -175,15 +194,10 @@ def _check(options: RunOptions, steps: Sequence[Step]) -> None:
 
 
 def _open_runtime(options: RunOptions, *, virtual: bool) -> LocalRuntime:
-    mocks = Mocks.load(options.mocks) if options.mocks is not None else None
     definitions = options.definitions or definitions_directory(options.file)
     backend = _open_backend(options, virtual=virtual)
-    try:
-        wrap = TracedInvoker if options.verbose else None
-        return LocalRuntime(backend, definitions, mocks, environ=os.environ, wrap=wrap)
-    except BaseException:
-        backend.close()
-        raise
+    verbose, allowed = options.verbose, options.allow_http
+    return local_runtime(backend, definitions, options.mocks, verbose=verbose, allow_http=allowed)
 
 
 def _open_backend(options: RunOptions, *, virtual: bool) -> OpenBackend:
@@ -271,15 +285,16 @@ class _Run:
     async def _play(self, progress: Progress) -> str:
         """Take the steps, then run on; with time that only moves when told to, and no more steps, it stands still."""
         if self._steps or self._listens:
-            status = await Stepper(self._out, self._runtime, self._id, progress).take(self._steps)
-            if not self._options.skip_time and moves_time(self._steps):
+            stepper = Stepper(self._out, self._runtime, self._id, progress, self._repetition.seen)
+            status = await stepper.take(self._steps)
+            if self._repetition.endless or (not self._options.skip_time and moves_time(self._steps)):
                 return status
             if status not in EXIT_CODES and not self._options.skip_time:
                 self._say_what_time_brings()
         if not self._options.skip_time:
             return await self._runtime.run_until_ended(self._id)
         self._limit = self._runtime.backend.ports.clock.now() + SKIPPED_MS_MAX
-        return await self._runtime.settle(self._id, self._limit, enough=self._repetition.seen)
+        return await self._runtime.settle(self._id, [(self._limit, lambda: None)], self._repetition.seen)
 
     def _say_what_time_brings(self) -> None:
         lines = list(timer_lines(self._runtime.services.documents.document(self._id)))
@@ -305,6 +320,8 @@ class _Run:
             why = "time moves no further without --skip-time"
         if self._repetition.timers:
             why = "nothing happens any more but timers that repeat"
+        elif self._repetition.endless:
+            why = f"it never ends by itself: its own timers and events moved it on {self._repetition.endless} times"
         elif document["timers"] and self._limit:
             why = "a year has passed, and timers go on"
         self._out.note([("waiting: ", "bold cyan"), why])
@@ -349,6 +366,8 @@ class _Run:
         ]
         for option, value in (("--mocks", options.mocks), ("--definitions", options.definitions)):
             words += [option, str(value)] if value else []
+        for host in options.allow_http:
+            words += ["--allow-http", host]
         return shlex.join([*words, *(["--skip-time"] if options.skip_time else [])])
 
     def _how_to_look_further(self) -> str:

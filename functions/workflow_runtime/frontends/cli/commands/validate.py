@@ -70,7 +70,7 @@ def _verdict(files: int, counts: Counter[Severity]) -> list[tuple[str, str]]:
     checked = _count(files, "workflow")
     errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
     if not errors and not warnings:
-        return [("ok", "bold green"), (f": {checked}, nothing to mend", "")]
+        return [("ok", "bold green"), (f": {checked}, no findings", "")]
     found = " and ".join(_count(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number)
     style = "bold red" if errors else "bold yellow"
     return [("not valid" if errors else "ok", style), (f": {checked}, {found}", "")]

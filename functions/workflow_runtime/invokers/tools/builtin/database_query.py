@@ -9,7 +9,7 @@ import msgspec
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.tools.builtin.aws_errors import call_aws
-from workflow_runtime.invokers.tools.reach import Reach, refuse
+from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.sdk import tool
 
@@ -30,7 +30,7 @@ def database_query_function(reach: Reach, services: ToolServices) -> Callable[..
     ) -> dict[str, Any]:
         allowed = reach.require("database", "database_query")
         if not ({"*", resource_arn} & set(allowed)):
-            raise refuse("database", f"the cluster {resource_arn}")
+            raise reach.refusal("database", f"the cluster {resource_arn} is not on the allow-list")
         arguments: dict[str, Any] = {
             "resourceArn": resource_arn,
             "secretArn": secret_arn,

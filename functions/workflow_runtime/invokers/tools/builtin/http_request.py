@@ -11,13 +11,20 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invokers.tools.builtin.addresses import Address, AllowList, check_host
-from workflow_runtime.invokers.tools.builtin.http_headers import after_redirect, checked_headers
+from workflow_runtime.invokers.tools.builtin.http_body import Body, Form, Unreadable, decoded, received
+from workflow_runtime.invokers.tools.builtin.http_guard import (
+    Address,
+    AllowList,
+    Cookies,
+    after_redirect,
+    check_host,
+    checked_headers,
+)
 from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.sdk import NodeContext, tool
@@ -25,16 +32,19 @@ from workflow_runtime.sdk import NodeContext, tool
 if TYPE_CHECKING:
     import httpx
 
-Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
-RESPONSE_BYTES_MAX = 5 * 1024 * 1024  # decoded; a worker has 512 MB for ten nodes at once
 REQUEST_BYTES_MAX = 5 * 1024 * 1024
 URL_CHARACTERS_MAX = 8192
 REDIRECTS_MAX = 5
 TIMEOUT_SECONDS = 30.0
 TIMEOUT_SECONDS_MAX = 870.0  # a worker's longest node
 CONNECT_SECONDS = 10.0
+FIRST_ERROR = 400  # of statuses
 RATE_LIMITED = 429
+
+
+Scalar: TypeAlias = str | int | float | bool | None
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -46,18 +56,33 @@ class _Request(msgspec.Struct, frozen=True):
     content: bytes
 
 
-def http_request_function(reach: Reach, services: ToolServices) -> Callable[..., Any]:
-    allow_list = AllowList(reach.http or ())
+class _Answer(msgspec.Struct, frozen=True):
+    """The last response of an exchange. ``body`` is None, and ``problem`` says why, when it cannot be read."""
 
-    @tool(description="Sends an HTTP request and returns {status, headers, body, url}; a JSON body is parsed.")
+    host: str
+    url: str
+    status: int
+    headers: dict[str, Any]
+    body: Body | None
+    problem: str = ""
+
+
+def http_request_function(reach: Reach, services: ToolServices) -> Callable[..., Any]:
+    allow_list = AllowList(reach.http or (), reach)
+
+    @tool(
+        description="Sends an HTTP request and returns {status, headers, body, url}; a JSON body is parsed, "
+        "`response: bytes` gives base64."
+    )
     async def http_request(
         url: str,
         context: NodeContext,
         method: Method = "GET",
         headers: dict[str, str] | None = None,
-        query: dict[str, str | int | float | bool] | None = None,
+        query: dict[str, Scalar | list[Scalar]] | None = None,
         json: Any = None,
         body: str | None = None,
+        response: Form = "auto",
         timeout: float = TIMEOUT_SECONDS,
         fail_on_error: bool = True,
     ) -> dict[str, Any]:
@@ -68,15 +93,41 @@ def http_request_function(reach: Reach, services: ToolServices) -> Callable[...,
         seconds = min(timeout, context.remaining_seconds())
         try:
             async with asyncio.timeout(seconds):
-                result = await _Exchange(allow_list, services).run(request)
+                answer = await _Exchange(allow_list, services).run(request)
+                if fail_on_error and answer.status >= FIRST_ERROR:
+                    raise await _refusal(answer)
+                result = await _result(answer, response, context)
         except TimeoutError:
             raise NodeError("timeout", f"{request.url.host} did not answer within {seconds:g} seconds") from None
-        if fail_on_error and result["status"] >= 400:
-            type = "rate_limited" if result["status"] == RATE_LIMITED else "execution_error"
-            raise NodeError(type, f"{request.url.host} answered with HTTP {result['status']}")
         return result
 
     return http_request
+
+
+async def _result(answer: _Answer, form: Form, context: NodeContext) -> dict[str, Any]:
+    """What the tool returns. A body that cannot be given fails the attempt, unless the status is an error itself."""
+    value, problem = None, answer.problem
+    if answer.body is not None:
+        try:
+            value = await decoded(answer.body, form)
+        except Unreadable as error:
+            problem = str(error)
+        for warning in answer.body.warnings:
+            context.warn(warning)
+    if problem and answer.status < FIRST_ERROR:
+        raise NodeError(
+            "execution_error", f"{answer.host} answered with HTTP {answer.status} and a body that {problem}"
+        )
+    if problem:
+        context.warn(f"the body is null: it {problem}")
+    return {"status": answer.status, "headers": answer.headers, "body": value, "url": answer.url}
+
+
+async def _refusal(answer: _Answer) -> NodeError:
+    """That the server answered with an error, and what it said about it."""
+    type = "rate_limited" if answer.status == RATE_LIMITED else "execution_error"
+    said = await asyncio.to_thread(answer.body.excerpt) if answer.body is not None else ""
+    return NodeError(type, f"{answer.host} answered with HTTP {answer.status}" + (f": {said}" if said else ""))
 
 
 def _first_request(
@@ -96,13 +147,15 @@ def _first_request(
         raise NodeError("validation_error", f"the body is larger than {REQUEST_BYTES_MAX} bytes")
     parsed = _checked_url(url)
     if query:
-        texts = {name: _text(value) for name, value in query.items()}
-        parsed = parsed.copy_merge_params(texts)
+        texts = {name: _texts(value) for name, value in query.items()}
+        parsed = parsed.copy_merge_params({name: values for name, values in texts.items() if values})
     return _Request(method, parsed, sent, content)
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+def _texts(value: Scalar | list[Scalar]) -> list[str]:
+    """The values of a query parameter: a list is given once for each, null not at all."""
+    values = value if isinstance(value, list) else [value]
+    return [one if isinstance(one, str) else msgspec.json.encode(one).decode() for one in values if one is not None]
 
 
 def _checked_url(url: str) -> httpx.URL:
@@ -134,13 +187,14 @@ def _tls() -> ssl.SSLContext:
 
 
 class _Exchange:
-    """A request and the redirects after it, over one connection pool."""
+    """A request and the redirects after it, over one connection pool, with the cookies that they set."""
 
     def __init__(self, allow_list: AllowList, services: ToolServices) -> None:
         self._allow_list = allow_list
         self._services = services
+        self._cookies = Cookies()
 
-    async def run(self, request: _Request) -> dict[str, Any]:
+    async def run(self, request: _Request) -> _Answer:
         import httpx
 
         # trust_env: a proxy from the environment would resolve the name again, unchecked.
@@ -154,36 +208,41 @@ class _Exchange:
                 except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                     message = f"the request to {request.url.host} failed: {type(error).__name__}"
                     raise NodeError("execution_error", message) from None
-                if isinstance(result, dict):
+                if isinstance(result, _Answer):
                     return result
                 request = result
         raise NodeError("execution_error", f"{request.url.host}: more than {REDIRECTS_MAX} redirects")
 
-    async def _send(self, client: httpx.AsyncClient, request: _Request) -> dict[str, Any] | _Request:
-        """The result, or the next request of a redirect."""
-        import httpx
-
-        addresses = await self._addresses(request.url)
-        for position, address in enumerate(addresses):
-            try:
-                response = await client.send(_pinned(request, address), stream=True, follow_redirects=False)
-                break
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                if position == len(addresses) - 1:
-                    raise
+    async def _send(self, client: httpx.AsyncClient, request: _Request) -> _Answer | _Request:
+        """The answer, or the next request of a redirect."""
+        response = await self._respond(client, request)
+        host, status = request.url.host, response.status_code
         try:
+            lines = response.headers.get_list("set-cookie")
+            self._cookies.keep(_origin(request.url), request.url.path.rpartition("/")[0] or "/", lines)
             location = response.headers.get("location")
             if response.is_redirect and location is not None:
-                return _redirected(request, response.status_code, location)
-            body = await _read(response)
+                return _redirected(request, status, location)
+            url, headers = str(request.url), _shown(response.headers)
+            try:
+                return _Answer(host, url, status, headers, await received(response))
+            except Unreadable as error:
+                return _Answer(host, url, status, headers, None, str(error))
         finally:
             await response.aclose()
-        return {
-            "status": response.status_code,
-            "headers": {name.lower(): value for name, value in response.headers.items()},
-            "body": _parsed(response, body, request.url.host),
-            "url": str(request.url),
-        }
+
+    async def _respond(self, client: httpx.AsyncClient, request: _Request) -> httpx.Response:
+        """The response of the first of its host's addresses that can be connected to; its body is still to come."""
+        import httpx
+
+        cookie = self._cookies.header(_origin(request.url), request.url.path, request.headers.get("cookie", ""))
+        addresses = await self._addresses(request.url)
+        for address in addresses[:-1]:
+            try:
+                return await client.send(_pinned(request, address, cookie), stream=True, follow_redirects=False)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+        return await client.send(_pinned(request, addresses[-1], cookie), stream=True, follow_redirects=False)
 
     async def _addresses(self, url: httpx.URL) -> list[Address]:
         host = url.raw_host.decode("ascii").lower()
@@ -198,9 +257,23 @@ class _Exchange:
         return self._allow_list.check(host.removesuffix("."), found)
 
 
-def _pinned(request: _Request, address: Address) -> httpx.Request:
+def _origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.host}:{url.port or ''}"
+
+
+def _shown(headers: httpx.Headers) -> dict[str, Any]:
+    """Headers by lower-case name. Repeated ones are joined by commas, as RFC 9110 §5.3 allows; ``set-cookie``, where it
+    does not, is a list.
+    """
+    shown: dict[str, Any] = {name.lower(): value for name, value in headers.items()}
+    if "set-cookie" in shown:
+        shown["set-cookie"] = headers.get_list("set-cookie")
+    return shown
+
+
+def _pinned(request: _Request, address: Address, cookie: str) -> httpx.Request:
     """The request to ``address``, in the name of its host. Built without a client, which would add cookies and
-    credentials."""
+    credentials of its own."""
     import httpx
 
     url = request.url
@@ -214,6 +287,7 @@ def _pinned(request: _Request, address: Address) -> httpx.Request:
             "user-agent": "agent-workflow-runtime",
             "accept": "*/*",
             **request.headers,
+            **({"cookie": cookie} if cookie else {}),
         },
         content=request.content or None,
         extensions={
@@ -236,30 +310,7 @@ def _redirected(request: _Request, status: int, location: str) -> _Request:
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):  # RFC 9110 §15.4
         method, content = "GET", b""
         headers = {name: value for name, value in headers.items() if not name.startswith("content-")}
-    same_origin = (target.scheme, target.host, target.port) == (request.url.scheme, request.url.host, request.url.port)
+    same_origin = _origin(target) == _origin(request.url)
     if not same_origin:
         headers = after_redirect(headers)
     return _Request(method, target, headers, content)
-
-
-async def _read(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > RESPONSE_BYTES_MAX:
-            raise NodeError("execution_error", f"the response is larger than {RESPONSE_BYTES_MAX} bytes")
-    return bytes(body)
-
-
-def _parsed(response: httpx.Response, body: bytes, host: str) -> Any:
-    content_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
-    if content_type == "application/json" or content_type.endswith("+json"):
-        try:
-            return msgspec.json.decode(body) if body else None
-        except msgspec.DecodeError:
-            pass  # said to be JSON and is not: the author sees the text
-    try:
-        return body.decode(response.charset_encoding or "utf-8")
-    except (UnicodeDecodeError, LookupError):
-        message = f"{host} answered with a body that is no text ({content_type or 'no content type'})"
-        raise NodeError("execution_error", message) from None

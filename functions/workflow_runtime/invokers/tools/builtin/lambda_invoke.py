@@ -9,7 +9,7 @@ import msgspec
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.tools.builtin.aws_errors import call_aws
-from workflow_runtime.invokers.tools.reach import Reach, refuse
+from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.sdk import tool
@@ -27,7 +27,7 @@ def lambda_invoke_function(reach: Reach, services: ToolServices) -> Callable[...
     def lambda_invoke(function: str, payload: Any = None, asynchronous: bool = False) -> Any:
         allowed = reach.require("functions", "lambda_invoke")
         if not any(_matches(entry, function) for entry in allowed):
-            raise refuse("functions", f"the function {function}")
+            raise reach.refusal("functions", f"the function {function} is not on the allow-list")
         data = msgspec.json.encode(payload)
         limit = ASYNC_PAYLOAD_BYTES_MAX if asynchronous else PAYLOAD_BYTES_MAX
         if len(data) > limit:

@@ -10,12 +10,11 @@ import msgspec
 from workflow_runtime.errors import NodeError, RetryableError
 from workflow_runtime.invokers.invocation import origin
 from workflow_runtime.invokers.tools.services import ToolServices
-from workflow_runtime.ports import BUS_ENTRY_BYTES_MAX, BusEvent
+from workflow_runtime.ports import BUS_ENTRY_BYTES_MAX, TOPIC_CHARACTERS_MAX, BusEvent
 from workflow_runtime.sdk import NodeContext, tool
 
 SOURCE = "workflow"
 RESERVED_SOURCES = ("aws.", "workflow-runtime")  # AWS's own, and the lifecycle events'
-TOPIC_CHARACTERS_MAX = 128  # EventBridge: DetailType
 SOURCE_CHARACTERS_MAX = 256  # EventBridge: Source
 
 

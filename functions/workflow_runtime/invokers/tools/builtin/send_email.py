@@ -8,7 +8,7 @@ from typing import Any
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.tools.builtin.aws_errors import call_aws
-from workflow_runtime.invokers.tools.reach import Reach, refuse
+from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.sdk import tool
 
@@ -39,7 +39,7 @@ def send_email_function(reach: Reach, services: ToolServices) -> Callable[..., A
         _check(sender, everyone, reply_to or [], subject)
         for address in everyone:
             if not _is_allowed(address, allowed):
-                raise refuse("email", f"the recipient {address}")
+                raise reach.refusal("email", f"the recipient {address} is not on the allow-list")
         if text is None and html is None:
             raise NodeError("validation_error", "give `text`, `html` or both")
         bodies = {"Text": text, "Html": html}

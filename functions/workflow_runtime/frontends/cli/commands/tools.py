@@ -1,0 +1,92 @@
+"""`awr tools` and `awr agents`: what workflows may name here, and what each takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from workflow_runtime.frontends.cli.errors import CliError, ExitCode
+from workflow_runtime.frontends.cli.files import definitions_directory
+from workflow_runtime.frontends.cli.options import AsJson, Definitions, MocksFile
+from workflow_runtime.frontends.cli.output import Line, Output
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.texts import preview
+from workflow_runtime.plan.catalogue import Argument, Catalogue, CatalogueEntry
+from workflow_runtime.runtime.services import catalogue_of
+
+DEFAULT_COLUMNS_MAX = 40  # of an argument's default
+Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this one, with its schemas.", show_default=False)]
+
+
+def tools(id: Id = None, definitions: Definitions = None, mocks: MocksFile = None, json: AsJson = False) -> int:
+    """List the tools that workflows may name: the built-in ones, and those of the definitions directory.
+
+    \b
+      awr tools
+      awr tools http_request
+
+    With --json: ids, descriptions, sources and JSON Schemas.
+
+    Exit codes: 0 listed, 1 there is no such tool, or some cannot be used, 2 wrong usage.
+    """
+    return _list(Output(json=json), "tool", _catalogue(definitions, mocks).tools, id)
+
+
+def agents(id: Id = None, definitions: Definitions = None, mocks: MocksFile = None, json: AsJson = False) -> int:
+    """List the agents that workflows may name: those of the definitions directory, and mocked ones with --mocks.
+
+    With --json: ids, descriptions, sources and JSON Schemas.
+
+    Exit codes: 0 listed, 1 there is no such agent, or some cannot be used, 2 wrong usage.
+    """
+    return _list(Output(json=json), "agent", _catalogue(definitions, mocks).agents, id)
+
+
+def _catalogue(definitions: Path | None, mocks: Path | None) -> Catalogue:
+    loaded = Mocks.load(mocks) if mocks is not None else None
+    return catalogue_of(definitions or definitions_directory(None), loaded)
+
+
+def _list(out: Output, kind: str, entries: Mapping[str, CatalogueEntry], id: str | None) -> ExitCode:
+    if id is not None and id not in entries:
+        hint = did_you_mean(id, entries) or f"awr {kind}s lists those that there are"
+        raise CliError("not_found", f"there is no {kind} {id!r}", hint)
+    shown = [entry for entry in entries.values() if id in (None, entry.id)]
+    out.document({f"{kind}s": [msgspec.to_builtins(entry) for entry in shown]})
+    for entry in shown:
+        for line in _entry(entry):
+            out.line(line)
+        if id is not None:
+            for line in _schemas(entry):
+                out.line(line)
+    if not shown:
+        out.note([f"no {kind}s; ", ("hint: ", "cyan"), "--definitions says where they are declared"])
+    return ExitCode.OK
+
+
+def _entry(entry: CatalogueEntry) -> Iterator[Line]:
+    yield [(entry.id, "bold"), *([f"  {entry.description}"] if entry.description else []), (f"  {entry.source}", "dim")]
+    for argument in entry.arguments:
+        yield ["    ", *_argument(argument)]
+    if entry.input_schema is not None and entry.takes_others:
+        yield [("    … and any others", "dim")]
+
+
+def _argument(argument: Argument) -> list[str | tuple[str, str]]:
+    default = "" if argument.default is None else f" = {preview(argument.default, DEFAULT_COLUMNS_MAX)}"
+    optional = "" if argument.required else "?"
+    said = [(f"  {argument.description}", "dim")] if argument.description else []
+    return [f"{argument.name}{optional}: ", (argument.type, "cyan"), default, *said]
+
+
+def _schemas(entry: CatalogueEntry) -> Iterator[Line]:
+    for name, schema in (("takes", entry.input_schema), ("returns", entry.output_schema)):
+        yield ""
+        yield [(name, "bold"), "" if schema is not None else " anything"]
+        if schema is not None:
+            yield from msgspec.json.format(msgspec.json.encode(schema), indent=2).decode().splitlines()

@@ -1,0 +1,126 @@
+"""The engine as a pure function, for tests: one event at a time, and walks through the states of a chart.
+
+`transition` gives the next state and what must happen, and does nothing itself; time is the event's ``at``. `walk`
+finds a shortest way to every configuration that given events lead to, so that a test can go each of them::
+
+    >>> from workflow_runtime.compiler import compile_or_raise
+    >>> plan = compile_or_raise('''
+    ... workflow:
+    ...   id: order
+    ...   type: state_machine
+    ...   initial_state: new
+    ...   states:
+    ...     - {name: new, transitions: [{event: pay, condition: amount > 0, target: paid}]}
+    ...     - {name: paid, transitions: [{event: ship, target: done}]}
+    ... ''')
+    >>> state, effects = begin(plan)
+    >>> state, effects = transition(plan, state, event("pay", {"amount": 3}))
+    >>> active(plan, state)
+    ('paid',)
+    >>> for configuration, way in walk(plan, [event("pay", {"amount": 3}), event("ship")]).items():
+    ...     print(*configuration, [step.name for step in way])
+    new []
+    paid ['pay']
+    done ['pay', 'ship']
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_runtime.engine.advance import Decision, advance, new_execution
+from workflow_runtime.engine.commands import Command
+from workflow_runtime.engine.events import Event, ExecutionStarted, SignalReceived
+from workflow_runtime.engine.preview import preview
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.turn import Known
+from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.engine.values.pruning import prune
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_CHART
+from workflow_runtime.plan.plan import Plan
+
+CONFIGURATIONS_MAX = 10_000  # that a walk looks at: regions multiply
+
+Configuration: TypeAlias = tuple[str, ...]
+"""Names of the active leaf states of the chart at the top."""
+
+
+class Values(msgspec.Struct, frozen=True):
+    """What decisions may read: the execution's input and variables, and outputs of nodes by path."""
+
+    input: Json = None
+    variables: dict[str, Json] = {}
+    outputs: Mapping[str, Json] = {}
+
+
+NO_VALUES = Values()
+
+
+def begin(plan: Plan, values: Values = NO_VALUES, at: int = 0) -> tuple[ExecutionState, tuple[Command, ...]]:
+    """The state of an execution that starts at ``at`` (epoch ms), and what it orders."""
+    return transition(plan, new_execution(plan, "execution", 1, at), ExecutionStarted("start", at), values)
+
+
+def transition(
+    plan: Plan, state: ExecutionState, event: Event, values: Values = NO_VALUES
+) -> tuple[ExecutionState, tuple[Command, ...]]:
+    """The next state, and what must happen for it, as commands. ``state`` is not changed.
+
+    Raises `InvalidEvent` for an event that can never come, `KeyError` for the path of a node whose output a decision
+    reads and ``values`` lacks.
+    """
+    known = Known()
+    while not isinstance(decision := advance(plan, state, [event], event.at, known), Decision):
+        nodes = {
+            read: NodeValue("success", prune(values.outputs[read.path(plan)], plan.node(read.node).decision_paths))
+            for read in decision.reads
+        }
+        known = known.with_more(Known(nodes, {"input": values.input, "variables": values.variables, "env": {}}))
+    return decision.state, decision.commands
+
+
+def event(name: str, data: Json = None, at: int = 0) -> SignalReceived:
+    """An event from outside that comes at ``at`` (epoch ms). Each that an execution is to take needs a time or name of
+    its own: the same event twice is a repeat."""
+    return SignalReceived(f"signal:{name}@{at}", at, name, data, id=f"{name}@{at}")
+
+
+def active(plan: Plan, state: ExecutionState) -> Configuration:
+    """The active leaf states of the chart at the top; the final state once it has ended."""
+    if TOP_CHART not in state.scopes:
+        return ()
+    return next(chart.states for chart in preview(plan, state, state.now).charts if not chart.path)
+
+
+def walk(
+    plan: Plan, events: Sequence[SignalReceived], values: Values = NO_VALUES
+) -> dict[Configuration, tuple[SignalReceived, ...]]:
+    """By configuration that these events lead to, in any order and number: a shortest way there from the start.
+
+    Configurations are told apart by their states only, not by variables. Raises `ValueError` when there are more than
+    `CONFIGURATIONS_MAX`.
+    """
+    start, _ = begin(plan, values)
+    found: dict[Configuration, tuple[SignalReceived, ...]] = {active(plan, start): ()}
+    pending = deque([start])
+    while pending:
+        state = pending.popleft()
+        way = found[active(plan, state)]
+        for number, sent in enumerate(events):
+            if state.status.terminal:
+                break
+            step = replace(sent, event_id=f"{sent.event_id}/{len(way)}.{number}")
+            after, _ = transition(plan, state, step, values)
+            configuration = active(plan, after)
+            if configuration not in found:
+                found[configuration] = (*way, sent)
+                pending.append(after)
+        if len(found) > CONFIGURATIONS_MAX:
+            raise ValueError(f"these events lead to more than {CONFIGURATIONS_MAX:,} configurations")
+    return found

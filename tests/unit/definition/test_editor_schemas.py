@@ -1,0 +1,61 @@
+"""The JSON Schemas for editors are current, accept the shipped files and refuse mistakes in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from workflow_runtime.frontends import schemas
+from workflow_runtime.language.yaml.small_files import parse_document, read_document
+
+DEFINITIONS = Path(__file__).parents[3] / "definitions"
+FOLDERS = {"workflow": "workflows", "agents": "agents", "tools": "tools", "mocks": "mocks"}
+SHIPPED = [(kind, file) for kind, folder in FOLDERS.items() for file in sorted((DEFINITIONS / folder).glob("*.yaml"))]
+SCHEMAS = schemas.json_schemas()
+
+
+def is_valid(kind: str, value: Any) -> bool:
+    return bool(jsonschema_rs.is_valid(SCHEMAS[kind], value))
+
+
+def test_the_schema_files_are_current() -> None:
+    assert schemas.main(["--check"]) == 0, "run python -m workflow_runtime.frontends.schemas"
+
+
+@pytest.mark.parametrize(("kind", "file"), SHIPPED, ids=lambda value: getattr(value, "name", value))
+def test_the_shipped_files_fit_their_schemas(kind: str, file: Path) -> None:
+    assert is_valid(kind, read_document(file).value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("agents", "agents: [{id: a, model: test, instruction: x}]"),
+        ("agents", "agents: {}"),
+        ("agents", "id: a"),
+        ("tools", "tools: [{id: a}]"),
+        ("tools", "{id: a, uses: echo, input: {}}"),
+        ("mocks", "agent: {}"),
+        ("mocks", "agents: {x: {retrun: 1}}"),
+        ("mocks", "agents: {x: {cases: [{return: 1}]}}"),
+        ("mocks", "tools: {x: {raise: timeout}}"),
+    ],
+)
+def test_a_mistake_is_refused(kind: str, text: str) -> None:
+    assert not is_valid(kind, parse_document(text).value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("agents", "{id: a, model: test}"),
+        ("tools", "{id: a, uses: echo, inputs: {x: 1}}"),
+        ("mocks", "agents: {x: [{return: 1}, {raise: {type: timeout}, delay: 5s}]}\ndefault: {return: '${x}'}"),
+        ("mocks", "tools: {x: {cases: [{match: 'a > 1', return: 1}], default: {return: 2}}}"),
+    ],
+)
+def test_what_the_runtime_takes_is_accepted(kind: str, text: str) -> None:
+    assert is_valid(kind, parse_document(text).value)

@@ -1,0 +1,71 @@
+"""The lifecycle of a node's mark: every row of the table is reached, and by the engine itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from tests.unit.engine.driver import Driver, control, plan_of
+
+from workflow_runtime.engine import lifecycle
+from workflow_runtime.engine.lifecycle import MARK_ROWS, Change, Mark
+
+Row = tuple[Mark, Change]
+
+
+def both(**first: Any) -> Driver:
+    """Two nodes of which one depends on the other."""
+    return Driver(plan_of([{"id": "a", **first}, {"id": "b", "dependencies": ["a"]}]))
+
+
+def with_wait(**fields: Any) -> Driver:
+    return Driver(plan_of([control("w", "wait", event="go", **fields), {"id": "a"}]))
+
+
+def lost() -> None:
+    driver = both().start()
+    driver.fail("a", "worker_lost")
+
+
+def withdrawn() -> None:
+    """One branch has won: of the other, one node waits, one is ordered, one has no place."""
+    nodes = [{"id": "a"}, {"id": "b"}, {"id": "c"}, {"id": "d", "dependencies": ["b"]}]
+    Driver(plan_of(nodes, limits={"max_concurrency": 2})).start().fail("a")
+
+
+SCENARIOS: tuple[Callable[[], object], ...] = (
+    lambda: both().play(),
+    lambda: both(when="${1 / 0}").start(),
+    lambda: both(when="${false}").start(),
+    lambda: both(when="${false}", on_skip="continue").start(),
+    lambda: Driver(plan_of([control("f", "fail", error="e", message="m")])).start(),
+    lambda: with_wait().start().send("go"),
+    lambda: with_wait(timeout=5).start().elapse(6),
+    lambda: with_wait().start().fail("a"),
+    lambda: Driver(plan_of([control("p", "pass")])).start(),
+    lambda: both().start().fail("a"),
+    lost,
+    withdrawn,
+)
+
+
+def test_every_row_is_reached() -> None:
+    reached: set[Row] = set()
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code is lifecycle.changed.__code__:
+            reached.add((Mark(frame.f_locals["mark"]), frame.f_locals["change"]))
+
+    sys.setprofile(note)
+    try:
+        for scenario in SCENARIOS:
+            scenario()
+    finally:
+        sys.setprofile(None)
+    assert reached == MARK_ROWS.keys()
+
+
+def test_no_row_leads_out_of_an_end() -> None:
+    assert {mark for mark, _ in MARK_ROWS} == set(lifecycle.OPEN_MARKS)

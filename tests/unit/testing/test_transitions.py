@@ -1,0 +1,64 @@
+"""The engine as a pure function, for tests of workflows."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+from tests.unit.engine.driver import chart_of, on, plan_of, state
+
+from workflow_runtime.engine.codec import encode_state
+from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.events import NodeSucceeded
+from workflow_runtime.testing import transition, transitions, walk
+from workflow_runtime.testing.transitions import Values, active, begin, event
+
+DIAMOND = chart_of([
+    state("a", on("left", "b"), on("right", "c")),
+    state("b", on("on", "d")),
+    state("c", on("on", "d")),
+    state("d", on("end", "done")),
+])  # fmt: skip
+
+
+def test_the_example_in_the_guide_is_true() -> None:
+    result = doctest.testmod(transitions)
+    assert result.attempted >= 5
+    assert not result.failed
+
+
+def test_a_transition_leaves_the_state_before_alone_and_says_what_to_do() -> None:
+    plan = plan_of([{"id": "a"}, {"id": "b", "when": "${a.n > 1}"}])
+    first, _ = begin(plan)
+    before = encode_state(first)
+    done = NodeSucceeded("run:a#1", 5, "a", 1)
+    second, effects = transition(plan, first, done, Values(outputs={"a": {"n": 2}}))
+    assert encode_state(first) == before
+    assert second.now == 5
+    assert [command.path for command in effects if isinstance(command, RunNode)] == ["b"]
+
+
+def test_a_value_that_a_decision_lacks_is_named() -> None:
+    plan = plan_of([{"id": "a"}, {"id": "b", "when": "${a.n > 1}"}])
+    with pytest.raises(KeyError, match="a"):
+        transition(plan, begin(plan)[0], NodeSucceeded("run:a#1", 5, "a", 1))
+
+
+def test_a_walk_finds_a_shortest_way_to_every_configuration() -> None:
+    events = [event(name) for name in ("end", "on", "right", "left")]
+    ways = {states: [step.name for step in way] for states, way in walk(DIAMOND, events).items()}
+    assert ways == {
+        ("a",): [],
+        ("c",): ["right"],
+        ("b",): ["left"],
+        ("d",): ["right", "on"],
+        ("done",): ["right", "on", "end"],
+    }
+
+
+def test_every_way_of_a_walk_leads_where_it_says() -> None:
+    for configuration, way in walk(DIAMOND, [event(name) for name in ("left", "right", "on", "end")]).items():
+        current, _ = begin(DIAMOND)
+        for step in way:
+            current, _ = transition(DIAMOND, current, step)
+        assert active(DIAMOND, current) == configuration
