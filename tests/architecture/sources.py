@@ -16,6 +16,12 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """All that its tree holds."""
+    return list(ast.walk(tree(path)))
+
+
 def modules() -> Iterator[tuple[str, Path]]:
     """Every module of the runtime, with the package or leaf module that it belongs to."""
     for path in sorted((FUNCTIONS / PACKAGE).rglob("*.py")):
@@ -30,7 +36,7 @@ def place(path: Path) -> str:
 @cache
 def import_statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
     """Wherever they stand: at the top, inside a function, under ``TYPE_CHECKING``."""
-    return [node for node in ast.walk(tree(path)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [node for node in nodes(path) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.architecture.sources import FUNCTIONS, tree
+from tests.architecture.sources import FUNCTIONS, nodes, tree
 
 ROOT = FUNCTIONS.parent
 MODULE_LINES_MAX = 400
@@ -34,7 +34,7 @@ def too_large() -> Iterator[str]:
         cap = HANDLER_LINES_MAX if path.parent.name == "handlers" else MODULE_LINES_MAX
         if lines(path) > cap:
             yield name(path)
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 assert node.end_lineno is not None
                 if node.end_lineno - node.lineno + 1 > FUNCTION_LINES_MAX:
