@@ -112,15 +112,15 @@ def test_awr_invoke_refuses_unknown_functions_and_events_of_others(invoke: Invok
     assert result.exit_code == 2
     assert "dispatch, perhaps?" in result.stderr
     for function, name, message in (
-        ("api", "dispatch/poked", "is no request of an HTTP API"),
-        ("dispatch", "api/get_workflow", "is no batch of messages: what dispatch takes are messages of dispatch.fifo"),
+        ("api", "dispatch/poked", "is not a request of an HTTP API"),
+        ("dispatch", "api/get_workflow", "what dispatch takes are messages of dispatch.fifo"),
         ("sweep", "dispatch/poked", "what sweep takes are messages of sweep"),
         ("dead_letter", "sweep/tick", "messages of dead-letters or dead-letters.fifo"),
     ):
         result = invoke(function, SAMPLES / f"{name}.json")
         assert result.exit_code == 1
         assert message in result.stderr
-    for text, message in (("{", "is no JSON"), ("[]", "is no event"), ('{"Records": []}', "is no batch")):
+    for text, message in (("{", "is not valid JSON"), ("[]", "is not an event"), ('{"Records": []}', "is not a batch")):
         file = tmp_path / "event.json"
         file.write_text(text, encoding="utf-8")
         result = invoke("dispatch", file)

@@ -201,4 +201,4 @@ def test_input_that_is_read_from_a_closed_stdin_is_empty(chain: Path) -> None:
         command, shell=True, env=environment(), capture_output=True, text=True, timeout=DEADLINE_SECONDS
     )
     assert done.returncode == 1
-    assert "the input is no JSON" in done.stderr
+    assert "the input is not valid JSON" in done.stderr

@@ -230,9 +230,9 @@ def test_a_server_that_is_not_there_exits_6_and_asks_for_awr_dev(awr: Awr) -> No
     ("words", "said"),
     [
         (("list", "--url", "localhost:8080"), "http://localhost:8080"),
-        (("list", "--url", "http://"), "no http:// or https:// address"),
-        (("list", "--url", "http://a:99999"), "no http:// or https:// address"),
-        (("list", "--url", "ftp://a"), "no http:// or https:// address"),
+        (("list", "--url", "http://"), "not an http:// or https:// address"),
+        (("list", "--url", "http://a:99999"), "not an http:// or https:// address"),
+        (("list", "--url", "ftp://a"), "not an http:// or https:// address"),
         (("list", "--token", "secret\nsecret"), "line breaks"),
         (("list", "--status", "failed"), "of which workflow"),
         (("list", "w", "--status", "done"), "done"),

@@ -94,9 +94,9 @@ def test_a_failed_run_names_the_node_and_exits_3(awr: Awr, chain: Path) -> None:
         ("@nowhere.json", 1, "nowhere.json"),
         ("@.", 1, "cannot be read"),
         ("chain.yaml", 1, "write --input @chain.yaml"),
-        ("", 1, "no JSON"),
-        ("[" * 100_000, 1, "no JSON"),
-        ('{"a": NaN}', 1, "no JSON"),
+        ("", 1, "not valid JSON"),
+        ("[" * 100_000, 1, "not valid JSON"),
+        ('{"a": NaN}', 1, "not valid JSON"),
         ("@huge.json", 1, "bytes"),
     ],
 )

@@ -91,7 +91,7 @@ def _publish(scope: ChartScope, action: PublishAction, _: list[str], locals: Loc
 
 
 def _set(scope: ChartScope, action: SetVariableAction, _: list[str], locals: Locals) -> None:
-    scope.machine.variables[action.name] = scope.evaluate(action.value, locals)
+    scope.set_variable(action.name, scope.evaluate(action.value, locals))
 
 
 def _raise(scope: ChartScope, action: RaiseAction, _: list[str], locals: Locals) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -119,7 +120,7 @@ class AwrGroup(TyperGroup):
 def with_values(words: Sequence[str]) -> list[str]:
     """The words with an empty one behind every option whose value may be left out, where it is."""
     found: list[str] = []
-    for word, following in zip(words, [*words[1:], "-"], strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue="-"):
         found.append(word)
         if word in VALUE_OPTIONAL and (following.startswith("-") or Path(following).is_file()):
             found.append("")
@@ -129,7 +130,7 @@ def with_values(words: Sequence[str]) -> list[str]:
 def _usage(out: Output, error: TyperException) -> int:
     """What the parser refused."""
     context = getattr(error, "ctx", None)
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "")  # pydantic's, which checks choices
     if context is not None and type(error).__name__ == "NoArgsIsHelpError":
         out.note_text(message)
         out.document({"error": {"code": "usage", "message": "a command is missing"}})

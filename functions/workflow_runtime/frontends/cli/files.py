@@ -139,7 +139,7 @@ def read_json(value: str, option: str, what: str, example: str = "") -> Json:
             hint = (
                 f"to read a file, write {option} @{value}" if Path(value).is_file() else "to read a file, write @FILE"
             )
-        raise CliError("invalid_input", f"{what} is no JSON: {_where(place, data, str(error))}", hint) from None
+        raise CliError("invalid_input", f"{what} is not valid JSON: {_where(place, data, str(error))}", hint) from None
 
 
 def _where(place: str, data: bytes, message: str) -> str:

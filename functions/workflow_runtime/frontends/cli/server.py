@@ -36,7 +36,7 @@ class Server(msgspec.Struct, frozen=True):
             sound = False
         if not sound:
             hint = f"http://{self.url}, perhaps?" if "://" not in self.url else ""
-            raise usage_error(f"--url (or AWR_URL) is no http:// or https:// address: {self.url!r}", hint)
+            raise usage_error(f"--url (or AWR_URL) is not an http:// or https:// address: {self.url!r}", hint)
         if self.token is not None and (self.profile or self.region):
             raise usage_error("--token, or --profile and --region: requests carry a token or are signed")
         if self.region is not None and self.aws_region not in (None, self.region):

@@ -102,9 +102,9 @@ def _event(path: Path) -> dict[str, Any]:
     try:
         event = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CliError("invalid_event", f"{path} is no JSON: {error}") from None
+        raise CliError("invalid_event", f"{path} is not valid JSON: {error}") from None
     if not isinstance(event, dict):
-        raise CliError("invalid_event", f"{path} is no event: an event is a JSON object")
+        raise CliError("invalid_event", f"{path} is not an event: an event is a JSON object")
     return event
 
 
@@ -112,13 +112,15 @@ def _check_event(function: Function, event: dict[str, Any], path: Path) -> None:
     """Refuse an event of a kind, or from a queue, that never comes to this function."""
     if function.http:
         if not isinstance(event.get("requestContext"), dict):
-            raise CliError("invalid_event", f"{path} is no request of an HTTP API, which is what {function.name} takes")
+            raise CliError(
+                "invalid_event", f"{path} is not a request of an HTTP API, which is what {function.name} takes"
+            )
         return
     queues = [source.queue for source in function.sources]
     takes = f"what {function.name} takes are messages of {' or '.join(queues)}"
     records = event.get("Records")
     if not isinstance(records, list) or not records:
-        raise CliError("invalid_event", f"{path} is no batch of messages: {takes}")
+        raise CliError("invalid_event", f"{path} is not a batch of messages: {takes}")
     for record in records:
         arn = record.get("eventSourceARN") if isinstance(record, dict) else None
         if not isinstance(arn, str) or not arn.endswith(tuple(queues)):

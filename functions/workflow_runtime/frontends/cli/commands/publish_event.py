@@ -46,7 +46,7 @@ def publish_event(
     example = f"""awr publish-event {source} {detail_type} '{{"name": "value"}}'"""
     value = read_json(detail, "DETAIL", "the event's detail", example)
     if not isinstance(value, dict):
-        raise CliError("invalid_event", "the event's detail is no JSON object", f"for example {example}")
+        raise CliError("invalid_event", "the event's detail is not a JSON object", f"for example {example}")
     return _publish(out, server, source, detail_type, value)
 
 
