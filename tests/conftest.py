@@ -16,6 +16,11 @@ os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = ",".join(map(str, 
 os.environ["JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION"] = "1"
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes do not name a test: those of an archive hold the time, and each process would have tests of its own."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     if item.path.relative_to(Path(__file__).parent).parts[0] in TOGETHER:
         item.add_marker(pytest.mark.timeout(TOGETHER_SECONDS_MAX))
