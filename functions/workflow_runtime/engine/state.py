@@ -95,6 +95,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``number``: of a delay, its place among those of its state; of an event under a key, the plan's trigger that
       brings it
     - ``sent``: what a delayed send sends
+    - ``workflow``: of a child
     """
 
     kind: PendingKind
@@ -106,6 +107,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
     number: int = -1
     sent: Sent | None = None
+    workflow: str = ""
 
 
 class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):
