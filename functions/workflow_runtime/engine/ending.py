@@ -1,4 +1,4 @@
-"""How executions end: completion with outputs, or failure with the first error."""
+"""How executions end: completion with outputs, failure with the first error, or because somebody wants it."""
 
 from __future__ import annotations
 
@@ -65,6 +65,18 @@ def fail(scopes: Scopes, error: ErrorDocument) -> None:
     _end(scopes, status, SetStatus(status, scopes.turn.now, error=error))
 
 
+def time_out(scopes: Scopes) -> None:
+    """The execution has taken longer than it may, whatever goes on in it."""
+    seconds = scopes.turn.plan.timeout_seconds or 0
+    fail(scopes, ErrorDocument.of("timeout", f"the execution has not ended within {seconds:g} s"))
+
+
+def cancel(scopes: Scopes) -> None:
+    """The execution ends because somebody wants it."""
+    status = ExecutionStatus.CANCELLED
+    _end(scopes, status, SetStatus(status, scopes.turn.now))
+
+
 def close_all(scopes: Scopes) -> None:
     """Cancel whatever still runs.
 
@@ -85,7 +97,8 @@ def _end(scopes: Scopes, status: ExecutionStatus, command: SetStatus) -> None:
     state.collecting = False
     state.globals = None
     state.queued.clear()
-    state.withdrawn.clear()  # workers run nothing of an execution that has ended
+    if status is not ExecutionStatus.CANCELLED:
+        state.withdrawn.clear()  # workers start nothing of an execution that has ended
     pending.drop_everything(turn)
     subscriptions.end(turn)
     state.outbox.clear()

@@ -82,6 +82,7 @@ class Purpose(StrEnum):
     WAIT = "wait"  # of a node: the time or event it waits for
     TIMEOUT = "timeout"  # of a node: how long it waits
     RESULT = "result"  # of a chart: the event that tells of a child's end
+    DEADLINE = "deadline"  # of the execution: how long it may take
     TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
 
 
@@ -95,6 +96,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``number``: of a delay, its place among those of its state; of an event under a key, the plan's trigger that
       brings it
     - ``sent``: what a delayed send sends
+    - ``workflow``: of a child
     """
 
     kind: PendingKind
@@ -106,6 +108,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
     number: int = -1
     sent: Sent | None = None
+    workflow: str = ""
 
 
 class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):

@@ -212,7 +212,7 @@ class RunningTimer(BaseModel):
     """What happens at a time, unless something comes before."""
 
     at: Time
-    kind: Literal["delay", "send", "wait", "timeout"]
+    kind: Literal["delay", "send", "wait", "timeout", "deadline"]
     source: str
     machine: str | None
 
@@ -253,6 +253,23 @@ class EventRequest(BaseModel):
 
     event: str = Field(min_length=1, description="Its name, one that the workflow listens to.", examples=["pay"])
     data: Any = Field(None, examples=[{"payment_method": "card"}])
+
+
+class ControlRequest(BaseModel):
+    """What the history says beside who asked and when."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field("", max_length=1000, description="Why.", examples=["the order was withdrawn"])
+
+
+class Controlled(BaseModel):
+    """A request that is on its way, or was not needed."""
+
+    execution_id: str
+    operation: Literal["cancel"]
+    id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
+    changed: bool = Field(description="False: the execution was as the request wants it already.")
 
 
 class BusEventRequest(BaseModel):
