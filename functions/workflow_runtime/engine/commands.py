@@ -70,6 +70,7 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     handled: bool = False  # the error was dealt with by a rule of the node
     blob: str | None = None
     started_at: int = 0
+    attempt: int = 1
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):

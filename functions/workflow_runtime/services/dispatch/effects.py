@@ -103,7 +103,9 @@ class Publisher:
         self._executions.put_dead_letter(state.execution_id, identity, refused.reason, refused.body, state.now)
         self._count(Metric.DEAD_LETTERS, 1)
         error = ErrorDocument.of("execution_error", f"the node could not be ordered: {refused.reason}", command.path)
-        failed = Run.failed(command.path, command.serial, DISPATCHER, state.now, error, attempt=command.attempt)
+        failed = Run.failed(
+            command.path, command.serial, DISPATCHER, state.now, error, attempt=command.attempt, order=command
+        )
         if not self._runs.claim(state.execution_id, failed):
             stored = self._runs.get(state.execution_id, command.path, command.serial)
             if stored is None or stored.owner != DISPATCHER or stored.error is None:
@@ -154,7 +156,14 @@ def _run_of(command: RecordNode) -> Run:
     path, serial, at = command.path, command.serial, command.at
     if command.error is not None:
         return Run.failed(
-            path, serial, DISPATCHER, at, command.error, started_at=command.started_at, handled=command.handled
+            path,
+            serial,
+            DISPATCHER,
+            at,
+            command.error,
+            started_at=command.started_at,
+            attempt=command.attempt,
+            handled=command.handled,
         )
     return Run.succeeded(
         path,
@@ -164,6 +173,7 @@ def _run_of(command: RecordNode) -> Run:
         started_at=command.started_at,
         output=command.output,
         output_blob=command.blob,
+        attempt=command.attempt,
     )
 
 
