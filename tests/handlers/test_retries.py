@@ -37,14 +37,14 @@ def test_attempts_follow_after_a_short_and_a_long_delay(bench: Bench) -> None:
         return {"ok": True}
 
     bench.tools.tools["ask"] = ask
-    policy = "{retry_delay: 10, backoff_factor: 120, max_delay: 2h, jitter: none}"
+    policy = "{retry_delay: 20, backoff_factor: 60, max_delay: 2h, jitter: none}"
     execution_id = bench.start(
         f'    - {{id: 问, type: tool, tool: ask, inputs: {{at: "${{now}}"}}, retry_policy: {policy}}}\n'
     )
     bench.settle()
     shown = bench.document(execution_id)["node_executions"]["问"]
     assert (shown["status"], shown["attempts"], shown["waiting_on"]) == ("retrying", 1, "retry")
-    wait(bench, 8)
+    wait(bench, 18)
     assert len(seen) == 1
     wait(bench, 4)
     assert len(seen) == 2
@@ -59,7 +59,8 @@ def test_attempts_follow_after_a_short_and_a_long_delay(bench: Bench) -> None:
 def test_only_a_failed_attempt_that_may_be_repeated_keeps_its_order(bench: Bench) -> None:
     bench.tools.tools["ask"] = lambda call: {} if call.attempt > 1 else fail()
     execution_id = bench.start(
-        "    - {id: a, type: tool, tool: ask, retry_policy: {retry_delay: 0}}\n    - {id: b, type: tool, tool: ask, on_error: skip}\n"
+        "    - {id: a, type: tool, tool: ask, retry_policy: {retry_delay: 0}}\n"
+        "    - {id: b, type: tool, tool: ask, on_error: skip}\n"
     )
     bench.settle()
     assert bench.document(execution_id)["status"] == "completed"

@@ -23,8 +23,8 @@ VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events can
-    be decided on."""
+    """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
+    can be decided on."""
 
     reads: tuple[Read, ...]
     globals: bool = False

@@ -25,7 +25,7 @@ NO_NODES = frozenset({"start", "end"})
 
 
 class Called(msgspec.Struct, frozen=True):
-    """Nodes that do not run by themselves: other nodes call those in ``live``, nothing yet calls those in ``dormant``."""
+    """Nodes that do not run by themselves: others call those in ``live``, nothing yet calls those in ``dormant``."""
 
     dormant: frozenset[int] = frozenset()
     live: frozenset[int] = frozenset()
@@ -65,8 +65,8 @@ def declared_links(graph: GraphSource, report: Report) -> Links:
 
 
 def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
-    """From each node to those that its `on_timeout` and `on_error` call. They are not edges, and such a node has none: nobody
-    could tell whether it is still going to run.
+    """From each node to those that its `on_timeout` and `on_error` call. They are not edges, and such a node has none:
+    nobody could tell whether it is still going to run.
     """
     found: Links = {}
     edges = {node: link for pair, link in links.items() for node in pair}

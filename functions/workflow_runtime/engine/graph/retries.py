@@ -1,7 +1,7 @@
 """Attempts after the first: a node waits for its next one, and then begins again as one that is ready.
 
-A run by a worker is ordered as it was, so that each attempt sees the same. Its order lies with the record of the attempt
-that failed, not in the state: a retry that waits a day costs the state no more than its timer.
+A run by a worker is ordered as it was, so that each attempt sees the same. Its order lies with the record of the
+attempt that failed, not in the state: a retry that waits a day costs the state no more than its timer.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ def order(scope: GraphScope, node: int) -> None:
 def _first_order(scope: GraphScope, node: int) -> RunNode:
     plan = scope.block.nodes[node]
     operands = plan.spec.operands if isinstance(plan.spec, AggregationSpec) else ()
-    command = _run(scope, scope.path(node), scope.graph.serial(node), plan.pool or COLLECTOR_POOL, plan.worker_formulas, node,
+    path = scope.path(node)
+    command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, plan.worker_formulas, node,
                    operands)  # fmt: skip
     if node in scope.graph.given:
         command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
