@@ -83,6 +83,7 @@ class Purpose(StrEnum):
     TIMEOUT = "timeout"  # of a node: how long it waits
     RETRY = "retry"  # of a node: the time of its next attempt
     RESULT = "result"  # of a chart: the event that tells of a child's end
+    DEADLINE = "deadline"  # of the execution: how long it may take
     TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
 
 
