@@ -53,10 +53,11 @@ def walk_texts(value: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
 Convert: TypeAlias = Callable[[Any], Any]
 """Makes a value of a type that is not known here one that is. Raises `NotJson`."""
 
-DEPTH_MAX = 100  # deeper values are circular, or nothing a definition could read
+DEPTH_MAX = 100  # lists and objects in each other; a deeper value is circular, or nothing a definition could read
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1  # what every part stores and reads back as the same integer
 DECIMAL_DIGITS_MAX = 20  # before the point: as many as INTEGER_MAX has
 KEY_CHARS_SHOWN = 40
+TOO_DEEP = f"is nested more than {DEPTH_MAX} levels deep, or contains itself"
 
 
 class NotJson(ValueError):
@@ -106,8 +107,8 @@ def _json(value: Any, depth: int, convert: Convert | None) -> Json:
         return value if value.isascii() else _text(value)
     if kind is int or kind is float:
         return _number(value)
-    if depth > DEPTH_MAX:
-        raise NotJson(f"is nested more than {DEPTH_MAX} levels deep, or contains itself")
+    if depth > DEPTH_MAX or (depth == DEPTH_MAX and kind in (dict, list)):
+        raise NotJson(TOO_DEEP)
     if kind is dict:
         return _object(value, depth, convert)
     if kind is list:
