@@ -57,6 +57,7 @@ DEPTH_MAX = 100  # lists and objects in each other; a deeper value is circular, 
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1  # what every part stores and reads back as the same integer
 DECIMAL_DIGITS_MAX = 20  # before the point: as many as INTEGER_MAX has
 KEY_CHARS_SHOWN = 40
+STEPS_SHOWN = 16  # of the way to a value in a message
 TOO_DEEP = f"is nested more than {DEPTH_MAX} levels deep, or contains itself"
 
 
@@ -71,7 +72,9 @@ class NotJson(ValueError):
         self.path = path or []
 
     def __str__(self) -> str:
-        return f"{path_text([_shown(part) for part in reversed(self.path)]) or 'the value'} {self.reason}"
+        steps = [_shown(part) for part in reversed(self.path)]
+        place = path_text(steps[:STEPS_SHOWN]) + ("…" if len(steps) > STEPS_SHOWN else "")
+        return f"{place or 'the value'} {self.reason}"
 
     def under(self, name: str) -> NotJson:
         """The same, of a value that is called ``name``."""
@@ -99,6 +102,21 @@ def to_json(value: Any, place: str = "", convert: Convert | None = None) -> Json
         raise (error.under(place) if place else error) from None
 
 
+def is_deeper(value: Json, levels: int) -> bool:
+    """Whether lists and objects stand in each other more than ``levels`` deep in a JSON value; without recursion."""
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(levels):
+        if not level:
+            return False
+        level = [
+            child
+            for item in level
+            for child in (item.values() if type(item) is dict else item)
+            if type(child) in _CONTAINERS
+        ]
+    return bool(level)
+
+
 def _json(value: Any, depth: int, convert: Convert | None) -> Json:
     kind = type(value)
     if kind in _ALWAYS:
@@ -117,6 +135,7 @@ def _json(value: Any, depth: int, convert: Convert | None) -> Json:
 
 
 _ALWAYS = frozenset({bool, type(None)})
+_CONTAINERS = frozenset({dict, list})
 
 
 def _converted(value: Any, depth: int, convert: Convert | None) -> Json:
