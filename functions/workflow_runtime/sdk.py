@@ -46,7 +46,7 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     ``hops``: executions that passed on the event which led to this call; events that the tool publishes go one further.
     ``correlation_id``: what brought the execution about, for calls to other systems.
     ``logger`` writes the execution and the node into each line. ``deadline`` is epoch ms.
-    ``warnings``: see `warn`.
+    ``warnings``: see `warn`; ``is_stopped``: what `cancelled` asks.
     """
 
     execution_id: str
@@ -59,7 +59,15 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     now: Callable[[], int]
     hops: int = 0
     correlation_id: str = ""
+    is_stopped: Callable[[], bool] = lambda: False
     warnings: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody wants the result any more: the execution was cancelled, say, or the time is over. A tool that
+        takes long looks now and then, and returns; an async one is cancelled besides. Known within 30 seconds.
+        """
+        return self.is_stopped()
 
     def warn(self, message: str) -> None:
         """Tell people something about this node run; it succeeds all the same. At most 100 are kept."""

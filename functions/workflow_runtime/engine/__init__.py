@@ -17,7 +17,7 @@ The modules in that order:
   is at work, loaded when touched; `pending`, everything that is waited for; `macrosteps`, what charts did, as values;
 - `arrivals`; `settling`, over two kinds of scopes: `graph` (nodes and edges) and `chart` (states and transitions). A
   chart runs scopes, a node may hold one; neither says how the other works;
-- `ending`: how executions end; `subscriptions`;
+- `requests`: what people ask of an execution; `ending`: how executions end; `subscriptions`;
 - `values`: what formulas see, for workers too;
 - `preview` (what could happen next, for people) and `replay` (a journal, taken again).
 

@@ -24,6 +24,7 @@ from workflow_runtime.engine.arrivals import (
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, Continue, SetStatus
 from workflow_runtime.engine.events import (
+    CancelRequested,
     ChildEnded,
     Event,
     ExecutionStarted,
@@ -37,6 +38,7 @@ from workflow_runtime.engine.events import (
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
+from workflow_runtime.engine.requests import accept_cancel
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
@@ -192,7 +194,7 @@ def _take(scopes: Scopes, event: Event) -> str:
 
 def _is_told_of(turn: Turn, event: Event) -> bool:
     """Whether the journal says why an event had no effect: who sent it from outside may ask."""
-    return isinstance(event, SignalReceived) and not turn.state.status.terminal
+    return isinstance(event, (SignalReceived, CancelRequested)) and not turn.state.status.terminal
 
 
 def _started(scopes: Scopes, _: ExecutionStarted) -> str:
@@ -217,6 +219,7 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     TimerFired: accept_timer,
     ChildEnded: accept_child,
     SendFailed: accept_send_failure,
+    CancelRequested: accept_cancel,
 }
 
 
@@ -224,7 +227,7 @@ def _must_go_on(turn: Turn) -> bool:
     """Whether something could be done at once that this commit had no room for."""
     state = turn.state
     if state.status.terminal:
-        return False
+        return bool(state.withdrawn or state.unannounced)
     if state.outbox:
         return True
     if turn.has_room:

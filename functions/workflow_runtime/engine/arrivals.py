@@ -163,6 +163,9 @@ def accept_signal(scopes: Scopes, signal: SignalReceived) -> str:
     if signal.key is not None and not subscriptions.listens(scopes, signal):
         turn.commands.append(Unsubscribe(signal.name, signal.key, signal.route))
         return f"nothing here waits for `{signal.name}` under this key any more"
+    problem = turn.plan.event_problem(signal.name, data_of(turn, signal)) if turn.plan.event_schemas else None
+    if problem is not None:
+        return problem
     _remember(turn, identity)
     turn.state.hops = signal.hops
     return deliver(scopes, signal)

@@ -161,6 +161,15 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     machine: str = ""
 
 
+class CancelChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_child"):
+    """Ask for the end of an execution that was started by the order of this ``token``. ``reason``: as it was given for
+    this execution."""
+
+    token: str
+    workflow_id: str
+    reason: str = ""
+
+
 class NotifyParent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="notify_parent"):
     """Tell the execution that started this one how it ended; its output is read from the header."""
 
@@ -197,6 +206,7 @@ Command: TypeAlias = (
     | Unsubscribe
     | SendSignal
     | StartChild
+    | CancelChild
     | NotifyParent
     | SetStatus
     | Continue

@@ -1,4 +1,4 @@
-"""How executions end: completion with outputs, or failure with the first error."""
+"""How executions end: completion with outputs, failure with the first error, or because somebody wants it."""
 
 from __future__ import annotations
 
@@ -65,6 +65,12 @@ def fail(scopes: Scopes, error: ErrorDocument) -> None:
     _end(scopes, status, SetStatus(status, scopes.turn.now, error=error))
 
 
+def cancel(scopes: Scopes) -> None:
+    """The execution ends because somebody wants it."""
+    status = ExecutionStatus.CANCELLED
+    _end(scopes, status, SetStatus(status, scopes.turn.now))
+
+
 def close_all(scopes: Scopes) -> None:
     """Cancel whatever still runs.
 
@@ -85,7 +91,8 @@ def _end(scopes: Scopes, status: ExecutionStatus, command: SetStatus) -> None:
     state.collecting = False
     state.globals = None
     state.queued.clear()
-    state.withdrawn.clear()  # workers run nothing of an execution that has ended
+    if status is not ExecutionStatus.CANCELLED:
+        state.withdrawn.clear()  # workers start nothing of an execution that has ended
     pending.drop_everything(turn)
     subscriptions.end(turn)
     state.outbox.clear()

@@ -1,7 +1,8 @@
 """Events: facts about the past that an execution's mailbox receives. Valid once constructed; named in the past tense.
 
 ``event_id`` is deterministic, so that a repeat is recognised: ``start``, ``run:<path>#<serial>``, ``cmd:<command id>``,
-``timer:<timer>``, ``child:<execution id>``, ``signal:<id>``, where the id is the bus event's or the caller's.
+``timer:<timer>``, ``child:<execution id>``, ``signal:<id>``, ``control:<id>``, where the id is the bus event's or the
+caller's.
 ``at`` is the sender's clock in epoch ms; the engine's own time is the dispatcher's, which never goes back.
 """
 
@@ -127,8 +128,25 @@ class SendFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
     message: str
 
 
+class CancelRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="cancel_requested"):
+    """Somebody wants the execution to end now. ``by``: who, as far as the API knows; ``reason``: why, in his words."""
+
+    event_id: str
+    at: int
+    by: str = ""
+    reason: str = ""
+
+
 Event: TypeAlias = (
-    SendFailed | ExecutionStarted | NodeSucceeded | NodeFailed | Poked | SignalReceived | TimerFired | ChildEnded
+    SendFailed
+    | ExecutionStarted
+    | NodeSucceeded
+    | NodeFailed
+    | Poked
+    | SignalReceived
+    | TimerFired
+    | ChildEnded
+    | CancelRequested
 )
 
 

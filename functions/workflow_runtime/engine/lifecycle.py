@@ -17,6 +17,7 @@ from typing import get_args
 import msgspec
 
 from workflow_runtime.engine.events import (
+    CancelRequested,
     ChildEnded,
     Event,
     ExecutionStarted,
@@ -141,6 +142,7 @@ _WITHDRAWN = "the run was cancelled before its result came"
 
 EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.PENDING, ExecutionStarted): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.PENDING, CancelRequested): ExecutionRow(ExecutionStatus.PENDING),
     (ExecutionStatus.RUNNING, ExecutionStarted): ExecutionRow(reason="the execution has started already"),
     (ExecutionStatus.RUNNING, NodeSucceeded): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, NodeFailed): ExecutionRow(ExecutionStatus.RUNNING),
@@ -149,6 +151,7 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.RUNNING, TimerFired): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, ChildEnded): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, SendFailed): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.RUNNING, CancelRequested): ExecutionRow(ExecutionStatus.RUNNING),
     **{(status, event): _ENDED for status in _TERMINAL for event in get_args(Event)},
 }
 

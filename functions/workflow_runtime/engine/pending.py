@@ -52,9 +52,9 @@ def listen(scope: Scope, node: int, path: str, event: str, key: str | None, rout
     _open(scope, f"event:{path}", entry)
 
 
-def await_child(scope: Scope, token: str, event: str) -> None:
+def await_child(scope: Scope, token: str, event: str, workflow_id: str) -> None:
     """Wait for the end of the execution that is started under this token; it becomes this event."""
-    _open(scope, token, Pending(PendingKind.CHILD, Purpose.RESULT, scope.id, name=event))
+    _open(scope, token, Pending(PendingKind.CHILD, Purpose.RESULT, scope.id, name=event, workflow=workflow_id))
 
 
 def _open(scope: Scope, id: str, entry: Pending) -> None:

@@ -256,6 +256,7 @@ class _Placing:
             old.next_serials,
             pending,
             old.first_serial,
+            list(old.variables),  # schema 1 did not note which are its own: events go on changing all of them
         )
         for block, run in old.runs.items():
             self.graph(self.plan.block_address(block), block, run)

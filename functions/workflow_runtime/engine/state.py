@@ -95,6 +95,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``number``: of a delay, its place among those of its state; of an event under a key, the plan's trigger that
       brings it
     - ``sent``: what a delayed send sends
+    - ``workflow``: of a child
     """
 
     kind: PendingKind
@@ -106,6 +107,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
     number: int = -1
     sent: Sent | None = None
+    workflow: str = ""
 
 
 class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):
@@ -189,6 +191,7 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
     - ``internal``: raised events not taken yet; ``deferred``: external ones that wait for another configuration
     - ``next_serials``: where the serials of a block go on when it is visited again
     - ``pending``: ids of what it waits for, by state; -1 for the chart itself
+    - ``brought``: names of the variables that events brought; the others are the workflow's own
     """
 
     chart: int = 0
@@ -200,6 +203,7 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
     next_serials: dict[int, int] = {}
     pending: dict[int, list[str]] = {}
     first_serial: int = 1
+    brought: list[str] = []
 
     def copy(self) -> ChartState:
         return ChartState(
@@ -212,6 +216,7 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
             self.next_serials.copy(),
             {owner: ids[:] for owner, ids in self.pending.items()},
             self.first_serial,
+            self.brought[:],
         )
 
 

@@ -21,13 +21,19 @@ class Meter(msgspec.Struct):
     usage: dict[str, Json] | None = None
 
 
+class Stop(msgspec.Struct):
+    """Whether an attempt is wanted no more: its execution was cancelled, its node's branch was, or its time is over."""
+
+    requested: bool = False
+
+
 class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one agent or tool node, inputs rendered.
 
     ``target`` is the agent's or tool's id. ``idempotency_key`` is the same for all attempts of one visit. ``deadline``
     is epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
     ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
-    ``correlation_id``: what brought the execution about. ``meter`` is written by the callee.
+    ``correlation_id``: what brought the execution about. ``meter`` is written by the callee, ``stop`` by the runner.
     """
 
     type: NodeType
@@ -45,6 +51,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     hops: int = 0
     correlation_id: str = ""
     meter: Meter = msgspec.field(default_factory=Meter)
+    stop: Stop = msgspec.field(default_factory=Stop)
 
 
 def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:

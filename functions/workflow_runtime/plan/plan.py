@@ -9,6 +9,7 @@ from functools import cached_property
 import msgspec
 
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.schemas import violation
 from workflow_runtime.plan.addresses import TOP_CHART, Place, ScopeId, static_path
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import is_runtime_event, matches
@@ -150,6 +151,11 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def declared_events(self) -> frozenset[str]:
         """Descriptors of the events that its charts and waits listen to."""
         return self.waits_by_event.union(*(chart.events for chart in self.charts))
+
+    def event_problem(self, event: str, data: Json) -> str | None:
+        """How the data of an event fails the schema that the workflow has for it; None if it does not."""
+        problem = violation(self.event_schemas[event], data) if event in self.event_schemas else None
+        return f"the data of `{event}` does not match its schema in event_schemas: {problem}" if problem else None
 
     def declares(self, event: str) -> bool:
         """Whether anything in it may ever listen to an event of this name that comes from outside.

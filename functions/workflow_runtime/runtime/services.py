@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.catalog.catalog import Catalog
     from workflow_runtime.services.catalog.publishing import Publishing
     from workflow_runtime.services.catalog.triggers import Triggers
+    from workflow_runtime.services.control.requests import Control
     from workflow_runtime.services.dispatch.dispatcher import Dispatcher
     from workflow_runtime.services.intake.events import Ingest
     from workflow_runtime.services.intake.signals import Signalling
@@ -152,6 +153,12 @@ class Runtime:
         from workflow_runtime.services.intake.signals import Signalling
 
         return Signalling(self.ports, self.stores, self.mailer, self._new_id)
+
+    @cached_property
+    def control(self) -> Control:
+        from workflow_runtime.services.control.requests import Control
+
+        return Control(self.ports, self.stores, self.mailer, self._new_id)
 
     @cached_property
     def timers(self) -> Timers:

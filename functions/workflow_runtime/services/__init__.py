@@ -3,6 +3,7 @@
 - `messages`: what travels between the functions; `mail` and `orders` send it; `timers` start, cancel and deliver.
 - `intake`: what comes in: starts, events of the bus, signals to one execution, webhooks.
 - `dispatch`: one execution's mailbox: load, advance, commit, publish.
+- `control`: what people ask of an execution as a whole.
 - `work`: one attempt of one node: claim, read, run, record, report.
 - `catalog`: published workflows, and their triggers kept in step with them.
 - `views`: what people and programs see of executions; there is one execution document.

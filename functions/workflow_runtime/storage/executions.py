@@ -53,6 +53,14 @@ class StateTooLarge(Exception):
     """The state has outgrown what one execution may hold."""
 
 
+class KeptAnswer(msgspec.Struct, frozen=True):
+    """What a request under a caller's key was answered, until then (epoch ms)."""
+
+    operation: str
+    changed: bool
+    until: int
+
+
 class ExecutionStore:
     """Reads and writes of one execution; every method is one or two port calls."""
 
@@ -234,6 +242,34 @@ class ExecutionStore:
         except ConditionFailed:
             return self._table.get([place])[place].attributes["use"] == use
         return True
+
+    def kept_answer(self, execution_id: str, key: str, now: int) -> KeptAnswer | None:
+        """What the request under this key was answered, if that still counts."""
+        place = keys.request_key(execution_id, key)
+        item = self._table.get([place]).get(place)
+        if item is None:
+            return None
+        values = item.attributes
+        kept = KeptAnswer(str(values["operation"]), bool(values["changed"]), int(values["until"] or 0))
+        return kept if kept.until > now else None
+
+    def keep_answer(self, execution_id: str, key: str, answer: KeptAnswer, now: int) -> KeptAnswer:
+        """Keep an answer under the caller's key; the one that counts: this, or that of an earlier request."""
+        place = keys.request_key(execution_id, key)
+        values: dict[str, Attribute] = {
+            "operation": answer.operation,
+            "changed": int(answer.changed),
+            "until": answer.until,
+            keys.EXPIRES: answer.until // 1000,
+        }
+        try:
+            self._table.put(Item(place, values), Absent())
+        except ConditionFailed:
+            kept = self.kept_answer(execution_id, key, now)
+            if kept is not None:
+                return kept
+            self._table.put(Item(place, values))
+        return answer
 
     def put_dead_letter(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
         """Keep a dead letter: what could not be taken or sent, and why."""

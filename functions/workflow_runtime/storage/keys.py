@@ -101,6 +101,11 @@ def event_key(execution_id: str, key: str) -> Key:
     return execution(execution_id, f"EVENT#{safe(key)}")
 
 
+def request_key(execution_id: str, key: str) -> Key:
+    """What a request about the execution was answered, by the caller's key."""
+    return execution(execution_id, f"REQUEST#{safe(key)}")
+
+
 def webhook_call(workflow_id: str, endpoint: str, signature: str) -> Key:
     """The mark that a signed request was taken."""
     return Key(f"HOOK#{safe(workflow_id)}#{safe(endpoint)}#{signature}", "CALL")

@@ -245,6 +245,19 @@ def test_signals_move_an_execution_of_a_server_and_tell_what_they_did(awr: Awr) 
 
 
 @pytest.mark.usefixtures("dev")
+def test_an_execution_of_a_server_is_cancelled_and_its_history_says_why(awr: Awr) -> None:
+    execution_id = awr("start", "order").stdout.strip()
+    result = awr("cancel", execution_id, "--reason", "订单撤回", "--key", "k")
+    assert (result.exit_code, result.stdout) == (0, f"cancelling: {execution_id}\n"), result.stderr
+    assert awr("status", execution_id, "--watch").exit_code == 4
+    assert "cancel_requested 订单撤回" in awr("history", execution_id).stdout
+    again = awr("cancel", execution_id)
+    assert (again.exit_code, again.stdout) == (0, f"cancelled already: {execution_id}\n")
+    assert only_document(awr("cancel", execution_id, "--key", "k", "--json").stdout)["changed"] is True
+    assert awr("cancel", "ex-none").exit_code == 1
+
+
+@pytest.mark.usefixtures("dev")
 def test_events_put_on_the_bus_of_a_server_start_workflows(awr: Awr) -> None:
     result = awr("publish-event", "shop", "hearing.begin", '{"n": 1}')
     assert result.exit_code == 0, result.stderr

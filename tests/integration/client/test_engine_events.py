@@ -107,6 +107,27 @@ def test_an_event_tells_what_it_did(opened: Opened) -> None:
 
 
 @BOTH
+def test_an_execution_is_cancelled_once(opened: Opened) -> None:
+    async def use() -> None:
+        async with opened() as engine:
+            workflow_id = await engine.create_workflow(DOOR)
+            execution_id = await engine.execute_workflow(workflow_id)
+            asked = await engine.cancel_execution(execution_id, "拆了", key="k")
+            assert asked == {"execution_id": execution_id, "operation": "cancel", "id": "k", "changed": True}
+            assert (await engine.wait(execution_id, 10))["status"] == "cancelled"
+            assert await engine.cancel_execution(execution_id, key="k") == asked
+            assert not (await engine.cancel_execution(execution_id))["changed"]
+            other = await engine.execute_workflow(workflow_id)
+            await engine.send_event(other, "open", {"key": "right"}, wait=10)
+            with pytest.raises(Conflict, match="completed"):
+                await engine.cancel_execution(other)
+            with pytest.raises(NotFound):
+                await engine.cancel_execution("ex-none")
+
+    run(use())
+
+
+@BOTH
 def test_handlers_hear_the_events_of_executions(opened: Opened) -> None:
     async def use() -> None:
         async with opened() as engine:
@@ -175,6 +196,9 @@ def test_code_without_an_event_loop_has_it_all_too() -> None:
         assert engine.wait(execution_id, 10)["status"] == "completed"
         engine.event_bus.publish("door.built", {})
         engine.event_bus.unsubscribe(subscription)
+        other = engine.execute_workflow(workflow_id)
+        assert engine.cancel_execution(other)["changed"]
+        assert engine.wait(other, 10)["status"] == "cancelled"
         assert heard[0]["detail-type"] == "execution.started"
 
 

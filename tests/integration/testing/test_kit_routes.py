@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from workflow_runtime.errors import RequestError
 from workflow_runtime.testing import WorkflowTester
 
 
@@ -90,6 +91,8 @@ def test_a_correlated_event_that_comes_before_its_wait_is_kept(tester: WorkflowT
     execution_id = tester.start({"id": "w", "nodes": nodes}, {"order": 1})
     tester.publish_event("shop", "paid", {"order": 1, "by": "card"})
     tester.publish_event("shop", "paid", {"order": 2, "by": "nobody"})
+    [early] = tester.result(execution_id).document["kept_events"]
+    assert (early["event"], early["source"]) == ("paid", "shop")
     tester.advance_time(10)
     tester.result(execution_id).assert_completed()
     assert tester.result(execution_id).nodes["paid"]["output"] == {"order": 1, "by": "card"}
@@ -121,4 +124,38 @@ def test_an_event_for_a_wait_in_a_state_that_is_not_entered_yet_is_kept(tester: 
     tester.publish_event("shop", "paid", {"order": 1})
     tester.result(execution_id).assert_states("packing")
     tester.send_event(execution_id, "packed")
+    tester.result(execution_id).assert_completed()
+
+
+# ---- event_schemas
+
+TYPED: dict[str, Any] = {
+    "id": "typed",
+    "type": "state_machine",
+    "initial_state": "open",
+    "final_states": ["paid"],
+    "event_schemas": {
+        "pay": {"type": "object", "required": ["sum"], "properties": {"sum": {"type": "integer", "minimum": 1}}}
+    },
+    "states": [{"name": "open", "transitions": [{"event": "pay", "target": "paid"}]}],
+    "triggers": [bring("order.paid", "order") | {"event": "pay"}],
+}
+
+
+def test_an_event_whose_data_does_not_match_its_schema_is_refused_at_the_door(tester: WorkflowTester) -> None:
+    execution_id = tester.start(TYPED, {"order": 1})
+    [awaited] = tester.result(execution_id).document["available_events"]
+    assert awaited["schema"] == TYPED["event_schemas"]["pay"]
+    with pytest.raises(RequestError, match="data of `pay` does not match its schema in event_schemas: sum: 0 is less"):
+        tester.send_event(execution_id, "pay", {"sum": 0})
+    tester.result(execution_id).assert_states("open")
+    tester.send_event(execution_id, "pay", {"sum": 5})
+    tester.result(execution_id).assert_completed()
+
+
+def test_one_that_comes_by_the_bus_is_ignored(tester: WorkflowTester) -> None:
+    execution_id = tester.start(TYPED, {"order": 1})
+    tester.publish_event("shop", "order.paid", {"order": 1, "sum": "five"})
+    tester.result(execution_id).assert_states("open")
+    tester.publish_event("shop", "order.paid", {"order": 1, "sum": 5})
     tester.result(execution_id).assert_completed()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.unit.engine.driver import START, Driver, chart_of, on, started, state
 
@@ -29,20 +31,71 @@ def test_without_merging_actions_see_the_data_and_nothing_remains(where: str) ->
     driver = started(
         state("a", on("go", "b", {"set_variable": {"name": "kept", "value": "${n}"}}, **on_transition)),
         state("b", on_enter=[{"log": "${n} ${event.name}"}]),
-        variables={"n": 1},
+        variables={"m": 1},
         **on_chart,
     )
     driver.send("go", {"n": 7})
     assert driver.logs == ["7 go"]
-    assert driver.variables == {"n": 1, "kept": 7}
+    assert driver.variables == {"m": 1, "kept": 7}
 
 
 def test_a_guard_sees_the_data_by_name_and_a_refused_event_changes_nothing() -> None:
-    driver = started(state("a", on("go", "b", condition="n > 5")), state("b"), variables={"n": 9})
-    driver.send("go", {"n": 1})
+    driver = started(state("a", on("go", "b", condition="n > 5")), state("b"), variables={"m": 9})
+    driver.send("go", {"n": 1, "k": 2})
     assert driver.configuration == ["a"]
-    assert driver.variables == {"n": 9}
+    assert driver.variables == {"m": 9}
     assert driver.ignored[-1][1] == "`n > 5` of `a` is false"
+
+
+# ---- what the workflow set, no event changes unasked
+
+OWN: dict[str, dict[str, Any]] = {
+    "declared": {"variables": {"price": 100}},
+    "given": {"input": {"price": 100}},
+    "set": {"on_enter": [{"set_variable": {"name": "price", "value": 100}}]},
+}
+
+
+@pytest.mark.parametrize("how", OWN)
+def test_what_the_workflow_set_no_event_shadows_or_overwrites(how: str) -> None:
+    fields = dict(OWN[how])
+    enter = fields.pop("on_enter", [])
+    pay = on("pay", None, {"log": "${price} ${event.data.price} ${by}"}, condition="price == 100")
+    driver = started(state("a", pay, on_enter=enter), **fields)
+    driver.send("pay", {"price": 1, "by": "card"})
+    assert driver.logs == ["100 1 card"]
+    assert driver.variables == {"price": 100, "by": "card"}
+    driver.send("pay", {"by": "cash"})
+    assert driver.variables == {"price": 100, "by": "cash"}, "what an event brought, later ones change"
+
+
+def test_what_an_action_sets_is_the_workflows_own_from_then_on() -> None:
+    keep = on("keep", None, {"set_variable": {"name": "by", "value": "${by}"}})
+    driver = started(state("a", on("pay", None), keep))
+    driver.send("pay", {"by": "card"})
+    driver.send("keep", {})
+    driver.send("pay", {"by": "cash"})
+    assert driver.variables == {"by": "card"}
+
+
+@pytest.mark.parametrize(("allowed", "price"), [(True, 1), (["price"], 1), (["other"], 100), (False, 100)])
+@pytest.mark.parametrize("where", ["chart", "transition"])
+def test_an_event_changes_what_it_is_allowed_to(where: str, allowed: Any, price: int) -> None:
+    said = {"merge_event_data": allowed}
+    on_transition, on_chart = (said, {}) if where == "transition" else ({}, said)
+    pay = on("pay", None, {"log": "${price}"}, **on_transition)
+    driver = started(state("a", pay), variables={"price": 100}, **on_chart)
+    driver.send("pay", {"price": 1})
+    assert driver.variables == {"price": price}
+    assert driver.logs == [str(price)]
+
+
+def test_an_inner_chart_does_not_let_events_shadow_what_outer_ones_set() -> None:
+    inner = {"id": "m", "type": "state_machine", "initial_state": "x",
+             "states": [state("x", on("pay", None, {"log": "${price} ${by}"}))]}  # fmt: skip
+    driver = started(state("a", run=[inner]), variables={"price": 100})
+    driver.send("pay", {"price": 1, "by": "card"})
+    assert driver.logs == ["100 card"]
 
 
 def test_data_that_is_no_object_is_read_from_the_event_only() -> None:
@@ -370,6 +423,7 @@ def test_correlation_keys_follow_the_variables() -> None:
         state("a", on("rename", None), on("pay", "done", {"log": "${event.data.sum}"})),
         triggers=[trigger],
         input={"order": "o1"},
+        merge_event_data=["order"],
     )
     assert driver.listens == {("pay", "o1")}
     driver.send("rename", {"order": 2})

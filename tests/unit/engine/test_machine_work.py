@@ -46,7 +46,7 @@ def test_the_data_of_done_events_never_becomes_variables() -> None:
 
 def test_a_run_graph_sees_the_variables_as_they_are_when_a_node_becomes_ready() -> None:
     nodes = [tool("one", inputs={"x": "${x}"}), tool("two", inputs={"x": "${x}"}, dependencies=["one"])]
-    driver = started(state("a", on("change", None), run=nodes), variables={"x": 1})
+    driver = started(state("a", on("change", None), run=nodes), variables={"x": 1}, merge_event_data=True)
     assert driver.inputs("a/one") == {"x": 1}
     driver.send("change", {"x": 2})
     driver.succeed("a/one")
@@ -218,7 +218,9 @@ def test_a_call_of_a_transition_goes_on_in_the_next_state() -> None:
 
 def test_a_call_in_a_state_that_is_entered_again_is_made_again() -> None:
     driver = started(
-        state("a", on("again", "a"), on_enter=[call(inputs={"n": "${n}"}, result="found")]), variables={"n": 1}
+        state("a", on("again", "a"), on_enter=[call(inputs={"n": "${n}"}, result="found")]),
+        variables={"n": 1},
+        merge_event_data=True,
     )
     driver.send("again", {"n": 2})
     assert driver.inputs("a/check") == {"n": 2}
@@ -386,7 +388,7 @@ def test_a_failing_graph_fails_the_execution() -> None:
 
 def test_the_graph_at_the_top_reads_the_charts_variables_of_its_moment() -> None:
     nodes = [tool("one"), tool("two", inputs={"n": "${n}"}, when="in_state('b')", dependencies=["one"])]
-    driver = hybrid(nodes, state("a", on("go", "b")), state("b"), variables={"n": 1})
+    driver = hybrid(nodes, state("a", on("go", "b")), state("b"), variables={"n": 1}, merge_event_data=True)
     driver.send("go", {"n": 2})
     driver.succeed("one")
     assert driver.inputs("two") == {"n": 2}

@@ -166,11 +166,11 @@ def test_the_bus_and_the_api_accept_the_same_events_of_authors(bus: Bus) -> None
     source = b"workflow: {id: payer, nodes: [{id: w, type: control, subtype: wait, event: error.payment}]}"
     plan = bus.runtime.catalog.publish(source).plan
     execution_id = bus.runtime.starter.start("payer")
-    check_event(plan, "error.payment")
+    check_event(plan, "error.payment", {})
     bus.deliver(bus.event("error.payment", {"execution_id": execution_id}))
     assert [signal.name for _, signal in bus.signals()] == ["error.payment"]
     with pytest.raises(RequestError, match="raises itself"):
-        check_event(plan, "error.execution")
+        check_event(plan, "error.execution", {})
 
 
 def test_events_that_name_no_running_execution_are_acknowledged_and_nothing_else(bus: Bus) -> None:

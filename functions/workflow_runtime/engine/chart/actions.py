@@ -92,7 +92,7 @@ def _publish(scope: ChartScope, action: PublishAction, _: list[str], locals: Loc
 
 
 def _set(scope: ChartScope, action: SetVariableAction, _: list[str], locals: Locals) -> None:
-    scope.machine.variables[action.name] = scope.evaluate(action.value, locals)
+    scope.set_variable(action.name, scope.evaluate(action.value, locals))
 
 
 def _raise(scope: ChartScope, action: RaiseAction, _: list[str], locals: Locals) -> None:
@@ -176,7 +176,7 @@ def _start_workflow(scope: ChartScope, action: StartWorkflowAction, _: list[str]
     workflow_id = _text(scope, action.workflow_id, locals)
     data = _value(scope, action.input, locals) if action.input is not None else {}
     if action.result_event:
-        pending.await_child(scope, token, action.result_event)
+        pending.await_child(scope, token, action.result_event, workflow_id)
     scope.turn.commands.append(
         StartChild(
             token, workflow_id, data, notify=bool(action.result_event), hops=scope.turn.state.hops, machine=scope.path

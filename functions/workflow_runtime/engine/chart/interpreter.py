@@ -14,7 +14,7 @@ from workflow_runtime.engine.chart import scxml
 from workflow_runtime.engine.chart.actions import Undeliverable, perform, send
 from workflow_runtime.engine.chart.events import ChartEvent, of_raised, of_run
 from workflow_runtime.engine.chart.runs import begin_run
-from workflow_runtime.engine.chart.scope import ChartScope
+from workflow_runtime.engine.chart.scope import ChartScope, may_overwrite
 from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import Pending, Purpose, Raised
@@ -65,7 +65,6 @@ class Step:
         """The enabled transitions for an event; without one, the eventless ones."""
         scope = self.scope
         scope.event = event or scope.event
-        scope.overlay = event.overlay if event is not None else NO_LOCALS
         try:
             return scxml.select(
                 scope.chart,
@@ -86,6 +85,7 @@ class Step:
         if not heard or transition.guard is None:
             return heard
         source = self.scope.chart.states[transition.source].name
+        self.scope.show(event, transition)
         try:
             if self.scope.evaluate(transition.guard):
                 return True
@@ -95,6 +95,15 @@ class Step:
             self.refused.append(f"`{transition.guard.source}` of `{source}` failed: {error}")
         return False
 
+    def _merge(self, transitions: list[TransitionPlan], event: ChartEvent) -> None:
+        """Make variables of the event's data. What the workflow has set stays its own, also when it is overwritten."""
+        if event.runtime:
+            return
+        for transition in transitions:
+            for name, value in event.overlay.items() if transition.merge else ():
+                if may_overwrite(transition.overwrites, name) or not self.scope.owns(name):
+                    self.scope.bring_variable(name, value)
+
     # ---- one microstep
 
     def take(self, transitions: list[TransitionPlan], event: ChartEvent | None) -> None:
@@ -102,12 +111,9 @@ class Step:
         scope, machine, chart = self.scope, self.scope.machine, self.scope.chart
         self.source = self.source or chart.states[transitions[0].source].name
         self.taken += [self._text(transition, event) for transition in transitions]
-        merged = False
-        if event is not None and not event.runtime and isinstance(event.data, dict):
-            merged = any(transition.merge for transition in transitions)
-            if merged:
-                machine.variables.update(event.data)
-        scope.overlay = event.overlay if event is not None and not merged else NO_LOCALS
+        if event is not None:
+            self._merge(transitions, event)
+            scope.show(event, *transitions)
         exiting = scxml.exit_set(chart, machine.configuration, transitions, machine.history)
         machine.history.update(scxml.recorded_history(chart, machine.configuration, exiting))
         self._exit(exiting)

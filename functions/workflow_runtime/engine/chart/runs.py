@@ -35,7 +35,7 @@ def run_ended(scope: ChartScope, block: int, output: Json, error: ErrorDocument 
     outbox = scope.turn.state.outbox
     if error is None:
         if call is not None and call.variable:
-            scope.machine.variables[call.variable] = output
+            scope.set_variable(call.variable, output)
         outbox.append(RunEnded(scope.id, block, f"done.run.{name}", output))
     elif call is None or call.required:
         outbox.append(RunEnded(scope.id, block, f"error.run.{name}", error_value(error)))

@@ -13,24 +13,25 @@ from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.scopes import Scope, Scopes
 from workflow_runtime.engine.state import ChartState, Raised
 from workflow_runtime.engine.turn import ValuesMissing
-from workflow_runtime.engine.values.evaluation import NO_LOCALS, NodeValue, View, evaluate
+from workflow_runtime.engine.values.evaluation import MAY_COME_FROM_EVENT, NO_LOCALS, NodeValue, View, evaluate
 from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
-from workflow_runtime.plan.states import ROOT_STATE
+from workflow_runtime.plan.states import ROOT_STATE, TransitionPlan
 
 _GLOBAL_KINDS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
 
 class ChartScope(Scope):
-    """``event``: the event being taken; ``overlay``: its data, while that hides other names. ``offered``: the
+    """``event``: the event being taken; ``overlay``: its data, while names may mean it; ``overwrites``: which of the
+    workflow's own names it may hide and change. ``offered``: the
     configuration that deferred events were last offered to, and ``refused`` how many of them it did not take.
     ``is_over``: a final state at its top was entered.
     """
 
-    __slots__ = ("chart", "event", "is_over", "machine", "offered", "overlay", "refused")
+    __slots__ = ("chart", "event", "is_over", "machine", "offered", "overlay", "overwrites", "refused")
 
     def __init__(self, scopes: Scopes, id: ScopeId, machine: ChartState) -> None:
         plan = scopes.turn.plan
@@ -39,6 +40,7 @@ class ChartScope(Scope):
         self.machine = machine
         self.event: ChartEvent | None = None
         self.overlay: Mapping[str, Json] = NO_LOCALS
+        self.overwrites: tuple[bool | tuple[str, ...], ...] = ()
         self.offered = machine.configuration[:]
         self.refused = len(machine.deferred)
         self.is_over = False
@@ -130,6 +132,50 @@ class ChartScope(Scope):
     def next_serial(self) -> int:
         return max([self.machine.first_serial + 1, *self.machine.next_serials.values()])
 
+    def show(self, event: ChartEvent | None, *transitions: TransitionPlan) -> None:
+        """Let the data of an event be read by name while these transitions are looked at, or taken."""
+        self.overlay = event.overlay if event is not None else NO_LOCALS
+        self.overwrites = tuple(transition.overwrites for transition in transitions if transition.overwrites)
+
+    def _shown(self, formula: Formula) -> Mapping[str, Json]:
+        """What of the event's data this formula reads by name: all but what the workflow has set, unless the event is
+        to overwrite that. Raises `ValuesMissing`."""
+        if not self.overlay:
+            return NO_LOCALS
+        return {
+            binding.name: self.overlay[binding.name]
+            for binding in formula.bindings
+            if binding.kind in MAY_COME_FROM_EVENT
+            and binding.name in self.overlay
+            and (any(may_overwrite(said, binding.name) for said in self.overwrites) or not self.owns(binding.name))
+        }
+
+    def owns(self, name: str) -> bool:
+        """Whether the workflow has set a name itself: declared it, was given it, or an action set it, here or further
+        out; no event changes that unasked. Raises `ValuesMissing`."""
+        for scope in self.around():
+            if isinstance(scope, ChartScope) and name in scope.machine.variables:
+                return name not in scope.machine.brought
+        if self.plan.has_chart:
+            return False  # what the workflow declares and is given are variables of the chart at the top
+        known = self.turn.need_globals()
+        given = known["input"]
+        return name in known["variables"] or (isinstance(given, dict) and name in given)
+
+    def set_variable(self, name: str, value: Json) -> None:
+        """An action sets it: it is the workflow's own from now on."""
+        machine = self.machine
+        machine.variables[name] = value
+        if name in machine.brought:
+            machine.brought.remove(name)
+
+    def bring_variable(self, name: str, value: Json) -> None:
+        """An event brings it."""
+        machine = self.machine
+        if name not in machine.variables:
+            machine.brought.append(name)
+        machine.variables[name] = value
+
     def evaluate(self, formula: Formula, locals: Mapping[str, Json] = NO_LOCALS) -> Json:
         """The formula's value here and now. Raises `ValuesMissing`, `EvaluationError`."""
         turn = self.turn
@@ -153,7 +199,7 @@ class ChartScope(Scope):
             names=seen.names,
             states=seen.states,
             event=self.event.value if self.event is not None and BindingKind.EVENT in formula.kinds else None,
-            overlay=self.overlay,
+            overlay=self._shown(formula),
         )
         return evaluate(formula, view, locals)
 
@@ -164,3 +210,8 @@ class ChartScope(Scope):
         if None in found.values():
             raise ValuesMissing
         return {number: value for number, value in found.items() if value is not None}
+
+
+def may_overwrite(overwrites: bool | tuple[str, ...], name: str) -> bool:
+    """Whether an event may change this name though it is the workflow's own."""
+    return overwrites is True or (overwrites is not False and name in overwrites)

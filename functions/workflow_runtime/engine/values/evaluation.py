@@ -17,9 +17,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
 from workflow_runtime.plan.plan import Plan
 
-_HIDDEN_BY_EVENT = frozenset(
-    {BindingKind.NODE, BindingKind.VARIABLE, BindingKind.SCOPED, BindingKind.INPUT_KEY, BindingKind.INPUT}
-)
+MAY_COME_FROM_EVENT = frozenset({BindingKind.SCOPED, BindingKind.INPUT_KEY})
 NO_LOCALS: Mapping[str, Json] = {}
 
 
@@ -44,7 +42,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     ``nodes``: ended nodes by number (one that is missing reads as null). ``globals``: ``{input, variables, env}``,
     whole or pruned. ``names``: variables of charts, and what a called node is told. ``states``: active states of
-    charts. ``event``: the event at hand; ``overlay``: its data, whose keys hide everything that is not reserved.
+    charts. ``event``: the event at hand; ``overlay``: its data, as far as names of
+    charts may mean it.
     ``previous``: node number or -1. ``place``: seeds ``uuid()``, the same for all attempts.
     """
 
@@ -76,7 +75,7 @@ def evaluate(
             if binding.name not in names and binding.name in view.names:
                 names[binding.name] = view.names[binding.name]
             continue
-        if view.overlay and binding.name in view.overlay and binding.kind in _HIDDEN_BY_EVENT:
+        if view.overlay and binding.name in view.overlay and binding.kind in MAY_COME_FROM_EVENT:
             names[binding.name] = view.overlay[binding.name]
         else:
             _bind(names, outputs, binding, view)

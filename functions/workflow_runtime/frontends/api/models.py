@@ -97,6 +97,7 @@ class Workflow(Version):
 
     name: str
     input_schema: Any = None
+    event_schemas: dict[str, Any] = Field({}, description="JSON Schemas of the data of events, by event.")
     nodes: int = Field(description="How many nodes it has.")
 
 
@@ -187,12 +188,24 @@ class AvailableEvent(BaseModel):
     """An event that a transition of an active state, or a wait, listens to now."""
 
     event: str
+    schema_: Any = Field(
+        alias="schema", description="JSON Schema of its data, where the workflow has one in `event_schemas`."
+    )
     source: str = Field(description="The state, or the path of the wait.")
     target: list[str]
     condition: str | None
     enabled: bool | None = Field(description="Whether the condition holds now; null when only the event can tell.")
     why: str | None
     machine: str | None = Field(description="The path of the chart; null for a wait.")
+
+
+class KeptEvent(BaseModel):
+    """An event that came before its wait, which will have it."""
+
+    event: str
+    id: str
+    at: Time
+    source: str | None
 
 
 class RunningTimer(BaseModel):
@@ -218,6 +231,9 @@ class ChartParts(BaseModel):
     )
     machines: dict[str, Machine] = Field({}, description="Nested charts by path.")
     available_events: list[AvailableEvent] = []
+    kept_events: list[KeptEvent] = Field(
+        [], description="Events that came before the wait they are for; the newest 100 of at most 1,000, for 30 days."
+    )
     timers: list[RunningTimer] = []
 
 
@@ -237,6 +253,23 @@ class EventRequest(BaseModel):
 
     event: str = Field(min_length=1, description="Its name, one that the workflow listens to.", examples=["pay"])
     data: Any = Field(None, examples=[{"payment_method": "card"}])
+
+
+class ControlRequest(BaseModel):
+    """What the history says beside who asked and when."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field("", max_length=1000, description="Why.", examples=["the order was withdrawn"])
+
+
+class Controlled(BaseModel):
+    """A request that is on its way, or was not needed."""
+
+    execution_id: str
+    operation: Literal["cancel"]
+    id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
+    changed: bool = Field(description="False: the execution was as the request wants it already.")
 
 
 class BusEventRequest(BaseModel):

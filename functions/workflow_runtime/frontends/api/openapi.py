@@ -17,6 +17,7 @@ from workflow_runtime.frontends.api import models
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
 from workflow_runtime.frontends.api.routes import (
+    CONTROL_BODY,
     EVENT_BODY,
     HOOK_BODY,
     SOURCE_BODY,
@@ -71,6 +72,7 @@ def openapi_document() -> dict[str, Any]:
             (models.ProblemModel, "serialization"),
             (models.StartRequest, "validation"),
             (models.EventRequest, "validation"),
+            (models.ControlRequest, "validation"),
             (models.Truncated, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",
@@ -99,6 +101,7 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
             SOURCE_BODY: DEFINITION_SCHEMA,
             START_BODY: {"$ref": SCHEMAS + "StartRequest"},
             EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
+            CONTROL_BODY: {"$ref": SCHEMAS + "ControlRequest"},
             HOOK_BODY: HOOK_SCHEMA,
         }[route.body]
         content = {media_type: {"schema": schema} for media_type in content_types(route.body)}

@@ -58,6 +58,15 @@ EventKey = Annotated[
         description="The same key has one effect on the execution, however often the event is sent.",
     ),
 ]
+ControlKey = Annotated[
+    str | None,
+    Header(
+        alias="idempotency-key",
+        min_length=1,
+        max_length=START_KEY_CHARS_MAX,
+        description="The same key gets the same answer for 24 hours.",
+    ),
+]
 Force = Annotated[
     Literal["", "true", "false"] | None, Query(description="Remove the workflow though executions of it run.")
 ]

@@ -20,7 +20,7 @@ ENDPOINT_SEGMENT = 3
 class Request(msgspec.Struct, frozen=True):
     """``path`` is decoded and without ``prefix`` (the stage's, when its name stands in the URL).
 
-    Headers go by their lower-case names.
+    Headers go by their lower-case names. ``caller``: whom the gateway has let in, "" if it lets everybody in.
     """
 
     method: str
@@ -29,6 +29,7 @@ class Request(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     query: tuple[tuple[str, str], ...]
     body: bytes
+    caller: str = ""
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> Request:
@@ -45,6 +46,7 @@ class Request(msgspec.Struct, frozen=True):
             headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
             query=_query(event),
             body=_body(event),
+            caller=_caller(context.get("authorizer") or {}),
         )
 
     def event(self) -> dict[str, Any]:
@@ -73,6 +75,12 @@ class Request(msgspec.Struct, frozen=True):
         if segments[1:2] == ["hooks"] and segments[ENDPOINT_SEGMENT:]:
             return [*segments[:ENDPOINT_SEGMENT], "/".join(segments[ENDPOINT_SEGMENT:])]
         return segments
+
+
+def _caller(authorizer: Mapping[str, Any]) -> str:
+    """Who signed the request (IAM), or whom the token is about (JWT)."""
+    iam, claims = authorizer.get("iam") or {}, (authorizer.get("jwt") or {}).get("claims") or {}
+    return str(iam.get("userArn") or claims.get("sub") or "")
 
 
 def _query(event: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -10,6 +10,7 @@ import msgspec
 from workflow_runtime.frontends.api import models
 from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer, json_answer
 from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
+from workflow_runtime.frontends.api.control import Controls
 from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
@@ -30,6 +31,7 @@ WORKFLOW = "/workflows/<workflow_id>"
 SOURCE_BODY = "a workflow definition"
 START_BODY = "the input"
 EVENT_BODY = "an event"
+CONTROL_BODY = "a reason"
 HOOK_BODY = "what a webhook is told"
 UNUSED_ID = "health"  # of no execution: looking for it reads the table and finds nothing
 
@@ -70,6 +72,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
         _event_route(events),
+        *_control_routes(Controls(runtime)),
         *_hook_routes(events),
         _health(runtime),
     )
@@ -223,6 +226,23 @@ def _event_route(events: Events) -> Route:
         ),
         (400, 404, 409, 413, 415, 422),
         EVENT_BODY,
+    )
+
+
+def _control_routes(controls: Controls) -> tuple[Route, ...]:
+    return (
+        Route(
+            "POST",
+            "/executions/<execution_id>/cancel",
+            controls.cancel,
+            "cancelExecution",
+            (
+                Reply(202, "On its way", {JSON_TYPE: models.Controlled}, LOCATION_HEADER),
+                _json(models.Controlled, "It was cancelled already"),
+            ),
+            (400, 404, 409, 413, 415, 422),
+            CONTROL_BODY,
+        ),
     )
 
 

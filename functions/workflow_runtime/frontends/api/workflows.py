@@ -115,7 +115,12 @@ def version_json(version: WorkflowVersion) -> dict[str, Json]:
 
 def _plan_json(plan: Plan) -> dict[str, Json]:
     nodes = sum(not node.hidden for node in plan.root.nodes)
-    return {"name": plan.workflow_name, "input_schema": plan.input_schema, "nodes": nodes}
+    return {
+        "name": plan.workflow_name,
+        "input_schema": plan.input_schema,
+        "event_schemas": plan.event_schemas,
+        "nodes": nodes,
+    }
 
 
 def _published(request: Request, published: Published, *, is_new: bool) -> Answer:

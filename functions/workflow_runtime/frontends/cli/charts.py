@@ -70,7 +70,7 @@ def state_lines(document: Mapping[str, Json]) -> Iterator[Line]:
 
 
 def event_lines(document: Mapping[str, Json]) -> Iterator[Line]:
-    """Which events it listens to now, and whether they would be taken."""
+    """Which events it listens to now, and whether they would be taken; and which came before their wait."""
     events: Sequence[Mapping[str, Json]] = document.get("available_events") or []
     width = min(max((columns(visible(event["event"])) for event in events), default=0), EVENT_COLUMNS_MAX)
     for event in events:
@@ -83,6 +83,8 @@ def event_lines(document: Mapping[str, Json]) -> Iterator[Line]:
         if event["enabled"] is False:
             spans.append(("  (now false)", "yellow"))
         yield spans
+    for early in document.get("kept_events") or []:
+        yield [("kept:  ", "cyan"), (visible(early["event"]), "bold"), f"  since {early['at']}, for a wait to come"]
 
 
 def timer_lines(document: Mapping[str, Json]) -> Iterator[Line]:

@@ -140,6 +140,16 @@ class WorkflowEngine:
         """
         return await self._connection.send_event(execution_id, name, data, key=key, wait=wait)
 
+    async def cancel_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        """Cancel an execution, and the executions whose end it awaits: ``{"execution_id", "operation", "id",
+        "changed"}`` once the request is on its way; ``changed`` is False if it was cancelled already.
+
+        Waiting work is dropped, running work is told (`NodeContext.cancelled`), late results are ignored. The history
+        has the ``reason``. ``key``: repeats under it get the same answer for 24 hours. Raises `NotFound`, `Conflict`
+        when the execution has completed or failed.
+        """
+        return await self._connection.cancel(execution_id, reason, key=key)
+
     async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
         """The execution document once it has ended, however. Raises `WaitTimeout` after ``timeout`` seconds,
         `NotFound`."""

@@ -184,6 +184,17 @@ class RemoteConnection:
             if "outcome" in answer or self._now() >= end:
                 return answer
 
+    async def cancel(self, execution_id: str, reason: str, *, key: str | None) -> dict[str, Json]:
+        """Under a key of its own if the caller has none: a call is repeated when its answer was lost."""
+        await self._followers_are_ready()
+        answer: dict[str, Json] = await self._call(
+            "POST",
+            f"/executions/{_segment(execution_id)}/cancel",
+            content=msgspec.json.encode({"reason": reason}),
+            headers={"content-type": "application/json", "idempotency-key": _key(key)},
+        )
+        return answer
+
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         await self._followers_are_ready()
         event = {

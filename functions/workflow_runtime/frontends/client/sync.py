@@ -130,6 +130,9 @@ class SyncWorkflowEngine:
     ) -> dict[str, Json]:
         return self._call(self._engine.send_event(execution_id, name, data, key=key, wait=wait))
 
+    def cancel_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        return self._call(self._engine.cancel_execution(execution_id, reason, key=key))
+
     @property
     def event_bus(self) -> SyncEventBus:
         return SyncEventBus(self._engine.event_bus, self._call)

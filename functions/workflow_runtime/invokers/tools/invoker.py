@@ -81,4 +81,5 @@ class ToolInvoker:
             now=self._now,
             hops=call.hops,
             correlation_id=call.correlation_id,
+            is_stopped=lambda: call.stop.requested,
         )

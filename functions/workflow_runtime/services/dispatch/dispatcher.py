@@ -23,7 +23,7 @@ from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, payload, without_payload
-from workflow_runtime.engine.events import Event, ExecutionStarted, NodeSucceeded
+from workflow_runtime.engine.events import CancelRequested, Event, ExecutionStarted, NodeSucceeded
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Needs
@@ -130,7 +130,7 @@ class Dispatcher:
             state = new_execution(
                 plan, execution_id, header.workflow_version, header.started_at, header.parent, header.hops
             )
-            events.insert(0, ExecutionStarted("start", header.started_at))
+            events = _with_start(events, ExecutionStarted("start", header.started_at))
         try:
             decision = self._decide(plan, state, events)
         except Exception as error:
@@ -258,6 +258,12 @@ def _without_values(event: Event) -> Event:
     if isinstance(event, NodeSucceeded) and event.has_values and event.values_bytes > VALUE_KEPT_BYTES_MAX:
         return replace(event, values=None, has_values=False)
     return event
+
+
+def _with_start(events: Sequence[Event], start: ExecutionStarted) -> list[Event]:
+    """The first events of an execution: one that is cancelled before its start does nothing at all."""
+    cancels: list[Event] = [event for event in events if isinstance(event, CancelRequested)]
+    return [*cancels, start, *(event for event in events if not isinstance(event, CancelRequested))]
 
 
 def _text(event: Event) -> str:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from workflow_runtime.engine.commands import (
+    CancelChild,
     CancelTimer,
     Command,
     Log,
@@ -21,12 +22,12 @@ from workflow_runtime.engine.commands import (
     Subscribe,
     Unsubscribe,
 )
-from workflow_runtime.engine.events import ChildEnded, SendFailed, SignalReceived
+from workflow_runtime.engine.events import CancelRequested, ChildEnded, SendFailed, SignalReceived
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.services.intake.starts import Starter
+from workflow_runtime.services.intake.starts import Starter, keyed_execution_id
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.timers import Timers
 from workflow_runtime.storage.payloads import unpack
@@ -74,6 +75,8 @@ class Courier:
                     self._timers.cancel(state.execution_id, timer, due)
                 case StartChild():
                     self._start_child(state, command, correlation_id)
+                case CancelChild():
+                    self._cancel_child(state, command)
                 case SendSignal():
                     self._send(state, command)
                 case NotifyParent() if ended is not None:
@@ -87,7 +90,7 @@ class Courier:
     def _start_child(self, state: ExecutionState, command: StartChild, correlation_id: str) -> None:
         data = unpack(self._executions.get_blob(command.blob)) if command.blob is not None else command.input
         parent = Parent(state.execution_id, command.token, command.notify)
-        key = f"child:{state.execution_id}:{command.token}"
+        key = _child_key(state, command.token)
         try:
             self._starter().start(
                 command.workflow_id,
@@ -100,6 +103,13 @@ class Courier:
         except RequestError as error:
             message = f"`{command.workflow_id}` could not be started: {error}"
             self._failed(state, f"child:{command.token}", command.machine, message)
+
+    def _cancel_child(self, state: ExecutionState, command: CancelChild) -> None:
+        child = keyed_execution_id(command.workflow_id, _child_key(state, command.token))
+        if self._is_open(child):
+            identity = f"control:{state.execution_id}:{command.token}"
+            by = f"execution:{state.execution_id}"
+            self._mailer.send(child, CancelRequested(identity, state.now, by, command.reason))
 
     def _send(self, state: ExecutionState, command: SendSignal) -> None:
         signal = SignalReceived(
@@ -146,3 +156,8 @@ class Courier:
             error=ended.error,
         )
         self._mailer.send(command.execution_id, event)
+
+
+def _child_key(state: ExecutionState, token: str) -> str:
+    """The start key of an execution's child."""
+    return f"child:{state.execution_id}:{token}"

@@ -81,7 +81,7 @@ class Signalling:
         header = self._executions.header(execution_id)
         if header is None:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")
-        check_event(self._plan(header.plan_hash), name)
+        check_event(self._plan(header.plan_hash), name, data)
         if key is not None and not 0 < len(key) <= KEY_CHARS_MAX:
             raise RequestError("invalid_event", f"a key has 1 to {KEY_CHARS_MAX} characters")
         stored = self._executions.load(execution_id) if watched else None
@@ -182,14 +182,18 @@ def _use_of(name: str, data: Json) -> str:
     return hashlib.sha256(msgspec.json.encode([name, data], order="deterministic")).hexdigest()[:32]
 
 
-def check_event(plan: Plan, name: str) -> None:
-    """Raises `RequestError` (``invalid_event``) for an event that this workflow never listens to."""
+def check_event(plan: Plan, name: str, data: Json) -> None:
+    """Raises `RequestError` (``invalid_event``) for an event that this workflow never listens to, or whose data does
+    not match the schema that it has for it."""
     if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable() or "*" in name or name != name.strip():
         message = f"an event has a name of 1 to {NAME_CHARS_MAX} printable characters, without `*`; not {name[:200]!r}"
         raise RequestError("invalid_event", message)
     if is_runtime_event(name):
         raise RequestError("invalid_event", f"{name!r} is an event that the runtime raises itself")
     if plan.declares(name):
+        problem = plan.event_problem(name, data)
+        if problem is not None:
+            raise RequestError("invalid_event", problem)
         return
     declared = sorted(event for event in plan.declared_events if not is_runtime_event(event))
     if not declared:

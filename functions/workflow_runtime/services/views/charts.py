@@ -17,6 +17,7 @@ from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import Globals, StoredState
 
 TRANSITIONS_SHOWN_MAX = 100  # the history has them all
+KEPT_SHOWN_MAX = 100  # the newest events that wait for a wait
 ENTRIES_READ_MAX = 200  # commits in which these are looked for
 
 
@@ -31,6 +32,7 @@ class ChartParts(msgspec.Struct, frozen=True):
     machines: dict[str, Json] = {}
     transitions: list[dict[str, Json]] = []
     available_events: list[dict[str, Json]] = []
+    kept_events: list[dict[str, Json]] = []
     timers: list[dict[str, Json]] = []
 
     def json(self) -> dict[str, Json]:
@@ -75,7 +77,11 @@ def chart_parts(
             path: {"current_states": list(chart.states), "variables": chart.variables} for path, chart in charts.items()
         },
         transitions=[transition_json(version, step) for version, step in steps[-TRANSITIONS_SHOWN_MAX:]],
-        available_events=[prospect_json(prospect) for prospect in ahead.prospects],
+        available_events=[prospect_json(plan, prospect) for prospect in ahead.prospects],
+        kept_events=[
+            {"event": early.name, "id": early.id, "at": iso_time(early.at), "source": early.source or None}
+            for early in state.kept[-KEPT_SHOWN_MAX:]
+        ],
         timers=[
             {"at": iso_time(timer.due), "kind": timer.kind, "source": timer.source, "machine": timer.machine}
             for timer in ahead.timers
@@ -115,9 +121,10 @@ def transition_json(version: int, step: Macrostep) -> dict[str, Json]:
     }
 
 
-def prospect_json(prospect: Prospect) -> dict[str, Json]:
+def prospect_json(plan: Plan, prospect: Prospect) -> dict[str, Json]:
     return {
         "event": prospect.event,
+        "schema": plan.event_schemas.get(prospect.event),
         "source": prospect.source,
         "target": list(prospect.targets),
         "condition": prospect.condition,

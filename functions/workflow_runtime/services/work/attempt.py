@@ -20,7 +20,7 @@ from workflow_runtime.engine.values.evaluation import NodeValue, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
-from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult
+from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult, Stop
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind, Formula
@@ -57,13 +57,15 @@ class Secrets(Protocol):
 
 
 class Attempt(msgspec.Struct):
-    """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used."""
+    """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used; ``stop``:
+    tells its code that nobody wants it any more."""
 
     order: Order
     plan: Plan
     claimed: Run
     rendering: Rendering | None = None
     meter: Meter = msgspec.field(default_factory=Meter)
+    stop: Stop = msgspec.field(default_factory=Stop)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -90,13 +92,18 @@ class AttemptRunner:
         self._runs = RunStore(ports.table, ports.blobs)
 
     async def carry_out(self, attempt: Attempt) -> tuple[bool, Run]:
-        """Read, run and record a claimed run: whether it was still ours to record, and how it ended.
+        """Read, run and record a claimed run: whether it was still ours to record, and how it ended. Once a renewal
+        finds that it is not, because it was cancelled or given up for lost, it is stopped.
 
         Raises `RetryableError` and `InvalidEvent` when it could not even begin; then its claim is given up.
         """
-        renewal = asyncio.ensure_future(self._renew(attempt))
+        lease = asyncio.timeout(None)
+        renewal = asyncio.ensure_future(self._renew(attempt, lease))
         try:
-            ended = await self._outcome(attempt)
+            async with lease:
+                ended = await self._outcome(attempt)
+        except TimeoutError:  # of the lease: errors of the node are part of the outcome
+            return False, replace(attempt.claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
         except (RetryableError, InvalidEvent):
             await self._release(attempt)
             raise
@@ -207,10 +214,11 @@ class AttemptRunner:
             return NodeResult(_decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         call = rendering.call(order, plan.workflow_id, self._ports.clock.now() + int(seconds * 1000))
-        attempt.meter = call.meter
+        attempt.meter, attempt.stop = call.meter, call.stop
         try:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
         except TimeoutError:
+            call.stop.requested = True
             raise NodeError("timeout", f"no result within {seconds:g} s") from None
         output, warnings = rendering.shaped(call.inputs, result.output)
         return NodeResult(output, (*warnings, *result.warnings))
@@ -232,8 +240,8 @@ class AttemptRunner:
             failure = node_failure(error, f"{type} {call.target!r}")
             raise failure from (None if failure is error else error)
 
-    async def _renew(self, attempt: Attempt) -> None:
-        """Keep the lease of a run that takes long; stops when the run is no longer ours."""
+    async def _renew(self, attempt: Attempt, lease: asyncio.Timeout) -> None:
+        """Keep the lease of a run that takes long; ends it when the run is no longer ours."""
         ours = True
         while ours:
             await self._ports.clock.sleep(RENEWAL_SECONDS)
@@ -242,6 +250,8 @@ class AttemptRunner:
                 ours = await self._ports.offload(self._runs.renew, attempt.order.execution_id, attempt.claimed, until)
             except RetryableError:
                 logger.warning("a lease could not be renewed", extra=ids_of(attempt.order))
+        attempt.stop.requested = True
+        lease.reschedule(0.0)
 
 
 def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:

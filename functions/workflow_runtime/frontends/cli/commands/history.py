@@ -15,7 +15,20 @@ from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.language.json_values import Json
 
 INDENT = " " * 18  # of a history's lines, below the time
-NAMING = ("name", "workflow_id", "path", "detail_type", "status", "timer", "due", "to", "key", "reason", "message")
+NAMING = (
+    "name",
+    "workflow_id",
+    "path",
+    "detail_type",
+    "status",
+    "timer",
+    "due",
+    "to",
+    "key",
+    "by",
+    "reason",
+    "message",
+)
 
 
 def history(

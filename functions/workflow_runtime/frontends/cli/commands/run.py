@@ -230,7 +230,7 @@ def _start(out: Output, runtime: LocalRuntime, options: RunOptions, steps: Seque
     plan = runtime.services.catalog.plan(versions[0])
     for step in steps:
         if isinstance(step, EventStep):
-            check_event(plan, step.name)
+            check_event(plan, step.name, step.data)
     return runtime.services.starter.start(versions[0].workflow_id, input)
 
 

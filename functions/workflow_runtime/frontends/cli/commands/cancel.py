@@ -1,0 +1,51 @@
+"""`awr cancel`: the end of an execution, because somebody wants it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from workflow_runtime.frontends.cli.api import Document, api
+from workflow_runtime.frontends.cli.errors import ExitCode
+from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile, Region, Token, Url
+from workflow_runtime.frontends.cli.output import Output
+from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server, header_value
+
+
+def cancel(
+    execution: ExecutionId,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the history.")] = "",
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="KEY", help="Repeats under one key get the same answer for a day.")
+    ] = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Cancel an execution, and the executions whose end it awaits.
+
+    \b
+      awr cancel ex-01a2… --reason "the order was withdrawn"
+
+    \b
+    Exit codes:
+      0  on its way, or cancelled already    2  wrong usage
+      1  refused: it has ended otherwise     6  the API cannot be reached
+    """
+    out, server = Output(json=json), Server(url, token, profile, region)
+    if key is not None:
+        header_value("--key", key)
+
+    async def send() -> Document:
+        async with api(server) as connection:
+            return await connection.cancel(execution, reason, key=key)
+
+    answer = asyncio.run(send())
+    out.document(answer)
+    label = "cancelling: " if answer["changed"] else "cancelled already: "
+    out.line([(label, "yellow"), execution])
+    return ExitCode.OK

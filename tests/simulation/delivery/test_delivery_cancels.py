@@ -1,0 +1,62 @@
+"""Faults at the port calls of an execution that is cancelled half-way: it is cancelled, once, and nothing is left.
+
+``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at every 20th.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import pytest
+from tests.simulation.delivery.faults import Crash, Fault, FaultAt, NoFaults, Plan
+from tests.simulation.delivery.world import World, world
+
+from workflow_runtime.errors import RetryableError
+
+EVERYTHING = os.environ.get("DELIVERY_EVERY_FAULT") == "1"
+FAULTS = tuple(Fault) if EVERYTHING else (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
+STEP = 1 if EVERYTHING else 20
+NAMES = ("chain", "fan_out", "chart")
+
+
+def cancelled(name: str, seed: int, faults: Plan, rounds: int) -> None:
+    """Run a workflow for so many rounds of deliveries, cancel it, and let everything come to its end."""
+    with world(name, seed, faults) as disturbed:
+        disturbed.start()
+        for _ in range(rounds):
+            disturbed.drain_once()
+        cancel(disturbed)
+        disturbed.drain()
+        disturbed.check_end()
+        assert disturbed.document()["status"] == "cancelled"
+        entries = disturbed.document()["node_executions"].values()
+        assert {entry["status"] for entry in entries} <= {"success", "failed", "skipped", "cancelled"}
+
+
+def cancel(disturbed: World) -> None:
+    """Ask again and again until there is an answer, as a caller would."""
+    while True:
+        try:
+            asked = disturbed.runtime.control.cancel(disturbed.execution_id, "not needed", "key")
+        except (Crash, RetryableError):
+            continue
+        assert asked.changed, "the same key got another answer"
+        return
+
+
+@cache
+def calls(name: str, rounds: int) -> int:
+    faults = NoFaults()
+    cancelled(name, 0, faults, rounds)
+    return len(faults.calls)
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_p2_p5_p8_p9_a_fault_at_any_call_does_not_save_an_execution_from_its_cancellation(
+    name: str, fault: Fault, rounds: int
+) -> None:
+    for place in range(rounds, calls(name, rounds), STEP):
+        cancelled(name, place, FaultAt(place, fault), rounds)

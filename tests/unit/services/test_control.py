@@ -1,0 +1,214 @@
+"""Requests about an execution as a whole: who may ask what when, keys, the history, children, and running code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.unit.services.replaying import assert_replays
+
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.engine.events import CancelRequested
+from workflow_runtime.errors import RequestError
+from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.intake.starts import keyed_execution_id
+from workflow_runtime.services.work.attempt import RENEWAL_SECONDS
+from workflow_runtime.storage.records import RunStatus
+
+START = 1_767_225_600_000
+DAY = 24 * 3600 * 1000
+GRAPH = (
+    "workflow: {id: w, nodes: [{id: 甲, type: tool, tool: act}, {id: b, type: tool, tool: act, dependencies: [甲]}]}"
+)
+WAITING = "workflow: {id: waiting, nodes: [{id: w, type: control, subtype: wait, duration: 30d}]}"
+PARENT = """
+workflow:
+  id: {id}
+  type: state_machine
+  initial_state: s
+  states:
+    - name: s
+      on_enter: [{{start_workflow: {{workflow_id: {child}, {more}}}}}]
+      after: [{{delay: 60d, target: done}}]
+  final_states: [done]
+"""
+
+
+class World:
+    """A runtime in virtual time whose tool is ``act``."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock(START)
+        self.act: Callable[[NodeCall], Any] = lambda _: None
+        self.runtime = LocalRuntime(open_backend(clock=self.clock), wrap=lambda _: self)
+        self.services = self.runtime.services
+        self.control = self.services.control
+
+    abandoned = 0
+
+    async def invoke(self, call: NodeCall) -> NodeResult:
+        result = self.act(call)
+        return NodeResult(await result if asyncio.iscoroutine(result) else result)
+
+    def start(self, source: str, *others: str) -> str:
+        for text in (source, *others):
+            self.services.catalog.publish(text.encode())
+        return self.services.starter.start(source.partition("id: ")[2].split(",")[0].split("\n")[0])
+
+    def settle(self, execution_id: str) -> str:
+        return asyncio.run(self.runtime.settle(execution_id))
+
+    def status(self, execution_id: str) -> str:
+        return self.services.documents.status(execution_id).value
+
+    def nodes(self, execution_id: str) -> dict[str, str]:
+        entries = self.services.documents.document(execution_id)["node_executions"]
+        return {path: entry["status"] for path, entry in entries.items()}
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    with world.runtime:
+        yield world
+
+
+def test_a_cancelled_execution_ends_and_its_history_says_who_and_why(world: World) -> None:
+    execution = world.start(WAITING)
+    world.settle(execution)
+    asked = world.control.cancel(execution, "订单撤回", "k", by="李雷")
+    assert asked.changed
+    assert world.settle(execution) == "cancelled"
+    entry = world.services.documents.history(execution, 0, 100).entries[-1]
+    assert entry.events == (CancelRequested("control:k", START, "李雷", "订单撤回"),)
+    document = world.services.documents.document(execution)
+    assert (document["status"], document["error"], document["output"]) == ("cancelled", None, None)
+    assert document["ended_at"]
+    assert world.nodes(execution) == {"w": "cancelled"}
+    assert_replays(world.services, execution)
+
+
+def test_what_has_ended_otherwise_cannot_be_cancelled(world: World) -> None:
+    completed = world.start(GRAPH)
+    assert world.settle(completed) == "completed"
+
+    def fail(_: NodeCall) -> Any:
+        raise ValueError
+
+    world.act = fail
+    failed = world.services.starter.start("w")
+    assert world.settle(failed) == "failed"
+    for execution, status in ((completed, "completed"), (failed, "failed")):
+        with pytest.raises(RequestError, match=status) as caught:
+            world.control.cancel(execution, key="k")
+        assert caught.value.code == "ended"
+        assert world.status(execution) == status
+
+
+def test_cancelling_again_changes_nothing(world: World) -> None:
+    execution = world.start(WAITING)
+    world.control.cancel(execution)
+    world.settle(execution)
+    versions = len(world.services.stores.executions.journal(execution))
+    assert not world.control.cancel(execution).changed
+    world.settle(execution)
+    assert len(world.services.stores.executions.journal(execution)) == versions
+
+
+def test_a_key_gets_the_same_answer_for_a_day(world: World) -> None:
+    execution = world.start(WAITING)
+    first = world.control.cancel(execution, key="键")
+    world.settle(execution)
+    assert world.control.cancel(execution, "another", "键") == first
+    world.clock.advance_to(START + DAY - 1)
+    assert world.control.cancel(execution, key="键") == first
+    world.clock.advance_to(START + DAY)
+    assert not world.control.cancel(execution, key="键").changed
+
+
+@pytest.mark.parametrize(("reason", "key"), [("x" * 1001, None), ("", ""), ("", "k" * 256)])
+def test_what_is_too_long_or_empty_is_refused(world: World, reason: str, key: str | None) -> None:
+    execution = world.start(WAITING)
+    with pytest.raises(RequestError) as caught:
+        world.control.cancel(execution, reason, key)
+    assert caught.value.code == "invalid_request"
+    with pytest.raises(RequestError, match="no execution"):
+        world.control.cancel("ex-none")
+
+
+def test_an_execution_that_is_cancelled_before_its_start_runs_nothing(world: World) -> None:
+    ran: list[str] = []
+    world.act = lambda call: ran.append(call.path)
+    execution = world.start(GRAPH)
+    world.control.cancel(execution)
+    assert world.settle(execution) == "cancelled"
+    assert ran == []
+    assert set(world.nodes(execution).values()) == {"skipped"}
+    assert_replays(world.services, execution)
+
+
+def test_a_running_tool_is_told_and_stopped_at_the_next_renewal(world: World) -> None:
+    seen: list[Any] = []
+
+    async def act(call: NodeCall) -> None:
+        world.control.cancel(call.execution_id)
+        try:
+            await world.clock.sleep(3600)
+        except asyncio.CancelledError:
+            seen.append((world.clock.now() - START, call.stop.requested))
+            raise
+
+    world.act = act
+    execution = world.start(GRAPH)
+    asyncio.run(world.runtime.pump.run(lambda: False))
+    assert seen == [(RENEWAL_SECONDS * 1000, True)]
+    assert world.status(execution) == "cancelled"
+    assert world.nodes(execution) == {"甲": "cancelled", "b": "skipped"}
+    runs = world.services.stores.runs.list(execution)
+    assert [run.status for run in runs] == [RunStatus.CANCELLED]
+
+
+def test_the_result_of_a_tool_that_does_not_mind_is_ignored(world: World) -> None:
+    async def act(call: NodeCall) -> str:
+        world.control.cancel(call.execution_id)
+        await world.clock.sleep(RENEWAL_SECONDS - 1)
+        return "late"
+
+    world.act = act
+    execution = world.start(GRAPH)
+    asyncio.run(world.runtime.pump.run(lambda: False))
+    assert world.status(execution) == "cancelled"
+    assert world.nodes(execution)["甲"] == "cancelled"
+    assert world.services.stores.executions.dead_letters(execution) == []
+
+
+def test_awaited_children_are_cancelled_through_all_generations(world: World) -> None:
+    middle = PARENT.format(id="middle", child="waiting", more="result_event: x")
+    top = PARENT.format(id="top", child="middle", more="result_event: x")
+    parent = world.start(top, middle, WAITING)
+    world.settle(parent)
+    child = keyed_execution_id("middle", f"child:{parent}:c1")
+    grandchild = keyed_execution_id("waiting", f"child:{child}:c1")
+    asyncio.run(world.runtime.pump.run(lambda: world.status(grandchild) == "running"))
+    world.control.cancel(parent, "enough", by="韩梅梅")
+    for execution, by in ((parent, "韩梅梅"), (child, f"execution:{parent}"), (grandchild, f"execution:{child}")):
+        assert world.settle(execution) == "cancelled"
+        events = [
+            event for entry in world.services.documents.history(execution, 0, 99).entries for event in entry.events
+        ]
+        assert [(e.by, e.reason) for e in events if isinstance(e, CancelRequested)] == [(by, "enough")]
+    assert_replays(world.services, parent)
+
+
+def test_a_child_that_nobody_awaits_goes_on(world: World) -> None:
+    parent = world.start(PARENT.format(id="top", child="waiting", more="input: {}"), WAITING)
+    world.settle(parent)
+    child = keyed_execution_id("waiting", f"child:{parent}:c1")
+    world.settle(child)
+    world.control.cancel(parent)
+    assert world.settle(parent) == "cancelled"
+    assert world.settle(child) == "running"
