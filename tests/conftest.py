@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 TOGETHER = ("e2e", "infra")  # each stands on one deployment or synthesis, which takes longer than most of its tests
-DEPLOYED_SECONDS_MAX = 600  # the emulator's start, a deployment, a dead worker's lease
+TOGETHER_SECONDS_MAX = 600  # of one test with those: the emulator's start, a dead worker's lease, all scenarios on moto
+
+# CDK's Node tells its age on stderr, where it would come after pytest's last line. It starts when CDK is imported.
+os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = ",".join(map(str, range(18, 40)))
+os.environ["JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION"] = "1"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        tier = item.path.relative_to(Path(__file__).parent).parts[0]
-        if tier in TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(tier))
-        if tier == "e2e":
-            item.add_marker(pytest.mark.timeout(DEPLOYED_SECONDS_MAX))
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes do not name a test: those of an archive hold the time, and each process would have tests of its own."""
+    return argname if isinstance(val, bytes) else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.path.relative_to(Path(__file__).parent).parts[0] in TOGETHER:
+        item.add_marker(pytest.mark.timeout(TOGETHER_SECONDS_MAX))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For ``--dist loadscope``: a file's tests go to one process, and those of a folder that belongs together.
+
+    xdist's own groups (``--dist loadgroup``) have no effect with pytest 9.2 (its issue 1386).
+    """
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            folder = Path(file).parts[1]
+            return folder if folder in TOGETHER else file
+
+    return Together(config, log) if config.option.dist == "loadscope" else None

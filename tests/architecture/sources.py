@@ -16,6 +16,12 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """All that its tree holds."""
+    return list(ast.walk(tree(path)))
+
+
 def modules() -> Iterator[tuple[str, Path]]:
     """Every module of the runtime, with the package or leaf module that it belongs to."""
     for path in sorted((FUNCTIONS / PACKAGE).rglob("*.py")):
@@ -27,11 +33,18 @@ def place(path: Path) -> str:
     return "/".join(path.relative_to(FUNCTIONS / PACKAGE).with_suffix("").parts)
 
 
+@cache
+def import_statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    """Wherever they stand: at the top, inside a function, under ``TYPE_CHECKING``."""
+    return [node for node in nodes(path) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree(path)):
+    """Line and name of every module or member that a module imports."""
+    for node in import_statements(path):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
             yield node.lineno, node.module or ""
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
@@ -41,19 +54,19 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 def import_graph() -> Mapping[str, frozenset[str]]:
     """For every module below functions/, those that it imports, by their full names.
 
-    An import counts wherever it stands: at the top, inside a function, under ``TYPE_CHECKING``. `from package import x`
-    is an import of the module ``package.x`` if there is one, else of the package itself. That importing a module also
-    runs its packages' ``__init__`` does not count.
+    An import counts wherever it stands (`import_statements`). `from package import x` is an import of the module
+    ``package.x`` if there is one, else of the package itself. That importing a module also runs its packages'
+    ``__init__`` does not count.
     """
     paths = {_name(path): path for path in sorted(FUNCTIONS.rglob("*.py"))}
     return {module: frozenset(_imported_modules(path, paths.keys())) - {module} for module, path in paths.items()}
 
 
 def _imported_modules(path: Path, known: Collection[str]) -> Iterator[str]:
-    for node in ast.walk(tree(path)):
+    for node in import_statements(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
-        elif isinstance(node, ast.ImportFrom) and node.module in known:
+        elif node.module in known:
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
                 yield submodule if submodule in known else node.module

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.architecture.sources import tree
+from tests.architecture.sources import nodes
 
 TESTS = Path(__file__).parents[1]
 TIERS = TESTS.parent / ".ci" / "test"
@@ -31,7 +31,7 @@ def is_private(name: str) -> bool:
 
 def private_names(path: Path) -> Iterator[tuple[int, str]]:
     """Uses of private names that are not the test's own."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         match node:
             case ast.Attribute(value=ast.Name(id="self" | "cls")):
                 continue
@@ -53,7 +53,7 @@ def test_tests_patch_nothing() -> None:
     wrong = [
         f"tests/{name}:{node.lineno}"
         for name, path in sources()
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if (isinstance(node, ast.Attribute) and node.attr == "setattr")
         or (isinstance(node, ast.Import | ast.ImportFrom) and "mock" in {alias.name for alias in node.names})
     ]
@@ -65,7 +65,7 @@ def test_what_is_pure_does_not_sleep() -> None:
     wrong = [
         f"tests/{name}:{node.lineno}"
         for name, path in sources("unit/", "simulation/", "contract/")
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep"
     ]
     assert not wrong, "\n".join(wrong)

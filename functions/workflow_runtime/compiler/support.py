@@ -16,7 +16,7 @@ from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
 def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    for field in ("timeout", "error_handlers", "compensation"):
+    for field in ("error_handlers", "compensation"):
         if getattr(definition, field):
             _not_in_force(field, (field,), report)
     for graph in sources.graphs:

@@ -46,6 +46,7 @@ from workflow_runtime.engine.state import (
     ExecutionState,
     GraphState,
     Parent,
+    Purpose,
     initial_graph_state,
 )
 from workflow_runtime.engine.subscriptions import subscribe
@@ -202,6 +203,9 @@ def _started(scopes: Scopes, _: ExecutionStarted) -> str:
     turn.commands.append(SetStatus(ExecutionStatus.RUNNING, turn.now))
     if "execution" in turn.plan.events:
         turn.publish("execution.started", status="running", started_at=turn.state.started_at)
+    if turn.plan.timeout_seconds is not None:
+        due = turn.state.started_at + round(turn.plan.timeout_seconds * 1000)
+        pending.start_timer(scopes.root, -1, Purpose.DEADLINE, due)
     settling.start(scopes)
     return ""
 

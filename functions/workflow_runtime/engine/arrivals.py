@@ -33,7 +33,7 @@ from workflow_runtime.engine.lifecycle import RESULT_ROWS
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.pending import Arrived, Ended
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import Pending, PendingKind
+from workflow_runtime.engine.state import Pending, PendingKind, Purpose
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
@@ -111,7 +111,9 @@ def accept_timer(scopes: Scopes, event: TimerFired) -> str:
     turn.state.now = max(turn.now, entry.due)
     scope = scopes[entry.scope]
     pending.taken(scope, entry.owner, event.timer)
-    if isinstance(scope, ChartScope):
+    if entry.purpose is Purpose.DEADLINE:
+        ending.time_out(scopes)
+    elif isinstance(scope, ChartScope):
         interpreter.timer_fired(scope, entry)
     else:
         assert isinstance(scope, GraphScope)

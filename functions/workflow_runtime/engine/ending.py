@@ -65,6 +65,12 @@ def fail(scopes: Scopes, error: ErrorDocument) -> None:
     _end(scopes, status, SetStatus(status, scopes.turn.now, error=error))
 
 
+def time_out(scopes: Scopes) -> None:
+    """The execution has taken longer than it may, whatever goes on in it."""
+    seconds = scopes.turn.plan.timeout_seconds or 0
+    fail(scopes, ErrorDocument.of("timeout", f"the execution has not ended within {seconds:g} s"))
+
+
 def cancel(scopes: Scopes) -> None:
     """The execution ends because somebody wants it."""
     status = ExecutionStatus.CANCELLED

@@ -58,8 +58,8 @@ class Prospect(msgspec.Struct, frozen=True):
 
 class RunningTimer(msgspec.Struct, frozen=True):
     """What happens at ``due`` (epoch ms) if nothing comes before: ``kind`` delay (of the state ``source``), send (of
-    the event ``source``), wait or timeout (of the wait at the path ``source``). ``every``: seconds until a delay is due
-    again, or how they are computed; None for what comes once."""
+    the event ``source``), wait or timeout (of the wait at the path ``source``), deadline (of the execution). ``every``:
+    seconds until a delay is due again, or how they are computed; None for what comes once."""
 
     due: int
     kind: str
@@ -167,7 +167,9 @@ def _of_waits(scopes: Scopes) -> Iterator[Prospect]:
 def _timers(scopes: Scopes) -> Iterator[RunningTimer]:
     for _, entry in timers(scopes.turn.state.pending.items()):
         scope, kind = scopes[entry.scope], entry.purpose.value
-        if isinstance(scope, GraphScope):
+        if entry.purpose is Purpose.DEADLINE:
+            yield RunningTimer(entry.due, kind, "")
+        elif isinstance(scope, GraphScope):
             yield RunningTimer(entry.due, kind, scope.path(entry.owner))
         elif isinstance(scope, ChartScope) and entry.sent is not None:
             yield RunningTimer(entry.due, kind, entry.sent.name, scope.path)

@@ -82,6 +82,7 @@ class Purpose(StrEnum):
     WAIT = "wait"  # of a node: the time or event it waits for
     TIMEOUT = "timeout"  # of a node: how long it waits
     RESULT = "result"  # of a chart: the event that tells of a child's end
+    DEADLINE = "deadline"  # of the execution: how long it may take
     TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
 
 

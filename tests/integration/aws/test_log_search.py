@@ -91,7 +91,7 @@ def test_lines_are_shown_with_what_they_carry(capsys: pytest.CaptureFixture[str]
 
 
 def test_no_id_changes_the_query() -> None:
-    with pytest.raises(RequestError, match="no execution id"):
+    with pytest.raises(RequestError, match="is not an execution id"):
         search(Logs()).lines("x' or 1 = 1 | display @message", 0, 1)
 
 

@@ -20,6 +20,7 @@ from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.specs import NodeType
 
+FUNCTIONS = Path(__file__).parents[3] / "functions"
 SCHEMA = {
     "type": "object",
     "required": ["intent"],
@@ -376,5 +377,5 @@ def test_loading_agents_does_not_import_pydantic_ai() -> None:
         "import sys; from workflow_runtime.invokers import agents, tools, mocks; "
         "print([n for n in ('pydantic_ai', 'boto3', 'httpx') if n in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="functions")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=FUNCTIONS)
     assert done.stdout.strip() == "[]"

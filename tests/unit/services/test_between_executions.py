@@ -18,6 +18,7 @@ from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.messages import mail_message
 from workflow_runtime.storage.subscriptions import SubscriptionStore
 
+DEFINITIONS = Path(__file__).parents[3] / "definitions"
 START = 1_767_225_600_000
 DAY = 24 * 3600 * 1000
 
@@ -76,7 +77,7 @@ class World:
 
     def __init__(self) -> None:
         self.clock = VirtualClock(START)
-        self.runtime = LocalRuntime(open_backend(clock=self.clock), Path("definitions"))
+        self.runtime = LocalRuntime(open_backend(clock=self.clock), DEFINITIONS)
         self.services = self.runtime.services
 
     def publish(self, *sources: str) -> None:

@@ -212,3 +212,33 @@ def test_a_child_that_nobody_awaits_goes_on(world: World) -> None:
     world.control.cancel(parent)
     assert world.settle(parent) == "cancelled"
     assert world.settle(child) == "running"
+
+
+def test_code_that_runs_at_the_deadline_of_its_execution_is_stopped(world: World) -> None:
+    stopped: list[int] = []
+
+    async def act(_: NodeCall) -> None:
+        try:
+            await world.clock.sleep(3600)
+        except asyncio.CancelledError:
+            stopped.append(world.clock.now() - START)
+            raise
+
+    world.act = act
+    execution = world.start(GRAPH.replace("id: w,", "id: w, timeout: 70s,"))
+    asyncio.run(world.runtime.pump.run(lambda: False))
+    document = world.services.documents.document(execution)
+    assert (document["status"], document["error"]["type"]) == ("failed", "timeout")
+    assert document["ended_at"] == "2026-01-01T00:01:10.000Z"
+    assert stopped == [3 * RENEWAL_SECONDS * 1000]
+    assert world.nodes(execution) == {"甲": "cancelled", "b": "skipped"}
+    assert_replays(world.services, execution)
+
+
+def test_a_deadline_far_away_comes_in_time(world: World) -> None:
+    execution = world.start(
+        "workflow: {id: far, timeout: 10d, nodes: [{id: w, type: control, subtype: wait, duration: 30d}]}"
+    )
+    asyncio.run(world.runtime.pump.run(lambda: world.services.documents.status(execution).terminal))
+    document = world.services.documents.document(execution)
+    assert (document["status"], document["ended_at"]) == ("failed", "2026-01-11T00:00:00.000Z")

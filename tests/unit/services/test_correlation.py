@@ -21,6 +21,7 @@ from workflow_runtime.services.dispatch.dispatcher import Delivery
 from workflow_runtime.services.intake.starts import is_correlation_id
 from workflow_runtime.services.messages import parse_order
 
+DEFINITIONS = Path(__file__).parents[3] / "definitions"
 START = 1_767_225_600_000
 GIVEN = "request-7f3a"
 PARENT = """
@@ -72,7 +73,7 @@ def logged() -> Iterator[Lines]:
 
 @pytest.fixture
 def runtime() -> Iterator[LocalRuntime]:
-    with LocalRuntime(open_backend(clock=VirtualClock(START)), Path("definitions")) as runtime:
+    with LocalRuntime(open_backend(clock=VirtualClock(START)), DEFINITIONS) as runtime:
         for source in (PARENT, CHILD, LISTENER):
             runtime.services.catalog.publish(source.encode())
         yield runtime

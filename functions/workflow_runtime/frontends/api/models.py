@@ -212,7 +212,7 @@ class RunningTimer(BaseModel):
     """What happens at a time, unless something comes before."""
 
     at: Time
-    kind: Literal["delay", "send", "wait", "timeout"]
+    kind: Literal["delay", "send", "wait", "timeout", "deadline"]
     source: str
     machine: str | None
 

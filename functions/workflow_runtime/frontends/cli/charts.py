@@ -89,6 +89,10 @@ def event_lines(document: Mapping[str, Json]) -> Iterator[Line]:
 
 def timer_lines(document: Mapping[str, Json]) -> Iterator[Line]:
     """What will happen by itself, and when."""
-    words = {"delay": "is due", "send": "is sent", "wait": "goes on", "timeout": "times out"}
+    words = {"delay": "is due", "send": "is sent", "wait": "goes on", "timeout": "times out", "deadline": "times out"}
     for timer in document.get("timers") or []:
-        yield [("timer: ", "cyan"), (str(timer["source"]), "bold"), f" {words[timer['kind']]} at {timer['at']}"]
+        yield [
+            ("timer: ", "cyan"),
+            (str(timer["source"] or "the execution"), "bold"),
+            f" {words[timer['kind']]} at {timer['at']}",
+        ]
