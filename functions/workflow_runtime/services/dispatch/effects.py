@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from workflow_runtime.deployment.metrics import LIFECYCLE, Metric
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE, LIFECYCLE_SOURCE
 from workflow_runtime.engine.commands import CancelRun, Command, Continue, PublishEvent, RecordNode, RunNode, SetStatus
-from workflow_runtime.engine.events import NodeFailed, Poked, run_event_id
+from workflow_runtime.engine.events import NodeFailed, Poked, SendFailed, run_event_id
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
@@ -24,7 +24,7 @@ from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.invokers.invocation import origin
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.ports import BusEvent, Ports
+from workflow_runtime.ports import BusEvent, Ports, Refusal
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.orders import RefusedOrder, send_orders
@@ -127,9 +127,17 @@ class Publisher:
                 state.execution_id, f"bus:{state.version}:{refusal.index}", refusal.reason, entry.detail, state.now
             )
             self._count(Metric.DEAD_LETTERS, 1)
+            self._publication_failed(state, events[refusal.index], refusal)
         for event in events:
             if not event.custom and event.detail_type in LIFECYCLE:
                 self._count(LIFECYCLE[event.detail_type], 1)
+
+    def _publication_failed(self, state: ExecutionState, event: PublishEvent, refusal: Refusal) -> None:
+        """Tell the chart whose action published the event; nobody published what the runtime says of itself."""
+        if event.custom:
+            identity = f"publish:{state.execution_id}:{state.version}:{refusal.index}"
+            message = f"publish_event: the bus refused `{event.detail_type}`: {refusal.reason}"
+            self._mailer.send(state.execution_id, SendFailed(identity, state.now, event.machine, message))
 
 
 def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent, correlation_id: str) -> BusEvent:

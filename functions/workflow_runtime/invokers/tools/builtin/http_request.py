@@ -228,7 +228,7 @@ class _Exchange:
             lines = response.headers.get_list("set-cookie")
             self._cookies.keep(_origin(request.url), request.url.path.rpartition("/")[0] or "/", lines)
             location = response.headers.get("location")
-            if response.is_redirect and location is not None:
+            if response.is_redirect and location:  # an empty one leads nowhere but back
                 return _redirected(request, status, location)
             url, headers = str(request.url), _shown(response.headers)
             try:
