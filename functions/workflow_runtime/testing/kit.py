@@ -131,6 +131,15 @@ class WorkflowTester:
         assert result is not None, f"the event {name!r} was not taken"
         return result
 
+    def cancel(self, execution_id: str, reason: str = "", *, settle: bool = True) -> None:
+        """Cancel an execution, and the executions whose end it awaits. ``settle`` as in `send_event`: without, it is
+        cancelled while agents and tools run. Raises `RequestError` (``not_found``, ``ended``).
+        """
+        rest = self._driver.settle_work if settle else self._driver.settle
+        rest()
+        self._runtime.services.control.cancel(execution_id, reason, by="test")
+        rest()
+
     def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         """Put an event on the bus, where triggers and waits hear it, and settle. Raises `RequestError`."""
         publish_event(self._runtime.backend.ports.bus, source, detail_type, detail)

@@ -137,3 +137,12 @@ def test_a_timer_that_is_due_while_a_node_runs_comes_at_its_time(tester: Workflo
     execution_id = tester.start(race)
     tester.settle()
     tester.result(execution_id).assert_states("on_time")
+
+
+def test_an_execution_can_be_cancelled_while_a_tool_runs(tester: WorkflowTester) -> None:
+    execution_id = tester.start(ORDER)
+    tester.send_event(execution_id, "pay", {"method": "card"}, settle=False)
+    tester.cancel(execution_id, "withdrawn", settle=False)
+    result = tester.result(execution_id)
+    assert result.status == "cancelled"
+    result.assert_node("paid/pack", status="cancelled")
