@@ -40,13 +40,14 @@ class RetryableError(WorkflowRuntimeError):
 
 class NodeError(WorkflowRuntimeError):
     """A node's attempt failed. ``type`` is an error type of the language (``timeout``, ``not_found`` …) or the node's
-    own.
+    own. ``retry_after``: seconds before which another attempt makes no sense.
     """
 
-    def __init__(self, type: str, message: str) -> None:
+    def __init__(self, type: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(f"{type}: {message}")
         self.type = type
         self.message = message
+        self.retry_after = retry_after
 
 
 class RequestError(WorkflowRuntimeError):
@@ -71,21 +72,35 @@ class DefinitionError(WorkflowRuntimeError):
 ERROR_MESSAGE_CHARS_MAX = 2_000  # an error text is for people; more than this is a payload in disguise
 
 
+RETRY_AFTER_SECONDS_MAX = 30 * 86_400  # an error that asks for a longer delay means something else
+
+
 ERROR_TYPE_CHARS_MAX = 128  # as long as an id may be; authors match on it
 
 
 class ErrorDocument(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a node or an execution failed (language §6). ``node`` is the path of the node where it began."""
+    """Why a node or an execution failed (language §6). ``node`` is the path of the node where it began.
+
+    ``retry_after``: seconds that a retry waits at least.
+    """
 
     type: str
     message: str
     node: str = ""
+    retry_after: float = 0.0
 
     @classmethod
-    def of(cls, type: str, message: str, node: str = "") -> ErrorDocument:
+    def of(cls, type: str, message: str, node: str = "", retry_after: float | None = None) -> ErrorDocument:
         if len(message) > ERROR_MESSAGE_CHARS_MAX:
             message = message[: ERROR_MESSAGE_CHARS_MAX - 1] + "…"
-        return cls(storable_text(type[:ERROR_TYPE_CHARS_MAX]), storable_text(message), node)
+        return cls(storable_text(type[:ERROR_TYPE_CHARS_MAX]), storable_text(message), node, _seconds(retry_after))
+
+
+def _seconds(value: object) -> float:
+    """A delay that an error asks for, whatever its author put there; 0 for what is no delay."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= RETRY_AFTER_SECONDS_MAX:
+        return 0.0
+    return float(value)
 
 
 def storable_text(text: str) -> str:

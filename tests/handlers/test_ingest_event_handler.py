@@ -76,9 +76,11 @@ workflow:
   triggers: [{type: event, topic: 付款, event: pay, correlate: "${detail.编号}", with: "${编号}"}]
   nodes: [{id: w, type: control, subtype: wait, event: pay}]
 """
-    bench.runtime.catalog.publish(source.encode())
+    catalog = bench.runtime.catalog
+    catalog.publish(source.encode())
+    [route] = catalog.plan(catalog.version("丙")).routes
     waiting = bench.runtime.starter.start("丙", {"编号": "号-1"})
-    SubscriptionStore(bench.backend.ports.table).put(waiting, "丙", "pay", "号-1")
+    SubscriptionStore(bench.backend.ports.table).put(waiting, "丙", "pay", "号-1", route)
     put(bench, "付款", {"编号": "号-1", "方式": "card"}, {"编号": "号-2"})
     deliver(bench)
     mails = [parse_mail(str(record.event_record["body"])) for record in bench.receive(DISPATCH)]

@@ -15,6 +15,7 @@ from workflow_runtime.compiler.build.graphs import Parts, as_expression, assembl
 from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, check_paths, check_states_asked
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes
+from workflow_runtime.compiler.check.policies import check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
 from workflow_runtime.compiler.check.triggers import check_triggers, plan_triggers, trigger_sites
 from workflow_runtime.compiler.check.values import check_values
@@ -118,7 +119,7 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
     parts = [
-        None if graph is None else Parts(draft.source, graph, formulas, draft.called, draft.calling, first)
+        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first)
         for draft, graph, first in zip(drafts, graphs, firsts, strict=True)
     ]
     moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])
@@ -152,6 +153,7 @@ def _check(
     """What needs no finished graph."""
     for graph in sources.graphs:
         check_nodes(graph, catalogue, report)
+        check_policies(graph, report)
     for chart in sources.charts:
         check_chart(chart, report)
     check_paths(sources, report)

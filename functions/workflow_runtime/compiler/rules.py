@@ -204,3 +204,9 @@ NOT_SUPPORTED = rule("WF501", ERROR, "Not supported yet")
 NOT_IN_FORCE = rule("WF502", WARNING, "Validated, but not in force yet")
 ONLY_CALLED = rule("WF503", WARNING, "A node that nothing can call yet")
 NO_EFFECT = rule("WF504", WARNING, "A field without effect on this type of node", "Remove it.")
+NEVER_APPLIES = rule(
+    "WF505",
+    WARNING,
+    "A retry policy or error rule that never applies",
+    "Remove it, or move it before the more general ones.",
+)

@@ -53,11 +53,9 @@ def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
 
 def _idle(node: NodeDefinition) -> Iterator[str]:
     """Fields that do nothing yet."""
-    for field in ("retry_policy", "fallback", "compensate", "limiter"):
+    for field in ("fallback", "compensate", "limiter"):
         if getattr(node, field):
             yield field
-    if any(rule.do != "fail" for rule in node.on_error):
-        yield "on_error"
     if isinstance(node, StateMachineNode) and node.timeout is not None:
         yield "timeout"
 
@@ -66,5 +64,8 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
     kind = kind_of_node(node)
     if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"
+    for field in ("retry_policy", "on_error"):
+        if getattr(node, field) and not kind.has_policies:
+            yield field, "it is for nodes that do work or wait; this one only decides, and would decide the same again"
     if node.inputs and not kind.reads_inputs:
         yield "inputs", "this node does not read them"

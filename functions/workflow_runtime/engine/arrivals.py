@@ -91,8 +91,8 @@ def _accept_outputs(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     if isinstance(event, NodeSucceeded):
         ending.complete_with_run(scopes, event.serial)
         return ""
-    verdict = policy.verdict(None, policy.Failure(event.error, event.command), lambda _: False)
-    if isinstance(verdict, policy.Retry):
+    verdict = policy.verdict(policy.Case(None, policy.Failure(event.error, event.command)))
+    if isinstance(verdict, policy.Repeat):
         order_again(root, OUTPUTS, verdict.order)
     else:
         ending.fail(scopes, event.error)

@@ -70,6 +70,7 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     handled: bool = False  # the error was dealt with by a rule of the node
     blob: str | None = None
     started_at: int = 0
+    attempt: int = 1
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
@@ -84,13 +85,15 @@ class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
 
 class PublishEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="publish_event"):
     """Publish an event. A lifecycle event's ``detail`` is completed with the execution's identity when it is sent; one
-    of the author's (``custom``) is his payload, to which identity and ``hops`` are added under ``workflow_runtime``.
+    of the author's (``custom``) is his payload, to which identity and ``hops`` are added under ``workflow_runtime``;
+    ``machine``: path of the chart that is told with `SendFailed` when the bus refuses it.
     """
 
     detail_type: str
     detail: dict[str, Json]
     custom: bool = False
     hops: int = 0
+    machine: str = ""
 
 
 class Log(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="log"):

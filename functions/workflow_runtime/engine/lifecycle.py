@@ -48,7 +48,7 @@ _TERMINAL = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, Execut
 
 
 class NodeStatus(StrEnum):
-    """``running`` and ``retrying`` are told apart from ``ready`` by the run's record, not by the engine."""
+    """Of what a worker runs, ``running`` is told apart from ``ready`` by the run's record, not by the engine."""
 
     WAITING = "waiting"
     READY = "ready"
@@ -74,23 +74,28 @@ class Mark(IntEnum):
     QUEUED = ord("q")  # ready, but not ordered yet
     READY = ord("r")  # ordered from a worker pool
     RUNNING = ord("o")  # a wait, or a chart, under way
+    RETRYING = ord("y")  # its last attempt failed, and the next one has its time
     SUCCESS = ord("s")
     FAILED = ord("f")
+    EXCUSED = ord("e")  # failed, with `on_error: continue`: edges alive, output null
     SKIPPED = ord("k")
     PASSED_OVER = ord("p")  # skipped by its `when` with `on_skip: continue`: edges alive, output null
     CANCELLED = ord("c")
 
 
-OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING)
-ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER)
+OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING, Mark.RETRYING)
+ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER, Mark.EXCUSED)
+FAILED_MARKS = (Mark.FAILED, Mark.EXCUSED)
 
 STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.WAITING: NodeStatus.WAITING,
     Mark.QUEUED: NodeStatus.READY,
     Mark.READY: NodeStatus.READY,
     Mark.RUNNING: NodeStatus.RUNNING,
+    Mark.RETRYING: NodeStatus.RETRYING,
     Mark.SUCCESS: NodeStatus.SUCCESS,
     Mark.FAILED: NodeStatus.FAILED,
+    Mark.EXCUSED: NodeStatus.FAILED,
     Mark.SKIPPED: NodeStatus.SKIPPED,
     Mark.PASSED_OVER: NodeStatus.SKIPPED,
     Mark.CANCELLED: NodeStatus.CANCELLED,
@@ -100,7 +105,7 @@ STATUS_OF_MARK: dict[int, NodeStatus] = {
 class Change(IntEnum):
     """What happens to a node within its scope."""
 
-    ENQUEUE = 1  # its join is satisfied, or it is called
+    ENQUEUE = 1  # its join is satisfied, it is called, or it is time for its next attempt
     ORDER = 2  # from a worker pool, the first time or again
     START = 3  # something begins to go on inside it
     SUCCEED = 4
@@ -108,25 +113,36 @@ class Change(IntEnum):
     SKIP = 6  # it can no longer run, its `when` is false, or its scope ends before it began
     PASS_OVER = 7  # its `when` is false, which its successors do not mind
     CANCEL = 8  # its scope ends, or another branch has won
+    RETRY = 9  # an attempt failed, and another one follows
+    EXCUSE = 10  # it failed, which its successors do not mind
 
 
 MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
     (Mark.WAITING, Change.ENQUEUE): Mark.QUEUED,
     (Mark.WAITING, Change.FAIL): Mark.FAILED,  # its `when` cannot be evaluated
+    (Mark.WAITING, Change.EXCUSE): Mark.EXCUSED,
     (Mark.WAITING, Change.SKIP): Mark.SKIPPED,
     (Mark.WAITING, Change.PASS_OVER): Mark.PASSED_OVER,
     (Mark.QUEUED, Change.ORDER): Mark.READY,
     (Mark.QUEUED, Change.START): Mark.RUNNING,
     (Mark.QUEUED, Change.SUCCEED): Mark.SUCCESS,
     (Mark.QUEUED, Change.FAIL): Mark.FAILED,
+    (Mark.QUEUED, Change.EXCUSE): Mark.EXCUSED,
+    (Mark.QUEUED, Change.RETRY): Mark.RETRYING,
     (Mark.QUEUED, Change.CANCEL): Mark.CANCELLED,
     (Mark.READY, Change.ORDER): Mark.READY,  # another attempt
     (Mark.READY, Change.SUCCEED): Mark.SUCCESS,
     (Mark.READY, Change.FAIL): Mark.FAILED,
+    (Mark.READY, Change.EXCUSE): Mark.EXCUSED,
+    (Mark.READY, Change.RETRY): Mark.RETRYING,
     (Mark.READY, Change.CANCEL): Mark.CANCELLED,
     (Mark.RUNNING, Change.SUCCEED): Mark.SUCCESS,
     (Mark.RUNNING, Change.FAIL): Mark.FAILED,
+    (Mark.RUNNING, Change.EXCUSE): Mark.EXCUSED,
+    (Mark.RUNNING, Change.RETRY): Mark.RETRYING,
     (Mark.RUNNING, Change.CANCEL): Mark.CANCELLED,
+    (Mark.RETRYING, Change.ENQUEUE): Mark.QUEUED,
+    (Mark.RETRYING, Change.CANCEL): Mark.CANCELLED,
 }
 """What a change makes of a node. There is no other way from one mark to another; none leads out of an end."""
 
@@ -159,6 +175,7 @@ RESULT_ROWS: dict[int, str] = {
     Mark.READY: "",
     Mark.SUCCESS: _REPEATED,
     Mark.FAILED: _REPEATED,
+    Mark.EXCUSED: _REPEATED,
     Mark.CANCELLED: _WITHDRAWN,
 }
 """What the result of a node's current run means at each mark: ``""`` that it is taken, a reason that it is ignored, no

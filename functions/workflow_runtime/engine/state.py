@@ -81,6 +81,7 @@ class Purpose(StrEnum):
     SEND = "send"  # an event of a chart goes out
     WAIT = "wait"  # of a node: the time or event it waits for
     TIMEOUT = "timeout"  # of a node: how long it waits
+    RETRY = "retry"  # of a node: the time of its next attempt
     RESULT = "result"  # of a chart: the event that tells of a child's end
     DEADLINE = "deadline"  # of the execution: how long it may take
     TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
@@ -130,6 +131,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``next_serials``: where the serials of the scopes inside a node go on when it is visited again
     - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered
     - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
+    - ``retries``: attempts that retry policies have granted in this visit, by node and policy
     """
 
     marks: bytearray
@@ -153,6 +155,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     called: dict[int, ErrorDocument] = {}
     given: dict[int, Json] = {}
     begun: dict[int, int] = {}
+    retries: dict[int, tuple[int, ...]] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -178,6 +181,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.called.copy(),
             self.given.copy(),
             self.begun.copy(),
+            self.retries.copy(),
         )
 
     def serial(self, node: int) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read
+from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read, RunNode
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState, Pending
 from workflow_runtime.engine.values.evaluation import NodeValue
@@ -23,25 +23,30 @@ VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """Recorded runs, the globals, and payloads of signals, that must be read before the events can be decided on."""
+    """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
+    can be decided on."""
 
     reads: tuple[Read, ...]
     globals: bool = False
     blobs: tuple[str, ...] = ()
+    orders: tuple[Read, ...] = ()
 
 
 class Known(msgspec.Struct, frozen=True):
     """Values fetched for a turn: recorded runs, pruned to their decision paths; ``globals`` as in `View`; payloads of
-    signals by where they are stored."""
+    signals by where they are stored; orders of failed runs, None of one that kept none."""
 
     nodes: Mapping[Read, NodeValue] = {}
     globals: dict[str, Json] | None = None
     blobs: Mapping[str, Json] = {}
+    orders: Mapping[Read, RunNode | None] = {}
 
     def with_more(self, more: Known) -> Known:
         """Both together."""
         globals_ = more.globals if more.globals is not None else self.globals
-        return Known({**self.nodes, **more.nodes}, globals_, {**self.blobs, **more.blobs})
+        return Known(
+            {**self.nodes, **more.nodes}, globals_, {**self.blobs, **more.blobs}, {**self.orders, **more.orders}
+        )
 
 
 class ValuesMissing(Exception):
@@ -56,7 +61,7 @@ class Turn:
 
     __slots__ = (
         "commands", "evaluations", "known", "macrosteps", "needs_blobs", "needs_globals", "needs_nodes",
-        "pending_before", "plan", "state",
+        "needs_orders", "pending_before", "plan", "state",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -68,6 +73,7 @@ class Turn:
         self.macrosteps: list[Macrostep] = []
         self.needs_nodes: dict[Read, None] = {}
         self.needs_blobs: list[str] = []
+        self.needs_orders: dict[Read, None] = {}
         self.needs_globals = False
         self.evaluations = 0
 
@@ -84,10 +90,10 @@ class Turn:
 
     @property
     def needs(self) -> Needs | None:
-        if not self.needs_nodes and not self.needs_globals and not self.needs_blobs:
+        if not (self.needs_nodes or self.needs_globals or self.needs_blobs or self.needs_orders):
             return None
         reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
-        return Needs(reads, self.needs_globals, tuple(self.needs_blobs))
+        return Needs(reads, self.needs_globals, tuple(self.needs_blobs), tuple(self.needs_orders))
 
     @property
     def globals(self) -> dict[str, Json] | None:

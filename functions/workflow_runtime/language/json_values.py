@@ -53,10 +53,12 @@ def walk_texts(value: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
 Convert: TypeAlias = Callable[[Any], Any]
 """Makes a value of a type that is not known here one that is. Raises `NotJson`."""
 
-DEPTH_MAX = 100  # deeper values are circular, or nothing a definition could read
+DEPTH_MAX = 100  # lists and objects in each other; a deeper value is circular, or nothing a definition could read
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1  # what every part stores and reads back as the same integer
 DECIMAL_DIGITS_MAX = 20  # before the point: as many as INTEGER_MAX has
 KEY_CHARS_SHOWN = 40
+STEPS_SHOWN = 16  # of the way to a value in a message
+TOO_DEEP = f"is nested more than {DEPTH_MAX} levels deep, or contains itself"
 
 
 class NotJson(ValueError):
@@ -70,7 +72,9 @@ class NotJson(ValueError):
         self.path = path or []
 
     def __str__(self) -> str:
-        return f"{path_text([_shown(part) for part in reversed(self.path)]) or 'the value'} {self.reason}"
+        steps = [_shown(part) for part in reversed(self.path)]
+        place = path_text(steps[:STEPS_SHOWN]) + ("…" if len(steps) > STEPS_SHOWN else "")
+        return f"{place or 'the value'} {self.reason}"
 
     def under(self, name: str) -> NotJson:
         """The same, of a value that is called ``name``."""
@@ -98,6 +102,21 @@ def to_json(value: Any, place: str = "", convert: Convert | None = None) -> Json
         raise (error.under(place) if place else error) from None
 
 
+def is_deeper(value: Json, levels: int) -> bool:
+    """Whether lists and objects stand in each other more than ``levels`` deep in a JSON value; without recursion."""
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(levels):
+        if not level:
+            return False
+        level = [
+            child
+            for item in level
+            for child in (item.values() if type(item) is dict else item)
+            if type(child) in _CONTAINERS
+        ]
+    return bool(level)
+
+
 def _json(value: Any, depth: int, convert: Convert | None) -> Json:
     kind = type(value)
     if kind in _ALWAYS:
@@ -106,8 +125,8 @@ def _json(value: Any, depth: int, convert: Convert | None) -> Json:
         return value if value.isascii() else _text(value)
     if kind is int or kind is float:
         return _number(value)
-    if depth > DEPTH_MAX:
-        raise NotJson(f"is nested more than {DEPTH_MAX} levels deep, or contains itself")
+    if depth > DEPTH_MAX or (depth == DEPTH_MAX and kind in (dict, list)):
+        raise NotJson(TOO_DEEP)
     if kind is dict:
         return _object(value, depth, convert)
     if kind is list:
@@ -116,6 +135,7 @@ def _json(value: Any, depth: int, convert: Convert | None) -> Json:
 
 
 _ALWAYS = frozenset({bool, type(None)})
+_CONTAINERS = frozenset({dict, list})
 
 
 def _converted(value: Any, depth: int, convert: Convert | None) -> Json:

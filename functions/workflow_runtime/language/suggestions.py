@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from itertools import islice
 
 from workflow_runtime.language.look_alikes import look_alike_hint, plain
@@ -38,7 +38,7 @@ def _folded(word: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The hint for a ``word`` that is not among ``known``: the nearest one, or the known words when they are few."""
-    names = list(known)
+    names = sorted(known) if isinstance(known, Set) else list(known)  # sets have another order in each process
     near = nearest(word, names)
     if near is not None:
         return " ".join(

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState, Parent
@@ -86,6 +87,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     output_blob: str | None = None  # where the output was stored already
     error: ErrorDocument | None = None
     handled: bool = False  # a rule of the node dealt with the error
+    order: RunNode | None = None  # of a failed attempt, so that another one can be ordered as it was
     usage: dict[str, Json] | None = None
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -101,11 +103,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         started_at: int = 0,
         output: Json = None,
         output_blob: str | None = None,
+        attempt: int = 1,
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
         another.
         """
-        return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, output=output, output_blob=output_blob)
+        fields = {"output": output, "output_blob": output_blob, "attempt": attempt}
+        return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 
     @classmethod
     def failed(
@@ -119,9 +123,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         started_at: int = 0,
         attempt: int = 1,
         handled: bool = False,
+        order: RunNode | None = None,
     ) -> Run:
         """A run that failed ``at``."""
-        fields = {"error": error, "attempt": attempt, "handled": handled}
+        fields = {"error": error, "attempt": attempt, "handled": handled, "order": order}
         return _ended(path, serial, owner, at, RunStatus.FAILED, started_at, **fields)
 
     @classmethod

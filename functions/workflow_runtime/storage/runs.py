@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.payloads import get_json, get_payload, pack, put_payload
+from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
 from workflow_runtime.storage.records import Run, RunStatus
 
 
@@ -80,6 +81,11 @@ class RunStore:
         """The JSON text of an output that `list_held` found."""
         return get_json(self._blobs, held)
 
+    def order_of(self, item: Item) -> RunNode | None:
+        """The order that a failed run kept."""
+        held = item.attributes.get("order")
+        return msgspec.json.decode(get_json(self._blobs, held), type=RunNode) if held is not None else None
+
     def key(self, execution_id: str, path: str, serial: int) -> Key:
         return keys.run(execution_id, path, serial)
 
@@ -104,6 +110,9 @@ class RunStore:
             attributes["attempt"] = run.attempt
         if run.error is not None:
             attributes["error"] = msgspec.json.encode(run.error)
+        if run.order is not None:
+            place = f"executions/{execution_id}/orders/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
+            attributes["order"] = put_payload(self._blobs, place, pack_bytes(msgspec.json.encode(run.order)))
         if run.handled:
             attributes["handled"] = 1
         if run.usage is not None:

@@ -12,9 +12,16 @@ from tests.broken import Broken
 from workflow_runtime.errors import ConflictError, RetryableError
 from workflow_runtime.runtime.in_process import LocalRuntime
 
-from .conftest import YAML, Api, Reply
+from .conftest import JSON, YAML, Api, Reply
 
 GREETING = "workflow: {id: greeting, nodes: [{id: a, type: tool, tool: echo}]}"
+
+HOOKED = """
+workflow:
+  id: hooked
+  triggers: [{type: webhook, endpoint: open, auth_required: false, input: {v: "${body}"}}]
+  nodes: [{id: a, type: tool, tool: echo}]
+"""
 
 
 def test_health_reads_the_table(api: Any) -> None:
@@ -45,6 +52,30 @@ def test_a_parameter_that_there_is_not_is_refused(api: Any) -> None:
     reply = api("GET", "/workflows?limits=3")
     assert reply.code == "invalid_request"
     assert reply.json["errors"] == [{"in": "query", "name": "limits", "message": "there is no such parameter"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("18446744073709551616", "is an integer beyond 64 bits; use text"),
+        ("[" * 102 + "]" * 102, "nested more than 101 levels deep"),
+        ("[" * 5000 + "]" * 5000, "nested more than 101 levels deep"),
+        ("NaN", "the body is not JSON"),
+        ("1e400", "the body is not JSON"),
+        ('"\\ud83d"', "the body is not JSON"),
+    ],
+)
+def test_every_door_refuses_what_is_no_value(api: Any, text: str, said: str) -> None:
+    api.publish(HOOKED)
+    execution_id = api.run("hooked")
+    for path, body in (
+        ("/workflows/hooked/execute", f'{{"input": {{"v": {text}}}}}'),
+        (f"/executions/{execution_id}/events", f'{{"event": "go", "data": {text}}}'),
+        ("/hooks/hooked/open", f'{{"v": {text}}}'),
+    ):
+        reply = api("POST", path, body, JSON)
+        assert reply.status in (400, 422)
+        assert said in reply.json["detail"]
 
 
 def test_a_stage_is_no_part_of_the_path(api: Any) -> None:

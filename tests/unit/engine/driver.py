@@ -131,6 +131,7 @@ class Driver:
         self.subscribed: set[tuple[str, str, str]] = set()
         self.macrosteps: list[Macrostep] = []
         self.blobs: dict[str, Json] = {}
+        self.orders: dict[tuple[str, int], RunNode] = {}
         self.ignored: list[tuple[str, str]] = []
         self.journal: list[JournalEntry] = []
         self.commits: list[tuple[Command, ...]] = []
@@ -203,8 +204,8 @@ class Driver:
     def succeed(self, path: str, output: Json = None) -> Decision:
         return self.take(self.success(path, output))
 
-    def fail(self, path: str, type: str = "execution_error", message: str = "it failed") -> Decision:
-        return self.take(self.failure(path, type, message))
+    def fail(self, path: str, type: str = "execution_error", message: str = "it failed", **fields: Any) -> Decision:
+        return self.take(self.failure(path, type, message, **fields))
 
     def success(self, path: str, output: Json = None) -> NodeSucceeded:
         """Record a run's output; the event that reports it."""
@@ -219,10 +220,13 @@ class Driver:
         small = self.attach and size <= ATTACHED_BYTES_MAX
         return NodeSucceeded(event_id, self.now, path, command.serial, values if small else None, small, size)
 
-    def failure(self, path: str, type: str = "execution_error", message: str = "it failed") -> NodeFailed:
-        """Record a run's error; the event that reports it."""
+    def failure(
+        self, path: str, type: str = "execution_error", message: str = "it failed", **fields: Any
+    ) -> NodeFailed:
+        """Record a run's error and its order; the event that reports it."""
         command = self.ordered.pop(path)
-        error = ErrorDocument.of(type, message, path)
+        error = ErrorDocument.of(type, message, path, **fields)
+        self.orders[path, command.serial] = command
         self.records[path, command.serial] = NodeValue("failed", error=error_value(error))
         return NodeFailed(run_event_id(path, command.serial), self.now, path, command.serial, error, command)
 
@@ -358,7 +362,7 @@ class Driver:
             answer = advance(self.plan, state, events, self.now, known)
             if isinstance(answer, Decision):
                 return answer
-            assert answer.reads or answer.globals or answer.blobs
+            assert answer.reads or answer.globals or answer.blobs or answer.orders
             known = fetch(answer, known)
         raise AssertionError("the engine keeps asking")
 
@@ -369,14 +373,16 @@ class Driver:
             value = self.records[read.path(self.plan), read.serial]
             nodes[read] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
         blobs = {**known.blobs, **{blob: self.blobs[blob] for blob in needs.blobs}}
+        orders = {read: self.orders.get((read.path(self.plan), read.serial)) for read in needs.orders}
+        orders = {**known.orders, **orders}
         if not needs.globals:
-            return replace(known, nodes=nodes, blobs=blobs)
+            return replace(known, nodes=nodes, blobs=blobs, orders=orders)
         pruned = {
             "input": prune(self.globals["input"], self.plan.input_paths),
             "variables": prune(self.globals["variables"], self.plan.variable_paths),
             "env": {},
         }
-        return Known(nodes, pruned, blobs)
+        return Known(nodes, pruned, blobs, orders)
 
     def _carry_out(self, command: Command) -> None:
         match command:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from tests.unit.engine.driver import Driver, control, plan_of
+from tests.unit.engine.driver import Driver, aggregation, control, plan_of
 
 from workflow_runtime.engine import lifecycle
 from workflow_runtime.engine.lifecycle import MARK_ROWS, Change, Mark
@@ -35,6 +35,15 @@ def withdrawn() -> None:
     Driver(plan_of(nodes, limits={"max_concurrency": 2})).start().fail("a")
 
 
+DIVISION = aggregation("d", "collect", items="${[1]}", outputs={"x": "${1 / 0}"})
+
+
+def withdrawn_between_attempts() -> None:
+    driver = Driver(plan_of([{"id": "a", "retry_policy": {"retry_delay": 9, "jitter": False}}, {"id": "b"}])).start()
+    driver.fail("a")
+    driver.fail("b")
+
+
 SCENARIOS: tuple[Callable[[], object], ...] = (
     lambda: both().play(),
     lambda: both(when="${1 / 0}").start(),
@@ -48,6 +57,14 @@ SCENARIOS: tuple[Callable[[], object], ...] = (
     lambda: both().start().fail("a"),
     lost,
     withdrawn,
+    lambda: both(retry_policy={"max_retries": 1}).start().fail("a"),
+    lambda: both(on_error="continue").start().fail("a"),
+    lambda: both(when="${1 / 0}", on_error="continue").start(),
+    lambda: with_wait(timeout=5, on_error="continue").start().elapse(6),
+    lambda: with_wait(timeout=5, retry_policy={"jitter": False}).start().elapse(8),
+    lambda: Driver(plan_of([DIVISION | {"on_error": "continue"}])).start(),
+    lambda: Driver(plan_of([DIVISION | {"retry_policy": {"max_retries": 1}}])).start(),
+    withdrawn_between_attempts,
 )
 
 

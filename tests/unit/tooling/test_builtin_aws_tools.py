@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from tests.unit.tooling.tool_calls import failure, run_tool
+from tests.unit.tooling.tool_calls import call_tool, failure, run_tool
 
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.invokers.tools import Reach, ToolServices
@@ -218,3 +218,29 @@ def test_a_refusal_or_a_fault_of_the_bus_fails_the_attempt() -> None:
 def test_reach_reads_its_settings() -> None:
     reach = Reach.from_settings({"TOOLS_HTTP_ALLOW": "api.example.com, 10.0.0.0/8", "TOOLS_EMAIL_ALLOW": " "})
     assert reach == Reach(http=("api.example.com", "10.0.0.0/8"))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "field"),
+    [
+        ("lambda_invoke", lambda text: {"Payload": io.BytesIO(text)}, None),
+        ("database_query", lambda text: {"formattedRecords": text.decode()}, "rows"),
+    ],
+)
+def test_numbers_beyond_64_bits_become_text_and_a_warning(
+    name: str, given: Callable[[bytes], Any], field: str | None
+) -> None:
+    text = b'[{"id": 12345678901234567890123, "snow": 738529527931269425, "share": 1e400, "none": NaN, "s": "\\ud83d"}]'
+    result = call_tool(name, INPUTS[name], reach=OPEN, services=Client(given(text)).services)
+    assert (result.output if field is None else result.output[field]) == [
+        {"id": "12345678901234567890123", "snow": 738529527931269425, "share": "1e400", "none": None, "s": "\ufffd"}
+    ]
+    assert ["numbers beyond 64 bits" in warning for warning in result.warnings].count(True) == 1
+    assert len(result.warnings) == 3
+
+
+def test_what_a_function_returns_may_be_no_deeper_than_values_are() -> None:
+    answer = {"Payload": io.BytesIO(b"[" * 3000 + b"]" * 3000)}
+    assert failure("lambda_invoke", {"function": "f"}, reach=OPEN, services=Client(answer).services).type == (
+        "execution_error"
+    )

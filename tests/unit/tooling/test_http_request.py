@@ -165,6 +165,13 @@ def test_a_redirect_from_https_to_http_is_refused() -> None:
     assert Web(redirects("http://example.com/end")).fails().type == "not_allowed"
 
 
+def test_a_redirect_to_nowhere_is_the_answer() -> None:
+    web = Web(lambda _: response(302, text="nothing", headers={"location": ""}))
+    result = web.get()
+    assert (result["status"], result["body"]) == (302, "nothing")
+    assert len(web.sent) == 1
+
+
 def test_redirects_end_after_five() -> None:
     web = Web(redirects("/again"))
     assert "redirects" in web.fails().message

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invokers.invocation import NodeCall
+from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools import Reach, ToolInvoker, ToolRegistry, ToolServices
 from workflow_runtime.plan.specs import NodeType
 
@@ -45,16 +45,21 @@ def node_call(target: str, inputs: dict[str, Any], remaining_seconds: float = 60
     )
 
 
-def run_tool(
+def call_tool(
     target: str,
     inputs: dict[str, Any],
     *,
     reach: Reach | None = None,
     services: ToolServices | None = None,
     registry: ToolRegistry | None = None,
-) -> Any:
+) -> NodeResult:
     found = registry or ToolRegistry.load(None, reach=reach or Reach(), services=services)
-    return asyncio.run(ToolInvoker(found, FixedClock()).invoke(node_call(target, inputs))).output
+    return asyncio.run(ToolInvoker(found, FixedClock()).invoke(node_call(target, inputs)))
+
+
+def run_tool(target: str, inputs: dict[str, Any], **options: Any) -> Any:
+    """What the tool returns; see `call_tool`."""
+    return call_tool(target, inputs, **options).output
 
 
 def failure(target: str, inputs: dict[str, Any], **options: Any) -> NodeError:

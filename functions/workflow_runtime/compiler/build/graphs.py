@@ -12,15 +12,17 @@ from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.compiler.shape.links import Called
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before
-from workflow_runtime.compiler.shape.walks import Links
 from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.policies import ErrorRule as ErrorRuleDefinition
+from workflow_runtime.definition.policies import RetryPolicy as RetryPolicyDefinition
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan, Variable
+from workflow_runtime.plan.policies import ErrorRule, RetryPolicy
 from workflow_runtime.plan.specs import MachineSpec, NodeType
 from workflow_runtime.plan.triggers import Trigger
 
@@ -41,7 +43,6 @@ class Parts:
         graph: Graph,
         formulas: Mapping[DocumentPath, Formula],
         called: Called,
-        calling: Links,
         first: int,
     ) -> None:
         self.source = source
@@ -56,7 +57,6 @@ class Parts:
         }
         self.sinks = _sinks(source.nodes, graph, called) if yields_sinks(source) else ()
         self.called = called
-        self.calls = dict(calling.keys())
         self.machines: dict[int, MachineSpec] = {}
         self.correlated: dict[int, int] = {}
         self._formulas = formulas
@@ -199,7 +199,28 @@ def _node(
         priority=node.priority,
         decision_paths=paths,
         called=position in parts.called.live,
+        retry=tuple(map(retry_policy, node.retry_policy)) if kind.has_policies else (),
+        on_error=tuple(_error_rule(rule, parts) for rule in node.on_error) if kind.has_policies else (),
     )
+
+
+def retry_policy(policy: RetryPolicyDefinition) -> RetryPolicy:
+    return RetryPolicy(
+        max_retries=policy.max_retries,
+        delay=policy.retry_delay,
+        backoff=policy.backoff,
+        factor=policy.backoff_factor,
+        max_delay=policy.max_delay,
+        jitter=policy.jitter == "full",
+        errors=policy.errors,
+        exclude_errors=policy.exclude_errors,
+    )
+
+
+def _error_rule(rule: ErrorRuleDefinition, parts: Parts) -> ErrorRule:
+    if rule.target is None:
+        return ErrorRule(rule.do or "fail", rule.errors)
+    return ErrorRule("call", rule.errors, parts.nodes((rule.target,))[0])
 
 
 class _NodeParts:
@@ -224,10 +245,6 @@ class _NodeParts:
     @property
     def correlated(self) -> int:
         return self._parts.correlated.get(self._position, -1)
-
-    @property
-    def called(self) -> int:
-        return self._parts.calls.get(self._position, -1)
 
     def formula(self, *path: str | int) -> Formula | None:
         return self._parts.formula(self._position, *path)

@@ -38,5 +38,6 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
         spec=_spec,
         has_fields=True,
         combines=_combines,
+        has_policies=True,
     )
 }

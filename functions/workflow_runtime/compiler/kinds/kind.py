@@ -90,10 +90,6 @@ class NodeParts(Protocol):
     def correlated(self) -> int:
         """The number of the trigger that brings events of the bus here; -1: none does."""
 
-    @property
-    def called(self) -> int:
-        """The node that it calls by a rule of its own (see `NodeKind.calls`); -1: none."""
-
     def formula(self, *path: str | int) -> Formula | None:
         """What stands at one of the kind's fields, if anything does."""
 
@@ -147,6 +143,7 @@ class NodeKind(msgspec.Struct, frozen=True, kw_only=True):
     means something; ``own_timeout``: a field of the type itself.
     ``yields``: whether a sink of this type contributes to what the graph yields. ``is_looked_through``: by `previous`
     and aggregations. ``ends_scope``: nothing behind it runs. ``combines``: it takes the outputs of those before it.
+    ``has_policies``: whether `retry_policy` and `on_error` mean something.
     """
 
     formulas: tuple[FormulaField, ...] = ()
@@ -167,6 +164,7 @@ class NodeKind(msgspec.Struct, frozen=True, kw_only=True):
     is_looked_through: bool = False
     ends_scope: bool = False
     combines: Callable[[Any], bool] = lambda _: False
+    has_policies: bool = False
 
 
 class ActionParts(Protocol):

@@ -13,5 +13,7 @@ def _spec(_: StateMachineNode, parts: NodeParts) -> MachineSpec:
 
 
 KINDS: dict[type[NodeDefinition], NodeKind] = {
-    StateMachineNode: NodeKind(spec=_spec, reads_inputs=True, has_fields=True, has_shape=False, takes_time=True)
+    StateMachineNode: NodeKind(
+        spec=_spec, reads_inputs=True, has_fields=True, has_shape=False, takes_time=True, has_policies=True
+    )
 }

@@ -27,8 +27,8 @@ def _spec(node: WaitNode, parts: NodeParts) -> WaitSpec:
         correlated=parts.correlated,
         key=parts.formula("with_value"),
         timeout=parts.formula("timeout") or node.timeout,
-        on_timeout="call" if parts.called >= 0 else node.on_timeout,
-        timeout_target=parts.called,
+        on_timeout=node.on_timeout if node.on_timeout in WORDS else "call",
+        timeout_target=-1 if node.on_timeout in WORDS else parts.nodes((node.on_timeout,))[0],
     )
 
 
@@ -47,5 +47,6 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
         own_timeout=True,
         takes_time=True,
         yields=False,
+        has_policies=True,
     )
 }

@@ -94,6 +94,7 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
         reads_inputs=True,
         has_fields=True,
         takes_time=True,
+        has_policies=True,
     ),
     ToolNode: NodeKind(
         formulas=(template("tool"),),
@@ -105,5 +106,6 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
         reads_inputs=True,
         has_fields=True,
         takes_time=True,
+        has_policies=True,
     ),
 }

@@ -5,7 +5,7 @@ Data links of other nodes only order; they need the finished graph and are added
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import msgspec
@@ -14,8 +14,10 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
 from workflow_runtime.compiler.collect.sources import OWN, Enclosing, GraphSource, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
+from workflow_runtime.compiler.kinds.kind import Target
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.walks import DATA, DEPENDENCY, EDGE, TARGET, Link, Links, Rank, merge
+from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.plan.graph import EdgeKind
 
 NO_NODES = frozenset({"start", "end"})
@@ -23,7 +25,7 @@ NO_NODES = frozenset({"start", "end"})
 
 
 class Called(msgspec.Struct, frozen=True):
-    """Nodes that do not run by themselves: waits call those in ``live``, nothing yet calls those in ``dormant``."""
+    """Nodes that do not run by themselves: others call those in ``live``, nothing yet calls those in ``dormant``."""
 
     dormant: frozenset[int] = frozenset()
     live: frozenset[int] = frozenset()
@@ -63,13 +65,13 @@ def declared_links(graph: GraphSource, report: Report) -> Links:
 
 
 def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
-    """From each wait to the node that its `on_timeout` calls. They are not edges, and such a node has none: nobody
-    could tell whether it is still going to run.
+    """From each node to those that its `on_timeout` and `on_error` call. They are not edges, and such a node has none:
+    nobody could tell whether it is still going to run.
     """
     found: Links = {}
     edges = {node: link for pair, link in links.items() for node in pair}
     for source, node in enumerate(graph.nodes):
-        for name, inner in kind_of_node(node).calls(node):
+        for name, inner in _calls(node):
             place = graph.at(source, *inner)
             target = _find(graph, report, name, place)
             if target == source:
@@ -83,13 +85,17 @@ def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
 
 
 def has_unknown_calls(sources: Sources) -> bool:
-    """Whether waits call nodes that do not exist: some node may then see what only called ones do."""
-    return any(
-        name not in graph.index
-        for graph in sources.graphs
-        for node in graph.nodes
-        for name, _ in kind_of_node(node).calls(node)
-    )
+    """Whether nodes call others that do not exist: some node may then see what only called ones do."""
+    return any(name not in graph.index for graph in sources.graphs for node in graph.nodes for name, _ in _calls(node))
+
+
+def _calls(node: NodeDefinition) -> Iterator[Target]:
+    """The nodes that a failure of this one calls, each with its place in it."""
+    kind = kind_of_node(node)
+    yield from kind.calls(node)
+    for number, rule in enumerate(node.on_error if kind.has_policies else ()):
+        if rule.target is not None:
+            yield rule.target, ("on_error", number, "target")
 
 
 def called_nodes(graph: GraphSource, links: Links, calling: Links, handlers: Iterable[str | None]) -> Called:

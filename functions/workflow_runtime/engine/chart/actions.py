@@ -87,7 +87,8 @@ def _publish(scope: ChartScope, action: PublishAction, _: list[str], locals: Loc
     size = len(msgspec.json.encode(detail))
     if size > PAYLOAD_BYTES_MAX:
         raise EvaluationError(f"the payload has {size:,} bytes; an event takes {PAYLOAD_BYTES_MAX:,}")
-    scope.turn.commands.append(PublishEvent(topic, detail, custom=True, hops=scope.turn.state.hops + 1))
+    hops = scope.turn.state.hops + 1
+    scope.turn.commands.append(PublishEvent(topic, detail, custom=True, hops=hops, machine=scope.path))
 
 
 def _set(scope: ChartScope, action: SetVariableAction, _: list[str], locals: Locals) -> None:

@@ -14,9 +14,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from workflow_runtime.engine.graph import control, machines, waits, work
+from workflow_runtime.engine.graph import control, machines, retries, waits, work
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.pending import Resolution
+from workflow_runtime.engine.state import Pending, Purpose
 from workflow_runtime.plan.specs import (
     AgentSpec,
     AggregationSpec,
@@ -65,7 +66,10 @@ KINDS: dict[type[Spec], Kind] = {
 
 
 def resolve(scope: GraphScope, node: int, what: Resolution) -> None:
-    """Tell a running node what has become of what it waits for. Raises `ValuesMissing`."""
+    """Tell a node what has become of what it waits for. Raises `ValuesMissing`."""
+    if isinstance(what, Pending) and what.purpose is Purpose.RETRY:
+        retries.due(scope, node)
+        return
     resolved = KINDS[type(scope.block.nodes[node].spec)].resolved
     assert resolved is not None, "only nodes of these kinds wait for anything"
     resolved(scope, node, what)

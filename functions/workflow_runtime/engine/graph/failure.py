@@ -54,13 +54,15 @@ def withdraw(scope: GraphScope, node: int) -> None:
     if mark == Mark.READY:
         scope.turn.state.in_flight -= 1
         scope.cancel_run(node)
-    elif mark == Mark.RUNNING:
+    elif mark in (Mark.RUNNING, Mark.RETRYING):
         scope.stop(node)
         scope.cancel_run(node)
     else:
         for waiting in (graph.held, graph.queue):
             if node in waiting:  # in neither, if its decision lacks values: the turn will be taken again
                 waiting.remove(node)
+        if node in graph.retries:
+            scope.cancel_run(node)
     scope.end(node, Change.CANCEL)
 
 

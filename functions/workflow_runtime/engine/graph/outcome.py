@@ -8,8 +8,19 @@ import msgspec
 
 from workflow_runtime.engine.commands import RecordNode
 from workflow_runtime.engine.graph import failure as failures
+from workflow_runtime.engine.graph import retries
 from workflow_runtime.engine.graph.concurrency import enqueue
-from workflow_runtime.engine.graph.policy import Call, Continue, Fail, Failure, Retry, verdict
+from workflow_runtime.engine.graph.policy import (
+    Call,
+    Case,
+    Continue,
+    Excuse,
+    Fail,
+    Failure,
+    Repeat,
+    Retry,
+    verdict,
+)
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order_again
 from workflow_runtime.engine.lifecycle import Change, Mark
@@ -64,7 +75,8 @@ def conclude(scope: GraphScope, node: int, result: Result) -> None:
 
 def failed(scope: GraphScope, node: int, error: EvaluationError | NodeError, prefix: str = "") -> None:
     """A decision at the node could not be taken."""
-    ended(scope, node, Failure(document(scope, node, error, prefix)))
+    began = scope.graph.marks[node] != Mark.WAITING
+    ended(scope, node, Failure(document(scope, node, error, prefix), began=began))
 
 
 def document(scope: GraphScope, node: int, error: EvaluationError | NodeError, prefix: str = "") -> ErrorDocument:
@@ -91,7 +103,8 @@ def _yielded(scope: GraphScope, node: int, output: Json) -> None:
         fields = output if isinstance(output, dict) else {}
         output = {field: fields.get(field) for field in plan.output_fields}
     path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
-    scope.commands.append(RecordNode(path, serial, scope.turn.now, output=output, started_at=begun))
+    attempt = retries.attempt(scope, node)
+    scope.commands.append(RecordNode(path, serial, scope.turn.now, output=output, started_at=begun, attempt=attempt))
     scope.keep(node, output)
     if any(_collects(scope, reader) for reader in scope.block.readers[node]):
         _count_bytes(scope, node, len(msgspec.json.encode(prune(output, plan.decision_paths))))
@@ -118,29 +131,56 @@ def _succeed_scope(scope: GraphScope, node: int) -> None:
 
 
 def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
-    spec = scope.block.nodes[node].spec
-    match verdict(spec, failure, lambda target: scope.graph.marks[target] == Mark.WAITING):
-        case Retry(order):
+    match verdict(_case(scope, node, failure)):
+        case Repeat(order):
             order_again(scope, node, order)
+        case Retry() as retry:
+            _record_failure(scope, node, failure, handled=False)
+            retries.wait(scope, node, retry)
         case Continue(output):
             _yielded(scope, node, output)
+        case Excuse(alive):
+            _end_failed(scope, node, failure, Change.EXCUSE if alive else Change.FAIL, handled=True)
         case Call(target):
-            _end_failed(scope, node, failure, handled=True)
+            _end_failed(scope, node, failure, Change.FAIL, handled=True)
             _call(scope, target, failure.error)
         case Fail():
-            _end_failed(scope, node, failure, handled=False)
+            _end_failed(scope, node, failure, Change.FAIL, handled=False)
             failures.failed(scope, node, failure.error)
 
 
-def _end_failed(scope: GraphScope, node: int, failure: Failure, *, handled: bool) -> None:
+def _case(scope: GraphScope, node: int, failure: Failure) -> Case:
+    return Case(
+        scope.block.nodes[node],
+        failure,
+        scope.graph.retries.get(node, ()),
+        retries.seed(scope, node),
+        lambda target: scope.graph.marks[target] == Mark.WAITING,
+    )
+
+
+def _end_failed(scope: GraphScope, node: int, failure: Failure, change: Change, *, handled: bool) -> None:
+    _record_failure(scope, node, failure, handled=handled)
+    scope.end(node, change)
+    scope.errors[node] = failure.error
+
+
+def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: bool) -> None:
+    """Record an attempt that the dispatcher made itself; a worker has recorded its own."""
     if failure.order is not None:
         scope.turn.state.in_flight -= 1
     else:
         path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
-        record = RecordNode(path, serial, scope.turn.now, error=failure.error, handled=handled, started_at=begun)
+        record = RecordNode(
+            path,
+            serial,
+            scope.turn.now,
+            error=failure.error,
+            handled=handled,
+            started_at=begun,
+            attempt=retries.attempt(scope, node),
+        )
         scope.commands.append(record)
-    scope.end(node, Change.FAIL)
-    scope.errors[node] = failure.error
 
 
 def _call(scope: GraphScope, target: int, error: ErrorDocument) -> None:

@@ -5,6 +5,7 @@ An answer is a value; `outcome` carries it out. Without one the failure stands.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -13,33 +14,65 @@ import msgspec
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.specs import Spec, WaitSpec
+from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.policies import rule_for
+from workflow_runtime.plan.specs import WaitSpec
 
 WORKER_LOST_ATTEMPTS = 2  # extra attempts after a worker died; what it was doing may or may not have happened
+DELAY_SECONDS_MAX = 86_400.0  # also of an error that asks for a longer one
 
 
 class Failure(msgspec.Struct, frozen=True):
     """An attempt that failed.
 
     ``order``: of the attempt, if a worker ran it (and recorded the error). ``timed_out``: the time that a wait was
-    given has run out.
+    given has run out. ``began``: False if there was no attempt, because its `when` could not be evaluated.
     """
 
     error: ErrorDocument
     order: RunNode | None = None
     timed_out: bool = False
+    began: bool = True
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A failure and what may be known when it is judged.
+
+    ``node`` None: it is of the run that puts the outputs together. ``used``: how often each of its retry policies
+    has granted another attempt in this visit. ``seed``: of the jitter; another one for each attempt.
+    ``is_free``: whether a node can still be called.
+    """
+
+    node: NodePlan | None
+    failure: Failure
+    used: tuple[int, ...] = ()
+    seed: str = ""
+    is_free: Callable[[int], bool] = lambda _: False
+
+
+class Repeat(msgspec.Struct, frozen=True):
+    """Order the attempt again, at once, as if it had not been made."""
+
+    order: RunNode
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Order the attempt again, at once."""
+    """Another attempt, in ``delay`` ms. ``used``: as in `Case`, this one counted."""
 
-    order: RunNode
+    delay: int
+    used: tuple[int, ...]
 
 
 class Continue(msgspec.Struct, frozen=True):
     """The node succeeds all the same, with this output."""
 
     output: Json
+
+
+class Excuse(msgspec.Struct, frozen=True):
+    """The node has failed, which its graph does not mind: its edges are ``alive``, with output null, or dead."""
+
+    alive: bool
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -52,37 +85,67 @@ class Fail(msgspec.Struct, frozen=True):
     """The node has failed for good."""
 
 
-Verdict: TypeAlias = Retry | Continue | Call | Fail
-Rule: TypeAlias = Callable[[Spec | None, Failure, Callable[[int], bool]], Verdict | None]
+Verdict: TypeAlias = Repeat | Retry | Continue | Excuse | Call | Fail
 
 
-def verdict(spec: Spec | None, failure: Failure, is_free: Callable[[int], bool]) -> Verdict:
-    """What follows from a failure of a node (``spec`` None: of the run that puts the outputs together).
-
-    ``is_free``: whether a node can still be called.
-    """
+def verdict(case: Case) -> Verdict:
+    """What follows from a failure."""
     for rule in _RULES:
-        found = rule(spec, failure, is_free)
+        found = rule(case)
         if found is not None:
             return found
     return Fail()
 
 
-def _lost_worker(_: Spec | None, failure: Failure, __: Callable[[int], bool]) -> Verdict | None:
-    order = failure.order
-    if order is None or failure.error.type != "worker_lost" or order.attempt > WORKER_LOST_ATTEMPTS:
+def _lost_worker(case: Case) -> Verdict | None:
+    """Attempts that were lost are those that no policy granted, the first one apart."""
+    order = case.failure.order
+    if order is None or case.failure.error.type != "worker_lost":
         return None
-    return Retry(order)
+    return Repeat(order) if order.attempt - sum(case.used) <= WORKER_LOST_ATTEMPTS else None
 
 
-def _on_timeout(spec: Spec | None, failure: Failure, is_free: Callable[[int], bool]) -> Verdict | None:
-    if not failure.timed_out or not isinstance(spec, WaitSpec):
+def _retry_policy(case: Case) -> Verdict | None:
+    if case.node is None or not case.failure.began:
+        return None
+    policies, error = case.node.retry, case.failure.error
+    number = next((number for number, policy in enumerate(policies) if policy.retries(error.type)), -1)
+    if number < 0:
+        return None
+    policy = policies[number]
+    used = list(case.used or (0,) * len(policies))
+    if used[number] >= policy.max_retries:
+        return None
+    used[number] += 1
+    delay = policy.delay_before(used[number])
+    if policy.jitter:
+        delay *= _uniform(case.seed)
+    return Retry(round(min(max(delay, error.retry_after), DELAY_SECONDS_MAX) * 1000), tuple(used))
+
+
+def _on_timeout(case: Case) -> Verdict | None:
+    spec = case.node.spec if case.node is not None else None
+    if not case.failure.timed_out or not isinstance(spec, WaitSpec):
         return None
     if spec.on_timeout == "continue":
         return Continue({})
-    if spec.on_timeout == "call" and spec.timeout_target >= 0 and is_free(spec.timeout_target):
+    if spec.on_timeout == "call" and spec.timeout_target >= 0 and case.is_free(spec.timeout_target):
         return Call(spec.timeout_target)
     return None
 
 
-_RULES: tuple[Rule, ...] = (_lost_worker, _on_timeout)
+def _on_error(case: Case) -> Verdict | None:
+    rule = rule_for(case.node.on_error, case.failure.error.type) if case.node is not None else None
+    if rule is None or rule.do == "fail":
+        return None
+    if rule.do == "call":
+        return Call(rule.target) if case.is_free(rule.target) else None
+    return Excuse(alive=rule.do == "continue")
+
+
+def _uniform(seed: str) -> float:
+    """A number from 0 to 1 that is always the same for a seed, and evenly spread over seeds."""
+    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:6]) / 2**48
+
+
+_RULES: tuple[Callable[[Case], Verdict | None], ...] = (_lost_worker, _retry_policy, _on_timeout, _on_error)

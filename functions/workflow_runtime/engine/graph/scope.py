@@ -7,7 +7,15 @@ from collections.abc import Mapping
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.commands import Command, Read
-from workflow_runtime.engine.lifecycle import ALIVE_MARKS, OPEN_MARKS, STATUS_OF_MARK, Change, Mark, changed
+from workflow_runtime.engine.lifecycle import (
+    ALIVE_MARKS,
+    FAILED_MARKS,
+    OPEN_MARKS,
+    STATUS_OF_MARK,
+    Change,
+    Mark,
+    changed,
+)
 from workflow_runtime.engine.scopes import Scope, Scopes
 from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.turn import ValuesMissing
@@ -94,6 +102,7 @@ class GraphScope(Scope):
         graph.values_bytes.pop(node, None)
         graph.called.pop(node, None)
         graph.begun.pop(node, None)
+        graph.retries.pop(node, None)
         self.ended.append(node)
         self.scopes.mark(self)
         if "node" in self.plan.events and not self.block.nodes[node].hidden:
@@ -104,7 +113,7 @@ class GraphScope(Scope):
         self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0))
 
     def stop(self, node: int) -> None:
-        """End what a `RUNNING` node waits for, and the scope inside it. The node itself keeps its mark."""
+        """End what a running or retrying node waits for, and the scope inside it. The node itself keeps its mark."""
         pending.drop_owned(self, node)
         inner = self.scopes.get(self.path(node))
         if inner is not None:
@@ -118,9 +127,9 @@ class GraphScope(Scope):
                 continue
             if mark == Mark.READY:
                 self.turn.state.in_flight -= 1
-            elif mark == Mark.RUNNING:
+            elif mark in (Mark.RUNNING, Mark.RETRYING):
                 self.stop(node)
-            if mark in (Mark.READY, Mark.RUNNING):
+            if mark in (Mark.READY, Mark.RUNNING) or node in graph.retries:
                 self.cancel_run(node)
             self.change(node, Change.SKIP if mark == Mark.WAITING else Change.CANCEL)
             if mark != Mark.WAITING:
@@ -129,6 +138,7 @@ class GraphScope(Scope):
         graph.queue.clear()
         graph.values_bytes.clear()
         graph.begun.clear()
+        graph.retries.clear()
         self.forget_values()
         self.due.clear()
         self.ended.clear()
@@ -237,7 +247,7 @@ class GraphScope(Scope):
             if node in self.graph.values:
                 return NodeValue(status, self.graph.values[node])
             return self._recorded(number, node)
-        if mark == Mark.FAILED and with_error:
+        if mark in FAILED_MARKS and with_error:
             if node in self.errors:
                 return NodeValue(status, error=error_value(self.errors[node]))
             return self._recorded(number, node)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read, RunNode
+from workflow_runtime.engine.graph.retries import attempt, order_as_before
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, Mark
+from workflow_runtime.engine.lifecycle import FAILED_MARKS, STATUS_OF_MARK, Change, Mark
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.language.json_values import Json
@@ -19,7 +20,16 @@ OUTPUTS_PATH = "~outputs"
 
 
 def order(scope: GraphScope, node: int) -> None:
-    """Order the first attempt of a ready node."""
+    """Order an attempt of a ready node: another one as the one that failed. Raises `ValuesMissing`."""
+    command = order_as_before(scope, node) or _first_order(scope, node)
+    scope.change(node, Change.ORDER)
+    scope.turn.state.in_flight += 1
+    scope.commands.append(command)
+    if command.attempt == 1 and "node" in scope.plan.events:
+        scope.turn.publish("node.started", path=command.path, status="running")
+
+
+def _first_order(scope: GraphScope, node: int) -> RunNode:
     plan = scope.block.nodes[node]
     operands = plan.spec.operands if isinstance(plan.spec, AggregationSpec) else ()
     path = scope.path(node)
@@ -27,11 +37,7 @@ def order(scope: GraphScope, node: int) -> None:
                    operands)  # fmt: skip
     if node in scope.graph.given:
         command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
-    scope.change(node, Change.ORDER)
-    scope.turn.state.in_flight += 1
-    scope.commands.append(command)
-    if "node" in scope.plan.events:
-        scope.turn.publish("node.started", path=path, status="running")
+    return replace(command, attempt=attempt(scope, node))
 
 
 def order_outputs(scope: GraphScope) -> None:
@@ -72,7 +78,7 @@ def _run(
     statuses: dict[int, str] = {}
     for number in wanted:
         mark, read = scope.find(number)
-        if mark in (Mark.SUCCESS, Mark.FAILED):
+        if mark == Mark.SUCCESS or mark in FAILED_MARKS:
             reads.append(read)
         if mark != Mark.SUCCESS:
             statuses[number] = STATUS_OF_MARK[mark].value

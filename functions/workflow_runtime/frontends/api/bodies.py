@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from workflow_runtime.frontends.api.problems import Problem, invalid
 from workflow_runtime.frontends.api.request import Request
+from workflow_runtime.language.json_values import DEPTH_MAX, is_deeper
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 
 JSON_TYPES = ("application/json",)
@@ -18,7 +19,7 @@ YAML_TYPES = ("application/yaml", "text/yaml", "application/x-yaml", "text/x-yam
 FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_FIELDS_MAX = 1000
 CHARSETS = ("utf-8", "utf8", "us-ascii", "utf-16", "gb18030", "gbk", "gb2312", "iso-8859-1")
-DEPTH_MAX = 64  # as in YAML (language §1): what reads and writes it later recurses
+LEVELS_MAX = DEPTH_MAX + 1  # a body is an object whose fields hold values
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -131,14 +132,9 @@ def _yaml(text: str) -> Any:
 
 
 def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(DEPTH_MAX + 1):
-        inner = [item for item in level if isinstance(item, dict | list)]
-        level = [child for item in inner for child in (item.values() if isinstance(item, dict) else item)]
-        if not level:
-            return
-    raise Problem("invalid_request", _too_deep())
+    if is_deeper(value, LEVELS_MAX):
+        raise Problem("invalid_request", _too_deep())
 
 
 def _too_deep() -> str:
-    return f"the body is nested more than {DEPTH_MAX} levels deep"
+    return f"the body is nested more than {LEVELS_MAX} levels deep"

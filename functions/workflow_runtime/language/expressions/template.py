@@ -24,7 +24,9 @@ from workflow_runtime.language.expressions.limits import (
 from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.syntax import Reference
 from workflow_runtime.language.expressions.values import TOO_LARGE, json_bytes, render_text, text_bytes
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import DEPTH_MAX, Json, is_deeper
+
+TOO_DEEP = f"the value would be nested more than {DEPTH_MAX} levels deep"
 
 Where: TypeAlias = tuple[str | int, ...]
 Piece: TypeAlias = str | Expression
@@ -49,8 +51,8 @@ class Template:
     def evaluate(self, scope: Scope) -> Json:
         """The value with every ``${…}`` replaced. Raises `EvaluationError`, with the place of the string as ``path``.
 
-        What all of them compute together is bounded, like a single computed result; plain references are neither
-        copied nor bounded. The value may share parts with the template and the scope: treat it as immutable.
+        What all of them compute together is bounded, like a single computed result; plain references are not copied,
+        and bounded in depth only. The value may share parts with the template and the scope: treat it as immutable.
         """
         if self._render is None:
             return self._value
@@ -156,10 +158,17 @@ def _pay(scope: Scope, size: int, offset: int, where: Where) -> None:
 
 
 def _value(expression: Expression, where: Where) -> Render:
+    may_deepen = bool(where) or expression.computes  # else the value stays as it was, and was looked at before
+    levels = DEPTH_MAX - len(where)
+
     def render(scope: Scope) -> Json:
         value = _evaluate(expression, where, scope)
         if expression.computes:
             _pay(scope, json_bytes(value), expression.offset, where)
+        if may_deepen and is_deeper(value, levels):
+            raise EvaluationError(
+                f"the value would be nested more than {DEPTH_MAX} levels deep", expression.offset, where
+            )
         return value
 
     return render

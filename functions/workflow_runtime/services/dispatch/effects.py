@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from workflow_runtime.deployment.metrics import LIFECYCLE, Metric
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE, LIFECYCLE_SOURCE
 from workflow_runtime.engine.commands import CancelRun, Command, Continue, PublishEvent, RecordNode, RunNode, SetStatus
-from workflow_runtime.engine.events import NodeFailed, Poked, run_event_id
+from workflow_runtime.engine.events import NodeFailed, Poked, SendFailed, run_event_id
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
@@ -24,7 +24,7 @@ from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.invokers.invocation import origin
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.ports import BusEvent, Ports
+from workflow_runtime.ports import BusEvent, Ports, Refusal
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.orders import RefusedOrder, send_orders
@@ -103,7 +103,9 @@ class Publisher:
         self._executions.put_dead_letter(state.execution_id, identity, refused.reason, refused.body, state.now)
         self._count(Metric.DEAD_LETTERS, 1)
         error = ErrorDocument.of("execution_error", f"the node could not be ordered: {refused.reason}", command.path)
-        failed = Run.failed(command.path, command.serial, DISPATCHER, state.now, error, attempt=command.attempt)
+        failed = Run.failed(
+            command.path, command.serial, DISPATCHER, state.now, error, attempt=command.attempt, order=command
+        )
         if not self._runs.claim(state.execution_id, failed):
             stored = self._runs.get(state.execution_id, command.path, command.serial)
             if stored is None or stored.owner != DISPATCHER or stored.error is None:
@@ -125,9 +127,17 @@ class Publisher:
                 state.execution_id, f"bus:{state.version}:{refusal.index}", refusal.reason, entry.detail, state.now
             )
             self._count(Metric.DEAD_LETTERS, 1)
+            self._publication_failed(state, events[refusal.index], refusal)
         for event in events:
             if not event.custom and event.detail_type in LIFECYCLE:
                 self._count(LIFECYCLE[event.detail_type], 1)
+
+    def _publication_failed(self, state: ExecutionState, event: PublishEvent, refusal: Refusal) -> None:
+        """Tell the chart whose action published the event; nobody published what the runtime says of itself."""
+        if event.custom:
+            identity = f"publish:{state.execution_id}:{state.version}:{refusal.index}"
+            message = f"publish_event: the bus refused `{event.detail_type}`: {refusal.reason}"
+            self._mailer.send(state.execution_id, SendFailed(identity, state.now, event.machine, message))
 
 
 def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent, correlation_id: str) -> BusEvent:
@@ -154,7 +164,14 @@ def _run_of(command: RecordNode) -> Run:
     path, serial, at = command.path, command.serial, command.at
     if command.error is not None:
         return Run.failed(
-            path, serial, DISPATCHER, at, command.error, started_at=command.started_at, handled=command.handled
+            path,
+            serial,
+            DISPATCHER,
+            at,
+            command.error,
+            started_at=command.started_at,
+            attempt=command.attempt,
+            handled=command.handled,
         )
     return Run.succeeded(
         path,
@@ -164,6 +181,7 @@ def _run_of(command: RecordNode) -> Run:
         started_at=command.started_at,
         output=command.output,
         output_blob=command.blob,
+        attempt=command.attempt,
     )
 
 

@@ -26,14 +26,16 @@ class Knowledge:
         """``known`` with what was needed. A run that should be recorded and is not is a fault: `KeyError`."""
         input_key = keys.execution(execution_id, keys.INPUT)
         wanted = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.reads}
-        items = self._table.get([*wanted, input_key] if needs.globals else list(wanted))
+        failed = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.orders}
+        items = self._table.get([*wanted, *failed, *([input_key] if needs.globals else [])])
         nodes = dict(known.nodes)
         for key, read in wanted.items():
             nodes[read] = _pruned(plan, read.node, self._runs.run_of(items[key]))
         if needs.globals:
             known = replace(known, globals=_pruned_globals(plan, self._executions.globals_of(items[input_key])))
         blobs = {key: unpack(self._executions.get_blob(key)) for key in needs.blobs}
-        return replace(known, nodes=nodes, blobs={**known.blobs, **blobs})
+        orders = {read: self._runs.order_of(items[key]) for key, read in failed.items()}
+        return replace(known, nodes=nodes, blobs={**known.blobs, **blobs}, orders={**known.orders, **orders})
 
 
 def node_value(run: Run) -> NodeValue:

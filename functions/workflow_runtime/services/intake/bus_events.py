@@ -113,7 +113,9 @@ class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"
 def parse_body(body: str) -> BusEvent | ScheduledStart:
     """Raises `InvalidEvent` for what is neither."""
     try:
-        value: Any = to_json(msgspec.json.decode(body))
+        value: Any = msgspec.json.decode(body)
+        if isinstance(value, dict):  # the bounds of values are those of its fields
+            value = {name: to_json(field, name) for name, field in value.items()}
         if isinstance(value, dict) and "schedule" in value and "detail-type" not in value:
             return msgspec.convert(value["schedule"], ScheduledStart)
         event = msgspec.convert(value, BusEvent)

@@ -11,8 +11,9 @@ from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import ScopeId
-from workflow_runtime.plan.graph import GraphBlock
+from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.policies import rule_for
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.storage.records import Run, RunStatus
 
@@ -60,13 +61,13 @@ def _node_entry(
 ) -> dict[str, Json]:
     if graph is None:
         over = state is not None and state.status.terminal
-        return _entry(_status_of(run, over=over), run, None)
+        return _entry(block.nodes[index], _status_of(run, over=over), run, None)
     if run is not None and run.serial < graph.first_serial:
         run = None  # of an earlier visit
     status = STATUS_OF_MARK[graph.marks[index]]
     if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
         status = NodeStatus.RUNNING
-    entry = _entry(status, run, _waiting_on(state, block, graph, index, status, run))
+    entry = _entry(block.nodes[index], status, run, _waiting_on(state, block, graph, index, status, run))
     if run is None and index in graph.begun:
         entry |= {"attempts": 1, "started_at": iso_time(graph.begun[index])}
     return entry
@@ -82,13 +83,21 @@ def error_json(error: ErrorDocument | None) -> dict[str, Json] | None:
     return {"type": error.type, "message": error.message, "node": error.node or None} if error is not None else None
 
 
-def _entry(status: NodeStatus, run: Run | None, waiting_on: str | None) -> dict[str, Json]:
+def _is_handled(node: NodePlan, status: NodeStatus, run: Run | None) -> bool:
+    """Whether a rule of the node dealt with its error. A worker that recorded it did not know."""
+    if run is None or run.error is None or status is not NodeStatus.FAILED:
+        return False
+    rule = rule_for(node.on_error, run.error.type)
+    return run.handled or (rule is not None and rule.do != "fail")
+
+
+def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str | None) -> dict[str, Json]:
     return {
         "status": status.value,
         "attempts": run.attempt if run is not None else 0,
         "output": run.output if run is not None else None,
         "error": {"type": run.error.type, "message": run.error.message} if run is not None and run.error else None,
-        "handled": run.handled if run is not None else False,
+        "handled": _is_handled(node, status, run),
         "started_at": iso_time(run.started_at) if run is not None else None,
         "ended_at": iso_time(run.ended_at) if run is not None and run.ended_at else None,
         "waiting_on": waiting_on,
@@ -113,6 +122,8 @@ def _waiting_on(
     if status is NodeStatus.WAITING:
         sources = (block.edges[edge].source for edge in block.nodes[index].incoming)
         return "dependency" if any(graph.marks[source] in OPEN_MARKS for source in sources) else None
+    if status is NodeStatus.RETRYING:
+        return "retry"
     if status is NodeStatus.RUNNING and index in graph.pending:
         spec = block.nodes[index].spec
         return "event" if isinstance(spec, WaitSpec) and spec.event else "timer"

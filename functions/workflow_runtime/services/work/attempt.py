@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.commands import with_payload
+from workflow_runtime.engine.commands import RunNode, with_payload
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import NodeValue, evaluate
@@ -119,7 +119,8 @@ class AttemptRunner:
         except (NodeError, ValueError) as error:
             message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
             document = ErrorDocument.of("execution_error", message, ended.path)
-            failed = replace(ended, status=RunStatus.FAILED, output=None, error=document)
+            order = order_to_keep(attempt.plan, attempt.order.command)
+            failed = replace(ended, status=RunStatus.FAILED, output=None, error=document, order=order)
             return await self.patiently(self._runs.finish, execution_id, failed, owner), failed
 
     async def patiently(
@@ -154,7 +155,8 @@ class AttemptRunner:
         except (RetryableError, InvalidEvent):
             raise
         except Exception as error:
-            ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error))
+            order = order_to_keep(attempt.plan, attempt.order.command)
+            ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error), order=order)
         return replace(
             ended,
             ended_at=self._ports.clock.now(),
@@ -256,8 +258,9 @@ class AttemptRunner:
 
 def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
     """What an attempt failed with. Secrets never stand in it, and values never in the log."""
+    retry_after = None
     if isinstance(error, NodeError):
-        kind, message = error.type, error.message
+        kind, message, retry_after = error.type, error.message, error.retry_after
     elif isinstance(error, EvaluationError):
         kind, message = "execution_error", str(error)
     else:
@@ -265,7 +268,7 @@ def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
         fields = {"error": type(error).__name__, "at": f"{place.filename}:{place.lineno}"}
         logger.error("a node raised", extra={**ids_of(attempt.order), **fields})
         kind, message = "execution_error", described(error)
-    return ErrorDocument.of(kind, masked(message, attempt.secrets), attempt.order.command.path)
+    return ErrorDocument.of(kind, masked(message, attempt.secrets), attempt.order.command.path, retry_after)
 
 
 def _output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:
@@ -291,6 +294,12 @@ def node_of(plan: Plan, path: str) -> NodePlan | None:
     """The node of this path; None for the scope's outputs."""
     place = plan.locate(path)
     return plan.blocks[place.block].nodes[place.node] if place is not None else None
+
+
+def order_to_keep(plan: Plan, command: RunNode) -> RunNode | None:
+    """The order of an attempt that failed, if another one may be ordered as it was."""
+    node = node_of(plan, command.path)
+    return command if node is not None and node.retry else None
 
 
 def _block_of(plan: Plan, path: str) -> GraphBlock:

@@ -24,7 +24,15 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.messages import Order, mail_message
-from workflow_runtime.services.work.attempt import LEASE_SECONDS, Attempt, AttemptRunner, Secrets, ids_of, node_of
+from workflow_runtime.services.work.attempt import (
+    LEASE_SECONDS,
+    Attempt,
+    AttemptRunner,
+    Secrets,
+    ids_of,
+    node_of,
+    order_to_keep,
+)
 from workflow_runtime.services.work.attempt_metrics import count_attempt
 from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.storage.runs import RunStore
@@ -122,7 +130,14 @@ class NodeRunner:
             if existing.lease_until > now and existing.owner.split("/")[0] == self._ports.boot:
                 raise Postponed((existing.lease_until - now) // 1000 + 1)
             error = ErrorDocument.of("worker_lost", "the worker stopped without a result", order.command.path)
-            lost = replace(existing, status=RunStatus.FAILED, owner=finder, ended_at=now, error=error)
+            lost = replace(
+                existing,
+                status=RunStatus.FAILED,
+                owner=finder,
+                ended_at=now,
+                error=error,
+                order=order_to_keep(plan, order.command),
+            )
             if not await self._ports.offload(self._runs.finish, order.execution_id, lost, existing.owner):
                 raise RetryableError("the run ended while its worker was declared lost")
             self._count(Metric.WORKERS_LOST, 1)

@@ -9,9 +9,10 @@ import msgspec
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.tools.builtin.aws_errors import call_aws
+from workflow_runtime.invokers.tools.builtin.foreign_json import read_json
 from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.invokers.tools.services import ToolServices
-from workflow_runtime.sdk import tool
+from workflow_runtime.sdk import NodeContext, tool
 
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1  # RDS Data API: longValue
 
@@ -25,6 +26,7 @@ def database_query_function(reach: Reach, services: ToolServices) -> Callable[..
         resource_arn: str,
         secret_arn: str,
         sql: str,
+        context: NodeContext,
         parameters: dict[str, Any] | None = None,
         database: str | None = None,
     ) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def database_query_function(reach: Reach, services: ToolServices) -> Callable[..
         response = call_aws("RDS Data API", services.clients("rds-data").execute_statement, **arguments)
         records = response.get("formattedRecords")
         return {
-            "rows": msgspec.json.decode(records) if records else [],
+            "rows": read_json(records, "the result", context.warn) if records else [],
             "updated": response.get("numberOfRecordsUpdated", 0),
         }
 

@@ -9,16 +9,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import codecs
-import json
-import re
 import zlib
 from collections.abc import Iterator
 from email.message import Message
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
-from workflow_runtime.language.json_values import Json, NotJson, to_json
+from workflow_runtime.invokers.tools.builtin.foreign_json import read_json
+from workflow_runtime.language.json_values import Json
 
 if TYPE_CHECKING:
     import httpx
@@ -52,8 +49,6 @@ _CODECS = {
 """Charsets by the labels they are known under (WHATWG Encoding); no others, as some of Python's take quadratic time."""
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_LONG_NUMBER = re.compile(r"[0-9]{19}")
-_LONE = re.compile("[\ud800-\udfff]")
 
 
 class Unreadable(Exception):
@@ -109,63 +104,11 @@ class Body:
         return text
 
     def _json(self, text: str) -> Json:
-        if not _LONG_NUMBER.search(text):
-            try:
-                return to_json(msgspec.json.decode(text))
-            except (msgspec.DecodeError, NotJson, RecursionError, UnicodeError):
-                pass
         try:
-            return _Lenient(self.warnings).read(text)
-        except (ValueError, RecursionError):
+            return read_json(text, "the body", self.warnings.append)
+        except ValueError:
             self.warnings.append("the body is said to be JSON and is not; it is given as text")
             return text
-
-
-class _Lenient:
-    """Reads JSON that values here cannot hold as it is. What is made of it is noted once each."""
-
-    def __init__(self, warnings: list[str]) -> None:
-        self._warnings = warnings
-
-    def read(self, text: str) -> Json:
-        """Raises `ValueError` for what is no JSON at all, or nested too deep."""
-        decoder = json.JSONDecoder(parse_int=self._integer, parse_float=self._float, parse_constant=self._constant)
-        value = decoder.decode(text)
-        return to_json(self._without_surrogates(value) if "\\u" in text else value)
-
-    def _integer(self, digits: str) -> int | str:
-        if len(digits) <= 20:
-            number = int(digits)
-            if -(2**63) <= number < 2**64:
-                return number
-        return self._as_text(digits)
-
-    def _float(self, digits: str) -> float | str:
-        number = float(digits)
-        return number if abs(number) != float("inf") else self._as_text(digits)
-
-    def _as_text(self, digits: str) -> str:
-        self._note("numbers beyond 64 bits are given as text")
-        return digits
-
-    def _constant(self, name: str) -> None:
-        self._note(f"{name} is given as null")
-
-    def _without_surrogates(self, value: Any) -> Any:
-        if isinstance(value, str) and _LONE.search(value):
-            self._note("lone surrogates were replaced")
-            return _LONE.sub("\ufffd", value)
-        if isinstance(value, list):
-            return [self._without_surrogates(item) for item in value]
-        if isinstance(value, dict):
-            pairs = value.items()
-            return {self._without_surrogates(key): self._without_surrogates(item) for key, item in pairs}
-        return value
-
-    def _note(self, text: str) -> None:
-        warning = f"the body is JSON with values that cannot be kept: {text}"
-        if warning not in self._warnings:
-            self._warnings.append(warning)
 
 
 async def received(response: httpx.Response) -> Body:

@@ -127,7 +127,14 @@ async def _refusal(answer: _Answer) -> NodeError:
     """That the server answered with an error, and what it said about it."""
     type = "rate_limited" if answer.status == RATE_LIMITED else "execution_error"
     said = await asyncio.to_thread(answer.body.excerpt) if answer.body is not None else ""
-    return NodeError(type, f"{answer.host} answered with HTTP {answer.status}" + (f": {said}" if said else ""))
+    message = f"{answer.host} answered with HTTP {answer.status}" + (f": {said}" if said else "")
+    return NodeError(type, message, _retry_after(answer.headers))
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float | None:
+    """The seconds in ``retry-after``; a date there is not understood, as clocks differ."""
+    value = headers.get("retry-after")
+    return float(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
 
 
 def _first_request(
@@ -221,7 +228,7 @@ class _Exchange:
             lines = response.headers.get_list("set-cookie")
             self._cookies.keep(_origin(request.url), request.url.path.rpartition("/")[0] or "/", lines)
             location = response.headers.get("location")
-            if response.is_redirect and location is not None:
+            if response.is_redirect and location:  # an empty one leads nowhere but back
                 return _redirected(request, status, location)
             url, headers = str(request.url), _shown(response.headers)
             try:

@@ -9,10 +9,11 @@ import msgspec
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.tools.builtin.aws_errors import call_aws
+from workflow_runtime.invokers.tools.builtin.foreign_json import read_json
 from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.sdk import tool
+from workflow_runtime.sdk import NodeContext, tool
 
 PAYLOAD_BYTES_MAX = 6 * 1024 * 1024  # Lambda: a synchronous call
 ASYNC_PAYLOAD_BYTES_MAX = 1024 * 1024  # Lambda: an asynchronous one
@@ -24,7 +25,7 @@ def lambda_invoke_function(reach: Reach, services: ToolServices) -> Callable[...
         description="Calls a Lambda function and returns what it returns; "
         "with `asynchronous`, returns {accepted: true} at once."
     )
-    def lambda_invoke(function: str, payload: Any = None, asynchronous: bool = False) -> Any:
+    def lambda_invoke(function: str, context: NodeContext, payload: Any = None, asynchronous: bool = False) -> Any:
         allowed = reach.require("functions", "lambda_invoke")
         if not any(_matches(entry, function) for entry in allowed):
             raise reach.refusal("functions", f"the function {function} is not on the allow-list")
@@ -41,7 +42,7 @@ def lambda_invoke_function(reach: Reach, services: ToolServices) -> Callable[...
         )
         if asynchronous:
             return {"accepted": True}
-        answer = _decoded(function, response["Payload"].read())
+        answer = _decoded(function, response["Payload"].read(), context)
         if response.get("FunctionError"):
             raise NodeError("execution_error", f"the function {function} failed: {_reason(answer)}")
         return answer
@@ -53,10 +54,10 @@ def _matches(entry: str, function: str) -> bool:
     return function.startswith(entry[:-1]) if entry.endswith("*") else function == entry
 
 
-def _decoded(function: str, data: bytes) -> Json:
+def _decoded(function: str, data: bytes, context: NodeContext) -> Json:
     try:
-        return msgspec.json.decode(data) if data else None
-    except msgspec.DecodeError:
+        return read_json(data.decode(), "the answer", context.warn) if data else None
+    except ValueError:
         raise NodeError("execution_error", f"the function {function} returned no JSON") from None
 
 

@@ -1,0 +1,63 @@
+"""Attempts after the first: a node waits for its next one, and then begins again as one that is ready.
+
+A run by a worker is ordered as it was, so that each attempt sees the same. Its order lies with the record of the
+attempt that failed, not in the state: a retry that waits a day costs the state no more than its timer.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from workflow_runtime.engine import pending
+from workflow_runtime.engine.commands import Read, RunNode
+from workflow_runtime.engine.graph.concurrency import enqueue
+from workflow_runtime.engine.graph.policy import Retry
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import Change
+from workflow_runtime.engine.state import Purpose
+from workflow_runtime.engine.turn import ValuesMissing
+
+
+def wait(scope: GraphScope, node: int, retry: Retry) -> None:
+    """The attempt at hand has failed and is recorded; begin the next one when it is time."""
+    graph = scope.graph
+    graph.retries[node] = retry.used
+    graph.serials[node] = graph.serial(node) + 1
+    graph.begun.pop(node, None)
+    scope.change(node, Change.RETRY)
+    scope.scopes.mark(scope)
+    if retry.delay:
+        pending.start_timer(scope, node, Purpose.RETRY, scope.turn.now + retry.delay)
+    else:
+        due(scope, node)
+
+
+def due(scope: GraphScope, node: int) -> None:
+    """The wait is over: the node is ready."""
+    scope.change(node, Change.ENQUEUE)
+    enqueue(scope, node)
+
+
+def seed(scope: GraphScope, node: int) -> str:
+    """Of the delay after the attempt at hand: no two attempts of any executions have the same."""
+    return f"{scope.turn.state.execution_id}/run:{scope.path(node)}#{scope.graph.serial(node)}"
+
+
+def attempt(scope: GraphScope, node: int) -> int:
+    """The number of the attempt at hand, of a node that the dispatcher runs itself."""
+    return 1 + sum(scope.graph.retries.get(node, ()))
+
+
+def order_as_before(scope: GraphScope, node: int) -> RunNode | None:
+    """The order of the next attempt of a node that is retried; None for a first attempt, or if there is no order to
+    repeat. Raises `ValuesMissing`.
+    """
+    if node not in scope.graph.retries:
+        return None
+    serial = scope.graph.serial(node)
+    failed = Read(scope.block.first + node, serial - 1, scope.prefix)
+    if failed not in scope.turn.known.orders:
+        scope.turn.needs_orders[failed] = None
+        raise ValuesMissing
+    order = scope.turn.known.orders[failed]
+    return replace(order, serial=serial, attempt=order.attempt + 1) if order is not None else None

@@ -1,0 +1,68 @@
+"""What becomes of a node that fails: attempts after the first, and rules by the type of the error (language §6)."""
+
+from __future__ import annotations
+
+import msgspec
+
+NEVER_BY_DEFAULT = frozenset(
+    {"rejected", "not_allowed", "budget_exceeded", "tool_changed", "replay_diverged", "effect_unknown", "cancelled"}
+)
+"""Error types for which another attempt would end the same way, or be wrong; retried only where a policy names them."""
+
+_NOT_EXECUTION_ERRORS = frozenset({"timeout", "cancelled"})
+
+
+def covers(types: tuple[str, ...], type: str) -> bool:
+    """Whether an error of this ``type`` is among ``types``. ``*`` stands for all, ``execution_error`` for all but
+    `timeout` and `cancelled`.
+    """
+    return "*" in types or type in types or ("execution_error" in types and type not in _NOT_EXECUTION_ERRORS)
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Up to ``max_retries`` more attempts after errors of these types. Delays are in seconds.
+
+    ``backoff`` is exponential (times ``factor`` with each attempt), linear or fixed. ``jitter``: each delay is spread
+    at random between zero and its length.
+    """
+
+    max_retries: int = 3
+    delay: float = 1.0
+    backoff: str = "exponential"
+    factor: float = 2.0
+    max_delay: float = 60.0
+    jitter: bool = True
+    errors: tuple[str, ...] = ("*",)
+    exclude_errors: tuple[str, ...] = ()
+
+    def retries(self, type: str) -> bool:
+        """Whether errors of this type are its business."""
+        if covers(self.exclude_errors, type) or not covers(self.errors, type):
+            return False
+        return type not in NEVER_BY_DEFAULT or type in self.errors
+
+    def delay_before(self, retry: int) -> float:
+        """Seconds before a retry (1 is the first), jitter apart."""
+        delay = min(self.delay, self.max_delay)
+        if self.backoff == "linear":
+            return min(self.delay * retry, self.max_delay)
+        for _ in range(retry - 1 if self.backoff == "exponential" else 0):
+            delay = min(delay * self.factor, self.max_delay)
+        return delay
+
+
+class ErrorRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a failure by these error types means to the graph.
+
+    ``do`` is fail (on to whoever is asked next), skip (the node's edges are dead), continue (they are alive, its output
+    is null) or call (they are dead, and the node ``target`` runs).
+    """
+
+    do: str
+    errors: tuple[str, ...] = ("*",)
+    target: int = -1
+
+
+def rule_for(rules: tuple[ErrorRule, ...], type: str) -> ErrorRule | None:
+    """The first rule for errors of this type."""
+    return next((rule for rule in rules if covers(rule.errors, type)), None)
