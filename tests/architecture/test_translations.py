@@ -86,8 +86,8 @@ def read(translation: str) -> tuple[str, str]:
     return (ROOT / original).read_text(encoding="utf-8"), (ROOT / translation).read_text(encoding="utf-8")
 
 
-def test_the_readme_is_translated() -> None:
-    assert "README.zh-CN.md" in TRANSLATIONS
+def test_the_readme_and_the_guide_are_translated() -> None:
+    assert {"README.zh-CN.md", "definitions/README.zh-CN.md"} <= set(TRANSLATIONS)
 
 
 @pytest.mark.parametrize("name", TRANSLATIONS)
