@@ -122,8 +122,12 @@ def call_of(kind: NodeType, target: str, inputs: dict[str, Any]) -> NodeCall:
     )
 
 
-def run_tool(target: str, *, definitions: Path = DEFINITIONS, **inputs: Any) -> Any:
-    return asyncio.run(ToolInvoker(TOOLS[definitions]).invoke(call_of(NodeType.TOOL, target, inputs))).output
+def run_tool(target: str, **inputs: Any) -> Any:
+    return run_tool_of(DEFINITIONS, target, inputs)
+
+
+def run_tool_of(root: Path, target: str, inputs: dict[str, Any]) -> Any:
+    return asyncio.run(ToolInvoker(TOOLS[root]).invoke(call_of(NodeType.TOOL, target, inputs))).output
 
 
 def test_a_reply_that_is_not_compliant_is_held() -> None:
@@ -138,11 +142,11 @@ def test_a_reply_that_is_not_compliant_is_held() -> None:
 def test_the_english_tools_write_english() -> None:
     inputs = {"text": "Fine.", "customer_name": "Alex", "sentiment": "neutral", "compliant": True}
     for channel, greeting in (("email", "Dear Alex,"), ("chat", "Hello Alex,")):
-        sent = run_tool("send_response", definitions=ENGLISH, **inputs, channel=channel)
+        sent = run_tool_of(ENGLISH, "send_response", {**inputs, "channel": channel})
         assert sent["message"] == f"{greeting}\n\nFine.\n\nCustomer support"
     opinions = [{"by": "market", "verdict": "support", "reason": "growth"}]
     report = {"topic": "Thesis", "conclusion": "support", "votes": 1, "opinions": opinions}
-    text = run_tool("render_report", definitions=ENGLISH, **report)["text"]
+    text = run_tool_of(ENGLISH, "render_report", report)["text"]
     assert text == "# Thesis\n\nConclusion: **support** (1/1 votes)\n\n- **market** (support): growth"
 
 
