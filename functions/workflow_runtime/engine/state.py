@@ -8,7 +8,6 @@ touched, so that an event costs what it changes (`codec`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import copy
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -292,7 +291,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     def copy(self) -> ExecutionState:
         """An independent state; its scopes are shared until they are touched."""
-        copied = copy(self)
+        copied: ExecutionState = self.__copy__()
         copied.scopes = self.scopes.copy()
         copied.pending = self.pending.copy()
         copied.queued = self.queued.copy()

@@ -25,30 +25,26 @@ _GLOBAL_KINDS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
 
 class ChartScope(Scope):
-    """``event``: the event being taken; ``overlay``: its data, while names may mean it; ``overwrites``: which of the
+    """``path``: of the node that holds it; ``""`` at the top. ``event``: the event being taken; ``overlay``: its data, while names may mean it; ``overwrites``: which of the
     workflow's own names it may hide and change. ``offered``: the
     configuration that deferred events were last offered to, and ``refused`` how many of them it did not take.
     ``is_over``: a final state at its top was entered.
     """
 
-    __slots__ = ("chart", "event", "is_over", "machine", "offered", "overlay", "overwrites", "refused")
+    __slots__ = ("chart", "event", "is_over", "machine", "offered", "overlay", "overwrites", "path", "refused")
 
     def __init__(self, scopes: Scopes, id: ScopeId, machine: ChartState) -> None:
         plan = scopes.turn.plan
         super().__init__(scopes, id, plan.chart_depths[machine.chart], "" if id == TOP_CHART else f"{id}/")
         self.chart: ChartPlan = plan.charts[machine.chart]
         self.machine = machine
+        self.path = self.prefix[:-1]
         self.event: ChartEvent | None = None
         self.overlay: Mapping[str, Json] = NO_LOCALS
         self.overwrites: tuple[bool | tuple[str, ...], ...] = ()
         self.offered = machine.configuration[:]
         self.refused = len(machine.deferred)
         self.is_over = False
-
-    @property
-    def path(self) -> str:
-        """Path of the node that holds it; ``""`` at the top."""
-        return self.prefix.rstrip("/")
 
     @property
     def outer_id(self) -> ScopeId | None:
