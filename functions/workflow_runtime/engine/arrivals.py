@@ -177,8 +177,8 @@ def _remember(turn: Turn, identity: str) -> None:
     applied = turn.state.applied
     applied[identity] = turn.now
     while applied:
-        oldest, taken_at = next(iter(applied.items()))
-        if len(applied) <= APPLIED_MAX and taken_at > turn.now - APPLIED_MS:
+        oldest = next(iter(applied))
+        if len(applied) <= APPLIED_MAX and applied[oldest] > turn.now - APPLIED_MS:
             break
         del applied[oldest]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.chart.events import ChartEvent
@@ -25,10 +25,14 @@ _GLOBAL_KINDS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
 
 class ChartScope(Scope):
-    """``path``: of the node that holds it; ``""`` at the top. ``event``: the event being taken; ``overlay``: its data, while names may mean it; ``overwrites``: which of the
-    workflow's own names it may hide and change. ``offered``: the
-    configuration that deferred events were last offered to, and ``refused`` how many of them it did not take.
-    ``is_over``: a final state at its top was entered.
+    """What a chart does in a turn.
+
+    - ``path``: of the node that holds it; ``""`` at the top
+    - ``event``: the event being taken; ``overlay``: its data, while names may mean it; ``overwrites``: which of the
+      workflow's own names it may hide and change
+    - ``offered``: the configuration that deferred events were last offered to, and ``refused`` how many of them it did
+      not take
+    - ``is_over``: a final state at its top was entered
     """
 
     __slots__ = ("chart", "event", "is_over", "machine", "offered", "overlay", "overwrites", "path", "refused")
@@ -56,7 +60,7 @@ class ChartScope(Scope):
         return self.plan.place(self.chart.node)[1]
 
     @property
-    def pending(self) -> dict[int, list[str]]:
+    def pending(self) -> MutableMapping[int, tuple[str, ...]]:
         return self.machine.pending
 
     @property
