@@ -8,11 +8,11 @@ touched, so that an event costs what it changes (`codec`).
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from copy import copy
 from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
-from msgspec.structs import replace
 
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
@@ -293,17 +293,16 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     def copy(self) -> ExecutionState:
         """An independent state; its scopes are shared until they are touched."""
-        return replace(
-            self,
-            scopes=forked(self.scopes),
-            pending=forked(self.pending),
-            queued=forked(self.queued),
-            withdrawn=self.withdrawn[:],
-            unannounced=self.unannounced[:],
-            outbox=self.outbox[:],
-            kept=self.kept[:],
-            applied=forked(self.applied),
-        )
+        copied = copy(self)
+        copied.scopes = forked(self.scopes)
+        copied.pending = forked(self.pending) if self.pending else {}
+        copied.queued = forked(self.queued) if self.queued else {}
+        copied.withdrawn = self.withdrawn[:]
+        copied.unannounced = self.unannounced[:]
+        copied.outbox = self.outbox[:]
+        copied.kept = self.kept[:]
+        copied.applied = forked(self.applied) if self.applied else {}
+        return copied
 
     def touch(self, address: ScopeId) -> ScopeState:
         """A scope to change. Only for whoever has copied the state, once. Raises `KeyError`."""

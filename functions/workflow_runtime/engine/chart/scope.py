@@ -147,8 +147,14 @@ class ChartScope(Scope):
             for binding in formula.bindings
             if binding.kind in MAY_COME_FROM_EVENT
             and binding.name in self.overlay
-            and (any(may_overwrite(said, binding.name) for said in self.overwrites) or not self.owns(binding.name))
+            and self._may_be_hidden(binding.name)
         }
+
+    def _may_be_hidden(self, name: str) -> bool:
+        """Whether the event at hand may stand before what else has this name. Raises `ValuesMissing`."""
+        if self.overwrites and any(may_overwrite(said, name) for said in self.overwrites):
+            return True
+        return not self.owns(name)
 
     def owns(self, name: str) -> bool:
         """Whether the workflow has set a name itself: declared it, was given it, or an action set it, here or further

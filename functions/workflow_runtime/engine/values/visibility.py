@@ -36,7 +36,10 @@ NOTHING_SEEN = Seen()
 
 def charts_seen(plan: Plan, around: Iterable[Around], formulas: tuple[Formula, ...]) -> Seen:
     """What ``formulas`` see from a place; ``around``: the scopes that it is in, innermost first."""
-    if not plan.charts or not any(formula.asks_charts for formula in formulas):
+    if not plan.charts:
+        return NOTHING_SEEN
+    formulas = tuple([formula for formula in formulas if formula.asks_charts])
+    if not formulas:
         return NOTHING_SEEN
     charts = [scope for scope in around if scope.variables is not None]
     names: dict[str, Json] = {}
