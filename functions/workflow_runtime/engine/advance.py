@@ -143,6 +143,7 @@ def advance(
     if _must_go_on(turn):
         turn.commands.append(Continue())
     _keep_values(scopes)
+    scopes.release()
     return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
 
 

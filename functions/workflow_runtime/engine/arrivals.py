@@ -177,8 +177,8 @@ def _remember(turn: Turn, identity: str) -> None:
     applied = turn.state.applied
     applied[identity] = turn.now
     while applied:
-        oldest, taken_at = next(iter(applied.items()))
-        if len(applied) <= APPLIED_MAX and taken_at > turn.now - APPLIED_MS:
+        oldest = next(iter(applied))
+        if len(applied) <= APPLIED_MAX and applied[oldest] > turn.now - APPLIED_MS:
             break
         del applied[oldest]
 
@@ -206,12 +206,16 @@ def deliver(scopes: Scopes, signal: SignalReceived) -> str:
 
 def _is_for_wait(plan: Plan, signal: SignalReceived) -> bool:
     """Whether a wait's own trigger brought it, so that nothing but such a wait may take it."""
+    if not plan.correlated_waits:
+        return False
     number = plan.routes.get(signal.route, -1)
     return any(wait.spec.correlated == number for wait in plan.correlated_waits)
 
 
 def _waits_for(scopes: Scopes, event: str) -> list[tuple[GraphScope, Pending]]:
     """The waits that listen to an event of this name: those of inner graphs first, within a graph in file order."""
+    if not scopes.turn.plan.is_awaited(event):
+        return []
     entries = scopes.turn.state.pending.values()
     heard = [entry for entry in entries if entry.kind is PendingKind.EVENT and entry.owner >= 0]
     found: list[tuple[GraphScope, Pending]] = []
@@ -281,7 +285,7 @@ def _keep(turn: Turn, signal: SignalReceived) -> None:
 def _untaken(scopes: Scopes, signal: SignalReceived, refusals: dict[ScopeId, str]) -> str:
     """What becomes of an event that nobody took: kept for a wait, deferred, a failure, or ignored with the reason."""
     turn = scopes.turn
-    if not signal.to and any(matches(event, signal.name) for event in turn.plan.waits_by_event):
+    if not signal.to and turn.plan.is_awaited(signal.name):
         _keep(turn, signal)
         return ""
     if not refusals:

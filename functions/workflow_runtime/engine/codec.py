@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+
 import msgspec
 
 from workflow_runtime.engine import schema1
@@ -15,7 +17,7 @@ __all__ = ["current", "decode_state", "encode_state"]
 class _Stored(ExecutionState):
     """A state as it is read: with its scopes as bytes."""
 
-    scopes: dict[ScopeId, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
+    scopes: MutableMapping[ScopeId, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
 
 
 _decoder = msgspec.json.Decoder(_Stored)

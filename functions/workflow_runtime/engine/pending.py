@@ -59,7 +59,7 @@ def await_child(scope: Scope, token: str, event: str, workflow_id: str) -> None:
 
 def _open(scope: Scope, id: str, entry: Pending) -> None:
     scope.turn.state.pending[id] = entry
-    scope.pending.setdefault(entry.owner, []).append(id)
+    scope.pending[entry.owner] = (*scope.pending.get(entry.owner, ()), id)
 
 
 def take(turn: Turn, id: str) -> Pending | None:
@@ -69,9 +69,10 @@ def take(turn: Turn, id: str) -> Pending | None:
 
 def taken(scope: Scope, owner: int, id: str) -> None:
     """The owner has been told of an entry that was `take`n."""
-    ids = scope.pending[owner]
-    ids.remove(id)
-    if not ids:
+    others = tuple(other for other in scope.pending[owner] if other != id)
+    if others:
+        scope.pending[owner] = others
+    else:
         del scope.pending[owner]
 
 

@@ -194,9 +194,9 @@ class _Placing:
 
     def graph(self, id: ScopeId, number: int, old: _Graph) -> None:
         block = self.plan.blocks[number]
-        pending: dict[int, list[str]] = {}
+        pending: dict[int, tuple[str, ...]] = {}
         for node, wait in old.waits.items():
-            pending[node] = list(self._wait(id, number, node, wait))
+            pending[node] = tuple(self._wait(id, number, node, wait))
         self.scopes[id] = GraphState(
             old.marks,
             old.open_count,
@@ -237,7 +237,7 @@ class _Placing:
             yield wait.timer
 
     def chart(self, id: ScopeId, number: int, old: _Machine) -> None:
-        pending: dict[int, list[str]] = {}
+        pending: dict[int, tuple[str, ...]] = {}
         for timer, (state, delay) in old.delays.items():
             entry = Pending(PendingKind.TIMER, Purpose.DELAY, id, state, self.timers.get(timer, 0), number=delay)
             self._open(pending, timer, entry)
@@ -261,8 +261,8 @@ class _Placing:
         for block, run in old.runs.items():
             self.graph(self.plan.block_address(block), block, run)
 
-    def _open(self, pending: dict[int, list[str]], id: str, entry: Pending) -> None:
+    def _open(self, pending: dict[int, tuple[str, ...]], id: str, entry: Pending) -> None:
         if entry.kind is PendingKind.TIMER and id not in self.timers:
             return
         self.pending[id] = entry
-        pending.setdefault(entry.owner, []).append(id)
+        pending[entry.owner] = (*pending.get(entry.owner, ()), id)

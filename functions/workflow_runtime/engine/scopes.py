@@ -9,7 +9,7 @@ as it was. Who leaves work behind in a scope marks it; `settling` goes through t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from workflow_runtime.engine.commands import Read
@@ -68,7 +68,7 @@ class Scope(ABC):
 
     @property
     @abstractmethod
-    def pending(self) -> dict[int, list[str]]:
+    def pending(self) -> MutableMapping[int, tuple[str, ...]]:
         """Ids of what is waited for here, by owner: a node, a state, or -1 for the scope."""
 
     @abstractmethod
@@ -177,6 +177,13 @@ class Scopes:
         if len(found) > 1:
             found.sort(key=lambda scope: scope.depth)
         return found
+
+    def release(self) -> None:
+        """The turn is over. Scopes and this refer to each other; without that, their memory is free at once instead of
+        when the garbage is next collected, which costs more than a turn may.
+        """
+        self.marked.clear()
+        self._loaded.clear()
 
     def _make(self, id: ScopeId, state: ScopeState) -> Scope:
         scope = self._loaded[id] = self._makers[type(state)](self, id, state)

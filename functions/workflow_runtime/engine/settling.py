@@ -11,8 +11,8 @@ from workflow_runtime.engine.graph import readiness
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.pending import Ended
-from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import ChartState, GraphState
+from workflow_runtime.engine.scopes import Maker, Scopes
+from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
 from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.engine.values.outputs import check_output
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -20,12 +20,14 @@ from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
 
+_MAKERS: dict[type[ScopeState], Maker] = {GraphState: GraphScope, ChartState: ChartScope}
+
 OUTBOX_TURN_MAX = 100  # events that an execution sends itself, taken in one turn; the rest waits for the next
 
 
 def scopes_of(turn: Turn) -> Scopes:
     """The scopes of a turn that begins."""
-    return Scopes(turn, {GraphState: GraphScope, ChartState: ChartScope})
+    return Scopes(turn, _MAKERS)
 
 
 def start(scopes: Scopes) -> None:

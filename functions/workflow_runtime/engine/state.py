@@ -7,7 +7,7 @@ touched, so that an event costs what it changes (`codec`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from copy import copy
 from enum import StrEnum
 from typing import TypeAlias
@@ -16,6 +16,7 @@ import msgspec
 
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.tables import forked, plain
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -138,24 +139,24 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     open_count: int
     block: int = 0
     first_serial: int = 1
-    joins: dict[int, Progress] = {}
+    joins: MutableMapping[int, Progress] = {}
     queue: list[int] = []
-    serials: dict[int, int] = {}
-    untaken: dict[int, bool] = {}
+    serials: MutableMapping[int, int] = {}
+    untaken: MutableMapping[int, bool] = {}
     values: dict[int, Json] = {}
     kept_bytes: int = 0
-    values_bytes: dict[int, int] = {}
+    values_bytes: MutableMapping[int, int] = {}
     branches: dict[int, int] = {}
     held: list[int] = []
     tolerated: list[ToleratedError] = []
     failure: ErrorDocument | None = None
     succeeded_by: int = -1
-    pending: dict[int, list[str]] = {}
-    next_serials: dict[int, int] = {}
+    pending: MutableMapping[int, tuple[str, ...]] = {}
+    next_serials: MutableMapping[int, int] = {}
     called: dict[int, ErrorDocument] = {}
     given: dict[int, Json] = {}
-    begun: dict[int, int] = {}
-    retries: dict[int, tuple[int, ...]] = {}
+    begun: MutableMapping[int, int] = {}
+    retries: MutableMapping[int, tuple[int, ...]] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -164,24 +165,24 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.open_count,
             self.block,
             self.first_serial,
-            self.joins.copy(),
+            forked(self.joins) if self.joins else {},
             self.queue[:],
-            self.serials.copy(),
-            self.untaken.copy(),
+            forked(self.serials) if self.serials else {},
+            forked(self.untaken) if self.untaken else {},
             self.values.copy(),
             self.kept_bytes,
-            self.values_bytes.copy(),
+            forked(self.values_bytes) if self.values_bytes else {},
             self.branches.copy(),
             self.held[:],
             self.tolerated[:],
             self.failure,
             self.succeeded_by,
-            {owner: ids[:] for owner, ids in self.pending.items()},
-            self.next_serials.copy(),
+            forked(self.pending) if self.pending else {},
+            forked(self.next_serials) if self.next_serials else {},
             self.called.copy(),
             self.given.copy(),
-            self.begun.copy(),
-            self.retries.copy(),
+            forked(self.begun) if self.begun else {},
+            forked(self.retries) if self.retries else {},
         )
 
     def serial(self, node: int) -> int:
@@ -206,7 +207,7 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
     internal: list[Raised] = []
     deferred: list[SignalReceived] = []
     next_serials: dict[int, int] = {}
-    pending: dict[int, list[str]] = {}
+    pending: MutableMapping[int, tuple[str, ...]] = {}
     first_serial: int = 1
     brought: list[str] = []
 
@@ -219,7 +220,7 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
             self.internal[:],
             self.deferred[:],
             self.next_serials.copy(),
-            {owner: ids[:] for owner, ids in self.pending.items()},
+            forked(self.pending),
             self.first_serial,
             self.brought[:],
         )
@@ -260,7 +261,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     execution_id: str
     plan_hash: str
     workflow_version: int
-    scopes: dict[ScopeId, GraphState | ChartState | msgspec.Raw] = {}
+    scopes: MutableMapping[ScopeId, GraphState | ChartState | msgspec.Raw] = {}
     schema: int = UNNUMBERED_SCHEMA
     version: int = 0
     status: ExecutionStatus = ExecutionStatus.PENDING
@@ -272,15 +273,15 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     kept_bytes: int = 0
     collecting: bool = False  # the output is being put together by a worker
     in_flight: int = 0
-    pending: dict[str, Pending] = {}
-    queued: dict[ScopeId, bool] = {}
+    pending: MutableMapping[str, Pending] = {}
+    queued: MutableMapping[ScopeId, bool] = {}
     cut_short: bool = False
     withdrawn: list[tuple[str, int]] = []
     unannounced: list[tuple[str, str]] = []
     made: int = 0
     outbox: list[SignalReceived | RunEnded] = []
     kept: list[SignalReceived] = []
-    applied: dict[str, int] = {}
+    applied: MutableMapping[str, int] = {}
     hops: int = 0
     unprompted: int = 0
     parent: Parent | None = None
@@ -293,14 +294,14 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     def copy(self) -> ExecutionState:
         """An independent state; its scopes are shared until they are touched."""
         copied = copy(self)
-        copied.scopes = self.scopes.copy()
-        copied.pending = self.pending.copy()
-        copied.queued = self.queued.copy()
+        copied.scopes = forked(self.scopes)
+        copied.pending = forked(self.pending) if self.pending else {}
+        copied.queued = forked(self.queued) if self.queued else {}
         copied.withdrawn = self.withdrawn[:]
         copied.unannounced = self.unannounced[:]
         copied.outbox = self.outbox[:]
         copied.kept = self.kept[:]
-        copied.applied = self.applied.copy()
+        copied.applied = forked(self.applied) if self.applied else {}
         return copied
 
     def touch(self, address: ScopeId) -> ScopeState:
@@ -344,7 +345,7 @@ def initial_graph_state(plan: Plan, number: int, first_serial: int = 1) -> Graph
     return GraphState(marks, len(block.nodes) - block.called_count, number, first_serial)
 
 
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(enc_hook=plain)
 _scopes = msgspec.json.Decoder(GraphState | ChartState)
 
 

@@ -45,6 +45,9 @@ GLOBAL_KINDS = frozenset(
 )
 """What is fixed when an execution is created: read from its input item, not from node runs."""
 
+CHART_KINDS = frozenset({BindingKind.SCOPED, BindingKind.VARIABLES})
+"""What charts may have a value for."""
+
 
 class Binding(msgspec.Struct, frozen=True, omit_defaults=True):
     """One root name of a formula and its source. ``node`` is a plan-wide number (NODE and NODES only)."""
@@ -79,6 +82,11 @@ class Formula(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     @cached_property
     def kinds(self) -> frozenset[BindingKind]:
         return frozenset(binding.kind for binding in self.bindings)
+
+    @cached_property
+    def asks_charts(self) -> bool:
+        """Whether what it yields may depend on the charts around it."""
+        return self.asks_states or not CHART_KINDS.isdisjoint(self.kinds)
 
     @cached_property
     def asks_states(self) -> bool:

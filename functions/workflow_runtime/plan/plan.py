@@ -179,6 +179,10 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
             if isinstance(node.spec, WaitSpec) and node.spec.event
         )  # fmt: skip
 
+    def is_awaited(self, event: str) -> bool:
+        """Whether one of its waits, at work or not, listens to events of this name."""
+        return any(matches(descriptor, event) for descriptor in self.waits_by_event)
+
     @cached_property
     def routes(self) -> dict[str, int]:
         """Numbers of the triggers that bring events to running executions, by their digest."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.chart.events import ChartEvent
@@ -25,30 +25,30 @@ _GLOBAL_KINDS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
 
 class ChartScope(Scope):
-    """``event``: the event being taken; ``overlay``: its data, while names may mean it; ``overwrites``: which of the
-    workflow's own names it may hide and change. ``offered``: the
-    configuration that deferred events were last offered to, and ``refused`` how many of them it did not take.
-    ``is_over``: a final state at its top was entered.
+    """What a chart does in a turn.
+
+    - ``path``: of the node that holds it; ``""`` at the top
+    - ``event``: the event being taken; ``overlay``: its data, while names may mean it; ``overwrites``: which of the
+      workflow's own names it may hide and change
+    - ``offered``: the configuration that deferred events were last offered to, and ``refused`` how many of them it did
+      not take
+    - ``is_over``: a final state at its top was entered
     """
 
-    __slots__ = ("chart", "event", "is_over", "machine", "offered", "overlay", "overwrites", "refused")
+    __slots__ = ("chart", "event", "is_over", "machine", "offered", "overlay", "overwrites", "path", "refused")
 
     def __init__(self, scopes: Scopes, id: ScopeId, machine: ChartState) -> None:
         plan = scopes.turn.plan
         super().__init__(scopes, id, plan.chart_depths[machine.chart], "" if id == TOP_CHART else f"{id}/")
         self.chart: ChartPlan = plan.charts[machine.chart]
         self.machine = machine
+        self.path = self.prefix[:-1]
         self.event: ChartEvent | None = None
         self.overlay: Mapping[str, Json] = NO_LOCALS
         self.overwrites: tuple[bool | tuple[str, ...], ...] = ()
         self.offered = machine.configuration[:]
         self.refused = len(machine.deferred)
         self.is_over = False
-
-    @property
-    def path(self) -> str:
-        """Path of the node that holds it; ``""`` at the top."""
-        return self.prefix.rstrip("/")
 
     @property
     def outer_id(self) -> ScopeId | None:
@@ -60,7 +60,7 @@ class ChartScope(Scope):
         return self.plan.place(self.chart.node)[1]
 
     @property
-    def pending(self) -> dict[int, list[str]]:
+    def pending(self) -> MutableMapping[int, tuple[str, ...]]:
         return self.machine.pending
 
     @property
@@ -147,8 +147,14 @@ class ChartScope(Scope):
             for binding in formula.bindings
             if binding.kind in MAY_COME_FROM_EVENT
             and binding.name in self.overlay
-            and (any(may_overwrite(said, binding.name) for said in self.overwrites) or not self.owns(binding.name))
+            and self._may_be_hidden(binding.name)
         }
+
+    def _may_be_hidden(self, name: str) -> bool:
+        """Whether the event at hand may stand before what else has this name. Raises `ValuesMissing`."""
+        if self.overwrites and any(may_overwrite(said, name) for said in self.overwrites):
+            return True
+        return not self.owns(name)
 
     def owns(self, name: str) -> bool:
         """Whether the workflow has set a name itself: declared it, was given it, or an action set it, here or further

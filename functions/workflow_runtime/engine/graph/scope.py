@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.commands import Command, Read
@@ -58,7 +58,7 @@ class GraphScope(Scope):
         return self.turn.commands
 
     @property
-    def pending(self) -> dict[int, list[str]]:
+    def pending(self) -> MutableMapping[int, tuple[str, ...]]:
         return self.graph.pending
 
     @property

@@ -34,10 +34,10 @@ def _first_order(scope: GraphScope, node: int) -> RunNode:
     operands = plan.spec.operands if isinstance(plan.spec, AggregationSpec) else ()
     path = scope.path(node)
     command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, plan.worker_formulas, node,
-                   operands)  # fmt: skip
+                   operands, attempt(scope, node))  # fmt: skip
     if node in scope.graph.given:
         command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
-    return replace(command, attempt=attempt(scope, node))
+    return command
 
 
 def order_outputs(scope: GraphScope) -> None:
@@ -65,6 +65,7 @@ def _run(
     formulas: tuple[Formula, ...],
     reader: int,
     operands: tuple[int, ...],
+    attempt: int = 1,
 ) -> RunNode:
     wanted = dict.fromkeys(scope.block.first + operand for operand in operands)
     previous = -1
@@ -89,6 +90,7 @@ def _run(
         pool,
         scope.turn.now,
         visit=scope.graph.first_serial,
+        attempt=attempt,
         reads=tuple(reads),
         previous=previous,
         statuses=statuses,

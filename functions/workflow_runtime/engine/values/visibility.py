@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.formulas import CHART_KINDS, BindingKind, Formula
 from workflow_runtime.plan.plan import Plan
 
 
@@ -32,12 +32,14 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 NOTHING_SEEN = Seen()
-_CHART_KINDS = frozenset({BindingKind.SCOPED, BindingKind.VARIABLES})
 
 
 def charts_seen(plan: Plan, around: Iterable[Around], formulas: tuple[Formula, ...]) -> Seen:
     """What ``formulas`` see from a place; ``around``: the scopes that it is in, innermost first."""
-    if not plan.charts or not any(formula.asks_states or formula.kinds & _CHART_KINDS for formula in formulas):
+    if not plan.charts:
+        return NOTHING_SEEN
+    formulas = tuple([formula for formula in formulas if formula.asks_charts])
+    if not formulas:
         return NOTHING_SEEN
     charts = [scope for scope in around if scope.variables is not None]
     names: dict[str, Json] = {}
@@ -45,7 +47,7 @@ def charts_seen(plan: Plan, around: Iterable[Around], formulas: tuple[Formula, .
     lacks = False
     for formula in formulas:
         for binding in formula.bindings:
-            if binding.kind not in _CHART_KINDS:
+            if binding.kind not in CHART_KINDS:
                 continue
             if binding.kind is BindingKind.VARIABLES:
                 if charts:
