@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-TOGETHER = ("e2e", "infra")  # each stands on one deployment or synthesis, which takes longer than most of its tests
-TOGETHER_SECONDS_MAX = 600  # of one test with those: the emulator's start, a dead worker's lease, all scenarios on moto
+TOGETHER = ("e2e", "infra", "architecture")  # each needs once what takes longer than most of its tests
+DEPLOYED = ("e2e", "infra")
+DEPLOYED_SECONDS_MAX = 600  # of one test: the emulator's start, a dead worker's lease, all scenarios on moto
 
 # CDK's Node tells its age on stderr, where it would come after pytest's last line. It starts when CDK is imported.
 os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = ",".join(map(str, range(18, 40)))
@@ -22,8 +23,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if item.path.relative_to(Path(__file__).parent).parts[0] in TOGETHER:
-        item.add_marker(pytest.mark.timeout(TOGETHER_SECONDS_MAX))
+    if item.path.relative_to(Path(__file__).parent).parts[0] in DEPLOYED:
+        item.add_marker(pytest.mark.timeout(DEPLOYED_SECONDS_MAX))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from msgspec.structs import replace
+
 from workflow_runtime.invokers.tools.builtin.database_query import database_query_function
 from workflow_runtime.invokers.tools.builtin.echo import echo
 from workflow_runtime.invokers.tools.builtin.http_request import http_request_function
@@ -18,7 +24,12 @@ BUILT_IN = "built-in"
 
 def builtin_tools(reach: Reach, services: ToolServices) -> list[Tool]:
     """All of them, allowed to reach what ``reach`` says."""
-    functions = (
+    functions = _functions(reach, services)
+    return [replace(tool, function=function) for tool, function in zip(_described(), functions, strict=True)]
+
+
+def _functions(reach: Reach, services: ToolServices) -> tuple[Callable[..., Any], ...]:
+    return (
         echo,
         http_request_function(reach, services),
         send_email_function(reach, services),
@@ -26,5 +37,10 @@ def builtin_tools(reach: Reach, services: ToolServices) -> list[Tool]:
         lambda_invoke_function(reach, services),
         publish_event_function(services),
     )
-    marks = [(function, getattr(function, MARK)) for function in functions]
-    return [describe(function, mark.id, mark.description, BUILT_IN) for function, mark in marks]
+
+
+@cache
+def _described() -> tuple[Tool, ...]:
+    """Each tool as its signature says; whatever a function may reach, its signature is the same."""
+    marks = [(function, getattr(function, MARK)) for function in _functions(Reach(), ToolServices())]
+    return tuple(describe(function, mark.id, mark.description, BUILT_IN) for function, mark in marks)
