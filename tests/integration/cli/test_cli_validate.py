@@ -27,7 +27,7 @@ SOUND = "workflow: {id: w, nodes: [{id: 问候, type: tool, tool: echo}]}\n"
 
 def test_the_shipped_definitions_are_valid(awr: Awr) -> None:
     result = awr("validate", "--strict", PROJECT / "definitions")
-    count = len(list((PROJECT / "definitions" / "workflows").glob("*.yaml")))
+    count = len(list((PROJECT / "definitions").rglob("workflows/*.yaml")))
     assert (result.exit_code, result.stdout) == (0, f"ok: {count} workflows, no findings\n")
 
 
