@@ -8,6 +8,7 @@ of the table on average, and a look-up two or three steps always.
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from itertools import chain, filterfalse
 from math import isqrt
 from typing import TypeVar
 
@@ -80,10 +81,7 @@ class Layered(MutableMapping[K, V]):
             raise KeyError(key)
 
     def __iter__(self) -> Iterator[K]:
-        for key in self._base:
-            if key not in self._gone:
-                yield key
-        yield from self._added
+        return chain(filterfalse(self._gone.__contains__, self._base) if self._gone else self._base, self._added)
 
     def __len__(self) -> int:
         return len(self._base) - len(self._gone) + len(self._added)
