@@ -164,7 +164,7 @@ def test_only_settings_and_composition_read_the_environment() -> None:
 def test_tools_of_authors_import_only_the_sdk() -> None:
     wrong = [
         f"{path.name}:{line}: {name}"
-        for path in sorted((FUNCTIONS.parent / "definitions" / "tools").rglob("*.py"))
+        for path in sorted((FUNCTIONS.parent / "definitions").rglob("tools/*.py"))
         for line, name in imports(path)
         if name.startswith(f"{PACKAGE}.") and not name.startswith(f"{PACKAGE}.sdk")
     ]

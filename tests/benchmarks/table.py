@@ -2,18 +2,22 @@
 
     python tests/benchmarks/run.py > results.json && python tests/benchmarks/table.py results.json [--print]
 
-Rewrites what stands between the two marks in README.md; with ``--print`` it goes to standard output instead.
+Rewrites what stands between the two marks in README.md, and the figures between those of README.zh-CN.md; with
+``--print`` the tables go to standard output instead.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+TRANSLATION = README.with_name("README.zh-CN.md")
+FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 BEGIN, END = "<!-- benchmarks:begin -->\n", "<!-- benchmarks:end -->\n"
 COMMAND = "python tests/benchmarks/run.py > results.json && python tests/benchmarks/table.py results.json"
 
@@ -224,23 +228,51 @@ def _microseconds(value: float) -> str:
 
 def rewritten(readme: str, block: str) -> str:
     """``readme`` with ``block`` between the marks. Raises `ValueError` when they are not there."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    return readme.replace(f"{BEGIN}{block_of(readme)}{END}", f"{BEGIN}{block}{END}")
+
+
+def block_of(readme: str) -> str:
+    """What stands between the marks. Raises `ValueError` when they are not there."""
+    _, begin, rest = readme.partition(BEGIN)
+    block, end, _ = rest.partition(END)
     if not (begin and end):
-        raise ValueError(f"README.md lacks {BEGIN.strip()} and {END.strip()}")
-    return f"{before}{begin}{block}{end}{after}"
+        raise ValueError(f"the README lacks {BEGIN.strip()} and {END.strip()}")
+    return block
+
+
+def with_figures(translation: str, block: str) -> str:
+    """The translation of a block with the figures of ``block``.
+
+    Both must have the same lines, with their figures in the same order; otherwise `ValueError` says which line to
+    translate again.
+    """
+    ours, theirs = translation.splitlines(keepends=True), block.splitlines(keepends=True)
+    if len(ours) != len(theirs):
+        raise ValueError(f"the translation has {len(ours)} lines for the benchmarks, the original {len(theirs)}")
+    return "".join(_line_with_figures(*lines) for lines in zip(ours, theirs, strict=True))
+
+
+def _line_with_figures(translation: str, line: str) -> str:
+    figures = FIGURE.findall(line)
+    if len(figures) != len(FIGURE.findall(translation)):
+        raise ValueError(f"other figures than in the original; translate this line again: {line.strip()}")
+    remaining = iter(figures)
+    return FIGURE.sub(lambda _: next(remaining), translation)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, help="what run.py printed")
-    parser.add_argument("--print", action="store_true", help="print the tables, leave README.md alone")
+    parser.add_argument("--print", action="store_true", help="print the tables, leave the READMEs alone")
     arguments = parser.parse_args()
     block = tables(json.loads(arguments.results.read_text(encoding="utf-8")))
     if arguments.print:
         print(block, end="")
         return
     README.write_text(rewritten(README.read_text(encoding="utf-8"), block), encoding="utf-8")
+    translation = TRANSLATION.read_text(encoding="utf-8")
+    figures = with_figures(block_of(translation), block)
+    TRANSLATION.write_text(rewritten(translation, figures), encoding="utf-8")
 
 
 if __name__ == "__main__":

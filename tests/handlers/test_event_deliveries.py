@@ -31,7 +31,7 @@ workflow:
     - name: 数
       transitions:
         - {{event: 加, merge_event_data: false, actions: [{{set_variable: {{name: count, value: "${{count + 1}}"}}}}]}}
-        - {{event: 改, actions: []}}
+        - {{event: 改, merge_event_data: [k]}}
         - {{event: 停, target: 停下}}
     - {{name: 停下, transitions: [{{event: 晚, target: end}}]}}
 """

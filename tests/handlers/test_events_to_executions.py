@@ -88,6 +88,7 @@ def test_an_event_moves_the_machine_and_the_document_shows_how(bench: Bench) -> 
     assert before["available_events"] == [
         {
             "event": "pay",
+            "schema": None,
             "source": "created",
             "target": ["paid"],
             "condition": "${method} == 'card'",
@@ -97,6 +98,7 @@ def test_an_event_moves_the_machine_and_the_document_shows_how(bench: Bench) -> 
         },
         {
             "event": "cancel",
+            "schema": None,
             "source": "created",
             "target": ["done"],
             "condition": "amount < 5",

@@ -1,6 +1,6 @@
-"""The catalogue of all findings, as the table in ``definitions/README.md``.
+"""The catalogue of all findings, as the table in ``definitions/README.md`` and in its translation.
 
-``python -m workflow_runtime.frontends.findings_table`` rewrites the table; ``--check`` says whether it is current
+``python -m workflow_runtime.frontends.findings_table`` rewrites the tables; ``--check`` says whether both are current
 (else: exit code 1).
 """
 
@@ -15,7 +15,8 @@ from workflow_runtime.language.yaml import small_files as documents
 
 RULES_COME_FROM = (definition, compiler, documents)  # importing them declares their rules
 
-TARGET = Path(__file__).parents[3] / "definitions" / "README.md"
+DEFINITIONS = Path(__file__).parents[3] / "definitions"
+GUIDES = (DEFINITIONS / "README.md", DEFINITIONS / "README.zh-CN.md")
 BEGIN = "<!-- findings:begin -->"
 END = "<!-- findings:end -->"
 
@@ -39,12 +40,13 @@ def with_catalogue(text: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Rewrite the table, or with ``--check`` compare it."""
-    text = TARGET.read_text("utf-8")
-    current = with_catalogue(text)
+    """Rewrite the tables, or with ``--check`` compare them."""
+    texts = {guide: guide.read_text("utf-8") for guide in GUIDES}
+    outdated = {guide: current for guide, text in texts.items() if (current := with_catalogue(text)) != text}
     if "--check" in (sys.argv[1:] if arguments is None else arguments):
-        return 0 if text == current else 1
-    TARGET.write_text(current, "utf-8")
+        return 1 if outdated else 0
+    for guide, current in outdated.items():
+        guide.write_text(current, "utf-8")
     return 0
 
 

@@ -20,15 +20,16 @@ from workflow_runtime.runtime.in_process import LocalRuntime
 DEFINITIONS = PROJECT / "definitions"
 
 
+@pytest.mark.parametrize("language", ["", "en"], ids=["chinese", "english"])
 @pytest.mark.parametrize("name", ["customer_support", "parallel_research"])
-def test_the_shipped_workflows_run_with_their_mocks(awr: Awr, name: str) -> None:
+def test_the_shipped_workflows_run_with_their_mocks(awr: Awr, name: str, language: str) -> None:
     result = awr(
         "run",
-        DEFINITIONS / f"workflows/{name}.yaml",
+        DEFINITIONS / language / f"workflows/{name}.yaml",
         "--mocks",
-        DEFINITIONS / f"mocks/{name}.yaml",
+        DEFINITIONS / language / f"mocks/{name}.yaml",
         "--input",
-        f"@{PROJECT}/events/{name}.input.json",
+        f"@{PROJECT / 'events' / language / name}.input.json",
         "--skip-time",
         "--json",
     )
@@ -38,12 +39,13 @@ def test_the_shipped_workflows_run_with_their_mocks(awr: Awr, name: str) -> None
     assert document["workflow_id"] == name
 
 
+@pytest.mark.parametrize("language", ["", "en"], ids=["chinese", "english"])
 @pytest.mark.parametrize("name", ["incident_response", "order_state_machine", "subscription_lifecycle"])
 def test_the_command_at_the_head_of_a_shipped_chart_plays_it_to_its_end(
-    awr: Awr, name: str, monkeypatch: pytest.MonkeyPatch
+    awr: Awr, name: str, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(PROJECT)
-    source = (DEFINITIONS / f"workflows/{name}.yaml").read_text("utf-8")
+    source = (DEFINITIONS / language / f"workflows/{name}.yaml").read_text("utf-8")
     head = "\n".join(line.removeprefix("#") for line in source.partition("\nworkflow:")[0].splitlines())
     command = re.search(r"^ +awr (run (?:.*\\\n)*.*)$", head, re.MULTILINE)
     assert command is not None

@@ -13,7 +13,12 @@ from workflow_runtime.language.yaml.small_files import parse_document, read_docu
 
 DEFINITIONS = Path(__file__).parents[3] / "definitions"
 FOLDERS = {"workflow": "workflows", "agents": "agents", "tools": "tools", "mocks": "mocks"}
-SHIPPED = [(kind, file) for kind, folder in FOLDERS.items() for file in sorted((DEFINITIONS / folder).glob("*.yaml"))]
+SHIPPED = [
+    (kind, file)
+    for kind, folder in FOLDERS.items()
+    for root in (DEFINITIONS, DEFINITIONS / "en")
+    for file in sorted((root / folder).glob("*.yaml"))
+]
 SCHEMAS = schemas.json_schemas()
 
 

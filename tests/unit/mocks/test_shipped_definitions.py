@@ -21,9 +21,11 @@ from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 
 ROOT = Path(__file__).parents[3]
 DEFINITIONS = ROOT / "definitions"
-WORKFLOWS = sorted(DEFINITIONS.glob("workflows/*.yaml"))
-AGENTS = AgentRegistry.load(DEFINITIONS / "agents")
-TOOLS = ToolRegistry.load(DEFINITIONS / "tools")
+ENGLISH = DEFINITIONS / "en"
+WORKFLOWS = sorted([*DEFINITIONS.glob("workflows/*.yaml"), *ENGLISH.glob("workflows/*.yaml")])
+AGENTS = {root: AgentRegistry.load(root / "agents") for root in (DEFINITIONS, ENGLISH)}
+TOOLS = {root: ToolRegistry.load(root / "tools") for root in (DEFINITIONS, ENGLISH)}
+EVERY_WORKFLOW = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: str(file.relative_to(DEFINITIONS)))
 
 
 class Unmocked:
@@ -40,49 +42,68 @@ def plan_of(file: Path) -> Plan:
     return compilation.plan
 
 
-def sample_input(file: Path) -> Any:
-    return msgspec.json.decode((ROOT / "events" / f"{file.stem}.input.json").read_bytes())
+def root_of(workflow: Path) -> Path:
+    """The directory of definitions that a workflow is in."""
+    return workflow.parents[1]
 
 
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def mocks_of(workflow: Path) -> Mocks:
+    return Mocks.load(root_of(workflow) / "mocks" / workflow.name)
+
+
+def sample_input(workflow: Path) -> Any:
+    """In the workflow's language; an input without texts is for both."""
+    name = f"{workflow.stem}.input.json"
+    english = ROOT / "events" / "en" / name
+    in_english = root_of(workflow) == ENGLISH and english.exists()
+    return msgspec.json.decode((english if in_english else ROOT / "events" / name).read_bytes())
+
+
+@EVERY_WORKFLOW
 def test_a_shipped_workflow_compiles_without_findings(file: Path) -> None:
     assert plan_of(file).workflow_id == file.stem
 
 
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+@EVERY_WORKFLOW
 def test_a_shipped_workflow_names_agents_and_tools_that_exist(file: Path) -> None:
-    mocks = Mocks.load(DEFINITIONS / "mocks" / file.name)
-    used = set()
+    root, used = root_of(file), set()
     for node in (node for block in plan_of(file).blocks for node in block.nodes):
         match node.spec:
             case AgentSpec(agent=str(agent)):
                 used.add(agent)
-                assert agent in AGENTS.ids
+                assert agent in AGENTS[root].ids
             case ToolSpec(tool=str(tool)):
-                assert tool in TOOLS.ids
-    assert mocks.ids(NodeType.AGENT) == used
+                assert tool in TOOLS[root].ids
+    assert mocks_of(file).ids(NodeType.AGENT) == used
 
 
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+@EVERY_WORKFLOW
 def test_a_shipped_sample_input_fits_its_workflow(file: Path) -> None:
     assert schema_problems(plan_of(file).input_schema, sample_input(file)) == []
 
 
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+@EVERY_WORKFLOW
 def test_shipped_mocks_fit_their_agents_schemas(file: Path) -> None:
-    mocks = Mocks.load(DEFINITIONS / "mocks" / file.name)
+    mocks = mocks_of(file)
 
     def declared(id: str) -> Any:
-        agent = AGENTS.get(id)
+        agent = AGENTS[root_of(file)].get(id)
         return agent.output_schema if agent else None
 
     async def no_sleep(seconds: float) -> None: ...
 
     invoker = MockedInvoker(mocks, NodeType.AGENT, Unmocked(), no_sleep, declared)
-    messages = [sample_input(file).get("message", ""), "请问怎么退货", "建议增加夜间客服", "嗯"]
+    messages = [
+        sample_input(file).get("message", ""),
+        "请问怎么退货",
+        "建议增加夜间客服",
+        "嗯",
+        "How do I return it?",
+        "Thank you!",
+    ]
     for agent in mocks.ids(NodeType.AGENT):
         for message in messages:
-            for reply in ("好的", "我们保证赔偿"):
+            for reply in ("好的", "我们保证赔偿", "We guarantee it"):
                 inputs = {"feedback": None, **sample_input(file), "message": message, "reply": reply}
                 asyncio.run(invoker.invoke(call_of(NodeType.AGENT, agent, inputs)))
 
@@ -102,7 +123,11 @@ def call_of(kind: NodeType, target: str, inputs: dict[str, Any]) -> NodeCall:
 
 
 def run_tool(target: str, **inputs: Any) -> Any:
-    return asyncio.run(ToolInvoker(TOOLS).invoke(call_of(NodeType.TOOL, target, inputs))).output
+    return run_tool_of(DEFINITIONS, target, inputs)
+
+
+def run_tool_of(root: Path, target: str, inputs: dict[str, Any]) -> Any:
+    return asyncio.run(ToolInvoker(TOOLS[root]).invoke(call_of(NodeType.TOOL, target, inputs))).output
 
 
 def test_a_reply_that_is_not_compliant_is_held() -> None:
@@ -112,6 +137,17 @@ def test_a_reply_that_is_not_compliant_is_held() -> None:
     assert sent["message_id"] == "e:send:1"
     assert sent["message"].startswith("尊敬的王小明：\n\n好的\n\n")
     assert run_tool("send_response", **inputs, compliant=False)["status"] == "held"
+
+
+def test_the_english_tools_write_english() -> None:
+    inputs = {"text": "Fine.", "customer_name": "Alex", "sentiment": "neutral", "compliant": True}
+    for channel, greeting in (("email", "Dear Alex,"), ("chat", "Hello Alex,")):
+        sent = run_tool_of(ENGLISH, "send_response", {**inputs, "channel": channel})
+        assert sent["message"] == f"{greeting}\n\nFine.\n\nCustomer support"
+    opinions = [{"by": "market", "verdict": "support", "reason": "growth"}]
+    report = {"topic": "Thesis", "conclusion": "support", "votes": 1, "opinions": opinions}
+    text = run_tool_of(ENGLISH, "render_report", report)["text"]
+    assert text == "# Thesis\n\nConclusion: **support** (1/1 votes)\n\n- **market** (support): growth"
 
 
 def test_money_moves_once_per_attempt_and_never_nothing() -> None:
