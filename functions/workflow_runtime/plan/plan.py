@@ -196,7 +196,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     def is_awaited(self, event: str) -> bool:
         """Whether one of its waits, at work or not, listens to events of this name."""
-        return not self.waits_by_event.isdisjoint(descriptors(event))
+        return bool(self.waits_by_event) and not self.waits_by_event.isdisjoint(descriptors(event))
 
     @cached_property
     def routes(self) -> dict[str, int]:
