@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from itertools import chain, filterfalse
 from math import isqrt
-from typing import TypeVar
+from typing import Any, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -79,6 +79,12 @@ class Layered(MutableMapping[K, V]):
             self._changed.pop(key, None)
         else:
             raise KeyError(key)
+
+    def pop(self, key: K, *default: Any) -> Any:
+        """As of a dict. Most keys that are asked for are not there, and an exception costs more than looking first."""
+        if default and key not in self:
+            return default[0]
+        return super().pop(key)
 
     def __iter__(self) -> Iterator[K]:
         return chain(filterfalse(self._gone.__contains__, self._base) if self._gone else self._base, self._added)
