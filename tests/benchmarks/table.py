@@ -56,7 +56,7 @@ def tables(results: Results) -> str:
         _others(),
         _aws(figures["aws_calls"]),
         _events(figures["events"], figures["machine"]),
-        _sizes(figures["compile"], figures["engine"]),
+        _sizes(figures["compile"], figures["engine"], figures["scopes"]),
         _small(figures["expressions"], figures["imports"]),
     )
     return "\n".join("\n".join(block) + "\n" for block in blocks)
@@ -179,7 +179,7 @@ def _invocations(row: dict[str, Any]) -> float:
     return float(receives / nodes)
 
 
-def _sizes(compilations: list[dict[str, Any]], engine: dict[str, float]) -> list[str]:
+def _sizes(compilations: list[dict[str, Any]], engine: dict[str, float], scopes: dict[str, float]) -> list[str]:
     seconds = {(row["shape"], row["nodes"]): row["total_seconds"] for row in compilations}
 
     def lines() -> Iterator[Sequence[str]]:
@@ -196,7 +196,13 @@ def _sizes(compilations: list[dict[str, Any]], engine: dict[str, float]) -> list
         *(f"compile {size:,}, s" for size in SIZES),
         *(f"event {size:,}, µs" for size in SIZES),
     )
-    return [*_table(head, lines()), "", "An event: decode the state, advance, encode it; all but the table."]
+    what = "An event: decode the state, advance, encode it; all but the table."
+    idle = (
+        f"The engine alone, µs for a node's result: {scopes['1_memory_us']:.0f} beside one idle chart and its graph, "
+        f"{scopes['1000_memory_us']:.0f} beside 1,000 of each; decoding and encoding the state adds "
+        f"{scopes['per_scope_us']:.2f} for every idle scope."
+    )
+    return [*_table(head, lines()), "", what, idle]
 
 
 def _small(expressions: dict[str, float], imports: dict[str, Any]) -> list[str]:

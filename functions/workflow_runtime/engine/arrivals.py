@@ -8,7 +8,7 @@ event had no effect, or ``""``; each raises `ValuesMissing`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from workflow_runtime.engine import ending, pending, subscriptions
 from workflow_runtime.engine.chart import interpreter
@@ -37,7 +37,7 @@ from workflow_runtime.engine.state import Pending, PendingKind, Purpose
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
-from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
+from workflow_runtime.plan.addresses import TOP_CHART, ScopeId, static_path
 from workflow_runtime.plan.events import matches
 from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.plan import Plan
@@ -191,17 +191,20 @@ def deliver(scopes: Scopes, signal: SignalReceived) -> str:
                 resolve(scope, entry.owner, Arrived(data_of(scopes.turn, signal)))
                 return ""
     refusals: dict[ScopeId, str] = {}
-    for id, number in () if _is_for_wait(scopes.turn.plan, signal) else innermost_first(scopes):
-        if signal.to and id != signal.to:
-            continue
-        refusals[id] = ""
-        if scopes.turn.plan.charts[number].hears(signal.name):
-            chart = scopes[id]
-            assert isinstance(chart, ChartScope)
-            reason = refusals[id] = offer_to_chart(chart, signal)
-            if not reason:
-                return ""
+    for id in _addressed(scopes, signal, scopes.turn.plan.charts_hearing(signal.name)):
+        chart = scopes[id]
+        assert isinstance(chart, ChartScope)
+        reason = refusals[id] = offer_to_chart(chart, signal)
+        if not reason:
+            return ""
     return _untaken(scopes, signal, refusals)
+
+
+def _addressed(scopes: Scopes, signal: SignalReceived, charts: Mapping[ScopeId, int]) -> list[ScopeId]:
+    """Those of these charts that are at work and may take the event."""
+    if _is_for_wait(scopes.turn.plan, signal):
+        return []
+    return [id for id in innermost_first(scopes, charts) if not signal.to or id == signal.to]
 
 
 def _is_for_wait(plan: Plan, signal: SignalReceived) -> bool:
@@ -230,15 +233,16 @@ def _waits_for(scopes: Scopes, event: str) -> list[tuple[GraphScope, Pending]]:
     return found
 
 
-def innermost_first(scopes: Scopes) -> Iterator[tuple[ScopeId, int]]:
-    """The active charts: address, and number in the plan. Nested ones come before those around them, else those that
-    began first."""
-    plan = scopes.turn.plan
-    if not plan.charts:
-        return iter(())
-    numbers = ((id, plan.chart_at(id)) for id in scopes.turn.state.scopes)
-    charts = [(id, number) for id, number in numbers if number is not None]
-    return iter(sorted(charts, key=lambda chart: -plan.chart_depths[chart[1]]))
+def innermost_first(scopes: Scopes, charts: Mapping[ScopeId, int]) -> list[ScopeId]:
+    """Addresses of the active ones of these charts, which are numbers by static address. Nested ones come before those
+    around them, else those that began first."""
+    if not charts:
+        return []
+    # Looks at every scope there is: few addresses have pass numbers, and only those are worth a call.
+    active = [id for id in scopes.turn.state.scopes if (static_path(id) if "[" in id else id) in charts]
+    if len(active) > 1:
+        active.sort(key=lambda id: -scopes.turn.plan.chart_depths[charts[static_path(id)]])
+    return active
 
 
 def offer_to_chart(chart: ChartScope, signal: SignalReceived) -> str:
@@ -283,26 +287,29 @@ def _keep(turn: Turn, signal: SignalReceived) -> None:
 
 
 def _untaken(scopes: Scopes, signal: SignalReceived, refusals: dict[ScopeId, str]) -> str:
-    """What becomes of an event that nobody took: kept for a wait, deferred, a failure, or ignored with the reason."""
+    """What becomes of an event that nobody took: kept for a wait, deferred, a failure, or ignored with the reason.
+    ``refusals``: the reasons of the charts that hear it."""
     turn = scopes.turn
     if not signal.to and turn.plan.is_awaited(signal.name):
         _keep(turn, signal)
         return ""
-    if not refusals:
+    charts = _addressed(scopes, signal, turn.plan.chart_addresses)
+    if not charts:
         return f"nothing in this execution listens to `{signal.name}` now"
-    policies = {id: turn.plan.charts[turn.plan.chart_at(id) or 0].on_unhandled_event for id in refusals}
-    id = next((id for id, policy in policies.items() if policy != "ignore"), next(iter(refusals)))
+    policies = [turn.plan.charts[turn.plan.chart_addresses[static_path(id)]].on_unhandled_event for id in charts]
+    place = next((place for place, policy in enumerate(policies) if policy != "ignore"), 0)
+    id, policy = charts[place], policies[place]
     chart = scopes[id]
     assert isinstance(chart, ChartScope)
-    reason = refusals[id] or interpreter.no_transition(chart, signal.name)
+    reason = refusals.get(id) or interpreter.no_transition(chart, signal.name)
     step = Macrostep(chart.path, signal.name, turn.now, configuration=chart.leaves, reason=reason)
     turn.macrosteps.append(step)
-    if policies[id] == "defer":
+    if policy == "defer":
         chart.machine.deferred.append(signal)
         del chart.machine.deferred[:-DEFERRED_MAX]
         chart.refused = len(chart.machine.deferred)
         return ""
-    if policies[id] == "fail":
+    if policy == "fail":
         message = f"the event `{signal.name}` was not handled: {reason}"
         chart_ended(chart, Ended(error=ErrorDocument.of("execution_error", message, chart.path)))
         return ""

@@ -7,7 +7,6 @@ that are waited for under a key is what changes in the subscriptions (`subscript
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TypeAlias
 
 import msgspec
@@ -116,8 +115,6 @@ def first_due(turn: Turn, timer: str) -> str:
     pending = turn.state.pending
     if turn.state.status.terminal or timer not in pending:
         return timer
-    return min(timers(pending.items()), key=lambda item: (item[1].due, int(item[0][1:])))[0]
-
-
-def timers(entries: Iterable[tuple[str, Pending]]) -> Iterable[tuple[str, Pending]]:
-    return (item for item in entries if item[1].kind is PendingKind.TIMER)
+    due = pending[timer].due
+    earlier = [id for id, entry in pending.items() if entry.due <= due and entry.kind is PendingKind.TIMER]
+    return min(earlier, key=lambda id: (pending[id].due, int(id[1:])))

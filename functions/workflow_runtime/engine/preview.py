@@ -16,7 +16,6 @@ from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.chart.scxml import leaves
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.pending import timers
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import ExecutionState, PendingKind, Purpose
 from workflow_runtime.engine.turn import Known, Turn, ValuesMissing
@@ -88,7 +87,11 @@ def preview(plan: Plan, state: ExecutionState, now: int, globals: dict[str, Json
     turn = Turn(plan, state, Known(globals=globals))
     turn.state.now = max(state.now, now)
     scopes = settling.scopes_of(turn)
-    charts = [scope for id, _ in innermost_first(scopes) if isinstance(scope := scopes[id], ChartScope)]
+    charts = [
+        scope
+        for id in innermost_first(scopes, scopes.turn.plan.chart_addresses)
+        if isinstance(scope := scopes[id], ChartScope)
+    ]
     return Preview(
         tuple(ActiveChart(scope.path, scope.leaves, scope.machine.variables)
               for scope in sorted(charts, key=lambda scope: scope.depth)),
@@ -165,7 +168,9 @@ def _of_waits(scopes: Scopes) -> Iterator[Prospect]:
 
 
 def _timers(scopes: Scopes) -> Iterator[RunningTimer]:
-    for _, entry in timers(scopes.turn.state.pending.items()):
+    for entry in scopes.turn.state.pending.values():
+        if entry.kind is not PendingKind.TIMER:
+            continue
         scope, kind = scopes[entry.scope], entry.purpose.value
         if entry.purpose is Purpose.DEADLINE:
             yield RunningTimer(entry.due, kind, "")

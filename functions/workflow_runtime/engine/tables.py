@@ -8,8 +8,9 @@ of the table on average, and a look-up two or three steps always.
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from itertools import chain, filterfalse
 from math import isqrt
-from typing import TypeVar
+from typing import Any, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -79,11 +80,14 @@ class Layered(MutableMapping[K, V]):
         else:
             raise KeyError(key)
 
+    def pop(self, key: K, *default: Any) -> Any:
+        """As of a dict. Most keys that are asked for are not there, and an exception costs more than looking first."""
+        if default and key not in self:
+            return default[0]
+        return super().pop(key)
+
     def __iter__(self) -> Iterator[K]:
-        for key in self._base:
-            if key not in self._gone:
-                yield key
-        yield from self._added
+        return chain(filterfalse(self._gone.__contains__, self._base) if self._gone else self._base, self._added)
 
     def __len__(self) -> int:
         return len(self._base) - len(self._gone) + len(self._added)

@@ -12,7 +12,6 @@ from functools import cached_property
 import msgspec
 
 from workflow_runtime.plan.chart_tree import Tree
-from workflow_runtime.plan.events import matches
 from workflow_runtime.plan.formulas import Formula, formulas_in
 from workflow_runtime.plan.states import ROOT_STATE, StatePlan
 
@@ -64,10 +63,6 @@ class ChartPlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return frozenset(
             event for state in self.states for transition in state.transitions for event in transition.events
         )
-
-    def hears(self, event: str) -> bool:
-        """Whether any of its transitions listens to events of this name."""
-        return any(matches(descriptor, event) for descriptor in self.events)
 
     @cached_property
     def tree(self) -> Tree:

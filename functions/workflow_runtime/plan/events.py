@@ -14,6 +14,12 @@ def is_runtime_event(name: str) -> bool:
     return name in RUNTIME_EVENTS or name.startswith(RUNTIME_EVENT_PREFIXES)
 
 
+def descriptors(event: str) -> list[str]:
+    """All descriptors that hear ``event``: those for which `matches` holds."""
+    parts = event.split(".")
+    return [event, "*", *(".".join(parts[:count]) + ".*" for count in range(1, len(parts) + 1))]
+
+
 def matches(descriptor: str, event: str) -> bool:
     """Whether a transition that listens to ``descriptor`` hears ``event``.
 

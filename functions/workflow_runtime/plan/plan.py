@@ -12,7 +12,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.schemas import violation
 from workflow_runtime.plan.addresses import TOP_CHART, Place, ScopeId, static_path
 from workflow_runtime.plan.chart import ChartPlan
-from workflow_runtime.plan.events import is_runtime_event, matches
+from workflow_runtime.plan.events import descriptors, is_runtime_event
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.specs import WaitSpec
@@ -141,11 +141,26 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """Numbers of nested charts by the path of the node that holds them."""
         return {self.path(chart.node): number for number, chart in enumerate(self.charts) if chart.node >= 0}
 
-    def chart_at(self, address: ScopeId) -> int | None:
-        """The number of the chart that works at this address; None if that is no chart's."""
-        if address == TOP_CHART:
-            return 0 if self.has_chart else None
-        return self.chart_numbers.get(static_path(address))
+    @cached_property
+    def chart_addresses(self) -> dict[ScopeId, int]:
+        """Numbers of all charts by the address that each has in the plan."""
+        return ({TOP_CHART: 0} if self.has_chart else {}) | self.chart_numbers
+
+    @cached_property
+    def _charts_by_event(self) -> dict[str, dict[ScopeId, int]]:
+        """Some of the `chart_addresses`, by each descriptor of events that they listen to."""
+        found: dict[str, dict[ScopeId, int]] = {}
+        for address, number in self.chart_addresses.items():
+            for descriptor in self.charts[number].events:
+                found.setdefault(descriptor, {})[address] = number
+        return found
+
+    def charts_hearing(self, event: str) -> dict[ScopeId, int]:
+        """Those of the `chart_addresses` that listen to events of this name."""
+        found: dict[ScopeId, int] = {}
+        for descriptor in descriptors(event):
+            found.update(self._charts_by_event.get(descriptor, {}))
+        return found
 
     @cached_property
     def declared_events(self) -> frozenset[str]:
@@ -164,7 +179,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """
         if is_runtime_event(event):
             return False
-        return any(matches(descriptor, event) for descriptor in self.declared_events)
+        return not self.declared_events.isdisjoint(descriptors(event))
 
     @cached_property
     def has_waits(self) -> bool:
@@ -181,7 +196,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     def is_awaited(self, event: str) -> bool:
         """Whether one of its waits, at work or not, listens to events of this name."""
-        return any(matches(descriptor, event) for descriptor in self.waits_by_event)
+        return bool(self.waits_by_event) and not self.waits_by_event.isdisjoint(descriptors(event))
 
     @cached_property
     def routes(self) -> dict[str, int]:

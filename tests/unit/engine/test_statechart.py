@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.engine.charts import Walk, chart, deep, final, on, parallel, shallow, state
 
 from workflow_runtime.engine.chart.scxml import exit_set, initial_entry, is_done, leaves, select
 from workflow_runtime.plan.chart import ChartPlan
-from workflow_runtime.plan.events import matches
+from workflow_runtime.plan.events import descriptors, matches
 from workflow_runtime.plan.states import TransitionPlan
 
 
@@ -30,6 +32,14 @@ from workflow_runtime.plan.states import TransitionPlan
 )
 def test_a_descriptor_hears_its_name_or_with_a_star_all_below_it(descriptor: str, event: str, heard: bool) -> None:
     assert matches(descriptor, event) is heard
+
+
+NAMES = st.lists(st.sampled_from(["a", "b", "", "*"]), max_size=4).map(".".join)
+
+
+@given(NAMES, NAMES)
+def test_descriptors_of_an_event_are_those_that_match_it(descriptor: str, event: str) -> None:
+    assert (descriptor in descriptors(event)) == matches(descriptor, event)
 
 
 # --- compound states ------------------------------------------------------------------------------

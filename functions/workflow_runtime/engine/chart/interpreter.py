@@ -14,7 +14,7 @@ from workflow_runtime.engine.chart import scxml
 from workflow_runtime.engine.chart.actions import Undeliverable, perform, send
 from workflow_runtime.engine.chart.events import ChartEvent, of_raised, of_run
 from workflow_runtime.engine.chart.runs import begin_run
-from workflow_runtime.engine.chart.scope import ChartScope, may_overwrite
+from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import Pending, Purpose, Raised
@@ -99,10 +99,10 @@ class Step:
         """Make variables of the event's data. What the workflow has set stays its own, also when it is overwritten."""
         if event.runtime:
             return
-        for transition in transitions:
-            for name, value in event.overlay.items() if transition.merge else ():
-                if may_overwrite(transition.overwrites, name) or not self.scope.owns(name):
-                    self.scope.bring_variable(name, value)
+        merging = [transition.overwrites for transition in transitions if transition.merge]
+        for name, value in event.overlay.items() if merging else ():
+            if self.scope.may_come_from_event(name, merging):
+                self.scope.bring_variable(name, value)
 
     # ---- one microstep
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.chart.events import ChartEvent
@@ -147,13 +147,15 @@ class ChartScope(Scope):
             for binding in formula.bindings
             if binding.kind in MAY_COME_FROM_EVENT
             and binding.name in self.overlay
-            and self._may_be_hidden(binding.name)
+            and self.may_come_from_event(binding.name, self.overwrites)
         }
 
-    def _may_be_hidden(self, name: str) -> bool:
-        """Whether the event at hand may stand before what else has this name. Raises `ValuesMissing`."""
-        if self.overwrites and any(may_overwrite(said, name) for said in self.overwrites):
-            return True
+    def may_come_from_event(self, name: str, overwrites: Iterable[bool | tuple[str, ...]]) -> bool:
+        """Whether an event may say what this name means: one that ``overwrites`` it, or any if the workflow has not set
+        it. Raises `ValuesMissing`."""
+        for said in overwrites:
+            if said is True or (said and name in said):
+                return True
         return not self.owns(name)
 
     def owns(self, name: str) -> bool:
@@ -216,8 +218,3 @@ class ChartScope(Scope):
         if None in found.values():
             raise ValuesMissing
         return {number: value for number, value in found.items() if value is not None}
-
-
-def may_overwrite(overwrites: bool | tuple[str, ...], name: str) -> bool:
-    """Whether an event may change this name though it is the workflow's own."""
-    return overwrites is True or (overwrites is not False and name in overwrites)
