@@ -69,10 +69,13 @@ class Containment:
         """What ``work`` gave. Raises `asyncio.CancelledError` only when the caller is cancelled; then ``work`` is
         cancelled too, and waited for, but not for ever.
         """
-        _tame_tasks_of(asyncio.get_running_loop())
-        task = asyncio.create_task(_given(work))
+        loop = asyncio.get_running_loop()
+        _tame_tasks_of(loop)
+        ended = loop.create_future()
+        task = loop.create_task(_given(work, ended))
+        task.add_done_callback(lambda _: _resolve(ended))  # also of a task that is cancelled before it begins
         try:
-            await asyncio.wait((task,))
+            await ended  # and not `task`: a cancellation would go on to it, and it may take no notice
         except asyncio.CancelledError:
             await self._stop(task)
             raise
@@ -91,12 +94,19 @@ class Containment:
                 task.add_done_callback(self._abandoned.discard)
 
 
-async def _given(work: Coroutine[Any, Any, Result]) -> Outcome[Result]:
+async def _given(work: Coroutine[Any, Any, Result], ended: asyncio.Future[None]) -> Outcome[Result]:
     _foreign.set(True)
     try:
         return Outcome(await work)
     except BaseException as error:
         return Outcome(error=error)
+    finally:
+        _resolve(ended)  # here, a round of the event loop before the callbacks of this task
+
+
+def _resolve(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
 
 
 def _tame_tasks_of(loop: asyncio.AbstractEventLoop) -> None:

@@ -346,7 +346,7 @@ def _header_item(header: Header) -> Item:
         "workflow": header.workflow_id,
         "version": header.workflow_version,
         "plan": header.plan_hash,
-        "status": header.status,
+        "status": header.status.value,
         "started_at": header.started_at,
         "input_hash": header.input_hash,
         "v": 0,

@@ -56,7 +56,7 @@ class ToolInvoker:
 
     async def _run(self, tool: Tool, call: NodeCall) -> NodeResult:
         """All that may run the author's code: the checks of arguments, the function, the form of its result."""
-        context = self._context(call)
+        context = self._context(call) if tool.context is not None else None
         arguments = tool.bind(call.inputs, context)
         if tool.is_async:
             result: Any = await tool.function(**arguments)
@@ -64,7 +64,7 @@ class ToolInvoker:
             outcome = await self._threads.run(partial(tool.function, **arguments), f"tool {tool.id}")
             result = outcome.result()
         try:
-            return NodeResult(result_json(result), warnings=tuple(context.warnings))
+            return NodeResult(result_json(result), warnings=tuple(context.warnings) if context is not None else ())
         except NotJson as error:
             raise NodeError("validation_error", f"tool {tool.id!r} returned no JSON: {error}") from None
 
