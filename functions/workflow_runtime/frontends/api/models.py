@@ -162,7 +162,7 @@ class NodeExecution(BaseModel):
     handled: bool = Field(description="A rule of the workflow dealt with the error.")
     started_at: Time | None
     ended_at: Time | None
-    waiting_on: str | None = Field(description="Such as `dependency`, `concurrency`, `event`, `timer`.")
+    waiting_on: str | None = Field(description="Such as `dependency`, `queue`, `concurrency`, `event`, `timer`.")
     unresolved: list[str]
     warnings: list[str]
     fallback_used: bool
@@ -212,7 +212,7 @@ class RunningTimer(BaseModel):
     """What happens at a time, unless something comes before."""
 
     at: Time
-    kind: Literal["delay", "send", "wait", "timeout", "deadline"]
+    kind: Literal["delay", "send", "wait", "retry", "timeout", "deadline"]
     source: str
     machine: str | None
 
