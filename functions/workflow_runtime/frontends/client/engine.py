@@ -148,7 +148,7 @@ class WorkflowEngine:
         has the ``reason``. ``key``: repeats under it get the same answer for 24 hours. Raises `NotFound`, `Conflict`
         when the execution has completed or failed.
         """
-        return await self._connection.cancel(execution_id, reason, key=key)
+        return await self._connection.control("cancel", execution_id, reason, key=key)
 
     async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
         """The execution document once it has ended, however. Raises `WaitTimeout` after ``timeout`` seconds,
