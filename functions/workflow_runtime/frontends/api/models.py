@@ -163,7 +163,7 @@ class NodeExecution(BaseModel):
     handled: bool = Field(description="A rule of the workflow dealt with the error.")
     started_at: Time | None
     ended_at: Time | None
-    waiting_on: str | None = Field(description="Such as `dependency`, `concurrency`, `event`, `timer`.")
+    waiting_on: str | None = Field(description="Such as `dependency`, `queue`, `concurrency`, `event`, `timer`.")
     unresolved: list[str]
     warnings: list[str]
     fallback_used: bool
@@ -181,6 +181,7 @@ class Transition(BaseModel):
     configuration: list[str]
     at: Time
     reason: str | None
+    failures: list[str] = Field(description="Actions, guards, delays and outputs that failed, each with the reason.")
     machine: str = Field(description="The path of the node that holds the chart; empty for the one at the top.")
     version: int = Field(description="The commit that it was part of, as in the history.")
 
@@ -213,7 +214,7 @@ class RunningTimer(BaseModel):
     """What happens at a time, unless something comes before."""
 
     at: Time
-    kind: Literal["delay", "send", "wait", "timeout", "deadline"]
+    kind: Literal["delay", "send", "wait", "retry", "timeout", "deadline"]
     source: str
     machine: str | None
 

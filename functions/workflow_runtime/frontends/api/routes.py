@@ -13,6 +13,7 @@ from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TY
 from workflow_runtime.frontends.api.control import Controls
 from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
+from workflow_runtime.frontends.api.explanations import Whys
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.recordings import Journals
 from workflow_runtime.frontends.api.request import Request
@@ -73,6 +74,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_publishing_routes(workflows),
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
+        _why_route(Whys(runtime)),
         _journal_route(Journals(runtime)),
         _event_route(events),
         *_control_routes(Controls(runtime)),
@@ -214,6 +216,17 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             (_json(models.Node, "The node"), part),
             (404, 416, 422),
         ),
+    )
+
+
+def _why_route(whys: Whys) -> Route:
+    return Route(
+        "GET",
+        "/executions/<execution_id>/why",
+        whys.explain,
+        "whyExecution",
+        (_json(operator_models.Why, "What it waits for"),),
+        (404, 422),
     )
 
 

@@ -38,6 +38,9 @@ class Connection(Protocol):
     ) -> dict[str, Json]:
         """What was answered, once the request is on its way. ``fields``: of the operation, beside the reason."""
 
+    async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
+        """What an execution, or one node of it, waits for: at most ``limit`` nodes."""
+
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         """Put an event on the runtime's bus."""
 
