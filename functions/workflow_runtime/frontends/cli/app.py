@@ -43,7 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("publish:publish", "Publish workflows to an API."),
     "start": ("start:start", "Start an execution of a published workflow."),
     "signal": ("signal:signal", "Send an event to an execution."),
-    "cancel": ("cancel:cancel", "Cancel an execution."),
+    "cancel": ("control:cancel", "Cancel an execution."),
     "publish-event": ("publish_event:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),
     "status": ("status:status", "Show an execution, or watch it to its end."),

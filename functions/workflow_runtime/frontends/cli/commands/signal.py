@@ -73,8 +73,8 @@ def _show(out: Output, result: Document) -> ExitCode:
     """What the event did."""
     if result["transition"] is not None:
         out.line(transition_spans(result["transition"]))
-        for line in failure_lines(result["transition"]):
-            out.line(["  ", *line])
+        for failure in failure_lines(result["transition"]):
+            out.line(["  ", *failure])
     outcome, reason = result["outcome"], result["reason"]
     if result["transition"] is None or outcome in ("deferred", "failed"):
         shown = f": {reason}" if reason and result["transition"] is None else ""
