@@ -137,6 +137,33 @@ class CancelRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
     reason: str = ""
 
 
+class RetryRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="retry_requested"):
+    """Somebody wants an execution that has ended to go on: with what failed, was cancelled or was undone and, from the
+    node ``node``, with that and all after it. ``variables`` (or, if large, ``blob``) replace those of before."""
+
+    event_id: str
+    at: int
+    by: str = ""
+    reason: str = ""
+    node: str = ""
+    variables: dict[str, Json] = {}
+    blob: str | None = None
+
+
+class SkipRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="skip_requested"):
+    """Somebody wants the execution to go on without the node at ``path``: skipped or, with an output (``has_output``),
+    as if it had succeeded."""
+
+    event_id: str
+    at: int
+    path: str
+    by: str = ""
+    reason: str = ""
+    output: Json = None
+    has_output: bool = False
+    blob: str | None = None
+
+
 Event: TypeAlias = (
     SendFailed
     | ExecutionStarted
@@ -147,6 +174,8 @@ Event: TypeAlias = (
     | TimerFired
     | ChildEnded
     | CancelRequested
+    | RetryRequested
+    | SkipRequested
 )
 
 
