@@ -195,6 +195,7 @@ class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
     error: ErrorDocument | None = None
     blob: str | None = None
     attempt: int = 1  # of the execution: a later one was reopened
+    replaced: int = 0  # the attempt that replaced variables last
 
 
 class ReplaceVariables(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="replace_variables"):

@@ -113,11 +113,13 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
     state.attempt += 1
     state.error = None
     state.ended_at = 0
-    turn.commands.append(SetStatus(ExecutionStatus.RUNNING, turn.now, attempt=state.attempt))
     if variables:
         turn.commands.append(ReplaceVariables(state.attempt, variables, state.replaced))
         turn.replacing = variables
         state.replaced = state.attempt
+        state.globals = None
+    status = SetStatus(ExecutionStatus.RUNNING, turn.now, attempt=state.attempt, replaced=state.replaced)
+    turn.commands.append(status)
     if "execution" in turn.plan.events:
         turn.publish("execution.reopened", status="running", attempt=state.attempt)
     settling.start_deadline(scopes, turn.now)
