@@ -82,6 +82,7 @@ class Mark(IntEnum):
     EXCUSED = ord("e")  # failed, with `on_error: continue`: edges alive, output null
     HANDLED = ord("h")  # failed, and a rule dealt with it: edges dead
     SKIPPED = ord("k")
+    DROPPED = ord("d")  # skipped, because its scope ended before it could begin
     PASSED_OVER = ord("p")  # skipped by its `when` with `on_skip: continue`: edges alive, output null
     CANCELLED = ord("c")
 
@@ -101,6 +102,7 @@ STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.EXCUSED: NodeStatus.FAILED,
     Mark.HANDLED: NodeStatus.FAILED,
     Mark.SKIPPED: NodeStatus.SKIPPED,
+    Mark.DROPPED: NodeStatus.SKIPPED,
     Mark.PASSED_OVER: NodeStatus.SKIPPED,
     Mark.CANCELLED: NodeStatus.CANCELLED,
 }
@@ -114,13 +116,14 @@ class Change(IntEnum):
     START = 3  # something begins to go on inside it
     SUCCEED = 4
     FAIL = 5
-    SKIP = 6  # it can no longer run, its `when` is false, or its scope ends before it began
+    SKIP = 6  # it can no longer run, its `when` is false, or somebody wants it skipped
     PASS_OVER = 7  # its `when` is false, which its successors do not mind
     CANCEL = 8  # its scope ends, or another branch has won
     RETRY = 9  # an attempt failed, and another one follows
     EXCUSE = 10  # it failed, which its successors do not mind
     HANDLE = 11  # it failed, and a rule dealt with it
-    REOPEN = 12  # somebody wants a new visit of a node that has ended
+    DROP = 12  # its scope ends before it began
+    REOPEN = 13  # somebody wants a new visit of a node that has ended
 
 
 MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
@@ -128,6 +131,7 @@ MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
     (Mark.WAITING, Change.FAIL): Mark.FAILED,  # its `when` cannot be evaluated
     (Mark.WAITING, Change.EXCUSE): Mark.EXCUSED,
     (Mark.WAITING, Change.SKIP): Mark.SKIPPED,
+    (Mark.WAITING, Change.DROP): Mark.DROPPED,
     (Mark.WAITING, Change.PASS_OVER): Mark.PASSED_OVER,
     (Mark.QUEUED, Change.ORDER): Mark.READY,
     (Mark.QUEUED, Change.START): Mark.RUNNING,
@@ -164,6 +168,7 @@ MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
     (Mark.EXCUSED, Change.REOPEN): Mark.WAITING,
     (Mark.HANDLED, Change.REOPEN): Mark.WAITING,
     (Mark.SKIPPED, Change.REOPEN): Mark.WAITING,
+    (Mark.DROPPED, Change.REOPEN): Mark.WAITING,
     (Mark.PASSED_OVER, Change.REOPEN): Mark.WAITING,
     (Mark.CANCELLED, Change.REOPEN): Mark.WAITING,
 }

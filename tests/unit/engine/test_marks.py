@@ -73,6 +73,7 @@ def all_run_again() -> None:
         {"id": "a"},
         {"id": "excused", "dependencies": ["a"], "on_error": "continue"},
         {"id": "handled", "dependencies": ["a"], "on_error": "skip"},
+        {"id": "skipped", "dependencies": ["a"], "when": "${false}"},
         {"id": "passed_over", "dependencies": ["a"], "when": "${false}", "on_skip": "continue"},
     ]
     driver = Driver(plan_of(nodes)).play({"excused": Failure(), "handled": Failure()})

@@ -49,7 +49,7 @@ def withdraw(scope: GraphScope, node: int) -> None:
     began = release(scope, node)
     if began:
         scope.cancel_run(node)
-    scope.end(node, Change.SKIP if scope.graph.marks[node] == Mark.WAITING else Change.CANCEL)
+    scope.end(node, Change.DROP if scope.graph.marks[node] == Mark.WAITING else Change.CANCEL)
 
 
 def release(scope: GraphScope, node: int) -> bool:

@@ -1,7 +1,8 @@
 """Reopening a graph that has ended: nodes get new visits, and what was kept tells them again how it ended.
 
-What failed, was cancelled, or was skipped because of that, runs again; what succeeded, was excused, or had its failure
-dealt with is kept, and nothing is decided anew that those decided: which of their edges are dead is remembered.
+What failed, was cancelled, or was skipped because of that, runs again, and so does what ran in spite of it
+(`all_done`), with all after it. What else succeeded, was excused, or had its failure dealt with is kept, and nothing is
+decided anew that those decided: which of their edges are dead is remembered.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.graph import EdgeKind, JoinKind
 from workflow_runtime.plan.specs import ParallelSpec, WaitSpec
 
-_LOST = frozenset({Mark.FAILED, Mark.CANCELLED, Mark.SKIPPED})
+_LOST = frozenset({Mark.FAILED, Mark.CANCELLED, Mark.DROPPED})
 _RAN = frozenset({Mark.SUCCESS, Mark.FAILED, Mark.EXCUSED, Mark.HANDLED, Mark.CANCELLED})
 
 
@@ -30,11 +31,13 @@ def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = Tr
     graph = scope.graph
     anew = set(again) | (_lost(scope) if with_lost else set())
     anew |= _callers(scope, anew)
+    anew |= _stale(scope, anew)
     for node in sorted(anew):
         _begin_visit(scope, node)
     graph.failure = None
     graph.tolerated[:] = [entry for entry in graph.tolerated if entry.node not in anew]
     graph.succeeded_by = -1
+    graph.joins.clear()  # all are told again
     graph.held.clear()
     graph.open_count = sum(scope.is_open(node) and not scope.is_uncalled(node) for node in range(len(graph.marks)))
     _resume_branches(scope)
@@ -69,6 +72,27 @@ def _lost(scope: GraphScope) -> set[int]:
                 found[source] = None
                 pending.append(source)
     return set(found)
+
+
+def _stale(scope: GraphScope, anew: Set[int]) -> set[int]:
+    """What the nodes that run again had a part in, as they ended before: nodes skipped for want of them, those that ran
+    whatever became of them, and all after those. What nobody called may be called.
+    """
+    block, marks = scope.block, scope.graph.marks
+    found = {node for node, plan in enumerate(block.nodes) if plan.called and marks[node] == Mark.SKIPPED}
+    pending = list(anew)
+    while pending:
+        for index in block.nodes[pending.pop()].outgoing:
+            target = block.edges[index].target
+            if target in found or target in anew:
+                continue
+            if block.nodes[target].join.kind is JoinKind.ALL_DONE:
+                later = all_after(scope, target) - found
+            else:
+                later = {target} if marks[target] == Mark.SKIPPED else set()
+            found |= later
+            pending += later
+    return found
 
 
 def _is_met(scope: GraphScope, target: int) -> bool:
@@ -114,7 +138,7 @@ def _callers(scope: GraphScope, anew: Set[int]) -> set[int]:
         targets = {rule.target for rule in plan.on_error if rule.do == "call"}
         if isinstance(plan.spec, WaitSpec):
             targets.add(plan.spec.timeout_target)
-        if any(target in anew and scope.graph.marks[target] != Mark.SKIPPED for target in targets):
+        if any(target in anew and scope.graph.marks[target] in _RAN for target in targets):
             found.add(node)
     return found
 
@@ -134,8 +158,9 @@ def _resume_branches(scope: GraphScope) -> None:
 def _tell_again(scope: GraphScope) -> None:
     """Resolve the edges from nodes that are kept to nodes that run again. Raises `ValuesMissing`."""
     lacks = False
+    kept = {node for node, mark in enumerate(scope.graph.marks) if mark not in OPEN_MARKS}  # others end on the way
     for index, edge in enumerate(scope.block.edges):
-        if scope.graph.marks[edge.source] in OPEN_MARKS or scope.graph.marks[edge.target] != Mark.WAITING:
+        if edge.source not in kept or scope.graph.marks[edge.target] != Mark.WAITING:
             continue
         try:
             alive = _is_alive(scope, index)

@@ -135,7 +135,7 @@ class GraphScope(Scope):
                 self.stop(node)
             if mark in (Mark.READY, Mark.RUNNING) or node in graph.retries:
                 self.cancel_run(node)
-            self.change(node, Change.SKIP if mark == Mark.WAITING else Change.CANCEL)
+            self.change(node, Change.DROP if mark == Mark.WAITING else Change.CANCEL)
             if mark != Mark.WAITING:
                 self.turn.announce(self.path(node), "cancelled")
         graph.open_count = 0
