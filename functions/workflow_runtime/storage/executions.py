@@ -128,9 +128,10 @@ class ExecutionStore:
         held = self._put_named(place, pack(msgspec.to_builtins(data)))
         self._table.put(Item(keys.input(execution_id, command.attempt), {"data": held}))
 
-    def order_of(self, execution_id: str, path: str, serial: int, version: int) -> RunNode | None:
-        """An order by its run, from the journal: looked for from this version back."""
-        for top in range(version, 0, -ENTRIES_PAGE):
+    def order_of(self, execution_id: str, path: str, serial: int) -> RunNode | None:
+        """An order by its run, from the journal: looked for from its end back."""
+        newest = self.newest_entries(execution_id, 1)
+        for top in range(newest[0].version if newest else 0, 0, -ENTRIES_PAGE):
             for entry in self.entries(execution_id, range(max(top - ENTRIES_PAGE, 0) + 1, top + 1)):
                 for command in entry.commands:
                     if isinstance(command, RunNode) and (command.path, command.serial) == (path, serial):

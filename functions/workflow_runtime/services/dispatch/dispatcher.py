@@ -150,7 +150,7 @@ class Dispatcher:
         now = self._clock.now()
         known = NOTHING_KNOWN
         while isinstance(answer := advance(plan, state, events, now, known), Needs):
-            known = self._knowledge.fetch(plan, state, answer, known)
+            known = self._knowledge.fetch(plan, state.execution_id, answer, known)
         return answer
 
     def _reject(

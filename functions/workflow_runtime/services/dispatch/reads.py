@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read, RunNode
-from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known, Needs
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.engine.values.pruning import prune
@@ -24,9 +23,8 @@ class Knowledge:
         self._executions = stores.executions
         self._runs = stores.runs
 
-    def fetch(self, plan: Plan, state: ExecutionState, needs: Needs, known: Known) -> Known:
+    def fetch(self, plan: Plan, execution_id: str, needs: Needs, known: Known) -> Known:
         """``known`` with what was needed. A run that should be recorded and is not is a fault: `KeyError`."""
-        execution_id = state.execution_id
         input_key = keys.input(execution_id, needs.replaced)
         wanted = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.reads}
         failed = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.orders}
@@ -37,16 +35,16 @@ class Knowledge:
         if needs.globals:
             known = replace(known, globals=_pruned_globals(plan, self._executions.globals_of(items[input_key])))
         blobs = {key: unpack(self._executions.get_blob(key)) for key in needs.blobs}
-        orders = {read: self._order(plan, state, read, items[key]) for key, read in failed.items()}
+        orders = {read: self._order(plan, execution_id, read, items[key]) for key, read in failed.items()}
         return replace(known, nodes=nodes, blobs={**known.blobs, **blobs}, orders={**known.orders, **orders})
 
-    def _order(self, plan: Plan, state: ExecutionState, read: Read, item: Item) -> RunNode | None:
+    def _order(self, plan: Plan, execution_id: str, read: Read, item: Item) -> RunNode | None:
         """The order of a run: kept by its record if it failed and had more attempts. What an action called has its
         inputs from its order alone, and that stands in the journal."""
         kept = self._runs.order_of(item)
         if kept is not None or plan.place(read.node)[0] not in plan.call_blocks:
             return kept
-        return self._executions.order_of(state.execution_id, read.path(plan), read.serial, state.version)
+        return self._executions.order_of(execution_id, read.path(plan), read.serial)
 
 
 def node_value(run: Run) -> NodeValue:
