@@ -25,16 +25,22 @@ from workflow_runtime.plan.plan import Plan
 
 REQUESTS = (CancelRequested, RetryRequested, SkipRequested)
 
+_TAKEN = "this request was taken already"
+
 
 # ---- cancel
 
 
 def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
     """End the execution now: what waits is dropped, what runs is told, and so are the children that are awaited."""
-    state = scopes.turn.state
+    turn = scopes.turn
+    state = turn.state
+    if arrivals.was_taken(turn, request.event_id):
+        return _TAKEN
+    arrivals.remember(turn, request.event_id)
     for token, entry in state.pending.items():
         if entry.kind is PendingKind.CHILD and entry.workflow:  # stored by an older deployment: it is not known
-            scopes.turn.commands.append(CancelChild(token, entry.workflow, request.reason))
+            turn.commands.append(CancelChild(token, entry.workflow, request.reason))
     ending.cancel(scopes)
     return ""
 
@@ -46,7 +52,7 @@ def accept_retry(scopes: Scopes, request: RetryRequested) -> str:
     """Reopen the execution: what was lost runs again, and so do a node of the graph at the top and all after it."""
     turn = scopes.turn
     if arrivals.was_taken(turn, request.event_id):
-        return "this request was taken already"
+        return _TAKEN
     variables = turn.blob(request.blob) if request.blob is not None else request.variables
     assert isinstance(variables, dict)
     problem = cannot_retry(turn.plan, turn.state, turn.status_before, request.node, variables)
@@ -145,7 +151,7 @@ def accept_skip(scopes: Scopes, request: SkipRequested) -> str:
     """Go on without a node that waits or has failed, or with the output that it should have had."""
     turn = scopes.turn
     if arrivals.was_taken(turn, request.event_id):
-        return "this request was taken already"
+        return _TAKEN
     output = turn.blob(request.blob) if request.blob is not None else request.output
     problem = cannot_skip(turn.plan, turn.state, turn.status_before, request.path)
     if problem:

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.frontends.client.sources import Definition, read_source, workflow_files
@@ -17,6 +20,7 @@ from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.in_process import Backend, LocalRuntime
+from workflow_runtime.services.control.requests import Ask
 from workflow_runtime.services.intake.signals import publish_event
 from workflow_runtime.testing.driver import Driver, HeldClock
 from workflow_runtime.testing.mocks import Answer, Failure, LayeredMocks
@@ -137,9 +141,38 @@ class WorkflowTester:
         """Cancel an execution, and the executions whose end it awaits. ``settle`` as in `send_event`: without, it is
         cancelled while agents and tools run. Raises `RequestError` (``not_found``, ``ended``).
         """
+        self._ask(Ask(execution_id=execution_id, operation="cancel", reason=reason), settle=settle)
+
+    def retry(
+        self,
+        execution_id: str,
+        *,
+        from_node: str = "",
+        variables: dict[str, Json] | None = None,
+        reason: str = "",
+        settle: bool = True,
+    ) -> None:
+        """Have an execution that has ended go on: with what was lost and, from a node of the graph at the top, with
+        that and all after it. ``variables`` have these values from now on. Raises `RequestError` (``conflict``).
+        """
+        ask = Ask(
+            execution_id=execution_id, operation="retry", reason=reason, node=from_node, variables=variables or {}
+        )
+        self._ask(ask, settle=settle)
+
+    def skip(
+        self, execution_id: str, path: str, *, output: Json = UNSET, reason: str = "", settle: bool = True
+    ) -> None:
+        """Have an execution go on without a node that waits or has failed; with an ``output``, as if it had succeeded.
+        Raises `RequestError` (``conflict``).
+        """
+        ask = Ask(execution_id=execution_id, operation="skip", reason=reason, node=path, output=output)
+        self._ask(ask, settle=settle)
+
+    def _ask(self, ask: Ask, *, settle: bool) -> None:
         rest = self._driver.settle_work if settle else self._driver.settle
         rest()
-        self._runtime.services.control.cancel(execution_id, reason, by="test")
+        self._runtime.services.control.ask(replace(ask, by="test"))
         rest()
 
     def recording(self, execution_id: str) -> Recording:

@@ -263,11 +263,29 @@ class ControlRequest(BaseModel):
     reason: str = Field("", max_length=1000, description="Why.", examples=["the order was withdrawn"])
 
 
+class RetryRequest(ControlRequest):
+    """What is to run again: what was lost and, from a node, that and all after it."""
+
+    from_: str = Field(
+        "", alias="from", description="A node of the graph at the top. An execution that has completed needs one."
+    )
+    variables: JsonObject = Field({}, description="Variables of the workflow that have these values from now on.")
+
+
+class SkipRequest(ControlRequest):
+    """A node to go on without."""
+
+    node: str = Field(min_length=1, description="Its path.", examples=["check_stock"])
+    output: Any = Field(
+        None, description="What it has for an output, as if it had succeeded. Without this field it is skipped."
+    )
+
+
 class Controlled(BaseModel):
     """A request that is on its way, or was not needed."""
 
     execution_id: str
-    operation: Literal["cancel"]
+    operation: Literal["cancel", "retry", "skip"]
     id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
     changed: bool = Field(description="False: the execution was as the request wants it already.")
 

@@ -20,6 +20,8 @@ from workflow_runtime.frontends.api.routes import (
     CONTROL_BODY,
     EVENT_BODY,
     HOOK_BODY,
+    RETRY_BODY,
+    SKIP_BODY,
     SOURCE_BODY,
     START_BODY,
     Route,
@@ -73,6 +75,8 @@ def openapi_document() -> dict[str, Any]:
             (models.StartRequest, "validation"),
             (models.EventRequest, "validation"),
             (models.ControlRequest, "validation"),
+            (models.RetryRequest, "validation"),
+            (models.SkipRequest, "validation"),
             (models.Truncated, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",
@@ -102,10 +106,12 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
             START_BODY: {"$ref": SCHEMAS + "StartRequest"},
             EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
             CONTROL_BODY: {"$ref": SCHEMAS + "ControlRequest"},
+            RETRY_BODY: {"$ref": SCHEMAS + "RetryRequest"},
+            SKIP_BODY: {"$ref": SCHEMAS + "SkipRequest"},
             HOOK_BODY: HOOK_SCHEMA,
         }[route.body]
         content = {media_type: {"schema": schema} for media_type in content_types(route.body)}
-        operation["requestBody"] = {"required": route.body in (SOURCE_BODY, EVENT_BODY), "content": content}
+        operation["requestBody"] = {"required": route.body in (SOURCE_BODY, EVENT_BODY, SKIP_BODY), "content": content}
     answers = operation["responses"]
     answers.pop("422", None)
     for status in (*route.problems, *ALWAYS):

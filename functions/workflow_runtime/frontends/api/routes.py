@@ -33,6 +33,8 @@ SOURCE_BODY = "a workflow definition"
 START_BODY = "the input"
 EVENT_BODY = "an event"
 CONTROL_BODY = "a reason"
+RETRY_BODY = "what is to run again"
+SKIP_BODY = "a node"
 HOOK_BODY = "what a webhook is told"
 UNUSED_ID = "health"  # of no execution: looking for it reads the table and finds nothing
 
@@ -243,19 +245,25 @@ def _event_route(events: Events) -> Route:
 
 
 def _control_routes(controls: Controls) -> tuple[Route, ...]:
-    return (
+    asked = (
+        ("cancel", controls.cancel, "cancelExecution", CONTROL_BODY),
+        ("retry", controls.retry, "retryExecution", RETRY_BODY),
+        ("skip", controls.skip, "skipNode", SKIP_BODY),
+    )
+    return tuple(
         Route(
             "POST",
-            "/executions/<execution_id>/cancel",
-            controls.cancel,
-            "cancelExecution",
+            f"/executions/<execution_id>/{operation}",
+            ask,
+            name,
             (
                 Reply(202, "On its way", {JSON_TYPE: models.Controlled}, LOCATION_HEADER),
-                _json(models.Controlled, "It was cancelled already"),
+                _json(models.Controlled, "It is so already"),
             ),
             (400, 404, 409, 413, 415, 422),
-            CONTROL_BODY,
-        ),
+            body,
+        )
+        for operation, ask, name, body in asked
     )
 
 

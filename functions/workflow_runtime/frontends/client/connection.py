@@ -7,6 +7,7 @@ from typing import Protocol
 
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.services.control.requests import Ask
 
 
 class Connection(Protocol):
@@ -33,8 +34,8 @@ class Connection(Protocol):
     ) -> dict[str, Json]:
         """What was accepted, and with ``wait`` what the event did if that was known in so many seconds."""
 
-    async def cancel(self, execution_id: str, reason: str, *, key: str | None) -> dict[str, Json]:
-        """What was answered, once the request is on its way."""
+    async def ask(self, ask: Ask) -> dict[str, Json]:
+        """What was answered to a request about an execution, once it is on its way; ``by`` is not heeded."""
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         """Put an event on the runtime's bus."""

@@ -8,11 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from workflow_runtime.frontends.client.connection import Connection
 from workflow_runtime.frontends.client.errors import WaitTimeout
 from workflow_runtime.frontends.client.events import EventBus
 from workflow_runtime.frontends.client.sources import Definition, read_source
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.services.control.requests import Ask
 
 if TYPE_CHECKING:
     from typing import Self
@@ -148,7 +151,42 @@ class WorkflowEngine:
         has the ``reason``. ``key``: repeats under it get the same answer for 24 hours. Raises `NotFound`, `Conflict`
         when the execution has completed or failed.
         """
-        return await self._connection.cancel(execution_id, reason, key=key)
+        return await self._connection.ask(Ask(execution_id=execution_id, operation="cancel", reason=reason, key=key))
+
+    async def retry_execution(
+        self,
+        execution_id: str,
+        reason: str = "",
+        *,
+        from_node: str = "",
+        variables: dict[str, Json] | None = None,
+        key: str | None = None,
+    ) -> dict[str, Json]:
+        """Have an execution that has ended go on: what failed, was cancelled, or was skipped because of that runs
+        again, and what succeeded is kept. Answers as `cancel_execution` does.
+
+        ``from_node``: a node of the graph at the top that runs again with all after it; one that has completed needs
+        it. ``variables`` have these values from now on. Raises `NotFound`, `Conflict` with the reason.
+        """
+        ask = Ask(
+            execution_id=execution_id,
+            operation="retry",
+            reason=reason,
+            key=key,
+            node=from_node,
+            variables=variables or {},
+        )
+        return await self._connection.ask(ask)
+
+    async def skip_node(
+        self, execution_id: str, path: str, reason: str = "", *, output: Json = UNSET, key: str | None = None
+    ) -> dict[str, Json]:
+        """Have an execution go on without the node at ``path``, which waits or has failed; with an ``output``, as if it
+        had succeeded. Answers as `cancel_execution` does. Raises `NotFound`, `Conflict` with the reason.
+        """
+        return await self._connection.ask(
+            Ask(execution_id=execution_id, operation="skip", reason=reason, key=key, node=path, output=output)
+        )
 
     async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
         """The execution document once it has ended, however. Raises `WaitTimeout` after ``timeout`` seconds,

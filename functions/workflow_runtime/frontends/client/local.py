@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.bus import EmbeddedBus
 from workflow_runtime.engine.lifecycle import ExecutionStatus
@@ -19,6 +21,7 @@ from workflow_runtime.frontends.client.sources import Source, read_source, workf
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.control.requests import Ask
 from workflow_runtime.services.intake.signals import accepted_json, publish_event
 from workflow_runtime.services.views.executions import header_json
 
@@ -107,9 +110,9 @@ class LocalConnection:
                 pause = min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
         return accepted_json(sent)
 
-    async def cancel(self, execution_id: str, reason: str, *, key: str | None) -> dict[str, Json]:
+    async def ask(self, ask: Ask) -> dict[str, Json]:
         with translated():
-            return self._open().services.control.cancel(execution_id, reason, key, by="sdk").json()
+            return self._open().services.control.ask(replace(ask, by="sdk")).json()
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         with translated():
