@@ -194,7 +194,7 @@ class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
     output_run: Read | None = None
     error: ErrorDocument | None = None
     blob: str | None = None
-    attempt: int = 1  # of the execution: a later one was reopened
+    reopened: int = 0  # as which attempt the execution goes on
     replaced: int = 0  # the attempt that replaced variables last
 
 

@@ -57,8 +57,9 @@ class Prospect(msgspec.Struct, frozen=True):
 
 class RunningTimer(msgspec.Struct, frozen=True):
     """What happens at ``due`` (epoch ms) if nothing comes before: ``kind`` delay (of the state ``source``), send (of
-    the event ``source``), wait or timeout (of the wait at the path ``source``), deadline (of the execution). ``every``:
-    seconds until a delay is due again, or how they are computed; None for what comes once."""
+    the event ``source``), wait or timeout (of the wait at the path ``source``), retry (of the node ``source``),
+    deadline (of the execution). ``every``: seconds until a delay is due again, or how they are computed; None for what
+    comes once."""
 
     due: int
     kind: str

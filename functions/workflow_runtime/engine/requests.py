@@ -124,7 +124,7 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
         turn.replacing = variables
         state.replaced = state.attempt
         state.globals = None
-    status = SetStatus(ExecutionStatus.RUNNING, turn.now, attempt=state.attempt, replaced=state.replaced)
+    status = SetStatus(ExecutionStatus.RUNNING, turn.now, reopened=state.attempt, replaced=state.replaced)
     turn.commands.append(status)
     if "execution" in turn.plan.events:
         turn.publish("execution.reopened", status="running", attempt=state.attempt)

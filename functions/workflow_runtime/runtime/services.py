@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.sweep import Sweep
     from workflow_runtime.services.views.recordings import Recordings
+    from workflow_runtime.services.views.why import Explanations
     from workflow_runtime.services.work.attempt import Secrets
     from workflow_runtime.services.work.runner import NodeRunner
 
@@ -112,6 +113,12 @@ class Runtime:
     @cached_property
     def documents(self) -> Documents:
         return Documents(self.ports, self.stores)
+
+    @cached_property
+    def explanations(self) -> Explanations:
+        from workflow_runtime.services.views.why import Explanations
+
+        return Explanations(self.ports, self.stores)
 
     @cached_property
     def recordings(self) -> Recordings:

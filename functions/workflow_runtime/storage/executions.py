@@ -246,9 +246,9 @@ class ExecutionStore:
     def set_status(self, header: Header, command: SetStatus, version: int) -> None:
         """Write a status over an older one; a newer one stays (then a slower dispatcher is late, and all is well)."""
         changes: dict[str, Attribute] = {"status": command.status, "v": version}
-        if command.attempt > 1:
+        if command.reopened:
             ended = dict.fromkeys(("ended_at", "error", "output", "output_run"))
-            changes |= {"attempt": command.attempt, "replaced": command.replaced, **ended}
+            changes |= {"attempt": command.reopened, "replaced": command.replaced, **ended}
             self._due.put(Due(header.execution_id, command.at + FIRST_SECONDS * 1000))
         if ExecutionStatus(command.status).terminal:
             changes["ended_at"] = command.at

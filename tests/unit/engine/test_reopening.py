@@ -307,7 +307,7 @@ def test_header_and_bus_are_told() -> None:
     driver = Driver(plan_of(CHAIN)).start()
     driver.fail("a")
     decision = retry(driver)
-    assert SetStatus("running", driver.now, attempt=2) in decision.commands
+    assert SetStatus("running", driver.now, reopened=2) in decision.commands
     told = [command.detail_type for command in decision.commands if isinstance(command, PublishEvent)]
     assert told == ["execution.reopened"]
 

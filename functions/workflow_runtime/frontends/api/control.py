@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.executions import check_id, execution_url
-from workflow_runtime.frontends.api.models import ControlRequest, RetryRequest, SkipRequest
+from workflow_runtime.frontends.api.operator_models import ControlRequest, RetryRequest, SkipRequest
 from workflow_runtime.frontends.api.parameters import ControlKey, ExecutionId
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.services.control.requests import Ask

@@ -162,7 +162,7 @@ class NodeExecution(BaseModel):
     handled: bool = Field(description="A rule of the workflow dealt with the error.")
     started_at: Time | None
     ended_at: Time | None
-    waiting_on: str | None = Field(description="Such as `dependency`, `concurrency`, `event`, `timer`.")
+    waiting_on: str | None = Field(description="Such as `dependency`, `queue`, `concurrency`, `event`, `timer`.")
     unresolved: list[str]
     warnings: list[str]
     fallback_used: bool
@@ -212,7 +212,7 @@ class RunningTimer(BaseModel):
     """What happens at a time, unless something comes before."""
 
     at: Time
-    kind: Literal["delay", "send", "wait", "timeout", "deadline"]
+    kind: Literal["delay", "send", "wait", "retry", "timeout", "deadline"]
     source: str
     machine: str | None
 
@@ -253,41 +253,6 @@ class EventRequest(BaseModel):
 
     event: str = Field(min_length=1, description="Its name, one that the workflow listens to.", examples=["pay"])
     data: Any = Field(None, examples=[{"payment_method": "card"}])
-
-
-class ControlRequest(BaseModel):
-    """What the history says beside who asked and when."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    reason: str = Field("", max_length=1000, description="Why.", examples=["the order was withdrawn"])
-
-
-class RetryRequest(ControlRequest):
-    """What is to run again: what was lost and, from a node, that and all after it."""
-
-    from_: str = Field(
-        "", alias="from", description="A node of the graph at the top. An execution that has completed needs one."
-    )
-    variables: JsonObject = Field({}, description="Variables of the workflow that have these values from now on.")
-
-
-class SkipRequest(ControlRequest):
-    """A node to go on without."""
-
-    node: str = Field(min_length=1, description="Its path.", examples=["check_stock"])
-    output: Any = Field(
-        None, description="What it has for an output, as if it had succeeded. Without this field it is skipped."
-    )
-
-
-class Controlled(BaseModel):
-    """A request that is on its way, or was not needed."""
-
-    execution_id: str
-    operation: Literal["cancel", "retry", "skip"]
-    id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
-    changed: bool = Field(description="False: the execution was as the request wants it already.")
 
 
 class BusEventRequest(BaseModel):

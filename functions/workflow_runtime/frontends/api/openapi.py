@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from pydantic.json_schema import models_json_schema
 
-from workflow_runtime.frontends.api import models
+from workflow_runtime.frontends.api import models, operator_models
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
 from workflow_runtime.frontends.api.routes import (
@@ -74,9 +74,9 @@ def openapi_document() -> dict[str, Any]:
             (models.ProblemModel, "serialization"),
             (models.StartRequest, "validation"),
             (models.EventRequest, "validation"),
-            (models.ControlRequest, "validation"),
-            (models.RetryRequest, "validation"),
-            (models.SkipRequest, "validation"),
+            (operator_models.ControlRequest, "validation"),
+            (operator_models.RetryRequest, "validation"),
+            (operator_models.SkipRequest, "validation"),
             (models.Truncated, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",

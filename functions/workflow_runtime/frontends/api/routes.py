@@ -13,6 +13,7 @@ from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TY
 from workflow_runtime.frontends.api.control import Controls
 from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
+from workflow_runtime.frontends.api.explanations import Whys
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.recordings import Journals
 from workflow_runtime.frontends.api.request import Request
@@ -74,6 +75,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_publishing_routes(workflows),
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
+        _why_route(Whys(runtime)),
         _journal_route(Journals(runtime)),
         _event_route(events),
         *_control_routes(Controls(runtime)),
@@ -218,6 +220,17 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
     )
 
 
+def _why_route(whys: Whys) -> Route:
+    return Route(
+        "GET",
+        "/executions/<execution_id>/why",
+        whys.explain,
+        "whyExecution",
+        (_json(operator_models.Why, "What it waits for"),),
+        (404, 422),
+    )
+
+
 def _journal_route(journals: Journals) -> Route:
     return Route(
         "GET",
@@ -257,8 +270,8 @@ def _control_routes(controls: Controls) -> tuple[Route, ...]:
             ask,
             name,
             (
-                Reply(202, "On its way", {JSON_TYPE: models.Controlled}, LOCATION_HEADER),
-                _json(models.Controlled, "It is so already"),
+                Reply(202, "On its way", {JSON_TYPE: operator_models.Controlled}, LOCATION_HEADER),
+                _json(operator_models.Controlled, "It is so already"),
             ),
             (400, 404, 409, 413, 415, 422),
             body,

@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish-event": ("publish_event:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),
     "status": ("status:status", "Show an execution, or watch it to its end."),
+    "why": ("why:why", "Show what an execution waits for, and what would move it."),
     "history": ("history:history", "Show what happened in an execution."),
     "export": ("export:export", "Export an execution as a recording, for replays."),
     "replay": ("replay:replay", "Take an execution's journal again, and show the first difference."),

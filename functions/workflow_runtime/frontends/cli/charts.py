@@ -89,7 +89,10 @@ def event_lines(document: Mapping[str, Json]) -> Iterator[Line]:
 
 def timer_lines(document: Mapping[str, Json]) -> Iterator[Line]:
     """What will happen by itself, and when."""
-    words = {"delay": "is due", "send": "is sent", "wait": "goes on", "timeout": "times out", "deadline": "times out"}
+    words = {
+        "delay": "is due", "send": "is sent", "wait": "goes on", "retry": "is tried again", "timeout": "times out",
+        "deadline": "times out",
+    }  # fmt: skip
     for timer in document.get("timers") or []:
         yield [
             ("timer: ", "cyan"),

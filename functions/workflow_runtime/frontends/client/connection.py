@@ -37,6 +37,9 @@ class Connection(Protocol):
     async def ask(self, ask: Ask) -> dict[str, Json]:
         """What was answered to a request about an execution, once it is on its way; ``by`` is not heeded."""
 
+    async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
+        """What an execution, or one node of it, waits for: at most ``limit`` nodes."""
+
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         """Put an event on the runtime's bus."""
 

@@ -114,6 +114,12 @@ class LocalConnection:
         with translated():
             return self._open().services.control.ask(replace(ask, by="sdk")).json()
 
+    async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
+        explanations = self._open().services.explanations
+        with translated():
+            found = explanations.why(execution_id, limit) if node is None else explanations.why_node(execution_id, node)
+            return found.json()
+
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         with translated():
             publish_event(self._open().ports.bus, source, detail_type, detail)

@@ -197,6 +197,18 @@ class RemoteConnection:
         )
         return answer
 
+    async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
+        path = f"/executions/{_segment(execution_id)}/why"
+        params = {"node": node} if node is not None else {"limit": str(min(limit, PAGE_ITEMS_MAX))}
+        document: dict[str, Json] = await self._call("GET", path, params=params)
+        cursor = document.pop("next_cursor")
+        while cursor is not None and len(document["waits"]) < limit:
+            page = await self._call("GET", path, params={**params, "cursor": cursor})
+            document["waits"] += page["waits"]
+            cursor = page["next_cursor"]
+        del document["waits"][limit:]
+        return document
+
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         await self._followers_are_ready()
         event = {

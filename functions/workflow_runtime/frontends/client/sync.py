@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET
 
-from workflow_runtime.frontends.client.engine import LISTED_DEFAULT, WorkflowEngine
+from workflow_runtime.frontends.client.engine import LISTED_DEFAULT, WAITS_DEFAULT, WorkflowEngine
 from workflow_runtime.frontends.client.events import EventBus, Handler, Subscription
 from workflow_runtime.frontends.client.sources import Definition
 from workflow_runtime.language.json_values import Json
@@ -152,6 +152,11 @@ class SyncWorkflowEngine:
         self, execution_id: str, path: str, reason: str = "", *, output: Json = UNSET, key: str | None = None
     ) -> dict[str, Json]:
         return self._call(self._engine.skip_node(execution_id, path, reason, output=output, key=key))
+
+    def why_execution(
+        self, execution_id: str, node: str | None = None, *, limit: int = WAITS_DEFAULT
+    ) -> dict[str, Json]:
+        return self._call(self._engine.why_execution(execution_id, node, limit=limit))
 
     @property
     def event_bus(self) -> SyncEventBus:

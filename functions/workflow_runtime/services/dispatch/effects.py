@@ -78,7 +78,7 @@ class Publisher:
             elif isinstance(command, ReplaceVariables):
                 self._executions.replace_variables(state.execution_id, command)
         statuses = [command for command in commands if isinstance(command, SetStatus)]
-        is_reopened = any(status.attempt > 1 for status in statuses) and not state.status.terminal
+        is_reopened = any(status.reopened for status in statuses) and not state.status.terminal
         if is_reopened:  # at once: workers do nothing for an execution that has ended
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
         orders = [command for command in commands if isinstance(command, RunNode)]

@@ -27,7 +27,7 @@ from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.services.intake.starts import Starter, keyed_execution_id
+from workflow_runtime.services.intake.starts import Starter, child_key, keyed_execution_id
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.timers import Timers
 from workflow_runtime.storage.payloads import unpack
@@ -90,7 +90,7 @@ class Courier:
     def _start_child(self, state: ExecutionState, command: StartChild, correlation_id: str) -> None:
         data = unpack(self._executions.get_blob(command.blob)) if command.blob is not None else command.input
         parent = Parent(state.execution_id, command.token, command.notify)
-        key = _child_key(state, command.token)
+        key = child_key(state.execution_id, command.token)
         try:
             self._starter().start(
                 command.workflow_id,
@@ -105,7 +105,7 @@ class Courier:
             self._failed(state, f"child:{command.token}", command.machine, message)
 
     def _cancel_child(self, state: ExecutionState, command: CancelChild) -> None:
-        child = keyed_execution_id(command.workflow_id, _child_key(state, command.token))
+        child = keyed_execution_id(command.workflow_id, child_key(state.execution_id, command.token))
         if self._is_open(child):
             identity = f"control:{state.execution_id}:{command.token}"
             by = f"execution:{state.execution_id}"
@@ -156,8 +156,3 @@ class Courier:
             error=ended.error,
         )
         self._mailer.send(command.execution_id, event)
-
-
-def _child_key(state: ExecutionState, token: str) -> str:
-    """The start key of an execution's child."""
-    return f"child:{state.execution_id}:{token}"
