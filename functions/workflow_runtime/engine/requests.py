@@ -127,7 +127,7 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
     status = SetStatus(ExecutionStatus.RUNNING, turn.now, reopened=state.attempt, replaced=state.replaced)
     turn.commands.append(status)
     if "execution" in turn.plan.events:
-        turn.publish("execution.reopened", status="running", attempt=state.attempt)
+        turn.publish("execution.reopened", status="running", started_at=state.started_at, attempt=state.attempt)
     settling.start_deadline(scopes, turn.now)
     with_lost = turn.status_before is not ExecutionStatus.COMPLETED
     reopening.reopen(root, again, with_lost=with_lost)

@@ -57,11 +57,12 @@ class StateTooLarge(Exception):
 
 
 class KeptAnswer(msgspec.Struct, frozen=True):
-    """What a request under a caller's key was answered, until then (epoch ms)."""
+    """What a request under a caller's key was answered, until then (epoch ms). ``attempt``: the execution's."""
 
     operation: str
     changed: bool
     until: int
+    attempt: int = 1
 
 
 class ExecutionStore:
@@ -278,7 +279,8 @@ class ExecutionStore:
         if item is None:
             return None
         values = item.attributes
-        kept = KeptAnswer(str(values["operation"]), bool(values["changed"]), int(values["until"] or 0))
+        until, attempt = int(values["until"] or 0), int(values.get("attempt") or 1)
+        kept = KeptAnswer(str(values["operation"]), bool(values["changed"]), until, attempt)
         return kept if kept.until > now else None
 
     def keep_answer(self, execution_id: str, key: str, answer: KeptAnswer, now: int) -> KeptAnswer:
@@ -288,6 +290,7 @@ class ExecutionStore:
             "operation": answer.operation,
             "changed": int(answer.changed),
             "until": answer.until,
+            "attempt": answer.attempt,
             keys.EXPIRES: answer.until // 1000,
         }
         try:

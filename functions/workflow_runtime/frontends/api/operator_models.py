@@ -88,3 +88,4 @@ class Controlled(BaseModel):
     operation: Literal["cancel", "retry", "skip"]
     id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
     changed: bool = Field(description="False: the execution was as the request wants it already.")
+    attempt: int = Field(description="Which of the execution's it is from then on: 1, and one more when it reopens.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 LISTED_DEFAULT = 50
 WAITS_DEFAULT = 100
+LOOK_SECONDS = 0.02  # between looks at an execution that is about to go on
+REOPENING_SECONDS_MAX = 30  # until it does; else it was asked too late
 
 
 class WorkflowEngine:
@@ -39,6 +43,7 @@ class WorkflowEngine:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._attempts: dict[str, int] = {}
         self.event_bus = EventBus(connection)
 
     @classmethod
@@ -177,7 +182,7 @@ class WorkflowEngine:
             node=from_node,
             variables=variables or {},
         )
-        return await self._connection.ask(ask)
+        return await self._ask(ask)
 
     async def skip_node(
         self, execution_id: str, path: str, reason: str = "", *, output: Json = UNSET, key: str | None = None
@@ -185,7 +190,7 @@ class WorkflowEngine:
         """Have an execution go on without the node at ``path``, which waits or has failed; with an ``output``, as if it
         had succeeded. Answers as `cancel_execution` does. Raises `NotFound`, `Conflict` with the reason.
         """
-        return await self._connection.ask(
+        return await self._ask(
             Ask(execution_id=execution_id, operation="skip", reason=reason, key=key, node=path, output=output)
         )
 
@@ -202,6 +207,22 @@ class WorkflowEngine:
         return await self._connection.why(execution_id, node, limit)
 
     async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
-        """The execution document once it has ended, however. Raises `WaitTimeout` after ``timeout`` seconds,
-        `NotFound`."""
-        return await self._connection.wait(execution_id, timeout)
+        """The execution document once it has ended, however; once more, if this engine has asked it to go on. Raises
+        `WaitTimeout` after ``timeout`` seconds, `NotFound`.
+        """
+        end = time.monotonic() + timeout if timeout is not None else None
+        reopens_by = time.monotonic() + REOPENING_SECONDS_MAX
+        while True:
+            left = max(end - time.monotonic(), 0) if end is not None else None
+            document = await self._connection.wait(execution_id, left)
+            now = time.monotonic()
+            if document["attempt"] >= self._attempts.get(execution_id, 1) or now >= reopens_by:
+                return document
+            if end is not None and now >= end:
+                raise WaitTimeout(execution_id, timeout or 0)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _ask(self, ask: Ask) -> dict[str, Json]:
+        answer = await self._connection.ask(ask)
+        self._attempts[ask.execution_id] = answer["attempt"]
+        return answer

@@ -74,6 +74,7 @@ BY_CODE: dict[str, type[EngineError]] = {
     "ended": Conflict,
     "invalid_event": InvalidInput,
     "invalid_input": InvalidInput,
+    "invalid_request": InvalidInput,
     "too_large": TooLarge,
 }
 

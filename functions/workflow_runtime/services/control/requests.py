@@ -70,15 +70,17 @@ def body_of(ask: Ask) -> dict[str, Json]:
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request that was answered. ``changed`` False: the execution was as the request wants it already."""
+    """A request that was answered. ``changed`` False: the execution was as the request wants it already. ``attempt``:
+    which of the execution's it is from then on."""
 
     execution_id: str
     operation: str
     id: str
     changed: bool
+    attempt: int = 1
 
     def json(self) -> dict[str, Json]:
-        return {"execution_id": self.execution_id, "operation": self.operation, "id": self.id, "changed": self.changed}
+        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -165,7 +167,9 @@ class Control:
             raise RequestError("not_found", f"there is no execution {ask.execution_id!r}")
         asked = self._answered(ask)
         if asked is None:
-            asked = self._answer(ask, changed=self._verdict(header, ask) != NO_CHANGE)
+            changed = self._verdict(header, ask) != NO_CHANGE
+            is_reopened = header.status.terminal and changed
+            asked = self._answer(ask, changed, header.attempt + is_reopened)
         if asked.changed:  # also when repeated: the first may have died in between, and the engine knows a repeat
             blob = self._stored(ask, value)
             event = OPERATIONS[ask.operation].event(ask, f"control:{asked.id}", self._clock.now(), blob)
@@ -209,18 +213,18 @@ class Control:
         kept = self._executions.kept_answer(ask.execution_id, ask.key, self._clock.now())
         return _kept(ask, ask.key, kept) if kept is not None else None
 
-    def _answer(self, ask: Ask, *, changed: bool) -> Asked:
+    def _answer(self, ask: Ask, changed: bool, attempt: int) -> Asked:
         if ask.key is None:
-            return Asked(ask.execution_id, ask.operation, self._new_id(), changed)
+            return Asked(ask.execution_id, ask.operation, self._new_id(), changed, attempt)
         now = self._clock.now()
-        answer = KeptAnswer(_use(ask), changed, now + KEPT_MS)
+        answer = KeptAnswer(_use(ask), changed, now + KEPT_MS, attempt)
         return _kept(ask, ask.key, self._executions.keep_answer(ask.execution_id, ask.key, answer, now))
 
 
 def _kept(ask: Ask, key: str, kept: KeptAnswer) -> Asked:
     if kept.operation != _use(ask):
         raise RequestError("conflict", f"the key was used for another request: {kept.operation.partition(' ')[0]}")
-    return Asked(ask.execution_id, ask.operation, key, kept.changed)
+    return Asked(ask.execution_id, ask.operation, key, kept.changed, kept.attempt)
 
 
 def _use(ask: Ask) -> str:
