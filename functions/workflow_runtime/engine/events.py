@@ -151,18 +151,21 @@ class RetryRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
 
 
 class SkipRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="skip_requested"):
-    """Somebody wants the execution to go on without the node at ``path``: skipped or, with an output (``has_output``),
-    as if it had succeeded."""
+    """Somebody wants the execution to go on without the node at the path ``node``: skipped or, with an ``output`` (or,
+    if large, a ``blob``), as if it had succeeded."""
 
     event_id: str
     at: int
-    path: str
     by: str = ""
     reason: str = ""
-    output: Json = None
-    has_output: bool = False
+    node: str = ""
+    output: Json = msgspec.UNSET
     blob: str | None = None
 
+
+ControlEvent: TypeAlias = CancelRequested | RetryRequested | SkipRequested
+"""What people ask of an execution as a whole: each has an ``event_id``, ``at``, ``by`` and ``reason``, in this order,
+then fields of its own."""
 
 Event: TypeAlias = (
     SendFailed

@@ -63,10 +63,12 @@ class NodeStatus(StrEnum):
 
 
 class ExecutionRow(msgspec.Struct, frozen=True):
-    """Move to ``status``; or, with a ``reason``, ignore the event."""
+    """Move to ``status``; or, with a ``reason``, ignore the event. ``unchanged``: the execution is as the event, a
+    request, wants it already."""
 
     status: ExecutionStatus | None = None
     reason: str = ""
+    unchanged: bool = False
 
 
 class Mark(IntEnum):
@@ -204,6 +206,7 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     **{(status, event): _ENDED for status in _TERMINAL for event in get_args(Event)},
     **{(status, RetryRequested): ExecutionRow(ExecutionStatus.RUNNING) for status in _TERMINAL},
     (ExecutionStatus.FAILED, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.CANCELLED, CancelRequested): ExecutionRow(reason=_ENDED.reason, unchanged=True),
 }
 
 RESULT_ROWS: dict[int, str] = {

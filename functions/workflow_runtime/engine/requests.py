@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec import UNSET
+
 from workflow_runtime.engine import arrivals, ending, settling
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.scope import ChartScope
-from workflow_runtime.engine.commands import CancelChild, ReplaceVariables, SetStatus
+from workflow_runtime.engine.commands import ControlChild, ReplaceVariables, SetStatus
 from workflow_runtime.engine.events import CancelRequested, RetryRequested, SkipRequested
 from workflow_runtime.engine.graph import failure, outcome, reopening
 from workflow_runtime.engine.graph.outcome import Given
@@ -40,7 +42,7 @@ def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
     arrivals.remember(turn, request.event_id)
     for token, entry in state.pending.items():
         if entry.kind is PendingKind.CHILD and entry.workflow:  # stored by an older deployment: it is not known
-            turn.commands.append(CancelChild(token, entry.workflow, request.reason))
+            turn.commands.append(ControlChild(token, entry.workflow, "cancel", request.reason))
     ending.cancel(scopes)
     return ""
 
@@ -153,18 +155,18 @@ def accept_skip(scopes: Scopes, request: SkipRequested) -> str:
     if arrivals.was_taken(turn, request.event_id):
         return _TAKEN
     output = turn.blob(request.blob) if request.blob is not None else request.output
-    problem = cannot_skip(turn.plan, turn.state, turn.status_before, request.path)
+    problem = cannot_skip(turn.plan, turn.state, turn.status_before, request.node)
     if problem:
         return problem
     arrivals.remember(turn, request.event_id)
-    place = turn.plan.locate(request.path)
+    place = turn.plan.locate(request.node)
     assert place is not None
     if turn.status_before.terminal:
         _reopen(scopes, set(), {})
     scope = scopes[place.scope]
     assert isinstance(scope, GraphScope)
     began = failure.release(scope, place.node)
-    if request.has_output:
+    if output is not UNSET:
         outcome.ended(scope, place.node, Given(output))
         return ""
     if began:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE
 from workflow_runtime.errors import DefinitionError, RequestError
@@ -20,7 +19,6 @@ from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.in_process import Backend, LocalRuntime
-from workflow_runtime.services.control.requests import Ask
 from workflow_runtime.services.intake.signals import publish_event
 from workflow_runtime.testing.driver import Driver, HeldClock
 from workflow_runtime.testing.mocks import Answer, Failure, LayeredMocks
@@ -141,7 +139,7 @@ class WorkflowTester:
         """Cancel an execution, and the executions whose end it awaits. ``settle`` as in `send_event`: without, it is
         cancelled while agents and tools run. Raises `RequestError` (``not_found``, ``ended``).
         """
-        self._ask(Ask(execution_id=execution_id, operation="cancel", reason=reason), settle=settle)
+        self._ask("cancel", execution_id, reason, settle=settle)
 
     def retry(
         self,
@@ -153,26 +151,24 @@ class WorkflowTester:
         settle: bool = True,
     ) -> None:
         """Have an execution that has ended go on: with what was lost and, from a node of the graph at the top, with
-        that and all after it. ``variables`` have these values from now on. Raises `RequestError` (``conflict``).
+        that and all after it. ``variables`` have these values from now on. Raises `RequestError` (``refused``).
         """
-        ask = Ask(
-            execution_id=execution_id, operation="retry", reason=reason, node=from_node, variables=variables or {}
-        )
-        self._ask(ask, settle=settle)
+        said: dict[str, Json] = {"from": from_node, "variables": variables or {}}
+        self._ask("retry", execution_id, reason, settle=settle, **said)
 
     def skip(
         self, execution_id: str, path: str, *, output: Json = UNSET, reason: str = "", settle: bool = True
     ) -> None:
         """Have an execution go on without a node that waits or has failed; with an ``output``, as if it had succeeded.
-        Raises `RequestError` (``conflict``).
+        Raises `RequestError` (``refused``).
         """
-        ask = Ask(execution_id=execution_id, operation="skip", reason=reason, node=path, output=output)
-        self._ask(ask, settle=settle)
+        said = {"node": path} if output is UNSET else {"node": path, "output": output}
+        self._ask("skip", execution_id, reason, settle=settle, **said)
 
-    def _ask(self, ask: Ask, *, settle: bool) -> None:
+    def _ask(self, operation: str, execution_id: str, reason: str, *, settle: bool, **said: Json) -> None:
         rest = self._driver.settle_work if settle else self._driver.settle
         rest()
-        self._runtime.services.control.ask(replace(ask, by="test"))
+        self._runtime.services.control.ask(operation, execution_id, reason, by="test", said=said)
         rest()
 
     def recording(self, execution_id: str) -> Recording:

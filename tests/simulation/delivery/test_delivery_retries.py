@@ -14,7 +14,6 @@ from tests.simulation.delivery.test_delivery_cancels import FAULTS, NAMES, STEP,
 from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.services.control.requests import Ask
 
 
 def retried(name: str, seed: int, faults: Plan, rounds: int, **fields: Any) -> str:
@@ -37,10 +36,9 @@ def retried(name: str, seed: int, faults: Plan, rounds: int, **fields: Any) -> s
 
 def retry(disturbed: World, **fields: Any) -> None:
     """Ask again and again until there is an answer, as a caller would."""
-    ask = Ask(execution_id=disturbed.execution_id, operation="retry", key="again", **fields)
     while True:
         try:
-            assert disturbed.runtime.control.ask(ask).changed
+            assert disturbed.runtime.control.ask("retry", disturbed.execution_id, key="again", said=fields).changed
         except (Crash, RetryableError):
             continue
         return

@@ -51,10 +51,10 @@ def withdrawn_between_attempts() -> None:
 
 
 def skipped(driver: Driver, path: str, **fields: Any) -> None:
-    driver.take(SkipRequested("control:k", START, path, **fields))
+    driver.take(SkipRequested("control:k", START, node=path, **fields))
 
 
-GIVEN = {"output": 1, "has_output": True}
+GIVEN = {"output": 1}
 RETRIED = {"retry_policy": {"retry_delay": 9, "jitter": False}}
 
 

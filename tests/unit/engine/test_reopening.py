@@ -21,7 +21,7 @@ def retry(driver: Driver, **fields: Any) -> Decision:
 
 
 def skip(driver: Driver, path: str, **fields: Any) -> Decision:
-    return driver.take(SkipRequested(f"control:{len(driver.sent)}", START, path, "李雷", **fields))
+    return driver.take(SkipRequested(f"control:{len(driver.sent)}", START, "李雷", node=path, **fields))
 
 
 def reason(decision: Decision) -> str:
@@ -410,7 +410,7 @@ def test_a_node_that_waits_is_skipped() -> None:
 def test_a_node_that_waits_is_given_an_output() -> None:
     nodes = [control("w", "wait", event="go"), {"id": "b", "dependencies": ["w"], "inputs": {"x": "${w.好}"}}]
     driver = Driver(plan_of(nodes)).start()
-    decision = skip(driver, "w", output={"好": 1}, has_output=True)
+    decision = skip(driver, "w", output={"好": 1})
     record = next(command for command in decision.commands if isinstance(command, RecordNode))
     assert (record.given, record.output) == (True, {"好": 1})
     assert driver.inputs("b") == {"x": 1}
@@ -419,7 +419,7 @@ def test_a_node_that_waits_is_given_an_output() -> None:
 def test_a_node_that_waits_for_its_next_attempt_is_skipped() -> None:
     driver = Driver(plan_of([{"id": "a", "retry_policy": {"retry_delay": 9, "jitter": False}}])).start()
     driver.fail("a")
-    skip(driver, "a", output=3, has_output=True)
+    skip(driver, "a", output=3)
     assert driver.status == "completed"
     assert driver.output == 3
     assert not driver.timers
@@ -427,7 +427,7 @@ def test_a_node_that_waits_for_its_next_attempt_is_skipped() -> None:
 
 def test_nodes_before_their_time_are_skipped() -> None:
     driver = Driver(plan_of(CHAIN)).start()
-    skip(driver, "b", output={}, has_output=True)
+    skip(driver, "b", output={})
     assert driver.nodes == {"a": "ready", "b": "success", "c": "ready"}
     driver.play()
     assert driver.status == "completed"
@@ -442,7 +442,7 @@ def failed() -> Driver:
 
 def test_a_failed_node_is_skipped_and_the_rest_goes_on() -> None:
     driver = failed()
-    skip(driver, "b", output={"given": True}, has_output=True)
+    skip(driver, "b", output={"given": True})
     assert driver.nodes == {"a": "success", "b": "success", "c": "ready"}
     driver.play()
     assert driver.status == "completed"

@@ -15,13 +15,12 @@ from pydantic.json_schema import models_json_schema
 
 from workflow_runtime.frontends.api import models, operator_models
 from workflow_runtime.frontends.api.application import Application
+from workflow_runtime.frontends.api.control import CONTROL_BODIES, control_body
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
 from workflow_runtime.frontends.api.routes import (
     CONTROL_BODY,
     EVENT_BODY,
     HOOK_BODY,
-    RETRY_BODY,
-    SKIP_BODY,
     SOURCE_BODY,
     START_BODY,
     Route,
@@ -75,8 +74,7 @@ def openapi_document() -> dict[str, Any]:
             (models.StartRequest, "validation"),
             (models.EventRequest, "validation"),
             (operator_models.ControlRequest, "validation"),
-            (operator_models.RetryRequest, "validation"),
-            (operator_models.SkipRequest, "validation"),
+            *((model, "validation") for model in CONTROL_BODIES.values()),
             (models.Truncated, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",
@@ -105,13 +103,11 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
             SOURCE_BODY: DEFINITION_SCHEMA,
             START_BODY: {"$ref": SCHEMAS + "StartRequest"},
             EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
-            CONTROL_BODY: {"$ref": SCHEMAS + "ControlRequest"},
-            RETRY_BODY: {"$ref": SCHEMAS + "RetryRequest"},
-            SKIP_BODY: {"$ref": SCHEMAS + "SkipRequest"},
+            CONTROL_BODY: {"$ref": SCHEMAS + control_body(route.rule.rpartition("/")[2]).__name__},
             HOOK_BODY: HOOK_SCHEMA,
         }[route.body]
         content = {media_type: {"schema": schema} for media_type in content_types(route.body)}
-        operation["requestBody"] = {"required": route.body in (SOURCE_BODY, EVENT_BODY, SKIP_BODY), "content": content}
+        operation["requestBody"] = {"required": route.body in (SOURCE_BODY, EVENT_BODY), "content": content}
     answers = operation["responses"]
     answers.pop("422", None)
     for status in (*route.problems, *ALWAYS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,7 @@ from workflow_runtime.frontends.api.models import (
     RunningTimer,
     Time,
 )
+from workflow_runtime.services.control.operations import OPERATIONS
 
 
 class JournalPage(BaseModel):
@@ -85,7 +86,7 @@ class Controlled(BaseModel):
     """A request that is on its way, or was not needed."""
 
     execution_id: str
-    operation: Literal["cancel", "retry", "skip"]
+    operation: str = Field(json_schema_extra={"enum": [*OPERATIONS]})
     id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
     changed: bool = Field(description="False: the execution was as the request wants it already.")
     attempt: int = Field(description="Which of the execution's it is from then on: 1, and one more when it reopens.")

@@ -18,6 +18,7 @@ from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.recordings import Journals
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.workflows import Workflows
+from workflow_runtime.services.control.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -34,8 +35,6 @@ SOURCE_BODY = "a workflow definition"
 START_BODY = "the input"
 EVENT_BODY = "an event"
 CONTROL_BODY = "a reason"
-RETRY_BODY = "what is to run again"
-SKIP_BODY = "a node"
 HOOK_BODY = "what a webhook is told"
 UNUSED_ID = "health"  # of no execution: looking for it reads the table and finds nothing
 
@@ -258,25 +257,20 @@ def _event_route(events: Events) -> Route:
 
 
 def _control_routes(controls: Controls) -> tuple[Route, ...]:
-    asked = (
-        ("cancel", controls.cancel, "cancelExecution", CONTROL_BODY),
-        ("retry", controls.retry, "retryExecution", RETRY_BODY),
-        ("skip", controls.skip, "skipNode", SKIP_BODY),
-    )
     return tuple(
         Route(
             "POST",
-            f"/executions/<execution_id>/{operation}",
-            ask,
-            name,
+            f"/executions/<execution_id>/{operation.name}",
+            controls.operation(operation),
+            f"{operation.name}Execution",
             (
                 Reply(202, "On its way", {JSON_TYPE: operator_models.Controlled}, LOCATION_HEADER),
-                _json(operator_models.Controlled, "It is so already"),
+                _json(operator_models.Controlled, "The execution was as it should be already"),
             ),
             (400, 404, 409, 413, 415, 422),
-            body,
+            CONTROL_BODY,
         )
-        for operation, ask, name, body in asked
+        for operation in OPERATIONS.values()
     )
 
 

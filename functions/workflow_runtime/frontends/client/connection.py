@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.services.control.requests import Ask
 
 
 class Connection(Protocol):
@@ -34,8 +33,11 @@ class Connection(Protocol):
     ) -> dict[str, Json]:
         """What was accepted, and with ``wait`` what the event did if that was known in so many seconds."""
 
-    async def ask(self, ask: Ask) -> dict[str, Json]:
-        """What was answered to a request about an execution, once it is on its way; ``by`` is not heeded."""
+    async def control(
+        self, operation: str, execution_id: str, reason: str, *, key: str | None, said: Mapping[str, Json]
+    ) -> dict[str, Json]:
+        """What was answered, once the request is on its way. ``said``: what the operation
+        takes beside the reason, named as in the HTTP API."""
 
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         """What an execution, or one node of it, waits for: at most ``limit`` nodes."""

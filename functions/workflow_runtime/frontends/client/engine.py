@@ -17,7 +17,6 @@ from workflow_runtime.frontends.client.errors import WaitTimeout
 from workflow_runtime.frontends.client.events import EventBus
 from workflow_runtime.frontends.client.sources import Definition, read_source
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.services.control.requests import Ask
 
 if TYPE_CHECKING:
     from typing import Self
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.mocks import Mocks
 
 LISTED_DEFAULT = 50
+NOTHING: Mapping[str, Json] = {}
 WAITS_DEFAULT = 100
 LOOK_SECONDS = 0.02  # between looks at an execution that is about to go on
 REOPENING_SECONDS_MAX = 30  # until it does; else it was asked too late
@@ -157,7 +157,7 @@ class WorkflowEngine:
         has the ``reason``. ``key``: repeats under it get the same answer for 24 hours. Raises `NotFound`, `Conflict`
         when the execution has completed or failed.
         """
-        return await self._connection.ask(Ask(execution_id=execution_id, operation="cancel", reason=reason, key=key))
+        return await self._ask("cancel", execution_id, reason, key)
 
     async def retry_execution(
         self,
@@ -174,15 +174,10 @@ class WorkflowEngine:
         ``from_node``: a node of the graph at the top that runs again with all after it; one that has completed needs
         it. ``variables`` have these values from now on. Raises `NotFound`, `Conflict` with the reason.
         """
-        ask = Ask(
-            execution_id=execution_id,
-            operation="retry",
-            reason=reason,
-            key=key,
-            node=from_node,
-            variables=variables or {},
-        )
-        return await self._ask(ask)
+        said: dict[str, Json] = {"from": from_node} if from_node else {}
+        if variables:
+            said["variables"] = variables
+        return await self._ask("retry", execution_id, reason, key, said)
 
     async def skip_node(
         self, execution_id: str, path: str, reason: str = "", *, output: Json = UNSET, key: str | None = None
@@ -190,9 +185,8 @@ class WorkflowEngine:
         """Have an execution go on without the node at ``path``, which waits or has failed; with an ``output``, as if it
         had succeeded. Answers as `cancel_execution` does. Raises `NotFound`, `Conflict` with the reason.
         """
-        return await self._ask(
-            Ask(execution_id=execution_id, operation="skip", reason=reason, key=key, node=path, output=output)
-        )
+        said = {"node": path} if output is UNSET else {"node": path, "output": output}
+        return await self._ask("skip", execution_id, reason, key, said)
 
     async def why_execution(
         self, execution_id: str, node: str | None = None, *, limit: int = WAITS_DEFAULT
@@ -222,7 +216,9 @@ class WorkflowEngine:
                 raise WaitTimeout(execution_id, timeout or 0)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _ask(self, ask: Ask) -> dict[str, Json]:
-        answer = await self._connection.ask(ask)
-        self._attempts[ask.execution_id] = answer["attempt"]
+    async def _ask(
+        self, operation: str, execution_id: str, reason: str, key: str | None, said: Mapping[str, Json] = NOTHING
+    ) -> dict[str, Json]:
+        answer = await self._connection.control(operation, execution_id, reason, key=key, said=said)
+        self._attempts[execution_id] = answer["attempt"]
         return answer

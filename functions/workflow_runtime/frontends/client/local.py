@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.bus import EmbeddedBus
 from workflow_runtime.engine.lifecycle import ExecutionStatus
@@ -21,7 +19,6 @@ from workflow_runtime.frontends.client.sources import Source, read_source, workf
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.in_process import LocalRuntime
-from workflow_runtime.services.control.requests import Ask
 from workflow_runtime.services.intake.signals import accepted_json, publish_event
 from workflow_runtime.services.views.executions import header_json
 
@@ -110,9 +107,11 @@ class LocalConnection:
                 pause = min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
         return accepted_json(sent)
 
-    async def ask(self, ask: Ask) -> dict[str, Json]:
+    async def control(
+        self, operation: str, execution_id: str, reason: str, *, key: str | None, said: Mapping[str, Json]
+    ) -> dict[str, Json]:
         with translated():
-            return self._open().services.control.ask(replace(ask, by="sdk")).json()
+            return self._open().services.control.ask(operation, execution_id, reason, key, by="sdk", said=said).json()
 
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         explanations = self._open().services.explanations

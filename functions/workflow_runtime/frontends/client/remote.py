@@ -32,7 +32,6 @@ from workflow_runtime.frontends.client.following import Follower
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.services.control.requests import Ask, body_of
 
 ATTEMPTS_MAX = 5
 PAUSE_SECONDS_MIN = 0.1
@@ -185,15 +184,20 @@ class RemoteConnection:
             if "outcome" in answer or self._now() >= end:
                 return answer
 
-    async def ask(self, ask: Ask) -> dict[str, Json]:
+    async def control(
+        self, operation: str, execution_id: str, reason: str, *, key: str | None, said: Mapping[str, Json]
+    ) -> dict[str, Json]:
         """Under a key of its own if the caller has none: a call is repeated when its answer was lost."""
         await self._followers_are_ready()
-        body = checked_json(body_of(ask), "the request", "invalid_request")
+        body = {
+            "reason": reason,
+            **{name: checked_json(value, name, "invalid_request") for name, value in said.items()},
+        }
         answer: dict[str, Json] = await self._call(
             "POST",
-            f"/executions/{_segment(ask.execution_id)}/{ask.operation}",
+            f"/executions/{_segment(execution_id)}/{operation}",
             content=msgspec.json.encode(body),
-            headers={"content-type": "application/json", "idempotency-key": _key(ask.key)},
+            headers={"content-type": "application/json", "idempotency-key": _key(key)},
         )
         return answer
 

@@ -1,4 +1,4 @@
-"""`awr cancel`, `awr retry` and `awr skip`: what people ask of an execution as a whole."""
+"""`awr cancel` and the other requests about an execution as a whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from typing import Annotated
 
 import typer
-from msgspec import UNSET
 
 from workflow_runtime.frontends.cli.api import Document, api
 from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
@@ -14,7 +13,7 @@ from workflow_runtime.frontends.cli.files import read_json
 from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server, header_value
-from workflow_runtime.services.control.requests import Ask
+from workflow_runtime.language.json_values import Json
 
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the history.")]
 Key = Annotated[
@@ -42,8 +41,8 @@ def cancel(
       0  on its way, or cancelled already    2  wrong usage
       1  refused: it has ended otherwise     6  the API cannot be reached
     """
-    ask = Ask(execution_id=execution, operation="cancel", reason=reason, key=key)
-    return _ask(ask, Server(url, token, profile, region), Output(json=json), "cancelling", "cancelled already")
+    out, server = Output(json=json), Server(url, token, profile, region)
+    return _ask(out, server, "cancel", execution, reason, key, ("cancelling", "cancelled already"))
 
 
 def retry(
@@ -77,8 +76,11 @@ def retry(
     given = read_json(variables, "--variables", "the variables") if variables is not None else {}
     if not isinstance(given, dict):
         raise usage_error("--variables is a JSON object: a value by the name of each variable")
-    ask = Ask(execution_id=execution, operation="retry", reason=reason, key=key, node=from_node, variables=given)
-    return _ask(ask, Server(url, token, profile, region), Output(json=json), "retrying", "")
+    said: dict[str, Json] = {"from": from_node} if from_node else {}
+    if given:
+        said["variables"] = given
+    out, server = Output(json=json), Server(url, token, profile, region)
+    return _ask(out, server, "retry", execution, reason, key, ("retrying", ""), **said)
 
 
 def skip(
@@ -107,20 +109,32 @@ def skip(
       0  on its way    1  refused, with the reason
       2  wrong usage   6  the API cannot be reached
     """
-    given = read_json(output, "--output", f"the output of node {node!r}") if output is not None else UNSET
-    ask = Ask(execution_id=execution, operation="skip", reason=reason, key=key, node=node, output=given)
-    return _ask(ask, Server(url, token, profile, region), Output(json=json), f"going on without `{node}`", "")
+    said: dict[str, Json] = {"node": node}
+    if output is not None:
+        said["output"] = read_json(output, "--output", f"the output of node {node!r}")
+    out, server = Output(json=json), Server(url, token, profile, region)
+    return _ask(out, server, "skip", execution, reason, key, (f"going on without `{node}`", ""), **said)
 
 
-def _ask(ask: Ask, server: Server, out: Output, changing: str, unchanged: str) -> int:
-    if ask.key is not None:
-        header_value("--key", ask.key)
+def _ask(
+    out: Output,
+    server: Server,
+    operation: str,
+    execution: str,
+    reason: str,
+    key: str | None,
+    words: tuple[str, str],
+    **said: Json,
+) -> int:
+    """Send the request, and show what was answered. ``words``: for one that is on its way, and one not needed."""
+    if key is not None:
+        header_value("--key", key)
 
     async def send() -> Document:
         async with api(server) as connection:
-            return await connection.ask(ask)
+            return await connection.control(operation, execution, reason, key=key, said=said)
 
     answer = asyncio.run(send())
     out.document(answer)
-    out.line([(f"{changing if answer['changed'] else unchanged}: ", "yellow"), ask.execution_id])
+    out.line([(f"{words[0] if answer['changed'] else words[1]}: ", "yellow"), execution])
     return ExitCode.OK
