@@ -25,6 +25,7 @@ class Metric(StrEnum):
     EXECUTIONS_COMPLETED = "ExecutionsCompleted"
     EXECUTIONS_FAILED = "ExecutionsFailed"
     EXECUTIONS_CANCELLED = "ExecutionsCancelled"
+    EXECUTIONS_REOPENED = "ExecutionsReopened"
     EXECUTIONS_TRIGGERED = "ExecutionsTriggered"  # of those started: by events and schedules
 
     # The dispatcher. One value per batch, so the average of the first is the batch's size.
@@ -75,6 +76,7 @@ LIFECYCLE = {
     "execution.completed": Metric.EXECUTIONS_COMPLETED,
     "execution.failed": Metric.EXECUTIONS_FAILED,
     "execution.cancelled": Metric.EXECUTIONS_CANCELLED,
+    "execution.reopened": Metric.EXECUTIONS_REOPENED,
 }
 """By the lifecycle event that tells of it."""
 
