@@ -114,7 +114,7 @@ class RemoteConnection:
     async def document(self, execution_id: str) -> dict[str, Json]:
         path = f"/executions/{_segment(execution_id)}"
         answer = await self._call("GET", path, params={"include": ",".join(("nodes", *VALUES))})
-        document = answer.plain("execution_id", "status")
+        document = answer.plain("execution_id")
         for name in VALUES:
             if _is_left_out(document.get(name)):
                 document[name] = await self._value(path, {"include": name})
