@@ -17,7 +17,7 @@ import msgspec
 from workflow_runtime.deployment.log_fields import current_log_fields
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.findings import Finding
-from workflow_runtime.language.texts import visible, visible_lines
+from workflow_runtime.language.texts import cut, log_lines, visible
 from workflow_runtime.storage import keys
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -26,6 +26,7 @@ TIME_FORMAT = "%H:%M:%S"
 QUIET_LOGGERS = ("workflow_runtime.services.work.runner", "workflow_runtime.services.intake.starts")
 
 LINES_KEPT_MAX = 20_000
+VALUE_CHARS_MAX = 4_000  # of a line: authors log what they like
 SHOWN = ("node", "status", "ms", "reason", "correlation_id")  # of what stands beside a message
 
 logger = logging.getLogger("workflow_runtime.frontends.dev")
@@ -47,13 +48,15 @@ def log_to(stream: TextIO = sys.stderr) -> logging.Handler:
 
 
 class ReasonFormatter(logging.Formatter):
-    """Adds what services put beside a message: the execution, the node, the reason. Shows control characters."""
+    """Adds what services put beside a message: the execution, the node, the reason. Shows control characters, and of
+    long lines the beginning.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        text = visible_lines(super().format(record))
+        text = log_lines(super().format(record))
         extra = [str(getattr(record, name)) for name in ("execution_id", "node", "reason") if hasattr(record, name)]
         first, newline, rest = text.partition("\n")
-        return f"{first} ({visible(', '.join(extra))}){newline}{rest}" if extra else text
+        return f"{first} ({visible(cut(', '.join(extra)))}){newline}{rest}" if extra else text
 
 
 class ExecutionLog:
@@ -113,7 +116,8 @@ class RecentLines(logging.Handler):
         self._guard = threading.Lock()
 
     def emit(self, record: logging.LogRecord) -> None:
-        known = {**current_log_fields(), **{name: str(value) for name, value in record.__dict__.items()}}
+        beside = {name: str(getattr(record, name)) for name in ("execution_id", *SHOWN) if hasattr(record, name)}
+        known = {**current_log_fields(), **beside}
         message = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             message = f"{message}: {record.exc_info[1]!r}"
@@ -124,8 +128,8 @@ class RecentLines(logging.Handler):
             {
                 "@timestamp": time,
                 "level": record.levelname,
-                "message": message,
-                **{name: known[name] for name in SHOWN if name in known},
+                "message": cut(message, VALUE_CHARS_MAX),
+                **{name: cut(known[name], VALUE_CHARS_MAX) for name in SHOWN if name in known},
             },
         )
         with self._guard:
@@ -138,5 +142,9 @@ class RecentLines(logging.Handler):
         return [
             {**line.fields, "message": line.fields["message"].removeprefix(execution_id).strip()}
             for line in lines
-            if start <= line.at <= end and execution_id in (line.execution_id or line.fields["message"])
+            if start <= line.at <= end and _is_about(line, execution_id)
         ]
+
+
+def _is_about(line: LogLine, execution_id: str) -> bool:
+    return line.execution_id == execution_id or (not line.execution_id and execution_id in line.fields["message"])
