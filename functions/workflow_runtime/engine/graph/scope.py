@@ -43,7 +43,7 @@ class GraphScope(Scope):
         plan = scopes.turn.plan
         self.block: GraphBlock = plan.blocks[graph.block]
         prefix = f"{id}/" if id else ""
-        if graph.block in plan.call_blocks:
+        if graph.block in plan.lone_blocks:
             prefix = id[: len(id) - len(self.block.nodes[0].id)]
         super().__init__(scopes, id, plan.block_depths[graph.block], prefix)
         self.graph = graph
