@@ -198,7 +198,7 @@ def _assembled(
 
 
 def _has_fitting_size(definition: WorkflowDefinition, gaps: Gaps, sources: Sources, report: Report) -> bool:
-    nodes = sum(len(graph.nodes) for graph in sources.graphs)
+    nodes = sum(len(graph.nodes) for graph in sources.graphs if graph.undoes is None)
     states = sum(len(chart.states) - 1 for chart in sources.charts)
     if not definition.nodes and definition.type == "dag" and gaps.fields.isdisjoint({"nodes", "type", ANY}):
         report.add(rules.NO_NODES, f"`{definition.id}` has no nodes", ("nodes",))

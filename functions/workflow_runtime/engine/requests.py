@@ -15,5 +15,5 @@ def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
     for token, entry in state.pending.items():
         if entry.kind is PendingKind.CHILD and entry.workflow:  # stored by an older deployment: it is not known
             scopes.turn.commands.append(CancelChild(token, entry.workflow, request.reason))
-    ending.cancel(scopes)
+    ending.cancel(scopes, request.reason)
     return ""

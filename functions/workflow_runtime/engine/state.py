@@ -86,6 +86,7 @@ class Purpose(StrEnum):
     RESULT = "result"  # of a chart: the event that tells of a child's end
     DEADLINE = "deadline"  # of the execution: how long it may take
     TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
+    STOP = "stop"  # of the execution: how long runs that were told to stop are awaited
 
 
 class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -113,6 +114,46 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     workflow: str = ""
 
 
+class Undoable(msgspec.Struct, frozen=True, array_like=True):
+    """A visit that succeeded and can be undone: the node's plan-wide number, the serial of the run that succeeded, and
+    what starts the node's path there."""
+
+    number: int
+    serial: int
+    prefix: str = ""
+
+
+class Fate(msgspec.Struct, frozen=True, array_like=True):
+    """What became of undoing a visit: the mark of its compensation, and the serial of that one's last run."""
+
+    mark: int
+    serial: int
+
+
+class Undoing(msgspec.Struct, omit_defaults=True):
+    """A compensation under way, or over.
+
+    - ``status``, ``error``: how the execution ends then, and what its compensations are told
+    - ``left``: places in the state's ``undo`` below this one have not been looked at
+    - ``open``: how many visits are being undone; ``held``: places of those whose compensation runs for another visit
+    - ``serial``: the first serial that no compensation has had
+    - ``again``: somebody asked for it after the end
+    """
+
+    status: ExecutionStatus
+    error: ErrorDocument | None = None
+    left: int = 0
+    open: int = 0
+    held: list[int] = []
+    serial: int = 1
+    again: bool = False
+
+    def copy(self) -> Undoing:
+        copied = copy(self)
+        copied.held = self.held[:]
+        return copied
+
+
 class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):
     """A graph scope under way. Everything but ``marks`` is sparse: it has entries for what is open now.
 
@@ -133,6 +174,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered
     - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
     - ``retries``: attempts that retry policies have granted in this visit, by node and policy
+    - ``undoes``: of a compensation, the place of what it undoes in the execution's ``undo``
     """
 
     marks: bytearray
@@ -157,6 +199,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     given: dict[int, Json] = {}
     begun: MutableMapping[int, int] = {}
     retries: MutableMapping[int, tuple[int, ...]] = {}
+    undoes: int = -1
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -183,6 +226,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.given.copy(),
             forked(self.begun) if self.begun else {},
             forked(self.retries) if self.retries else {},
+            self.undoes,
         )
 
     def serial(self, node: int) -> int:
@@ -254,6 +298,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``kept``: events that came before their wait
     - ``applied``: hashes of the ids of signals taken, with their times; ``hops``: of the last event from outside
     - ``unprompted``: macrosteps since anything came from outside, to end circles
+    - ``undo``: visits that can be undone, in the order of their completion; ``fates``: what became of them, by place;
+      ``undoing``: the compensation that is under way, or was the last
+    - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path
 
     Two states are equal if they are stored alike.
     """
@@ -285,6 +332,10 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     hops: int = 0
     unprompted: int = 0
     parent: Parent | None = None
+    undo: list[Undoable] = []
+    fates: MutableMapping[int, Fate] = {}
+    undoing: Undoing | None = None
+    stopping: MutableMapping[str, int] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
@@ -302,6 +353,10 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         copied.outbox = self.outbox[:]
         copied.kept = self.kept[:]
         copied.applied = forked(self.applied) if self.applied else {}
+        copied.undo = self.undo[:]
+        copied.fates = forked(self.fates) if self.fates else {}
+        copied.undoing = self.undoing.copy() if self.undoing is not None else None
+        copied.stopping = forked(self.stopping) if self.stopping else {}
         return copied
 
     def touch(self, address: ScopeId) -> ScopeState:
