@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.sweep import Sweep
+    from workflow_runtime.services.views.recordings import Recordings
     from workflow_runtime.services.work.attempt import Secrets
     from workflow_runtime.services.work.runner import NodeRunner
 
@@ -111,6 +112,12 @@ class Runtime:
     @cached_property
     def documents(self) -> Documents:
         return Documents(self.ports, self.stores)
+
+    @cached_property
+    def recordings(self) -> Recordings:
+        from workflow_runtime.services.views.recordings import Recordings
+
+        return Recordings(self.ports, self.stores)
 
     @cached_property
     def catalog(self) -> Catalog:

@@ -14,6 +14,7 @@ As a pytest plugin (installed with the package) it gives the fixtures `runtime` 
 ``mocks``       answers and failures on top of mock files; ``driver`` runs the pump as far as a test wants
 ``steps``       the events of scenarios
 ``transitions`` the engine as a pure function: one event at a time, and walks through the states of a chart
+``replaying``   recorded executions, taken again
 ``scenario``    scenario files; ``differences`` how expectation and fact are shown; ``plugin`` what pytest loads
 
 No agent without a mock is ever called, and built-in tools reach nothing outside.
@@ -25,10 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workflow_runtime.testing.kit import WorkflowTester
+    from workflow_runtime.testing.replaying import replay
     from workflow_runtime.testing.result import Result
     from workflow_runtime.testing.transitions import transition, walk
 
-__all__ = ["Result", "WorkflowTester", "transition", "walk"]
+__all__ = ["Result", "WorkflowTester", "replay", "transition", "walk"]
 
 
 def __getattr__(name: str) -> Any:
@@ -41,6 +43,10 @@ def __getattr__(name: str) -> Any:
         from workflow_runtime.testing.result import Result
 
         return Result
+    if name == "replay":
+        from workflow_runtime.testing.replaying import replay
+
+        return replay
     if name in ("transition", "walk"):
         from workflow_runtime.testing import transitions
 

@@ -25,6 +25,8 @@ from workflow_runtime.testing.result import Result, result_of
 if TYPE_CHECKING:
     from typing import Self
 
+    from workflow_runtime.engine.recording import Recording
+
 START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)  # virtual time begins here, in every test
 NO_REACH = Reach(advice="in tests nothing does: mock the tool (runtime.mock_tool)")
 
@@ -139,6 +141,10 @@ class WorkflowTester:
         rest()
         self._runtime.services.control.cancel(execution_id, reason, by="test")
         rest()
+
+    def recording(self, execution_id: str) -> Recording:
+        """The execution's journal until now with what its decisions read, for `workflow_runtime.testing.replay`."""
+        return self._runtime.services.recordings.whole(execution_id)
 
     def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         """Put an event on the bus, where triggers and waits hear it, and settle. Raises `RequestError`."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
+from workflow_runtime.engine.recording import decode_recording, first_deviation
 from workflow_runtime.frontends.api import executions
 from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
@@ -21,6 +22,15 @@ workflow:
   nodes:
     - {id: 甲, type: tool, tool: echo, inputs: {text: "${text}"}}
     - {id: 乙, type: tool, tool: echo, inputs: {text: "${甲.text}"}, dependencies: [甲]}
+"""
+JOURNALED = """
+workflow:
+  id: journaled
+  nodes:
+    - {id: a, type: tool, tool: echo, inputs: {text: "${text}"}}
+    - {id: b, type: tool, tool: echo, inputs: {text: "${a.text}"}, when: "len(a.text) > 9"}
+    - {id: c, type: tool, tool: echo, inputs: {text: "${b.text}"}, when: "len(b.text) > 9"}
+    - {id: d, type: tool, tool: echo, inputs: {text: "${c.text}"}, when: "len(c.text) > 9"}
 """
 
 
@@ -405,3 +415,24 @@ def test_the_ids_that_starts_give_are_ids(api: Any) -> None:
     api.publish()
     for headers in ({}, {"Idempotency-Key": "k"}):
         assert executions.EXECUTION_ID.fullmatch(api.start(headers=headers).json["execution_id"])
+
+
+def test_the_journal_is_read_page_by_page_and_replays(api: Any) -> None:
+    api.publish(JOURNALED)
+    execution_id = api.run("journaled", {"text": "字" * 400_000})
+    recording: dict[str, Any] = {"entries": [], "runs": []}
+    pages, url = 0, f"/executions/{execution_id}/journal"
+    cursor: str | None = ""
+    while cursor is not None:
+        page = api("GET", f"{url}?cursor={cursor}" if cursor else url).json
+        recording |= page["head"] or {}
+        recording["entries"] += page["items"]
+        recording["runs"] += page["runs"]
+        recording["state"], cursor = page["state"], page["next_cursor"]
+        pages += 1
+    assert pages > 1
+    assert [entry["version"] for entry in recording["entries"]] == list(range(1, len(recording["entries"]) + 1))
+    assert recording["state"]["version"] == len(recording["entries"])
+    assert first_deviation(decode_recording(msgspec.json.encode(recording))) is None
+    assert api("GET", "/executions/ex-nobody/journal").status == 404
+    assert api("GET", f"{url}?cursor=abc").code == "not_found"

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from workflow_runtime.frontends.api import models
+from workflow_runtime.frontends.api import models, operator_models
 from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer, json_answer
 from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
 from workflow_runtime.frontends.api.control import Controls
 from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
+from workflow_runtime.frontends.api.recordings import Journals
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.workflows import Workflows
 
@@ -71,6 +72,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_publishing_routes(workflows),
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
+        _journal_route(Journals(runtime)),
         _event_route(events),
         *_control_routes(Controls(runtime)),
         *_hook_routes(events),
@@ -211,6 +213,17 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             (_json(models.Node, "The node"), part),
             (404, 416, 422),
         ),
+    )
+
+
+def _journal_route(journals: Journals) -> Route:
+    return Route(
+        "GET",
+        "/executions/<execution_id>/journal",
+        journals.read,
+        "getJournal",
+        (_json(operator_models.JournalPage, "A part of the journal"),),
+        (404, 413, 422),
     )
 
 

@@ -14,6 +14,8 @@ import msgspec
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.engine.recording import RecordedRun, Recording
+from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode
 from workflow_runtime.frontends.cli.server import Server
@@ -29,6 +31,7 @@ from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.frontends.dev.gateway import Gateway
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.services.views.recordings import RecordedPage, assembled
 
 FILE_URL = "http://localhost"  # of the API that answers from a database file: nothing listens there
 LOCAL_CODES = ("no_credentials", "no_region", "credentials_expired")  # found before anything was sent
@@ -38,6 +41,15 @@ Document: TypeAlias = dict[str, Json]
 
 class Page(msgspec.Struct, frozen=True):
     items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class _JournalPage(msgspec.Struct, frozen=True):
+    items: tuple[JournalEntry, ...]
+    head: Recording | None
+    runs: tuple[RecordedRun, ...]
+    blobs: dict[str, Json]
+    state: msgspec.Raw
     next_cursor: str | None
 
 
@@ -79,6 +91,19 @@ class Api(RemoteConnection):
                 return
             for entry in page.items:
                 yield entry
+
+    async def recording(self, execution_id: str) -> Recording:
+        """The execution's journal until now, with what its decisions read."""
+        path = f"/executions/{_segment(execution_id)}/journal"
+        pages: list[RecordedPage] = []
+        cursor: str | None = None
+        while True:
+            answer = await self._answer("GET", path, params={"cursor": cursor} if cursor is not None else {})
+            page = msgspec.json.decode(answer.content, type=_JournalPage)
+            pages.append(RecordedPage(page.head, page.items, page.runs, page.blobs, page.state))
+            cursor = page.next_cursor
+            if cursor is None:
+                return assembled(pages)
 
     async def drawing(self, execution_id: str, format: str) -> str:
         """The graph that an execution runs, with how far it is."""

@@ -48,6 +48,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("list:list_", "List the published workflows, or the executions of one."),
     "status": ("status:status", "Show an execution, or watch it to its end."),
     "history": ("history:history", "Show what happened in an execution."),
+    "export": ("export:export", "Export an execution as a recording, for replays."),
+    "replay": ("replay:replay", "Take an execution's journal again, and show the first difference."),
     "logs": ("logs:logs", "Show what was logged about an execution."),
 }
 """By name: module and function below `commands`, and what `awr --help` says. A module is imported when its command is

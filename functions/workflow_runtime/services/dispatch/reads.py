@@ -32,7 +32,7 @@ class Knowledge:
         for key, read in wanted.items():
             nodes[read] = _pruned(plan, read.node, self._runs.run_of(items[key]))
         if needs.globals:
-            known = replace(known, globals=_pruned_globals(plan, self._executions.globals_of(items[input_key])))
+            known = replace(known, globals=pruned_globals(plan, self._executions.globals_of(items[input_key])))
         blobs = {key: unpack(self._executions.get_blob(key)) for key in needs.blobs}
         orders = {read: self._runs.order_of(items[key]) for key, read in failed.items()}
         return replace(known, nodes=nodes, blobs={**known.blobs, **blobs}, orders={**known.orders, **orders})
@@ -51,7 +51,8 @@ def _pruned(plan: Plan, node: int, run: Run) -> NodeValue:
     return replace(value, output=prune(value.output, plan.node(node).decision_paths))
 
 
-def _pruned_globals(plan: Plan, data: Globals) -> dict[str, Json]:
+def pruned_globals(plan: Plan, data: Globals) -> dict[str, Json]:
+    """What decisions read of input and variables, and env."""
     return {
         "input": prune(data.input, plan.input_paths),
         "variables": prune(data.variables, plan.variable_paths),

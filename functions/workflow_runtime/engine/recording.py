@@ -1,0 +1,156 @@
+"""A recording: an execution's journal with all that its decisions read, so that it can be replayed anywhere.
+
+Of outputs and of the input it holds what the plan's decisions read, nothing more. Recordings of earlier deployments
+stay readable as long as their plans and journals do.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import msgspec
+
+from workflow_runtime.engine.advance import new_execution
+from workflow_runtime.engine.codec import decode_state, encode_state
+from workflow_runtime.engine.commands import Read, RunNode
+from workflow_runtime.engine.replay import (
+    Difference,
+    JournalEntry,
+    ReplayMismatch,
+    difference_at,
+    first_difference,
+    replay,
+)
+from workflow_runtime.engine.state import ExecutionState, Parent
+from workflow_runtime.engine.turn import Known, Needs
+from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.plan import Plan, decode_plan
+
+RECORDING_SCHEMA = 1
+"""Number of this layout; a recording with a higher one was made by a newer version and is refused."""
+
+NO_STATE = msgspec.Raw(b"null")
+
+
+class RecordedRun(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a node run ended, as decisions see it. ``order``: of a failed attempt, what it carried out."""
+
+    path: str
+    serial: int
+    value: NodeValue
+    order: RunNode | None = None
+
+
+class Recording(msgspec.Struct, frozen=True, omit_defaults=True, dict=True, kw_only=True):
+    """``entries``: the journal from the first commit on. ``runs``: those that these commits knew of. ``globals``:
+    input, variables and env. ``blobs``: data of large events by where it was stored. ``state``: what was stored after
+    the last entry, if that was the newest. ``plan``: as it was stored.
+    """
+
+    execution_id: str
+    workflow_id: str
+    workflow_version: int
+    started_at: int
+    plan: msgspec.Raw
+    schema: int = RECORDING_SCHEMA
+    parent: Parent | None = None
+    hops: int = 0
+    entries: tuple[JournalEntry, ...] = ()
+    runs: tuple[RecordedRun, ...] = ()
+    globals: dict[str, Json] | None = None
+    blobs: dict[str, Json] = {}
+    state: msgspec.Raw = NO_STATE
+
+    @cached_property
+    def compiled(self) -> Plan:
+        """The plan. Raises `msgspec.ValidationError`."""
+        return decode_plan(bytes(self.plan))
+
+
+class NotRecorded(Exception):
+    """A decision needs what the recording lacks: the journal's own decisions did not read it."""
+
+
+_decoder = msgspec.json.Decoder(Recording)
+_encoder = msgspec.json.Encoder()
+
+
+def encode_recording(recording: Recording) -> bytes:
+    return _encoder.encode(recording)
+
+
+def decode_recording(data: bytes) -> Recording:
+    """Raises `msgspec.DecodeError` for what is no recording, or one of newer code."""
+    recording = _decoder.decode(data)
+    if recording.schema > RECORDING_SCHEMA:
+        newer = f"recording schema {recording.schema} is newer than this runtime's {RECORDING_SCHEMA}"
+        raise msgspec.ValidationError(newer)
+    return recording
+
+
+def first_deviation(recording: Recording) -> Difference | None:
+    """The first place where this engine decides otherwise than the recorded one did; None if there is none.
+
+    Whatever the engine raises is a difference, too. Raises `msgspec.ValidationError` for a plan or state that is none.
+    """
+    plan = recording.compiled
+    known = _Known(recording, plan)
+    state = new_execution(
+        plan,
+        recording.execution_id,
+        recording.workflow_version,
+        recording.started_at,
+        recording.parent,
+        recording.hops,
+    )
+    for entry in recording.entries:
+        try:
+            state = replay(plan, state, (entry,), known.fetch)
+        except ReplayMismatch as mismatch:
+            return mismatch.difference
+        except NotRecorded as error:
+            return difference_at(entry, "reads", "", str(error))
+        except Exception as error:  # a fault of the engine is what a replay is to find
+            return difference_at(entry, "events", "", f"the engine failed: {type(error).__name__}: {error}")
+    return _state_difference(recording, state)
+
+
+def _state_difference(recording: Recording, state: ExecutionState) -> Difference | None:
+    if bytes(recording.state) == bytes(NO_STATE) or not recording.entries:
+        return None
+    stored = decode_state(bytes(recording.state))
+    if stored.schema != state.schema or stored == state:  # of another layout, only decisions can be compared
+        return None
+    recorded, replayed = (msgspec.json.decode(encode_state(one)) for one in (stored, state))
+    found = first_difference(recorded, replayed, "state") or ("state", "", "")
+    return difference_at(recording.entries[-1], *found)
+
+
+class _Known:
+    """What the dispatcher would read, from a recording."""
+
+    def __init__(self, recording: Recording, plan: Plan) -> None:
+        self._plan = plan
+        self._recording = recording
+        self._runs = {(run.path, run.serial): run for run in recording.runs}
+
+    def fetch(self, needs: Needs) -> Known:
+        """Raises `NotRecorded`."""
+        if needs.globals and self._recording.globals is None:
+            raise NotRecorded("the input and variables, which are not recorded")
+        missing = [blob for blob in needs.blobs if blob not in self._recording.blobs]
+        if missing:
+            raise NotRecorded(f"the data of an event, which is not recorded: {missing[0]}")
+        return Known(
+            {read: self._run(read).value for read in needs.reads},
+            self._recording.globals if needs.globals else None,
+            {blob: self._recording.blobs[blob] for blob in needs.blobs},
+            {read: self._run(read).order for read in needs.orders},
+        )
+
+    def _run(self, read: Read) -> RecordedRun:
+        path = read.path(self._plan)
+        if (path, read.serial) not in self._runs:
+            raise NotRecorded(f"run {read.serial} of node `{path}`, which is not recorded")
+        return self._runs[path, read.serial]

@@ -1,0 +1,91 @@
+"""`awr replay`: a journal taken again, and where it comes out otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from workflow_runtime.engine.recording import Recording, decode_recording, first_deviation
+from workflow_runtime.engine.replay import Difference
+from workflow_runtime.frontends.cli.commands.export import recorded
+from workflow_runtime.frontends.cli.errors import CliError, ExitCode
+from workflow_runtime.frontends.cli.options import AsJson, Database, Profile, Region, Token, Url
+from workflow_runtime.frontends.cli.output import Line, Output
+from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
+
+
+def replay(
+    execution: Annotated[
+        str, typer.Argument(metavar="ID|FILE", help="An execution, or a file of awr export.", show_default=False)
+    ],
+    db: Database = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Take an execution's journal again with the engine of this version, and show the first difference.
+
+    Nothing runs, and nothing is changed: the engine decides again on the recorded events, with the recorded results.
+
+    \b
+      awr replay ex-01a2… --db dev.db
+      awr export ex-01a2… -o refund.json && awr replay refund.json
+
+    \b
+    Exit codes:
+      0  the engine decides the same          2  wrong usage
+      1  there is a difference, or nothing    6  the API cannot be reached
+         to replay
+    """
+    out = Output(json=json)
+    file = Path(execution)
+    recording = (
+        read_recording(file)
+        if file.is_file()
+        else asyncio.run(recorded(Server(url, token, profile, region, db), execution))
+    )
+    try:
+        found = first_deviation(recording)
+    except msgspec.DecodeError as error:
+        raise CliError("invalid_recording", f"this version cannot read the recorded plan or state: {error}") from error
+    out.document(
+        {
+            "execution_id": recording.execution_id,
+            "workflow_id": recording.workflow_id,
+            "workflow_version": recording.workflow_version,
+            "commits": len(recording.entries),
+            "difference": msgspec.to_builtins(found),
+        }
+    )
+    for line in _shown(recording, found):
+        out.line(line)
+    return ExitCode.OK if found is None else ExitCode.INVALID
+
+
+def read_recording(file: Path) -> Recording:
+    """Raises `CliError` for a file that is no recording."""
+    try:
+        return decode_recording(file.read_bytes())
+    except msgspec.DecodeError as error:
+        raise CliError("invalid_recording", f"{file} is not a recording: {error}", "awr export ID -o FILE") from error
+
+
+def _shown(recording: Recording, found: Difference | None) -> Iterator[Line]:
+    count = len(recording.entries)
+    which = f"{recording.execution_id} ({recording.workflow_id} version {recording.workflow_version})"
+    if found is None:
+        yield [("the same: ", "green"), f"{count:,} commit{'s' if count != 1 else ''} of {which}"]
+        return
+    yield [("different: ", "red"), f"commit {found.version:,} of {count:,} of {which}"]
+    for event in found.events:
+        yield [("  took      ", "dim"), event]
+    yield [("  at        ", "dim"), (found.place, "bold")]
+    yield [("  recorded  ", "dim"), found.recorded or "(nothing)"]
+    yield [("  replayed  ", "dim"), found.replayed or "(nothing)"]

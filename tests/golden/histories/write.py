@@ -1,0 +1,263 @@
+"""Writes the golden histories: ``python -m tests.golden.histories.write``.
+
+Each is what an execution's journal was when it was written, with all that its decisions read. A file is written once
+and never rewritten: what ran under earlier code must come out the same under later code. Stored states are left out,
+for their layout may change (tests/golden/states has those).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from workflow_runtime.engine.recording import NO_STATE, Recording, encode_recording
+from workflow_runtime.testing import WorkflowTester
+
+HERE = Path(__file__).parent
+DEFINITIONS = HERE.parents[2] / "definitions"
+
+Story = Callable[[WorkflowTester], str]
+
+EARLY = "早起的鸟儿有虫吃。" * 2_600  # too long for a message
+
+STORIES: dict[str, Story] = {}
+"""By name: what happens, and the id of the execution that is recorded."""
+
+
+def story(play: Story) -> Story:
+    STORIES[play.__name__] = play
+    return play
+
+
+def shipped(runtime: WorkflowTester, name: str, input: Any) -> str:
+    return runtime.start(name, input, DEFINITIONS / f"mocks/{name}.yaml")
+
+
+def tool(id: str, *needs: str, **fields: Any) -> dict[str, Any]:
+    return {"id": id, "type": "tool", "tool": "ask", "inputs": {"q": id}, "dependencies": list(needs), **fields}
+
+
+@story
+def dag(runtime: WorkflowTester) -> str:
+    """The shipped graph: a switch, a parallel, joins, an aggregation."""
+    return shipped(runtime, "customer_support", {"message": "我要投诉：订单 A-1 迟到了"})
+
+
+@story
+def fan_out(runtime: WorkflowTester) -> str:
+    """Limits, joins of the first and of some, conditions on edges, a node that is skipped."""
+    runtime.mock_tool("ask", lambda inputs: {"n": len(inputs["q"]), "text": inputs["q"] * 200})
+    ids = ["甲", "乙乙", "丙丙丙", "丁丁丁丁", "戊戊戊戊戊"]
+    return runtime.start(
+        {
+            "id": "并行",
+            "limits": {"max_concurrency": 2},
+            "nodes": [
+                *(tool(id) for id in ids),
+                {**tool("最先", *ids), "join": "any"},
+                {**tool("长的", "最先"), "when": "${丁丁丁丁.n} > 3"},
+                {**tool("短的", "最先"), "when": "${甲.n} > 3"},
+                {"id": "合计", "type": "aggregation", "strategy": "sum", "field": "n", "dependencies": ids},
+            ],
+            "outputs": {"甲": "${甲.n}", "合计": "${合计}"},
+        }
+    )
+
+
+@story
+def chart(runtime: WorkflowTester) -> str:
+    """The shipped state machine: events taken and refused, guards, timers."""
+    order = shipped(runtime, "order_state_machine", {"order_id": "A-1042", "amount": 259})
+    runtime.send_event(order, "ship", {"tracking_no": "SF0"})
+    runtime.send_event(order, "pay", {"payment_method": "card"})
+    runtime.advance_time("40m")
+    runtime.send_event(order, "confirm")
+    runtime.send_event(order, "ship", {"tracking_no": "SF1042"}, key="一次")
+    runtime.send_event(order, "ship", {"tracking_no": "SF1042"}, key="一次")
+    runtime.send_event(order, "deliver")
+    runtime.advance_time("8d")
+    return order
+
+
+@story
+def hybrid(runtime: WorkflowTester) -> str:
+    """The shipped incident: regions, graphs of agents in states, timers that escalate, people."""
+    incident = shipped(runtime, "incident_response", {"service": "checkout", "alert": "支付成功率低于 90%"})
+    runtime.advance_time("20m")
+    runtime.send_event(incident, "acknowledge", {"by": "李雷"})
+    runtime.send_event(incident, "approve", {"by": "李雷"})
+    runtime.advance_time("5m")
+    runtime.send_event(incident, "approve", {"by": "李雷"})
+    runtime.advance_time("1m")
+    runtime.send_event(incident, "sign", {"by": "韩梅梅"})
+    return incident
+
+
+@story
+def timers(runtime: WorkflowTester) -> str:
+    """The shipped subscription: months of timers, history states."""
+    subscription = shipped(
+        runtime, "subscription_lifecycle", {"customer_id": "C-7", "prices": {"basic": 39, "pro": 99}}
+    )
+    for step in ("subscribe", "upgrade", 40, "pause", 90, "resume", "cancel"):
+        if isinstance(step, str):
+            runtime.send_event(subscription, step)
+        else:
+            runtime.advance(days=step)
+    return subscription
+
+
+@story
+def retries(runtime: WorkflowTester) -> str:
+    """Delays that grow, a jitter that the event's id decides, an error that asks for time, and the end of patience."""
+    busy = {"raise": {"type": "rate_limited", "message": "稍后再试"}}
+    runtime.mock_tool("ask", script=[busy, busy, {"return": {"好": True}}])
+    runtime.mock_tool("broken", script=[{"raise": {"type": "execution_error", "message": "坏了"}}])
+    broken = {"id": "坏", "type": "tool", "tool": "broken", "retry_policy": {"max_retries": 2, "jitter": "none"},
+              "on_error": "continue", "dependencies": ["问"]}  # fmt: skip
+    return runtime.start({"id": "重试", "nodes": [tool("问", retry_policy={"retry_delay": 5}), broken]})
+
+
+@story
+def errors(runtime: WorkflowTester) -> str:
+    """Rules for errors: one that goes on, one that skips, one that has a node run, one that fails."""
+    runtime.mock_tool("ask", {"好": True})
+    for path in ("续", "略", "转", "败"):
+        runtime.fail(path, "broken", f"{path}坏了")
+    return runtime.start(
+        {
+            "id": "出错",
+            "nodes": [
+                tool("续", on_error="continue"),
+                tool("续后", "续"),
+                tool("略", on_error="skip"),
+                tool("略后", "略"),
+                tool("转", on_error=[{"errors": ["broken"], "target": "救"}]),
+                {**tool("救"), "inputs": {"q": "${error.message}"}},
+                tool("败", "续后"),
+            ],
+        }
+    )
+
+
+@story
+def deadline(runtime: WorkflowTester) -> str:
+    """An execution that takes longer than it may, and a wait that gives up before."""
+    runtime.mock_tool("ask", {"好": True})
+    wait = {"type": "control", "subtype": "wait", "event": "批准"}
+    once = {"id": "等", **wait, "timeout": "10m", "on_timeout": "催"}
+    again = {"id": "再等", **wait, "timeout": "9h", "dependencies": ["问"]}
+    id = runtime.start({"id": "超时", "timeout": "1h", "nodes": [tool("问"), once, tool("催"), again]})
+    runtime.advance_time("2h")
+    return id
+
+
+@story
+def cancelled(runtime: WorkflowTester) -> str:
+    """Cancelled while a node runs, one waits for its next attempt, and one for an event; the late result comes."""
+    runtime.mock_tool("ask", {"好": True}, delay=600)
+    runtime.mock_tool("busy", script=[{"raise": {"type": "rate_limited", "message": "稍后再试"}}])
+    busy = {"id": "忙", "type": "tool", "tool": "busy", "retry_policy": {"retry_delay": "1h", "max_delay": "1h"}}
+    id = runtime.start(
+        {"id": "取消", "nodes": [tool("慢"), busy, {"id": "等", "type": "control", "subtype": "wait", "event": "批准"}]}
+    )
+    runtime.advance_time("1m", settle=False)
+    runtime.cancel(id, "订单撤回", settle=False)
+    runtime.advance_time("1h")
+    return id
+
+
+@story
+def events(runtime: WorkflowTester) -> str:
+    """Events that come before their wait, twice, large, and for nobody."""
+    runtime.mock_tool("ask", {"好": True}, delay=5)
+    id = runtime.start(
+        {
+            "id": "事件",
+            "nodes": [
+                tool("先"),
+                {"id": "早", "type": "control", "subtype": "wait", "event": "早到", "dependencies": ["先"]},
+                {"id": "晚", "type": "control", "subtype": "wait", "event": "晚到", "match": "${event.data.n} > 1",
+                 "dependencies": ["早"]},
+                {"id": "报", "type": "control", "subtype": "pass", "inputs": {"早": "${len(早.text)}", "晚": "${晚.n}"},
+                 "dependencies": ["晚"]},
+            ],
+            "outputs": "${报}",
+        }
+    )  # fmt: skip
+    runtime.send_event(id, "早到", {"text": EARLY}, key="k", settle=False)
+    runtime.send_event(id, "早到", {"text": EARLY}, key="k", settle=False)
+    runtime.settle()
+    runtime.send_event(id, "晚到", {"n": 1})
+    runtime.send_event(id, "晚到", {"n": 2})
+    return id
+
+
+@story
+def children(runtime: WorkflowTester) -> str:
+    """A chart that starts an execution, awaits its end, and reads what came out."""
+    runtime.mock_tool("ask", {"答": "四十二"})
+    runtime.publish({"id": "孩子", "nodes": [tool("想")], "outputs": {"答": "${想.答}"}})
+    call = {"start_workflow": {"workflow_id": "孩子", "input": {}, "result_event": "答完"}}
+    answered = {"set_variable": {"name": "答", "value": "${event.data.output.答}"}}
+    asking = {
+        "name": "问",
+        "on_enter": [call],
+        "transitions": [{"event": "答完", "target": "完", "actions": [answered]}],
+    }
+    return runtime.start(
+        {"id": "父母", "type": "state_machine", "initial_state": "问", "states": [asking], "final_states": ["完"]}
+    )
+
+
+@story
+def long_texts(runtime: WorkflowTester) -> str:
+    """Decisions that read values too large to travel with results."""
+    text = "长江后浪推前浪，世上新人换旧人。" * 500
+    runtime.mock_tool("ask", {"text": text, "n": 3})
+    nodes = [
+        tool("写"),
+        {"id": "路", "type": "control", "subtype": "switch", "condition": "${len(写.text) > 1000}",
+         "branches": [{"case": True, "target": "长"}, {"default": "短"}], "dependencies": ["写"]},
+        tool("长"), tool("短"),
+        {"id": "收", "type": "aggregation", "strategy": "merge", "dependencies": ["写", "长"]},
+    ]  # fmt: skip
+    return runtime.start({"id": "长文", "nodes": nodes, "outputs": {"全": "${收}", "头": "${写.text}"}})
+
+
+def recorded(play: Story) -> Recording:
+    """What a story's execution leaves, once it has ended or nothing but the outside could move it."""
+    with WorkflowTester.embedded(DEFINITIONS) as runtime:
+        id = play(runtime)
+        runtime.finish(id)
+        return msgspec.structs.replace(runtime.recording(id), state=NO_STATE)
+
+
+def main() -> None:
+    for name, play in STORIES.items():
+        target = HERE / f"{name}.json"
+        if target.exists():
+            print(f"{target.name} stays: it was written before", file=sys.stderr)
+            continue
+        target.write_bytes(_written(recorded(play)))
+
+
+def _written(recording: Recording) -> bytes:
+    """A line for each part, one for each commit."""
+    document = msgspec.json.decode(encode_recording(recording), type=dict[str, msgspec.Raw])
+    lines = []
+    for name, value in document.items():
+        text = bytes(value)
+        if name in ("entries", "runs"):
+            rows = msgspec.json.decode(text, type=list[msgspec.Raw])
+            text = b"[\n  " + b",\n  ".join(map(bytes, rows)) + b"\n ]"
+        lines.append(b" " + msgspec.json.encode(name) + b": " + text)
+    return b"{\n" + b",\n".join(lines) + b"\n}\n"
+
+
+if __name__ == "__main__":
+    main()

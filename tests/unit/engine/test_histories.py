@@ -1,0 +1,91 @@
+"""What ran under earlier code comes out the same under this code: the histories in tests/golden/histories, replayed.
+
+They are written once (see ``write.py`` there) and never rewritten. One that comes out otherwise means that executions
+which are under way during a deployment would, too.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from workflow_runtime.engine.recording import decode_recording, encode_recording, first_deviation
+from workflow_runtime.engine.replay import first_difference
+
+HISTORIES = Path(__file__).parents[2] / "golden/histories"
+PATHS = sorted(HISTORIES.glob("*.json"))
+DAG = HISTORIES / "dag.json"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_recorded_history_comes_out_the_same(path: Path) -> None:
+    recording = decode_recording(path.read_bytes())
+    assert len(recording.entries) > 1
+    assert first_deviation(recording) is None
+
+
+def test_the_histories_cover_what_executions_do() -> None:
+    said = " ".join(path.read_text(encoding="utf-8") for path in PATHS)
+    events = set(re.findall(r'"event":"(\w+)","event_id"', said))
+    assert events >= {
+        "execution_started", "node_succeeded", "node_failed", "signal_received", "timer_fired", "child_ended",
+        "cancel_requested", "poked",
+    }  # fmt: skip
+    statuses = set(re.findall(r'"set_status","status":"(\w+)"', said))
+    assert statuses >= {"running", "completed", "failed", "cancelled"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "version", "place"),
+    [
+        ('"serial":1,"pool":"agent"', '"serial":2,"pool":"agent"', 1, "commands[2].serial"),
+        ('"event_id":"start","at"', '"event_id":"start","at":1,"x"', 1, ""),
+        ('"event":"node_succeeded","event_id":"run:understand#1"', '"event":"poked","event_id":"p"', 2, "commands[0]"),
+        ('"path":"understand","serial":1,"values', '"path":"nobody","serial":1,"values', 2, "events"),
+    ],
+)  # fmt: skip
+def test_a_history_that_was_changed_names_the_first_difference(old: str, new: str, version: int, place: str) -> None:
+    text = DAG.read_text(encoding="utf-8")
+    assert old in text
+    found = first_deviation(decode_recording(text.replace(old, new, 1).encode()))
+    if not place:
+        assert found is None, "a field that decides nothing"
+        return
+    assert found is not None
+    assert (found.version, found.place) == (version, place)
+    assert found.events
+    assert str(found).startswith(f"version {version}: {place}: the journal has ")
+
+
+def test_what_the_recording_lacks_is_a_difference() -> None:
+    recording = decode_recording((HISTORIES / "long_texts.json").read_bytes())
+    found = first_deviation(msgspec.structs.replace(recording, runs=()))
+    assert found is not None
+    assert found.place == "reads"
+    assert "run 1 of node `写`, which is not recorded" in found.replayed
+
+
+def test_a_recording_of_newer_code_is_refused() -> None:
+    data = encode_recording(msgspec.structs.replace(decode_recording(DAG.read_bytes()), schema=99))
+    with pytest.raises(msgspec.ValidationError, match="newer"):
+        decode_recording(data)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "replayed", "expected"),
+    [
+        ({"a": [1, {"乙": 2}]}, {"a": [1, {"乙": 2}]}, None),
+        ({"a": [1, {"乙": 2}]}, {"a": [1, {"乙": 3}]}, ("a[1].乙", "2", "3")),
+        ({"a": 1}, {}, ("a", "1", "")),
+        ({}, {"a": None}, ("a", "", "null")),
+        ([1], [1, 2], ("[1]", "", "2")),
+        (1, True, ("", "1", "true")),
+        (1, 1.0, ("", "1", "1.0")),
+    ],
+)
+def test_the_first_difference_of_two_values(recorded: Any, replayed: Any, expected: Any) -> None:
+    assert first_difference(recorded, replayed) == expected
