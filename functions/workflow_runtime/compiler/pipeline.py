@@ -180,9 +180,9 @@ def _assembled(
         if chart.node is not None:
             reads = sorted(firsts[graph] + node for graph, node in named.machines.get(chart.node, ()))
             parts[chart.node.graph].machines[chart.node.node] = MachineSpec(chart.number, tuple(reads))
-    for graph in sources.graphs:
-        for position in graph.undoes.nodes if graph.undoes is not None else ():
-            parts[graph.undoes.graph].undone_by[position] = graph.number
+    for source in sources.graphs:
+        if source.undoes is not None:
+            parts[source.undoes.graph].undone_by |= dict.fromkeys(source.undoes.nodes, source.number)
     triggers, correlated = plan_triggers(definition, sources, formulas)
     for (graph, node), number in correlated.items():
         parts[graph].correlated[node] = number

@@ -16,15 +16,9 @@ from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, RunStopped
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import (
-    ExecutionState,
-    Fate,
-    Purpose,
-    Undoable,
-    Undoing,
-    initial_graph_state,
-)
+from workflow_runtime.engine.state import ExecutionState, Purpose, initial_graph_state
 from workflow_runtime.engine.turn import COMMANDS_MAX, Turn
+from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.plan import Plan

@@ -17,6 +17,7 @@ import msgspec
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.tables import forked, plain
+from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -112,46 +113,6 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     number: int = -1
     sent: Sent | None = None
     workflow: str = ""
-
-
-class Undoable(msgspec.Struct, frozen=True, array_like=True):
-    """A visit that succeeded and can be undone: the node's plan-wide number, the serial of the run that succeeded, and
-    what starts the node's path there."""
-
-    number: int
-    serial: int
-    prefix: str = ""
-
-
-class Fate(msgspec.Struct, frozen=True, array_like=True):
-    """What became of undoing a visit: the mark of its compensation, and the serial of that one's last run."""
-
-    mark: int
-    serial: int
-
-
-class Undoing(msgspec.Struct, omit_defaults=True):
-    """A compensation under way, or over.
-
-    - ``status``, ``error``: how the execution ends then, and what its compensations are told
-    - ``left``: places in the state's ``undo`` below this one have not been looked at
-    - ``open``: how many visits are being undone; ``held``: places of those whose compensation runs for another visit
-    - ``serial``: the first serial that no compensation has had
-    - ``again``: somebody asked for it after the end
-    """
-
-    status: ExecutionStatus
-    error: ErrorDocument | None = None
-    left: int = 0
-    open: int = 0
-    held: list[int] = []
-    serial: int = 1
-    again: bool = False
-
-    def copy(self) -> Undoing:
-        copied = copy(self)
-        copied.held = self.held[:]
-        return copied
 
 
 class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):

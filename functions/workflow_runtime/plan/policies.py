@@ -72,6 +72,10 @@ class Compensation(msgspec.Struct, frozen=True, omit_defaults=True):
     order: str = "reverse"
 
 
+BY_DEFAULT = Compensation()
+"""Of a workflow that says nothing; its plan says nothing either."""
+
+
 def rule_for(rules: tuple[ErrorRule, ...], type: str) -> ErrorRule | None:
     """The first rule for errors of this type."""
     return next((rule for rule in rules if covers(rule.errors, type)), None)

@@ -118,6 +118,7 @@ class Driver:
     ) -> None:
         self.plan = plan
         self.globals: dict[str, Json] = {"input": input, "variables": self._variables(input), "env": {}}
+        self.nodes_count = sum(len(block.nodes) for block in plan.blocks)
         self.first = new_execution(plan, "e1", 1, START, parent, hops)
         self.state = self.first
         self.now = START
@@ -368,7 +369,7 @@ class Driver:
         self, state: ExecutionState, events: Sequence[Event], fetch: Callable[[Needs, Known], Known]
     ) -> Decision:
         known = NOTHING_KNOWN
-        for _ in range(sum(len(block.nodes) for block in self.plan.blocks) + 3):
+        for _ in range(self.nodes_count + 3):
             answer = advance(self.plan, state, events, self.now, known)
             if isinstance(answer, Decision):
                 return answer

@@ -22,7 +22,7 @@ from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan, Variable
-from workflow_runtime.plan.policies import Compensation, ErrorRule, RetryPolicy
+from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, ErrorRule, RetryPolicy
 from workflow_runtime.plan.specs import MachineSpec, NodeType
 from workflow_runtime.plan.triggers import Trigger
 
@@ -130,14 +130,13 @@ def assemble(
         charts=tuple(charts),
         has_chart=bool(charts) and charts[0].node < 0,
         triggers=triggers,
-        **_compensation(definition),
+        compensation=_compensation(definition),
     )
 
 
-def _compensation(definition: WorkflowDefinition) -> dict[str, Compensation]:
-    """Nothing, where the author says nothing."""
+def _compensation(definition: WorkflowDefinition) -> Compensation:
     written = definition.compensation
-    return {} if written is None else {"compensation": Compensation(written.on, written.order)}
+    return BY_DEFAULT if written is None else Compensation(written.on, written.order)
 
 
 def assemble_graph(parts: Parts, decisions: Decisions, conditions: Mapping[tuple[int, int], Formula]) -> GraphBlock:

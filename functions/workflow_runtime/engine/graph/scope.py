@@ -17,10 +17,11 @@ from workflow_runtime.engine.lifecycle import (
     changed,
 )
 from workflow_runtime.engine.scopes import Scope, Scopes
-from workflow_runtime.engine.state import GraphState, Undoable
+from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
 from workflow_runtime.engine.values.visibility import charts_seen
+from workflow_runtime.engine.visits import Undoable
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId

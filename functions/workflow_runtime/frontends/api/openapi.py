@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from pydantic.json_schema import models_json_schema
 
-from workflow_runtime.frontends.api import models
+from workflow_runtime.frontends.api import chart_models, models
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
 from workflow_runtime.frontends.api.routes import (
@@ -73,7 +73,7 @@ def openapi_document() -> dict[str, Any]:
             (models.StartRequest, "validation"),
             (models.EventRequest, "validation"),
             (models.ControlRequest, "validation"),
-            (models.Truncated, "serialization"),
+            (chart_models.Truncated, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from workflow_runtime.frontends.api.models import JsonObject
+from workflow_runtime.frontends.api.chart_models import JsonObject
 
 
 class JournalPage(BaseModel):

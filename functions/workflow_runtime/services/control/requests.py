@@ -50,8 +50,8 @@ class Control:
         """End the execution as cancelled. ``by``: who asks, for the history; ``key``: the same for repeats, which get
         the first answer for 24 hours.
 
-        Raises `RequestError`: ``not_found``, ``ended`` (it has completed or failed), ``conflict`` (the key was used for
-        another request), ``invalid_request``; `RetryableError`.
+        Raises `RequestError`: ``not_found``, ``ended`` (it has completed or failed, or is being compensated),
+        ``conflict`` (the key was used for another request), ``invalid_request``; `RetryableError`.
         """
         reason, key = _checked(reason, key)
         header = self._executions.header(execution_id)
@@ -59,6 +59,8 @@ class Control:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")
         asked = self._answered(execution_id, CANCEL, key)
         if asked is None:
+            if header.status is ExecutionStatus.COMPENSATING:
+                raise RequestError("ended", "the execution is being compensated, and ends then: it cannot be cancelled")
             if header.status.terminal and header.status is not ExecutionStatus.CANCELLED:
                 raise RequestError("ended", f"the execution has ended, it is {header.status}: it cannot be cancelled")
             asked = self._answer(execution_id, CANCEL, key, changed=not header.status.terminal)
