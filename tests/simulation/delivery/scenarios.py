@@ -59,7 +59,7 @@ _NODES = {
     "undo": """
     - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}, compensate: {tool: echo, inputs: {x: "${inputs.x}"}}}
     - {id: b, type: agent, agent: echo, inputs: {x: "${a.x}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}
-    - {id: c, type: tool, tool: echo, inputs: {x: "${a.x}"}, compensate: {tool: fail, inputs: {x: "${output.x}"}}}
+    - {id: c, type: tool, tool: echo, inputs: {x: "${b.x}"}, compensate: {tool: fail, inputs: {x: "${output.x}"}}}
     - {id: bad, type: tool, tool: fail, dependencies: [b, c], inputs: {x: 1}}
 """,
     "undo_race": """
