@@ -146,6 +146,10 @@ class RunStopped(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
     serial: int
 
 
+ControlEvent: TypeAlias = CancelRequested
+"""What people ask of an execution as a whole: each has an ``event_id``, ``at``, ``by`` and ``reason``, in this order,
+then fields of its own."""
+
 Event: TypeAlias = (
     SendFailed
     | ExecutionStarted

@@ -58,9 +58,9 @@ class Prospect(msgspec.Struct, frozen=True):
 
 class RunningTimer(msgspec.Struct, frozen=True):
     """What happens at ``due`` (epoch ms) if nothing comes before: ``kind`` delay (of the state ``source``), send (of
-    the event ``source``), wait or timeout (of the wait at the path ``source``), deadline (of the execution), stop
-    (until when runs that were told to stop are awaited). ``every``:
-    seconds until a delay is due again, or how they are computed; None for what comes once."""
+    the event ``source``), wait or timeout (of the wait at the path ``source``), retry (of the node ``source``),
+    deadline (of the execution), stop (until when runs that were told to stop are awaited). ``every``: seconds until a
+    delay is due again, or how they are computed; None for what comes once."""
 
     due: int
     kind: str
@@ -85,8 +85,8 @@ def preview(plan: Plan, state: ExecutionState, now: int, globals: dict[str, Json
     turn = Turn(plan, state, Known(globals=globals))
     turn.state.now = max(state.now, now)
     scopes = settling.scopes_of(turn)
+    timers = tuple(sorted(_timers(scopes), key=lambda timer: timer.due))
     if state.status.terminal or state.status is ExecutionStatus.COMPENSATING:
-        timers = tuple(sorted(_timers(scopes), key=lambda timer: timer.due))
         if TOP_CHART not in state.scopes:
             return Preview(timers=timers)
         top, chart = state.chart(), plan.charts[0]
@@ -100,7 +100,7 @@ def preview(plan: Plan, state: ExecutionState, now: int, globals: dict[str, Json
         tuple(ActiveChart(scope.path, scope.leaves, scope.machine.variables)
               for scope in sorted(charts, key=lambda scope: scope.depth)),
         (*_of_waits(scopes), *(prospect for scope in charts for prospect in _of(scope))),
-        tuple(sorted(_timers(scopes), key=lambda timer: timer.due)),
+        timers,
         turn.needs_globals,
     )  # fmt: skip
 

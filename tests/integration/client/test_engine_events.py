@@ -107,6 +107,30 @@ def test_an_event_tells_what_it_did(opened: Opened) -> None:
 
 
 @BOTH
+def test_an_execution_says_what_it_waits_for(opened: Opened) -> None:
+    waits = [{"id": f"等{n}", "type": "control", "subtype": "wait", "event": f"e{n}"} for n in range(150)]
+
+    async def use() -> None:
+        async with opened() as engine:
+            execution_id = await engine.execute_workflow(await engine.create_workflow({"id": "候", "nodes": waits}))
+            while (found := await engine.why_execution(execution_id, limit=130))["waits"][0]["status"] == "pending":
+                await asyncio.sleep(0.01)
+            assert ([waiting["path"] for waiting in found["waits"]], found["open_nodes"]) == (
+                [f"等{n}" for n in range(130)],
+                150,
+            )
+            assert "next_cursor" not in found
+            (one,) = (await engine.why_execution(execution_id, "等7"))["waits"]
+            assert (one["waiting_on"], one["on"], one["moves"]) == ("event", ["e7"], "the event `e7`")
+            with pytest.raises(NotFound):
+                await engine.why_execution(execution_id, "无")
+            with pytest.raises(NotFound):
+                await engine.why_execution("ex-none")
+
+    run(use())
+
+
+@BOTH
 def test_an_execution_is_cancelled_once(opened: Opened) -> None:
     async def use() -> None:
         async with opened() as engine:
@@ -197,6 +221,7 @@ def test_code_without_an_event_loop_has_it_all_too() -> None:
         engine.event_bus.publish("door.built", {})
         engine.event_bus.unsubscribe(subscription)
         other = engine.execute_workflow(workflow_id)
+        assert engine.why_execution(other)["status"] in ("pending", "running")
         assert engine.cancel_execution(other)["changed"]
         assert engine.wait(other, 10)["status"] == "cancelled"
         assert heard[0]["detail-type"] == "execution.started"

@@ -70,7 +70,7 @@ def test_cancelling_undoes_and_a_second_cancel_is_refused_meanwhile(runtime: Wor
     assert [entry["status"] for entry in shown.compensations] == ["running", "waiting"]
     with pytest.raises(RequestError) as refused:
         runtime.cancel(id, settle=False)
-    assert refused.value.code == "ended"
+    assert refused.value.code == "refused"
     result = runtime.finish(id)
     result.assert_status("cancelled").assert_compensated("酒店", "机票")
     assert runtime.calls("取消机票")[0].inputs["why"] == "cancelled"

@@ -1,4 +1,4 @@
-"""The parts of answers that tell of charts, as pydantic models."""
+"""The parts of answers that tell of charts, as pydantic models, and what all models use."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Transition(BaseModel):
     configuration: list[str]
     at: Time
     reason: str | None
+    failures: list[str] = Field(description="Actions, guards, delays and outputs that failed, each with the reason.")
     machine: str = Field(description="The path of the node that holds the chart; empty for the one at the top.")
     version: int = Field(description="The commit that it was part of, as in the history.")
 
@@ -61,7 +62,7 @@ class RunningTimer(BaseModel):
     """What happens at a time, unless something comes before."""
 
     at: Time
-    kind: Literal["delay", "send", "wait", "timeout", "retry", "deadline", "stop"]
+    kind: Literal["delay", "send", "wait", "retry", "timeout", "deadline", "stop"]
     source: str
     machine: str | None
 

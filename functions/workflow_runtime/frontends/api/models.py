@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
 from workflow_runtime.findings import Severity
 from workflow_runtime.frontends.api.chart_models import ChartParts, JsonObject, Time, Transition, Truncated
+from workflow_runtime.services.control.operations import OPERATIONS
 
 
 def _an_object(value: Any) -> Any:
@@ -155,7 +156,7 @@ class NodeExecution(BaseModel):
     handled: bool = Field(description="A rule of the workflow dealt with the error.")
     started_at: Time | None
     ended_at: Time | None
-    waiting_on: str | None = Field(description="Such as `dependency`, `concurrency`, `event`, `timer`.")
+    waiting_on: str | None = Field(description="Such as `dependency`, `queue`, `concurrency`, `event`, `timer`.")
     unresolved: list[str]
     warnings: list[str]
     fallback_used: bool
@@ -207,7 +208,7 @@ class Controlled(BaseModel):
     """A request that is on its way, or was not needed."""
 
     execution_id: str
-    operation: Literal["cancel"]
+    operation: str = Field(json_schema_extra={"enum": [*OPERATIONS]})
     id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
     changed: bool = Field(description="False: the execution was as the request wants it already.")
 

@@ -1,10 +1,19 @@
-"""What operators ask for and get, as pydantic models: journals."""
+"""What operators ask for and get, as pydantic models: journals, and why an execution does not go on."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from workflow_runtime.frontends.api.chart_models import JsonObject
+from workflow_runtime.engine.waiting import Cause
+from workflow_runtime.frontends.api.chart_models import (
+    AvailableEvent,
+    JsonObject,
+    KeptEvent,
+    Machine,
+    RunningTimer,
+    Time,
+)
+from workflow_runtime.frontends.api.models import ExecutionSummary
 
 
 class JournalPage(BaseModel):
@@ -15,4 +24,30 @@ class JournalPage(BaseModel):
     runs: list[JsonObject]
     blobs: JsonObject
     state: JsonObject | None = Field(description="The stored state, beside the newest commit.")
+    next_cursor: str | None
+
+
+class Waiting(BaseModel):
+    """A node that has not ended; with an empty path, or that of a chart, the execution or the chart."""
+
+    path: str
+    status: str
+    waiting_on: Cause | None = Field(description="Null: it runs, or something goes on inside it.")
+    on: list[str] = Field(description="By name: nodes before it, an event, an execution, a worker pool.")
+    more: int = Field(description="How many others it waits for.")
+    since: Time | None
+    until: Time | None = Field(description="When it goes on, or gives up, by itself.")
+    moves: str = Field(description="What would move it, in words.")
+
+
+class Why(ExecutionSummary):
+    """What an execution waits for. The parts about events are on the first page of the whole execution."""
+
+    waits: list[Waiting]
+    open_nodes: int = Field(description="How many nodes have not ended.")
+    current_states: list[str] = Field([])
+    machines: dict[str, Machine] = Field({}, description="Nested charts by path.")
+    available_events: list[AvailableEvent] = Field([])
+    kept_events: list[KeptEvent] = Field([], description="Events that came before the wait they are for.")
+    timers: list[RunningTimer] = Field([])
     next_cursor: str | None

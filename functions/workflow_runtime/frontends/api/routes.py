@@ -13,10 +13,12 @@ from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TY
 from workflow_runtime.frontends.api.control import Controls
 from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
+from workflow_runtime.frontends.api.explanations import Whys
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.recordings import Journals
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.workflows import Workflows
+from workflow_runtime.services.control.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -72,6 +74,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_publishing_routes(workflows),
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
+        _why_route(Whys(runtime)),
         _journal_route(Journals(runtime)),
         _event_route(events),
         *_control_routes(Controls(runtime)),
@@ -216,6 +219,17 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
     )
 
 
+def _why_route(whys: Whys) -> Route:
+    return Route(
+        "GET",
+        "/executions/<execution_id>/why",
+        whys.explain,
+        "whyExecution",
+        (_json(operator_models.Why, "What it waits for"),),
+        (404, 422),
+    )
+
+
 def _journal_route(journals: Journals) -> Route:
     return Route(
         "GET",
@@ -243,19 +257,20 @@ def _event_route(events: Events) -> Route:
 
 
 def _control_routes(controls: Controls) -> tuple[Route, ...]:
-    return (
+    return tuple(
         Route(
             "POST",
-            "/executions/<execution_id>/cancel",
-            controls.cancel,
-            "cancelExecution",
+            f"/executions/<execution_id>/{operation.name}",
+            controls.operation(operation),
+            f"{operation.name}Execution",
             (
                 Reply(202, "On its way", {JSON_TYPE: models.Controlled}, LOCATION_HEADER),
-                _json(models.Controlled, "It was cancelled already"),
+                _json(models.Controlled, "The execution was as it should be already"),
             ),
             (400, 404, 409, 413, 415, 422),
             CONTROL_BODY,
-        ),
+        )
+        for operation in OPERATIONS.values()
     )
 
 

@@ -46,7 +46,7 @@ def show_summary(out: Output, document: Mapping[str, Json]) -> None:
     remarks: list[Line] = [
         [("note: ", "yellow"), remark] for id, entry in nodes.items() for remark in _remarks(id, entry)
     ]
-    out.line(_title(document))
+    out.line(title(document))
     for lines in (list(transition_lines(document)), list(state_lines(document)), rows, remarks):
         if lines:
             out.line()
@@ -109,7 +109,8 @@ def _waits(entry: Mapping[str, Json]) -> str:
     return "for a worker: it was ordered, and its order or result is in no queue any more"
 
 
-def _title(document: Mapping[str, Json]) -> Line:
+def title(document: Mapping[str, Json]) -> Line:
+    """Workflow, status and id of an execution."""
     status = document["status"]
     ended = epoch_ms(document["ended_at"])
     took = f" in {seconds_text((ended - epoch_ms(document['started_at'])) / 1000)}" if ended else ""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.mocks import Mocks
 
 LISTED_DEFAULT = 50
+WAITS_DEFAULT = 100
 
 
 class WorkflowEngine:
@@ -148,7 +149,19 @@ class WorkflowEngine:
         has the ``reason``. ``key``: repeats under it get the same answer for 24 hours. Raises `NotFound`, `Conflict`
         when the execution has completed or failed.
         """
-        return await self._connection.cancel(execution_id, reason, key=key)
+        return await self._connection.control("cancel", execution_id, reason, key=key)
+
+    async def why_execution(
+        self, execution_id: str, node: str | None = None, *, limit: int = WAITS_DEFAULT
+    ) -> dict[str, Json]:
+        """What an execution waits for: ``waits`` has the nodes that have not ended, with ``waiting_on``, ``on``,
+        ``since``, ``until`` and ``moves`` (what would move it, in words); besides them, ``current_states``,
+        ``available_events``, ``kept_events`` and ``timers``.
+
+        ``limit``: at most so many nodes, those that wait for other nodes last. ``node``: only that node, by its path,
+        followed by those that it waits for. Raises `NotFound`.
+        """
+        return await self._connection.why(execution_id, node, limit)
 
     async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
         """The execution document once it has ended, however. Raises `WaitTimeout` after ``timeout`` seconds,

@@ -184,16 +184,30 @@ class RemoteConnection:
             if "outcome" in answer or self._now() >= end:
                 return answer
 
-    async def cancel(self, execution_id: str, reason: str, *, key: str | None) -> dict[str, Json]:
+    async def control(
+        self, operation: str, execution_id: str, reason: str, *, key: str | None, **fields: Json
+    ) -> dict[str, Json]:
         """Under a key of its own if the caller has none: a call is repeated when its answer was lost."""
         await self._followers_are_ready()
         answer: dict[str, Json] = await self._call(
             "POST",
-            f"/executions/{_segment(execution_id)}/cancel",
-            content=msgspec.json.encode({"reason": reason}),
+            f"/executions/{_segment(execution_id)}/{operation}",
+            content=msgspec.json.encode({"reason": reason, **fields}),
             headers={"content-type": "application/json", "idempotency-key": _key(key)},
         )
         return answer
+
+    async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
+        path = f"/executions/{_segment(execution_id)}/why"
+        params = {"node": node} if node is not None else {"limit": str(min(limit, PAGE_ITEMS_MAX))}
+        document: dict[str, Json] = await self._call("GET", path, params=params)
+        cursor = document.pop("next_cursor")
+        while cursor is not None and len(document["waits"]) < limit:
+            page = await self._call("GET", path, params={**params, "cursor": cursor})
+            document["waits"] += page["waits"]
+            cursor = page["next_cursor"]
+        del document["waits"][limit:]
+        return document
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         await self._followers_are_ready()

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.lifecycle import OPEN_MARKS, STATUS_OF_MARK, NodeStatus
+from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Mark, NodeStatus
 from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.engine.waiting import cause_of
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.policies import rule_for
-from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.services.views.compensation import statuses_of_undone
 from workflow_runtime.storage.records import Run, RunStatus
 
@@ -59,14 +59,14 @@ def node_executions(
                 continue
             if number in plan.undo_blocks and graph is None and found is None:
                 continue
-            entry = entries[path] = _node_entry(state, block, graph, index, found)
+            entry = entries[path] = _node_entry(plan, state, block, graph, index, found)
             if found is not None and (path, found.serial) in undone:
                 entry["status"] = undone[path, found.serial].value
     return entries
 
 
 def _node_entry(
-    state: ExecutionState | None, block: GraphBlock, graph: GraphState | None, index: int, run: Run | None
+    plan: Plan, state: ExecutionState | None, block: GraphBlock, graph: GraphState | None, index: int, run: Run | None
 ) -> dict[str, Json]:
     if graph is None:
         over = state is not None and state.status.terminal
@@ -76,7 +76,7 @@ def _node_entry(
     status = STATUS_OF_MARK[graph.marks[index]]
     if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
         status = NodeStatus.RUNNING
-    entry = _entry(block.nodes[index], status, run, _waiting_on(state, block, graph, index, status, run))
+    entry = _entry(block.nodes[index], status, run, _waiting_on(plan, state, block, graph, index, status))
     if run is None and index in graph.begun:
         entry |= {"attempts": 1, "started_at": iso_time(graph.begun[index])}
     return entry
@@ -118,24 +118,16 @@ def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str 
 
 
 def _waiting_on(
+    plan: Plan,
     state: ExecutionState | None,
     block: GraphBlock,
     graph: GraphState,
     index: int,
     status: NodeStatus,
-    run: Run | None,
 ) -> str | None:
     """What an open node waits for (language §7); None for one that runs or has ended."""
     if state is None or state.status.terminal:
         return None
-    if status is NodeStatus.WAITING:
-        sources = (block.edges[edge].source for edge in block.nodes[index].incoming)
-        return "dependency" if any(graph.marks[source] in OPEN_MARKS for source in sources) else None
-    if status is NodeStatus.RETRYING:
-        return "retry"
-    if status is NodeStatus.RUNNING and index in graph.pending:
-        spec = block.nodes[index].spec
-        return "event" if isinstance(spec, WaitSpec) and spec.event else "timer"
-    if status is NodeStatus.READY and run is None and (index in graph.queue or index in graph.held):
-        return "concurrency"
-    return None
+    if status is NodeStatus.RUNNING and graph.marks[index] == Mark.READY:
+        return None  # a worker has begun it
+    return cause_of(plan, block, graph, index)
