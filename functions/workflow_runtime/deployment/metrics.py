@@ -24,6 +24,7 @@ class Metric(StrEnum):
     EXECUTIONS_FAILED = "ExecutionsFailed"
     EXECUTIONS_CANCELLED = "ExecutionsCancelled"
     EXECUTIONS_COMPENSATING = "ExecutionsCompensating"  # began to undo what they had done; each fails or is cancelled
+    EXECUTIONS_REOPENED = "ExecutionsReopened"
     EXECUTIONS_TRIGGERED = "ExecutionsTriggered"  # of those started: by events and schedules
 
     # The dispatcher. One value per batch, so the average of the first is the batch's size.
@@ -75,5 +76,6 @@ LIFECYCLE = {
     "execution.failed": Metric.EXECUTIONS_FAILED,
     "execution.cancelled": Metric.EXECUTIONS_CANCELLED,
     "execution.compensating": Metric.EXECUTIONS_COMPENSATING,
+    "execution.reopened": Metric.EXECUTIONS_REOPENED,
 }
 """By the lifecycle event that tells of it."""

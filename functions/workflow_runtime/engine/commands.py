@@ -39,6 +39,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     were, by name; ``states``: what was active. ``inputs``: rendered already, as an action's are. ``blob``: where names
     and inputs were stored, if they are large. ``succeeded_by``: of outputs, the succeed node that ended the scope.
     ``undoes``: of a compensation, the run that it undoes; its formulas see what that was given and what came of it.
+    ``replaced``: the execution's attempt that replaced variables last (0: none did); ``reopened``: how often the
+    execution had been reopened by then.
     """
 
     path: str
@@ -57,6 +59,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     blob: str | None = None
     succeeded_by: int = -1
     undoes: Read | None = None
+    replaced: int = 0
+    reopened: int = 0
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
@@ -76,6 +80,7 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     attempt: int = 1
     inputs: Json = None
     inputs_blob: str | None = None
+    given: bool = False  # the output is what somebody gave, not what the node made
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
@@ -213,6 +218,18 @@ class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
     error: ErrorDocument | None = None
     blob: str | None = None
     compensation: str = ""
+    reopened: int = 0  # as which attempt the execution goes on
+    replaced: int = 0  # the attempt that replaced variables last
+
+
+class ReplaceVariables(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="replace_variables"):
+    """Have other ``variables`` than those of before read by what is ordered from now on, the execution's ``attempt``.
+    ``before``: the attempt that replaced variables last."""
+
+    attempt: int
+    variables: dict[str, Json] = {}
+    before: int = 0
+    blob: str | None = None
 
 
 class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue"):
@@ -236,6 +253,7 @@ Command: TypeAlias = (
     | CancelChild
     | NotifyParent
     | SetStatus
+    | ReplaceVariables
     | Continue
 )
 
@@ -246,6 +264,7 @@ _PAYLOADS: dict[type, tuple[tuple[str, Json], ...]] = {
     SetStatus: (("output", None),),
     SendSignal: (("data", None),),
     StartChild: (("input", None),),
+    ReplaceVariables: (("variables", {}),),
 }
 """Fields that may be large, and what they are when their values are stored apart."""
 

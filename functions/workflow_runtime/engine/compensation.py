@@ -77,7 +77,7 @@ def begin(scopes: Scopes, status: ExecutionStatus, error: ErrorDocument | None, 
     if state.stopping:
         pending.start_timer(scopes.root, -1, Purpose.STOP, turn.now + STOP_SECONDS * 1000)
     else:
-        state.undoing.left = len(state.undo)
+        _undo_all(state)
 
 
 def again(scopes: Scopes) -> bool:
@@ -113,9 +113,9 @@ def stopped(scopes: Scopes, event: NodeSucceeded | NodeFailed | RunStopped) -> N
     if isinstance(event, NodeSucceeded):
         state.undo.append(_visit(turn.plan, event.path, event.serial))
         turn.announce(event.path, "success")
-    if not state.stopping and state.undoing is not None:
+    if not state.stopping and state.status is ExecutionStatus.COMPENSATING:
         pending.drop_owned(scopes.root, -1)
-        state.undoing.left = len(state.undo)
+        _undo_all(state)
 
 
 def _visit(plan: Plan, path: str, serial: int) -> Undoable:
@@ -132,11 +132,16 @@ def give_up(turn: Turn) -> None:
     state.in_flight -= len(awaited)
     for path, serial in awaited.items():
         turn.cancel(path, serial)
-    if state.undoing is not None:
-        state.undoing.left = len(state.undo)
+    if state.status is ExecutionStatus.COMPENSATING:
+        _undo_all(state)
 
 
 # ---- visits
+
+
+def _undo_all(state: ExecutionState) -> None:
+    assert state.undoing is not None
+    state.undoing.left = len(state.undo)
 
 
 def undo_more(scopes: Scopes, undoing: Undoing) -> bool:

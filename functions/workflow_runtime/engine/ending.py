@@ -6,6 +6,7 @@ One that does not complete undoes what succeeded in it, and only then has ended 
 from __future__ import annotations
 
 from workflow_runtime.engine import compensation, pending, subscriptions
+from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import NotifyParent, Read, SetStatus
 from workflow_runtime.engine.graph.control import DECISION_BYTES_MAX
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
@@ -55,13 +56,13 @@ def _complete_root(turn: Turn, root: GraphScope) -> None:
 
 def complete(scopes: Scopes, output: Json) -> None:
     """The execution has succeeded with this output."""
-    _stop(scopes)
+    _stop(scopes, ExecutionStatus.COMPLETED)
     _conclude(scopes, SetStatus(ExecutionStatus.COMPLETED, scopes.turn.now, output=output))
 
 
 def complete_with_run(scopes: Scopes, serial: int) -> None:
     """The output was put together by a worker and is recorded under its run."""
-    _stop(scopes)
+    _stop(scopes, ExecutionStatus.COMPLETED)
     _conclude(scopes, SetStatus(ExecutionStatus.COMPLETED, scopes.turn.now, output_run=Read(OUTPUTS, serial)))
 
 
@@ -139,14 +140,17 @@ def break_off(scopes: Scopes, error: ErrorDocument) -> None:
     _conclude(scopes, SetStatus(undoing.status, scopes.turn.now, error=ended, compensation="failed"))
 
 
-def close_all(scopes: Scopes) -> None:
+def close_all(scopes: Scopes, status: ExecutionStatus = ExecutionStatus.FAILED) -> None:
     """Cancel whatever still runs.
 
-    How the nodes of the graph at the top ended, and the configuration of the chart there, stay to be seen.
+    How the nodes of the graph at the top ended, and the configuration of the chart there, stay to be seen. So does what
+    its graphs have come to, unless all is done: somebody may want it to go on.
     """
     scopes.root.close()
     top = scopes.top_chart
-    if top is not None:
+    if isinstance(top, ChartScope) and status is not ExecutionStatus.COMPLETED:
+        top.halt()
+    elif top is not None:
         top.close()
 
 
@@ -155,7 +159,7 @@ def _end(scopes: Scopes, status: ExecutionStatus, error: ErrorDocument, occasion
     turn = scopes.turn
     state = turn.state
     wanted = compensation.is_wanted(turn, occasion)
-    _stop(scopes, spare=wanted)
+    _stop(scopes, status, spare=wanted)
     if wanted and compensation.has_work(state):
         compensation.begin(scopes, status, error)
         _announce_compensation(scopes)
@@ -171,9 +175,9 @@ def _announce_compensation(scopes: Scopes) -> None:
     _publish(turn, status)
 
 
-def _stop(scopes: Scopes, *, spare: bool = False) -> None:
+def _stop(scopes: Scopes, status: ExecutionStatus, *, spare: bool = False) -> None:
     """Nothing of the execution goes on. ``spare``: runs that can be undone are awaited."""
-    close_all(scopes)
+    close_all(scopes, status)
     turn = scopes.turn
     state = turn.state
     if spare:
@@ -198,7 +202,7 @@ def _conclude(scopes: Scopes, command: SetStatus) -> None:
     if status is not ExecutionStatus.CANCELLED:
         state.withdrawn.clear()  # workers start nothing of an execution that has ended
     turn.commands.append(command)
-    is_repeated = state.undoing is not None and state.undoing.again
+    is_repeated = bool(command.compensation) and state.undoing is not None and state.undoing.again
     if state.parent is not None and state.parent.notify and not is_repeated:
         turn.commands.append(NotifyParent(state.parent.execution_id, state.parent.token))
     compensated = {"compensation": command.compensation} if command.compensation else {}

@@ -136,6 +136,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
     - ``retries``: attempts that retry policies have granted in this visit, by node and policy
     - ``undoes``: of a compensation, the place of what it undoes in the execution's ``undo``
+    - ``visits``: serial of a node's first run in its current visit, where that is not the scope's
     """
 
     marks: bytearray
@@ -161,6 +162,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     begun: MutableMapping[int, int] = {}
     retries: MutableMapping[int, tuple[int, ...]] = {}
     undoes: int = -1
+    visits: MutableMapping[int, int] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -188,10 +190,15 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             forked(self.begun) if self.begun else {},
             forked(self.retries) if self.retries else {},
             self.undoes,
+            forked(self.visits) if self.visits else {},
         )
 
     def serial(self, node: int) -> int:
         return self.serials.get(node, self.first_serial)
+
+    def visit(self, node: int) -> int:
+        """The number of a node's visit: the serial of its first run."""
+        return self.visits.get(node, self.first_serial)
 
 
 class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"):
@@ -262,6 +269,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``undo``: visits that can be undone, in the order of their completion; ``fates``: what became of them, by place;
       ``undoing``: the compensation that is under way, or was the last
     - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path
+    - ``attempt``: how often it was begun or reopened; ``replaced``: the attempt that replaced variables last, 0 if none
+      did; ``aborted``: it was failed from outside its plan, and cannot go on
 
     Two states are equal if they are stored alike.
     """
@@ -297,6 +306,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     fates: MutableMapping[int, Fate] = {}
     undoing: Undoing | None = None
     stopping: MutableMapping[str, int] = {}
+    attempt: int = 1
+    replaced: int = 0
+    aborted: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)

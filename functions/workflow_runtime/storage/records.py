@@ -32,6 +32,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     hops: int = 0  # how many executions passed on the event that started it
     correlation: str = ""  # given by the caller that started it; see `correlation_id`
     compensation: str = ""  # completed or failed, once what it had done was undone
+    attempt: int = 1  # how often it was begun or reopened
+    replaced: int = 0  # the attempt that replaced variables last
 
     @property
     def correlation_id(self) -> str:
@@ -91,6 +93,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     output_blob: str | None = None  # where the output was stored already
     error: ErrorDocument | None = None
     handled: bool = False  # a rule of the node dealt with the error
+    given: bool = False  # the output is what somebody gave, not what the node made
     order: RunNode | None = None  # of a failed attempt, so that another one can be ordered as it was
     inputs: Json = None  # of a success that can be undone: what it was given
     inputs_blob: str | None = None  # where those were stored already
@@ -112,11 +115,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         attempt: int = 1,
         inputs: Json = None,
         inputs_blob: str | None = None,
+        given: bool = False,
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
         another. ``inputs`` likewise.
         """
-        fields = {"output": output, "output_blob": output_blob, "attempt": attempt}
+        fields = {"output": output, "output_blob": output_blob, "attempt": attempt, "given": given}
         fields |= {"inputs": inputs, "inputs_blob": inputs_blob}
         return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 

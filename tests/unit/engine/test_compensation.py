@@ -11,7 +11,14 @@ from workflow_runtime.engine.advance import abort, advance
 from workflow_runtime.engine.commands import CancelRun, NotifyParent, RunNode, SetStatus, StopRun
 from workflow_runtime.engine.compensation import AT_ONCE_MAX, STOP_SECONDS, UNDO_MAX
 from workflow_runtime.engine.ending import undo_again
-from workflow_runtime.engine.events import CancelRequested, NodeSucceeded, Poked, RunStopped, run_event_id
+from workflow_runtime.engine.events import (
+    CancelRequested,
+    NodeSucceeded,
+    Poked,
+    RetryRequested,
+    RunStopped,
+    run_event_id,
+)
 from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.settling import scopes_of, settle
 from workflow_runtime.engine.state import Parent, Purpose, encode_state
@@ -604,3 +611,39 @@ def test_outputs_of_any_size_are_not_kept_for_it() -> None:
     driver = trip().start()
     driver.succeed("flight", large)
     assert len(encode_state(driver.state)) < 1_000
+
+
+# ---- after a retry
+
+
+def test_a_retry_runs_again_what_was_undone_and_what_that_does_is_undone_in_its_turn() -> None:
+    driver = booked(trip())
+    driver.fail("pay")
+    driver.play()
+    assert driver.status == "failed"
+    driver.take(RetryRequested("control:r", START))
+    assert driver.status == "running"
+    assert list(driver.ordered) == ["flight"]
+    driver.succeed("flight", {"id": 11})
+    driver.succeed("hotel", {"id": 12})
+    driver.fail("pay", "declined again")
+    assert driver.inputs("hotel~compensate") == {"id": 12, "for": "ann", "why": "declined again"}
+    driver.play()
+    assert (driver.status, ended(driver).compensation) == ("failed", "completed")
+    undone = [command.undoes.serial for command in driver.commands(RunNode) if command.undoes]
+    assert undone == [1, 1, 2, 2]
+    assert driver.replayed() == driver.state
+
+
+def test_a_deadline_after_a_retry_is_kept_when_what_was_told_to_stop_ends() -> None:
+    nodes = [booking("hotel"), {"id": "pay"}, {"id": "finally", "dependencies": ["pay"], "join": "all_done"}]
+    driver = Driver(plan_of(nodes, timeout="1h"), {"who": "x"}).start()
+    driver.succeed("hotel")
+    driver.fail("pay")
+    driver.succeed("finally")
+    driver.play()
+    driver.take(RetryRequested("control:r", START))
+    driver.fail("pay")
+    assert driver.told == ["hotel"]
+    driver.succeed("hotel")
+    assert [entry.purpose for entry in driver.state.pending.values()] == [Purpose.DEADLINE]

@@ -21,6 +21,7 @@ from workflow_runtime.engine.commands import (
     Continue,
     PublishEvent,
     RecordNode,
+    ReplaceVariables,
     RunNode,
     SetStatus,
     StopRun,
@@ -70,13 +71,15 @@ class Publisher:
     def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry, correlation_id: str) -> None:
         """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`.
 
-        That an execution which had ended undoes things after all is written before what it orders: workers run nothing
-        of one that has ended.
+        That an execution which had ended goes on, or undoes things after all, is written before what it orders: workers
+        run nothing of one that has ended.
         """
         commands = entry.commands
-        status = next((command for command in reversed(commands) if isinstance(command, SetStatus)), None)
-        if status is not None and status.status == ExecutionStatus.COMPENSATING:
-            self._executions.set_status(_header(plan, state), status, entry.version)
+        statuses = [command for command in commands if isinstance(command, SetStatus)]
+        opens = any(status.reopened or status.status == ExecutionStatus.COMPENSATING for status in statuses)
+        is_first = opens and not state.status.terminal
+        if is_first:
+            self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
         records = [_run_of(command) for command in commands if isinstance(command, RecordNode)]
         if records:
             self._runs.record(state.execution_id, records)
@@ -85,14 +88,16 @@ class Publisher:
                 self._cancel(state, command)
             elif isinstance(command, StopRun):
                 self._stop(state, command)
+            elif isinstance(command, ReplaceVariables):
+                self._executions.replace_variables(state.execution_id, command)
         orders = [command for command in commands if isinstance(command, RunNode)]
         for refused in send_orders(self._ports, self._pools, state, orders, correlation_id):
             self._order_refused(state, refused)
         self._courier.carry_out(plan, state, commands, correlation_id)
         if any(isinstance(command, Continue) for command in commands):
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
-        if status is not None and status.status != ExecutionStatus.COMPENSATING:
-            self._executions.set_status(_header(plan, state), status, entry.version)
+        if statuses and not is_first:
+            self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
         self._publish_events(plan, state, commands, correlation_id)
         self._courier.unsubscribe(plan, state, commands)
         self._executions.mark_published(state.execution_id, entry)
@@ -219,6 +224,7 @@ def _run_of(command: RecordNode) -> Run:
         attempt=command.attempt,
         inputs=command.inputs,
         inputs_blob=command.inputs_blob,
+        given=command.given,
     )
 
 

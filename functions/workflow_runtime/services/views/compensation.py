@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Mark, NodeStatus
+from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, ExecutionStatus, Mark, NodeStatus
 from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.engine.visits import Fate, Undoable
@@ -32,13 +32,16 @@ def _is_undone(state: ExecutionState, place: int) -> bool:
 
 
 def compensations(plan: Plan, state: ExecutionState | None, runs: Iterable[Run]) -> list[dict[str, Json]]:
-    """One entry per visit, the one that completed last first; none until a compensation has begun."""
+    """One entry per visit, the one that completed last first; none until a compensation has begun. Of an execution that
+    was reopened, those that were undone before."""
     if state is None or state.undoing is None:
         return []
     known = {(run.path, run.serial): run for run in runs}
+    goes_on = state.status is not ExecutionStatus.COMPENSATING and not state.status.terminal
     return [
         _entry(plan, state, state.undo[place], state.fates.get(place), known)
         for place in reversed(range(len(state.undo)))
+        if place in state.fates or not goes_on
     ]
 
 
