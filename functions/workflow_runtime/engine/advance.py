@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
-from workflow_runtime.engine import ending, pending, settling
+from workflow_runtime.engine import compensation, ending, pending, settling
 from workflow_runtime.engine.arrivals import (
     accept_child,
     accept_result,
     accept_send_failure,
     accept_signal,
+    accept_stop,
     accept_timer,
 )
 from workflow_runtime.engine.codec import current
@@ -31,14 +32,17 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
+    RetryRequested,
+    RunStopped,
     SendFailed,
     SignalReceived,
+    SkipRequested,
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.requests import accept_cancel
+from workflow_runtime.engine.requests import REQUESTS, accept_cancel, accept_retry, accept_skip
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
@@ -46,7 +50,6 @@ from workflow_runtime.engine.state import (
     ExecutionState,
     GraphState,
     Parent,
-    Purpose,
     initial_graph_state,
 )
 from workflow_runtime.engine.subscriptions import subscribe
@@ -168,15 +171,19 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     turn = _begin_turn(plan, state, NOTHING_KNOWN)
     scopes = settling.scopes_of(turn)
     ending.close_all(scopes)
-    turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
+    if not compensation.is_wanted(turn, compensation.FAILURE):
+        turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
     state = turn.state
     root, chart = state.graph(), state.chart() if TOP_CHART in state.scopes else None
     state.scopes = {TOP_GRAPH: GraphState(root.marks, 0, root.block, root.first_serial, serials=root.serials)}
     if chart is not None:
         state.scopes[TOP_CHART] = ChartState(configuration=chart.configuration)
     state.in_flight = 0
+    state.aborted = True
     state.unannounced.clear()
-    ending.fail(settling.scopes_of(turn), error)
+    scopes = settling.scopes_of(turn)
+    ending.break_off(scopes, error)
+    settling.settle(scopes)
     return Decision(state, tuple(turn.commands))
 
 
@@ -188,15 +195,19 @@ def _take(scopes: Scopes, event: Event) -> str:
         raise InvalidEvent(f"{type(event).__name__} cannot come while the execution is {state.status.value}")
     if row.status is None:
         return row.reason
+    before = scopes.turn.status_before = state.status
     state.status = row.status
     if not isinstance(event, Poked):
         state.unprompted = 0
-    return _TAKERS[type(event)](scopes, event)
+    reason = _TAKERS[type(event)](scopes, event)
+    if reason:
+        state.status = before
+    return reason
 
 
 def _is_told_of(turn: Turn, event: Event) -> bool:
     """Whether the journal says why an event had no effect: who sent it from outside may ask."""
-    return isinstance(event, (SignalReceived, CancelRequested)) and not turn.state.status.terminal
+    return isinstance(event, (SignalReceived, *REQUESTS)) and not turn.state.status.terminal
 
 
 def _started(scopes: Scopes, _: ExecutionStarted) -> str:
@@ -204,9 +215,7 @@ def _started(scopes: Scopes, _: ExecutionStarted) -> str:
     turn.commands.append(SetStatus(ExecutionStatus.RUNNING, turn.now))
     if "execution" in turn.plan.events:
         turn.publish("execution.started", status="running", started_at=turn.state.started_at)
-    if turn.plan.timeout_seconds is not None:
-        due = turn.state.started_at + round(turn.plan.timeout_seconds * 1000)
-        pending.start_timer(scopes.root, -1, Purpose.DEADLINE, due)
+    settling.start_deadline(scopes, turn.state.started_at)
     settling.start(scopes)
     return ""
 
@@ -225,6 +234,9 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     ChildEnded: accept_child,
     SendFailed: accept_send_failure,
     CancelRequested: accept_cancel,
+    RunStopped: accept_stop,
+    RetryRequested: accept_retry,
+    SkipRequested: accept_skip,
 }
 
 
@@ -234,6 +246,8 @@ def _must_go_on(turn: Turn) -> bool:
     if state.status.terminal:
         return bool(state.withdrawn or state.unannounced)
     if state.outbox:
+        return True
+    if state.status is ExecutionStatus.COMPENSATING and not turn.has_room and compensation.goes_on(state):
         return True
     if turn.has_room:
         return False
@@ -262,7 +276,7 @@ def _keep_values(scopes: Scopes) -> None:
                 scope.graph.kept_bytes += size
                 state.kept_bytes += size
     if turn.known.globals is not None and state.globals is None and not turn.plan.has_chart:
-        globals_ = turn.known.globals
+        globals_ = turn.need_globals()
         if _size(globals_) <= GLOBALS_KEPT_BYTES_MAX:
             state.globals = globals_
 

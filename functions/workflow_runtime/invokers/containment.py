@@ -69,13 +69,10 @@ class Containment:
         """What ``work`` gave. Raises `asyncio.CancelledError` only when the caller is cancelled; then ``work`` is
         cancelled too, and waited for, but not for ever.
         """
-        loop = asyncio.get_running_loop()
-        _tame_tasks_of(loop)
-        ended = loop.create_future()
-        task = loop.create_task(_given(work, ended))
-        task.add_done_callback(lambda _: _resolve(ended))  # also of a task that is cancelled before it begins
+        _tame_tasks_of(asyncio.get_running_loop())
+        task = asyncio.create_task(given(work))
         try:
-            await ended  # and not `task`: a cancellation would go on to it, and it may take no notice
+            await asyncio.wait((task,))
         except asyncio.CancelledError:
             await self._stop(task)
             raise
@@ -94,19 +91,13 @@ class Containment:
                 task.add_done_callback(self._abandoned.discard)
 
 
-async def _given(work: Coroutine[Any, Any, Result], ended: asyncio.Future[None]) -> Outcome[Result]:
+async def given(work: Coroutine[Any, Any, Result]) -> Outcome[Result]:
+    """What foreign work gave. Never raises."""
     _foreign.set(True)
     try:
         return Outcome(await work)
     except BaseException as error:
         return Outcome(error=error)
-    finally:
-        _resolve(ended)  # here, a round of the event loop before the callbacks of this task
-
-
-def _resolve(ended: asyncio.Future[None]) -> None:
-    if not ended.done():
-        ended.set_result(None)
 
 
 def _tame_tasks_of(loop: asyncio.AbstractEventLoop) -> None:
@@ -123,11 +114,12 @@ class _TaskFactory:
         self._inner = inner
 
     def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
-        work = _tamed(work) if _foreign.get() else work
+        work = tamed(work) if _foreign.get() else work
         return self._inner(loop, work, **options) if self._inner else asyncio.Task(work, loop=loop, **options)
 
 
-async def _tamed(work: Coroutine[Any, Any, Result] | Generator[Any, Any, Result]) -> Result:
+async def tamed(work: Coroutine[Any, Any, Result] | Generator[Any, Any, Result]) -> Result:
+    """Foreign work that cannot end the loop."""
     try:
         return await work  # type: ignore[misc,no-any-return]  # old, generator-based coroutines can be awaited too
     except (SystemExit, KeyboardInterrupt) as error:

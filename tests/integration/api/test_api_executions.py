@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from workflow_runtime.engine.recording import decode_recording, first_deviation
-from workflow_runtime.frontends.api import executions
+from workflow_runtime.frontends.api import parameters
 from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 
@@ -414,7 +414,7 @@ def test_an_answer_of_full_size_fits_into_lambdas() -> None:
 def test_the_ids_that_starts_give_are_ids(api: Any) -> None:
     api.publish()
     for headers in ({}, {"Idempotency-Key": "k"}):
-        assert executions.EXECUTION_ID.fullmatch(api.start(headers=headers).json["execution_id"])
+        assert parameters.EXECUTION_ID.fullmatch(api.start(headers=headers).json["execution_id"])
 
 
 def test_the_journal_is_read_page_by_page_and_replays(api: Any) -> None:
@@ -436,3 +436,19 @@ def test_the_journal_is_read_page_by_page_and_replays(api: Any) -> None:
     assert first_deviation(decode_recording(msgspec.json.encode(recording))) is None
     assert api("GET", "/executions/ex-nobody/journal").status == 404
     assert api("GET", f"{url}?cursor=abc").code == "not_found"
+
+
+def test_what_an_execution_waits_for_is_read_page_by_page(api: Any) -> None:
+    waits = ", ".join(f"{{id: 等{n}, type: control, subtype: wait, event: e{n}}}" for n in range(5))
+    api.publish(f"workflow: {{id: waits, nodes: [{waits}]}}")
+    execution_id = api.run("waits")
+    url = f"/executions/{execution_id}/why"
+    page = api("GET", f"{url}?limit=3").json
+    assert ([waiting["path"] for waiting in page["waits"]], page["open_nodes"]) == (["等0", "等1", "等2"], 5)
+    assert [event["event"] for event in page["available_events"]] == [f"e{n}" for n in range(5)]
+    rest = api("GET", f"{url}?limit=3&cursor={page['next_cursor']}").json
+    assert ([waiting["path"] for waiting in rest["waits"]], rest["next_cursor"]) == (["等3", "等4"], None)
+    (one,) = api("GET", f"{url}?node={quote('等4')}").json["waits"]
+    assert (one["waiting_on"], one["until"]) == ("event", None)
+    assert api("GET", f"{url}?node=x").code == "not_found"
+    assert api("GET", "/executions/ex-nobody/why").code == "not_found"

@@ -21,11 +21,12 @@ from workflow_runtime.frontends.client import (
     InvalidInput,
     NotFound,
     SyncWorkflowEngine,
+    WaitTimeout,
     WorkflowEngine,
 )
 from workflow_runtime.frontends.client.events import Wanted
 from workflow_runtime.frontends.client.remote import RemoteConnection
-from workflow_runtime.frontends.dev.bus import BusDoor
+from workflow_runtime.frontends.dev.doors import BusDoor
 from workflow_runtime.frontends.dev.gateway import Gateway
 from workflow_runtime.handlers.api import create
 from workflow_runtime.runtime.in_process import LocalRuntime
@@ -107,13 +108,43 @@ def test_an_event_tells_what_it_did(opened: Opened) -> None:
 
 
 @BOTH
+def test_an_execution_says_what_it_waits_for(opened: Opened) -> None:
+    waits = [{"id": f"等{n}", "type": "control", "subtype": "wait", "event": f"e{n}"} for n in range(150)]
+
+    async def use() -> None:
+        async with opened() as engine:
+            execution_id = await engine.execute_workflow(await engine.create_workflow({"id": "候", "nodes": waits}))
+            while (found := await engine.why_execution(execution_id, limit=130))["waits"][0]["status"] == "pending":
+                await asyncio.sleep(0.01)
+            assert ([waiting["path"] for waiting in found["waits"]], found["open_nodes"]) == (
+                [f"等{n}" for n in range(130)],
+                150,
+            )
+            assert "next_cursor" not in found
+            (one,) = (await engine.why_execution(execution_id, "等7"))["waits"]
+            assert (one["waiting_on"], one["on"], one["moves"]) == ("event", ["e7"], "the event `e7`")
+            with pytest.raises(NotFound):
+                await engine.why_execution(execution_id, "无")
+            with pytest.raises(NotFound):
+                await engine.why_execution("ex-none")
+
+    run(use())
+
+
+@BOTH
 def test_an_execution_is_cancelled_once(opened: Opened) -> None:
     async def use() -> None:
         async with opened() as engine:
             workflow_id = await engine.create_workflow(DOOR)
             execution_id = await engine.execute_workflow(workflow_id)
             asked = await engine.cancel_execution(execution_id, "拆了", key="k")
-            assert asked == {"execution_id": execution_id, "operation": "cancel", "id": "k", "changed": True}
+            assert asked == {
+                "execution_id": execution_id,
+                "operation": "cancel",
+                "id": "k",
+                "changed": True,
+                "attempt": 1,
+            }
             assert (await engine.wait(execution_id, 10))["status"] == "cancelled"
             assert await engine.cancel_execution(execution_id, key="k") == asked
             assert not (await engine.cancel_execution(execution_id))["changed"]
@@ -123,6 +154,32 @@ def test_an_execution_is_cancelled_once(opened: Opened) -> None:
                 await engine.cancel_execution(other)
             with pytest.raises(NotFound):
                 await engine.cancel_execution("ex-none")
+
+    run(use())
+
+
+@BOTH
+def test_an_execution_goes_on_after_its_end_and_is_waited_for_again(opened: Opened) -> None:
+    async def use() -> None:
+        async with opened() as engine:
+            execution_id = await engine.execute_workflow(await engine.create_workflow(DOOR))
+            await engine.cancel_execution(execution_id)
+            assert (await engine.wait(execution_id, 10))["status"] == "cancelled"
+            asked = await engine.retry_execution(execution_id, "重来", key="r")
+            assert asked == {
+                "execution_id": execution_id, "operation": "retry", "id": "r", "changed": True, "attempt": 2,
+            }  # fmt: skip
+            with pytest.raises(WaitTimeout):
+                await engine.wait(execution_id, 0.3)
+            await engine.send_event(execution_id, "open", {"key": "right"}, wait=10)
+            ended = await engine.wait(execution_id, 10)
+            assert (ended["status"], ended["attempt"]) == ("completed", 2)
+            with pytest.raises(Conflict, match="name the node"):
+                await engine.retry_execution(execution_id)
+            with pytest.raises(Conflict, match="completed"):
+                await engine.skip_node(execution_id, "nobody")
+            with pytest.raises(InvalidInput):
+                await engine.skip_node(execution_id, "x", output={1, 2})
 
     run(use())
 
@@ -197,6 +254,7 @@ def test_code_without_an_event_loop_has_it_all_too() -> None:
         engine.event_bus.publish("door.built", {})
         engine.event_bus.unsubscribe(subscription)
         other = engine.execute_workflow(workflow_id)
+        assert engine.why_execution(other)["status"] in ("pending", "running")
         assert engine.cancel_execution(other)["changed"]
         assert engine.wait(other, 10)["status"] == "cancelled"
         assert heard[0]["detail-type"] == "execution.started"

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workflow_runtime.backends.limits import item_bytes
-from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.codec import decode_state
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.state import ExecutionState
@@ -24,7 +23,7 @@ CANARY = "c4n4ry-的-秘密"
 ITEM_BYTES_MAX = 350 * 1024
 ATTEMPTS_MAX = 3  # one, and two for lost workers
 _ENDED = ("success", "failed", "cancelled")
-_RANKS = {"pending": 0, "running": 1, "completed": 2, "failed": 2, "cancelled": 2}
+_RANKS = {"pending": 0, "running": 1, "compensating": 2, "completed": 3, "failed": 3, "cancelled": 3}
 
 
 class Violation(AssertionError):
@@ -107,6 +106,9 @@ def _check_state(before: Item | None, after: Item) -> None:
     require(new.version == old.version + 1, f"version {old.version} was followed by {new.version}")
     require(new.plan_hash == old.plan_hash, "P10: the plan changed under a running execution")
     require(new.now >= old.now, "the engine's time went back")
+    if new.attempt != old.attempt:
+        require(old.status.terminal and new.attempt == old.attempt + 1, "it was reopened without having ended")
+        return
     if old.status.terminal:
         require(new.status is old.status, f"P9: {old.status.value} became {new.status.value}")
     for mark_before, mark in zip(old.graph().marks, new.graph().marks, strict=True):
@@ -123,9 +125,12 @@ def _check_run(before: Item, after: Item) -> None:
 
 def _check_header(before: Item, after: Item) -> None:
     old, new = before.attributes, after.attributes
+    if old.get("attempt") != new.get("attempt"):
+        require(_RANKS[str(old["status"])] == 2, "the header was reopened without having ended")
+        return
     ranks = _RANKS[str(old["status"])], _RANKS[str(new["status"])]
     require(ranks[0] <= ranks[1], f"the header went from {old['status']} back to {new['status']}")
-    if ranks[0] == 2:
+    if ranks[0] == 3:
         require(old == new, "P9: the header of an ended execution changed")
     require(old["plan"] == new["plan"], "P10: the header's plan changed")
 
@@ -145,9 +150,9 @@ class WatchedQueues:
     def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
         for message in messages:
             check_silent(message.body, f"a message to {queue}")
-            if queue != DISPATCH:
+            if queue.startswith("node-"):
                 self._check_committed(message)
-        if queue != DISPATCH and self.refuse:
+        if queue.startswith("node-") and self.refuse:
             self.refuse -= 1
             self._queues.send(queue, messages[1:])
             return [Refusal(0, "refused for good")]
@@ -167,6 +172,8 @@ class WatchedQueues:
             graph = state.graph(place.scope)
             marked = graph.marks[place.node] != Mark.WAITING
             ordered = marked and graph.serial(place.node) >= order.command.serial
+        elif order.command.undoes is not None:
+            ordered = any(fate.serial >= order.command.serial for fate in state.fates.values())
         else:  # the state that runs it was left since
             chart = state.chart() if TOP_CHART in state.scopes else None
             ordered = chart is not None and chart.next_serials.get(place.block, 0) > order.command.serial

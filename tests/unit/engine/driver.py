@@ -24,9 +24,11 @@ from workflow_runtime.engine.commands import (
     Log,
     PublishEvent,
     RecordNode,
+    ReplaceVariables,
     RunNode,
     SetStatus,
     StartTimer,
+    StopRun,
     Subscribe,
     Unsubscribe,
 )
@@ -100,7 +102,8 @@ def on(event: str | list[str], target: str | None = None, *actions: Any, **field
 
 
 class Driver:
-    """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order. ``timers``: due
+    """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order; ``told``: those
+    that were told to stop. ``timers``: due
     times of those that are going; ``subscribed``: events, their correlation keys and routes; ``pokes``: whether it is
     poked at once when it asks for it."""
 
@@ -116,6 +119,8 @@ class Driver:
     ) -> None:
         self.plan = plan
         self.globals: dict[str, Json] = {"input": input, "variables": self._variables(input), "env": {}}
+        self.nodes_count = sum(len(block.nodes) for block in plan.blocks)
+        self.replaced: dict[int, dict[str, Json]] = {0: self.globals["variables"]}
         self.first = new_execution(plan, "e1", 1, START, parent, hops)
         self.state = self.first
         self.now = START
@@ -125,6 +130,8 @@ class Driver:
         self.records: dict[tuple[str, int], NodeValue] = {}
         self.ordered: dict[str, RunNode] = {}
         self.cancelled: list[str] = []
+        self.told: list[str] = []
+        self.given: dict[tuple[str, int], Json] = {}
         self.published: list[PublishEvent] = []
         self.logs: list[str] = []
         self.timers: dict[str, int] = {}
@@ -209,6 +216,8 @@ class Driver:
 
     def success(self, path: str, output: Json = None) -> NodeSucceeded:
         """Record a run's output; the event that reports it."""
+        if path != OUTPUTS_PATH and self.node(path).compensate >= 0:
+            self.given[path, self.ordered[path].serial] = self.inputs(path)
         command = self.ordered.pop(path)
         self.records[path, command.serial] = NodeValue("success", output)
         event_id = run_event_id(path, command.serial)
@@ -226,7 +235,6 @@ class Driver:
         """Record a run's error and its order; the event that reports it."""
         command = self.ordered.pop(path)
         error = ErrorDocument.of(type, message, path, **fields)
-        self.orders[path, command.serial] = command
         self.records[path, command.serial] = NodeValue("failed", error=error_value(error))
         return NodeFailed(run_event_id(path, command.serial), self.now, path, command.serial, error, command)
 
@@ -322,6 +330,10 @@ class Driver:
         nodes = {index: NodeValue(status) for index, status in command.statuses.items()}
         for read in command.reads:
             nodes[read.node] = self.records[read.path(self.plan), read.serial]
+        names = command.names
+        if command.undoes is not None:
+            undone = command.undoes.path(self.plan), command.undoes.serial
+            names = {**names, "inputs": self.given[undone], "output": self.records[undone].output}
         return View(
             plan=self.plan,
             execution_id="e1",
@@ -330,9 +342,10 @@ class Driver:
             now=command.at,
             place=f"{command.path}:{command.visit}",
             nodes=nodes,
-            globals=self.globals,
+            globals={**self.globals, "variables": self.replaced[command.replaced]},
+            reopened=command.reopened,
             previous=command.previous,
-            names=command.names,
+            names=names,
             states=frozenset(command.states),
         )
 
@@ -358,7 +371,7 @@ class Driver:
         self, state: ExecutionState, events: Sequence[Event], fetch: Callable[[Needs, Known], Known]
     ) -> Decision:
         known = NOTHING_KNOWN
-        for _ in range(sum(len(block.nodes) for block in self.plan.blocks) + 3):
+        for _ in range(self.nodes_count + 3):
             answer = advance(self.plan, state, events, self.now, known)
             if isinstance(answer, Decision):
                 return answer
@@ -379,7 +392,7 @@ class Driver:
             return replace(known, nodes=nodes, blobs=blobs, orders=orders)
         pruned = {
             "input": prune(self.globals["input"], self.plan.input_paths),
-            "variables": prune(self.globals["variables"], self.plan.variable_paths),
+            "variables": prune(self.replaced[needs.replaced], self.plan.variable_paths),
             "env": {},
         }
         return Known(nodes, pruned, blobs, orders)
@@ -390,14 +403,18 @@ class Driver:
                 assert command.path not in self.ordered
                 assert (command.path, command.serial) not in self.records, "ordered twice"
                 self.ordered[command.path] = command
+                self.orders[command.path, command.serial] = command
             case RecordNode():
                 assert (command.path, command.serial) not in self.records, "recorded twice"
                 error = error_value(command.error) if command.error is not None else None
                 status = "success" if error is None else "failed"
                 self.records[command.path, command.serial] = NodeValue(status, command.output, error)
+                self.given[command.path, command.serial] = command.inputs
             case CancelRun():
                 self.cancelled.append(command.path)
                 self.ordered.pop(command.path, None)  # its result may be under way
+            case StopRun():
+                self.told.append(command.path)
             case PublishEvent():
                 self.published.append(command)
             case Log():
@@ -411,11 +428,13 @@ class Driver:
                 self.subscribed.add((command.event, command.key, command.route))
             case Unsubscribe():
                 self.subscribed.discard((command.event, command.key, command.route))
+            case ReplaceVariables():
+                self.replaced[command.attempt] = {**self.replaced[command.before], **command.variables}
             case SetStatus(output_run=run) if run is not None:
                 self.output = self.records[OUTPUTS_PATH, run.serial].output
             case SetStatus():
                 self.output = command.output
-                if command.status != "running":
+                if command.status not in ("running", "compensating"):
                     self.ordered.clear()
             case _:
                 pass

@@ -91,7 +91,7 @@ class Step:
                 return True
             self.refused.append(f"`{transition.guard.source}` of `{source}` is false")
         except EvaluationError as error:
-            self.scope.raise_event("error.execution", _error(f"guard of `{source}`: {error}"))
+            self.scope.fail(f"guard of `{source}`: {error}")
             self.refused.append(f"`{transition.guard.source}` of `{source}` failed: {error}")
         return False
 
@@ -172,7 +172,7 @@ class Step:
         try:
             return self.scope.evaluate(formula) if formula is not None else None
         except EvaluationError as error:
-            self.scope.raise_event("error.execution", _error(f"output: {error}"))
+            self.scope.fail(f"output: {error}")
             return None
 
     # ---- to completion
@@ -200,11 +200,10 @@ class Step:
         """Start delays and graphs of the states that were entered and are still active."""
         scope = self.scope
         for state in self.fresh:
-            plan = scope.chart.states[state]
-            for number, delay in enumerate(plan.delays):
-                start_delay(scope, state, number, delay.delay)
-            if plan.run >= 0:
-                begin_run(scope, plan.run)
+            start_delays(scope, state)
+            run = scope.chart.states[state].run
+            if run >= 0:
+                begin_run(scope, run)
 
     def record(self, event: ChartEvent | None, reason: str = "") -> None:
         """Note the macrostep, and publish which states were left and entered."""
@@ -215,8 +214,9 @@ class Step:
         name = event.name if event is not None else ""
         step = Macrostep(
             scope.path, name, turn.now, self.source, exited, entered, scope.leaves, tuple(self.taken),
-            tuple(self.actions), reason,
+            tuple(self.actions), reason, tuple(scope.failures),
         )  # fmt: skip
+        scope.failures.clear()
         turn.macrosteps.append(step)
         if "state" in turn.plan.events:
             for kind, state in self.moves:
@@ -240,6 +240,15 @@ def start(scope: ChartScope) -> None:
     step = Step(scope)
     step.enter(scxml.initial_entry(scope.chart))
     _finish(step, None)
+
+
+def resume(scope: ChartScope) -> None:
+    """Go on in the states that were active when it ended; their delays begin anew. Raises `ValuesMissing`."""
+    scope.is_closed = False
+    scope.is_over = scxml.is_done(scope.chart, ROOT_STATE, scope.machine.configuration)
+    for state in () if scope.is_over else scope.machine.configuration:
+        start_delays(scope, state)
+    scope.scopes.mark(scope)
 
 
 def take(scope: ChartScope, event: ChartEvent) -> str:
@@ -291,7 +300,7 @@ def timer_fired(scope: ChartScope, entry: Pending) -> None:
     try:
         send(scope, entry.sent)
     except Undeliverable as error:
-        scope.raise_event("error.communication", _error(f"send: {error}"))
+        scope.fail(f"send: {error}", kind="error.communication")
 
 
 def _delay_over(scope: ChartScope, state: int, number: int) -> None:
@@ -303,13 +312,19 @@ def _delay_over(scope: ChartScope, state: int, number: int) -> None:
         start_delay(scope, state, number, delay.every, REPEAT_SECONDS_MIN)
 
 
+def start_delays(scope: ChartScope, state: int) -> None:
+    """Start the delays of an active state."""
+    for number, delay in enumerate(scope.chart.states[state].delays):
+        start_delay(scope, state, number, delay.delay)
+
+
 def start_delay(scope: ChartScope, state: int, number: int, delay: float | Formula, least: float = 0) -> None:
     """Start a delay of an active state; one that cannot be evaluated raises `error.execution`."""
     try:
         seconds = seconds_of(scope.evaluate(delay)) if isinstance(delay, Formula) else delay
     except EvaluationError as error:
         name = scope.chart.states[state].name
-        scope.raise_event("error.execution", _error(f"delay of `{name}`: {error}"))
+        scope.fail(f"delay of `{name}`: {error}")
         return
     due = scope.turn.now + round(max(seconds, least) * 1000)
     pending.start_timer(scope, state, Purpose.DELAY, due, number=number)
@@ -338,6 +353,7 @@ def _require_handled(scope: ChartScope, event: ChartEvent) -> None:
 
 def _reason(scope: ChartScope, event: ChartEvent, step: Step) -> str:
     if step.refused:
+        scope.failures.clear()  # they stand in the reason
         return "; ".join(step.refused)
     return no_transition(scope, event.name)
 
@@ -345,7 +361,3 @@ def _reason(scope: ChartScope, event: ChartEvent, step: Step) -> str:
 def no_transition(scope: ChartScope, event: str) -> str:
     """Why a chart without a transition for an event does not take it."""
     return f"no transition for `{event}` in {', '.join(scope.leaves)}"
-
-
-def _error(message: str) -> dict[str, Json]:
-    return {"type": "execution_error", "message": message, "node": None}

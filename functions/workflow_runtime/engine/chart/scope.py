@@ -16,10 +16,14 @@ from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import MAY_COME_FROM_EVENT, NO_LOCALS, NodeValue, View, evaluate
 from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
 from workflow_runtime.plan.states import ROOT_STATE, TransitionPlan
+
+FAILURES_NOTED_MAX = 20  # of a macrostep: texts for people, in a journal entry
+FAILURE_COLUMNS_MAX = 500
 
 _GLOBAL_KINDS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
@@ -33,9 +37,12 @@ class ChartScope(Scope):
     - ``offered``: the configuration that deferred events were last offered to, and ``refused`` how many of them it did
       not take
     - ``is_over``: a final state at its top was entered
+    - ``failures``: what failed since the last macrostep that was recorded
     """
 
-    __slots__ = ("chart", "event", "is_over", "machine", "offered", "overlay", "overwrites", "path", "refused")
+    __slots__ = (
+        "chart", "event", "failures", "is_over", "machine", "offered", "overlay", "overwrites", "path", "refused",
+    )  # fmt: skip
 
     def __init__(self, scopes: Scopes, id: ScopeId, machine: ChartState) -> None:
         plan = scopes.turn.plan
@@ -49,6 +56,7 @@ class ChartScope(Scope):
         self.offered = machine.configuration[:]
         self.refused = len(machine.deferred)
         self.is_over = False
+        self.failures: list[str] = []
 
     @property
     def outer_id(self) -> ScopeId | None:
@@ -90,6 +98,16 @@ class ChartScope(Scope):
         """Queue an internal event."""
         self.add(Raised(name, data, runtime))
 
+    def fail(self, what: str, *, kind: str = "error.execution") -> None:
+        """Something of the chart failed: it is told by an internal event, and people by the record of the macrostep."""
+        self.note_failure(what)
+        self.raise_event(kind, {"type": "execution_error", "message": what, "node": None})
+
+    def note_failure(self, what: str) -> None:
+        """Something failed that the chart is not told of."""
+        if len(self.failures) < FAILURES_NOTED_MAX:
+            self.failures.append(shorten(what, FAILURE_COLUMNS_MAX))
+
     def add(self, raised: Raised) -> None:
         self.machine.internal.append(raised)
         self.scopes.mark(self)
@@ -98,7 +116,7 @@ class ChartScope(Scope):
         """Address of a graph that this chart runs."""
         plan = self.plan.blocks[block]
         prefix = self.prefix + plan.prefix[len(self.chart.prefix) :]
-        return prefix + plan.nodes[0].id if block in self.plan.call_blocks else prefix[:-1]
+        return prefix + plan.nodes[0].id if block in self.plan.lone_blocks else prefix[:-1]
 
     def close_run(self, block: int) -> None:
         """End a graph that the chart runs, if it does: what is open in it is cancelled, and its state forgotten."""
@@ -121,13 +139,27 @@ class ChartScope(Scope):
 
     def close(self) -> None:
         """Its configuration stays as it is."""
-        machine = self.machine
-        pending.drop_all(self)
-        machine.internal.clear()
-        machine.deferred.clear()
-        for state in (ROOT_STATE, *machine.configuration):
+        for state in (ROOT_STATE, *self.machine.configuration):
             self.close_runs(state)
+        self._end()
+
+    def halt(self) -> None:
+        """The same, but what its graphs have come to stays, too: they may go on one day."""
+        for block in self._running():
+            self.scopes[self.run_id(block)].close()
+        self._end()
+
+    def _end(self) -> None:
+        pending.drop_all(self)
+        self.machine.internal.clear()
+        self.machine.deferred.clear()
         self.is_over = self.is_closed = True
+
+    def _running(self) -> list[int]:
+        """Blocks of the graphs that it runs."""
+        states = (ROOT_STATE, *self.machine.configuration)
+        owned = (self.plan.owned_blocks.get((self.machine.chart, state), ()) for state in states)
+        return [block for blocks in owned for block in blocks if self.run_id(block) in self.scopes]
 
     def next_serial(self) -> int:
         return max([self.machine.first_serial + 1, *self.machine.next_serials.values()])
@@ -199,6 +231,7 @@ class ChartScope(Scope):
             plan=turn.plan,
             execution_id=state.execution_id,
             workflow_version=state.workflow_version,
+            reopened=state.attempt - 1,
             started_at=state.started_at,
             now=state.now,
             place=f"{self.path}~{state.version}.{turn.evaluations}",

@@ -1,10 +1,22 @@
-"""What operators ask for and get, as pydantic models: journals."""
+"""What operators ask for and get, as pydantic models: journals, what holds an execution up, control."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from typing import Any
 
-from workflow_runtime.frontends.api.models import JsonObject
+from pydantic import BaseModel, ConfigDict, Field
+
+from workflow_runtime.engine.waiting import Cause
+from workflow_runtime.frontends.api.chart_models import (
+    AvailableEvent,
+    JsonObject,
+    KeptEvent,
+    Machine,
+    RunningTimer,
+    Time,
+)
+from workflow_runtime.frontends.api.models import ExecutionSummary
+from workflow_runtime.services.control.operations import OPERATIONS
 
 
 class JournalPage(BaseModel):
@@ -16,3 +28,65 @@ class JournalPage(BaseModel):
     blobs: JsonObject
     state: JsonObject | None = Field(description="The stored state, beside the newest commit.")
     next_cursor: str | None
+
+
+class Waiting(BaseModel):
+    """A node that has not ended; with an empty path, or that of a chart, the execution or the chart."""
+
+    path: str
+    status: str
+    waiting_on: Cause | None = Field(description="Null: it runs, or something goes on inside it.")
+    on: list[str] = Field(description="By name: nodes before it, an event, an execution, a worker pool.")
+    more: int = Field(description="How many others it waits for.")
+    since: Time | None
+    until: Time | None = Field(description="When it goes on, or gives up, by itself.")
+    moves: str = Field(description="What would move it, in words.")
+
+
+class Why(ExecutionSummary):
+    """What an execution waits for. The parts about events are on the first page of the whole execution."""
+
+    waits: list[Waiting]
+    open_nodes: int = Field(description="How many nodes have not ended.")
+    current_states: list[str] = Field([])
+    machines: dict[str, Machine] = Field({}, description="Nested charts by path.")
+    available_events: list[AvailableEvent] = Field([])
+    kept_events: list[KeptEvent] = Field([], description="Events that came before the wait they are for.")
+    timers: list[RunningTimer] = Field([])
+    next_cursor: str | None
+
+
+class ControlRequest(BaseModel):
+    """What the history says beside who asked and when."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field("", max_length=1000, description="Why.", examples=["the order was withdrawn"])
+
+
+class RetryRequest(ControlRequest):
+    """What is to run again: what was lost and, from a node, that and all after it."""
+
+    from_: str = Field(
+        "", alias="from", description="A node of the graph at the top. An execution that has completed needs one."
+    )
+    variables: JsonObject = Field({}, description="Variables of the workflow that have these values from now on.")
+
+
+class SkipRequest(ControlRequest):
+    """A node to go on without."""
+
+    node: str = Field(min_length=1, description="Its path.", examples=["check_stock"])
+    output: Any = Field(
+        None, description="What it has for an output, as if it had succeeded. Without this field it is skipped."
+    )
+
+
+class Controlled(BaseModel):
+    """A request that is on its way, or was not needed."""
+
+    execution_id: str
+    operation: str = Field(json_schema_extra={"enum": [*OPERATIONS]})
+    id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
+    changed: bool = Field(description="False: the execution was as the request wants it already.")
+    attempt: int = Field(description="Which of the execution's it is from then on: 1, and one more when it reopens.")

@@ -14,9 +14,10 @@ from workflow_runtime.frontends.api.control import Controls
 from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
-from workflow_runtime.frontends.api.recordings import Journals
+from workflow_runtime.frontends.api.journal import Journals
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.workflows import Workflows
+from workflow_runtime.services.control.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -72,7 +73,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_publishing_routes(workflows),
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
-        _journal_route(Journals(runtime)),
+        *_journal_routes(Journals(runtime)),
         _event_route(events),
         *_control_routes(Controls(runtime)),
         *_hook_routes(events),
@@ -199,31 +200,41 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
         ),
         Route(
             "GET",
-            f"{one}/history",
-            executions.history,
-            "getHistory",
-            (_json(models.HistoryPage, "What happened"),),
-            (404, 422),
-        ),
-        Route(
-            "GET",
             f"{one}/nodes/<path>",
             executions.node,
             "getNode",
             (_json(models.Node, "The node"), part),
             (404, 416, 422),
         ),
+        Route(
+            "GET",
+            f"{one}/why",
+            executions.why,
+            "whyExecution",
+            (_json(operator_models.Why, "What it waits for"),),
+            (404, 422),
+        ),
     )
 
 
-def _journal_route(journals: Journals) -> Route:
-    return Route(
-        "GET",
-        "/executions/<execution_id>/journal",
-        journals.read,
-        "getJournal",
-        (_json(operator_models.JournalPage, "A part of the journal"),),
-        (404, 413, 422),
+def _journal_routes(journals: Journals) -> tuple[Route, ...]:
+    return (
+        Route(
+            "GET",
+            "/executions/<execution_id>/history",
+            journals.history,
+            "getHistory",
+            (_json(models.HistoryPage, "What happened"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
+            "/executions/<execution_id>/journal",
+            journals.stored,
+            "getJournal",
+            (_json(operator_models.JournalPage, "A part of the journal"),),
+            (404, 413, 422),
+        ),
     )
 
 
@@ -243,19 +254,20 @@ def _event_route(events: Events) -> Route:
 
 
 def _control_routes(controls: Controls) -> tuple[Route, ...]:
-    return (
+    return tuple(
         Route(
             "POST",
-            "/executions/<execution_id>/cancel",
-            controls.cancel,
-            "cancelExecution",
+            f"/executions/<execution_id>/{operation.name}",
+            controls.operation(operation),
+            f"{operation.name}Execution",
             (
-                Reply(202, "On its way", {JSON_TYPE: models.Controlled}, LOCATION_HEADER),
-                _json(models.Controlled, "It was cancelled already"),
+                Reply(202, "On its way", {JSON_TYPE: operator_models.Controlled}, LOCATION_HEADER),
+                _json(operator_models.Controlled, "The execution was as it should be already"),
             ),
             (400, 404, 409, 413, 415, 422),
             CONTROL_BODY,
-        ),
+        )
+        for operation in OPERATIONS.values()
     )
 
 

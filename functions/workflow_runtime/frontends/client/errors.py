@@ -72,8 +72,10 @@ BY_CODE: dict[str, type[EngineError]] = {
     "not_found": NotFound,
     "conflict": Conflict,
     "ended": Conflict,
+    "refused": Conflict,
     "invalid_event": InvalidInput,
     "invalid_input": InvalidInput,
+    "invalid_request": InvalidInput,
     "too_large": TooLarge,
 }
 

@@ -107,9 +107,17 @@ class LocalConnection:
                 pause = min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
         return accepted_json(sent)
 
-    async def cancel(self, execution_id: str, reason: str, *, key: str | None) -> dict[str, Json]:
+    async def control(
+        self, operation: str, execution_id: str, reason: str, *, key: str | None, said: Mapping[str, Json]
+    ) -> dict[str, Json]:
         with translated():
-            return self._open().services.control.cancel(execution_id, reason, key, by="sdk").json()
+            return self._open().services.control.ask(operation, execution_id, reason, key, by="sdk", said=said).json()
+
+    async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
+        explanations = self._open().services.explanations
+        with translated():
+            found = explanations.why(execution_id, limit) if node is None else explanations.why_node(execution_id, node)
+            return found.json()
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         with translated():

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from workflow_runtime.frontends.client.engine import LISTED_DEFAULT, WorkflowEngine
+from msgspec import UNSET
+
+from workflow_runtime.frontends.client.engine import LISTED_DEFAULT, WAITS_DEFAULT, WorkflowEngine
 from workflow_runtime.frontends.client.events import EventBus, Handler, Subscription
 from workflow_runtime.frontends.client.sources import Definition
 from workflow_runtime.language.json_values import Json
@@ -132,6 +134,29 @@ class SyncWorkflowEngine:
 
     def cancel_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
         return self._call(self._engine.cancel_execution(execution_id, reason, key=key))
+
+    def retry_execution(
+        self,
+        execution_id: str,
+        reason: str = "",
+        *,
+        from_node: str = "",
+        variables: dict[str, Json] | None = None,
+        key: str | None = None,
+    ) -> dict[str, Json]:
+        return self._call(
+            self._engine.retry_execution(execution_id, reason, from_node=from_node, variables=variables, key=key)
+        )
+
+    def skip_node(
+        self, execution_id: str, path: str, reason: str = "", *, output: Json = UNSET, key: str | None = None
+    ) -> dict[str, Json]:
+        return self._call(self._engine.skip_node(execution_id, path, reason, output=output, key=key))
+
+    def why_execution(
+        self, execution_id: str, node: str | None = None, *, limit: int = WAITS_DEFAULT
+    ) -> dict[str, Json]:
+        return self._call(self._engine.why_execution(execution_id, node, limit=limit))
 
     @property
     def event_bus(self) -> SyncEventBus:

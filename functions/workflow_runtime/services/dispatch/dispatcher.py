@@ -22,8 +22,9 @@ from workflow_runtime.deployment.log_fields import add_log_fields, log_fields
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import Command, payload, without_payload
+from workflow_runtime.engine.commands import Command, RecordNode, payload, without_payload
 from workflow_runtime.engine.events import CancelRequested, Event, ExecutionStarted, NodeSucceeded
+from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Needs
@@ -43,6 +44,7 @@ BACKOFF_SECONDS_MAX = 60
 OUTPUTS_INLINE_BYTES_MAX = 64 * 1024  # of all nodes decided in one commit: its item must stay far below 400 KB
 
 logger = logging.getLogger(__name__)
+failure_log = logging.getLogger("workflow_runtime.failures")
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -224,6 +226,7 @@ class Dispatcher:
             return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)), correlation_id)
         if committed:
             self._count(Metric.COMMITS, 1)
+            _log_failures(plan, state.execution_id, decision.macrosteps)
             self._publisher.publish(plan, state, entry, correlation_id)
         return committed
 
@@ -242,8 +245,20 @@ class Dispatcher:
                     key = f"executions/{state.execution_id}/outputs/{commit_id}.{index}"
                     self._executions.put_blob(key, packed)
                     command = without_payload(command, key)
-            stored.append(command)
+            stored.append(self._without_inputs(state, commit_id, index, command))
         return tuple(stored)
+
+    def _without_inputs(self, state: ExecutionState, commit_id: str, index: int, command: Command) -> Command:
+        """A record whose inputs, if they are large, are stored apart."""
+        if not isinstance(command, RecordNode) or command.inputs is None:
+            return command
+        data = msgspec.json.encode(command.inputs)
+        packed = pack_bytes(data)
+        if not is_large(data, packed):
+            return command
+        key = f"executions/{state.execution_id}/inputs/{commit_id}.{index}"
+        self._executions.put_blob(key, packed)
+        return replace(command, inputs=None, inputs_blob=key)
 
 
 def backoff_seconds(receives: int) -> int:
@@ -268,3 +283,11 @@ def _with_start(events: Sequence[Event], start: ExecutionStarted) -> list[Event]
 
 def _text(event: Event) -> str:
     return msgspec.json.encode(event).decode()
+
+
+def _log_failures(plan: Plan, execution_id: str, steps: Sequence[Macrostep]) -> None:
+    """What failed in charts: they may go on as if nothing had happened."""
+    for step in steps:
+        for failure in step.failures:
+            fields = {"execution_id": execution_id, "workflow_id": plan.workflow_id, "reason": failure}
+            failure_log.warning("a part of a chart failed", extra=fields)

@@ -13,6 +13,7 @@ from workflow_runtime.engine.commands import (
     CancelChild,
     CancelTimer,
     Command,
+    ControlChild,
     Log,
     NotifyParent,
     SendSignal,
@@ -22,12 +23,13 @@ from workflow_runtime.engine.commands import (
     Subscribe,
     Unsubscribe,
 )
-from workflow_runtime.engine.events import CancelRequested, ChildEnded, SendFailed, SignalReceived
+from workflow_runtime.engine.events import ChildEnded, SendFailed, SignalReceived
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.services.intake.starts import Starter, keyed_execution_id
+from workflow_runtime.services.control.operations import OPERATIONS
+from workflow_runtime.services.intake.starts import Starter, child_key, keyed_execution_id
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.timers import Timers
 from workflow_runtime.storage.payloads import unpack
@@ -75,8 +77,10 @@ class Courier:
                     self._timers.cancel(state.execution_id, timer, due)
                 case StartChild():
                     self._start_child(state, command, correlation_id)
-                case CancelChild():
-                    self._cancel_child(state, command)
+                case ControlChild():
+                    self._control_child(state, command)
+                case CancelChild(token=token, workflow_id=workflow_id, reason=reason):
+                    self._control_child(state, ControlChild(token, workflow_id, "cancel", reason))
                 case SendSignal():
                     self._send(state, command)
                 case NotifyParent() if ended is not None:
@@ -90,7 +94,7 @@ class Courier:
     def _start_child(self, state: ExecutionState, command: StartChild, correlation_id: str) -> None:
         data = unpack(self._executions.get_blob(command.blob)) if command.blob is not None else command.input
         parent = Parent(state.execution_id, command.token, command.notify)
-        key = _child_key(state, command.token)
+        key = child_key(state.execution_id, command.token)
         try:
             self._starter().start(
                 command.workflow_id,
@@ -104,12 +108,13 @@ class Courier:
             message = f"`{command.workflow_id}` could not be started: {error}"
             self._failed(state, f"child:{command.token}", command.machine, message)
 
-    def _cancel_child(self, state: ExecutionState, command: CancelChild) -> None:
-        child = keyed_execution_id(command.workflow_id, _child_key(state, command.token))
+    def _control_child(self, state: ExecutionState, command: ControlChild) -> None:
+        child = keyed_execution_id(command.workflow_id, child_key(state.execution_id, command.token))
         if self._is_open(child):
-            identity = f"control:{state.execution_id}:{command.token}"
+            identity = f"control:{state.execution_id}:{state.version}:{command.token}:{command.operation}"
             by = f"execution:{state.execution_id}"
-            self._mailer.send(child, CancelRequested(identity, state.now, by, command.reason))
+            request = OPERATIONS[command.operation].event(identity, state.now, by, command.reason)
+            self._mailer.send(child, request)
 
     def _send(self, state: ExecutionState, command: SendSignal) -> None:
         signal = SignalReceived(
@@ -156,8 +161,3 @@ class Courier:
             error=ended.error,
         )
         self._mailer.send(command.execution_id, event)
-
-
-def _child_key(state: ExecutionState, token: str) -> str:
-    """The start key of an execution's child."""
-    return f"child:{state.execution_id}:{token}"

@@ -186,3 +186,8 @@ def is_correlation_id(value: Json) -> bool:
 def keyed_execution_id(workflow_id: str, start_key: str) -> str:
     """The id of the execution that a workflow and key start: the same for every caller and at any time."""
     return "ex-key-" + hashlib.sha256(f"{workflow_id}\0{start_key}".encode()).hexdigest()[:40]
+
+
+def child_key(execution_id: str, token: str) -> str:
+    """The start key of the child that an execution starts by its order of this token."""
+    return f"child:{execution_id}:{token}"

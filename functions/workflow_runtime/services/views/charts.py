@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
+from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.preview import Preview, Prospect, preview
 from workflow_runtime.engine.replay import JournalEntry
@@ -67,26 +69,34 @@ def chart_parts(
     entries = executions.newest_entries(state.execution_id, ENTRIES_READ_MAX) if plan.charts else []
     steps = [(entry.version, step) for entry in reversed(entries) for step in entry.macrosteps]
     ahead = look_ahead(plan, state, now, globals)
+    parts = ahead_parts(plan, ahead, state.kept)
+    parts["machines"] = _ended_machines(steps) | parts["machines"]
+    return ChartParts(
+        variables=next((chart.variables for chart in ahead.charts if not chart.path), None),
+        transitions=[transition_json(version, step) for version, step in steps[-TRANSITIONS_SHOWN_MAX:]],
+        **parts,
+    )
+
+
+def ahead_parts(plan: Plan, ahead: Preview, kept: Sequence[SignalReceived]) -> dict[str, Any]:
+    """Those of the parts that are about what comes next. ``kept``: events that came before their wait."""
     charts = {chart.path: chart for chart in ahead.charts}
     top = charts.pop("", None)
-    return ChartParts(
-        current_states=list(top.states) if top is not None else [],
-        variables=top.variables if top is not None else None,
-        machines=_ended_machines(steps)
-        | {
+    return {
+        "current_states": list(top.states) if top is not None else [],
+        "machines": {
             path: {"current_states": list(chart.states), "variables": chart.variables} for path, chart in charts.items()
         },
-        transitions=[transition_json(version, step) for version, step in steps[-TRANSITIONS_SHOWN_MAX:]],
-        available_events=[prospect_json(plan, prospect) for prospect in ahead.prospects],
-        kept_events=[
+        "available_events": [prospect_json(plan, prospect) for prospect in ahead.prospects],
+        "kept_events": [
             {"event": early.name, "id": early.id, "at": iso_time(early.at), "source": early.source or None}
-            for early in state.kept[-KEPT_SHOWN_MAX:]
+            for early in kept[-KEPT_SHOWN_MAX:]
         ],
-        timers=[
+        "timers": [
             {"at": iso_time(timer.due), "kind": timer.kind, "source": timer.source, "machine": timer.machine}
             for timer in ahead.timers
         ],
-    )
+    }
 
 
 def look_ahead(plan: Plan, state: ExecutionState, now: int, globals: Callable[[], Globals]) -> Preview:
@@ -116,6 +126,7 @@ def transition_json(version: int, step: Macrostep) -> dict[str, Json]:
         "configuration": list(step.configuration),
         "at": iso_time(step.at),
         "reason": step.reason or None,
+        "failures": list(step.failures),
         "machine": step.machine,
         "version": version,
     }

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.lifecycle import OPEN_MARKS, STATUS_OF_MARK, NodeStatus
+from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Mark, NodeStatus
 from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.engine.waiting import cause_of
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.policies import rule_for
-from workflow_runtime.plan.specs import WaitSpec
+from workflow_runtime.services.views.compensation import statuses_of_undone
 from workflow_runtime.storage.records import Run, RunStatus
 
 NODE_STATUS_OF_RUN = {
@@ -40,34 +41,42 @@ def node_executions(
     """One entry per node by path, in file order, hidden ones apart; or of the paths in ``only``.
 
     A live node has the status that the state gives it, and its newest run since its scope was entered. Any other has
-    that of its newest run; without one it is waiting, or skipped once the execution has ended.
+    that of its newest run; without one it is waiting, or skipped once the execution has ended. A compensation has an
+    entry once it was ordered; what it undid is compensated.
     """
     newest: dict[str, Run] = {}
     for run in runs:
         newest[run.path] = run
     live = live_graphs(plan, state)
+    undone = statuses_of_undone(plan, state)
     entries: dict[str, Json] = {}
     for number, block in enumerate(plan.blocks):
         graph = live.get(plan.block_address(number))
         for index, node in enumerate(block.nodes):
             path = block.prefix + node.id
-            if not node.hidden and (only is None or path in only):
-                entries[path] = _node_entry(state, block, graph, index, newest.get(path))
+            found = newest.get(path)
+            if node.hidden or (only is not None and path not in only):
+                continue
+            if number in plan.undo_blocks and graph is None and found is None:
+                continue
+            entry = entries[path] = _node_entry(plan, state, block, graph, index, found)
+            if found is not None and (path, found.serial) in undone:
+                entry["status"] = undone[path, found.serial].value
     return entries
 
 
 def _node_entry(
-    state: ExecutionState | None, block: GraphBlock, graph: GraphState | None, index: int, run: Run | None
+    plan: Plan, state: ExecutionState | None, block: GraphBlock, graph: GraphState | None, index: int, run: Run | None
 ) -> dict[str, Json]:
     if graph is None:
         over = state is not None and state.status.terminal
         return _entry(block.nodes[index], _status_of(run, over=over), run, None)
-    if run is not None and run.serial < graph.first_serial:
+    if run is not None and run.serial < graph.visit(index):
         run = None  # of an earlier visit
     status = STATUS_OF_MARK[graph.marks[index]]
     if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
         status = NodeStatus.RUNNING
-    entry = _entry(block.nodes[index], status, run, _waiting_on(state, block, graph, index, status, run))
+    entry = _entry(block.nodes[index], status, run, _waiting_on(plan, state, block, graph, index, status))
     if run is None and index in graph.begun:
         entry |= {"attempts": 1, "started_at": iso_time(graph.begun[index])}
     return entry
@@ -104,29 +113,22 @@ def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str 
         "unresolved": list(run.unresolved) if run is not None else [],
         "warnings": list(run.warnings) if run is not None else [],
         "fallback_used": False,
+        "given": run is not None and run.given,
         "usage": run.usage if run is not None else None,
     }
 
 
 def _waiting_on(
+    plan: Plan,
     state: ExecutionState | None,
     block: GraphBlock,
     graph: GraphState,
     index: int,
     status: NodeStatus,
-    run: Run | None,
 ) -> str | None:
     """What an open node waits for (language §7); None for one that runs or has ended."""
     if state is None or state.status.terminal:
         return None
-    if status is NodeStatus.WAITING:
-        sources = (block.edges[edge].source for edge in block.nodes[index].incoming)
-        return "dependency" if any(graph.marks[source] in OPEN_MARKS for source in sources) else None
-    if status is NodeStatus.RETRYING:
-        return "retry"
-    if status is NodeStatus.RUNNING and index in graph.pending:
-        spec = block.nodes[index].spec
-        return "event" if isinstance(spec, WaitSpec) and spec.event else "timer"
-    if status is NodeStatus.READY and run is None and (index in graph.queue or index in graph.held):
-        return "concurrency"
-    return None
+    if status is NodeStatus.RUNNING and graph.marks[index] == Mark.READY:
+        return None  # a worker has begun it
+    return cause_of(plan, block, graph, index)

@@ -1,0 +1,117 @@
+"""What the open nodes of an execution wait for, as far as its state tells: for people, nothing here decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+import msgspec
+
+from workflow_runtime.engine.lifecycle import OPEN_MARKS, STATUS_OF_MARK, Mark, NodeStatus
+from workflow_runtime.engine.state import ExecutionState, GraphState, Pending, PendingKind, Purpose
+from workflow_runtime.plan.addresses import ScopeId
+from workflow_runtime.plan.graph import GraphBlock
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import WaitSpec
+
+
+class Cause(StrEnum):
+    """What a node waits for (language §7)."""
+
+    DEPENDENCY = "dependency"
+    QUEUE = "queue"  # it was ordered, and no worker has begun it yet
+    CONCURRENCY = "concurrency"
+    RETRY = "retry"
+    TIMER = "timer"
+    EVENT = "event"
+    CHILD = "child"
+
+
+class Open(msgspec.Struct, frozen=True):
+    """An open node of a graph at work. ``index``: in its block, which has the number ``block``. ``cause`` None:
+    something goes on inside it.
+    """
+
+    path: str
+    scope: ScopeId
+    block: int
+    index: int
+    serial: int
+    status: NodeStatus
+    cause: Cause | None
+
+
+def open_nodes(plan: Plan, state: ExecutionState) -> Iterator[Open]:
+    """The open nodes, scope by scope in the order they began. Those that run only when a rule calls them, and whose
+    path is the compiler's own, are left out."""
+    for address, graph in state.all_scopes():
+        if not isinstance(graph, GraphState):
+            continue
+        block = plan.blocks[graph.block]
+        for index, node in enumerate(block.nodes):
+            mark = graph.marks[index]
+            if mark not in OPEN_MARKS or node.hidden or (node.called and mark == Mark.WAITING):
+                continue
+            yield Open(
+                path_in(plan, graph.block, address, index),
+                address,
+                graph.block,
+                index,
+                graph.serial(index),
+                STATUS_OF_MARK[mark],
+                cause_of(plan, block, graph, index),
+            )
+
+
+def path_in(plan: Plan, block: int, address: ScopeId, index: int) -> str:
+    """The path of a node of a block that is at work at this address."""
+    id = plan.blocks[block].nodes[index].id
+    if block in plan.lone_blocks:
+        return address
+    return f"{address}/{id}" if address else id
+
+
+def cause_of(plan: Plan, block: GraphBlock, graph: GraphState, index: int) -> Cause | None:
+    """What an open node waits for. Of one that was ordered, only its run tells whether a worker has begun it."""
+    match graph.marks[index]:
+        case Mark.WAITING:
+            return Cause.DEPENDENCY if any(True for _ in open_sources(block, graph, index)) else None
+        case Mark.RETRYING:
+            return Cause.RETRY
+        case Mark.RUNNING if index in graph.pending:
+            spec = block.nodes[index].spec
+            return Cause.EVENT if isinstance(spec, WaitSpec) and spec.event else Cause.TIMER
+        case Mark.QUEUED:
+            return Cause.CONCURRENCY if index in graph.held or plan.max_concurrency else Cause.QUEUE
+        case Mark.READY:
+            return Cause.QUEUE
+    return None
+
+
+def open_sources(block: GraphBlock, graph: GraphState, index: int) -> Iterator[int]:
+    """The nodes before a node that are still open; those that the compiler made are looked through."""
+    for edge in block.nodes[index].incoming:
+        source = block.edges[edge].source
+        if graph.marks[source] not in OPEN_MARKS:
+            continue
+        if block.nodes[source].hidden:
+            yield from open_sources(block, graph, source)
+        else:
+            yield source
+
+
+def entries_of(state: ExecutionState, graph: GraphState, index: int) -> list[Pending]:
+    """What a node waits for in the table of pending things."""
+    return [state.pending[id] for id in graph.pending.get(index, ()) if id in state.pending]
+
+
+def due_of(entries: list[Pending]) -> int:
+    """When the first timer among these is due (epoch ms); 0: there is none."""
+    return min((entry.due for entry in entries if entry.kind is PendingKind.TIMER), default=0)
+
+
+def children(state: ExecutionState) -> Iterator[tuple[str, Pending]]:
+    """The executions whose end is awaited, by token."""
+    for token, entry in state.pending.items():
+        if entry.kind is PendingKind.CHILD and entry.purpose is Purpose.RESULT:
+            yield token, entry

@@ -1,0 +1,140 @@
+"""`awr cancel` and the other requests about an execution as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from workflow_runtime.frontends.cli.api import Document, api
+from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
+from workflow_runtime.frontends.cli.files import read_json
+from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile, Region, Token, Url
+from workflow_runtime.frontends.cli.output import Output
+from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server, header_value
+from workflow_runtime.language.json_values import Json
+
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the history.")]
+Key = Annotated[
+    str | None, typer.Option("--key", metavar="KEY", help="Repeats under one key get the same answer for a day.")
+]
+
+
+def cancel(
+    execution: ExecutionId,
+    reason: Reason = "",
+    key: Key = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Cancel an execution, and the executions whose end it awaits.
+
+    \b
+      awr cancel ex-01a2… --reason "the order was withdrawn"
+
+    \b
+    Exit codes:
+      0  on its way, or cancelled already    2  wrong usage
+      1  refused: it has ended otherwise     6  the API cannot be reached
+    """
+    out, server = Output(json=json), Server(url, token, profile, region)
+    return _ask(out, server, "cancel", execution, reason, key, ("cancelling", "cancelled already"))
+
+
+def retry(
+    execution: ExecutionId,
+    from_node: Annotated[
+        str, typer.Option("--from", metavar="NODE", help="Run this node and all after it again, also after success.")
+    ] = "",
+    variables: Annotated[
+        str | None,
+        typer.Option("--variables", metavar="JSON|@FILE", help="Variables that have other values from now on."),
+    ] = None,
+    reason: Reason = "",
+    key: Key = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Have an execution that has ended go on: what failed runs again, what succeeded is kept.
+
+    \b
+      awr retry ex-01a2… --reason "the shop is back"
+      awr retry ex-01a2… --from charge --variables '{"currency": "EUR"}'
+
+    \b
+    Exit codes:
+      0  on its way    1  refused, with the reason
+      2  wrong usage   6  the API cannot be reached
+    """
+    given = read_json(variables, "--variables", "the variables") if variables is not None else {}
+    if not isinstance(given, dict):
+        raise usage_error("--variables is a JSON object: a value by the name of each variable")
+    said: dict[str, Json] = {"from": from_node} if from_node else {}
+    if given:
+        said["variables"] = given
+    out, server = Output(json=json), Server(url, token, profile, region)
+    return _ask(out, server, "retry", execution, reason, key, ("retrying", ""), **said)
+
+
+def skip(
+    execution: ExecutionId,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The node's path.", show_default=False)],
+    output: Annotated[
+        str | None,
+        typer.Option("--output", metavar="JSON|@FILE", help="Its output, as if it had succeeded. Default: skipped."),
+    ] = None,
+    reason: Reason = "",
+    key: Key = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Have an execution go on without a node that waits or has failed.
+
+    \b
+      awr skip ex-01a2… wait_for_payment
+      awr skip ex-01a2… charge --output '{"paid": true}' --reason "paid in cash"
+
+    \b
+    Exit codes:
+      0  on its way    1  refused, with the reason
+      2  wrong usage   6  the API cannot be reached
+    """
+    said: dict[str, Json] = {"node": node}
+    if output is not None:
+        said["output"] = read_json(output, "--output", f"the output of node {node!r}")
+    out, server = Output(json=json), Server(url, token, profile, region)
+    return _ask(out, server, "skip", execution, reason, key, (f"going on without `{node}`", ""), **said)
+
+
+def _ask(
+    out: Output,
+    server: Server,
+    operation: str,
+    execution: str,
+    reason: str,
+    key: str | None,
+    words: tuple[str, str],
+    **said: Json,
+) -> int:
+    """Send the request, and show what was answered. ``words``: for one that is on its way, and one not needed."""
+    if key is not None:
+        header_value("--key", key)
+
+    async def send() -> Document:
+        async with api(server) as connection:
+            return await connection.control(operation, execution, reason, key=key, said=said)
+
+    answer = asyncio.run(send())
+    out.document(answer)
+    out.line([(f"{words[0] if answer['changed'] else words[1]}: ", "yellow"), execution])
+    return ExitCode.OK

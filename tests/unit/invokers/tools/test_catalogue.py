@@ -1,0 +1,72 @@
+"""The catalogue: agents and tools as plain data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from workflow_runtime.invokers.agents import AgentRegistry
+from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.invokers.tools import ToolRegistry
+from workflow_runtime.invokers.tools.tool import describe
+from workflow_runtime.plan.catalogue import Argument, Catalogue, CatalogueEntry
+from workflow_runtime.runtime.registries import Registries
+from workflow_runtime.sdk import NodeContext
+
+
+def sample(
+    订单: str, context: NodeContext, kind: Literal["a", "b"] = "a", ids: list[int] | None = None
+) -> dict[str, int]:
+    return {订单 + kind + context.path: len(ids or [])}
+
+
+def definitions(tmp_path: Path) -> Path:
+    for name, text in {
+        "agents/a.yaml": "{id: 意图, model: test, description: 判断意图, output_schema: {type: object}}",
+        "tools/t.yaml": "{id: 搜索, uses: http_request, description: d, inputs: {url: 'https://example.com'}}",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_tools_arguments_have_names_types_and_defaults() -> None:
+    entry = describe(sample, "sample", "").entry()
+    assert entry.arguments == (
+        Argument(name="订单", type="string", required=True),
+        Argument(name="kind", type='"a" or "b"', required=False, default="a"),
+        Argument(name="ids", type="list of integer or null", required=False),
+    )
+    assert not entry.takes_others
+    assert entry.source == f"{__name__}.sample"
+    assert entry.output_schema == {"type": "object", "additionalProperties": {"type": "integer"}}
+
+
+def test_a_type_that_refers_to_itself_is_named() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
+    schema = {"$defs": {"Node": node}, "properties": {"first": {"$ref": "#/$defs/Node"}}}
+    assert [argument.type for argument in CatalogueEntry(id="t", input_schema=schema).arguments] == ["Node"]
+
+
+def test_a_tool_with_open_arguments_takes_others() -> None:
+    echo = ToolRegistry.load(None).describe()["echo"]
+    assert echo.takes_others
+    assert echo.source == "built-in"
+
+
+def test_agents_come_with_their_output_schema_and_file(tmp_path: Path) -> None:
+    entry = AgentRegistry.load(definitions(tmp_path) / "agents").describe()["意图"]
+    assert (entry.description, entry.output_schema) == ("判断意图", {"type": "object"})
+    assert entry.source.endswith("a.yaml")
+
+
+def test_a_catalogue_survives_being_stored(tmp_path: Path) -> None:
+    mocks = Mocks.load({"tools": {"发送": {"return": None}, "echo": {"return": 1}}})
+    catalogue = Registries(definitions(tmp_path), mocks).catalogue
+    assert msgspec.json.decode(msgspec.json.encode(catalogue), type=Catalogue) == catalogue
+    assert catalogue.tools["发送"].source == "mock"
+    assert catalogue.tools["echo"].source == "built-in"
+    assert catalogue.tools["搜索"].source.endswith("t.yaml")
+    assert "url" not in {argument.name for argument in catalogue.tools["搜索"].arguments}
