@@ -207,7 +207,7 @@ def sort_key_after(prefix: str) -> str | None:
     while prefix:
         code = ord(prefix[-1])
         if code < 0x10FFFF:
-            return prefix[:-1] + chr(0xE000 if code == 0xD7FF else code + 1)  # surrogates are no characters
+            return prefix[:-1] + chr(0xE000 if code == 0xD7FF else code + 1)  # surrogates are not characters
         prefix = prefix[:-1]
     return None
 

@@ -197,7 +197,7 @@ def test_handlers_hear_the_events_of_executions(opened: Opened) -> None:
                 heard.append(event)
                 if event["detail-type"] == "execution.completed":
                     ended.set()
-                    raise ValueError("a handler that fails is no reason to stop")
+                    raise ValueError("a failing handler is not a reason to stop")
 
             engine.event_bus.subscribe(EXECUTION_EVENTS, hear, workflow_id=workflow_id)
             opened_doors = engine.event_bus.subscribe("door.*", own.append)

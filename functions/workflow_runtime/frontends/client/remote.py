@@ -229,7 +229,7 @@ class RemoteConnection:
         return stop
 
     async def _followers_are_ready(self) -> None:
-        """What is done here after somebody began to listen is heard by him."""
+        """What is done here after somebody began to listen is delivered to that caller."""
         for follower in list(self._followers):
             await follower.ready.wait()
 

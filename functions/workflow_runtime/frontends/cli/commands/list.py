@@ -65,7 +65,7 @@ async def _executions(out: Output, server: Server, workflow_id: str, status: str
     async with api(server) as connection:
         found, more = await connection.executions(workflow_id, status, limit)
         if not found:
-            await connection.workflow(workflow_id)  # raises: none of a workflow that there is not is no answer
+            await connection.workflow(workflow_id)  # raises if there is no such workflow: an empty list would hide that
     out.document({"executions": found})
     for item in found:
         out.line(_execution(item, out.columns))
