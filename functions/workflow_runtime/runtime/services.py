@@ -140,13 +140,13 @@ class Runtime:
 
     @cached_property
     def documents(self) -> Documents:
-        return Documents(self.ports, self.stores)
+        return Documents(self.ports, self.stores, self.looks)
 
     @cached_property
     def explanations(self) -> Explanations:
         from workflow_runtime.services.views.why import Explanations
 
-        return Explanations(self.ports, self.stores)
+        return Explanations(self.ports, self.stores, self.looks)
 
     @cached_property
     def recordings(self) -> Recordings:

@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
+from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, pack_bytes, put_payload
 

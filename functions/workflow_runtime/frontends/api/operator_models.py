@@ -1,6 +1,9 @@
-"""What operators ask for and get, as pydantic models: journals, and why an execution does not go on."""
+"""What operators ask for and get, as pydantic models: journals, reasons why an execution does not go on,
+freezes."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -51,3 +54,35 @@ class Why(ExecutionSummary):
     kept_events: list[KeptEvent] = Field([], description="Events that came before the wait they are for.")
     timers: list[RunningTimer] = Field([])
     next_cursor: str | None
+
+
+class Freeze(BaseModel):
+    """A switch that holds back starts or node runs."""
+
+    scope: str = Field(examples=["agent:writer"])
+    since: Time
+    by: str = Field(description="Who set it, as far as the API knows.")
+    reason: str
+    thawed_at: Time | None = Field(description="Since when it holds back nothing more, and what it held is sent on.")
+
+
+class FreezeList(BaseModel):
+    items: list[Freeze]
+
+
+class Frozen(Freeze):
+    changed: bool = Field(description="False: it was as the request wants it already.")
+
+
+class HeldItem(BaseModel):
+    """Something that a freeze holds: the start of an execution, an event for one, or a node run."""
+
+    kind: Literal["start", "event", "order"]
+    execution_id: str
+    path: str | None = Field(description="The path of the node.")
+    at: Time = Field(description="When it was started, came, or was ordered.")
+
+
+class FreezeDetail(Freeze):
+    held: list[HeldItem]
+    more: bool = Field(description="Whether it holds more than these.")

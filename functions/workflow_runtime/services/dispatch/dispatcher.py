@@ -54,8 +54,8 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Dispatcher:
-    """``courier`` and ``publisher`` carry out what is decided; ``holder`` holds starts back. ``new_id`` gives a fresh identity per commit; ``count``
-    takes metrics.
+    """``courier`` and ``publisher`` carry out what is decided; ``holder`` holds back the starts that are frozen.
+    ``new_id`` gives a fresh identity per commit; ``count`` takes metrics.
     """
 
     def __init__(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
+from workflow_runtime.services.freeze.scopes import scopes_of_run, scopes_of_start
 from workflow_runtime.storage.freezes import FreezeStore, Switch
 
 SEEN_MS = 5_000  # how old what is seen of the switches may be: one read in that time and process, whatever the load
@@ -35,6 +37,15 @@ class Looks:
         """Those seen not long ago, else as they are now. Raises `RetryableError`."""
         seen = self.seen
         return seen if seen is not None else self.read()
+
+    def holding_run(self, plan: Plan, path: str) -> Switch | None:
+        """The switch that holds back new runs of the node of this path. Raises `RetryableError`."""
+        switches = self.known()
+        return first_of(scopes_of_run(plan, path), switches) if switches else None
+
+    def holding_start(self, workflow_id: str) -> Switch | None:
+        """The switch that holds back new executions of a workflow. Raises `RetryableError`."""
+        return first_of(scopes_of_start(workflow_id), self.known())
 
 
 def first_of(scopes: Iterable[str], switches: Mapping[str, Switch]) -> Switch | None:

@@ -18,8 +18,7 @@ from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.freeze.looks import Looks, first_of
-from workflow_runtime.services.freeze.scopes import scopes_of_run
+from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import Timer
 from workflow_runtime.services.orders import send_orders
@@ -150,11 +149,10 @@ class Sweep:
 
     def _not_frozen(self, state: ExecutionState, orders: list[RunNode]) -> list[RunNode]:
         """Those that no freeze would hold back again."""
-        switches = self._looks.known() if orders else {}
-        if not switches:
+        if not orders or not self._looks.known():
             return orders
         plan = self._workflows.plan(state.plan_hash)
-        return [order for order in orders if first_of(scopes_of_run(plan, order.path), switches) is None]
+        return [order for order in orders if self._looks.holding_run(plan, order.path) is None]
 
     def _open_orders(self, stored: StoredState, wanted: int) -> Iterator[RunNode]:
         """Orders whose run's end the engine has not taken yet, newest first; there are ``wanted`` of them.
