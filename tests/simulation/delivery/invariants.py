@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workflow_runtime.backends.limits import item_bytes
-from workflow_runtime.deployment.topology import DISPATCH
+from workflow_runtime.deployment.topology import DISPATCH, SWEEP
 from workflow_runtime.engine.codec import decode_state
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.state import ExecutionState
@@ -145,9 +145,9 @@ class WatchedQueues:
     def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
         for message in messages:
             check_silent(message.body, f"a message to {queue}")
-            if queue != DISPATCH:
+            if queue not in (DISPATCH, SWEEP):
                 self._check_committed(message)
-        if queue != DISPATCH and self.refuse:
+        if queue not in (DISPATCH, SWEEP) and self.refuse:
             self.refuse -= 1
             self._queues.send(queue, messages[1:])
             return [Refusal(0, "refused for good")]
