@@ -28,7 +28,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.plan.catalogue import FILE_NAME, Catalogue, CatalogueEntry, encode_catalogue
-from workflow_runtime.runtime.services import catalogue_of
+from workflow_runtime.runtime.registries import Registries
 
 ROOT = Path(__file__).parents[1]
 LOCKS = Path(__file__).parent / "layers"
@@ -86,7 +86,7 @@ def code_bundle(
 def _catalogue(definitions: Path, mocks_for_tests: Path | None) -> bytes:
     """The catalogue, without the places of this machine's files: it is the same wherever it is made."""
     mocks = Mocks.load(mocks_for_tests) if mocks_for_tests is not None else None
-    found = catalogue_of(definitions, mocks)
+    found = Registries(definitions, mocks).catalogue
 
     def moved(entries: Mapping[str, CatalogueEntry]) -> dict[str, CatalogueEntry]:
         return {id: replace(entry, source=_inside(entry.source, definitions)) for id, entry in entries.items()}

@@ -14,7 +14,9 @@ Nothing else of this package is promised to tools.
 
 The signature is the tool's interface: its JSON Schema comes from the annotations, arguments are checked against it,
 and the return value must be JSON (pydantic models, dataclasses, dates and enums are converted). Functions may be sync
-or async; a sync one runs in a thread of its own, which a timeout cannot stop, so prefer async for anything that waits.
+or async. A sync one runs in a thread of its own, which a timeout cannot stop; prefer async for anything that waits.
+Async ones share an event loop, apart from the runtime's: one that blocks it (``time.sleep``, a long computation) holds
+up the others until the runtime notices, warns, and takes another loop for what comes.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ from tests.handlers.http_requests import ask
 from workflow_runtime.deployment.topology import DEAD_LETTERS, DEAD_LETTERS_FIFO, EVENTS
 from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.invokers.mocks import MockedInvoker, Mocks
-from workflow_runtime.invokers.tools.reach import LOCAL_REACH
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import BusEvent
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, node_invokers
+from workflow_runtime.runtime.registries import Registries
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 
 DEFINITIONS = Path(__file__).parents[2] / "definitions"
 LEAD_SECONDS = 61  # a far timer's schedule is set a minute early: see `services.timers`
@@ -30,7 +30,7 @@ class Town:
     def __init__(self, name: str, *shipped: str) -> None:
         self.bench = Bench(name)
         ports, count = self.bench.runtime.ports, self.bench.runtime.count
-        invokers: dict[NodeType, Invoker] = node_invokers(DEFINITIONS, LOCAL_REACH, ports)
+        invokers: dict[NodeType, Invoker] = Registries(DEFINITIONS, ports=ports).invokers(ports.clock)
         for workflow in shipped:
             mocks = Mocks.load(DEFINITIONS / "mocks" / f"{workflow}.yaml")
             invokers = {kind: MockedInvoker(mocks, kind, other, _no_time) for kind, other in invokers.items()}

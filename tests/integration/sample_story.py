@@ -30,9 +30,9 @@ from workflow_runtime.deployment.topology import (
 )
 from workflow_runtime.engine.events import Poked
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.invokers.tools.reach import LOCAL_REACH
 from workflow_runtime.ports import Message
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, node_invokers
+from workflow_runtime.runtime.registries import Registries
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.services.catalog.triggers import ScheduledStart
 from workflow_runtime.services.messages import Timer, mail_message, timer_body
 
@@ -60,7 +60,7 @@ class Story:
         ports, numbers, mocks = self.backend.ports, count(1), Mocks.load(MOCKS)
         self.runtime = Runtime(
             ports,
-            lambda: node_invokers(DEFINITIONS, LOCAL_REACH, ports, mocks),
+            lambda: Registries(DEFINITIONS, mocks, ports=ports).invokers(ports.clock),
             secrets=EnvironmentSecrets(SECRETS),
             new_id=lambda: f"{next(numbers):032x}",
         )

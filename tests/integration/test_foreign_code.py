@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.integration.cli.conftest import AWR, DEADLINE_SECONDS, environment, w
 from tests.integration.dev.dev_process import DevProcess
 
 TOOLS = """
-import asyncio, sys
+import asyncio, sys, time
 from workflow_runtime.sdk import tool
 
 @tool
@@ -73,12 +74,34 @@ async def waits():
     await asyncio.Event().wait()
 
 @tool
+def blocks():
+    print("blocking", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+@tool
+def spins():
+    print("blocking", file=sys.stderr, flush=True)
+    while True: pass
+
+@tool
+async def blocks_the_loop():
+    print("blocking", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+@tool
+async def spins_in_the_loop():
+    print("blocking", file=sys.stderr, flush=True)
+    while True: pass
+
+@tool
 async def fine():
     return {"ok": True}
 """
 KINDS = (
     "cancelled", "exits", "exits_blocking", "exits_in_a_task", "interrupts", "groups", "mute", "quits_in_validation",
 )  # fmt: skip
+BLOCKING = ("blocks", "spins", "blocks_the_loop", "spins_in_the_loop")
+INTERRUPTED_SECONDS_MAX = 4  # two, on a machine that has time
 SDK = """
 import sys
 from workflow_runtime import SyncWorkflowEngine
@@ -97,9 +120,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in ("tools", "workflows"):
         (folder / "definitions" / kind).mkdir(parents=True)
     (folder / "definitions" / "tools" / "mine.py").write_text(TOOLS)
-    for kind in (*KINDS, "waits", "fine"):
+    for kind in (*KINDS, *BLOCKING, "waits", "fine"):
         inputs = "inputs: {a: 1}" if kind == "quits_in_validation" else "inputs: {}"
-        text = f"workflow: {{id: {kind}, nodes: [{{id: a, type: tool, tool: {kind}, {inputs}}}]}}"
+        text = f"workflow: {{id: {kind}, nodes: [{{id: a, type: tool, tool: {kind}, timeout: 3, {inputs}}}]}}"
         (folder / "definitions" / "workflows" / f"{kind}.yaml").write_text(text)
     return folder
 
@@ -132,6 +155,40 @@ def test_ctrl_c_still_ends_a_run_in_the_middle_of_a_tool(project: Path) -> None:
     assert json.loads(stdout)["status"] == "running"
 
 
+@pytest.mark.parametrize("kind", BLOCKING)
+def test_ctrl_c_ends_a_run_in_the_middle_of_a_tool_that_blocks_and_it_can_be_resumed(
+    project: Path, tmp_path: Path, kind: str
+) -> None:
+    database = tmp_path / "runs.db"
+    command = [*AWR, "run", f"definitions/workflows/{kind}.yaml", "--db", str(database)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment(), cwd=project, stdout=pipe, stderr=pipe, text=True) as process:
+        wait_for_line(process, "blocking")
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, stderr = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 130
+    assert time.monotonic() - began < INTERRUPTED_SECONDS_MAX
+    assert "interrupted while a ran" in stderr
+    assert "Traceback" not in stderr
+    resumed = run(project, *AWR, "run", "--resume", "--db", str(database), "--timeout", "0.5", "--json")
+    assert (resumed.returncode, json.loads(resumed.stdout)["status"]) == (124, "running"), resumed.stderr
+
+
+def test_ctrl_c_ends_awr_dev_while_it_imports_a_tool_that_takes_long(tmp_path: Path) -> None:
+    tools = tmp_path / "definitions" / "tools"
+    tools.mkdir(parents=True)
+    text = "import sys, time\nfrom workflow_runtime.sdk import tool\nprint('importing', file=sys.stderr, flush=True)\n"
+    (tools / "slow.py").write_text(f"{text}time.sleep(60)\n")
+    command = [*AWR, "dev", "--port", "0"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment(), cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
+        wait_for_line(process, "importing")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 130
+
+
 def test_the_local_engine_goes_on_after_each(project: Path) -> None:
     done = run(project, sys.executable, "-c", SDK, *KINDS, "fine")
     assert done.returncode == 0, done.stderr
@@ -151,3 +208,20 @@ def test_awr_dev_goes_on_after_each(project: Path, tmp_path: Path) -> None:
                 assert execute(kind)["error"]["type"] == "execution_error", kind
             assert execute("fine")["status"] == "completed"
         assert dev.stop() == 0
+
+
+def test_awr_dev_answers_while_tools_block_and_their_timeouts_hold(project: Path, tmp_path: Path) -> None:
+    """The API, the dispatcher and other tools go on; a warning names who blocks; Ctrl-C ends it all."""
+    with DevProcess(tmp_path / "log", "--definitions", project / "definitions") as dev:
+        with httpx.Client(base_url=dev.url, timeout=DEADLINE_SECONDS) as client:
+            started = [client.post(f"/workflows/{kind}/execute", json={}).json()["execution_id"] for kind in BLOCKING]
+            while "blocks its event loop" not in dev.log.read_text():
+                assert client.get("/health").elapsed.total_seconds() < 1
+                time.sleep(0.05)
+            assert client.post("/workflows/fine/execute?wait=20", json={}).json()["status"] == "completed"
+            for execution_id in started:
+                while (document := client.get(f"/executions/{execution_id}").json())["status"] == "running":
+                    time.sleep(0.05)
+                assert document["error"]["message"] == "no result within 3 s", document
+        assert dev.interrupt() == 130
+    assert "tool 'blocks_the_loop' blocks its event loop" in dev.log.read_text()

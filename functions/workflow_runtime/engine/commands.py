@@ -162,9 +162,18 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     machine: str = ""
 
 
+class ControlChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="control_child"):
+    """Pass a request on to an execution that was started by the order of this ``token``. ``operation``: what is asked
+    of it; ``reason``: as it was given for this execution."""
+
+    token: str
+    workflow_id: str
+    operation: str
+    reason: str = ""
+
+
 class CancelChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_child"):
-    """Ask for the end of an execution that was started by the order of this ``token``. ``reason``: as it was given for
-    this execution."""
+    """A `ControlChild` that cancels, as older deployments stored it."""
 
     token: str
     workflow_id: str
@@ -207,6 +216,7 @@ Command: TypeAlias = (
     | Unsubscribe
     | SendSignal
     | StartChild
+    | ControlChild
     | CancelChild
     | NotifyParent
     | SetStatus

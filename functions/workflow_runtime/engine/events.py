@@ -137,6 +137,10 @@ class CancelRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
     reason: str = ""
 
 
+ControlEvent: TypeAlias = CancelRequested
+"""What people ask of an execution as a whole: each has an ``event_id``, ``at``, ``by`` and ``reason``, in this order,
+then fields of its own."""
+
 Event: TypeAlias = (
     SendFailed
     | ExecutionStarted

@@ -61,10 +61,12 @@ class NodeStatus(StrEnum):
 
 
 class ExecutionRow(msgspec.Struct, frozen=True):
-    """Move to ``status``; or, with a ``reason``, ignore the event."""
+    """Move to ``status``; or, with a ``reason``, ignore the event. ``unchanged``: the execution is as the event, a
+    request, wants it already."""
 
     status: ExecutionStatus | None = None
     reason: str = ""
+    unchanged: bool = False
 
 
 class Mark(IntEnum):
@@ -169,6 +171,7 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.RUNNING, SendFailed): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, CancelRequested): ExecutionRow(ExecutionStatus.RUNNING),
     **{(status, event): _ENDED for status in _TERMINAL for event in get_args(Event)},
+    (ExecutionStatus.CANCELLED, CancelRequested): ExecutionRow(reason=_ENDED.reason, unchanged=True),
 }
 
 RESULT_ROWS: dict[int, str] = {

@@ -11,7 +11,8 @@ class Macrostep(msgspec.Struct, frozen=True, omit_defaults=True):
     ``machine``: path of the chart, ``""`` at the top. ``source``: the state whose transition was taken first.
     ``exited`` and ``entered`` in the order it happened; ``configuration``: the active leaf states afterwards.
     ``taken``: the transitions, as ``event: source -> targets``; ``actions``: what was done, by type. ``reason``:
-    why nothing was taken, ``""`` when something was. ``at`` is epoch ms.
+    why nothing was taken, ``""`` when something was. ``at`` is epoch ms. ``failures``: actions, guards, delays and
+    outputs that failed, each with the reason; whether or not the chart went on to hear of it.
     """
 
     machine: str
@@ -24,3 +25,4 @@ class Macrostep(msgspec.Struct, frozen=True, omit_defaults=True):
     taken: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
     reason: str = ""
+    failures: tuple[str, ...] = ()

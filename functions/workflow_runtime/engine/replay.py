@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance
-from workflow_runtime.engine.commands import Command, without_payload
+from workflow_runtime.engine.commands import CancelChild, Command, ControlChild, without_payload
 from workflow_runtime.engine.events import Event
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState
@@ -155,7 +155,10 @@ def _same(ordered: Command, journaled: Command) -> bool:
 
 
 def _as_journaled(ordered: Command, journaled: Command | None) -> Command:
-    """The command as it would stand where the journal has ``journaled``: without a payload that was stored apart."""
+    """The command as it would stand where the journal has ``journaled``: without a payload that was stored apart, and
+    in the form that older deployments gave it."""
+    if isinstance(journaled, CancelChild) and isinstance(ordered, ControlChild) and ordered.operation == "cancel":
+        return CancelChild(ordered.token, ordered.workflow_id, ordered.reason)
     blob: str | None = getattr(journaled, "blob", None)
     return without_payload(ordered, blob) if blob is not None and type(ordered) is type(journaled) else ordered
 

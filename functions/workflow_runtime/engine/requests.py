@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workflow_runtime.engine import ending
-from workflow_runtime.engine.commands import CancelChild
+from workflow_runtime.engine.commands import ControlChild
 from workflow_runtime.engine.events import CancelRequested
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import PendingKind
@@ -14,6 +14,6 @@ def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
     state = scopes.turn.state
     for token, entry in state.pending.items():
         if entry.kind is PendingKind.CHILD and entry.workflow:  # stored by an older deployment: it is not known
-            scopes.turn.commands.append(CancelChild(token, entry.workflow, request.reason))
+            scopes.turn.commands.append(ControlChild(token, entry.workflow, "cancel", request.reason))
     ending.cancel(scopes)
     return ""

@@ -70,7 +70,7 @@ class Containment:
         cancelled too, and waited for, but not for ever.
         """
         _tame_tasks_of(asyncio.get_running_loop())
-        task = asyncio.create_task(_given(work))
+        task = asyncio.create_task(given(work))
         try:
             await asyncio.wait((task,))
         except asyncio.CancelledError:
@@ -91,7 +91,8 @@ class Containment:
                 task.add_done_callback(self._abandoned.discard)
 
 
-async def _given(work: Coroutine[Any, Any, Result]) -> Outcome[Result]:
+async def given(work: Coroutine[Any, Any, Result]) -> Outcome[Result]:
+    """What foreign work gave. Never raises."""
     _foreign.set(True)
     try:
         return Outcome(await work)
@@ -113,11 +114,12 @@ class _TaskFactory:
         self._inner = inner
 
     def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
-        work = _tamed(work) if _foreign.get() else work
+        work = tamed(work) if _foreign.get() else work
         return self._inner(loop, work, **options) if self._inner else asyncio.Task(work, loop=loop, **options)
 
 
-async def _tamed(work: Coroutine[Any, Any, Result] | Generator[Any, Any, Result]) -> Result:
+async def tamed(work: Coroutine[Any, Any, Result] | Generator[Any, Any, Result]) -> Result:
+    """Foreign work that cannot end the loop."""
     try:
         return await work  # type: ignore[misc,no-any-return]  # old, generator-based coroutines can be awaited too
     except (SystemExit, KeyboardInterrupt) as error:

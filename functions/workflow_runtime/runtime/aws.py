@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workflow_runtime.plan.specs import NodeType
-from workflow_runtime.runtime.services import Runtime, node_invokers, workflow_env
+from workflow_runtime.runtime.services import Runtime, workflow_env
 
 if TYPE_CHECKING:
     from workflow_runtime.deployment.settings import Settings
@@ -46,12 +46,13 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
     ports = build_ports(settings, clock=clock, topology=topology, trace=trace_in(environ))
 
     def invokers() -> dict[NodeType, Invoker]:
-        from workflow_runtime.invokers.tools.reach import (
-            Reach,  # with it come pydantic and all tools: only workers need them
-        )
+        # With these come pydantic and all tools: only workers need them.
+        from workflow_runtime.invokers.tools.reach import Reach
+        from workflow_runtime.runtime.registries import Registries
 
         reach = Reach.from_settings(settings.tool_allow_lists)
-        return node_invokers(definitions, reach, ports, _mocks_for_tests(settings))
+        registries = Registries(definitions, _mocks_for_tests(settings), reach=reach, ports=ports)
+        return registries.invokers(ports.clock)
 
     return Runtime(
         ports,

@@ -27,7 +27,8 @@ from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, SETTINGS, Reach, local_reach
 from workflow_runtime.ports import Poller, Ports, ScheduleRunner
 from workflow_runtime.runtime.observation import GatedPoller, GatedScheduler, ObservedTable, Observer, Silence
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, catalogue_of, node_invokers, workflow_env
+from workflow_runtime.runtime.registries import Registries
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, workflow_env
 from workflow_runtime.storage.keys import HEADER
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class LocalRuntime:
         self._gate = GatedPoller(backend.poller)
         self._scheduler = GatedScheduler(backend.scheduler, self._gate)
         self.ports = replace(backend.ports, table=ObservedTable(backend.ports.table, self._written))
-        self.services = self._assembled(mocks)
+        self.services = self._assembled(self.read(mocks))
         handlers = {
             function.name: self._sharing(handler_of(function, self.services))
             for function in TOPOLOGY.functions
@@ -103,30 +104,29 @@ class LocalRuntime:
         self.pump = Pump(self._gate, self.ports.clock, TOPOLOGY, handlers, self._scheduler)
         backend.on_send = self.pump.notice
 
-    def reload(self, mocks: Mocks | None) -> None:
-        """Read agents and tools again, and take ``mocks`` from now on. Raises `DefinitionError`; then everything stays
-        as it was.
+    def read(self, mocks: Mocks | None) -> Registries:
+        """Agents and tools as they are now, for `take`. May be called in any thread: authors' modules are imported, and
+        may take their time. Raises `DefinitionError`.
         """
-        self.services = self._assembled(mocks)
+        registries = Registries(self._definitions, mocks, reach=self._reach, ports=self.ports)
+        _ = registries.catalogue  # which finds all that is wrong
+        return registries
 
-    def _assembled(self, mocks: Mocks | None) -> Runtime:
-        catalogue = catalogue_of(self._definitions, mocks)  # raises before anything is changed
-        if self._invokers:
-            self._read_invokers(mocks)
+    def take(self, registries: Registries) -> None:
+        """Run these agents and tools from now on."""
+        self.services = self._assembled(registries)
+
+    def _assembled(self, registries: Registries) -> Runtime:
+        for kind, invoker in registries.invokers(self.ports.clock).items():
+            self._invokers[kind] = invoker if self._wrap is None else self._wrap(invoker)
         return Runtime(
             self.ports,
-            lambda: self._invokers or self._read_invokers(mocks),
+            lambda: self._invokers,  # the one mapping that runners look into
             secrets=EnvironmentSecrets(self._environ),
             env=workflow_env(self._environ),
-            catalogue=catalogue,
+            catalogue=registries.catalogue,
             is_ending=lambda: self._is_ending,
         )
-
-    def _read_invokers(self, mocks: Mocks | None) -> dict[NodeType, Invoker]:
-        """Those of the definitions as they are now, in the one mapping that runners look into."""
-        for kind, invoker in node_invokers(self._definitions, self._reach, self.ports, mocks).items():
-            self._invokers[kind] = invoker if self._wrap is None else self._wrap(invoker)
-        return self._invokers
 
     def _sharing(self, handler: Handler) -> Handler:
         """The handler as the pump calls it: in the background, as a task of its own."""
@@ -192,19 +192,22 @@ class LocalRuntime:
         if self._task is not None:
             await asyncio.shield(self._task)
 
-    async def stop(self, drain_seconds: float = 0.0) -> None:
+    async def stop(self, drain_seconds: float = 0.0) -> int:
         """End the background task and close the backend. Attempts under way get ``drain_seconds`` to end; what is still
-        open goes on in the next process.
+        open goes on in the next process: the number of attempts that were left.
         """
+        left = 0
         if self._task is not None:
             self._gate.closed = True
             self._stir()
             await asyncio.wait({self._task}, timeout=drain_seconds)
+            left = self.pump.in_progress
             self._stopped = True
             self._stir()
             await asyncio.wait({self._task})
             self._task = None
         self.close()
+        return left
 
     def close(self) -> None:
         """Close the backend."""

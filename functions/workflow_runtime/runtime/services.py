@@ -9,13 +9,11 @@ import os
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workflow_runtime.deployment.settings import ENV_PREFIX
 from workflow_runtime.deployment.topology import POOLS
 from workflow_runtime.errors import NodeError
-from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.mail import Mailer
@@ -24,8 +22,6 @@ from workflow_runtime.storage.stores import Stores
 
 if TYPE_CHECKING:
     from workflow_runtime.invokers.invocation import Invoker
-    from workflow_runtime.invokers.mocks import Mocks
-    from workflow_runtime.invokers.tools.reach import Reach
     from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.services.catalog.catalog import Catalog
     from workflow_runtime.services.catalog.publishing import Publishing
@@ -246,56 +242,6 @@ class Runtime:
             function_timeout_seconds,
             self.count,
         )
-
-
-def node_invokers(
-    definitions: Path | None, reach: Reach, ports: Ports, mocks: Mocks | None = None
-) -> dict[NodeType, Invoker]:
-    """What runs agents and tools; with ``mocks``, calls that have one never reach the real thing."""
-    from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
-    from workflow_runtime.invokers.mocks import MockedInvoker
-    from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
-    from workflow_runtime.invokers.tools.services import ToolServices
-
-    agents = AgentRegistry.load(_below(definitions, "agents"))
-    services = ToolServices(bus=ports.bus, offload=ports.offload)
-    invokers: dict[NodeType, Invoker] = {
-        NodeType.AGENT: AgentInvoker(agents),
-        NodeType.TOOL: ToolInvoker(
-            ToolRegistry.load(_below(definitions, "tools"), reach=reach, services=services), ports.clock
-        ),
-    }
-    if mocks is None:
-        return invokers
-
-    def agent_schema(id: str) -> Json:
-        agent = agents.get(id)
-        return agent.output_schema if agent is not None else None
-
-    return {
-        kind: MockedInvoker(mocks, kind, invoker, ports.clock.sleep, agent_schema if kind is NodeType.AGENT else None)
-        for kind, invoker in invokers.items()
-    }
-
-
-def catalogue_of(definitions: Path | None, mocks: Mocks | None = None) -> Catalogue:
-    """The agents and tools that definitions may name without a warning: registered ones and mocked ones. Raises
-    `DefinitionError` for files and functions that cannot be used.
-    """
-    from workflow_runtime.invokers.agents import AgentRegistry
-    from workflow_runtime.invokers.tools import ToolRegistry
-    from workflow_runtime.plan.catalogue import Catalogue
-
-    agents = AgentRegistry.load(_below(definitions, "agents")).describe()
-    tools = ToolRegistry.load(_below(definitions, "tools")).describe()
-    catalogue = Catalogue(agents, tools)
-    if mocks is None:
-        return catalogue
-    return catalogue.with_mocks(mocks.ids(NodeType.AGENT), mocks.ids(NodeType.TOOL))
-
-
-def _below(definitions: Path | None, kind: str) -> Path | None:
-    return definitions / kind if definitions is not None and (definitions / kind).is_dir() else None
 
 
 class EnvironmentSecrets:

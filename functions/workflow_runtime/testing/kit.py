@@ -138,9 +138,12 @@ class WorkflowTester:
         """Cancel an execution, and the executions whose end it awaits. ``settle`` as in `send_event`: without, it is
         cancelled while agents and tools run. Raises `RequestError` (``not_found``, ``ended``).
         """
+        self._ask("cancel", execution_id, reason, settle=settle)
+
+    def _ask(self, operation: str, execution_id: str, reason: str, *, settle: bool, **fields: Json) -> None:
         rest = self._driver.settle_work if settle else self._driver.settle
         rest()
-        self._runtime.services.control.cancel(execution_id, reason, by="test")
+        self._runtime.services.control.ask(operation, execution_id, reason, by="test", **fields)
         rest()
 
     def freeze(self, *, workflow: str | None = None, agent: str | None = None, all: bool = False) -> None:

@@ -17,6 +17,7 @@ from tests.integration.dev.dev_process import DevProcess
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.drawing import FORMATS
+from workflow_runtime.frontends.cli.progress import LINES_AT_ONCE_MAX, LINES_PER_SECOND, Pace
 from workflow_runtime.frontends.cli.repeating import REPEATS_MAX, Repetition
 from workflow_runtime.runtime.in_process import LocalRuntime
 
@@ -244,6 +245,35 @@ def test_signals_move_an_execution_of_a_server_and_tell_what_they_did(awr: Awr) 
         assert line in history
 
 
+FAREWELL = """\
+workflow:
+  id: farewell
+  type: state_machine
+  initial_state: open
+  final_states: [closed]
+  states:
+    - {name: open, transitions: [{event: close, target: closed, actions: [{publish_event: {topic: "${topic}"}}]}]}
+"""
+
+
+@pytest.mark.usefixtures("dev")
+def test_an_action_that_fails_as_its_chart_ends_is_shown_wherever_transitions_are(awr: Awr, tmp_path: Path) -> None:
+    path = tmp_path / "farewell.yaml"
+    path.write_text(FAREWELL, "utf-8")
+    why = "publish_event: a topic has 1 to 128 characters, this one 129"
+    input = json.dumps({"topic": "题" * 129})
+    assert f"✗ {why}" in awr("run", path, "--input", input, "--event", "close").stderr
+    assert awr("publish", path).exit_code == 0
+    execution_id = awr("start", "farewell", "--input", input).stdout.strip()
+    assert f"✗ {why}" in awr("signal", execution_id, "close", "--wait", "20").stdout
+    for command in ("status", "history"):
+        assert f"✗ {why}" in awr(command, execution_id).stdout, command
+    document = only_document(awr("status", execution_id, "--json").stdout)
+    assert document["status"] == "completed"
+    assert [step["failures"] for step in document["transitions"]] == [[], [why]]
+    assert why in awr("logs", execution_id).stdout
+
+
 @pytest.mark.usefixtures("dev")
 def test_an_execution_of_a_server_is_cancelled_and_its_history_says_why(awr: Awr) -> None:
     execution_id = awr("start", "order").stdout.strip()
@@ -383,3 +413,36 @@ def test_a_chart_that_its_own_timers_move_for_ever_has_been_seen_enough_of() -> 
         asyncio.run(runtime.settle(execution_id, [(year, lambda: None)], repetition.seen))
     assert repetition.endless >= 40
     assert clock.now() < 200_000
+
+
+SELF_SENDING = """\
+workflow:
+  id: 回声
+  type: state_machine
+  initial_state: a
+  states:
+    - {name: a, on_enter: [{send: {event: x}}], transitions: [{event: x, target: a}]}
+"""
+
+
+def test_thousands_of_transitions_are_counted_and_not_printed(awr: Awr, tmp_path: Path) -> None:
+    path = tmp_path / "echo.yaml"
+    path.write_text(SELF_SENDING, "utf-8")
+    result = awr("run", path, "--skip-time", "--db", "runs.db")
+    assert result.exit_code == 3
+    assert "events follow each other without end (more than 10,000)" in result.stdout
+    assert len(result.stderr.splitlines()) < 200
+    assert len(result.stdout.splitlines()) < 50
+    [told] = [line for line in result.stderr.splitlines() if "more lines: awr history ex-" in line]
+    assert "--db runs.db" in told
+
+
+def test_lines_are_shown_at_the_pace_of_who_reads_them() -> None:
+    seconds = [0.0]
+    pace = Pace(lambda: seconds[0])
+    assert sum(pace.allows() for _ in range(10 * LINES_AT_ONCE_MAX)) == LINES_AT_ONCE_MAX
+    assert pace.missed == 9 * LINES_AT_ONCE_MAX
+    seconds[0] = 2.0
+    assert sum(pace.allows() for _ in range(100)) == 2 * LINES_PER_SECOND
+    seconds[0] = 10_000.0
+    assert sum(pace.allows() for _ in range(1_000)) == LINES_AT_ONCE_MAX

@@ -45,6 +45,27 @@ def test_the_package_exports_the_engine_and_nothing_that_is_not_there() -> None:
         _ = workflow_runtime.ResourceQuota
 
 
+def test_the_modules_of_tools_are_imported_once(tmp_path: Path) -> None:
+    count = tmp_path / "imports"
+    (tmp_path / "definitions" / "tools").mkdir(parents=True)
+    (tmp_path / "definitions" / "tools" / "mine.py").write_text(
+        "from workflow_runtime.sdk import tool\n"
+        f"with open({str(count)!r}, 'a') as file:\n    file.write('imported ')\n"
+        "@tool\ndef mine() -> int: return 1\n"
+    )
+
+    async def use() -> None:
+        async with WorkflowEngine.local(tmp_path / "definitions") as engine:
+            workflow_id = await engine.create_workflow(
+                {"id": "w", "nodes": [{"id": "a", "type": "tool", "tool": "mine"}]}
+            )
+            execution_id = await engine.execute_workflow(workflow_id, wait=10)
+            assert (await engine.get_execution_status(execution_id))["status"] == "completed"
+
+    run(use())
+    assert count.read_text() == "imported "
+
+
 def test_a_workflow_is_created_executed_and_looked_at() -> None:
     async def use() -> None:
         async with WorkflowEngine.local() as engine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,7 @@ class DevProcess:
 
         def copy() -> None:
             assert self._process.stderr is not None
-            with self.log.open("a") as file:
+            with self.log.open("a", buffering=1) as file:
                 file.writelines(seen)
                 file.writelines(self._process.stderr)
 
@@ -56,8 +57,15 @@ class DevProcess:
         self._copier.join()
 
     def stop(self) -> int:
-        """As Ctrl-C's politer sister; the exit code."""
-        self._process.terminate()
+        """As a supervisor does; the exit code."""
+        return self._ended_by(signal.SIGTERM)
+
+    def interrupt(self) -> int:
+        """As Ctrl-C; the exit code."""
+        return self._ended_by(signal.SIGINT)
+
+    def _ended_by(self, number: signal.Signals) -> int:
+        self._process.send_signal(number)
         code = self._process.wait(20)
         self._copier.join()
         return code

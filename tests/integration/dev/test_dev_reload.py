@@ -45,6 +45,10 @@ def reloader(folder: Path, runtime: LocalRuntime) -> Reloader:
     return reloader
 
 
+def taken(reloader: Reloader, files: set[Path]) -> None:
+    asyncio.run(reloader.take(files))
+
+
 def version(runtime: LocalRuntime, workflow_id: str = "small") -> int:
     return runtime.services.catalog.version(workflow_id).number
 
@@ -78,10 +82,10 @@ def test_files_that_are_new_changed_or_gone_are_seen_once(folder: Path) -> None:
 
 def test_a_changed_workflow_is_its_next_version(reloader: Reloader, runtime: LocalRuntime, folder: Path) -> None:
     file = folder / "definitions" / "workflows" / "small.yaml"
-    reloader.take({file})
+    taken(reloader, {file})
     assert version(runtime) == 1
     file.write_text(WORKFLOW % 2)
-    reloader.take({file})
+    taken(reloader, {file})
     assert version(runtime) == 2
 
 
@@ -90,12 +94,12 @@ def test_a_broken_workflow_is_shown_and_the_last_good_version_stays(
 ) -> None:
     file = folder / "definitions" / "workflows" / "small.yaml"
     file.write_text("workflow: {id: small, nodez: []}")
-    reloader.take({file})
+    taken(reloader, {file})
     assert version(runtime) == 1
     assert "WF" in caplog.text
     assert "was not published; a version from before stays" in caplog.text
     file.unlink()
-    reloader.take({file})
+    taken(reloader, {file})
     assert version(runtime) == 1
 
 
@@ -104,14 +108,14 @@ def test_a_new_workflow_is_published(reloader: Reloader, runtime: LocalRuntime, 
         version(runtime, "new")
     file = folder / "definitions" / "workflows" / "new.yaml"
     file.write_text((WORKFLOW % 1).replace("small", "new"))
-    reloader.take({file})
+    taken(reloader, {file})
     assert version(runtime, "new") == 1
 
 
 def test_changed_mocks_and_agents_answer_the_next_call(reloader: Reloader, runtime: LocalRuntime, folder: Path) -> None:
     file = folder / "mocks.yaml"
     file.write_text(MOCKS % "two")
-    reloader.take({file})
+    taken(reloader, {file})
     assert said(runtime) == "two"
 
 
@@ -124,7 +128,7 @@ def test_a_changed_python_tool_runs_from_the_next_call_on(
     tool.parent.mkdir()
     for word in ("one", "two"):
         tool.write_text(f"from workflow_runtime.sdk import tool\n@tool\ndef say(): return {word!r}\n")
-        reloader.take({tool, small})
+        taken(reloader, {tool, small})
     assert said(runtime) == "two"
 
 
@@ -135,9 +139,9 @@ def test_broken_mocks_and_agents_are_shown_and_the_last_good_ones_stay(
     agents = folder / "definitions" / "agents"
     agents.mkdir()
     (agents / "one.yaml").write_text("{id: one, nonsense: 1}")
-    reloader.take({folder / "mocks.yaml", agents / "one.yaml"})
+    taken(reloader, {folder / "mocks.yaml", agents / "one.yaml"})
     assert "stay as they were" in caplog.text
     (folder / "mocks.yaml").write_text(MOCKS % "two")
-    reloader.take({agents / "one.yaml"})
+    taken(reloader, {agents / "one.yaml"})
     assert "nonsense" in caplog.text
     assert said(runtime) == "one"

@@ -38,7 +38,7 @@ def cancel(disturbed: World) -> None:
     """Ask again and again until there is an answer, as a caller would."""
     while True:
         try:
-            asked = disturbed.runtime.control.cancel(disturbed.execution_id, "not needed", "key")
+            asked = disturbed.runtime.control.ask("cancel", disturbed.execution_id, "not needed", "key")
         except (Crash, RetryableError):
             continue
         assert asked.changed, "the same key got another answer"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.engine.driver import START, Driver, chart_of, on, started, state
 
+from workflow_runtime.engine.chart.scope import FAILURES_NOTED_MAX
 from workflow_runtime.engine.commands import PublishEvent, SendSignal, StartChild
 from workflow_runtime.engine.events import ChildEnded, SendFailed
 from workflow_runtime.engine.state import Parent
@@ -433,3 +434,39 @@ def test_correlation_keys_follow_the_variables() -> None:
     driver.send("pay", {"sum": 3}, key="2")
     assert driver.logs == ["3"]
     assert driver.listens == set()
+
+
+# ---- what fails leaves a trace
+
+
+@pytest.mark.parametrize(
+    ("fields", "failure"),
+    [
+        ({"on_exit": [{"set_variable": {"name": "x", "value": "${1 + 'a'}"}}]}, "set_variable: "),
+        ({"on_exit": [{"send": {"event": "bye", "to": "parent"}}]}, "send: this execution has no parent"),
+        ({"on_exit": [{"log": "${1 + 'a'}", "required": False}]}, "log: "),
+    ],
+)
+def test_what_fails_as_a_chart_ends_stands_in_its_macrostep(fields: dict[str, Any], failure: str) -> None:
+    driver = started(state("a", on("go", "end"), **fields), state("end", type="final"))
+    driver.send("go")
+    assert driver.status == "completed"
+    [told] = driver.macrosteps[-1].failures
+    assert told.startswith(failure)
+    assert driver.macrosteps[0].failures == ()
+
+
+def test_failures_are_short_and_not_too_many() -> None:
+    actions = [{"log": "${1 + 'a'}", "required": False} for _ in range(50)]
+    driver = started(state("a", on("go", "end", *actions)), state("end", type="final"))
+    driver.send("go")
+    assert len(driver.macrosteps[-1].failures) == FAILURES_NOTED_MAX
+
+
+def test_a_guard_that_fails_while_another_transition_is_taken_is_told() -> None:
+    driver = started(
+        state("a", on("go", "b", condition="n + 'x' > 1"), on("go", "end")), state("b"), state("end", type="final")
+    )
+    driver.send("go", {"n": 1})
+    assert driver.configuration == ["end"]
+    assert driver.macrosteps[-1].failures[0].startswith("guard of `a`: ")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.unit.engine.driver import START, Driver, chart_of, control, on, plan_of, state
 
 from workflow_runtime.engine.advance import Decision, advance
-from workflow_runtime.engine.commands import CancelChild, CancelRun, NotifyParent, SetStatus
+from workflow_runtime.engine.commands import CancelChild, CancelRun, ControlChild, NotifyParent, SetStatus
 from workflow_runtime.engine.events import CancelRequested, ChildEnded, TimerFired
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.replay import JournalEntry, replay
 from workflow_runtime.engine.state import Parent
-from workflow_runtime.engine.turn import COMMANDS_MAX
+from workflow_runtime.engine.turn import COMMANDS_MAX, Known
 
 CANCEL = CancelRequested("control:k", START, "李雷", "not needed")
 TWO = [{"id": "a"}, {"id": "b", "dependencies": ["a"]}]
@@ -113,15 +115,15 @@ def parent(**action: Any) -> Driver:
 def test_children_that_are_awaited_are_told_and_nobody_waits_for_their_end() -> None:
     driver = parent(result_event="over").start()
     decision = driver.take(CANCEL)
-    told = [command for command in decision.commands if isinstance(command, CancelChild)]
-    assert told == [CancelChild("c1", "子", "not needed")]
+    told = [command for command in decision.commands if isinstance(command, ControlChild)]
+    assert told == [ControlChild("c1", "子", "cancel", "not needed")]
     ended = driver.take(ChildEnded("child:x", START, "c1", "x", "cancelled"))
     assert not ended.changed
 
 
 def test_children_that_nobody_awaits_go_their_own_way() -> None:
     decision = parent().start().take(CANCEL)
-    assert not any(isinstance(command, CancelChild) for command in decision.commands)
+    assert not any(isinstance(command, ControlChild) for command in decision.commands)
 
 
 def test_children_that_have_ended_are_told_nothing() -> None:
@@ -129,7 +131,7 @@ def test_children_that_have_ended_are_told_nothing() -> None:
     driver.take(ChildEnded("child:x", START, "c1", "x", "completed"))
     decision = driver.take(CANCEL)
     assert driver.status == "cancelled"
-    assert not any(isinstance(command, CancelChild) for command in decision.commands)
+    assert not any(isinstance(command, ControlChild) for command in decision.commands)
 
 
 def test_a_parent_that_waits_is_told_of_the_end() -> None:
@@ -143,3 +145,19 @@ def test_whoever_cancels_before_the_start_starts_nothing() -> None:
     assert isinstance(decision, Decision)
     assert decision.state.status is ExecutionStatus.CANCELLED
     assert [type(command).__name__ for command in decision.commands if not hasattr(command, "detail")] == ["SetStatus"]
+
+
+def test_a_journal_in_which_an_older_deployment_cancelled_a_child_replays() -> None:
+    driver = parent(result_event="over").start()
+    before = driver.state
+    decision = driver.take(CANCEL)
+    now = tuple(
+        CancelChild(command.token, command.workflow_id, command.reason)
+        if isinstance(command, ControlChild)
+        else command
+        for command in decision.commands
+    )
+    stored = msgspec.json.encode(JournalEntry(decision.state.version, "c", driver.now, (CANCEL,), now))
+    assert b'"cancel_child"' in stored
+    entry = msgspec.json.decode(stored, type=JournalEntry)
+    assert replay(driver.plan, before, [entry], lambda _: Known()) == decision.state

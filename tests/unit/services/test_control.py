@@ -80,7 +80,7 @@ def world() -> Iterator[World]:
 def test_a_cancelled_execution_ends_and_its_history_says_who_and_why(world: World) -> None:
     execution = world.start(WAITING)
     world.settle(execution)
-    asked = world.control.cancel(execution, "订单撤回", "k", by="李雷")
+    asked = world.control.ask("cancel", execution, "订单撤回", "k", by="李雷")
     assert asked.changed
     assert world.settle(execution) == "cancelled"
     entry = world.services.documents.history(execution, 0, 100).entries[-1]
@@ -104,47 +104,47 @@ def test_what_has_ended_otherwise_cannot_be_cancelled(world: World) -> None:
     assert world.settle(failed) == "failed"
     for execution, status in ((completed, "completed"), (failed, "failed")):
         with pytest.raises(RequestError, match=status) as caught:
-            world.control.cancel(execution, key="k")
+            world.control.ask("cancel", execution, key="k")
         assert caught.value.code == "ended"
         assert world.status(execution) == status
 
 
 def test_cancelling_again_changes_nothing(world: World) -> None:
     execution = world.start(WAITING)
-    world.control.cancel(execution)
+    world.control.ask("cancel", execution)
     world.settle(execution)
     versions = len(world.services.stores.executions.journal(execution))
-    assert not world.control.cancel(execution).changed
+    assert not world.control.ask("cancel", execution).changed
     world.settle(execution)
     assert len(world.services.stores.executions.journal(execution)) == versions
 
 
 def test_a_key_gets_the_same_answer_for_a_day(world: World) -> None:
     execution = world.start(WAITING)
-    first = world.control.cancel(execution, key="键")
+    first = world.control.ask("cancel", execution, key="键")
     world.settle(execution)
-    assert world.control.cancel(execution, "another", "键") == first
+    assert world.control.ask("cancel", execution, "another", "键") == first
     world.clock.advance_to(START + DAY - 1)
-    assert world.control.cancel(execution, key="键") == first
+    assert world.control.ask("cancel", execution, key="键") == first
     world.clock.advance_to(START + DAY)
-    assert not world.control.cancel(execution, key="键").changed
+    assert not world.control.ask("cancel", execution, key="键").changed
 
 
 @pytest.mark.parametrize(("reason", "key"), [("x" * 1001, None), ("", ""), ("", "k" * 256)])
 def test_what_is_too_long_or_empty_is_refused(world: World, reason: str, key: str | None) -> None:
     execution = world.start(WAITING)
     with pytest.raises(RequestError) as caught:
-        world.control.cancel(execution, reason, key)
+        world.control.ask("cancel", execution, reason, key)
     assert caught.value.code == "invalid_request"
     with pytest.raises(RequestError, match="no execution"):
-        world.control.cancel("ex-none")
+        world.control.ask("cancel", "ex-none")
 
 
 def test_an_execution_that_is_cancelled_before_its_start_runs_nothing(world: World) -> None:
     ran: list[str] = []
     world.act = lambda call: ran.append(call.path)
     execution = world.start(GRAPH)
-    world.control.cancel(execution)
+    world.control.ask("cancel", execution)
     assert world.settle(execution) == "cancelled"
     assert ran == []
     assert set(world.nodes(execution).values()) == {"skipped"}
@@ -155,7 +155,7 @@ def test_a_running_tool_is_told_and_stopped_at_the_next_renewal(world: World) ->
     seen: list[Any] = []
 
     async def act(call: NodeCall) -> None:
-        world.control.cancel(call.execution_id)
+        world.control.ask("cancel", call.execution_id)
         try:
             await world.clock.sleep(3600)
         except asyncio.CancelledError:
@@ -174,7 +174,7 @@ def test_a_running_tool_is_told_and_stopped_at_the_next_renewal(world: World) ->
 
 def test_the_result_of_a_tool_that_does_not_mind_is_ignored(world: World) -> None:
     async def act(call: NodeCall) -> str:
-        world.control.cancel(call.execution_id)
+        world.control.ask("cancel", call.execution_id)
         await world.clock.sleep(RENEWAL_SECONDS - 1)
         return "late"
 
@@ -194,7 +194,7 @@ def test_awaited_children_are_cancelled_through_all_generations(world: World) ->
     child = keyed_execution_id("middle", f"child:{parent}:c1")
     grandchild = keyed_execution_id("waiting", f"child:{child}:c1")
     asyncio.run(world.runtime.pump.run(lambda: world.status(grandchild) == "running"))
-    world.control.cancel(parent, "enough", by="韩梅梅")
+    world.control.ask("cancel", parent, "enough", by="韩梅梅")
     for execution, by in ((parent, "韩梅梅"), (child, f"execution:{parent}"), (grandchild, f"execution:{child}")):
         assert world.settle(execution) == "cancelled"
         events = [
@@ -209,7 +209,7 @@ def test_a_child_that_nobody_awaits_goes_on(world: World) -> None:
     world.settle(parent)
     child = keyed_execution_id("waiting", f"child:{parent}:c1")
     world.settle(child)
-    world.control.cancel(parent)
+    world.control.ask("cancel", parent)
     assert world.settle(parent) == "cancelled"
     assert world.settle(child) == "running"
 

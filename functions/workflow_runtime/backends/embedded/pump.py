@@ -87,6 +87,11 @@ class Pump:
             clock.on_rest = lambda: self._stirred.set()
 
     @property
+    def in_progress(self) -> int:
+        """Batches of messages that handlers work on."""
+        return sum(not task.done() for task in self._tasks)
+
+    @property
     def rests(self) -> bool:
         """Nothing is in progress, and all that the queues hold are timers."""
         return all(task.done() for task in self._tasks) and self._poller.next_visible_at(without=TIMERS) is None
@@ -140,7 +145,9 @@ class Pump:
             return
         _, left = await asyncio.wait(tasks, timeout=CANCELLED_SECONDS_MAX)
         if left:
-            logger.warning("%d handlers go on though they were cancelled", len(left))
+            logger.warning(
+                "left behind, as they did not stop within %g s: %d attempts", CANCELLED_SECONDS_MAX, len(left)
+            )
 
     def _poll(self) -> bool:
         """Receive once from every queue that may have something. True when there was something."""

@@ -50,10 +50,11 @@ def perform(scope: ChartScope, actions: tuple[Action, ...], done: list[str], loc
         try:
             _perform(scope, action, done, locals)
         except (EvaluationError, Undeliverable) as error:
+            what = f"{_name(action)}: {error}"
             if not action.required:
+                scope.note_failure(what)
                 continue
-            kind = "error.communication" if isinstance(error, Undeliverable) else "error.execution"
-            scope.raise_event(kind, {"type": "execution_error", "message": f"{_name(action)}: {error}", "node": None})
+            scope.fail(what, kind="error.communication" if isinstance(error, Undeliverable) else "error.execution")
             return
 
 
@@ -166,9 +167,10 @@ def _inner(scope: ChartScope, action: Action, done: list[str], locals: Locals) -
     """An action inside another: one that may fail is left out, else the outer one fails with it."""
     try:
         _perform(scope, action, done, locals)
-    except (EvaluationError, Undeliverable):
+    except (EvaluationError, Undeliverable) as error:
         if action.required:
             raise
+        scope.note_failure(f"{_name(action)}: {error}")
 
 
 def _start_workflow(scope: ChartScope, action: StartWorkflowAction, _: list[str], locals: Locals) -> None:

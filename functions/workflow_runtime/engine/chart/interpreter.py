@@ -91,7 +91,7 @@ class Step:
                 return True
             self.refused.append(f"`{transition.guard.source}` of `{source}` is false")
         except EvaluationError as error:
-            self.scope.raise_event("error.execution", _error(f"guard of `{source}`: {error}"))
+            self.scope.fail(f"guard of `{source}`: {error}")
             self.refused.append(f"`{transition.guard.source}` of `{source}` failed: {error}")
         return False
 
@@ -172,7 +172,7 @@ class Step:
         try:
             return self.scope.evaluate(formula) if formula is not None else None
         except EvaluationError as error:
-            self.scope.raise_event("error.execution", _error(f"output: {error}"))
+            self.scope.fail(f"output: {error}")
             return None
 
     # ---- to completion
@@ -215,8 +215,9 @@ class Step:
         name = event.name if event is not None else ""
         step = Macrostep(
             scope.path, name, turn.now, self.source, exited, entered, scope.leaves, tuple(self.taken),
-            tuple(self.actions), reason,
+            tuple(self.actions), reason, tuple(scope.failures),
         )  # fmt: skip
+        scope.failures.clear()
         turn.macrosteps.append(step)
         if "state" in turn.plan.events:
             for kind, state in self.moves:
@@ -291,7 +292,7 @@ def timer_fired(scope: ChartScope, entry: Pending) -> None:
     try:
         send(scope, entry.sent)
     except Undeliverable as error:
-        scope.raise_event("error.communication", _error(f"send: {error}"))
+        scope.fail(f"send: {error}", kind="error.communication")
 
 
 def _delay_over(scope: ChartScope, state: int, number: int) -> None:
@@ -309,7 +310,7 @@ def start_delay(scope: ChartScope, state: int, number: int, delay: float | Formu
         seconds = seconds_of(scope.evaluate(delay)) if isinstance(delay, Formula) else delay
     except EvaluationError as error:
         name = scope.chart.states[state].name
-        scope.raise_event("error.execution", _error(f"delay of `{name}`: {error}"))
+        scope.fail(f"delay of `{name}`: {error}")
         return
     due = scope.turn.now + round(max(seconds, least) * 1000)
     pending.start_timer(scope, state, Purpose.DELAY, due, number=number)
@@ -338,6 +339,7 @@ def _require_handled(scope: ChartScope, event: ChartEvent) -> None:
 
 def _reason(scope: ChartScope, event: ChartEvent, step: Step) -> str:
     if step.refused:
+        scope.failures.clear()  # they stand in the reason
         return "; ".join(step.refused)
     return no_transition(scope, event.name)
 
@@ -345,7 +347,3 @@ def _reason(scope: ChartScope, event: ChartEvent, step: Step) -> str:
 def no_transition(scope: ChartScope, event: str) -> str:
     """Why a chart without a transition for an event does not take it."""
     return f"no transition for `{event}` in {', '.join(scope.leaves)}"
-
-
-def _error(message: str) -> dict[str, Json]:
-    return {"type": "execution_error", "message": message, "node": None}

@@ -16,10 +16,14 @@ from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import MAY_COME_FROM_EVENT, NO_LOCALS, NodeValue, View, evaluate
 from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
 from workflow_runtime.plan.states import ROOT_STATE, TransitionPlan
+
+FAILURES_NOTED_MAX = 20  # of a macrostep: texts for people, in a journal entry
+FAILURE_COLUMNS_MAX = 500
 
 _GLOBAL_KINDS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
@@ -33,9 +37,12 @@ class ChartScope(Scope):
     - ``offered``: the configuration that deferred events were last offered to, and ``refused`` how many of them it did
       not take
     - ``is_over``: a final state at its top was entered
+    - ``failures``: what failed since the last macrostep that was recorded
     """
 
-    __slots__ = ("chart", "event", "is_over", "machine", "offered", "overlay", "overwrites", "path", "refused")
+    __slots__ = (
+        "chart", "event", "failures", "is_over", "machine", "offered", "overlay", "overwrites", "path", "refused",
+    )  # fmt: skip
 
     def __init__(self, scopes: Scopes, id: ScopeId, machine: ChartState) -> None:
         plan = scopes.turn.plan
@@ -49,6 +56,7 @@ class ChartScope(Scope):
         self.offered = machine.configuration[:]
         self.refused = len(machine.deferred)
         self.is_over = False
+        self.failures: list[str] = []
 
     @property
     def outer_id(self) -> ScopeId | None:
@@ -89,6 +97,16 @@ class ChartScope(Scope):
     def raise_event(self, name: str, data: Json = None, *, runtime: bool = True) -> None:
         """Queue an internal event."""
         self.add(Raised(name, data, runtime))
+
+    def fail(self, what: str, *, kind: str = "error.execution") -> None:
+        """Something of the chart failed: it is told by an internal event, and people by the record of the macrostep."""
+        self.note_failure(what)
+        self.raise_event(kind, {"type": "execution_error", "message": what, "node": None})
+
+    def note_failure(self, what: str) -> None:
+        """Something failed that the chart is not told of."""
+        if len(self.failures) < FAILURES_NOTED_MAX:
+            self.failures.append(shorten(what, FAILURE_COLUMNS_MAX))
 
     def add(self, raised: Raised) -> None:
         self.machine.internal.append(raised)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
 from workflow_runtime.findings import Severity
+from workflow_runtime.services.control.operations import OPERATIONS
 
 JsonObject = dict[str, Any]
 Time = Annotated[str, Field(description="UTC, with milliseconds.", examples=["2026-01-31T12:00:00.000Z"])]
@@ -180,6 +181,7 @@ class Transition(BaseModel):
     configuration: list[str]
     at: Time
     reason: str | None
+    failures: list[str] = Field(description="Actions, guards, delays and outputs that failed, each with the reason.")
     machine: str = Field(description="The path of the node that holds the chart; empty for the one at the top.")
     version: int = Field(description="The commit that it was part of, as in the history.")
 
@@ -267,7 +269,7 @@ class Controlled(BaseModel):
     """A request that is on its way, or was not needed."""
 
     execution_id: str
-    operation: Literal["cancel"]
+    operation: str = Field(json_schema_extra={"enum": [*OPERATIONS]})
     id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
     changed: bool = Field(description="False: the execution was as the request wants it already.")
 

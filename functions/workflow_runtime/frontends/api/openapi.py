@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from workflow_runtime.frontends.api import models
 from workflow_runtime.frontends.api.application import Application
+from workflow_runtime.frontends.api.control import CONTROL_BODIES, control_body
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
 from workflow_runtime.frontends.api.routes import (
     CONTROL_BODY,
@@ -73,6 +74,7 @@ def openapi_document() -> dict[str, Any]:
             (models.StartRequest, "validation"),
             (models.EventRequest, "validation"),
             (models.ControlRequest, "validation"),
+            *((model, "validation") for model in CONTROL_BODIES.values()),
             (models.Truncated, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",
@@ -101,7 +103,7 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
             SOURCE_BODY: DEFINITION_SCHEMA,
             START_BODY: {"$ref": SCHEMAS + "StartRequest"},
             EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
-            CONTROL_BODY: {"$ref": SCHEMAS + "ControlRequest"},
+            CONTROL_BODY: {"$ref": SCHEMAS + control_body(route.rule.rpartition("/")[2]).__name__},
             HOOK_BODY: HOOK_SCHEMA,
         }[route.body]
         content = {media_type: {"schema": schema} for media_type in content_types(route.body)}

@@ -21,6 +21,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "The resource does not take this method"),
     "conflict": (409, "The request conflicts with what is there"),
     "ended": (409, "The execution has ended"),
+    "refused": (409, "The execution's status does not allow it"),
     "precondition_failed": (412, "The resource is not as the request expects"),
     "too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The body's type is not supported"),

@@ -19,6 +19,7 @@ from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.recordings import Journals
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.workflows import Workflows
+from workflow_runtime.services.control.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -257,19 +258,20 @@ def _event_route(events: Events) -> Route:
 
 
 def _control_routes(controls: Controls) -> tuple[Route, ...]:
-    return (
+    return tuple(
         Route(
             "POST",
-            "/executions/<execution_id>/cancel",
-            controls.cancel,
-            "cancelExecution",
+            f"/executions/<execution_id>/{operation.name}",
+            controls.operation(operation),
+            f"{operation.name}Execution",
             (
                 Reply(202, "On its way", {JSON_TYPE: models.Controlled}, LOCATION_HEADER),
-                _json(models.Controlled, "It was cancelled already"),
+                _json(models.Controlled, "The execution was as it should be already"),
             ),
             (400, 404, 409, 413, 415, 422),
             CONTROL_BODY,
-        ),
+        )
+        for operation in OPERATIONS.values()
     )
 
 

@@ -43,7 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("publish:publish", "Publish workflows to an API."),
     "start": ("start:start", "Start an execution of a published workflow."),
     "signal": ("signal:signal", "Send an event to an execution."),
-    "cancel": ("cancel:cancel", "Cancel an execution."),
+    "cancel": ("control:cancel", "Cancel an execution."),
     "freeze": ("freeze:freeze", "Hold back starts of a workflow, runs of an agent, or all of both."),
     "thaw": ("freeze:thaw", "Have what was frozen go on."),
     "publish-event": ("publish_event:publish_event", "Put an event on the bus of awr dev."),

@@ -30,6 +30,12 @@ def transition_spans(transition: Transition) -> list[Span | str]:
     return [*([left, " "] if left else []), ("→ ", "cyan"), (entered, "bold"), *on, (where, "dim")]
 
 
+def failure_lines(transition: Transition) -> Iterator[list[Span | str]]:
+    """What failed on the way."""
+    for failure in transition.get("failures", ()):  # servers before it had the field
+        yield [("✗ ", "red"), (str(failure), "red")]
+
+
 def stays(transition: Transition) -> bool:
     """Whether no state was left or entered."""
     return not transition["exited"] and not transition["entered"]
@@ -47,11 +53,14 @@ def transition_lines(document: Mapping[str, Json]) -> Iterator[Line]:
     for _, alike in groupby(transitions[-TRANSITIONS_SHOWN_MAX:], likeness):
         same = list(alike)
         yield [*transition_spans(same[0]), *([(f"  {len(same)} times", "dim")] if len(same) > 1 else [])]
+        for line in failure_lines(same[0]):
+            yield ["  ", *line]
 
 
 def likeness(transition: Transition) -> tuple[Json, ...]:
     """What repeated transitions share; all but their times."""
-    return tuple(transition[name] for name in ("event", "source", "configuration", "reason", "machine"))
+    shared = tuple(transition[name] for name in ("event", "source", "configuration", "reason", "machine"))
+    return (*shared, *transition.get("failures", ()))
 
 
 def state_lines(document: Mapping[str, Json]) -> Iterator[Line]:

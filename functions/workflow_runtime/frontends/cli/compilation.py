@@ -14,7 +14,7 @@ from workflow_runtime.frontends.cli.files import definitions_directory, read_sou
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.runtime.services import catalogue_of
+from workflow_runtime.runtime.registries import Registries
 
 
 class Registered:
@@ -30,7 +30,7 @@ class Registered:
         directory = self._definitions or definitions_directory(workflow)
         if directory not in self._catalogues:
             try:
-                self._catalogues[directory] = catalogue_of(directory)
+                self._catalogues[directory] = Registries(directory).catalogue
             except DefinitionError as error:
                 self._catalogues[directory] = None
                 self.findings += error.findings

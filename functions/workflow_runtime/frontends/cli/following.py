@@ -56,7 +56,8 @@ async def followed(
     document = watch.document
     if not from_start:
         watch.look()
-    progress = Progress(out, watch, list(node_entries(document)), RealClock().now, epoch_ms(document["started_at"]))
+    ids, started = list(node_entries(document)), epoch_ms(document["started_at"])
+    progress = Progress(out, watch, ids, RealClock().now, started, f"awr history {execution_id}")
     pause = LOOK_SECONDS_MIN
     with progress.shown():
         while True:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from workflow_runtime.frontends.cli.charts import likeness, stays, transition_spans
+from workflow_runtime.frontends.cli.charts import failure_lines, likeness, stays, transition_spans
 from workflow_runtime.frontends.cli.output import Line, Output, Span, styled
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.views.progress import progress
@@ -30,6 +30,8 @@ FRAMES_PER_SECOND = 10
 DAYS_FROM_HOURS = 48
 HUNDREDTHS_SECONDS_MAX = 600  # how long a moment is told exactly
 ROWS_KEPT = 4  # of the screen, for what is around the table
+LINES_AT_ONCE_MAX = 100  # without a terminal; a chart may take thousands of transitions in virtual time
+LINES_PER_SECOND = 5  # of real time, once these are used up: as many as people read
 
 MARKS = {
     "waiting": ("·", "dim"),
@@ -128,6 +130,29 @@ def in_order(
     return [change for *_, change in sorted(times, key=lambda item: item[:3])]
 
 
+class Pace:
+    """How many lines may be shown: some at once, then as many as people read. ``clock`` gives real seconds.
+
+    ``missed``: those that were too many since the last that was shown.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._left = float(LINES_AT_ONCE_MAX)
+        self._at = clock()
+        self.missed = 0
+
+    def allows(self) -> bool:
+        now = self._clock()
+        self._left = min(self._left + (now - self._at) * LINES_PER_SECOND, LINES_AT_ONCE_MAX)
+        self._at = now
+        if self._left < 1:
+            self.missed += 1
+            return False
+        self._left -= 1
+        return True
+
+
 def _is_news(entry: Mapping[str, Json]) -> bool:
     """Whether anything began: nodes of a state that is left go back to waiting for the next time."""
     return bool(entry["status"] != "waiting")
@@ -135,14 +160,27 @@ def _is_news(entry: Mapping[str, Json]) -> bool:
 
 class Progress:
     """Shows an execution on stderr while it runs. ``ids``: its nodes, as the table has them; ``now`` and ``started``,
-    when it did: epoch ms."""
+    when it did: epoch ms. ``all_at``: where people see the lines that were too many to show.
+    """
 
-    def __init__(self, out: Output, watch: Watch, ids: Sequence[str], now: Callable[[], int], started: int) -> None:
+    def __init__(
+        self,
+        out: Output,
+        watch: Watch,
+        ids: Sequence[str],
+        now: Callable[[], int],
+        started: int,
+        all_at: str,
+        pace: Pace | None = None,
+    ) -> None:
         self._out = out
         self._watch = watch
         self._now = now
         self._ids = ids
         self._started = started
+        self._all_at = all_at
+        self._pace = pace or Pace()
+        self._last: Line = ""  # of those that were too many
         self._transition: Line = ""  # the last one
         self._alike: tuple[Json, ...] | None = None  # what the last line would share with its repetition
         self._again: list[Json] = []  # when it was repeated since
@@ -167,10 +205,15 @@ class Progress:
             await asyncio.sleep(max(LOOK_SECONDS, (time.monotonic() - began) * LOOK_SHARE))
 
     def look(self) -> None:
-        """Look once; without a terminal, say what is new. The next line stands by itself."""
+        """Look once; without a terminal, say what is new, and how much was left out. The next line stands alone."""
         self._look()
         self._say_again()
         self._alike = None
+        if self._pace.missed > 1:
+            self._out.note([f"{'':>10}  ", (f"… {self._pace.missed - 1:,} more lines: {self._all_at}", "dim")])
+        if self._pace.missed:
+            self._out.note(self._last)
+        self._pace.missed = 0
 
     def _look(self) -> None:
         """Repetitions of the last line wait for what comes next: then they are one line."""
@@ -184,7 +227,18 @@ class Progress:
             elif entry["status"] != "ready" and _is_news(entry):
                 self._say_again()
                 self._alike = None
-                self._out.note(self._event(path, entry))
+                self._say(self._event(path, entry))
+
+    def _say(self, line: Line) -> None:
+        """A line, unless there are too many."""
+        missed = self._pace.missed
+        if not self._pace.allows():
+            self._last = line
+            return
+        if missed:
+            self._out.note([f"{'':>10}  ", (f"… {missed:,} more lines", "dim")])
+            self._pace.missed = 0
+        self._out.note(line)
 
     def _say_transition(self, transition: Mapping[str, Json]) -> None:
         alike = likeness(transition) if stays(transition) else None
@@ -193,12 +247,14 @@ class Progress:
             return
         self._say_again()
         self._alike = alike
-        self._out.note([f"{self._since(transition['at']):>10}  ", *transition_spans(transition)])
+        self._say([f"{self._since(transition['at']):>10}  ", *transition_spans(transition)])
+        for line in failure_lines(transition):
+            self._say([f"{'':>12}", *line])
 
     def _say_again(self) -> None:
         if self._again:
             times = f", {len(self._again)} times" if len(self._again) > 1 else ""
-            self._out.note([f"{self._since(self._again[-1]):>10}  ", (f"… again{times}", "dim")])
+            self._say([f"{self._since(self._again[-1]):>10}  ", (f"… again{times}", "dim")])
             self._again.clear()
 
     def _since(self, time: Json) -> str:

@@ -14,7 +14,11 @@ from workflow_runtime.language.texts import visible_lines
 if TYPE_CHECKING:
     from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
 
-ATTEMPT_LOGGERS = ("workflow_runtime.services.work.runner", "workflow_runtime.services.work.queue")
+TOLD_LOGGERS = (  # of what the progress and the summary say anyway
+    "workflow_runtime.services.work.runner",
+    "workflow_runtime.services.work.queue",
+    "workflow_runtime.failures",
+)
 FIELDS = ("node", "path", "status", "ms", "reason", "error", "at", "receives")
 
 logger = logging.getLogger("workflow_runtime.frontends.cli")
@@ -29,7 +33,7 @@ def log_to_stderr(verbose: bool) -> Iterator[None]:
     if verbose:
         levels["workflow_runtime"] = logging.INFO
     else:
-        levels.update(dict.fromkeys(ATTEMPT_LOGGERS, logging.CRITICAL))
+        levels.update(dict.fromkeys(TOLD_LOGGERS, logging.CRITICAL))
     before = {name: logging.getLogger(name).level for name in levels}
     root = logging.getLogger()
     root.addHandler(handler)

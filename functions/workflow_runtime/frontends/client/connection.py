@@ -33,8 +33,10 @@ class Connection(Protocol):
     ) -> dict[str, Json]:
         """What was accepted, and with ``wait`` what the event did if that was known in so many seconds."""
 
-    async def cancel(self, execution_id: str, reason: str, *, key: str | None) -> dict[str, Json]:
-        """What was answered, once the request is on its way."""
+    async def control(
+        self, operation: str, execution_id: str, reason: str, *, key: str | None, **fields: Json
+    ) -> dict[str, Json]:
+        """What was answered, once the request is on its way. ``fields``: of the operation, beside the reason."""
 
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         """What an execution, or one node of it, waits for: at most ``limit`` nodes."""

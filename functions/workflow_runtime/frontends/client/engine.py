@@ -150,7 +150,7 @@ class WorkflowEngine:
         has the ``reason``. ``key``: repeats under it get the same answer for 24 hours. Raises `NotFound`, `Conflict`
         when the execution has completed or failed.
         """
-        return await self._connection.cancel(execution_id, reason, key=key)
+        return await self._connection.control("cancel", execution_id, reason, key=key)
 
     async def why_execution(
         self, execution_id: str, node: str | None = None, *, limit: int = WAITS_DEFAULT

@@ -72,6 +72,7 @@ BY_CODE: dict[str, type[EngineError]] = {
     "not_found": NotFound,
     "conflict": Conflict,
     "ended": Conflict,
+    "refused": Conflict,
     "invalid_event": InvalidInput,
     "invalid_input": InvalidInput,
     "too_large": TooLarge,

@@ -108,9 +108,11 @@ class LocalConnection:
                 pause = min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
         return accepted_json(sent)
 
-    async def cancel(self, execution_id: str, reason: str, *, key: str | None) -> dict[str, Json]:
+    async def control(
+        self, operation: str, execution_id: str, reason: str, *, key: str | None, **fields: Json
+    ) -> dict[str, Json]:
         with translated():
-            return self._open().services.control.cancel(execution_id, reason, key, by="sdk").json()
+            return self._open().services.control.ask(operation, execution_id, reason, key, by="sdk", **fields).json()
 
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         explanations = self._open().services.explanations

@@ -184,13 +184,15 @@ class RemoteConnection:
             if "outcome" in answer or self._now() >= end:
                 return answer
 
-    async def cancel(self, execution_id: str, reason: str, *, key: str | None) -> dict[str, Json]:
+    async def control(
+        self, operation: str, execution_id: str, reason: str, *, key: str | None, **fields: Json
+    ) -> dict[str, Json]:
         """Under a key of its own if the caller has none: a call is repeated when its answer was lost."""
         await self._followers_are_ready()
         answer: dict[str, Json] = await self._call(
             "POST",
-            f"/executions/{_segment(execution_id)}/cancel",
-            content=msgspec.json.encode({"reason": reason}),
+            f"/executions/{_segment(execution_id)}/{operation}",
+            content=msgspec.json.encode({"reason": reason, **fields}),
             headers={"content-type": "application/json", "idempotency-key": _key(key)},
         )
         return answer

@@ -21,6 +21,9 @@ needs a
 reverse proxy on this machine that authenticates and speaks TLS. Run it under a supervisor that restarts it (systemd,
 say), and back the file up with SQLite's means. A node under way when the process dies counts as a lost worker: its
 attempt is not repeated silently. For more than one machine, deploy to AWS.
+
+Ctrl-C ends it with exit code 130: requests are answered, and with --db nodes under way get a second to end. SIGTERM
+ends it with exit code 0, and gives them ten. What is left then goes on in the next process.
 """
 
 

@@ -12,7 +12,9 @@ from workflow_runtime.errors import DefinitionError, WorkflowRuntimeError
 from workflow_runtime.frontends.client.sources import SUFFIXES, read_source, workflow_files
 from workflow_runtime.frontends.dev.log import log_findings, logger
 from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.invokers.tools.threads import Threads
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.runtime.registries import Registries
 
 POLL_SECONDS = 0.5  # a directory of a few hundred files is looked through in a millisecond
 SETTLE_SECONDS = 0.05  # editors write in several steps
@@ -62,6 +64,7 @@ class Reloader:
         self._mocks = mocks
         self._reloaded = reloaded
         self._files = Files(definitions, mocks)
+        self._threads = Threads()
 
     def publish_all(self) -> None:
         for file in workflow_files(self._definitions):
@@ -75,17 +78,17 @@ class Reloader:
             while changed and (more := await self._changed_meanwhile()):
                 changed |= more
             if changed:
-                self.take(changed)
+                await self.take(changed)
 
     async def _changed_meanwhile(self) -> set[Path]:
         await asyncio.sleep(SETTLE_SECONDS)
         return self._files.changed()
 
-    def take(self, changed: set[Path]) -> None:
+    async def take(self, changed: set[Path]) -> None:
         """Take changed files into use."""
         workflows = {file for file in changed if self._is_workflow(file)}
         if changed - workflows:
-            self._read_again()
+            await self._read_again()
         for file in sorted(workflows):
             if file.exists():
                 self._publish(file)
@@ -95,15 +98,19 @@ class Reloader:
     def _is_workflow(self, file: Path) -> bool:
         return self._definitions is not None and file.is_relative_to(self._definitions / "workflows")
 
-    def _read_again(self) -> None:
-        try:
-            self._runtime.reload(Mocks.load(self._mocks) if self._mocks is not None else None)
-        except DefinitionError as error:
-            log_findings(error.findings)
+    async def _read_again(self) -> None:
+        """In a thread: authors' modules are imported, and may take their time."""
+        outcome = await self._threads.run(self._read, "reload")
+        if isinstance(outcome.error, DefinitionError):
+            log_findings(outcome.error.findings)
             logger.error("agents, tools and mocks stay as they were")
             return
+        self._runtime.take(outcome.result())
         logger.info("agents, tools and mocks were read again")
         self._reloaded()
+
+    def _read(self) -> Registries:
+        return self._runtime.read(Mocks.load(self._mocks) if self._mocks is not None else None)
 
     def _publish(self, file: Path) -> None:
         """Publish one file; nothing it says ends the server."""

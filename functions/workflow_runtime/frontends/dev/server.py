@@ -44,38 +44,65 @@ CONNECTIONS_WAITING_MAX = 2048  # the system's own limit may be lower
 KEEP_ALIVE_SECONDS = 65  # longer than clients and proxies keep theirs, so that they close first
 REQUESTS_END_SECONDS = 3  # at the end, for requests under way; those that only wait are answered within a second
 DRAIN_SECONDS = 10.0  # at the end, for attempts under way when there is a file to record them in
+INTERRUPTED_SECONDS = 1.0  # the same after Ctrl-C: somebody waits for the prompt
+INTERRUPTED_EXIT_CODE = 130
 PAGE_ITEMS = 1000
 OPEN_STATUSES = tuple(status for status in ExecutionStatus if not status.terminal)
 
 
-async def serve(options: DevOptions) -> None:
-    """Run until SIGINT or SIGTERM. Raises `RequestError` (port taken, database in use), `DefinitionError` for agents,
-    tools or mocks that cannot be read, and what stopped the runtime if it could not go on."""
+def serve(options: DevOptions) -> signal.Signals | None:
+    """Run until SIGINT or SIGTERM; which it was, as far as that can be told. Raises `RequestError` (port taken,
+    database in use), `DefinitionError` for agents, tools or mocks that cannot be read, and what stopped the runtime if
+    it could not go on.
+    """
     with log_to_stderr() as recent:
         listener = _listen(options.port)
         with listener:
-            await _serve(options, listener, recent)
+            runtime = _opened(options)  # before there is a loop: Ctrl-C ends the import of an author's module, too
+            return asyncio.run(_serve(options, runtime, listener, recent))
 
 
-async def _serve(options: DevOptions, listener: socket.socket, recent: RecentLines) -> None:
+def _opened(options: DevOptions) -> LocalRuntime:
     if options.definitions is not None and not options.definitions.is_dir():
         raise RequestError("not_found", f"there is no directory {options.definitions}")
     mocks = Mocks.load(options.mocks) if options.mocks is not None else None
     backend = open_backend(options.db)
     try:
         reach = local_reach(os.environ, options.allow_http)
-        runtime = LocalRuntime(backend, options.definitions, mocks, reach=reach, observer=ExecutionLog())
+        return LocalRuntime(backend, options.definitions, mocks, reach=reach, observer=ExecutionLog())
     except BaseException:
         backend.close()
         raise
+
+
+async def _serve(
+    options: DevOptions, runtime: LocalRuntime, listener: socket.socket, recent: RecentLines
+) -> signal.Signals | None:
+    received: list[signal.Signals] = []
     try:
-        await _run(options, runtime, listener, recent)
+        await _run(options, runtime, listener, recent, received)
     finally:
-        await runtime.stop(DRAIN_SECONDS if options.db is not None else 0)
-        logger.info("stopped")
+        interrupted = signal.SIGINT in received
+        drain_seconds = 0.0 if options.db is None else INTERRUPTED_SECONDS if interrupted else DRAIN_SECONDS
+        left = await runtime.stop(drain_seconds)
+        logger.info("stopped%s", _what_was_left(left, options.db))
+    return received[0] if received else None
 
 
-async def _run(options: DevOptions, runtime: LocalRuntime, listener: socket.socket, recent: RecentLines) -> None:
+def _what_was_left(attempts: int, db: Path | None) -> str:
+    if not attempts:
+        return ""
+    after = f"with --db {db} their executions go on" if db is not None else "nothing is kept without --db"
+    return f" while {attempts} {'attempt was' if attempts == 1 else 'attempts were'} under way: {after}"
+
+
+async def _run(
+    options: DevOptions,
+    runtime: LocalRuntime,
+    listener: socket.socket,
+    recent: RecentLines,
+    received: list[signal.Signals],
+) -> None:
     function = TOPOLOGY.function("api")
     handlers: list[Any] = []
 
@@ -90,7 +117,7 @@ async def _run(options: DevOptions, runtime: LocalRuntime, listener: socket.sock
     doors = LogDoor(recent, BusDoor(runtime.ports.bus, lambda: handlers[0]))
     server = _server(Gateway(lambda: doors, LocalContext(function), log_request))
     _announce(options, listener)
-    with _signals(server, runtime):
+    with _signals(server, runtime, received):
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         watching = asyncio.create_task(reloader.watch())
         failing = asyncio.create_task(runtime.until_failure())
@@ -135,6 +162,11 @@ def _server(app: Gateway) -> uvicorn.Server:
     return Server(config)
 
 
+def exit_code(stopped_by: signal.Signals | None) -> int:
+    """Of the process, by what stopped the server."""
+    return INTERRUPTED_EXIT_CODE if stopped_by is signal.SIGINT else 0
+
+
 def _listen(port: int) -> socket.socket:
     """A socket bound to loopback. Raises `RequestError` (``port_in_use``, ``port_refused``)."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -153,12 +185,15 @@ def _listen(port: int) -> socket.socket:
 
 
 @contextmanager
-def _signals(server: uvicorn.Server, runtime: LocalRuntime) -> Generator[None, None, None]:
+def _signals(
+    server: uvicorn.Server, runtime: LocalRuntime, received: list[signal.Signals]
+) -> Generator[None, None, None]:
     """SIGINT and SIGTERM end the server in order; a second one ends the process as if there were no handler."""
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
         logger.info("stopping (%s); once more to stop at once", number.name)
+        received.append(number)
         server.should_exit = True
         runtime.end_waiting()
         loop.remove_signal_handler(number)
@@ -223,7 +258,7 @@ def log_to_stderr() -> Generator[RecentLines, None, None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``python -m workflow_runtime.frontends.dev``: the same as `awr dev`. Exit code 1: stderr says why."""
+    """``python -m workflow_runtime.frontends.dev``: the same as `awr dev`. The exit code; with 1, stderr says why."""
     parser = argparse.ArgumentParser("awr dev", description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=PORT_DEFAULT, help=f"default {PORT_DEFAULT}; 0: any free one")
     parser.add_argument("--db", type=Path, metavar="FILE", help="keep everything in this file")
@@ -237,12 +272,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         definitions = given.definitions or definitions_default()
-        asyncio.run(serve(DevOptions(given.port, given.db, definitions, given.mocks, tuple(given.allow_http))))
+        return exit_code(serve(DevOptions(given.port, given.db, definitions, given.mocks, tuple(given.allow_http))))
     except DefinitionError as error:
         log_findings(error.findings)
         print(visible_lines(str(error)), file=sys.stderr)
         return 1
     except WorkflowRuntimeError as error:
         print(visible_lines(f"awr dev: {error}"), file=sys.stderr)
-        return 1
-    return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED_EXIT_CODE
+    return 1

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invokers.containment import Containment, node_failure
+from workflow_runtime.invokers.containment import Containment, Outcome, node_failure
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.invokers.tools.loops import AuthorLoops
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.tools.results import result_json
 from workflow_runtime.invokers.tools.threads import Threads
@@ -27,19 +28,22 @@ def _system_now() -> int:
 
 
 class ToolInvoker:
-    """Runs tools: async ones on the event loop, sync ones in a daemon thread each. ``clock``: for `NodeContext`."""
+    """Runs tools: authors' async ones in an event loop of their own, sync ones in a daemon thread each, built-in async
+    ones where it is called. ``clock``: for `NodeContext`.
+    """
 
     def __init__(self, registry: ToolRegistry, clock: Clock | None = None) -> None:
         self._registry = registry
         self._now = clock.now if clock else _system_now
         self._threads = Threads()
+        self._loops = AuthorLoops()
         self._containment = Containment()
 
     @property
     def abandoned(self) -> int:
         """Tools that still run although their attempt was cancelled: blocking ones, and async ones that do not stop. A
         worker that has any should end its process once the attempt is recorded."""
-        return self._threads.abandoned + self._containment.abandoned
+        return self._threads.abandoned + self._loops.abandoned + self._containment.abandoned
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``timeout``, what the tool raised,
@@ -48,25 +52,18 @@ class ToolInvoker:
         if tool is None:
             hint = did_you_mean(call.target, self._registry.ids)
             raise NodeError("not_found", f"there is no tool {call.target!r}" + (f". {hint}" if hint else ""))
-        outcome = await self._containment.run(self._run(tool, call))
+        outcome = await self._outcome(tool, call)
         if outcome.error is None:
             return outcome.result()
         failure = node_failure(outcome.error, f"tool {tool.id!r}")
         raise failure from (None if failure is outcome.error else outcome.error)
 
-    async def _run(self, tool: Tool, call: NodeCall) -> NodeResult:
-        """All that may run the author's code: the checks of arguments, the function, the form of its result."""
+    async def _outcome(self, tool: Tool, call: NodeCall) -> Outcome[NodeResult]:
         context = self._context(call)
-        arguments = tool.bind(call.inputs, context)
-        if tool.is_async:
-            result: Any = await tool.function(**arguments)
-        else:
-            outcome = await self._threads.run(partial(tool.function, **arguments), f"tool {tool.id}")
-            result = outcome.result()
-        try:
-            return NodeResult(result_json(result), warnings=tuple(context.warnings))
-        except NotJson as error:
-            raise NodeError("validation_error", f"tool {tool.id!r} returned no JSON: {error}") from None
+        if not tool.is_async:
+            return await self._threads.run(partial(_called, tool, call, context), f"tool {tool.id}")
+        work = _awaited(tool, call, context)
+        return await (self._containment.run(work) if tool.built_in else self._loops.run(work, f"tool {tool.id!r}"))
 
     def _context(self, call: NodeCall) -> NodeContext:
         place = {"execution_id": call.execution_id, "workflow_id": call.workflow_id, "node": call.path}
@@ -83,3 +80,21 @@ class ToolInvoker:
             correlation_id=call.correlation_id,
             is_stopped=lambda: call.stop.requested,
         )
+
+
+# Both run all that may be the author's code: the checks of arguments, the function, the form of its result.
+
+
+def _called(tool: Tool, call: NodeCall, context: NodeContext) -> NodeResult:
+    return _result(tool, tool.function(**tool.bind(call.inputs, context)), context)
+
+
+async def _awaited(tool: Tool, call: NodeCall, context: NodeContext) -> NodeResult:
+    return _result(tool, await tool.function(**tool.bind(call.inputs, context)), context)
+
+
+def _result(tool: Tool, value: Any, context: NodeContext) -> NodeResult:
+    try:
+        return NodeResult(result_json(value), warnings=tuple(context.warnings))
+    except NotJson as error:
+        raise NodeError("validation_error", f"tool {tool.id!r} returned no JSON: {error}") from None

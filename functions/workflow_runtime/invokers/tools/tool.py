@@ -33,7 +33,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A tool under its ``id``. ``presets`` are arguments that the definition fixed: a call cannot give them.
 
     ``names``: field of ``arguments`` -> parameter. ``context``: the parameter that takes the `NodeContext`, if any.
-    ``returns`` is the return annotation; ``source`` says where the tool is defined.
+    ``returns`` is the return annotation; ``source`` says where the tool is defined. ``built_in``: its code is ours and
+    never blocks.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     returns: Any = Any
     source: str = ""
     presets: Mapping[str, Json] = {}
+    built_in: bool = False
 
     @property
     def input_schema(self) -> dict[str, Json]:

@@ -1,25 +1,26 @@
 """Requests about an execution as a whole: checked against its status, then mailed to its mailbox like any other news.
 
 The status that is read here may be older than the request's turn, so the engine has the last word: a request that comes
-too late is ignored there, and the history says so.
+too late is ignored there, and the history says so. For the same reason a request that finds the execution as it should
+be is mailed all the same, as long as another that is on its way could change that.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import msgspec
 
-from workflow_runtime.engine.events import CancelRequested
-from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionRow, ExecutionStatus
 from workflow_runtime.errors import RequestError, storable_text
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.control.operations import OPERATIONS, Operation
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.storage.executions import KeptAnswer
 from workflow_runtime.storage.stores import Stores
 
-CANCEL = "cancel"
 REASON_CHARS_MAX = 1_000
 KEY_CHARS_MAX = 255
 KEPT_MS = 24 * 3600 * 1000  # how long a key gives the same answer
@@ -46,44 +47,65 @@ class Control:
         self._mailer = mailer
         self._new_id = new_id
 
-    def cancel(self, execution_id: str, reason: str = "", key: str | None = None, *, by: str = "") -> Asked:
-        """End the execution as cancelled. ``by``: who asks, for the history; ``key``: the same for repeats, which get
-        the first answer for 24 hours.
+    def ask(
+        self,
+        operation: str,
+        execution_id: str,
+        reason: str = "",
+        key: str | None = None,
+        *,
+        by: str = "",
+        **fields: Json,
+    ) -> Asked:
+        """Ask for one of `OPERATIONS`. ``by``: who asks, for the history; ``key``: the same for repeats, which get the
+        first answer for 24 hours; ``fields``: of the operation's event.
 
-        Raises `RequestError`: ``not_found``, ``ended`` (it has completed or failed), ``conflict`` (the key was used for
-        another request), ``invalid_request``; `RetryableError`.
+        Raises `RequestError`: ``not_found``, ``ended`` and ``refused`` (its status does not allow it), ``conflict``
+        (the key was used for another request), ``invalid_request``; `RetryableError`.
         """
+        asked_for = OPERATIONS[operation]
         reason, key = _checked(reason, key)
         header = self._executions.header(execution_id)
         if header is None:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")
-        asked = self._answered(execution_id, CANCEL, key)
-        if asked is None:
-            if header.status.terminal and header.status is not ExecutionStatus.CANCELLED:
-                raise RequestError("ended", f"the execution has ended, it is {header.status}: it cannot be cancelled")
-            asked = self._answer(execution_id, CANCEL, key, changed=not header.status.terminal)
-        if asked.changed and not header.status.terminal:  # also when repeated: the first may have died in between
-            event = CancelRequested(f"control:{asked.id}", self._clock.now(), by, reason)
+        row = EXECUTION_ROWS.get((header.status, asked_for.event), _NO_ROW)
+        use = _use_of(operation, fields)
+        kept = self._executions.kept_answer(execution_id, key, self._clock.now()) if key is not None else None
+        if kept is None:
+            _check_allowed(asked_for, header.status, row)
+            kept = KeptAnswer(use, row.status is not None, self._clock.now() + KEPT_MS)
+            if key is not None:
+                kept = self._executions.keep_answer(execution_id, key, kept, self._clock.now())
+        if kept.operation != use:
+            raise RequestError("conflict", f"the key was used for another request: {kept.operation.partition('#')[0]}")
+        asked = Asked(execution_id, operation, key or self._new_id(), kept.changed)
+        if row.status is not None or (row.unchanged and not header.status.terminal):
+            # also when repeated: the first may have died in between
+            event = asked_for.event(f"control:{asked.id}", self._clock.now(), by, reason, **fields)
             self._mailer.send(execution_id, event)
         return asked
 
-    def _answered(self, execution_id: str, operation: str, key: str | None) -> Asked | None:
-        """The answer that the key got before. Raises `RequestError` (``conflict``)."""
-        kept = self._executions.kept_answer(execution_id, key, self._clock.now()) if key is not None else None
-        return _kept(execution_id, operation, key or "", kept) if kept is not None else None
 
-    def _answer(self, execution_id: str, operation: str, key: str | None, *, changed: bool) -> Asked:
-        if key is None:
-            return Asked(execution_id, operation, self._new_id(), changed)
-        now = self._clock.now()
-        kept = self._executions.keep_answer(execution_id, key, KeptAnswer(operation, changed, now + KEPT_MS), now)
-        return _kept(execution_id, operation, key, kept)
+_NO_ROW = ExecutionRow()
 
 
-def _kept(execution_id: str, operation: str, key: str, kept: KeptAnswer) -> Asked:
-    if kept.operation != operation:
-        raise RequestError("conflict", f"the key was used for another request: {kept.operation}")
-    return Asked(execution_id, operation, key, kept.changed)
+def _check_allowed(operation: Operation, status: ExecutionStatus, row: ExecutionRow) -> None:
+    """Raises `RequestError` (``ended``, ``refused``)."""
+    if row.status is not None or row.unchanged:
+        return
+    if status.terminal:
+        message = f"the execution has ended, it is {status}: it cannot be {operation.passive}"
+        raise RequestError("ended", message)
+    why = f": {row.reason}" if row.reason else ""
+    raise RequestError("refused", f"an execution that is {status} cannot be {operation.passive}{why}")
+
+
+def _use_of(operation: str, fields: dict[str, Json]) -> str:
+    """What a key is used for: the same request, and no other, may come under it again."""
+    said = {name: value for name, value in fields.items() if value is not None}
+    if not said:
+        return operation
+    return f"{operation}#{hashlib.sha256(msgspec.json.encode(said, order='deterministic')).hexdigest()[:32]}"
 
 
 def _checked(reason: str, key: str | None) -> tuple[str, str | None]:

@@ -24,6 +24,7 @@ from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, adva
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, payload, without_payload
 from workflow_runtime.engine.events import CancelRequested, Event, ExecutionStarted, NodeSucceeded
+from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Needs
@@ -44,6 +45,7 @@ BACKOFF_SECONDS_MAX = 60
 OUTPUTS_INLINE_BYTES_MAX = 64 * 1024  # of all nodes decided in one commit: its item must stay far below 400 KB
 
 logger = logging.getLogger(__name__)
+failure_log = logging.getLogger("workflow_runtime.failures")
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -229,6 +231,7 @@ class Dispatcher:
             return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)), correlation_id)
         if committed:
             self._count(Metric.COMMITS, 1)
+            _log_failures(plan, state.execution_id, decision.macrosteps)
             self._publisher.publish(plan, state, entry, correlation_id)
         return committed
 
@@ -273,3 +276,11 @@ def _with_start(events: Sequence[Event], start: ExecutionStarted) -> list[Event]
 
 def _text(event: Event) -> str:
     return msgspec.json.encode(event).decode()
+
+
+def _log_failures(plan: Plan, execution_id: str, steps: Sequence[Macrostep]) -> None:
+    """What failed in charts: they may go on as if nothing had happened."""
+    for step in steps:
+        for failure in step.failures:
+            fields = {"execution_id": execution_id, "workflow_id": plan.workflow_id, "reason": failure}
+            failure_log.warning("a part of a chart failed", extra=fields)

@@ -13,6 +13,7 @@ from workflow_runtime.engine.commands import (
     CancelChild,
     CancelTimer,
     Command,
+    ControlChild,
     Log,
     NotifyParent,
     SendSignal,
@@ -22,11 +23,12 @@ from workflow_runtime.engine.commands import (
     Subscribe,
     Unsubscribe,
 )
-from workflow_runtime.engine.events import CancelRequested, ChildEnded, SendFailed, SignalReceived
+from workflow_runtime.engine.events import ChildEnded, SendFailed, SignalReceived
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.services.control.operations import OPERATIONS
 from workflow_runtime.services.intake.starts import Starter, child_key, keyed_execution_id
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.timers import Timers
@@ -75,8 +77,10 @@ class Courier:
                     self._timers.cancel(state.execution_id, timer, due)
                 case StartChild():
                     self._start_child(state, command, correlation_id)
-                case CancelChild():
-                    self._cancel_child(state, command)
+                case ControlChild():
+                    self._control_child(state, command)
+                case CancelChild(token=token, workflow_id=workflow_id, reason=reason):
+                    self._control_child(state, ControlChild(token, workflow_id, "cancel", reason))
                 case SendSignal():
                     self._send(state, command)
                 case NotifyParent() if ended is not None:
@@ -104,12 +108,13 @@ class Courier:
             message = f"`{command.workflow_id}` could not be started: {error}"
             self._failed(state, f"child:{command.token}", command.machine, message)
 
-    def _cancel_child(self, state: ExecutionState, command: CancelChild) -> None:
+    def _control_child(self, state: ExecutionState, command: ControlChild) -> None:
         child = keyed_execution_id(command.workflow_id, child_key(state.execution_id, command.token))
         if self._is_open(child):
             identity = f"control:{state.execution_id}:{command.token}"
             by = f"execution:{state.execution_id}"
-            self._mailer.send(child, CancelRequested(identity, state.now, by, command.reason))
+            request = OPERATIONS[command.operation].event(identity, state.now, by, command.reason)
+            self._mailer.send(child, request)
 
     def _send(self, state: ExecutionState, command: SendSignal) -> None:
         signal = SignalReceived(

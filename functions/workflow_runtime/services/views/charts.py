@@ -126,6 +126,7 @@ def transition_json(version: int, step: Macrostep) -> dict[str, Json]:
         "configuration": list(step.configuration),
         "at": iso_time(step.at),
         "reason": step.reason or None,
+        "failures": list(step.failures),
         "machine": step.machine,
         "version": version,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from workflow_runtime.frontends.cli.options import AllowHttp, MocksFile, NewDatabase, existing
 from workflow_runtime.frontends.dev.options import HELP, PORT_DEFAULT, DevOptions, definitions_default
-from workflow_runtime.frontends.dev.server import serve
+from workflow_runtime.frontends.dev.server import exit_code, serve
 
 
 def dev(
@@ -33,8 +32,8 @@ def dev(
     mocks: MocksFile = None,
     allow_http: AllowHttp = None,
 ) -> int:
-    asyncio.run(serve(DevOptions(port, db, definitions or definitions_default(), mocks, tuple(allow_http or ()))))
-    return 0
+    options = DevOptions(port, db, definitions or definitions_default(), mocks, tuple(allow_http or ()))
+    return exit_code(serve(options))
 
 
 dev.__doc__ = HELP

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
 from workflow_runtime.frontends.cli.api import Document, api
-from workflow_runtime.frontends.cli.charts import transition_spans
+from workflow_runtime.frontends.cli.charts import failure_lines, transition_spans
 from workflow_runtime.frontends.cli.errors import ExitCode
 from workflow_runtime.frontends.cli.options import AsJson, Database, ExecutionId, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Line, Output, Span
@@ -71,6 +71,8 @@ def _commit(entry: Document, started: int) -> Iterator[Line]:
     for transition in entry["transitions"]:
         yield [(lead, "dim"), *transition_spans(transition)]
         lead = INDENT
+        for line in failure_lines(transition):
+            yield [INDENT, *line]
     for command in entry["commands"]:
         yield [(lead, "dim"), ("→ ", "cyan"), command["command"], *_which(command)]
         lead = INDENT

@@ -257,7 +257,8 @@ class _Run:
         watch = LocalWatch(services.stores, self._id)
         watch.look()  # what ended before a resumption is no news
         ids = [block.prefix + node.id for block in plan.blocks for node in block.nodes if not node.hidden]
-        progress = Progress(self._out, watch, ids, services.ports.clock.now, epoch_ms(document["started_at"]))
+        started = epoch_ms(document["started_at"])
+        progress = Progress(self._out, watch, ids, services.ports.clock.now, started, self._where_all_is())
         try:
             with progress.shown():
                 status = asyncio.run(self._drive(progress))
@@ -295,6 +296,12 @@ class _Run:
             return await self._runtime.run_until_ended(self._id)
         self._limit = self._runtime.backend.ports.clock.now() + SKIPPED_MS_MAX
         return await self._runtime.settle(self._id, [(self._limit, lambda: None)], self._repetition.seen)
+
+    def _where_all_is(self) -> str:
+        database = self._options.db
+        if database is None:
+            return "--db FILE keeps them for awr history"
+        return shlex.join(["awr", "history", self._id, "--db", str(database)])
 
     def _say_what_time_brings(self) -> None:
         lines = list(timer_lines(self._runtime.services.documents.document(self._id)))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from workflow_runtime.frontends.cli.api import Document, api
-from workflow_runtime.frontends.cli.charts import event_lines, state_lines, timer_lines, transition_spans
+from workflow_runtime.frontends.cli.charts import event_lines, failure_lines, state_lines, timer_lines, transition_spans
 from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import read_json
 from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile, Region, Token, Url
@@ -73,6 +73,8 @@ def _show(out: Output, result: Document) -> ExitCode:
     """What the event did."""
     if result["transition"] is not None:
         out.line(transition_spans(result["transition"]))
+        for failure in failure_lines(result["transition"]):
+            out.line(["  ", *failure])
     outcome, reason = result["outcome"], result["reason"]
     if result["transition"] is None or outcome in ("deferred", "failed"):
         shown = f": {reason}" if reason and result["transition"] is None else ""

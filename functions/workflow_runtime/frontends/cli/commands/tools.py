@@ -17,7 +17,7 @@ from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.texts import preview
 from workflow_runtime.plan.catalogue import Argument, Catalogue, CatalogueEntry
-from workflow_runtime.runtime.services import catalogue_of
+from workflow_runtime.runtime.registries import Registries
 
 DEFAULT_COLUMNS_MAX = 40  # of an argument's default
 Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this one, with its schemas.", show_default=False)]
@@ -49,7 +49,7 @@ def agents(id: Id = None, definitions: Definitions = None, mocks: MocksFile = No
 
 def _catalogue(definitions: Path | None, mocks: Path | None) -> Catalogue:
     loaded = Mocks.load(mocks) if mocks is not None else None
-    return catalogue_of(definitions or definitions_directory(None), loaded)
+    return Registries(definitions or definitions_directory(None), loaded).catalogue
 
 
 def _list(out: Output, kind: str, entries: Mapping[str, CatalogueEntry], id: str | None) -> ExitCode:

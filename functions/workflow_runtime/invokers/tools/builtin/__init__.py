@@ -25,7 +25,9 @@ BUILT_IN = "built-in"
 def builtin_tools(reach: Reach, services: ToolServices) -> list[Tool]:
     """All of them, allowed to reach what ``reach`` says."""
     functions = _functions(reach, services)
-    return [replace(tool, function=function) for tool, function in zip(_described(), functions, strict=True)]
+    return [
+        replace(tool, function=function, built_in=True) for tool, function in zip(_described(), functions, strict=True)
+    ]
 
 
 def _functions(reach: Reach, services: ToolServices) -> tuple[Callable[..., Any], ...]:

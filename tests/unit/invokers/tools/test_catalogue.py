@@ -12,7 +12,7 @@ from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools import ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.plan.catalogue import Argument, Catalogue, CatalogueEntry
-from workflow_runtime.runtime.services import catalogue_of
+from workflow_runtime.runtime.registries import Registries
 from workflow_runtime.sdk import NodeContext
 
 
@@ -64,7 +64,7 @@ def test_agents_come_with_their_output_schema_and_file(tmp_path: Path) -> None:
 
 def test_a_catalogue_survives_being_stored(tmp_path: Path) -> None:
     mocks = Mocks.load({"tools": {"发送": {"return": None}, "echo": {"return": 1}}})
-    catalogue = catalogue_of(definitions(tmp_path), mocks)
+    catalogue = Registries(definitions(tmp_path), mocks).catalogue
     assert msgspec.json.decode(msgspec.json.encode(catalogue), type=Catalogue) == catalogue
     assert catalogue.tools["发送"].source == "mock"
     assert catalogue.tools["echo"].source == "built-in"

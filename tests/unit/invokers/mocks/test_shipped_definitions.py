@@ -19,7 +19,7 @@ from workflow_runtime.language.schemas import schema_problems
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 DEFINITIONS = ROOT / "definitions"
 ENGLISH = DEFINITIONS / "en"
 WORKFLOWS = sorted([*DEFINITIONS.glob("workflows/*.yaml"), *ENGLISH.glob("workflows/*.yaml")])

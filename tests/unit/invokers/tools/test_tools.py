@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, PlainSerializer
-from tests.unit.tooling.tool_calls import FixedClock, failure, node_call, run_tool
+from tests.unit.invokers.tools.tool_calls import FixedClock, failure, node_call, run_tool
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry

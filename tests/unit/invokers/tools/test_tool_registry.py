@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.tooling.tool_calls import failure, run_tool
+from tests.unit.invokers.tools.tool_calls import failure, run_tool
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.invokers.tools import ToolRegistry

@@ -1,4 +1,4 @@
-"""`awr cancel`: the end of an execution, because somebody wants it."""
+"""`awr cancel` and the other requests about an execution as a whole."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from workflow_runtime.frontends.cli.errors import ExitCode
 from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server, header_value
+from workflow_runtime.language.json_values import Json
+
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the history.")]
+Key = Annotated[
+    str | None, typer.Option("--key", metavar="KEY", help="Repeats under one key get the same answer for a day.")
+]
 
 
 def cancel(
     execution: ExecutionId,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the history.")] = "",
-    key: Annotated[
-        str | None, typer.Option("--key", metavar="KEY", help="Repeats under one key get the same answer for a day.")
-    ] = None,
+    reason: Reason = "",
+    key: Key = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
     profile: Profile = None,
@@ -37,15 +41,28 @@ def cancel(
       1  refused: it has ended otherwise     6  the API cannot be reached
     """
     out, server = Output(json=json), Server(url, token, profile, region)
+    return _ask(out, server, "cancel", execution, reason, key, ("cancelling", "cancelled already"))
+
+
+def _ask(
+    out: Output,
+    server: Server,
+    operation: str,
+    execution: str,
+    reason: str,
+    key: str | None,
+    words: tuple[str, str],
+    **fields: Json,
+) -> int:
+    """Send the request, and show what was answered. ``words``: for one that is on its way, and one not needed."""
     if key is not None:
         header_value("--key", key)
 
     async def send() -> Document:
         async with api(server) as connection:
-            return await connection.cancel(execution, reason, key=key)
+            return await connection.control(operation, execution, reason, key=key, **fields)
 
     answer = asyncio.run(send())
     out.document(answer)
-    label = "cancelling: " if answer["changed"] else "cancelled already: "
-    out.line([(label, "yellow"), execution])
+    out.line([(f"{words[0] if answer['changed'] else words[1]}: ", "yellow"), execution])
     return ExitCode.OK

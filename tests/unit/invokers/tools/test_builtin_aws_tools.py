@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from tests.unit.tooling.tool_calls import call_tool, failure, run_tool
+from tests.unit.invokers.tools.tool_calls import call_tool, failure, run_tool
 
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.invokers.tools import Reach, ToolServices

@@ -8,7 +8,7 @@ from pathlib import Path
 from workflow_runtime.invokers.agents import AgentDefinition, AgentLimits, AgentSettings
 from workflow_runtime.invokers.tools import ToolRegistry
 
-GUIDE = (Path(__file__).parents[3] / "definitions" / "README.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[4] / "definitions" / "README.md").read_text(encoding="utf-8")
 
 
 def fields_of(section: str) -> set[str]:

@@ -1,0 +1,73 @@
+"""The agents and tools of a definitions directory, read once: what the compiler knows of them, and what runs them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
+from workflow_runtime.invokers.mocks import MockedInvoker, Mocks
+from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
+from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
+from workflow_runtime.invokers.tools.services import ToolServices
+from workflow_runtime.plan.catalogue import Catalogue
+from workflow_runtime.plan.specs import NodeType
+
+if TYPE_CHECKING:
+    from workflow_runtime.invokers.invocation import Invoker
+    from workflow_runtime.language.json_values import Json
+    from workflow_runtime.ports import Clock, Ports
+
+
+class Registries:
+    """What is below ``definitions`` (None: only built-in tools), allowed what ``reach`` says; with ``mocks``, calls
+    that have one never reach the real thing. ``ports``: those of the runtime in which built-in tools run.
+
+    Raises `DefinitionError` for tools that cannot be used; for agents, `catalogue` and the first call of one do: a
+    worker of tools never reads them.
+    """
+
+    def __init__(
+        self,
+        definitions: Path | None,
+        mocks: Mocks | None = None,
+        *,
+        reach: Reach = LOCAL_REACH,
+        ports: Ports | None = None,
+    ) -> None:
+        services = ToolServices(bus=ports.bus, offload=ports.offload) if ports is not None else ToolServices()
+        self._mocks = mocks
+        self._agents = AgentRegistry.load(_below(definitions, "agents"))
+        self._tools = ToolRegistry.load(_below(definitions, "tools"), reach=reach, services=services)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The agents and tools that definitions may name without a warning: registered ones and mocked ones. Raises
+        `DefinitionError` for what cannot be used."""
+        catalogue = Catalogue(self._agents.describe(), self._tools.describe())
+        if self._mocks is None:
+            return catalogue
+        return catalogue.with_mocks(self._mocks.ids(NodeType.AGENT), self._mocks.ids(NodeType.TOOL))
+
+    def invokers(self, clock: Clock) -> dict[NodeType, Invoker]:
+        """What runs agents and tools. ``clock``: the runtime's."""
+        invokers: dict[NodeType, Invoker] = {
+            NodeType.AGENT: AgentInvoker(self._agents),
+            NodeType.TOOL: ToolInvoker(self._tools, clock),
+        }
+        if self._mocks is None:
+            return invokers
+        schemas = {NodeType.AGENT: self._agent_schema, NodeType.TOOL: None}
+        return {
+            kind: MockedInvoker(self._mocks, kind, invoker, clock.sleep, schemas[kind])
+            for kind, invoker in invokers.items()
+        }
+
+    def _agent_schema(self, id: str) -> Json:
+        agent = self._agents.get(id)
+        return agent.output_schema if agent is not None else None
+
+
+def _below(definitions: Path | None, kind: str) -> Path | None:
+    return definitions / kind if definitions is not None and (definitions / kind).is_dir() else None
