@@ -31,14 +31,16 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
+    RetryRequested,
     SendFailed,
     SignalReceived,
+    SkipRequested,
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.requests import accept_cancel
+from workflow_runtime.engine.requests import REQUESTS, accept_cancel, accept_retry, accept_skip
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
@@ -46,7 +48,6 @@ from workflow_runtime.engine.state import (
     ExecutionState,
     GraphState,
     Parent,
-    Purpose,
     initial_graph_state,
 )
 from workflow_runtime.engine.subscriptions import subscribe
@@ -175,6 +176,7 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     if chart is not None:
         state.scopes[TOP_CHART] = ChartState(configuration=chart.configuration)
     state.in_flight = 0
+    state.aborted = True
     state.unannounced.clear()
     ending.fail(settling.scopes_of(turn), error)
     return Decision(state, tuple(turn.commands))
@@ -188,15 +190,19 @@ def _take(scopes: Scopes, event: Event) -> str:
         raise InvalidEvent(f"{type(event).__name__} cannot come while the execution is {state.status.value}")
     if row.status is None:
         return row.reason
+    before = scopes.turn.status_before = state.status
     state.status = row.status
     if not isinstance(event, Poked):
         state.unprompted = 0
-    return _TAKERS[type(event)](scopes, event)
+    reason = _TAKERS[type(event)](scopes, event)
+    if reason:
+        state.status = before
+    return reason
 
 
 def _is_told_of(turn: Turn, event: Event) -> bool:
     """Whether the journal says why an event had no effect: who sent it from outside may ask."""
-    return isinstance(event, (SignalReceived, CancelRequested)) and not turn.state.status.terminal
+    return isinstance(event, (SignalReceived, *REQUESTS)) and not turn.state.status.terminal
 
 
 def _started(scopes: Scopes, _: ExecutionStarted) -> str:
@@ -204,9 +210,7 @@ def _started(scopes: Scopes, _: ExecutionStarted) -> str:
     turn.commands.append(SetStatus(ExecutionStatus.RUNNING, turn.now))
     if "execution" in turn.plan.events:
         turn.publish("execution.started", status="running", started_at=turn.state.started_at)
-    if turn.plan.timeout_seconds is not None:
-        due = turn.state.started_at + round(turn.plan.timeout_seconds * 1000)
-        pending.start_timer(scopes.root, -1, Purpose.DEADLINE, due)
+    settling.start_deadline(scopes, turn.state.started_at)
     settling.start(scopes)
     return ""
 
@@ -225,6 +229,8 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     ChildEnded: accept_child,
     SendFailed: accept_send_failure,
     CancelRequested: accept_cancel,
+    RetryRequested: accept_retry,
+    SkipRequested: accept_skip,
 }
 
 
@@ -262,7 +268,7 @@ def _keep_values(scopes: Scopes) -> None:
                 scope.graph.kept_bytes += size
                 state.kept_bytes += size
     if turn.known.globals is not None and state.globals is None and not turn.plan.has_chart:
-        globals_ = turn.known.globals
+        globals_ = turn.need_globals()
         if _size(globals_) <= GLOBALS_KEPT_BYTES_MAX:
             state.globals = globals_
 

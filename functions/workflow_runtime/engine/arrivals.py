@@ -159,8 +159,7 @@ def accept_send_failure(scopes: Scopes, event: SendFailed) -> str:
 def accept_signal(scopes: Scopes, signal: SignalReceived) -> str:
     """Take an event from outside, once."""
     turn = scopes.turn
-    identity = hashlib.sha256(signal.event_id.encode()).hexdigest()[:16]
-    if identity in turn.state.applied:
+    if was_taken(turn, signal.event_id):
         return "this event was taken already"
     if signal.key is not None and not subscriptions.listens(scopes, signal):
         turn.commands.append(Unsubscribe(signal.name, signal.key, signal.route))
@@ -168,19 +167,29 @@ def accept_signal(scopes: Scopes, signal: SignalReceived) -> str:
     problem = turn.plan.event_problem(signal.name, data_of(turn, signal)) if turn.plan.event_schemas else None
     if problem is not None:
         return problem
-    _remember(turn, identity)
+    remember(turn, signal.event_id)
     turn.state.hops = signal.hops
     return deliver(scopes, signal)
 
 
-def _remember(turn: Turn, identity: str) -> None:
+def was_taken(turn: Turn, event_id: str) -> bool:
+    """Whether an event with this id was taken before: it came twice."""
+    return _identity(event_id) in turn.state.applied
+
+
+def remember(turn: Turn, event_id: str) -> None:
+    """An event is taken; another one with its id will not be."""
     applied = turn.state.applied
-    applied[identity] = turn.now
+    applied[_identity(event_id)] = turn.now
     while applied:
         oldest = next(iter(applied))
         if len(applied) <= APPLIED_MAX and applied[oldest] > turn.now - APPLIED_MS:
             break
         del applied[oldest]
+
+
+def _identity(event_id: str) -> str:
+    return hashlib.sha256(event_id.encode()).hexdigest()[:16]
 
 
 def deliver(scopes: Scopes, signal: SignalReceived) -> str:

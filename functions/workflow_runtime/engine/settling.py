@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workflow_runtime.engine import arrivals, ending
+from workflow_runtime.engine import arrivals, ending, pending
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.runs import run_ended
 from workflow_runtime.engine.chart.scope import ChartScope
@@ -12,7 +12,7 @@ from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scopes import Maker, Scopes
-from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
+from workflow_runtime.engine.state import ChartState, GraphState, Purpose, ScopeState
 from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.engine.values.outputs import check_output
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -47,6 +47,13 @@ def start(scopes: Scopes) -> None:
             arrivals.chart_ended(chart, Ended(error=failed.error))
             return
     scopes.root.begin()
+
+
+def start_deadline(scopes: Scopes, since: int) -> None:
+    """Count the time that the execution may take from here (epoch ms), if it is bounded."""
+    seconds = scopes.turn.plan.timeout_seconds
+    if seconds is not None:
+        pending.start_timer(scopes.root, -1, Purpose.DEADLINE, since + round(seconds * 1000))
 
 
 def settle(scopes: Scopes) -> None:

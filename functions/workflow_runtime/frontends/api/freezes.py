@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
-from workflow_runtime.frontends.api.models import ControlRequest
+from workflow_runtime.frontends.api.operator_models import ControlRequest
 from workflow_runtime.frontends.api.parameters import unquote
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.services.freeze.requests import held_json, switch_json

@@ -16,7 +16,8 @@ from workflow_runtime.services.views.charts import transition_json
 PAGE_BYTES_MAX = 2 * 1024 * 1024  # of entries: one commit may have ordered 500 nodes
 SHOWN = (
     "by", "path", "serial", "attempt", "pool", "status", "detail_type", "error", "reason",
-    "name", "key", "source", "to", "timer", "machine", "workflow_id", "execution_id", "level", "message",
+    "name", "key", "source", "to", "timer", "machine", "node", "given", "workflow_id", "execution_id", "level",
+    "message",
 )  # fmt: skip
 """Fields of events and commands that say which one it is; the others are payloads and bookkeeping."""
 

@@ -44,6 +44,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "start": ("start:start", "Start an execution of a published workflow."),
     "signal": ("signal:signal", "Send an event to an execution."),
     "cancel": ("control:cancel", "Cancel an execution."),
+    "retry": ("control:retry", "Have an execution that has ended go on."),
+    "skip": ("control:skip", "Have an execution go on without a node."),
     "freeze": ("freeze:freeze", "Hold back starts of a workflow, runs of an agent, or all of both."),
     "thaw": ("freeze:thaw", "Have what was frozen go on."),
     "publish-event": ("publish_event:publish_event", "Put an event on the bus of awr dev."),

@@ -75,6 +75,7 @@ BY_CODE: dict[str, type[EngineError]] = {
     "refused": Conflict,
     "invalid_event": InvalidInput,
     "invalid_input": InvalidInput,
+    "invalid_request": InvalidInput,
     "too_large": TooLarge,
 }
 

@@ -185,14 +185,18 @@ class RemoteConnection:
                 return answer
 
     async def control(
-        self, operation: str, execution_id: str, reason: str, *, key: str | None, **fields: Json
+        self, operation: str, execution_id: str, reason: str, *, key: str | None, said: Mapping[str, Json]
     ) -> dict[str, Json]:
         """Under a key of its own if the caller has none: a call is repeated when its answer was lost."""
         await self._followers_are_ready()
+        body = {
+            "reason": reason,
+            **{name: checked_json(value, name, "invalid_request") for name, value in said.items()},
+        }
         answer: dict[str, Json] = await self._call(
             "POST",
             f"/executions/{_segment(execution_id)}/{operation}",
-            content=msgspec.json.encode({"reason": reason, **fields}),
+            content=msgspec.json.encode(body),
             headers={"content-type": "application/json", "idempotency-key": _key(key)},
         )
         return answer

@@ -15,7 +15,16 @@ from msgspec.structs import replace
 
 from workflow_runtime.deployment.metrics import LIFECYCLE, Metric
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE, LIFECYCLE_SOURCE
-from workflow_runtime.engine.commands import CancelRun, Command, Continue, PublishEvent, RecordNode, RunNode, SetStatus
+from workflow_runtime.engine.commands import (
+    CancelRun,
+    Command,
+    Continue,
+    PublishEvent,
+    RecordNode,
+    ReplaceVariables,
+    RunNode,
+    SetStatus,
+)
 from workflow_runtime.engine.events import NodeFailed, Poked, SendFailed, run_event_id
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
@@ -66,14 +75,19 @@ class Publisher:
         for command in commands:
             if isinstance(command, CancelRun):
                 self._cancel(state, command)
+            elif isinstance(command, ReplaceVariables):
+                self._executions.replace_variables(state.execution_id, command)
+        statuses = [command for command in commands if isinstance(command, SetStatus)]
+        is_reopened = any(status.reopened for status in statuses) and not state.status.terminal
+        if is_reopened:  # at once: workers do nothing for an execution that has ended
+            self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
         orders = [command for command in commands if isinstance(command, RunNode)]
         for refused in send_orders(self._ports, self._pools, state, orders, correlation_id):
             self._order_refused(state, refused)
         self._courier.carry_out(plan, state, commands, correlation_id)
         if any(isinstance(command, Continue) for command in commands):
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
-        statuses = [command for command in commands if isinstance(command, SetStatus)]
-        if statuses:
+        if statuses and not is_reopened:
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
         self._publish_events(plan, state, commands, correlation_id)
         self._courier.unsubscribe(plan, state, commands)
@@ -182,6 +196,7 @@ def _run_of(command: RecordNode) -> Run:
         output=command.output,
         output_blob=command.blob,
         attempt=command.attempt,
+        given=command.given,
     )
 
 

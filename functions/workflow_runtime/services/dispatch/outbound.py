@@ -111,7 +111,7 @@ class Courier:
     def _control_child(self, state: ExecutionState, command: ControlChild) -> None:
         child = keyed_execution_id(command.workflow_id, child_key(state.execution_id, command.token))
         if self._is_open(child):
-            identity = f"control:{state.execution_id}:{command.token}"
+            identity = f"control:{state.execution_id}:{state.version}:{command.token}:{command.operation}"
             by = f"execution:{state.execution_id}"
             request = OPERATIONS[command.operation].event(identity, state.now, by, command.reason)
             self._mailer.send(child, request)
