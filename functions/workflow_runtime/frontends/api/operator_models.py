@@ -25,6 +25,7 @@ class JournalPage(BaseModel):
     items: list[JsonObject]
     head: JsonObject | None
     runs: list[JsonObject]
+    replaced: JsonObject
     blobs: JsonObject
     state: JsonObject | None = Field(description="The stored state, beside the newest commit.")
     next_cursor: str | None

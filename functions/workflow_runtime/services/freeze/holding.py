@@ -25,6 +25,7 @@ class Holder:
         self._clock = clock
         self._freezes = freezes
         self._looks = looks
+        self._latest = 0
 
     def holds_start(self, header: Header, events: Sequence[Event]) -> bool:
         """Whether an execution must not begin; then ``events``, which came for it, are held with its start. Somebody's
@@ -34,7 +35,9 @@ class Holder:
         scopes = scopes_of_start(header.workflow_id)
         if first_of(scopes, self._looks.known()) is None:
             return False
-        return self._hold(scopes, _held_start(header, events, self._clock.now()))
+        # What came for an execution is held in the order it came, also within a millisecond.
+        self._latest = max(self._clock.now(), header.started_at, self._latest + 1)
+        return self._hold(scopes, _held_start(header, events, self._latest))
 
     def holds_order(self, order: Order, scopes: Collection[str]) -> bool:
         """Whether an order that these scopes' switches concern must not be carried out; then it is held. Raises
@@ -72,7 +75,7 @@ def _held_start(header: Header, events: Sequence[Event], now: int) -> list[Held]
     id = header.execution_id
     found = [Held(kind=HeldKind.START, execution_id=id, place=f"{header.started_at:015d}#{id}", at=header.started_at)]
     for index, event in enumerate(event for event in events if not isinstance(event, Poked)):
-        place = f"{max(now, header.started_at):015d}#{id}#{index:03d}#{keys.safe(event.event_id)}"
+        place = f"{now:015d}#{id}#{index:03d}#{keys.safe(event.event_id)}"
         body = mail_body(Mail(id, event)).encode()
         found.append(Held(kind=HeldKind.EVENT, execution_id=id, place=place, at=now, body=body))
     return found
