@@ -137,7 +137,7 @@ def test_a_process_that_has_not_seen_the_thaw_holds_nothing_back_for_good() -> N
 
 
 def test_these_simulations_find_the_bugs_that_they_are_for() -> None:
-    with pytest.raises(Violation, match="without a sweep"):
+    with pytest.raises(Violation, match="at once"):
         unseen_thaw(looks_once)
     found = 0
     for place in range(calls("agent:echo")):
@@ -157,6 +157,9 @@ def unseen_thaw(bug: Callable[[World], None]) -> None:
         persistently(late, "all", freezes=False)
         late.deliver(SWEEP)
         late.start()
+        while late.drain_once():
+            pass
+        require(late.document()["status"] == "completed", "it does not go on at once")
         late.drain()
         ends_at_once(late)
 

@@ -36,21 +36,23 @@ class Releaser:
         self._mailer = mailer
         self._pools = pools
 
-    def request(self) -> None:
+    def request(self, delay_seconds: float = 0) -> None:
         """Have it done, soon. Raises `RetryableError`."""
-        if self._queues.send(SWEEP, [Message(RELEASE)]):
+        if self._queues.send(SWEEP, [Message(RELEASE, delay_seconds=delay_seconds)]):
             raise RetryableError("the sweep's queue refused a message")
 
     def release(self) -> int:
-        """Send on what all thawed switches hold, within `RELEASE_SECONDS_MAX`; if there is more, another message has
-        the rest sent on. Returns how much was sent. Raises `RetryableError`."""
+        """Send on what all thawed switches hold, within `RELEASE_SECONDS_MAX`; another message has the rest sent on,
+        and the switches closed. Returns how much was sent. Raises `RetryableError`."""
         sent = 0
         end = self._clock.now() + RELEASE_SECONDS_MAX * 1000
-        for switch in self._freezes.switches():
-            if not switch.holds:
-                sent += self._release(switch, end)
+        thawed = [switch for switch in self._freezes.switches() if not switch.holds]
+        for switch in thawed:
+            sent += self._release(switch, end)
         if self._clock.now() >= end:
             self.request()
+        elif any(self._clock.now() < switch.thawed_at + SETTLED_MS for switch in thawed):
+            self.request(SETTLED_MS / 1000)
         return sent
 
     def _release(self, switch: Switch, end: int) -> int:
