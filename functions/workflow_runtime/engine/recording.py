@@ -158,7 +158,7 @@ class _Known:
     def _order(self, read: Read) -> RunNode | None:
         """The order of a run: kept with it, or, of what an action called, in the journal."""
         run = self._run(read)
-        if run.order is not None or self._plan.place(read.node)[0] not in self._plan.call_blocks:
+        if run.order is not None or self._plan.place(read.node)[0] not in self._plan.lone_blocks:
             return run.order
         return next(
             (

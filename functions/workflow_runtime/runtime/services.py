@@ -233,7 +233,7 @@ class Runtime:
 
         return NodeRunner(
             self.ports,
-            self.stores.workflows,
+            self.stores,
             self.invokers,
             self._secrets,
             self.holder,

@@ -35,6 +35,7 @@ from workflow_runtime.deployment.topology import (
     DEAD_LETTERS_FIFO,
     DISPATCH,
     SWEEP,
+    TIMERS,
     TOPOLOGY,
     node_queue,
 )
@@ -47,6 +48,7 @@ from workflow_runtime.ports import Ports, SqsRecord
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 from workflow_runtime.services.dispatch.reads import Knowledge
+from workflow_runtime.services.messages import parse_timer
 from workflow_runtime.services.work.queue import Worker
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.stores import Stores
@@ -60,6 +62,7 @@ QUEUES = {
     DEAD_LETTERS: "dead_letter",
     DEAD_LETTERS_FIFO: "dead_letter",
     SWEEP: "sweep",
+    TIMERS: "deliver_timer",
 }
 SWEEPS_MAX = 20  # without finding anything to do any more, before an execution counts as stuck
 _loops: list[asyncio.AbstractEventLoop] = []
@@ -193,6 +196,7 @@ class World:
             DEAD_LETTERS: self._take_letters,
             DEAD_LETTERS_FIFO: self._take_letters,
             SWEEP: self._take_release,
+            TIMERS: self._take_timers,
         }
         return Actor(QUEUES[queue], lambda: take.get(queue, self._take_orders)(queue, records))
 
@@ -313,6 +317,15 @@ class World:
         for record in records:
             with suppress(RetryableError):
                 self.runtime.dead_letters.take(record.event_record)
+                taken.append(record.receipt_handle)
+        self.point()
+        self.poller.delete(queue, taken)
+
+    def _take_timers(self, queue: str, records: Sequence[SqsRecord]) -> None:
+        taken: list[str] = []
+        for record in records:
+            with suppress(RetryableError):
+                self.runtime.timers.deliver(parse_timer(str(record.event_record["body"])))
                 taken.append(record.receipt_handle)
         self.point()
         self.poller.delete(queue, taken)

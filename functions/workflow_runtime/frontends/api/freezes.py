@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from pydantic import BeforeValidator
@@ -10,7 +11,6 @@ from pydantic import BeforeValidator
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.operator_models import ControlRequest
-from workflow_runtime.frontends.api.parameters import unquote
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.services.freeze.requests import held_json, switch_json
 
