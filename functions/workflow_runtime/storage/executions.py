@@ -382,7 +382,7 @@ def _header_item(header: Header) -> Item:
         "workflow": header.workflow_id,
         "version": header.workflow_version,
         "plan": header.plan_hash,
-        "status": header.status.value,
+        "status": header.status,
         "started_at": header.started_at,
         "input_hash": header.input_hash,
         "v": 0,
