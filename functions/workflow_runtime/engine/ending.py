@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workflow_runtime.engine import pending, subscriptions
+from workflow_runtime.engine import holding, pending, subscriptions
 from workflow_runtime.engine.commands import NotifyParent, Read, SetStatus
 from workflow_runtime.engine.graph.control import DECISION_BYTES_MAX
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
@@ -101,6 +101,7 @@ def _end(scopes: Scopes, status: ExecutionStatus, command: SetStatus) -> None:
         state.withdrawn.clear()  # workers start nothing of an execution that has ended
     pending.drop_everything(turn)
     subscriptions.end(turn)
+    holding.forget(state)
     state.outbox.clear()
     state.kept.clear()
     turn.commands.append(command)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from workflow_runtime.engine import arrivals, ending
+from workflow_runtime.engine import arrivals, ending, pending
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.runs import run_ended
 from workflow_runtime.engine.chart.scope import ChartScope
+from workflow_runtime.engine.commands import SetStatus
 from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.graph import readiness
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scopes import Maker, Scopes
-from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
+from workflow_runtime.engine.state import ChartState, GraphState, Purpose, ScopeState
 from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.engine.values.outputs import check_output
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -30,12 +32,20 @@ def scopes_of(turn: Turn) -> Scopes:
     return Scopes(turn, _MAKERS)
 
 
-def start(scopes: Scopes) -> None:
-    """Begin the execution: the chart at the top, whose variables the graph may read, then the graph.
+def start(scopes: Scopes, since: int) -> None:
+    """Begin the execution: the chart at the top, whose variables the graph may read, then the graph. Its timeout runs
+    ``since`` then (epoch ms).
 
     Raises `ValuesMissing`.
     """
     turn = scopes.turn
+    turn.state.status = ExecutionStatus.RUNNING
+    turn.commands.append(SetStatus(ExecutionStatus.RUNNING, turn.now))
+    if "execution" in turn.plan.events:
+        turn.publish("execution.started", status="running", started_at=turn.state.started_at)
+    if turn.plan.timeout_seconds is not None:
+        due = since + round(turn.plan.timeout_seconds * 1000)
+        pending.start_timer(scopes.root, -1, Purpose.DEADLINE, due)
     if turn.plan.has_chart:
         known = turn.need_globals()
         data = known["input"] if isinstance(known["input"], dict) else {}
@@ -60,7 +70,7 @@ def settle(scopes: Scopes) -> None:
     state, sent = scopes.turn.state, 0
     _wake_queued(scopes)
     try:
-        while not state.status.terminal:
+        while not (state.status.terminal or scopes.turn.is_suspended):
             if scopes.marked:
                 _settle_graphs(scopes)
                 if scopes.marked:
@@ -100,6 +110,8 @@ def _settle_graphs(scopes: Scopes) -> None:
         readiness.settle(scope)
         if scopes.turn.needs is not None:
             raise ValuesMissing
+        if scopes.turn.is_suspended:
+            return
         if scope.id == TOP_GRAPH:
             ending.end_root_if_done(scope)
         elif not scope.is_closed and not scope.graph.open_count:

@@ -99,6 +99,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
       brings it
     - ``sent``: what a delayed send sends
     - ``workflow``: of a child
+    - ``held``: it has come, and is held while the execution is suspended
     """
 
     kind: PendingKind
@@ -111,6 +112,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     number: int = -1
     sent: Sent | None = None
     workflow: str = ""
+    held: bool = False
 
 
 class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):
@@ -133,6 +135,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered
     - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
     - ``retries``: attempts that retry policies have granted in this visit, by node and policy
+    - ``unresolved``, ``due``: while the execution is suspended, nodes that have ended and whose edges are still to be
+      resolved, and nodes whose join is satisfied
     """
 
     marks: bytearray
@@ -157,6 +161,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     given: dict[int, Json] = {}
     begun: MutableMapping[int, int] = {}
     retries: MutableMapping[int, tuple[int, ...]] = {}
+    unresolved: list[int] = []
+    due: list[int] = []
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -183,6 +189,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.given.copy(),
             forked(self.begun) if self.begun else {},
             forked(self.retries) if self.retries else {},
+            self.unresolved[:],
+            self.due[:],
         )
 
     def serial(self, node: int) -> int:
@@ -237,6 +245,24 @@ class Parent(msgspec.Struct, frozen=True):
     notify: bool = False
 
 
+class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why and since when an execution stands still.
+
+    - ``id``: event id of the request; ``number``: nothing else of this execution has it
+    - ``at`` (epoch ms), ``by``, ``reason``: when, who, why
+    - ``unstarted``: the execution had not begun
+    - ``timeout_left``: what was left of the execution's timeout (ms); -1: it has none
+    """
+
+    id: str
+    number: int
+    at: int
+    by: str = ""
+    reason: str = ""
+    unstarted: bool = False
+    timeout_left: int = -1
+
+
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     """An execution at ``version`` commits. Times are epoch ms.
 
@@ -254,6 +280,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``kept``: events that came before their wait
     - ``applied``: hashes of the ids of signals taken, with their times; ``hops``: of the last event from outside
     - ``unprompted``: macrosteps since anything came from outside, to end circles
+    - ``suspension``: while it is suspended
+    - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
 
     Two states are equal if they are stored alike.
     """
@@ -285,6 +313,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     hops: int = 0
     unprompted: int = 0
     parent: Parent | None = None
+    suspension: Suspension | None = None
+    held_first: int = 0
+    held_next: int = 0
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
@@ -334,8 +365,14 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     @property
     def timers(self) -> dict[str, int]:
-        """Due times of the timers that may still have an effect."""
-        return {id: entry.due for id, entry in self.pending.items() if entry.kind is PendingKind.TIMER}
+        """Due times of the timers that may still have an effect, but for those that have fired and are held."""
+        timers = {id: entry for id, entry in self.pending.items() if entry.kind is PendingKind.TIMER}
+        return {id: entry.due for id, entry in timers.items() if not entry.held}
+
+    @property
+    def held(self) -> int:
+        """How many events are held."""
+        return self.held_next - self.held_first
 
 
 def initial_graph_state(plan: Plan, number: int, first_serial: int = 1) -> GraphState:
