@@ -44,6 +44,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "start": ("start:start", "Start an execution of a published workflow."),
     "signal": ("signal:signal", "Send an event to an execution."),
     "cancel": ("control:cancel", "Cancel an execution."),
+    "suspend": ("control:suspend", "Suspend an execution, until it is resumed."),
+    "resume": ("control:resume", "Resume a suspended execution."),
     "publish-event": ("publish_event:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),
     "status": ("status:status", "Show an execution, or watch it to its end."),

@@ -138,6 +138,12 @@ class SyncWorkflowEngine:
     ) -> dict[str, Json]:
         return self._call(self._engine.why_execution(execution_id, node, limit=limit))
 
+    def suspend_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        return self._call(self._engine.suspend_execution(execution_id, reason, key=key))
+
+    def resume_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        return self._call(self._engine.resume_execution(execution_id, reason, key=key))
+
     @property
     def event_bus(self) -> SyncEventBus:
         return SyncEventBus(self._engine.event_bus, self._call)

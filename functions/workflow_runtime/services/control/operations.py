@@ -1,17 +1,15 @@
 """What may be asked of an execution as a whole, once, as data (language §7).
 
 Whether an operation is possible in a status stands in `lifecycle.EXECUTION_ROWS` under its event. An operation is added
-by its event there and an entry here: routes, answers and keys follow. What is asked beside the reason are the event's
-own fields.
+by its event there and an entry here: routes, answers and keys follow. What may be said
+beside the reason are fields of the event.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from workflow_runtime.engine.events import CancelRequested, ControlEvent
-
-COMMON_FIELDS = ("event_id", "at", "by", "reason")  # of every such event
+from workflow_runtime.engine.events import CancelRequested, ControlEvent, ResumeRequested, SuspendRequested
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -26,11 +24,6 @@ class Operation(msgspec.Struct, frozen=True):
     passive: str
     summary: str
 
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """What may be said beside the reason."""
-        return tuple(name for name in self.event.__struct_fields__ if name not in COMMON_FIELDS)
-
 
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation
@@ -41,6 +34,19 @@ OPERATIONS: dict[str, Operation] = {
             "cancelled",
             "Cancel an execution, and the executions whose end it awaits: waiting work is dropped, running work is"
             " told, late results are ignored.",
+        ),
+        Operation(
+            "suspend",
+            SuspendRequested,
+            "suspended",
+            "Suspend an execution, and the executions whose end it awaits: nothing starts, what runs in workers ends"
+            " and is recorded, and whatever else comes is held in order until it is resumed.",
+        ),
+        Operation(
+            "resume",
+            ResumeRequested,
+            "resumed",
+            "Resume a suspended execution, and those that were suspended with it: what is held is taken in order.",
         ),
     )
 }

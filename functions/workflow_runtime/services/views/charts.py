@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.engine.events import SignalReceived
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.preview import Preview, Prospect, preview
 from workflow_runtime.engine.replay import JournalEntry
@@ -49,7 +50,9 @@ def listens(plan: Plan) -> bool:
 
 def moves_by_itself(state: ExecutionState, until: int) -> bool:
     """Whether nodes, children or timers may move an execution before ``until`` (epoch ms)."""
-    return bool(state.in_flight or state.collecting) or any(
+    if state.status is ExecutionStatus.SUSPENDED:
+        return bool(state.in_flight)
+    return bool(state.in_flight or state.collecting or state.held) or any(
         entry.kind is PendingKind.CHILD or (entry.kind is PendingKind.TIMER and entry.due <= until)
         for entry in state.pending.values()
     )

@@ -37,7 +37,8 @@ PARTS = frozenset({"input", "output", "variables", "nodes"})
 
 class Execution(msgspec.Struct, frozen=True):
     """An execution as it is now: its header, and the parts asked for, payloads as JSON text. ``nodes``: entries by
-    path, without their outputs; ``node_outputs``: what is stored of those.
+    path, without their outputs; ``node_outputs``: what is stored of those. ``suspension``: since when, by whom and why
+    it stands still, and how many events are held.
     """
 
     header: Header
@@ -46,6 +47,7 @@ class Execution(msgspec.Struct, frozen=True):
     output: bytes | None = None
     variables: dict[str, Json] | None = None
     nodes: dict[str, Json] | None = None
+    suspension: dict[str, Json] | None = None
     node_outputs: dict[str, Attribute] = {}
 
     def document(self, value_of: Callable[[bytes], Any]) -> dict[str, Any]:
@@ -54,6 +56,7 @@ class Execution(msgspec.Struct, frozen=True):
         for part, text in (("input", self.input), ("output", self.output)):
             if text is not None:
                 document[part] = value_of(text)
+        document["suspension"] = self.suspension
         document["variables"] = self.variables
         document |= self.charts.json()
         if self.nodes is not None:
@@ -135,7 +138,8 @@ class Documents:
             raise _no_execution(execution_id)
         header = header_of(execution_id, items[header_key])
         plan = self._workflows.plan(header.plan_hash)
-        stored = self._executions.load(execution_id) if "nodes" in parts or listens(plan) else None
+        looks = "nodes" in parts or listens(plan) or header.status is ExecutionStatus.SUSPENDED
+        stored = self._executions.load(execution_id) if looks else None
         nodes, outputs = self._nodes(plan, stored, execution_id) if "nodes" in parts else (None, {})
         charts = self._charts(plan, stored, execution_id)
         variables = charts.variables
@@ -148,6 +152,7 @@ class Documents:
             self._executions.output_json(execution_id, items[header_key]) if "output" in parts else None,
             variables,
             nodes,
+            _suspension(stored),
             outputs,
         )
 
@@ -253,6 +258,14 @@ def header_json(header: Header) -> dict[str, Json]:
         "started_at": iso_time(header.started_at),
         "ended_at": iso_time(header.ended_at) if header.ended_at else None,
     }
+
+
+def _suspension(stored: StoredState | None) -> dict[str, Json] | None:
+    suspension = stored.state.suspension if stored is not None else None
+    if stored is None or suspension is None:
+        return None
+    who = {"since": iso_time(suspension.at), "by": suspension.by or None, "reason": suspension.reason or None}
+    return {**who, "held": stored.state.held}
 
 
 def _no_execution(execution_id: str) -> RequestError:
