@@ -219,9 +219,8 @@ def _returned(scopes: Scopes, event: EventReturned) -> str:
     if reason:
         return reason
     held = event.held
-    taker = take_signal if isinstance(held, SignalReceived) else _TAKERS[type(held)]
     try:
-        return taker(scopes, held)
+        return take_signal(scopes, held) if isinstance(held, SignalReceived) else _TAKERS[type(held)](scopes, held)
     except InvalidEvent as error:
         return str(error)
 

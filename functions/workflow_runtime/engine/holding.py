@@ -14,7 +14,6 @@ from workflow_runtime.engine.events import (
     ChildEnded,
     Event,
     EventReturned,
-    HeldEvent,
     SignalReceived,
     TimerFired,
 )
@@ -40,7 +39,7 @@ def returns(state: ExecutionState) -> bool:
     return state.status is ExecutionStatus.RUNNING and state.held > 0
 
 
-def hold(turn: Turn, event: HeldEvent) -> str:
+def hold(turn: Turn, event: Event) -> str:
     """Keep an event for later. Returns why not, if it is not needed. Raises `InvalidEvent` when there are too many."""
     state = turn.state
     if isinstance(event, (TimerFired, ChildEnded)):

@@ -25,6 +25,7 @@ from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.services.dispatch.dispatcher import Delivery
 from workflow_runtime.services.intake.starts import keyed_execution_id
 from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.testing.driver import HeldClock
 
 CHAIN = """
 workflow:
@@ -60,7 +61,8 @@ HOUR = 3600 * 1000
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    world = World()
+    world = World(HeldClock(START))
+    world.clock.limit = None
     with world.runtime:
         yield world
 
@@ -72,18 +74,13 @@ def act(world: World, operation: str, execution: str, key: str | None = None, **
 
 def pump_until(world: World, moment: int) -> None:
     """Let time pass, with what becomes due."""
-
-    async def wait() -> None:
-        with world.clock.working():
-            await world.clock.sleep((moment - world.clock.now()) / 1000)
-
-    async def pump() -> None:
-        waiting = asyncio.create_task(wait())
-        await world.runtime.pump.run(waiting.done)
-        await waiting
-
-    asyncio.run(pump())
-    assert world.clock.now() == moment
+    clock = world.clock
+    assert isinstance(clock, HeldClock)
+    reached: list[bool] = []
+    clock.limit, clock.on_limit = moment, lambda: reached.append(True)
+    asyncio.run(world.runtime.pump.run(lambda: bool(reached)))
+    clock.limit = None
+    clock.advance_to(moment)
 
 
 def take(world: World, execution: str, event: Event) -> None:

@@ -137,7 +137,8 @@ class WorkflowEngine:
         ``key``: however often the event is sent under one key, it has one effect. ``wait``: give it that many seconds
         to be taken; then the answer has its ``outcome`` (``taken``, ``ignored``, ``deferred``, ``kept``, ``held``,
         ``failed``), the ``reason`` or ``transition``, and ``current_states``, ``variables``, ``available_events`` after
-        it. Raises `NotFound`, `Conflict` when the execution has ended, `InvalidInput` for an event that it never listens to.
+        it. Raises `NotFound`, `Conflict` when the execution has ended, `InvalidInput` for an event that it never
+        listens to.
         """
         return await self._connection.send_event(execution_id, name, data, key=key, wait=wait)
 
