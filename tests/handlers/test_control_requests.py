@@ -26,7 +26,7 @@ def test_a_cancelled_execution_says_who_asked_and_why(bench: Bench) -> None:
         answered: dict[str, Any] = await handler(event, LocalContext(FUNCTION))
         return answered
 
-    accepted = {"execution_id": execution_id, "operation": "cancel", "id": "k", "changed": True}
+    accepted = {"execution_id": execution_id, "operation": "cancel", "id": "k", "changed": True, "attempt": 1}
     assert answer_of(asyncio.run(send())) == (202, accepted)
     work(bench)
     assert shown(bench, execution_id)["status"] == "cancelled"

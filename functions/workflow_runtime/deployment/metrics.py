@@ -23,6 +23,7 @@ class Metric(StrEnum):
     EXECUTIONS_COMPLETED = "ExecutionsCompleted"
     EXECUTIONS_FAILED = "ExecutionsFailed"
     EXECUTIONS_CANCELLED = "ExecutionsCancelled"
+    EXECUTIONS_REOPENED = "ExecutionsReopened"
     EXECUTIONS_TRIGGERED = "ExecutionsTriggered"  # of those started: by events and schedules
 
     # The dispatcher. One value per batch, so the average of the first is the batch's size.
@@ -73,5 +74,6 @@ LIFECYCLE = {
     "execution.completed": Metric.EXECUTIONS_COMPLETED,
     "execution.failed": Metric.EXECUTIONS_FAILED,
     "execution.cancelled": Metric.EXECUTIONS_CANCELLED,
+    "execution.reopened": Metric.EXECUTIONS_REOPENED,
 }
 """By the lifecycle event that tells of it."""

@@ -35,15 +35,17 @@ from workflow_runtime.engine.events import (
     NodeSucceeded,
     Poked,
     ResumeRequested,
+    RetryRequested,
     SendFailed,
     SignalReceived,
+    SkipRequested,
     SuspendRequested,
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.requests import accept_cancel, accept_resume, accept_suspend
+from workflow_runtime.engine.requests import accept_cancel, accept_retry, accept_skip
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
@@ -54,6 +56,7 @@ from workflow_runtime.engine.state import (
     initial_graph_state,
 )
 from workflow_runtime.engine.subscriptions import subscribe
+from workflow_runtime.engine.suspending import accept_resume, accept_suspend
 from workflow_runtime.engine.turn import (
     VALUE_KEPT_BYTES_MAX,
     VALUES_KEPT_BYTES_MAX,
@@ -184,6 +187,7 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     if chart is not None:
         state.scopes[TOP_CHART] = ChartState(configuration=chart.configuration)
     state.in_flight = 0
+    state.aborted = True
     state.unannounced.clear()
     ending.fail(settling.scopes_of(turn), error)
     return Decision(state, tuple(turn.commands))
@@ -197,10 +201,14 @@ def _take(scopes: Scopes, event: Event) -> str:
         raise InvalidEvent(f"{type(event).__name__} cannot come while the execution is {state.status.value}")
     if row.status is None:
         return row.reason
+    before = scopes.turn.status_before = state.status
     state.status = row.status
     if not isinstance(event, Poked):
         state.unprompted = 0
-    return _TAKERS[type(event)](scopes, event)
+    reason = _TAKERS[type(event)](scopes, event)
+    if reason:
+        state.status = before
+    return reason
 
 
 def _is_told_of(turn: Turn, event: Event) -> bool:
@@ -209,7 +217,7 @@ def _is_told_of(turn: Turn, event: Event) -> bool:
 
 
 def _started(scopes: Scopes, _: ExecutionStarted) -> str:
-    settling.start(scopes, scopes.turn.state.started_at)
+    settling.begin(scopes, scopes.turn.state.started_at)
     return ""
 
 
@@ -242,6 +250,8 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     SuspendRequested: accept_suspend,
     ResumeRequested: accept_resume,
     EventReturned: _returned,
+    RetryRequested: accept_retry,
+    SkipRequested: accept_skip,
 }
 
 
@@ -287,7 +297,7 @@ def _keep_values(scopes: Scopes) -> None:
                 scope.graph.kept_bytes += size
                 state.kept_bytes += size
     if turn.known.globals is not None and state.globals is None and not turn.plan.has_chart:
-        globals_ = turn.known.globals
+        globals_ = turn.need_globals()
         if _size(globals_) <= GLOBALS_KEPT_BYTES_MAX:
             state.globals = globals_
 

@@ -1,4 +1,4 @@
-"""Ids of events from outside that were taken, so that repeats have no effect (promise P6)."""
+"""Ids of events and requests from outside that were taken, so that repeats have no effect (promise P6)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from workflow_runtime.engine.turn import Turn
 APPLIED_MAX = 4_096
 APPLIED_MS = 24 * 3600 * 1000
 TAKEN = "this event was taken already"
+REQUEST_TAKEN = "this request was taken already"
 
 
 def is_known(turn: Turn, event_id: str) -> bool:

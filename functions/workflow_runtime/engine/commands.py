@@ -38,6 +38,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     ``${nodes.x.status}`` and for reads that did not succeed. ``names``: what variables of charts and event data
     were, by name; ``states``: what was active. ``inputs``: rendered already, as an action's are. ``blob``: where names
     and inputs were stored, if they are large. ``succeeded_by``: of outputs, the succeed node that ended the scope.
+    ``replaced``: the execution's attempt that replaced variables last (0: none did); ``reopened``: how often the
+    execution had been reopened by then.
     """
 
     path: str
@@ -55,6 +57,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     has_inputs: bool = False
     blob: str | None = None
     succeeded_by: int = -1
+    replaced: int = 0
+    reopened: int = 0
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
@@ -71,6 +75,7 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     blob: str | None = None
     started_at: int = 0
     attempt: int = 1
+    given: bool = False  # the output is what somebody gave, not what the node made
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
@@ -210,6 +215,18 @@ class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
     output_run: Read | None = None
     error: ErrorDocument | None = None
     blob: str | None = None
+    reopened: int = 0  # as which attempt the execution goes on
+    replaced: int = 0  # the attempt that replaced variables last
+
+
+class ReplaceVariables(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="replace_variables"):
+    """Have other ``variables`` than those of before read by what is ordered from now on, the execution's ``attempt``.
+    ``before``: the attempt that replaced variables last."""
+
+    attempt: int
+    variables: dict[str, Json] = {}
+    before: int = 0
+    blob: str | None = None
 
 
 class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue"):
@@ -234,6 +251,7 @@ Command: TypeAlias = (
     | OrderAgain
     | NotifyParent
     | SetStatus
+    | ReplaceVariables
     | Continue
 )
 
@@ -244,6 +262,7 @@ _PAYLOADS: dict[type, tuple[tuple[str, Json], ...]] = {
     SetStatus: (("output", None),),
     SendSignal: (("data", None),),
     StartChild: (("input", None),),
+    ReplaceVariables: (("variables", {}),),
 }
 """Fields that may be large, and what they are when their values are stored apart."""
 

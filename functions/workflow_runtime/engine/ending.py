@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workflow_runtime.engine import holding, pending, subscriptions
+from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import NotifyParent, Read, SetStatus
 from workflow_runtime.engine.graph.control import DECISION_BYTES_MAX
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
@@ -77,19 +78,22 @@ def cancel(scopes: Scopes) -> None:
     _end(scopes, status, SetStatus(status, scopes.turn.now))
 
 
-def close_all(scopes: Scopes) -> None:
+def close_all(scopes: Scopes, status: ExecutionStatus = ExecutionStatus.FAILED) -> None:
     """Cancel whatever still runs.
 
-    How the nodes of the graph at the top ended, and the configuration of the chart there, stay to be seen.
+    How the nodes of the graph at the top ended, and the configuration of the chart there, stay to be seen. So does what
+    its graphs have come to, unless all is done: somebody may want it to go on.
     """
     scopes.root.close()
     top = scopes.top_chart
-    if top is not None:
+    if isinstance(top, ChartScope) and status is not ExecutionStatus.COMPLETED:
+        top.halt()
+    elif top is not None:
         top.close()
 
 
 def _end(scopes: Scopes, status: ExecutionStatus, command: SetStatus) -> None:
-    close_all(scopes)
+    close_all(scopes, status)
     turn = scopes.turn
     state = turn.state
     state.status = status

@@ -173,7 +173,33 @@ class EventReturned(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
     refused: str = ""
 
 
-ControlEvent: TypeAlias = CancelRequested | SuspendRequested | ResumeRequested
+class RetryRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="retry_requested"):
+    """Somebody wants an execution that has ended to go on: with what failed, was cancelled or was undone and, from the
+    node ``node``, with that and all after it. ``variables`` (or, if large, ``blob``) replace those of before."""
+
+    event_id: str
+    at: int
+    by: str = ""
+    reason: str = ""
+    node: str = ""
+    variables: dict[str, Json] = {}
+    blob: str | None = None
+
+
+class SkipRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="skip_requested"):
+    """Somebody wants the execution to go on without the node at the path ``node``: skipped or, with an ``output`` (or,
+    if large, a ``blob``), as if it had succeeded."""
+
+    event_id: str
+    at: int
+    by: str = ""
+    reason: str = ""
+    node: str = ""
+    output: Json = msgspec.UNSET
+    blob: str | None = None
+
+
+ControlEvent: TypeAlias = CancelRequested | SuspendRequested | ResumeRequested | RetryRequested | SkipRequested
 """What people ask of an execution as a whole: each has an ``event_id``, ``at``, ``by`` and ``reason``, in this order,
 then fields of its own."""
 
@@ -189,6 +215,8 @@ Event: TypeAlias = (
     | CancelRequested
     | SuspendRequested
     | ResumeRequested
+    | RetryRequested
+    | SkipRequested
     | EventReturned
 )
 

@@ -3,8 +3,7 @@
 Theory of operation. `EXECUTION_ROWS` are ``(status, event) -> row``. A row either moves to a status (whoever takes the
 event may move on from there), or ignores the event with a reason (late, duplicate and out-of-order events are ordinary:
 queues deliver at least once), or has it held, or is missing: then the event cannot happen to a correct sender, and is
-refused as `InvalidEvent`. Terminal statuses have no row that
-leaves them (promise P9).
+refused as `InvalidEvent`. Only what people ask for leads out of a terminal status: `RetryRequested`, `SkipRequested`.
 
 `RESULT_ROWS` say the same of the results of node runs. What happens to a node inside the engine is a `Change`;
 `MARK_ROWS` are ``(mark, change) -> mark``, walked by `changed` alone, and here a missing row is a bug of the engine.
@@ -27,8 +26,10 @@ from workflow_runtime.engine.events import (
     NodeSucceeded,
     Poked,
     ResumeRequested,
+    RetryRequested,
     SendFailed,
     SignalReceived,
+    SkipRequested,
     SuspendRequested,
     TimerFired,
 )
@@ -85,14 +86,16 @@ class Mark(IntEnum):
     SUCCESS = ord("s")
     FAILED = ord("f")
     EXCUSED = ord("e")  # failed, with `on_error: continue`: edges alive, output null
+    HANDLED = ord("h")  # failed, and a rule dealt with it: edges dead
     SKIPPED = ord("k")
+    DROPPED = ord("d")  # skipped, because its scope ended before it could begin
     PASSED_OVER = ord("p")  # skipped by its `when` with `on_skip: continue`: edges alive, output null
     CANCELLED = ord("c")
 
 
 OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING, Mark.RETRYING)
 ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER, Mark.EXCUSED)
-FAILED_MARKS = (Mark.FAILED, Mark.EXCUSED)
+FAILED_MARKS = (Mark.FAILED, Mark.EXCUSED, Mark.HANDLED)
 
 STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.WAITING: NodeStatus.WAITING,
@@ -103,7 +106,9 @@ STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.SUCCESS: NodeStatus.SUCCESS,
     Mark.FAILED: NodeStatus.FAILED,
     Mark.EXCUSED: NodeStatus.FAILED,
+    Mark.HANDLED: NodeStatus.FAILED,
     Mark.SKIPPED: NodeStatus.SKIPPED,
+    Mark.DROPPED: NodeStatus.SKIPPED,
     Mark.PASSED_OVER: NodeStatus.SKIPPED,
     Mark.CANCELLED: NodeStatus.CANCELLED,
 }
@@ -117,11 +122,14 @@ class Change(IntEnum):
     START = 3  # something begins to go on inside it
     SUCCEED = 4
     FAIL = 5
-    SKIP = 6  # it can no longer run, its `when` is false, or its scope ends before it began
+    SKIP = 6  # it can no longer run, its `when` is false, or somebody wants it skipped
     PASS_OVER = 7  # its `when` is false, which its successors do not mind
     CANCEL = 8  # its scope ends, or another branch has won
     RETRY = 9  # an attempt failed, and another one follows
     EXCUSE = 10  # it failed, which its successors do not mind
+    HANDLE = 11  # it failed, and a rule dealt with it
+    DROP = 12  # its scope ends before it began
+    REOPEN = 13  # somebody wants a new visit of a node that has ended
 
 
 MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
@@ -129,6 +137,7 @@ MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
     (Mark.WAITING, Change.FAIL): Mark.FAILED,  # its `when` cannot be evaluated
     (Mark.WAITING, Change.EXCUSE): Mark.EXCUSED,
     (Mark.WAITING, Change.SKIP): Mark.SKIPPED,
+    (Mark.WAITING, Change.DROP): Mark.DROPPED,
     (Mark.WAITING, Change.PASS_OVER): Mark.PASSED_OVER,
     (Mark.QUEUED, Change.ORDER): Mark.READY,
     (Mark.QUEUED, Change.START): Mark.RUNNING,
@@ -150,8 +159,27 @@ MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
     (Mark.RUNNING, Change.CANCEL): Mark.CANCELLED,
     (Mark.RETRYING, Change.ENQUEUE): Mark.QUEUED,
     (Mark.RETRYING, Change.CANCEL): Mark.CANCELLED,
+    (Mark.WAITING, Change.HANDLE): Mark.HANDLED,
+    (Mark.QUEUED, Change.HANDLE): Mark.HANDLED,
+    (Mark.READY, Change.HANDLE): Mark.HANDLED,
+    (Mark.RUNNING, Change.HANDLE): Mark.HANDLED,
+    # What people ask for: an end that is given, and new visits.
+    (Mark.WAITING, Change.SUCCEED): Mark.SUCCESS,
+    (Mark.RETRYING, Change.SUCCEED): Mark.SUCCESS,
+    (Mark.QUEUED, Change.SKIP): Mark.SKIPPED,
+    (Mark.RUNNING, Change.SKIP): Mark.SKIPPED,
+    (Mark.RETRYING, Change.SKIP): Mark.SKIPPED,
+    (Mark.SUCCESS, Change.REOPEN): Mark.WAITING,
+    (Mark.FAILED, Change.REOPEN): Mark.WAITING,
+    (Mark.EXCUSED, Change.REOPEN): Mark.WAITING,
+    (Mark.HANDLED, Change.REOPEN): Mark.WAITING,
+    (Mark.SKIPPED, Change.REOPEN): Mark.WAITING,
+    (Mark.DROPPED, Change.REOPEN): Mark.WAITING,
+    (Mark.PASSED_OVER, Change.REOPEN): Mark.WAITING,
+    (Mark.CANCELLED, Change.REOPEN): Mark.WAITING,
 }
-"""What a change makes of a node. There is no other way from one mark to another; none leads out of an end."""
+"""What a change makes of a node. There is no other way from one mark to another; only `Change.REOPEN` leads out of an
+end."""
 
 
 def changed(mark: int, change: Change) -> Mark:
@@ -159,6 +187,7 @@ def changed(mark: int, change: Change) -> Mark:
     return MARK_ROWS[mark, change]  # type: ignore[index]  # a mark is an int, equal to its letter's
 
 
+_RUNS = ExecutionRow(reason="the execution has not ended")
 _ENDED = ExecutionRow(reason="the execution has ended")
 _HELD = ExecutionRow(ExecutionStatus.SUSPENDED, holds=True)
 _NOT_SUSPENDED = ExecutionRow(reason="the execution is not suspended", unchanged=True)
@@ -196,7 +225,16 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.SUSPENDED, CancelRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
     (ExecutionStatus.SUSPENDED, SuspendRequested): ExecutionRow(reason="the execution is suspended", unchanged=True),
     (ExecutionStatus.SUSPENDED, ResumeRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
+    (ExecutionStatus.RUNNING, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.SUSPENDED, SkipRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
+    **{
+        (status, RetryRequested): _RUNS
+        for status in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.SUSPENDED)
+    },
+    (ExecutionStatus.PENDING, SkipRequested): ExecutionRow(reason="the execution has not begun"),
     **{(status, event): _ENDED for status in _TERMINAL for event in get_args(Event)},
+    **{(status, RetryRequested): ExecutionRow(ExecutionStatus.RUNNING) for status in _TERMINAL},
+    (ExecutionStatus.FAILED, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.CANCELLED, CancelRequested): ExecutionRow(reason=_ENDED.reason, unchanged=True),
 }
 
@@ -205,6 +243,7 @@ RESULT_ROWS: dict[int, str] = {
     Mark.SUCCESS: _REPEATED,
     Mark.FAILED: _REPEATED,
     Mark.EXCUSED: _REPEATED,
+    Mark.HANDLED: _REPEATED,
     Mark.CANCELLED: _WITHDRAWN,
 }
 """What the result of a node's current run means at each mark: ``""`` that it is taken, a reason that it is ignored, no

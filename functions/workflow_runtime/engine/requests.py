@@ -1,95 +1,196 @@
-"""What people ask of an execution as a whole (language §7): who may ask when stands in `lifecycle`."""
+"""What people ask of an execution as a whole (language §7): who may ask when stands in `lifecycle`.
+
+Each function returns why a request has no effect, or ``""``; each raises `ValuesMissing`.
+"""
 
 from __future__ import annotations
 
-from workflow_runtime.engine import applied, ending, holding, pending, settling
-from workflow_runtime.engine.commands import ControlChild, OrderAgain, SetStatus
-from workflow_runtime.engine.events import CancelRequested, ResumeRequested, SuspendRequested
-from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import PendingKind, Purpose, Suspension
+from collections.abc import Iterable
 
-NO_TIMEOUT = -1
+from msgspec import UNSET
+
+from workflow_runtime.engine import applied, ending, holding, settling
+from workflow_runtime.engine.applied import REQUEST_TAKEN
+from workflow_runtime.engine.chart import interpreter
+from workflow_runtime.engine.chart.scope import ChartScope
+from workflow_runtime.engine.commands import ReplaceVariables, SetStatus
+from workflow_runtime.engine.events import CancelRequested, RetryRequested, SkipRequested
+from workflow_runtime.engine.graph import failure, outcome, reopening
+from workflow_runtime.engine.graph.outcome import Given
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, ExecutionStatus, Mark
+from workflow_runtime.engine.scopes import Scopes
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.suspending import tell_children
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
+from workflow_runtime.plan.plan import Plan
+
+# ---- cancel
 
 
 def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
     """End the execution now: what waits is dropped, what runs is told, and so are the children that are awaited."""
-    holding.forget(scopes.turn.state)
-    _tell_children(scopes, "cancel", request.reason)
+    turn = scopes.turn
+    if applied.is_known(turn, request.event_id):
+        return REQUEST_TAKEN
+    applied.remember(turn, request.event_id)
+    holding.forget(turn.state)
+    tell_children(scopes, "cancel", request.reason)
     ending.cancel(scopes)
     return ""
 
 
-def accept_suspend(scopes: Scopes, request: SuspendRequested) -> str:
-    """Stand still until somebody resumes it."""
-    if applied.is_known(scopes.turn, request.event_id):
-        return applied.TAKEN
-    applied.remember(scopes.turn, request.event_id)
-    suspend(scopes, request.event_id, request.by, request.reason)
-    return ""
+# ---- retry
 
 
-def suspend(scopes: Scopes, id: str, by: str = "", reason: str = "") -> None:
-    """From now on nothing is decided, and so are the children that are awaited. Results of what runs are taken; what
-    else comes is held (`holding`). The execution's timeout stands still, every other timer goes on.
-
-    ``id``: of the event that brought it about.
-    """
-    turn, state = scopes.turn, scopes.turn.state
-    unstarted = state.status is ExecutionStatus.PENDING
-    state.suspension = Suspension(id, turn.next_number(), turn.now, by, reason, unstarted, _stop_timeout(scopes))
-    _set_status(scopes, ExecutionStatus.SUSPENDED, "execution.suspended")
-    _tell_children(scopes, "suspend", reason, state.suspension.number)
-
-
-def accept_resume(scopes: Scopes, request: ResumeRequested) -> str:
-    """Go on, with what was left to do, then with what is held. Raises `ValuesMissing`."""
-    turn, state = scopes.turn, scopes.turn.state
-    suspension = state.suspension
-    assert suspension is not None, "a suspended execution knows why"
-    if applied.is_known(turn, request.event_id):
-        return applied.TAKEN
-    if request.suspension not in ("", suspension.id):
-        return "another request suspended the execution"
-    applied.remember(turn, request.event_id)
-    state.suspension = None
-    if suspension.unstarted:
-        settling.start(scopes, turn.now)
-        return ""
-    _set_status(scopes, ExecutionStatus.RUNNING, "execution.resumed")
-    if suspension.timeout_left != NO_TIMEOUT:
-        pending.start_timer(scopes.root, -1, Purpose.DEADLINE, turn.now + suspension.timeout_left)
-    _tell_children(scopes, "resume", request.reason, suspension.number)
-    for id in list(state.scopes):
-        scope = scopes[id]
-        if isinstance(scope, GraphScope):
-            scope.take_up()
-        scopes.mark(scope)
-    if state.in_flight or state.collecting:
-        turn.commands.append(OrderAgain())
-    return ""
-
-
-def _stop_timeout(scopes: Scopes) -> int:
-    """How much of the execution's timeout is left (ms)."""
-    for id, entry in pending.owned(scopes.root, -1):
-        if entry.purpose is Purpose.DEADLINE:
-            pending.drop(scopes.root, -1, id)
-            return max(entry.due - scopes.turn.now, 0)
-    return NO_TIMEOUT
-
-
-def _set_status(scopes: Scopes, status: ExecutionStatus, event: str) -> None:
+def accept_retry(scopes: Scopes, request: RetryRequested) -> str:
+    """Reopen the execution: what was lost runs again, and so do a node of the graph at the top and all after it."""
     turn = scopes.turn
-    turn.state.status = status
-    turn.commands.append(SetStatus(status, turn.now))
+    if applied.is_known(turn, request.event_id):
+        return REQUEST_TAKEN
+    variables = turn.blob(request.blob) if request.blob is not None else request.variables
+    assert isinstance(variables, dict)
+    problem = cannot_retry(turn.plan, turn.state, turn.status_before, request.node, variables)
+    if problem:
+        return problem
+    applied.remember(turn, request.event_id)
+    root = scopes.root
+    assert isinstance(root, GraphScope)
+    again = reopening.all_after(root, turn.plan.root.index[request.node]) if request.node else set()
+    _reopen(scopes, again, variables)
+    return ""
+
+
+def cannot_retry(
+    plan: Plan, state: ExecutionState, status: ExecutionStatus, node: str, variables: dict[str, Json]
+) -> str:
+    """Why an execution that has ended with this status cannot go on so; "" if it can."""
+    problem = _cannot_reopen(state)
+    if problem:
+        return problem
+    if node:
+        problem = _cannot_begin_from(plan, status, node)
+    elif status is ExecutionStatus.COMPLETED:
+        problem = "the execution has completed: name the node to run again from"
+    return problem or _cannot_replace(plan, variables)
+
+
+def _cannot_reopen(state: ExecutionState) -> str:
+    if state.aborted:
+        return "the execution was ended from outside its workflow, so there is nothing to go on from"
+    if state.parent is not None and state.parent.notify:
+        return f"the execution {state.parent.execution_id} waits for this one: ask that one"
+    return ""
+
+
+def _cannot_begin_from(plan: Plan, status: ExecutionStatus, node: str) -> str:
+    found = plan.root.nodes[plan.root.index[node]] if node in plan.root.index else None
+    if found is None or found.hidden:
+        ids = [candidate.id for candidate in plan.root.nodes if not candidate.hidden]
+        return _with_hint(f"the graph at the top of the workflow has no node `{node}` to run again from", node, ids)
+    if found.called:
+        return f"the node `{node}` only runs when another one calls it"
+    if status is ExecutionStatus.COMPLETED and plan.has_chart:
+        return "the state machine of the execution has reached its end, so nothing could end it again"
+    return ""
+
+
+def _cannot_replace(plan: Plan, variables: dict[str, Json]) -> str:
+    declared = [variable.name for variable in plan.variables]
+    unknown = next((name for name in variables if name not in declared), None)
+    if unknown is None:
+        return ""
+    return _with_hint(f"the workflow declares no variable `{unknown}`", unknown, declared)
+
+
+def _with_hint(text: str, word: str, known: Iterable[str]) -> str:
+    hint = did_you_mean(word, known)
+    return f"{text}. {hint}" if hint else text
+
+
+def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None:
+    turn, state, root = scopes.turn, scopes.turn.state, scopes.root
+    assert isinstance(root, GraphScope)
+    state.attempt += 1
+    state.error = None
+    state.ended_at = 0
+    if variables:
+        turn.commands.append(ReplaceVariables(state.attempt, variables, state.replaced))
+        turn.replacing = variables
+        state.replaced = state.attempt
+        state.globals = None
+    status = SetStatus(ExecutionStatus.RUNNING, turn.now, reopened=state.attempt, replaced=state.replaced)
+    turn.commands.append(status)
     if "execution" in turn.plan.events:
-        turn.publish(event, status=status.value, started_at=turn.state.started_at)
+        turn.publish("execution.reopened", status="running", started_at=state.started_at, attempt=state.attempt)
+    settling.start_deadline(scopes, turn.now)
+    with_lost = turn.status_before is not ExecutionStatus.COMPLETED
+    reopening.reopen(root, again, with_lost=with_lost)
+    if turn.plan.has_chart and TOP_CHART not in scopes:  # it was cancelled before it began
+        settling.start(scopes)
+        return
+    for address in list(state.scopes):
+        scope = scopes[address]
+        if isinstance(scope, GraphScope) and address != TOP_GRAPH:
+            reopening.reopen(scope)
+        elif isinstance(scope, ChartScope):
+            for name, value in variables.items():
+                scope.set_variable(name, value)
+            interpreter.resume(scope)
 
 
-def _tell_children(scopes: Scopes, operation: str, reason: str, suspension: int = 0) -> None:
-    """Pass a request on to the executions whose end is awaited."""
-    for token, entry in scopes.turn.state.pending.items():
-        if entry.kind is PendingKind.CHILD and entry.workflow:  # stored by an older deployment: it is not known
-            scopes.turn.commands.append(ControlChild(token, entry.workflow, operation, reason, suspension))
+# ---- skip
+
+
+def accept_skip(scopes: Scopes, request: SkipRequested) -> str:
+    """Go on without a node that waits or has failed, or with the output that it should have had."""
+    turn = scopes.turn
+    if applied.is_known(turn, request.event_id):
+        return REQUEST_TAKEN
+    output = turn.blob(request.blob) if request.blob is not None else request.output
+    problem = cannot_skip(turn.plan, turn.state, turn.status_before, request.node)
+    if problem:
+        return problem
+    applied.remember(turn, request.event_id)
+    place = turn.plan.locate(request.node)
+    assert place is not None
+    if turn.status_before.terminal:
+        _reopen(scopes, set(), {})
+    scope = scopes[place.scope]
+    assert isinstance(scope, GraphScope)
+    began = failure.release(scope, place.node)
+    if output is not UNSET:
+        outcome.ended(scope, place.node, Given(output))
+        return ""
+    if began:
+        scope.cancel_run(place.node)
+    scope.end(place.node, Change.SKIP)
+    return ""
+
+
+def cannot_skip(plan: Plan, state: ExecutionState, status: ExecutionStatus, path: str) -> str:
+    """Why the node cannot be left out now; "" if it can."""
+    problem = _cannot_reopen(state) if status.terminal else ""
+    place = plan.locate(path)
+    if problem:
+        return problem
+    if place is None or plan.blocks[place.block].nodes[place.node].hidden:
+        return _with_hint(f"the workflow has no node `{path}`", path, plan.numbers)
+    if place.scope not in state.scopes:
+        return f"the state of the node `{path}` is not active"
+    graph = state.graph(place.scope)
+    mark = Mark(graph.marks[place.node])
+    if status.terminal:
+        return "" if mark == Mark.FAILED else f"the node `{path}` has not failed, it is {STATUS_OF_MARK[mark].value}"
+    if mark == Mark.READY:
+        return f"the node `{path}` runs in a worker: it ends by itself"
+    if mark not in _MAY_BE_SKIPPED:
+        return f"the node `{path}` has ended, it is {STATUS_OF_MARK[mark].value}"
+    if mark == Mark.WAITING and plan.blocks[place.block].nodes[place.node].called:
+        return f"the node `{path}` only runs when another one calls it, and none has"
+    return ""
+
+
+_MAY_BE_SKIPPED = (Mark.WAITING, Mark.QUEUED, Mark.RUNNING, Mark.RETRYING)

@@ -32,20 +32,20 @@ def scopes_of(turn: Turn) -> Scopes:
     return Scopes(turn, _MAKERS)
 
 
-def start(scopes: Scopes, since: int) -> None:
-    """Begin the execution: the chart at the top, whose variables the graph may read, then the graph. Its timeout runs
-    ``since`` then (epoch ms).
-
-    Raises `ValuesMissing`.
-    """
+def begin(scopes: Scopes, since: int) -> None:
+    """Begin the execution; its timeout runs ``since`` then (epoch ms). Raises `ValuesMissing`."""
     turn = scopes.turn
     turn.state.status = ExecutionStatus.RUNNING
     turn.commands.append(SetStatus(ExecutionStatus.RUNNING, turn.now))
     if "execution" in turn.plan.events:
         turn.publish("execution.started", status="running", started_at=turn.state.started_at)
-    if turn.plan.timeout_seconds is not None:
-        due = since + round(turn.plan.timeout_seconds * 1000)
-        pending.start_timer(scopes.root, -1, Purpose.DEADLINE, due)
+    start_deadline(scopes, since)
+    start(scopes)
+
+
+def start(scopes: Scopes) -> None:
+    """Start the chart at the top, whose variables the graph may read, then the graph. Raises `ValuesMissing`."""
+    turn = scopes.turn
     if turn.plan.has_chart:
         known = turn.need_globals()
         data = known["input"] if isinstance(known["input"], dict) else {}
@@ -57,6 +57,13 @@ def start(scopes: Scopes, since: int) -> None:
             arrivals.chart_ended(chart, Ended(error=failed.error))
             return
     scopes.root.begin()
+
+
+def start_deadline(scopes: Scopes, since: int) -> None:
+    """Count the time that the execution may take from here (epoch ms), if it is bounded."""
+    seconds = scopes.turn.plan.timeout_seconds
+    if seconds is not None:
+        pending.start_timer(scopes.root, -1, Purpose.DEADLINE, since + round(seconds * 1000))
 
 
 def settle(scopes: Scopes) -> None:

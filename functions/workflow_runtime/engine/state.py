@@ -135,6 +135,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered
     - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
     - ``retries``: attempts that retry policies have granted in this visit, by node and policy
+    - ``visits``: serial of a node's first run in its current visit, where that is not the scope's
     - ``unresolved``, ``due``: while the execution is suspended, nodes that have ended and whose edges are still to be
       resolved, and nodes whose join is satisfied
     """
@@ -161,6 +162,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     given: dict[int, Json] = {}
     begun: MutableMapping[int, int] = {}
     retries: MutableMapping[int, tuple[int, ...]] = {}
+    visits: MutableMapping[int, int] = {}
     unresolved: list[int] = []
     due: list[int] = []
 
@@ -189,12 +191,17 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.given.copy(),
             forked(self.begun) if self.begun else {},
             forked(self.retries) if self.retries else {},
+            forked(self.visits) if self.visits else {},
             self.unresolved[:],
             self.due[:],
         )
 
     def serial(self, node: int) -> int:
         return self.serials.get(node, self.first_serial)
+
+    def visit(self, node: int) -> int:
+        """The number of a node's visit: the serial of its first run."""
+        return self.visits.get(node, self.first_serial)
 
 
 class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"):
@@ -280,6 +287,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``kept``: events that came before their wait
     - ``applied``: hashes of the ids of signals taken, with their times; ``hops``: of the last event from outside
     - ``unprompted``: macrosteps since anything came from outside, to end circles
+    - ``attempt``: how often it was begun or reopened; ``replaced``: the attempt that replaced variables last, 0 if none
+      did; ``aborted``: it was failed from outside its plan, and cannot go on
     - ``suspension``: while it is suspended
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
 
@@ -313,6 +322,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     hops: int = 0
     unprompted: int = 0
     parent: Parent | None = None
+    attempt: int = 1
+    replaced: int = 0
+    aborted: bool = False
     suspension: Suspension | None = None
     held_first: int = 0
     held_next: int = 0

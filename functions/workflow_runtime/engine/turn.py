@@ -25,12 +25,13 @@ VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state
 
 class Needs(msgspec.Struct, frozen=True):
     """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
-    can be decided on."""
+    can be decided on. ``replaced``: the execution's attempt that replaced variables last."""
 
     reads: tuple[Read, ...]
     globals: bool = False
     blobs: tuple[str, ...] = ()
     orders: tuple[Read, ...] = ()
+    replaced: int = 0
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -57,12 +58,13 @@ class ValuesMissing(Exception):
 class Turn:
     """``state``: the copy that this turn changes. ``pending_before``: what the execution waited for when it began.
 
-    ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``.
+    ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``. ``status_before``: the execution's
+    when the event at hand came. ``replacing``: variables that this turn replaces.
     """
 
     __slots__ = (
-        "commands", "evaluations", "known", "macrosteps", "needs_blobs", "needs_globals", "needs_nodes",
-        "needs_orders", "pending_before", "plan", "state",
+        "_replaced_before", "commands", "evaluations", "known", "macrosteps", "needs_blobs", "needs_globals",
+        "needs_nodes", "needs_orders", "pending_before", "plan", "replacing", "state", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -77,6 +79,9 @@ class Turn:
         self.needs_orders: dict[Read, None] = {}
         self.needs_globals = False
         self.evaluations = 0
+        self.status_before = state.status
+        self.replacing: dict[str, Json] = {}
+        self._replaced_before = state.replaced
 
     @property
     def now(self) -> int:
@@ -99,11 +104,15 @@ class Turn:
         if not (self.needs_nodes or self.needs_globals or self.needs_blobs or self.needs_orders):
             return None
         reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
-        return Needs(reads, self.needs_globals, tuple(self.needs_blobs), tuple(self.needs_orders))
+        blobs, orders = tuple(self.needs_blobs), tuple(self.needs_orders)
+        return Needs(reads, self.needs_globals, blobs, orders, self._replaced_before)
 
     @property
     def globals(self) -> dict[str, Json] | None:
-        return self.known.globals if self.known.globals is not None else self.state.globals
+        found = self.known.globals if self.known.globals is not None else self.state.globals
+        if found is None or not self.replacing:
+            return found
+        return {**found, "variables": {**found["variables"], **self.replacing}}
 
     def need_globals(self) -> dict[str, Json]:
         """Input, variables and env. Raises `ValuesMissing` when they must be read first."""

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.codec import decode_state, encode_state
-from workflow_runtime.engine.commands import Read, SetStatus
+from workflow_runtime.engine.commands import Read, ReplaceVariables, RunNode, SetStatus
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState, Parent
@@ -27,6 +27,7 @@ from workflow_runtime.storage.payloads import (
     pack,
     pack_bytes,
     put_payload,
+    unpack,
     unpack_bytes,
 )
 from workflow_runtime.storage.records import Globals, Header, StoredState
@@ -34,6 +35,8 @@ from workflow_runtime.storage.records import Globals, Header, StoredState
 STATE_INLINE_BYTES_MAX = 200 * 1024  # half an item: the commit's journal entry needs the rest
 ENTRY_INLINE_BYTES_MAX = 100 * 1024  # of a journal entry; both together stay below 350 KB
 STATE_BYTES_MAX = 4 * 1024 * 1024  # compressed; an execution this large should be split into child executions
+
+ENTRIES_PAGE = 100  # journal entries read at once
 
 _entries = msgspec.json.Decoder(JournalEntry)
 _parents = msgspec.json.Decoder(Parent)
@@ -54,11 +57,12 @@ class StateTooLarge(Exception):
 
 
 class KeptAnswer(msgspec.Struct, frozen=True):
-    """What a request under a caller's key was answered, until then (epoch ms)."""
+    """What a request under a caller's key was answered, until then (epoch ms). ``attempt``: the execution's."""
 
     operation: str
     changed: bool
     until: int
+    attempt: int = 1
 
 
 class ExecutionStore:
@@ -109,10 +113,31 @@ class ExecutionStore:
         wanted = {keys.execution(execution_id, keys.HEADER): execution_id for execution_id in execution_ids}
         return {wanted[key]: header_of(wanted[key], item) for key, item in self._table.get(list(wanted)).items()}
 
-    def globals(self, execution_id: str) -> Globals:
-        """Input, variables and env of an execution that exists."""
-        key = keys.execution(execution_id, keys.INPUT)
+    def globals(self, execution_id: str, replaced: int = 0) -> Globals:
+        """Input, variables and env of an execution that exists; ``replaced``: the attempt that replaced variables."""
+        key = keys.input(execution_id, replaced)
         return self.globals_of(self._table.get([key])[key])
+
+    def replace_variables(self, execution_id: str, command: ReplaceVariables) -> None:
+        """Write variables that are read from now on beside those of before, which orders under way still read."""
+        variables = command.variables
+        if command.blob is not None:
+            variables = unpack(self.get_blob(command.blob))
+        before = self.globals(execution_id, command.before)
+        data = replace(before, variables={**before.variables, **variables})
+        place = f"executions/{execution_id}/input/{command.attempt}"
+        held = self._put_named(place, pack(msgspec.to_builtins(data)))
+        self._table.put(Item(keys.input(execution_id, command.attempt), {"data": held}))
+
+    def order_of(self, execution_id: str, path: str, serial: int) -> RunNode | None:
+        """An order by its run, from the journal: looked for from its end back."""
+        newest = self.newest_entries(execution_id, 1)
+        for top in range(newest[0].version if newest else 0, 0, -ENTRIES_PAGE):
+            for entry in self.entries(execution_id, range(max(top - ENTRIES_PAGE, 0) + 1, top + 1)):
+                for command in entry.commands:
+                    if isinstance(command, RunNode) and (command.path, command.serial) == (path, serial):
+                        return command
+        return None
 
     def globals_of(self, item: Item) -> Globals:
         return msgspec.convert(get_payload(self._blobs, item.attributes["data"]), Globals)
@@ -222,6 +247,10 @@ class ExecutionStore:
     def set_status(self, header: Header, command: SetStatus, version: int) -> None:
         """Write a status over an older one; a newer one stays (then a slower dispatcher is late, and all is well)."""
         changes: dict[str, Attribute] = {"status": command.status, "v": version}
+        if command.reopened:
+            ended = dict.fromkeys(("ended_at", "error", "output", "output_run"))
+            changes |= {"attempt": command.reopened, "replaced": command.replaced, **ended}
+            self._due.put(Due(header.execution_id, command.at + FIRST_SECONDS * 1000))
         if ExecutionStatus(command.status).terminal:
             changes["ended_at"] = command.at
             if command.error is not None:
@@ -250,7 +279,8 @@ class ExecutionStore:
         if item is None:
             return None
         values = item.attributes
-        kept = KeptAnswer(str(values["operation"]), bool(values["changed"]), int(values["until"] or 0))
+        until, attempt = int(values["until"] or 0), int(values.get("attempt") or 1)
+        kept = KeptAnswer(str(values["operation"]), bool(values["changed"]), until, attempt)
         return kept if kept.until > now else None
 
     def keep_answer(self, execution_id: str, key: str, answer: KeptAnswer, now: int) -> KeptAnswer:
@@ -260,6 +290,7 @@ class ExecutionStore:
             "operation": answer.operation,
             "changed": int(answer.changed),
             "until": answer.until,
+            "attempt": answer.attempt,
             keys.EXPIRES: answer.until // 1000,
         }
         try:
@@ -338,6 +369,8 @@ def header_of(execution_id: str, item: Item) -> Header:
         parent=_parents.decode(parent) if isinstance(parent, bytes) else None,
         hops=int(values.get("hops") or 0),
         correlation=str(values.get("correlation") or ""),
+        attempt=int(values.get("attempt") or 1),
+        replaced=int(values.get("replaced") or 0),
     )
 
 

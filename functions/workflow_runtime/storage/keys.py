@@ -43,6 +43,11 @@ def execution(execution_id: str, sort: str) -> Key:
     return Key(f"EX#{execution_id}", sort)
 
 
+def input(execution_id: str, replaced: int = 0) -> Key:
+    """Input and variables; those that its ``replaced``-th attempt put in their place."""
+    return execution(execution_id, f"{INPUT}#{replaced:06d}" if replaced else INPUT)
+
+
 def journal(execution_id: str, version: int) -> Key:
     return execution(execution_id, f"{JOURNAL_PREFIX}{version:012d}")
 

@@ -31,6 +31,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     parent: Parent | None = None  # the execution that started it
     hops: int = 0  # how many executions passed on the event that started it
     correlation: str = ""  # given by the caller that started it; see `correlation_id`
+    attempt: int = 1  # how often it was begun or reopened
+    replaced: int = 0  # the attempt that replaced variables last
 
     @property
     def correlation_id(self) -> str:
@@ -87,6 +89,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     output_blob: str | None = None  # where the output was stored already
     error: ErrorDocument | None = None
     handled: bool = False  # a rule of the node dealt with the error
+    given: bool = False  # the output is what somebody gave, not what the node made
     order: RunNode | None = None  # of a failed attempt, so that another one can be ordered as it was
     usage: dict[str, Json] | None = None
     unresolved: tuple[str, ...] = ()
@@ -104,11 +107,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         output: Json = None,
         output_blob: str | None = None,
         attempt: int = 1,
+        given: bool = False,
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
         another.
         """
-        fields = {"output": output, "output_blob": output_blob, "attempt": attempt}
+        fields = {"output": output, "output_blob": output_blob, "attempt": attempt, "given": given}
         return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 
     @classmethod

@@ -115,6 +115,8 @@ class RunStore:
             attributes["order"] = put_payload(self._blobs, place, pack_bytes(msgspec.json.encode(run.order)))
         if run.handled:
             attributes["handled"] = 1
+        if run.given:
+            attributes["given"] = 1
         if run.usage is not None:
             attributes["usage"] = msgspec.json.encode(run.usage)
         if run.unresolved:
@@ -137,6 +139,7 @@ class RunStore:
             output=get_payload(self._blobs, values.get("output")) if with_output else None,
             error=_decoded(values.get("error"), ErrorDocument),
             handled=bool(values.get("handled")),
+            given=bool(values.get("given")),
             usage=_decoded(values.get("usage"), dict),
             unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
             warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.frontends.client.sources import Definition, read_source, workflow_files
@@ -151,10 +153,34 @@ class WorkflowTester:
         """
         self._ask("resume", execution_id, reason, settle=settle)
 
-    def _ask(self, operation: str, execution_id: str, reason: str, *, settle: bool, **fields: Json) -> None:
+    def retry(
+        self,
+        execution_id: str,
+        *,
+        from_node: str = "",
+        variables: dict[str, Json] | None = None,
+        reason: str = "",
+        settle: bool = True,
+    ) -> None:
+        """Have an execution that has ended go on: with what was lost and, from a node of the graph at the top, with
+        that and all after it. ``variables`` have these values from now on. Raises `RequestError` (``refused``).
+        """
+        said: dict[str, Json] = {"from": from_node, "variables": variables or {}}
+        self._ask("retry", execution_id, reason, settle=settle, **said)
+
+    def skip(
+        self, execution_id: str, path: str, *, output: Json = UNSET, reason: str = "", settle: bool = True
+    ) -> None:
+        """Have an execution go on without a node that waits or has failed; with an ``output``, as if it had succeeded.
+        Raises `RequestError` (``refused``).
+        """
+        said = {"node": path} if output is UNSET else {"node": path, "output": output}
+        self._ask("skip", execution_id, reason, settle=settle, **said)
+
+    def _ask(self, operation: str, execution_id: str, reason: str, *, settle: bool, **said: Json) -> None:
         rest = self._driver.settle_work if settle else self._driver.settle
         rest()
-        self._runtime.services.control.ask(operation, execution_id, reason, by="test", **fields)
+        self._runtime.services.control.ask(operation, execution_id, reason, by="test", said=said)
         rest()
 
     def recording(self, execution_id: str) -> Recording:

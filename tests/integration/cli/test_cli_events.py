@@ -288,6 +288,25 @@ def test_an_execution_of_a_server_is_cancelled_and_its_history_says_why(awr: Awr
 
 
 @pytest.mark.usefixtures("dev")
+def test_an_execution_of_a_server_goes_on_after_its_end(awr: Awr) -> None:
+    execution_id = awr("start", "order").stdout.strip()
+    refused = awr("retry", execution_id)
+    assert (refused.exit_code, "there is nothing to retry" in refused.stderr) == (1, True)
+    awr("cancel", execution_id)
+    awr("status", execution_id, "--watch")
+    result = awr("retry", execution_id, "--reason", "又要了")
+    assert (result.exit_code, result.stdout) == (0, f"retrying: {execution_id}\n"), result.stderr
+    for _ in range(100):
+        if only_document(awr("status", execution_id, "--json").stdout)["status"] == "running":
+            break
+    assert awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "10").exit_code == 0
+    assert "retry_requested 又要了" in awr("history", execution_id).stdout
+    assert awr("retry", execution_id, "--variables", "[1]").exit_code == 2
+    unknown = awr("skip", execution_id, "nobody", "--output", "{}")
+    assert (unknown.exit_code, "no node `nobody`" in unknown.stderr) == (1, True)
+
+
+@pytest.mark.usefixtures("dev")
 def test_events_put_on_the_bus_of_a_server_start_workflows(awr: Awr) -> None:
     result = awr("publish-event", "shop", "hearing.begin", '{"n": 1}')
     assert result.exit_code == 0, result.stderr

@@ -21,6 +21,7 @@ from workflow_runtime.frontends.client import (
     InvalidInput,
     NotFound,
     SyncWorkflowEngine,
+    WaitTimeout,
     WorkflowEngine,
 )
 from workflow_runtime.frontends.client.events import Wanted
@@ -137,7 +138,13 @@ def test_an_execution_is_cancelled_once(opened: Opened) -> None:
             workflow_id = await engine.create_workflow(DOOR)
             execution_id = await engine.execute_workflow(workflow_id)
             asked = await engine.cancel_execution(execution_id, "拆了", key="k")
-            assert asked == {"execution_id": execution_id, "operation": "cancel", "id": "k", "changed": True}
+            assert asked == {
+                "execution_id": execution_id,
+                "operation": "cancel",
+                "id": "k",
+                "changed": True,
+                "attempt": 1,
+            }
             assert (await engine.wait(execution_id, 10))["status"] == "cancelled"
             assert await engine.cancel_execution(execution_id, key="k") == asked
             assert not (await engine.cancel_execution(execution_id))["changed"]
@@ -147,6 +154,32 @@ def test_an_execution_is_cancelled_once(opened: Opened) -> None:
                 await engine.cancel_execution(other)
             with pytest.raises(NotFound):
                 await engine.cancel_execution("ex-none")
+
+    run(use())
+
+
+@BOTH
+def test_an_execution_goes_on_after_its_end_and_is_waited_for_again(opened: Opened) -> None:
+    async def use() -> None:
+        async with opened() as engine:
+            execution_id = await engine.execute_workflow(await engine.create_workflow(DOOR))
+            await engine.cancel_execution(execution_id)
+            assert (await engine.wait(execution_id, 10))["status"] == "cancelled"
+            asked = await engine.retry_execution(execution_id, "重来", key="r")
+            assert asked == {
+                "execution_id": execution_id, "operation": "retry", "id": "r", "changed": True, "attempt": 2,
+            }  # fmt: skip
+            with pytest.raises(WaitTimeout):
+                await engine.wait(execution_id, 0.3)
+            await engine.send_event(execution_id, "open", {"key": "right"}, wait=10)
+            ended = await engine.wait(execution_id, 10)
+            assert (ended["status"], ended["attempt"]) == ("completed", 2)
+            with pytest.raises(Conflict, match="name the node"):
+                await engine.retry_execution(execution_id)
+            with pytest.raises(Conflict, match="completed"):
+                await engine.skip_node(execution_id, "nobody")
+            with pytest.raises(InvalidInput):
+                await engine.skip_node(execution_id, "x", output={1, 2})
 
     run(use())
 

@@ -107,6 +107,9 @@ def _check_state(before: Item | None, after: Item) -> None:
     require(new.version == old.version + 1, f"version {old.version} was followed by {new.version}")
     require(new.plan_hash == old.plan_hash, "P10: the plan changed under a running execution")
     require(new.now >= old.now, "the engine's time went back")
+    if new.attempt != old.attempt:
+        require(old.status.terminal and new.attempt == old.attempt + 1, "it was reopened without having ended")
+        return
     if old.status.terminal:
         require(new.status is old.status, f"P9: {old.status.value} became {new.status.value}")
     for mark_before, mark in zip(old.graph().marks, new.graph().marks, strict=True):
@@ -123,6 +126,9 @@ def _check_run(before: Item, after: Item) -> None:
 
 def _check_header(before: Item, after: Item) -> None:
     old, new = before.attributes, after.attributes
+    if old.get("attempt") != new.get("attempt"):
+        require(_RANKS[str(old["status"])] == 2, "the header was reopened without having ended")
+        return
     ranks = _RANKS[str(old["status"])], _RANKS[str(new["status"])]
     require(ranks[0] <= ranks[1], f"the header went from {old['status']} back to {new['status']}")
     if ranks[0] == 2:

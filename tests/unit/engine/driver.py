@@ -24,6 +24,7 @@ from workflow_runtime.engine.commands import (
     Log,
     PublishEvent,
     RecordNode,
+    ReplaceVariables,
     RunNode,
     SetStatus,
     StartTimer,
@@ -116,6 +117,7 @@ class Driver:
     ) -> None:
         self.plan = plan
         self.globals: dict[str, Json] = {"input": input, "variables": self._variables(input), "env": {}}
+        self.replaced: dict[int, dict[str, Json]] = {0: self.globals["variables"]}
         self.first = new_execution(plan, "e1", 1, START, parent, hops)
         self.state = self.first
         self.now = START
@@ -226,7 +228,6 @@ class Driver:
         """Record a run's error and its order; the event that reports it."""
         command = self.ordered.pop(path)
         error = ErrorDocument.of(type, message, path, **fields)
-        self.orders[path, command.serial] = command
         self.records[path, command.serial] = NodeValue("failed", error=error_value(error))
         return NodeFailed(run_event_id(path, command.serial), self.now, path, command.serial, error, command)
 
@@ -330,7 +331,8 @@ class Driver:
             now=command.at,
             place=f"{command.path}:{command.visit}",
             nodes=nodes,
-            globals=self.globals,
+            globals={**self.globals, "variables": self.replaced[command.replaced]},
+            reopened=command.reopened,
             previous=command.previous,
             names=command.names,
             states=frozenset(command.states),
@@ -379,7 +381,7 @@ class Driver:
             return replace(known, nodes=nodes, blobs=blobs, orders=orders)
         pruned = {
             "input": prune(self.globals["input"], self.plan.input_paths),
-            "variables": prune(self.globals["variables"], self.plan.variable_paths),
+            "variables": prune(self.replaced[needs.replaced], self.plan.variable_paths),
             "env": {},
         }
         return Known(nodes, pruned, blobs, orders)
@@ -390,6 +392,7 @@ class Driver:
                 assert command.path not in self.ordered
                 assert (command.path, command.serial) not in self.records, "ordered twice"
                 self.ordered[command.path] = command
+                self.orders[command.path, command.serial] = command
             case RecordNode():
                 assert (command.path, command.serial) not in self.records, "recorded twice"
                 error = error_value(command.error) if command.error is not None else None
@@ -411,6 +414,8 @@ class Driver:
                 self.subscribed.add((command.event, command.key, command.route))
             case Unsubscribe():
                 self.subscribed.discard((command.event, command.key, command.route))
+            case ReplaceVariables():
+                self.replaced[command.attempt] = {**self.replaced[command.before], **command.variables}
             case SetStatus(output_run=run) if run is not None:
                 self.output = self.records[OUTPUTS_PATH, run.serial].output
             case SetStatus():

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from tests.unit.engine.driver import Driver, aggregation, control, plan_of
+from tests.unit.engine.driver import START, Driver, Failure, aggregation, control, plan_of
 
 from workflow_runtime.engine import lifecycle
+from workflow_runtime.engine.events import RetryRequested, SkipRequested
 from workflow_runtime.engine.lifecycle import MARK_ROWS, Change, Mark
 
 Row = tuple[Mark, Change]
@@ -18,6 +19,11 @@ Row = tuple[Mark, Change]
 def both(**first: Any) -> Driver:
     """Two nodes of which one depends on the other."""
     return Driver(plan_of([{"id": "a", **first}, {"id": "b", "dependencies": ["a"]}]))
+
+
+def failed(driver: Driver) -> Driver:
+    driver.fail("a")
+    return driver
 
 
 def with_wait(**fields: Any) -> Driver:
@@ -44,6 +50,42 @@ def withdrawn_between_attempts() -> None:
     driver.fail("b")
 
 
+def skipped(driver: Driver, path: str, **fields: Any) -> None:
+    driver.take(SkipRequested("control:k", START, node=path, **fields))
+
+
+GIVEN = {"output": 1}
+RETRIED = {"retry_policy": {"retry_delay": 9, "jitter": False}}
+
+
+def reopened(driver: Driver, node: str = "") -> None:
+    driver.take(RetryRequested("control:r", START, node=node))
+
+
+def skipped_without_a_place() -> None:
+    driver = Driver(plan_of([{"id": "a"}, {"id": "b"}], limits={"max_concurrency": 1})).start()
+    skipped(driver, "b")
+
+
+def all_run_again() -> None:
+    """Nodes after the first, ended in every way, run again with it."""
+    nodes = [
+        {"id": "a"},
+        {"id": "excused", "dependencies": ["a"], "on_error": "continue"},
+        {"id": "handled", "dependencies": ["a"], "on_error": "skip"},
+        {"id": "skipped", "dependencies": ["a"], "when": "${false}"},
+        {"id": "passed_over", "dependencies": ["a"], "when": "${false}", "on_skip": "continue"},
+    ]
+    driver = Driver(plan_of(nodes)).play({"excused": Failure(), "handled": Failure()})
+    reopened(driver, "a")
+
+
+def lost_run_again() -> None:
+    driver = Driver(plan_of([{"id": "a"}, {"id": "b"}, {"id": "c", "dependencies": ["b"]}])).start()
+    driver.fail("a")
+    reopened(driver)
+
+
 SCENARIOS: tuple[Callable[[], object], ...] = (
     lambda: both().play(),
     lambda: both(when="${1 / 0}").start(),
@@ -65,6 +107,17 @@ SCENARIOS: tuple[Callable[[], object], ...] = (
     lambda: Driver(plan_of([DIVISION | {"on_error": "continue"}])).start(),
     lambda: Driver(plan_of([DIVISION | {"retry_policy": {"max_retries": 1}}])).start(),
     withdrawn_between_attempts,
+    lambda: both(on_error="skip").start().fail("a"),
+    lambda: both(when="${1 / 0}", on_error="skip").start(),
+    lambda: with_wait(timeout=5, on_error="skip").start().elapse(6),
+    lambda: Driver(plan_of([DIVISION | {"on_error": "skip"}])).start(),
+    lambda: skipped(both().start(), "b", **GIVEN),
+    lambda: skipped(with_wait().start(), "w"),
+    skipped_without_a_place,
+    lambda: skipped(failed(both(**RETRIED).start()), "a"),
+    lambda: skipped(failed(both(**RETRIED).start()), "a", **GIVEN),
+    all_run_again,
+    lost_run_again,
 )
 
 
@@ -84,5 +137,7 @@ def test_every_row_is_reached() -> None:
     assert reached == MARK_ROWS.keys()
 
 
-def test_no_row_leads_out_of_an_end() -> None:
-    assert {mark for mark, _ in MARK_ROWS} == set(lifecycle.OPEN_MARKS)
+def test_only_a_new_visit_leads_out_of_an_end() -> None:
+    ended = {(mark, change) for mark, change in MARK_ROWS if mark not in lifecycle.OPEN_MARKS}
+    assert {change for _, change in ended} == {Change.REOPEN}
+    assert {mark for mark, _ in ended} == set(Mark) - set(lifecycle.OPEN_MARKS)

@@ -12,9 +12,11 @@ from tests.unit.services.replaying import assert_replays
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.engine.events import CancelRequested
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RequestError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.control.requests import Asked
 from workflow_runtime.services.intake.starts import keyed_execution_id
 from workflow_runtime.services.work.attempt import RENEWAL_SECONDS
 from workflow_runtime.storage.records import RunStatus
@@ -61,6 +63,11 @@ class World:
 
     def settle(self, execution_id: str) -> str:
         return asyncio.run(self.runtime.settle(execution_id))
+
+    def run(self, execution_id: str) -> str:
+        """What can be done at once is done, also for one that has ended but is asked to go on."""
+        asyncio.run(self.runtime.pump.run(lambda: False, settle=True))
+        return self.status(execution_id)
 
     def status(self, execution_id: str) -> str:
         return self.services.documents.status(execution_id).value
@@ -242,3 +249,194 @@ def test_a_deadline_far_away_comes_in_time(world: World) -> None:
     asyncio.run(world.runtime.pump.run(lambda: world.services.documents.status(execution).terminal))
     document = world.services.documents.document(execution)
     assert (document["status"], document["ended_at"]) == ("failed", "2026-01-11T00:00:00.000Z")
+
+
+# ---- retry and skip
+
+
+def failing(world: World, *paths: str) -> None:
+    """Have the tool fail at these nodes, until it is called otherwise."""
+
+    def act(call: NodeCall) -> dict[str, Any]:
+        if call.path in paths:
+            raise ValueError
+        return {"ran": call.path, "key": call.idempotency_key}
+
+    world.act = act
+
+
+def ask(
+    world: World, execution: str, operation: str, *, reason: str = "", key: str | None = None, **said: Any
+) -> Asked:
+    return world.control.ask(operation, execution, reason, key, by="李雷", said=said)
+
+
+def refused(world: World, execution: str, operation: str, **fields: Any) -> RequestError:
+    with pytest.raises(RequestError) as caught:
+        ask(world, execution, operation, **fields)
+    return caught.value
+
+
+def test_a_failed_execution_is_retried_until_it_completes(world: World) -> None:
+    failing(world, "b")
+    execution = world.start(GRAPH)
+    assert world.run(execution) == "failed"
+    ask(world, execution, "retry", reason="支付恢复了")
+    assert world.run(execution) == "failed"
+    failing(world)
+    ask(world, execution, "retry")
+    assert world.run(execution) == "completed"
+    document = world.services.documents.document(execution)
+    assert (document["attempt"], document["error"], document["status"]) == (3, None, "completed")
+    assert document["node_executions"]["甲"]["output"]["key"] == f"{execution}:甲:1"
+    assert document["node_executions"]["b"]["output"] == {"ran": "b", "key": f"{execution}:b:3"}
+    assert document["output"] == document["node_executions"]["b"]["output"]
+    assert_replays(world.services, execution)
+
+
+def test_while_it_goes_on_the_header_has_nothing_of_its_end(world: World) -> None:
+    failing(world, "甲")
+    execution = world.start(GRAPH)
+    world.run(execution)
+    seen: list[Any] = []
+
+    def act(call: NodeCall) -> None:
+        document = world.services.documents.document(call.execution_id)
+        seen.append((document["status"], document["ended_at"], document["error"], document["output"]))
+
+    world.act = act
+    ask(world, execution, "retry")
+    world.run(execution)
+    assert seen == [("running", None, None, None)] * 2
+
+
+def test_it_is_looked_after_again(world: World) -> None:
+    execution = world.start(WAITING)
+    world.run(execution)
+    world.control.ask("cancel", execution)
+    world.run(execution)
+    world.clock.advance_to(START + DAY)
+    assert world.services.sweep.sweep().ended == 1
+    ask(world, execution, "retry")
+    world.run(execution)
+    world.clock.advance_to(START + 2 * DAY)
+    assert world.services.sweep.sweep().running == 1
+
+
+def test_variables_are_replaced_for_the_next_attempt_and_shown(world: World) -> None:
+    source = (
+        "workflow: {id: v, variables: {币种: CNY, n: 1}, nodes: [{id: a, type: tool, tool: act, "
+        "inputs: {c: '${币种}', n: '${n}', k: '${execution.attempt}'}}]}"
+    )
+    seen: list[Any] = []
+
+    def act(call: NodeCall) -> None:
+        seen.append(call.inputs)
+        raise ValueError
+
+    world.act = act
+    execution = world.start(source)
+    world.run(execution)
+    for value in ("EUR", "x" * 500_000):
+        ask(world, execution, "retry", variables={"币种": value})
+        world.run(execution)
+    assert seen == [{"c": value, "n": 1, "k": k} for k, value in enumerate(("CNY", "EUR", "x" * 500_000), 1)]
+    assert world.services.documents.document(execution)["variables"] == {"币种": "x" * 500_000, "n": 1}
+    assert "Did you mean `币种`" in refused(world, execution, "retry", variables={"币钟": 1}).message
+    assert_replays(world.services, execution)
+
+
+def test_a_failed_node_gets_an_output_and_says_who_gave_it(world: World) -> None:
+    failing(world, "甲")
+    execution = world.start(GRAPH)
+    world.run(execution)
+    ask(world, execution, "skip", node="甲", output={"大": "x" * 400_000}, reason="手工处理")
+    assert world.run(execution) == "completed"
+    entry = world.services.documents.document(execution)["node_executions"]["甲"]
+    assert (entry["status"], entry["given"], len(entry["output"]["大"])) == ("success", True, 400_000)
+    assert_replays(world.services, execution)
+
+
+def test_a_wait_is_skipped(world: World) -> None:
+    execution = world.start(WAITING)
+    world.run(execution)
+    ask(world, execution, "skip", node="w")
+    assert world.run(execution) == "completed"
+    assert world.nodes(execution) == {"w": "skipped"}
+
+
+def test_an_agent_that_an_action_called_runs_again_with_its_inputs_after_a_cancellation(world: World) -> None:
+    source = """
+workflow:
+  id: chart
+  type: state_machine
+  initial_state: s
+  variables: {n: 7}
+  states:
+    - {name: s, on_enter: [{tool: {tool: act, inputs: {n: "${n}"}}}], transitions: [{event: done.run.s, target: e}]}
+    - {name: e}
+  final_states: [e]
+"""
+    seen: list[Any] = []
+
+    async def act(call: NodeCall) -> None:
+        seen.append(call.inputs)
+        if len(seen) == 1:
+            world.control.ask("cancel", call.execution_id)
+            await world.clock.sleep(3600)
+
+    world.act = act
+    execution = world.start(source)
+    assert world.run(execution) == "cancelled"
+    ask(world, execution, "retry")
+    assert world.run(execution) == "completed"
+    assert seen == [{"n": 7}, {"n": 7}]
+    assert_replays(world.services, execution)
+
+
+def test_what_cannot_be_asked_is_refused_with_the_reason(world: World) -> None:
+    failing(world, "b")
+    execution = world.start(GRAPH)
+    assert (error := refused(world, execution, "retry")).code == "refused"
+    assert "pending" in error.message
+    world.run(execution)
+    assert "no node `c`" in refused(world, execution, "retry", **{"from": "c"}).message
+    assert "has not failed" in refused(world, execution, "skip", node="甲").message
+    failing(world)
+    ask(world, execution, "retry")
+    world.run(execution)
+    assert "name the node" in refused(world, execution, "retry").message
+    assert refused(world, execution, "skip", node="b").code == "ended"
+    assert refused(world, execution, "retry", variables={"x": float("nan")}).code == "invalid_request"
+    assert refused(world, "ex-none", "retry").code == "not_found"
+
+
+def test_under_one_key_a_retry_happens_once_whatever_follows(world: World) -> None:
+    failing(world, "b")
+    execution = world.start(GRAPH)
+    world.run(execution)
+    first = ask(world, execution, "retry", key="键")
+    world.run(execution)
+    assert ask(world, execution, "retry", key="键") == first
+    assert world.run(execution) == "failed"
+    assert world.services.documents.document(execution)["attempt"] == 2
+    assert refused(world, execution, "retry", key="键", **{"from": "b"}).code == "conflict"
+    assert refused(world, execution, "cancel", key="键").code == "conflict"
+
+
+def test_a_cancellation_that_is_repeated_does_not_cancel_what_was_retried(world: World) -> None:
+    execution = world.start(WAITING)
+    world.run(execution)
+    world.control.ask("cancel", execution, key="k")
+    assert world.run(execution) == "cancelled"
+    ask(world, execution, "retry")
+    world.control.ask("cancel", execution, key="k")
+    assert world.run(execution) == "running"
+
+
+def test_a_child_is_reopened_by_its_parent_only(world: World) -> None:
+    failing(world, "甲")
+    world.run(world.start(PARENT.format(id="p", child="w", more="result_event: over"), GRAPH))
+    child = world.services.documents.list("w", list(ExecutionStatus), 10, None)[0]
+    assert child.status == "failed"
+    assert "waits for this one" in refused(world, child.execution_id, "retry").message

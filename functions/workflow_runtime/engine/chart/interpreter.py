@@ -200,11 +200,10 @@ class Step:
         """Start delays and graphs of the states that were entered and are still active."""
         scope = self.scope
         for state in self.fresh:
-            plan = scope.chart.states[state]
-            for number, delay in enumerate(plan.delays):
-                start_delay(scope, state, number, delay.delay)
-            if plan.run >= 0:
-                begin_run(scope, plan.run)
+            start_delays(scope, state)
+            run = scope.chart.states[state].run
+            if run >= 0:
+                begin_run(scope, run)
 
     def record(self, event: ChartEvent | None, reason: str = "") -> None:
         """Note the macrostep, and publish which states were left and entered."""
@@ -241,6 +240,15 @@ def start(scope: ChartScope) -> None:
     step = Step(scope)
     step.enter(scxml.initial_entry(scope.chart))
     _finish(step, None)
+
+
+def resume(scope: ChartScope) -> None:
+    """Go on in the states that were active when it ended; their delays begin anew. Raises `ValuesMissing`."""
+    scope.is_closed = False
+    scope.is_over = scxml.is_done(scope.chart, ROOT_STATE, scope.machine.configuration)
+    for state in () if scope.is_over else scope.machine.configuration:
+        start_delays(scope, state)
+    scope.scopes.mark(scope)
 
 
 def take(scope: ChartScope, event: ChartEvent) -> str:
@@ -302,6 +310,12 @@ def _delay_over(scope: ChartScope, state: int, number: int) -> None:
     scope.add(Raised("timeout", {"state": plan.name}, True, state, number))
     if delay.every is not None:
         start_delay(scope, state, number, delay.every, REPEAT_SECONDS_MIN)
+
+
+def start_delays(scope: ChartScope, state: int) -> None:
+    """Start the delays of an active state."""
+    for number, delay in enumerate(scope.chart.states[state].delays):
+        start_delay(scope, state, number, delay.delay)
 
 
 def start_delay(scope: ChartScope, state: int, number: int, delay: float | Formula, least: float = 0) -> None:

@@ -28,8 +28,14 @@ def begin_call(scope: ChartScope, block: int, inputs: Json) -> None:
 
 
 def run_ended(scope: ChartScope, block: int, output: Json, error: ErrorDocument | None) -> None:
-    """A graph of the chart has ended. It is told when everything that was sent before has been taken, as in SCXML."""
-    scope.close_run(block)
+    """A graph of the chart has ended. It is told when everything that was sent before has been taken, as in SCXML.
+
+    One that failed stays as it is until its state is left, so that it can be told what to do about it.
+    """
+    if error is None:
+        scope.close_run(block)
+    else:
+        scope.scopes[scope.run_id(block)].close()
     call = next((call for call in scope.chart.calls if call.block == block), None)
     name = _called(scope, block, call)
     outbox = scope.turn.state.outbox

@@ -139,13 +139,27 @@ class ChartScope(Scope):
 
     def close(self) -> None:
         """Its configuration stays as it is."""
-        machine = self.machine
-        pending.drop_all(self)
-        machine.internal.clear()
-        machine.deferred.clear()
-        for state in (ROOT_STATE, *machine.configuration):
+        for state in (ROOT_STATE, *self.machine.configuration):
             self.close_runs(state)
+        self._end()
+
+    def halt(self) -> None:
+        """The same, but what its graphs have come to stays, too: they may go on one day."""
+        for block in self._running():
+            self.scopes[self.run_id(block)].close()
+        self._end()
+
+    def _end(self) -> None:
+        pending.drop_all(self)
+        self.machine.internal.clear()
+        self.machine.deferred.clear()
         self.is_over = self.is_closed = True
+
+    def _running(self) -> list[int]:
+        """Blocks of the graphs that it runs."""
+        states = (ROOT_STATE, *self.machine.configuration)
+        owned = (self.plan.owned_blocks.get((self.machine.chart, state), ()) for state in states)
+        return [block for blocks in owned for block in blocks if self.run_id(block) in self.scopes]
 
     def next_serial(self) -> int:
         return max([self.machine.first_serial + 1, *self.machine.next_serials.values()])
@@ -217,6 +231,7 @@ class ChartScope(Scope):
             plan=turn.plan,
             execution_id=state.execution_id,
             workflow_version=state.workflow_version,
+            reopened=state.attempt - 1,
             started_at=state.started_at,
             now=state.now,
             place=f"{self.path}~{state.version}.{turn.evaluations}",

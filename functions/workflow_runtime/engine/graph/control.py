@@ -16,6 +16,7 @@ from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import Scope, equals, render_text
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.graph import EdgeKind
 from workflow_runtime.plan.specs import (
     AggregationSpec,
     ConditionSpec,
@@ -115,6 +116,10 @@ def _switch_targets(scope: GraphScope, node: int, spec: SwitchSpec) -> tuple[int
 def _select(scope: GraphScope, node: int, targets: tuple[int, ...]) -> None:
     scope.selections[node] = targets
     ended(scope, node, Yielded({"selected": [scope.block.nodes[target].id for target in targets]}))
+    for index in scope.block.nodes[node].outgoing:
+        edge = scope.block.edges[index]
+        if edge.kind is EdgeKind.GATE and edge.target not in targets:
+            scope.graph.untaken[index] = True  # also of a target that no longer waits: it may run again one day
 
 
 def case_matches(value: Json, wanted: Json) -> bool:

@@ -46,24 +46,26 @@ def fail_scope(scope: GraphScope, error: ErrorDocument) -> None:
 
 def withdraw(scope: GraphScope, node: int) -> None:
     """End an open node from outside: a waiting one is skipped, a ready or running one cancelled."""
+    began = release(scope, node)
+    if began:
+        scope.cancel_run(node)
+    scope.end(node, Change.DROP if scope.graph.marks[node] == Mark.WAITING else Change.CANCEL)
+
+
+def release(scope: GraphScope, node: int) -> bool:
+    """Have nothing go on in an open node any more, nor wait for it. Whether its run has begun, or was ordered."""
     graph = scope.graph
     mark = graph.marks[node]
-    if mark == Mark.WAITING:
-        scope.end(node, Change.SKIP)
-        return
     if mark == Mark.READY:
         scope.turn.state.in_flight -= 1
-        scope.cancel_run(node)
     elif mark in (Mark.RUNNING, Mark.RETRYING):
         scope.stop(node)
-        scope.cancel_run(node)
-    else:
+    elif mark == Mark.QUEUED:
         for waiting in (graph.held, graph.queue):
             if node in waiting:  # in neither, if its decision lacks values: the turn will be taken again
                 waiting.remove(node)
-        if node in graph.retries:
-            scope.cancel_run(node)
-    scope.end(node, Change.CANCEL)
+        return node in graph.retries
+    return mark != Mark.WAITING
 
 
 def join_lost(scope: GraphScope, node: int) -> None:

@@ -50,7 +50,13 @@ class Yielded(msgspec.Struct, frozen=True):
     output: Json
 
 
-Result: TypeAlias = Reported | Yielded | Failure
+class Given(msgspec.Struct, frozen=True):
+    """Somebody says what the node's output is, whatever it would have made itself."""
+
+    output: Json
+
+
+Result: TypeAlias = Reported | Yielded | Given | Failure
 
 
 def ended(scope: GraphScope, node: int, result: Result) -> None:
@@ -61,6 +67,8 @@ def ended(scope: GraphScope, node: int, result: Result) -> None:
             _reported(scope, node, result)
         case Yielded(output):
             _yielded(scope, node, output)
+        case Given(output):
+            _succeed_with(scope, node, output, given=True)
         case Failure():
             _failed(scope, node, result)
 
@@ -107,9 +115,16 @@ def _yielded(scope: GraphScope, node: int, output: Json) -> None:
     elif plan.output_fields is not None:
         fields = output if isinstance(output, dict) else {}
         output = {field: fields.get(field) for field in plan.output_fields}
+    _succeed_with(scope, node, output)
+
+
+def _succeed_with(scope: GraphScope, node: int, output: Json, *, given: bool = False) -> None:
+    """Record an output that no worker has recorded."""
+    plan = scope.block.nodes[node]
     path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
     attempt = retries.attempt(scope, node)
-    scope.commands.append(RecordNode(path, serial, scope.turn.now, output=output, started_at=begun, attempt=attempt))
+    record = RecordNode(path, serial, scope.turn.now, output=output, started_at=begun, attempt=attempt, given=given)
+    scope.commands.append(record)
     scope.keep(node, output)
     if any(_collects(scope, reader) for reader in scope.block.readers[node]):
         _count_bytes(scope, node, len(msgspec.json.encode(prune(output, plan.decision_paths))))
@@ -145,9 +160,9 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
         case Continue(output):
             _yielded(scope, node, output)
         case Excuse(alive):
-            _end_failed(scope, node, failure, Change.EXCUSE if alive else Change.FAIL, handled=True)
+            _end_failed(scope, node, failure, Change.EXCUSE if alive else Change.HANDLE, handled=True)
         case Call(target):
-            _end_failed(scope, node, failure, Change.FAIL, handled=True)
+            _end_failed(scope, node, failure, Change.HANDLE, handled=True)
             _call(scope, target, failure.error)
         case Fail():
             _end_failed(scope, node, failure, Change.FAIL, handled=False)

@@ -62,7 +62,7 @@ def _resolve(scope: GraphScope, node: int) -> None:
         failure.fail_scope(scope, outcome.document(scope, node, error, "edge condition: "))
         outcomes = [(index, False) for index in outgoing]
     for index, alive in outcomes:
-        _arrive(scope, scope.block.edges[index], index, alive)
+        arrive(scope, scope.block.edges[index], index, alive)
 
 
 def _is_alive(scope: GraphScope, index: int) -> bool:
@@ -74,7 +74,8 @@ def _is_alive(scope: GraphScope, index: int) -> bool:
     return edge.condition is None or bool(scope.evaluate(edge.condition, edge.source, behind=True))
 
 
-def _arrive(scope: GraphScope, edge: Edge, index: int, alive: bool) -> None:
+def arrive(scope: GraphScope, edge: Edge, index: int, alive: bool) -> None:
+    """An edge is resolved: its target's join comes a step further."""
     graph, target = scope.graph, edge.target
     if graph.marks[target] != Mark.WAITING:
         return

@@ -51,13 +51,19 @@ def attempt(scope: GraphScope, node: int) -> int:
 def order_as_before(scope: GraphScope, node: int) -> RunNode | None:
     """The order of the next attempt of a node that is retried; None for a first attempt, or if there is no order to
     repeat. Raises `ValuesMissing`.
+
+    What an action called has its inputs from the order only, also in a new visit.
     """
-    if node not in scope.graph.retries:
-        return None
     serial = scope.graph.serial(node)
+    is_called_again = node in scope.graph.visits and scope.graph.block in scope.plan.call_blocks
+    if node not in scope.graph.retries and not is_called_again:
+        return None
     failed = Read(scope.block.first + node, serial - 1, scope.prefix)
     if failed not in scope.turn.known.orders:
         scope.turn.needs_orders[failed] = None
         raise ValuesMissing
     order = scope.turn.known.orders[failed]
-    return replace(order, serial=serial, attempt=order.attempt + 1) if order is not None else None
+    if order is None or serial > scope.graph.visit(node):
+        return replace(order, serial=serial, attempt=order.attempt + 1) if order is not None else None
+    reopened = scope.turn.state.attempt - 1
+    return replace(order, serial=serial, visit=serial, attempt=1, at=scope.turn.now, reopened=reopened)

@@ -80,6 +80,10 @@ class GraphScope(Scope):
     def is_open(self, node: int) -> bool:
         return self.graph.marks[node] in OPEN_MARKS
 
+    def is_uncalled(self, node: int) -> bool:
+        """Whether the node is only there to be called, and nobody has."""
+        return self.block.nodes[node].called and self.graph.marks[node] == Mark.WAITING
+
     def change(self, node: int, change: Change) -> None:
         """The node moves on in its lifecycle."""
         marks = self.graph.marks
@@ -95,7 +99,7 @@ class GraphScope(Scope):
     def end(self, node: int, change: Change) -> None:
         """A node's visit ends; its edges are resolved later in the turn."""
         graph = self.graph
-        if graph.marks[node] != Mark.WAITING or not self.block.nodes[node].called:
+        if not self.is_uncalled(node):
             graph.open_count -= 1  # a called node that nobody called was never counted
         self.change(node, change)
         graph.joins.pop(node, None)
@@ -143,11 +147,13 @@ class GraphScope(Scope):
                 self.stop(node)
             if mark in (Mark.READY, Mark.RUNNING) or node in graph.retries:
                 self.cancel_run(node)
-            self.change(node, Change.SKIP if mark == Mark.WAITING else Change.CANCEL)
+            self.change(node, Change.DROP if mark == Mark.WAITING else Change.CANCEL)
             if mark != Mark.WAITING:
                 self.turn.announce(self.path(node), "cancelled")
         graph.open_count = 0
         graph.queue.clear()
+        graph.unresolved.clear()
+        graph.due.clear()
         graph.values_bytes.clear()
         graph.begun.clear()
         graph.retries.clear()
@@ -206,6 +212,7 @@ class GraphScope(Scope):
             plan=self.turn.plan,
             execution_id=state.execution_id,
             workflow_version=state.workflow_version,
+            reopened=state.attempt - 1,
             started_at=state.started_at,
             now=state.now,
             place=f"{self.prefix}~outputs" if reader == OUTPUTS else self.path(reader),

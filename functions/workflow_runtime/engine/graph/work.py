@@ -44,7 +44,7 @@ def order_outputs(scope: GraphScope) -> None:
     """Have a worker put the execution's output together."""
     formula, nodes = scope.block.yields(scope.graph.succeeded_by)
     formulas = (formula,) if formula is not None else ()
-    command = _run(scope, OUTPUTS_PATH, 1, COLLECTOR_POOL, formulas, OUTPUTS, nodes)
+    command = _run(scope, OUTPUTS_PATH, scope.graph.serial(OUTPUTS), COLLECTOR_POOL, formulas, OUTPUTS, nodes)
     scope.commands.append(replace(command, succeeded_by=scope.graph.succeeded_by))
 
 
@@ -89,13 +89,15 @@ def _run(
         serial,
         pool,
         scope.turn.now,
-        visit=scope.graph.first_serial,
+        visit=scope.graph.visit(reader),
         attempt=attempt,
         reads=tuple(reads),
         previous=previous,
         statuses=statuses,
         names={**(pruned_names(seen.names, formulas) if seen.names else {}), **scope.told(reader)},
         states=tuple(sorted(seen.states)),
+        replaced=scope.turn.state.replaced,
+        reopened=scope.turn.state.attempt - 1,
     )
 
 

@@ -44,7 +44,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     whole or pruned. ``names``: variables of charts, and what a called node is told. ``states``: active states of
     charts. ``event``: the event at hand; ``overlay``: its data, as far as names of
     charts may mean it.
-    ``previous``: node number or -1. ``place``: seeds ``uuid()``, the same for all attempts.
+    ``previous``: node number or -1. ``place``: seeds ``uuid()``, the same for all attempts. ``reopened``: how often the
+    execution was reopened after an end.
     """
 
     plan: Plan
@@ -56,7 +57,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Mapping[int, NodeValue]
     globals: Mapping[str, Json]
     previous: int = -1
-    attempt: int = 1
+    reopened: int = 0
     secrets: Mapping[str, str] = {}
     names: Mapping[str, Json] = {}
     states: frozenset[str] = frozenset()
@@ -136,7 +137,7 @@ def _bind(names: dict[str, Json], outputs: set[str], binding: Binding, view: Vie
                 "id": view.execution_id,
                 "input": view.globals.get("input"),
                 "started_at": iso_time(view.started_at),
-                "attempt": view.attempt,
+                "attempt": view.reopened + 1,
             }
         case BindingKind.WORKFLOW:
             plan = view.plan

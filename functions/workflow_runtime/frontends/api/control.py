@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.executions import check_id, execution_url
-from workflow_runtime.frontends.api.models import ControlRequest
+from workflow_runtime.frontends.api.operator_models import ControlRequest, RetryRequest, SkipRequest
 from workflow_runtime.frontends.api.parameters import ControlKey, ExecutionId
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.services.control.operations import Operation
@@ -16,7 +16,7 @@ from workflow_runtime.services.control.operations import Operation
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
 
-CONTROL_BODIES: dict[str, type[ControlRequest]] = {}
+CONTROL_BODIES: dict[str, type[ControlRequest]] = {"retry": RetryRequest, "skip": SkipRequest}
 """Bodies of operations that take more than a reason, by the operation's name."""
 
 
@@ -34,9 +34,16 @@ class Controls:
 
         async def ask(request: Request, execution_id: ExecutionId, idempotency_key: ControlKey = None) -> Answer:
             check_id(execution_id)
-            said = parsed_body(request, control_body(operation.name)).model_dump(exclude_unset=True)
+            body = parsed_body(request, control_body(operation.name))
+            said = body.model_dump(exclude_unset=True, by_alias=True, exclude={"reason"})
             asked = await self._runtime.ports.offload(
-                self._runtime.control.ask, operation.name, execution_id, key=idempotency_key, by=request.caller, **said
+                self._runtime.control.ask,
+                operation.name,
+                execution_id,
+                body.reason,
+                idempotency_key,
+                by=request.caller,
+                said=said,
             )
             if not asked.changed:
                 return json_answer(asked.json())

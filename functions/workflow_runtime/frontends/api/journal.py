@@ -7,16 +7,18 @@ from typing import Any
 
 import msgspec
 
-from workflow_runtime.engine.commands import PublishEvent, StartTimer, Subscribe, Unsubscribe
+from workflow_runtime.engine.commands import Log, PublishEvent, StartTimer, Subscribe, Unsubscribe
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.language.texts import cut
 from workflow_runtime.services.dispatch.effects import lifecycle_detail
 from workflow_runtime.services.views.charts import transition_json
 
 PAGE_BYTES_MAX = 2 * 1024 * 1024  # of entries: one commit may have ordered 500 nodes
 SHOWN = (
     "by", "path", "serial", "attempt", "pool", "status", "detail_type", "error", "reason",
-    "name", "key", "source", "to", "timer", "machine", "workflow_id", "execution_id", "level", "message",
+    "name", "key", "source", "to", "timer", "machine", "node", "given", "workflow_id", "execution_id", "level",
+    "message",
 )  # fmt: skip
 """Fields of events and commands that say which one it is; the others are payloads and bookkeeping."""
 
@@ -52,6 +54,8 @@ def _event_json(event: msgspec.Struct) -> dict[str, Any]:
 
 def _command_json(command: msgspec.Struct) -> dict[str, Any]:
     shown = _shown(command, "command")
+    if isinstance(command, Log):
+        shown["message"] = cut(command.message)  # the log has it all
     if isinstance(command, StartTimer):
         shown["due"] = iso_time(command.due)
     if isinstance(command, PublishEvent):

@@ -8,7 +8,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
 from workflow_runtime.findings import Severity
-from workflow_runtime.services.control.operations import OPERATIONS
 
 JsonObject = dict[str, Any]
 Time = Annotated[str, Field(description="UTC, with milliseconds.", examples=["2026-01-31T12:00:00.000Z"])]
@@ -265,23 +264,6 @@ class EventRequest(BaseModel):
 
     event: str = Field(min_length=1, description="Its name, one that the workflow listens to.", examples=["pay"])
     data: Any = Field(None, examples=[{"payment_method": "card"}])
-
-
-class ControlRequest(BaseModel):
-    """What the history says beside who asked and when."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    reason: str = Field("", max_length=1000, description="Why.", examples=["the order was withdrawn"])
-
-
-class Controlled(BaseModel):
-    """A request that is on its way, or was not needed."""
-
-    execution_id: str
-    operation: str = Field(json_schema_extra={"enum": [*OPERATIONS]})
-    id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
-    changed: bool = Field(description="False: the execution was as the request wants it already.")
 
 
 class BusEventRequest(BaseModel):

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from pydantic.json_schema import models_json_schema
 
-from workflow_runtime.frontends.api import models
+from workflow_runtime.frontends.api import models, operator_models
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.control import CONTROL_BODIES, control_body
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
@@ -74,7 +74,7 @@ def openapi_document() -> dict[str, Any]:
             (models.ProblemModel, "serialization"),
             (models.StartRequest, "validation"),
             (models.EventRequest, "validation"),
-            (models.ControlRequest, "validation"),
+            (operator_models.ControlRequest, "validation"),
             *((model, "validation") for model in CONTROL_BODIES.values()),
             (models.Truncated, "serialization"),
         ],

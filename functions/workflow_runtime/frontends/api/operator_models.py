@@ -1,8 +1,10 @@
-"""What operators ask for and get, as pydantic models: journals, and why an execution does not go on."""
+"""What operators ask for and get, as pydantic models: journals, what holds an execution up, control."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from workflow_runtime.engine.waiting import Cause
 from workflow_runtime.frontends.api.models import (
@@ -14,6 +16,7 @@ from workflow_runtime.frontends.api.models import (
     RunningTimer,
     Time,
 )
+from workflow_runtime.services.control.operations import OPERATIONS
 
 
 class JournalPage(BaseModel):
@@ -51,3 +54,39 @@ class Why(ExecutionSummary):
     kept_events: list[KeptEvent] = Field([], description="Events that came before the wait they are for.")
     timers: list[RunningTimer] = Field([])
     next_cursor: str | None
+
+
+class ControlRequest(BaseModel):
+    """What the history says beside who asked and when."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field("", max_length=1000, description="Why.", examples=["the order was withdrawn"])
+
+
+class RetryRequest(ControlRequest):
+    """What is to run again: what was lost and, from a node, that and all after it."""
+
+    from_: str = Field(
+        "", alias="from", description="A node of the graph at the top. An execution that has completed needs one."
+    )
+    variables: JsonObject = Field({}, description="Variables of the workflow that have these values from now on.")
+
+
+class SkipRequest(ControlRequest):
+    """A node to go on without."""
+
+    node: str = Field(min_length=1, description="Its path.", examples=["check_stock"])
+    output: Any = Field(
+        None, description="What it has for an output, as if it had succeeded. Without this field it is skipped."
+    )
+
+
+class Controlled(BaseModel):
+    """A request that is on its way, or was not needed."""
+
+    execution_id: str
+    operation: str = Field(json_schema_extra={"enum": [*OPERATIONS]})
+    id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
+    changed: bool = Field(description="False: the execution was as the request wants it already.")
+    attempt: int = Field(description="Which of the execution's it is from then on: 1, and one more when it reopens.")

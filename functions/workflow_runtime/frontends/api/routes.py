@@ -264,8 +264,8 @@ def _control_routes(controls: Controls) -> tuple[Route, ...]:
             controls.operation(operation),
             f"{operation.name}Execution",
             (
-                Reply(202, "On its way", {JSON_TYPE: models.Controlled}, LOCATION_HEADER),
-                _json(models.Controlled, "The execution was as it should be already"),
+                Reply(202, "On its way", {JSON_TYPE: operator_models.Controlled}, LOCATION_HEADER),
+                _json(operator_models.Controlled, "The execution was as it should be already"),
             ),
             (400, 404, 409, 413, 415, 422),
             CONTROL_BODY,

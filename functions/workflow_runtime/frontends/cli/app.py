@@ -46,6 +46,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("control:cancel", "Cancel an execution."),
     "suspend": ("control:suspend", "Suspend an execution, until it is resumed."),
     "resume": ("control:resume", "Resume a suspended execution."),
+    "retry": ("control:retry", "Have an execution that has ended go on."),
+    "skip": ("control:skip", "Have an execution go on without a node."),
     "publish-event": ("publish_event:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),
     "status": ("status:status", "Show an execution, or watch it to its end."),

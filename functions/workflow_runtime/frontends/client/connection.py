@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from workflow_runtime.frontends.client.sources import Source
@@ -34,9 +34,10 @@ class Connection(Protocol):
         """What was accepted, and with ``wait`` what the event did if that was known in so many seconds."""
 
     async def control(
-        self, operation: str, execution_id: str, reason: str, *, key: str | None, **fields: Json
+        self, operation: str, execution_id: str, reason: str, *, key: str | None, said: Mapping[str, Json]
     ) -> dict[str, Json]:
-        """What was answered, once the request is on its way. ``fields``: of the operation, beside the reason."""
+        """What was answered, once the request is on its way. ``said``: what the operation
+        takes beside the reason, named as in the HTTP API."""
 
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         """What an execution, or one node of it, waits for: at most ``limit`` nodes."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from msgspec import UNSET
 
 from workflow_runtime.frontends.client.connection import Connection
 from workflow_runtime.frontends.client.errors import WaitTimeout
@@ -20,7 +24,10 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.mocks import Mocks
 
 LISTED_DEFAULT = 50
+NOTHING: Mapping[str, Json] = {}
 WAITS_DEFAULT = 100
+LOOK_SECONDS = 0.02  # between looks at an execution that is about to go on
+REOPENING_SECONDS_MAX = 30  # until it does; else it was asked too late
 
 
 class WorkflowEngine:
@@ -36,6 +43,7 @@ class WorkflowEngine:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._attempts: dict[str, int] = {}
         self.event_bus = EventBus(connection)
 
     @classmethod
@@ -150,7 +158,36 @@ class WorkflowEngine:
         has the ``reason``. ``key``: repeats under it get the same answer for 24 hours. Raises `NotFound`, `Conflict`
         when the execution has completed or failed.
         """
-        return await self._connection.control("cancel", execution_id, reason, key=key)
+        return await self._ask("cancel", execution_id, reason, key)
+
+    async def retry_execution(
+        self,
+        execution_id: str,
+        reason: str = "",
+        *,
+        from_node: str = "",
+        variables: dict[str, Json] | None = None,
+        key: str | None = None,
+    ) -> dict[str, Json]:
+        """Have an execution that has ended go on: what failed, was cancelled, or was skipped because of that runs
+        again, and what succeeded is kept. Answers as `cancel_execution` does.
+
+        ``from_node``: a node of the graph at the top that runs again with all after it; one that has completed needs
+        it. ``variables`` have these values from now on. Raises `NotFound`, `Conflict` with the reason.
+        """
+        said: dict[str, Json] = {"from": from_node} if from_node else {}
+        if variables:
+            said["variables"] = variables
+        return await self._ask("retry", execution_id, reason, key, said)
+
+    async def skip_node(
+        self, execution_id: str, path: str, reason: str = "", *, output: Json = UNSET, key: str | None = None
+    ) -> dict[str, Json]:
+        """Have an execution go on without the node at ``path``, which waits or has failed; with an ``output``, as if it
+        had succeeded. Answers as `cancel_execution` does. Raises `NotFound`, `Conflict` with the reason.
+        """
+        said = {"node": path} if output is UNSET else {"node": path, "output": output}
+        return await self._ask("skip", execution_id, reason, key, said)
 
     async def why_execution(
         self, execution_id: str, node: str | None = None, *, limit: int = WAITS_DEFAULT
@@ -173,15 +210,33 @@ class WorkflowEngine:
         are held in order and taken when it is resumed; its timeout stands still, every other time goes on. Raises
         `NotFound`, `Conflict` when the execution has ended.
         """
-        return await self._connection.control("suspend", execution_id, reason, key=key)
+        return await self._connection.control("suspend", execution_id, reason, key=key, said={})
 
     async def resume_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
         """Resume a suspended execution, and those that were suspended with it; answers as `cancel_execution`. Raises
         `NotFound`, `Conflict` when the execution has ended.
         """
-        return await self._connection.control("resume", execution_id, reason, key=key)
+        return await self._connection.control("resume", execution_id, reason, key=key, said={})
 
     async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
-        """The execution document once it has ended, however. Raises `WaitTimeout` after ``timeout`` seconds,
-        `NotFound`."""
-        return await self._connection.wait(execution_id, timeout)
+        """The execution document once it has ended, however; once more, if this engine has asked it to go on. Raises
+        `WaitTimeout` after ``timeout`` seconds, `NotFound`.
+        """
+        end = time.monotonic() + timeout if timeout is not None else None
+        reopens_by = time.monotonic() + REOPENING_SECONDS_MAX
+        while True:
+            left = max(end - time.monotonic(), 0) if end is not None else None
+            document = await self._connection.wait(execution_id, left)
+            now = time.monotonic()
+            if document["attempt"] >= self._attempts.get(execution_id, 1) or now >= reopens_by:
+                return document
+            if end is not None and now >= end:
+                raise WaitTimeout(execution_id, timeout or 0)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _ask(
+        self, operation: str, execution_id: str, reason: str, key: str | None, said: Mapping[str, Json] = NOTHING
+    ) -> dict[str, Json]:
+        answer = await self._connection.control(operation, execution_id, reason, key=key, said=said)
+        self._attempts[execution_id] = answer["attempt"]
+        return answer

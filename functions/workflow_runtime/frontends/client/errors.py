@@ -76,6 +76,7 @@ BY_CODE: dict[str, type[EngineError]] = {
     "too_many": Unavailable,
     "invalid_event": InvalidInput,
     "invalid_input": InvalidInput,
+    "invalid_request": InvalidInput,
     "too_large": TooLarge,
 }
 

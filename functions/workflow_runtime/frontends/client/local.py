@@ -108,10 +108,10 @@ class LocalConnection:
         return accepted_json(sent)
 
     async def control(
-        self, operation: str, execution_id: str, reason: str, *, key: str | None, **fields: Json
+        self, operation: str, execution_id: str, reason: str, *, key: str | None, said: Mapping[str, Json]
     ) -> dict[str, Json]:
         with translated():
-            return self._open().services.control.ask(operation, execution_id, reason, key, by="sdk", **fields).json()
+            return self._open().services.control.ask(operation, execution_id, reason, key, by="sdk", said=said).json()
 
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         explanations = self._open().services.explanations

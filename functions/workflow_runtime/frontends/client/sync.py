@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import UNSET
+
 from workflow_runtime.frontends.client.engine import LISTED_DEFAULT, WAITS_DEFAULT, WorkflowEngine
 from workflow_runtime.frontends.client.events import EventBus, Handler, Subscription
 from workflow_runtime.frontends.client.sources import Definition
@@ -132,6 +134,24 @@ class SyncWorkflowEngine:
 
     def cancel_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
         return self._call(self._engine.cancel_execution(execution_id, reason, key=key))
+
+    def retry_execution(
+        self,
+        execution_id: str,
+        reason: str = "",
+        *,
+        from_node: str = "",
+        variables: dict[str, Json] | None = None,
+        key: str | None = None,
+    ) -> dict[str, Json]:
+        return self._call(
+            self._engine.retry_execution(execution_id, reason, from_node=from_node, variables=variables, key=key)
+        )
+
+    def skip_node(
+        self, execution_id: str, path: str, reason: str = "", *, output: Json = UNSET, key: str | None = None
+    ) -> dict[str, Json]:
+        return self._call(self._engine.skip_node(execution_id, path, reason, output=output, key=key))
 
     def why_execution(
         self, execution_id: str, node: str | None = None, *, limit: int = WAITS_DEFAULT

@@ -7,9 +7,27 @@ beside the reason are fields of the event.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import msgspec
 
-from workflow_runtime.engine.events import CancelRequested, ControlEvent, ResumeRequested, SuspendRequested
+from workflow_runtime.engine.events import (
+    CancelRequested,
+    ControlEvent,
+    ResumeRequested,
+    RetryRequested,
+    SkipRequested,
+    SuspendRequested,
+)
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.requests import cannot_retry, cannot_skip
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.plan import Plan
+
+COMMON_FIELDS = ("event_id", "at", "by", "reason")  # of every such event
+
+OWN_FIELDS = ("event_id", "at", "by", "reason", "suspension")  # of such events, that nobody says beside the reason
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -17,12 +35,40 @@ class Operation(msgspec.Struct, frozen=True):
 
     - ``name``: in routes and answers; ``event``: what its mailbox receives
     - ``passive``: the execution "cannot be …"; ``summary``: what it does, for the API's description
+    - ``names``: what the API calls the event's fields, where it is something else
+    - ``value``: the field that may be large, and is stored apart then, under the event's ``blob``
+    - ``check``: why it cannot be done in the state at hand; "" if it can
     """
 
     name: str
     event: type[ControlEvent]
     passive: str
     summary: str
+    names: Mapping[str, str] = {}
+    value: str = ""
+    check: Callable[[Situation, Mapping[str, Json]], str] | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What may be said beside the reason."""
+        return tuple(name for name in self.event.__struct_fields__ if name not in OWN_FIELDS)
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """An execution as it is when something is asked of it."""
+
+    plan: Plan
+    status: ExecutionStatus
+    state: ExecutionState
+
+
+def _cannot_retry(situation: Situation, said: Mapping[str, Json]) -> str:
+    plan, state, status = situation.plan, situation.state, situation.status
+    return cannot_retry(plan, state, status, said.get("node", ""), said.get("variables", {}))
+
+
+def _cannot_skip(situation: Situation, said: Mapping[str, Json]) -> str:
+    return cannot_skip(situation.plan, situation.state, situation.status, said["node"])
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -47,6 +93,26 @@ OPERATIONS: dict[str, Operation] = {
             ResumeRequested,
             "resumed",
             "Resume a suspended execution, and those that were suspended with it: what is held is taken in order.",
+        ),
+        Operation(
+            "retry",
+            RetryRequested,
+            "retried",
+            "Have an execution that has ended go on: what failed, was cancelled, or was skipped because of that runs"
+            " again, and what succeeded is kept. `from` names a node of the graph at the top that runs again with all"
+            " after it, also after success. The execution keeps its version, and has its whole `timeout` again.",
+            names={"from": "node"},
+            value="variables",
+            check=_cannot_retry,
+        ),
+        Operation(
+            "skip",
+            SkipRequested,
+            "continued without a node",
+            "Have an execution go on without a node that waits or, once it has failed, that has failed; with an"
+            " `output`, as if the node had succeeded.",
+            value="output",
+            check=_cannot_skip,
         ),
     )
 }

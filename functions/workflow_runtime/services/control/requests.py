@@ -8,34 +8,40 @@ be is mailed all the same, as long as another that is on its way could change th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionRow, ExecutionStatus
 from workflow_runtime.errors import RequestError, storable_text
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.control.operations import OPERATIONS, Operation
+from workflow_runtime.services.control.operations import OPERATIONS, Operation, Situation
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.storage.executions import KeptAnswer
+from workflow_runtime.storage.payloads import is_large, pack_bytes
+from workflow_runtime.storage.records import Header
 from workflow_runtime.storage.stores import Stores
 
 REASON_CHARS_MAX = 1_000
 KEY_CHARS_MAX = 255
+VALUE_BYTES_MAX = 10 * 1024 * 1024  # of variables, or an output: as of an execution's input
+NOTHING: Mapping[str, Json] = {}
 KEPT_MS = 24 * 3600 * 1000  # how long a key gives the same answer
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request that was answered. ``changed`` False: the execution was as the request wants it already."""
+    """A request that was answered. ``changed`` False: the execution was as the request wants it already. ``attempt``:
+    which of the execution's it is from then on."""
 
     execution_id: str
     operation: str
     id: str
     changed: bool
+    attempt: int = 1
 
     def json(self) -> dict[str, Json]:
-        return {"execution_id": self.execution_id, "operation": self.operation, "id": self.id, "changed": self.changed}
+        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
 
 class Control:
@@ -43,7 +49,9 @@ class Control:
 
     def __init__(self, ports: Ports, stores: Stores, mailer: Mailer, new_id: Callable[[], str]) -> None:
         self._clock = ports.clock
+        self._blobs = ports.blobs
         self._executions = stores.executions
+        self._workflows = stores.workflows
         self._mailer = mailer
         self._new_id = new_id
 
@@ -55,16 +63,17 @@ class Control:
         key: str | None = None,
         *,
         by: str = "",
-        **fields: Json,
+        said: Mapping[str, Json] = NOTHING,
     ) -> Asked:
         """Ask for one of `OPERATIONS`. ``by``: who asks, for the history; ``key``: the same for repeats, which get the
-        first answer for 24 hours; ``fields``: of the operation's event.
+        first answer for 24 hours; ``said``: what the operation takes beside the reason, named as in the API.
 
-        Raises `RequestError`: ``not_found``, ``ended`` and ``refused`` (its status does not allow it), ``conflict``
-        (the key was used for another request), ``invalid_request``; `RetryableError`.
+        Raises `RequestError`: ``not_found``, ``ended`` and ``refused`` (its status, or what it is doing, does not allow
+        it), ``conflict`` (the key was used for another request), ``invalid_request``; `RetryableError`.
         """
         asked_for = OPERATIONS[operation]
         reason, key = _checked(reason, key)
+        fields = _fields(asked_for, said)
         header = self._executions.header(execution_id)
         if header is None:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")
@@ -73,20 +82,62 @@ class Control:
         kept = self._executions.kept_answer(execution_id, key, self._clock.now()) if key is not None else None
         if kept is None:
             _check_allowed(asked_for, header.status, row)
-            kept = KeptAnswer(use, row.status is not None, self._clock.now() + KEPT_MS)
+            self._check_possible(asked_for, header, fields)
+            is_reopened = header.status.terminal and row.status is not None
+            until, attempt = self._clock.now() + KEPT_MS, header.attempt + is_reopened
+            kept = KeptAnswer(use, row.status is not None, until, attempt)
             if key is not None:
                 kept = self._executions.keep_answer(execution_id, key, kept, self._clock.now())
         if kept.operation != use:
             raise RequestError("conflict", f"the key was used for another request: {kept.operation.partition('#')[0]}")
-        asked = Asked(execution_id, operation, key or self._new_id(), kept.changed)
+        asked = Asked(execution_id, operation, key or self._new_id(), kept.changed, kept.attempt)
         if row.status is not None or (row.unchanged and not header.status.terminal):
             # also when repeated: the first may have died in between
+            fields = self._stored(asked_for, execution_id, fields)
             event = asked_for.event(f"control:{asked.id}", self._clock.now(), by, reason, **fields)
             self._mailer.send(execution_id, event)
         return asked
 
+    def _check_possible(self, operation: Operation, header: Header, fields: Mapping[str, Json]) -> None:
+        """Raises `RequestError` (``refused``)."""
+        stored = self._executions.load(header.execution_id) if operation.check is not None else None
+        if operation.check is None or stored is None:
+            return
+        plan = self._workflows.plan(header.plan_hash)
+        problem = operation.check(Situation(plan, header.status, stored.state), fields)
+        if problem:
+            raise RequestError("refused", problem)
+
+    def _stored(self, operation: Operation, execution_id: str, fields: dict[str, Json]) -> dict[str, Json]:
+        """The fields with a value that is too large for a message put apart."""
+        if operation.value not in fields:
+            return fields
+        data = msgspec.json.encode(fields[operation.value])
+        packed = pack_bytes(data)
+        if not is_large(data, packed):
+            return fields
+        blob = f"executions/{execution_id}/requests/{hashlib.sha256(packed).hexdigest()[:40]}"
+        self._blobs.put(blob, packed)
+        return {**{name: value for name, value in fields.items() if name != operation.value}, "blob": blob}
+
 
 _NO_ROW = ExecutionRow()
+
+
+def _fields(operation: Operation, said: Mapping[str, Json]) -> dict[str, Json]:
+    """What was said, by the fields of the event. Raises `RequestError` (``invalid_request``) for what is no JSON."""
+    fields = {operation.names.get(name, name): value for name, value in said.items()}
+    unknown = [name for name in fields if name not in operation.fields or name == "blob"]
+    if unknown:
+        raise RequestError("invalid_request", f"`{operation.name}` takes no {unknown[0]!r}")
+    try:
+        value = msgspec.json.encode({name: to_json(value, name) for name, value in fields.items()})
+    except NotJson as error:
+        raise RequestError("invalid_request", str(error)) from None
+    if len(value) > VALUE_BYTES_MAX:
+        message = f"the request has {len(value):,} bytes; at most {VALUE_BYTES_MAX:,} are taken"
+        raise RequestError("invalid_request", message)
+    return fields
 
 
 def _check_allowed(operation: Operation, status: ExecutionStatus, row: ExecutionRow) -> None:

@@ -23,10 +23,12 @@ from workflow_runtime.engine.commands import (
     OrderAgain,
     PublishEvent,
     RecordNode,
+    ReplaceVariables,
     RunNode,
     SetStatus,
 )
 from workflow_runtime.engine.events import EventReturned, HeldEvent, NodeFailed, Poked, SendFailed, run_event_id
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
@@ -78,8 +80,13 @@ class Publisher:
         for command in commands:
             if isinstance(command, CancelRun):
                 self._cancel(state, command)
-        held = {command.event_id: command.number for command in commands if isinstance(command, HoldEvent)}
-        if held:
+            elif isinstance(command, ReplaceVariables):
+                self._executions.replace_variables(state.execution_id, command)
+        statuses = [command for command in commands if isinstance(command, SetStatus)]
+        goes_on = any(status.status == ExecutionStatus.RUNNING for status in statuses) and not state.status.terminal
+        if goes_on:  # at once: workers begin nothing of an execution that has ended or is suspended
+            self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
+        if held := {command.event_id: command.number for command in commands if isinstance(command, HoldEvent)}:
             self._stores.held.put(state.execution_id, _events_to_hold(entry, held))
         orders = [command for command in commands if isinstance(command, RunNode)]
         for refused in send_orders(self._ports, self._pools, state, orders, correlation_id):
@@ -87,8 +94,7 @@ class Publisher:
         self._courier.carry_out(plan, state, commands, correlation_id)
         if any(isinstance(command, Continue) for command in commands):
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
-        statuses = [command for command in commands if isinstance(command, SetStatus)]
-        if statuses:
+        if statuses and not goes_on:
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
         if any(isinstance(command, OrderAgain) for command in commands):  # after the status, at which workers look
             self._orders.send_unbegun(StoredState(state, entry, False, correlation_id))
@@ -208,6 +214,7 @@ def _run_of(command: RecordNode) -> Run:
         output=command.output,
         output_blob=command.blob,
         attempt=command.attempt,
+        given=command.given,
     )
 
 

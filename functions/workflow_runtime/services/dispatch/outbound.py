@@ -118,10 +118,7 @@ class Courier:
     def _control_child(self, state: ExecutionState, command: ControlChild) -> None:
         child = keyed_execution_id(command.workflow_id, child_key(state.execution_id, command.token))
         if self._is_open(child):
-            by = f"execution:{state.execution_id}"
-            self._mailer.send(
-                child, _passed_on(command, f"control:{state.execution_id}:{command.token}", state.now, by)
-            )
+            self._mailer.send(child, _passed_on(state, command))
 
     def _send(self, state: ExecutionState, command: SendSignal) -> None:
         signal = SignalReceived(
@@ -170,13 +167,14 @@ class Courier:
         self._mailer.send(command.execution_id, event)
 
 
-def _passed_on(command: ControlChild, identity: str, at: int, by: str) -> ControlEvent:
+def _passed_on(state: ExecutionState, command: ControlChild) -> ControlEvent:
     """A request as the child receives it. What a suspension suspended is resumed by its end alone."""
+    identity, by = f"control:{state.execution_id}:{command.token}", f"execution:{state.execution_id}"
+    suspension = f"{identity}:suspend:{command.suspension}"
     match command.operation:
         case "suspend":
-            return SuspendRequested(f"{identity}:suspend:{command.suspension}", at, by, command.reason)
+            return SuspendRequested(suspension, state.now, by, command.reason)
         case "resume":
-            suspension = f"{identity}:suspend:{command.suspension}"
-            return ResumeRequested(f"{identity}:resume:{command.suspension}", at, by, command.reason, suspension)
+            return ResumeRequested(f"{identity}:resume:{command.suspension}", state.now, by, command.reason, suspension)
         case _:
-            return CancelRequested(identity, at, by, command.reason)
+            return CancelRequested(f"{identity}:{state.version}:cancel", state.now, by, command.reason)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from workflow_runtime.engine.commands import Read, RunNode
 from workflow_runtime.engine.turn import Known, Needs
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.ports import Table
+from workflow_runtime.ports import Item, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.records import Globals, Run
@@ -24,7 +25,7 @@ class Knowledge:
 
     def fetch(self, plan: Plan, execution_id: str, needs: Needs, known: Known) -> Known:
         """``known`` with what was needed. A run that should be recorded and is not is a fault: `KeyError`."""
-        input_key = keys.execution(execution_id, keys.INPUT)
+        input_key = keys.input(execution_id, needs.replaced)
         wanted = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.reads}
         failed = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.orders}
         items = self._table.get([*wanted, *failed, *([input_key] if needs.globals else [])])
@@ -34,8 +35,16 @@ class Knowledge:
         if needs.globals:
             known = replace(known, globals=pruned_globals(plan, self._executions.globals_of(items[input_key])))
         blobs = {key: unpack(self._executions.get_blob(key)) for key in needs.blobs}
-        orders = {read: self._runs.order_of(items[key]) for key, read in failed.items()}
+        orders = {read: self._order(plan, execution_id, read, items[key]) for key, read in failed.items()}
         return replace(known, nodes=nodes, blobs={**known.blobs, **blobs}, orders={**known.orders, **orders})
+
+    def _order(self, plan: Plan, execution_id: str, read: Read, item: Item) -> RunNode | None:
+        """The order of a run: kept by its record if it failed and had more attempts. What an action called has its
+        inputs from its order alone, and that stands in the journal."""
+        kept = self._runs.order_of(item)
+        if kept is not None or plan.place(read.node)[0] not in plan.call_blocks:
+            return kept
+        return self._executions.order_of(execution_id, read.path(plan), read.serial)
 
 
 def node_value(run: Run) -> NodeValue:

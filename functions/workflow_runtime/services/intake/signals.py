@@ -124,7 +124,7 @@ class Signalling:
         plan = self._plan(stored.state.plan_hash)
 
         def globals() -> Globals:
-            return self._executions.globals(sent.execution_id)
+            return self._executions.globals(sent.execution_id, stored.state.replaced)
 
         parts = chart_parts(self._executions, plan, stored, self._ports.clock.now(), globals)
         step = _step_of(entry, sent)

@@ -19,7 +19,7 @@ from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.ports import Attribute, Ports
+from workflow_runtime.ports import Attribute, Item, Ports
 from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens, moves_by_itself
 from workflow_runtime.services.views.nodes import error_json, node_executions
 from workflow_runtime.storage import keys
@@ -144,7 +144,7 @@ class Documents:
         charts = self._charts(plan, stored, execution_id)
         variables = charts.variables
         if variables is None and "variables" in parts:
-            variables = self._executions.globals_of(items[input_key]).variables
+            variables = self._variables(header, items[input_key])
         return Execution(
             header,
             charts,
@@ -232,9 +232,15 @@ class Documents:
 
     def _charts(self, plan: Plan, stored: StoredState | None, execution_id: str) -> ChartParts:
         def globals() -> Globals:
-            return self._executions.globals(execution_id)
+            return self._executions.globals(execution_id, stored.state.replaced if stored is not None else 0)
 
         return chart_parts(self._executions, plan, stored, self._clock.now(), globals)
+
+    def _variables(self, header: Header, input: Item) -> dict[str, Json]:
+        """Of an execution whose input item is at hand."""
+        if header.replaced:
+            return self._executions.globals(header.execution_id, header.replaced).variables
+        return self._executions.globals_of(input).variables
 
     def dead_letters(self, execution_id: str) -> Sequence[dict[str, Json]]:
         """What could not be taken or sent for this execution: ``{reason, body}`` each."""
@@ -254,6 +260,7 @@ def header_json(header: Header) -> dict[str, Json]:
         "workflow_version": header.workflow_version,
         "correlation_id": header.correlation_id,
         "status": header.status,
+        "attempt": header.attempt,
         "error": error_json(header.error),
         "started_at": iso_time(header.started_at),
         "ended_at": iso_time(header.ended_at) if header.ended_at else None,

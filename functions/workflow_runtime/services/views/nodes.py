@@ -62,7 +62,7 @@ def _node_entry(
     if graph is None:
         over = state is not None and state.status.terminal
         return _entry(block.nodes[index], _status_of(run, over=over), run, None)
-    if run is not None and run.serial < graph.first_serial:
+    if run is not None and run.serial < graph.visit(index):
         run = None  # of an earlier visit
     status = STATUS_OF_MARK[graph.marks[index]]
     if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
@@ -104,6 +104,7 @@ def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str 
         "unresolved": list(run.unresolved) if run is not None else [],
         "warnings": list(run.warnings) if run is not None else [],
         "fallback_used": False,
+        "given": run is not None and run.given,
         "usage": run.usage if run is not None else None,
     }
 

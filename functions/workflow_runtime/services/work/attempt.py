@@ -178,7 +178,7 @@ class AttemptRunner:
         node = node_of(plan, command.path)
         formulas = node.worker_formulas if node is not None else _output_formulas(plan, order)
         header_key = keys.execution(order.execution_id, keys.HEADER)
-        input_key = keys.execution(order.execution_id, keys.INPUT)
+        input_key = keys.input(order.execution_id, command.replaced)
         run_keys = {keys.run(order.execution_id, read.path(plan), read.serial): read.node for read in command.reads}
         reads_input = needs_globals(formulas) or lacks_names(plan, command, formulas)
         wanted = [header_key, *run_keys, *([input_key] if reads_input else [])]

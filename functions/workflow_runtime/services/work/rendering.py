@@ -53,7 +53,7 @@ def view_of(
         previous=command.previous,
         names=command.names,
         states=frozenset(command.states),
-        attempt=command.attempt,
+        reopened=command.reopened,
         secrets=secrets,
     )
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from workflow_runtime.frontends.cli.api import Document, api
-from workflow_runtime.frontends.cli.errors import ExitCode
+from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
+from workflow_runtime.frontends.cli.files import read_json
 from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server, header_value
@@ -95,6 +96,77 @@ def resume(
     return _ask(out, server, "resume", execution, reason, key, ("resuming", "not suspended"))
 
 
+def retry(
+    execution: ExecutionId,
+    from_node: Annotated[
+        str, typer.Option("--from", metavar="NODE", help="Run this node and all after it again, also after success.")
+    ] = "",
+    variables: Annotated[
+        str | None,
+        typer.Option("--variables", metavar="JSON|@FILE", help="Variables that have other values from now on."),
+    ] = None,
+    reason: Reason = "",
+    key: Key = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Have an execution that has ended go on: what failed runs again, what succeeded is kept.
+
+    \b
+      awr retry ex-01a2… --reason "the shop is back"
+      awr retry ex-01a2… --from charge --variables '{"currency": "EUR"}'
+
+    \b
+    Exit codes:
+      0  on its way    1  refused, with the reason
+      2  wrong usage   6  the API cannot be reached
+    """
+    given = read_json(variables, "--variables", "the variables") if variables is not None else {}
+    if not isinstance(given, dict):
+        raise usage_error("--variables is a JSON object: a value by the name of each variable")
+    said: dict[str, Json] = {"from": from_node} if from_node else {}
+    if given:
+        said["variables"] = given
+    out, server = Output(json=json), Server(url, token, profile, region)
+    return _ask(out, server, "retry", execution, reason, key, ("retrying", ""), **said)
+
+
+def skip(
+    execution: ExecutionId,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The node's path.", show_default=False)],
+    output: Annotated[
+        str | None,
+        typer.Option("--output", metavar="JSON|@FILE", help="Its output, as if it had succeeded. Default: skipped."),
+    ] = None,
+    reason: Reason = "",
+    key: Key = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Have an execution go on without a node that waits or has failed.
+
+    \b
+      awr skip ex-01a2… wait_for_payment
+      awr skip ex-01a2… charge --output '{"paid": true}' --reason "paid in cash"
+
+    \b
+    Exit codes:
+      0  on its way    1  refused, with the reason
+      2  wrong usage   6  the API cannot be reached
+    """
+    said: dict[str, Json] = {"node": node}
+    if output is not None:
+        said["output"] = read_json(output, "--output", f"the output of node {node!r}")
+    out, server = Output(json=json), Server(url, token, profile, region)
+    return _ask(out, server, "skip", execution, reason, key, (f"going on without `{node}`", ""), **said)
+
+
 def _ask(
     out: Output,
     server: Server,
@@ -103,7 +175,7 @@ def _ask(
     reason: str,
     key: str | None,
     words: tuple[str, str],
-    **fields: Json,
+    **said: Json,
 ) -> int:
     """Send the request, and show what was answered. ``words``: for one that is on its way, and one not needed."""
     if key is not None:
@@ -111,7 +183,7 @@ def _ask(
 
     async def send() -> Document:
         async with api(server) as connection:
-            return await connection.control(operation, execution, reason, key=key, **fields)
+            return await connection.control(operation, execution, reason, key=key, said=said)
 
     answer = asyncio.run(send())
     out.document(answer)
