@@ -279,7 +279,6 @@ Flag = Annotated[bool, Kind(read_flag, {"type": "boolean"})]
 Duration = Annotated[float, Kind(read_positive_duration, SECONDS_OR_TEXT)]
 Delay = Annotated[float, Kind(read_duration, SECONDS_OR_TEXT)]
 Count = Annotated[int, _whole(0)]
-PositiveCount = Annotated[int, _whole(1)]
 Priority = Annotated[int, _whole(-MAX_COUNT)]
 Factor = Annotated[float, Kind(read_factor, {"type": "number", "minimum": 1, "maximum": 100})]
 ListOrTemplate = Annotated[

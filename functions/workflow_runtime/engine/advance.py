@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
-from workflow_runtime.engine import ending, holding, pending, settling
+from workflow_runtime.engine import compensation, ending, holding, pending, settling
 from workflow_runtime.engine.arrivals import (
     accept_child,
     accept_result,
     accept_send_failure,
     accept_signal,
+    accept_stop,
     accept_timer,
     take_signal,
 )
@@ -36,6 +37,7 @@ from workflow_runtime.engine.events import (
     Poked,
     ResumeRequested,
     RetryRequested,
+    RunStopped,
     SendFailed,
     SignalReceived,
     SkipRequested,
@@ -43,7 +45,7 @@ from workflow_runtime.engine.events import (
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import EXECUTION_ROWS
+from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.requests import accept_cancel, accept_retry, accept_skip
 from workflow_runtime.engine.scopes import Scopes
@@ -180,7 +182,8 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     turn = _begin_turn(plan, state, NOTHING_KNOWN)
     scopes = settling.scopes_of(turn)
     ending.close_all(scopes)
-    turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
+    if not compensation.is_wanted(turn, compensation.FAILURE):
+        turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
     state = turn.state
     root, chart = state.graph(), state.chart() if TOP_CHART in state.scopes else None
     state.scopes = {TOP_GRAPH: GraphState(root.marks, 0, root.block, root.first_serial, serials=root.serials)}
@@ -189,7 +192,9 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     state.in_flight = 0
     state.aborted = True
     state.unannounced.clear()
-    ending.fail(settling.scopes_of(turn), error)
+    scopes = settling.scopes_of(turn)
+    ending.break_off(scopes, error)
+    settling.settle(scopes)
     return Decision(state, tuple(turn.commands))
 
 
@@ -250,6 +255,7 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     SuspendRequested: accept_suspend,
     ResumeRequested: accept_resume,
     EventReturned: _returned,
+    RunStopped: accept_stop,
     RetryRequested: accept_retry,
     SkipRequested: accept_skip,
 }
@@ -261,6 +267,8 @@ def _must_go_on(turn: Turn) -> bool:
     if state.status.terminal or turn.is_suspended:
         return bool(state.withdrawn or state.unannounced)
     if state.outbox or holding.returns(state):
+        return True
+    if state.status is ExecutionStatus.COMPENSATING and not turn.has_room and compensation.goes_on(state):
         return True
     if turn.has_room:
         return False

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from workflow_runtime.engine import applied, ending, holding, pending, subscriptions
+from workflow_runtime.engine import applied, compensation, ending, holding, pending, subscriptions
+from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.events import data_of, of_signal
 from workflow_runtime.engine.chart.scope import ChartScope
@@ -20,6 +21,7 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     RunEnded,
+    RunStopped,
     SendFailed,
     SignalReceived,
     TimerFired,
@@ -28,11 +30,10 @@ from workflow_runtime.engine.graph import outcome, policy, resolve, waits
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH, order_again
-from workflow_runtime.engine.lifecycle import RESULT_ROWS
+from workflow_runtime.engine.lifecycle import RESULT_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.pending import Arrived, Ended
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import Pending, PendingKind, Purpose
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
@@ -53,6 +54,9 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     """A run ended well or badly; once, late, or twice. Raises `InvalidEvent` for one that was never ordered."""
     if event.path == OUTPUTS_PATH:
         return _accept_outputs(scopes, event)
+    if scopes.turn.state.stopping.get(event.path) == event.serial:
+        compensation.stopped(scopes, event)
+        return ""
     place = scopes.turn.plan.locate(event.path)
     if place is None:
         raise InvalidEvent(f"the plan has no node {event.path!r}")
@@ -75,6 +79,14 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     return ""
 
 
+def accept_stop(scopes: Scopes, event: RunStopped) -> str:
+    """A run that was told to stop never began."""
+    if scopes.turn.state.stopping.get(event.path) != event.serial:
+        return "nobody waits for this run any more"
+    compensation.stopped(scopes, event)
+    return ""
+
+
 def _result(event: NodeSucceeded | NodeFailed) -> outcome.Result:
     if isinstance(event, NodeFailed):
         return policy.Failure(event.error, event.command)
@@ -85,6 +97,8 @@ def _accept_outputs(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     root = scopes.root
     assert isinstance(root, GraphScope)
     current = root.graph.serial(OUTPUTS)
+    if not scopes.turn.state.collecting and scopes.turn.state.status is ExecutionStatus.COMPENSATING:
+        return "the execution ended before its outputs were put together"
     if not scopes.turn.state.collecting or event.serial > current:
         raise InvalidEvent(f"run {event.serial} of the outputs was never ordered")
     if event.serial < current:
@@ -116,6 +130,8 @@ def accept_timer(scopes: Scopes, event: TimerFired) -> str:
     pending.taken(scope, entry.owner, event.timer)
     if entry.purpose is Purpose.DEADLINE:
         ending.time_out(scopes)
+    elif entry.purpose is Purpose.STOP:
+        ending.stop_waiting(scopes)
     elif isinstance(scope, ChartScope):
         interpreter.timer_fired(scope, entry)
     else:

@@ -27,6 +27,7 @@ from workflow_runtime.engine.events import (
     Poked,
     ResumeRequested,
     RetryRequested,
+    RunStopped,
     SendFailed,
     SignalReceived,
     SkipRequested,
@@ -63,6 +64,7 @@ class NodeStatus(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
+    COMPENSATED = "compensated"  # it was a success, and has been undone
 
 
 class ExecutionRow(msgspec.Struct, frozen=True):
@@ -193,6 +195,7 @@ _HELD = ExecutionRow(ExecutionStatus.SUSPENDED, holds=True)
 _NOT_SUSPENDED = ExecutionRow(reason="the execution is not suspended", unchanged=True)
 _REPEATED = "the run's result is known already"
 _WITHDRAWN = "the run was cancelled before its result came"
+_COMPENSATING = "the execution is being compensated, and ends then"
 
 EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.PENDING, ExecutionStarted): ExecutionRow(ExecutionStatus.RUNNING),
@@ -217,6 +220,7 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.SUSPENDED, NodeSucceeded): ExecutionRow(ExecutionStatus.SUSPENDED),
     (ExecutionStatus.SUSPENDED, NodeFailed): ExecutionRow(ExecutionStatus.SUSPENDED),
     (ExecutionStatus.SUSPENDED, Poked): ExecutionRow(ExecutionStatus.SUSPENDED),
+    (ExecutionStatus.SUSPENDED, RunStopped): ExecutionRow(ExecutionStatus.SUSPENDED),
     (ExecutionStatus.SUSPENDED, SignalReceived): _HELD,
     (ExecutionStatus.SUSPENDED, TimerFired): _HELD,
     (ExecutionStatus.SUSPENDED, ChildEnded): _HELD,
@@ -225,6 +229,13 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.SUSPENDED, CancelRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
     (ExecutionStatus.SUSPENDED, SuspendRequested): ExecutionRow(reason="the execution is suspended", unchanged=True),
     (ExecutionStatus.SUSPENDED, ResumeRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
+    (ExecutionStatus.RUNNING, RunStopped): ExecutionRow(ExecutionStatus.RUNNING),
+    **{(ExecutionStatus.COMPENSATING, event): ExecutionRow(reason=_COMPENSATING) for event in get_args(Event)},
+    (ExecutionStatus.COMPENSATING, NodeSucceeded): ExecutionRow(ExecutionStatus.COMPENSATING),
+    (ExecutionStatus.COMPENSATING, NodeFailed): ExecutionRow(ExecutionStatus.COMPENSATING),
+    (ExecutionStatus.COMPENSATING, Poked): ExecutionRow(ExecutionStatus.COMPENSATING),
+    (ExecutionStatus.COMPENSATING, TimerFired): ExecutionRow(ExecutionStatus.COMPENSATING),
+    (ExecutionStatus.COMPENSATING, RunStopped): ExecutionRow(ExecutionStatus.COMPENSATING),
     (ExecutionStatus.RUNNING, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.SUSPENDED, SkipRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
     **{

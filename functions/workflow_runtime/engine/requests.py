@@ -38,7 +38,7 @@ def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
     applied.remember(turn, request.event_id)
     holding.forget(turn.state)
     tell_children(scopes, "cancel", request.reason)
-    ending.cancel(scopes)
+    ending.cancel(scopes, request.reason)
     return ""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from workflow_runtime.engine import arrivals, ending, pending
+from workflow_runtime.engine import arrivals, compensation, ending, pending
+from workflow_runtime.engine.awaited import Purpose
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.runs import run_ended
 from workflow_runtime.engine.chart.scope import ChartScope
@@ -14,7 +15,7 @@ from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scopes import Maker, Scopes
-from workflow_runtime.engine.state import ChartState, GraphState, Purpose, ScopeState
+from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
 from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.engine.values.outputs import check_output
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -72,7 +73,7 @@ def settle(scopes: Scopes) -> None:
     Graphs come first, then charts, then what the execution sent itself, one event at a time: so whatever is possible at
     once has happened when the next event is looked at. It ends, because every round takes marks, raised events or sent
     events away, and what brings them back is bounded: nodes end once in a visit, a chart's macrosteps are counted
-    (`MICROSTEPS_MAX`, `UNPROMPTED_MAX`), and only so many sent events are taken in a turn.
+    (`MICROSTEPS_MAX`, `UNPROMPTED_MAX`), only so many sent events are taken in a turn, and each visit is undone once.
     """
     state, sent = scopes.turn.state, 0
     _wake_queued(scopes)
@@ -86,7 +87,7 @@ def settle(scopes: Scopes) -> None:
             elif state.outbox and sent < OUTBOX_TURN_MAX:
                 sent += 1
                 _take_sent(scopes)
-            else:
+            elif state.status is not ExecutionStatus.COMPENSATING or not ending.compensate_on(scopes):
                 return
     except ValuesMissing:
         return
@@ -119,8 +120,13 @@ def _settle_graphs(scopes: Scopes) -> None:
             raise ValuesMissing
         if scopes.turn.is_suspended:
             return
+        if len(scopes.turn.state.undo) > compensation.UNDO_MAX:
+            ending.fail_if_too_much_to_undo(scopes)
         if scope.id == TOP_GRAPH:
             ending.end_root_if_done(scope)
+        elif scope.graph.undoes >= 0:
+            if not scope.graph.open_count:
+                compensation.undone(scope)
         elif not scope.is_closed and not scope.graph.open_count:
             _end_run(scope)
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 from copy import copy
-from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
 
+from workflow_runtime.engine.awaited import Pending, PendingKind
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.tables import forked, plain
+from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -57,64 +58,6 @@ class Raised(msgspec.Struct, frozen=True, omit_defaults=True):
     delay: int = -1
 
 
-class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A delayed `send` of a chart: what goes out when its timer fires. ``id`` names it for `cancel_send`."""
-
-    name: str
-    id: str = ""
-    data: Json = None
-    to: str = ""
-    key: str | None = None
-
-
-class PendingKind(StrEnum):
-    """What an execution waits for."""
-
-    TIMER = "timer"
-    CHILD = "child"  # the end of an execution that it started
-    EVENT = "event"
-
-
-class Purpose(StrEnum):
-    """What for."""
-
-    DELAY = "delay"  # of a state: its transition is tried
-    SEND = "send"  # an event of a chart goes out
-    WAIT = "wait"  # of a node: the time or event it waits for
-    TIMEOUT = "timeout"  # of a node: how long it waits
-    RETRY = "retry"  # of a node: the time of its next attempt
-    RESULT = "result"  # of a chart: the event that tells of a child's end
-    DEADLINE = "deadline"  # of the execution: how long it may take
-    TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
-
-
-class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that an execution waits for, and who in it does.
-
-    - ``scope``: address of the scope that waits; ``owner``: the node or state there, -1 for the scope itself
-    - ``due``: of a timer, when it fires (epoch ms)
-    - ``name``: the event that is listened to, or that a child's end becomes
-    - ``key``: of an event, the correlation key under which the bus brings it
-    - ``number``: of a delay, its place among those of its state; of an event under a key, the plan's trigger that
-      brings it
-    - ``sent``: what a delayed send sends
-    - ``workflow``: of a child
-    - ``held``: it has come, and is held while the execution is suspended
-    """
-
-    kind: PendingKind
-    purpose: Purpose
-    scope: ScopeId = TOP_GRAPH
-    owner: int = -1
-    due: int = 0
-    name: str = ""
-    key: str | None = None
-    number: int = -1
-    sent: Sent | None = None
-    workflow: str = ""
-    held: bool = False
-
-
 class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):
     """A graph scope under way. Everything but ``marks`` is sparse: it has entries for what is open now.
 
@@ -135,6 +78,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered
     - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
     - ``retries``: attempts that retry policies have granted in this visit, by node and policy
+    - ``undoes``: of a compensation, the place of what it undoes in the execution's ``undo``
     - ``visits``: serial of a node's first run in its current visit, where that is not the scope's
     - ``unresolved``, ``due``: while the execution is suspended, nodes that have ended and whose edges are still to be
       resolved, and nodes whose join is satisfied
@@ -162,6 +106,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     given: dict[int, Json] = {}
     begun: MutableMapping[int, int] = {}
     retries: MutableMapping[int, tuple[int, ...]] = {}
+    undoes: int = -1
     visits: MutableMapping[int, int] = {}
     unresolved: list[int] = []
     due: list[int] = []
@@ -191,6 +136,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.given.copy(),
             forked(self.begun) if self.begun else {},
             forked(self.retries) if self.retries else {},
+            self.undoes,
             forked(self.visits) if self.visits else {},
             self.unresolved[:],
             self.due[:],
@@ -287,6 +233,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``kept``: events that came before their wait
     - ``applied``: hashes of the ids of signals taken, with their times; ``hops``: of the last event from outside
     - ``unprompted``: macrosteps since anything came from outside, to end circles
+    - ``undo``: visits that can be undone, in the order of their completion; ``fates``: what became of them, by place;
+      ``undoing``: the compensation that is under way, or was the last
+    - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path
     - ``attempt``: how often it was begun or reopened; ``replaced``: the attempt that replaced variables last, 0 if none
       did; ``aborted``: it was failed from outside its plan, and cannot go on
     - ``suspension``: while it is suspended
@@ -322,6 +271,10 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     hops: int = 0
     unprompted: int = 0
     parent: Parent | None = None
+    undo: list[Undoable] = []
+    fates: MutableMapping[int, Fate] = {}
+    undoing: Undoing | None = None
+    stopping: MutableMapping[str, int] = {}
     attempt: int = 1
     replaced: int = 0
     aborted: bool = False
@@ -345,6 +298,10 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         copied.outbox = self.outbox[:]
         copied.kept = self.kept[:]
         copied.applied = forked(self.applied) if self.applied else {}
+        copied.undo = self.undo[:]
+        copied.fates = forked(self.fates) if self.fates else {}
+        copied.undoing = self.undoing.copy() if self.undoing is not None else None
+        copied.stopping = forked(self.stopping) if self.stopping else {}
         return copied
 
     def touch(self, address: ScopeId) -> ScopeState:

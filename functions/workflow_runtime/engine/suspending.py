@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from workflow_runtime.engine import applied, pending, settling
 from workflow_runtime.engine.applied import REQUEST_TAKEN
+from workflow_runtime.engine.awaited import PendingKind, Purpose
 from workflow_runtime.engine.commands import ControlChild, OrderAgain, SetStatus
 from workflow_runtime.engine.events import ResumeRequested, SuspendRequested
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import PendingKind, Purpose, Suspension
+from workflow_runtime.engine.state import Suspension
 
 NO_TIMEOUT = -1
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read, RunNode
+from workflow_runtime.engine.awaited import Pending
+from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read, RunNode, StopRun
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.state import ExecutionState, Pending
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -138,9 +139,11 @@ class Turn:
                 self.announce(path, status)
 
     def cancel(self, path: str, serial: int, started_at: int = 0) -> None:
-        """Order the end of a node's run. ``started_at``: when the dispatcher began it, if it did."""
+        """Order the end of a node's run, or tell it to stop if it is awaited. ``started_at``: when the dispatcher began
+        it, if it did."""
         if self.has_room:
-            self.commands.append(CancelRun(path, serial, started_at))
+            stops = self.state.stopping.get(path) == serial
+            self.commands.append(StopRun(path, serial) if stops else CancelRun(path, serial, started_at))
         else:
             self.state.withdrawn.append((path, serial))
 

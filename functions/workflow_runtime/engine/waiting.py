@@ -7,8 +7,9 @@ from enum import StrEnum
 
 import msgspec
 
+from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
 from workflow_runtime.engine.lifecycle import OPEN_MARKS, STATUS_OF_MARK, ExecutionStatus, Mark, NodeStatus
-from workflow_runtime.engine.state import ExecutionState, GraphState, Pending, PendingKind, Purpose
+from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan
@@ -67,7 +68,7 @@ def open_nodes(plan: Plan, state: ExecutionState) -> Iterator[Open]:
 def path_in(plan: Plan, block: int, address: ScopeId, index: int) -> str:
     """The path of a node of a block that is at work at this address."""
     id = plan.blocks[block].nodes[index].id
-    if block in plan.call_blocks:
+    if block in plan.lone_blocks:
         return address
     return f"{address}/{id}" if address else id
 

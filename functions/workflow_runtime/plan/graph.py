@@ -56,6 +56,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     values.
     ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does).
     ``retry``: the first policy that is for an error counts; ``on_error``: the first rule.
+    ``compensate``: number of the block that undoes it; -1: nothing does.
     ``output_fields`` and ``shape`` are the two forms of the definition's ``outputs``; at most one is set.
     """
 
@@ -78,6 +79,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     called: bool = False
     retry: tuple[RetryPolicy, ...] = ()
     on_error: tuple[ErrorRule, ...] = ()
+    compensate: int = -1
 
     @property
     def hidden(self) -> bool:

@@ -205,7 +205,7 @@ class Runtime:
 
         return NodeRunner(
             self.ports,
-            self.stores.workflows,
+            self.stores,
             self.invokers,
             self._secrets,
             self._new_id,

@@ -169,7 +169,7 @@ def test_events_are_held_and_taken_in_the_order_they_came(world: World) -> None:
     assert world.services.documents.document(execution)["variables"]["seen"] == list(range(count + 1))
     state = state_of(world, execution)
     assert (state.held, state.held_next) == (0, count)
-    assert world.services.stores.executions._table.query(f"EX#{execution}", "HELD#") == []
+    assert world.services.ports.table.query(f"EX#{execution}", "HELD#") == []
     assert_replays(world.services, execution)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
+from workflow_runtime.engine.awaited import Purpose
 from workflow_runtime.engine.commands import Read, RunNode
 from workflow_runtime.engine.graph.concurrency import enqueue
 from workflow_runtime.engine.graph.policy import Retry
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Change
-from workflow_runtime.engine.state import Purpose
 from workflow_runtime.engine.turn import ValuesMissing
 
 
@@ -55,7 +55,7 @@ def order_as_before(scope: GraphScope, node: int) -> RunNode | None:
     What an action called has its inputs from the order only, also in a new visit.
     """
     serial = scope.graph.serial(node)
-    is_called_again = node in scope.graph.visits and scope.graph.block in scope.plan.call_blocks
+    is_called_again = node in scope.graph.visits and scope.graph.block in scope.plan.lone_blocks
     if node not in scope.graph.retries and not is_called_again:
         return None
     failed = Read(scope.block.first + node, serial - 1, scope.prefix)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from workflow_runtime.frontends.api.answers import Answer, json_answer
-from workflow_runtime.frontends.api.executions import EXECUTION_ID
-from workflow_runtime.frontends.api.parameters import GraphFormat, WorkflowId
+from workflow_runtime.frontends.api.parameters import EXECUTION_ID, GraphFormat, WorkflowId
 from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.plan.plan import Plan

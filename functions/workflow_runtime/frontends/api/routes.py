@@ -13,9 +13,8 @@ from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TY
 from workflow_runtime.frontends.api.control import Controls
 from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
-from workflow_runtime.frontends.api.explanations import Whys
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
-from workflow_runtime.frontends.api.recordings import Journals
+from workflow_runtime.frontends.api.journal import Journals
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.workflows import Workflows
 from workflow_runtime.services.control.operations import OPERATIONS
@@ -74,8 +73,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_publishing_routes(workflows),
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
-        _why_route(Whys(runtime)),
-        _journal_route(Journals(runtime)),
+        *_journal_routes(Journals(runtime)),
         _event_route(events),
         *_control_routes(Controls(runtime)),
         *_hook_routes(events),
@@ -202,42 +200,41 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
         ),
         Route(
             "GET",
-            f"{one}/history",
-            executions.history,
-            "getHistory",
-            (_json(models.HistoryPage, "What happened"),),
-            (404, 422),
-        ),
-        Route(
-            "GET",
             f"{one}/nodes/<path>",
             executions.node,
             "getNode",
             (_json(models.Node, "The node"), part),
             (404, 416, 422),
         ),
+        Route(
+            "GET",
+            f"{one}/why",
+            executions.why,
+            "whyExecution",
+            (_json(operator_models.Why, "What it waits for"),),
+            (404, 422),
+        ),
     )
 
 
-def _why_route(whys: Whys) -> Route:
-    return Route(
-        "GET",
-        "/executions/<execution_id>/why",
-        whys.explain,
-        "whyExecution",
-        (_json(operator_models.Why, "What it waits for"),),
-        (404, 422),
-    )
-
-
-def _journal_route(journals: Journals) -> Route:
-    return Route(
-        "GET",
-        "/executions/<execution_id>/journal",
-        journals.read,
-        "getJournal",
-        (_json(operator_models.JournalPage, "A part of the journal"),),
-        (404, 413, 422),
+def _journal_routes(journals: Journals) -> tuple[Route, ...]:
+    return (
+        Route(
+            "GET",
+            "/executions/<execution_id>/history",
+            journals.history,
+            "getHistory",
+            (_json(models.HistoryPage, "What happened"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
+            "/executions/<execution_id>/journal",
+            journals.stored,
+            "getJournal",
+            (_json(operator_models.JournalPage, "A part of the journal"),),
+            (404, 413, 422),
+        ),
     )
 
 

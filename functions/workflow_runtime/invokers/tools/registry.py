@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Rule
 from workflow_runtime.invokers.containment import attempt
+from workflow_runtime.invokers.entries import read_entries
 from workflow_runtime.invokers.tools.builtin import builtin_tools
-from workflow_runtime.invokers.tools.entries import read_entries
 from workflow_runtime.invokers.tools.modules import load_modules
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices

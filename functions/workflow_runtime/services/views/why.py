@@ -10,12 +10,13 @@ from itertools import islice
 
 import msgspec
 
+from workflow_runtime.engine.awaited import PendingKind
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import Mark, NodeStatus
 from workflow_runtime.engine.preview import Preview
-from workflow_runtime.engine.state import ExecutionState, PendingKind, Suspension
+from workflow_runtime.engine.state import ExecutionState, Suspension
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.engine.waiting import Cause, Open, children, due_of, entries_of, open_nodes, open_sources, path_in
 from workflow_runtime.errors import RequestError
