@@ -27,6 +27,7 @@ class Cause(StrEnum):
     EVENT = "event"
     CHILD = "child"
     SUSPENDED = "suspended"
+    FROZEN = "frozen"  # a switch holds it back, which the engine does not know
 
 
 class Open(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -22,6 +23,8 @@ GRACE_MS = 60_000  # that a lease or a timer may be over its time: its own way o
 ENTRIES_PAGE = 25  # journal entries read at once
 ENTRIES_MAX = 2000  # journal entries searched for orders, newest first
 ORDERS_MAX = 500  # orders of one execution sent again at once
+
+Choice: TypeAlias = Callable[[ExecutionState, list[RunNode]], list[RunNode]]
 
 logger = logging.getLogger(__name__)
 
@@ -79,23 +82,27 @@ class OpenOrders:
         self._runs = stores.runs
         self._pools = pools
 
-    def send_lost(self, stored: StoredState) -> int:
-        """Send those again that nobody is known to be carrying out. Returns how many. Raises `RetryableError`."""
+    def send_lost(self, stored: StoredState, choose: Choice) -> int:
+        """Send those again that nobody is known to be carrying out, and that are chosen. Returns how many. Raises
+        `RetryableError`."""
         suspended = stored.state.status is ExecutionStatus.SUSPENDED
-        return self._send(stored, _was_lost if suspended else _is_lost)
+        return self._send(stored, _was_lost if suspended else _is_lost, choose)
 
     def send_unbegun(self, stored: StoredState) -> int:
         """Send those again that no worker has begun, the newest commit's apart. Returns how many. Raises
         `RetryableError`."""
-        return self._send(stored, lambda _, run, __: run is None or run.status is RunStatus.RELEASED)
+        return self._send(
+            stored, lambda _, run, __: run is None or run.status is RunStatus.RELEASED, lambda _, orders: orders
+        )
 
-    def _send(self, stored: StoredState, is_lost: Callable[[RunNode, Run | None, int], bool]) -> int:
+    def _send(self, stored: StoredState, is_lost: Callable[[RunNode, Run | None, int], bool], choose: Choice) -> int:
         state = stored.state
         wanted = state.in_flight + state.collecting
         orders = list(self._open(stored, wanted)) if wanted else []
         runs = self._runs.get_all(state.execution_id, [(order.path, order.serial) for order in orders])
         now = self._ports.clock.now()
-        lost = [order for order in orders if is_lost(order, runs.get((order.path, order.serial)), now)][:ORDERS_MAX]
+        lost = [order for order in orders if is_lost(order, runs.get((order.path, order.serial)), now)]
+        lost = choose(state, lost)[:ORDERS_MAX]
         if lost:
             fields = {"execution_id": state.execution_id, "orders": len(lost)}
             logger.warning("orders are sent again", extra=fields)

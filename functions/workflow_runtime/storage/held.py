@@ -27,17 +27,17 @@ class HeldStore:
 
     def get(self, execution_id: str, numbers: Sequence[int]) -> list[EventReturned]:
         """The events held under these numbers, as they come back. One that is not there is a fault: `KeyError`."""
-        wanted = {number: keys.held(execution_id, number) for number in numbers}
+        wanted = {number: keys.held_event(execution_id, number) for number in numbers}
         items = self._table.get(list(wanted.values()))
         return [self._returned(number, items[key]) for number, key in wanted.items()]
 
     def delete(self, execution_id: str, numbers: Iterable[int]) -> None:
-        self._table.delete_all([keys.held(execution_id, number) for number in numbers])
+        self._table.delete_all([keys.held_event(execution_id, number) for number in numbers])
 
     def _item(self, execution_id: str, number: int, event: HeldEvent) -> Item:
         place = f"executions/{execution_id}/held/{number}"
         held = put_payload(self._blobs, place, pack_bytes(_encoder.encode(event)))
-        return Item(keys.held(execution_id, number), {"event": held})
+        return Item(keys.held_event(execution_id, number), {"event": held})
 
     def _returned(self, number: int, item: Item) -> EventReturned:
         event = _events.decode(get_json(self._blobs, item.attributes["event"]))

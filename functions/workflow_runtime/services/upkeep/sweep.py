@@ -13,10 +13,12 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from workflow_runtime.deployment.topology import PLUMBING_TIMEOUT_SECONDS
+from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import Timer
 from workflow_runtime.services.orders import GRACE_MS, OpenOrders
@@ -43,8 +45,12 @@ class Swept(msgspec.Struct):
 class Sweep:
     """``pools``: those that have a queue."""
 
-    def __init__(self, ports: Ports, stores: Stores, mailer: Mailer, timers: Timers, pools: Collection[str]) -> None:
+    def __init__(
+        self, ports: Ports, stores: Stores, mailer: Mailer, timers: Timers, looks: Looks, pools: Collection[str]
+    ) -> None:
         self._ports = ports
+        self._looks = looks
+        self._workflows = stores.workflows
         self._mailer = mailer
         self._timers = timers
         self._orders = OpenOrders(ports, stores, pools)
@@ -110,7 +116,7 @@ class Sweep:
         if stored is None or not stored.published or stored.state.status.terminal:
             return  # the poke has it started, or published
         swept.timers += self._deliver_overdue(stored.state)
-        swept.orders += self._orders.send_lost(stored)
+        swept.orders += self._orders.send_lost(stored, self._not_frozen)
 
     def _deliver_overdue(self, state: ExecutionState) -> int:
         now = self._ports.clock.now()
@@ -120,3 +126,10 @@ class Sweep:
         for timer in overdue:
             self._timers.deliver(timer)
         return len(overdue)
+
+    def _not_frozen(self, state: ExecutionState, orders: list[RunNode]) -> list[RunNode]:
+        """Those that no freeze would hold back again."""
+        if not orders or not self._looks.known():
+            return orders
+        plan = self._workflows.plan(state.plan_hash)
+        return [order for order in orders if self._looks.holding_run(plan, order.path) is None]
