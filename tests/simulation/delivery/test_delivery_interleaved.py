@@ -158,4 +158,5 @@ def test_p9_a_slow_dispatcher_cannot_turn_the_header_of_an_ended_execution_back(
         assert wild.document()["status"] == "completed"
         while not slow.done:
             wild.turn(slow)
+        wild.drain()  # the orders that it sends once more
         wild.check_end()
