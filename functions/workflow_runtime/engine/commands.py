@@ -39,7 +39,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     were, by name; ``states``: what was active. ``inputs``: rendered already, as an action's are. ``blob``: where names
     and inputs were stored, if they are large. ``succeeded_by``: of outputs, the succeed node that ended the scope.
     ``replaced``: the execution's attempt that replaced variables last (0: none did); ``reopened``: how often the
-    execution had been reopened by then.
+    execution had been reopened by then. ``claim_by``: a worker that comes to it later (epoch ms) does not run it any
+    more; 0: it may wait for ever.
     """
 
     path: str
@@ -59,6 +60,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     succeeded_by: int = -1
     replaced: int = 0
     reopened: int = 0
+    claim_by: int = 0
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):

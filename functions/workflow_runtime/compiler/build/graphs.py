@@ -201,6 +201,7 @@ def _node(
         called=position in parts.called.live,
         retry=tuple(map(retry_policy, node.retry_policy)) if kind.has_policies else (),
         on_error=tuple(_error_rule(rule, parts) for rule in node.on_error) if kind.has_policies else (),
+        max_wait_seconds=node.max_wait if kind.pool is not None else None,
     )
 
 

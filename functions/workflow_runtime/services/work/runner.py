@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 from msgspec.structs import replace
@@ -34,7 +35,7 @@ from workflow_runtime.services.work.attempt import (
     order_to_keep,
 )
 from workflow_runtime.services.work.attempt_metrics import count_attempt
-from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.workflows import WorkflowStore
 
@@ -77,12 +78,15 @@ class NodeRunner:
         """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
         with self._ports.clock.working(), log_fields(**order.log_fields):
             plan = await self._ports.offload(self._plan, order.plan_hash)
-            claimed = self._claim_of(order)
+            claimed = self._claim_of(order, plan)
             existing = await self._claim(order, claimed)
-            if existing is None:
-                await self._attempt(Attempt(order, plan, claimed))
-            else:
+            if existing is not None:
                 await self._met(order, plan, existing, claimed.owner)
+            elif claimed.error is not None:
+                await self._report(order, plan, claimed)
+                self._tell_of_end(order, plan, claimed)
+            else:
+                await self._attempt(Attempt(order, plan, claimed))
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -90,13 +94,20 @@ class NodeRunner:
         except KeyError as error:
             raise RetryableError(str(error)) from error
 
-    def _claim_of(self, order: Order) -> Run:
+    def _claim_of(self, order: Order, plan: Plan) -> Run:
+        """The run as ours; one that has waited too long has failed, unrun."""
         now = self._ports.clock.now()
+        command = order.command
+        owner = f"{self._ports.boot}/{self._new_id()}"
+        if command.claim_by and now > command.claim_by:
+            error = ErrorDocument.of("throttled", "no worker began the attempt within `max_wait`", command.path)
+            kept = order_to_keep(plan, command)
+            return Run.failed(command.path, command.serial, owner, now, error, attempt=command.attempt, order=kept)
         return Run(
             path=order.command.path,
             serial=order.command.serial,
             status=RunStatus.RUNNING,
-            owner=f"{self._ports.boot}/{self._new_id()}",
+            owner=owner,
             attempt=order.command.attempt,
             started_at=now,
             lease_until=now + LEASE_SECONDS * 1000,
@@ -154,14 +165,27 @@ class NodeRunner:
                 raise RetryableError("a claimed run is not there")
             if stored.owner != ended.owner:  # who gave it up may have died before reporting that
                 logger.warning("a result came after its lease had ended", extra=ids_of(order))
+                await self._note_late(order, ended)
                 await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}")
                 return
         if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
+        self._tell_of_end(order, attempt.plan, ended)
+
+    async def _note_late(self, order: Order, ended: Run) -> None:
+        """Keep for people what a run came to that had ended for everybody else: its effects may have happened."""
+        if ended.status is RunStatus.CANCELLED:
+            return
+        late = LateResult.of(ended)
+        with suppress(RetryableError):  # nothing is decided by it
+            await self._ports.offload(self._runs.note_late, order.execution_id, ended.path, ended.serial, late)
+
+    def _tell_of_end(self, order: Order, plan: Plan, ended: Run) -> None:
+        """In the log and the metrics."""
         fields = {"status": ended.status, "ms": ended.ended_at - ended.started_at, "attempt": ended.attempt}
         error = {"error": ended.error.type} if ended.error is not None else {}
         logger.info("node ended", extra={**ids_of(order), **fields, **error})
-        if (node := node_of(attempt.plan, ended.path)) is not None:
+        if (node := node_of(plan, ended.path)) is not None:
             count_attempt(self._count, node.type, ended)
 
     async def _report(self, order: Order, plan: Plan, run: Run) -> None:
