@@ -16,11 +16,10 @@ from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
 def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    for field in ("error_handlers", "compensation"):
-        if getattr(definition, field):
-            _not_in_force(field, (field,), report)
+    if definition.error_handlers:
+        _not_in_force("error_handlers", ("error_handlers",), report)
     for graph in sources.graphs:
-        for position, node in enumerate(graph.nodes):
+        for position, node in graph.own_nodes:
             for what, path in _unsupported(node):
                 report.add(rules.NOT_SUPPORTED, f"{what} not supported yet", graph.at(position, *path))
             for field in _idle(node):
@@ -53,7 +52,7 @@ def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
 
 def _idle(node: NodeDefinition) -> Iterator[str]:
     """Fields that do nothing yet."""
-    for field in ("fallback", "compensate", "limiter"):
+    for field in ("fallback", "limiter"):
         if getattr(node, field):
             yield field
     if isinstance(node, StateMachineNode) and node.timeout is not None:
@@ -66,7 +65,7 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
         yield "timeout", f"a node of type `{node.type}` takes no time"
     if node.max_wait is not None and kind.pool is None and not isinstance(node, UnsupportedNode):
         yield "max_wait", "no worker runs this node, so it never waits for one"
-    for field in ("retry_policy", "on_error"):
+    for field in ("retry_policy", "on_error", "compensate"):
         if getattr(node, field) and not kind.has_policies:
             yield field, "it is for nodes that do work or wait; this one only decides, and would decide the same again"
     if node.inputs and not kind.reads_inputs:

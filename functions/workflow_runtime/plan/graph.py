@@ -57,6 +57,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does).
     ``max_wait_seconds``: how long an attempt may wait for a worker to begin it.
     ``retry``: the first policy that is for an error counts; ``on_error``: the first rule.
+    ``compensate``: number of the block that undoes it; -1: nothing does.
     ``output_fields`` and ``shape`` are the two forms of the definition's ``outputs``; at most one is set.
     """
 
@@ -79,6 +80,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     called: bool = False
     retry: tuple[RetryPolicy, ...] = ()
     on_error: tuple[ErrorRule, ...] = ()
+    compensate: int = -1
     max_wait_seconds: float | None = None
 
     @property
@@ -93,7 +95,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     @cached_property
     def worker_formulas(self) -> tuple[Formula, ...]:
-        """What whoever runs this node evaluates: a worker, or a collector in the dispatcher's place."""
+        """What is evaluated where the node runs: by a worker, or by a collector in the dispatcher's place."""
         return tuple(formulas_in((self.inputs, self.shape, self.spec)))
 
 

@@ -10,10 +10,11 @@ import msgspec
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
-from workflow_runtime.storage.records import LateResult, Run, RunStatus
+from workflow_runtime.storage.records import STOP, LateResult, Run, RunStatus
 
 
 class RunStore:
@@ -21,7 +22,8 @@ class RunStore:
 
     While a run is open, the attribute ``holder`` names its owner, and only writers that name the same one succeed.
     When it ends, the owner moves to the attribute ``owner``: no condition on the holder holds any more, so that a
-    recorded result stays (promise P2).
+    recorded result stays (promise P2). A run that is told to stop changes the name: its worker meets that when it
+    renews its lease, or records how it ended, and goes on under the new one.
     """
 
     def __init__(self, table: Table, blobs: Blobs) -> None:
@@ -41,6 +43,17 @@ class RunStore:
         key = keys.run(execution_id, run.path, run.serial)
         try:
             self._table.update(key, {"lease_until": lease_until}, Equals("holder", run.owner))
+        except ConditionFailed:
+            return False
+        return True
+
+    def ask_to_stop(self, execution_id: str, run: Run) -> bool:
+        """Tell the worker of an open run, as it was read, to stop; False if the run has another owner by now."""
+        if run.owner.endswith(STOP):
+            return True
+        key = keys.run(execution_id, run.path, run.serial)
+        try:
+            self._table.update(key, {"holder": run.owner + STOP}, Equals("holder", run.owner))
         except ConditionFailed:
             return False
         return True
@@ -93,6 +106,11 @@ class RunStore:
         held = item.attributes.get("order")
         return msgspec.json.decode(get_json(self._blobs, held), type=RunNode) if held is not None else None
 
+    def inputs_of(self, item: Item) -> Json:
+        """What a run that can be undone was given; nothing, if its node has no inputs."""
+        held = item.attributes.get("inputs")
+        return get_payload(self._blobs, held) if held is not None else {}
+
     def key(self, execution_id: str, path: str, serial: int) -> Key:
         return keys.run(execution_id, path, serial)
 
@@ -120,6 +138,11 @@ class RunStore:
         if run.order is not None:
             place = f"executions/{execution_id}/orders/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
             attributes["order"] = put_payload(self._blobs, place, pack_bytes(msgspec.json.encode(run.order)))
+        if run.inputs_blob is not None:
+            attributes["inputs"] = run.inputs_blob
+        elif run.inputs is not None:
+            place = f"executions/{execution_id}/inputs/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
+            attributes["inputs"] = put_payload(self._blobs, place, pack(run.inputs))
         if run.handled:
             attributes["handled"] = 1
         if run.given:

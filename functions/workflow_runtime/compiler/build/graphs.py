@@ -22,7 +22,7 @@ from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan, Variable
-from workflow_runtime.plan.policies import ErrorRule, RetryPolicy
+from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, ErrorRule, RetryPolicy
 from workflow_runtime.plan.specs import MachineSpec, NodeType
 from workflow_runtime.plan.triggers import Trigger
 
@@ -35,6 +35,7 @@ class Parts:
 
     ``first``: the plan-wide number of its first node. ``machines``: by node, the number of its chart and the nodes that
     are read inside. ``correlated``: by node, the number of the trigger that brings events to this wait.
+    ``undone_by``: by node, the number of the graph that undoes it.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Parts:
         self.called = called
         self.machines: dict[int, MachineSpec] = {}
         self.correlated: dict[int, int] = {}
+        self.undone_by: dict[int, int] = {}
         self._formulas = formulas
 
     def wholes(self) -> list[int]:
@@ -82,9 +84,10 @@ class Parts:
 
 
 def yields_sinks(source: GraphSource) -> bool:
-    """Whether its sinks are what a graph yields. One beside a chart at the top yields nothing: the chart does."""
+    """Whether its sinks are what a graph yields. One beside a chart at the top yields nothing: the chart does. Nobody
+    asks what a compensation yields."""
     is_beside_chart = not source.number and bool(source.charts)
-    return source.outputs is MISSING and not is_beside_chart
+    return source.outputs is MISSING and not is_beside_chart and source.undoes is None
 
 
 def join_of(node: NodeDefinition) -> Join:
@@ -127,7 +130,13 @@ def assemble(
         charts=tuple(charts),
         has_chart=bool(charts) and charts[0].node < 0,
         triggers=triggers,
+        compensation=_compensation(definition),
     )
+
+
+def _compensation(definition: WorkflowDefinition) -> Compensation:
+    written = definition.compensation
+    return BY_DEFAULT if written is None else Compensation(written.on, written.order)
 
 
 def assemble_graph(parts: Parts, decisions: Decisions, conditions: Mapping[tuple[int, int], Formula]) -> GraphBlock:
@@ -193,7 +202,7 @@ def _node(
         inputs=parts.formula(position, "inputs") if node.inputs and kind.reads_inputs else None,
         output_fields=node.outputs if isinstance(node.outputs, tuple) and kind.has_shape else None,
         shape=parts.formula(position, "outputs") if kind.has_shape else None,
-        when=NEVER if position in parts.called.dormant else parts.formula(position, "when"),
+        when=NEVER if position in parts.called.dormant | parts.called.undoing else parts.formula(position, "when"),
         continue_on_skip=node.on_skip == "continue",
         timeout_seconds=None if kind.own_timeout else node.timeout,
         priority=node.priority,
@@ -201,6 +210,7 @@ def _node(
         called=position in parts.called.live,
         retry=tuple(map(retry_policy, node.retry_policy)) if kind.has_policies else (),
         on_error=tuple(_error_rule(rule, parts) for rule in node.on_error) if kind.has_policies else (),
+        compensate=parts.undone_by.get(position, -1),
         max_wait_seconds=node.max_wait if kind.pool is not None else None,
     )
 

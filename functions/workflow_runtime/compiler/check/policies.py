@@ -10,7 +10,7 @@ from workflow_runtime.plan.policies import NEVER_BY_DEFAULT, covers
 
 
 def check_policies(graph: GraphSource, report: Report) -> None:
-    for position, node in enumerate(graph.nodes):
+    for position, node in graph.own_nodes:
         for number in _idle_policies(node):
             message = f"a retry policy of `{node.id}` retries nothing: its errors are excluded, or an earlier one's"
             report.add(rules.NEVER_APPLIES, message, graph.at(position, "retry_policy", number))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RecordNode
 from workflow_runtime.engine.graph import failure as failures
@@ -105,22 +106,25 @@ def _reported(scope: GraphScope, node: int, result: Reported) -> None:
 
 def _yielded(scope: GraphScope, node: int, output: Json) -> None:
     plan = scope.block.nodes[node]
+    inputs: Json = None
+    if plan.inputs is not None and (plan.shape is not None or plan.compensate >= 0):
+        inputs = scope.evaluate(plan.inputs, node)
     if plan.shape is not None:
-        inputs = scope.evaluate(plan.inputs, node) if plan.inputs is not None else {}
+        inputs = inputs if plan.inputs is not None else {}
         output = scope.evaluate(plan.shape, node, {"inputs": inputs, "output": output})
     elif plan.output_fields is not None:
         fields = output if isinstance(output, dict) else {}
         output = {field: fields.get(field) for field in plan.output_fields}
-    _succeed_with(scope, node, output)
+    _succeed_with(scope, node, output, inputs)
 
 
-def _succeed_with(scope: GraphScope, node: int, output: Json, *, given: bool = False) -> None:
+def _succeed_with(scope: GraphScope, node: int, output: Json, inputs: Json = None, *, given: bool = False) -> None:
     """Record an output that no worker has recorded."""
     plan = scope.block.nodes[node]
     path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
     attempt = retries.attempt(scope, node)
     record = RecordNode(path, serial, scope.turn.now, output=output, started_at=begun, attempt=attempt, given=given)
-    scope.commands.append(record)
+    scope.commands.append(replace(record, inputs=inputs) if plan.compensate >= 0 else record)
     scope.keep(node, output)
     if any(_collects(scope, reader) for reader in scope.block.readers[node]):
         _count_bytes(scope, node, len(msgspec.json.encode(prune(output, plan.decision_paths))))

@@ -103,6 +103,7 @@ def _run(
         statuses=statuses,
         names={**(pruned_names(seen.names, formulas) if seen.names else {}), **scope.told(reader)},
         states=tuple(sorted(seen.states)),
+        undoes=scope.undone,
         replaced=scope.turn.state.replaced,
         reopened=scope.turn.state.attempt - 1,
     )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Mark, NodeStatus
 from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
-from workflow_runtime.engine.waiting import cause_of
+from workflow_runtime.engine.waiting import Cause, cause_of
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.policies import rule_for
+from workflow_runtime.services.views.compensation import statuses_of_undone
 from workflow_runtime.storage.records import Run, RunStatus
 
 NODE_STATUS_OF_RUN = {
@@ -35,24 +36,39 @@ def live_graphs(plan: Plan, state: ExecutionState | None) -> dict[ScopeId, Graph
 
 
 def node_executions(
-    plan: Plan, state: ExecutionState | None, runs: Iterable[Run], only: Collection[str] | None = None
+    plan: Plan,
+    state: ExecutionState | None,
+    runs: Iterable[Run],
+    only: Collection[str] | None = None,
+    is_frozen: Callable[[str], bool] = lambda _: False,
 ) -> dict[str, Json]:
-    """One entry per node by path, in file order, hidden ones apart; or of the paths in ``only``.
+    """One entry per node by path, in file order, hidden ones apart; or of the paths in ``only``. ``is_frozen``: whether
+    runs of the node of a path are held back; asked of those that no worker has begun.
 
     A live node has the status that the state gives it, and its newest run since its scope was entered. Any other has
-    that of its newest run; without one it is waiting, or skipped once the execution has ended.
+    that of its newest run; without one it is waiting, or skipped once the execution has ended. A compensation has an
+    entry once it was ordered; what it undid is compensated.
     """
     newest: dict[str, Run] = {}
     for run in runs:
         newest[run.path] = run
     live = live_graphs(plan, state)
+    undone = statuses_of_undone(plan, state)
     entries: dict[str, Json] = {}
     for number, block in enumerate(plan.blocks):
         graph = live.get(plan.block_address(number))
         for index, node in enumerate(block.nodes):
             path = block.prefix + node.id
-            if not node.hidden and (only is None or path in only):
-                entries[path] = _node_entry(plan, state, block, graph, index, newest.get(path))
+            found = newest.get(path)
+            if node.hidden or (only is not None and path not in only):
+                continue
+            if number in plan.undo_blocks and graph is None and found is None:
+                continue
+            entry = entries[path] = _node_entry(plan, state, block, graph, index, found)
+            if found is not None and (path, found.serial) in undone:
+                entry["status"] = undone[path, found.serial].value
+            if entry["waiting_on"] == Cause.QUEUE and is_frozen(path):
+                entry["waiting_on"] = Cause.FROZEN.value
     return entries
 
 
