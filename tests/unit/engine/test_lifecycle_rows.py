@@ -87,7 +87,7 @@ def test_there_is_a_sample_of_every_event() -> None:
 
 @pytest.mark.parametrize(
     ("status", "event"),
-    itertools.product(ExecutionStatus, SAMPLES),
+    tuple(itertools.product(ExecutionStatus, SAMPLES)),
     ids=lambda each: each.value if isinstance(each, ExecutionStatus) else type(each).__name__,
 )
 def test_every_row_does_what_it_says(status: ExecutionStatus, event: Event) -> None:
