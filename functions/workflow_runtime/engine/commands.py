@@ -40,7 +40,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     and inputs were stored, if they are large. ``succeeded_by``: of outputs, the succeed node that ended the scope.
     ``undoes``: of a compensation, the run that it undoes; its formulas see what that was given and what came of it.
     ``replaced``: the execution's attempt that replaced variables last (0: none did); ``reopened``: how often the
-    execution had been reopened by then.
+    execution had been reopened by then. ``claim_by``: a worker that comes to it later (epoch ms) does not run it any
+    more; 0: it may wait for ever.
     """
 
     path: str
@@ -61,6 +62,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     undoes: Read | None = None
     replaced: int = 0
     reopened: int = 0
+    claim_by: int = 0
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):

@@ -55,6 +55,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     ``decision_paths`` are the paths of its output that decisions read (``()`` is the whole): its worker attaches their
     values.
     ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does).
+    ``max_wait_seconds``: how long an attempt may wait for a worker to begin it.
     ``retry``: the first policy that is for an error counts; ``on_error``: the first rule.
     ``compensate``: number of the block that undoes it; -1: nothing does.
     ``output_fields`` and ``shape`` are the two forms of the definition's ``outputs``; at most one is set.
@@ -80,6 +81,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     retry: tuple[RetryPolicy, ...] = ()
     on_error: tuple[ErrorRule, ...] = ()
     compensate: int = -1
+    max_wait_seconds: float | None = None
 
     @property
     def hidden(self) -> bool:

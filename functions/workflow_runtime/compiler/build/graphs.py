@@ -211,6 +211,7 @@ def _node(
         retry=tuple(map(retry_policy, node.retry_policy)) if kind.has_policies else (),
         on_error=tuple(_error_rule(rule, parts) for rule in node.on_error) if kind.has_policies else (),
         compensate=parts.undone_by.get(position, -1),
+        max_wait_seconds=node.max_wait if kind.pool is not None else None,
     )
 
 

@@ -25,6 +25,7 @@ from workflow_runtime.engine.graph.policy import (
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order_again
 from workflow_runtime.engine.lifecycle import Change, Mark
+from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
@@ -159,8 +160,7 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
         case Repeat(order):
             order_again(scope, node, order)
         case Retry() as retry:
-            _record_failure(scope, node, failure, handled=False)
-            retries.wait(scope, node, retry)
+            _try_again(scope, node, failure, retry)
         case Continue(output):
             _yielded(scope, node, output)
         case Excuse(alive):
@@ -171,6 +171,17 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
         case Fail():
             _end_failed(scope, node, failure, Change.FAIL, handled=False)
             failures.failed(scope, node, failure.error)
+
+
+def _try_again(scope: GraphScope, node: int, failure: Failure, retry: Retry) -> None:
+    """The attempt has failed, and another one follows."""
+    attempt = failure.order.attempt if failure.order is not None else retries.attempt(scope, node)
+    _record_failure(scope, node, failure, handled=False)
+    if "node" in scope.plan.events:
+        error, delay = error_value(failure.error), retry.delay / 1000
+        path = scope.path(node)
+        scope.turn.publish("node.retrying", path=path, status="retrying", attempt=attempt, delay=delay, error=error)
+    retries.wait(scope, node, retry)
 
 
 def _case(scope: GraphScope, node: int, failure: Failure) -> Case:
