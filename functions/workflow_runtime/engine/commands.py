@@ -76,6 +76,9 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     started_at: int = 0
     attempt: int = 1
     given: bool = False  # the output is what somebody gave, not what the node made
+    output_of: Read | None = None  # the run whose output it is, too
+    fallback_used: bool = False  # the output is that of its fallback
+    fallback_error: ErrorDocument | None = None  # how that failed
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):

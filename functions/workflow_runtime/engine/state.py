@@ -134,6 +134,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
     - ``retries``: attempts that retry policies have granted in this visit, by node and policy
     - ``visits``: serial of a node's first run in its current visit, where that is not the scope's
+    - ``fallbacks``: what runs in the place of nodes that have failed, by those
     """
 
     marks: bytearray
@@ -159,6 +160,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     begun: MutableMapping[int, int] = {}
     retries: MutableMapping[int, tuple[int, ...]] = {}
     visits: MutableMapping[int, int] = {}
+    fallbacks: dict[int, int] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -186,6 +188,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             forked(self.begun) if self.begun else {},
             forked(self.retries) if self.retries else {},
             forked(self.visits) if self.visits else {},
+            self.fallbacks.copy(),
         )
 
     def serial(self, node: int) -> int:
@@ -263,6 +266,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``unprompted``: macrosteps since anything came from outside, to end circles
     - ``attempt``: how often it was begun or reopened; ``replaced``: the attempt that replaced variables last, 0 if none
       did; ``aborted``: it was failed from outside its plan, and cannot go on
+    - ``undo_anyway``: a handler wants what succeeded undone when it fails
 
     Two states are equal if they are stored alike.
     """
@@ -297,6 +301,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     attempt: int = 1
     replaced: int = 0
     aborted: bool = False
+    undo_anyway: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)

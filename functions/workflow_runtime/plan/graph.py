@@ -8,7 +8,7 @@ from functools import cached_property
 import msgspec
 
 from workflow_runtime.plan.formulas import BindingKind, Formula, formulas_in
-from workflow_runtime.plan.policies import ErrorRule, RetryPolicy
+from workflow_runtime.plan.policies import ErrorRule, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import (
     AggregationSpec,
     ConditionSpec,
@@ -55,7 +55,8 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     ``decision_paths`` are the paths of its output that decisions read (``()`` is the whole): its worker attaches their
     values.
     ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does).
-    ``retry``: the first policy that is for an error counts; ``on_error``: the first rule.
+    ``retry``: the first policy that is for an error counts; ``on_error``: the first rule; ``handlers``: those of the
+    workflow that are for this node, in order. ``fallback``: the node that runs once in its place when it has failed.
     ``output_fields`` and ``shape`` are the two forms of the definition's ``outputs``; at most one is set.
     """
 
@@ -78,6 +79,8 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     called: bool = False
     retry: tuple[RetryPolicy, ...] = ()
     on_error: tuple[ErrorRule, ...] = ()
+    fallback: int = -1
+    handlers: tuple[NodeHandler, ...] = ()
 
     @property
     def hidden(self) -> bool:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.engine.commands import RecordNode
+from workflow_runtime.engine.commands import Read, RecordNode
 from workflow_runtime.engine.graph import failure as failures
 from workflow_runtime.engine.graph import retries
 from workflow_runtime.engine.graph.concurrency import enqueue
@@ -19,6 +19,7 @@ from workflow_runtime.engine.graph.policy import (
     Failure,
     Repeat,
     Retry,
+    Substitute,
     verdict,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -29,7 +30,7 @@ from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.graph import OUTPUTS
-from workflow_runtime.plan.specs import AggregationSpec, PassSpec, SucceedSpec
+from workflow_runtime.plan.specs import AggregationSpec, PassSpec, SucceedSpec, WaitSpec
 
 COLLECTING = (AggregationSpec, PassSpec, SucceedSpec)
 """Specs that put values together, and that a worker runs when those are too large."""
@@ -99,7 +100,10 @@ def _reported(scope: GraphScope, node: int, result: Reported) -> None:
         scope.keep(node, result.values)
     if result.values_bytes:
         _count_bytes(scope, node, result.values_bytes)
+    original = scope.stands_in_for(node)
     _succeeded(scope, node)
+    if original >= 0:
+        _substituted(scope, original, node, result)
 
 
 def _yielded(scope: GraphScope, node: int, output: Json) -> None:
@@ -113,16 +117,45 @@ def _yielded(scope: GraphScope, node: int, output: Json) -> None:
     _succeed_with(scope, node, output)
 
 
-def _succeed_with(scope: GraphScope, node: int, output: Json, *, given: bool = False) -> None:
+def _succeed_with(
+    scope: GraphScope, node: int, output: Json, *, given: bool = False, fallback_used: bool = False
+) -> None:
     """Record an output that no worker has recorded."""
     plan = scope.block.nodes[node]
     path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
     attempt = retries.attempt(scope, node)
-    record = RecordNode(path, serial, scope.turn.now, output=output, started_at=begun, attempt=attempt, given=given)
+    record = RecordNode(
+        path,
+        serial,
+        scope.turn.now,
+        output=output,
+        started_at=begun,
+        attempt=attempt,
+        given=given,
+        fallback_used=fallback_used,
+    )
     scope.commands.append(record)
     scope.keep(node, output)
     if any(_collects(scope, reader) for reader in scope.block.readers[node]):
         _count_bytes(scope, node, len(msgspec.json.encode(prune(output, plan.decision_paths))))
+    original = scope.stands_in_for(node)
+    _succeeded(scope, node)
+    if original >= 0:
+        _succeed_with(scope, original, output, fallback_used=True)
+
+
+def _substituted(scope: GraphScope, node: int, fallback: int, result: Reported) -> None:
+    """The node that ran in the place of ``node`` has succeeded, and its output becomes that of both."""
+    output_of = Read(scope.block.first + fallback, scope.graph.serial(fallback), scope.prefix)
+    path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
+    record = RecordNode(path, serial, scope.turn.now, started_at=begun, output_of=output_of, fallback_used=True)
+    scope.commands.append(record)
+    if result.has_values:
+        scope.keep(node, result.values)
+    else:
+        scope.stand_ins[node] = fallback
+    if result.values_bytes:
+        _count_bytes(scope, node, result.values_bytes)
     _succeeded(scope, node)
 
 
@@ -146,12 +179,19 @@ def _succeed_scope(scope: GraphScope, node: int) -> None:
 
 
 def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
-    match verdict(_case(scope, node, failure)):
+    found = verdict(_case(scope, node, failure))
+    original = scope.stands_in_for(node)
+    if original >= 0 and not isinstance(found, (Repeat, Retry, Continue)):
+        _fallback_failed(scope, original, node, failure)
+        return
+    match found:
         case Repeat(order):
             order_again(scope, node, order)
         case Retry() as retry:
+            _try_again(scope, node, failure, retry)
+        case Substitute(target):
             _record_failure(scope, node, failure, handled=False)
-            retries.wait(scope, node, retry)
+            _substitute(scope, node, target, failure.error)
         case Continue(output):
             _yielded(scope, node, output)
         case Excuse(alive):
@@ -159,9 +199,38 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
         case Call(target):
             _end_failed(scope, node, failure, Change.HANDLE, handled=True)
             _call(scope, target, failure.error)
-        case Fail():
+        case Fail(compensate):
+            scope.turn.state.undo_anyway = scope.turn.state.undo_anyway or compensate
             _end_failed(scope, node, failure, Change.FAIL, handled=False)
             failures.failed(scope, node, failure.error)
+
+
+def _try_again(scope: GraphScope, node: int, failure: Failure, retry: Retry) -> None:
+    if failure.fallback_error is None:
+        _record_failure(scope, node, failure, handled=False)
+    else:
+        scope.graph.serials[node] = scope.graph.serial(node) - 1  # nothing has run under the one at hand
+    retries.wait(scope, node, retry)
+
+
+def _substitute(scope: GraphScope, node: int, target: int, error: ErrorDocument) -> None:
+    """Have another node run in the place of this one, which goes on meanwhile, under a serial of its own: its end is
+    another than that of the attempt which failed."""
+    graph = scope.graph
+    graph.fallbacks[node] = target
+    graph.serials[node] = graph.serial(node) + 1
+    graph.begun[node] = scope.turn.now
+    scope.change(node, Change.START)
+    _call(scope, target, error)
+
+
+def _fallback_failed(scope: GraphScope, node: int, fallback: int, failure: Failure) -> None:
+    """What ran in the place of ``node`` has failed, too: that node's own error stands."""
+    error = scope.graph.called[fallback]
+    _end_failed(scope, fallback, failure, Change.HANDLE, handled=True)
+    timed_out = isinstance(scope.block.nodes[node].spec, WaitSpec) and error.type == "timeout"
+    del scope.graph.fallbacks[node]
+    _failed(scope, node, Failure(error, timed_out=timed_out, fallback_error=failure.error))
 
 
 def _case(scope: GraphScope, node: int, failure: Failure) -> Case:
@@ -171,6 +240,7 @@ def _case(scope: GraphScope, node: int, failure: Failure) -> Case:
         scope.graph.retries.get(node, ()),
         retries.seed(scope, node),
         lambda target: scope.graph.marks[target] == Mark.WAITING,
+        scope.plan.handlers,
     )
 
 
@@ -194,6 +264,7 @@ def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: 
             handled=handled,
             started_at=begun,
             attempt=retries.attempt(scope, node),
+            fallback_error=failure.fallback_error,
         )
         scope.commands.append(record)
 
