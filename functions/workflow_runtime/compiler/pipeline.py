@@ -110,8 +110,7 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
         return None
     firsts = first_numbers(drafts, graphs)
     befores = [
-        None if graph is None else Before(graph, draft.source.nodes)
-        for graph, draft in zip(graphs, drafts, strict=True)
+        None if graph is None else Before(graph, draft.source) for graph, draft in zip(graphs, drafts, strict=True)
     ]
     names = Names(definition, gaps, sources, firsts, befores, report)
     bound = bind_all(names, sources, drafts, charts, others)
@@ -119,7 +118,7 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
     parts = [
-        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first)
+        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, definition.error_handlers)
         for draft, graph, first in zip(drafts, graphs, firsts, strict=True)
     ]
     moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])

@@ -16,9 +16,8 @@ from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
 def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    for field in ("error_handlers", "compensation"):
-        if getattr(definition, field):
-            _not_in_force(field, (field,), report)
+    if definition.compensation:
+        _not_in_force("compensation", ("compensation",), report)
     for graph in sources.graphs:
         for position, node in enumerate(graph.nodes):
             for what, path in _unsupported(node):
@@ -49,11 +48,13 @@ def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
         yield f"{node.what} nodes are", ()
     if node.callback is not None:
         yield "callbacks are", ("callback",)
+    if node.fallback is not None and node.fallback.workflow_id is not None:
+        yield "workflows as fallbacks are", ("fallback",)
 
 
 def _idle(node: NodeDefinition) -> Iterator[str]:
     """Fields that do nothing yet."""
-    for field in ("fallback", "compensate", "limiter"):
+    for field in ("compensate", "limiter"):
         if getattr(node, field):
             yield field
     if isinstance(node, StateMachineNode) and node.timeout is not None:
@@ -64,7 +65,7 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
     kind = kind_of_node(node)
     if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"
-    for field in ("retry_policy", "on_error"):
+    for field in ("retry_policy", "fallback", "on_error"):
         if getattr(node, field) and not kind.has_policies:
             yield field, "it is for nodes that do work or wait; this one only decides, and would decide the same again"
     if node.inputs and not kind.reads_inputs:

@@ -21,6 +21,9 @@ from workflow_runtime.plan.specs import (
     SwitchSpec,
 )
 
+FALLBACK = "~fallback"
+"""Ends the id of a node that is defined as another one's fallback."""
+
 
 class JoinKind(StrEnum):
     ALL = "all"
@@ -84,7 +87,13 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     @property
     def hidden(self) -> bool:
-        return isinstance(self.spec, GatherSpec)
+        """Whether the author has written no such node."""
+        return isinstance(self.spec, GatherSpec) or self.is_fallback
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether it is defined as another one's fallback."""
+        return self.id.endswith(FALLBACK)
 
     @cached_property
     def decision_formulas(self) -> tuple[Formula, ...]:
