@@ -13,9 +13,10 @@ from workflow_runtime.compiler.build.charts import ChartAssembly
 from workflow_runtime.compiler.build.decisions import GraphReads, decided_paths
 from workflow_runtime.compiler.build.graphs import Parts, as_expression, assemble, assemble_graph
 from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, check_paths, check_states_asked
+from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes
-from workflow_runtime.compiler.check.policies import check_policies
+from workflow_runtime.compiler.check.policies import check_handlers, check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
 from workflow_runtime.compiler.check.triggers import check_triggers, plan_triggers, trigger_sites
 from workflow_runtime.compiler.check.values import check_values
@@ -96,7 +97,7 @@ def strict(findings: Iterable[Finding]) -> list[Finding]:
 def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | None, report: Report) -> Plan | None:
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
     sources = Sources(definition, gaps)
-    check_support(definition, sources, report)
+    check_support(sources, report)
     if not _has_fitting_size(definition, gaps, sources, report):
         return None
     others = [*variable_sites(definition, report), *trigger_sites(definition, report)]
@@ -115,6 +116,8 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     names = Names(definition, gaps, sources, firsts, befores, report)
     bound = bind_all(names, sources, drafts, charts, others)
     _check(definition, sources, bound, catalogue, report)
+    check_compensations(definition, gaps, sources, catalogue, report)
+    check_reads(bound.placed(sources), sources, firsts, report)
     check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
     parts = [
@@ -153,6 +156,7 @@ def _check(
     for graph in sources.graphs:
         check_nodes(graph, catalogue, report)
         check_policies(graph, report)
+    check_handlers(definition, sources, report)
     for chart in sources.charts:
         check_chart(chart, report)
     check_paths(sources, report)
@@ -176,6 +180,9 @@ def _assembled(
         if chart.node is not None:
             reads = sorted(firsts[graph] + node for graph, node in named.machines.get(chart.node, ()))
             parts[chart.node.graph].machines[chart.node.node] = MachineSpec(chart.number, tuple(reads))
+    for source in sources.graphs:
+        if source.undoes is not None:
+            parts[source.undoes.graph].undone_by |= dict.fromkeys(source.undoes.nodes, source.number)
     triggers, correlated = plan_triggers(definition, sources, formulas)
     for (graph, node), number in correlated.items():
         parts[graph].correlated[node] = number
@@ -191,7 +198,7 @@ def _assembled(
 
 
 def _has_fitting_size(definition: WorkflowDefinition, gaps: Gaps, sources: Sources, report: Report) -> bool:
-    nodes = sum(len(graph.nodes) for graph in sources.graphs)
+    nodes = sum(len(graph.nodes) for graph in sources.graphs if graph.undoes is None)
     states = sum(len(chart.states) - 1 for chart in sources.charts)
     if not definition.nodes and definition.type == "dag" and gaps.fields.isdisjoint({"nodes", "type", ANY}):
         report.add(rules.NO_NODES, f"`{definition.id}` has no nodes", ("nodes",))

@@ -51,7 +51,7 @@ START_OR_END = rule(
 CALLED_AND_LINKED = rule(
     "WF314",
     ERROR,
-    "A node that a wait calls has edges",
+    "A node that only runs when it is called has edges",
     "It runs when it is called, and nothing waits for it: remove the edge, or call another node.",
 )
 DUPLICATE_NAME = rule("WF315", ERROR, "A name that is used twice", "Rename one of them.")
@@ -125,6 +125,21 @@ WHOLE_PATTERN = rule(
     WARNING,
     "Filters that look like a whole event pattern",
     "Write `topic` and `source` beside `filters`, and below `filters` only fields of the event's `detail`.",
+)
+
+# Compensation
+BAD_COMPENSATION = rule("WF350", ERROR, "A node that cannot undo others")
+NOT_UNDONE = rule(
+    "WF351",
+    WARNING,
+    "A node with effects that nothing undoes, while others are undone",
+    "Add `compensate`, or declare the tool with `effects: none`.",
+)
+GONE = rule(
+    "WF352",
+    ERROR,
+    "A compensation reads a node that may be gone",
+    "Give it as an input to the node that is undone, and read `${inputs.<name>}`.",
 )
 
 # Names and data
@@ -207,6 +222,6 @@ NO_EFFECT = rule("WF504", WARNING, "A field without effect on this type of node"
 NEVER_APPLIES = rule(
     "WF505",
     WARNING,
-    "A retry policy or error rule that never applies",
+    "A retry policy, error rule or handler that never applies",
     "Remove it, or move it before the more general ones.",
 )

@@ -12,14 +12,11 @@ from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.recovery import Gaps
-from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
-def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    if definition.compensation:
-        _not_in_force("compensation", ("compensation",), report)
+def check_support(sources: Sources, report: Report) -> None:
     for graph in sources.graphs:
-        for position, node in enumerate(graph.nodes):
+        for position, node in graph.own_nodes:
             for what, path in _unsupported(node):
                 report.add(rules.NOT_SUPPORTED, f"{what} not supported yet", graph.at(position, *path))
             for field in _idle(node):
@@ -54,7 +51,7 @@ def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
 
 def _idle(node: NodeDefinition) -> Iterator[str]:
     """Fields that do nothing yet."""
-    for field in ("compensate", "limiter"):
+    for field in ("limiter",):
         if getattr(node, field):
             yield field
     if isinstance(node, StateMachineNode) and node.timeout is not None:
@@ -65,7 +62,7 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
     kind = kind_of_node(node)
     if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"
-    for field in ("retry_policy", "fallback", "on_error"):
+    for field in ("retry_policy", "fallback", "on_error", "compensate"):
         if getattr(node, field) and not kind.has_policies:
             yield field, "it is for nodes that do work or wait; this one only decides, and would decide the same again"
     if node.inputs and not kind.reads_inputs:

@@ -23,6 +23,7 @@ class Metric(StrEnum):
     EXECUTIONS_COMPLETED = "ExecutionsCompleted"
     EXECUTIONS_FAILED = "ExecutionsFailed"
     EXECUTIONS_CANCELLED = "ExecutionsCancelled"
+    EXECUTIONS_COMPENSATING = "ExecutionsCompensating"  # began to undo what they had done; each fails or is cancelled
     EXECUTIONS_REOPENED = "ExecutionsReopened"
     EXECUTIONS_TRIGGERED = "ExecutionsTriggered"  # of those started: by events and schedules
 
@@ -74,6 +75,7 @@ LIFECYCLE = {
     "execution.completed": Metric.EXECUTIONS_COMPLETED,
     "execution.failed": Metric.EXECUTIONS_FAILED,
     "execution.cancelled": Metric.EXECUTIONS_CANCELLED,
+    "execution.compensating": Metric.EXECUTIONS_COMPENSATING,
     "execution.reopened": Metric.EXECUTIONS_REOPENED,
 }
 """By the lifecycle event that tells of it."""

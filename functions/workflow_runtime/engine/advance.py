@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
-from workflow_runtime.engine import ending, pending, settling
+from workflow_runtime.engine import compensation, ending, pending, settling
 from workflow_runtime.engine.arrivals import (
     accept_child,
     accept_result,
     accept_send_failure,
     accept_signal,
+    accept_stop,
     accept_timer,
 )
 from workflow_runtime.engine.codec import current
@@ -32,6 +33,7 @@ from workflow_runtime.engine.events import (
     NodeSucceeded,
     Poked,
     RetryRequested,
+    RunStopped,
     SendFailed,
     SignalReceived,
     SkipRequested,
@@ -169,7 +171,8 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     turn = _begin_turn(plan, state, NOTHING_KNOWN)
     scopes = settling.scopes_of(turn)
     ending.close_all(scopes)
-    turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
+    if not compensation.is_wanted(turn, compensation.FAILURE):
+        turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
     state = turn.state
     root, chart = state.graph(), state.chart() if TOP_CHART in state.scopes else None
     state.scopes = {TOP_GRAPH: GraphState(root.marks, 0, root.block, root.first_serial, serials=root.serials)}
@@ -178,7 +181,9 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     state.in_flight = 0
     state.aborted = True
     state.unannounced.clear()
-    ending.fail(settling.scopes_of(turn), error)
+    scopes = settling.scopes_of(turn)
+    ending.break_off(scopes, error)
+    settling.settle(scopes)
     return Decision(state, tuple(turn.commands))
 
 
@@ -229,6 +234,7 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     ChildEnded: accept_child,
     SendFailed: accept_send_failure,
     CancelRequested: accept_cancel,
+    RunStopped: accept_stop,
     RetryRequested: accept_retry,
     SkipRequested: accept_skip,
 }
@@ -240,6 +246,8 @@ def _must_go_on(turn: Turn) -> bool:
     if state.status.terminal:
         return bool(state.withdrawn or state.unannounced)
     if state.outbox:
+        return True
+    if state.status is ExecutionStatus.COMPENSATING and not turn.has_room and compensation.goes_on(state):
         return True
     if turn.has_room:
         return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from workflow_runtime.engine import ending, pending, subscriptions
+from workflow_runtime.engine import compensation, ending, pending, subscriptions
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.events import data_of, of_signal
 from workflow_runtime.engine.chart.scope import ChartScope
@@ -21,6 +21,7 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     RunEnded,
+    RunStopped,
     SendFailed,
     SignalReceived,
     TimerFired,
@@ -29,7 +30,7 @@ from workflow_runtime.engine.graph import outcome, policy, resolve, waits
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH, order_again
-from workflow_runtime.engine.lifecycle import RESULT_ROWS
+from workflow_runtime.engine.lifecycle import RESULT_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.pending import Arrived, Ended
 from workflow_runtime.engine.scopes import Scopes
@@ -56,6 +57,9 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     """A run ended well or badly; once, late, or twice. Raises `InvalidEvent` for one that was never ordered."""
     if event.path == OUTPUTS_PATH:
         return _accept_outputs(scopes, event)
+    if scopes.turn.state.stopping.get(event.path) == event.serial:
+        compensation.stopped(scopes, event)
+        return ""
     place = scopes.turn.plan.locate(event.path)
     if place is None:
         raise InvalidEvent(f"the plan has no node {event.path!r}")
@@ -74,6 +78,14 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     return reason
 
 
+def accept_stop(scopes: Scopes, event: RunStopped) -> str:
+    """A run that was told to stop never began."""
+    if scopes.turn.state.stopping.get(event.path) != event.serial:
+        return "nobody waits for this run any more"
+    compensation.stopped(scopes, event)
+    return ""
+
+
 def _result(event: NodeSucceeded | NodeFailed) -> outcome.Result:
     if isinstance(event, NodeFailed):
         return policy.Failure(event.error, event.command)
@@ -84,6 +96,8 @@ def _accept_outputs(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     root = scopes.root
     assert isinstance(root, GraphScope)
     current = root.graph.serial(OUTPUTS)
+    if not scopes.turn.state.collecting and scopes.turn.state.status is ExecutionStatus.COMPENSATING:
+        return "the execution ended before its outputs were put together"
     if not scopes.turn.state.collecting or event.serial > current:
         raise InvalidEvent(f"run {event.serial} of the outputs was never ordered")
     if event.serial < current:
@@ -113,6 +127,8 @@ def accept_timer(scopes: Scopes, event: TimerFired) -> str:
     pending.taken(scope, entry.owner, event.timer)
     if entry.purpose is Purpose.DEADLINE:
         ending.time_out(scopes)
+    elif entry.purpose is Purpose.STOP:
+        ending.stop_waiting(scopes)
     elif isinstance(scope, ChartScope):
         interpreter.timer_fired(scope, entry)
     else:

@@ -38,8 +38,9 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     ``${nodes.x.status}`` and for reads that did not succeed. ``names``: what variables of charts and event data
     were, by name; ``states``: what was active. ``inputs``: rendered already, as an action's are. ``blob``: where names
     and inputs were stored, if they are large. ``succeeded_by``: of outputs, the succeed node that ended the scope.
+    ``undoes``: of a compensation, the run that it undoes; its formulas see what that was given and what came of it.
     ``replaced``: the execution's attempt that replaced variables last (0: none did); ``reopened``: how often the
-    execution had been reopened by then.
+    execution had been reopened by then. ``caller``: number of the node that called this one, which reads its inputs.
     """
 
     path: str
@@ -57,13 +58,16 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     has_inputs: bool = False
     blob: str | None = None
     succeeded_by: int = -1
+    undoes: Read | None = None
     replaced: int = 0
     reopened: int = 0
+    caller: int = -1
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
     """Record the run of a node that the dispatcher ran itself, which ended ``at`` (epoch ms) and took no time unless it
-    ``started_at`` another. ``blob``: where a large output was stored before the commit.
+    ``started_at`` another. ``blob``: where a large output was stored before the commit. ``inputs``, or where they were
+    stored: of a node that can be undone.
     """
 
     path: str
@@ -75,8 +79,11 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     blob: str | None = None
     started_at: int = 0
     attempt: int = 1
+    inputs: Json = None
+    inputs_blob: str | None = None
     given: bool = False  # the output is what somebody gave, not what the node made
     output_of: Read | None = None  # the run whose output it is, too
+    inputs_of: Read | None = None  # the run whose inputs it had, too
     fallback_used: bool = False  # the output is that of its fallback
     fallback_error: ErrorDocument | None = None  # how that failed
 
@@ -89,6 +96,14 @@ class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
     path: str
     serial: int
     started_at: int = 0
+
+
+class StopRun(msgspec.Struct, frozen=True, tag_field="command", tag="stop_run"):
+    """Tell a run that nobody goes on from it. One that has not begun never does, and `RunStopped` comes back; a worker
+    that has claimed it lets its code know, and records and reports how it ends."""
+
+    path: str
+    serial: int
 
 
 class PublishEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="publish_event"):
@@ -197,7 +212,8 @@ class NotifyParent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
 
 class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="set_status"):
     """Write the execution's new status to its header; with the output (or where it was recorded) and error when it
-    ended.
+    ended. ``compensation``: completed or failed, when what succeeded has been undone; an output that the header has
+    already stays.
     """
 
     status: str
@@ -206,6 +222,7 @@ class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
     output_run: Read | None = None
     error: ErrorDocument | None = None
     blob: str | None = None
+    compensation: str = ""
     reopened: int = 0  # as which attempt the execution goes on
     replaced: int = 0  # the attempt that replaced variables last
 
@@ -228,6 +245,7 @@ Command: TypeAlias = (
     RunNode
     | RecordNode
     | CancelRun
+    | StopRun
     | PublishEvent
     | Log
     | StartTimer

@@ -1,8 +1,8 @@
 """Events: facts about the past that an execution's mailbox receives. Valid once constructed; named in the past tense.
 
 ``event_id`` is deterministic, so that a repeat is recognised: ``start``, ``run:<path>#<serial>``, ``cmd:<command id>``,
-``timer:<timer>``, ``child:<execution id>``, ``signal:<id>``, ``control:<id>``, where the id is the bus event's or the
-caller's.
+``stop:<path>#<serial>``, ``timer:<timer>``, ``child:<execution id>``, ``signal:<id>``, ``control:<id>``, where the id
+is the bus event's or the caller's.
 ``at`` is the sender's clock in epoch ms; the engine's own time is the dispatcher's, which never goes back.
 """
 
@@ -137,6 +137,15 @@ class CancelRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
     reason: str = ""
 
 
+class RunStopped(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="run_stopped"):
+    """A run that was told to stop had not begun, and never will."""
+
+    event_id: str
+    at: int
+    path: str
+    serial: int
+
+
 class RetryRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="retry_requested"):
     """Somebody wants an execution that has ended to go on: with what failed, was cancelled or was undone and, from the
     node ``node``, with that and all after it. ``variables`` (or, if large, ``blob``) replace those of before."""
@@ -177,6 +186,7 @@ Event: TypeAlias = (
     | TimerFired
     | ChildEnded
     | CancelRequested
+    | RunStopped
     | RetryRequested
     | SkipRequested
 )

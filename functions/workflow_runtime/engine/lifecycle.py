@@ -25,6 +25,7 @@ from workflow_runtime.engine.events import (
     NodeSucceeded,
     Poked,
     RetryRequested,
+    RunStopped,
     SendFailed,
     SignalReceived,
     SkipRequested,
@@ -60,6 +61,7 @@ class NodeStatus(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
+    COMPENSATED = "compensated"  # it was a success, and has been undone
 
 
 class ExecutionRow(msgspec.Struct, frozen=True):
@@ -190,6 +192,7 @@ _RUNS = ExecutionRow(reason="the execution has not ended")
 _ENDED = ExecutionRow(reason="the execution has ended")
 _REPEATED = "the run's result is known already"
 _WITHDRAWN = "the run was cancelled before its result came"
+_COMPENSATING = "the execution is being compensated, and ends then"
 
 EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.PENDING, ExecutionStarted): ExecutionRow(ExecutionStatus.RUNNING),
@@ -203,6 +206,13 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.RUNNING, ChildEnded): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, SendFailed): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, CancelRequested): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.RUNNING, RunStopped): ExecutionRow(ExecutionStatus.RUNNING),
+    **{(ExecutionStatus.COMPENSATING, event): ExecutionRow(reason=_COMPENSATING) for event in get_args(Event)},
+    (ExecutionStatus.COMPENSATING, NodeSucceeded): ExecutionRow(ExecutionStatus.COMPENSATING),
+    (ExecutionStatus.COMPENSATING, NodeFailed): ExecutionRow(ExecutionStatus.COMPENSATING),
+    (ExecutionStatus.COMPENSATING, Poked): ExecutionRow(ExecutionStatus.COMPENSATING),
+    (ExecutionStatus.COMPENSATING, TimerFired): ExecutionRow(ExecutionStatus.COMPENSATING),
+    (ExecutionStatus.COMPENSATING, RunStopped): ExecutionRow(ExecutionStatus.COMPENSATING),
     (ExecutionStatus.RUNNING, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
     **{(status, RetryRequested): _RUNS for status in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)},
     (ExecutionStatus.PENDING, SkipRequested): ExecutionRow(reason="the execution has not begun"),

@@ -16,6 +16,7 @@ from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.chart.scxml import leaves
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import ExecutionState, PendingKind, Purpose
 from workflow_runtime.engine.turn import Known, Turn, ValuesMissing
@@ -58,8 +59,8 @@ class Prospect(msgspec.Struct, frozen=True):
 class RunningTimer(msgspec.Struct, frozen=True):
     """What happens at ``due`` (epoch ms) if nothing comes before: ``kind`` delay (of the state ``source``), send (of
     the event ``source``), wait or timeout (of the wait at the path ``source``), retry (of the node ``source``),
-    deadline (of the execution). ``every``: seconds until a delay is due again, or how they are computed; None for what
-    comes once."""
+    deadline (of the execution), stop (until when runs that were told to stop are awaited). ``every``: seconds until a
+    delay is due again, or how they are computed; None for what comes once."""
 
     due: int
     kind: str
@@ -78,16 +79,18 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 def preview(plan: Plan, state: ExecutionState, now: int, globals: dict[str, Json] | None = None) -> Preview:
-    """What is ahead at ``now`` (epoch ms). ``globals`` as in `Known`. Of an execution that has ended, its top chart."""
+    """What is ahead at ``now`` (epoch ms). ``globals`` as in `Known`. Of an execution that has ended, or is being
+    compensated, its top chart."""
     state = current(plan, state)
-    if state.status.terminal:
-        if TOP_CHART not in state.scopes:
-            return Preview()
-        top, chart = state.chart(), plan.charts[0]
-        return Preview((ActiveChart("", _names(chart, leaves(chart, top.configuration)), top.variables),))
     turn = Turn(plan, state, Known(globals=globals))
     turn.state.now = max(state.now, now)
     scopes = settling.scopes_of(turn)
+    timers = tuple(sorted(_timers(scopes), key=lambda timer: timer.due))
+    if state.status.terminal or state.status is ExecutionStatus.COMPENSATING:
+        if TOP_CHART not in state.scopes:
+            return Preview(timers=timers)
+        top, chart = state.chart(), plan.charts[0]
+        return Preview((ActiveChart("", _names(chart, leaves(chart, top.configuration)), top.variables),), (), timers)
     charts = [
         scope
         for id in innermost_first(scopes, scopes.turn.plan.chart_addresses)
@@ -97,7 +100,7 @@ def preview(plan: Plan, state: ExecutionState, now: int, globals: dict[str, Json
         tuple(ActiveChart(scope.path, scope.leaves, scope.machine.variables)
               for scope in sorted(charts, key=lambda scope: scope.depth)),
         (*_of_waits(scopes), *(prospect for scope in charts for prospect in _of(scope))),
-        tuple(sorted(_timers(scopes), key=lambda timer: timer.due)),
+        timers,
         turn.needs_globals,
     )  # fmt: skip
 
@@ -173,7 +176,7 @@ def _timers(scopes: Scopes) -> Iterator[RunningTimer]:
         if entry.kind is not PendingKind.TIMER:
             continue
         scope, kind = scopes[entry.scope], entry.purpose.value
-        if entry.purpose is Purpose.DEADLINE:
+        if entry.purpose in (Purpose.DEADLINE, Purpose.STOP):
             yield RunningTimer(entry.due, kind, "")
         elif isinstance(scope, GraphScope):
             yield RunningTimer(entry.due, kind, scope.path(entry.owner))

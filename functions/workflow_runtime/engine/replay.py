@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance
-from workflow_runtime.engine.commands import CancelChild, Command, ControlChild, without_payload
+from workflow_runtime.engine.commands import CancelChild, Command, ControlChild, RecordNode, without_payload
 from workflow_runtime.engine.events import Event
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState
@@ -159,6 +160,8 @@ def _as_journaled(ordered: Command, journaled: Command | None) -> Command:
     in the form that older deployments gave it."""
     if isinstance(journaled, CancelChild) and isinstance(ordered, ControlChild) and ordered.operation == "cancel":
         return CancelChild(ordered.token, ordered.workflow_id, ordered.reason)
+    if isinstance(ordered, RecordNode) and isinstance(journaled, RecordNode) and journaled.inputs_blob is not None:
+        ordered = replace(ordered, inputs=None, inputs_blob=journaled.inputs_blob)
     blob: str | None = getattr(journaled, "blob", None)
     return without_payload(ordered, blob) if blob is not None and type(ordered) is type(journaled) else ordered
 

@@ -43,7 +43,7 @@ def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
     for token, entry in state.pending.items():
         if entry.kind is PendingKind.CHILD and entry.workflow:  # stored by an older deployment: it is not known
             turn.commands.append(ControlChild(token, entry.workflow, "cancel", request.reason))
-    ending.cancel(scopes)
+    ending.cancel(scopes, request.reason)
     return ""
 
 

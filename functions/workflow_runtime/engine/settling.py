@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workflow_runtime.engine import arrivals, ending, pending
+from workflow_runtime.engine import arrivals, compensation, ending, pending
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.runs import run_ended
 from workflow_runtime.engine.chart.scope import ChartScope
@@ -10,6 +10,7 @@ from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.graph import readiness
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scopes import Maker, Scopes
 from workflow_runtime.engine.state import ChartState, GraphState, Purpose, ScopeState
@@ -62,7 +63,7 @@ def settle(scopes: Scopes) -> None:
     Graphs come first, then charts, then what the execution sent itself, one event at a time: so whatever is possible at
     once has happened when the next event is looked at. It ends, because every round takes marks, raised events or sent
     events away, and what brings them back is bounded: nodes end once in a visit, a chart's macrosteps are counted
-    (`MICROSTEPS_MAX`, `UNPROMPTED_MAX`), and only so many sent events are taken in a turn.
+    (`MICROSTEPS_MAX`, `UNPROMPTED_MAX`), only so many sent events are taken in a turn, and each visit is undone once.
     """
     state, sent = scopes.turn.state, 0
     _wake_queued(scopes)
@@ -76,7 +77,7 @@ def settle(scopes: Scopes) -> None:
             elif state.outbox and sent < OUTBOX_TURN_MAX:
                 sent += 1
                 _take_sent(scopes)
-            else:
+            elif state.status is not ExecutionStatus.COMPENSATING or not ending.compensate_on(scopes):
                 return
     except ValuesMissing:
         return
@@ -107,8 +108,13 @@ def _settle_graphs(scopes: Scopes) -> None:
         readiness.settle(scope)
         if scopes.turn.needs is not None:
             raise ValuesMissing
+        if len(scopes.turn.state.undo) > compensation.UNDO_MAX:
+            ending.fail_if_too_much_to_undo(scopes)
         if scope.id == TOP_GRAPH:
             ending.end_root_if_done(scope)
+        elif scope.graph.undoes >= 0:
+            if not scope.graph.open_count:
+                compensation.undone(scope)
         elif not scope.is_closed and not scope.graph.open_count:
             _end_run(scope)
 

@@ -17,6 +17,7 @@ import msgspec
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.tables import forked, plain
+from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -86,6 +87,7 @@ class Purpose(StrEnum):
     RESULT = "result"  # of a chart: the event that tells of a child's end
     DEADLINE = "deadline"  # of the execution: how long it may take
     TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
+    STOP = "stop"  # of the execution: how long runs that were told to stop are awaited
 
 
 class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -133,8 +135,9 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered
     - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
     - ``retries``: attempts that retry policies have granted in this visit, by node and policy
+    - ``undoes``: of a compensation, the place of what it undoes in the execution's ``undo``
     - ``visits``: serial of a node's first run in its current visit, where that is not the scope's
-    - ``fallbacks``: what runs in the place of nodes that have failed, by those
+    - ``fallbacks``: what runs in the place of nodes that have failed, by those; ``callers``: who called a called node
     """
 
     marks: bytearray
@@ -159,8 +162,10 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     given: dict[int, Json] = {}
     begun: MutableMapping[int, int] = {}
     retries: MutableMapping[int, tuple[int, ...]] = {}
+    undoes: int = -1
     visits: MutableMapping[int, int] = {}
     fallbacks: dict[int, int] = {}
+    callers: dict[int, int] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -187,8 +192,10 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.given.copy(),
             forked(self.begun) if self.begun else {},
             forked(self.retries) if self.retries else {},
+            self.undoes,
             forked(self.visits) if self.visits else {},
             self.fallbacks.copy(),
+            self.callers.copy(),
         )
 
     def serial(self, node: int) -> int:
@@ -264,6 +271,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``kept``: events that came before their wait
     - ``applied``: hashes of the ids of signals taken, with their times; ``hops``: of the last event from outside
     - ``unprompted``: macrosteps since anything came from outside, to end circles
+    - ``undo``: visits that can be undone, in the order of their completion; ``fates``: what became of them, by place;
+      ``undoing``: the compensation that is under way, or was the last
+    - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path
     - ``attempt``: how often it was begun or reopened; ``replaced``: the attempt that replaced variables last, 0 if none
       did; ``aborted``: it was failed from outside its plan, and cannot go on
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
@@ -298,6 +308,10 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     hops: int = 0
     unprompted: int = 0
     parent: Parent | None = None
+    undo: list[Undoable] = []
+    fates: MutableMapping[int, Fate] = {}
+    undoing: Undoing | None = None
+    stopping: MutableMapping[str, int] = {}
     attempt: int = 1
     replaced: int = 0
     aborted: bool = False
@@ -319,6 +333,10 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         copied.outbox = self.outbox[:]
         copied.kept = self.kept[:]
         copied.applied = forked(self.applied) if self.applied else {}
+        copied.undo = self.undo[:]
+        copied.fates = forked(self.fates) if self.fates else {}
+        copied.undoing = self.undoing.copy() if self.undoing is not None else None
+        copied.stopping = forked(self.stopping) if self.stopping else {}
         return copied
 
     def touch(self, address: ScopeId) -> ScopeState:

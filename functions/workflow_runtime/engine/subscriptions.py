@@ -14,7 +14,7 @@ from typing import TypeAlias
 from workflow_runtime.engine.commands import Command, Subscribe, Unsubscribe
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import Mark
+from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import Pending, PendingKind, Purpose
 from workflow_runtime.engine.turn import Turn
@@ -45,7 +45,7 @@ def _keyed(plan: Plan, entries: Iterable[Pending]) -> Iterable[Subscription]:
 def subscribe(scopes: Scopes) -> None:
     """Order what changed in the subscriptions. Raises `ValuesMissing`."""
     turn = scopes.turn
-    if turn.state.status.terminal or not turn.plan.triggers:
+    if turn.state.status is not ExecutionStatus.RUNNING or not turn.plan.triggers:
         return
     _open_routes(scopes)
     before, after = turn.pending_before, turn.state.pending

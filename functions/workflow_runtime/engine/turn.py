@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read, RunNode
+from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read, RunNode, StopRun
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState, Pending
 from workflow_runtime.engine.values.evaluation import NodeValue
@@ -132,9 +132,11 @@ class Turn:
                 self.announce(path, status)
 
     def cancel(self, path: str, serial: int, started_at: int = 0) -> None:
-        """Order the end of a node's run. ``started_at``: when the dispatcher began it, if it did."""
+        """Order the end of a node's run, or tell it to stop if it is awaited. ``started_at``: when the dispatcher began
+        it, if it did."""
         if self.has_room:
-            self.commands.append(CancelRun(path, serial, started_at))
+            stops = self.state.stopping.get(path) == serial
+            self.commands.append(StopRun(path, serial) if stops else CancelRun(path, serial, started_at))
         else:
             self.state.withdrawn.append((path, serial))
 

@@ -66,7 +66,7 @@ def open_nodes(plan: Plan, state: ExecutionState) -> Iterator[Open]:
 def path_in(plan: Plan, block: int, address: ScopeId, index: int) -> str:
     """The path of a node of a block that is at work at this address."""
     id = plan.blocks[block].nodes[index].id
-    if block in plan.call_blocks:
+    if block in plan.lone_blocks:
         return address
     return f"{address}/{id}" if address else id
 

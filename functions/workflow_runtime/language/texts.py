@@ -20,6 +20,9 @@ QUOTED_COLUMNS = 60
 CHARACTERS_PER_COLUMN = 4
 """How many characters may stand in one column: a letter with three marks, as Vietnamese or pointed Hebrew has them."""
 
+LINE_CHARS_MAX = 2_000
+"""Of a line of a log or a traceback: more is a payload in disguise."""
+
 DEPTH_SHOWN_MAX = 64
 """Levels of a value that a preview goes into; few fit on a line."""
 
@@ -39,6 +42,18 @@ def visible(text: str) -> str:
 def visible_lines(text: str) -> str:
     """`visible`, except for line breaks: of a traceback, or a log record."""
     return text if text.isprintable() else "\n".join(map(visible, text.split("\n")))
+
+
+def cut(text: str, characters_max: int = LINE_CHARS_MAX) -> str:
+    """The beginning of a text as it is; ``…`` stands for the rest."""
+    return text if len(text) <= characters_max else f"{text[: characters_max - 1]}…"
+
+
+def log_lines(text: str) -> str:
+    """`visible_lines`, each `cut`."""
+    if len(text) <= LINE_CHARS_MAX:
+        return visible_lines(text)
+    return "\n".join(visible(cut(line)) for line in text.split("\n"))
 
 
 def _shown(character: str) -> str:

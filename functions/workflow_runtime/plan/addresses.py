@@ -2,9 +2,9 @@
 
 A scope's address is the prefix of its nodes' paths without the last ``/``: ``""`` is the graph at the top,
 ``processing`` the graph of that state, ``each[7]`` a pass of a loop. A chart's address is the path of the node that
-holds it; the chart at the top, which shares its paths with the graph there, has `TOP_CHART`. A called agent or tool is
-a block of one node; its address is that node's path. The compiler keeps ids and state names apart, so that no two
-scopes share an address.
+holds it; the chart at the top, which shares its paths with the graph there, has `TOP_CHART`. A called agent or tool,
+and a compensation, is a block of one node; its address is that node's path. The compiler keeps ids and state names
+apart, so that no two scopes share an address.
 
 Paths in a plan are static; those of an execution may have pass numbers, ``each[7]/double``.
 """

@@ -7,6 +7,7 @@ and publishing a workflow needs neither authors' code nor model libraries. It ca
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -15,6 +16,14 @@ from workflow_runtime.language.json_values import Json
 
 ANY = "any"
 FILE_NAME = "catalogue.json"  # of a deployment's package, beside the definitions
+
+
+class Effects(StrEnum):
+    """What calling a tool does to the world."""
+
+    NONE = "none"  # nothing: it only computes or reads
+    IDEMPOTENT = "idempotent"  # the same for a second call with the same idempotency key
+    ONCE = "once"  # something more with every call
 
 
 class Argument(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +44,7 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     ``source``: where it comes from (``built-in``, a Python function, a file, ``mock``).
     ``input_schema``, ``output_schema``: JSON Schemas; None: unknown, anything may be given or come back. An agent's
     output is held to its schema; a tool's output schema is what its return annotation promises.
+    ``effects``: of a tool; None: they are not known.
     """
 
     id: str
@@ -42,6 +52,7 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     source: str = ""
     input_schema: dict[str, Any] | None = None
     output_schema: dict[str, Any] | None = None
+    effects: Effects | None = None
 
     @property
     def arguments(self) -> tuple[Argument, ...]:

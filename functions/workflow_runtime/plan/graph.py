@@ -60,6 +60,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does).
     ``retry``: the first policy that is for an error counts; ``on_error``: the first rule; ``handlers``: those of the
     workflow that are for this node, in order. ``fallback``: the node that runs once in its place when it has failed.
+    ``compensate``: number of the block that undoes it; -1: nothing does.
     ``output_fields`` and ``shape`` are the two forms of the definition's ``outputs``; at most one is set.
     """
 
@@ -84,6 +85,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     on_error: tuple[ErrorRule, ...] = ()
     fallback: int = -1
     handlers: tuple[NodeHandler, ...] = ()
+    compensate: int = -1
 
     @property
     def hidden(self) -> bool:
@@ -100,6 +102,12 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """What the dispatcher evaluates when this node is due, edge conditions apart."""
         rendered = () if self.pool is not None else (self.spec, self.inputs, self.shape)
         return tuple(formulas_in((self.when, *rendered)))
+
+    @cached_property
+    def reads_callers_inputs(self) -> bool:
+        """Of a node that others call: whether it reads what they were given."""
+        read = (binding for formula in formulas_in((self.inputs, self.spec)) for binding in formula.bindings)
+        return any(binding.kind is BindingKind.LOCAL and binding.name == "inputs" for binding in read)
 
     @cached_property
     def worker_formulas(self) -> tuple[Formula, ...]:

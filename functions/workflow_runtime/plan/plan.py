@@ -15,7 +15,7 @@ from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import descriptors, is_runtime_event
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
-from workflow_runtime.plan.policies import Handler
+from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, Handler
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.plan.triggers import EventTrigger, Trigger, digest
 
@@ -65,6 +65,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     has_chart: bool = False
     triggers: tuple[Trigger, ...] = ()
     handlers: tuple[Handler, ...] = ()
+    compensation: Compensation = BY_DEFAULT
 
     @cached_property
     def blocks(self) -> tuple[GraphBlock, ...]:
@@ -88,7 +89,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """Plan-wide number by path."""
+        """Plan-wide number by path. A node that only undoes others has that path in its own block, which comes later
+        than the graph where it is written and skipped."""
         return {block.prefix + node.id: block.first + i for block in self.blocks for i, node in enumerate(block.nodes)}
 
     def locate(self, path: str) -> Place | None:
@@ -99,19 +101,25 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
             if number is None:
                 return None
         block, node = self.place(number)
-        if block in self.call_blocks:
+        if block in self.lone_blocks:
             return Place(path, block, node)
         return Place(path.rpartition("/")[0], block, node)
 
     def block_address(self, number: int) -> ScopeId:
         """The address of a block, where it stands in the plan."""
         block = self.blocks[number]
-        return block.prefix + block.nodes[0].id if number in self.call_blocks else block.prefix[:-1]
+        return block.prefix + block.nodes[0].id if number in self.lone_blocks else block.prefix[:-1]
 
     @cached_property
-    def call_blocks(self) -> frozenset[int]:
-        """Numbers of the blocks that are an agent or tool called by an action."""
-        return frozenset(call.block for chart in self.charts for call in chart.calls)
+    def lone_blocks(self) -> frozenset[int]:
+        """Numbers of the blocks of one node whose address is that node's path: agents and tools called by actions, and
+        compensations."""
+        return self.undo_blocks.union(call.block for chart in self.charts for call in chart.calls)
+
+    @cached_property
+    def undo_blocks(self) -> frozenset[int]:
+        """Numbers of the blocks that are compensations."""
+        return frozenset(node.compensate for block in self.blocks for node in block.nodes if node.compensate >= 0)
 
     @cached_property
     def owned_blocks(self) -> dict[tuple[int, int], tuple[int, ...]]:

@@ -83,6 +83,19 @@ class NodeHandler(msgspec.Struct, frozen=True, array_like=True):
     target: int = -1
 
 
+class Compensation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When the visits that succeeded are undone, and in what order: ``reverse`` to that of their completion, one after
+    the other, or all in ``parallel``.
+    """
+
+    on: tuple[str, ...] = ("failure", "cancel", "timeout")
+    order: str = "reverse"
+
+
+BY_DEFAULT = Compensation()
+"""Of a workflow that says nothing; its plan says nothing either."""
+
+
 def rule_for(rules: tuple[ErrorRule, ...], type: str) -> ErrorRule | None:
     """The first rule for errors of this type."""
     return next((rule for rule in rules if covers(rule.errors, type)), None)

@@ -247,17 +247,19 @@ class ExecutionStore:
     def set_status(self, header: Header, command: SetStatus, version: int) -> None:
         """Write a status over an older one; a newer one stays (then a slower dispatcher is late, and all is well)."""
         changes: dict[str, Attribute] = {"status": command.status, "v": version}
+        if command.error is not None:
+            changes["error"] = msgspec.json.encode(command.error)
         if command.reopened:
-            ended = dict.fromkeys(("ended_at", "error", "output", "output_run"))
+            ended = dict.fromkeys(("ended_at", "error", "output", "output_run", "compensation"))
             changes |= {"attempt": command.reopened, "replaced": command.replaced, **ended}
             self._due.put(Due(header.execution_id, command.at + FIRST_SECONDS * 1000))
         if ExecutionStatus(command.status).terminal:
             changes["ended_at"] = command.at
-            if command.error is not None:
-                changes["error"] = msgspec.json.encode(command.error)
+            if command.compensation:
+                changes["compensation"] = command.compensation
             elif command.output_run is not None:
                 changes["output_run"] = _outputs_key(command.output_run)
-            else:
+            elif command.error is None:
                 changes["output"] = command.blob if command.blob is not None else pack(command.output)
         index = keys.listing(header.workflow_id, command.status, header.started_at, header.execution_id)
         with suppress(ConditionFailed):
@@ -369,6 +371,7 @@ def header_of(execution_id: str, item: Item) -> Header:
         parent=_parents.decode(parent) if isinstance(parent, bytes) else None,
         hops=int(values.get("hops") or 0),
         correlation=str(values.get("correlation") or ""),
+        compensation=str(values.get("compensation") or ""),
         attempt=int(values.get("attempt") or 1),
         replaced=int(values.get("replaced") or 0),
     )

@@ -31,6 +31,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     parent: Parent | None = None  # the execution that started it
     hops: int = 0  # how many executions passed on the event that started it
     correlation: str = ""  # given by the caller that started it; see `correlation_id`
+    compensation: str = ""  # completed or failed, once what it had done was undone
     attempt: int = 1  # how often it was begun or reopened
     replaced: int = 0  # the attempt that replaced variables last
 
@@ -74,6 +75,9 @@ class RunStatus(StrEnum):
         return self in (RunStatus.RUNNING, RunStatus.RELEASED)
 
 
+STOP = "!stop"  # follows the owner's name while a run is open that was told to stop
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a node: claimed (``running``) or ended. ``lease_until`` and times are epoch ms."""
 
@@ -90,7 +94,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorDocument | None = None
     handled: bool = False  # a rule of the node dealt with the error
     given: bool = False  # the output is what somebody gave, not what the node made
+    fallback_used: bool = False  # the output is that of its fallback
+    fallback_error: ErrorDocument | None = None  # how that failed
     order: RunNode | None = None  # of a failed attempt, so that another one can be ordered as it was
+    inputs: Json = None  # of a success that can be undone: what it was given
+    inputs_blob: str | None = None  # where those were stored already
     usage: dict[str, Json] | None = None
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -107,12 +115,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         output: Json = None,
         output_blob: str | None = None,
         attempt: int = 1,
+        inputs: Json = None,
+        inputs_blob: str | None = None,
         given: bool = False,
+        fallback_used: bool = False,
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
-        another.
+        another. ``inputs`` likewise.
         """
         fields = {"output": output, "output_blob": output_blob, "attempt": attempt, "given": given}
+        fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used}
         return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 
     @classmethod
@@ -128,9 +140,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         attempt: int = 1,
         handled: bool = False,
         order: RunNode | None = None,
+        fallback_error: ErrorDocument | None = None,
     ) -> Run:
         """A run that failed ``at``."""
         fields = {"error": error, "attempt": attempt, "handled": handled, "order": order}
+        fields |= {"fallback_error": fallback_error}
         return _ended(path, serial, owner, at, RunStatus.FAILED, started_at, **fields)
 
     @classmethod

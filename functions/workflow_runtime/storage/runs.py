@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
-from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.records import STOP, Run, RunStatus
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """The runs whose output, and whose inputs, a run has, too."""
+
+    output: Key | None = None
+    inputs: Key | None = None
+
+
+NOTHING_COPIED: Mapping[int, Copied] = {}
 
 
 class RunStore:
@@ -20,7 +31,8 @@ class RunStore:
 
     While a run is open, the attribute ``holder`` names its owner, and only writers that name the same one succeed.
     When it ends, the owner moves to the attribute ``owner``: no condition on the holder holds any more, so that a
-    recorded result stays (promise P2).
+    recorded result stays (promise P2). A run that is told to stop changes the name: its worker meets that when it
+    renews its lease, or records how it ended, and goes on under the new one.
     """
 
     def __init__(self, table: Table, blobs: Blobs) -> None:
@@ -44,6 +56,17 @@ class RunStore:
             return False
         return True
 
+    def ask_to_stop(self, execution_id: str, run: Run) -> bool:
+        """Tell the worker of an open run, as it was read, to stop; False if the run has another owner by now."""
+        if run.owner.endswith(STOP):
+            return True
+        key = keys.run(execution_id, run.path, run.serial)
+        try:
+            self._table.update(key, {"holder": run.owner + STOP}, Equals("holder", run.owner))
+        except ConditionFailed:
+            return False
+        return True
+
     def finish(self, execution_id: str, run: Run, claimed_by: str) -> bool:
         """Record the end (or the next owner) of an open run that ``claimed_by`` holds; False when it does not."""
         try:
@@ -52,9 +75,18 @@ class RunStore:
             return False
         return True
 
-    def record(self, execution_id: str, runs: Sequence[Run]) -> None:
-        """Write runs of nodes that the dispatcher ran itself; the same runs again are the same bytes."""
-        self._table.put_all([self.item(execution_id, run) for run in runs])
+    def record(self, execution_id: str, runs: Sequence[Run], copied: Mapping[int, Copied] = NOTHING_COPIED) -> None:
+        """Write runs of nodes that the dispatcher ran itself; the same runs again are the same bytes. ``copied``: what
+        runs have of others, by their place."""
+        wanted = {key for copy in copied.values() for key in (copy.output, copy.inputs) if key is not None}
+        found = self._table.get(list(wanted)) if wanted else {}
+        items = [self.item(execution_id, run) for run in runs]
+        for place, copy in copied.items():
+            for name, key in (("output", copy.output), ("inputs", copy.inputs)):
+                held = found[key].attributes.get(name) if key in found else None
+                if held is not None:
+                    items[place].attributes[name] = held
+        self._table.put_all(items)
 
     def get(self, execution_id: str, path: str, serial: int) -> Run | None:
         key = keys.run(execution_id, path, serial)
@@ -86,6 +118,11 @@ class RunStore:
         held = item.attributes.get("order")
         return msgspec.json.decode(get_json(self._blobs, held), type=RunNode) if held is not None else None
 
+    def inputs_of(self, item: Item) -> Json:
+        """What a run that can be undone was given; nothing, if its node has no inputs."""
+        held = item.attributes.get("inputs")
+        return get_payload(self._blobs, held) if held is not None else {}
+
     def key(self, execution_id: str, path: str, serial: int) -> Key:
         return keys.run(execution_id, path, serial)
 
@@ -113,10 +150,19 @@ class RunStore:
         if run.order is not None:
             place = f"executions/{execution_id}/orders/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
             attributes["order"] = put_payload(self._blobs, place, pack_bytes(msgspec.json.encode(run.order)))
+        if run.inputs_blob is not None:
+            attributes["inputs"] = run.inputs_blob
+        elif run.inputs is not None:
+            place = f"executions/{execution_id}/inputs/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
+            attributes["inputs"] = put_payload(self._blobs, place, pack(run.inputs))
         if run.handled:
             attributes["handled"] = 1
         if run.given:
             attributes["given"] = 1
+        if run.fallback_used:
+            attributes["fallback_used"] = 1
+        if run.fallback_error is not None:
+            attributes["fallback_error"] = msgspec.json.encode(run.fallback_error)
         if run.usage is not None:
             attributes["usage"] = msgspec.json.encode(run.usage)
         if run.unresolved:
@@ -140,6 +186,8 @@ class RunStore:
             error=_decoded(values.get("error"), ErrorDocument),
             handled=bool(values.get("handled")),
             given=bool(values.get("given")),
+            fallback_used=bool(values.get("fallback_used")),
+            fallback_error=_decoded(values.get("fallback_error"), ErrorDocument),
             usage=_decoded(values.get("usage"), dict),
             unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
             warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),

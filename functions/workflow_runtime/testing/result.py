@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from workflow_runtime.runtime.services import Runtime
 
-RAN = ("success", "failed")
+RAN = ("success", "compensated", "failed")
 
 
 class Result(msgspec.Struct, frozen=True):
     """An execution as it was when it ended or came to rest.
 
-    ``document``: the execution document. ``path``: the nodes that ran (succeeded or failed), in the order in which they
-    were started. Every ``assert_…`` returns the result, so that they can be chained.
+    ``document``: the execution document. ``path``: the nodes that ran (succeeded or failed), those that undid others
+    too, in the order in which they were started. Every ``assert_…`` returns the result, so that they can be chained.
     """
 
     document: dict[str, Json]
@@ -76,6 +76,29 @@ class Result(msgspec.Struct, frozen=True):
     def variables(self) -> dict[str, Json]:
         variables: dict[str, Json] = self.document["variables"]
         return variables
+
+    @property
+    def compensation(self) -> str | None:
+        """``completed`` or ``failed`` once what had succeeded was undone; None if nothing was."""
+        compensation: str | None = self.document["compensation"]
+        return compensation
+
+    @property
+    def compensations(self) -> list[dict[str, Json]]:
+        """One entry per visit that is or was undone, the one that completed last first: ``node``, ``status`` …"""
+        compensations: list[dict[str, Json]] = self.document["compensations"]
+        return compensations
+
+    def assert_compensated(self, *nodes: str) -> Self:
+        """The visits of these nodes were undone, no others, the one that completed last first; a node that was visited
+        several times stands there as often."""
+        __tracebackhide__ = True
+        undone = [str(entry["node"]) for entry in self.compensations if entry["status"] == "success"]
+        if undone != list(nodes):
+            self._refuse(
+                f"expected {', '.join(nodes) or 'nothing'} to be undone, it was {', '.join(undone) or 'nothing'}"
+            )
+        return self
 
     def assert_states(self, *states: str, machine: str = "") -> Self:
         """These leaf states are active, no others; of the chart inside the node ``machine``, or of the one at the

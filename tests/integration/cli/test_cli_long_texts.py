@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 from tests.integration.cli.conftest import Awr, only_document
 from tests.integration.dev.dev_process import DevProcess
 
 OUTPUT_CHARS = 1024 * 1024
+COMPUTED_CHARS = 340_000  # of three bytes: a formula makes texts of up to a megabyte
 CONDITION_CHARS = 4_000  # the language allows 4 KiB
 CONDITIONS = 200
 ECHO = """\
@@ -122,6 +123,78 @@ def dev_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield process.url
 
 
+RAISING = """\
+from workflow_runtime.sdk import ToolError, tool
+
+@tool
+def raises(text: str):
+    raise ValueError(text)
+
+@tool
+def refuses(text: str):
+    raise ToolError(text, text)
+
+@tool
+def raises_many(text: str):
+    raise ExceptionGroup(text, [ValueError(text)] * 20)
+
+@tool
+def takes_numbers(n: int): ...
+"""
+SHOUTING = """\
+workflow:
+  id: 喊
+  type: state_machine
+  initial_state: a
+  final_states: [z]
+  variables: {said: ""}
+  triggers:
+    - {type: webhook, endpoint: shout, auth_required: false, input: {text: "${body.text}"}}
+  states:
+    - name: a
+      on_enter: [{log: "${text}"}]
+      transitions:
+        - event: say
+          actions:
+            - {log: "${event.data.text}"}
+            - {set_variable: {name: said, value: "${event.data.text}"}}
+            - {publish_event: {topic: "${event.data.text}"}, required: false}
+        - {event: refused, condition: "event.data.text == 'x'", target: z}
+        - {event: end, target: z}
+"""
+
+
+@pytest.fixture
+def tools() -> None:
+    """Tools that raise what they are given, and a workflow for each."""
+    for folder in ("tools", "workflows"):
+        (Path("definitions") / folder).mkdir(parents=True)
+    written("definitions/tools/raising.py", RAISING)
+    for tool, argument in (("raises", "text"), ("refuses", "text"), ("raises_many", "text"), ("takes_numbers", "n")):
+        node = f'{{id: a, type: tool, tool: {tool}, inputs: {{{argument}: "${{text}}"}}}}'
+        written(f"definitions/workflows/{tool}.yaml", f"workflow: {{id: {tool}, nodes: [{node}]}}\n")
+
+
+@pytest.mark.usefixtures("tools")
+@pytest.mark.parametrize("options", [(), ("--verbose",)])
+@pytest.mark.parametrize("tool", ["raises", "refuses", "raises_many", "takes_numbers"])
+def test_what_a_tool_raises_is_shown_by_its_beginning(
+    awr: Awr, long_input: str, tool: str, options: tuple[str, ...]
+) -> None:
+    result = awr("run", f"definitions/workflows/{tool}.yaml", "-i", long_input, *options)
+    assert result.exit_code == 3
+    assert 0 < len(result.stdout) + len(result.stderr) < 200_000
+
+
+def test_a_prompt_of_any_length_goes_to_the_model(awr: Awr, long_input: str) -> None:
+    (Path("definitions") / "agents").mkdir(parents=True)
+    written("definitions/agents/one.yaml", "{id: one, model: test, instructions: answer}\n")
+    asking = 'workflow: {id: asking, nodes: [{id: a, type: agent, agent: one, prompt: "${text}"}]}\n'
+    result = awr("run", written("asking.yaml", asking), "-i", long_input, "--definitions", "definitions", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert only_document(result.stdout)["node_executions"]["a"]["usage"]["input_tokens"] > 1000
+
+
 def test_an_api_and_its_commands_show_the_beginning(
     awr: Awr, long_input: str, dev_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,3 +216,29 @@ def test_an_api_and_its_commands_show_the_beginning(
         for format in ("mermaid", "dot", "svg", "text", "json"):
             assert urlopen(f"{dev_url}/workflows/{workflow}/graph?format={format}").status == 200
         assert urlopen(f"{dev_url}/workflows/{workflow}").status == 200
+
+
+def test_events_logs_and_webhooks_carry_long_texts_and_show_the_beginning(
+    awr: Awr, dev_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWR_URL", dev_url)
+    assert awr("publish", written("shouting.yaml", SHOUTING)).exit_code == 0
+    text = "长" * COMPUTED_CHARS
+    body = json.dumps({"text": text}, ensure_ascii=False).encode()
+    Path("event.json").write_bytes(body)
+    hook = Request(f"{dev_url}/hooks/%E5%96%8A/shout", body, {"content-type": "application/json"})
+    execution_id = json.load(urlopen(hook))["execution_id"]
+    for event, code in (("say", 0), ("refused", 1)):
+        told = awr("signal", execution_id, event, "@event.json", "--wait", 20)
+        assert told.exit_code == code, told.stderr
+        assert len(told.stdout) < 10_000
+    for command in ("logs", "status", "history"):
+        shown = awr(command, execution_id)
+        assert shown.exit_code == 0
+        assert "…" in shown.stdout, command
+        assert len(shown.stdout) < 100_000, command
+    document = only_document(awr("status", execution_id, "--json").stdout)
+    assert document["variables"]["said"] == text
+    for route in (f"executions/{execution_id}/history", f"dev/logs?execution_id={execution_id}&start=0&end={2**53}"):
+        assert len(urlopen(f"{dev_url}/{route}").read()) < 100_000, route
+    assert awr("signal", execution_id, "end").exit_code == 0

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workflow_runtime.backends.limits import item_bytes
-from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.codec import decode_state
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.state import ExecutionState
@@ -24,7 +23,7 @@ CANARY = "c4n4ry-的-秘密"
 ITEM_BYTES_MAX = 350 * 1024
 ATTEMPTS_MAX = 3  # one, and two for lost workers
 _ENDED = ("success", "failed", "cancelled")
-_RANKS = {"pending": 0, "running": 1, "completed": 2, "failed": 2, "cancelled": 2}
+_RANKS = {"pending": 0, "running": 1, "compensating": 2, "completed": 3, "failed": 3, "cancelled": 3}
 
 
 class Violation(AssertionError):
@@ -131,7 +130,7 @@ def _check_header(before: Item, after: Item) -> None:
         return
     ranks = _RANKS[str(old["status"])], _RANKS[str(new["status"])]
     require(ranks[0] <= ranks[1], f"the header went from {old['status']} back to {new['status']}")
-    if ranks[0] == 2:
+    if ranks[0] == 3:
         require(old == new, "P9: the header of an ended execution changed")
     require(old["plan"] == new["plan"], "P10: the header's plan changed")
 
@@ -151,9 +150,9 @@ class WatchedQueues:
     def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
         for message in messages:
             check_silent(message.body, f"a message to {queue}")
-            if queue != DISPATCH:
+            if queue.startswith("node-"):
                 self._check_committed(message)
-        if queue != DISPATCH and self.refuse:
+        if queue.startswith("node-") and self.refuse:
             self.refuse -= 1
             self._queues.send(queue, messages[1:])
             return [Refusal(0, "refused for good")]
@@ -173,6 +172,8 @@ class WatchedQueues:
             graph = state.graph(place.scope)
             marked = graph.marks[place.node] != Mark.WAITING
             ordered = marked and graph.serial(place.node) >= order.command.serial
+        elif order.command.undoes is not None:
+            ordered = any(fate.serial >= order.command.serial for fate in state.fates.values())
         else:  # the state that runs it was left since
             chart = state.chart() if TOP_CHART in state.scopes else None
             ordered = chart is not None and chart.next_serials.get(place.block, 0) > order.command.serial

@@ -56,6 +56,19 @@ _NODES = {
     - {id: c, type: tool, tool: fail, dependencies: [a]}
     - {id: d, type: tool, tool: echo, dependencies: [b, c], join: any, inputs: {x: "${previous.x}"}}
 """,
+    "undo": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}, compensate: {tool: echo, inputs: {x: "${inputs.x}"}}}
+    - {id: b, type: agent, agent: echo, inputs: {x: "${a.x}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}
+    - {id: c, type: tool, tool: echo, inputs: {x: "${b.x}"}, compensate: {tool: fail, inputs: {x: "${output.x}"}}}
+    - {id: bad, type: tool, tool: fail, dependencies: [b, c], inputs: {x: 1}}
+""",
+    "undo_race": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}, compensate: {tool: echo, inputs: {x: "${inputs.x}"}}}
+    - {id: b, type: tool, tool: echo, inputs: {x: "${a.x}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}
+    - {id: c, type: agent, agent: echo, inputs: {x: "${a.x}"}, compensate: undo}
+    - {id: bad, type: tool, tool: fail, dependencies: [a], inputs: {x: 1}}
+    - {id: undo, type: tool, tool: echo, inputs: {x: "${inputs.x}", y: "${a.x}"}}
+""",
     "secret": """
     - {id: a, type: tool, tool: echo, inputs: {x: "${secrets.TOKEN}", y: ["${start}"]}}
     - {id: b, type: tool, tool: echo, inputs: {x: "${a.y}"}}
@@ -124,6 +137,12 @@ def outcome(name: str, document: dict[str, Any]) -> str:
         name == "failing"
     ):  # whether `other` ended or was cancelled, and so what is seen of it, is the schedule's business
         fixed += [nodes[node]["status"] for node in ("a", "bad", "never", "last")]
+    elif name == "undo_race":  # what had begun when the end came, and so is undone, is the schedule's business
+        fixed += [document["compensation"], nodes["a"]["status"], nodes["bad"]["status"]]
+        assert all(nodes[node]["status"] in ("compensated", "cancelled", "skipped") for node in ("b", "c"))
+    elif name == "undo":
+        fixed += [document["compensation"], [entry["status"] for entry in document["compensations"]]]
+        fixed += [nodes[node]["status"] for node in nodes]
     elif name == "secret":
         fixed += [nodes[node]["status"] for node in nodes]
     else:

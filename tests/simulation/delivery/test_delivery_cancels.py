@@ -17,7 +17,7 @@ from workflow_runtime.errors import RetryableError
 EVERYTHING = os.environ.get("DELIVERY_EVERY_FAULT") == "1"
 FAULTS = tuple(Fault) if EVERYTHING else (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
 STEP = 1 if EVERYTHING else 20
-NAMES = ("chain", "fan_out", "chart")
+NAMES = ("chain", "fan_out", "chart", "undo")
 
 
 def cancelled(name: str, seed: int, faults: Plan, rounds: int) -> None:
@@ -31,7 +31,7 @@ def cancelled(name: str, seed: int, faults: Plan, rounds: int) -> None:
         disturbed.check_end()
         assert disturbed.document()["status"] == "cancelled"
         entries = disturbed.document()["node_executions"].values()
-        assert {entry["status"] for entry in entries} <= {"success", "failed", "skipped", "cancelled"}
+        assert {entry["status"] for entry in entries} <= {"success", "failed", "skipped", "cancelled", "compensated"}
 
 
 def cancel(disturbed: World) -> None:

@@ -34,6 +34,7 @@ from workflow_runtime.deployment.topology import (
     DEAD_LETTERS,
     DEAD_LETTERS_FIFO,
     DISPATCH,
+    TIMERS,
     TOPOLOGY,
     node_queue,
 )
@@ -46,6 +47,7 @@ from workflow_runtime.ports import Ports, SqsRecord
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 from workflow_runtime.services.dispatch.reads import Knowledge
+from workflow_runtime.services.messages import parse_timer
 from workflow_runtime.services.work.queue import Worker
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.stores import Stores
@@ -58,6 +60,7 @@ QUEUES = {
     node_queue("agent"): "run_node_agent",
     DEAD_LETTERS: "dead_letter",
     DEAD_LETTERS_FIFO: "dead_letter",
+    TIMERS: "deliver_timer",
 }
 SWEEPS_MAX = 20  # without finding anything to do any more, before an execution counts as stuck
 _loops: list[asyncio.AbstractEventLoop] = []
@@ -182,7 +185,12 @@ class World:
 
     def invocation(self, queue: str, records: Sequence[SqsRecord]) -> Actor:
         """What Lambda would do with a batch: run the function, then delete what it did not return as failed."""
-        take = {DISPATCH: self._take_mail, DEAD_LETTERS: self._take_letters, DEAD_LETTERS_FIFO: self._take_letters}
+        take = {
+            DISPATCH: self._take_mail,
+            DEAD_LETTERS: self._take_letters,
+            DEAD_LETTERS_FIFO: self._take_letters,
+            TIMERS: self._take_timers,
+        }
         return Actor(QUEUES[queue], lambda: take.get(queue, self._take_orders)(queue, records))
 
     def sweeping(self) -> Actor:
@@ -292,6 +300,15 @@ class World:
         for record in records:
             with suppress(RetryableError):
                 self.runtime.dead_letters.take(record.event_record)
+                taken.append(record.receipt_handle)
+        self.point()
+        self.poller.delete(queue, taken)
+
+    def _take_timers(self, queue: str, records: Sequence[SqsRecord]) -> None:
+        taken: list[str] = []
+        for record in records:
+            with suppress(RetryableError):
+                self.runtime.timers.deliver(parse_timer(str(record.event_record["body"])))
                 taken.append(record.receipt_handle)
         self.point()
         self.poller.delete(queue, taken)

@@ -28,6 +28,7 @@ from workflow_runtime.engine.commands import (
     RunNode,
     SetStatus,
     StartTimer,
+    StopRun,
     Subscribe,
     Unsubscribe,
 )
@@ -101,7 +102,8 @@ def on(event: str | list[str], target: str | None = None, *actions: Any, **field
 
 
 class Driver:
-    """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order. ``timers``: due
+    """One execution. ``ordered``: runs that were ordered and not answered yet, by path, in order; ``told``: those
+    that were told to stop. ``timers``: due
     times of those that are going; ``subscribed``: events, their correlation keys and routes; ``pokes``: whether it is
     poked at once when it asks for it."""
 
@@ -117,6 +119,7 @@ class Driver:
     ) -> None:
         self.plan = plan
         self.globals: dict[str, Json] = {"input": input, "variables": self._variables(input), "env": {}}
+        self.nodes_count = sum(len(block.nodes) for block in plan.blocks)
         self.replaced: dict[int, dict[str, Json]] = {0: self.globals["variables"]}
         self.first = new_execution(plan, "e1", 1, START, parent, hops)
         self.state = self.first
@@ -127,6 +130,8 @@ class Driver:
         self.records: dict[tuple[str, int], NodeValue] = {}
         self.ordered: dict[str, RunNode] = {}
         self.cancelled: list[str] = []
+        self.told: list[str] = []
+        self.given: dict[tuple[str, int], Json] = {}
         self.published: list[PublishEvent] = []
         self.logs: list[str] = []
         self.timers: dict[str, int] = {}
@@ -211,6 +216,8 @@ class Driver:
 
     def success(self, path: str, output: Json = None) -> NodeSucceeded:
         """Record a run's output; the event that reports it."""
+        if path != OUTPUTS_PATH and self.node(path).compensate >= 0:
+            self.given[path, self.ordered[path].serial] = self.inputs(path)
         command = self.ordered.pop(path)
         self.records[path, command.serial] = NodeValue("success", output)
         event_id = run_event_id(path, command.serial)
@@ -323,6 +330,10 @@ class Driver:
         nodes = {index: NodeValue(status) for index, status in command.statuses.items()}
         for read in command.reads:
             nodes[read.node] = self.records[read.path(self.plan), read.serial]
+        names = command.names
+        if command.undoes is not None:
+            undone = command.undoes.path(self.plan), command.undoes.serial
+            names = {**names, "inputs": self.given[undone], "output": self.records[undone].output}
         return View(
             plan=self.plan,
             execution_id="e1",
@@ -334,7 +345,7 @@ class Driver:
             globals={**self.globals, "variables": self.replaced[command.replaced]},
             reopened=command.reopened,
             previous=command.previous,
-            names=command.names,
+            names=names,
             states=frozenset(command.states),
         )
 
@@ -360,7 +371,7 @@ class Driver:
         self, state: ExecutionState, events: Sequence[Event], fetch: Callable[[Needs, Known], Known]
     ) -> Decision:
         known = NOTHING_KNOWN
-        for _ in range(sum(len(block.nodes) for block in self.plan.blocks) + 3):
+        for _ in range(self.nodes_count + 3):
             answer = advance(self.plan, state, events, self.now, known)
             if isinstance(answer, Decision):
                 return answer
@@ -397,10 +408,16 @@ class Driver:
                 assert (command.path, command.serial) not in self.records, "recorded twice"
                 error = error_value(command.error) if command.error is not None else None
                 status = "success" if error is None else "failed"
-                self.records[command.path, command.serial] = NodeValue(status, command.output, error)
+                output = command.output
+                if command.output_of is not None:
+                    output = self.records[command.output_of.path(self.plan), command.output_of.serial].output
+                self.records[command.path, command.serial] = NodeValue(status, output, error)
+                self.given[command.path, command.serial] = command.inputs
             case CancelRun():
                 self.cancelled.append(command.path)
                 self.ordered.pop(command.path, None)  # its result may be under way
+            case StopRun():
+                self.told.append(command.path)
             case PublishEvent():
                 self.published.append(command)
             case Log():
@@ -420,7 +437,7 @@ class Driver:
                 self.output = self.records[OUTPUTS_PATH, run.serial].output
             case SetStatus():
                 self.output = command.output
-                if command.status != "running":
+                if command.status not in ("running", "compensating"):
                     self.ordered.clear()
             case _:
                 pass

@@ -25,7 +25,7 @@ from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan, Variable
-from workflow_runtime.plan.policies import ErrorRule, Handler, NodeHandler, RetryPolicy
+from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, ErrorRule, Handler, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import MachineSpec, NodeType
 from workflow_runtime.plan.triggers import Trigger
 
@@ -37,7 +37,8 @@ class Parts:
     """Everything that the stages before have settled about one graph, read by document path or node index.
 
     ``first``: the plan-wide number of its first node. ``machines``: by node, the number of its chart and the nodes that
-    are read inside. ``handlers``: the workflow's. ``correlated``: by node, the number of the trigger that brings events to this wait.
+    are read inside. ``correlated``: by node, the number of the trigger that brings events to this wait.
+    ``handlers``: the workflow's. ``undone_by``: by node, the number of the graph that undoes it.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Parts:
         self.handlers = handlers
         self.machines: dict[int, MachineSpec] = {}
         self.correlated: dict[int, int] = {}
+        self.undone_by: dict[int, int] = {}
         self._formulas = formulas
 
     def wholes(self) -> list[int]:
@@ -108,9 +110,10 @@ def _all_above(originals: Mapping[int, set[int]], target: int) -> set[int]:
 
 
 def yields_sinks(source: GraphSource) -> bool:
-    """Whether its sinks are what a graph yields. One beside a chart at the top yields nothing: the chart does."""
+    """Whether its sinks are what a graph yields. One beside a chart at the top yields nothing: the chart does. Nobody
+    asks what a compensation yields."""
     is_beside_chart = not source.number and bool(source.charts)
-    return source.outputs is MISSING and not is_beside_chart
+    return source.outputs is MISSING and not is_beside_chart and source.undoes is None
 
 
 def join_of(node: NodeDefinition) -> Join:
@@ -154,7 +157,13 @@ def assemble(
         has_chart=bool(charts) and charts[0].node < 0,
         triggers=triggers,
         handlers=tuple(map(handler, definition.error_handlers)),
+        compensation=_compensation(definition),
     )
+
+
+def _compensation(definition: WorkflowDefinition) -> Compensation:
+    written = definition.compensation
+    return BY_DEFAULT if written is None else Compensation(written.on, written.order)
 
 
 def assemble_graph(parts: Parts, decisions: Decisions, conditions: Mapping[tuple[int, int], Formula]) -> GraphBlock:
@@ -222,7 +231,7 @@ def _node(
         inputs=parts.formula(position, "inputs") if has_inputs(parts.source, position) and kind.reads_inputs else None,
         output_fields=node.outputs if isinstance(node.outputs, tuple) and kind.has_shape else None,
         shape=parts.formula(position, "outputs") if kind.has_shape else None,
-        when=NEVER if position in parts.called.dormant else parts.formula(position, "when"),
+        when=NEVER if position in parts.called.dormant | parts.called.undoing else parts.formula(position, "when"),
         continue_on_skip=node.on_skip == "continue",
         timeout_seconds=None if kind.own_timeout else node.timeout,
         priority=node.priority,
@@ -232,6 +241,7 @@ def _node(
         on_error=tuple(_error_rule(rule, parts) for rule in node.on_error) if kind.has_policies else (),
         fallback=_fallback(parts, position) if kind.has_policies else -1,
         handlers=tuple(NodeHandler(*found) for found in handlers_of(parts.source, position, parts.handlers)),
+        compensate=parts.undone_by.get(position, -1),
     )
 
 

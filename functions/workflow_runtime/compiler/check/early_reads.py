@@ -34,13 +34,15 @@ def moments_of(
 ) -> list[list[Moment]]:
     """Per graph what is read in it, and when. What stands inside of a node reads when that node is due.
 
-    What nodes read that only run when called, and what a chart at the top reads, has no such moment.
+    What nodes read that only run when called, or undo others, and what a chart at the top reads, has no such moment.
     """
     found: list[list[Moment]] = [[] for _ in firsts]
     for item, place in bound:
         site = item.site
         own = {SiteKind.NODE: site.node, SiteKind.EDGE: site.source}.get(site.kind, OWN)
         if own == OWN and site.kind is not SiteKind.CHART:
+            continue
+        if isinstance(place, GraphSource) and place.undoes is not None:
             continue
         for read in item.reads:
             number = read.binding.node

@@ -20,7 +20,7 @@ from workflow_runtime.plan.graph import Join, JoinKind
 def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report) -> None:
     """What one node alone tells, and ids that several share (those at the top the loader has compared)."""
     first: dict[str, int] = {}
-    for position, node in enumerate(graph.nodes):
+    for position, node in graph.own_nodes:
         kind = kind_of_node(node)
         kind.check(
             node, Checking(graph.at(position), catalogue, report, partial(graph.gaps.has, position), graph.is_call)

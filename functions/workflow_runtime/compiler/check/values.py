@@ -42,7 +42,7 @@ def check_values(
 ) -> None:
     shapes = Shapes(definition, sources, firsts, catalogue)
     for graph in sources.graphs:
-        for position, node in enumerate(graph.nodes):
+        for position, node in graph.own_nodes:
             _check_output_list(graph, position, node, shapes, report)
     for item, place in bound:
         known: dict[tuple[str, tuple[str, ...]], Shape] = {}
@@ -64,6 +64,7 @@ class Shapes:
         self._input = shape(definition.input_schema)
         self._overridable = declared_or_any(definition)
         self._variables = {name: shape(schema_of_template(value)) for name, value in definition.variables.items()}
+        self._inputs: dict[int, Shape | None] = {}
         self._raw: dict[int, Shape | None] = {}
         self._shown: dict[int, Shape | None] = {}
         for graph, first in zip(sources.graphs, firsts, strict=True):
@@ -71,6 +72,7 @@ class Shapes:
                 raw = shape(kind_of_node(node).output(node, catalogue))
                 self._raw[first + position] = raw
                 self._shown[first + position] = shaped(node, raw)
+                self._inputs[first + position] = shape(schema_of_template(node.inputs))
         self._firsts = firsts
 
     def raw(self, graph: GraphSource, position: int) -> Shape | None:
@@ -92,11 +94,20 @@ class Shapes:
                 return _pair(self._input, keys)
             case BindingKind.VARIABLE if binding.name not in self._overridable:
                 return _pair(self._variables[binding.name], keys)
-            case BindingKind.LOCAL if binding.name == "output" and item.site.kind is SiteKind.NODE:
+            case BindingKind.LOCAL if item.site.kind is SiteKind.NODE:
                 assert isinstance(place, GraphSource), "nodes stand in graphs"
-                return _pair(self.raw(place, item.site.node), keys)
+                return _pair(self._local(binding.name, item, place), keys)
             case _:
                 return None
+
+    def _local(self, name: str, item: Bound, place: GraphSource) -> Shape | None:
+        """Of what a node's formula is told: its own output in `outputs`; in a compensation, of what it undoes."""
+        if item.site.path == place.at(item.site.node, "outputs"):
+            return self.raw(place, item.site.node) if name == "output" else None
+        if place.undoes is None or len(place.undoes.nodes) > 1:
+            return None
+        undone = self._firsts[place.undoes.graph] + place.undoes.nodes[0]
+        return {"output": self._shown[undone], "inputs": self._inputs[undone]}.get(name)
 
 
 def declared_or_any(definition: WorkflowDefinition) -> frozenset[str]:

@@ -32,7 +32,7 @@ from workflow_runtime.language.templates import enclosed_in
 
 SHAPE_LOCALS = frozenset({"output", "inputs"})
 CALLED_LOCALS = frozenset({"inputs", "output", "error"})
-"""Of fallbacks, error targets and compensations: what they see of the node they stand in for."""
+"""Of fallbacks, error targets and compensations: what they see of the node they stand in for, or undo."""
 TIMEOUT_LOCALS = frozenset({"inputs", "error"})
 """Of nodes that a wait calls when its time is up."""
 
@@ -93,6 +93,8 @@ def read_sites(graph: GraphSource, dormant: frozenset[int], live: frozenset[int]
             site = msgspec.structs.replace(site, locals=site.locals | CALLED_LOCALS, in_worker=True)
         elif site.kind is SiteKind.NODE and site.node in live:
             site = msgspec.structs.replace(site, locals=site.locals | TIMEOUT_LOCALS)
+        elif site.kind is SiteKind.NODE and graph.undoes is not None:
+            site = msgspec.structs.replace(site, locals=site.locals | CALLED_LOCALS)
         found.append(read_site(site, report))
     return found
 
@@ -112,7 +114,7 @@ def read_site(site: Site, report: Report) -> ReadSite:
 
 
 def _sites(graph: GraphSource) -> Iterator[Site]:
-    for position, node in enumerate(graph.nodes):
+    for position, node in graph.own_nodes:
         yield from _node_sites(graph, position, node)
     for position, edge in enumerate(graph.edges):
         if edge.condition is not None and edge.source in graph.index and edge.target in graph.index:

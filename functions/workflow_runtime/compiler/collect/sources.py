@@ -1,22 +1,24 @@
 """Stage *sources*: the graphs and charts of a definition, flat, in the order of their numbers in the plan.
 
 A state's `run`, and an agent or tool that an action calls, are graphs inside a chart; a `state_machine` node is a chart
-inside a graph. All later stages treat the graph at the top like any other.
+inside a graph; what undoes nodes is a graph of one node, behind all others. All later stages treat the graph at the top
+like any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import msgspec
 
 from workflow_runtime.compiler.collect.states import StateSource, calls_of, flatten
+from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.definition.charts.actions import CallActionDefinition
 from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.fields import MISSING
-from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.common import UNNAMED_COMPENSATION, NodeDefinition
 from workflow_runtime.definition.nodes.control import PassNode
 from workflow_runtime.definition.nodes.registry import NODE_TYPES
 from workflow_runtime.definition.recovery import ANY, Gaps
@@ -35,12 +37,20 @@ class Enclosing(msgspec.Struct, frozen=True):
     node: int = OWN
 
 
+class Undone(msgspec.Struct, frozen=True):
+    """What a compensation undoes: ``nodes`` (positions) of a ``graph``."""
+
+    graph: int
+    nodes: tuple[int, ...]
+
+
 class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     """A graph as it is written. ``place``: the document path of its nodes. ``chart``, ``state``: who runs it.
 
     ``outer``: the graphs around it, the innermost first; ``charts``: the charts whose variables it sees, likewise.
-    ``is_call``: it is one node, made of an action. ``fallbacks``: nodes made of fallbacks that are defined in others,
-    after the nodes that are written; by position, whose each is.
+    ``is_call``: it is one node, made of an action. ``undoes``: it is one node, a compensation for these.
+    ``fallbacks``: nodes made of fallbacks that are defined in others, after the nodes that are written; by position,
+    whose each is.
     """
 
     number: int
@@ -56,6 +66,12 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     charts: tuple[int, ...] = ()
     is_call: bool = False
     fallbacks: dict[int, int] = {}
+    undoes: Undone | None = None
+
+    @property
+    def is_lone(self) -> bool:
+        """Whether ``place`` is that of its only node."""
+        return self.is_call or self.undoes is not None
 
     @cached_property
     def fallback_of(self) -> dict[int, int]:
@@ -87,7 +103,28 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
         if own is not None:
             is_value = path[:1] == ("inputs",) and isinstance(self.nodes[position], PassNode)
             return self.at(own, "fallback", *(("value", *path[1:]) if is_value else path))
-        return (*self.place, *path) if self.is_call else (*self.place, position, *path)
+        return (*self.place, *path) if self.is_lone else (*self.place, position, *path)
+
+    @cached_property
+    def undoing(self) -> dict[int, tuple[int, ...]]:
+        """Nodes that undo others, and which: each has a graph of its own besides."""
+        found: dict[int, tuple[int, ...]] = {}
+        for position, node in self.compensated():
+            target = self.index.get(node.compensate, position) if isinstance(node.compensate, str) else position
+            if target != position:
+                found[target] = (*found.get(target, ()), position)
+        return found
+
+    def compensated(self) -> Iterator[tuple[int, NodeDefinition]]:
+        """The nodes that say what undoes them, with their positions."""
+        for position, node in enumerate(self.nodes if self.undoes is None else ()):
+            if node.compensate is not None and kind_of_node(node).has_policies:
+                yield position, node
+
+    @property
+    def own_nodes(self) -> Iterator[tuple[int, NodeDefinition]]:
+        """Its nodes with their positions; those that undo others are looked at in their own graphs."""
+        return ((position, node) for position, node in enumerate(self.nodes) if position not in self.undoing)
 
 
 class CallSource(msgspec.Struct, frozen=True):
@@ -157,6 +194,8 @@ class Sources:
                 is_whole=is_whole, hides_states=gaps.hide_states(()) or not gaps.fields.isdisjoint(("type", ANY)),
             )  # fmt: skip
             self._add_chart(top)
+        for graph in tuple(self.graphs):
+            self._add_compensations(graph)
 
     @property
     def charts(self) -> list[ChartSource]:
@@ -214,6 +253,29 @@ class Sources:
                 taken.add(called.id)
                 chart.calls[call.place] = CallSource(len(self.graphs), call.owner, call.action)
                 self._add_graph(self._inside(chart, position, call.owner, (called,), call.place, is_call=True))
+
+    def _add_compensations(self, graph: GraphSource) -> None:
+        """What undoes nodes of a graph. It runs when their scope may have ended: it sees the nodes that it undoes, and
+        what is always there."""
+        for position, node in graph.compensated():
+            if isinstance(node.compensate, NodeDefinition):
+                self._add_compensation(graph, _named_after(node), graph.at(position, "compensate"), (position,))
+        for target, positions in graph.undoing.items():
+            self._add_compensation(graph, graph.nodes[target], graph.at(target), positions)
+
+    def _add_compensation(
+        self, graph: GraphSource, node: NodeDefinition, place: DocumentPath, undone: Iterable[int]
+    ) -> None:
+        source = GraphSource(
+            number=len(self.graphs),
+            nodes=(node,),
+            place=place,
+            prefix=graph.prefix,
+            outer=graph.chain,
+            charts=(0,) if self.has_chart else (),
+            undoes=Undone(graph.number, tuple(undone)),
+        )
+        self.graphs.append(source)
 
     def _inside(
         self,
@@ -279,6 +341,14 @@ def fallback_node(node: NodeDefinition) -> NodeDefinition | None:
     made = model.model_construct({*fields, "id"}, **common, type=kind, **fields)
     assert isinstance(made, NodeDefinition)
     return made
+
+
+def _named_after(node: NodeDefinition) -> NodeDefinition:
+    """The compensation that a node defines; without an id of its own it is named after the node."""
+    written = node.compensate
+    assert isinstance(written, NodeDefinition)
+    named = written.id != UNNAMED_COMPENSATION
+    return written if named else written.model_copy(update={"id": f"{node.id}~compensate"})
 
 
 def called_node(

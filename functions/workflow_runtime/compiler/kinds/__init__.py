@@ -24,7 +24,9 @@ NODE_KINDS: dict[type[NodeDefinition], NodeKind] = {
 }
 ACTION_KINDS: dict[type[ActionDefinition], ActionKind] = actions.KINDS
 
-UNREAD = NodeKind(may_read_secrets=True, has_fields=True, reads_inputs=True, takes_time=True, has_policies=True)
+UNREAD = NodeKind(
+    may_read_secrets=True, has_fields=True, reads_inputs=True, takes_time=True, has_policies=True, may_undo=True
+)
 """Of nodes whose type could not be read, or that cannot run yet: nothing is known of them, and nothing held against
 them."""
 

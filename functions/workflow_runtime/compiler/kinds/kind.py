@@ -143,7 +143,8 @@ class NodeKind(msgspec.Struct, frozen=True, kw_only=True):
     means something; ``own_timeout``: a field of the type itself.
     ``yields``: whether a sink of this type contributes to what the graph yields. ``is_looked_through``: by `previous`
     and aggregations. ``ends_scope``: nothing behind it runs. ``combines``: it takes the outputs of those before it.
-    ``has_policies``: whether `retry_policy` and `on_error` mean something.
+    ``has_policies``: whether `retry_policy`, `on_error` and `compensate` mean something. ``may_undo``: whether it may
+    be a compensation.
     """
 
     formulas: tuple[FormulaField, ...] = ()
@@ -165,6 +166,7 @@ class NodeKind(msgspec.Struct, frozen=True, kw_only=True):
     ends_scope: bool = False
     combines: Callable[[Any], bool] = lambda _: False
     has_policies: bool = False
+    may_undo: bool = False
 
 
 class ActionParts(Protocol):

@@ -95,6 +95,7 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
         has_fields=True,
         takes_time=True,
         has_policies=True,
+        may_undo=True,
     ),
     ToolNode: NodeKind(
         formulas=(template("tool"),),
@@ -107,5 +108,6 @@ KINDS: dict[type[NodeDefinition], NodeKind] = {
         has_fields=True,
         takes_time=True,
         has_policies=True,
+        may_undo=True,
     ),
 }

@@ -45,6 +45,7 @@ FIELDS = {
     "workflow": ("id", "name", "version"),
     "nodes": ("status", "error", "output"),
     "event": ("name", "data", "id", "source", "at"),
+    "error": ("type", "message", "node"),
 }
 """What the documents of these names hold."""
 
@@ -123,6 +124,8 @@ class Names:
     def _resolve(self, use: Use, site: Site) -> Binding | None:
         name = use.name
         if name in site.locals:
+            if name == "error":
+                self._check_field(name, use, use.keys)
             return Binding(name, BindingKind.LOCAL)
         if site.kind is SiteKind.EVENT:
             return self._of_event(use)

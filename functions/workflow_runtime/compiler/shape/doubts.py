@@ -20,7 +20,9 @@ from workflow_runtime.definition.recovery import ANY, WITHOUT_EDGES
 UNREAD = (rules.UNKNOWN_NODE, rules.SYNTAX, rules.UNDECLARED, rules.UNKNOWN_NODE_READ, rules.DYNAMIC_NODES)
 """Findings after which a node may lack a link."""
 
-INTO_OTHERS = frozenset({ANY, "id", "branches", "then", "otherwise", "on_timeout", "on_error", "fallback"})
+INTO_OTHERS = frozenset(
+    {ANY, "id", "branches", "then", "otherwise", "on_timeout", "on_error", "fallback", "compensate"}
+)
 """Fields of nodes that make links into others."""
 
 
@@ -73,7 +75,7 @@ def _below(graph: GraphSource, path: DocumentPath) -> tuple[int, str] | None:
     if path[: len(graph.place)] != graph.place or len(path) <= len(graph.place):
         return None
     rest = path[len(graph.place) :]
-    if graph.is_call:
+    if graph.is_lone:
         return 0, ""
     return (int(rest[0]), str(rest[1])) if len(rest) > 1 else None
 

@@ -27,13 +27,16 @@ NO_NODES = frozenset({"start", "end"})
 
 
 class Called(msgspec.Struct, frozen=True):
-    """Nodes that do not run by themselves: others call those in ``live``, nothing yet calls those in ``dormant``."""
+    """Nodes that do not run by themselves: others call those in ``live``, nothing yet calls those in ``dormant``; those
+    in ``undoing`` run in graphs of their own, when others are undone.
+    """
 
     dormant: frozenset[int] = frozenset()
     live: frozenset[int] = frozenset()
+    undoing: frozenset[int] = frozenset()
 
     def __contains__(self, node: int) -> bool:
-        return node in self.live or node in self.dormant
+        return node in self.live or node in self.dormant or node in self.undoing
 
 
 class Named:
@@ -94,6 +97,13 @@ def calling_links(graph: GraphSource, links: Links, handlers: Sequence[ErrorHand
                 report.add(rules.CALLED_AND_LINKED, message, edges[target].place)
             elif target >= 0:
                 found.setdefault((source, target), Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER))
+    for target, undone in graph.undoing.items():
+        undoes = f"`{graph.nodes[target].id}`, which undoes `{graph.nodes[undone[0]].id}`"
+        if target in edges:
+            report.add(rules.CALLED_AND_LINKED, f"{undoes}, has an edge", edges[target].place)
+        for (_, called), link in found.items():
+            if called == target:
+                report.add(rules.BAD_COMPENSATION, f"{undoes}, is called otherwise, too", link.place)
     return found
 
 
@@ -136,12 +146,12 @@ def called_nodes(graph: GraphSource, links: Links, calling: Links) -> Called:
     for node in graph.nodes:
         names.add(node.fallback.node if node.fallback is not None else None)
         names.update(rule.target for rule in node.on_error)
-        names.add(node.compensate if isinstance(node.compensate, str) else None)
     live = frozenset(target for _, target in calling)
     linked = {node for pair in links for node in pair}
     index = graph.index
     dormant = {index[name] for name in names if name is not None and name in index and index[name] not in linked}
-    return Called(frozenset(dormant) - live, live)
+    undoing = frozenset(graph.undoing) - live - linked
+    return Called(frozenset(dormant) - live - undoing, live, undoing)
 
 
 def named_nodes(

@@ -30,6 +30,9 @@ from workflow_runtime.definition.reading import Model, Reading, kind_of, problem
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.templates import is_one_template
 
+UNNAMED_COMPENSATION = "compensate"
+"""Id of a compensation that is defined without one."""
+
 JOINS = ("all", "all_success", "any", "all_done")
 
 
@@ -84,7 +87,8 @@ def _read_inner(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, dict):
         return read_reference(value)
     kind = next((kind for kind in ("agent", "tool") if kind in value or f"{kind}_id" in value), None)
-    defaults = {"id": "compensate", **({"type": kind} if kind else {})}
+    kind = "sub_workflow" if kind is None and "workflow_id" in value else kind
+    defaults = {"id": UNNAMED_COMPENSATION, **({"type": kind} if kind else {})}
     return read_node({**defaults, **value}, info)
 
 

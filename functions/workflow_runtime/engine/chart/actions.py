@@ -17,6 +17,7 @@ from workflow_runtime.engine.values.durations import seconds_of
 from workflow_runtime.engine.values.evaluation import NO_LOCALS
 from workflow_runtime.language.expressions import EvaluationError, Scope, render_text
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import cut
 from workflow_runtime.plan.actions import (
     Action,
     CallAction,
@@ -33,6 +34,8 @@ from workflow_runtime.plan.actions import (
 from workflow_runtime.plan.addresses import static_path
 from workflow_runtime.plan.events import PAYLOAD_BYTES_MAX, TOPIC_CHARACTERS_MAX
 from workflow_runtime.plan.formulas import Formula
+
+LOGGED_CHARS_MAX = 32_000  # of a `log` action: nobody reads more, CloudWatch splits longer lines, commits stay small
 
 Locals = Mapping[str, Json]
 
@@ -76,7 +79,8 @@ def _value(scope: ChartScope, formula: Formula | None, locals: Locals) -> Json:
 
 
 def _log(scope: ChartScope, action: LogAction, _: list[str], locals: Locals) -> None:
-    scope.turn.commands.append(Log(_text(scope, action.message, locals), action.level))
+    message = cut(_text(scope, action.message, locals), LOGGED_CHARS_MAX)
+    scope.turn.commands.append(Log(message, action.level))
 
 
 def _publish(scope: ChartScope, action: PublishAction, _: list[str], locals: Locals) -> None:

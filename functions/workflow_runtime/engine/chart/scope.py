@@ -116,7 +116,7 @@ class ChartScope(Scope):
         """Address of a graph that this chart runs."""
         plan = self.plan.blocks[block]
         prefix = self.prefix + plan.prefix[len(self.chart.prefix) :]
-        return prefix + plan.nodes[0].id if block in self.plan.call_blocks else prefix[:-1]
+        return prefix + plan.nodes[0].id if block in self.plan.lone_blocks else prefix[:-1]
 
     def close_run(self, block: int) -> None:
         """End a graph that the chart runs, if it does: what is open in it is cancelled, and its state forgotten."""

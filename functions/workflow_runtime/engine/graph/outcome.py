@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read, RecordNode
 from workflow_runtime.engine.graph import failure as failures
@@ -103,22 +104,32 @@ def _reported(scope: GraphScope, node: int, result: Reported) -> None:
     original = scope.stands_in_for(node)
     _succeeded(scope, node)
     if original >= 0:
-        _substituted(scope, original, node, result)
+        output_of = Read(scope.block.first + node, scope.graph.serial(node), scope.prefix)
+        _substituted(scope, original, output_of, result)
 
 
 def _yielded(scope: GraphScope, node: int, output: Json) -> None:
     plan = scope.block.nodes[node]
+    inputs: Json = None
+    if plan.inputs is not None and (plan.shape is not None or plan.compensate >= 0):
+        inputs = scope.evaluate(plan.inputs, node)
     if plan.shape is not None:
-        inputs = scope.evaluate(plan.inputs, node) if plan.inputs is not None else {}
+        inputs = inputs if plan.inputs is not None else {}
         output = scope.evaluate(plan.shape, node, {"inputs": inputs, "output": output})
     elif plan.output_fields is not None:
         fields = output if isinstance(output, dict) else {}
         output = {field: fields.get(field) for field in plan.output_fields}
-    _succeed_with(scope, node, output)
+    _succeed_with(scope, node, output, inputs)
 
 
 def _succeed_with(
-    scope: GraphScope, node: int, output: Json, *, given: bool = False, fallback_used: bool = False
+    scope: GraphScope,
+    node: int,
+    output: Json,
+    inputs: Json = None,
+    *,
+    given: bool = False,
+    fallback_used: bool = False,
 ) -> None:
     """Record an output that no worker has recorded."""
     plan = scope.block.nodes[node]
@@ -134,6 +145,10 @@ def _succeed_with(
         given=given,
         fallback_used=fallback_used,
     )
+    if plan.compensate >= 0:
+        record = replace(record, inputs=inputs)
+    if fallback_used:
+        record = replace(record, inputs_of=_failed_attempt(scope, node))
     scope.commands.append(record)
     scope.keep(node, output)
     if any(_collects(scope, reader) for reader in scope.block.readers[node]):
@@ -144,19 +159,28 @@ def _succeed_with(
         _succeed_with(scope, original, output, fallback_used=True)
 
 
-def _substituted(scope: GraphScope, node: int, fallback: int, result: Reported) -> None:
-    """The node that ran in the place of ``node`` has succeeded, and its output becomes that of both."""
-    output_of = Read(scope.block.first + fallback, scope.graph.serial(fallback), scope.prefix)
+def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported) -> None:
+    """What ran in the place of ``node`` has succeeded, by a worker; its output becomes that of both."""
     path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
     record = RecordNode(path, serial, scope.turn.now, started_at=begun, output_of=output_of, fallback_used=True)
-    scope.commands.append(record)
+    scope.commands.append(replace(record, inputs_of=_failed_attempt(scope, node)))
     if result.has_values:
         scope.keep(node, result.values)
     else:
-        scope.stand_ins[node] = fallback
+        scope.stand_ins[node] = output_of.node - scope.block.first
     if result.values_bytes:
         _count_bytes(scope, node, result.values_bytes)
+    original = scope.stands_in_for(node)
     _succeeded(scope, node)
+    if original >= 0:
+        _substituted(scope, original, output_of, result)
+
+
+def _failed_attempt(scope: GraphScope, node: int) -> Read | None:
+    """Of a node that is undone with the inputs that it had: its attempt before what ran in its place."""
+    if scope.block.nodes[node].compensate < 0:
+        return None
+    return Read(scope.block.first + node, scope.graph.serial(node) - 1, scope.prefix)
 
 
 def _succeeded(scope: GraphScope, node: int) -> None:
@@ -181,7 +205,7 @@ def _succeed_scope(scope: GraphScope, node: int) -> None:
 def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
     found = verdict(_case(scope, node, failure))
     original = scope.stands_in_for(node)
-    if original >= 0 and not isinstance(found, (Repeat, Retry, Continue)):
+    if original >= 0 and not isinstance(found, (Repeat, Retry, Substitute, Continue)):
         _fallback_failed(scope, original, node, failure)
         return
     match found:
@@ -198,7 +222,7 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
             _end_failed(scope, node, failure, Change.EXCUSE if alive else Change.HANDLE, handled=True)
         case Call(target):
             _end_failed(scope, node, failure, Change.HANDLE, handled=True)
-            _call(scope, target, failure.error)
+            _call(scope, node, target, failure.error)
         case Fail(compensate):
             scope.turn.state.undo_anyway = scope.turn.state.undo_anyway or compensate
             _end_failed(scope, node, failure, Change.FAIL, handled=False)
@@ -221,7 +245,7 @@ def _substitute(scope: GraphScope, node: int, target: int, error: ErrorDocument)
     graph.serials[node] = graph.serial(node) + 1
     graph.begun[node] = scope.turn.now
     scope.change(node, Change.START)
-    _call(scope, target, error)
+    _call(scope, node, target, error)
 
 
 def _fallback_failed(scope: GraphScope, node: int, fallback: int, failure: Failure) -> None:
@@ -269,10 +293,11 @@ def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: 
         scope.commands.append(record)
 
 
-def _call(scope: GraphScope, target: int, error: ErrorDocument) -> None:
+def _call(scope: GraphScope, node: int, target: int, error: ErrorDocument) -> None:
     """Have a node run that is only there to be called."""
     scope.graph.open_count += 1
     scope.graph.called[target] = error
+    scope.graph.callers[target] = node
     scope.change(target, Change.ENQUEUE)
     enqueue(scope, target)
 

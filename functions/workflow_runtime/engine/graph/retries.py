@@ -55,7 +55,7 @@ def order_as_before(scope: GraphScope, node: int) -> RunNode | None:
     What an action called has its inputs from the order only, also in a new visit.
     """
     serial = scope.graph.serial(node)
-    is_called_again = node in scope.graph.visits and scope.graph.block in scope.plan.call_blocks
+    is_called_again = node in scope.graph.visits and scope.graph.block in scope.plan.lone_blocks
     if node not in scope.graph.retries and not is_called_again:
         return None
     failed = Read(scope.block.first + node, serial - 1, scope.prefix)

@@ -21,6 +21,7 @@ from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
 from workflow_runtime.engine.values.visibility import charts_seen
+from workflow_runtime.engine.visits import Undoable
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
@@ -43,7 +44,7 @@ class GraphScope(Scope):
         plan = scopes.turn.plan
         self.block: GraphBlock = plan.blocks[graph.block]
         prefix = f"{id}/" if id else ""
-        if graph.block in plan.call_blocks:
+        if graph.block in plan.lone_blocks:
             prefix = id[: len(id) - len(self.block.nodes[0].id)]
         super().__init__(scopes, id, plan.block_depths[graph.block], prefix)
         self.graph = graph
@@ -64,7 +65,10 @@ class GraphScope(Scope):
 
     @property
     def outer_id(self) -> ScopeId | None:
-        """The chart that runs this graph: its prefix is this one's without the name of the state."""
+        """The chart that runs this graph: its prefix is this one's without the name of the state. Of a compensation,
+        the chart at the top, as it is when the execution ends."""
+        if self.graph.undoes >= 0:
+            return TOP_CHART if self.plan.has_chart else None
         if self.block.chart < 0:
             return None
         named = len(self.block.prefix) - len(self.plan.charts[self.block.chart].prefix)
@@ -114,9 +118,13 @@ class GraphScope(Scope):
         graph.called.pop(node, None)
         graph.begun.pop(node, None)
         graph.retries.pop(node, None)
-        graph.fallbacks.pop(node, None)
+        graph.callers.pop(node, None)
+        fallback = graph.fallbacks.pop(node, -1)
+        undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
         self.ended.append(node)
         self.scopes.mark(self)
+        if change is Change.SUCCEED and self.block.nodes[node].compensate >= 0 and not undone_by_fallback:
+            self.turn.state.undo.append(Undoable(self.block.first + node, graph.serial(node), self.prefix))
         if "node" in self.plan.events and not self.block.nodes[node].hidden:
             self.turn.announce(self.path(node), STATUS_OF_MARK[graph.marks[node]].value)
 
@@ -152,6 +160,7 @@ class GraphScope(Scope):
         graph.begun.clear()
         graph.retries.clear()
         graph.fallbacks.clear()
+        graph.callers.clear()
         self.forget_values()
         self.due.clear()
         self.ended.clear()
@@ -219,9 +228,19 @@ class GraphScope(Scope):
         )
 
     def told(self, node: int) -> dict[str, Json]:
-        """What a called node sees of the one that called it."""
+        """What a called node sees of the one that called it; a compensation, of the execution's end."""
+        if self.graph.undoes >= 0:
+            undoing = self.turn.state.undoing
+            assert undoing is not None, "compensations run while the execution is being compensated"
+            return {"error": error_value(undoing.error) if undoing.error is not None else None}
         error = self.graph.called.get(node)
-        return {"error": error_value(error), "inputs": {}} if error is not None else {}
+        if error is None:
+            return {}
+        plan, inputs = self.block.nodes[node], {}
+        caller = self.block.nodes[self.graph.callers[node]] if node in self.graph.callers else None
+        if plan.pool is None and plan.reads_callers_inputs and caller is not None and caller.inputs is not None:
+            inputs = self.evaluate(caller.inputs, self.graph.callers[node])
+        return {"error": error_value(error), "inputs": inputs}
 
     def nodes(self, wanted: set[int], *, with_errors: bool) -> dict[int, NodeValue] | None:
         """What is known of these nodes, by number; None, after noting it, when something must be read first."""
@@ -243,7 +262,26 @@ class GraphScope(Scope):
         assert outer is not None, "the compiler binds names to nodes of enclosing graphs only"
         return outer
 
+    @property
+    def undone(self) -> Read | None:
+        """Of a compensation: the run that it undoes."""
+        if self.graph.undoes < 0:
+            return None
+        visit = self.turn.state.undo[self.graph.undoes]
+        return Read(visit.number, visit.serial, visit.prefix)
+
+    def _found_by_compensation(self, number: int, undone: Read) -> tuple[Mark, Read]:
+        """A node that a compensation names: the one that it undoes, or one of the graph at the top. Another that it can
+        undo has not run, as far as this visit is concerned."""
+        if number == undone.node:
+            return Mark.SUCCESS, undone
+        root = self.scopes.root
+        assert isinstance(root, GraphScope)
+        return root.find(number) if root._holds(number) else (Mark.WAITING, Read(number, 0))
+
     def find(self, number: int) -> tuple[Mark, Read]:
+        if (undone := self.undone) is not None and not self._holds(number):
+            return self._found_by_compensation(number, undone)
         if not self._holds(number):
             return self._enclosing().find(number)
         node = number - self.block.first

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from workflow_runtime.engine.commands import PublishEvent, StartTimer, Subscribe, Unsubscribe
+from workflow_runtime.engine.commands import Log, PublishEvent, StartTimer, Subscribe, Unsubscribe
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.language.texts import cut
 from workflow_runtime.services.dispatch.effects import lifecycle_detail
 from workflow_runtime.services.views.charts import transition_json
 
@@ -53,6 +54,8 @@ def _event_json(event: msgspec.Struct) -> dict[str, Any]:
 
 def _command_json(command: msgspec.Struct) -> dict[str, Any]:
     shown = _shown(command, "command")
+    if isinstance(command, Log):
+        shown["message"] = cut(command.message)  # the log has it all
     if isinstance(command, StartTimer):
         shown["due"] = iso_time(command.due)
     if isinstance(command, PublishEvent):

@@ -8,17 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
 from workflow_runtime.findings import Severity
-
-JsonObject = dict[str, Any]
-Time = Annotated[str, Field(description="UTC, with milliseconds.", examples=["2026-01-31T12:00:00.000Z"])]
-
-
-class Truncated(BaseModel):
-    """Stands in for a value that is too large for the answer: `href` reads the first slice of its JSON text."""
-
-    truncated: Literal[True]
-    bytes: int | None = Field(None, description="Size of the JSON text.")
-    href: str
+from workflow_runtime.frontends.api.chart_models import ChartParts, JsonObject, Time, Transition, Truncated
 
 
 def _an_object(value: Any) -> Any:
@@ -145,6 +135,9 @@ class ExecutionSummary(BaseModel):
     correlation_id: str = Field(description="What brought it about: see the header of the start; else its own id.")
     status: ExecutionStatus
     error: ErrorModel | None
+    compensation: Literal["completed", "failed"] | None = Field(
+        description="Whether all that had succeeded was undone; null if nothing was to be undone, or not yet."
+    )
     started_at: Time
     ended_at: Time | None
 
@@ -165,77 +158,21 @@ class NodeExecution(BaseModel):
     waiting_on: str | None = Field(description="Such as `dependency`, `queue`, `concurrency`, `event`, `timer`.")
     unresolved: list[str]
     warnings: list[str]
-    fallback_used: bool
+    fallback_used: bool = Field(description="Its output is that of its fallback.")
+    fallback_error: ErrorModel | None = Field(description="How its fallback failed, too.")
     usage: JsonObject | None
 
 
-class Transition(BaseModel):
-    """One event taken to completion: the states left and entered, and the active leaf states afterwards; or the
-    `reason` why nothing was taken."""
+class Compensation(BaseModel):
+    """A visit of a node that is undone."""
 
-    event: str | None = Field(description="Null: the chart's start.")
-    source: str | None = Field(description="The state whose transition was taken first.")
-    exited: list[str]
-    entered: list[str]
-    configuration: list[str]
-    at: Time
-    reason: str | None
-    failures: list[str] = Field(description="Actions, guards, delays and outputs that failed, each with the reason.")
-    machine: str = Field(description="The path of the node that holds the chart; empty for the one at the top.")
-    version: int = Field(description="The commit that it was part of, as in the history.")
-
-
-class AvailableEvent(BaseModel):
-    """An event that a transition of an active state, or a wait, listens to now."""
-
-    event: str
-    schema_: Any = Field(
-        alias="schema", description="JSON Schema of its data, where the workflow has one in `event_schemas`."
-    )
-    source: str = Field(description="The state, or the path of the wait.")
-    target: list[str]
-    condition: str | None
-    enabled: bool | None = Field(description="Whether the condition holds now; null when only the event can tell.")
-    why: str | None
-    machine: str | None = Field(description="The path of the chart; null for a wait.")
-
-
-class KeptEvent(BaseModel):
-    """An event that came before its wait, which will have it."""
-
-    event: str
-    id: str
-    at: Time
-    source: str | None
-
-
-class RunningTimer(BaseModel):
-    """What happens at a time, unless something comes before."""
-
-    at: Time
-    kind: Literal["delay", "send", "wait", "retry", "timeout", "deadline"]
-    source: str
-    machine: str | None
-
-
-class Machine(BaseModel):
-    """A chart inside a node."""
-
-    current_states: list[str]
-    variables: JsonObject | None
-
-
-class ChartParts(BaseModel):
-    current_states: list[str] = Field([], description="The active leaf states; after the end, the final state.")
-    variables: JsonObject | Truncated | None = Field(
-        None, description="The chart's variables now. A graph's, when they are included."
-    )
-    machines: dict[str, Machine] = Field({}, description="Nested charts by path.")
-    available_events: list[AvailableEvent] = []
-    kept_events: list[KeptEvent] = Field(
-        [], description="Events that came before the wait they are for; the newest 100 of at most 1,000, for 30 days."
-    )
-    timers: list[RunningTimer] = []
+    node: str = Field(description="The path of the node whose success is undone.")
+    path: str = Field(description="The path of the node that undoes it.", examples=["book_flight~compensate"])
+    status: NodeStatus
+    attempts: int
+    error: ErrorModel | None
+    started_at: Time | None
+    ended_at: Time | None
 
 
 class Execution(ExecutionSummary, ChartParts):
@@ -245,6 +182,9 @@ class Execution(ExecutionSummary, ChartParts):
     output: Any = None
     transitions: list[Transition] = Field([], description="The last 100; the history has them all.")
     node_executions: dict[str, NodeExecution] | Truncated | None = None
+    compensations: list[Compensation] | Truncated | None = Field(
+        None, description="What is undone, an entry per visit, the one that completed last first."
+    )
 
 
 class EventRequest(BaseModel):

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from pydantic.json_schema import models_json_schema
 
-from workflow_runtime.frontends.api import models, operator_models
+from workflow_runtime.frontends.api import chart_models, models, operator_models
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.control import CONTROL_BODIES, control_body
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
@@ -75,7 +75,7 @@ def openapi_document() -> dict[str, Any]:
             (models.EventRequest, "validation"),
             (operator_models.ControlRequest, "validation"),
             *((model, "validation") for model in CONTROL_BODIES.values()),
-            (models.Truncated, "serialization"),
+            (chart_models.Truncated, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",
     )

@@ -7,15 +7,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from workflow_runtime.engine.waiting import Cause
-from workflow_runtime.frontends.api.models import (
+from workflow_runtime.frontends.api.chart_models import (
     AvailableEvent,
-    ExecutionSummary,
     JsonObject,
     KeptEvent,
     Machine,
     RunningTimer,
     Time,
 )
+from workflow_runtime.frontends.api.models import ExecutionSummary
 from workflow_runtime.services.control.operations import OPERATIONS
 
 

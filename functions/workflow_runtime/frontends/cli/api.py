@@ -34,6 +34,8 @@ from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.services.views.recordings import RecordedPage, assembled
 
 FILE_URL = "http://localhost"  # of the API that answers from a database file: nothing listens there
+WHERE = "--url or AWR_URL says where the API is"
+ELSEWHERE_CODES = ("unexpected_answer", "redirected")
 LOCAL_CODES = ("no_credentials", "no_region", "credentials_expired")  # found before anything was sent
 
 Document: TypeAlias = dict[str, Json]
@@ -201,16 +203,16 @@ def refusals(server: Server) -> Iterator[None]:
     except InvalidDefinition as error:
         raise CliError(error.code, error.message, findings=error.findings) from error
     except Unavailable as error:
-        where = "--url or AWR_URL says where the API is"
-        hint = f"is `awr dev` running? {where}" if server.loopback is not None else where
+        hint = f"is `awr dev` running? {WHERE}" if server.loopback is not None else WHERE
         raise CliError(error.code, error.message, hint, exit_code=ExitCode.UNREACHABLE) from error
     except NotAuthorized as error:
         raise CliError(error.code, error.message, _hint(server, error)) from error
     except EngineError as error:
-        raise CliError(error.code, error.message) from error
+        hint = WHERE if error.code in ELSEWHERE_CODES else ""
+        raise CliError(error.code, error.message, hint) from error
     except msgspec.DecodeError as error:
         message = f"what answers at {server.url} is not this API: {error}"
-        raise CliError("unexpected_answer", message, "--url or AWR_URL says where the API is") from error
+        raise CliError("unexpected_answer", message, WHERE) from error
 
 
 def _hint(server: Server, error: NotAuthorized) -> str:

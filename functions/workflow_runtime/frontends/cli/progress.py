@@ -42,6 +42,7 @@ MARKS = {
     "failed": ("✗", "red"),
     "skipped": ("–", "dim"),
     "cancelled": ("⊘", "dim"),
+    "compensated": ("↩", "yellow"),
 }
 UNKNOWN_MARK = ("?", "")
 OPEN = ("ready", "running", "retrying")

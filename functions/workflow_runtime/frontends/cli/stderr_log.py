@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.language.texts import visible_lines
+from workflow_runtime.language.texts import log_lines
 
 if TYPE_CHECKING:
     from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
@@ -87,7 +87,7 @@ class _Formatter(logging.Formatter):
         self._verbose = verbose
 
     def format(self, record: logging.LogRecord) -> str:
-        return visible_lines(super().format(record))
+        return log_lines(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         found = [f"{name}={record.__dict__[name]}" for name in FIELDS if name in record.__dict__]

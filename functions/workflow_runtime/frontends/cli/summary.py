@@ -10,13 +10,12 @@ from workflow_runtime.frontends.cli.charts import state_lines, transition_lines
 from workflow_runtime.frontends.cli.output import Line, Output, Span
 from workflow_runtime.frontends.cli.progress import STATUS_COLUMNS, duration, epoch_ms, mark, seconds_text
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.texts import columns, preview, shorten, visible
+from workflow_runtime.language.texts import columns, cut, preview, shorten, visible
 
 ID_COLUMNS_MAX = 32
 DETAIL_COLUMNS_MIN = 20
 TIME_COLUMNS = 9
 OUTPUT_LINES_MAX = 60  # on a terminal; --json has it all
-OUTPUT_LINE_CHARS_MAX = 2_000  # of one of these lines: a text in an output may have a megabyte
 LETTERS_SHOWN_MAX = 5
 
 STATUS_STYLES = {"completed": "bold green", "failed": "bold red", "cancelled": "bold yellow"}
@@ -166,13 +165,8 @@ def _show_output(out: Output, output: Json) -> None:
     lines = msgspec.json.format(msgspec.json.encode(output), indent=2).decode().splitlines()
     out.line()
     out.line([("output", "bold")])
-    shown = lines if out.console is None else [_cut(line) for line in lines[:OUTPUT_LINES_MAX]]
+    shown = lines if out.console is None else [cut(line) for line in lines[:OUTPUT_LINES_MAX]]
     for line in shown:
         out.line(line)
     if len(shown) < len(lines):
         out.line([(f"… {len(lines) - len(shown)} more lines; --json prints all", "dim")])
-
-
-def _cut(line: str) -> str:
-    """As much of a line as people read; its indentation stays."""
-    return line if len(line) <= OUTPUT_LINE_CHARS_MAX else f"{line[:OUTPUT_LINE_CHARS_MAX]}…"

@@ -56,7 +56,8 @@ class Follower:
                 await self.look()
             except EngineError as error:
                 logger.warning("events cannot be read at the moment: %s", error)
-            self.ready.set()
+            finally:
+                self.ready.set()  # others wait for it, whatever happened
             await self._sleep(LOOK_SECONDS)
 
     async def look(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,15 +14,11 @@ import httpx
 import msgspec
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.findings import Finding
+from workflow_runtime.frontends.client.answers import PASSING_STATUSES, Answer, answer_of, error_of, unexpected
 from workflow_runtime.frontends.client.errors import (
     Conflict,
     EngineError,
-    InvalidDefinition,
-    InvalidInput,
-    NotAuthorized,
     NotFound,
-    TooLarge,
     Unavailable,
     WaitTimeout,
     checked_json,
@@ -40,21 +35,9 @@ LOOK_SECONDS_MIN = 0.1  # between looks at an execution that is waited for
 LOOK_SECONDS_MAX = 2.0
 LOOK_GROWTH = 1.5
 PAGE_ITEMS_MAX = 100  # the API's
+ENDED = frozenset(status.value for status in ExecutionStatus if status.terminal)
 WAIT_SECONDS_MAX = 20.0  # the API takes 25
 VALUES = ("input", "output", "variables")  # parts of a document that may have any size
-PASSING_STATUSES = (429, 500, 502, 503, 504)
-BY_STATUS: dict[int, type[EngineError]] = {
-    401: NotAuthorized,
-    403: NotAuthorized,
-    404: NotFound,
-    409: Conflict,
-    412: Conflict,
-    413: TooLarge,
-}
-BY_PROBLEM: dict[str, type[EngineError]] = {"invalid_input": InvalidInput, "invalid_event": InvalidInput}
-
-_TOKEN_PROBLEM = re.compile(r'error_description="([^"]+)"')  # RFC 6750; API Gateway says so that a token expired
-
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -130,17 +113,16 @@ class RemoteConnection:
 
     async def document(self, execution_id: str) -> dict[str, Json]:
         path = f"/executions/{_segment(execution_id)}"
-        document: Any = await self._call("GET", path, params={"include": ",".join(("nodes", *VALUES))})
-        if not isinstance(document, dict):
-            raise EngineError(f"{self._url} answers, but not as this API does", "unexpected_answer")
+        answer = await self._call("GET", path, params={"include": ",".join(("nodes", *VALUES))})
+        document = answer.plain("execution_id")
         for name in VALUES:
             if _is_left_out(document.get(name)):
                 document[name] = await self._value(path, {"include": name})
         nodes = document.get("node_executions", {})
         for node, entry in nodes.items() if not _is_left_out(nodes) else ():
-            if _is_left_out(entry["output"]):
+            if _is_left_out(entry.get("output")):
                 entry["output"] = await self._value(f"{path}/nodes/{_segment(node)}", {})
-        return dict(document)
+        return document
 
     async def _value(self, path: str, parameters: dict[str, str]) -> Json:
         """A value that was too large for a document, read in slices of its JSON text."""
@@ -148,7 +130,10 @@ class RemoteConnection:
         while True:
             response = await self._answer("GET", path, params={**parameters, "range": f"{len(text)}-"})
             text += response.content
-            if len(text) >= int(response.headers["content-range"].rpartition("/")[2]):
+            length = response.headers.get("content-range", "").rpartition("/")[2]
+            if not length.isdecimal() or not response.content:
+                raise unexpected(f"a part of {response.request.url} was answered without its range")
+            if len(text) >= int(length):
                 return msgspec.json.decode(text)
 
     async def wait(self, execution_id: str, seconds: float | None) -> dict[str, Json]:
@@ -156,7 +141,7 @@ class RemoteConnection:
         pause = LOOK_SECONDS_MIN
         while True:
             answer = await self._call("GET", f"/executions/{_segment(execution_id)}", params={"include": "output"})
-            if ExecutionStatus(answer["status"]).terminal:
+            if answer["status"] in ENDED:
                 return await self.document(execution_id)
             left = end - self._now() if end is not None else pause
             if left <= 0:
@@ -174,7 +159,7 @@ class RemoteConnection:
         end = self._now() + (wait or 0)
         while True:
             left = max(end - self._now(), 0)
-            answer: dict[str, Json] = await self._call(
+            answer = await self._call(
                 "POST",
                 path,
                 params={"wait": f"{min(left, WAIT_SECONDS_MAX, self._timeout / 2):g}"} if left else {},
@@ -182,7 +167,7 @@ class RemoteConnection:
                 headers={"content-type": "application/json", "idempotency-key": key},
             )
             if "outcome" in answer or self._now() >= end:
-                return answer
+                return answer.plain("execution_id")
 
     async def control(
         self, operation: str, execution_id: str, reason: str, *, key: str | None, said: Mapping[str, Json]
@@ -193,18 +178,19 @@ class RemoteConnection:
             "reason": reason,
             **{name: checked_json(value, name, "invalid_request") for name, value in said.items()},
         }
-        answer: dict[str, Json] = await self._call(
+        answer = await self._call(
             "POST",
             f"/executions/{_segment(execution_id)}/{operation}",
             content=msgspec.json.encode(body),
             headers={"content-type": "application/json", "idempotency-key": _key(key)},
         )
-        return answer
+        return answer.plain("execution_id")
 
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         path = f"/executions/{_segment(execution_id)}/why"
         params = {"node": node} if node is not None else {"limit": str(min(limit, PAGE_ITEMS_MAX))}
-        document: dict[str, Json] = await self._call("GET", path, params=params)
+        answer = await self._call("GET", path, params=params)
+        document = answer.plain("waits", "next_cursor")
         cursor = document.pop("next_cursor")
         while cursor is not None and len(document["waits"]) < limit:
             page = await self._call("GET", path, params={**params, "cursor": cursor})
@@ -264,10 +250,9 @@ class RemoteConnection:
                 break
         return found
 
-    async def _call(self, method: str, path: str, **request: Any) -> Any:
+    async def _call(self, method: str, path: str, **request: Any) -> Answer:
         """The answer's JSON. Raises `EngineError`."""
-        response = await self._answer(method, path, **request)
-        return msgspec.json.decode(response.content) if response.content else None
+        return answer_of(await self._answer(method, path, **request))
 
     async def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
         """An answer that is a success. Calls that fail for a passing reason are repeated. Raises `EngineError`."""
@@ -280,12 +265,14 @@ class RemoteConnection:
                 response = await self._client.request(method, url, **request)
             except httpx.TransportError as error:
                 failure: EngineError = Unavailable(f"{self._url} cannot be reached: {error!r}", "unavailable")
+            except httpx.DecodingError as error:
+                raise unexpected(f"{method} {url} was answered with what cannot be unpacked ({error})") from error
             except httpx.InvalidURL as error:
                 raise EngineError(f"{url} is no URL: {error}", "invalid_url") from error
             else:
                 if response.is_success:
                     return response
-                failure = _error_of(response)
+                failure = error_of(response)
                 if response.status_code not in PASSING_STATUSES:
                     raise failure
                 pause = _retry_after(response, pause)
@@ -311,29 +298,3 @@ def _retry_after(response: httpx.Response, pause: float) -> float:
     """What the server asks for, if it is not too long."""
     asked = response.headers.get("retry-after", "")
     return min(float(asked), PAUSE_SECONDS_MAX) if asked.isdecimal() else pause
-
-
-def _error_of(response: httpx.Response) -> EngineError:
-    """The error that a problem document, or any other failed answer, tells of."""
-    try:
-        problem = msgspec.json.decode(response.content, type=dict[str, Any])
-    except msgspec.DecodeError:
-        problem = {}
-    status = response.status_code
-    code = str(problem.get("code") or f"http_{status}")
-    message = str(problem.get("detail") or problem.get("message") or f"the API answered {status}")
-    if reason := _TOKEN_PROBLEM.search(response.headers.get("www-authenticate", "")):
-        message = f"{message}: {reason.group(1)}"
-    if code == "invalid_definition":
-        findings = _findings(problem.get("findings"))
-        return InvalidDefinition(findings, "" if findings else message)
-    if status in PASSING_STATUSES:
-        return Unavailable(message, code)
-    return BY_PROBLEM.get(code, BY_STATUS.get(status, EngineError))(message, code)
-
-
-def _findings(value: Any) -> list[Finding]:
-    try:
-        return msgspec.convert(value or [], list[Finding])
-    except msgspec.ValidationError:  # an API of another version
-        return []

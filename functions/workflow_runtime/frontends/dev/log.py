@@ -11,7 +11,7 @@ import msgspec
 
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.findings import Finding
-from workflow_runtime.language.texts import visible, visible_lines
+from workflow_runtime.language.texts import cut, log_lines, visible
 from workflow_runtime.storage import keys
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -38,13 +38,15 @@ def log_to(stream: TextIO = sys.stderr) -> logging.Handler:
 
 
 class ReasonFormatter(logging.Formatter):
-    """Adds what services put beside a message: the execution, the node, the reason. Shows control characters."""
+    """Adds what services put beside a message: the execution, the node, the reason. Shows control characters, and of
+    long lines the beginning.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        text = visible_lines(super().format(record))
+        text = log_lines(super().format(record))
         extra = [str(getattr(record, name)) for name in ("execution_id", "node", "reason") if hasattr(record, name)]
         first, newline, rest = text.partition("\n")
-        return f"{first} ({visible(', '.join(extra))}){newline}{rest}" if extra else text
+        return f"{first} ({visible(cut(', '.join(extra)))}){newline}{rest}" if extra else text
 
 
 class ExecutionLog:

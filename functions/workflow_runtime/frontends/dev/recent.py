@@ -14,9 +14,11 @@ import msgspec
 from workflow_runtime.deployment.log_fields import current_log_fields
 from workflow_runtime.frontends.api.answers import json_answer, problem_answer
 from workflow_runtime.frontends.api.problems import Problem
+from workflow_runtime.language.texts import cut
 
 PATH = "/dev/logs"
 LINES_KEPT_MAX = 20_000
+VALUE_CHARS_MAX = 4_000  # of a line: authors log what they like
 SHOWN = ("node", "status", "ms", "reason", "correlation_id")  # of what stands beside a message
 
 Answering: TypeAlias = Callable[[dict[str, Any], Any], Awaitable[Any]]
@@ -39,7 +41,8 @@ class RecentLines(logging.Handler):
         self._guard = threading.Lock()
 
     def emit(self, record: logging.LogRecord) -> None:
-        known = {**current_log_fields(), **{name: str(value) for name, value in record.__dict__.items()}}
+        beside = {name: str(getattr(record, name)) for name in ("execution_id", *SHOWN) if hasattr(record, name)}
+        known = {**current_log_fields(), **beside}
         message = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             message = f"{message}: {record.exc_info[1]!r}"
@@ -50,8 +53,8 @@ class RecentLines(logging.Handler):
             {
                 "@timestamp": time,
                 "level": record.levelname,
-                "message": message,
-                **{name: known[name] for name in SHOWN if name in known},
+                "message": cut(message, VALUE_CHARS_MAX),
+                **{name: cut(known[name], VALUE_CHARS_MAX) for name in SHOWN if name in known},
             },
         )
         with self._guard:
@@ -64,8 +67,12 @@ class RecentLines(logging.Handler):
         return [
             {**line.fields, "message": line.fields["message"].removeprefix(execution_id).strip()}
             for line in lines
-            if start <= line.at <= end and execution_id in (line.execution_id or line.fields["message"])
+            if start <= line.at <= end and _is_about(line, execution_id)
         ]
+
+
+def _is_about(line: LogLine, execution_id: str) -> bool:
+    return line.execution_id == execution_id or (not line.execution_id and execution_id in line.fields["message"])
 
 
 class LogDoor:

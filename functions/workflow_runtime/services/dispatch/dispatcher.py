@@ -22,7 +22,7 @@ from workflow_runtime.deployment.log_fields import add_log_fields, log_fields
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import Command, payload, without_payload
+from workflow_runtime.engine.commands import Command, RecordNode, payload, without_payload
 from workflow_runtime.engine.events import CancelRequested, Event, ExecutionStarted, NodeSucceeded
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
@@ -245,8 +245,20 @@ class Dispatcher:
                     key = f"executions/{state.execution_id}/outputs/{commit_id}.{index}"
                     self._executions.put_blob(key, packed)
                     command = without_payload(command, key)
-            stored.append(command)
+            stored.append(self._without_inputs(state, commit_id, index, command))
         return tuple(stored)
+
+    def _without_inputs(self, state: ExecutionState, commit_id: str, index: int, command: Command) -> Command:
+        """A record whose inputs, if they are large, are stored apart."""
+        if not isinstance(command, RecordNode) or command.inputs is None:
+            return command
+        data = msgspec.json.encode(command.inputs)
+        packed = pack_bytes(data)
+        if not is_large(data, packed):
+            return command
+        key = f"executions/{state.execution_id}/inputs/{commit_id}.{index}"
+        self._executions.put_blob(key, packed)
+        return replace(command, inputs=None, inputs_blob=key)
 
 
 def backoff_seconds(receives: int) -> int:

@@ -8,7 +8,7 @@ the journal entry, which says that all of it was sent.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -20,24 +20,29 @@ from workflow_runtime.engine.commands import (
     Command,
     Continue,
     PublishEvent,
+    Read,
     RecordNode,
     ReplaceVariables,
     RunNode,
     SetStatus,
+    StopRun,
 )
-from workflow_runtime.engine.events import NodeFailed, Poked, SendFailed, run_event_id
+from workflow_runtime.engine.events import NodeFailed, Poked, RunStopped, SendFailed, run_event_id
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
-from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.invokers.invocation import origin
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.ports import BusEvent, Ports, Refusal
+from workflow_runtime.ports import BusEvent, Key, Ports, Refusal
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.orders import RefusedOrder, send_orders
-from workflow_runtime.storage.records import Header, Run
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.records import Header, Run, RunStatus
+from workflow_runtime.storage.runs import Copied
 from workflow_runtime.storage.stores import Stores
 
 EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
@@ -67,27 +72,34 @@ class Publisher:
         self._pools = pools
 
     def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry, correlation_id: str) -> None:
-        """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`."""
+        """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`.
+
+        That an execution which had ended goes on, or undoes things after all, is written before what it orders: workers
+        run nothing of one that has ended.
+        """
         commands = entry.commands
-        records = [_run_of(command) for command in commands if isinstance(command, RecordNode)]
+        statuses = [command for command in commands if isinstance(command, SetStatus)]
+        opens = any(status.reopened or status.status == ExecutionStatus.COMPENSATING for status in statuses)
+        is_first = opens and not state.status.terminal
+        if is_first:
+            self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
+        records = [command for command in commands if isinstance(command, RecordNode)]
         if records:
-            self._runs.record(state.execution_id, records)
+            self._runs.record(state.execution_id, [*map(_run_of, records)], _copied(plan, state.execution_id, records))
         for command in commands:
             if isinstance(command, CancelRun):
                 self._cancel(state, command)
+            elif isinstance(command, StopRun):
+                self._stop(state, command)
             elif isinstance(command, ReplaceVariables):
                 self._executions.replace_variables(state.execution_id, command)
-        statuses = [command for command in commands if isinstance(command, SetStatus)]
-        is_reopened = any(status.reopened for status in statuses) and not state.status.terminal
-        if is_reopened:  # at once: workers do nothing for an execution that has ended
-            self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
         orders = [command for command in commands if isinstance(command, RunNode)]
         for refused in send_orders(self._ports, self._pools, state, orders, correlation_id):
             self._order_refused(state, refused)
         self._courier.carry_out(plan, state, commands, correlation_id)
         if any(isinstance(command, Continue) for command in commands):
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
-        if statuses and not is_reopened:
+        if statuses and not is_first:
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
         self._publish_events(plan, state, commands, correlation_id)
         self._courier.unsubscribe(plan, state, commands)
@@ -105,6 +117,23 @@ class Publisher:
         if found is not None and found.status.open:
             closed = replace(cancelled, attempt=found.attempt, started_at=found.started_at)
             self._runs.finish(state.execution_id, closed, found.owner)  # if it fails, the run has ended meanwhile
+
+    def _stop(self, state: ExecutionState, command: StopRun) -> None:
+        """Tell the run's worker; if it has none, close the run, and report that."""
+        path, serial = command.path, command.serial
+        closed = Run.cancelled(path, serial, DISPATCHER, state.now)
+        if not self._runs.claim(state.execution_id, closed):
+            found = self._runs.get(state.execution_id, path, serial)
+            if found is None or found.status is RunStatus.RUNNING:
+                if found is None or not self._runs.ask_to_stop(state.execution_id, found):
+                    raise RetryableError("a run moved on while it was told to stop")
+                return
+            if found.status is RunStatus.RELEASED:
+                if not self._runs.finish(state.execution_id, closed, found.owner):
+                    raise RetryableError("a worker took a run that was being closed")
+            elif found.status is not RunStatus.CANCELLED:
+                return  # it has ended, and whoever ran it says so
+        self._mailer.send(state.execution_id, RunStopped(f"stop:{path}#{serial}", state.now, path, serial))
 
     def _order_refused(self, state: ExecutionState, refused: RefusedOrder) -> None:
         """An order that no queue takes is a dead letter, and a failure of the node.
@@ -174,6 +203,19 @@ def lifecycle_detail(event: PublishEvent) -> dict[str, Json]:
     return {name: iso_time(value) if name in ("at", "started_at") else value for name, value in event.detail.items()}
 
 
+def _copied(plan: Plan, execution_id: str, records: Sequence[RecordNode]) -> dict[int, Copied]:
+    """What these records have of others, by their place."""
+
+    def key(read: Read | None) -> Key | None:
+        return keys.run(execution_id, read.path(plan), read.serial) if read is not None else None
+
+    return {
+        place: Copied(key(record.output_of), key(record.inputs_of))
+        for place, record in enumerate(records)
+        if record.output_of is not None or record.inputs_of is not None
+    }
+
+
 def _run_of(command: RecordNode) -> Run:
     path, serial, at = command.path, command.serial, command.at
     if command.error is not None:
@@ -186,6 +228,7 @@ def _run_of(command: RecordNode) -> Run:
             started_at=command.started_at,
             attempt=command.attempt,
             handled=command.handled,
+            fallback_error=command.fallback_error,
         )
     return Run.succeeded(
         path,
@@ -196,7 +239,10 @@ def _run_of(command: RecordNode) -> Run:
         output=command.output,
         output_blob=command.blob,
         attempt=command.attempt,
+        inputs=command.inputs,
+        inputs_blob=command.inputs_blob,
         given=command.given,
+        fallback_used=command.fallback_used,
     )
 
 

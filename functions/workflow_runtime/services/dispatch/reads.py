@@ -42,7 +42,7 @@ class Knowledge:
         """The order of a run: kept by its record if it failed and had more attempts. What an action called has its
         inputs from its order alone, and that stands in the journal."""
         kept = self._runs.order_of(item)
-        if kept is not None or plan.place(read.node)[0] not in plan.call_blocks:
+        if kept is not None or plan.place(read.node)[0] not in plan.lone_blocks:
             return kept
         return self._executions.order_of(execution_id, read.path(plan), read.serial)
 

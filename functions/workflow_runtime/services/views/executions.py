@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from heapq import nlargest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -21,6 +21,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Item, Ports
 from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens, moves_by_itself
+from workflow_runtime.services.views.compensation import compensations
 from workflow_runtime.services.views.nodes import error_json, node_executions
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import header_of
@@ -37,7 +38,7 @@ PARTS = frozenset({"input", "output", "variables", "nodes"})
 
 class Execution(msgspec.Struct, frozen=True):
     """An execution as it is now: its header, and the parts asked for, payloads as JSON text. ``nodes``: entries by
-    path, without their outputs; ``node_outputs``: what is stored of those.
+    path, without their outputs; ``node_outputs``: what is stored of those; ``compensations``: entries per visit.
     """
 
     header: Header
@@ -47,6 +48,7 @@ class Execution(msgspec.Struct, frozen=True):
     variables: dict[str, Json] | None = None
     nodes: dict[str, Json] | None = None
     node_outputs: dict[str, Attribute] = {}
+    compensations: list[dict[str, Json]] = []
 
     def document(self, value_of: Callable[[bytes], Any]) -> dict[str, Any]:
         """The one execution document, without outputs of nodes. ``value_of`` makes a value of a payload's JSON text."""
@@ -58,7 +60,12 @@ class Execution(msgspec.Struct, frozen=True):
         document |= self.charts.json()
         if self.nodes is not None:
             document["node_executions"] = self.nodes
+            document["compensations"] = self.compensations
         return document
+
+
+_Seen: TypeAlias = tuple[dict[str, Json] | None, dict[str, Attribute], list[dict[str, Json]]]
+_NOTHING: _Seen = (None, {}, [])
 
 
 class NodeDetail(msgspec.Struct, frozen=True):
@@ -136,7 +143,7 @@ class Documents:
         header = header_of(execution_id, items[header_key])
         plan = self._workflows.plan(header.plan_hash)
         stored = self._executions.load(execution_id) if "nodes" in parts or listens(plan) else None
-        nodes, outputs = self._nodes(plan, stored, execution_id) if "nodes" in parts else (None, {})
+        seen = self._nodes(plan, stored, execution_id) if "nodes" in parts else _NOTHING
         charts = self._charts(plan, stored, execution_id)
         variables = charts.variables
         if variables is None and "variables" in parts:
@@ -147,8 +154,7 @@ class Documents:
             self._executions.input_json(items[input_key]) if "input" in parts else None,
             self._executions.output_json(execution_id, items[header_key]) if "output" in parts else None,
             variables,
-            nodes,
-            outputs,
+            *seen,
         )
 
     def drawn_progress(self, header: Header) -> Progress:
@@ -156,7 +162,8 @@ class Documents:
         from workflow_runtime.drawing import Progress  # few requests draw, and it takes its time to import
 
         plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(header.execution_id)
-        nodes, _ = self._nodes(plan, stored, header.execution_id)
+        nodes, _, _ = self._nodes(plan, stored, header.execution_id)
+        nodes = nodes or {}
         entries = self._executions.newest_entries(header.execution_id, ENTRIES_READ_MAX) if plan.charts else []
         entered: dict[str, set[str]] = defaultdict(set)
         taken: dict[str, set[str]] = defaultdict(set)
@@ -216,14 +223,13 @@ class Documents:
         key = keys.journal(execution_id, version)
         return key in self._table.get([key])
 
-    def _nodes(
-        self, plan: Plan, stored: StoredState | None, execution_id: str
-    ) -> tuple[dict[str, Json], dict[str, Attribute]]:
+    def _nodes(self, plan: Plan, stored: StoredState | None, execution_id: str) -> _Seen:
         held = self._runs.list_held(execution_id)
-        entries = node_executions(plan, stored.state if stored is not None else None, [run for run, _ in held])
-        return entries, {
-            run.path: output for run, output in held if run.path in entries and entries[run.path]["started_at"]
-        }
+        runs = [run for run, _ in held]
+        state = stored.state if stored is not None else None
+        entries = node_executions(plan, state, runs)
+        outputs = {run.path: output for run, output in held if run.path in entries and entries[run.path]["started_at"]}
+        return entries, outputs, compensations(plan, state, runs)
 
     def _charts(self, plan: Plan, stored: StoredState | None, execution_id: str) -> ChartParts:
         def globals() -> Globals:
@@ -257,6 +263,7 @@ def header_json(header: Header) -> dict[str, Json]:
         "status": header.status,
         "attempt": header.attempt,
         "error": error_json(header.error),
+        "compensation": header.compensation or None,
         "started_at": iso_time(header.started_at),
         "ended_at": iso_time(header.ended_at) if header.ended_at else None,
     }

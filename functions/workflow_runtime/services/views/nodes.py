@@ -15,6 +15,7 @@ from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.policies import rule_for
+from workflow_runtime.services.views.compensation import statuses_of_undone
 from workflow_runtime.storage.records import Run, RunStatus
 
 NODE_STATUS_OF_RUN = {
@@ -40,19 +41,27 @@ def node_executions(
     """One entry per node by path, in file order, hidden ones apart; or of the paths in ``only``.
 
     A live node has the status that the state gives it, and its newest run since its scope was entered. Any other has
-    that of its newest run; without one it is waiting, or skipped once the execution has ended.
+    that of its newest run; without one it is waiting, or skipped once the execution has ended. A compensation has an
+    entry once it was ordered; what it undid is compensated.
     """
     newest: dict[str, Run] = {}
     for run in runs:
         newest[run.path] = run
     live = live_graphs(plan, state)
+    undone = statuses_of_undone(plan, state)
     entries: dict[str, Json] = {}
     for number, block in enumerate(plan.blocks):
         graph = live.get(plan.block_address(number))
         for index, node in enumerate(block.nodes):
             path = block.prefix + node.id
-            if not node.hidden and (only is None or path in only):
-                entries[path] = _node_entry(plan, state, block, graph, index, newest.get(path))
+            found = newest.get(path)
+            if (node.hidden and not (node.is_fallback and found)) or (only is not None and path not in only):
+                continue  # of hidden nodes, fallbacks are shown once they were needed
+            if number in plan.undo_blocks and graph is None and found is None:
+                continue
+            entry = entries[path] = _node_entry(plan, state, block, graph, index, found)
+            if found is not None and (path, found.serial) in undone:
+                entry["status"] = undone[path, found.serial].value
     return entries
 
 
@@ -68,6 +77,8 @@ def _node_entry(
     if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
         status = NodeStatus.RUNNING
     entry = _entry(block.nodes[index], status, run, _waiting_on(plan, state, block, graph, index, status))
+    if status is NodeStatus.FAILED and not entry["handled"]:
+        entry["handled"] = graph.marks[index] != Mark.FAILED
     if run is None and index in graph.begun:
         entry |= {"attempts": 1, "started_at": iso_time(graph.begun[index])}
     return entry
@@ -103,7 +114,8 @@ def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str 
         "waiting_on": waiting_on,
         "unresolved": list(run.unresolved) if run is not None else [],
         "warnings": list(run.warnings) if run is not None else [],
-        "fallback_used": False,
+        "fallback_used": run is not None and run.fallback_used,
+        "fallback_error": error_json(run.fallback_error) if run is not None else None,
         "given": run is not None and run.given,
         "usage": run.usage if run is not None else None,
     }

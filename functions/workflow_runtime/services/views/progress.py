@@ -12,6 +12,7 @@ from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, NodeStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.views.charts import transitions_of
+from workflow_runtime.services.views.compensation import statuses_of_undone
 from workflow_runtime.services.views.nodes import live_graphs, node_executions
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.stores import Stores
@@ -50,6 +51,9 @@ def progress(stores: Stores, execution_id: str, known: Mapping[str, str], since:
             path, status = block.prefix + node.id, STATUS_OF_MARK[graph.marks[index]]
             if status is NodeStatus.READY or status.value != known.get(path, NodeStatus.WAITING.value):
                 changed[path] = graph.serial(index)
+    for (path, serial), undone in statuses_of_undone(plan, state).items():
+        if known.get(path) != undone.value:
+            changed[path] = max(serial, changed.get(path, 0))
     runs = stores.runs.get_all(execution_id, list(changed.items()))
     entries: dict[str, Json] = {}
     for path, entry in node_executions(plan, state, runs.values(), changed.keys()).items():

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from workflow_runtime.engine.commands import RunNode, with_payload
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
-from workflow_runtime.engine.values.evaluation import NodeValue, evaluate
+from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
@@ -27,14 +27,14 @@ from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AggregationSpec, NodeType, SucceedSpec
-from workflow_runtime.ports import Ports
+from workflow_runtime.ports import Item, Ports
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore, header_of
 from workflow_runtime.storage.payloads import unpack
-from workflow_runtime.storage.records import Globals, Run, RunStatus
+from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
 from workflow_runtime.storage.runs import RunStore
 
 LEASE_SECONDS = 90  # how long a silent worker is believed to live
@@ -115,13 +115,19 @@ class AttemptRunner:
         """Record how the run ended, if it is still ours; an output that cannot be stored is a failure."""
         execution_id, owner = attempt.order.execution_id, attempt.claimed.owner
         try:
-            return await self.patiently(self._runs.finish, execution_id, ended, owner), ended
+            return await self._finish(execution_id, ended, owner), ended
         except (NodeError, ValueError) as error:
             message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
             document = ErrorDocument.of("execution_error", message, ended.path)
             order = order_to_keep(attempt.plan, attempt.order.command)
             failed = replace(ended, status=RunStatus.FAILED, output=None, error=document, order=order)
-            return await self.patiently(self._runs.finish, execution_id, failed, owner), failed
+            return await self._finish(execution_id, failed, owner), failed
+
+    async def _finish(self, execution_id: str, ended: Run, owner: str) -> bool:
+        """Record the end of a run that is still ours, also if it was told to stop meanwhile."""
+        if await self.patiently(self._runs.finish, execution_id, ended, owner):
+            return True
+        return not owner.endswith(STOP) and await self.patiently(self._runs.finish, execution_id, ended, owner + STOP)
 
     async def patiently(
         self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs
@@ -152,11 +158,13 @@ class AttemptRunner:
             result = await self._run_within_timeout(attempt)
             output = masked(result.output, attempt.secrets)
             ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=_notes(attempt, result.warnings))
+            ended = _with_inputs(attempt, ended)
         except (RetryableError, InvalidEvent):
             raise
         except Exception as error:
             order = order_to_keep(attempt.plan, attempt.order.command)
             ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error), order=order)
+            ended = _with_inputs(attempt, ended)
         return replace(
             ended,
             ended_at=self._ports.clock.now(),
@@ -174,9 +182,15 @@ class AttemptRunner:
         header_key = keys.execution(order.execution_id, keys.HEADER)
         input_key = keys.input(order.execution_id, command.replaced)
         run_keys = {keys.run(order.execution_id, read.path(plan), read.serial): read.node for read in command.reads}
+        if command.caller >= 0:
+            formulas = (*formulas, *filter(None, (plan.node(command.caller).inputs,)))
         reads_input = needs_globals(formulas) or lacks_names(plan, command, formulas)
-        wanted = [header_key, *run_keys, *([input_key] if reads_input else [])]
-        items = await self._ports.offload(self._ports.table.get, wanted)
+        undoes = command.undoes
+        undone = keys.run(order.execution_id, undoes.path(plan), undoes.serial) if undoes is not None else None
+        wanted = {header_key: None, **run_keys, **({undone: None} if undone is not None else {})}
+        if reads_input:
+            wanted[input_key] = None
+        items = await self._ports.offload(self._ports.table.get, list(wanted))
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {order.execution_id}")
         if header_of(order.execution_id, items[header_key]).status.terminal:
@@ -187,10 +201,18 @@ class AttemptRunner:
         data: Globals | None = None
         if input_key in items:
             data = await self._ports.offload(self._executions.globals_of, items[input_key])
+        if undone is not None:
+            order = await self._ports.offload(self._told, order, items[undone])
         secrets = await self._ports.offload(self._resolve_secrets, node)
         view = view_of(plan, order, nodes, data, secrets)
-        attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view, command)
+        view = _with_callers_inputs(plan, command.caller, view)
+        attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view, order.command)
         return True
+
+    def _told(self, order: Order, undone: Item) -> Order:
+        """The order of a compensation with what it sees of the run that it undoes."""
+        names = {"inputs": self._runs.inputs_of(undone), "output": self._runs.run_of(undone).output}
+        return replace(order, command=replace(order.command, names={**order.command.names, **names}))
 
     def _whole(self, order: Order) -> Order:
         """The order with what was stored apart, because it is large."""
@@ -249,11 +271,42 @@ class AttemptRunner:
             await self._ports.clock.sleep(RENEWAL_SECONDS)
             until = self._ports.clock.now() + LEASE_SECONDS * 1000
             try:
-                ours = await self._ports.offload(self._runs.renew, attempt.order.execution_id, attempt.claimed, until)
+                ours = await self._renewed(attempt, until)
             except RetryableError:
                 logger.warning("a lease could not be renewed", extra=ids_of(attempt.order))
         attempt.stop.requested = True
         lease.reschedule(0.0)
+
+    async def _renewed(self, attempt: Attempt, until: int) -> bool:
+        """Whether the run is still ours. If it was told to stop, its code is let know, and ends when it will."""
+        execution_id, claimed = attempt.order.execution_id, attempt.claimed
+        if await self._ports.offload(self._runs.renew, execution_id, claimed, until):
+            return True
+        told = replace(claimed, owner=claimed.owner + STOP)
+        if claimed.owner.endswith(STOP) or not await self._ports.offload(self._runs.renew, execution_id, told, until):
+            return False
+        attempt.claimed, attempt.stop.requested = told, True
+        return True
+
+
+def _with_callers_inputs(plan: Plan, caller: int, view: View) -> View:
+    """What a node sees that was called in the place of another, whose inputs it reads."""
+    formula = plan.node(caller).inputs if caller >= 0 else None
+    if formula is None:
+        return view
+    return replace(view, names={**view.names, "inputs": evaluate(formula, view)})
+
+
+def _with_inputs(attempt: Attempt, ended: Run) -> Run:
+    """A success of a node that can be undone is recorded with what it was given; so is a failure, if another node may
+    run in its place and succeed."""
+    rendering = attempt.rendering
+    if rendering is None or rendering.node.compensate < 0 or not rendering.rendered or ended.path == OUTPUTS_PATH:
+        return ended
+    may_be_replaced = rendering.node.fallback >= 0 or any(own.target >= 0 for own in rendering.node.handlers)
+    if ended.status is RunStatus.FAILED and not may_be_replaced:
+        return ended
+    return replace(ended, inputs=masked(rendering.rendered, attempt.secrets))
 
 
 def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:

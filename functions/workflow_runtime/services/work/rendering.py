@@ -72,13 +72,15 @@ def masked(value: Json, secrets: Iterable[str]) -> Json:
 
 
 class Rendering:
-    """Evaluates one node's formulas, noting paths that led nowhere and secrets that went into them."""
+    """Evaluates one node's formulas, noting paths that led nowhere and secrets that went into them. ``rendered``: its
+    inputs, once there are any."""
 
     def __init__(self, node: NodePlan, view: View, command: RunNode) -> None:
         self.command = command
         self.node = node
         self.view = view
         self.unresolved: list[str] = []
+        self.rendered: dict[str, Json] | None = None
 
     def call(self, order: Order, workflow_id: str, deadline: int) -> NodeCall:
         """The node's call, inputs rendered. Raises `NodeError`."""
@@ -106,9 +108,11 @@ class Rendering:
 
     def inputs(self) -> dict[str, Json]:
         if self.command.has_inputs:
-            return dict(self.command.inputs)
-        value = self._value(self.node.inputs, "inputs") if self.node.inputs is not None else {}
-        return value if isinstance(value, dict) else {}
+            value: Json = dict(self.command.inputs)
+        else:
+            value = self._value(self.node.inputs, "inputs") if self.node.inputs is not None else {}
+        self.rendered = value if isinstance(value, dict) else {}
+        return self.rendered
 
     def shaped(self, inputs: dict[str, Json], output: Json) -> tuple[Json, tuple[str, ...]]:
         """The output as the node's ``outputs`` says, and warnings about fields that it lacked."""

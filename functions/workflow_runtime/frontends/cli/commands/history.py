@@ -13,8 +13,10 @@ from workflow_runtime.frontends.cli.output import Line, Output, Span
 from workflow_runtime.frontends.cli.progress import epoch_ms
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import shorten
 
 INDENT = " " * 18  # of a history's lines, below the time
+WORD_COLUMNS_MAX = 200  # of an error or a logged text
 NAMING = (
     "name",
     "workflow_id",
@@ -87,10 +89,10 @@ def _commit(entry: Document, started: int) -> Iterator[Line]:
 
 def _which(item: Mapping[str, Json]) -> Sequence[Span | str]:
     """What tells this event or command from others of its name."""
-    words = [str(item[name]) for name in NAMING if name in item]
+    words = [shorten(str(item[name]), WORD_COLUMNS_MAX) for name in NAMING if name in item]
     if item.get("attempt", 1) != 1:
         words.append(f"attempt {item['attempt']}")
     error = item.get("error")
     if isinstance(error, Mapping):
-        words.append(f"{error.get('type')}: {error.get('message')}")
+        words.append(shorten(f"{error.get('type')}: {error.get('message')}", WORD_COLUMNS_MAX))
     return [f" {' '.join(words)}"] if words else []

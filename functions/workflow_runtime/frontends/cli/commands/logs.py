@@ -18,7 +18,7 @@ from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile,
 from workflow_runtime.frontends.cli.output import Output, Span
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.language.durations import parse_duration
-from workflow_runtime.language.texts import visible
+from workflow_runtime.language.texts import cut, visible
 
 STACK_DEFAULT = "WorkflowRuntime"
 SINCE_DEFAULT = "24h"
@@ -150,8 +150,8 @@ def _show(out: Output, execution_id: str, lines: Sequence[Mapping[str, str]]) ->
 
 def _spans(line: Mapping[str, str]) -> list[Span]:
     level = line.get("level", "")
-    said = "  ".join(visible(line[name]) for name in ("function_name", "message") if line.get(name))
-    rest = "".join(f"  {name}={visible(value)}" for name, value in line.items() if name not in FIRST)
+    said = "  ".join(visible(cut(line[name])) for name in ("function_name", "message") if line.get(name))
+    rest = "".join(f"  {name}={visible(cut(value))}" for name, value in line.items() if name not in FIRST)
     return [
         (line.get("@timestamp", ""), "dim"),
         (f"  {level:<8}", LEVEL_STYLES.get(level, "")),

@@ -1,0 +1,212 @@
+"""Compensation: an execution that ends badly undoes what succeeded in it (language §6).
+
+The state lists the visits that can be undone as they succeed, over all scopes. When the end comes, runs of such nodes
+that workers have in hand are told to stop and awaited first: a success among them is undone, too. Then each visit gets
+a scope of its own for its compensation, a block of one node: one after the other from the newest to the oldest, or all
+of them at once. These scopes are in no other, for those of the visits may be gone.
+
+`ending` says when a compensation begins and what its end means.
+"""
+
+from __future__ import annotations
+
+from workflow_runtime.engine import pending
+from workflow_runtime.engine.commands import CancelRun, StopRun
+from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, RunStopped
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.scopes import Scopes
+from workflow_runtime.engine.state import ExecutionState, Purpose, initial_graph_state
+from workflow_runtime.engine.turn import COMMANDS_MAX, Turn
+from workflow_runtime.engine.visits import Fate, Undoable, Undoing
+from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.plan.addresses import ScopeId
+from workflow_runtime.plan.plan import Plan
+
+STOP_SECONDS = 120  # that runs which were told to stop are awaited (language §6)
+UNDO_MAX = 20_000  # visits that can be undone: an execution that would have more fails, and undoes these
+AT_ONCE_MAX = 500  # visits undone at the same time: each holds a scope in the state meanwhile
+
+FAILURE, CANCEL, TIMEOUT = "failure", "cancel", "timeout"
+"""Occasions, as `compensation.on` names them."""
+
+
+def is_wanted(turn: Turn, occasion: str) -> bool:
+    """Whether an execution that ends on this occasion undoes what it has done."""
+    return bool(turn.plan.undo_blocks) and (occasion in turn.plan.compensation.on or turn.state.undo_anyway)
+
+
+def spare(turn: Turn) -> None:
+    """Runs that this commit cancels are told to stop and awaited instead, if they are a worker's and can be undone."""
+    stopping = turn.state.stopping
+    for place, command in reversed(list(enumerate(turn.commands))):
+        if isinstance(command, CancelRun) and _is_spared(turn, command.path):
+            turn.commands[place] = StopRun(command.path, command.serial)
+            _await(turn, command.path, command.serial)
+    for path, serial in turn.state.withdrawn:
+        if path not in stopping and _is_spared(turn, path):
+            _await(turn, path, serial)
+
+
+def _is_spared(turn: Turn, path: str) -> bool:
+    place = turn.plan.locate(path)
+    if place is None or path in turn.state.stopping:
+        return False
+    node = turn.plan.blocks[place.block].nodes[place.node]
+    return node.compensate >= 0 and node.pool is not None
+
+
+def _await(turn: Turn, path: str, serial: int) -> None:
+    turn.state.stopping[path] = serial
+    turn.state.in_flight += 1
+
+
+def has_work(state: ExecutionState) -> bool:
+    """Whether anything can be undone, or may still turn out so."""
+    return bool(state.stopping) or len(state.fates) < len(state.undo)
+
+
+def begin(scopes: Scopes, status: ExecutionStatus, error: ErrorDocument | None, *, again: bool = False) -> None:
+    """Undo what is not undone yet; ``status`` and ``error``: how the execution ends then."""
+    turn = scopes.turn
+    state = turn.state
+    serial = state.undoing.serial if state.undoing is not None else 1
+    state.undoing = Undoing(status, error, serial=serial, again=again)
+    state.status = ExecutionStatus.COMPENSATING
+    scopes.root.pending.clear()  # of what was dropped; from now on only this is waited for
+    if state.stopping:
+        pending.start_timer(scopes.root, -1, Purpose.STOP, turn.now + STOP_SECONDS * 1000)
+    else:
+        _undo_all(state)
+
+
+def again(scopes: Scopes) -> bool:
+    """Of an execution that has ended: undo what is not undone yet, and end as before. False if there is nothing."""
+    state = scopes.turn.state
+    for place in [place for place, fate in state.fates.items() if fate.mark != Mark.SUCCESS]:
+        del state.fates[place]
+    if not has_work(state):
+        return False
+    error = state.error
+    if state.undoing is not None:
+        error = state.undoing.error
+    elif state.status is ExecutionStatus.CANCELLED:
+        error = cancelled("")
+    begin(scopes, state.status, error, again=True)
+    return True
+
+
+def cancelled(reason: str) -> ErrorDocument:
+    """What compensations are told of a cancellation."""
+    return ErrorDocument.of("cancelled", reason or "the execution was cancelled")
+
+
+# ---- runs that were told to stop
+
+
+def stopped(scopes: Scopes, event: NodeSucceeded | NodeFailed | RunStopped) -> None:
+    """A run that was awaited has ended, or never began; one that succeeded is undone, too."""
+    turn = scopes.turn
+    state = turn.state
+    del state.stopping[event.path]
+    state.in_flight -= 1
+    if isinstance(event, NodeSucceeded):
+        state.undo.append(_visit(turn.plan, event.path, event.serial))
+        turn.announce(event.path, "success")
+    if not state.stopping and state.status is ExecutionStatus.COMPENSATING:
+        pending.drop_owned(scopes.root, -1)
+        _undo_all(state)
+
+
+def _visit(plan: Plan, path: str, serial: int) -> Undoable:
+    place = plan.locate(path)
+    assert place is not None, "only nodes of the plan are awaited"
+    block = plan.blocks[place.block]
+    return Undoable(block.first + place.node, serial, path[: len(path) - len(block.nodes[place.node].id)])
+
+
+def give_up(turn: Turn) -> None:
+    """Await nothing any more: what the runs still do comes too late."""
+    state = turn.state
+    awaited, state.stopping = state.stopping, {}
+    state.in_flight -= len(awaited)
+    for path, serial in awaited.items():
+        turn.cancel(path, serial)
+    if state.status is ExecutionStatus.COMPENSATING:
+        _undo_all(state)
+
+
+# ---- visits
+
+
+def _undo_all(state: ExecutionState) -> None:
+    assert state.undoing is not None
+    state.undoing.left = len(state.undo)
+
+
+def undo_more(scopes: Scopes, undoing: Undoing) -> bool:
+    """Begin to undo the next visits, as many as may be undone at once. False when none began."""
+    turn = scopes.turn
+    limit = 1 if turn.plan.compensation.order == "reverse" else AT_ONCE_MAX
+    room = min(limit - undoing.open, COMMANDS_MAX - len(turn.commands))
+    for number in range(room):
+        place = _next(turn, undoing)
+        if place is None:
+            return number > 0
+        _open(scopes, undoing, place)
+    return room > 0
+
+
+def _next(turn: Turn, undoing: Undoing) -> int | None:
+    """The place of the next visit that may be undone now: none is while its compensation runs for another visit."""
+    state = turn.state
+    for place in undoing.held:
+        if _address(turn.plan, state.undo[place]) not in state.scopes:
+            undoing.held.remove(place)
+            return place
+    while undoing.left:
+        undoing.left -= 1
+        if undoing.left in state.fates:
+            continue
+        if _address(turn.plan, state.undo[undoing.left]) not in state.scopes:
+            return undoing.left
+        undoing.held.append(undoing.left)
+    return None
+
+
+def _address(plan: Plan, visit: Undoable) -> ScopeId:
+    return visit.prefix + plan.blocks[plan.node(visit.number).compensate].nodes[0].id
+
+
+def _open(scopes: Scopes, undoing: Undoing, place: int) -> None:
+    state = scopes.turn.state
+    visit = state.undo[place]
+    graph = initial_graph_state(scopes.turn.plan, scopes.turn.plan.node(visit.number).compensate, undoing.serial)
+    graph.undoes = place
+    state.fates[place] = Fate(Mark.RUNNING, undoing.serial)
+    undoing.open += 1
+    scopes.open(_address(scopes.turn.plan, visit), graph)
+
+
+def undone(scope: GraphScope) -> None:
+    """The compensation of a visit has ended, well or badly; the others go on."""
+    state = scope.turn.state
+    undoing = state.undoing
+    assert undoing is not None
+    mark = Mark.SUCCESS if scope.graph.failure is None else Mark.FAILED
+    state.fates[scope.graph.undoes] = Fate(mark, scope.graph.serial(0))
+    undoing.open -= 1
+    undoing.serial = max(undoing.serial, scope.next_serial())
+    scope.scopes.close(scope)
+
+
+def goes_on(state: ExecutionState) -> bool:
+    """Whether something is still awaited or being undone, or could be."""
+    undoing = state.undoing
+    return bool(state.stopping) or (undoing is not None and bool(undoing.open or undoing.held or undoing.left))
+
+
+def result(state: ExecutionState) -> str:
+    """``completed``, or ``failed`` if something that should have been undone is not."""
+    is_whole = len(state.fates) == len(state.undo) and all(fate.mark == Mark.SUCCESS for fate in state.fates.values())
+    return "completed" if is_whole else "failed"

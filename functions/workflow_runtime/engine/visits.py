@@ -1,0 +1,50 @@
+"""Visits that can be undone, and what becomes of them: the parts of a state that `compensation` works on."""
+
+from __future__ import annotations
+
+from copy import copy
+
+import msgspec
+
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.errors import ErrorDocument
+
+
+class Undoable(msgspec.Struct, frozen=True, array_like=True):
+    """A visit that succeeded and can be undone: the node's plan-wide number, the serial of the run that succeeded, and
+    what starts the node's path there."""
+
+    number: int
+    serial: int
+    prefix: str = ""
+
+
+class Fate(msgspec.Struct, frozen=True, array_like=True):
+    """What became of undoing a visit: the mark of its compensation, and the serial of that one's last run."""
+
+    mark: int
+    serial: int
+
+
+class Undoing(msgspec.Struct, omit_defaults=True):
+    """A compensation under way, or over.
+
+    - ``status``, ``error``: how the execution ends then, and what its compensations are told
+    - ``left``: places in the state's ``undo`` below this one have not been looked at
+    - ``open``: how many visits are being undone; ``held``: places of those whose compensation runs for another visit
+    - ``serial``: the first serial that no compensation has had
+    - ``again``: somebody asked for it after the end
+    """
+
+    status: ExecutionStatus
+    error: ErrorDocument | None = None
+    left: int = 0
+    open: int = 0
+    held: list[int] = []
+    serial: int = 1
+    again: bool = False
+
+    def copy(self) -> Undoing:
+        copied = copy(self)
+        copied.held = self.held[:]
+        return copied
