@@ -62,6 +62,8 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
     kind = kind_of_node(node)
     if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"
+    if node.max_wait is not None and kind.pool is None and not isinstance(node, UnsupportedNode):
+        yield "max_wait", "no worker runs this node, so it never waits for one"
     for field in ("retry_policy", "fallback", "on_error", "compensate"):
         if getattr(node, field) and not kind.has_policies:
             yield field, "it is for nodes that do work or wait; this one only decides, and would decide the same again"

@@ -41,6 +41,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     ``undoes``: of a compensation, the run that it undoes; its formulas see what that was given and what came of it.
     ``replaced``: the execution's attempt that replaced variables last (0: none did); ``reopened``: how often the
     execution had been reopened by then. ``caller``: number of the node that called this one, which reads its inputs.
+    ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever.
     """
 
     path: str
@@ -62,6 +63,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     replaced: int = 0
     reopened: int = 0
     caller: int = -1
+    claim_by: int = 0
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):

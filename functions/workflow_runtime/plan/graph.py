@@ -58,6 +58,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     ``decision_paths`` are the paths of its output that decisions read (``()`` is the whole): its worker attaches their
     values.
     ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does).
+    ``max_wait_seconds``: how long an attempt may wait for a worker to begin it.
     ``retry``: the first policy that is for an error counts; ``on_error``: the first rule; ``handlers``: those of the
     workflow that are for this node, in order. ``fallback``: the node that runs once in its place when it has failed.
     ``compensate``: number of the block that undoes it; -1: nothing does.
@@ -86,6 +87,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     fallback: int = -1
     handlers: tuple[NodeHandler, ...] = ()
     compensate: int = -1
+    max_wait_seconds: float | None = None
 
     @property
     def hidden(self) -> bool:

@@ -76,6 +76,25 @@ class RunStatus(StrEnum):
 
 
 STOP = "!stop"  # follows the owner's name while a run is open that was told to stop
+LATE_OUTPUT_BYTES_MAX = 4 * 1024  # it is for people; nothing reads it
+
+
+class LateResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the code of a run came to after the run had ended: cancelled, or given up for lost. ``at``: epoch ms.
+    ``output_bytes``: size of the output; one that is too large is not kept.
+    """
+
+    status: RunStatus
+    at: int
+    output: Json = None
+    output_bytes: int = 0
+    error: ErrorDocument | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> LateResult:
+        size = len(msgspec.json.encode(run.output))
+        output = run.output if size <= LATE_OUTPUT_BYTES_MAX else None
+        return cls(run.status, run.ended_at, output, size, run.error)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +121,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     usage: dict[str, Json] | None = None
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    late: LateResult | None = None  # of code that ran on
 
     @classmethod
     def succeeded(

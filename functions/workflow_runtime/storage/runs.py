@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
-from workflow_runtime.storage.records import STOP, Run, RunStatus
+from workflow_runtime.storage.records import STOP, LateResult, Run, RunStatus
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -74,6 +75,12 @@ class RunStore:
         except ConditionFailed:
             return False
         return True
+
+    def note_late(self, execution_id: str, path: str, serial: int, late: LateResult) -> None:
+        """Add to a run that has ended what its code came to afterwards."""
+        key = keys.run(execution_id, path, serial)
+        with suppress(ConditionFailed):  # it was deleted meanwhile
+            self._table.update(key, {"late": msgspec.json.encode(late)}, Equals("serial", serial))
 
     def record(self, execution_id: str, runs: Sequence[Run], copied: Mapping[int, Copied] = NOTHING_COPIED) -> None:
         """Write runs of nodes that the dispatcher ran itself; the same runs again are the same bytes. ``copied``: what
@@ -191,6 +198,7 @@ class RunStore:
             usage=_decoded(values.get("usage"), dict),
             unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
             warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),
+            late=_decoded(values.get("late"), LateResult),
         )
 
 

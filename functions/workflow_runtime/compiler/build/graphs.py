@@ -242,6 +242,7 @@ def _node(
         fallback=_fallback(parts, position) if kind.has_policies else -1,
         handlers=tuple(NodeHandler(*found) for found in handlers_of(parts.source, position, parts.handlers)),
         compensate=parts.undone_by.get(position, -1),
+        max_wait_seconds=node.max_wait if kind.pool is not None else None,
     )
 
 

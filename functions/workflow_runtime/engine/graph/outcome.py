@@ -26,6 +26,7 @@ from workflow_runtime.engine.graph.policy import (
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order_again
 from workflow_runtime.engine.lifecycle import Change, Mark
+from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
@@ -235,10 +236,16 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
 
 
 def _try_again(scope: GraphScope, node: int, failure: Failure, retry: Retry) -> None:
+    """The attempt has failed, and another one follows."""
+    attempt = failure.order.attempt if failure.order is not None else retries.attempt(scope, node)
     if failure.fallback_error is None:
         _record_failure(scope, node, failure, handled=False)
     else:
         scope.graph.serials[node] = scope.graph.serial(node) - 1  # nothing has run under the one at hand
+    if "node" in scope.plan.events:
+        error, delay = error_value(failure.error), retry.delay / 1000
+        path = scope.path(node)
+        scope.turn.publish("node.retrying", path=path, status="retrying", attempt=attempt, delay=delay, error=error)
     retries.wait(scope, node, retry)
 
 
