@@ -113,6 +113,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorDocument | None = None
     handled: bool = False  # a rule of the node dealt with the error
     given: bool = False  # the output is what somebody gave, not what the node made
+    fallback_used: bool = False  # the output is that of its fallback
+    fallback_error: ErrorDocument | None = None  # how that failed
     order: RunNode | None = None  # of a failed attempt, so that another one can be ordered as it was
     inputs: Json = None  # of a success that can be undone: what it was given
     inputs_blob: str | None = None  # where those were stored already
@@ -136,12 +138,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         inputs: Json = None,
         inputs_blob: str | None = None,
         given: bool = False,
+        fallback_used: bool = False,
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
         another. ``inputs`` likewise.
         """
         fields = {"output": output, "output_blob": output_blob, "attempt": attempt, "given": given}
-        fields |= {"inputs": inputs, "inputs_blob": inputs_blob}
+        fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used}
         return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 
     @classmethod
@@ -157,9 +160,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         attempt: int = 1,
         handled: bool = False,
         order: RunNode | None = None,
+        fallback_error: ErrorDocument | None = None,
     ) -> Run:
         """A run that failed ``at``."""
         fields = {"error": error, "attempt": attempt, "handled": handled, "order": order}
+        fields |= {"fallback_error": fallback_error}
         return _ended(path, serial, owner, at, RunStatus.FAILED, started_at, **fields)
 
     @classmethod

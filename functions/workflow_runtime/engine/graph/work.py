@@ -33,8 +33,13 @@ def _first_order(scope: GraphScope, node: int) -> RunNode:
     plan = scope.block.nodes[node]
     operands = plan.spec.operands if isinstance(plan.spec, AggregationSpec) else ()
     path = scope.path(node)
-    command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, plan.worker_formulas, node,
+    caller = scope.graph.callers.get(node, -1) if plan.reads_callers_inputs else -1
+    inputs = scope.block.nodes[caller].inputs if caller >= 0 else None
+    formulas = plan.worker_formulas if inputs is None else (*plan.worker_formulas, inputs)
+    command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, formulas, node,
                    operands, attempt(scope, node))  # fmt: skip
+    if inputs is not None:
+        command = replace(command, caller=scope.block.first + caller)
     if node in scope.graph.given:
         command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
     return command

@@ -158,7 +158,8 @@ class NodeExecution(BaseModel):
     waiting_on: str | None = Field(description="Such as `dependency`, `queue`, `concurrency`, `event`, `timer`.")
     unresolved: list[str]
     warnings: list[str]
-    fallback_used: bool
+    fallback_used: bool = Field(description="Its output is that of its fallback.")
+    fallback_error: ErrorModel | None = Field(description="How its fallback failed, too.")
     usage: JsonObject | None
 
 
