@@ -252,7 +252,7 @@ def word(*known: str, synonyms: Mapping[object, str] | None = None) -> Kind:
             raise not_literal(str(value))
         shown = f"{quoted(value)}" if isinstance(value, str) else kind_of(value)
         hint = did_you_mean(value, known) if isinstance(value, str) else None
-        raise problem(rules.UNKNOWN_WORD, f"{shown} is none of {', '.join(known)}", hint)
+        raise problem(rules.UNKNOWN_WORD, f"{shown} is not one of {', '.join(known)}", hint)
 
     return Kind(read, {"enum": [*known, *(synonyms or {})]})
 

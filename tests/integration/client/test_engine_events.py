@@ -108,6 +108,32 @@ def test_an_event_tells_what_it_did(opened: Opened) -> None:
 
 
 @BOTH
+def test_what_is_frozen_waits_for_the_thaw(opened: Opened) -> None:
+    async def use() -> None:
+        async with opened() as engine:
+            workflow_id = await engine.create_workflow(DOOR)
+            frozen = await engine.freeze(workflow=workflow_id, reason="装修")
+            assert (frozen["scope"], frozen["reason"], frozen["changed"]) == (f"workflow:{workflow_id}", "装修", True)
+            assert not (await engine.freeze(workflow=workflow_id))["changed"]
+            assert [switch["scope"] for switch in await engine.list_freezes()] == [frozen["scope"]]
+            execution_id = await engine.execute_workflow(workflow_id, wait=0.3)
+            (waiting,) = (await engine.why_execution(execution_id))["waits"]
+            assert (waiting["status"], waiting["waiting_on"]) == ("pending", "frozen")
+            assert (await engine.thaw(workflow=workflow_id))["changed"]
+            await engine.send_event(execution_id, "open", {"key": "right"}, wait=10)
+            assert (await engine.wait(execution_id, 10))["status"] == "completed"
+            with pytest.raises(NotFound):
+                await engine.freeze(workflow="无")
+            with pytest.raises(NotFound):
+                await engine.thaw(agent="从未")
+            for wrong in ({}, {"workflow": "w", "all": True}):
+                with pytest.raises(EngineError, match="one of a workflow"):
+                    await engine.freeze(**wrong)
+
+    run(use())
+
+
+@BOTH
 def test_an_execution_says_what_it_waits_for(opened: Opened) -> None:
     waits = [{"id": f"等{n}", "type": "control", "subtype": "wait", "event": f"e{n}"} for n in range(150)]
 
@@ -197,7 +223,7 @@ def test_handlers_hear_the_events_of_executions(opened: Opened) -> None:
                 heard.append(event)
                 if event["detail-type"] == "execution.completed":
                     ended.set()
-                    raise ValueError("a handler that fails is no reason to stop")
+                    raise ValueError("a failing handler is not a reason to stop")
 
             engine.event_bus.subscribe(EXECUTION_EVENTS, hear, workflow_id=workflow_id)
             opened_doors = engine.event_bus.subscribe("door.*", own.append)

@@ -77,7 +77,7 @@ def _accepted(request: Request) -> str:
 
 
 def _json(workflow_id: str, drawing: Drawing) -> dict[str, Any]:
-    """The whole of it, however large. Nodes and states by path; dots where something begins are no nodes of it."""
+    """The whole of it, however large. Nodes and states by path; dots where something begins are not among its nodes."""
     items = drawing.items
     starts = {number for number, item in enumerate(items) if not item.id}
     rows = None if drawing.has_states else drawing.levels

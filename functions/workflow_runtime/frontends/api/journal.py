@@ -76,6 +76,7 @@ class Journals:
             "items": found.entries,
             "head": found.head,
             "runs": found.runs,
+            "replaced": found.replaced,
             "blobs": found.blobs,
             "state": found.state,
             "next_cursor": encode_cursor(of, str(found.next)) if found.next is not None else None,

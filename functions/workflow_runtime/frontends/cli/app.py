@@ -46,6 +46,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("control:cancel", "Cancel an execution."),
     "retry": ("control:retry", "Have an execution that has ended go on."),
     "skip": ("control:skip", "Have an execution go on without a node."),
+    "freeze": ("freeze:freeze", "Hold back starts of a workflow, runs of an agent, or all of both."),
+    "thaw": ("freeze:thaw", "Have what was frozen go on."),
     "publish-event": ("signal:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),
     "status": ("status:status", "Show an execution, or watch it to its end."),

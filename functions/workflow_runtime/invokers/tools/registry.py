@@ -123,7 +123,7 @@ def _add_variants(folder: Path | None, tools: dict[str, Tool], findings: list[Fi
         elif variant.uses not in functions:
             hint = did_you_mean(variant.uses, functions)
             findings.append(
-                document.finding(UNKNOWN_TOOL, f"tool {id!r} uses {variant.uses!r}, which is no tool", (), hint)
+                document.finding(UNKNOWN_TOOL, f"tool {id!r} uses {variant.uses!r}, which is not a tool", (), hint)
             )
         else:
             try:

@@ -23,6 +23,9 @@ from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.freeze.holding import Holder
+from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.freeze.scopes import scopes_of_run
 from workflow_runtime.services.messages import Order, mail_message
 from workflow_runtime.services.work.attempt import (
     LEASE_SECONDS,
@@ -50,8 +53,8 @@ class Postponed(Exception):
 
 
 class NodeRunner:
-    """``invokers`` run agents and tools; ``function_timeout_seconds`` is the Lambda's own; ``count`` takes
-    metrics.
+    """``invokers`` run agents and tools; ``holder`` holds back what is frozen, as ``looks`` knows;
+    ``function_timeout_seconds`` is the Lambda's own; ``count`` takes metrics.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class NodeRunner:
         stores: Stores,
         invokers: Mapping[NodeType, Invoker],
         secrets: Secrets,
+        holder: Holder,
+        looks: Looks,
         new_id: Callable[[], str],
         function_timeout_seconds: int,
         count: Callable[[str, int], None],
@@ -67,6 +72,8 @@ class NodeRunner:
         self._ports = ports
         self._workflows = stores.workflows
         self._runs = stores.runs
+        self._holder = holder
+        self._looks = looks
         self._new_id = new_id
         self._count = count
         self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds)
@@ -75,6 +82,8 @@ class NodeRunner:
         """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
         with self._ports.clock.working(), log_fields(**order.log_fields):
             plan = await self._ports.offload(self._plan, order.plan_hash)
+            if await self._is_held(order, plan):
+                return
             claimed = self._claim_of(order)
             existing = await self._claim(order, claimed)
             if existing is None:
@@ -87,6 +96,16 @@ class NodeRunner:
             return self._workflows.plan(plan_hash)
         except KeyError as error:
             raise RetryableError(str(error)) from error
+
+    async def _is_held(self, order: Order, plan: Plan) -> bool:
+        """Whether a freeze holds the order back."""
+        switches = self._looks.seen
+        if switches is None:
+            switches = await self._ports.offload(self._looks.read)
+        if not switches:
+            return False
+        scopes = scopes_of_run(plan, order.command.path)
+        return await self._ports.offload(self._holder.holds_order, order, scopes)
 
     def _claim_of(self, order: Order) -> Run:
         now = self._ports.clock.now()

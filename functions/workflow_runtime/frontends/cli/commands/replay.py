@@ -109,7 +109,7 @@ def replay(
 
 
 def read_recording(file: Path) -> Recording:
-    """Raises `CliError` for a file that is no recording."""
+    """Raises `CliError` for a file that is not a recording."""
     try:
         return decode_recording(file.read_bytes())
     except msgspec.DecodeError as error:
