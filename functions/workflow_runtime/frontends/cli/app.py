@@ -44,6 +44,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "start": ("start:start", "Start an execution of a published workflow."),
     "signal": ("signal:signal", "Send an event to an execution."),
     "cancel": ("control:cancel", "Cancel an execution."),
+    "suspend": ("control:suspend", "Suspend an execution, until it is resumed."),
+    "resume": ("control:resume", "Resume a suspended execution."),
     "retry": ("control:retry", "Have an execution that has ended go on."),
     "skip": ("control:skip", "Have an execution go on without a node."),
     "freeze": ("freeze:freeze", "Hold back starts of a workflow, runs of an agent, or all of both."),
