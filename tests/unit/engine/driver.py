@@ -437,7 +437,7 @@ class Driver:
                 self.output = self.records[OUTPUTS_PATH, run.serial].output
             case SetStatus():
                 self.output = command.output
-                if command.status not in ("running", "compensating"):
+                if command.status not in ("running", "suspended", "compensating"):
                     self.ordered.clear()
             case _:
                 pass
