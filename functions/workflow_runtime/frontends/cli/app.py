@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "run": ("run:run", "Run a workflow on this machine, to its end."),
     "invoke": ("invoke:invoke", "Call one Lambda function with an event from a file."),
-    "dev": ("dev:dev", "Serve the HTTP API on this machine; take changed definitions into use at once."),
+    "dev": ("dev:dev", "Serve the HTTP API on this machine; pick up changed definitions at once."),
     "publish": ("publish:publish", "Publish workflows to an API."),
     "start": ("start:start", "Start an execution of a published workflow."),
     "signal": ("signal:signal", "Send an event to an execution."),

@@ -9,7 +9,7 @@ import typer
 
 
 def existing(metavar: str, help: str, *, directory: bool = False, file: bool = True) -> dict[str, Any]:
-    """What typer is told of a path that must exist."""
+    """Typer's settings for a path that must exist."""
     return {"metavar": metavar, "help": help, "exists": True, "dir_okay": directory, "file_okay": file}
 
 

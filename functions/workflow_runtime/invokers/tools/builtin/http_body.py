@@ -1,7 +1,7 @@
 """The body of an HTTP response: read within bounds, unpacked, and decoded as what it says it is.
 
 Whatever comes, there is a usable result: text in unknown bytes has replacement characters, numbers that JSON values
-here cannot hold are text. What was changed is said in a warning.
+here cannot hold are text. A warning says what was changed.
 """
 
 from __future__ import annotations
