@@ -188,6 +188,7 @@ class ControlChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
     workflow_id: str
     operation: str
     reason: str = ""
+    suspension: int = 0  # of this execution, by its number, if the request begins or ends one
 
 
 class CancelChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_child"):
@@ -196,6 +197,17 @@ class CancelChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     token: str
     workflow_id: str
     reason: str = ""
+
+
+class HoldEvent(msgspec.Struct, frozen=True, tag_field="command", tag="hold_event"):
+    """Keep an event of this commit, by its id, until the execution is resumed. ``number``: its place among the held."""
+
+    number: int
+    event_id: str
+
+
+class OrderAgain(msgspec.Struct, frozen=True, tag_field="command", tag="order_again"):
+    """Send the open orders again that no worker has begun: workers begin nothing of a suspended execution."""
 
 
 class NotifyParent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="notify_parent"):
@@ -251,6 +263,8 @@ Command: TypeAlias = (
     | StartChild
     | ControlChild
     | CancelChild
+    | HoldEvent
+    | OrderAgain
     | NotifyParent
     | SetStatus
     | ReplaceVariables

@@ -142,6 +142,18 @@ class WorkflowTester:
         """
         self._ask("cancel", execution_id, reason, settle=settle)
 
+    def suspend(self, execution_id: str, reason: str = "", *, settle: bool = True) -> None:
+        """Suspend an execution, and the executions whose end it awaits: what happens until `resume` is held. ``settle``
+        as in `send_event`. Raises `RequestError` (``not_found``, ``ended``).
+        """
+        self._ask("suspend", execution_id, reason, settle=settle)
+
+    def resume(self, execution_id: str, reason: str = "", *, settle: bool = True) -> None:
+        """Resume a suspended execution, and those that were suspended with it. ``settle`` as in `send_event`. Raises
+        `RequestError` (``not_found``, ``ended``).
+        """
+        self._ask("resume", execution_id, reason, settle=settle)
+
     def retry(
         self,
         execution_id: str,

@@ -7,8 +7,8 @@ from typing import Any
 from tests.unit.engine.driver import Driver, control, plan_of, state
 
 from workflow_runtime.compiler import compile_or_raise
+from workflow_runtime.engine.awaited import PendingKind, Purpose
 from workflow_runtime.engine.commands import RecordNode, RunNode
-from workflow_runtime.engine.state import PendingKind, Purpose
 
 PLAIN = {"jitter": "none", "retry_delay": 10}
 

@@ -43,8 +43,8 @@ workflow:
 class World:
     """A runtime in virtual time whose tool is ``act``."""
 
-    def __init__(self) -> None:
-        self.clock = VirtualClock(START)
+    def __init__(self, clock: VirtualClock | None = None) -> None:
+        self.clock = clock or VirtualClock(START)
         self.act: Callable[[NodeCall], Any] = lambda _: None
         self.runtime = LocalRuntime(open_backend(clock=self.clock), wrap=lambda _: self)
         self.services = self.runtime.services

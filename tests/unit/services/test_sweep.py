@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
+from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
 from workflow_runtime.engine.events import NodeFailed, TimerFired
-from workflow_runtime.engine.state import Pending, PendingKind, Purpose
 from workflow_runtime.handlers import dispatch, run_node
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime

@@ -74,6 +74,11 @@ def ended(scope: GraphScope, node: int, result: Result) -> None:
             _failed(scope, node, result)
 
 
+def must_wait(scope: GraphScope, node: int, result: Result) -> bool:
+    """Whether a result would order or end something, which it may not do while the execution is suspended."""
+    return isinstance(result, Failure) and isinstance(verdict(_case(scope, node, result)), (Repeat, Fail))
+
+
 def conclude(scope: GraphScope, node: int, result: Result) -> None:
     """The same for what went on inside a node: its `outputs` may still fail it. Raises `ValuesMissing`."""
     try:

@@ -130,6 +130,18 @@ class GraphScope(Scope):
             self.scopes.close(inner)
             self.graph.next_serials[node] = inner.next_serial()
 
+    def put_aside(self) -> None:
+        """The execution is suspended: what is left to do here waits until it is resumed."""
+        self.graph.unresolved += self.ended
+        self.graph.due += self.due
+
+    def take_up(self) -> None:
+        """The execution goes on, with what was left to do."""
+        self.ended.extend(self.graph.unresolved)
+        self.due.extend(self.graph.due)
+        self.graph.unresolved.clear()
+        self.graph.due.clear()
+
     def close(self) -> None:
         graph = self.graph
         for node, mark in enumerate(graph.marks if graph.open_count else ()):
@@ -146,6 +158,8 @@ class GraphScope(Scope):
                 self.turn.announce(self.path(node), "cancelled")
         graph.open_count = 0
         graph.queue.clear()
+        graph.unresolved.clear()
+        graph.due.clear()
         graph.values_bytes.clear()
         graph.begun.clear()
         graph.retries.clear()

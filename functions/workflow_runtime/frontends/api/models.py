@@ -174,11 +174,21 @@ class Compensation(BaseModel):
     ended_at: Time | None
 
 
+class Suspension(BaseModel):
+    """Why a suspended execution stands still."""
+
+    since: Time
+    by: str | None
+    reason: str | None
+    held: int = Field(description="Events that came since, and are taken when it is resumed.")
+
+
 class Execution(ExecutionSummary, ChartParts):
     """An execution; `input`, `output` and `node_executions` when they are included."""
 
     input: Any = None
     output: Any = None
+    suspension: Suspension | None = Field(None, description="While it is suspended.")
     transitions: list[Transition] = Field([], description="The last 100; the history has them all.")
     node_executions: dict[str, NodeExecution] | Truncated | None = None
     compensations: list[Compensation] | Truncated | None = Field(
@@ -213,9 +223,9 @@ class EventAccepted(BaseModel):
 
 class EventResult(EventAccepted, ChartParts):
     """What the event did: `deferred` ones are offered again when the states are others, `kept` ones wait for a wait
-    that has not begun; with `ignored`, `reason` says why."""
+    that has not begun, `held` ones for the execution to be resumed; with `ignored`, `reason` says why."""
 
-    outcome: Literal["taken", "ignored", "deferred", "kept", "failed"]
+    outcome: Literal["taken", "ignored", "deferred", "kept", "held", "failed"]
     reason: str | None
     transition: Transition | None
     status: ExecutionStatus

@@ -48,6 +48,7 @@ PROBLEMS = {
     415: "The body's type is not supported",
     416: "The range lies outside the value",
     422: "The request or the definition is not valid",
+    429: "There are too many of these already",
     500: "A fault of the service",
     503: "The service cannot answer at the moment",
 }

@@ -249,7 +249,7 @@ def _event_route(events: Events) -> Route:
             Reply(202, "On its way", {JSON_TYPE: models.EventAccepted}, LOCATION_HEADER),
             _json(models.EventResult, "What the event did"),
         ),
-        (400, 404, 409, 413, 415, 422),
+        (400, 404, 409, 413, 415, 422, 429),
         EVENT_BODY,
     )
 

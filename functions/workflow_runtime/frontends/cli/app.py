@@ -44,6 +44,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "start": ("start:start", "Start an execution of a published workflow."),
     "signal": ("signal:signal", "Send an event to an execution."),
     "cancel": ("control:cancel", "Cancel an execution."),
+    "suspend": ("control:suspend", "Suspend an execution, until it is resumed."),
+    "resume": ("control:resume", "Resume a suspended execution."),
     "retry": ("control:retry", "Continue an execution that has ended."),
     "skip": ("control:skip", "Continue an execution without a node."),
     "freeze": ("freeze:freeze", "Hold back starts of a workflow, runs of an agent, or all of both."),

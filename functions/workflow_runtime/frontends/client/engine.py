@@ -144,9 +144,10 @@ class WorkflowEngine:
         """Send an event to an execution: ``{"execution_id", "event", "id"}`` once it is on its way.
 
         ``key``: however often the event is sent under one key, it has one effect. ``wait``: give it that many seconds
-        to be taken; then the answer has its ``outcome`` (``taken``, ``ignored``, ``deferred``, ``kept``, ``failed``),
-        the ``reason`` or ``transition``, and ``current_states``, ``variables``, ``available_events`` after it. Raises
-        `NotFound`, `Conflict` when the execution has ended, `InvalidInput` for an event that it never listens to.
+        to be taken; then the answer has its ``outcome`` (``taken``, ``ignored``, ``deferred``, ``kept``, ``held``,
+        ``failed``), the ``reason`` or ``transition``, and ``current_states``, ``variables``, ``available_events`` after
+        it. Raises `NotFound`, `Conflict` when the execution has ended, `InvalidInput` for an event that it never
+        listens to.
         """
         return await self._connection.send_event(execution_id, name, data, key=key, wait=wait)
 
@@ -200,6 +201,23 @@ class WorkflowEngine:
         followed by those that it waits for. Raises `NotFound`.
         """
         return await self._connection.why(execution_id, node, limit)
+
+    async def suspend_execution(
+        self, execution_id: str, reason: str = "", *, key: str | None = None
+    ) -> dict[str, Json]:
+        """Suspend an execution, and the executions whose end it awaits; answers as `cancel_execution`.
+
+        Nothing starts any more; what runs in workers ends and is recorded. Events, results of children and due timers
+        are held in order and taken when it is resumed; its timeout stands still, every other time goes on. Raises
+        `NotFound`, `Conflict` when the execution has ended.
+        """
+        return await self._ask("suspend", execution_id, reason, key)
+
+    async def resume_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        """Resume a suspended execution, and those that were suspended with it; answers as `cancel_execution`. Raises
+        `NotFound`, `Conflict` when the execution has ended.
+        """
+        return await self._ask("resume", execution_id, reason, key)
 
     async def freeze(
         self, *, workflow: str | None = None, agent: str | None = None, all: bool = False, reason: str = ""

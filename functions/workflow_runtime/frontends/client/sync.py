@@ -158,6 +158,12 @@ class SyncWorkflowEngine:
     ) -> dict[str, Json]:
         return self._call(self._engine.why_execution(execution_id, node, limit=limit))
 
+    def suspend_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        return self._call(self._engine.suspend_execution(execution_id, reason, key=key))
+
+    def resume_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        return self._call(self._engine.resume_execution(execution_id, reason, key=key))
+
     def freeze(
         self, *, workflow: str | None = None, agent: str | None = None, all: bool = False, reason: str = ""
     ) -> dict[str, Json]:

@@ -8,7 +8,7 @@ the journal entry, which says that all of it was sent.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +19,8 @@ from workflow_runtime.engine.commands import (
     CancelRun,
     Command,
     Continue,
+    HoldEvent,
+    OrderAgain,
     PublishEvent,
     RecordNode,
     ReplaceVariables,
@@ -26,7 +28,15 @@ from workflow_runtime.engine.commands import (
     SetStatus,
     StopRun,
 )
-from workflow_runtime.engine.events import NodeFailed, Poked, RunStopped, SendFailed, run_event_id
+from workflow_runtime.engine.events import (
+    EventReturned,
+    HeldEvent,
+    NodeFailed,
+    Poked,
+    RunStopped,
+    SendFailed,
+    run_event_id,
+)
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
@@ -38,8 +48,8 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import BusEvent, Ports, Refusal
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.mail import Mailer
-from workflow_runtime.services.orders import RefusedOrder, send_orders
-from workflow_runtime.storage.records import Header, Run, RunStatus
+from workflow_runtime.services.orders import OpenOrders, RefusedOrder, send_orders
+from workflow_runtime.storage.records import Header, Run, RunStatus, StoredState
 from workflow_runtime.storage.stores import Stores
 
 EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
@@ -61,6 +71,8 @@ class Publisher:
         pools: Collection[str],
     ) -> None:
         self._ports = ports
+        self._stores = stores
+        self._orders = OpenOrders(ports, stores, pools)
         self._executions = stores.executions
         self._runs = stores.runs
         self._mailer = mailer
@@ -71,13 +83,12 @@ class Publisher:
     def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry, correlation_id: str) -> None:
         """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`.
 
-        That an execution which had ended goes on, or undoes things after all, is written before what it orders: workers
-        run nothing of one that has ended.
+        That an execution runs, goes on, or undoes things after all, is written before what it orders: workers begin
+        nothing of one that has ended or is suspended.
         """
         commands = entry.commands
         statuses = [command for command in commands if isinstance(command, SetStatus)]
-        opens = any(status.reopened or status.status == ExecutionStatus.COMPENSATING for status in statuses)
-        is_first = opens and not state.status.terminal
+        is_first = bool(statuses) and state.status in (ExecutionStatus.RUNNING, ExecutionStatus.COMPENSATING)
         if is_first:
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
         records = [_run_of(command) for command in commands if isinstance(command, RecordNode)]
@@ -90,6 +101,8 @@ class Publisher:
                 self._stop(state, command)
             elif isinstance(command, ReplaceVariables):
                 self._executions.replace_variables(state.execution_id, command)
+        if held := {command.event_id: command.number for command in commands if isinstance(command, HoldEvent)}:
+            self._stores.held.put(state.execution_id, _events_to_hold(entry, held))
         orders = [command for command in commands if isinstance(command, RunNode)]
         for refused in send_orders(self._ports, self._pools, state, orders, correlation_id):
             self._order_refused(state, refused)
@@ -98,8 +111,12 @@ class Publisher:
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
         if statuses and not is_first:
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
+        if any(isinstance(command, OrderAgain) for command in commands):  # after the status, at which workers look
+            self._orders.send_unbegun(StoredState(state, entry, False, correlation_id))
         self._publish_events(plan, state, commands, correlation_id)
         self._courier.unsubscribe(plan, state, commands)
+        if returned := [event.number for event in entry.events if isinstance(event, EventReturned)]:
+            self._stores.held.delete(state.execution_id, [number for number in returned if number < state.held_first])
         self._executions.mark_published(state.execution_id, entry)
 
     def _cancel(self, state: ExecutionState, command: CancelRun) -> None:
@@ -178,6 +195,13 @@ class Publisher:
             identity = f"publish:{state.execution_id}:{state.version}:{refusal.index}"
             message = f"publish_event: the bus refused `{event.detail_type}`: {refusal.reason}"
             self._mailer.send(state.execution_id, SendFailed(identity, state.now, event.machine, message))
+
+
+def _events_to_hold(entry: JournalEntry, numbers: Mapping[str, int]) -> Iterator[tuple[int, HeldEvent]]:
+    """Of the events of a commit those that are held, by id, each once."""
+    for event in {event.event_id: event for event in entry.events}.values():
+        if event.event_id in numbers and isinstance(event, HeldEvent):
+            yield numbers[event.event_id], event
 
 
 def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent, correlation_id: str) -> BusEvent:

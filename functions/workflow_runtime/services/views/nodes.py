@@ -138,4 +138,4 @@ def _waiting_on(
         return None
     if status is NodeStatus.RUNNING and graph.marks[index] == Mark.READY:
         return None  # a worker has begun it
-    return cause_of(plan, block, graph, index)
+    return cause_of(plan, state, block, graph, index)

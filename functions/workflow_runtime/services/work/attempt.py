@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RunNode, with_payload
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import NodeValue, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
@@ -72,6 +73,10 @@ class Attempt(msgspec.Struct):
         return tuple(self.rendering.view.secrets.values()) if self.rendering is not None else ()
 
 
+class Suspended(Exception):
+    """The execution is suspended: nothing of it may begin."""
+
+
 class AttemptRunner:
     """Runs and records claimed runs. ``invokers`` run agents and tools; ``function_timeout_seconds`` is the Lambda's
     own.
@@ -96,7 +101,8 @@ class AttemptRunner:
         """Read, run and record a claimed run: whether it was still ours to record, and how it ended. Once a renewal
         finds that it is not, because it was cancelled or given up for lost, it is stopped.
 
-        Raises `RetryableError` and `InvalidEvent` when it could not even begin; then its claim is given up.
+        Raises `RetryableError`, `InvalidEvent` and `Suspended` when it could not even begin; then its claim is given
+        up.
         """
         lease = asyncio.timeout(None)
         renewal = asyncio.ensure_future(self._renew(attempt, lease))
@@ -105,7 +111,7 @@ class AttemptRunner:
                 ended = await self._outcome(attempt)
         except TimeoutError:  # of the lease: errors of the node are part of the outcome
             return False, replace(attempt.claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
-        except (RetryableError, InvalidEvent):
+        except (RetryableError, InvalidEvent, Suspended):
             await self._release(attempt)
             raise
         finally:
@@ -160,7 +166,7 @@ class AttemptRunner:
             output = masked(result.output, attempt.secrets)
             ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=_notes(attempt, result.warnings))
             ended = _with_inputs(attempt, ended)
-        except (RetryableError, InvalidEvent):
+        except (RetryableError, InvalidEvent, Suspended):
             raise
         except Exception as error:
             order = order_to_keep(attempt.plan, attempt.order.command)
@@ -173,7 +179,7 @@ class AttemptRunner:
         )
 
     async def _prepare(self, attempt: Attempt) -> bool:
-        """Read inputs and header in one batch; False when the execution no longer runs."""
+        """Read inputs and header in one batch; False when the execution no longer runs. Raises `Suspended`."""
         plan = attempt.plan
         order = await self._ports.offload(self._whole, attempt.order)
         command = order.command
@@ -191,8 +197,11 @@ class AttemptRunner:
         items = await self._ports.offload(self._ports.table.get, list(wanted))
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {order.execution_id}")
-        if header_of(order.execution_id, items[header_key]).status.terminal:
+        status = header_of(order.execution_id, items[header_key]).status
+        if status.terminal:
             return False
+        if status is ExecutionStatus.SUSPENDED:
+            raise Suspended
         nodes: dict[int, NodeValue] = {}
         for key, index in run_keys.items():
             nodes[index] = node_value(await self._ports.offload(self._runs.run_of, items[key]))

@@ -32,6 +32,7 @@ from workflow_runtime.services.work.attempt import (
     Attempt,
     AttemptRunner,
     Secrets,
+    Suspended,
     ids_of,
     node_of,
     order_to_keep,
@@ -164,7 +165,11 @@ class NodeRunner:
     async def _attempt(self, attempt: Attempt) -> None:
         """Carry a claimed run out, then report its result."""
         order = attempt.order
-        recorded, ended = await self._attempts.carry_out(attempt)
+        try:
+            recorded, ended = await self._attempts.carry_out(attempt)
+        except Suspended:
+            logger.info("a node of a suspended execution is not begun", extra=ids_of(order))
+            return  # its order is sent again when the execution is resumed
         if not recorded:
             stored = await self._attempts.patiently(self._runs.get, order.execution_id, ended.path, ended.serial)
             if stored is None:

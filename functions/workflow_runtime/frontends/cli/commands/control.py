@@ -45,6 +45,57 @@ def cancel(
     return _ask(out, server, "cancel", execution, reason, key, ("cancelling", "cancelled already"))
 
 
+def suspend(
+    execution: ExecutionId,
+    reason: Reason = "",
+    key: Key = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Suspend an execution, and the executions whose end it awaits.
+
+    Nothing starts any more; what runs in workers ends and is recorded; events, due timers and the like are held in
+    order until it is resumed.
+
+    \b
+      awr suspend ex-01a2… --reason "the provider has an outage"
+
+    \b
+    Exit codes:
+      0  on its way, or suspended already    2  wrong usage
+      1  refused: it has ended               6  the API cannot be reached
+    """
+    out, server = Output(json=json), Server(url, token, profile, region)
+    return _ask(out, server, "suspend", execution, reason, key, ("suspending", "suspended already"))
+
+
+def resume(
+    execution: ExecutionId,
+    reason: Reason = "",
+    key: Key = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Resume a suspended execution, and those that were suspended with it.
+
+    \b
+      awr resume ex-01a2…
+
+    \b
+    Exit codes:
+      0  on its way, or not suspended        2  wrong usage
+      1  refused: it has ended               6  the API cannot be reached
+    """
+    out, server = Output(json=json), Server(url, token, profile, region)
+    return _ask(out, server, "resume", execution, reason, key, ("resuming", "not suspended"))
+
+
 def retry(
     execution: ExecutionId,
     from_node: Annotated[
