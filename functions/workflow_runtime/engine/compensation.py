@@ -34,7 +34,7 @@ FAILURE, CANCEL, TIMEOUT = "failure", "cancel", "timeout"
 
 def is_wanted(turn: Turn, occasion: str) -> bool:
     """Whether an execution that ends on this occasion undoes what it has done."""
-    return bool(turn.plan.undo_blocks) and occasion in turn.plan.compensation.on
+    return bool(turn.plan.undo_blocks) and (occasion in turn.plan.compensation.on or turn.state.undo_anyway)
 
 
 def spare(turn: Turn) -> None:

@@ -165,6 +165,9 @@ MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
     (Mark.QUEUED, Change.HANDLE): Mark.HANDLED,
     (Mark.READY, Change.HANDLE): Mark.HANDLED,
     (Mark.RUNNING, Change.HANDLE): Mark.HANDLED,
+    # A fallback runs in its place.
+    (Mark.READY, Change.START): Mark.RUNNING,
+    (Mark.RUNNING, Change.START): Mark.RUNNING,
     # What people ask for: an end that is given, and new visits.
     (Mark.WAITING, Change.SUCCEED): Mark.SUCCESS,
     (Mark.RETRYING, Change.SUCCEED): Mark.SUCCESS,

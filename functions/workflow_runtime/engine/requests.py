@@ -184,6 +184,8 @@ def cannot_skip(plan: Plan, state: ExecutionState, status: ExecutionStatus, path
     mark = Mark(graph.marks[place.node])
     if status.terminal:
         return "" if mark == Mark.FAILED else f"the node `{path}` has not failed, it is {STATUS_OF_MARK[mark].value}"
+    if any(other == place.node for other in graph.fallbacks.values()):
+        return f"the node `{path}` runs in the place of another: skip that one"
     if mark == Mark.READY:
         return f"the node `{path}` runs in a worker: it ends by itself"
     if mark not in _MAY_BE_SKIPPED:

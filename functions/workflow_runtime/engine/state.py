@@ -82,6 +82,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``visits``: serial of a node's first run in its current visit, where that is not the scope's
     - ``unresolved``, ``due``: while the execution is suspended, nodes that have ended and whose edges are still to be
       resolved, and nodes whose join is satisfied
+    - ``fallbacks``: what runs in the place of nodes that have failed, by those; ``callers``: who called a called node
     """
 
     marks: bytearray
@@ -110,6 +111,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     visits: MutableMapping[int, int] = {}
     unresolved: list[int] = []
     due: list[int] = []
+    fallbacks: dict[int, int] = {}
+    callers: dict[int, int] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -140,6 +143,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             forked(self.visits) if self.visits else {},
             self.unresolved[:],
             self.due[:],
+            self.fallbacks.copy(),
+            self.callers.copy(),
         )
 
     def serial(self, node: int) -> int:
@@ -240,6 +245,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
       did; ``aborted``: it was failed from outside its plan, and cannot go on
     - ``suspension``: while it is suspended
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
+    - ``undo_anyway``: a handler wants what succeeded undone when it fails
 
     Two states are equal if they are stored alike.
     """
@@ -281,6 +287,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     suspension: Suspension | None = None
     held_first: int = 0
     held_next: int = 0
+    undo_anyway: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)

@@ -158,7 +158,8 @@ class NodeExecution(BaseModel):
     waiting_on: str | None = Field(description="Such as `dependency`, `queue`, `concurrency`, `event`, `timer`.")
     unresolved: list[str]
     warnings: list[str]
-    fallback_used: bool
+    fallback_used: bool = Field(description="Its output is that of its fallback.")
+    fallback_error: ErrorModel | None = Field(description="How its fallback failed, too.")
     usage: JsonObject | None
 
 
@@ -231,6 +232,16 @@ class EventResult(EventAccepted, ChartParts):
     status: ExecutionStatus
 
 
+class LateResult(BaseModel):
+    """What the code of a run came to after the run had ended: cancelled, or given up for lost. It decides nothing."""
+
+    status: Literal["success", "failed"]
+    at: Time
+    output: Any = Field(None, description="Null also where it is larger than 4 KB.")
+    output_bytes: int
+    error: ErrorModel | None
+
+
 class NodeRun(BaseModel):
     serial: int
     attempt: int
@@ -238,6 +249,7 @@ class NodeRun(BaseModel):
     error: ErrorModel | None
     started_at: Time | None
     ended_at: Time | None
+    late: LateResult | None = Field(description="Of code that ran on after the end.")
 
 
 class Node(NodeExecution):

@@ -19,6 +19,7 @@ from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.control import CONTROL_BODIES, control_body
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
 from workflow_runtime.frontends.api.routes import (
+    BULK_BODY,
     CONTROL_BODY,
     EVENT_BODY,
     HOOK_BODY,
@@ -76,6 +77,7 @@ def openapi_document() -> dict[str, Any]:
             (models.StartRequest, "validation"),
             (models.EventRequest, "validation"),
             (operator_models.ControlRequest, "validation"),
+            (operator_models.BulkRequest, "validation"),
             *((model, "validation") for model in CONTROL_BODIES.values()),
             (chart_models.Truncated, "serialization"),
         ],
@@ -105,6 +107,7 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
             SOURCE_BODY: DEFINITION_SCHEMA,
             START_BODY: {"$ref": SCHEMAS + "StartRequest"},
             EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
+            BULK_BODY: {"$ref": SCHEMAS + "BulkRequest"},
             CONTROL_BODY: {"$ref": SCHEMAS + _control_body(route).__name__},
             HOOK_BODY: HOOK_SCHEMA,
         }[route.body]

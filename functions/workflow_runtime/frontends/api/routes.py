@@ -10,6 +10,7 @@ import msgspec
 from workflow_runtime.frontends.api import models, operator_models
 from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer, json_answer
 from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
+from workflow_runtime.frontends.api.bulk import Bulks
 from workflow_runtime.frontends.api.control import Controls
 from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
@@ -35,6 +36,7 @@ SOURCE_BODY = "a workflow definition"
 START_BODY = "the input"
 EVENT_BODY = "an event"
 CONTROL_BODY = "a reason"
+BULK_BODY = "a selection"
 HOOK_BODY = "what a webhook is told"
 
 
@@ -76,6 +78,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_journal_routes(Journals(runtime)),
         _event_route(events),
         *_control_routes(Controls(runtime)),
+        *_bulk_routes(Bulks(runtime)),
         *_freeze_routes(Switches(runtime)),
         *_hook_routes(events),
         _health(runtime),
@@ -267,6 +270,21 @@ def _control_routes(controls: Controls) -> tuple[Route, ...]:
             ),
             (400, 404, 409, 413, 415, 422),
             CONTROL_BODY,
+        )
+        for operation in OPERATIONS.values()
+    )
+
+
+def _bulk_routes(bulks: Bulks) -> tuple[Route, ...]:
+    return tuple(
+        Route(
+            "POST",
+            f"{WORKFLOW}/executions/{operation.name}",
+            bulks.operation(operation),
+            f"{operation.name}Executions",
+            (_json(operator_models.BulkPage, "What was asked of the executions of this page"),),
+            (400, 404, 413, 415, 422),
+            BULK_BODY,
         )
         for operation in OPERATIONS.values()
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -190,6 +190,38 @@ class WorkflowEngine:
         said = {"node": path} if output is UNSET else {"node": path, "output": output}
         return await self._ask("skip", execution_id, reason, key, said)
 
+    async def control_executions(
+        self,
+        operation: str,
+        workflow_id: str,
+        *,
+        status: Sequence[str] = (),
+        older_than: str = "",
+        reason: str = "",
+        key: str | None = None,
+        dry_run: bool = False,
+        fields: Mapping[str, Json] = NOTHING,
+    ) -> dict[str, Json]:
+        """Ask the same of many executions of a workflow: ``cancel``, ``retry`` … (``fields``: what that takes beside
+        the ``reason``).
+
+        ``status``: only of those in one of these; by default, in which the operation changes something, completed ones
+        apart. ``older_than``: only of those started so long ago (``1h``). ``dry_run``: only say which. Under the same
+        ``key``, nothing is asked twice within 24 hours. The answer has ``execution_ids``, ``changed``, ``unchanged``,
+        and ``refused``: for each reason ``code``, ``reason``, ``count``, ``execution_ids``. Raises `NotFound` for the
+        workflow.
+        """
+        selection = {"status": list(status), "older_than": older_than, "dry_run": dry_run}
+        total: dict[str, Json] = {}
+        cursor: str | None = None
+        while not total or cursor is not None:
+            page = await self._connection.control_many(
+                operation, workflow_id, selection, reason, key=key, said=fields, cursor=cursor
+            )
+            cursor = page.pop("next_cursor")
+            total = added(total, page)
+        return total
+
     async def why_execution(
         self, execution_id: str, node: str | None = None, *, limit: int = WAITS_DEFAULT
     ) -> dict[str, Json]:
@@ -269,3 +301,21 @@ class WorkflowEngine:
 def _scope(*, workflow: str | None, agent: str | None, everything: bool) -> str:
     with translated():
         return scope_of(workflow=workflow, agent=agent, everything=everything)
+
+
+def added(total: dict[str, Json], page: dict[str, Json]) -> dict[str, Json]:
+    """What the pages of a request about many executions came to, with one more."""
+    if not total:
+        return page
+    refused = {(one["code"], one["reason"]): one for one in total["refused"]}
+    for one in page["refused"]:
+        before = refused.setdefault((one["code"], one["reason"]), {**one, "count": 0, "execution_ids": []})
+        before["count"] += one["count"]
+        before["execution_ids"] = [*before["execution_ids"], *one["execution_ids"]]
+    return {
+        **page,
+        "execution_ids": [*total["execution_ids"], *page["execution_ids"]],
+        "changed": total["changed"] + page["changed"],
+        "unchanged": total["unchanged"] + page["unchanged"],
+        "refused": list(refused.values()),
+    }

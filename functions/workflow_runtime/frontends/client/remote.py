@@ -186,6 +186,28 @@ class RemoteConnection:
         )
         return answer.plain("execution_id")
 
+    async def control_many(
+        self,
+        operation: str,
+        workflow_id: str,
+        selection: Mapping[str, Json],
+        reason: str,
+        *,
+        key: str | None,
+        said: Mapping[str, Json],
+        cursor: str | None,
+    ) -> dict[str, Json]:
+        await self._followers_are_ready()
+        fields = {name: checked_json(value, name, "invalid_request") for name, value in said.items()}
+        answer = await self._call(
+            "POST",
+            f"/workflows/{_segment(workflow_id)}/executions/{operation}",
+            params={"cursor": cursor} if cursor is not None else {},
+            content=msgspec.json.encode({**selection, "reason": reason, "fields": fields}),
+            headers={"content-type": "application/json", "idempotency-key": _key(key)},
+        )
+        return answer.plain("execution_ids")
+
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         path = f"/executions/{_segment(execution_id)}/why"
         params = {"node": node} if node is not None else {"limit": str(min(limit, PAGE_ITEMS_MAX))}

@@ -8,7 +8,7 @@ the journal entry, which says that all of it was sent.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -22,6 +22,7 @@ from workflow_runtime.engine.commands import (
     HoldEvent,
     OrderAgain,
     PublishEvent,
+    Read,
     RecordNode,
     ReplaceVariables,
     RunNode,
@@ -45,11 +46,13 @@ from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.invokers.invocation import origin
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.ports import BusEvent, Ports, Refusal
+from workflow_runtime.ports import BusEvent, Key, Ports, Refusal
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.orders import OpenOrders, RefusedOrder, send_orders
+from workflow_runtime.storage import keys
 from workflow_runtime.storage.records import Header, Run, RunStatus, StoredState
+from workflow_runtime.storage.runs import Copied
 from workflow_runtime.storage.stores import Stores
 
 EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
@@ -91,9 +94,9 @@ class Publisher:
         is_first = bool(statuses) and state.status in (ExecutionStatus.RUNNING, ExecutionStatus.COMPENSATING)
         if is_first:
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
-        records = [_run_of(command) for command in commands if isinstance(command, RecordNode)]
+        records = [command for command in commands if isinstance(command, RecordNode)]
         if records:
-            self._runs.record(state.execution_id, records)
+            self._runs.record(state.execution_id, [*map(_run_of, records)], _copied(plan, state.execution_id, records))
         for command in commands:
             if isinstance(command, CancelRun):
                 self._cancel(state, command)
@@ -224,6 +227,19 @@ def lifecycle_detail(event: PublishEvent) -> dict[str, Json]:
     return {name: iso_time(value) if name in ("at", "started_at") else value for name, value in event.detail.items()}
 
 
+def _copied(plan: Plan, execution_id: str, records: Sequence[RecordNode]) -> dict[int, Copied]:
+    """What these records have of others, by their place."""
+
+    def key(read: Read | None) -> Key | None:
+        return keys.run(execution_id, read.path(plan), read.serial) if read is not None else None
+
+    return {
+        place: Copied(key(record.output_of), key(record.inputs_of))
+        for place, record in enumerate(records)
+        if record.output_of is not None or record.inputs_of is not None
+    }
+
+
 def _run_of(command: RecordNode) -> Run:
     path, serial, at = command.path, command.serial, command.at
     if command.error is not None:
@@ -236,6 +252,7 @@ def _run_of(command: RecordNode) -> Run:
             started_at=command.started_at,
             attempt=command.attempt,
             handled=command.handled,
+            fallback_error=command.fallback_error,
         )
     return Run.succeeded(
         path,
@@ -249,6 +266,7 @@ def _run_of(command: RecordNode) -> Run:
         inputs=command.inputs,
         inputs_blob=command.inputs_blob,
         given=command.given,
+        fallback_used=command.fallback_used,
     )
 
 

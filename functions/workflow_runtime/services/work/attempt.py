@@ -17,7 +17,7 @@ from workflow_runtime.engine.commands import RunNode, with_payload
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
-from workflow_runtime.engine.values.evaluation import NodeValue, evaluate
+from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
@@ -171,6 +171,7 @@ class AttemptRunner:
         except Exception as error:
             order = order_to_keep(attempt.plan, attempt.order.command)
             ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error), order=order)
+            ended = _with_inputs(attempt, ended)
         return replace(
             ended,
             ended_at=self._ports.clock.now(),
@@ -188,6 +189,8 @@ class AttemptRunner:
         header_key = keys.execution(order.execution_id, keys.HEADER)
         input_key = keys.input(order.execution_id, command.replaced)
         run_keys = {keys.run(order.execution_id, read.path(plan), read.serial): read.node for read in command.reads}
+        if command.caller >= 0:
+            formulas = (*formulas, *filter(None, (plan.node(command.caller).inputs,)))
         reads_input = needs_globals(formulas) or lacks_names(plan, command, formulas)
         undoes = command.undoes
         undone = keys.run(order.execution_id, undoes.path(plan), undoes.serial) if undoes is not None else None
@@ -212,6 +215,7 @@ class AttemptRunner:
             order = await self._ports.offload(self._told, order, items[undone])
         secrets = await self._ports.offload(self._resolve_secrets, node)
         view = view_of(plan, order, nodes, data, secrets)
+        view = _with_callers_inputs(plan, command.caller, view)
         attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view, order.command)
         return True
 
@@ -295,10 +299,22 @@ class AttemptRunner:
         return True
 
 
+def _with_callers_inputs(plan: Plan, caller: int, view: View) -> View:
+    """What a node sees that was called in the place of another, whose inputs it reads."""
+    formula = plan.node(caller).inputs if caller >= 0 else None
+    if formula is None:
+        return view
+    return replace(view, names={**view.names, "inputs": evaluate(formula, view)})
+
+
 def _with_inputs(attempt: Attempt, ended: Run) -> Run:
-    """A success of a node that can be undone is recorded with what it was given."""
+    """A success of a node that can be undone is recorded with what it was given; so is a failure, if another node may
+    run in its place and succeed."""
     rendering = attempt.rendering
     if rendering is None or rendering.node.compensate < 0 or not rendering.rendered or ended.path == OUTPUTS_PATH:
+        return ended
+    may_be_replaced = rendering.node.fallback >= 0 or any(own.target >= 0 for own in rendering.node.handlers)
+    if ended.status is RunStatus.FAILED and not may_be_replaced:
         return ended
     return replace(ended, inputs=masked(rendering.rendered, attempt.secrets))
 
