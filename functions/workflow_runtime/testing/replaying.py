@@ -35,4 +35,4 @@ def _read(recording: str | Path | bytes) -> Recording:
         return decode_recording(data)
     except msgspec.DecodeError as error:
         name = "the given bytes are" if isinstance(recording, bytes) else f"{recording} is"
-        raise ValueError(f"{name} no recording: {error}") from error
+        raise ValueError(f"{name} not a recording: {error}") from error
