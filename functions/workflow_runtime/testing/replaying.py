@@ -1,4 +1,4 @@
-"""Recorded executions, taken again in tests."""
+"""Replays of recorded executions in tests."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from workflow_runtime.engine.recording import Recording, decode_recording, first
 
 
 def replay(recording: str | Path | bytes | Recording) -> None:
-    """Take a recording again with this version's engine: a file of `awr export`, its content, or what
+    """Replay a recording with this version's engine: a file of `awr export`, its content, or what
     `WorkflowTester.recording` gives::
 
         @pytest.mark.parametrize("path", Path("tests/recordings").glob("*.json"))
         def test_what_ran_in_production_runs_the_same(path):
             replay(path)
 
-    Raises `AssertionError` that tells the first difference, `ValueError` for what is not a recording.
+    Raises `AssertionError` with the first difference, `ValueError` for what is not a recording.
     """
     __tracebackhide__ = True
     if not isinstance(recording, Recording):
