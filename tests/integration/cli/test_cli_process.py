@@ -54,7 +54,7 @@ def test_a_killed_run_is_resumed_without_running_finished_nodes_again(
     awr: Awr, chain: Path, mocks: Callable[..., Path]
 ) -> None:
     process = started("run", chain, "--mocks", mocks(600), "--db", "x.db")
-    wait_for_line(process, "running    b")
+    wait_for_line(process, f"{'running':<{STATUS_COLUMNS}}  b")
     process.kill()
     process.communicate(timeout=DEADLINE_SECONDS)
     execution_id = _only_execution(Path("x.db"))
@@ -67,7 +67,7 @@ def test_a_killed_run_is_resumed_without_running_finished_nodes_again(
 
 def test_ctrl_c_exits_130_and_says_how_to_go_on(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
     process = started("run", chain, "--mocks", mocks(600), "--db", "x.db", "--json")
-    wait_for_line(process, "running    b")
+    wait_for_line(process, f"{'running':<{STATUS_COLUMNS}}  b")
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 130
