@@ -53,5 +53,5 @@ def _box(number: int, item: Item) -> str:
     if item.kind == GATHERED:
         return f'n{number}((" "))'
     left, right = _SHAPES.get(item.kind, _ROUNDED)
-    detail = f"<br/><small>{escaped(item.detail)}</small>" if item.detail and item.detail != item.title else ""
+    detail = f"<br/><small>{escaped(item.about)}</small>" if item.about else ""
     return f'n{number}{left}"{escaped(item.title)}{detail}"{right}'

@@ -77,4 +77,4 @@ class _Writer:
 def _title(item: Item) -> str:
     if item.kind in HISTORY_MARKS:
         return f"{HISTORY_MARKS[item.kind]} {item.title}"
-    return f"{item.title} ({item.kind} {item.detail})" if item.detail not in ("", item.title) else item.title
+    return f"{item.title} ({item.kind} {item.about})" if item.about else item.title

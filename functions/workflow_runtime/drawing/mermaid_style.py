@@ -16,6 +16,7 @@ STYLES: Mapping[str, str] = {
     "ready": "fill:#e6f1ff,stroke:#0969da,color:#06325f",
     "waiting": "fill:#f2f2f2,stroke:#8c959f,color:#424a53",
     "skipped": "fill:#f2f2f2,stroke:#8c959f,color:#6e7781,stroke-dasharray:4 3",
+    "compensated": "fill:#fff0c2,stroke:#9a6700,color:#4a3200,stroke-dasharray:4 3",
     "cancelled": "fill:#ececec,stroke:#6e7781,color:#424a53,stroke-dasharray:4 3",
 }
 """Light fills with dark texts of their own: readable on a light and on a dark page."""

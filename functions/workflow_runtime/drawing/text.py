@@ -57,6 +57,7 @@ def _name(item: Item) -> str:
 
 def _kind(item: Item) -> str:
     kind = "" if item.kind in DOTS else f"wait {item.detail}".rstrip() if item.kind == "wait" else item.kind
+    kind += f" ↩ {item.undo}" if item.undo else ""
     status = f" [{item.status}]" if item.status else ""
     return f"{kind}{status}"
 

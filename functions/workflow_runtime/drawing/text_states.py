@@ -53,7 +53,12 @@ class _Tree:
     def _headline(self, number: int, item: Item) -> str:
         words = [
             "first" if number in self._initial else "",
-            _WORDS.get(item.kind, "" if item.kind in _NO_NODES - {"graph"} else f"{item.kind} {item.detail}".strip()),
+            _WORDS.get(
+                item.kind,
+                ""
+                if item.kind in _NO_NODES - {"graph"}
+                else f"{item.kind} {item.detail}".strip() + (f" ↩ {item.undo}" if item.undo else ""),
+            ),
             item.status if item.status != ACTIVE else "",
         ]
         mark = ACTIVE_MARK if item.status == ACTIVE else MARKS.get(item.kind, PLAIN_MARK)
