@@ -12,12 +12,9 @@ from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.recovery import Gaps
-from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
-def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    if definition.error_handlers:
-        _not_in_force("error_handlers", ("error_handlers",), report)
+def check_support(sources: Sources, report: Report) -> None:
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
             for what, path in _unsupported(node):
@@ -48,11 +45,13 @@ def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
         yield f"{node.what} nodes are", ()
     if node.callback is not None:
         yield "callbacks are", ("callback",)
+    if node.fallback is not None and node.fallback.workflow_id is not None:
+        yield "workflows as fallbacks are", ("fallback",)
 
 
 def _idle(node: NodeDefinition) -> Iterator[str]:
     """Fields that do nothing yet."""
-    for field in ("fallback", "limiter"):
+    for field in ("limiter",):
         if getattr(node, field):
             yield field
     if isinstance(node, StateMachineNode) and node.timeout is not None:
@@ -63,7 +62,9 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
     kind = kind_of_node(node)
     if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"
-    for field in ("retry_policy", "on_error", "compensate"):
+    if node.max_wait is not None and kind.pool is None and not isinstance(node, UnsupportedNode):
+        yield "max_wait", "no worker runs this node, so it never waits for one"
+    for field in ("retry_policy", "fallback", "on_error", "compensate"):
         if getattr(node, field) and not kind.has_policies:
             yield field, "it is for nodes that do work or wait; this one only decides, and would decide the same again"
     if node.inputs and not kind.reads_inputs:

@@ -5,7 +5,7 @@ One that does not complete undoes what succeeded in it, and only then has ended 
 
 from __future__ import annotations
 
-from workflow_runtime.engine import compensation, pending, subscriptions
+from workflow_runtime.engine import compensation, holding, pending, subscriptions
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import NotifyParent, Read, SetStatus
 from workflow_runtime.engine.graph.control import DECISION_BYTES_MAX
@@ -189,6 +189,7 @@ def _stop(scopes: Scopes, status: ExecutionStatus, *, spare: bool = False) -> No
     state.queued.clear()
     pending.drop_everything(turn)
     subscriptions.end(turn)
+    holding.forget(state)
     state.outbox.clear()
     state.kept.clear()
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import msgspec
 
 from workflow_runtime.plan.formulas import BindingKind, Formula, formulas_in
-from workflow_runtime.plan.policies import ErrorRule, RetryPolicy
+from workflow_runtime.plan.policies import ErrorRule, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import (
     AggregationSpec,
     ConditionSpec,
@@ -20,6 +20,9 @@ from workflow_runtime.plan.specs import (
     SucceedSpec,
     SwitchSpec,
 )
+
+FALLBACK = "~fallback"
+"""Ends the id of a node that is defined as another one's fallback."""
 
 
 class JoinKind(StrEnum):
@@ -55,7 +58,9 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     ``decision_paths`` are the paths of its output that decisions read (``()`` is the whole): its worker attaches their
     values.
     ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does).
-    ``retry``: the first policy that is for an error counts; ``on_error``: the first rule.
+    ``max_wait_seconds``: how long an attempt may wait for a worker to begin it.
+    ``retry``: the first policy that is for an error counts; ``on_error``: the first rule; ``handlers``: those of the
+    workflow that are for this node, in order. ``fallback``: the node that runs once in its place when it has failed.
     ``compensate``: number of the block that undoes it; -1: nothing does.
     ``output_fields`` and ``shape`` are the two forms of the definition's ``outputs``; at most one is set.
     """
@@ -79,11 +84,20 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     called: bool = False
     retry: tuple[RetryPolicy, ...] = ()
     on_error: tuple[ErrorRule, ...] = ()
+    fallback: int = -1
+    handlers: tuple[NodeHandler, ...] = ()
     compensate: int = -1
+    max_wait_seconds: float | None = None
 
     @property
     def hidden(self) -> bool:
-        return isinstance(self.spec, GatherSpec)
+        """Whether the author has written no such node."""
+        return isinstance(self.spec, GatherSpec) or self.is_fallback
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether it is defined as another one's fallback."""
+        return self.id.endswith(FALLBACK)
 
     @cached_property
     def decision_formulas(self) -> tuple[Formula, ...]:
@@ -92,8 +106,14 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return tuple(formulas_in((self.when, *rendered)))
 
     @cached_property
+    def reads_callers_inputs(self) -> bool:
+        """Of a node that others call: whether it reads what they were given."""
+        read = (binding for formula in formulas_in((self.inputs, self.spec)) for binding in formula.bindings)
+        return any(binding.kind is BindingKind.LOCAL and binding.name == "inputs" for binding in read)
+
+    @cached_property
     def worker_formulas(self) -> tuple[Formula, ...]:
-        """What whoever runs this node evaluates: a worker, or a collector in the dispatcher's place."""
+        """What is evaluated where the node runs: by a worker, or by a collector in the dispatcher's place."""
         return tuple(formulas_in((self.inputs, self.shape, self.spec)))
 
 

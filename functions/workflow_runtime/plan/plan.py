@@ -15,7 +15,7 @@ from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import descriptors, is_runtime_event
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
-from workflow_runtime.plan.policies import BY_DEFAULT, Compensation
+from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, Handler
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.plan.triggers import EventTrigger, Trigger, digest
 
@@ -64,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     charts: tuple[ChartPlan, ...] = ()
     has_chart: bool = False
     triggers: tuple[Trigger, ...] = ()
+    handlers: tuple[Handler, ...] = ()
     compensation: Compensation = BY_DEFAULT
 
     @cached_property

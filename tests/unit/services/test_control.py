@@ -43,8 +43,8 @@ workflow:
 class World:
     """A runtime in virtual time whose tool is ``act``."""
 
-    def __init__(self) -> None:
-        self.clock = VirtualClock(START)
+    def __init__(self, clock: VirtualClock | None = None) -> None:
+        self.clock = clock or VirtualClock(START)
         self.act: Callable[[NodeCall], Any] = lambda _: None
         self.runtime = LocalRuntime(open_backend(clock=self.clock), wrap=lambda _: self)
         self.services = self.runtime.services
@@ -191,6 +191,9 @@ def test_the_result_of_a_tool_that_does_not_mind_is_ignored(world: World) -> Non
     assert world.status(execution) == "cancelled"
     assert world.nodes(execution)["甲"] == "cancelled"
     assert world.services.stores.executions.dead_letters(execution) == []
+    late = world.services.documents.node(execution, "甲").runs[0].late
+    assert late is not None, "it may have had effects, so people see what it came to"
+    assert (late.status, late.output, late.at) == (RunStatus.SUCCESS, "late", START + (RENEWAL_SECONDS - 1) * 1000)
 
 
 def test_awaited_children_are_cancelled_through_all_generations(world: World) -> None:

@@ -6,7 +6,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import ChartSource, GraphSource, Sources, Undone
+from workflow_runtime.compiler.collect.sources import (
+    NOT_OF_COMPENSATIONS,
+    ChartSource,
+    GraphSource,
+    Sources,
+    Undone,
+)
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.names.names import Bound
 from workflow_runtime.compiler.report import Report
@@ -18,8 +24,7 @@ from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import Rule
 from workflow_runtime.plan.catalogue import Catalogue, Effects
 
-IDLE_FIELDS = ("dependencies", "join", "on_skip", "fallback", "on_error", "compensate")
-"""Fields of nodes that mean nothing in one that undoes others: it has no edges, and its failure is only recorded."""
+IDLE_FIELDS = (*NOT_OF_COMPENSATIONS, "join", "on_skip")
 
 
 def check_compensations(
@@ -57,7 +62,8 @@ def _check_targets(graph: GraphSource, report: Report) -> None:
 
 
 def _check_node(graph: GraphSource, report: Report) -> None:
-    node = graph.nodes[0]
+    assert graph.undoes is not None
+    node = graph.undoes.written
     if not kind_of_node(node).may_undo:
         message = f"a node of type `{node.type}` cannot undo others"
         report.add(rules.BAD_COMPENSATION, message, graph.at(0), "Agents and tools can.")
@@ -66,7 +72,8 @@ def _check_node(graph: GraphSource, report: Report) -> None:
         message = "a compensation has no `when`: every visit that succeeded is undone"
         hint = "Let the agent or tool see for itself whether there is anything to undo."
         report.add(rules.BAD_COMPENSATION, message, graph.at(0, "when"), hint)
-    for field in IDLE_FIELDS:
+    is_defined_there = graph.place[-1] == "compensate"  # else its edges are reported as such
+    for field in IDLE_FIELDS if is_defined_there else IDLE_FIELDS[1:]:
         if field in node.model_fields_set and getattr(node, field):
             message = f"`{field}` has no effect here: the node only runs to undo others"
             report.add(rules.NO_EFFECT, message, graph.at(0, field))

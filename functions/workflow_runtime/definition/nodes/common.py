@@ -99,7 +99,6 @@ class NodeDefinition(Model):
     noun: ClassVar[str] = "a node"
     aliases: ClassVar[Mapping[str, str]] = {"depends_on": "dependencies"}
     has_config: ClassVar[bool] = True
-    default_type: ClassVar[str] = ""
 
     id: Id = Field(description="Unique within the graph.")
     type: Annotated[str, word(*TYPES)] = Field(description="What the node is.")
@@ -114,6 +113,7 @@ class NodeDefinition(Model):
         None, description="Names of the fields exposed, or a mapping of templates over `${output}`."
     )
     timeout: Duration | None = Field(None, description="For each attempt.")
+    max_wait: Duration | None = Field(None, description="How long an attempt may wait in the queue of its workers.")
     retry_policy: RetryPolicies = Field((), description="Attempts after a failure.")
     fallback: Fallback | None = Field(None, description="Tried once when attempts are used up.")
     on_error: OnError = Field((), description="What a failure means for the graph.")

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.engine import pending
+from workflow_runtime.engine.awaited import Purpose, Sent
 from workflow_runtime.engine.chart.runs import begin_call
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import Log, PublishEvent, SendSignal, StartChild
 from workflow_runtime.engine.events import SELF, SignalReceived
-from workflow_runtime.engine.state import Purpose, Sent
 from workflow_runtime.engine.values.durations import seconds_of
 from workflow_runtime.engine.values.evaluation import NO_LOCALS
 from workflow_runtime.language.expressions import EvaluationError, Scope, render_text
@@ -160,7 +160,7 @@ def _for_each(scope: ChartScope, action: ForEachAction, done: list[str], locals:
     if items is None:
         return
     if not isinstance(items, list):
-        raise EvaluationError("`items` is no list")
+        raise EvaluationError("`items` is not a list")
     for place, item in enumerate(items):
         inner_locals = {**locals, action.name: item, action.index: place}
         for inner in action.do:

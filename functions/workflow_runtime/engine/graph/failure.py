@@ -39,8 +39,11 @@ def fail_scope(scope: GraphScope, error: ErrorDocument) -> None:
     if scope.graph.failure is not None:
         return
     scope.graph.failure = error
-    for node in range(len(scope.block.nodes)):
-        if scope.is_open(node) and scope.block.nodes[node].join.kind is not JoinKind.ALL_DONE:
+    nodes = scope.block.nodes
+    kept = {node for node in range(len(nodes)) if nodes[node].join.kind is JoinKind.ALL_DONE}
+    kept |= {other for own, other in scope.graph.fallbacks.items() if own in kept}
+    for node in range(len(nodes)):
+        if scope.is_open(node) and node not in kept:
             withdraw(scope, node)
 
 
@@ -60,6 +63,9 @@ def release(scope: GraphScope, node: int) -> bool:
         scope.turn.state.in_flight -= 1
     elif mark in (Mark.RUNNING, Mark.RETRYING):
         scope.stop(node)
+        fallback = graph.fallbacks.get(node, -1)
+        if fallback >= 0 and scope.is_open(fallback):
+            withdraw(scope, fallback)
     elif mark == Mark.QUEUED:
         for waiting in (graph.held, graph.queue):
             if node in waiting:  # in neither, if its decision lacks values: the turn will be taken again

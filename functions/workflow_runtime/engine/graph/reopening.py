@@ -32,6 +32,7 @@ def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = Tr
     anew = set(again) | (_lost(scope) if with_lost else set()) | _undone(scope)
     anew |= _callers(scope, anew)
     anew |= _stale(scope, anew)
+    anew |= _substitutes(scope, anew)
     for node in sorted(anew):
         _begin_visit(scope, node)
     graph.failure = None
@@ -82,6 +83,16 @@ def _lost(scope: GraphScope) -> set[int]:
                 found[source] = None
                 pending.append(source)
     return set(found)
+
+
+def _substitutes(scope: GraphScope, anew: Set[int]) -> set[int]:
+    """What has run in the place of nodes that run again: it may have to once more."""
+    found: set[int] = set()
+    for node in anew:
+        plan = scope.block.nodes[node]
+        targets = (plan.fallback, *(handler.target for handler in plan.handlers))
+        found |= {target for target in targets if target >= 0 and not scope.is_open(target)}
+    return found
 
 
 def _stale(scope: GraphScope, anew: Set[int]) -> set[int]:

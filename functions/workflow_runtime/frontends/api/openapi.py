@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from workflow_runtime.frontends.api import chart_models, models, operator_models
@@ -18,6 +19,7 @@ from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.control import CONTROL_BODIES, control_body
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
 from workflow_runtime.frontends.api.routes import (
+    BULK_BODY,
     CONTROL_BODY,
     EVENT_BODY,
     HOOK_BODY,
@@ -47,6 +49,7 @@ PROBLEMS = {
     415: "The body's type is not supported",
     416: "The range lies outside the value",
     422: "The request or the definition is not valid",
+    429: "There are too many of these already",
     500: "A fault of the service",
     503: "The service cannot answer at the moment",
 }
@@ -74,6 +77,7 @@ def openapi_document() -> dict[str, Any]:
             (models.StartRequest, "validation"),
             (models.EventRequest, "validation"),
             (operator_models.ControlRequest, "validation"),
+            (operator_models.BulkRequest, "validation"),
             *((model, "validation") for model in CONTROL_BODIES.values()),
             (chart_models.Truncated, "serialization"),
         ],
@@ -103,11 +107,12 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
             SOURCE_BODY: DEFINITION_SCHEMA,
             START_BODY: {"$ref": SCHEMAS + "StartRequest"},
             EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
-            CONTROL_BODY: {"$ref": SCHEMAS + control_body(route.rule.rpartition("/")[2]).__name__},
+            BULK_BODY: {"$ref": SCHEMAS + "BulkRequest"},
+            CONTROL_BODY: {"$ref": SCHEMAS + _control_body(route).__name__},
             HOOK_BODY: HOOK_SCHEMA,
         }[route.body]
         content = {media_type: {"schema": schema} for media_type in content_types(route.body)}
-        operation["requestBody"] = {"required": route.body in (SOURCE_BODY, EVENT_BODY), "content": content}
+        operation["requestBody"] = {"required": _is_body_required(route), "content": content}
     answers = operation["responses"]
     answers.pop("422", None)
     for status in (*route.problems, *ALWAYS):
@@ -115,6 +120,16 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
         answers[str(status)] = {"description": PROBLEMS[status], "content": content}
     operation["responses"] = dict(sorted(answers.items()))
     return operation
+
+
+def _is_body_required(route: Route) -> bool:
+    if route.body == CONTROL_BODY:
+        return any(field.is_required() for field in _control_body(route).model_fields.values())
+    return route.body in (SOURCE_BODY, EVENT_BODY)
+
+
+def _control_body(route: Route) -> type[BaseModel]:
+    return control_body(route.rule.rpartition("/")[2])
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
-"""What operators ask for and get, as pydantic models: journals, what holds an execution up, control."""
+"""What operators ask for and get, as pydantic models: journals, what holds an execution up, control, freezes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.waiting import Cause
 from workflow_runtime.frontends.api.chart_models import (
     AvailableEvent,
@@ -25,6 +26,7 @@ class JournalPage(BaseModel):
     items: list[JsonObject]
     head: JsonObject | None
     runs: list[JsonObject]
+    replaced: JsonObject
     blobs: JsonObject
     state: JsonObject | None = Field(description="The stored state, beside the newest commit.")
     next_cursor: str | None
@@ -82,6 +84,38 @@ class SkipRequest(ControlRequest):
     )
 
 
+class BulkRequest(ControlRequest):
+    """Which executions of the workflow are meant, and what is asked of each."""
+
+    status: list[ExecutionStatus] = Field(
+        [], description="By default those in which the operation changes something, `completed` apart."
+    )
+    older_than: str = Field("", max_length=64, description="Only executions started so long ago.", examples=["1h"])
+    dry_run: bool = Field(False, description="Only say which executions are meant.")
+    fields: JsonObject = Field({}, description="What the operation takes beside the reason.")
+
+
+class BulkRefusal(BaseModel):
+    """Why some executions were refused."""
+
+    code: str
+    reason: str
+    count: int
+    execution_ids: list[str] = Field(description="The first of them.")
+
+
+class BulkPage(BaseModel):
+    """What a page came to. The request goes on with its `next_cursor` and the same body, under the same key."""
+
+    operation: str
+    dry_run: bool
+    execution_ids: list[str] = Field(description="The executions of this page.")
+    changed: int = Field(description="How many requests are on their way.")
+    unchanged: int = Field(description="How many executions were as the request wants them already.")
+    refused: list[BulkRefusal]
+    next_cursor: str | None
+
+
 class Controlled(BaseModel):
     """A request that is on its way, or was not needed."""
 
@@ -90,3 +124,35 @@ class Controlled(BaseModel):
     id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
     changed: bool = Field(description="False: the execution was as the request wants it already.")
     attempt: int = Field(description="Which of the execution's it is from then on: 1, and one more when it reopens.")
+
+
+class Freeze(BaseModel):
+    """A switch that holds back starts or node runs."""
+
+    scope: str = Field(examples=["agent:writer"])
+    since: Time
+    by: str = Field(description="Who set it, as far as the API knows.")
+    reason: str
+    thawed_at: Time | None = Field(description="Since when it holds back nothing more, and what it held is sent on.")
+
+
+class FreezeList(BaseModel):
+    items: list[Freeze]
+
+
+class Frozen(Freeze):
+    changed: bool = Field(description="False: it was as the request wants it already.")
+
+
+class HeldItem(BaseModel):
+    """Something that a freeze holds: the start of an execution, an event for one, or a node run."""
+
+    kind: Literal["start", "event", "order"]
+    execution_id: str
+    path: str | None = Field(description="The path of the node.")
+    at: Time = Field(description="When it was started, came, or was ordered.")
+
+
+class FreezeDetail(Freeze):
+    held: list[HeldItem]
+    more: bool = Field(description="Whether it holds more than these.")

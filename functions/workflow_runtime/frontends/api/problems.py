@@ -30,6 +30,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "invalid_input": (422, "The input is not valid"),
     "invalid_event": (422, "The event is not one that the execution takes"),
     "invalid_definition": (422, "The definition is not valid"),
+    "too_many": (429, "There are too many of these already"),
     "internal_error": (500, "The request failed"),
     "unavailable": (503, "The service cannot answer at the moment"),
 }

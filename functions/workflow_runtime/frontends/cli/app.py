@@ -44,14 +44,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "start": ("start:start", "Start an execution of a published workflow."),
     "signal": ("signal:signal", "Send an event to an execution."),
     "cancel": ("control:cancel", "Cancel an execution."),
+    "suspend": ("control:suspend", "Suspend an execution, until it is resumed."),
+    "resume": ("control:resume", "Resume a suspended execution."),
     "retry": ("control:retry", "Have an execution that has ended go on."),
     "skip": ("control:skip", "Have an execution go on without a node."),
-    "publish-event": ("publish_event:publish_event", "Put an event on the bus of awr dev."),
+    "freeze": ("freeze:freeze", "Hold back starts of a workflow, runs of an agent, or all of both."),
+    "thaw": ("freeze:thaw", "Have what was frozen go on."),
+    "publish-event": ("signal:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),
     "status": ("status:status", "Show an execution, or watch it to its end."),
     "why": ("why:why", "Show what an execution waits for, and what would move it."),
     "history": ("history:history", "Show what happened in an execution."),
-    "export": ("export:export", "Export an execution as a recording, for replays."),
+    "export": ("replay:export", "Export an execution as a recording, for replays."),
     "replay": ("replay:replay", "Take an execution's journal again, and show the first difference."),
     "logs": ("logs:logs", "Show what was logged about an execution."),
 }
@@ -137,12 +141,13 @@ def _usage(out: Output, error: TyperException) -> int:
     """What the parser refused."""
     context = getattr(error, "ctx", None)
     message = error.format_message().replace("Value error, ", "")  # pydantic's, which checks choices
+    line = " ".join(message.split())  # a list of choices has one on each line
     if context is not None and type(error).__name__ == "NoArgsIsHelpError":
         out.note_text(message)
         out.document({"error": {"code": "usage", "message": "a command is missing"}})
         return ExitCode.USAGE
     hint = f"{context.command_path} --help" if context is not None else "awr --help"
-    _show(out, CliError("usage", message, hint, exit_code=ExitCode.USAGE))
+    _show(out, CliError("usage", line, hint, exit_code=ExitCode.USAGE))
     return error.exit_code
 
 

@@ -30,6 +30,7 @@ WAITS = {
     "limiter": "for a limiter",
     "concurrency": "for a free place (max_concurrency)",
     "retry": "for its next attempt",
+    "frozen": "because it is frozen (awr why says by which freeze)",
 }
 
 
@@ -46,6 +47,8 @@ def show_summary(out: Output, document: Mapping[str, Json]) -> None:
         [("note: ", "yellow"), remark] for id, entry in nodes.items() for remark in _remarks(id, entry)
     ]
     out.line(title(document))
+    if document.get("suspension"):  # an older server does not tell
+        out.line(_suspension(document["suspension"]))
     for lines in (list(transition_lines(document)), list(state_lines(document)), rows, remarks):
         if lines:
             out.line()
@@ -121,6 +124,17 @@ def title(document: Mapping[str, Json]) -> Line:
         (status, STATUS_STYLES.get(status, OPEN_STYLE)),
         took,
         (f"  {document['execution_id']}", "dim"),
+    ]
+
+
+def _suspension(suspension: Mapping[str, Json]) -> Line:
+    """Since when, by whom and why an execution stands still."""
+    by = f" by {suspension['by']}" if suspension["by"] else ""
+    reason = f": {suspension['reason']}" if suspension["reason"] else ""
+    held = suspension["held"]
+    return [
+        ("suspended", OPEN_STYLE),
+        f" since {suspension['since']}{by}{visible(reason)}; {held:,} event{'s' if held != 1 else ''} held",
     ]
 
 

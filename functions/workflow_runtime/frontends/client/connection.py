@@ -39,8 +39,31 @@ class Connection(Protocol):
         """What was answered, once the request is on its way. ``said``: what the operation
         takes beside the reason, named as in the HTTP API."""
 
+    async def control_many(
+        self,
+        operation: str,
+        workflow_id: str,
+        selection: Mapping[str, Json],
+        reason: str,
+        *,
+        key: str | None,
+        said: Mapping[str, Json],
+        cursor: str | None,
+    ) -> dict[str, Json]:
+        """What one page of a request about many executions came to, with its ``next_cursor``. ``selection``:
+        ``status``, ``older_than``, ``dry_run``."""
+
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         """What an execution, or one node of it, waits for: at most ``limit`` nodes."""
+
+    async def freeze(self, scope: str, reason: str) -> dict[str, Json]:
+        """Freeze a scope as `services.freeze.scopes` names it: the switch, and whether that changed anything."""
+
+    async def thaw(self, scope: str) -> dict[str, Json]:
+        """The same of a thaw."""
+
+    async def freezes(self) -> list[dict[str, Json]]:
+        """What is frozen, and what is being thawed."""
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         """Put an event on the runtime's bus."""

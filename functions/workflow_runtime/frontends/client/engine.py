@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from workflow_runtime.frontends.client.connection import Connection
-from workflow_runtime.frontends.client.errors import WaitTimeout
+from workflow_runtime.frontends.client.errors import WaitTimeout, translated
 from workflow_runtime.frontends.client.events import EventBus
 from workflow_runtime.frontends.client.sources import Definition, read_source
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.services.freeze.scopes import scope_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -143,9 +144,10 @@ class WorkflowEngine:
         """Send an event to an execution: ``{"execution_id", "event", "id"}`` once it is on its way.
 
         ``key``: however often the event is sent under one key, it has one effect. ``wait``: give it that many seconds
-        to be taken; then the answer has its ``outcome`` (``taken``, ``ignored``, ``deferred``, ``kept``, ``failed``),
-        the ``reason`` or ``transition``, and ``current_states``, ``variables``, ``available_events`` after it. Raises
-        `NotFound`, `Conflict` when the execution has ended, `InvalidInput` for an event that it never listens to.
+        to be taken; then the answer has its ``outcome`` (``taken``, ``ignored``, ``deferred``, ``kept``, ``held``,
+        ``failed``), the ``reason`` or ``transition``, and ``current_states``, ``variables``, ``available_events`` after
+        it. Raises `NotFound`, `Conflict` when the execution has ended, `InvalidInput` for an event that it never
+        listens to.
         """
         return await self._connection.send_event(execution_id, name, data, key=key, wait=wait)
 
@@ -188,6 +190,38 @@ class WorkflowEngine:
         said = {"node": path} if output is UNSET else {"node": path, "output": output}
         return await self._ask("skip", execution_id, reason, key, said)
 
+    async def control_executions(
+        self,
+        operation: str,
+        workflow_id: str,
+        *,
+        status: Sequence[str] = (),
+        older_than: str = "",
+        reason: str = "",
+        key: str | None = None,
+        dry_run: bool = False,
+        fields: Mapping[str, Json] = NOTHING,
+    ) -> dict[str, Json]:
+        """Ask the same of many executions of a workflow: ``cancel``, ``retry`` … (``fields``: what that takes beside
+        the ``reason``).
+
+        ``status``: only of those in one of these; by default, in which the operation changes something, completed ones
+        apart. ``older_than``: only of those started so long ago (``1h``). ``dry_run``: only say which. Under the same
+        ``key``, nothing is asked twice within 24 hours. The answer has ``execution_ids``, ``changed``, ``unchanged``,
+        and ``refused``: for each reason ``code``, ``reason``, ``count``, ``execution_ids``. Raises `NotFound` for the
+        workflow.
+        """
+        selection = {"status": list(status), "older_than": older_than, "dry_run": dry_run}
+        total: dict[str, Json] = {}
+        cursor: str | None = None
+        while not total or cursor is not None:
+            page = await self._connection.control_many(
+                operation, workflow_id, selection, reason, key=key, said=fields, cursor=cursor
+            )
+            cursor = page.pop("next_cursor")
+            total = added(total, page)
+        return total
+
     async def why_execution(
         self, execution_id: str, node: str | None = None, *, limit: int = WAITS_DEFAULT
     ) -> dict[str, Json]:
@@ -199,6 +233,46 @@ class WorkflowEngine:
         followed by those that it waits for. Raises `NotFound`.
         """
         return await self._connection.why(execution_id, node, limit)
+
+    async def suspend_execution(
+        self, execution_id: str, reason: str = "", *, key: str | None = None
+    ) -> dict[str, Json]:
+        """Suspend an execution, and the executions whose end it awaits; answers as `cancel_execution`.
+
+        Nothing starts any more; what runs in workers ends and is recorded. Events, results of children and due timers
+        are held in order and taken when it is resumed; its timeout stands still, every other time goes on. Raises
+        `NotFound`, `Conflict` when the execution has ended.
+        """
+        return await self._ask("suspend", execution_id, reason, key)
+
+    async def resume_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        """Resume a suspended execution, and those that were suspended with it; answers as `cancel_execution`. Raises
+        `NotFound`, `Conflict` when the execution has ended.
+        """
+        return await self._ask("resume", execution_id, reason, key)
+
+    async def freeze(
+        self, *, workflow: str | None = None, agent: str | None = None, all: bool = False, reason: str = ""
+    ) -> dict[str, Json]:
+        """Hold back, within seconds and until `thaw`, the starts of a ``workflow`` (its executions are accepted and
+        stay pending), the runs of an ``agent`` (they stay ready), or ``all`` starts and runs; one of the three. What
+        runs already goes on, and everything can be cancelled.
+
+        The answer has ``scope``, ``since``, ``by``, ``reason`` and ``changed``. Raises `NotFound` for a workflow that
+        there is not.
+        """
+        scope = _scope(workflow=workflow, agent=agent, everything=all)
+        return await self._connection.freeze(scope, reason)
+
+    async def thaw(
+        self, *, workflow: str | None = None, agent: str | None = None, all: bool = False
+    ) -> dict[str, Json]:
+        """Have what was held back go on, in order, within seconds. Raises `NotFound` where nothing was ever frozen."""
+        return await self._connection.thaw(_scope(workflow=workflow, agent=agent, everything=all))
+
+    async def list_freezes(self) -> list[dict[str, Json]]:
+        """What is frozen, and what is being thawed."""
+        return await self._connection.freezes()
 
     async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
         """The execution document once it has ended, however; once more, if this engine has asked it to go on. Raises
@@ -222,3 +296,26 @@ class WorkflowEngine:
         answer = await self._connection.control(operation, execution_id, reason, key=key, said=said)
         self._attempts[execution_id] = answer["attempt"]
         return answer
+
+
+def _scope(*, workflow: str | None, agent: str | None, everything: bool) -> str:
+    with translated():
+        return scope_of(workflow=workflow, agent=agent, everything=everything)
+
+
+def added(total: dict[str, Json], page: dict[str, Json]) -> dict[str, Json]:
+    """What the pages of a request about many executions came to, with one more."""
+    if not total:
+        return page
+    refused = {(one["code"], one["reason"]): one for one in total["refused"]}
+    for one in page["refused"]:
+        before = refused.setdefault((one["code"], one["reason"]), {**one, "count": 0, "execution_ids": []})
+        before["count"] += one["count"]
+        before["execution_ids"] = [*before["execution_ids"], *one["execution_ids"]]
+    return {
+        **page,
+        "execution_ids": [*total["execution_ids"], *page["execution_ids"]],
+        "changed": total["changed"] + page["changed"],
+        "unchanged": total["unchanged"] + page["unchanged"],
+        "refused": list(refused.values()),
+    }

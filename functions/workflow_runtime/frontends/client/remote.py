@@ -186,6 +186,28 @@ class RemoteConnection:
         )
         return answer.plain("execution_id")
 
+    async def control_many(
+        self,
+        operation: str,
+        workflow_id: str,
+        selection: Mapping[str, Json],
+        reason: str,
+        *,
+        key: str | None,
+        said: Mapping[str, Json],
+        cursor: str | None,
+    ) -> dict[str, Json]:
+        await self._followers_are_ready()
+        fields = {name: checked_json(value, name, "invalid_request") for name, value in said.items()}
+        answer = await self._call(
+            "POST",
+            f"/workflows/{_segment(workflow_id)}/executions/{operation}",
+            params={"cursor": cursor} if cursor is not None else {},
+            content=msgspec.json.encode({**selection, "reason": reason, "fields": fields}),
+            headers={"content-type": "application/json", "idempotency-key": _key(key)},
+        )
+        return answer.plain("execution_ids")
+
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         path = f"/executions/{_segment(execution_id)}/why"
         params = {"node": node} if node is not None else {"limit": str(min(limit, PAGE_ITEMS_MAX))}
@@ -198,6 +220,25 @@ class RemoteConnection:
             cursor = page["next_cursor"]
         del document["waits"][limit:]
         return document
+
+    async def freeze(self, scope: str, reason: str) -> dict[str, Json]:
+        await self._followers_are_ready()
+        answer: dict[str, Json] = await self._call(
+            "PUT",
+            f"/freezes/{_segment(scope)}",
+            content=msgspec.json.encode({"reason": reason}),
+            headers={"content-type": "application/json"},
+        )
+        return answer
+
+    async def thaw(self, scope: str) -> dict[str, Json]:
+        await self._followers_are_ready()
+        answer: dict[str, Json] = await self._call("DELETE", f"/freezes/{_segment(scope)}")
+        return answer
+
+    async def freezes(self) -> list[dict[str, Json]]:
+        found: list[dict[str, Json]] = (await self._call("GET", "/freezes"))["items"]
+        return found
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         await self._followers_are_ready()
@@ -229,7 +270,7 @@ class RemoteConnection:
         return stop
 
     async def _followers_are_ready(self) -> None:
-        """What is done here after somebody began to listen is heard by him."""
+        """What is done here after somebody began to listen is delivered to that caller."""
         for follower in list(self._followers):
             await follower.ready.wait()
 

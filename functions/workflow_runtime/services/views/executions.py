@@ -20,6 +20,7 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Item, Ports
+from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens, moves_by_itself
 from workflow_runtime.services.views.compensation import compensations
 from workflow_runtime.services.views.nodes import error_json, node_executions
@@ -39,6 +40,7 @@ PARTS = frozenset({"input", "output", "variables", "nodes"})
 class Execution(msgspec.Struct, frozen=True):
     """An execution as it is now: its header, and the parts asked for, payloads as JSON text. ``nodes``: entries by
     path, without their outputs; ``node_outputs``: what is stored of those; ``compensations``: entries per visit.
+    ``suspension``: since when, by whom and why it stands still, and how many events are held.
     """
 
     header: Header
@@ -49,6 +51,7 @@ class Execution(msgspec.Struct, frozen=True):
     nodes: dict[str, Json] | None = None
     node_outputs: dict[str, Attribute] = {}
     compensations: list[dict[str, Json]] = []
+    suspension: dict[str, Json] | None = None
 
     def document(self, value_of: Callable[[bytes], Any]) -> dict[str, Any]:
         """The one execution document, without outputs of nodes. ``value_of`` makes a value of a payload's JSON text."""
@@ -56,6 +59,7 @@ class Execution(msgspec.Struct, frozen=True):
         for part, text in (("input", self.input), ("output", self.output)):
             if text is not None:
                 document[part] = value_of(text)
+        document["suspension"] = self.suspension
         document["variables"] = self.variables
         document |= self.charts.json()
         if self.nodes is not None:
@@ -86,7 +90,8 @@ class History(msgspec.Struct, frozen=True):
 class Documents:
     """Raises `RequestError` (``not_found``) where an execution is asked for that does not exist."""
 
-    def __init__(self, ports: Ports, stores: Stores) -> None:
+    def __init__(self, ports: Ports, stores: Stores, looks: Looks) -> None:
+        self._looks = looks
         self._table = ports.table
         self._clock = ports.clock
         self._workflows = stores.workflows
@@ -142,7 +147,8 @@ class Documents:
             raise _no_execution(execution_id)
         header = header_of(execution_id, items[header_key])
         plan = self._workflows.plan(header.plan_hash)
-        stored = self._executions.load(execution_id) if "nodes" in parts or listens(plan) else None
+        looks = "nodes" in parts or listens(plan) or header.status is ExecutionStatus.SUSPENDED
+        stored = self._executions.load(execution_id) if looks else None
         seen = self._nodes(plan, stored, execution_id) if "nodes" in parts else _NOTHING
         charts = self._charts(plan, stored, execution_id)
         variables = charts.variables
@@ -155,6 +161,7 @@ class Documents:
             self._executions.output_json(execution_id, items[header_key]) if "output" in parts else None,
             variables,
             *seen,
+            _suspension(stored),
         )
 
     def drawn_progress(self, header: Header) -> Progress:
@@ -198,7 +205,7 @@ class Documents:
         held = self._runs.list_held(execution_id, path)
         runs = tuple(run for run, _ in held)
         state = stored.state if stored is not None else None
-        entry = node_executions(plan, state, runs, (path,)).get(path)
+        entry = node_executions(plan, state, runs, (path,), self._frozen_in(plan)).get(path)
         if entry is None:
             raise RequestError("not_found", f"execution {execution_id!r} has no node {path!r}")
         return NodeDetail(entry, runs, self._runs.output_json(held[-1][1]) if held else b"null")
@@ -227,9 +234,12 @@ class Documents:
         held = self._runs.list_held(execution_id)
         runs = [run for run, _ in held]
         state = stored.state if stored is not None else None
-        entries = node_executions(plan, state, runs)
+        entries = node_executions(plan, state, runs, None, self._frozen_in(plan))
         outputs = {run.path: output for run, output in held if run.path in entries and entries[run.path]["started_at"]}
         return entries, outputs, compensations(plan, state, runs)
+
+    def _frozen_in(self, plan: Plan) -> Callable[[str], bool]:
+        return lambda path: self._looks.holding_run(plan, path) is not None
 
     def _charts(self, plan: Plan, stored: StoredState | None, execution_id: str) -> ChartParts:
         def globals() -> Globals:
@@ -267,6 +277,14 @@ def header_json(header: Header) -> dict[str, Json]:
         "started_at": iso_time(header.started_at),
         "ended_at": iso_time(header.ended_at) if header.ended_at else None,
     }
+
+
+def _suspension(stored: StoredState | None) -> dict[str, Json] | None:
+    suspension = stored.state.suspension if stored is not None else None
+    if stored is None or suspension is None:
+        return None
+    who = {"since": iso_time(suspension.at), "by": suspension.by or None, "reason": suspension.reason or None}
+    return {**who, "held": stored.state.held}
 
 
 def _no_execution(execution_id: str) -> RequestError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Mark, NodeStatus
 from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
-from workflow_runtime.engine.waiting import cause_of
+from workflow_runtime.engine.waiting import Cause, cause_of
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import ScopeId
@@ -36,9 +36,14 @@ def live_graphs(plan: Plan, state: ExecutionState | None) -> dict[ScopeId, Graph
 
 
 def node_executions(
-    plan: Plan, state: ExecutionState | None, runs: Iterable[Run], only: Collection[str] | None = None
+    plan: Plan,
+    state: ExecutionState | None,
+    runs: Iterable[Run],
+    only: Collection[str] | None = None,
+    is_frozen: Callable[[str], bool] = lambda _: False,
 ) -> dict[str, Json]:
-    """One entry per node by path, in file order, hidden ones apart; or of the paths in ``only``.
+    """One entry per node by path, in file order, hidden ones apart; or of the paths in ``only``. ``is_frozen``: whether
+    runs of the node of a path are held back; asked of those that no worker has begun.
 
     A live node has the status that the state gives it, and its newest run since its scope was entered. Any other has
     that of its newest run; without one it is waiting, or skipped once the execution has ended. A compensation has an
@@ -55,13 +60,15 @@ def node_executions(
         for index, node in enumerate(block.nodes):
             path = block.prefix + node.id
             found = newest.get(path)
-            if node.hidden or (only is not None and path not in only):
-                continue
+            if (node.hidden and not (node.is_fallback and found)) or (only is not None and path not in only):
+                continue  # of hidden nodes, fallbacks are shown once they were needed
             if number in plan.undo_blocks and graph is None and found is None:
                 continue
             entry = entries[path] = _node_entry(plan, state, block, graph, index, found)
             if found is not None and (path, found.serial) in undone:
                 entry["status"] = undone[path, found.serial].value
+            if entry["waiting_on"] == Cause.QUEUE and is_frozen(path):
+                entry["waiting_on"] = Cause.FROZEN.value
     return entries
 
 
@@ -77,6 +84,8 @@ def _node_entry(
     if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
         status = NodeStatus.RUNNING
     entry = _entry(block.nodes[index], status, run, _waiting_on(plan, state, block, graph, index, status))
+    if status is NodeStatus.FAILED and not entry["handled"]:
+        entry["handled"] = graph.marks[index] != Mark.FAILED
     if run is None and index in graph.begun:
         entry |= {"attempts": 1, "started_at": iso_time(graph.begun[index])}
     return entry
@@ -112,7 +121,8 @@ def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str 
         "waiting_on": waiting_on,
         "unresolved": list(run.unresolved) if run is not None else [],
         "warnings": list(run.warnings) if run is not None else [],
-        "fallback_used": False,
+        "fallback_used": run is not None and run.fallback_used,
+        "fallback_error": error_json(run.fallback_error) if run is not None else None,
         "given": run is not None and run.given,
         "usage": run.usage if run is not None else None,
     }
@@ -131,4 +141,4 @@ def _waiting_on(
         return None
     if status is NodeStatus.RUNNING and graph.marks[index] == Mark.READY:
         return None  # a worker has begun it
-    return cause_of(plan, block, graph, index)
+    return cause_of(plan, state, block, graph, index)

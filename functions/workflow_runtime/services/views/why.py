@@ -10,12 +10,13 @@ from itertools import islice
 
 import msgspec
 
+from workflow_runtime.engine.awaited import PendingKind
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import Mark, NodeStatus
 from workflow_runtime.engine.preview import Preview
-from workflow_runtime.engine.state import ExecutionState, PendingKind
+from workflow_runtime.engine.state import ExecutionState, Suspension
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.engine.waiting import Cause, Open, children, due_of, entries_of, open_nodes, open_sources, path_in
 from workflow_runtime.errors import RequestError
@@ -25,10 +26,12 @@ from workflow_runtime.plan.graph import GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.intake.starts import child_key, keyed_execution_id
 from workflow_runtime.services.views.charts import ahead_parts, look_ahead
 from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.services.views.nodes import node_executions
+from workflow_runtime.storage.freezes import Switch
 from workflow_runtime.storage.records import Header, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -79,7 +82,8 @@ class Why(msgspec.Struct, frozen=True):
 class Explanations:
     """Raises `RequestError` (``not_found``) where an execution or node is asked for that does not exist."""
 
-    def __init__(self, ports: Ports, stores: Stores) -> None:
+    def __init__(self, ports: Ports, stores: Stores, looks: Looks) -> None:
+        self._looks = looks
         self._clock = ports.clock
         self._workflows = stores.workflows
         self._executions = stores.executions
@@ -93,7 +97,7 @@ class Explanations:
         if state is None or state.status.terminal:
             return self._without_nodes(header, plan, state)
         open = sorted(open_nodes(plan, state), key=_position)
-        own = () if after else (*self._output(state), *self._children(state))
+        own = () if after else (*_suspension(state), *self._output(state), *self._children(state))
         waits = (*own, *self._explained(plan, state, open[after : after + limit]))
         next = after + limit if len(open) > after + limit else None
         return Why(header, waits, self._ahead(plan, state) if not after else {}, next, len(open))
@@ -120,8 +124,15 @@ class Explanations:
         """Of an execution that has ended, or was not begun."""
         if state is not None:
             return Why(header, (), self._ahead(plan, state))
-        moves = "the dispatcher takes its start from the mailbox"
-        waiting = Waiting(path="", status=header.status, waiting_on=Cause.QUEUE, since=header.started_at, moves=moves)
+        switch = self._looks.holding_start(header.workflow_id)
+        waiting = Waiting(
+            path="",
+            status=header.status,
+            waiting_on=Cause.QUEUE if switch is None else Cause.FROZEN,
+            on=(switch.scope,) if switch is not None else (),
+            since=header.started_at,
+            moves="the dispatcher takes its start from the mailbox" if switch is None else _thaw_text(switch),
+        )
         return Why(header, (waiting,), ahead_parts(plan, Preview(), ()))
 
     def _not_open(self, header: Header, plan: Plan, state: ExecutionState | None, path: str) -> Waiting:
@@ -175,7 +186,12 @@ class Explanations:
         unbegun = {node.path for node in nodes if node.cause is Cause.QUEUE and node.path not in runs}
         ordered = self._ordered(state, unbegun)
         for node in nodes:
-            yield _Explanation(plan, state, node, runs.get(node.path), ordered.get(node.path, 0)).waiting()
+            waiting = _Explanation(plan, state, node, runs.get(node.path), ordered.get(node.path, 0)).waiting()
+            switch = self._looks.holding_run(plan, node.path) if node.path in ordered else None
+            if switch is not None:
+                frozen = {"waiting_on": Cause.FROZEN, "on": (switch.scope,), "moves": _thaw_text(switch)}
+                waiting = msgspec.structs.replace(waiting, **frozen)
+            yield waiting
 
     def _ordered(self, state: ExecutionState, wanted: Iterable[str]) -> dict[str, int]:
         """When these nodes were ordered (epoch ms), if that is not long ago."""
@@ -192,6 +208,23 @@ class Explanations:
                         missing.discard(command.path)
                         found[command.path] = command.at
         return found
+
+
+def _suspension(state: ExecutionState) -> Iterator[Waiting]:
+    """The execution itself, while it is suspended."""
+    if state.suspension is not None:
+        yield Waiting(
+            path="",
+            status=state.status,
+            waiting_on=Cause.SUSPENDED,
+            since=state.suspension.at,
+            moves=f"`resume`: {_described(state.suspension)}; events held: {state.held:,}",
+        )
+
+
+def _described(suspension: Suspension) -> str:
+    by = f" by {suspension.by}" if suspension.by else ""
+    return f"it was suspended{by}" + (f", because: {suspension.reason}" if suspension.reason else "")
 
 
 class _Explanation:
@@ -216,6 +249,7 @@ class _Explanation:
             Cause.RETRY: self._for_its_next_attempt,
             Cause.TIMER: self._for_a_time,
             Cause.EVENT: self._for_an_event,
+            Cause.SUSPENDED: self._for_the_resumption,
             None: self._for_what_is_inside,
         }
         return causes[self._open.cause]()
@@ -263,6 +297,11 @@ class _Explanation:
         pool = self._node.pool or "tool"
         return self._of(f"a worker of the pool `{pool}` that takes its order", on=[pool], since=self._ordered)
 
+    def _for_the_resumption(self) -> Waiting:
+        if self._run is not None and self._run.status is RunStatus.RUNNING:
+            return self._for_a_worker()
+        return self._of("the execution is resumed")
+
     def _for_its_next_attempt(self) -> Waiting:
         run = self._run
         after = f" after {run.error.type}: {run.error.message}" if run is not None and run.error is not None else ""
@@ -291,6 +330,13 @@ class _Explanation:
         if self._open.path in self._state.scopes:
             return self._of("the end of the chart inside it", since=since)
         return self._of("the next commit of the execution", since=since)
+
+
+def _thaw_text(switch: Switch) -> str:
+    """What ends a freeze, and who wanted it since when and why."""
+    by = f" by {switch.by}" if switch.by else ""
+    reason = f": {switch.reason}" if switch.reason else ""
+    return f"a thaw of `{switch.scope}`, frozen since {iso_time(switch.since)}{by}{reason}"
 
 
 def _join_text(join: Join, count: int) -> str:

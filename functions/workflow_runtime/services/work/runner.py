@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.deployment.log_fields import log_fields
-from workflow_runtime.deployment.metrics import Metric
+from workflow_runtime.deployment.metrics import Metric, count_attempt
 from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, run_event_id
 from workflow_runtime.engine.values.pruning import prune
@@ -23,20 +24,22 @@ from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.freeze.holding import Holder
+from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.freeze.scopes import scopes_of_run
 from workflow_runtime.services.messages import Order, mail_message
 from workflow_runtime.services.work.attempt import (
     LEASE_SECONDS,
     Attempt,
     AttemptRunner,
     Secrets,
+    Suspended,
     ids_of,
     node_of,
     order_to_keep,
 )
-from workflow_runtime.services.work.attempt_metrics import count_attempt
-from workflow_runtime.storage.records import Run, RunStatus
-from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.storage.workflows import WorkflowStore
+from workflow_runtime.storage.records import LateResult, Run, RunStatus
+from workflow_runtime.storage.stores import Stores
 
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
 
@@ -52,37 +55,46 @@ class Postponed(Exception):
 
 
 class NodeRunner:
-    """``invokers`` run agents and tools; ``function_timeout_seconds`` is the Lambda's own; ``count`` takes
-    metrics.
+    """``invokers`` run agents and tools; ``holder`` holds back what is frozen, as ``looks`` knows;
+    ``function_timeout_seconds`` is the Lambda's own; ``count`` takes metrics.
     """
 
     def __init__(
         self,
         ports: Ports,
-        workflows: WorkflowStore,
+        stores: Stores,
         invokers: Mapping[NodeType, Invoker],
         secrets: Secrets,
+        holder: Holder,
+        looks: Looks,
         new_id: Callable[[], str],
         function_timeout_seconds: int,
         count: Callable[[str, int], None],
     ) -> None:
         self._ports = ports
-        self._workflows = workflows
+        self._workflows = stores.workflows
+        self._runs = stores.runs
+        self._holder = holder
+        self._looks = looks
         self._new_id = new_id
         self._count = count
-        self._attempts = AttemptRunner(ports, invokers, secrets, function_timeout_seconds)
-        self._runs = RunStore(ports.table, ports.blobs)
+        self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds)
 
     async def run(self, order: Order) -> None:
         """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
         with self._ports.clock.working(), log_fields(**order.log_fields):
             plan = await self._ports.offload(self._plan, order.plan_hash)
-            claimed = self._claim_of(order)
+            if await self._is_held(order, plan):
+                return
+            claimed = self._claim_of(order, plan)
             existing = await self._claim(order, claimed)
-            if existing is None:
-                await self._attempt(Attempt(order, plan, claimed))
-            else:
+            if existing is not None:
                 await self._met(order, plan, existing, claimed.owner)
+            elif claimed.error is not None:
+                await self._report(order, plan, claimed)
+                self._tell_of_end(order, plan, claimed)
+            else:
+                await self._attempt(Attempt(order, plan, claimed))
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -90,13 +102,30 @@ class NodeRunner:
         except KeyError as error:
             raise RetryableError(str(error)) from error
 
-    def _claim_of(self, order: Order) -> Run:
+    async def _is_held(self, order: Order, plan: Plan) -> bool:
+        """Whether a freeze holds the order back."""
+        switches = self._looks.seen
+        if switches is None:
+            switches = await self._ports.offload(self._looks.read)
+        if not switches:
+            return False
+        scopes = scopes_of_run(plan, order.command.path)
+        return await self._ports.offload(self._holder.holds_order, order, scopes)
+
+    def _claim_of(self, order: Order, plan: Plan) -> Run:
+        """The run as ours; one that has waited too long has failed, unrun."""
         now = self._ports.clock.now()
+        command = order.command
+        owner = f"{self._ports.boot}/{self._new_id()}"
+        if command.claim_by and now > command.claim_by:
+            error = ErrorDocument.of("throttled", "no worker began the attempt within `max_wait`", command.path)
+            kept = order_to_keep(plan, command)
+            return Run.failed(command.path, command.serial, owner, now, error, attempt=command.attempt, order=kept)
         return Run(
             path=order.command.path,
             serial=order.command.serial,
             status=RunStatus.RUNNING,
-            owner=f"{self._ports.boot}/{self._new_id()}",
+            owner=owner,
             attempt=order.command.attempt,
             started_at=now,
             lease_until=now + LEASE_SECONDS * 1000,
@@ -147,22 +176,40 @@ class NodeRunner:
     async def _attempt(self, attempt: Attempt) -> None:
         """Carry a claimed run out, then report its result."""
         order = attempt.order
-        recorded, ended = await self._attempts.carry_out(attempt)
+        try:
+            recorded, ended = await self._attempts.carry_out(attempt)
+        except Suspended:
+            logger.info("a node of a suspended execution is not begun", extra=ids_of(order))
+            return  # its order is sent again when the execution is resumed
         if not recorded:
             stored = await self._attempts.patiently(self._runs.get, order.execution_id, ended.path, ended.serial)
             if stored is None:
                 raise RetryableError("a claimed run is not there")
             if stored.owner != ended.owner:  # who gave it up may have died before reporting that
                 logger.warning("a result came after its lease had ended", extra=ids_of(order))
+                await self._note_late(order, ended)
                 await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}")
                 return
         if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
-        fields = {"status": ended.status, "ms": ended.ended_at - ended.started_at, "attempt": ended.attempt}
-        error = {"error": ended.error.type} if ended.error is not None else {}
-        logger.info("node ended", extra={**ids_of(order), **fields, **error})
-        if (node := node_of(attempt.plan, ended.path)) is not None:
-            count_attempt(self._count, node.type, ended)
+        self._tell_of_end(order, attempt.plan, ended)
+
+    async def _note_late(self, order: Order, ended: Run) -> None:
+        """Keep for people what a run came to that had ended for everybody else: its effects may have happened."""
+        if ended.status is RunStatus.CANCELLED:
+            return
+        late = LateResult.of(ended)
+        with suppress(RetryableError):  # nothing is decided by it
+            await self._ports.offload(self._runs.note_late, order.execution_id, ended.path, ended.serial, late)
+
+    def _tell_of_end(self, order: Order, plan: Plan, ended: Run) -> None:
+        """In the log and the metrics."""
+        milliseconds, error = ended.ended_at - ended.started_at, ended.error.type if ended.error is not None else None
+        node = node_of(plan, ended.path)
+        if node is not None and ended.status is not RunStatus.CANCELLED:
+            count_attempt(self._count, node.type, ended.attempt, milliseconds, error)
+        fields = {"status": ended.status, "ms": milliseconds, "attempt": ended.attempt}
+        logger.info("node ended", extra={**ids_of(order), **fields, **({"error": error} if error is not None else {})})
 
     async def _report(self, order: Order, plan: Plan, run: Run) -> None:
         message = mail_message(order.execution_id, _result_event(order, plan, run), self._new_id())
