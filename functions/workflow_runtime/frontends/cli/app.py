@@ -142,12 +142,13 @@ def _usage(out: Output, error: TyperException) -> int:
     """What the parser refused."""
     context = getattr(error, "ctx", None)
     message = error.format_message().replace("Value error, ", "")  # pydantic's, which checks choices
+    line = " ".join(message.split())  # a list of choices has one on each line
     if context is not None and type(error).__name__ == "NoArgsIsHelpError":
         out.note_text(message)
         out.document({"error": {"code": "usage", "message": "a command is missing"}})
         return ExitCode.USAGE
     hint = f"{context.command_path} --help" if context is not None else "awr --help"
-    _show(out, CliError("usage", message, hint, exit_code=ExitCode.USAGE))
+    _show(out, CliError("usage", line, hint, exit_code=ExitCode.USAGE))
     return error.exit_code
 
 
