@@ -116,7 +116,7 @@ UNHEARD = rule(
 NO_SECRET = rule(
     "WF345",
     WARNING,
-    "A webhook that demands signatures has no secret",
+    "A webhook that requires signatures has no secret",
     "Add `secret: ${secrets.NAME}`, or say `auth_required: false`.",
 )
 

@@ -175,7 +175,7 @@ class ScenarioItem(pytest.Item):
 
 
 def _unmet(scenario: Scenario, result: Result, tester: WorkflowTester) -> Iterator[str]:
-    """What was expected and is not so; every part of it."""
+    """Every expectation that is not met."""
     expect = scenario.expect
     checks: list[Any] = [lambda: result.assert_status(expect.status)]
     if expect.error is not None:

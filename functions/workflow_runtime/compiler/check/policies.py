@@ -21,7 +21,7 @@ def check_policies(graph: GraphSource, report: Report) -> None:
             message = f"a retry policy of `{node.id}` retries nothing: its errors are excluded, or an earlier one's"
             report.add(rules.NEVER_APPLIES, message, graph.at(position, "retry_policy", number))
         for number in _idle_rules(node):
-            message = f"an error rule of `{node.id}` is never asked: earlier ones are for all its errors"
+            message = f"an error rule of `{node.id}` never applies: earlier ones cover all its errors"
             report.add(rules.NEVER_APPLIES, message, graph.at(position, "on_error", number))
 
 

@@ -40,7 +40,7 @@ DESCRIPTION = (
 SCHEMAS = "#/components/schemas/"
 PROBLEMS = {
     400: "The body cannot be read",
-    401: "The request is not signed, or not as it must be",
+    401: "The request is not signed, or not correctly",
     404: "There is no such resource",
     405: "The resource does not take this method",
     409: "The request conflicts with what is there",
@@ -55,7 +55,7 @@ PROBLEMS = {
 }
 ALWAYS = (500, 503)
 DEFINITION_SCHEMA = {"description": "A workflow definition; `workflow.schema.json` says what it may hold."}
-HOOK_SCHEMA = {"description": "Anything; the trigger's `input` says what becomes of it."}
+HOOK_SCHEMA = {"description": "Anything; the trigger's `input` makes the execution's input of it."}
 CONDITIONS = {
     "If-Match": "ETags (or `*`) of which the latest version must be one.",
     "If-None-Match": "ETags (or `*`) of which the latest version must be none.",

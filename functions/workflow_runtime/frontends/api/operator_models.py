@@ -37,11 +37,11 @@ class Waiting(BaseModel):
 
     path: str
     status: str
-    waiting_on: Cause | None = Field(description="Null: it runs, or something goes on inside it.")
+    waiting_on: Cause | None = Field(description="Null: it runs, or something inside it does.")
     on: list[str] = Field(description="By name: nodes before it, an event, an execution, a worker pool.")
     more: int = Field(description="How many others it waits for.")
     since: Time | None
-    until: Time | None = Field(description="When it goes on, or gives up, by itself.")
+    until: Time | None = Field(description="When it continues, or gives up, by itself.")
     moves: str = Field(description="What would move it, in words.")
 
 

@@ -28,7 +28,7 @@ Operation = Callable[..., Awaitable[Answer]]
 
 TAG_HEADER = {"ETag": "The version, for If-Match and If-None-Match."}
 LOCATION_HEADER = {"Location": "Where the resource is."}
-RANGE_HEADER = {"Content-Range": "Which bytes of how many these are."}
+RANGE_HEADER = {"Content-Range": "Which bytes of the value these are, and its size."}
 IF_MATCH = "If-Match"
 IF_NONE_MATCH = "If-None-Match"
 WORKFLOW = "/workflows/<workflow_id>"
@@ -94,7 +94,7 @@ def _publishing_routes(workflows: Workflows) -> tuple[Route, ...]:
             "/workflows",
             workflows.create,
             "createWorkflow",
-            (created, Reply(200, "It was there already, with the same plan", published, TAG_HEADER)),
+            (created, Reply(200, "Already published with the same plan", published, TAG_HEADER)),
             (400, 409, 413, 415, 422),
             SOURCE_BODY,
         ),
@@ -181,7 +181,7 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             "startExecution",
             (
                 Reply(202, "Started", {JSON_TYPE: models.ExecutionSummary}, LOCATION_HEADER),
-                _json(models.Execution, "Ended, or waits for an event only, while the caller waited"),
+                _json(models.Execution, "The execution ended, or waits only for an event"),
             ),
             (400, 404, 409, 413, 415, 422),
             START_BODY,
@@ -250,7 +250,7 @@ def _event_route(events: Events) -> Route:
         "sendEvent",
         (
             Reply(202, "On its way", {JSON_TYPE: models.EventAccepted}, LOCATION_HEADER),
-            _json(models.EventResult, "What it did, known while the caller waited"),
+            _json(models.EventResult, "What the event did"),
         ),
         (400, 404, 409, 413, 415, 422, 429),
         EVENT_BODY,
@@ -266,7 +266,7 @@ def _control_routes(controls: Controls) -> tuple[Route, ...]:
             f"{operation.name}Execution",
             (
                 Reply(202, "On its way", {JSON_TYPE: operator_models.Controlled}, LOCATION_HEADER),
-                _json(operator_models.Controlled, "The execution was as it should be already"),
+                _json(operator_models.Controlled, "The execution was like that already"),
             ),
             (400, 404, 409, 413, 415, 422),
             CONTROL_BODY,

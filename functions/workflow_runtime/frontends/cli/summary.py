@@ -24,7 +24,7 @@ OPEN_STYLE = "bold cyan"
 WAITS = {
     "event": "for an event",
     "timer": "for its time",
-    "approval": "for somebody's decision",
+    "approval": "for a decision",
     "callback": "for its task token to be completed",
     "suspended": "because the execution is suspended",
     "limiter": "for a limiter",

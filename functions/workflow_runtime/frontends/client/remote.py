@@ -307,9 +307,11 @@ class RemoteConnection:
             except httpx.TransportError as error:
                 failure: EngineError = Unavailable(f"{self._url} cannot be reached: {error!r}", "unavailable")
             except httpx.DecodingError as error:
-                raise unexpected(f"{method} {url} was answered with what cannot be unpacked ({error})") from error
+                raise unexpected(
+                    f"{method} {url} was answered with a body that cannot be unpacked ({error})"
+                ) from error
             except httpx.InvalidURL as error:
-                raise EngineError(f"{url} is no URL: {error}", "invalid_url") from error
+                raise EngineError(f"{url} is not a URL: {error}", "invalid_url") from error
             else:
                 if response.is_success:
                     return response

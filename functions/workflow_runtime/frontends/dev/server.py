@@ -196,7 +196,7 @@ def _signals(
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
-        logger.info("stopping (%s); once more to stop at once", number.name)
+        logger.info("stopping (%s); repeat to stop at once", number.name)
         received.append(number)
         server.should_exit = True
         runtime.end_waiting()

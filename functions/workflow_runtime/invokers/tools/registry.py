@@ -1,4 +1,4 @@
-"""The tools there are: the built-in ones, and in ``definitions/tools`` the functions of Python modules and the variants
+"""The available tools: the built-in ones, and in ``definitions/tools`` the functions of Python modules and the variants
 of YAML files."""
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         return found.value or None
 
     def entry(self) -> CatalogueEntry:
-        """What others need to know of it."""
+        """What others need to know about it."""
         return CatalogueEntry(
             id=self.id,
             description=self.description,

@@ -27,7 +27,7 @@ INPUT = '{"message": "Where is my order?"}'
 
 def init(
     directory: Annotated[
-        Path, typer.Argument(metavar="[DIR]", file_okay=False, help="Where; it is made if it is not there.")
+        Path, typer.Argument(metavar="[DIR]", file_okay=False, help="Where; created if missing.")
     ] = Path(),
     json: AsJson = False,
 ) -> int:

@@ -30,7 +30,7 @@ def list_(
         str | None, typer.Argument(metavar="[WORKFLOW]", help="List its executions. Without: the workflows.")
     ] = None,
     status: Annotated[ExecutionStatus | None, typer.Option("--status", help="Only executions in this status.")] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many.")] = LISTED_DEFAULT,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show at most this many.")] = LISTED_DEFAULT,
     db: Database = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
