@@ -288,6 +288,33 @@ def test_an_execution_of_a_server_is_cancelled_and_its_history_says_why(awr: Awr
 
 
 @pytest.mark.usefixtures("dev")
+def test_an_execution_of_a_server_is_suspended_and_resumed(awr: Awr) -> None:
+    execution_id = awr("start", "order").stdout.strip()
+    result = awr("suspend", execution_id, "--reason", "停机维护")
+    assert (result.exit_code, result.stdout) == (0, f"suspending: {execution_id}\n"), result.stderr
+    for _ in range(100):
+        if only_document(awr("status", execution_id, "--json").stdout)["status"] == "suspended":
+            break
+    assert awr("suspend", execution_id).stdout == f"suspended already: {execution_id}\n"
+    held = awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "10")
+    assert (held.exit_code, "held" in held.stdout) == (0, True), held.stdout
+    shown = awr("status", execution_id).stdout
+    assert ": 停机维护; 1 event held" in shown
+    assert execution_id in awr("list", "order", "--status", "suspended").stdout
+    assert "停机维护" in awr("why", execution_id).stdout
+    result = awr("resume", execution_id)
+    assert (result.exit_code, result.stdout) == (0, f"resuming: {execution_id}\n"), result.stderr
+    for _ in range(100):
+        document = only_document(awr("status", execution_id, "--json").stdout)
+        if document["status"] != "suspended" and document["current_states"] != ["created"]:
+            break
+    assert [step["event"] for step in document["transitions"]][:2] == [None, "pay"]
+    history = awr("history", execution_id).stdout
+    assert "suspend_requested 停机维护" in history
+    assert awr("resume", "ex-none").exit_code == 1
+
+
+@pytest.mark.usefixtures("dev")
 def test_an_execution_of_a_server_goes_on_after_its_end(awr: Awr) -> None:
     execution_id = awr("start", "order").stdout.strip()
     refused = awr("retry", execution_id)

@@ -108,6 +108,31 @@ def test_an_event_tells_what_it_did(opened: Opened) -> None:
 
 
 @BOTH
+def test_what_comes_while_an_execution_is_suspended_is_taken_when_it_is_resumed(opened: Opened) -> None:
+    async def use() -> None:
+        async with opened() as engine:
+            workflow_id = await engine.create_workflow(DOOR)
+            execution_id = await engine.execute_workflow(workflow_id)
+            asked = await engine.suspend_execution(execution_id, "维护", key="k")
+            assert (asked["operation"], asked["id"], asked["changed"]) == ("suspend", "k", True)
+            held = await engine.send_event(execution_id, "knock", wait=10)
+            assert (held["outcome"], held["status"]) == ("held", "suspended")
+            suspension = (await engine.get_execution_status(execution_id))["suspension"]
+            assert (suspension["reason"], suspension["held"]) == ("维护", 1)
+            listed = await engine.list_executions(workflow_id, "suspended")
+            assert [found["execution_id"] for found in listed] == [execution_id]
+            await engine.resume_execution(execution_id)
+            again = await engine.send_event(execution_id, "knock", wait=10)
+            document = await engine.get_execution_status(execution_id)
+            assert (document["status"], document["suspension"]) == ("running", None)
+            assert [step["event"] for step in document["transitions"]] == [None, "knock", "knock"], again
+            with pytest.raises(NotFound):
+                await engine.suspend_execution("ex-none")
+
+    run(use())
+
+
+@BOTH
 def test_many_executions_are_cancelled_at_once(opened: Opened) -> None:
     async def use() -> None:
         async with opened() as engine:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.services.replaying import assert_replays
 from tests.unit.services.test_control import PARENT, START, World
 
+from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.engine import holding
 from workflow_runtime.engine.events import (
     ChildEnded,
@@ -23,8 +25,10 @@ from workflow_runtime.engine.events import (
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.errors import RequestError
 from workflow_runtime.invokers.invocation import NodeCall
+from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.dispatch.dispatcher import Delivery
 from workflow_runtime.services.intake.starts import keyed_execution_id
+from workflow_runtime.services.orders import ORDERS_MAX
 from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.testing.driver import HeldClock
 
@@ -405,3 +409,62 @@ def test_what_can_be_held_can_be_stored(world: World) -> None:
     store.delete("ex-1", range(7, 11))
     with pytest.raises(KeyError):
         store.get("ex-1", [7])
+
+
+def test_more_orders_than_are_sent_at_once_are_all_begun_when_it_is_resumed(world: World) -> None:
+    ran: list[str] = []
+    world.act = lambda call: ran.append(call.path)
+    count = 2 * ORDERS_MAX + 10
+    nodes = "".join(f"    - {{id: n{number}, type: tool, tool: act}}\n" for number in range(count))
+    execution = world.start(f"workflow:\n  id: wide\n  nodes:\n{nodes}")
+    for number in range(4):
+        take(world, execution, Poked(f"poke:{number}", START))
+    take(world, execution, SuspendRequested("control:k", START))
+    assert state_of(world, execution).in_flight == count
+    pump_until(world, START + HOUR)
+    assert (ran, world.status(execution)) == ([], "suspended")
+    act(world, "resume", execution)
+    for minutes in (1, 2):
+        assert len(ran) == minutes * ORDERS_MAX
+        pump_until(world, START + HOUR + minutes * 60_000)
+        world.services.sweep.sweep()
+        world.settle(execution)
+    assert world.status(execution) == "completed"
+    assert len(ran) == len(set(ran)) == count
+
+
+def test_large_outputs_survive_a_suspension(world: World) -> None:
+    large = "大" * 1_000_000
+
+    def tool(call: NodeCall) -> Any:
+        if call.path == "a":
+            world.control.ask("suspend", call.execution_id)
+            return {"text": large}
+        return call.inputs["text"]
+
+    world.act = tool
+    execution = world.start(CHAIN.replace("dependencies: [a]}", 'inputs: {text: "${a.text}"}}'))
+    assert world.settle(execution) == "suspended"
+    act(world, "resume", execution)
+    document = world.services.documents.document(execution)
+    assert (document["status"], document["output"]) == ("completed", large)
+    assert_replays(world.services, execution)
+
+
+def test_a_suspended_execution_survives_a_new_process(tmp_path: Path) -> None:
+    file = tmp_path / "e.db"
+    with LocalRuntime(open_backend(file)) as first:
+        first.services.catalog.publish(LISTENS.encode())
+        execution = first.services.starter.start("listens")
+        asyncio.run(first.settle(execution))
+        first.services.control.ask("suspend", execution)
+        for number in range(3):
+            first.services.signalling.send(execution, "put", {"n": number})
+        assert asyncio.run(first.settle(execution)) == "suspended"
+    with LocalRuntime(open_backend(file)) as second:
+        document = second.services.documents.document(execution)
+        assert (document["status"], document["suspension"]["held"]) == ("suspended", 3)
+        second.services.control.ask("resume", execution)
+        second.services.signalling.send(execution, "end")
+        assert asyncio.run(second.settle(execution)) == "completed"
+        assert second.services.documents.document(execution)["variables"]["seen"] == [0, 1, 2]

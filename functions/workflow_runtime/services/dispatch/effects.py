@@ -49,8 +49,9 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import BusEvent, Key, Ports, Refusal
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.mail import Mailer
-from workflow_runtime.services.orders import OpenOrders, RefusedOrder, send_orders
+from workflow_runtime.services.orders import ORDERS_MAX, OpenOrders, RefusedOrder, send_orders
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.due import Due
 from workflow_runtime.storage.records import Header, Run, RunStatus, StoredState
 from workflow_runtime.storage.runs import Copied
 from workflow_runtime.storage.stores import Stores
@@ -115,12 +116,17 @@ class Publisher:
         if statuses and not is_first:
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
         if any(isinstance(command, OrderAgain) for command in commands):  # after the status, at which workers look
-            self._orders.send_unbegun(StoredState(state, entry, False, correlation_id))
+            self._order_again(StoredState(state, entry, False, correlation_id))
         self._publish_events(plan, state, commands, correlation_id)
         self._courier.unsubscribe(plan, state, commands)
         if returned := [event.number for event in entry.events if isinstance(event, EventReturned)]:
             self._stores.held.delete(state.execution_id, [number for number in returned if number < state.held_first])
         self._executions.mark_published(state.execution_id, entry)
+
+    def _order_again(self, stored: StoredState) -> None:
+        """Send what no worker has begun; what is too much for now is left to the next sweep."""
+        if self._orders.send_unbegun(stored) == ORDERS_MAX:
+            self._stores.due.put(Due(stored.state.execution_id, self._ports.clock.now()))
 
     def _cancel(self, state: ExecutionState, command: CancelRun) -> None:
         """Close the run, whether a worker has begun it or not. Its worker, if it has one, meets that when it renews its

@@ -21,7 +21,7 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import Timer
-from workflow_runtime.services.orders import GRACE_MS, OpenOrders
+from workflow_runtime.services.orders import GRACE_MS, ORDERS_MAX, OpenOrders
 from workflow_runtime.services.timers import Timers
 from workflow_runtime.storage.due import SECONDS_MAX, SHARDS, Due
 from workflow_runtime.storage.stores import Stores
@@ -98,7 +98,9 @@ class Sweep:
         return running
 
     def _look_after(self, due: Due, swept: Swept) -> None:
-        """One execution; whatever is wrong with it must not keep the sweep from the others."""
+        """One execution; whatever is wrong with it must not keep the sweep from the others. One that has more lost
+        orders than are sent at once is due again at once."""
+        orders = swept.orders
         try:
             self._check(due.execution_id, swept)
         except RetryableError:
@@ -106,7 +108,9 @@ class Sweep:
         except Exception:
             logger.exception("an execution could not be looked after", extra={"execution_id": due.execution_id})
         swept.running += 1
-        self._due.move(due, due.next(self._ports.clock.now()))
+        now = self._ports.clock.now()
+        has_more = swept.orders - orders >= ORDERS_MAX
+        self._due.move(due, Due(due.execution_id, now, due.seconds) if has_more else due.next(now))
 
     def _check(self, execution_id: str, swept: Swept) -> None:
         stored = self._executions.load(execution_id)
