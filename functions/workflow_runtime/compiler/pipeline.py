@@ -116,7 +116,7 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     names = Names(definition, gaps, sources, firsts, befores, report)
     bound = bind_all(names, sources, drafts, charts, others)
     _check(definition, sources, bound, catalogue, report)
-    check_compensations(definition, gaps, sources, catalogue, report)
+    check_compensations(definition, gaps, sources, graphs, catalogue, report)
     check_reads(bound.placed(sources), sources, firsts, report)
     check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}

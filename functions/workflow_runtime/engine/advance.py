@@ -28,6 +28,7 @@ from workflow_runtime.engine.commands import Command, Continue
 from workflow_runtime.engine.events import (
     CancelRequested,
     ChildEnded,
+    CompensateRequested,
     ControlEvent,
     Event,
     EventReturned,
@@ -47,7 +48,7 @@ from workflow_runtime.engine.events import (
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.requests import accept_cancel, accept_retry, accept_skip
+from workflow_runtime.engine.requests import accept_cancel, accept_compensate, accept_retry, accept_skip
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
@@ -258,6 +259,7 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     RunStopped: accept_stop,
     RetryRequested: accept_retry,
     SkipRequested: accept_skip,
+    CompensateRequested: accept_compensate,
 }
 
 

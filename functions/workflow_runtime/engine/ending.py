@@ -99,7 +99,8 @@ def undo_again(scopes: Scopes) -> bool:
     """Of an execution that has ended: undo what is not undone yet, then end as before. False if there is nothing."""
     if not compensation.again(scopes):
         return False
-    _announce_compensation(scopes)
+    scopes.turn.state.attempt += 1
+    _announce_compensation(scopes, scopes.turn.state.attempt)
     return True
 
 
@@ -168,10 +169,10 @@ def _end(scopes: Scopes, status: ExecutionStatus, error: ErrorDocument, occasion
     _conclude(scopes, SetStatus(status, turn.now, error=ended))
 
 
-def _announce_compensation(scopes: Scopes) -> None:
+def _announce_compensation(scopes: Scopes, reopened: int = 0) -> None:
     turn = scopes.turn
     status = ExecutionStatus.COMPENSATING
-    turn.commands.append(SetStatus(status, turn.now, error=turn.state.error))
+    turn.commands.append(SetStatus(status, turn.now, error=turn.state.error, reopened=reopened))
     _publish(turn, status)
 
 

@@ -208,7 +208,20 @@ class SkipRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
     blob: str | None = None
 
 
-ControlEvent: TypeAlias = CancelRequested | SuspendRequested | ResumeRequested | RetryRequested | SkipRequested
+class CompensateRequested(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="compensate_requested"
+):
+    """Somebody wants undone what an execution that has ended has done and not undone yet."""
+
+    event_id: str
+    at: int
+    by: str = ""
+    reason: str = ""
+
+
+ControlEvent: TypeAlias = (
+    CancelRequested | SuspendRequested | ResumeRequested | RetryRequested | SkipRequested | CompensateRequested
+)
 """What people ask of an execution as a whole: each has an ``event_id``, ``at``, ``by`` and ``reason``, in this order,
 then fields of its own."""
 
@@ -227,6 +240,7 @@ Event: TypeAlias = (
     | RunStopped
     | RetryRequested
     | SkipRequested
+    | CompensateRequested
     | EventReturned
 )
 

@@ -3,7 +3,8 @@
 Theory of operation. `EXECUTION_ROWS` are ``(status, event) -> row``. A row either moves to a status (whoever takes the
 event may move on from there), or ignores the event with a reason (late, duplicate and out-of-order events are ordinary:
 queues deliver at least once), or has it held, or is missing: then the event cannot happen to a correct sender, and is
-refused as `InvalidEvent`. Only what people ask for leads out of a terminal status: `RetryRequested`, `SkipRequested`.
+refused as `InvalidEvent`. Only what people ask for leads out of a terminal status: `RetryRequested`, `SkipRequested`
+and `CompensateRequested`.
 
 `RESULT_ROWS` say the same of the results of node runs. What happens to a node inside the engine is a `Change`;
 `MARK_ROWS` are ``(mark, change) -> mark``, walked by `changed` alone, and here a missing row is a bug of the engine.
@@ -19,6 +20,7 @@ import msgspec
 from workflow_runtime.engine.events import (
     CancelRequested,
     ChildEnded,
+    CompensateRequested,
     Event,
     EventReturned,
     ExecutionStarted,
@@ -242,12 +244,14 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.RUNNING, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.SUSPENDED, SkipRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
     **{
-        (status, RetryRequested): _RUNS
+        (status, event): _RUNS
         for status in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.SUSPENDED)
+        for event in (RetryRequested, CompensateRequested)
     },
     (ExecutionStatus.PENDING, SkipRequested): ExecutionRow(reason="the execution has not begun"),
     **{(status, event): _ENDED for status in _TERMINAL for event in get_args(Event)},
     **{(status, RetryRequested): ExecutionRow(ExecutionStatus.RUNNING) for status in _TERMINAL},
+    **{(status, CompensateRequested): ExecutionRow(status) for status in _TERMINAL},  # what it has to undo decides
     (ExecutionStatus.FAILED, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.CANCELLED, CancelRequested): ExecutionRow(reason=_ENDED.reason, unchanged=True),
 }

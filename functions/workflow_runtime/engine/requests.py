@@ -14,7 +14,7 @@ from workflow_runtime.engine.applied import REQUEST_TAKEN
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import ReplaceVariables, SetStatus
-from workflow_runtime.engine.events import CancelRequested, RetryRequested, SkipRequested
+from workflow_runtime.engine.events import CancelRequested, CompensateRequested, RetryRequested, SkipRequested
 from workflow_runtime.engine.graph import failure, outcome, reopening
 from workflow_runtime.engine.graph.outcome import Given
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -24,7 +24,7 @@ from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.suspending import tell_children
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import did_you_mean
-from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
 from workflow_runtime.plan.plan import Plan
 
 # ---- cancel
@@ -127,18 +127,40 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
         turn.publish("execution.reopened", status="running", started_at=state.started_at, attempt=state.attempt)
     settling.start_deadline(scopes, turn.now)
     with_lost = turn.status_before is not ExecutionStatus.COMPLETED
-    reopening.reopen(root, again, with_lost=with_lost)
+    undone = _forget_undone(scopes)
+    reopening.reopen(root, again | undone.get(TOP_GRAPH, set()), with_lost=with_lost)
     if turn.plan.has_chart and TOP_CHART not in scopes:  # it was cancelled before it began
         settling.start(scopes)
         return
     for address in list(state.scopes):
         scope = scopes[address]
         if isinstance(scope, GraphScope) and address != TOP_GRAPH:
-            reopening.reopen(scope)
+            reopening.reopen(scope, undone.get(address, set()))
         elif isinstance(scope, ChartScope):
             for name, value in variables.items():
                 scope.set_variable(name, value)
             interpreter.resume(scope)
+
+
+def _forget_undone(scopes: Scopes) -> dict[ScopeId, set[int]]:
+    """The nodes whose visits were undone, and all after them, by scope: they run again, and nothing is left of those
+    visits to undo."""
+    state, plan = scopes.turn.state, scopes.turn.plan
+    found: dict[ScopeId, set[int]] = {}
+    kept = []
+    for place, visit in enumerate(state.undo):
+        fate = state.fates.get(place)
+        if fate is None or fate.mark != Mark.SUCCESS:
+            kept.append(visit)
+            continue
+        block, node = plan.place(visit.number)
+        address = visit.prefix.rstrip("/")
+        scope = scopes.get(address)
+        if isinstance(scope, GraphScope) and scope.graph.block == block and scope.graph.serial(node) == visit.serial:
+            found.setdefault(address, set()).update(reopening.all_after(scope, node))
+    state.undo[:] = kept
+    state.fates.clear()
+    return found
 
 
 # ---- skip
@@ -196,3 +218,28 @@ def cannot_skip(plan: Plan, state: ExecutionState, status: ExecutionStatus, path
 
 
 _MAY_BE_SKIPPED = (Mark.WAITING, Mark.QUEUED, Mark.RUNNING, Mark.RETRYING)
+
+
+# ---- compensate
+
+
+def accept_compensate(scopes: Scopes, request: CompensateRequested) -> str:
+    """Undo what is not undone yet; then the execution has ended as before."""
+    turn = scopes.turn
+    if applied.is_known(turn, request.event_id):
+        return REQUEST_TAKEN
+    problem = cannot_compensate(turn.state)
+    if problem:
+        return problem
+    applied.remember(turn, request.event_id)
+    ending.undo_again(scopes)
+    return ""
+
+
+def cannot_compensate(state: ExecutionState) -> str:
+    """Why an execution that has ended has nothing to undo; "" if it has."""
+    problem = _cannot_reopen(state)
+    if problem:
+        return problem
+    undone = [fate for fate in state.fates.values() if fate.mark == Mark.SUCCESS]
+    return "" if len(undone) < len(state.undo) else "nothing is left that could be undone"

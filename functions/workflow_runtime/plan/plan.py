@@ -72,6 +72,20 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """All graphs by number; 0 is the root."""
         return (self.root, *self.inner)
 
+    @cached_property
+    def undoing_nodes(self) -> frozenset[int]:
+        """Plan-wide numbers of the nodes of graphs that only undo others: there they are skipped, and run in blocks of
+        their own."""
+        written = {block.prefix + node.id for number in self.undo_blocks
+                   for block in (self.blocks[number],) for node in block.nodes}  # fmt: skip
+        return frozenset(
+            block.first + index
+            for number, block in enumerate(self.blocks)
+            if written and number not in self.undo_blocks
+            for index, node in enumerate(block.nodes)
+            if block.prefix + node.id in written
+        )
+
     def place(self, number: int) -> tuple[int, int]:
         """Block and local index of a node, by its plan-wide number."""
         block = bisect_right(self._firsts, number) - 1

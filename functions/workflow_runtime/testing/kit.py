@@ -154,6 +154,10 @@ class WorkflowTester:
         """
         self._ask("resume", execution_id, reason, settle=settle)
 
+    def compensate(self, execution_id: str, reason: str = "", *, settle: bool = True) -> None:
+        """Undo what an execution that has ended has done and not undone yet. Raises `RequestError` (``refused``)."""
+        self._ask("compensate", execution_id, reason, settle=settle)
+
     def retry(
         self,
         execution_id: str,

@@ -13,6 +13,7 @@ from workflow_runtime.engine.commands import HoldEvent, RunNode
 from workflow_runtime.engine.events import (
     CancelRequested,
     ChildEnded,
+    CompensateRequested,
     Event,
     EventReturned,
     ExecutionStarted,
@@ -53,6 +54,7 @@ SAMPLES: tuple[Event, ...] = (
     RunStopped("stop:b#1", START, "b", 1),
     RetryRequested("control:4", START, node="a"),
     SkipRequested("control:5", START, node="w"),
+    CompensateRequested("control:6", START),
     EventReturned("held:0", START, 0, SignalReceived("signal:y", START, "go", id="y")),
 )
 

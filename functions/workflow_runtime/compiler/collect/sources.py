@@ -27,6 +27,8 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.graph import FALLBACK
 
 OWN = -1
+NOT_OF_COMPENSATIONS = {"dependencies": (), "fallback": None, "on_error": (), "compensate": None}
+"""Fields that mean nothing in a node that undoes others: it has no edges, and its failure is only recorded."""
 CHART_FIELDS = ("states", "initial_state", "final_states")
 
 
@@ -38,10 +40,12 @@ class Enclosing(msgspec.Struct, frozen=True):
 
 
 class Undone(msgspec.Struct, frozen=True):
-    """What a compensation undoes: ``nodes`` (positions) of a ``graph``."""
+    """What a compensation undoes: ``nodes`` (positions) of a ``graph``. ``written``: it, with the fields that mean
+    nothing here."""
 
     graph: int
     nodes: tuple[int, ...]
+    written: NodeDefinition
 
 
 class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
@@ -268,12 +272,12 @@ class Sources:
     ) -> None:
         source = GraphSource(
             number=len(self.graphs),
-            nodes=(node,),
+            nodes=(node.model_copy(update=NOT_OF_COMPENSATIONS),),
             place=place,
             prefix=graph.prefix,
             outer=graph.chain,
             charts=(0,) if self.has_chart else (),
-            undoes=Undone(graph.number, tuple(undone)),
+            undoes=Undone(graph.number, tuple(undone), node),
         )
         self.graphs.append(source)
 

@@ -111,7 +111,7 @@ def handlers_of(graph: GraphSource, position: int, handlers: Sequence[ErrorHandl
     """The workflow's handlers that are for a node, by number; with the node of this graph that runs as a fallback (-1:
     none does)."""
     node = graph.nodes[position]
-    if not kind_of_node(node).has_policies or position in graph.fallbacks:
+    if not kind_of_node(node).has_policies or position in graph.fallbacks or graph.undoes is not None:
         return []
     found = []
     for number, handler in enumerate(handlers):

@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "suspend": ("control:suspend", "Suspend an execution, until it is resumed."),
     "resume": ("control:resume", "Resume a suspended execution."),
     "retry": ("control:retry", "Continue an execution that has ended."),
+    "compensate": ("control:compensate", "Undo what an execution that has ended has done."),
     "skip": ("control:skip", "Continue an execution without a node."),
     "freeze": ("freeze:freeze", "Hold back starts of a workflow, runs of an agent, or all of both."),
     "thaw": ("freeze:thaw", "Release what was frozen."),

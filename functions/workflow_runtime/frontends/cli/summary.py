@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -60,6 +60,8 @@ def show_summary(out: Output, document: Mapping[str, Json]) -> None:
         out.line()
         for line in _error(document["error"]):
             out.line(line)
+    for line in _compensation(document):
+        out.line(line)
 
 
 def node_entries(document: Mapping[str, Json]) -> Mapping[str, Mapping[str, Json]]:
@@ -173,6 +175,20 @@ def _error(error: Mapping[str, Json]) -> list[Line]:
     where = f"node {error['node']}: " if error.get("node") else ""
     first, *rest = str(error["message"]).splitlines() or [""]
     return [[("failed: ", "bold red"), (where, "bold"), f"{error['type']}: {first}"], *(f"  {line}" for line in rest)]
+
+
+def _compensation(document: Mapping[str, Json]) -> Iterator[Line]:
+    """What was undone, and what could not be."""
+    entries = document.get("compensations")
+    if not isinstance(entries, list) or not entries:
+        return
+    undone = [entry["node"] for entry in entries if entry["status"] == "success"]
+    if undone:
+        yield [("undone: ", "bold yellow"), ", ".join(undone)]
+    for entry in entries:
+        if entry["status"] == "failed":
+            error = entry["error"] or {"type": "", "message": ""}
+            yield [("not undone: ", "bold red"), (entry["node"], "bold"), f" {error['type']}: {error['message']}"]
 
 
 def _show_output(out: Output, output: Json) -> None:

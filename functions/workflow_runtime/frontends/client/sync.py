@@ -135,6 +135,9 @@ class SyncWorkflowEngine:
     def cancel_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
         return self._call(self._engine.cancel_execution(execution_id, reason, key=key))
 
+    def compensate_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        return self._call(self._engine.compensate_execution(execution_id, reason, key=key))
+
     def retry_execution(
         self,
         execution_id: str,

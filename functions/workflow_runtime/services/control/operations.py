@@ -13,6 +13,7 @@ import msgspec
 
 from workflow_runtime.engine.events import (
     CancelRequested,
+    CompensateRequested,
     ControlEvent,
     ResumeRequested,
     RetryRequested,
@@ -20,7 +21,7 @@ from workflow_runtime.engine.events import (
     SuspendRequested,
 )
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.requests import cannot_retry, cannot_skip
+from workflow_runtime.engine.requests import cannot_compensate, cannot_retry, cannot_skip
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -113,6 +114,14 @@ OPERATIONS: dict[str, Operation] = {
             " `output`, as if the node had succeeded.",
             value="output",
             check=_cannot_skip,
+        ),
+        Operation(
+            "compensate",
+            CompensateRequested,
+            "compensated",
+            "Undo what an execution that has ended has done and not undone yet, in reverse order; then it has ended as"
+            " before. Compensations that failed run again.",
+            check=lambda situation, _: cannot_compensate(situation.state),
         ),
     )
 }

@@ -122,6 +122,37 @@ def resume(
     return _ask(out, server, "resume", many or execution, reason, key, ("resuming", "not suspended"))
 
 
+def compensate(
+    execution: ExecutionOrNone = None,
+    reason: Reason = "",
+    key: Key = None,
+    workflow: OfWorkflow = None,
+    status: OfStatuses = None,
+    older_than: OlderThan = "",
+    dry_run: DryRun = False,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Undo what an execution that has ended has done and not undone yet.
+
+    Compensations that failed run again. Then the execution has ended as before.
+
+    \b
+      awr compensate ex-01a2… --reason "the customer withdrew"
+
+    \b
+    Exit codes:
+      0  on its way    1  refused, with the reason
+      2  wrong usage   6  the API cannot be reached
+    """
+    out, server = Output(json=json), Server(url, token, profile, region)
+    many = many_of(execution, workflow, status, older_than, dry_run)
+    return _ask(out, server, "compensate", many or execution, reason, key, ("compensating", ""))
+
+
 def retry(
     execution: ExecutionOrNone = None,
     from_node: Annotated[
