@@ -9,6 +9,7 @@ from workflow_runtime.sdk import NodeContext, ToolError, tool
 
 Kind = Literal["flight", "hotel", "car"]
 
+LIMIT = 3000
 PRICES = {"flight": 1800, "hotel": 520, "car": 260}
 
 
@@ -35,3 +36,11 @@ async def charge_card(card: str, amount: int, context: NodeContext) -> dict[str,
     if card.endswith("0002"):
         raise ToolError("declined", f"not enough credit for {amount}")
     return {"payment": context.idempotency_key, "amount": amount}
+
+
+@tool(description="Charges the company's account", effects="idempotent")
+async def charge_company(traveller: str, amount: int, context: NodeContext) -> dict[str, str | int]:
+    """Returns {payment, amount}, up to a limit."""
+    if amount > LIMIT:
+        raise ToolError("declined", f"more than the company's limit of {LIMIT}")
+    return {"payment": f"{traveller}/{context.idempotency_key}", "amount": amount}

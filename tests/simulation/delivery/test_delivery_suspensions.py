@@ -77,6 +77,38 @@ def test_p2_p5_p6_p8_a_fault_at_any_call_changes_nothing_of_what_a_suspension_le
         suspended_and_resumed(name, place, FaultAt(place, fault), rounds)
 
 
+def suspended_and_cancelled(name: str, seed: int, faults: Plan) -> None:
+    """Suspend it half-way, let come to rest what may, and cancel it."""
+    with world(name, seed, faults) as disturbed:
+        disturbed.start()
+        for _ in range(2):
+            disturbed.drain_once()
+        ask(disturbed, "suspend")
+        disturbed.drain()
+        assert disturbed.document()["status"] == "suspended"
+        ask(disturbed, "cancel")
+        disturbed.drain()
+        disturbed.check_end()
+        assert disturbed.document()["status"] == "cancelled"
+        assert disturbed.document()["suspension"] is None
+
+
+@cache
+def cancel_calls(name: str) -> int:
+    faults = NoFaults()
+    suspended_and_cancelled(name, 0, faults)
+    return len(faults.calls)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_p8_p9_a_fault_at_any_call_does_not_save_a_suspended_execution_from_its_cancellation(
+    name: str, fault: Fault
+) -> None:
+    for place in range(0, cancel_calls(name), STEP):
+        suspended_and_cancelled(name, place, FaultAt(place, fault))
+
+
 @pytest.mark.parametrize("part", range(len(scenarios.NAMES)))
 def test_p2_to_p9_hold_for_any_interleaving_with_suspensions_and_resumptions(part: int) -> None:
     for seed in range(FIRST_SEED + part, FIRST_SEED + SEEDS, len(scenarios.NAMES)):

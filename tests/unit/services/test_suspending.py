@@ -370,6 +370,33 @@ def test_a_suspended_execution_holds_ten_thousand_events_and_refuses_more(world:
     assert caught.value.code == "too_many"
 
 
+def test_a_held_event_that_cannot_be_taken_becomes_a_dead_letter_and_the_others_are_taken(world: World) -> None:
+    execution = world.start(WAITS)
+    world.settle(execution)
+    act(world, "suspend", execution)
+    stores = world.services.stores
+    broken = state_of(world, execution).copy()
+    timer = next(iter(broken.timers))
+    broken.version += 1
+    broken.held_next = 2
+    stores.held.put(
+        execution,
+        [
+            (0, ChildEnded("child:x", START, timer, "x", "completed")),  # the engine fails on it: it is no child's
+            (1, SignalReceived("signal:go", START, "go", id="go")),
+        ],
+    )
+    entry = JournalEntry(broken.version, "c", START)
+    assert stores.executions.commit(broken, entry)
+    stores.executions.mark_published(execution, entry)
+    act(world, "resume", execution)
+    assert world.status(execution) == "running"
+    assert state_of(world, execution).held == 0
+    (letter,) = stores.executions.dead_letters(execution)
+    assert "child_ended" in letter["body"]
+    assert world.nodes(execution)["e"] == "success"
+
+
 def test_the_sweep_leaves_a_suspended_execution_alone(world: World) -> None:
     execution = world.start(WAITS)
     world.settle(execution)

@@ -91,13 +91,14 @@ def _check_id(graph: GraphSource, around: GraphSource, report: Report) -> None:
 def _warn_of_effects(
     sources: Sources, graphs: Sequence[Graph | None], catalogue: Catalogue | None, report: Report
 ) -> None:
-    """Nodes whose tools have effects that stay, though those of others do not."""
+    """Nodes whose tools have effects that stay, though those of others do not. What is said of a node is said of its
+    fallback, too."""
     last = -1 if sources.has_chart or graphs[0] is None else _last(sources.graphs[0], graphs[0])
     for graph in sources.graphs:
         for position, node in graph.own_nodes if graph.undoes is None else ():
             effects = _effects(node, catalogue) if node.compensate is None else Effects.NONE
-            is_last = not graph.number and position == last
-            if effects is not Effects.NONE and not is_last and not graph.gaps.has(position, "compensate"):
+            is_spared = (not graph.number and position == last) or position in graph.fallbacks
+            if effects is not Effects.NONE and not is_spared and not graph.gaps.has(position, "compensate"):
                 message = f"`{node.id}` has effects that nothing undoes when others are undone"
                 report.add(rules.NOT_UNDONE, message, graph.at(position, *(() if graph.is_call else ("id",))))
 
@@ -106,7 +107,7 @@ def _last(source: GraphSource, graph: Graph) -> int:
     """The node whose success completes the execution, so that it never has to be undone: all others come before it; -1:
     there is none."""
     continued = {link.source for links in graph.incoming for link in links}
-    ends = [node for node, _ in source.own_nodes if node not in continued]
+    ends = [node for node, _ in source.own_nodes if node not in continued and node not in source.fallbacks]
     return ends[0] if len(ends) == 1 else -1
 
 

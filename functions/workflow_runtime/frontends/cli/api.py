@@ -95,6 +95,13 @@ class Api(RemoteConnection):
             for entry in page.items:
                 yield entry
 
+    async def frozen(self) -> list[Document]:
+        """What is frozen; nothing where the API is of a version without freezes."""
+        try:
+            return await self.freezes()
+        except NotFound:
+            return []
+
     async def recording(self, execution_id: str) -> Recording:
         """The execution's journal until now, with what its decisions read."""
         path = f"/executions/{_segment(execution_id)}/journal"

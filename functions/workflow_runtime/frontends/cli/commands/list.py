@@ -54,7 +54,7 @@ def list_(
 async def _workflows(out: Output, server: Server, limit: int) -> None:
     async with api(server) as connection:
         found, more = await connection.workflows(limit)
-        freezes = await connection.freezes()
+        freezes = await connection.frozen()
     frozen = {switch["scope"] for switch in freezes if not switch["thawed_at"]}
     out.document({"workflows": found})
     width = max((columns(visible(item["workflow_id"])) for item in found), default=0)
@@ -73,7 +73,7 @@ async def _executions(out: Output, server: Server, workflow_id: str, status: str
         found, more = await connection.executions(workflow_id, status, limit)
         if not found:
             await connection.workflow(workflow_id)  # raises if there is no such workflow: an empty list would hide that
-        freezes = await connection.freezes()
+        freezes = await connection.frozen()
     out.document({"executions": found})
     for item in found:
         out.line(_execution(item, out.columns))
