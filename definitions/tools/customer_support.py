@@ -7,7 +7,7 @@ from typing import Literal
 from workflow_runtime.sdk import NodeContext, ToolError, tool
 
 
-@tool(description="把拟好的回复排成要发出的消息；不合规的留给人工")
+@tool(description="把拟好的回复排成要发出的消息；不合规的留给人工", effects="none")
 async def send_response(
     text: str,
     context: NodeContext,

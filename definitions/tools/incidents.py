@@ -32,7 +32,7 @@ async def apply_fix(service: str, steps: list[str], context: NodeContext) -> dic
     return {"change_id": context.idempotency_key, "applied": len(steps)}
 
 
-@tool(description="检查服务是否恢复")
+@tool(description="检查服务是否恢复", effects="none")
 async def check_health(service: str) -> dict[str, str | bool]:
     """Returns {service, healthy}; the example finds every service healthy."""
     return {"service": service, "healthy": True}

@@ -14,7 +14,7 @@ class Opinion:
     reason: str
 
 
-@tool(description="把结论与各方意见写成一份 Markdown 报告")
+@tool(description="把结论与各方意见写成一份 Markdown 报告", effects="none")
 async def render_report(topic: str, conclusion: str, votes: int, opinions: list[Opinion]) -> dict[str, str]:
     """Renders Markdown; returns {text}."""
     lines = [f"- **{opinion.by}**（{opinion.verdict}）：{opinion.reason}" for opinion in opinions]

@@ -34,6 +34,7 @@ __all__ = ["NodeContext", "ToolError", "tool"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MARK = "__workflow_tool__"
+EFFECTS = ("none", "idempotent", "once")
 
 
 class ToolError(NodeError):
@@ -85,26 +86,34 @@ class ToolMark(msgspec.Struct, frozen=True):
 
     id: str
     description: str
+    effects: str | None = None
 
 
 @overload
 def tool(id: Function) -> Function: ...
 @overload
-def tool(id: str | None = None, *, description: str | None = None) -> Callable[[Function], Function]: ...
+def tool(
+    id: str | None = None, *, description: str | None = None, effects: str | None = None
+) -> Callable[[Function], Function]: ...
 
 
-def tool(id: Any = None, *, description: str | None = None) -> Any:
+def tool(id: Any = None, *, description: str | None = None, effects: str | None = None) -> Any:
     """Make a function a tool: ``@tool`` or ``@tool("id", description="…")``. The function itself stays as it is.
 
-    The id defaults to the function's name, the description to the first paragraph of its docstring.
+    The id defaults to the function's name, the description to the first paragraph of its docstring. ``effects``: what
+    a call does to the world: ``none`` (it computes or reads), ``idempotent`` (a second call with the same idempotency
+    key does nothing more) or ``once`` (each call does something); by default ``idempotent`` for a function that reads
+    the idempotency key, else ``once``. Raises `ValueError` for anything else.
     """
     if callable(id):
         return tool()(id)
+    if effects is not None and effects not in EFFECTS:
+        raise ValueError(f"effects must be one of {', '.join(EFFECTS)}, not {effects!r}")
 
     def mark(function: Function) -> Function:
         first_paragraph = (function.__doc__ or "").strip().split("\n\n")[0]
         text = description if description is not None else " ".join(first_paragraph.split())
-        setattr(function, MARK, ToolMark(id or function.__name__, text))
+        setattr(function, MARK, ToolMark(id or function.__name__, text, effects))
         return function
 
     return mark

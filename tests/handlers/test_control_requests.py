@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.handlers.bench import Bench
 from tests.handlers.http_requests import FUNCTION, answer_of, ask, event_of
-from tests.handlers.test_events_to_executions import shown, started, work
+from tests.handlers.test_events_to_executions import send, shown, started, work
 
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.handlers import api
@@ -58,3 +58,24 @@ def test_a_request_that_is_not_valid_is_refused(bench: Bench, body: Any, code: i
 @pytest.mark.parametrize("execution_id", ["ex-none", "不"])
 def test_an_execution_that_does_not_exist_is_not_found(bench: Bench, execution_id: str) -> None:
     assert ask(bench, "POST", f"/executions/{execution_id}/cancel")[0] == 404
+
+
+def test_a_suspended_execution_holds_what_comes_until_it_is_resumed(bench: Bench) -> None:
+    execution_id = started(bench, "suspended")
+    body = {"reason": "维护"}
+    assert ask(bench, "POST", f"/executions/{execution_id}/suspend", body)[0] == 202
+    work(bench)
+    for number in range(3):
+        code, _ = send(bench, execution_id, "pay", {"method": "cash", "n": number})
+        assert code == 202
+    document = shown(bench, execution_id)
+    assert (document["status"], document["current_states"]) == ("suspended", ["created"])
+    assert (document["suspension"]["reason"], document["suspension"]["held"]) == ("维护", 3)
+    listed = ask(bench, "GET", "/executions", query="workflow=suspended&status=suspended")[1]
+    assert [item["execution_id"] for item in listed["items"]] == [execution_id]
+    assert ask(bench, "POST", f"/executions/{execution_id}/resume")[0] == 202
+    send(bench, execution_id, "pay", {"method": "card"})
+    document = shown(bench, execution_id)
+    assert document["status"] == "running"
+    assert [step["event"] for step in document["transitions"]][:5] == [None, "pay", "pay", "pay", "pay"]
+    assert document["suspension"] is None

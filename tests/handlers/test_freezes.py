@@ -185,6 +185,23 @@ def test_what_is_held_can_be_cancelled_and_the_thaw_changes_nothing_then(frozen:
     assert frozen.tools.calls == []
 
 
+def test_an_execution_that_is_suspended_while_its_start_is_held_does_not_begin_after_the_thaw(frozen: Bench) -> None:
+    frozen.start(AGENT)
+    frozen.settle()
+    frozen.tools.calls.clear()
+    freeze(frozen, "workflow:w")
+    id = frozen.runtime.starter.start("w")
+    frozen.settle()
+    assert ask(frozen, "POST", f"/executions/{id}/suspend", {})[0] == 202
+    frozen.settle()
+    thaw(frozen, "workflow:w")
+    frozen.settle()
+    assert (status_of(frozen, id), frozen.tools.calls) == ("suspended", [])
+    ask(frozen, "POST", f"/executions/{id}/resume", {})
+    frozen.settle()
+    assert status_of(frozen, id) == "completed"
+
+
 def test_thawed_twice_nothing_is_done_twice(frozen: Bench) -> None:
     freeze(frozen, "agent:作者")
     id = frozen.start(AGENT)

@@ -23,7 +23,11 @@ workflow:
   nodes:
     - {id: 成功, type: tool, tool: echo, inputs: {x: 1}}
     - {id: skipped, type: tool, tool: echo, when: "${成功.x} == 2"}
-    - {id: broken, type: tool, tool: no-such-tool, dependencies: [成功]}
+    - id: broken
+      type: tool
+      tool: no-such-tool
+      dependencies: [成功]
+      retry_policy: {max_retries: 1, retry_delay: 0, errors: [not_found]}
     - {id: after, type: tool, tool: echo, dependencies: [broken]}
 """
 
@@ -67,6 +71,7 @@ def test_every_event_published_matches_its_schema(open_: Any) -> None:
         ("node.succeeded", "成功"),
         ("node.skipped", "skipped"),
         ("node.started", "broken"),
+        ("node.retrying", "broken"),
         ("node.failed", "broken"),
         ("node.skipped", "after"),
         ("execution.failed", None),

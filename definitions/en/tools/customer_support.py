@@ -7,7 +7,10 @@ from typing import Literal
 from workflow_runtime.sdk import NodeContext, ToolError, tool
 
 
-@tool(description="Lays out a drafted reply as the message to send; one that is not compliant is held for a person")
+@tool(
+    description="Lays out a drafted reply as the message to send; one that is not compliant is held for a person",
+    effects="none",
+)
 async def send_response(
     text: str,
     context: NodeContext,

@@ -14,7 +14,7 @@ class Opinion:
     reason: str
 
 
-@tool(description="Writes the conclusion and all opinions as a Markdown report")
+@tool(description="Writes the conclusion and all opinions as a Markdown report", effects="none")
 async def render_report(topic: str, conclusion: str, votes: int, opinions: list[Opinion]) -> dict[str, str]:
     """Renders Markdown; returns {text}."""
     lines = [f"- **{opinion.by}** ({opinion.verdict}): {opinion.reason}" for opinion in opinions]

@@ -16,7 +16,7 @@ from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, chec
 from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes
-from workflow_runtime.compiler.check.policies import check_policies
+from workflow_runtime.compiler.check.policies import check_handlers, check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
 from workflow_runtime.compiler.check.triggers import check_triggers, plan_triggers, trigger_sites
 from workflow_runtime.compiler.check.values import check_values
@@ -111,18 +111,17 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
         return None
     firsts = first_numbers(drafts, graphs)
     befores = [
-        None if graph is None else Before(graph, draft.source.nodes)
-        for graph, draft in zip(graphs, drafts, strict=True)
+        None if graph is None else Before(graph, draft.source) for graph, draft in zip(graphs, drafts, strict=True)
     ]
     names = Names(definition, gaps, sources, firsts, befores, report)
     bound = bind_all(names, sources, drafts, charts, others)
     _check(definition, sources, bound, catalogue, report)
-    check_compensations(definition, gaps, sources, catalogue, report)
+    check_compensations(definition, gaps, sources, graphs, catalogue, report)
     check_reads(bound.placed(sources), sources, firsts, report)
     check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
     parts = [
-        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first)
+        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, definition.error_handlers)
         for draft, graph, first in zip(drafts, graphs, firsts, strict=True)
     ]
     moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])
@@ -157,6 +156,7 @@ def _check(
     for graph in sources.graphs:
         check_nodes(graph, catalogue, report)
         check_policies(graph, report)
+    check_handlers(definition, sources, report)
     for chart in sources.charts:
         check_chart(chart, report)
     check_paths(sources, report)

@@ -116,7 +116,7 @@ UNHEARD = rule(
 NO_SECRET = rule(
     "WF345",
     WARNING,
-    "A webhook that demands signatures has no secret",
+    "A webhook that requires signatures has no secret",
     "Add `secret: ${secrets.NAME}`, or say `auth_required: false`.",
 )
 
@@ -222,6 +222,6 @@ NO_EFFECT = rule("WF504", WARNING, "A field without effect on this type of node"
 NEVER_APPLIES = rule(
     "WF505",
     WARNING,
-    "A retry policy or error rule that never applies",
+    "A retry policy, error rule or handler that never applies",
     "Remove it, or move it before the more general ones.",
 )

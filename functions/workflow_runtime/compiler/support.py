@@ -16,8 +16,10 @@ from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
 def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    if definition.error_handlers:
-        _not_in_force("error_handlers", ("error_handlers",), report)
+    for number, handler in enumerate(definition.error_handlers):
+        if handler.action.type == "escalate":
+            message = "`escalate` is validated, but not in force yet: the node fails, and no other handler is asked"
+            report.add(rules.NOT_IN_FORCE, message, ("error_handlers", number, "action"))
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
             for what, path in _unsupported(node):
@@ -48,11 +50,13 @@ def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
         yield f"{node.what} nodes are", ()
     if node.callback is not None:
         yield "callbacks are", ("callback",)
+    if node.fallback is not None and node.fallback.workflow_id is not None:
+        yield "workflows as fallbacks are", ("fallback",)
 
 
 def _idle(node: NodeDefinition) -> Iterator[str]:
     """Fields that do nothing yet."""
-    for field in ("fallback", "limiter"):
+    for field in ("limiter",):
         if getattr(node, field):
             yield field
     if isinstance(node, StateMachineNode) and node.timeout is not None:
@@ -63,7 +67,9 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
     kind = kind_of_node(node)
     if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"
-    for field in ("retry_policy", "on_error", "compensate"):
+    if node.max_wait is not None and kind.pool is None and not isinstance(node, UnsupportedNode):
+        yield "max_wait", "no worker runs this node, so it never waits for one"
+    for field in ("retry_policy", "fallback", "on_error", "compensate"):
         if getattr(node, field) and not kind.has_policies:
             yield field, "it is for nodes that do work or wait; this one only decides, and would decide the same again"
     if node.inputs and not kind.reads_inputs:

@@ -10,7 +10,7 @@ UNKNOWN_FIELD = rule("WF201", ERROR, "An unknown field", "Correct the name, or s
 REQUIRED = rule("WF202", ERROR, "A required field is missing")
 WRONG_KIND = rule("WF203", ERROR, "A value of the wrong kind")
 UNKNOWN_TYPE = rule("WF204", ERROR, "An unknown type of node or trigger")
-UNKNOWN_WORD = rule("WF205", ERROR, "A word that this field does not know")
+UNKNOWN_WORD = rule("WF205", ERROR, "A value that this field does not take")
 BAD_ID = rule(
     "WF206", ERROR, "Not an id", "Ids are letters, digits, _ and - of any script, at most 128, and do not start with -."
 )

@@ -115,7 +115,7 @@ class WorkflowDefinition(ChartDefinition):
     )
     event_schemas: Schemas = Field({}, description="JSON Schemas of the data of events, by event.")
     outputs: Value = Field(MISSING, description="The workflow's output: a mapping of templates, or one template.")
-    timeout: Duration | None = Field(None, description="For the whole execution.")
+    timeout: Duration | None = Field(None, description="Time limit of the whole execution.")
     error_handlers: ErrorHandlers = Field((), description="Rules for nodes that failed; the first match acts.")
     compensation: CompensationDefinition | None = Field(None, description="When and how nodes are undone.")
     triggers: Annotated[tuple[Trigger, ...], Many(single=True)] = Field((), description="What starts executions.")

@@ -35,8 +35,8 @@ def levels(plan: Plan) -> list[int]:
 def parallel_groups(plan: Plan) -> list[list[str]]:
     """Node ids by level, in file order: nodes of one level do not wait for each other."""
     groups: list[list[str]] = []
-    for node, level in zip(plan.root.nodes, levels(plan), strict=True):
-        if not node.hidden:
+    for number, (node, level) in enumerate(zip(plan.root.nodes, levels(plan), strict=True)):
+        if not node.hidden and number not in plan.undoing_nodes:
             groups.extend([] for _ in range(level + 1 - len(groups)))
             groups[level].append(node.id)
     return groups
@@ -45,7 +45,10 @@ def parallel_groups(plan: Plan) -> list[list[str]]:
 def critical_path(plan: Plan) -> CriticalPath:
     """The heaviest path; of equal ones, the first in file order."""
     nodes = plan.root.nodes
-    weights = [0.0 if node.hidden else node.timeout_seconds or UNKNOWN_SECONDS for node in nodes]
+    weights = [
+        0.0 if node.hidden or number in plan.undoing_nodes else node.timeout_seconds or UNKNOWN_SECONDS
+        for number, node in enumerate(nodes)
+    ]
     total = [0.0] * len(nodes)
     best = [-1] * len(nodes)
     for node in _order(plan):

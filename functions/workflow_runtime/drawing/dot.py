@@ -29,6 +29,7 @@ _COLOURS = {
     "waiting": "#8c959f",
     "skipped": "#8c959f",
     "cancelled": "#6e7781",
+    "compensated": "#9a6700",
     "visited": "#1a7f37",
 }
 _ACTIVE = 'color="#0969da", penwidth=3'
@@ -92,7 +93,7 @@ def _inside(drawing: Drawing, holder: int, depth: int) -> Iterator[str]:
 
 
 def _label(item: Item, *, with_kind: bool) -> str:
-    detail = item.detail if item.detail != item.title else ""
+    detail = item.about
     if detail and (with_kind or item.kind == "wait"):
         detail = f"{item.kind} {detail}"
     return "\n".join(part for part in (item.title, detail, *item.notes) if part)

@@ -10,6 +10,7 @@ import re
 from workflow_runtime.language.texts import LABEL_COLUMNS, preview, shorten
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, NodeType, SwitchCase, ToolSpec, WaitSpec
 from workflow_runtime.plan.states import Delay, StatePlan, TransitionPlan
 
@@ -34,6 +35,14 @@ def detail_of(node: NodePlan) -> str:
         case WaitSpec() as wait:
             return shorten(_wait(wait))
     return ""
+
+
+def undo_of(plan: Plan, node: NodePlan) -> str:
+    """What undoes a node: another one, or what the compensation that is defined in it runs."""
+    if node.compensate < 0:
+        return ""
+    undo = plan.blocks[node.compensate].nodes[0]
+    return detail_of(undo) if undo.id.endswith(f"{node.id}~compensate") else shorten(undo.name or undo.id)
 
 
 def _wait(wait: WaitSpec) -> str:

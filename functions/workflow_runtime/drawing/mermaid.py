@@ -48,6 +48,7 @@ _STYLES: Mapping[str, str] = {
     "ready": "fill:#e6f1ff,stroke:#0969da,color:#06325f",
     "waiting": "fill:#f2f2f2,stroke:#8c959f,color:#424a53",
     "skipped": "fill:#f2f2f2,stroke:#8c959f,color:#6e7781,stroke-dasharray:4 3",
+    "compensated": "fill:#fff0c2,stroke:#9a6700,color:#4a3200,stroke-dasharray:4 3",
     "cancelled": "fill:#ececec,stroke:#6e7781,color:#424a53,stroke-dasharray:4 3",
 }
 """Light fills with dark texts of their own: readable on a light and on a dark page."""
@@ -81,7 +82,7 @@ def _box(number: int, item: Item) -> str:
     if item.kind == GATHERED:
         return f'n{number}((" "))'
     left, right = _SHAPES.get(item.kind, _ROUNDED)
-    detail = f"<br/><small>{_escaped(item.detail)}</small>" if item.detail and item.detail != item.title else ""
+    detail = f"<br/><small>{_escaped(item.about)}</small>" if item.about else ""
     return f'n{number}{left}"{_escaped(item.title)}{detail}"{right}'
 
 
@@ -153,7 +154,7 @@ class _Writer:
 def _title(item: Item) -> str:
     if item.kind in HISTORY_MARKS:
         return f"{HISTORY_MARKS[item.kind]} {item.title}"
-    return f"{item.title} ({item.kind} {item.detail})" if item.detail not in ("", item.title) else item.title
+    return f"{item.title} ({item.kind} {item.about})" if item.about else item.title
 
 
 def _escaped(text: str) -> str:

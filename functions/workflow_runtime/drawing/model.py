@@ -34,7 +34,7 @@ class Item(msgspec.Struct, frozen=True):
     ``detail``: what a node runs or waits for.
     ``notes``: what happens in a state without leaving it.
     ``parent``: the item that it is inside of, -1 at the top; parents come first.
-    ``status``: `ACTIVE`, `VISITED`, a node's status, or ``""``.
+    ``status``: `ACTIVE`, `VISITED`, a node's status, or ``""``. ``undo``: what undoes a node.
     """
 
     id: str
@@ -44,13 +44,20 @@ class Item(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     parent: int = -1
     status: str = ""
+    undo: str = ""
+
+    @property
+    def about(self) -> str:
+        """The detail of a node unless it is its title, and what undoes it."""
+        detail = self.detail if self.detail != self.title else ""
+        return f"{detail} ↩ {self.undo}".lstrip() if self.undo else detail
 
     @property
     def subtitle(self) -> str:
         """Kind and detail of a node; nothing for states, whose looks tell their kind."""
         if self.kind in STATE_KINDS or self.kind in DOTS or self.kind == "graph":
             return ""
-        return f"{self.kind} · {self.detail}" if self.detail not in ("", self.title) else self.kind
+        return f"{self.kind} · {self.about}" if self.about else self.kind
 
 
 class Link(msgspec.Struct, frozen=True):

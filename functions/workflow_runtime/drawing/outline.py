@@ -57,7 +57,7 @@ def _tops(drawing: Drawing) -> list[int]:
 
 def _counted(item: Item, inside: int) -> Item:
     notes = (f"{inside} inside",) if inside else ()
-    return Item(item.id, item.title, item.kind, item.detail, notes, status=item.status)
+    return Item(item.id, item.title, item.kind, item.detail, notes, status=item.status, undo=item.undo)
 
 
 def _remark(drawing: Drawing, shown: int, has_links: bool) -> str:

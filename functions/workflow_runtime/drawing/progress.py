@@ -10,7 +10,7 @@ from workflow_runtime.drawing.model import ACTIVE, DEAD, TAKEN, VISITED
 from workflow_runtime.plan.events import matches
 from workflow_runtime.plan.states import TransitionPlan
 
-_BEGUN = frozenset({"ready", "running", "retrying", "success", "failed"})
+_BEGUN = frozenset({"ready", "running", "retrying", "success", "compensated", "failed"})
 _CAME_TO_NOTHING = frozenset({"failed", "skipped", "cancelled"})
 
 

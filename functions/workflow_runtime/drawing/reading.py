@@ -20,6 +20,7 @@ from workflow_runtime.drawing.labels import (
     internal_note,
     kind_of,
     transition_label,
+    undo_of,
 )
 from workflow_runtime.drawing.model import GATHERED, START, TAKEN, Drawing, Item, Link
 from workflow_runtime.drawing.progress import (
@@ -77,12 +78,12 @@ class _Reader:
         block = self._plan.blocks[number]
         places: dict[int, int] = {}
         for index, node in enumerate(block.nodes):
-            if node.hidden:
+            if node.hidden or block.first + index in self._plan.undoing_nodes:
                 continue
             path = block.prefix + node.id
             status = self._progress.statuses.get(path, "")
             item = Item(path, shorten(node.name or node.id), kind_of(node), detail_of(node), (), parent, status)
-            places[index] = self.add(item)
+            places[index] = self.add(replace(item, undo=undo_of(self._plan, node)))
             if isinstance(node.spec, MachineSpec):
                 self.chart(node.spec.chart, places[index], path)
         self.links += self._edges(block, places, parent)

@@ -36,7 +36,7 @@ _COLOURS = """
 .awr .head.taken { fill: @good; }
 .awr .failed .shape { stroke: @bad; }
 .awr .running .shape, .awr .ready .shape, .awr .active .shape { stroke: @busy; }
-.awr .retrying .shape { stroke: @again; }
+.awr .retrying .shape, .awr .compensated .shape { stroke: @again; }
 .awr .edge.dead { stroke: @faint; }
 .awr .head.dead { fill: @faint; }
 """
@@ -58,7 +58,7 @@ _FORMS = """
 .awr .ready .shape, .awr .retrying .shape { stroke-width: 2.5; }
 .awr .active .shape { stroke-width: 3; }
 .awr .region .shape { stroke-dasharray: 6 4; }
-.awr .skipped .shape, .awr .cancelled .shape { stroke-dasharray: 5 4; }
+.awr .skipped .shape, .awr .cancelled .shape, .awr .compensated .shape { stroke-dasharray: 5 4; }
 .awr .skipped, .awr .cancelled { opacity: 0.6; }
 """
 

@@ -81,6 +81,7 @@ def _name(item: Item) -> str:
 
 def _kind(item: Item) -> str:
     kind = "" if item.kind in DOTS else f"wait {item.detail}".rstrip() if item.kind == "wait" else item.kind
+    kind += f" ↩ {item.undo}" if item.undo else ""
     status = f" [{item.status}]" if item.status else ""
     return f"{kind}{status}"
 
@@ -136,7 +137,12 @@ class _Tree:
     def _headline(self, number: int, item: Item) -> str:
         words = [
             "first" if number in self._initial else "",
-            _WORDS.get(item.kind, "" if item.kind in _NO_NODES - {"graph"} else f"{item.kind} {item.detail}".strip()),
+            _WORDS.get(
+                item.kind,
+                ""
+                if item.kind in _NO_NODES - {"graph"}
+                else f"{item.kind} {item.detail}".strip() + (f" ↩ {item.undo}" if item.undo else ""),
+            ),
             item.status if item.status != ACTIVE else "",
         ]
         mark = _ACTIVE_MARK if item.status == ACTIVE else _MARKS.get(item.kind, _PLAIN_MARK)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from workflow_runtime.engine import compensation, ending, pending, settling
+from workflow_runtime.engine import compensation, ending, holding, pending, settling
 from workflow_runtime.engine.arrivals import (
     accept_child,
     accept_result,
@@ -21,28 +21,34 @@ from workflow_runtime.engine.arrivals import (
     accept_signal,
     accept_stop,
     accept_timer,
+    take_signal,
 )
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import Command, Continue, SetStatus
+from workflow_runtime.engine.commands import Command, Continue
 from workflow_runtime.engine.events import (
     CancelRequested,
     ChildEnded,
+    CompensateRequested,
+    ControlEvent,
     Event,
+    EventReturned,
     ExecutionStarted,
     NodeFailed,
     NodeSucceeded,
     Poked,
+    ResumeRequested,
     RetryRequested,
     RunStopped,
     SendFailed,
     SignalReceived,
     SkipRequested,
+    SuspendRequested,
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.requests import REQUESTS, accept_cancel, accept_retry, accept_skip
+from workflow_runtime.engine.requests import accept_cancel, accept_compensate, accept_retry, accept_skip
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
@@ -53,6 +59,7 @@ from workflow_runtime.engine.state import (
     initial_graph_state,
 )
 from workflow_runtime.engine.subscriptions import subscribe
+from workflow_runtime.engine.suspending import accept_resume, accept_suspend
 from workflow_runtime.engine.turn import (
     VALUE_KEPT_BYTES_MAX,
     VALUES_KEPT_BYTES_MAX,
@@ -124,14 +131,15 @@ def advance(
     turn.catch_up()
     ignored = []
     changed = False
-    for event in _with_earlier_timers(turn, events):
+    for event, is_held in _with_earlier_timers(turn, events):
+        first = turn.state.held_first
         try:
-            reason = _take(scopes, event)
+            reason = holding.hold(turn, event) if is_held else _take(scopes, event)
         except ValuesMissing:
             break
         if reason:
             ignored.append((event.event_id, reason))
-            changed = changed or _is_told_of(turn, event)
+            changed = changed or _is_told_of(turn, event) or turn.state.held_first != first
         if not reason or turn.macrosteps:  # a guard that failed has raised an error
             settling.settle(scopes)  # after each one, so that it makes no difference how events were batched
         changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
@@ -145,6 +153,7 @@ def advance(
         return needs
     if _must_go_on(turn):
         turn.commands.append(Continue())
+    _put_aside(scopes)
     _keep_values(scopes)
     scopes.release()
     return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
@@ -156,14 +165,17 @@ def _begin_turn(plan: Plan, state: ExecutionState, known: Known) -> Turn:
     return turn
 
 
-def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[Event]:
-    """The events; before a timer those that were due before it, or at the same time and started before it: whoever
-    delivers them may change their order, which must not decide what an execution does."""
+def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[tuple[Event, bool]]:
+    """The events, and whether each is to be held; before a timer that is not, those that were due before it, or at the
+    same time and started before it: whoever delivers them may change their order, which must not decide what an
+    execution does."""
     for event in events:
-        if isinstance(event, TimerFired):
-            while (timer := pending.first_due(turn, event.timer)) != event.timer:
-                yield TimerFired(f"timer:{timer}", event.at, timer)
-        yield event
+        held = holding.must_wait(turn.state, event)
+        fired = event.held if isinstance(event, EventReturned) and holding.returns(turn.state) else event
+        if isinstance(fired, TimerFired) and not held:
+            while (timer := pending.first_due(turn, fired.timer)) != fired.timer:
+                yield TimerFired(f"timer:{timer}", fired.at, timer), False
+        yield event, held
 
 
 def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
@@ -207,17 +219,24 @@ def _take(scopes: Scopes, event: Event) -> str:
 
 def _is_told_of(turn: Turn, event: Event) -> bool:
     """Whether the journal says why an event had no effect: who sent it from outside may ask."""
-    return isinstance(event, (SignalReceived, *REQUESTS)) and not turn.state.status.terminal
+    return isinstance(event, (SignalReceived, ControlEvent)) and not turn.state.status.terminal
 
 
 def _started(scopes: Scopes, _: ExecutionStarted) -> str:
-    turn = scopes.turn
-    turn.commands.append(SetStatus(ExecutionStatus.RUNNING, turn.now))
-    if "execution" in turn.plan.events:
-        turn.publish("execution.started", status="running", started_at=turn.state.started_at)
-    settling.start_deadline(scopes, turn.state.started_at)
-    settling.start(scopes)
+    settling.begin(scopes, scopes.turn.state.started_at)
     return ""
+
+
+def _returned(scopes: Scopes, event: EventReturned) -> str:
+    """Take an event that was held; one that can no longer have been sent has no effect."""
+    reason = holding.release(scopes.turn, event)
+    if reason:
+        return reason
+    held = event.held
+    try:
+        return take_signal(scopes, held) if isinstance(held, SignalReceived) else _TAKERS[type(held)](scopes, held)
+    except InvalidEvent as error:
+        return str(error)
 
 
 def _poked(_: Scopes, __: Poked) -> str:
@@ -234,18 +253,22 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     ChildEnded: accept_child,
     SendFailed: accept_send_failure,
     CancelRequested: accept_cancel,
+    SuspendRequested: accept_suspend,
+    ResumeRequested: accept_resume,
+    EventReturned: _returned,
     RunStopped: accept_stop,
     RetryRequested: accept_retry,
     SkipRequested: accept_skip,
+    CompensateRequested: accept_compensate,
 }
 
 
 def _must_go_on(turn: Turn) -> bool:
     """Whether something could be done at once that this commit had no room for."""
     state = turn.state
-    if state.status.terminal:
+    if state.status.terminal or turn.is_suspended:
         return bool(state.withdrawn or state.unannounced)
-    if state.outbox:
+    if state.outbox or holding.returns(state):
         return True
     if state.status is ExecutionStatus.COMPENSATING and not turn.has_room and compensation.goes_on(state):
         return True
@@ -253,6 +276,14 @@ def _must_go_on(turn: Turn) -> bool:
         return False
     state.cut_short = bool(state.queued)
     return bool(state.withdrawn or state.unannounced or state.queued)
+
+
+def _put_aside(scopes: Scopes) -> None:
+    """What is left to do in scopes is known to this turn only; while the execution is suspended the state keeps it."""
+    if scopes.turn.is_suspended:
+        for scope in scopes.loaded:
+            if isinstance(scope, GraphScope):
+                scope.put_aside()
 
 
 def _keep_values(scopes: Scopes) -> None:

@@ -7,10 +7,10 @@ event had no effect, or ``""``; each raises `ValuesMissing`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
-from workflow_runtime.engine import compensation, ending, pending, subscriptions
+from workflow_runtime.engine import applied, compensation, ending, holding, pending, subscriptions
+from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.events import data_of, of_signal
 from workflow_runtime.engine.chart.scope import ChartScope
@@ -34,7 +34,6 @@ from workflow_runtime.engine.lifecycle import RESULT_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.pending import Arrived, Ended
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import Pending, PendingKind, Purpose
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
@@ -46,8 +45,6 @@ from workflow_runtime.plan.plan import Plan
 KEPT_MAX = 1_000  # events that came before their wait; the newest stay (language §2.2)
 KEPT_MS = 30 * 24 * 3600 * 1000  # and how old they may become
 DEFERRED_MAX = 1_000
-APPLIED_MAX = 4_096  # ids of signals taken, to recognise repeats
-APPLIED_MS = 24 * 3600 * 1000
 
 
 # ---- results of runs
@@ -73,9 +70,13 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     reason = RESULT_ROWS.get(scope.graph.marks[place.node])
     if reason is None or event.serial > current:
         raise InvalidEvent(f"run {event.serial} of node {event.path!r} was never ordered")
-    if not reason:
-        outcome.ended(scope, place.node, _result(event))
-    return reason
+    if reason:
+        return reason
+    result = _result(event)
+    if scopes.turn.is_suspended and outcome.must_wait(scope, place.node, result):
+        return holding.hold(scopes.turn, event)
+    outcome.ended(scope, place.node, result)
+    return ""
 
 
 def accept_stop(scopes: Scopes, event: RunStopped) -> str:
@@ -102,6 +103,8 @@ def _accept_outputs(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
         raise InvalidEvent(f"run {event.serial} of the outputs was never ordered")
     if event.serial < current:
         return f"run {event.serial} was superseded by run {current}"
+    if scopes.turn.is_suspended:
+        return holding.hold(scopes.turn, event)
     if isinstance(event, NodeSucceeded):
         ending.complete_with_run(scopes, event.serial)
         return ""
@@ -174,38 +177,23 @@ def accept_send_failure(scopes: Scopes, event: SendFailed) -> str:
 
 def accept_signal(scopes: Scopes, signal: SignalReceived) -> str:
     """Take an event from outside, once."""
+    if applied.is_known(scopes.turn, signal.event_id):
+        return applied.TAKEN
+    return take_signal(scopes, signal)
+
+
+def take_signal(scopes: Scopes, signal: SignalReceived) -> str:
+    """Take an event that was not taken before, or that was held."""
     turn = scopes.turn
-    if was_taken(turn, signal.event_id):
-        return "this event was taken already"
     if signal.key is not None and not subscriptions.listens(scopes, signal):
         turn.commands.append(Unsubscribe(signal.name, signal.key, signal.route))
         return f"nothing here waits for `{signal.name}` under this key any more"
     problem = turn.plan.event_problem(signal.name, data_of(turn, signal)) if turn.plan.event_schemas else None
     if problem is not None:
         return problem
-    remember(turn, signal.event_id)
+    applied.remember(turn, signal.event_id)
     turn.state.hops = signal.hops
     return deliver(scopes, signal)
-
-
-def was_taken(turn: Turn, event_id: str) -> bool:
-    """Whether an event with this id was taken before: it came twice."""
-    return _identity(event_id) in turn.state.applied
-
-
-def remember(turn: Turn, event_id: str) -> None:
-    """An event is taken; another one with its id will not be."""
-    applied = turn.state.applied
-    applied[_identity(event_id)] = turn.now
-    while applied:
-        oldest = next(iter(applied))
-        if len(applied) <= APPLIED_MAX and applied[oldest] > turn.now - APPLIED_MS:
-            break
-        del applied[oldest]
-
-
-def _identity(event_id: str) -> str:
-    return hashlib.sha256(event_id.encode()).hexdigest()[:16]
 
 
 def deliver(scopes: Scopes, signal: SignalReceived) -> str:

@@ -40,7 +40,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     and inputs were stored, if they are large. ``succeeded_by``: of outputs, the succeed node that ended the scope.
     ``undoes``: of a compensation, the run that it undoes; its formulas see what that was given and what came of it.
     ``replaced``: the execution's attempt that replaced variables last (0: none did); ``reopened``: how often the
-    execution had been reopened by then.
+    execution had been reopened by then. ``caller``: number of the node that called this one, which reads its inputs.
+    ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever.
     """
 
     path: str
@@ -61,6 +62,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     undoes: Read | None = None
     replaced: int = 0
     reopened: int = 0
+    caller: int = -1
+    claim_by: int = 0
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
@@ -81,6 +84,10 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     inputs: Json = None
     inputs_blob: str | None = None
     given: bool = False  # the output is what somebody gave, not what the node made
+    output_of: Read | None = None  # the run whose output it is, too
+    inputs_of: Read | None = None  # the run whose inputs it had, too
+    fallback_used: bool = False  # the output is that of its fallback
+    fallback_error: ErrorDocument | None = None  # how that failed
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
@@ -188,6 +195,7 @@ class ControlChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
     workflow_id: str
     operation: str
     reason: str = ""
+    suspension: int = 0  # of this execution, by its number, if the request begins or ends one
 
 
 class CancelChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_child"):
@@ -196,6 +204,17 @@ class CancelChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     token: str
     workflow_id: str
     reason: str = ""
+
+
+class HoldEvent(msgspec.Struct, frozen=True, tag_field="command", tag="hold_event"):
+    """Keep an event of this commit, by its id, until the execution is resumed. ``number``: its place among the held."""
+
+    number: int
+    event_id: str
+
+
+class OrderAgain(msgspec.Struct, frozen=True, tag_field="command", tag="order_again"):
+    """Send the open orders again that no worker has begun: workers begin nothing of a suspended execution."""
 
 
 class NotifyParent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="notify_parent"):
@@ -251,6 +270,8 @@ Command: TypeAlias = (
     | StartChild
     | ControlChild
     | CancelChild
+    | HoldEvent
+    | OrderAgain
     | NotifyParent
     | SetStatus
     | ReplaceVariables

@@ -11,12 +11,13 @@ of them at once. These scopes are in no other, for those of the visits may be go
 from __future__ import annotations
 
 from workflow_runtime.engine import pending
+from workflow_runtime.engine.awaited import Purpose
 from workflow_runtime.engine.commands import CancelRun, StopRun
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, RunStopped
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import ExecutionState, Purpose, initial_graph_state
+from workflow_runtime.engine.state import ExecutionState, initial_graph_state
 from workflow_runtime.engine.turn import COMMANDS_MAX, Turn
 from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
@@ -33,7 +34,7 @@ FAILURE, CANCEL, TIMEOUT = "failure", "cancel", "timeout"
 
 def is_wanted(turn: Turn, occasion: str) -> bool:
     """Whether an execution that ends on this occasion undoes what it has done."""
-    return bool(turn.plan.undo_blocks) and occasion in turn.plan.compensation.on
+    return bool(turn.plan.undo_blocks) and (occasion in turn.plan.compensation.on or turn.state.undo_anyway)
 
 
 def spare(turn: Turn) -> None:

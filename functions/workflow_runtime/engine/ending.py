@@ -5,7 +5,7 @@ One that does not complete undoes what succeeded in it, and only then has ended 
 
 from __future__ import annotations
 
-from workflow_runtime.engine import compensation, pending, subscriptions
+from workflow_runtime.engine import compensation, holding, pending, subscriptions
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import NotifyParent, Read, SetStatus
 from workflow_runtime.engine.graph.control import DECISION_BYTES_MAX
@@ -99,7 +99,8 @@ def undo_again(scopes: Scopes) -> bool:
     """Of an execution that has ended: undo what is not undone yet, then end as before. False if there is nothing."""
     if not compensation.again(scopes):
         return False
-    _announce_compensation(scopes)
+    scopes.turn.state.attempt += 1
+    _announce_compensation(scopes, scopes.turn.state.attempt)
     return True
 
 
@@ -168,10 +169,10 @@ def _end(scopes: Scopes, status: ExecutionStatus, error: ErrorDocument, occasion
     _conclude(scopes, SetStatus(status, turn.now, error=ended))
 
 
-def _announce_compensation(scopes: Scopes) -> None:
+def _announce_compensation(scopes: Scopes, reopened: int = 0) -> None:
     turn = scopes.turn
     status = ExecutionStatus.COMPENSATING
-    turn.commands.append(SetStatus(status, turn.now, error=turn.state.error))
+    turn.commands.append(SetStatus(status, turn.now, error=turn.state.error, reopened=reopened))
     _publish(turn, status)
 
 
@@ -189,6 +190,7 @@ def _stop(scopes: Scopes, status: ExecutionStatus, *, spare: bool = False) -> No
     state.queued.clear()
     pending.drop_everything(turn)
     subscriptions.end(turn)
+    holding.forget(state)
     state.outbox.clear()
     state.kept.clear()
 

@@ -2,7 +2,7 @@
 
 ``event_id`` is deterministic, so that a repeat is recognised: ``start``, ``run:<path>#<serial>``, ``cmd:<command id>``,
 ``stop:<path>#<serial>``, ``timer:<timer>``, ``child:<execution id>``, ``signal:<id>``, ``control:<id>``, where the id
-is the bus event's or the caller's.
+is the bus event's or the caller's; ``held:<number>`` of an event that comes back.
 ``at`` is the sender's clock in epoch ms; the engine's own time is the dispatcher's, which never goes back.
 """
 
@@ -137,6 +137,42 @@ class CancelRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
     reason: str = ""
 
 
+class SuspendRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="suspend_requested"):
+    """Somebody wants the execution to stand still until it is resumed."""
+
+    event_id: str
+    at: int
+    by: str = ""
+    reason: str = ""
+
+
+class ResumeRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="resume_requested"):
+    """Somebody wants a suspended execution to go on. ``suspension``: only if the request with this event id suspended
+    it."""
+
+    event_id: str
+    at: int
+    by: str = ""
+    reason: str = ""
+    suspension: str = ""
+
+
+HeldEvent: TypeAlias = SignalReceived | TimerFired | ChildEnded | SendFailed | NodeSucceeded | NodeFailed
+
+
+class EventReturned(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="event_returned"):
+    """An event that was held while the execution was suspended comes back. Made by the dispatcher, never sent.
+
+    ``number``: under which it was held. ``refused``: why it cannot be taken; it is passed over.
+    """
+
+    event_id: str
+    at: int
+    number: int
+    held: HeldEvent
+    refused: str = ""
+
+
 class RunStopped(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="run_stopped"):
     """A run that was told to stop had not begun, and never will."""
 
@@ -172,7 +208,20 @@ class SkipRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
     blob: str | None = None
 
 
-ControlEvent: TypeAlias = CancelRequested | RetryRequested | SkipRequested
+class CompensateRequested(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="compensate_requested"
+):
+    """Somebody wants undone what an execution that has ended has done and not undone yet."""
+
+    event_id: str
+    at: int
+    by: str = ""
+    reason: str = ""
+
+
+ControlEvent: TypeAlias = (
+    CancelRequested | SuspendRequested | ResumeRequested | RetryRequested | SkipRequested | CompensateRequested
+)
 """What people ask of an execution as a whole: each has an ``event_id``, ``at``, ``by`` and ``reason``, in this order,
 then fields of its own."""
 
@@ -186,9 +235,13 @@ Event: TypeAlias = (
     | TimerFired
     | ChildEnded
     | CancelRequested
+    | SuspendRequested
+    | ResumeRequested
     | RunStopped
     | RetryRequested
     | SkipRequested
+    | CompensateRequested
+    | EventReturned
 )
 
 

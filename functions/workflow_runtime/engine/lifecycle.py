@@ -1,9 +1,10 @@
 """Lifecycles as tables: what an event means in each status of an execution, and a change in each mark of a node.
 
-Theory of operation. `EXECUTION_ROWS` are ``(status, event) -> row``. A row either moves to a status, or ignores the
-event with a reason (late, duplicate and out-of-order events are ordinary: queues deliver at least once), or is missing:
-then the event cannot happen to a correct sender, and is refused as `InvalidEvent`. Only what people ask for leads out
-of a terminal status: `RetryRequested` and `SkipRequested`.
+Theory of operation. `EXECUTION_ROWS` are ``(status, event) -> row``. A row either moves to a status (whoever takes the
+event may move on from there), or ignores the event with a reason (late, duplicate and out-of-order events are ordinary:
+queues deliver at least once), or has it held, or is missing: then the event cannot happen to a correct sender, and is
+refused as `InvalidEvent`. Only what people ask for leads out of a terminal status: `RetryRequested`, `SkipRequested`
+and `CompensateRequested`.
 
 `RESULT_ROWS` say the same of the results of node runs. What happens to a node inside the engine is a `Change`;
 `MARK_ROWS` are ``(mark, change) -> mark``, walked by `changed` alone, and here a missing row is a bug of the engine.
@@ -19,16 +20,20 @@ import msgspec
 from workflow_runtime.engine.events import (
     CancelRequested,
     ChildEnded,
+    CompensateRequested,
     Event,
+    EventReturned,
     ExecutionStarted,
     NodeFailed,
     NodeSucceeded,
     Poked,
+    ResumeRequested,
     RetryRequested,
     RunStopped,
     SendFailed,
     SignalReceived,
     SkipRequested,
+    SuspendRequested,
     TimerFired,
 )
 
@@ -66,11 +71,12 @@ class NodeStatus(StrEnum):
 
 class ExecutionRow(msgspec.Struct, frozen=True):
     """Move to ``status``; or, with a ``reason``, ignore the event. ``unchanged``: the execution is as the event, a
-    request, wants it already."""
+    request, wants it already. ``holds``: the event is kept, to be taken when the execution is resumed."""
 
     status: ExecutionStatus | None = None
     reason: str = ""
     unchanged: bool = False
+    holds: bool = False
 
 
 class Mark(IntEnum):
@@ -161,6 +167,9 @@ MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
     (Mark.QUEUED, Change.HANDLE): Mark.HANDLED,
     (Mark.READY, Change.HANDLE): Mark.HANDLED,
     (Mark.RUNNING, Change.HANDLE): Mark.HANDLED,
+    # A fallback runs in its place.
+    (Mark.READY, Change.START): Mark.RUNNING,
+    (Mark.RUNNING, Change.START): Mark.RUNNING,
     # What people ask for: an end that is given, and new visits.
     (Mark.WAITING, Change.SUCCEED): Mark.SUCCESS,
     (Mark.RETRYING, Change.SUCCEED): Mark.SUCCESS,
@@ -187,6 +196,8 @@ def changed(mark: int, change: Change) -> Mark:
 
 _RUNS = ExecutionRow(reason="the execution has not ended")
 _ENDED = ExecutionRow(reason="the execution has ended")
+_HELD = ExecutionRow(ExecutionStatus.SUSPENDED, holds=True)
+_NOT_SUSPENDED = ExecutionRow(reason="the execution is not suspended", unchanged=True)
 _REPEATED = "the run's result is known already"
 _WITHDRAWN = "the run was cancelled before its result came"
 _COMPENSATING = "the execution is being compensated, and ends then"
@@ -194,6 +205,8 @@ _COMPENSATING = "the execution is being compensated, and ends then"
 EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.PENDING, ExecutionStarted): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.PENDING, CancelRequested): ExecutionRow(ExecutionStatus.PENDING),
+    (ExecutionStatus.PENDING, SuspendRequested): ExecutionRow(ExecutionStatus.PENDING),
+    (ExecutionStatus.PENDING, ResumeRequested): _NOT_SUSPENDED,
     (ExecutionStatus.RUNNING, ExecutionStarted): ExecutionRow(reason="the execution has started already"),
     (ExecutionStatus.RUNNING, NodeSucceeded): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, NodeFailed): ExecutionRow(ExecutionStatus.RUNNING),
@@ -203,6 +216,24 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.RUNNING, ChildEnded): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, SendFailed): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.RUNNING, CancelRequested): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.RUNNING, SuspendRequested): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.RUNNING, ResumeRequested): _NOT_SUSPENDED,
+    (ExecutionStatus.RUNNING, EventReturned): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.SUSPENDED, ExecutionStarted): ExecutionRow(
+        reason="a suspended execution starts when it is resumed"
+    ),
+    (ExecutionStatus.SUSPENDED, NodeSucceeded): ExecutionRow(ExecutionStatus.SUSPENDED),
+    (ExecutionStatus.SUSPENDED, NodeFailed): ExecutionRow(ExecutionStatus.SUSPENDED),
+    (ExecutionStatus.SUSPENDED, Poked): ExecutionRow(ExecutionStatus.SUSPENDED),
+    (ExecutionStatus.SUSPENDED, RunStopped): ExecutionRow(ExecutionStatus.SUSPENDED),
+    (ExecutionStatus.SUSPENDED, SignalReceived): _HELD,
+    (ExecutionStatus.SUSPENDED, TimerFired): _HELD,
+    (ExecutionStatus.SUSPENDED, ChildEnded): _HELD,
+    (ExecutionStatus.SUSPENDED, SendFailed): _HELD,
+    (ExecutionStatus.SUSPENDED, EventReturned): ExecutionRow(reason="the execution is suspended, so it stays held"),
+    (ExecutionStatus.SUSPENDED, CancelRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
+    (ExecutionStatus.SUSPENDED, SuspendRequested): ExecutionRow(reason="the execution is suspended", unchanged=True),
+    (ExecutionStatus.SUSPENDED, ResumeRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
     (ExecutionStatus.RUNNING, RunStopped): ExecutionRow(ExecutionStatus.RUNNING),
     **{(ExecutionStatus.COMPENSATING, event): ExecutionRow(reason=_COMPENSATING) for event in get_args(Event)},
     (ExecutionStatus.COMPENSATING, NodeSucceeded): ExecutionRow(ExecutionStatus.COMPENSATING),
@@ -211,10 +242,16 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.COMPENSATING, TimerFired): ExecutionRow(ExecutionStatus.COMPENSATING),
     (ExecutionStatus.COMPENSATING, RunStopped): ExecutionRow(ExecutionStatus.COMPENSATING),
     (ExecutionStatus.RUNNING, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
-    **{(status, RetryRequested): _RUNS for status in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)},
+    (ExecutionStatus.SUSPENDED, SkipRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
+    **{
+        (status, event): _RUNS
+        for status in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.SUSPENDED)
+        for event in (RetryRequested, CompensateRequested)
+    },
     (ExecutionStatus.PENDING, SkipRequested): ExecutionRow(reason="the execution has not begun"),
     **{(status, event): _ENDED for status in _TERMINAL for event in get_args(Event)},
     **{(status, RetryRequested): ExecutionRow(ExecutionStatus.RUNNING) for status in _TERMINAL},
+    **{(status, CompensateRequested): ExecutionRow(status) for status in _TERMINAL},  # what it has to undo decides
     (ExecutionStatus.FAILED, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.CANCELLED, CancelRequested): ExecutionRow(reason=_ENDED.reason, unchanged=True),
 }

@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 import msgspec
 
+from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose, Sent
 from workflow_runtime.engine.commands import CancelTimer, StartTimer
 from workflow_runtime.engine.scopes import Scope
-from workflow_runtime.engine.state import Pending, PendingKind, Purpose, Sent
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json

@@ -12,13 +12,14 @@ import msgspec
 
 from workflow_runtime.engine import settling
 from workflow_runtime.engine.arrivals import innermost_first
+from workflow_runtime.engine.awaited import PendingKind, Purpose
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.chart.scxml import leaves
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import ExecutionState, PendingKind, Purpose
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known, Turn, ValuesMissing
 from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.language.expressions import EvaluationError

@@ -9,26 +9,23 @@ from collections.abc import Iterable
 
 from msgspec import UNSET
 
-from workflow_runtime.engine import arrivals, ending, settling
+from workflow_runtime.engine import applied, ending, holding, settling
+from workflow_runtime.engine.applied import REQUEST_TAKEN
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.scope import ChartScope
-from workflow_runtime.engine.commands import ControlChild, ReplaceVariables, SetStatus
-from workflow_runtime.engine.events import CancelRequested, RetryRequested, SkipRequested
+from workflow_runtime.engine.commands import ReplaceVariables, SetStatus
+from workflow_runtime.engine.events import CancelRequested, CompensateRequested, RetryRequested, SkipRequested
 from workflow_runtime.engine.graph import failure, outcome, reopening
 from workflow_runtime.engine.graph.outcome import Given
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, ExecutionStatus, Mark
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import ExecutionState, PendingKind
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.suspending import tell_children
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import did_you_mean
-from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
 from workflow_runtime.plan.plan import Plan
-
-REQUESTS = (CancelRequested, RetryRequested, SkipRequested)
-
-_TAKEN = "this request was taken already"
-
 
 # ---- cancel
 
@@ -36,13 +33,11 @@ _TAKEN = "this request was taken already"
 def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
     """End the execution now: what waits is dropped, what runs is told, and so are the children that are awaited."""
     turn = scopes.turn
-    state = turn.state
-    if arrivals.was_taken(turn, request.event_id):
-        return _TAKEN
-    arrivals.remember(turn, request.event_id)
-    for token, entry in state.pending.items():
-        if entry.kind is PendingKind.CHILD and entry.workflow:  # stored by an older deployment: it is not known
-            turn.commands.append(ControlChild(token, entry.workflow, "cancel", request.reason))
+    if applied.is_known(turn, request.event_id):
+        return REQUEST_TAKEN
+    applied.remember(turn, request.event_id)
+    holding.forget(turn.state)
+    tell_children(scopes, "cancel", request.reason)
     ending.cancel(scopes, request.reason)
     return ""
 
@@ -53,14 +48,14 @@ def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
 def accept_retry(scopes: Scopes, request: RetryRequested) -> str:
     """Reopen the execution: what was lost runs again, and so do a node of the graph at the top and all after it."""
     turn = scopes.turn
-    if arrivals.was_taken(turn, request.event_id):
-        return _TAKEN
+    if applied.is_known(turn, request.event_id):
+        return REQUEST_TAKEN
     variables = turn.blob(request.blob) if request.blob is not None else request.variables
     assert isinstance(variables, dict)
     problem = cannot_retry(turn.plan, turn.state, turn.status_before, request.node, variables)
     if problem:
         return problem
-    arrivals.remember(turn, request.event_id)
+    applied.remember(turn, request.event_id)
     root = scopes.root
     assert isinstance(root, GraphScope)
     again = reopening.all_after(root, turn.plan.root.index[request.node]) if request.node else set()
@@ -132,18 +127,40 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
         turn.publish("execution.reopened", status="running", started_at=state.started_at, attempt=state.attempt)
     settling.start_deadline(scopes, turn.now)
     with_lost = turn.status_before is not ExecutionStatus.COMPLETED
-    reopening.reopen(root, again, with_lost=with_lost)
+    undone = _forget_undone(scopes)
+    reopening.reopen(root, again | undone.get(TOP_GRAPH, set()), with_lost=with_lost)
     if turn.plan.has_chart and TOP_CHART not in scopes:  # it was cancelled before it began
         settling.start(scopes)
         return
     for address in list(state.scopes):
         scope = scopes[address]
         if isinstance(scope, GraphScope) and address != TOP_GRAPH:
-            reopening.reopen(scope)
+            reopening.reopen(scope, undone.get(address, set()))
         elif isinstance(scope, ChartScope):
             for name, value in variables.items():
                 scope.set_variable(name, value)
             interpreter.resume(scope)
+
+
+def _forget_undone(scopes: Scopes) -> dict[ScopeId, set[int]]:
+    """The nodes whose visits were undone, and all after them, by scope: they run again, and nothing is left of those
+    visits to undo."""
+    state, plan = scopes.turn.state, scopes.turn.plan
+    found: dict[ScopeId, set[int]] = {}
+    kept = []
+    for place, visit in enumerate(state.undo):
+        fate = state.fates.get(place)
+        if fate is None or fate.mark != Mark.SUCCESS:
+            kept.append(visit)
+            continue
+        block, node = plan.place(visit.number)
+        address = visit.prefix.rstrip("/")
+        scope = scopes.get(address)
+        if isinstance(scope, GraphScope) and scope.graph.block == block and scope.graph.serial(node) == visit.serial:
+            found.setdefault(address, set()).update(reopening.all_after(scope, node))
+    state.undo[:] = kept
+    state.fates.clear()
+    return found
 
 
 # ---- skip
@@ -152,13 +169,13 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
 def accept_skip(scopes: Scopes, request: SkipRequested) -> str:
     """Go on without a node that waits or has failed, or with the output that it should have had."""
     turn = scopes.turn
-    if arrivals.was_taken(turn, request.event_id):
-        return _TAKEN
+    if applied.is_known(turn, request.event_id):
+        return REQUEST_TAKEN
     output = turn.blob(request.blob) if request.blob is not None else request.output
     problem = cannot_skip(turn.plan, turn.state, turn.status_before, request.node)
     if problem:
         return problem
-    arrivals.remember(turn, request.event_id)
+    applied.remember(turn, request.event_id)
     place = turn.plan.locate(request.node)
     assert place is not None
     if turn.status_before.terminal:
@@ -189,6 +206,8 @@ def cannot_skip(plan: Plan, state: ExecutionState, status: ExecutionStatus, path
     mark = Mark(graph.marks[place.node])
     if status.terminal:
         return "" if mark == Mark.FAILED else f"the node `{path}` has not failed, it is {STATUS_OF_MARK[mark].value}"
+    if any(other == place.node for other in graph.fallbacks.values()):
+        return f"the node `{path}` runs in the place of another: skip that one"
     if mark == Mark.READY:
         return f"the node `{path}` runs in a worker: it ends by itself"
     if mark not in _MAY_BE_SKIPPED:
@@ -199,3 +218,28 @@ def cannot_skip(plan: Plan, state: ExecutionState, status: ExecutionStatus, path
 
 
 _MAY_BE_SKIPPED = (Mark.WAITING, Mark.QUEUED, Mark.RUNNING, Mark.RETRYING)
+
+
+# ---- compensate
+
+
+def accept_compensate(scopes: Scopes, request: CompensateRequested) -> str:
+    """Undo what is not undone yet; then the execution has ended as before."""
+    turn = scopes.turn
+    if applied.is_known(turn, request.event_id):
+        return REQUEST_TAKEN
+    problem = cannot_compensate(turn.state)
+    if problem:
+        return problem
+    applied.remember(turn, request.event_id)
+    ending.undo_again(scopes)
+    return ""
+
+
+def cannot_compensate(state: ExecutionState) -> str:
+    """Why an execution that has ended has nothing to undo; "" if it has."""
+    problem = _cannot_reopen(state)
+    if problem:
+        return problem
+    undone = [fate for fate in state.fates.values() if fate.mark == Mark.SUCCESS]
+    return "" if len(undone) < len(state.undo) else "nothing is left that could be undone"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose, Sent
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import (
@@ -19,12 +20,8 @@ from workflow_runtime.engine.state import (
     ExecutionState,
     GraphState,
     Parent,
-    Pending,
-    PendingKind,
     Progress,
-    Purpose,
     Raised,
-    Sent,
     ToleratedError,
 )
 from workflow_runtime.errors import ErrorDocument

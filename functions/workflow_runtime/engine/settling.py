@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from workflow_runtime.engine import arrivals, compensation, ending, pending
+from workflow_runtime.engine.awaited import Purpose
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.runs import run_ended
 from workflow_runtime.engine.chart.scope import ChartScope
+from workflow_runtime.engine.commands import SetStatus
 from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.graph import readiness
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
@@ -13,7 +15,7 @@ from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scopes import Maker, Scopes
-from workflow_runtime.engine.state import ChartState, GraphState, Purpose, ScopeState
+from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
 from workflow_runtime.engine.turn import Turn, ValuesMissing
 from workflow_runtime.engine.values.outputs import check_output
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -31,11 +33,19 @@ def scopes_of(turn: Turn) -> Scopes:
     return Scopes(turn, _MAKERS)
 
 
-def start(scopes: Scopes) -> None:
-    """Begin the execution: the chart at the top, whose variables the graph may read, then the graph.
+def begin(scopes: Scopes, since: int) -> None:
+    """Begin the execution; its timeout runs ``since`` then (epoch ms). Raises `ValuesMissing`."""
+    turn = scopes.turn
+    turn.state.status = ExecutionStatus.RUNNING
+    turn.commands.append(SetStatus(ExecutionStatus.RUNNING, turn.now))
+    if "execution" in turn.plan.events:
+        turn.publish("execution.started", status="running", started_at=turn.state.started_at)
+    start_deadline(scopes, since)
+    start(scopes)
 
-    Raises `ValuesMissing`.
-    """
+
+def start(scopes: Scopes) -> None:
+    """Start the chart at the top, whose variables the graph may read, then the graph. Raises `ValuesMissing`."""
     turn = scopes.turn
     if turn.plan.has_chart:
         known = turn.need_globals()
@@ -68,7 +78,7 @@ def settle(scopes: Scopes) -> None:
     state, sent = scopes.turn.state, 0
     _wake_queued(scopes)
     try:
-        while not state.status.terminal:
+        while not (state.status.terminal or scopes.turn.is_suspended):
             if scopes.marked:
                 _settle_graphs(scopes)
                 if scopes.marked:
@@ -108,6 +118,8 @@ def _settle_graphs(scopes: Scopes) -> None:
         readiness.settle(scope)
         if scopes.turn.needs is not None:
             raise ValuesMissing
+        if scopes.turn.is_suspended:
+            return
         if len(scopes.turn.state.undo) > compensation.UNDO_MAX:
             ending.fail_if_too_much_to_undo(scopes)
         if scope.id == TOP_GRAPH:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 from copy import copy
-from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
 
+from workflow_runtime.engine.awaited import Pending, PendingKind
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.tables import forked, plain
@@ -58,63 +58,6 @@ class Raised(msgspec.Struct, frozen=True, omit_defaults=True):
     delay: int = -1
 
 
-class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A delayed `send` of a chart: what goes out when its timer fires. ``id`` names it for `cancel_send`."""
-
-    name: str
-    id: str = ""
-    data: Json = None
-    to: str = ""
-    key: str | None = None
-
-
-class PendingKind(StrEnum):
-    """What an execution waits for."""
-
-    TIMER = "timer"
-    CHILD = "child"  # the end of an execution that it started
-    EVENT = "event"
-
-
-class Purpose(StrEnum):
-    """What for."""
-
-    DELAY = "delay"  # of a state: its transition is tried
-    SEND = "send"  # an event of a chart goes out
-    WAIT = "wait"  # of a node: the time or event it waits for
-    TIMEOUT = "timeout"  # of a node: how long it waits
-    RETRY = "retry"  # of a node: the time of its next attempt
-    RESULT = "result"  # of a chart: the event that tells of a child's end
-    DEADLINE = "deadline"  # of the execution: how long it may take
-    TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
-    STOP = "stop"  # of the execution: how long runs that were told to stop are awaited
-
-
-class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that an execution waits for, and who in it does.
-
-    - ``scope``: address of the scope that waits; ``owner``: the node or state there, -1 for the scope itself
-    - ``due``: of a timer, when it fires (epoch ms)
-    - ``name``: the event that is listened to, or that a child's end becomes
-    - ``key``: of an event, the correlation key under which the bus brings it
-    - ``number``: of a delay, its place among those of its state; of an event under a key, the plan's trigger that
-      brings it
-    - ``sent``: what a delayed send sends
-    - ``workflow``: of a child
-    """
-
-    kind: PendingKind
-    purpose: Purpose
-    scope: ScopeId = TOP_GRAPH
-    owner: int = -1
-    due: int = 0
-    name: str = ""
-    key: str | None = None
-    number: int = -1
-    sent: Sent | None = None
-    workflow: str = ""
-
-
 class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):
     """A graph scope under way. Everything but ``marks`` is sparse: it has entries for what is open now.
 
@@ -137,6 +80,9 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``retries``: attempts that retry policies have granted in this visit, by node and policy
     - ``undoes``: of a compensation, the place of what it undoes in the execution's ``undo``
     - ``visits``: serial of a node's first run in its current visit, where that is not the scope's
+    - ``unresolved``, ``due``: while the execution is suspended, nodes that have ended and whose edges are still to be
+      resolved, and nodes whose join is satisfied
+    - ``fallbacks``: what runs in the place of nodes that have failed, by those; ``callers``: who called a called node
     """
 
     marks: bytearray
@@ -163,6 +109,10 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     retries: MutableMapping[int, tuple[int, ...]] = {}
     undoes: int = -1
     visits: MutableMapping[int, int] = {}
+    unresolved: list[int] = []
+    due: list[int] = []
+    fallbacks: dict[int, int] = {}
+    callers: dict[int, int] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -191,6 +141,10 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             forked(self.retries) if self.retries else {},
             self.undoes,
             forked(self.visits) if self.visits else {},
+            self.unresolved[:],
+            self.due[:],
+            self.fallbacks.copy(),
+            self.callers.copy(),
         )
 
     def serial(self, node: int) -> int:
@@ -249,6 +203,24 @@ class Parent(msgspec.Struct, frozen=True):
     notify: bool = False
 
 
+class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why and since when an execution stands still.
+
+    - ``id``: event id of the request; ``number``: nothing else of this execution has it
+    - ``at`` (epoch ms), ``by``, ``reason``: when, who, why
+    - ``unstarted``: the execution had not begun
+    - ``timeout_left``: what was left of the execution's timeout (ms); -1: it has none
+    """
+
+    id: str
+    number: int
+    at: int
+    by: str = ""
+    reason: str = ""
+    unstarted: bool = False
+    timeout_left: int = -1
+
+
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     """An execution at ``version`` commits. Times are epoch ms.
 
@@ -271,6 +243,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path
     - ``attempt``: how often it was begun or reopened; ``replaced``: the attempt that replaced variables last, 0 if none
       did; ``aborted``: it was failed from outside its plan, and cannot go on
+    - ``suspension``: while it is suspended
+    - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
+    - ``undo_anyway``: a handler wants what succeeded undone when it fails
 
     Two states are equal if they are stored alike.
     """
@@ -309,6 +284,10 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     attempt: int = 1
     replaced: int = 0
     aborted: bool = False
+    suspension: Suspension | None = None
+    held_first: int = 0
+    held_next: int = 0
+    undo_anyway: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
@@ -362,8 +341,14 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     @property
     def timers(self) -> dict[str, int]:
-        """Due times of the timers that may still have an effect."""
-        return {id: entry.due for id, entry in self.pending.items() if entry.kind is PendingKind.TIMER}
+        """Due times of the timers that may still have an effect, but for those that have fired and are held."""
+        timers = {id: entry for id, entry in self.pending.items() if entry.kind is PendingKind.TIMER}
+        return {id: entry.due for id, entry in timers.items() if not entry.held}
+
+    @property
+    def held(self) -> int:
+        """How many events are held."""
+        return self.held_next - self.held_first
 
 
 def initial_graph_state(plan: Plan, number: int, first_serial: int = 1) -> GraphState:

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from workflow_runtime.engine.awaited import Pending
 from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read, RunNode, StopRun
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.state import ExecutionState, Pending
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -92,6 +94,11 @@ class Turn:
             self.needs_blobs.append(key)
             raise ValuesMissing
         return self.known.blobs[key]
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether nothing new may be decided."""
+        return self.state.status is ExecutionStatus.SUSPENDED
 
     @property
     def needs(self) -> Needs | None:

@@ -7,8 +7,9 @@ from enum import StrEnum
 
 import msgspec
 
-from workflow_runtime.engine.lifecycle import OPEN_MARKS, STATUS_OF_MARK, Mark, NodeStatus
-from workflow_runtime.engine.state import ExecutionState, GraphState, Pending, PendingKind, Purpose
+from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
+from workflow_runtime.engine.lifecycle import OPEN_MARKS, STATUS_OF_MARK, ExecutionStatus, Mark, NodeStatus
+from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan
@@ -25,6 +26,7 @@ class Cause(StrEnum):
     TIMER = "timer"
     EVENT = "event"
     CHILD = "child"
+    SUSPENDED = "suspended"
     FROZEN = "frozen"  # a switch holds it back, which the engine does not know
 
 
@@ -60,7 +62,7 @@ def open_nodes(plan: Plan, state: ExecutionState) -> Iterator[Open]:
                 index,
                 graph.serial(index),
                 STATUS_OF_MARK[mark],
-                cause_of(plan, block, graph, index),
+                cause_of(plan, state, block, graph, index),
             )
 
 
@@ -72,11 +74,16 @@ def path_in(plan: Plan, block: int, address: ScopeId, index: int) -> str:
     return f"{address}/{id}" if address else id
 
 
-def cause_of(plan: Plan, block: GraphBlock, graph: GraphState, index: int) -> Cause | None:
+def cause_of(plan: Plan, state: ExecutionState, block: GraphBlock, graph: GraphState, index: int) -> Cause | None:
     """What an open node waits for. Of one that was ordered, only its run tells whether a worker has begun it."""
+    suspended = state.status is ExecutionStatus.SUSPENDED
     match graph.marks[index]:
         case Mark.WAITING:
-            return Cause.DEPENDENCY if any(True for _ in open_sources(block, graph, index)) else None
+            if any(True for _ in open_sources(block, graph, index)):
+                return Cause.DEPENDENCY
+            return Cause.SUSPENDED if suspended else None
+        case Mark.QUEUED | Mark.READY if suspended:
+            return Cause.SUSPENDED
         case Mark.RETRYING:
             return Cause.RETRY
         case Mark.RUNNING if index in graph.pending:

@@ -90,7 +90,7 @@ def _mocks() -> dict[str, Any]:
     return {
         "$schema": workflow_schema.DIALECT,
         "title": "Mocks",
-        "description": "What agents and tools answer in tests, by id; several behaviours are taken call by call.",
+        "description": "What agents and tools answer in tests, by id; of several behaviours, each call takes the next.",
         "type": ["object", "null"],
         "properties": {key: one if key == "default" else by_id for key in TOP_KEYS},
         "additionalProperties": False,

@@ -107,7 +107,7 @@ def validator_of(schema: Json) -> Any:
     try:
         encoded = msgspec.json.encode(schema, order="deterministic")
     except (TypeError, ValueError, OverflowError) as error:
-        raise SchemaUnusable(f"the schema is no JSON value: {error}") from None
+        raise SchemaUnusable(f"the schema is not a JSON value: {error}") from None
     return _validator(encoded)
 
 
@@ -116,7 +116,7 @@ def _validator(encoded: bytes) -> Any:
     try:
         return jsonschema_rs.Draft202012Validator(msgspec.json.decode(encoded), retriever=_refuse)
     except ValueError as error:
-        raise SchemaUnusable(f"no valid JSON Schema: {str(error).splitlines()[0]}") from None
+        raise SchemaUnusable(f"not a valid JSON Schema:  {str(error).splitlines()[0]}") from None
 
 
 def _refuse(uri: str) -> Json:

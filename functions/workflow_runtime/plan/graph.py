@@ -8,7 +8,7 @@ from functools import cached_property
 import msgspec
 
 from workflow_runtime.plan.formulas import BindingKind, Formula, formulas_in
-from workflow_runtime.plan.policies import ErrorRule, RetryPolicy
+from workflow_runtime.plan.policies import ErrorRule, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import (
     AggregationSpec,
     ConditionSpec,
@@ -19,7 +19,11 @@ from workflow_runtime.plan.specs import (
     Spec,
     SucceedSpec,
     SwitchSpec,
+    WaitSpec,
 )
+
+FALLBACK = "~fallback"
+"""Ends the id of a node that is defined as another one's fallback."""
 
 
 class JoinKind(StrEnum):
@@ -55,7 +59,9 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     ``decision_paths`` are the paths of its output that decisions read (``()`` is the whole): its worker attaches their
     values.
     ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does).
-    ``retry``: the first policy that is for an error counts; ``on_error``: the first rule.
+    ``max_wait_seconds``: how long an attempt may wait for a worker to begin it.
+    ``retry``: the first policy that is for an error counts; ``on_error``: the first rule; ``handlers``: those of the
+    workflow that are for this node, in order. ``fallback``: the node that runs once in its place when it has failed.
     ``compensate``: number of the block that undoes it; -1: nothing does.
     ``output_fields`` and ``shape`` are the two forms of the definition's ``outputs``; at most one is set.
     """
@@ -79,17 +85,32 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     called: bool = False
     retry: tuple[RetryPolicy, ...] = ()
     on_error: tuple[ErrorRule, ...] = ()
+    fallback: int = -1
+    handlers: tuple[NodeHandler, ...] = ()
     compensate: int = -1
+    max_wait_seconds: float | None = None
 
     @property
     def hidden(self) -> bool:
-        return isinstance(self.spec, GatherSpec)
+        """Whether the author has written no such node."""
+        return isinstance(self.spec, GatherSpec) or self.is_fallback
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether it is defined as another one's fallback."""
+        return self.id.endswith(FALLBACK)
 
     @cached_property
     def decision_formulas(self) -> tuple[Formula, ...]:
         """What the dispatcher evaluates when this node is due, edge conditions apart."""
         rendered = () if self.pool is not None else (self.spec, self.inputs, self.shape)
         return tuple(formulas_in((self.when, *rendered)))
+
+    @cached_property
+    def reads_callers_inputs(self) -> bool:
+        """Of a node that others call: whether it reads what they were given."""
+        read = (binding for formula in formulas_in((self.inputs, self.spec)) for binding in formula.bindings)
+        return any(binding.kind is BindingKind.LOCAL and binding.name == "inputs" for binding in read)
 
     @cached_property
     def worker_formulas(self) -> tuple[Formula, ...]:
@@ -121,6 +142,14 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def index(self) -> dict[str, int]:
         """Node index by id."""
         return {node.id: position for position, node in enumerate(self.nodes)}
+
+    def callable_by(self, node: int) -> tuple[int, ...]:
+        """The nodes that a failure of this one may call."""
+        plan = self.nodes[node]
+        targets = [plan.fallback, *(own.target for own in plan.handlers), *(rule.target for rule in plan.on_error)]
+        if isinstance(plan.spec, WaitSpec):
+            targets.append(plan.spec.timeout_target)
+        return tuple(target for target in targets if target >= 0)
 
     @cached_property
     def called_count(self) -> int:

@@ -15,7 +15,7 @@ from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import descriptors, is_runtime_event
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
-from workflow_runtime.plan.policies import BY_DEFAULT, Compensation
+from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, Handler
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.plan.triggers import EventTrigger, Trigger, digest
 
@@ -64,12 +64,27 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     charts: tuple[ChartPlan, ...] = ()
     has_chart: bool = False
     triggers: tuple[Trigger, ...] = ()
+    handlers: tuple[Handler, ...] = ()
     compensation: Compensation = BY_DEFAULT
 
     @cached_property
     def blocks(self) -> tuple[GraphBlock, ...]:
         """All graphs by number; 0 is the root."""
         return (self.root, *self.inner)
+
+    @cached_property
+    def undoing_nodes(self) -> frozenset[int]:
+        """Plan-wide numbers of the nodes of graphs that only undo others: there they are skipped, and run in blocks of
+        their own."""
+        written = {block.prefix + node.id for number in self.undo_blocks
+                   for block in (self.blocks[number],) for node in block.nodes}  # fmt: skip
+        return frozenset(
+            block.first + index
+            for number, block in enumerate(self.blocks)
+            if written and number not in self.undo_blocks
+            for index, node in enumerate(block.nodes)
+            if block.prefix + node.id in written
+        )
 
     def place(self, number: int) -> tuple[int, int]:
         """Block and local index of a node, by its plan-wide number."""

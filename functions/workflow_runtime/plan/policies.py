@@ -63,6 +63,26 @@ class ErrorRule(msgspec.Struct, frozen=True, omit_defaults=True):
     target: int = -1
 
 
+class Handler(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the workflow does about errors of these types in any node that it is for, once the node has done what it
+    can.
+
+    ``do`` is retry (with the policy ``retry``), fallback (a node of the graph runs in its place), skip, continue, fail
+    (no other handler is asked), compensate (it fails, and what succeeded is undone) or escalate (a person decides).
+    """
+
+    do: str
+    errors: tuple[str, ...] = ("*",)
+    retry: RetryPolicy | None = None
+
+
+class NodeHandler(msgspec.Struct, frozen=True, array_like=True):
+    """A handler that is for a node: its number in the plan; of a fallback, the node that runs."""
+
+    number: int
+    target: int = -1
+
+
 class Compensation(msgspec.Struct, frozen=True, omit_defaults=True):
     """When the visits that succeeded are undone, and in what order: ``reverse`` to that of their completion, one after
     the other, or all in ``parallel``.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.catalog.catalog import Catalog
     from workflow_runtime.services.catalog.publishing import Publishing
     from workflow_runtime.services.catalog.triggers import Triggers
+    from workflow_runtime.services.control.bulk import Bulk
     from workflow_runtime.services.control.requests import Control
     from workflow_runtime.services.dispatch.dispatcher import Dispatcher
     from workflow_runtime.services.freeze.holding import Holder
@@ -197,6 +198,12 @@ class Runtime:
         from workflow_runtime.services.control.requests import Control
 
         return Control(self.ports, self.stores, self.mailer, self._new_id)
+
+    @cached_property
+    def bulk(self) -> Bulk:
+        from workflow_runtime.services.control.bulk import Bulk
+
+        return Bulk(self.ports.clock, self.catalog, self.documents, self.control, self._new_id)
 
     @cached_property
     def timers(self) -> Timers:

@@ -3,7 +3,8 @@
 - `messages`: what travels between the functions; `mail` and `orders` send it; `timers` start, cancel and deliver.
 - `intake`: what comes in: starts, events of the bus, signals to one execution, webhooks.
 - `dispatch`: one execution's mailbox: load, advance, commit, publish.
-- `control`: what people ask of an execution as a whole.
+- `control`: requests of people to an execution as a whole, or to many: cancel, suspend, resume, retry, skip.
+- `freeze`: switches that hold back starts and node runs, and what they hold.
 - `work`: one attempt of one node: claim, read, run, record, report.
 - `catalog`: published workflows, and their triggers kept in step with them.
 - `views`: what people and programs see of executions; there is one execution document.

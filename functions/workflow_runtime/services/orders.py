@@ -1,16 +1,32 @@
-"""Sending orders to the worker pools' queues."""
+"""Sending orders to the worker pools' queues, and sending again those that nobody carries out."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 
 from workflow_runtime.deployment.topology import serving_queue
-from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.commands import CancelRun, RunNode
+from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.messages import Order, order_message
+from workflow_runtime.storage.records import Run, RunStatus, StoredState
+from workflow_runtime.storage.stores import Stores
+
+GRACE_MS = 60_000  # that a lease or a timer may be over its time: its own way of being noticed comes first
+ENTRIES_PAGE = 25  # journal entries read at once
+ENTRIES_MAX = 2000  # journal entries searched for orders, newest first
+ORDERS_MAX = 500  # orders of one execution sent again at once
+
+Choice: TypeAlias = Callable[[ExecutionState, list[RunNode]], list[RunNode]]
+
+logger = logging.getLogger(__name__)
 
 
 class RefusedOrder(msgspec.Struct, frozen=True):
@@ -55,3 +71,79 @@ def _order(state: ExecutionState, command: RunNode, correlation_id: str) -> Orde
         state.hops,
         correlation_id,
     )
+
+
+class OpenOrders:
+    """Orders of an execution whose end it does not know yet. ``pools``: those that have a queue."""
+
+    def __init__(self, ports: Ports, stores: Stores, pools: Collection[str]) -> None:
+        self._ports = ports
+        self._executions = stores.executions
+        self._runs = stores.runs
+        self._pools = pools
+
+    def send_lost(self, stored: StoredState, choose: Choice) -> int:
+        """Send those again that nobody is known to be carrying out, and that are chosen. Returns how many. Raises
+        `RetryableError`."""
+        suspended = stored.state.status is ExecutionStatus.SUSPENDED
+        return self._send(stored, _was_lost if suspended else _is_lost, choose)
+
+    def send_unbegun(self, stored: StoredState) -> int:
+        """Send those again that no worker has begun, the newest commit's apart. Returns how many. Raises
+        `RetryableError`."""
+        return self._send(
+            stored, lambda _, run, __: run is None or run.status is RunStatus.RELEASED, lambda _, orders: orders
+        )
+
+    def _send(self, stored: StoredState, is_lost: Callable[[RunNode, Run | None, int], bool], choose: Choice) -> int:
+        state = stored.state
+        wanted = state.in_flight + state.collecting
+        orders = list(self._open(stored, wanted)) if wanted else []
+        runs = self._runs.get_all(state.execution_id, [(order.path, order.serial) for order in orders])
+        now = self._ports.clock.now()
+        lost = [order for order in orders if is_lost(order, runs.get((order.path, order.serial)), now)]
+        lost = choose(state, lost)[:ORDERS_MAX]
+        if lost:
+            fields = {"execution_id": state.execution_id, "orders": len(lost)}
+            logger.warning("orders are sent again", extra=fields)
+        if refused := send_orders(self._ports, self._pools, state, lost, stored.correlation_id):
+            raise RetryableError(f"orders were refused by their queue: {refused[0].reason}")
+        return len(lost)
+
+    def _open(self, stored: StoredState, wanted: int) -> Iterator[RunNode]:
+        """Orders whose run's end the engine has not taken yet, newest first; there are ``wanted`` of them.
+
+        From the newest journal entry on: that an order was settled stands after the order.
+        """
+        settled: set[tuple[str, int]] = set(stored.state.withdrawn)
+        newest = stored.state.version
+        oldest = max(newest - ENTRIES_MAX, 0)
+        for top in range(newest, oldest, -ENTRIES_PAGE):
+            versions = range(max(top - ENTRIES_PAGE, oldest) + 1, top + 1)
+            for entry in reversed(self._executions.entries(stored.state.execution_id, versions)):
+                for event in entry.events:
+                    if isinstance(event, (NodeSucceeded, NodeFailed)):
+                        settled.add((event.path, event.serial))
+                for command in entry.commands:
+                    if isinstance(command, CancelRun):
+                        settled.add((command.path, command.serial))
+                for command in entry.commands:
+                    if isinstance(command, RunNode) and (command.path, command.serial) not in settled:
+                        yield command
+                        wanted -= 1
+                if wanted <= 0:
+                    return
+
+
+def _is_lost(order: RunNode, run: Run | None, now: int) -> bool:
+    """Whether nobody carries it out: it was not claimed, given back, ended unnoticed, or its worker is silent."""
+    if run is None:
+        return order.at + GRACE_MS <= now
+    if run.status is RunStatus.RUNNING:
+        return run.lease_until + GRACE_MS <= now
+    return run.status is not RunStatus.CANCELLED
+
+
+def _was_lost(order: RunNode, run: Run | None, now: int) -> bool:
+    """The same while the execution is suspended, when workers begin nothing."""
+    return run is not None and run.status is not RunStatus.RELEASED and _is_lost(order, run, now)

@@ -250,8 +250,10 @@ class ExecutionStore:
         if command.error is not None:
             changes["error"] = msgspec.json.encode(command.error)
         if command.reopened:
-            ended = dict.fromkeys(("ended_at", "error", "output", "output_run", "compensation"))
-            changes |= {"attempt": command.reopened, "replaced": command.replaced, **ended}
+            changes["attempt"] = command.reopened
+            if command.status == ExecutionStatus.RUNNING:
+                changes |= dict.fromkeys(("ended_at", "error", "output", "output_run", "compensation"))
+                changes["replaced"] = command.replaced
             self._due.put(Due(header.execution_id, command.at + FIRST_SECONDS * 1000))
         if ExecutionStatus(command.status).terminal:
             changes["ended_at"] = command.at

@@ -61,6 +61,11 @@ def dead(execution_id: str, identity: str) -> Key:
     return execution(execution_id, f"DEAD#{safe(identity)}")
 
 
+def held_event(execution_id: str, number: int) -> Key:
+    """An event that is held while the execution is suspended."""
+    return execution(execution_id, f"HELD#{number:012d}")
+
+
 def unaddressed_dead(identity: str) -> Key:
     """A dead letter that names no execution."""
     return Key("DEAD", safe(identity))

@@ -76,6 +76,25 @@ class RunStatus(StrEnum):
 
 
 STOP = "!stop"  # follows the owner's name while a run is open that was told to stop
+LATE_OUTPUT_BYTES_MAX = 4 * 1024  # it is for people; nothing reads it
+
+
+class LateResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the code of a run came to after the run had ended: cancelled, or given up for lost. ``at``: epoch ms.
+    ``output_bytes``: size of the output; one that is too large is not kept.
+    """
+
+    status: RunStatus
+    at: int
+    output: Json = None
+    output_bytes: int = 0
+    error: ErrorDocument | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> LateResult:
+        size = len(msgspec.json.encode(run.output))
+        output = run.output if size <= LATE_OUTPUT_BYTES_MAX else None
+        return cls(run.status, run.ended_at, output, size, run.error)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,12 +113,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorDocument | None = None
     handled: bool = False  # a rule of the node dealt with the error
     given: bool = False  # the output is what somebody gave, not what the node made
+    fallback_used: bool = False  # the output is that of its fallback
+    fallback_error: ErrorDocument | None = None  # how that failed
     order: RunNode | None = None  # of a failed attempt, so that another one can be ordered as it was
     inputs: Json = None  # of a success that can be undone: what it was given
     inputs_blob: str | None = None  # where those were stored already
     usage: dict[str, Json] | None = None
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    late: LateResult | None = None  # of code that ran on
 
     @classmethod
     def succeeded(
@@ -116,12 +138,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         inputs: Json = None,
         inputs_blob: str | None = None,
         given: bool = False,
+        fallback_used: bool = False,
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
         another. ``inputs`` likewise.
         """
         fields = {"output": output, "output_blob": output_blob, "attempt": attempt, "given": given}
-        fields |= {"inputs": inputs, "inputs_blob": inputs_blob}
+        fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used}
         return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 
     @classmethod
@@ -137,9 +160,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         attempt: int = 1,
         handled: bool = False,
         order: RunNode | None = None,
+        fallback_error: ErrorDocument | None = None,
     ) -> Run:
         """A run that failed ``at``."""
         fields = {"error": error, "attempt": attempt, "handled": handled, "order": order}
+        fields |= {"fallback_error": fallback_error}
         return _ended(path, serial, owner, at, RunStatus.FAILED, started_at, **fields)
 
     @classmethod

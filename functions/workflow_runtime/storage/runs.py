@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,7 +14,17 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
-from workflow_runtime.storage.records import STOP, Run, RunStatus
+from workflow_runtime.storage.records import STOP, LateResult, Run, RunStatus
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """The runs whose output, and whose inputs, a run has, too."""
+
+    output: Key | None = None
+    inputs: Key | None = None
+
+
+NOTHING_COPIED: Mapping[int, Copied] = {}
 
 
 class RunStore:
@@ -65,9 +76,24 @@ class RunStore:
             return False
         return True
 
-    def record(self, execution_id: str, runs: Sequence[Run]) -> None:
-        """Write runs of nodes that the dispatcher ran itself; the same runs again are the same bytes."""
-        self._table.put_all([self.item(execution_id, run) for run in runs])
+    def note_late(self, execution_id: str, path: str, serial: int, late: LateResult) -> None:
+        """Add to a run that has ended what its code came to afterwards."""
+        key = keys.run(execution_id, path, serial)
+        with suppress(ConditionFailed):  # it was deleted meanwhile
+            self._table.update(key, {"late": msgspec.json.encode(late)}, Equals("serial", serial))
+
+    def record(self, execution_id: str, runs: Sequence[Run], copied: Mapping[int, Copied] = NOTHING_COPIED) -> None:
+        """Write runs of nodes that the dispatcher ran itself; the same runs again are the same bytes. ``copied``: what
+        runs have of others, by their place."""
+        wanted = {key for copy in copied.values() for key in (copy.output, copy.inputs) if key is not None}
+        found = self._table.get(list(wanted)) if wanted else {}
+        items = [self.item(execution_id, run) for run in runs]
+        for place, copy in copied.items():
+            for name, key in (("output", copy.output), ("inputs", copy.inputs)):
+                held = found[key].attributes.get(name) if key in found else None
+                if held is not None:
+                    items[place].attributes[name] = held
+        self._table.put_all(items)
 
     def get(self, execution_id: str, path: str, serial: int) -> Run | None:
         key = keys.run(execution_id, path, serial)
@@ -140,6 +166,10 @@ class RunStore:
             attributes["handled"] = 1
         if run.given:
             attributes["given"] = 1
+        if run.fallback_used:
+            attributes["fallback_used"] = 1
+        if run.fallback_error is not None:
+            attributes["fallback_error"] = msgspec.json.encode(run.fallback_error)
         if run.usage is not None:
             attributes["usage"] = msgspec.json.encode(run.usage)
         if run.unresolved:
@@ -163,9 +193,12 @@ class RunStore:
             error=_decoded(values.get("error"), ErrorDocument),
             handled=bool(values.get("handled")),
             given=bool(values.get("given")),
+            fallback_used=bool(values.get("fallback_used")),
+            fallback_error=_decoded(values.get("fallback_error"), ErrorDocument),
             usage=_decoded(values.get("usage"), dict),
             unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
             warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),
+            late=_decoded(values.get("late"), LateResult),
         )
 
 

@@ -14,6 +14,7 @@ from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
 from workflow_runtime.storage.workflows import WorkflowStore
 
 if TYPE_CHECKING:
+    from workflow_runtime.storage.held import HeldStore
     from workflow_runtime.storage.triggers import TriggerStore
 
 
@@ -49,6 +50,12 @@ class Stores:
     @cached_property
     def owners(self) -> OwnerStore:
         return OwnerStore(self._table)
+
+    @cached_property
+    def held(self) -> HeldStore:
+        from workflow_runtime.storage.held import HeldStore  # few executions are suspended
+
+        return HeldStore(self._table, self._blobs)
 
     @cached_property
     def freezes(self) -> FreezeStore:

@@ -1,4 +1,4 @@
-"""`WorkflowTester`: a whole runtime in a test's hands."""
+"""`WorkflowTester`: a whole runtime for a test."""
 
 from __future__ import annotations
 
@@ -142,6 +142,22 @@ class WorkflowTester:
         """
         self._ask("cancel", execution_id, reason, settle=settle)
 
+    def suspend(self, execution_id: str, reason: str = "", *, settle: bool = True) -> None:
+        """Suspend an execution, and the executions whose end it awaits: what happens until `resume` is held. ``settle``
+        as in `send_event`. Raises `RequestError` (``not_found``, ``ended``).
+        """
+        self._ask("suspend", execution_id, reason, settle=settle)
+
+    def resume(self, execution_id: str, reason: str = "", *, settle: bool = True) -> None:
+        """Resume a suspended execution, and those that were suspended with it. ``settle`` as in `send_event`. Raises
+        `RequestError` (``not_found``, ``ended``).
+        """
+        self._ask("resume", execution_id, reason, settle=settle)
+
+    def compensate(self, execution_id: str, reason: str = "", *, settle: bool = True) -> None:
+        """Undo what an execution that has ended has done and not undone yet. Raises `RequestError` (``refused``)."""
+        self._ask("compensate", execution_id, reason, settle=settle)
+
     def retry(
         self,
         execution_id: str,
@@ -151,8 +167,8 @@ class WorkflowTester:
         reason: str = "",
         settle: bool = True,
     ) -> None:
-        """Have an execution that has ended go on: with what was lost and, from a node of the graph at the top, with
-        that and all after it. ``variables`` have these values from now on. Raises `RequestError` (``refused``).
+        """Continue an execution that has ended: what was lost runs again and, from a node of the graph at the top,
+        that node and all after it. ``variables`` have these values from now on. Raises `RequestError` (``refused``).
         """
         said: dict[str, Json] = {"from": from_node, "variables": variables or {}}
         self._ask("retry", execution_id, reason, settle=settle, **said)
@@ -160,7 +176,7 @@ class WorkflowTester:
     def skip(
         self, execution_id: str, path: str, *, output: Json = UNSET, reason: str = "", settle: bool = True
     ) -> None:
-        """Have an execution go on without a node that waits or has failed; with an ``output``, as if it had succeeded.
+        """Continue an execution without a node that waits or has failed; with an ``output``, as if it had succeeded.
         Raises `RequestError` (``refused``).
         """
         said = {"node": path} if output is UNSET else {"node": path, "output": output}
@@ -177,7 +193,7 @@ class WorkflowTester:
         self._runtime.services.freezes.freeze(scope_of(workflow=workflow, agent=agent, everything=all), by="test")
 
     def thaw(self, *, workflow: str | None = None, agent: str | None = None, all: bool = False) -> None:
-        """Have what was held back go on, and settle."""
+        """Release what was held back, and settle."""
         self._runtime.services.freezes.thaw(scope_of(workflow=workflow, agent=agent, everything=all))
         self._driver.settle()
 

@@ -88,7 +88,7 @@ def _answer(function: Callable[[dict[str, Json]], Json], call: NodeCall) -> Json
     try:
         return to_json(function(call.inputs))
     except NotJson as error:
-        raise NodeError("validation_error", f"the mock of {call.target!r} returned no JSON: {error}") from None
+        raise NodeError("validation_error", f"the mock of {call.target!r} did not return JSON: {error}") from None
 
 
 def _literal(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 Settings (``[tool.pytest.ini_options]``): ``workflow_definitions``, the definitions directory, relative to the root
 (default: ``definitions``); ``workflow_scenarios``, the name of the directories whose YAML files are scenarios (default:
-``scenarios``; empty: none). Workflows, agents, tools and mocks in them are none.
+``scenarios``; empty: none). Workflows, agents, tools and mocks in them are not scenarios.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
 
 
 def is_scenario(path: Path) -> bool:
-    """Whether a YAML file is meant as one: workflows, agents, tools and mocks may lie beside scenarios. What is none of
-    them is taken for a scenario, so that a misspelled one fails instead of being passed over."""
+    """Whether a YAML file is meant as one: workflows, agents, tools and mocks may lie beside scenarios. Anything
+    else is taken for a scenario, so that a misspelled one fails instead of being ignored."""
     with path.open("rb") as file:
         text = file.read(READ_BYTES_MAX)
     return _SCENARIO.search(text) is not None or _OTHER.search(text) is None

@@ -1,4 +1,4 @@
-"""Recorded executions, taken again in tests."""
+"""Replays of recorded executions in tests."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from workflow_runtime.engine.recording import Recording, decode_recording, first
 
 
 def replay(recording: str | Path | bytes | Recording) -> None:
-    """Take a recording again with this version's engine: a file of `awr export`, its content, or what
+    """Replay a recording with this version's engine: a file of `awr export`, its content, or what
     `WorkflowTester.recording` gives::
 
         @pytest.mark.parametrize("path", Path("tests/recordings").glob("*.json"))
         def test_what_ran_in_production_runs_the_same(path):
             replay(path)
 
-    Raises `AssertionError` that tells the first difference, `ValueError` for what is not a recording.
+    Raises `AssertionError` with the first difference, `ValueError` for what is not a recording.
     """
     __tracebackhide__ = True
     if not isinstance(recording, Recording):
@@ -35,4 +35,4 @@ def _read(recording: str | Path | bytes) -> Recording:
         return decode_recording(data)
     except msgspec.DecodeError as error:
         name = "the given bytes are" if isinstance(recording, bytes) else f"{recording} is"
-        raise ValueError(f"{name} no recording: {error}") from error
+        raise ValueError(f"{name} not a recording: {error}") from error

@@ -119,7 +119,7 @@ class Result(msgspec.Struct, frozen=True):
         __tracebackhide__ = True
         differences = list(transition_differences(expected, self.transitions))
         if differences:
-            self._refuse("there were other transitions", differences)
+            self._refuse("the transitions differ", differences)
         return self
 
     def assert_variables(self, **expected: Json) -> Self:

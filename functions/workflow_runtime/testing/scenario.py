@@ -77,6 +77,7 @@ class Expect(msgspec.Struct, forbid_unknown_fields=True):
     output: Json | msgspec.UnsetType = msgspec.UNSET
     path: list[str | list[str]] | None = None
     skipped: list[str] = []
+    compensated: list[str] | None = None
     error: ExpectedError | None = None
     nodes: dict[str, dict[str, Json]] = {}
     events: list[str] | None = None
@@ -175,7 +176,7 @@ class ScenarioItem(pytest.Item):
 
 
 def _unmet(scenario: Scenario, result: Result, tester: WorkflowTester) -> Iterator[str]:
-    """What was expected and is not so; every part of it."""
+    """Every expectation that is not met."""
     expect = scenario.expect
     checks: list[Any] = [lambda: result.assert_status(expect.status)]
     if expect.error is not None:
@@ -187,6 +188,9 @@ def _unmet(scenario: Scenario, result: Result, tester: WorkflowTester) -> Iterat
     if expect.output is not msgspec.UNSET:
         checks.append(lambda: result.assert_output(expect.output, partial=True))
     checks.append(lambda: result.assert_skipped(*expect.skipped))
+    if expect.compensated is not None:
+        compensated = expect.compensated
+        checks.append(lambda: result.assert_compensated(*compensated))
     for node, fields in expect.nodes.items():
         checks.append(lambda node=node, fields=fields: result.assert_node(node, **fields))
     checks += _chart_checks(expect, result)

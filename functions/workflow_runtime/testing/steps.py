@@ -81,7 +81,7 @@ def transition_text(transition: Mapping[str, Json]) -> str:
 
 
 def transition_differences(expected: Sequence[Expected], transitions: Sequence[Mapping[str, Json]]) -> Iterator[str]:
-    """How the transitions differ from those expected; a chart's start is none."""
+    """How the transitions differ from those expected; a chart's start is not one of them."""
     actual = [transition for transition in transitions if transition["event"] is not None]
     for place, (wanted, found) in enumerate(zip(expected, actual, strict=False), 1):
         text = transition_text(found)

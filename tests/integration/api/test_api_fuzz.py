@@ -54,7 +54,13 @@ schema.app = application
 @schema.hook
 def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:  # noqa: ARG001
     """Every other request is about something that there is."""
-    known = {"workflow_id": "greeting", "execution_id": ENDED, "path": "done", "endpoint": "hook"}
+    known = {
+        "workflow_id": "greeting",
+        "execution_id": ENDED,
+        "path": "done",
+        "endpoint": "hook",
+        "scope": "agent:none",
+    }
     if not path_parameters or len(unquote(str(path_parameters))) % 2:
         return path_parameters
     return {name: known[name] for name in path_parameters}

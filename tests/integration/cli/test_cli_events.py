@@ -116,7 +116,7 @@ def ticking(path: Path, action: str, more: str = "delay: 1h, every: 1h") -> Path
 def test_time_that_is_skipped_ends_when_timers_only_repeat(awr: Awr, tmp_path: Path) -> None:
     result = awr("run", ticking(tmp_path / "t.yaml", "log: tick"), "--skip-time")
     assert result.exit_code == 5
-    assert "waiting: nothing happens any more but timers that repeat" in result.stderr
+    assert "waiting: nothing is left but timers that repeat" in result.stderr
     assert "a repeats every 30 m 00 s" in result.stderr
     assert "a repeats every 1 h 00 m" in result.stderr
     assert "--event @24h" in result.stderr
@@ -136,7 +136,7 @@ def test_timers_that_count_are_given_time_to_come_to_an_end(awr: Awr, tmp_path: 
     assert "state: z" in awr("run", counting, "--skip-time").stdout
     counting = ticking(tmp_path / "t.yaml", "set_variable: {name: n, value: '${n - 1}'}")
     result = awr("run", counting, "--skip-time")
-    assert (result.exit_code, "nothing happens any more but timers that repeat" in result.stderr) == (5, True)
+    assert (result.exit_code, "nothing is left but timers that repeat" in result.stderr) == (5, True)
 
 
 def test_nodes_that_still_run_are_waited_for_while_timers_repeat(awr: Awr, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_time_passes_when_it_is_told_to_and_stands_still_otherwise(awr: Awr, ord
     early = awr("run", order, "--event", "@24h")
     assert early.exit_code == 5
     assert "time: 24 h 00 m pass" in early.stderr
-    assert "time moves no further without --skip-time" in early.stderr
+    assert "time does not move on without --skip-time" in early.stderr
     assert "event: cancel  created → cancelled  if amount < 5  (now false)" in early.stderr
     assert "timer: created is due at " in early.stderr
     late = awr("run", order, "--event", "@30d12h")
@@ -285,6 +285,33 @@ def test_an_execution_of_a_server_is_cancelled_and_its_history_says_why(awr: Awr
     assert (again.exit_code, again.stdout) == (0, f"cancelled already: {execution_id}\n")
     assert only_document(awr("cancel", execution_id, "--key", "k", "--json").stdout)["changed"] is True
     assert awr("cancel", "ex-none").exit_code == 1
+
+
+@pytest.mark.usefixtures("dev")
+def test_an_execution_of_a_server_is_suspended_and_resumed(awr: Awr) -> None:
+    execution_id = awr("start", "order").stdout.strip()
+    result = awr("suspend", execution_id, "--reason", "停机维护")
+    assert (result.exit_code, result.stdout) == (0, f"suspending: {execution_id}\n"), result.stderr
+    for _ in range(100):
+        if only_document(awr("status", execution_id, "--json").stdout)["status"] == "suspended":
+            break
+    assert awr("suspend", execution_id).stdout == f"suspended already: {execution_id}\n"
+    held = awr("signal", execution_id, "pay", '{"method": "card"}', "--wait", "10")
+    assert (held.exit_code, "held" in held.stdout) == (0, True), held.stdout
+    shown = awr("status", execution_id).stdout
+    assert ": 停机维护; 1 event held" in shown
+    assert execution_id in awr("list", "order", "--status", "suspended").stdout
+    assert "停机维护" in awr("why", execution_id).stdout
+    result = awr("resume", execution_id)
+    assert (result.exit_code, result.stdout) == (0, f"resuming: {execution_id}\n"), result.stderr
+    for _ in range(100):
+        document = only_document(awr("status", execution_id, "--json").stdout)
+        if document["status"] != "suspended" and document["current_states"] != ["created"]:
+            break
+    assert [step["event"] for step in document["transitions"]][:2] == [None, "pay"]
+    history = awr("history", execution_id).stdout
+    assert "suspend_requested 停机维护" in history
+    assert awr("resume", "ex-none").exit_code == 1
 
 
 @pytest.mark.usefixtures("dev")

@@ -24,6 +24,8 @@ from tests.integration.cli.conftest import (
     wait_for_line,
 )
 
+from workflow_runtime.frontends.cli.progress import STATUS_COLUMNS
+
 REPORT_MODULES = (
     "import atexit, sys; from workflow_runtime.frontends.cli import main; "
     "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr)); main()"
@@ -52,7 +54,7 @@ def test_a_killed_run_is_resumed_without_running_finished_nodes_again(
     awr: Awr, chain: Path, mocks: Callable[..., Path]
 ) -> None:
     process = started("run", chain, "--mocks", mocks(600), "--db", "x.db")
-    wait_for_line(process, "running    b")
+    wait_for_line(process, f"{'running':<{STATUS_COLUMNS}}  b")
     process.kill()
     process.communicate(timeout=DEADLINE_SECONDS)
     execution_id = _only_execution(Path("x.db"))
@@ -60,12 +62,12 @@ def test_a_killed_run_is_resumed_without_running_finished_nodes_again(
     entries = only_document(result.stdout)["node_executions"]
     assert result.exit_code == 0
     assert [entries[id]["attempts"] for id in "abc"] == [1, 2, 1]
-    assert "success    a" not in result.stderr  # it is not news
+    assert f"{'success':<{STATUS_COLUMNS}}  a" not in result.stderr  # it is not news
 
 
 def test_ctrl_c_exits_130_and_says_how_to_go_on(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
     process = started("run", chain, "--mocks", mocks(600), "--db", "x.db", "--json")
-    wait_for_line(process, "running    b")
+    wait_for_line(process, f"{'running':<{STATUS_COLUMNS}}  b")
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 130

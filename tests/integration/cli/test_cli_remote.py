@@ -15,6 +15,8 @@ import pytest
 from tests.integration.cli.conftest import DEADLINE_SECONDS, Awr, only_document, started, wait_for_line
 from tests.integration.dev.dev_process import DevProcess
 
+from workflow_runtime.frontends.cli.progress import STATUS_COLUMNS
+
 MOCKS = """\
 agents:
   thinker: {return: {answer: 42}}
@@ -114,7 +116,7 @@ def test_the_same_key_starts_once(awr: Awr, published: str) -> None:
 def test_who_waits_sees_what_happens_and_how_it_ends(awr: Awr, published: str) -> None:
     result = awr("start", published, "-i", '{"n": 1}', "--wait", 30)
     assert result.exit_code == 0
-    assert "success    a" in result.stderr
+    assert f"{'success':<{STATUS_COLUMNS}}  a" in result.stderr
     assert result.stdout.startswith("chain version 1 completed in ")
     assert json.loads(result.stdout.partition("output\n")[2]) == {"answer": 42}
     document = only_document(awr("start", published, "-i", '{"n": 1}', "--wait", 30, "--json").stdout)
@@ -151,7 +153,7 @@ def test_ctrl_c_ends_the_watching_not_the_execution(awr: Awr, dev: str) -> None:
     process = started("start", "slow", "--wait", 600, "--json", "--url", dev)
     assert process.stderr is not None
     execution_id = process.stderr.readline().split()[-1]  # "started ID"
-    wait_for_line(process, "running    a")
+    wait_for_line(process, f"{'running':<{STATUS_COLUMNS}}  a")
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 130
@@ -296,17 +298,18 @@ def execution(**members: Any) -> dict[str, Any]:
 def test_a_token_goes_with_every_request_to_the_path_of_the_url(
     awr: Awr, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers.by_path["/prod/workflows"] = {"items": [], "next_cursor": None}
+    answers.by_path["/prod/workflows"] = answers.by_path["/prod/freezes"] = {"items": [], "next_cursor": None}
     monkeypatch.setenv("AWR_TOKEN", "t-1")
     assert awr("list", "--url", answers.url).exit_code == 0
     assert awr("list", "--url", f"{answers.url}/", "--token", "t-2").exit_code == 0
-    assert [headers["authorization"] for _, headers in answers.seen] == ["Bearer t-1", "Bearer t-2"]
+    assert [headers["authorization"] for _, headers in answers.seen] == ["Bearer t-1"] * 2 + ["Bearer t-2"] * 2
 
 
 def test_lists_are_read_page_by_page_up_to_the_limit(awr: Awr, answers: Answers) -> None:
     def items(count: int) -> list[dict[str, Any]]:
         return [{"workflow_id": "w", "version": 1, "created_at": "2026-01-31T12:00:00.000Z"}] * count
 
+    answers.by_path["/prod/freezes"] = (404, {})
     answers.by_path["/prod/workflows?limit=100"] = {"items": items(100), "next_cursor": "c"}
     answers.by_path["/prod/workflows?limit=100&cursor=c"] = {"items": items(100), "next_cursor": None}
     result = awr("list", "--limit", 150, "--url", answers.url, "--json")

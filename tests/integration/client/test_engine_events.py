@@ -108,6 +108,51 @@ def test_an_event_tells_what_it_did(opened: Opened) -> None:
 
 
 @BOTH
+def test_what_comes_while_an_execution_is_suspended_is_taken_when_it_is_resumed(opened: Opened) -> None:
+    async def use() -> None:
+        async with opened() as engine:
+            workflow_id = await engine.create_workflow(DOOR)
+            execution_id = await engine.execute_workflow(workflow_id)
+            asked = await engine.suspend_execution(execution_id, "维护", key="k")
+            assert (asked["operation"], asked["id"], asked["changed"]) == ("suspend", "k", True)
+            held = await engine.send_event(execution_id, "knock", wait=10)
+            assert (held["outcome"], held["status"]) == ("held", "suspended")
+            suspension = (await engine.get_execution_status(execution_id))["suspension"]
+            assert (suspension["reason"], suspension["held"]) == ("维护", 1)
+            listed = await engine.list_executions(workflow_id, "suspended")
+            assert [found["execution_id"] for found in listed] == [execution_id]
+            await engine.resume_execution(execution_id)
+            again = await engine.send_event(execution_id, "knock", wait=10)
+            document = await engine.get_execution_status(execution_id)
+            assert (document["status"], document["suspension"]) == ("running", None)
+            assert [step["event"] for step in document["transitions"]] == [None, "knock", "knock"], again
+            with pytest.raises(NotFound):
+                await engine.suspend_execution("ex-none")
+
+    run(use())
+
+
+@BOTH
+def test_many_executions_are_cancelled_at_once(opened: Opened) -> None:
+    async def use() -> None:
+        async with opened() as engine:
+            workflow_id = await engine.create_workflow(DOOR)
+            ids = [await engine.execute_workflow(workflow_id) for _ in range(103)]
+            seen = await engine.control_executions("cancel", workflow_id, dry_run=True)
+            assert sorted(seen["execution_ids"]) == sorted(ids)
+            done = await engine.control_executions("cancel", workflow_id, reason="拆了", key="k")
+            assert (done["changed"], done["unchanged"], done["refused"]) == (103, 0, [])
+            for execution_id in ids:
+                assert (await engine.wait(execution_id, 10))["status"] == "cancelled"
+            again = await engine.control_executions("cancel", workflow_id, status=["cancelled"], key="other")
+            assert (again["changed"], again["unchanged"]) == (0, 103)
+            with pytest.raises(NotFound):
+                await engine.control_executions("cancel", "无")
+
+    run(use())
+
+
+@BOTH
 def test_what_is_frozen_waits_for_the_thaw(opened: Opened) -> None:
     async def use() -> None:
         async with opened() as engine:

@@ -69,7 +69,7 @@ def test_whatever_a_mock_raises_fails_the_node(runtime: WorkflowTester, error: B
 @pytest.mark.parametrize("value", [float("nan"), b"x", {1: 2}, 2**64, "\ud83d"])
 def test_a_mocks_result_that_is_no_json_fails_the_node(runtime: WorkflowTester, value: Any) -> None:
     runtime.mock_agent("asker", lambda _: {"answer": value})
-    message = "the mock of 'asker' returned no JSON: answer "
+    message = "the mock of 'asker' did not return JSON: answer "
     runtime.run(TWO, {"question": ""}).assert_failed(type="validation_error", message=message, node="ask")
     with pytest.raises(DefinitionError, match=r"asker\.return\.answer"):
         runtime.mock_agent("asker", {"answer": value})

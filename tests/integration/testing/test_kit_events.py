@@ -148,6 +148,18 @@ def test_an_execution_can_be_cancelled_while_a_tool_runs(tester: WorkflowTester)
     result.assert_node("paid/pack", status="cancelled")
 
 
+def test_an_execution_can_be_suspended_while_a_tool_runs(tester: WorkflowTester) -> None:
+    execution_id = tester.start(ORDER)
+    tester.send_event(execution_id, "pay", {"method": "card"}, settle=False)
+    tester.suspend(execution_id, "maintenance", settle=False)
+    tester.settle()
+    result = tester.result(execution_id)
+    assert result.status == "suspended"
+    result.assert_node("paid/pack", status="success")
+    tester.resume(execution_id)
+    assert tester.result(execution_id).status != "suspended"
+
+
 def test_a_test_freezes_an_agent_and_thaws_it(runtime: WorkflowTester) -> None:
     runtime.mock_agent("作者", {"text": "好"})
     runtime.freeze(agent="作者")

@@ -65,7 +65,7 @@ def test_what_is_otherwise_is_told(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         [
             "- expected the states opened, active are closed",
-            "- there were other transitions",
+            "- the transitions differ",
             "  transition 1: not expected, is 'push: not taken'",
             "- the variables differ",
             "  variables.force: expected 2, is missing",

@@ -23,7 +23,7 @@ CANARY = "c4n4ry-的-秘密"
 ITEM_BYTES_MAX = 350 * 1024
 ATTEMPTS_MAX = 3  # one, and two for lost workers
 _ENDED = ("success", "failed", "cancelled")
-_RANKS = {"pending": 0, "running": 1, "compensating": 2, "completed": 3, "failed": 3, "cancelled": 3}
+_RANKS = {"pending": 0, "running": 1, "suspended": 1, "compensating": 2, "completed": 3, "failed": 3, "cancelled": 3}
 
 
 class Violation(AssertionError):

@@ -114,12 +114,41 @@ workflow:
 """,
 }
 NAMES = (*_NODES, *_CHARTS)
+_FAMILY = {
+    "parent": """
+workflow:
+  id: parent
+  type: state_machine
+  initial_state: first
+  final_states: [over]
+  variables: {seen: []}
+  states:
+    - name: open
+      initial: first
+      transitions:
+        - {event: put, actions: [{set_variable: {name: seen, value: "${seen + [event.data.n]}"}}]}
+      states:
+        - name: first
+          on_enter: [{start_workflow: {workflow_id: child, result_event: came, input: {}}}]
+          transitions: [{event: came, target: second}]
+        - {name: second, after: [{delay: 10s, target: third}]}
+        - {name: third, transitions: [{event: end, target: over}]}
+""",
+    "child": """
+workflow:
+  id: child
+  nodes:
+    - {id: w, type: control, subtype: wait, duration: 5s}
+    - {id: p, type: control, subtype: pass, dependencies: [w], inputs: {x: 1}}
+""",
+}
+"""An execution with a child, timers and events from outside."""
 INPUT = {"start": 1}
 
 
 @cache
 def source(name: str) -> bytes:
-    return (_CHARTS.get(name) or _HEAD.format(id=name) + _NODES[name]).encode()
+    return (_CHARTS.get(name) or _FAMILY.get(name) or _HEAD.format(id=name) + _NODES[name]).encode()
 
 
 @cache

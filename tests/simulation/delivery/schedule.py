@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.simulation.delivery.faults import NoFaults, RandomFaults
-from tests.simulation.delivery.world import QUEUES, World
+from tests.simulation.delivery.world import QUEUES, TERMINAL, World
 
 from workflow_runtime.deployment.topology import node_queue
 
@@ -17,15 +17,16 @@ REPEATS_MAX = 6  # messages delivered again though they were deleted
 LONG_JUMPS_MAX = 4
 
 
-def run_wildly(world: World, scopes: Sequence[str] = ()) -> None:
+def run_wildly(world: World, scopes: Sequence[str] = (), *, suspends: bool = False) -> None:
     """Interleave invocations with duplicates, jumps of time and a few faults; then let everything end in peace.
-    ``scopes`` are frozen and thawed in between, and thawed in the end."""
+    ``scopes`` are frozen and thawed in between, and thawed in the end; the same for suspending and resuming."""
     random = world.random
     world.faults = RandomFaults(random, random.choice((0.0, 0.02, 0.1)), random.randint(0, 4))
     world.dawdle = random.choice((0, 3, 30))
     world.start()
     losses = random.choice((0, 0, 1, 2))
     repeats, jumps = random.randint(0, REPEATS_MAX), random.randint(0, LONG_JUMPS_MAX)
+    keys = 0
     for _ in range(WILD_STEPS):
         choice = random.random()
         if choice < 0.70 and world.actors:
@@ -45,13 +46,20 @@ def run_wildly(world: World, scopes: Sequence[str] = ()) -> None:
             if seconds < 20 or jumps:
                 jumps -= seconds >= 20
                 world.clock.time += seconds * 1000
+        elif suspends and len(world.actors) < ACTORS_MAX:
+            keys += 1
+            operation = random.choice(("suspend", "resume"))
+            world.actors.append(world.asking(operation, f"{operation}{random.randint(1, keys)}"))
         elif scopes and len(world.actors) < ACTORS_MAX:
             world.actors.append(world.switching(random.choice(scopes), freezes=choice < 0.985))
     world.faults = NoFaults()
-    while scopes and any(actor.name == "operator" for actor in world.actors):  # the last word is the thaw
+    while (scopes or suspends) and any(actor.name == "operator" for actor in world.actors):  # the last word is the thaw
         _step(world)
     for scope in scopes:
         world.actors.append(world.switching(scope, freezes=False))
+    while suspends and world.calm.documents.status(world.execution_id) not in TERMINAL:
+        world.actors.append(world.asking("resume", f"last{world.clock.time}"))
+        _rest(world)
     _rest(world)
 
 

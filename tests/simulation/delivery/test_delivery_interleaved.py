@@ -152,10 +152,11 @@ def test_p9_a_slow_dispatcher_cannot_turn_the_header_of_an_ended_execution_back(
         wild.start()
         slow = wild.invocation(DISPATCH, wild.receive(DISPATCH))
         calls.calls.clear()
-        while "send" not in calls.calls:  # its next call writes the header: running
+        while "put" not in calls.calls:  # its next call writes the header: running
             wild.turn(slow)
         wild.drain()
         assert wild.document()["status"] == "completed"
         while not slow.done:
             wild.turn(slow)
+        wild.drain()  # the orders that it sends once more
         wild.check_end()

@@ -219,13 +219,23 @@ class World:
 
         return Actor("operator", switch)
 
+    def asking(self, operation: str, key: str) -> Actor:
+        """Somebody asks something of the execution."""
+
+        def ask() -> None:
+            with suppress(RetryableError, RequestError):  # it has ended meanwhile
+                self.operator.control.ask(operation, self.execution_id, key=key)
+
+        return Actor("operator", ask)
+
     def lose(self, queue: str) -> None:
         """Messages of a queue vanish, which no queue does; whatever would need that to happen is covered by it."""
         self.poller.delete(queue, [record.receipt_handle for record in self.receive(queue)])
 
     def sweep_until_ended(self) -> bool:
-        """When nothing is left to deliver: let time pass for the next sweep. False when the execution has ended."""
-        if self.calm.documents.status(self.execution_id) in TERMINAL:
+        """When nothing is left to deliver: let time pass for the next sweep. False when the execution has ended, or
+        stands still."""
+        if self.calm.documents.status(self.execution_id) in (*TERMINAL, "suspended"):
             return False
         self.sweeps += 1
         require(self.sweeps <= SWEEPS_MAX, "P8: the sweep does not find what the execution waits for")

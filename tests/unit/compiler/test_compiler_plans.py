@@ -12,7 +12,7 @@ from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Severity
 from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
-from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.formulas import BindingKind
 from workflow_runtime.plan.graph import EdgeKind
 from workflow_runtime.plan.plan import Plan
 
@@ -111,9 +111,10 @@ def test_the_dispatcher_needs_nothing_of_what_workers_read() -> None:
     assert plan.input_paths == ()
 
 
-def test_a_node_only_named_by_a_fallback_never_runs_by_itself() -> None:
+def test_a_node_only_named_by_a_fallback_runs_only_when_called() -> None:
     plan = compile_or_raise(workflow('id: a, fallback: b\nid: b, inputs: {why: "${error.type}", a: "${a.x}"}'))
-    assert plan.root.nodes[1].when == Formula("false", is_expression=True)
+    assert plan.root.nodes[0].fallback == 1
+    assert plan.root.nodes[1].called
     assert plan.root.edges == ()
     assert plan.root.sinks == (0,)
 

@@ -122,7 +122,9 @@ class Measured:
                         yield f"the arrow {arrow.source} → {arrow.target} crosses {area.what}"
 
     def _together(self) -> Iterator[str]:
-        """Arrows may cross, and not run along each other."""
+        """Arrows may cross, and not run along each other; only at a dot there is no room for many beside each other."""
+        ends = [{arrow.source, arrow.target} for arrow in arrows_of(self.drawing)]
+        dots = {number for number, item in enumerate(self.drawing.items) if item.kind in DOTS}
         upright = [
             Area(f"the arrow {number}", one[0], min(one[1], other[1]), one[0] + TOGETHER, max(one[1], other[1]), number)
             for number, segments in enumerate(self.ways)
@@ -132,7 +134,7 @@ class Measured:
         grid = _Grid(upright)
         for area in upright:
             for other in grid.near(area):
-                if other.item > area.item:
+                if other.item > area.item and not ends[area.item] & ends[other.item] & dots:
                     yield f"{area.what} runs along {other.what}"
 
 

@@ -408,7 +408,10 @@ class Driver:
                 assert (command.path, command.serial) not in self.records, "recorded twice"
                 error = error_value(command.error) if command.error is not None else None
                 status = "success" if error is None else "failed"
-                self.records[command.path, command.serial] = NodeValue(status, command.output, error)
+                output = command.output
+                if command.output_of is not None:
+                    output = self.records[command.output_of.path(self.plan), command.output_of.serial].output
+                self.records[command.path, command.serial] = NodeValue(status, output, error)
                 self.given[command.path, command.serial] = command.inputs
             case CancelRun():
                 self.cancelled.append(command.path)
@@ -434,7 +437,7 @@ class Driver:
                 self.output = self.records[OUTPUTS_PATH, run.serial].output
             case SetStatus():
                 self.output = command.output
-                if command.status not in ("running", "compensating"):
+                if command.status not in ("running", "suspended", "compensating"):
                     self.ordered.clear()
             case _:
                 pass

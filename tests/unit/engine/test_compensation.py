@@ -8,6 +8,7 @@ import pytest
 from tests.unit.engine.driver import START, Driver, Failure, chart_of, on, plan_of, state
 
 from workflow_runtime.engine.advance import abort, advance
+from workflow_runtime.engine.awaited import Purpose
 from workflow_runtime.engine.commands import CancelRun, NotifyParent, RunNode, SetStatus, StopRun
 from workflow_runtime.engine.compensation import AT_ONCE_MAX, STOP_SECONDS, UNDO_MAX
 from workflow_runtime.engine.ending import undo_again
@@ -21,7 +22,7 @@ from workflow_runtime.engine.events import (
 )
 from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.settling import scopes_of, settle
-from workflow_runtime.engine.state import Parent, Purpose, encode_state
+from workflow_runtime.engine.state import Parent, encode_state
 from workflow_runtime.engine.turn import Known, Turn
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json

@@ -7,8 +7,8 @@ from typing import Any
 from tests.unit.engine.driver import Driver, control, plan_of, state
 
 from workflow_runtime.compiler import compile_or_raise
+from workflow_runtime.engine.awaited import PendingKind, Purpose
 from workflow_runtime.engine.commands import RecordNode, RunNode
-from workflow_runtime.engine.state import PendingKind, Purpose
 
 PLAIN = {"jitter": "none", "retry_delay": 10}
 
@@ -66,6 +66,32 @@ def test_a_retrying_node_is_cancelled_with_its_scope_and_never_begins_again() ->
     assert not driver.timers
     driver.fire("t1", driver.now + 10_000)
     assert not driver.ordered
+
+
+def test_an_event_tells_of_each_attempt_that_is_followed_by_another() -> None:
+    driver = Driver(plan_of([{"id": "a", "retry_policy": {**PLAIN, "max_retries": 1}}], events=["node"])).start()
+    driver.fail("a", "timeout")
+    driver.elapse(10)
+    driver.fail("a", "timeout")
+    told = [(event.detail_type, event.detail.get("attempt")) for event in driver.published]
+    assert told == [("node.started", None), ("node.retrying", 1), ("node.failed", None)]
+    detail = driver.published[1].detail
+    assert (detail["status"], detail["delay"]) == ("retrying", 10)
+    assert detail["error"] == {"type": "timeout", "message": "it failed", "node": "a"}
+
+
+def test_an_attempt_has_max_wait_from_its_own_order_to_its_claim() -> None:
+    nodes = [{"id": "a", "max_wait": "1m", "retry_policy": {**PLAIN, "max_retries": 2}}, {"id": "b"}]
+    driver = Driver(plan_of(nodes)).start()
+    assert driver.ordered["a"].claim_by == driver.now + 60_000
+    assert driver.ordered["b"].claim_by == 0
+    driver.elapse(30)
+    driver.fail("a", "timeout")
+    driver.elapse(10)
+    assert driver.ordered["a"].claim_by == driver.now + 60_000
+    driver.elapse(5)
+    driver.fail("a", "worker_lost")
+    assert driver.ordered["a"].claim_by == driver.now + 60_000
 
 
 def test_a_repeated_report_of_a_failed_attempt_is_ignored() -> None:

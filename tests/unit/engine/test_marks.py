@@ -116,6 +116,8 @@ SCENARIOS: tuple[Callable[[], object], ...] = (
     skipped_without_a_place,
     lambda: skipped(failed(both(**RETRIED).start()), "a"),
     lambda: skipped(failed(both(**RETRIED).start()), "a", **GIVEN),
+    lambda: both(fallback={"value": 1}).start().fail("a"),
+    lambda: with_wait(timeout=5, fallback={"value": 1}).start().elapse(6),
     all_run_again,
     lost_run_again,
 )

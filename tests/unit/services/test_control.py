@@ -43,8 +43,8 @@ workflow:
 class World:
     """A runtime in virtual time whose tool is ``act``."""
 
-    def __init__(self) -> None:
-        self.clock = VirtualClock(START)
+    def __init__(self, clock: VirtualClock | None = None) -> None:
+        self.clock = clock or VirtualClock(START)
         self.act: Callable[[NodeCall], Any] = lambda _: None
         self.runtime = LocalRuntime(open_backend(clock=self.clock), wrap=lambda _: self)
         self.services = self.runtime.services
@@ -191,6 +191,9 @@ def test_the_result_of_a_tool_that_does_not_mind_is_ignored(world: World) -> Non
     assert world.status(execution) == "cancelled"
     assert world.nodes(execution)["甲"] == "cancelled"
     assert world.services.stores.executions.dead_letters(execution) == []
+    late = world.services.documents.node(execution, "甲").runs[0].late
+    assert late is not None, "it may have had effects, so people see what it came to"
+    assert (late.status, late.output, late.at) == (RunStatus.SUCCESS, "late", START + (RENEWAL_SECONDS - 1) * 1000)
 
 
 def test_awaited_children_are_cancelled_through_all_generations(world: World) -> None:
@@ -440,3 +443,77 @@ def test_a_child_is_reopened_by_its_parent_only(world: World) -> None:
     child = world.services.documents.list("w", list(ExecutionStatus), 10, None)[0]
     assert child.status == "failed"
     assert "waits for this one" in refused(world, child.execution_id, "retry").message
+
+
+# ---- compensate
+
+UNDONE = """
+workflow:
+  id: trip
+  nodes:
+    - {id: 机票, type: tool, tool: act, compensate: {tool: act, inputs: {of: "${output.ran}"}}}
+    - {id: 酒店, type: tool, tool: act, dependencies: [机票], compensate: {tool: act}}
+    - {id: 付款, type: tool, tool: act, dependencies: [酒店]}
+"""
+
+
+def test_a_compensation_that_failed_runs_again_when_asked_for(world: World) -> None:
+    failing(world, "付款", "机票~compensate")
+    execution = world.start(UNDONE)
+    assert world.run(execution) == "failed"
+    document = world.services.documents.document(execution)
+    assert (document["compensation"], document["attempt"]) == ("failed", 1)
+    failing(world)
+    asked = ask(world, execution, "compensate", reason="再试")
+    assert asked.attempt == 2
+    assert world.run(execution) == "failed"
+    document = world.services.documents.document(execution)
+    assert (document["compensation"], document["attempt"], document["error"]["node"]) == ("completed", 2, "付款")
+    assert "nothing is left" in refused(world, execution, "compensate").message
+    assert_replays(world.services, execution)
+
+
+def test_what_has_completed_is_undone_when_asked_for_and_keeps_its_output(world: World) -> None:
+    failing(world)
+    execution = world.start(UNDONE)
+    assert world.run(execution) == "completed"
+    output = world.services.documents.document(execution)["output"]
+    ask(world, execution, "compensate")
+    assert world.run(execution) == "completed"
+    document = world.services.documents.document(execution)
+    assert (document["compensation"], document["output"]) == ("completed", output)
+    assert {entry["status"] for path, entry in document["node_executions"].items() if "~" in path} == {"success"}
+    assert document["node_executions"]["机票"]["status"] == "compensated"
+    assert_replays(world.services, execution)
+
+
+def test_a_retry_after_a_compensation_does_again_what_was_undone(world: World) -> None:
+    failing(world, "付款")
+    execution = world.start(UNDONE)
+    assert world.run(execution) == "failed"
+    ran: list[str] = []
+
+    def act(call: NodeCall) -> dict[str, Any]:
+        ran.append(call.path)
+        if len(ran) == 3:
+            raise ValueError
+        return {"ran": call.path}
+
+    world.act = act
+    ask(world, execution, "retry")
+    assert world.run(execution) == "failed"
+    assert ran == ["机票", "酒店", "付款", "酒店~compensate", "机票~compensate"]
+    ask(world, execution, "retry")
+    assert world.run(execution) == "completed"
+    assert ran[5:] == ["机票", "酒店", "付款"]
+    assert set(world.nodes(execution).values()) == {"success"}
+    assert_replays(world.services, execution)
+
+
+def test_what_runs_cannot_be_compensated(world: World) -> None:
+    execution = world.start(WAITING)
+    world.run(execution)
+    assert refused(world, execution, "compensate").code == "refused"
+    world.control.ask("cancel", execution)
+    world.run(execution)
+    assert "nothing is left" in refused(world, execution, "compensate").message

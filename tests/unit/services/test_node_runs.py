@@ -16,6 +16,7 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
+from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.ports import Table
 from workflow_runtime.runtime.in_process import LocalRuntime
@@ -248,3 +249,12 @@ def test_env_is_read_by_definitions(local: Local) -> None:
     assert local.run('    - {id: a, type: tool, tool: echo, inputs: {region: "${env.REGION}"}}\n')["output"] == {
         "region": "eu"
     }
+
+
+def test_an_attempt_that_an_error_handler_grants_sees_what_the_first_one_saw(local: Local) -> None:
+    handler = "  error_handlers: [{action: {type: retry, max_retries: 1, retry_delay: 60, jitter: none}}]\n"
+    execution_id = local.start('    - {id: a, type: tool, tool: fail, inputs: {at: "${now}"}}\n', head=handler)
+    asyncio.run(local.local.run_until_ended(execution_id))
+    history = local.local.services.documents.history(execution_id, 0, 99)
+    orders = [command for entry in history.entries for command in entry.commands if isinstance(command, RunNode)]
+    assert [(order.attempt, order.at) for order in orders] == [(1, START), (2, START)]

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
+from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
 from workflow_runtime.engine.events import NodeFailed, TimerFired
-from workflow_runtime.engine.state import Pending, PendingKind, Purpose
 from workflow_runtime.handlers import dispatch, run_node
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime
@@ -113,6 +113,26 @@ def test_a_lost_order_is_sent_again(house: House) -> None:
     house.pump()
     assert house.status(execution_id) == "completed"
     assert {run.serial for run in house.runs.list(execution_id)} == {1}, "no attempt was used up"
+
+
+def test_an_order_that_waited_longer_than_max_wait_is_throttled_and_never_run(house: House) -> None:
+    house.services.catalog.publish(CHAIN.replace("inputs: {x: 1}", "inputs: {x: 1}, max_wait: 5m").encode())
+    execution_id = house.start(ordered=True)
+    house.clock.advance_to(START + 300_001)
+    house.pump()
+    document = house.services.documents.document(execution_id)
+    assert document["status"] == "failed"
+    assert document["error"]["type"] == "throttled"
+    (run,) = house.runs.list(execution_id)
+    assert (run.status, run.started_at, run.ended_at) == (RunStatus.FAILED, START + 300_001, START + 300_001)
+
+
+def test_an_order_that_is_claimed_within_max_wait_runs(house: House) -> None:
+    house.services.catalog.publish(CHAIN.replace("inputs: {x: 1}", "inputs: {x: 1}, max_wait: 5m").encode())
+    execution_id = house.start(ordered=True)
+    house.clock.advance_to(START + 300_000)
+    house.pump()
+    assert house.status(execution_id) == "completed"
 
 
 def test_a_tick_sweeps_when_the_pump_runs_again_later(house: House) -> None:

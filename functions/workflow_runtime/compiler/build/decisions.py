@@ -107,11 +107,11 @@ def decided_paths(graphs: Iterable[GraphReads], others: Iterable[Bound], *, copi
     if copies_globals:
         paths.inputs.add(WHOLE)
         paths.variables.add(WHOLE)
-    nodes = {node: _shortest(found) for node, found in paths.nodes.items()}
-    return Decisions(nodes, _shortest(paths.inputs), _shortest(paths.variables))
+    nodes = {node: shortest(found) for node, found in paths.nodes.items()}
+    return Decisions(nodes, shortest(paths.inputs), shortest(paths.variables))
 
 
-def _shortest(paths: set[Path]) -> tuple[Path, ...]:
+def shortest(paths: set[Path]) -> tuple[Path, ...]:
     """Sorted, without paths below another one: a prefix sorts before what it covers."""
     kept: list[Path] = []
     for path in sorted(paths):

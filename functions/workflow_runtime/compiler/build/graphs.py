@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
-from workflow_runtime.compiler.build.decisions import Decisions
+from workflow_runtime.compiler.build.decisions import Decisions, shortest
+from workflow_runtime.compiler.collect.formulas import has_inputs
 from workflow_runtime.compiler.collect.sources import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.names.schemas import declared_keys
 from workflow_runtime.compiler.report import DocumentPath
-from workflow_runtime.compiler.shape.links import Called
+from workflow_runtime.compiler.shape.links import Called, handlers_of
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.policies import ErrorHandler
 from workflow_runtime.definition.policies import ErrorRule as ErrorRuleDefinition
 from workflow_runtime.definition.policies import RetryPolicy as RetryPolicyDefinition
 from workflow_runtime.definition.workflow import WorkflowDefinition
@@ -22,7 +25,7 @@ from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan, Variable
-from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, ErrorRule, RetryPolicy
+from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, ErrorRule, Handler, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import MachineSpec, NodeType
 from workflow_runtime.plan.triggers import Trigger
 
@@ -35,7 +38,7 @@ class Parts:
 
     ``first``: the plan-wide number of its first node. ``machines``: by node, the number of its chart and the nodes that
     are read inside. ``correlated``: by node, the number of the trigger that brings events to this wait.
-    ``undone_by``: by node, the number of the graph that undoes it.
+    ``handlers``: the workflow's. ``undone_by``: by node, the number of the graph that undoes it.
     """
 
     def __init__(
@@ -45,11 +48,12 @@ class Parts:
         formulas: Mapping[DocumentPath, Formula],
         called: Called,
         first: int,
+        handlers: Sequence[ErrorHandler],
     ) -> None:
         self.source = source
         self.graph = graph
         self.first = first
-        self.before = Before(graph, source.nodes)
+        self.before = Before(graph, source)
         self.joins = [*map(join_of, source.nodes), *(_gather_join(gather.spec.branch) for gather in graph.gathers)]
         self.operands = {
             position: self.before.above(position)
@@ -58,6 +62,7 @@ class Parts:
         }
         self.sinks = _sinks(source.nodes, graph, called) if yields_sinks(source) else ()
         self.called = called
+        self.handlers = handlers
         self.machines: dict[int, MachineSpec] = {}
         self.correlated: dict[int, int] = {}
         self.undone_by: dict[int, int] = {}
@@ -74,6 +79,16 @@ class Parts:
     def required(self, position: int, *path: str | int) -> Formula:
         return self._formulas[self.source.at(position, *path)]
 
+    @cached_property
+    def originals(self) -> dict[int, tuple[int, ...]]:
+        """The nodes in whose place a node may run, directly or in the place of one that does."""
+        found: dict[int, set[int]] = {}
+        for source in range(len(self.source.nodes)):
+            own = _fallback(self, source) if kind_of_node(self.source.nodes[source]).has_policies else -1
+            for target in {own, *(target for _, target in handlers_of(self.source, source, self.handlers))} - {-1}:
+                found.setdefault(target, set()).add(source)
+        return {target: tuple(sorted(_all_above(found, target))) for target in found}
+
     @property
     def outputs(self) -> Formula | None:
         return self._formulas[("outputs",)] if self.source.outputs is not MISSING else None
@@ -81,6 +96,17 @@ class Parts:
     def nodes(self, names: tuple[str, ...]) -> tuple[int, ...]:
         """Indices of ids, in order, each once."""
         return tuple(dict.fromkeys(self.source.index[name] for name in names))
+
+
+def _all_above(originals: Mapping[int, set[int]], target: int) -> set[int]:
+    found: set[int] = set()
+    pending = [*originals[target]]
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found.add(node)
+            pending += originals.get(node, ())
+    return found - {target}
 
 
 def yields_sinks(source: GraphSource) -> bool:
@@ -130,6 +156,7 @@ def assemble(
         charts=tuple(charts),
         has_chart=bool(charts) and charts[0].node < 0,
         triggers=triggers,
+        handlers=tuple(map(handler, definition.error_handlers)),
         compensation=_compensation(definition),
     )
 
@@ -178,7 +205,9 @@ def assemble_graph(parts: Parts, decisions: Decisions, conditions: Mapping[tuple
 
 
 def _paths(parts: Parts, decisions: Decisions, position: int) -> tuple[tuple[str, ...], ...]:
-    return decisions.nodes.get(parts.first + position, ())
+    """What decisions read of a node's output; of one that may run in the place of others, what they read of those."""
+    nodes = (position, *parts.originals.get(position, ()))
+    return shortest({path for node in nodes for path in decisions.nodes.get(parts.first + node, ())})
 
 
 def _node(
@@ -199,7 +228,7 @@ def _node(
         join=parts.joins[position],
         pool=getattr(node, "pool", None) or kind.pool,
         name=node.name,
-        inputs=parts.formula(position, "inputs") if node.inputs and kind.reads_inputs else None,
+        inputs=parts.formula(position, "inputs") if has_inputs(parts.source, position) and kind.reads_inputs else None,
         output_fields=node.outputs if isinstance(node.outputs, tuple) and kind.has_shape else None,
         shape=parts.formula(position, "outputs") if kind.has_shape else None,
         when=NEVER if position in parts.called.dormant | parts.called.undoing else parts.formula(position, "when"),
@@ -210,8 +239,23 @@ def _node(
         called=position in parts.called.live,
         retry=tuple(map(retry_policy, node.retry_policy)) if kind.has_policies else (),
         on_error=tuple(_error_rule(rule, parts) for rule in node.on_error) if kind.has_policies else (),
+        fallback=_fallback(parts, position) if kind.has_policies else -1,
+        handlers=tuple(NodeHandler(*found) for found in handlers_of(parts.source, position, parts.handlers)),
         compensate=parts.undone_by.get(position, -1),
+        max_wait_seconds=node.max_wait if kind.pool is not None else None,
     )
+
+
+def _fallback(parts: Parts, position: int) -> int:
+    own = parts.source.nodes[position].fallback
+    if own is not None and own.node is not None:
+        return parts.nodes((own.node,))[0]
+    return parts.source.fallback_of.get(position, -1)
+
+
+def handler(written: ErrorHandler) -> Handler:
+    policy = retry_policy(written.action) if written.action.type == "retry" else None
+    return Handler(written.action.type, written.errors, policy)
 
 
 def retry_policy(policy: RetryPolicyDefinition) -> RetryPolicy:

@@ -64,9 +64,7 @@ def _check_names(chart: ChartSource, report: Report) -> None:
     for position, name in enumerate(chart.definition.final_states):
         found = chart.index.get(name)
         if found is not None and chart.states[found].parent != ROOT_STATE:
-            message = (
-                f"`{name}` is inside of `{chart.states[chart.states[found].parent].name}`: it does not end the chart"
-            )
+            message = f"`{name}` is inside `{chart.states[chart.states[found].parent].name}`: it does not end the chart"
             hint = "Give it `type: final` there, and remove it here."
             report.add(rules.FINAL_STATE, message, (*chart.place, "final_states", position), hint)
 
@@ -123,7 +121,7 @@ def _check_starts(chart: ChartSource, number: int, state: StateSource, report: R
         place = (*state.place, "initial_state" if written is None else "initial")
         for position, target in _check_targets(chart, state.start.targets, place, report):
             if number and not is_inside(chart, target, number):
-                message = f"`{chart.states[target].name}` is not inside of `{state.name}`"
+                message = f"`{chart.states[target].name}` is not inside `{state.name}`"
                 report.add(rules.NOT_INSIDE, message, (*place, "targets", position))
 
 
@@ -203,8 +201,8 @@ def check_states_asked(
         for path, name in _asked(item.site):
             if not place.charts or item.site.in_worker:
                 where = "in a worker" if place.charts else "outside of charts"
-                hint = "Ask in a guard, in an action, or in the `when` of a node."
-                report.add(rules.NOT_HERE, f"`in_state` cannot be answered {where}", path, hint)
+                hint = "Use it in a guard, in an action, or in the `when` of a node."
+                report.add(rules.NOT_HERE, f"`in_state` cannot be evaluated {where}", path, hint)
                 continue
             charts = [sources.charts[number] for number in place.charts]
             if name and not any(chart.hides_states or name in chart.index for chart in charts):

@@ -1,11 +1,17 @@
-"""Retry policies and error rules that can never apply, because of themselves or of earlier ones in their list."""
+"""Retry policies, error rules and handlers that can never apply, because of themselves or of earlier ones."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.sources import GraphSource, Sources
 from workflow_runtime.compiler.report import Report
+from workflow_runtime.compiler.shape.links import handlers_of
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.policies import ErrorHandler
+from workflow_runtime.definition.recovery import Gaps
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.plan.policies import NEVER_BY_DEFAULT, covers
 
 
@@ -15,8 +21,42 @@ def check_policies(graph: GraphSource, report: Report) -> None:
             message = f"a retry policy of `{node.id}` retries nothing: its errors are excluded, or an earlier one's"
             report.add(rules.NEVER_APPLIES, message, graph.at(position, "retry_policy", number))
         for number in _idle_rules(node):
-            message = f"an error rule of `{node.id}` is never asked: earlier ones are for all its errors"
+            message = f"an error rule of `{node.id}` never applies: earlier ones cover all its errors"
             report.add(rules.NEVER_APPLIES, message, graph.at(position, "on_error", number))
+
+
+def check_handlers(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
+    """Error handlers that are never asked, or have nobody to call."""
+    handlers = definition.error_handlers
+    busy = {
+        number
+        for graph in sources.graphs
+        for position in range(len(graph.nodes) if handlers else 0)
+        for number, _ in handlers_of(graph, position, handlers)
+    }
+    for number, handler in enumerate(handlers):
+        place = ("error_handlers", number)
+        target = handler.action.target
+        if target is not None and not any(target in graph.index for graph in sources.graphs):
+            names = [name for graph in sources.graphs for name in graph.index]
+            message = f"no graph of the workflow has a node `{target}`; workflows as fallbacks are not supported yet"
+            report.add(rules.UNKNOWN_NODE, message, (*place, "action", "target"), report.suggest(target, names))
+        elif number not in busy and sources.graphs[0].gaps == Gaps():
+            message = f"no node that can fail has an id like `{handler.node_pattern}` (the whole of it has to match)"
+            report.add(rules.NEVER_APPLIES, message, (*place, "node_pattern"))
+        elif _is_covered(number, handlers):
+            report.add(rules.NEVER_APPLIES, "earlier handlers take all its nodes and errors", place)
+
+
+def _is_covered(number: int, handlers: Sequence[ErrorHandler]) -> bool:
+    """Whether earlier handlers for the same nodes, or all, act on all its errors. Those that retry, or fall back, leave
+    some to it."""
+    pattern = handlers[number].node_pattern
+    earlier: tuple[str, ...] = ()
+    for handler in handlers[:number]:
+        if handler.node_pattern in (pattern, ".*") and handler.action.type not in ("retry", "fallback"):
+            earlier += handler.errors
+    return all(_all(earlier, type) for type in handlers[number].errors)
 
 
 def _idle_policies(node: NodeDefinition) -> list[int]:

@@ -54,7 +54,7 @@ def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Rep
                     field = "cron" if trigger.cron is not None else "rate"
                     report.add(rules.BAD_SCHEDULE, error.message, (*place, field), error.hint)
             case written.WebhookTrigger() if trigger.auth_required and trigger.secret is None:
-                message = "the webhook demands signatures but has no `secret`: it refuses every request"
+                message = "the webhook requires signatures but has no `secret`: it refuses every request"
                 report.add(rules.NO_SECRET, message, (*place, "type"))
             case written.WebhookTrigger() if trigger.secret is not None and _secret(trigger.secret) is None:
                 report.add(rules.UNNAMED_SECRET, "which secret this is must be known beforehand", (*place, "secret"))

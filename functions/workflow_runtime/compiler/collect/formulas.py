@@ -18,6 +18,7 @@ from workflow_runtime.compiler.kinds.kind import Over, values_at
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.control import PassNode
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.expressions import (
     Expression,
@@ -129,6 +130,12 @@ def _sites(graph: GraphSource) -> Iterator[Site]:
         yield Site(kind=SiteKind.OUTPUTS, path=("outputs",), value=graph.outputs)
 
 
+def has_inputs(graph: GraphSource, position: int) -> bool:
+    """Whether the node has inputs to be rendered; the value of a fallback may be anything."""
+    node = graph.nodes[position]
+    return bool(node.inputs) or (position in graph.fallbacks and isinstance(node, PassNode))
+
+
 def _node_sites(graph: GraphSource, position: int, node: NodeDefinition) -> Iterator[Site]:
     kind = kind_of_node(node)
     works = kind.pool is not None
@@ -139,8 +146,9 @@ def _node_sites(graph: GraphSource, position: int, node: NodeDefinition) -> Iter
 
     if node.when is not None:
         yield site(("when",), node.when, is_expression=True)
-    if node.inputs:
-        yield site(("inputs",), node.inputs, secrets=kind.may_read_secrets, in_worker=works)
+    if has_inputs(graph, position):
+        told = position in graph.fallback_of and isinstance(graph.nodes[graph.fallback_of[position]], PassNode)
+        yield site(("inputs",), node.inputs, secrets=kind.may_read_secrets, in_worker=works and not told)
     if node.outputs is not None and not isinstance(node.outputs, tuple) and kind.has_shape:
         yield site(("outputs",), node.outputs, locals=SHAPE_LOCALS, in_worker=works)
     for field in kind.formulas:

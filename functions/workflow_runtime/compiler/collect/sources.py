@@ -19,12 +19,16 @@ from workflow_runtime.definition.charts.actions import CallActionDefinition
 from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.definition.nodes.common import UNNAMED_COMPENSATION, NodeDefinition
+from workflow_runtime.definition.nodes.control import PassNode
 from workflow_runtime.definition.nodes.registry import NODE_TYPES
 from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinition
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.graph import FALLBACK
 
 OWN = -1
+NOT_OF_COMPENSATIONS = {"dependencies": (), "fallback": None, "on_error": (), "compensate": None}
+"""Fields that mean nothing in a node that undoes others: it has no edges, and its failure is only recorded."""
 CHART_FIELDS = ("states", "initial_state", "final_states")
 
 
@@ -36,10 +40,12 @@ class Enclosing(msgspec.Struct, frozen=True):
 
 
 class Undone(msgspec.Struct, frozen=True):
-    """What a compensation undoes: ``nodes`` (positions) of a ``graph``."""
+    """What a compensation undoes: ``nodes`` (positions) of a ``graph``. ``written``: it, with the fields that mean
+    nothing here."""
 
     graph: int
     nodes: tuple[int, ...]
+    written: NodeDefinition
 
 
 class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
@@ -47,6 +53,8 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
 
     ``outer``: the graphs around it, the innermost first; ``charts``: the charts whose variables it sees, likewise.
     ``is_call``: it is one node, made of an action. ``undoes``: it is one node, a compensation for these.
+    ``fallbacks``: nodes made of fallbacks that are defined in others, after the nodes that are written; by position,
+    whose each is.
     """
 
     number: int
@@ -61,6 +69,7 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     outer: tuple[Enclosing, ...] = ()
     charts: tuple[int, ...] = ()
     is_call: bool = False
+    fallbacks: dict[int, int] = {}
     undoes: Undone | None = None
 
     @property
@@ -69,11 +78,16 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
         return self.is_call or self.undoes is not None
 
     @cached_property
+    def fallback_of(self) -> dict[int, int]:
+        """The other way round: the position of a node's own fallback, by the node's."""
+        return {own: position for position, own in self.fallbacks.items()}
+
+    @cached_property
     def index(self) -> dict[str, int]:
         """Position by id; of nodes that share one, the first."""
         found: dict[str, int] = {}
         for position, node in enumerate(self.nodes):
-            if position not in self.gaps.unnamed:
+            if position not in self.gaps.unnamed and position not in self.fallbacks:
                 found.setdefault(node.id, position)
         return found
 
@@ -89,6 +103,10 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
 
     def at(self, position: int, *path: str | int) -> DocumentPath:
         """The document path of a node, or of something in it."""
+        own = self.fallbacks.get(position)
+        if own is not None:
+            is_value = path[:1] == ("inputs",) and isinstance(self.nodes[position], PassNode)
+            return self.at(own, "fallback", *(("value", *path[1:]) if is_value else path))
         return (*self.place, *path) if self.is_lone else (*self.place, position, *path)
 
     @cached_property
@@ -204,6 +222,7 @@ class Sources:
         return None
 
     def _add_graph(self, graph: GraphSource) -> None:
+        graph = _with_fallbacks(graph)
         self.graphs.append(graph)
         for position, node in enumerate(graph.nodes):
             if isinstance(node, StateMachineNode):
@@ -253,12 +272,12 @@ class Sources:
     ) -> None:
         source = GraphSource(
             number=len(self.graphs),
-            nodes=(node,),
+            nodes=(node.model_copy(update=NOT_OF_COMPENSATIONS),),
             place=place,
             prefix=graph.prefix,
             outer=graph.chain,
             charts=(0,) if self.has_chart else (),
-            undoes=Undone(graph.number, tuple(undone)),
+            undoes=Undone(graph.number, tuple(undone), node),
         )
         self.graphs.append(source)
 
@@ -286,6 +305,46 @@ class Sources:
             charts=chart.charts,
             is_call=is_call,
         )
+
+
+def _with_fallbacks(graph: GraphSource) -> GraphSource:
+    """The graph with a node more for each fallback that is defined in a node."""
+    own = {position: fallback_node(node) for position, node in enumerate(graph.nodes)}
+    made = [(position, node) for position, node in own.items() if node is not None]
+    if not made:
+        return graph
+    count = len(graph.nodes)
+    return msgspec.structs.replace(
+        graph,
+        nodes=(*graph.nodes, *(node for _, node in made)),
+        fallbacks={count + number: position for number, (position, _) in enumerate(made)},
+    )
+
+
+INHERITED = ("inputs", "prompt", "outputs", "output_schema")
+
+
+def fallback_node(node: NodeDefinition) -> NodeDefinition | None:
+    """The node that a node's fallback is short for; None if it has none of its own.
+
+    It takes what the fallback does not say from the node. A value is a node that passes on its inputs.
+    """
+    written = node.fallback
+    if written is None or written.node is not None or written.workflow_id is not None:
+        return None
+    common = {"id": f"{node.id}{FALLBACK}", "timeout": node.timeout, "priority": node.priority}
+    if written.value is not MISSING:
+        return PassNode.model_construct({"id", "inputs"}, **common, type="control", inputs=written.value)
+    kind = "agent" if written.agent is not None else "tool"
+    model = NODE_TYPES[kind]
+    fields: dict[str, Json] = {kind: getattr(written, kind)}
+    for name in INHERITED:
+        said = getattr(written, name)
+        if name in model.model_fields:
+            fields[name] = said if said is not None else getattr(node, name, model.model_fields[name].default)
+    made = model.model_construct({*fields, "id"}, **common, type=kind, **fields)
+    assert isinstance(made, NodeDefinition)
+    return made
 
 
 def _named_after(node: NodeDefinition) -> NodeDefinition:

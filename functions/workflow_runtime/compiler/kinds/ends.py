@@ -11,7 +11,9 @@ from workflow_runtime.plan.specs import FailSpec, PassSpec, SucceedSpec
 
 
 def _pass_output(node: PassNode, _: Catalogue | None) -> Json:
-    """Its inputs, each of them of any type: they are templates."""
+    """Its inputs, each of them of any type: they are templates. As the value of a fallback they may be anything."""
+    if not isinstance(node.inputs, dict):
+        return None
     return {"type": "object", "properties": dict.fromkeys(node.inputs, True), "additionalProperties": False}
 
 

@@ -20,7 +20,9 @@ from workflow_runtime.definition.recovery import ANY, WITHOUT_EDGES
 UNREAD = (rules.UNKNOWN_NODE, rules.SYNTAX, rules.UNDECLARED, rules.UNKNOWN_NODE_READ, rules.DYNAMIC_NODES)
 """Findings after which a node may lack a link."""
 
-INTO_OTHERS = frozenset({ANY, "id", "branches", "then", "otherwise", "on_timeout", "on_error", "compensate"})
+INTO_OTHERS = frozenset(
+    {ANY, "id", "branches", "then", "otherwise", "on_timeout", "on_error", "fallback", "compensate"}
+)
 """Fields of nodes that make links into others."""
 
 

@@ -39,9 +39,8 @@ class Draft(msgspec.Struct, frozen=True):
 
 def drafted(definition: WorkflowDefinition, source: GraphSource, report: Report) -> Draft:
     links = declared_links(source, report)
-    calling = calling_links(source, links, report)
-    handlers = [] if source.number else [handler.action.target for handler in definition.error_handlers]
-    called = called_nodes(source, links, calling, handlers)
+    calling = calling_links(source, links, definition.error_handlers, report)
+    called = called_nodes(source, links, calling)
     return Draft(source, links, calling, called, read_sites(source, called.dormant, called.live, report))
 
 

@@ -5,10 +5,11 @@ Data links of other nodes only order; they need the finished graph and are added
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import msgspec
+import re2
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
@@ -18,6 +19,7 @@ from workflow_runtime.compiler.kinds.kind import Target
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.walks import DATA, DEPENDENCY, EDGE, TARGET, Link, Links, Rank, merge
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.policies import ErrorHandler
 from workflow_runtime.plan.graph import EdgeKind
 
 NO_NODES = frozenset({"start", "end"})
@@ -67,11 +69,14 @@ def declared_links(graph: GraphSource, report: Report) -> Links:
     return links
 
 
-def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
-    """From each node to those that its `on_timeout` and `on_error` call. They are not edges, and such a node has none:
-    nobody could tell whether it is still going to run.
+def calling_links(graph: GraphSource, links: Links, handlers: Sequence[ErrorHandler], report: Report) -> Links:
+    """From each node to those that its `on_timeout`, `on_error` and `fallback` call, and the workflow's ``handlers``.
+    They are not edges, and such a node has none: nobody could tell whether it is still going to run.
     """
-    found: Links = {}
+    found: Links = {
+        (own, position): Link(own, position, Rank(TARGET, (own,)), graph.at(position), EdgeKind.ORDER)
+        for position, own in graph.fallbacks.items()
+    }
     edges = {node: link for pair, link in links.items() for node in pair}
     for source, node in enumerate(graph.nodes):
         for name, inner in _calls(node):
@@ -84,6 +89,14 @@ def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
                     message = f"`{name}`, which `{node.id}` calls, has an edge"
                     report.add(rules.CALLED_AND_LINKED, message, edges[target].place)
                 found[source, target] = Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER)
+    for source in range(len(graph.nodes)):
+        for number, target in handlers_of(graph, source, handlers):
+            place = ("error_handlers", number, "action", "target")
+            if target in edges:
+                message = f"`{graph.nodes[target].id}`, which an error handler calls, has an edge"
+                report.add(rules.CALLED_AND_LINKED, message, edges[target].place)
+            elif target >= 0:
+                found.setdefault((source, target), Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER))
     for target, undone in graph.undoing.items():
         undoes = f"`{graph.nodes[target].id}`, which undoes `{graph.nodes[undone[0]].id}`"
         if target in edges:
@@ -91,6 +104,23 @@ def calling_links(graph: GraphSource, links: Links, report: Report) -> Links:
         for (_, called), link in found.items():
             if called == target:
                 report.add(rules.BAD_COMPENSATION, f"{undoes}, is called otherwise, too", link.place)
+    return found
+
+
+def handlers_of(graph: GraphSource, position: int, handlers: Sequence[ErrorHandler]) -> list[tuple[int, int]]:
+    """The workflow's handlers that are for a node, by number; with the node of this graph that runs as a fallback (-1:
+    none does)."""
+    node = graph.nodes[position]
+    if not kind_of_node(node).has_policies or position in graph.fallbacks or graph.undoes is not None:
+        return []
+    found = []
+    for number, handler in enumerate(handlers):
+        name = f"{graph.prefix}{node.id}" if "/" in handler.node_pattern else node.id
+        target = graph.index.get(handler.action.target or "", -1)
+        if handler.action.type == "fallback" and target in (-1, position):
+            continue
+        if re2.fullmatch(handler.node_pattern, name):
+            found.append((number, target))
     return found
 
 
@@ -103,16 +133,16 @@ def _calls(node: NodeDefinition) -> Iterator[Target]:
     """The nodes that a failure of this one calls, each with its place in it."""
     kind = kind_of_node(node)
     yield from kind.calls(node)
+    if node.fallback is not None and node.fallback.node is not None and kind.has_policies:
+        yield node.fallback.node, ("fallback",)
     for number, rule in enumerate(node.on_error if kind.has_policies else ()):
         if rule.target is not None:
             yield rule.target, ("on_error", number, "target")
 
 
-def called_nodes(graph: GraphSource, links: Links, calling: Links, handlers: Iterable[str | None]) -> Called:
-    """Nodes that only a wait, a fallback, an error rule, a handler or a compensation names. ``handlers``: those that
-    the workflow's error handlers name.
-    """
-    names: set[str | None] = set(handlers)
+def called_nodes(graph: GraphSource, links: Links, calling: Links) -> Called:
+    """Nodes that only a wait, a fallback, an error rule, a handler or a compensation names."""
+    names: set[str | None] = set()
     for node in graph.nodes:
         names.add(node.fallback.node if node.fallback is not None else None)
         names.update(rule.target for rule in node.on_error)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from workflow_runtime.compiler.collect.sources import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.shape.ordering import Graph
-from workflow_runtime.definition.nodes.common import NodeDefinition
 
 
 class Before:
-    """The finished graph, looked at upward. Every node is looked at once: what is above one is remembered."""
+    """The finished graph, looked at upward. Every node is looked at once: what is above one is remembered. A node's own
+    fallback has the node's place."""
 
-    def __init__(self, graph: Graph, nodes: tuple[NodeDefinition, ...]) -> None:
+    def __init__(self, graph: Graph, source: GraphSource) -> None:
         self._graph = graph
-        self._transparent = [kind_of_node(node).is_looked_through for node in nodes]
+        self._fallbacks = source.fallbacks
+        self._transparent = [kind_of_node(node).is_looked_through for node in source.nodes]
         self._above: dict[int, tuple[int, ...]] = {}
 
     def at(self, node: int) -> tuple[int, ...]:
@@ -21,6 +23,7 @@ class Before:
 
     def above(self, node: int) -> tuple[int, ...]:
         """The predecessors whose success can make the node run, in dependency order, each once."""
+        node = self._fallbacks.get(node, node)
         pending = [node]
         while pending:
             here = pending[-1]

@@ -122,7 +122,7 @@ class SendActionDefinition(ActionDefinition):
     id: SomeText | None = Field(None, description="Name for `cancel_send` (template).")
     event: EventTemplate = Field(description="Name of the event (template).")
     data: Value = Field(None, description="Its data (template).")
-    delay: DelayOrTemplate = Field(None, description="How much later; a duration or one `${…}`.")
+    delay: DelayOrTemplate = Field(None, description="Delay before it is sent; a duration or one `${…}`.")
     to: Annotated[str | None, Kind(read_receiver, {"anyOf": [{"type": "string", "minLength": 1}, _CORRELATED]})] = (
         Field(
             None, description="Execution id, `parent`, path of a nested machine (template), or `{correlate: template}`."
@@ -166,7 +166,7 @@ class CallActionDefinition(ActionDefinition):
 
     result: Id | None = Field(None, description="Variable that the result becomes.")
     inputs: Inputs = Field({}, description="Named templates.")
-    timeout: Duration | None = Field(None, description="For each attempt.")
+    timeout: Duration | None = Field(None, description="Time limit of each attempt.")
     allow: Ids = Field((), description="What a computed id may be.")
 
     @property

@@ -210,7 +210,7 @@ def unclear_start(
         return [problem(rules.COMBINATION, text, "Keep one of them.", (field,))]
     if start_of(states, given, finals) is None:
         name = next((state.name for state in states if state.type != "history"), "a state")
-        text = "it is not said which state comes first"
+        text = "nothing says which state comes first"
         return [problem(rules.REQUIRED, text, f"Add `{field}: {name}`.", ("states",))]
     return []
 

@@ -75,7 +75,7 @@ class AggregationNode(NodeDefinition):
     value: Value = Field(MISSING, description="Template of the result.")
     ties: Annotated[str, word("first", "fail")] = Field("first", description="What equal votes mean.")
     min_votes: Annotated[int | str | None, Kind(read_min_votes, _MIN_VOTES)] = Field(
-        None, description="Least votes of a winner, as a number or a percentage."
+        None, description="Votes that a winner needs at least, as a number or a percentage."
     )
     detail: Flag = Field(False, description="Result of a vote with counts: `{value, votes, total}`.")
     default: Value = Field(MISSING, description="Result when there is nothing to combine (template).")

@@ -112,7 +112,8 @@ class NodeDefinition(Model):
     outputs: Annotated[Json, Kind(read_outputs, _OUTPUTS)] = Field(
         None, description="Names of the fields exposed, or a mapping of templates over `${output}`."
     )
-    timeout: Duration | None = Field(None, description="For each attempt.")
+    timeout: Duration | None = Field(None, description="Time limit of each attempt.")
+    max_wait: Duration | None = Field(None, description="How long an attempt may wait in the queue of its workers.")
     retry_policy: RetryPolicies = Field((), description="Attempts after a failure.")
     fallback: Fallback | None = Field(None, description="Tried once when attempts are used up.")
     on_error: OnError = Field((), description="What a failure means for the graph.")

@@ -115,7 +115,7 @@ class ParallelNode(ControlNode):
     noun: ClassVar[str] = "a parallel node"
 
     branches: Ids = Field(description="First node of each branch.")
-    wait_all: Flag = Field(True, description="Whoever waits for this node waits for all branches, or for the first.")
+    wait_all: Flag = Field(True, description="Whether nodes after this one wait for all branches, or for the first.")
     cancel_rest: Flag = Field(False, description="With `wait_all: false`: the first to succeed cancels the others.")
     max_concurrency: Count = Field(0, description="Branches that run at once; 0 means no limit.")
 

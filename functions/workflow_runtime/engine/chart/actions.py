@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.engine import pending
+from workflow_runtime.engine.awaited import Purpose, Sent
 from workflow_runtime.engine.chart.runs import begin_call
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import Log, PublishEvent, SendSignal, StartChild
 from workflow_runtime.engine.events import SELF, SignalReceived
-from workflow_runtime.engine.state import Purpose, Sent
 from workflow_runtime.engine.values.durations import seconds_of
 from workflow_runtime.engine.values.evaluation import NO_LOCALS
 from workflow_runtime.language.expressions import EvaluationError, Scope, render_text

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from workflow_runtime.engine import pending
+from workflow_runtime.engine.awaited import Pending, Purpose
 from workflow_runtime.engine.chart import scxml
 from workflow_runtime.engine.chart.actions import Undeliverable, perform, send
 from workflow_runtime.engine.chart.events import ChartEvent, of_raised, of_run
@@ -17,7 +18,7 @@ from workflow_runtime.engine.chart.runs import begin_run
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.state import Pending, Purpose, Raised
+from workflow_runtime.engine.state import Raised
 from workflow_runtime.engine.values.durations import seconds_of
 from workflow_runtime.engine.values.evaluation import NO_LOCALS
 from workflow_runtime.errors import ErrorDocument

@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from workflow_runtime.engine.awaited import Pending, Purpose
 from workflow_runtime.engine.graph import control, machines, retries, waits, work
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.pending import Resolution
-from workflow_runtime.engine.state import Pending, Purpose
 from workflow_runtime.plan.specs import (
     AgentSpec,
     AggregationSpec,

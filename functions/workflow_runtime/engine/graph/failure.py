@@ -39,9 +39,23 @@ def fail_scope(scope: GraphScope, error: ErrorDocument) -> None:
     if scope.graph.failure is not None:
         return
     scope.graph.failure = error
+    kept = _kept(scope)
     for node in range(len(scope.block.nodes)):
-        if scope.is_open(node) and scope.block.nodes[node].join.kind is not JoinKind.ALL_DONE:
+        if scope.is_open(node) and node not in kept:
             withdraw(scope, node)
+
+
+def _kept(scope: GraphScope) -> set[int]:
+    """The open nodes that a failure of their scope leaves alone, and those that they may still call."""
+    nodes = scope.block.nodes
+    pending = [n for n in range(len(nodes)) if nodes[n].join.kind is JoinKind.ALL_DONE and scope.is_open(n)]
+    kept: set[int] = set()
+    while pending:
+        node = pending.pop()
+        if node not in kept:
+            kept.add(node)
+            pending += [target for target in scope.block.callable_by(node) if scope.is_open(target)]
+    return kept
 
 
 def withdraw(scope: GraphScope, node: int) -> None:
@@ -60,6 +74,9 @@ def release(scope: GraphScope, node: int) -> bool:
         scope.turn.state.in_flight -= 1
     elif mark in (Mark.RUNNING, Mark.RETRYING):
         scope.stop(node)
+        fallback = graph.fallbacks.get(node, -1)
+        if fallback >= 0 and scope.is_open(fallback):
+            withdraw(scope, fallback)
     elif mark == Mark.QUEUED:
         for waiting in (graph.held, graph.queue):
             if node in waiting:  # in neither, if its decision lacks values: the turn will be taken again

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.commands import RecordNode
+from workflow_runtime.engine.commands import Read, RecordNode
 from workflow_runtime.engine.graph import failure as failures
 from workflow_runtime.engine.graph import retries
 from workflow_runtime.engine.graph.concurrency import enqueue
@@ -20,17 +20,19 @@ from workflow_runtime.engine.graph.policy import (
     Failure,
     Repeat,
     Retry,
+    Substitute,
     verdict,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order_again
 from workflow_runtime.engine.lifecycle import Change, Mark
+from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.graph import OUTPUTS
-from workflow_runtime.plan.specs import AggregationSpec, PassSpec, SucceedSpec
+from workflow_runtime.plan.specs import AggregationSpec, PassSpec, SucceedSpec, WaitSpec
 
 COLLECTING = (AggregationSpec, PassSpec, SucceedSpec)
 """Specs that put values together, and that a worker runs when those are too large."""
@@ -74,6 +76,11 @@ def ended(scope: GraphScope, node: int, result: Result) -> None:
             _failed(scope, node, result)
 
 
+def must_wait(scope: GraphScope, node: int, result: Result) -> bool:
+    """Whether a result would order or end something, which it may not do while the execution is suspended."""
+    return isinstance(result, Failure) and isinstance(verdict(_case(scope, node, result)), (Repeat, Fail))
+
+
 def conclude(scope: GraphScope, node: int, result: Result) -> None:
     """The same for what went on inside a node: its `outputs` may still fail it. Raises `ValuesMissing`."""
     try:
@@ -100,7 +107,11 @@ def _reported(scope: GraphScope, node: int, result: Reported) -> None:
         scope.keep(node, result.values)
     if result.values_bytes:
         _count_bytes(scope, node, result.values_bytes)
+    original = scope.stands_in_for(node)
     _succeeded(scope, node)
+    if original >= 0:
+        output_of = Read(scope.block.first + node, scope.graph.serial(node), scope.prefix)
+        _substituted(scope, original, output_of, result)
 
 
 def _yielded(scope: GraphScope, node: int, output: Json) -> None:
@@ -117,17 +128,65 @@ def _yielded(scope: GraphScope, node: int, output: Json) -> None:
     _succeed_with(scope, node, output, inputs)
 
 
-def _succeed_with(scope: GraphScope, node: int, output: Json, inputs: Json = None, *, given: bool = False) -> None:
+def _succeed_with(
+    scope: GraphScope,
+    node: int,
+    output: Json,
+    inputs: Json = None,
+    *,
+    given: bool = False,
+    fallback_used: bool = False,
+) -> None:
     """Record an output that no worker has recorded."""
     plan = scope.block.nodes[node]
     path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
     attempt = retries.attempt(scope, node)
-    record = RecordNode(path, serial, scope.turn.now, output=output, started_at=begun, attempt=attempt, given=given)
-    scope.commands.append(replace(record, inputs=inputs) if plan.compensate >= 0 else record)
+    record = RecordNode(
+        path,
+        serial,
+        scope.turn.now,
+        output=output,
+        started_at=begun,
+        attempt=attempt,
+        given=given,
+        fallback_used=fallback_used,
+    )
+    if plan.compensate >= 0:
+        record = replace(record, inputs=inputs)
+    if fallback_used:
+        record = replace(record, inputs_of=_failed_attempt(scope, node))
+    scope.commands.append(record)
     scope.keep(node, output)
     if any(_collects(scope, reader) for reader in scope.block.readers[node]):
         _count_bytes(scope, node, len(msgspec.json.encode(prune(output, plan.decision_paths))))
+    original = scope.stands_in_for(node)
     _succeeded(scope, node)
+    if original >= 0:
+        _succeed_with(scope, original, output, fallback_used=True)
+
+
+def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported) -> None:
+    """What ran in the place of ``node`` has succeeded, by a worker; its output becomes that of both."""
+    path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
+    record = RecordNode(path, serial, scope.turn.now, started_at=begun, output_of=output_of, fallback_used=True)
+    scope.commands.append(replace(record, inputs_of=_failed_attempt(scope, node)))
+    if result.has_values:
+        scope.keep(node, result.values)
+    else:
+        scope.stand_ins[node] = output_of.node - scope.block.first
+    if result.values_bytes:
+        _count_bytes(scope, node, result.values_bytes)
+    original = scope.stands_in_for(node)
+    _succeeded(scope, node)
+    if original >= 0:
+        _substituted(scope, original, output_of, result)
+
+
+def _failed_attempt(scope: GraphScope, node: int) -> Read | None:
+    """Of a node that is undone with the inputs that it had: its attempt before what ran in its place."""
+    if scope.block.nodes[node].compensate < 0:
+        return None
+    return Read(scope.block.first + node, scope.graph.serial(node) - 1, scope.prefix)
 
 
 def _succeeded(scope: GraphScope, node: int) -> None:
@@ -150,22 +209,64 @@ def _succeed_scope(scope: GraphScope, node: int) -> None:
 
 
 def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
-    match verdict(_case(scope, node, failure)):
+    found = verdict(_case(scope, node, failure))
+    original = scope.stands_in_for(node)
+    if original >= 0 and not isinstance(found, (Repeat, Retry, Substitute, Continue)):
+        _fallback_failed(scope, original, node, failure)
+        return
+    match found:
         case Repeat(order):
             order_again(scope, node, order)
         case Retry() as retry:
+            _try_again(scope, node, failure, retry)
+        case Substitute(target):
             _record_failure(scope, node, failure, handled=False)
-            retries.wait(scope, node, retry)
+            _substitute(scope, node, target, failure.error)
         case Continue(output):
             _yielded(scope, node, output)
         case Excuse(alive):
             _end_failed(scope, node, failure, Change.EXCUSE if alive else Change.HANDLE, handled=True)
         case Call(target):
             _end_failed(scope, node, failure, Change.HANDLE, handled=True)
-            _call(scope, target, failure.error)
-        case Fail():
+            _call(scope, node, target, failure.error)
+        case Fail(compensate):
+            scope.turn.state.undo_anyway = scope.turn.state.undo_anyway or compensate
             _end_failed(scope, node, failure, Change.FAIL, handled=False)
             failures.failed(scope, node, failure.error)
+
+
+def _try_again(scope: GraphScope, node: int, failure: Failure, retry: Retry) -> None:
+    """The attempt has failed, and another one follows."""
+    attempt = failure.order.attempt if failure.order is not None else retries.attempt(scope, node)
+    if failure.fallback_error is None:
+        _record_failure(scope, node, failure, handled=False)
+    else:
+        scope.graph.serials[node] = scope.graph.serial(node) - 1  # nothing has run under the one at hand
+    if "node" in scope.plan.events:
+        error, delay = error_value(failure.error), retry.delay / 1000
+        path = scope.path(node)
+        scope.turn.publish("node.retrying", path=path, status="retrying", attempt=attempt, delay=delay, error=error)
+    retries.wait(scope, node, retry)
+
+
+def _substitute(scope: GraphScope, node: int, target: int, error: ErrorDocument) -> None:
+    """Have another node run in the place of this one, which goes on meanwhile, under a serial of its own: its end is
+    another than that of the attempt which failed."""
+    graph = scope.graph
+    graph.fallbacks[node] = target
+    graph.serials[node] = graph.serial(node) + 1
+    graph.begun[node] = scope.turn.now
+    scope.change(node, Change.START)
+    _call(scope, node, target, error)
+
+
+def _fallback_failed(scope: GraphScope, node: int, fallback: int, failure: Failure) -> None:
+    """What ran in the place of ``node`` has failed, too: that node's own error stands."""
+    error = scope.graph.called[fallback]
+    _end_failed(scope, fallback, failure, Change.HANDLE, handled=True)
+    timed_out = isinstance(scope.block.nodes[node].spec, WaitSpec) and error.type == "timeout"
+    del scope.graph.fallbacks[node]
+    _failed(scope, node, Failure(error, timed_out=timed_out, fallback_error=failure.error))
 
 
 def _case(scope: GraphScope, node: int, failure: Failure) -> Case:
@@ -175,6 +276,7 @@ def _case(scope: GraphScope, node: int, failure: Failure) -> Case:
         scope.graph.retries.get(node, ()),
         retries.seed(scope, node),
         lambda target: scope.graph.marks[target] == Mark.WAITING,
+        scope.plan.handlers,
     )
 
 
@@ -198,14 +300,16 @@ def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: 
             handled=handled,
             started_at=begun,
             attempt=retries.attempt(scope, node),
+            fallback_error=failure.fallback_error,
         )
         scope.commands.append(record)
 
 
-def _call(scope: GraphScope, target: int, error: ErrorDocument) -> None:
+def _call(scope: GraphScope, node: int, target: int, error: ErrorDocument) -> None:
     """Have a node run that is only there to be called."""
     scope.graph.open_count += 1
     scope.graph.called[target] = error
+    scope.graph.callers[target] = node
     scope.change(target, Change.ENQUEUE)
     enqueue(scope, target)
 

@@ -15,7 +15,7 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.graph import NodePlan
-from workflow_runtime.plan.policies import rule_for
+from workflow_runtime.plan.policies import Handler, RetryPolicy, covers, rule_for
 from workflow_runtime.plan.specs import WaitSpec
 
 WORKER_LOST_ATTEMPTS = 2  # extra attempts after a worker died; what it was doing may or may not have happened
@@ -27,20 +27,22 @@ class Failure(msgspec.Struct, frozen=True):
 
     ``order``: of the attempt, if a worker ran it (and recorded the error). ``timed_out``: the time that a wait was
     given has run out. ``began``: False if there was no attempt, because its `when` could not be evaluated.
+    ``fallback_error``: of the node that ran in its place, which has failed, too.
     """
 
     error: ErrorDocument
     order: RunNode | None = None
     timed_out: bool = False
     began: bool = True
+    fallback_error: ErrorDocument | None = None
 
 
 class Case(msgspec.Struct, frozen=True):
     """A failure and what may be known when it is judged.
 
-    ``node`` None: it is of the run that puts the outputs together. ``used``: how often each of its retry policies
-    has granted another attempt in this visit. ``seed``: of the jitter; another one for each attempt.
-    ``is_free``: whether a node can still be called.
+    ``node`` None: it is of the run that puts the outputs together. ``handlers``: all of the workflow's. ``used``: how
+    often each of the node's retry policies, and of the handlers that are for it, has granted another attempt in this
+    visit. ``seed``: of the jitter; another one for each attempt. ``is_free``: whether a node can still be called.
     """
 
     node: NodePlan | None
@@ -48,6 +50,7 @@ class Case(msgspec.Struct, frozen=True):
     used: tuple[int, ...] = ()
     seed: str = ""
     is_free: Callable[[int], bool] = lambda _: False
+    handlers: tuple[Handler, ...] = ()
 
 
 class Repeat(msgspec.Struct, frozen=True):
@@ -61,6 +64,12 @@ class Retry(msgspec.Struct, frozen=True):
 
     delay: int
     used: tuple[int, ...]
+
+
+class Substitute(msgspec.Struct, frozen=True):
+    """The node ``target`` runs, told of the error; if it succeeds, so does the node, with its output."""
+
+    target: int
 
 
 class Continue(msgspec.Struct, frozen=True):
@@ -82,10 +91,12 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Fail(msgspec.Struct, frozen=True):
-    """The node has failed for good."""
+    """The node has failed for good. ``compensate``: what succeeded is undone, whatever the workflow says of that."""
+
+    compensate: bool = False
 
 
-Verdict: TypeAlias = Repeat | Retry | Continue | Excuse | Call | Fail
+Verdict: TypeAlias = Repeat | Retry | Substitute | Continue | Excuse | Call | Fail
 
 
 def verdict(case: Case) -> Verdict:
@@ -108,19 +119,29 @@ def _lost_worker(case: Case) -> Verdict | None:
 def _retry_policy(case: Case) -> Verdict | None:
     if case.node is None or not case.failure.began:
         return None
-    policies, error = case.node.retry, case.failure.error
-    number = next((number for number, policy in enumerate(policies) if policy.retries(error.type)), -1)
-    if number < 0:
+    policies, type = case.node.retry, case.failure.error.type
+    number = next((number for number, policy in enumerate(policies) if policy.retries(type)), -1)
+    return _retry(case, policies[number], number) if number >= 0 else None
+
+
+def _retry(case: Case, policy: RetryPolicy, place: int) -> Verdict | None:
+    """Another attempt, if the policy has one left; ``place``: of its count."""
+    assert case.node is not None
+    used = list(case.used or (0,) * (len(case.node.retry) + len(case.node.handlers)))
+    if used[place] >= policy.max_retries:
         return None
-    policy = policies[number]
-    used = list(case.used or (0,) * len(policies))
-    if used[number] >= policy.max_retries:
-        return None
-    used[number] += 1
-    delay = policy.delay_before(used[number])
+    used[place] += 1
+    delay = policy.delay_before(used[place])
     if policy.jitter:
         delay *= _uniform(case.seed)
-    return Retry(round(min(max(delay, error.retry_after), DELAY_SECONDS_MAX) * 1000), tuple(used))
+    return Retry(round(min(max(delay, case.failure.error.retry_after), DELAY_SECONDS_MAX) * 1000), tuple(used))
+
+
+def _fallback(case: Case) -> Verdict | None:
+    """Tried once: after that, it is not free any more."""
+    if case.node is None or not case.failure.began or case.node.fallback < 0:
+        return None
+    return Substitute(case.node.fallback) if case.is_free(case.node.fallback) else None
 
 
 def _on_timeout(case: Case) -> Verdict | None:
@@ -143,9 +164,40 @@ def _on_error(case: Case) -> Verdict | None:
     return Excuse(alive=rule.do == "continue")
 
 
+def _handlers(case: Case) -> Verdict | None:
+    """The first of the workflow's handlers that is for the node and the error, and still has an answer."""
+    for place, own in enumerate(case.node.handlers if case.node is not None else ()):
+        handler = case.handlers[own.number]
+        found = _handled(case, handler, own.target, place) if covers(handler.errors, case.failure.error.type) else None
+        if found is not None:
+            return found
+    return None
+
+
+def _handled(case: Case, handler: Handler, target: int, place: int) -> Verdict | None:
+    assert case.node is not None
+    match handler.do:
+        case "retry":
+            policy = handler.retry
+            return _retry(case, policy, len(case.node.retry) + place) if policy and case.failure.began else None
+        case "fallback":
+            return Substitute(target) if case.failure.began and target >= 0 and case.is_free(target) else None
+        case "skip" | "continue":
+            return Excuse(alive=handler.do == "continue")
+        case _:
+            return Fail(compensate=handler.do == "compensate")
+
+
 def _uniform(seed: str) -> float:
     """A number from 0 to 1 that is always the same for a seed, and evenly spread over seeds."""
     return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:6]) / 2**48
 
 
-_RULES: tuple[Callable[[Case], Verdict | None], ...] = (_lost_worker, _retry_policy, _on_timeout, _on_error)
+_RULES: tuple[Callable[[Case], Verdict | None], ...] = (
+    _lost_worker,
+    _retry_policy,
+    _fallback,
+    _on_timeout,
+    _on_error,
+    _handlers,
+)

@@ -31,6 +31,8 @@ def settle(scope: GraphScope) -> None:
     while True:
         if scope.ended:
             _resolve(scope, scope.ended.popleft())
+        elif turn.is_suspended:  # by what has just ended
+            break
         elif scope.due and not (turn.has_room and concurrency.decides_next(scope)):
             _begin(scope, scope.due.popleft())
         elif not _begin_queued(scope):

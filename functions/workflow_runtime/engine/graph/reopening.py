@@ -17,7 +17,7 @@ from workflow_runtime.engine.lifecycle import ALIVE_MARKS, OPEN_MARKS, Change, M
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.graph import EdgeKind, JoinKind
-from workflow_runtime.plan.specs import ParallelSpec, WaitSpec
+from workflow_runtime.plan.specs import ParallelSpec
 
 _LOST = frozenset({Mark.FAILED, Mark.CANCELLED, Mark.DROPPED})
 _RAN = frozenset({Mark.SUCCESS, Mark.FAILED, Mark.EXCUSED, Mark.HANDLED, Mark.CANCELLED})
@@ -32,6 +32,7 @@ def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = Tr
     anew = set(again) | (_lost(scope) if with_lost else set()) | _undone(scope)
     anew |= _callers(scope, anew)
     anew |= _stale(scope, anew)
+    anew |= _substitutes(scope, anew)
     for node in sorted(anew):
         _begin_visit(scope, node)
     graph.failure = None
@@ -82,6 +83,14 @@ def _lost(scope: GraphScope) -> set[int]:
                 found[source] = None
                 pending.append(source)
     return set(found)
+
+
+def _substitutes(scope: GraphScope, anew: Set[int]) -> set[int]:
+    """What has run in the place of nodes that run again: it may have to once more."""
+    found: set[int] = set()
+    for node in anew:
+        found |= {target for target in scope.block.callable_by(node) if not scope.is_open(target)}
+    return found
 
 
 def _stale(scope: GraphScope, anew: Set[int]) -> set[int]:
@@ -142,12 +151,10 @@ def _begin_visit(scope: GraphScope, node: int) -> None:
 def _callers(scope: GraphScope, anew: Set[int]) -> set[int]:
     """Of the nodes whose failure was dealt with by calling one that runs again: it is called once more if they fail."""
     found: set[int] = set()
-    for node, plan in enumerate(scope.block.nodes):
-        if scope.graph.marks[node] != Mark.HANDLED:
+    for node, mark in enumerate(scope.graph.marks):
+        if mark != Mark.HANDLED:
             continue
-        targets = {rule.target for rule in plan.on_error if rule.do == "call"}
-        if isinstance(plan.spec, WaitSpec):
-            targets.add(plan.spec.timeout_target)
+        targets = scope.block.callable_by(node)
         if any(target in anew and scope.graph.marks[target] in _RAN for target in targets):
             found.add(node)
     return found

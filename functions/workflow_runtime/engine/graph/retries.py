@@ -9,12 +9,12 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
+from workflow_runtime.engine.awaited import Purpose
 from workflow_runtime.engine.commands import Read, RunNode
 from workflow_runtime.engine.graph.concurrency import enqueue
 from workflow_runtime.engine.graph.policy import Retry
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Change
-from workflow_runtime.engine.state import Purpose
 from workflow_runtime.engine.turn import ValuesMissing
 
 

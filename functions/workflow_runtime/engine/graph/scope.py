@@ -34,11 +34,11 @@ _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 class GraphScope(Scope):
     """``ended``: nodes whose outgoing edges are to be resolved; ``due``: nodes whose join is satisfied.
 
-    ``fresh``, ``errors``: outputs and errors of this turn, by node. Nodes are local indices, unless they are called
-    numbers.
+    ``fresh``, ``errors``: outputs and errors of this turn, by node; ``stand_ins``: nodes whose output is that of
+    another. Nodes are local indices, unless they are called numbers.
     """
 
-    __slots__ = ("block", "due", "ended", "errors", "fresh", "graph", "selections")
+    __slots__ = ("block", "due", "ended", "errors", "fresh", "graph", "selections", "stand_ins")
 
     def __init__(self, scopes: Scopes, id: ScopeId, graph: GraphState) -> None:
         plan = scopes.turn.plan
@@ -53,6 +53,7 @@ class GraphScope(Scope):
         self.fresh: dict[int, Json] = {}
         self.errors: dict[int, ErrorDocument] = {}
         self.selections: dict[int, tuple[int, ...]] = {}
+        self.stand_ins: dict[int, int] = {}
 
     @property
     def commands(self) -> list[Command]:
@@ -84,6 +85,12 @@ class GraphScope(Scope):
     def is_open(self, node: int) -> bool:
         return self.graph.marks[node] in OPEN_MARKS
 
+    def stands_in_for(self, node: int) -> int:
+        """The node in whose place this one runs, as its fallback; -1: it runs for itself."""
+        if not self.graph.fallbacks:
+            return -1
+        return next((own for own, other in self.graph.fallbacks.items() if other == node), -1)
+
     def is_uncalled(self, node: int) -> bool:
         """Whether the node is only there to be called, and nobody has."""
         return self.block.nodes[node].called and self.graph.marks[node] == Mark.WAITING
@@ -111,9 +118,12 @@ class GraphScope(Scope):
         graph.called.pop(node, None)
         graph.begun.pop(node, None)
         graph.retries.pop(node, None)
+        graph.callers.pop(node, None)
+        fallback = graph.fallbacks.pop(node, -1)
+        undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
         self.ended.append(node)
         self.scopes.mark(self)
-        if change is Change.SUCCEED and self.block.nodes[node].compensate >= 0:
+        if change is Change.SUCCEED and self.block.nodes[node].compensate >= 0 and not undone_by_fallback:
             self.turn.state.undo.append(Undoable(self.block.first + node, graph.serial(node), self.prefix))
         if "node" in self.plan.events and not self.block.nodes[node].hidden:
             self.turn.announce(self.path(node), STATUS_OF_MARK[graph.marks[node]].value)
@@ -129,6 +139,18 @@ class GraphScope(Scope):
         if inner is not None:
             self.scopes.close(inner)
             self.graph.next_serials[node] = inner.next_serial()
+
+    def put_aside(self) -> None:
+        """The execution is suspended: what is left to do here waits until it is resumed."""
+        self.graph.unresolved += self.ended
+        self.graph.due += self.due
+
+    def take_up(self) -> None:
+        """The execution goes on, with what was left to do."""
+        self.ended.extend(self.graph.unresolved)
+        self.due.extend(self.graph.due)
+        self.graph.unresolved.clear()
+        self.graph.due.clear()
 
     def close(self) -> None:
         graph = self.graph
@@ -146,9 +168,13 @@ class GraphScope(Scope):
                 self.turn.announce(self.path(node), "cancelled")
         graph.open_count = 0
         graph.queue.clear()
+        graph.unresolved.clear()
+        graph.due.clear()
         graph.values_bytes.clear()
         graph.begun.clear()
         graph.retries.clear()
+        graph.fallbacks.clear()
+        graph.callers.clear()
         self.forget_values()
         self.due.clear()
         self.ended.clear()
@@ -222,7 +248,13 @@ class GraphScope(Scope):
             assert undoing is not None, "compensations run while the execution is being compensated"
             return {"error": error_value(undoing.error) if undoing.error is not None else None}
         error = self.graph.called.get(node)
-        return {"error": error_value(error), "inputs": {}} if error is not None else {}
+        if error is None:
+            return {}
+        plan, inputs = self.block.nodes[node], {}
+        caller = self.block.nodes[self.graph.callers[node]] if node in self.graph.callers else None
+        if plan.pool is None and plan.reads_callers_inputs and caller is not None and caller.inputs is not None:
+            inputs = self.evaluate(caller.inputs, self.graph.callers[node])
+        return {"error": error_value(error), "inputs": inputs}
 
     def nodes(self, wanted: set[int], *, with_errors: bool) -> dict[int, NodeValue] | None:
         """What is known of these nodes, by number; None, after noting it, when something must be read first."""
@@ -280,6 +312,8 @@ class GraphScope(Scope):
                 return NodeValue(status, self.fresh[node])
             if node in self.graph.values:
                 return NodeValue(status, self.graph.values[node])
+            if node in self.stand_ins:
+                return self.value_of(self.block.first + self.stand_ins[node], with_error=with_error)
             return self._recorded(number, node)
         if mark in FAILED_MARKS and with_error:
             if node in self.errors:
@@ -301,6 +335,8 @@ class GraphScope(Scope):
         """
         if node == OUTPUTS:
             return -1
+        original = self.stands_in_for(node)
+        node = original if original >= 0 else node
         pending = [node] if behind else self._alive_sources(node)
         seen: set[int] = set()
         while pending:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
+from workflow_runtime.engine.awaited import Pending, Purpose
 from workflow_runtime.engine.chart.events import data_of, of_signal
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.graph import outcome
@@ -13,7 +14,6 @@ from workflow_runtime.engine.graph.policy import Failure
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Change
 from workflow_runtime.engine.pending import Arrived, Resolution
-from workflow_runtime.engine.state import Pending, Purpose
 from workflow_runtime.engine.values.durations import seconds_of
 from workflow_runtime.engine.values.evaluation import correlation_key, evaluate
 from workflow_runtime.errors import ErrorDocument

@@ -21,7 +21,7 @@ OUTPUTS_PATH = "~outputs"
 
 def order(scope: GraphScope, node: int) -> None:
     """Order an attempt of a ready node: another one as the one that failed. Raises `ValuesMissing`."""
-    command = order_as_before(scope, node) or _first_order(scope, node)
+    command = _bounded(scope, node, order_as_before(scope, node) or _first_order(scope, node))
     scope.change(node, Change.ORDER)
     scope.turn.state.in_flight += 1
     scope.commands.append(command)
@@ -33,8 +33,13 @@ def _first_order(scope: GraphScope, node: int) -> RunNode:
     plan = scope.block.nodes[node]
     operands = plan.spec.operands if isinstance(plan.spec, AggregationSpec) else ()
     path = scope.path(node)
-    command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, plan.worker_formulas, node,
+    caller = scope.graph.callers.get(node, -1) if plan.reads_callers_inputs else -1
+    inputs = scope.block.nodes[caller].inputs if caller >= 0 else None
+    formulas = plan.worker_formulas if inputs is None else (*plan.worker_formulas, inputs)
+    command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, formulas, node,
                    operands, attempt(scope, node))  # fmt: skip
+    if inputs is not None:
+        command = replace(command, caller=scope.block.first + caller)
     if node in scope.graph.given:
         command = replace(command, inputs=scope.graph.given.pop(node), has_inputs=True)
     return command
@@ -54,7 +59,14 @@ def order_again(scope: GraphScope, node: int, failed: RunNode) -> None:
     scope.graph.serials[node] = serial
     if node != OUTPUTS:
         scope.change(node, Change.ORDER)
-    scope.commands.append(replace(failed, serial=serial, attempt=failed.attempt + 1))
+    again = replace(failed, serial=serial, attempt=failed.attempt + 1)
+    scope.commands.append(_bounded(scope, node, again) if node != OUTPUTS else again)
+
+
+def _bounded(scope: GraphScope, node: int, command: RunNode) -> RunNode:
+    """The order with the time by which a worker must have begun it, if that is bounded."""
+    seconds = scope.block.nodes[node].max_wait_seconds
+    return command if seconds is None else replace(command, claim_by=scope.turn.now + round(seconds * 1000))
 
 
 def _run(

@@ -28,7 +28,7 @@ def definition_source(request: Request) -> bytes:
     """A workflow definition as UTF-8 text; JSON is YAML, so the compiler reads both. Raises `Problem`."""
     media_type, charset = _content_type(request)
     if not request.body:
-        raise Problem("invalid_body", "there is no body; it should be a workflow definition")
+        raise Problem("invalid_body", "the body is missing; it must be a workflow definition")
     _check_size(request.body, _yaml_bytes_max(), "a definition")
     return _text(request.body, charset).encode() if media_type else request.body
 
@@ -55,7 +55,7 @@ def hook_body(request: Request) -> Any:
     message["Content-Type"] = request.headers.get("content-type") or JSON_TYPES[0]
     media_type, charset = message.get_content_type(), (message.get_content_charset() or "utf-8").lower()
     if charset not in CHARSETS:
-        raise Problem("unsupported_media_type", f"the charset may be {', '.join(CHARSETS)}")
+        raise Problem("unsupported_media_type", f"the charset must be one of {', '.join(CHARSETS)}")
     text = _text(request.body, charset)
     if not text.strip():
         return None
@@ -86,7 +86,7 @@ def _content_type(request: Request) -> tuple[str, str]:
         detail = f"the body may be {', '.join((*JSON_TYPES, *YAML_TYPES[:2]))}; say so in Content-Type"
         raise Problem("unsupported_media_type", detail, headers={"Accept-Post": ", ".join((*JSON_TYPES, *YAML_TYPES))})
     if charset not in CHARSETS:
-        raise Problem("unsupported_media_type", f"the charset may be {', '.join(CHARSETS)}")
+        raise Problem("unsupported_media_type", f"the charset must be one of {', '.join(CHARSETS)}")
     return media_type, charset
 
 

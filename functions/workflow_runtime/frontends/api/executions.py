@@ -35,7 +35,7 @@ from workflow_runtime.frontends.api.waiting import wait_until
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.views.executions import Execution, header_json, position
 from workflow_runtime.services.views.nodes import error_json
-from workflow_runtime.storage.records import Run
+from workflow_runtime.storage.records import LateResult, Run
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -191,6 +191,17 @@ def _run_json(run: Run) -> dict[str, Json]:
         "error": error_json(run.error),
         "started_at": iso_time(run.started_at) if run.started_at else None,
         "ended_at": iso_time(run.ended_at) if run.ended_at else None,
+        "late": _late_json(run.late) if run.late is not None else None,
+    }
+
+
+def _late_json(late: LateResult) -> dict[str, Json]:
+    return {
+        "status": late.status,
+        "at": iso_time(late.at),
+        "output": late.output,
+        "output_bytes": late.output_bytes,
+        "error": error_json(late.error),
     }
 
 

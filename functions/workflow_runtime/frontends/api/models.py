@@ -158,7 +158,8 @@ class NodeExecution(BaseModel):
     waiting_on: str | None = Field(description="Such as `dependency`, `queue`, `concurrency`, `event`, `timer`.")
     unresolved: list[str]
     warnings: list[str]
-    fallback_used: bool
+    fallback_used: bool = Field(description="Its output is that of its fallback.")
+    fallback_error: ErrorModel | None = Field(description="How its fallback failed, too.")
     usage: JsonObject | None
 
 
@@ -174,11 +175,21 @@ class Compensation(BaseModel):
     ended_at: Time | None
 
 
+class Suspension(BaseModel):
+    """Why a suspended execution stands still."""
+
+    since: Time
+    by: str | None
+    reason: str | None
+    held: int = Field(description="Events that came since, and are taken when it is resumed.")
+
+
 class Execution(ExecutionSummary, ChartParts):
     """An execution; `input`, `output` and `node_executions` when they are included."""
 
     input: Any = None
     output: Any = None
+    suspension: Suspension | None = Field(None, description="While it is suspended.")
     transitions: list[Transition] = Field([], description="The last 100; the history has them all.")
     node_executions: dict[str, NodeExecution] | Truncated | None = None
     compensations: list[Compensation] | Truncated | None = Field(
@@ -213,12 +224,22 @@ class EventAccepted(BaseModel):
 
 class EventResult(EventAccepted, ChartParts):
     """What the event did: `deferred` ones are offered again when the states are others, `kept` ones wait for a wait
-    that has not begun; with `ignored`, `reason` says why."""
+    that has not begun, `held` ones for the execution to be resumed; with `ignored`, `reason` says why."""
 
-    outcome: Literal["taken", "ignored", "deferred", "kept", "failed"]
+    outcome: Literal["taken", "ignored", "deferred", "kept", "held", "failed"]
     reason: str | None
     transition: Transition | None
     status: ExecutionStatus
+
+
+class LateResult(BaseModel):
+    """What the code of a run came to after the run had ended: cancelled, or given up for lost. It decides nothing."""
+
+    status: Literal["success", "failed"]
+    at: Time
+    output: Any = Field(None, description="Null also where it is larger than 4 KB.")
+    output_bytes: int
+    error: ErrorModel | None
 
 
 class NodeRun(BaseModel):
@@ -228,6 +249,7 @@ class NodeRun(BaseModel):
     error: ErrorModel | None
     started_at: Time | None
     ended_at: Time | None
+    late: LateResult | None = Field(description="Of code that ran on after the end.")
 
 
 class Node(NodeExecution):

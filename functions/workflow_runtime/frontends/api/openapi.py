@@ -19,6 +19,7 @@ from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.control import CONTROL_BODIES, control_body
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
 from workflow_runtime.frontends.api.routes import (
+    BULK_BODY,
     CONTROL_BODY,
     EVENT_BODY,
     HOOK_BODY,
@@ -39,7 +40,7 @@ DESCRIPTION = (
 SCHEMAS = "#/components/schemas/"
 PROBLEMS = {
     400: "The body cannot be read",
-    401: "The request is not signed, or not as it must be",
+    401: "The request is not signed, or not correctly",
     404: "There is no such resource",
     405: "The resource does not take this method",
     409: "The request conflicts with what is there",
@@ -48,12 +49,13 @@ PROBLEMS = {
     415: "The body's type is not supported",
     416: "The range lies outside the value",
     422: "The request or the definition is not valid",
+    429: "There are too many of these already",
     500: "A fault of the service",
     503: "The service cannot answer at the moment",
 }
 ALWAYS = (500, 503)
 DEFINITION_SCHEMA = {"description": "A workflow definition; `workflow.schema.json` says what it may hold."}
-HOOK_SCHEMA = {"description": "Anything; the trigger's `input` says what becomes of it."}
+HOOK_SCHEMA = {"description": "Anything; the trigger's `input` makes the execution's input of it."}
 CONDITIONS = {
     "If-Match": "ETags (or `*`) of which the latest version must be one.",
     "If-None-Match": "ETags (or `*`) of which the latest version must be none.",
@@ -75,6 +77,7 @@ def openapi_document() -> dict[str, Any]:
             (models.StartRequest, "validation"),
             (models.EventRequest, "validation"),
             (operator_models.ControlRequest, "validation"),
+            (operator_models.BulkRequest, "validation"),
             *((model, "validation") for model in CONTROL_BODIES.values()),
             (chart_models.Truncated, "serialization"),
         ],
@@ -104,6 +107,7 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
             SOURCE_BODY: DEFINITION_SCHEMA,
             START_BODY: {"$ref": SCHEMAS + "StartRequest"},
             EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
+            BULK_BODY: {"$ref": SCHEMAS + "BulkRequest"},
             CONTROL_BODY: {"$ref": SCHEMAS + _control_body(route).__name__},
             HOOK_BODY: HOOK_SCHEMA,
         }[route.body]

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.waiting import Cause
 from workflow_runtime.frontends.api.chart_models import (
     AvailableEvent,
@@ -36,11 +37,11 @@ class Waiting(BaseModel):
 
     path: str
     status: str
-    waiting_on: Cause | None = Field(description="Null: it runs, or something goes on inside it.")
+    waiting_on: Cause | None = Field(description="Null: it runs, or something inside it does.")
     on: list[str] = Field(description="By name: nodes before it, an event, an execution, a worker pool.")
     more: int = Field(description="How many others it waits for.")
     since: Time | None
-    until: Time | None = Field(description="When it goes on, or gives up, by itself.")
+    until: Time | None = Field(description="When it continues, or gives up, by itself.")
     moves: str = Field(description="What would move it, in words.")
 
 
@@ -81,6 +82,38 @@ class SkipRequest(ControlRequest):
     output: Any = Field(
         None, description="What it has for an output, as if it had succeeded. Without this field it is skipped."
     )
+
+
+class BulkRequest(ControlRequest):
+    """Which executions of the workflow are meant, and what is asked of each."""
+
+    status: list[ExecutionStatus] = Field(
+        [], description="By default those in which the operation changes something, `completed` apart."
+    )
+    older_than: str = Field("", max_length=64, description="Only executions started so long ago.", examples=["1h"])
+    dry_run: bool = Field(False, description="Only say which executions are meant.")
+    fields: JsonObject = Field({}, description="What the operation takes beside the reason.")
+
+
+class BulkRefusal(BaseModel):
+    """Why some executions were refused."""
+
+    code: str
+    reason: str
+    count: int
+    execution_ids: list[str] = Field(description="The first of them.")
+
+
+class BulkPage(BaseModel):
+    """What a page came to. The request goes on with its `next_cursor` and the same body, under the same key."""
+
+    operation: str
+    dry_run: bool
+    execution_ids: list[str] = Field(description="The executions of this page.")
+    changed: int = Field(description="How many requests are on their way.")
+    unchanged: int = Field(description="How many executions were as the request wants them already.")
+    refused: list[BulkRefusal]
+    next_cursor: str | None
 
 
 class Controlled(BaseModel):

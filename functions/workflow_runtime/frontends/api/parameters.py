@@ -30,7 +30,7 @@ Limit = Annotated[int, Query(ge=1, le=PAGE_ITEMS_MAX, description="How many item
 Cursor = Annotated[
     str | None, Query(max_length=CURSOR_CHARS_MAX, description="`next_cursor` of the page before, as it was given.")
 ]
-Wait = Annotated[float, Query(ge=0, le=WAIT_SECONDS_MAX, description="Seconds to wait for what is not there yet.")]
+Wait = Annotated[float, Query(ge=0, le=WAIT_SECONDS_MAX, description="How many seconds to wait for a result.")]
 StoredVersion = Annotated[int | None, Query(ge=1, description="A stored version; by default the latest.")]
 Range = Annotated[
     str | None, Query(pattern=RANGE_PATTERN, description="`START-END`: this slice of the value's JSON text, in bytes.")
@@ -40,7 +40,7 @@ CorrelationId = Annotated[
     Header(
         alias="x-correlation-id",
         pattern=CORRELATION_PATTERN,
-        description="Stands in the logs and events of the execution, and of executions that it starts.",
+        description="Appears in the logs and events of the execution, and of executions that it starts.",
     ),
 ]
 StartKey = Annotated[
@@ -71,7 +71,7 @@ ControlKey = Annotated[
     ),
 ]
 Force = Annotated[
-    Literal["", "true", "false"] | None, Query(description="Remove the workflow though executions of it run.")
+    Literal["", "true", "false"] | None, Query(description="Remove the workflow even while executions of it run.")
 ]
 GraphFormat = Annotated[
     Literal["mermaid", "dot", "svg", "text", "json"] | None,

@@ -16,13 +16,13 @@ RETRY_AFTER_SECONDS = 1
 
 STATUSES: dict[str, tuple[int, str]] = {
     "invalid_body": (400, "The body cannot be read"),
-    "unauthorized": (401, "The request does not prove where it comes from"),
+    "unauthorized": (401, "The request is not authenticated"),
     "not_found": (404, "There is no such resource"),
     "method_not_allowed": (405, "The resource does not take this method"),
     "conflict": (409, "The request conflicts with what is there"),
     "ended": (409, "The execution has ended"),
     "refused": (409, "The execution's status does not allow it"),
-    "precondition_failed": (412, "The resource is not as the request expects"),
+    "precondition_failed": (412, "The resource does not meet the request's precondition"),
     "too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The body's type is not supported"),
     "range_not_satisfiable": (416, "The range lies outside the value"),
@@ -30,6 +30,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "invalid_input": (422, "The input is not valid"),
     "invalid_event": (422, "The event is not one that the execution takes"),
     "invalid_definition": (422, "The definition is not valid"),
+    "too_many": (429, "There are too many of these already"),
     "internal_error": (500, "The request failed"),
     "unavailable": (503, "The service cannot answer at the moment"),
 }

@@ -100,4 +100,4 @@ def _body(event: Mapping[str, Any]) -> bytes:
     try:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
-        raise Problem("invalid_body", "the body is said to be base64 and is not") from None
+        raise Problem("invalid_body", "the body is marked as base64 but is not") from None

@@ -10,6 +10,7 @@ import msgspec
 from workflow_runtime.frontends.api import models, operator_models
 from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer, json_answer
 from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
+from workflow_runtime.frontends.api.bulk import Bulks
 from workflow_runtime.frontends.api.control import Controls
 from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
@@ -27,7 +28,7 @@ Operation = Callable[..., Awaitable[Answer]]
 
 TAG_HEADER = {"ETag": "The version, for If-Match and If-None-Match."}
 LOCATION_HEADER = {"Location": "Where the resource is."}
-RANGE_HEADER = {"Content-Range": "Which bytes of how many these are."}
+RANGE_HEADER = {"Content-Range": "Which bytes of the value these are, and its size."}
 IF_MATCH = "If-Match"
 IF_NONE_MATCH = "If-None-Match"
 WORKFLOW = "/workflows/<workflow_id>"
@@ -35,6 +36,7 @@ SOURCE_BODY = "a workflow definition"
 START_BODY = "the input"
 EVENT_BODY = "an event"
 CONTROL_BODY = "a reason"
+BULK_BODY = "a selection"
 HOOK_BODY = "what a webhook is told"
 
 
@@ -76,6 +78,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_journal_routes(Journals(runtime)),
         _event_route(events),
         *_control_routes(Controls(runtime)),
+        *_bulk_routes(Bulks(runtime)),
         *_freeze_routes(Switches(runtime)),
         *_hook_routes(events),
         _health(runtime),
@@ -91,7 +94,7 @@ def _publishing_routes(workflows: Workflows) -> tuple[Route, ...]:
             "/workflows",
             workflows.create,
             "createWorkflow",
-            (created, Reply(200, "It was there already, with the same plan", published, TAG_HEADER)),
+            (created, Reply(200, "Already published with the same plan", published, TAG_HEADER)),
             (400, 409, 413, 415, 422),
             SOURCE_BODY,
         ),
@@ -178,7 +181,7 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             "startExecution",
             (
                 Reply(202, "Started", {JSON_TYPE: models.ExecutionSummary}, LOCATION_HEADER),
-                _json(models.Execution, "Ended, or waits for an event only, while the caller waited"),
+                _json(models.Execution, "The execution ended, or waits only for an event"),
             ),
             (400, 404, 409, 413, 415, 422),
             START_BODY,
@@ -247,9 +250,9 @@ def _event_route(events: Events) -> Route:
         "sendEvent",
         (
             Reply(202, "On its way", {JSON_TYPE: models.EventAccepted}, LOCATION_HEADER),
-            _json(models.EventResult, "What it did, known while the caller waited"),
+            _json(models.EventResult, "What the event did"),
         ),
-        (400, 404, 409, 413, 415, 422),
+        (400, 404, 409, 413, 415, 422, 429),
         EVENT_BODY,
     )
 
@@ -263,10 +266,25 @@ def _control_routes(controls: Controls) -> tuple[Route, ...]:
             f"{operation.name}Execution",
             (
                 Reply(202, "On its way", {JSON_TYPE: operator_models.Controlled}, LOCATION_HEADER),
-                _json(operator_models.Controlled, "The execution was as it should be already"),
+                _json(operator_models.Controlled, "The execution was like that already"),
             ),
             (400, 404, 409, 413, 415, 422),
             CONTROL_BODY,
+        )
+        for operation in OPERATIONS.values()
+    )
+
+
+def _bulk_routes(bulks: Bulks) -> tuple[Route, ...]:
+    return tuple(
+        Route(
+            "POST",
+            f"{WORKFLOW}/executions/{operation.name}",
+            bulks.operation(operation),
+            f"{operation.name}Executions",
+            (_json(operator_models.BulkPage, "What was asked of the executions of this page"),),
+            (400, 404, 413, 415, 422),
+            BULK_BODY,
         )
         for operation in OPERATIONS.values()
     )

@@ -95,6 +95,13 @@ class Api(RemoteConnection):
             for entry in page.items:
                 yield entry
 
+    async def frozen(self) -> list[Document]:
+        """What is frozen; nothing where the API is of a version without freezes."""
+        try:
+            return await self.freezes()
+        except NotFound:
+            return []
+
     async def recording(self, execution_id: str) -> Recording:
         """The execution's journal until now, with what its decisions read."""
         path = f"/executions/{_segment(execution_id)}/journal"
@@ -190,7 +197,7 @@ async def _knock(server: Server) -> None:
     try:
         _, writer = await asyncio.open_connection(*server.loopback)
     except OSError as error:
-        raise Unavailable(f"nobody listens at {server.url}", "unreachable") from error
+        raise Unavailable(f"nothing listens at {server.url}", "unreachable") from error
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()
@@ -224,8 +231,8 @@ def _hint(server: Server, error: NotAuthorized) -> str:
         return "the token was refused: is it expired, or for another API (issuer, audience, scopes)?"
     if server.signs:
         return (
-            "signed, and refused: are the credentials expired (`aws sts get-caller-identity`), of another account, "
-            "or without execute-api:Invoke? --profile chooses others, --region what to sign for"
+            "the signed request was refused: are the credentials expired (`aws sts get-caller-identity`), of another "
+            "account, or without execute-api:Invoke? --profile chooses others, --region what to sign for"
         )
     return "--token (or AWR_TOKEN) is sent as a bearer token; --profile or --region has requests signed"
 

@@ -30,7 +30,7 @@ VALUE_OPTIONAL = ("--resume",)  # typer knows no such options
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "init": ("init:init", "Make a project that runs and is tested at once."),
+    "init": ("init:init", "Create a project that runs and has tests."),
     "validate": ("validate:validate", "Check workflows and print everything that is wrong."),
     "compile": ("compile:compile_", "Compile a workflow and show its plan."),
     "graph": ("graph:graph", "Draw a workflow, or an execution with its statuses and active states."),
@@ -39,22 +39,25 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "run": ("run:run", "Run a workflow on this machine, to its end."),
     "invoke": ("invoke:invoke", "Call one Lambda function with an event from a file."),
-    "dev": ("dev:dev", "Serve the HTTP API on this machine; take changed definitions into use at once."),
+    "dev": ("dev:dev", "Serve the HTTP API on this machine; pick up changed definitions at once."),
     "publish": ("publish:publish", "Publish workflows to an API."),
     "start": ("start:start", "Start an execution of a published workflow."),
     "signal": ("signal:signal", "Send an event to an execution."),
     "cancel": ("control:cancel", "Cancel an execution."),
-    "retry": ("control:retry", "Have an execution that has ended go on."),
-    "skip": ("control:skip", "Have an execution go on without a node."),
+    "suspend": ("control:suspend", "Suspend an execution, until it is resumed."),
+    "resume": ("control:resume", "Resume a suspended execution."),
+    "retry": ("control:retry", "Continue an execution that has ended."),
+    "compensate": ("control:compensate", "Undo what an execution that has ended has done."),
+    "skip": ("control:skip", "Continue an execution without a node."),
     "freeze": ("freeze:freeze", "Hold back starts of a workflow, runs of an agent, or all of both."),
-    "thaw": ("freeze:thaw", "Have what was frozen go on."),
+    "thaw": ("freeze:thaw", "Release what was frozen."),
     "publish-event": ("signal:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),
     "status": ("status:status", "Show an execution, or watch it to its end."),
     "why": ("why:why", "Show what an execution waits for, and what would move it."),
     "history": ("history:history", "Show what happened in an execution."),
     "export": ("replay:export", "Export an execution as a recording, for replays."),
-    "replay": ("replay:replay", "Take an execution's journal again, and show the first difference."),
+    "replay": ("replay:replay", "Replay an execution's journal, and show the first difference."),
     "logs": ("logs:logs", "Show what was logged about an execution."),
 }
 """By name: module and function below `commands`, and what `awr --help` says. A module is imported when its command is
@@ -139,12 +142,13 @@ def _usage(out: Output, error: TyperException) -> int:
     """What the parser refused."""
     context = getattr(error, "ctx", None)
     message = error.format_message().replace("Value error, ", "")  # pydantic's, which checks choices
+    line = " ".join(message.split())  # a list of choices has one on each line
     if context is not None and type(error).__name__ == "NoArgsIsHelpError":
         out.note_text(message)
         out.document({"error": {"code": "usage", "message": "a command is missing"}})
         return ExitCode.USAGE
     hint = f"{context.command_path} --help" if context is not None else "awr --help"
-    _show(out, CliError("usage", message, hint, exit_code=ExitCode.USAGE))
+    _show(out, CliError("usage", line, hint, exit_code=ExitCode.USAGE))
     return error.exit_code
 
 

@@ -9,7 +9,7 @@ import typer
 
 
 def existing(metavar: str, help: str, *, directory: bool = False, file: bool = True) -> dict[str, Any]:
-    """What typer is told of a path that must exist."""
+    """Typer's settings for a path that must exist."""
     return {"metavar": metavar, "help": help, "exists": True, "dir_okay": directory, "file_okay": file}
 
 
@@ -53,7 +53,7 @@ Profile = Annotated[
 
 Region = Annotated[
     str | None,
-    typer.Option("--region", metavar="NAME", help="Sign for this region, where the URL does not tell; signs any URL."),
+    typer.Option("--region", metavar="NAME", help="Sign for this region, if the URL names none; signs any URL."),
 ]
 
 ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution.", show_default=False)]
@@ -71,6 +71,7 @@ NewDatabase = Annotated[
     typer.Option("--db", metavar="FILE", dir_okay=False, help="Keep everything in this file; default: in memory."),
 ]
 Database = Annotated[
-    Path | None, typer.Option("--db", **existing("FILE", "Ask this file of awr run or awr dev, not an API."))
+    Path | None,
+    typer.Option("--db", **existing("FILE", "Read this file of awr run or awr dev, instead of asking an API.")),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every attempt, with tracebacks, on stderr.")]

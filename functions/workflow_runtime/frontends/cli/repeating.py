@@ -1,4 +1,4 @@
-"""When a run has shown enough: nothing happens any more but timers that repeat, or the execution goes round in circles
+"""When a run has shown enough: nothing is left but timers that repeat, or the execution goes round in circles
 by its own timers and events.
 
 Read from the journal, commit by commit, and from the state: what is left to come must be repeating timers only, so that

@@ -149,7 +149,7 @@ class Stepper:
         result = self._runtime.services.signalling.result(sent)
         if result is None:
             self._out.note([(f"{step.name}: not taken", "yellow"), ": nothing listens to it now"])
-        elif result["transition"] is None or result["outcome"] in ("deferred", "kept"):
+        elif result["transition"] is None or result["outcome"] in ("deferred", "kept", "held"):
             reason = f": {result['reason']}" if result["reason"] and result["transition"] is None else ""
             self._out.note([(step.name, "bold"), f": {result['outcome']}{reason}"])
 

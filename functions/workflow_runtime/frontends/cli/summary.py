@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -24,7 +24,7 @@ OPEN_STYLE = "bold cyan"
 WAITS = {
     "event": "for an event",
     "timer": "for its time",
-    "approval": "for somebody's decision",
+    "approval": "for a decision",
     "callback": "for its task token to be completed",
     "suspended": "because the execution is suspended",
     "limiter": "for a limiter",
@@ -47,6 +47,8 @@ def show_summary(out: Output, document: Mapping[str, Json]) -> None:
         [("note: ", "yellow"), remark] for id, entry in nodes.items() for remark in _remarks(id, entry)
     ]
     out.line(title(document))
+    if document.get("suspension"):  # an older server does not tell
+        out.line(_suspension(document["suspension"]))
     for lines in (list(transition_lines(document)), list(state_lines(document)), rows, remarks):
         if lines:
             out.line()
@@ -58,6 +60,8 @@ def show_summary(out: Output, document: Mapping[str, Json]) -> None:
         out.line()
         for line in _error(document["error"]):
             out.line(line)
+    for line in _compensation(document):
+        out.line(line)
 
 
 def node_entries(document: Mapping[str, Json]) -> Mapping[str, Mapping[str, Json]]:
@@ -123,6 +127,17 @@ def title(document: Mapping[str, Json]) -> Line:
     ]
 
 
+def _suspension(suspension: Mapping[str, Json]) -> Line:
+    """Since when, by whom and why an execution stands still."""
+    by = f" by {suspension['by']}" if suspension["by"] else ""
+    reason = f": {suspension['reason']}" if suspension["reason"] else ""
+    held = suspension["held"]
+    return [
+        ("suspended", OPEN_STYLE),
+        f" since {suspension['since']}{by}{visible(reason)}; {held:,} event{'s' if held != 1 else ''} held",
+    ]
+
+
 def _row(id: str, entry: Mapping[str, Json], width: int, room: int) -> Line:
     symbol, style = mark(entry["status"])
     name = shorten(id, ID_COLUMNS_MAX)
@@ -160,6 +175,20 @@ def _error(error: Mapping[str, Json]) -> list[Line]:
     where = f"node {error['node']}: " if error.get("node") else ""
     first, *rest = str(error["message"]).splitlines() or [""]
     return [[("failed: ", "bold red"), (where, "bold"), f"{error['type']}: {first}"], *(f"  {line}" for line in rest)]
+
+
+def _compensation(document: Mapping[str, Json]) -> Iterator[Line]:
+    """What was undone, and what could not be."""
+    entries = document.get("compensations")
+    if not isinstance(entries, list) or not entries:
+        return
+    undone = [entry["node"] for entry in entries if entry["status"] == "success"]
+    if undone:
+        yield [("undone: ", "bold yellow"), ", ".join(undone)]
+    for entry in entries:
+        if entry["status"] == "failed":
+            error = entry["error"] or {"type": "", "message": ""}
+            yield [("not undone: ", "bold red"), (entry["node"], "bold"), f" {error['type']}: {error['message']}"]
 
 
 def _show_output(out: Output, output: Json) -> None:

@@ -39,6 +39,20 @@ class Connection(Protocol):
         """What was answered, once the request is on its way. ``said``: what the operation
         takes beside the reason, named as in the HTTP API."""
 
+    async def control_many(
+        self,
+        operation: str,
+        workflow_id: str,
+        selection: Mapping[str, Json],
+        reason: str,
+        *,
+        key: str | None,
+        said: Mapping[str, Json],
+        cursor: str | None,
+    ) -> dict[str, Json]:
+        """What one page of a request about many executions came to, with its ``next_cursor``. ``selection``:
+        ``status``, ``older_than``, ``dry_run``."""
+
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         """What an execution, or one node of it, waits for: at most ``limit`` nodes."""
 

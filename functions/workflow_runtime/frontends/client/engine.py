@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -144,9 +144,10 @@ class WorkflowEngine:
         """Send an event to an execution: ``{"execution_id", "event", "id"}`` once it is on its way.
 
         ``key``: however often the event is sent under one key, it has one effect. ``wait``: give it that many seconds
-        to be taken; then the answer has its ``outcome`` (``taken``, ``ignored``, ``deferred``, ``kept``, ``failed``),
-        the ``reason`` or ``transition``, and ``current_states``, ``variables``, ``available_events`` after it. Raises
-        `NotFound`, `Conflict` when the execution has ended, `InvalidInput` for an event that it never listens to.
+        to be taken; then the answer has its ``outcome`` (``taken``, ``ignored``, ``deferred``, ``kept``, ``held``,
+        ``failed``), the ``reason`` or ``transition``, and ``current_states``, ``variables``, ``available_events`` after
+        it. Raises `NotFound`, `Conflict` when the execution has ended, `InvalidInput` for an event that it never
+        listens to.
         """
         return await self._connection.send_event(execution_id, name, data, key=key, wait=wait)
 
@@ -159,6 +160,14 @@ class WorkflowEngine:
         when the execution has completed or failed.
         """
         return await self._ask("cancel", execution_id, reason, key)
+
+    async def compensate_execution(
+        self, execution_id: str, reason: str = "", *, key: str | None = None
+    ) -> dict[str, Json]:
+        """Undo what an execution that has ended has done and not undone yet, compensations that failed once more; then
+        it has ended as before. Answers as `cancel_execution` does. Raises `NotFound`, `Conflict` when there is nothing.
+        """
+        return await self._ask("compensate", execution_id, reason, key)
 
     async def retry_execution(
         self,
@@ -189,6 +198,38 @@ class WorkflowEngine:
         said = {"node": path} if output is UNSET else {"node": path, "output": output}
         return await self._ask("skip", execution_id, reason, key, said)
 
+    async def control_executions(
+        self,
+        operation: str,
+        workflow_id: str,
+        *,
+        status: Sequence[str] = (),
+        older_than: str = "",
+        reason: str = "",
+        key: str | None = None,
+        dry_run: bool = False,
+        fields: Mapping[str, Json] = NOTHING,
+    ) -> dict[str, Json]:
+        """Ask the same of many executions of a workflow: ``cancel``, ``retry`` … (``fields``: what that takes beside
+        the ``reason``).
+
+        ``status``: only of those in one of these; by default, in which the operation changes something, completed ones
+        apart. ``older_than``: only of those started so long ago (``1h``). ``dry_run``: only say which. Under the same
+        ``key``, nothing is asked twice within 24 hours. The answer has ``execution_ids``, ``changed``, ``unchanged``,
+        and ``refused``: for each reason ``code``, ``reason``, ``count``, ``execution_ids``. Raises `NotFound` for the
+        workflow.
+        """
+        selection = {"status": list(status), "older_than": older_than, "dry_run": dry_run}
+        total: dict[str, Json] = {}
+        cursor: str | None = None
+        while not total or cursor is not None:
+            page = await self._connection.control_many(
+                operation, workflow_id, selection, reason, key=key, said=fields, cursor=cursor
+            )
+            cursor = page.pop("next_cursor")
+            total = added(total, page)
+        return total
+
     async def why_execution(
         self, execution_id: str, node: str | None = None, *, limit: int = WAITS_DEFAULT
     ) -> dict[str, Json]:
@@ -200,6 +241,23 @@ class WorkflowEngine:
         followed by those that it waits for. Raises `NotFound`.
         """
         return await self._connection.why(execution_id, node, limit)
+
+    async def suspend_execution(
+        self, execution_id: str, reason: str = "", *, key: str | None = None
+    ) -> dict[str, Json]:
+        """Suspend an execution, and the executions whose end it awaits; answers as `cancel_execution`.
+
+        Nothing starts any more; what runs in workers ends and is recorded. Events, results of children and due timers
+        are held in order and taken when it is resumed; its timeout stands still, every other time goes on. Raises
+        `NotFound`, `Conflict` when the execution has ended.
+        """
+        return await self._ask("suspend", execution_id, reason, key)
+
+    async def resume_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        """Resume a suspended execution, and those that were suspended with it; answers as `cancel_execution`. Raises
+        `NotFound`, `Conflict` when the execution has ended.
+        """
+        return await self._ask("resume", execution_id, reason, key)
 
     async def freeze(
         self, *, workflow: str | None = None, agent: str | None = None, all: bool = False, reason: str = ""
@@ -251,3 +309,21 @@ class WorkflowEngine:
 def _scope(*, workflow: str | None, agent: str | None, everything: bool) -> str:
     with translated():
         return scope_of(workflow=workflow, agent=agent, everything=everything)
+
+
+def added(total: dict[str, Json], page: dict[str, Json]) -> dict[str, Json]:
+    """What the pages of a request about many executions came to, with one more."""
+    if not total:
+        return page
+    refused = {(one["code"], one["reason"]): one for one in total["refused"]}
+    for one in page["refused"]:
+        before = refused.setdefault((one["code"], one["reason"]), {**one, "count": 0, "execution_ids": []})
+        before["count"] += one["count"]
+        before["execution_ids"] = [*before["execution_ids"], *one["execution_ids"]]
+    return {
+        **page,
+        "execution_ids": [*total["execution_ids"], *page["execution_ids"]],
+        "changed": total["changed"] + page["changed"],
+        "unchanged": total["unchanged"] + page["unchanged"],
+        "refused": list(refused.values()),
+    }

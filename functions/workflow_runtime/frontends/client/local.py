@@ -19,6 +19,7 @@ from workflow_runtime.frontends.client.sources import Source, read_source, workf
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.control.bulk import Selection
 from workflow_runtime.services.freeze.requests import switch_json
 from workflow_runtime.services.intake.signals import accepted_json, publish_event
 from workflow_runtime.services.views.executions import header_json
@@ -26,6 +27,7 @@ from workflow_runtime.services.views.executions import header_json
 LOOK_SECONDS_MIN = 0.005  # between looks at what an event did
 LOOK_SECONDS_MAX = 0.5
 LOOK_GROWTH = 1.5
+PAGE_ITEMS = 100  # executions that one page of a request about many asks
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +115,23 @@ class LocalConnection:
     ) -> dict[str, Json]:
         with translated():
             return self._open().services.control.ask(operation, execution_id, reason, key, by="sdk", said=said).json()
+
+    async def control_many(
+        self,
+        operation: str,
+        workflow_id: str,
+        selection: Mapping[str, Json],
+        reason: str,
+        *,
+        key: str | None,
+        said: Mapping[str, Json],
+        cursor: str | None,
+    ) -> dict[str, Json]:
+        chosen = Selection(workflow_id, tuple(selection["status"]), selection["older_than"], bool(selection["dry_run"]))
+        with translated():
+            bulk = self._open().services.bulk
+            found = bulk.ask(operation, chosen, key, PAGE_ITEMS, cursor, reason=reason, by="sdk", said=said)
+        return {**found.json(), "next_cursor": found.next}
 
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         explanations = self._open().services.explanations

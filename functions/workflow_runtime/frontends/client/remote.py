@@ -186,6 +186,28 @@ class RemoteConnection:
         )
         return answer.plain("execution_id")
 
+    async def control_many(
+        self,
+        operation: str,
+        workflow_id: str,
+        selection: Mapping[str, Json],
+        reason: str,
+        *,
+        key: str | None,
+        said: Mapping[str, Json],
+        cursor: str | None,
+    ) -> dict[str, Json]:
+        await self._followers_are_ready()
+        fields = {name: checked_json(value, name, "invalid_request") for name, value in said.items()}
+        answer = await self._call(
+            "POST",
+            f"/workflows/{_segment(workflow_id)}/executions/{operation}",
+            params={"cursor": cursor} if cursor is not None else {},
+            content=msgspec.json.encode({**selection, "reason": reason, "fields": fields}),
+            headers={"content-type": "application/json", "idempotency-key": _key(key)},
+        )
+        return answer.plain("execution_ids")
+
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         path = f"/executions/{_segment(execution_id)}/why"
         params = {"node": node} if node is not None else {"limit": str(min(limit, PAGE_ITEMS_MAX))}
@@ -285,9 +307,11 @@ class RemoteConnection:
             except httpx.TransportError as error:
                 failure: EngineError = Unavailable(f"{self._url} cannot be reached: {error!r}", "unavailable")
             except httpx.DecodingError as error:
-                raise unexpected(f"{method} {url} was answered with what cannot be unpacked ({error})") from error
+                raise unexpected(
+                    f"{method} {url} was answered with a body that cannot be unpacked ({error})"
+                ) from error
             except httpx.InvalidURL as error:
-                raise EngineError(f"{url} is no URL: {error}", "invalid_url") from error
+                raise EngineError(f"{url} is not a URL: {error}", "invalid_url") from error
             else:
                 if response.is_success:
                     return response

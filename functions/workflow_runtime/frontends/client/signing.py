@@ -74,7 +74,7 @@ class SigV4(httpx.Auth):
             except BotoCoreError as error:  # no such profile, a configuration that cannot be read
                 raise NotAuthorized(str(error), "no_credentials") from error
         if self._credentials is None:
-            raise NotAuthorized("this API wants AWS credentials, and there are none", "no_credentials")
+            raise NotAuthorized("this API requires AWS credentials, and there are none", "no_credentials")
         if self._region is None:
             raise NotAuthorized("signing needs an AWS region, and neither the URL nor a profile names one", "no_region")
         return self._credentials, self._region

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET
 
-from workflow_runtime.frontends.client.engine import LISTED_DEFAULT, WAITS_DEFAULT, WorkflowEngine
+from workflow_runtime.frontends.client.engine import LISTED_DEFAULT, NOTHING, WAITS_DEFAULT, WorkflowEngine
 from workflow_runtime.frontends.client.events import EventBus, Handler, Subscription
 from workflow_runtime.frontends.client.sources import Definition
 from workflow_runtime.language.json_values import Json
@@ -135,6 +135,9 @@ class SyncWorkflowEngine:
     def cancel_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
         return self._call(self._engine.cancel_execution(execution_id, reason, key=key))
 
+    def compensate_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        return self._call(self._engine.compensate_execution(execution_id, reason, key=key))
+
     def retry_execution(
         self,
         execution_id: str,
@@ -153,10 +156,41 @@ class SyncWorkflowEngine:
     ) -> dict[str, Json]:
         return self._call(self._engine.skip_node(execution_id, path, reason, output=output, key=key))
 
+    def control_executions(
+        self,
+        operation: str,
+        workflow_id: str,
+        *,
+        status: Sequence[str] = (),
+        older_than: str = "",
+        reason: str = "",
+        key: str | None = None,
+        dry_run: bool = False,
+        fields: Mapping[str, Json] = NOTHING,
+    ) -> dict[str, Json]:
+        return self._call(
+            self._engine.control_executions(
+                operation,
+                workflow_id,
+                status=status,
+                older_than=older_than,
+                reason=reason,
+                key=key,
+                dry_run=dry_run,
+                fields=fields,
+            )
+        )
+
     def why_execution(
         self, execution_id: str, node: str | None = None, *, limit: int = WAITS_DEFAULT
     ) -> dict[str, Json]:
         return self._call(self._engine.why_execution(execution_id, node, limit=limit))
+
+    def suspend_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        return self._call(self._engine.suspend_execution(execution_id, reason, key=key))
+
+    def resume_execution(self, execution_id: str, reason: str = "", *, key: str | None = None) -> dict[str, Json]:
+        return self._call(self._engine.resume_execution(execution_id, reason, key=key))
 
     def freeze(
         self, *, workflow: str | None = None, agent: str | None = None, all: bool = False, reason: str = ""

@@ -1,4 +1,4 @@
-"""What `awr dev` is told."""
+"""The options of `awr dev`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ PORT_DEFAULT = 8080
 
 HELP = """Run the whole runtime on this machine, behind the HTTP API at http://127.0.0.1:PORT.
 
-Publishes DIR/workflows and takes every change of DIR into use at once. With --db everything is kept in one SQLite
-file: after a crash or kill -9, start it again and every execution goes on where it was. Without, memory is all there
-is.
+Publishes DIR/workflows and picks up every change in DIR at once. With --db everything is kept in one SQLite file:
+after a crash or kill -9, start it again and every execution continues where it was. Without it, everything is in
+memory.
 
 It is also the way to run on a single machine in production, with what that means: one process, on one machine, with
-its disk. Accepted requests outlive the process's death, but the last moments before a power cut may be lost (SQLite's
-WAL with synchronous=NORMAL). It listens on loopback only and has no authentication: what must be reached from elsewhere
-needs a
-reverse proxy on this machine that authenticates and speaks TLS. Run it under a supervisor that restarts it (systemd,
-say), and back the file up with SQLite's means. A node under way when the process dies counts as a lost worker: its
-attempt is not repeated silently. For more than one machine, deploy to AWS.
+its disk. Accepted requests survive the process's death, but the last moments before a power cut may be lost (SQLite's
+WAL with synchronous=NORMAL). It listens on loopback only and has no authentication: to be reached from elsewhere it
+needs a reverse proxy on this machine that authenticates and speaks TLS. Run it under a supervisor that restarts it
+(systemd, say), and back the file up with SQLite's means. A node under way when the process dies counts as a lost
+worker: its attempt is not repeated silently. For more than one machine, deploy to AWS.
 
 Ctrl-C ends it with exit code 130: requests are answered, and with --db nodes under way get a second to end. SIGTERM
 ends it with exit code 0, and gives them ten. What is left then goes on in the next process.

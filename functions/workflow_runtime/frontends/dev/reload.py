@@ -93,7 +93,7 @@ class Reloader:
             if file.exists():
                 self._publish(file)
             else:
-                logger.info("%s is gone; what it defined stays published until it is deleted", file)
+                logger.info("%s was removed; what it defined stays published until it is deleted", file)
 
     def _is_workflow(self, file: Path) -> bool:
         return self._definitions is not None and file.is_relative_to(self._definitions / "workflows")
@@ -103,7 +103,7 @@ class Reloader:
         outcome = await self._threads.run(self._read, "reload")
         if isinstance(outcome.error, DefinitionError):
             log_findings(outcome.error.findings)
-            logger.error("agents, tools and mocks stay as they were")
+            logger.error("agents, tools and mocks stay unchanged")
             return
         self._runtime.take(outcome.result())
         logger.info("agents, tools and mocks were read again")

@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ def serve(options: DevOptions) -> signal.Signals | None:
     database in use), `DefinitionError` for agents, tools or mocks that cannot be read, and what stopped the runtime if
     it could not go on.
     """
+    _need_uvicorn()
     with log_to_stderr() as recent:
         listener = _listen(options.port)
         with listener:
@@ -91,8 +93,9 @@ async def _serve(
 def _what_was_left(attempts: int, db: Path | None) -> str:
     if not attempts:
         return ""
-    after = f"with --db {db} their executions go on" if db is not None else "nothing is kept without --db"
-    return f" while {attempts} {'attempt was' if attempts == 1 else 'attempts were'} under way: {after}"
+    what = "1 attempt was" if attempts == 1 else f"{attempts} attempts were"
+    after = f"awr dev --db {db} goes on with it" if db is not None else "nothing is kept without --db"
+    return f" while {what} under way; {after}"
 
 
 async def _run(
@@ -132,12 +135,14 @@ async def _run(
             await watching
 
 
-def _server(app: Gateway) -> uvicorn.Server:
-    try:
-        import uvicorn
-    except ImportError:
+def _need_uvicorn() -> None:
+    if find_spec("uvicorn") is None:
         message = 'awr dev needs uvicorn: pip install "agent-workflow-runtime[dev-server]"'
-        raise RequestError("missing_dependency", message) from None
+        raise RequestError("missing_dependency", message)
+
+
+def _server(app: Gateway) -> uvicorn.Server:
+    import uvicorn
 
     class Server(uvicorn.Server):
         @contextlib.contextmanager
@@ -191,7 +196,7 @@ def _signals(
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
-        logger.info("stopping (%s); once more to stop at once", number.name)
+        logger.info("stopping (%s); repeat to stop at once", number.name)
         received.append(number)
         server.should_exit = True
         runtime.end_waiting()

@@ -19,7 +19,15 @@ def node_error(agent: AgentDefinition, error: BaseException, problems: list[str]
     ``problems``: how the last output failed its schema, if that was the reason.
     """
     type, reason = _sort(agent, error, problems)
-    return NodeError(type, f"agent {agent.id!r}: {reason}")
+    return NodeError(type, f"agent {agent.id!r}: {reason}", _retry_after(error))
+
+
+def _retry_after(error: BaseException) -> float | None:
+    """How many seconds the provider asks to wait; of several models, the shortest wait: one is enough."""
+    if isinstance(error, BaseExceptionGroup):
+        waits = [_retry_after(one) for one in error.exceptions]
+        return min((seconds for seconds in waits if seconds is not None), default=None) if all(waits) else None
+    return error.retry_after if isinstance(error, exceptions.ModelAPIError) else None
 
 
 def _sort(agent: AgentDefinition, error: BaseException, problems: list[str]) -> tuple[str, str]:

@@ -103,7 +103,7 @@ def _result(tool: Tool, value: Any, context: NodeContext) -> NodeResult:
     try:
         return NodeResult(result_json(value), warnings=tuple(context.warnings))
     except NotJson as error:
-        raise NodeError("validation_error", f"tool {tool.id!r} returned no JSON: {error}") from None
+        raise NodeError("validation_error", f"tool {tool.id!r} did not return JSON: {error}") from None
 
 
 def result_json(value: Any) -> Json:

@@ -1,8 +1,8 @@
 """The Python modules in a folder of tools, imported without a place on ``sys.path``.
 
 The folder is a package of its own, under a name that only its path decides: its modules hide nobody else's, and import
-each other relatively (``from .prices import total``). Each load runs all of them anew, which is how `awr dev` takes
-changed tools into use.
+each other relatively (``from .prices import total``). Each load runs all of them anew, which is how `awr dev` picks up
+changed tools.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tools there are: the built-in ones, and in ``definitions/tools`` the functions of Python modules and the variants
+"""The available tools: the built-in ones, and in ``definitions/tools`` the functions of Python modules and the variants
 of YAML files."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,7 +22,7 @@ from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.invokers.tools.tool import Tool, UnusableTool, describe
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import DECLARED_TWICE, UNKNOWN_TOOL, UNUSABLE_TOOL, WRONG_FIELD
-from workflow_runtime.plan.catalogue import CatalogueEntry
+from workflow_runtime.plan.catalogue import CatalogueEntry, Effects
 from workflow_runtime.sdk import MARK, ToolMark
 
 ID_PATTERN = r"^\w[\w-]*$"  # language §1
@@ -40,6 +40,10 @@ class Variant(BaseModel):
     uses: str
     description: str = ""
     inputs: dict[str, Any] = {}
+    effects: Annotated[
+        Literal["none", "idempotent", "once"] | None,
+        Field(description="What a call does to the world; by default what the tool says that is used."),
+    ] = None
 
 
 class ToolRegistry:
@@ -97,7 +101,7 @@ def _add_functions(folder: Path | None, tools: dict[str, Tool], findings: list[F
                 findings.append(_finding(DECLARED_TWICE, message, module, function))
                 continue
             try:
-                tools[mark.id] = describe(function, mark.id, mark.description, str(module.__file__))
+                tools[mark.id] = describe(function, mark.id, mark.description, str(module.__file__), mark.effects)
                 places[mark.id] = place
             except UnusableTool as error:
                 message = f"{function.__name__} cannot be a tool: {error}"
@@ -127,7 +131,10 @@ def _add_variants(folder: Path | None, tools: dict[str, Tool], findings: list[Fi
             )
         else:
             try:
-                tools[id] = functions[variant.uses].preset(id, variant.description, variant.inputs, document.file)
+                effects = Effects(variant.effects) if variant.effects is not None else None
+                tools[id] = functions[variant.uses].preset(
+                    id, variant.description, variant.inputs, document.file, effects
+                )
             except UnusableTool as error:
                 findings.append(
                     document.finding(WRONG_FIELD, f"tool {id!r}: `inputs` do not fit {variant.uses!r}: {error}")

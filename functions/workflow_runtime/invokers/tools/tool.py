@@ -16,7 +16,7 @@ from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.containment import attempt, printed
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import did_you_mean
-from workflow_runtime.plan.catalogue import CatalogueEntry
+from workflow_runtime.plan.catalogue import CatalogueEntry, Effects
 from workflow_runtime.sdk import NodeContext
 
 Made = TypeVar("Made")
@@ -48,6 +48,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     presets: Mapping[str, Json] = {}
     built_in: bool = False
+    effects: Effects = Effects.ONCE
 
     @property
     def input_schema(self) -> dict[str, Json]:
@@ -69,13 +70,14 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         return found.value or None
 
     def entry(self) -> CatalogueEntry:
-        """What others need to know of it."""
+        """What others need to know about it."""
         return CatalogueEntry(
             id=self.id,
             description=self.description,
             source=self.source,
             input_schema=self.input_schema,
             output_schema=self.output_schema,
+            effects=self.effects,
         )
 
     @property
@@ -97,13 +99,21 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
             bound[self.context] = context
         return bound
 
-    def preset(self, id: str, description: str, presets: Mapping[str, Json], source: str = "") -> Tool:
-        """This tool under another id with some arguments fixed. Raises `UnusableTool` when they do not fit."""
+    def preset(
+        self, id: str, description: str, presets: Mapping[str, Json], source: str = "", effects: Effects | None = None
+    ) -> Tool:
+        """This tool under another id with some arguments fixed, and with other ``effects`` if those are given. Raises
+        `UnusableTool` when the arguments do not fit."""
         _, problems = self._validate(presets)
         if wrong := [text for kind, text in problems if kind != "missing"]:
             raise UnusableTool("; ".join(wrong))
         return msgspec.structs.replace(
-            self, id=id, description=description or self.description, source=source, presets=dict(presets)
+            self,
+            id=id,
+            description=description or self.description,
+            source=source,
+            presets=dict(presets),
+            effects=effects or self.effects,
         )
 
     def _validate(self, inputs: Mapping[str, Json]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -123,7 +133,9 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         return bound | (model.model_extra or {}), []
 
 
-def describe(function: Callable[..., Any], id: str, description: str, source: str = "") -> Tool:
+def describe(
+    function: Callable[..., Any], id: str, description: str, source: str = "", effects: str | None = None
+) -> Tool:
     """The tool that ``function`` is; ``source`` defaults to its qualified name. Raises `UnusableTool`."""
     found = attempt(lambda: typing.get_type_hints(function, include_extras=True))
     if found.error is not None:
@@ -161,9 +173,20 @@ def describe(function: Callable[..., Any], id: str, description: str, source: st
         open=is_open,
         returns=hints.get("return", Any),
         source=source or f"{function.__module__}.{function.__qualname__}",
+        effects=Effects(effects) if effects is not None else _effects(function),
     )
     _usable(lambda: tool.input_schema)
     return tool
+
+
+KEY = "idempotency_key"
+
+
+def _effects(function: Callable[..., Any]) -> Effects:
+    """Of a tool that does not say: whoever reads the idempotency key, or is given one, is taken to heed it."""
+    code = getattr(function, "__code__", None)
+    reads = KEY in (*code.co_names, *code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) if code else False
+    return Effects.IDEMPOTENT if reads else Effects.ONCE
 
 
 def _arguments(function: Callable[..., Any], config: ConfigDict, fields: dict[str, Any]) -> type[BaseModel]:

@@ -73,7 +73,7 @@ def check_call(function: Function, arguments: list[Node], name: Token) -> None:
             f"write {function.signature}",
         )
     if function.name in PATH_FUNCTIONS and not isinstance(arguments[0], Name | Item | Path):
-        raise ExpressionSyntaxError(f"{function.name}() asks about a path", name.start, f"write {function.name}(a.b)")
+        raise ExpressionSyntaxError(f"{function.name}() takes a path", name.start, f"write {function.name}(a.b)")
 
 
 def function_hint(name: str) -> str:

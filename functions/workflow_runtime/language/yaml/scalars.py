@@ -39,7 +39,7 @@ def resolve(text: str) -> bool | int | float | str | None:
             raise NotJson(f"the number {text[:40]} is too large")
         return number
     if _NOT_FINITE.match(text):
-        raise NotJson(f"{text} is no JSON number")
+        raise NotJson(f"{text}is not a JSON number")
     return text
 
 

@@ -112,6 +112,11 @@ class Catalog:
             raise RequestError("not_found", what)
         return found
 
+    def known(self, workflow_id: str) -> None:
+        """Raises `RequestError` (``not_found``) for a workflow that never was published; executions outlive theirs."""
+        if self._workflows.pointer(workflow_id) is None:
+            raise RequestError("not_found", f"workflow {workflow_id!r} is not published")
+
     def versions(self, latest: WorkflowVersion, limit: int, before: int | None) -> list[WorkflowVersion]:
         """Versions of a workflow, newest first, older than the number ``before``."""
         newest = min(before - 1, latest.number) if before is not None else latest.number

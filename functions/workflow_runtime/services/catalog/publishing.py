@@ -1,8 +1,7 @@
 """Publishing for people: callers that replace or remove a workflow say which version they saw, so that nothing is lost.
 
 Versions are never overwritten, and only the latest one's triggers start executions; a removed workflow cannot be
-started, its executions go on and stay readable, and
-publishing it again continues its numbers.
+started, its executions go on and stay readable, and publishing it again continues its numbers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What may be asked of an execution as a whole, once, as data (language §7).
 
 Whether an operation is possible in a status stands in `lifecycle.EXECUTION_ROWS` under its event. An operation is added
-by its event there and an entry here: routes, answers and keys follow. What is asked beside the reason are the event's
-own fields.
+by its event there and an entry here: routes, answers and keys follow. What may be said
+beside the reason are fields of the event.
 """
 
 from __future__ import annotations
@@ -11,14 +11,24 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from workflow_runtime.engine.events import CancelRequested, ControlEvent, RetryRequested, SkipRequested
+from workflow_runtime.engine.events import (
+    CancelRequested,
+    CompensateRequested,
+    ControlEvent,
+    ResumeRequested,
+    RetryRequested,
+    SkipRequested,
+    SuspendRequested,
+)
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.requests import cannot_retry, cannot_skip
+from workflow_runtime.engine.requests import cannot_compensate, cannot_retry, cannot_skip
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 
 COMMON_FIELDS = ("event_id", "at", "by", "reason")  # of every such event
+
+OWN_FIELDS = ("event_id", "at", "by", "reason", "suspension")  # of such events, that nobody says beside the reason
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -42,7 +52,7 @@ class Operation(msgspec.Struct, frozen=True):
     @property
     def fields(self) -> tuple[str, ...]:
         """What may be said beside the reason."""
-        return tuple(name for name in self.event.__struct_fields__ if name not in COMMON_FIELDS)
+        return tuple(name for name in self.event.__struct_fields__ if name not in OWN_FIELDS)
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -73,6 +83,19 @@ OPERATIONS: dict[str, Operation] = {
             " told, late results are ignored.",
         ),
         Operation(
+            "suspend",
+            SuspendRequested,
+            "suspended",
+            "Suspend an execution, and the executions whose end it awaits: nothing starts, what runs in workers ends"
+            " and is recorded, and whatever else comes is held in order until it is resumed.",
+        ),
+        Operation(
+            "resume",
+            ResumeRequested,
+            "resumed",
+            "Resume a suspended execution, and those that were suspended with it: what is held is taken in order.",
+        ),
+        Operation(
             "retry",
             RetryRequested,
             "retried",
@@ -91,6 +114,14 @@ OPERATIONS: dict[str, Operation] = {
             " `output`, as if the node had succeeded.",
             value="output",
             check=_cannot_skip,
+        ),
+        Operation(
+            "compensate",
+            CompensateRequested,
+            "compensated",
+            "Undo what an execution that has ended has done and not undone yet, in reverse order; then it has ended as"
+            " before. Compensations that failed run again.",
+            check=lambda situation, _: cannot_compensate(situation.state),
         ),
     )
 }

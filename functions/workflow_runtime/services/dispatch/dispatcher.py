@@ -20,10 +20,11 @@ from msgspec.structs import replace
 
 from workflow_runtime.deployment.log_fields import add_log_fields, log_fields
 from workflow_runtime.deployment.metrics import Metric
+from workflow_runtime.engine import holding
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, RecordNode, payload, without_payload
-from workflow_runtime.engine.events import CancelRequested, Event, ExecutionStarted, NodeSucceeded
+from workflow_runtime.engine.events import ControlEvent, Event, EventReturned, ExecutionStarted, NodeSucceeded
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
@@ -71,6 +72,7 @@ class Dispatcher:
         count: Callable[[str, int], None],
     ) -> None:
         self._clock = ports.clock
+        self._stores = stores
         self._holder = holder
         self._workflows = stores.workflows
         self._executions = stores.executions
@@ -138,13 +140,49 @@ class Dispatcher:
                 plan, execution_id, header.workflow_version, header.started_at, header.parent, header.hops
             )
             events = _with_start(events, ExecutionStarted("start", header.started_at))
+        returned = self._returned(state)
         try:
-            decision = self._decide(plan, state, events)
+            decision = self._decide(plan, state, [*returned, *events])
         except Exception as error:
+            if returned:  # those first, so that it becomes clear which one it was
+                return self._take_returned(plan, state, returned, correlation_id) and self._try_take(
+                    execution_id, batch
+                )
             return self._reject(plan, state, batch, error, correlation_id)
         if not decision.changed:
             return True
+        return self._commit(plan, state, decision, [*returned, *events], correlation_id)
+
+    def _returned(self, state: ExecutionState) -> list[EventReturned]:
+        """The next events that were held and may be taken now."""
+        if not holding.returns(state):
+            return []
+        end = min(state.held_first + holding.RETURNED_TURN_MAX, state.held_next)
+        return self._stores.held.get(state.execution_id, range(state.held_first, end))
+
+    def _take_returned(
+        self, plan: Plan, state: ExecutionState, returned: Sequence[EventReturned], correlation_id: str
+    ) -> bool:
+        """Take these alone or, if that cannot be, the first of them; one that cannot be taken at all is refused."""
+        events: Sequence[Event] = returned
+        try:
+            decision = self._decide(plan, state, events)
+        except (RetryableError, ConflictError):
+            raise
+        except Exception:
+            events, decision = self._take_first(plan, state, returned[0])
         return self._commit(plan, state, decision, events, correlation_id)
+
+    def _take_first(self, plan: Plan, state: ExecutionState, event: EventReturned) -> tuple[list[Event], Decision]:
+        try:
+            return [event], self._decide(plan, state, [event])
+        except (RetryableError, ConflictError):
+            raise
+        except Exception as error:
+            logger.exception("a held event is refused", extra={"execution_id": state.execution_id})
+            self.record_dead_letter(state.execution_id, event.held.event_id, f"{error}", _text(event.held))
+            refused = replace(event, refused=f"refused: {error}")
+            return [refused], self._decide(plan, state, [refused])
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -281,9 +319,9 @@ def _without_values(event: Event) -> Event:
 
 
 def _with_start(events: Sequence[Event], start: ExecutionStarted) -> list[Event]:
-    """The first events of an execution: one that is cancelled before its start does nothing at all."""
-    cancels: list[Event] = [event for event in events if isinstance(event, CancelRequested)]
-    return [*cancels, start, *(event for event in events if not isinstance(event, CancelRequested))]
+    """The first events of an execution: one that is cancelled or suspended before its start does nothing at all."""
+    requests: list[Event] = [event for event in events if isinstance(event, ControlEvent)]
+    return [*requests, start, *(event for event in events if not isinstance(event, ControlEvent))]
 
 
 def _text(event: Event) -> str:

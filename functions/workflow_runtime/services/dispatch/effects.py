@@ -8,7 +8,7 @@ the journal entry, which says that all of it was sent.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -19,14 +19,25 @@ from workflow_runtime.engine.commands import (
     CancelRun,
     Command,
     Continue,
+    HoldEvent,
+    OrderAgain,
     PublishEvent,
+    Read,
     RecordNode,
     ReplaceVariables,
     RunNode,
     SetStatus,
     StopRun,
 )
-from workflow_runtime.engine.events import NodeFailed, Poked, RunStopped, SendFailed, run_event_id
+from workflow_runtime.engine.events import (
+    EventReturned,
+    HeldEvent,
+    NodeFailed,
+    Poked,
+    RunStopped,
+    SendFailed,
+    run_event_id,
+)
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
@@ -35,11 +46,14 @@ from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.invokers.invocation import origin
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.ports import BusEvent, Ports, Refusal
+from workflow_runtime.ports import BusEvent, Key, Ports, Refusal
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.mail import Mailer
-from workflow_runtime.services.orders import RefusedOrder, send_orders
-from workflow_runtime.storage.records import Header, Run, RunStatus
+from workflow_runtime.services.orders import ORDERS_MAX, OpenOrders, RefusedOrder, send_orders
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.due import Due
+from workflow_runtime.storage.records import Header, Run, RunStatus, StoredState
+from workflow_runtime.storage.runs import Copied
 from workflow_runtime.storage.stores import Stores
 
 EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
@@ -61,6 +75,8 @@ class Publisher:
         pools: Collection[str],
     ) -> None:
         self._ports = ports
+        self._stores = stores
+        self._orders = OpenOrders(ports, stores, pools)
         self._executions = stores.executions
         self._runs = stores.runs
         self._mailer = mailer
@@ -71,18 +87,17 @@ class Publisher:
     def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry, correlation_id: str) -> None:
         """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`.
 
-        That an execution which had ended goes on, or undoes things after all, is written before what it orders: workers
-        run nothing of one that has ended.
+        That an execution runs, goes on, or undoes things after all, is written before what it orders: workers begin
+        nothing of one that has ended or is suspended.
         """
         commands = entry.commands
         statuses = [command for command in commands if isinstance(command, SetStatus)]
-        opens = any(status.reopened or status.status == ExecutionStatus.COMPENSATING for status in statuses)
-        is_first = opens and not state.status.terminal
+        is_first = bool(statuses) and state.status in (ExecutionStatus.RUNNING, ExecutionStatus.COMPENSATING)
         if is_first:
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
-        records = [_run_of(command) for command in commands if isinstance(command, RecordNode)]
+        records = [command for command in commands if isinstance(command, RecordNode)]
         if records:
-            self._runs.record(state.execution_id, records)
+            self._runs.record(state.execution_id, [*map(_run_of, records)], _copied(plan, state.execution_id, records))
         for command in commands:
             if isinstance(command, CancelRun):
                 self._cancel(state, command)
@@ -90,6 +105,8 @@ class Publisher:
                 self._stop(state, command)
             elif isinstance(command, ReplaceVariables):
                 self._executions.replace_variables(state.execution_id, command)
+        if held := {command.event_id: command.number for command in commands if isinstance(command, HoldEvent)}:
+            self._stores.held.put(state.execution_id, _events_to_hold(entry, held))
         orders = [command for command in commands if isinstance(command, RunNode)]
         for refused in send_orders(self._ports, self._pools, state, orders, correlation_id):
             self._order_refused(state, refused)
@@ -98,9 +115,18 @@ class Publisher:
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
         if statuses and not is_first:
             self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
+        if any(isinstance(command, OrderAgain) for command in commands):  # after the status, at which workers look
+            self._order_again(StoredState(state, entry, False, correlation_id))
         self._publish_events(plan, state, commands, correlation_id)
         self._courier.unsubscribe(plan, state, commands)
+        if returned := [event.number for event in entry.events if isinstance(event, EventReturned)]:
+            self._stores.held.delete(state.execution_id, [number for number in returned if number < state.held_first])
         self._executions.mark_published(state.execution_id, entry)
+
+    def _order_again(self, stored: StoredState) -> None:
+        """Send what no worker has begun; what is too much for now is left to the next sweep."""
+        if self._orders.send_unbegun(stored) == ORDERS_MAX:
+            self._stores.due.put(Due(stored.state.execution_id, self._ports.clock.now()))
 
     def _cancel(self, state: ExecutionState, command: CancelRun) -> None:
         """Close the run, whether a worker has begun it or not. Its worker, if it has one, meets that when it renews its
@@ -180,6 +206,13 @@ class Publisher:
             self._mailer.send(state.execution_id, SendFailed(identity, state.now, event.machine, message))
 
 
+def _events_to_hold(entry: JournalEntry, numbers: Mapping[str, int]) -> Iterator[tuple[int, HeldEvent]]:
+    """Of the events of a commit those that are held, by id, each once."""
+    for event in {event.event_id: event for event in entry.events}.values():
+        if event.event_id in numbers and isinstance(event, HeldEvent):
+            yield numbers[event.event_id], event
+
+
 def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent, correlation_id: str) -> BusEvent:
     if event.custom:
         detail = {**event.detail, **origin(state.execution_id, plan.workflow_id, event.hops, correlation_id)}
@@ -200,6 +233,19 @@ def lifecycle_detail(event: PublishEvent) -> dict[str, Json]:
     return {name: iso_time(value) if name in ("at", "started_at") else value for name, value in event.detail.items()}
 
 
+def _copied(plan: Plan, execution_id: str, records: Sequence[RecordNode]) -> dict[int, Copied]:
+    """What these records have of others, by their place."""
+
+    def key(read: Read | None) -> Key | None:
+        return keys.run(execution_id, read.path(plan), read.serial) if read is not None else None
+
+    return {
+        place: Copied(key(record.output_of), key(record.inputs_of))
+        for place, record in enumerate(records)
+        if record.output_of is not None or record.inputs_of is not None
+    }
+
+
 def _run_of(command: RecordNode) -> Run:
     path, serial, at = command.path, command.serial, command.at
     if command.error is not None:
@@ -212,6 +258,7 @@ def _run_of(command: RecordNode) -> Run:
             started_at=command.started_at,
             attempt=command.attempt,
             handled=command.handled,
+            fallback_error=command.fallback_error,
         )
     return Run.succeeded(
         path,
@@ -225,6 +272,7 @@ def _run_of(command: RecordNode) -> Run:
         inputs=command.inputs,
         inputs_blob=command.inputs_blob,
         given=command.given,
+        fallback_used=command.fallback_used,
     )
 
 

@@ -23,12 +23,19 @@ from workflow_runtime.engine.commands import (
     Subscribe,
     Unsubscribe,
 )
-from workflow_runtime.engine.events import ChildEnded, SendFailed, SignalReceived
+from workflow_runtime.engine.events import (
+    CancelRequested,
+    ChildEnded,
+    ControlEvent,
+    ResumeRequested,
+    SendFailed,
+    SignalReceived,
+    SuspendRequested,
+)
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.services.control.operations import OPERATIONS
 from workflow_runtime.services.intake.starts import Starter, child_key, keyed_execution_id
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.timers import Timers
@@ -111,10 +118,7 @@ class Courier:
     def _control_child(self, state: ExecutionState, command: ControlChild) -> None:
         child = keyed_execution_id(command.workflow_id, child_key(state.execution_id, command.token))
         if self._is_open(child):
-            identity = f"control:{state.execution_id}:{state.version}:{command.token}:{command.operation}"
-            by = f"execution:{state.execution_id}"
-            request = OPERATIONS[command.operation].event(identity, state.now, by, command.reason)
-            self._mailer.send(child, request)
+            self._mailer.send(child, _passed_on(state, command))
 
     def _send(self, state: ExecutionState, command: SendSignal) -> None:
         signal = SignalReceived(
@@ -161,3 +165,16 @@ class Courier:
             error=ended.error,
         )
         self._mailer.send(command.execution_id, event)
+
+
+def _passed_on(state: ExecutionState, command: ControlChild) -> ControlEvent:
+    """A request as the child receives it. What a suspension suspended is resumed by its end alone."""
+    identity, by = f"control:{state.execution_id}:{command.token}", f"execution:{state.execution_id}"
+    suspension = f"{identity}:suspend:{command.suspension}"
+    match command.operation:
+        case "suspend":
+            return SuspendRequested(suspension, state.now, by, command.reason)
+        case "resume":
+            return ResumeRequested(f"{identity}:resume:{command.suspension}", state.now, by, command.reason, suspension)
+        case _:
+            return CancelRequested(f"{identity}:{state.version}:cancel", state.now, by, command.reason)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from workflow_runtime.engine.events import CancelRequested, Event, Poked
+from workflow_runtime.engine.events import CancelRequested, ControlEvent, Event, Poked
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.freeze.looks import Looks, first_of
@@ -71,11 +71,14 @@ class Holder:
 
 
 def _held_start(header: Header, events: Sequence[Event], now: int) -> list[Held]:
-    """A start, always the same, and behind it the events that came with it, in order."""
-    id = header.execution_id
-    found = [Held(kind=HeldKind.START, execution_id=id, place=f"{header.started_at:015d}#{id}", at=header.started_at)]
+    """A start, always the same; before it, what people asked of the execution meanwhile, so that one that is suspended
+    does not begin; behind it, the events that came with it, in order."""
+    id, at = header.execution_id, header.started_at
+    start = f"{at:015d}#{id}#"
+    found = [Held(kind=HeldKind.START, execution_id=id, place=start, at=at)]
     for index, event in enumerate(event for event in events if not isinstance(event, Poked)):
-        place = f"{now:015d}#{id}#{index:03d}#{keys.safe(event.event_id)}"
+        lead = f"{at:015d}#{id}!" if isinstance(event, ControlEvent) else ""  # `!` sorts before `#`
+        place = f"{lead}{now:015d}#{id}#{index:03d}#{keys.safe(event.event_id)}"
         body = mail_body(Mail(id, event)).encode()
         found.append(Held(kind=HeldKind.EVENT, execution_id=id, place=place, at=now, body=body))
     return found

@@ -15,7 +15,9 @@ from msgspec.structs import replace
 
 from workflow_runtime.deployment.topology import LIFECYCLE_SOURCE
 from workflow_runtime.engine.codec import current
+from workflow_runtime.engine.commands import HoldEvent
 from workflow_runtime.engine.events import SignalReceived
+from workflow_runtime.engine.holding import HELD_MAX
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
@@ -75,7 +77,7 @@ class Signalling:
         will ask for its `result`.
 
         Raises `RequestError`: ``not_found``, ``ended``, ``invalid_event``, ``conflict`` (the key was used for an event
-        with another name or other data); `RetryableError`.
+        with another name or other data), ``too_many`` (it is suspended and holds no more events); `RetryableError`.
         """
         encoded = _encoded(data)
         header = self._executions.header(execution_id)
@@ -93,6 +95,8 @@ class Signalling:
             if key is not None and (first := self._first_entry(sent)) is not None:
                 return replace(sent, after=first.version - 1)  # it was taken before the end
             raise RequestError("ended", f"the execution has ended, it is {header.status}: it takes no more events")
+        if header.status is ExecutionStatus.SUSPENDED:
+            self._check_room(execution_id)
         packed = pack_bytes(encoded)
         blob = None
         if is_large(encoded, packed):
@@ -103,6 +107,13 @@ class Signalling:
         signal = SignalReceived(sent.event_id, now, name, data=value, blob=blob, id=sent.id, source=source)
         self._mailer.send(execution_id, signal)
         return sent
+
+    def _check_room(self, execution_id: str) -> None:
+        """Raises `RequestError` (``too_many``) when a suspended execution holds no more events."""
+        stored = self._executions.load(execution_id)
+        if stored is not None and stored.state.held >= HELD_MAX:
+            message = f"the execution is suspended and holds {HELD_MAX:,} events already; resume it first"
+            raise RequestError("too_many", message)
 
     def result(self, sent: Sent) -> dict[str, Json] | None:
         """What the event did; None: it has not been taken yet. See `_outcome`."""
@@ -231,10 +242,13 @@ def _outcome(
     plan: Plan, state: ExecutionState, sent: Sent, entry: JournalEntry, step: Macrostep | None
 ) -> tuple[str, str]:
     """``taken`` (by a transition or a wait), ``ignored``, ``deferred`` (offered again when the configuration is
-    another), ``kept`` (for a wait that has not begun), ``failed`` (the chart fails for it); and why."""
+    another), ``kept`` (for a wait that has not begun), ``held`` (the execution is suspended), ``failed`` (the chart
+    fails for it); and why."""
     reason = _refusal(sent, entry)
     if reason:
         return "ignored", reason
+    if any(isinstance(command, HoldEvent) and command.event_id == sent.event_id for command in entry.commands):
+        return "held", "the execution is suspended; the event is taken when it is resumed"
     if step is not None and step.reason:
         deferred = any(sent.event_id == signal.event_id for signal in _deferred(plan, state))
         failed = not deferred and state.status is ExecutionStatus.FAILED

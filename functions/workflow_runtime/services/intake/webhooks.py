@@ -84,8 +84,8 @@ class Webhooks:
         if trigger.secret is None:
             return Accepted(call, trigger, now)
         if not trigger.secret:
-            logger.warning("a webhook demands signatures but names no secret", extra={"workflow_id": call.workflow_id})
-            raise RequestError("unauthorized", "this endpoint demands a signature, but its workflow names no secret")
+            logger.warning("a webhook requires signatures but names no secret", extra={"workflow_id": call.workflow_id})
+            raise RequestError("unauthorized", "this endpoint requires a signature, but its workflow names no secret")
         signature = _SIGNATURE.fullmatch(call.headers.get(SIGNATURE_HEADER, ""))
         timestamp = call.headers.get(TIMESTAMP_HEADER, "")
         if signature is None or not _TIMESTAMP.fullmatch(timestamp):

@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from workflow_runtime.engine.awaited import PendingKind
 from workflow_runtime.engine.events import SignalReceived
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.preview import Preview, Prospect, preview
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState, PendingKind
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -49,7 +51,9 @@ def listens(plan: Plan) -> bool:
 
 def moves_by_itself(state: ExecutionState, until: int) -> bool:
     """Whether nodes, children or timers may move an execution before ``until`` (epoch ms)."""
-    return bool(state.in_flight or state.collecting) or any(
+    if state.status is ExecutionStatus.SUSPENDED:
+        return bool(state.in_flight)
+    return bool(state.in_flight or state.collecting or state.held) or any(
         entry.kind is PendingKind.CHILD or (entry.kind is PendingKind.TIMER and entry.due <= until)
         for entry in state.pending.values()
     )

@@ -40,6 +40,7 @@ PARTS = frozenset({"input", "output", "variables", "nodes"})
 class Execution(msgspec.Struct, frozen=True):
     """An execution as it is now: its header, and the parts asked for, payloads as JSON text. ``nodes``: entries by
     path, without their outputs; ``node_outputs``: what is stored of those; ``compensations``: entries per visit.
+    ``suspension``: since when, by whom and why it stands still, and how many events are held.
     """
 
     header: Header
@@ -50,6 +51,7 @@ class Execution(msgspec.Struct, frozen=True):
     nodes: dict[str, Json] | None = None
     node_outputs: dict[str, Attribute] = {}
     compensations: list[dict[str, Json]] = []
+    suspension: dict[str, Json] | None = None
 
     def document(self, value_of: Callable[[bytes], Any]) -> dict[str, Any]:
         """The one execution document, without outputs of nodes. ``value_of`` makes a value of a payload's JSON text."""
@@ -57,6 +59,7 @@ class Execution(msgspec.Struct, frozen=True):
         for part, text in (("input", self.input), ("output", self.output)):
             if text is not None:
                 document[part] = value_of(text)
+        document["suspension"] = self.suspension
         document["variables"] = self.variables
         document |= self.charts.json()
         if self.nodes is not None:
@@ -144,7 +147,8 @@ class Documents:
             raise _no_execution(execution_id)
         header = header_of(execution_id, items[header_key])
         plan = self._workflows.plan(header.plan_hash)
-        stored = self._executions.load(execution_id) if "nodes" in parts or listens(plan) else None
+        looks = "nodes" in parts or listens(plan) or header.status is ExecutionStatus.SUSPENDED
+        stored = self._executions.load(execution_id) if looks else None
         seen = self._nodes(plan, stored, execution_id) if "nodes" in parts else _NOTHING
         charts = self._charts(plan, stored, execution_id)
         variables = charts.variables
@@ -157,6 +161,7 @@ class Documents:
             self._executions.output_json(execution_id, items[header_key]) if "output" in parts else None,
             variables,
             *seen,
+            _suspension(stored),
         )
 
     def drawn_progress(self, header: Header) -> Progress:
@@ -272,6 +277,14 @@ def header_json(header: Header) -> dict[str, Json]:
         "started_at": iso_time(header.started_at),
         "ended_at": iso_time(header.ended_at) if header.ended_at else None,
     }
+
+
+def _suspension(stored: StoredState | None) -> dict[str, Json] | None:
+    suspension = stored.state.suspension if stored is not None else None
+    if stored is None or suspension is None:
+        return None
+    who = {"since": iso_time(suspension.at), "by": suspension.by or None, "reason": suspension.reason or None}
+    return {**who, "held": stored.state.held}
 
 
 def _no_execution(execution_id: str) -> RequestError:

@@ -60,8 +60,8 @@ def node_executions(
         for index, node in enumerate(block.nodes):
             path = block.prefix + node.id
             found = newest.get(path)
-            if node.hidden or (only is not None and path not in only):
-                continue
+            if (node.hidden and not (node.is_fallback and found)) or (only is not None and path not in only):
+                continue  # of hidden nodes, fallbacks are shown once they were needed
             if number in plan.undo_blocks and graph is None and found is None:
                 continue
             entry = entries[path] = _node_entry(plan, state, block, graph, index, found)
@@ -84,6 +84,8 @@ def _node_entry(
     if status is NodeStatus.READY and run is not None and run.status is RunStatus.RUNNING:
         status = NodeStatus.RUNNING
     entry = _entry(block.nodes[index], status, run, _waiting_on(plan, state, block, graph, index, status))
+    if status is NodeStatus.FAILED and not entry["handled"]:
+        entry["handled"] = graph.marks[index] != Mark.FAILED
     if run is None and index in graph.begun:
         entry |= {"attempts": 1, "started_at": iso_time(graph.begun[index])}
     return entry
@@ -119,7 +121,8 @@ def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str 
         "waiting_on": waiting_on,
         "unresolved": list(run.unresolved) if run is not None else [],
         "warnings": list(run.warnings) if run is not None else [],
-        "fallback_used": False,
+        "fallback_used": run is not None and run.fallback_used,
+        "fallback_error": error_json(run.fallback_error) if run is not None else None,
         "given": run is not None and run.given,
         "usage": run.usage if run is not None else None,
     }
@@ -138,4 +141,4 @@ def _waiting_on(
         return None
     if status is NodeStatus.RUNNING and graph.marks[index] == Mark.READY:
         return None  # a worker has begun it
-    return cause_of(plan, block, graph, index)
+    return cause_of(plan, state, block, graph, index)

@@ -10,12 +10,13 @@ from itertools import islice
 
 import msgspec
 
+from workflow_runtime.engine.awaited import PendingKind
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import Mark, NodeStatus
 from workflow_runtime.engine.preview import Preview
-from workflow_runtime.engine.state import ExecutionState, PendingKind
+from workflow_runtime.engine.state import ExecutionState, Suspension
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.engine.waiting import Cause, Open, children, due_of, entries_of, open_nodes, open_sources, path_in
 from workflow_runtime.errors import RequestError
@@ -96,7 +97,7 @@ class Explanations:
         if state is None or state.status.terminal:
             return self._without_nodes(header, plan, state)
         open = sorted(open_nodes(plan, state), key=_position)
-        own = () if after else (*self._output(state), *self._children(state))
+        own = () if after else (*_suspension(state), *self._output(state), *self._children(state))
         waits = (*own, *self._explained(plan, state, open[after : after + limit]))
         next = after + limit if len(open) > after + limit else None
         return Why(header, waits, self._ahead(plan, state) if not after else {}, next, len(open))
@@ -209,6 +210,23 @@ class Explanations:
         return found
 
 
+def _suspension(state: ExecutionState) -> Iterator[Waiting]:
+    """The execution itself, while it is suspended."""
+    if state.suspension is not None:
+        yield Waiting(
+            path="",
+            status=state.status,
+            waiting_on=Cause.SUSPENDED,
+            since=state.suspension.at,
+            moves=f"`resume`: {_described(state.suspension)}; events held: {state.held:,}",
+        )
+
+
+def _described(suspension: Suspension) -> str:
+    by = f" by {suspension.by}" if suspension.by else ""
+    return f"it was suspended{by}" + (f", because: {suspension.reason}" if suspension.reason else "")
+
+
 class _Explanation:
     """One open node, explained. ``run``: of its newest attempt; ``ordered``: when that was ordered (0: unknown)."""
 
@@ -231,6 +249,7 @@ class _Explanation:
             Cause.RETRY: self._for_its_next_attempt,
             Cause.TIMER: self._for_a_time,
             Cause.EVENT: self._for_an_event,
+            Cause.SUSPENDED: self._for_the_resumption,
             None: self._for_what_is_inside,
         }
         return causes[self._open.cause]()
@@ -277,6 +296,11 @@ class _Explanation:
             return self._of("the next commit of the execution")
         pool = self._node.pool or "tool"
         return self._of(f"a worker of the pool `{pool}` that takes its order", on=[pool], since=self._ordered)
+
+    def _for_the_resumption(self) -> Waiting:
+        if self._run is not None and self._run.status is RunStatus.RUNNING:
+            return self._for_a_worker()
+        return self._of("the execution is resumed")
 
     def _for_its_next_attempt(self) -> Waiting:
         run = self._run

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RunNode, with_payload
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
-from workflow_runtime.engine.values.evaluation import NodeValue, evaluate
+from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
@@ -72,6 +73,10 @@ class Attempt(msgspec.Struct):
         return tuple(self.rendering.view.secrets.values()) if self.rendering is not None else ()
 
 
+class Suspended(Exception):
+    """The execution is suspended: nothing of it may begin."""
+
+
 class AttemptRunner:
     """Runs and records claimed runs. ``invokers`` run agents and tools; ``function_timeout_seconds`` is the Lambda's
     own.
@@ -96,7 +101,8 @@ class AttemptRunner:
         """Read, run and record a claimed run: whether it was still ours to record, and how it ended. Once a renewal
         finds that it is not, because it was cancelled or given up for lost, it is stopped.
 
-        Raises `RetryableError` and `InvalidEvent` when it could not even begin; then its claim is given up.
+        Raises `RetryableError`, `InvalidEvent` and `Suspended` when it could not even begin; then its claim is given
+        up.
         """
         lease = asyncio.timeout(None)
         renewal = asyncio.ensure_future(self._renew(attempt, lease))
@@ -105,7 +111,7 @@ class AttemptRunner:
                 ended = await self._outcome(attempt)
         except TimeoutError:  # of the lease: errors of the node are part of the outcome
             return False, replace(attempt.claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
-        except (RetryableError, InvalidEvent):
+        except (RetryableError, InvalidEvent, Suspended):
             await self._release(attempt)
             raise
         finally:
@@ -160,11 +166,12 @@ class AttemptRunner:
             output = masked(result.output, attempt.secrets)
             ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=_notes(attempt, result.warnings))
             ended = _with_inputs(attempt, ended)
-        except (RetryableError, InvalidEvent):
+        except (RetryableError, InvalidEvent, Suspended):
             raise
         except Exception as error:
             order = order_to_keep(attempt.plan, attempt.order.command)
             ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error), order=order)
+            ended = _with_inputs(attempt, ended)
         return replace(
             ended,
             ended_at=self._ports.clock.now(),
@@ -173,7 +180,7 @@ class AttemptRunner:
         )
 
     async def _prepare(self, attempt: Attempt) -> bool:
-        """Read inputs and header in one batch; False when the execution no longer runs."""
+        """Read inputs and header in one batch; False when the execution no longer runs. Raises `Suspended`."""
         plan = attempt.plan
         order = await self._ports.offload(self._whole, attempt.order)
         command = order.command
@@ -182,6 +189,8 @@ class AttemptRunner:
         header_key = keys.execution(order.execution_id, keys.HEADER)
         input_key = keys.input(order.execution_id, command.replaced)
         run_keys = {keys.run(order.execution_id, read.path(plan), read.serial): read.node for read in command.reads}
+        if command.caller >= 0:
+            formulas = (*formulas, *filter(None, (plan.node(command.caller).inputs,)))
         reads_input = needs_globals(formulas) or lacks_names(plan, command, formulas)
         undoes = command.undoes
         undone = keys.run(order.execution_id, undoes.path(plan), undoes.serial) if undoes is not None else None
@@ -191,8 +200,11 @@ class AttemptRunner:
         items = await self._ports.offload(self._ports.table.get, list(wanted))
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {order.execution_id}")
-        if header_of(order.execution_id, items[header_key]).status.terminal:
+        status = header_of(order.execution_id, items[header_key]).status
+        if status.terminal:
             return False
+        if status is ExecutionStatus.SUSPENDED:
+            raise Suspended
         nodes: dict[int, NodeValue] = {}
         for key, index in run_keys.items():
             nodes[index] = node_value(await self._ports.offload(self._runs.run_of, items[key]))
@@ -203,6 +215,7 @@ class AttemptRunner:
             order = await self._ports.offload(self._told, order, items[undone])
         secrets = await self._ports.offload(self._resolve_secrets, node)
         view = view_of(plan, order, nodes, data, secrets)
+        view = _with_callers_inputs(plan, command.caller, view)
         attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view, order.command)
         return True
 
@@ -286,10 +299,22 @@ class AttemptRunner:
         return True
 
 
+def _with_callers_inputs(plan: Plan, caller: int, view: View) -> View:
+    """What a node sees that was called in the place of another, whose inputs it reads."""
+    formula = plan.node(caller).inputs if caller >= 0 else None
+    if formula is None:
+        return view
+    return replace(view, names={**view.names, "inputs": evaluate(formula, view)})
+
+
 def _with_inputs(attempt: Attempt, ended: Run) -> Run:
-    """A success of a node that can be undone is recorded with what it was given."""
+    """A success of a node that can be undone is recorded with what it was given; so is a failure, if another node may
+    run in its place and succeed."""
     rendering = attempt.rendering
     if rendering is None or rendering.node.compensate < 0 or not rendering.rendered or ended.path == OUTPUTS_PATH:
+        return ended
+    may_be_replaced = rendering.node.fallback >= 0 or any(own.target >= 0 for own in rendering.node.handlers)
+    if ended.status is RunStatus.FAILED and not may_be_replaced:
         return ended
     return replace(ended, inputs=masked(rendering.rendered, attempt.secrets))
 
@@ -337,7 +362,10 @@ def node_of(plan: Plan, path: str) -> NodePlan | None:
 def order_to_keep(plan: Plan, command: RunNode) -> RunNode | None:
     """The order of an attempt that failed, if another one may be ordered as it was."""
     node = node_of(plan, command.path)
-    return command if node is not None and node.retry else None
+    if node is None:
+        return None
+    may_go_on = node.retry or any(plan.handlers[own.number].retry is not None for own in node.handlers)
+    return command if may_go_on else None
 
 
 def _block_of(plan: Plan, path: str) -> GraphBlock:

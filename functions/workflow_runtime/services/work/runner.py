@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 from msgspec.structs import replace
@@ -32,11 +33,12 @@ from workflow_runtime.services.work.attempt import (
     Attempt,
     AttemptRunner,
     Secrets,
+    Suspended,
     ids_of,
     node_of,
     order_to_keep,
 )
-from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
@@ -84,12 +86,15 @@ class NodeRunner:
             plan = await self._ports.offload(self._plan, order.plan_hash)
             if await self._is_held(order, plan):
                 return
-            claimed = self._claim_of(order)
+            claimed = self._claim_of(order, plan)
             existing = await self._claim(order, claimed)
-            if existing is None:
-                await self._attempt(Attempt(order, plan, claimed))
-            else:
+            if existing is not None:
                 await self._met(order, plan, existing, claimed.owner)
+            elif claimed.error is not None:
+                await self._report(order, plan, claimed)
+                self._tell_of_end(order, plan, claimed)
+            else:
+                await self._attempt(Attempt(order, plan, claimed))
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -107,13 +112,20 @@ class NodeRunner:
         scopes = scopes_of_run(plan, order.command.path)
         return await self._ports.offload(self._holder.holds_order, order, scopes)
 
-    def _claim_of(self, order: Order) -> Run:
+    def _claim_of(self, order: Order, plan: Plan) -> Run:
+        """The run as ours; one that has waited too long has failed, unrun."""
         now = self._ports.clock.now()
+        command = order.command
+        owner = f"{self._ports.boot}/{self._new_id()}"
+        if command.claim_by and now > command.claim_by:
+            error = ErrorDocument.of("throttled", "no worker began the attempt within `max_wait`", command.path)
+            kept = order_to_keep(plan, command)
+            return Run.failed(command.path, command.serial, owner, now, error, attempt=command.attempt, order=kept)
         return Run(
             path=order.command.path,
             serial=order.command.serial,
             status=RunStatus.RUNNING,
-            owner=f"{self._ports.boot}/{self._new_id()}",
+            owner=owner,
             attempt=order.command.attempt,
             started_at=now,
             lease_until=now + LEASE_SECONDS * 1000,
@@ -164,20 +176,38 @@ class NodeRunner:
     async def _attempt(self, attempt: Attempt) -> None:
         """Carry a claimed run out, then report its result."""
         order = attempt.order
-        recorded, ended = await self._attempts.carry_out(attempt)
+        try:
+            recorded, ended = await self._attempts.carry_out(attempt)
+        except Suspended:
+            logger.info("a node of a suspended execution is not begun", extra=ids_of(order))
+            return  # its order is sent again when the execution is resumed
         if not recorded:
             stored = await self._attempts.patiently(self._runs.get, order.execution_id, ended.path, ended.serial)
             if stored is None:
                 raise RetryableError("a claimed run is not there")
             if stored.owner != ended.owner:  # who gave it up may have died before reporting that
                 logger.warning("a result came after its lease had ended", extra=ids_of(order))
+                await self._note_late(order, ended)
                 await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}")
                 return
-        milliseconds, error = ended.ended_at - ended.started_at, ended.error.type if ended.error is not None else None
         if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
-            if (node := node_of(attempt.plan, ended.path)) is not None:
-                count_attempt(self._count, node.type, ended.attempt, milliseconds, error)
+        self._tell_of_end(order, attempt.plan, ended)
+
+    async def _note_late(self, order: Order, ended: Run) -> None:
+        """Keep for people what a run came to that had ended for everybody else: its effects may have happened."""
+        if ended.status is RunStatus.CANCELLED:
+            return
+        late = LateResult.of(ended)
+        with suppress(RetryableError):  # nothing is decided by it
+            await self._ports.offload(self._runs.note_late, order.execution_id, ended.path, ended.serial, late)
+
+    def _tell_of_end(self, order: Order, plan: Plan, ended: Run) -> None:
+        """In the log and the metrics."""
+        milliseconds, error = ended.ended_at - ended.started_at, ended.error.type if ended.error is not None else None
+        node = node_of(plan, ended.path)
+        if node is not None and ended.status is not RunStatus.CANCELLED:
+            count_attempt(self._count, node.type, ended.attempt, milliseconds, error)
         fields = {"status": ended.status, "ms": milliseconds, "attempt": ended.attempt}
         logger.info("node ended", extra={**ids_of(order), **fields, **({"error": error} if error is not None else {})})
 

@@ -297,6 +297,28 @@ def test_a_providers_error_is_an_error_type_and_tells_no_secret(
     assert error.__suppress_context__
 
 
+def limited(**headers: str) -> exceptions.ModelHTTPError:
+    return exceptions.ModelHTTPError(
+        429, "m", headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("raised", "seconds"),
+    [
+        (limited(Retry_After="17"), 17.0),
+        (exceptions.ModelHTTPError(503, "m", headers={"retry-after": "5"}), 5.0),
+        (limited(), None),
+        (exceptions.FallbackExceptionGroup("all", [limited(Retry_After="17"), limited(Retry_After="9")]), 9.0),
+        (exceptions.FallbackExceptionGroup("all", [limited(Retry_After="17"), limited()]), None),
+    ],
+)
+def test_the_delay_that_a_provider_asks_for_is_part_of_the_error(
+    registry: AgentRegistry, raised: Exception, seconds: float | None
+) -> None:
+    assert fails(registry, raising(raised)).retry_after == seconds
+
+
 def test_a_status_and_a_plain_error_code_are_shown(registry: AgentRegistry) -> None:
     raised = exceptions.ModelHTTPError(400, "m", SECRET, provider_error_code="invalid_request_error")
     assert "HTTP 400 (invalid_request_error)" in fails(registry, raising(raised)).message

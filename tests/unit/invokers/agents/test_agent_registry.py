@@ -53,7 +53,7 @@ def test_files_are_read_at_first_use(tmp_path: Path) -> None:
         ("id: a\nmodel: test\nsettings: {temperature: hot}\n", "`temperature`"),
         ("id: a\nmodel: test\nsettings: {max_tokens: 0}\n", "`max_tokens`"),
         ("id: a\nmodel: test\nlimits: {token: 1}\n", "unknown key 'token'"),
-        ("id: a\nmodel: test\noutput_schema: {type: objct}\n", "no valid JSON Schema"),
+        ("id: a\nmodel: test\noutput_schema: {type: objct}\n", "not a valid JSON Schema"),
         ("id: a\nmodel: test\noutput_schema: {$ref: 'http://127.0.0.1/x'}\n", "may not refer to another document"),
         ("id: a\nmodel: test\noutput_schema: {$dynamicRef: '#x'}\n", "a.yaml:3:16: error WF602"),
         ("agents:\n- {id: a, model: test}\n- {id: a, model: test}\n", "a.yaml:3:8: error WF604: the id 'a' is taken"),

@@ -10,6 +10,16 @@ import typer
 from workflow_runtime.frontends.cli.api import Document, api
 from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import read_json
+from workflow_runtime.frontends.cli.many import (
+    DryRun,
+    ExecutionOrNone,
+    Many,
+    OfStatuses,
+    OfWorkflow,
+    OlderThan,
+    ask_many,
+    many_of,
+)
 from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server, header_value
@@ -22,9 +32,13 @@ Key = Annotated[
 
 
 def cancel(
-    execution: ExecutionId,
+    execution: ExecutionOrNone = None,
     reason: Reason = "",
     key: Key = None,
+    workflow: OfWorkflow = None,
+    status: OfStatuses = None,
+    older_than: OlderThan = "",
+    dry_run: DryRun = False,
     url: Url = URL_DEFAULT,
     token: Token = None,
     profile: Profile = None,
@@ -35,6 +49,7 @@ def cancel(
 
     \b
       awr cancel ex-01a2… --reason "the order was withdrawn"
+      awr cancel --workflow orders --status running --older-than 1h --dry-run
 
     \b
     Exit codes:
@@ -42,11 +57,104 @@ def cancel(
       1  refused: it has ended otherwise     6  the API cannot be reached
     """
     out, server = Output(json=json), Server(url, token, profile, region)
-    return _ask(out, server, "cancel", execution, reason, key, ("cancelling", "cancelled already"))
+    many = many_of(execution, workflow, status, older_than, dry_run)
+    return _ask(out, server, "cancel", many or execution, reason, key, ("cancelling", "cancelled already"))
+
+
+def suspend(
+    execution: ExecutionOrNone = None,
+    reason: Reason = "",
+    key: Key = None,
+    workflow: OfWorkflow = None,
+    status: OfStatuses = None,
+    older_than: OlderThan = "",
+    dry_run: DryRun = False,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Suspend an execution, and the executions whose end it awaits.
+
+    Nothing starts any more; what runs in workers ends and is recorded; events, due timers and the like are held in
+    order until it is resumed.
+
+    \b
+      awr suspend ex-01a2… --reason "the provider has an outage"
+
+    \b
+    Exit codes:
+      0  on its way, or suspended already    2  wrong usage
+      1  refused: it has ended               6  the API cannot be reached
+    """
+    out, server = Output(json=json), Server(url, token, profile, region)
+    many = many_of(execution, workflow, status, older_than, dry_run)
+    return _ask(out, server, "suspend", many or execution, reason, key, ("suspending", "suspended already"))
+
+
+def resume(
+    execution: ExecutionOrNone = None,
+    reason: Reason = "",
+    key: Key = None,
+    workflow: OfWorkflow = None,
+    status: OfStatuses = None,
+    older_than: OlderThan = "",
+    dry_run: DryRun = False,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Resume a suspended execution, and those that were suspended with it.
+
+    \b
+      awr resume ex-01a2…
+
+    \b
+    Exit codes:
+      0  on its way, or not suspended        2  wrong usage
+      1  refused: it has ended               6  the API cannot be reached
+    """
+    out, server = Output(json=json), Server(url, token, profile, region)
+    many = many_of(execution, workflow, status, older_than, dry_run)
+    return _ask(out, server, "resume", many or execution, reason, key, ("resuming", "not suspended"))
+
+
+def compensate(
+    execution: ExecutionOrNone = None,
+    reason: Reason = "",
+    key: Key = None,
+    workflow: OfWorkflow = None,
+    status: OfStatuses = None,
+    older_than: OlderThan = "",
+    dry_run: DryRun = False,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """Undo what an execution that has ended has done and not undone yet.
+
+    Compensations that failed run again. Then the execution has ended as before.
+
+    \b
+      awr compensate ex-01a2… --reason "the customer withdrew"
+
+    \b
+    Exit codes:
+      0  on its way    1  refused, with the reason
+      2  wrong usage   6  the API cannot be reached
+    """
+    out, server = Output(json=json), Server(url, token, profile, region)
+    many = many_of(execution, workflow, status, older_than, dry_run)
+    return _ask(out, server, "compensate", many or execution, reason, key, ("compensating", ""))
 
 
 def retry(
-    execution: ExecutionId,
+    execution: ExecutionOrNone = None,
     from_node: Annotated[
         str, typer.Option("--from", metavar="NODE", help="Run this node and all after it again, also after success.")
     ] = "",
@@ -56,6 +164,10 @@ def retry(
     ] = None,
     reason: Reason = "",
     key: Key = None,
+    workflow: OfWorkflow = None,
+    status: OfStatuses = None,
+    older_than: OlderThan = "",
+    dry_run: DryRun = False,
     url: Url = URL_DEFAULT,
     token: Token = None,
     profile: Profile = None,
@@ -66,6 +178,7 @@ def retry(
 
     \b
       awr retry ex-01a2… --reason "the shop is back"
+      awr retry --workflow orders --reason "the shop is back"
       awr retry ex-01a2… --from charge --variables '{"currency": "EUR"}'
 
     \b
@@ -80,7 +193,8 @@ def retry(
     if given:
         said["variables"] = given
     out, server = Output(json=json), Server(url, token, profile, region)
-    return _ask(out, server, "retry", execution, reason, key, ("retrying", ""), **said)
+    many = many_of(execution, workflow, status, older_than, dry_run)
+    return _ask(out, server, "retry", many or execution, reason, key, ("retrying", ""), **said)
 
 
 def skip(
@@ -120,7 +234,7 @@ def _ask(
     out: Output,
     server: Server,
     operation: str,
-    execution: str,
+    whom: str | Many | None,
     reason: str,
     key: str | None,
     words: tuple[str, str],
@@ -129,6 +243,9 @@ def _ask(
     """Send the request, and show what was answered. ``words``: for one that is on its way, and one not needed."""
     if key is not None:
         header_value("--key", key)
+    if isinstance(whom, Many):
+        return ask_many(out, server, operation, whom, reason, key, said)
+    execution = str(whom)
 
     async def send() -> Document:
         async with api(server) as connection:

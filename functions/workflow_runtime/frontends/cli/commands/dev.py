@@ -23,7 +23,7 @@ def dev(
             "--definitions",
             **existing(
                 "DIR",
-                "Workflows, agents and tools, taken into use as they change. Default: ./definitions.",
+                "Workflows, agents and tools, picked up as they change. Default: ./definitions.",
                 directory=True,
                 file=False,
             ),

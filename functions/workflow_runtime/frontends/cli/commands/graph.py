@@ -61,7 +61,7 @@ def graph(
             raise usage_error("--execution draws the plan that it started with: leave out FILE and --definitions")
         drawing = asyncio.run(_of_execution(Server(url, token, profile, region, db), execution, format))
     elif db is not None:
-        raise usage_error("--db goes with --execution: which one of that file?")
+        raise usage_error("--db goes with --execution: which one in that file?")
     elif file is None:
         raise usage_error("what to draw? give a FILE, or --execution ID")
     else:

@@ -27,7 +27,7 @@ INPUT = '{"message": "Where is my order?"}'
 
 def init(
     directory: Annotated[
-        Path, typer.Argument(metavar="[DIR]", file_okay=False, help="Where; it is made if it is not there.")
+        Path, typer.Argument(metavar="[DIR]", file_okay=False, help="Where; created if missing.")
     ] = Path(),
     json: AsJson = False,
 ) -> int:
@@ -43,7 +43,7 @@ def init(
     contents = {directory / place: text for place, text in project_files(name)}
     in_the_way = [str(path) for path in contents if path.exists() or path.is_symlink()]
     if in_the_way:
-        message = f"nothing was written, for there is already: {', '.join(in_the_way)}"
+        message = f"nothing was written, because these exist: {', '.join(in_the_way)}"
         raise CliError("exists", message, "awr init DIR makes the project in another directory")
     for path, text in contents.items():
         path.parent.mkdir(parents=True, exist_ok=True)

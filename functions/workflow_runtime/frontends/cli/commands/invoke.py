@@ -25,7 +25,7 @@ from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
 from workflow_runtime.runtime.in_process import handler_of
 
-FunctionName = Annotated[str, typer.Argument(metavar="FUNCTION", help="One of the Lambda functions, as dispatch.")]
+FunctionName = Annotated[str, typer.Argument(metavar="FUNCTION", help="One of the Lambda functions, such as dispatch.")]
 EventFile = Annotated[Path, typer.Argument(**existing("EVENT", "What it gets, as JSON; events/ has samples."))]
 
 

@@ -30,7 +30,7 @@ def list_(
         str | None, typer.Argument(metavar="[WORKFLOW]", help="List its executions. Without: the workflows.")
     ] = None,
     status: Annotated[ExecutionStatus | None, typer.Option("--status", help="Only executions in this status.")] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many.")] = LISTED_DEFAULT,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show at most this many.")] = LISTED_DEFAULT,
     db: Database = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
@@ -54,7 +54,7 @@ def list_(
 async def _workflows(out: Output, server: Server, limit: int) -> None:
     async with api(server) as connection:
         found, more = await connection.workflows(limit)
-        freezes = await connection.freezes()
+        freezes = await connection.frozen()
     frozen = {switch["scope"] for switch in freezes if not switch["thawed_at"]}
     out.document({"workflows": found})
     width = max((columns(visible(item["workflow_id"])) for item in found), default=0)
@@ -73,7 +73,7 @@ async def _executions(out: Output, server: Server, workflow_id: str, status: str
         found, more = await connection.executions(workflow_id, status, limit)
         if not found:
             await connection.workflow(workflow_id)  # raises if there is no such workflow: an empty list would hide that
-        freezes = await connection.freezes()
+        freezes = await connection.frozen()
     out.document({"executions": found})
     for item in found:
         out.line(_execution(item, out.columns))

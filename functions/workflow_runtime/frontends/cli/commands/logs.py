@@ -42,7 +42,7 @@ def logs(
         ),
     ] = None,
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="How far back: 30m, 24h, 7d.")] = SINCE_DEFAULT,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines, until Ctrl-C.")] = False,
     url: Url = URL_DEFAULT,
     token: Token = None,
     profile: Profile = None,

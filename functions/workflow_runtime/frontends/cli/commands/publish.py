@@ -58,7 +58,7 @@ async def _checked(connection: Api, sources: Mapping[Path, Source]) -> dict[str,
     invalid = [path for path, verdict in verdicts.items() if not verdict.valid]
     if invalid:
         findings = [finding for path in invalid for finding in _findings(verdicts[path].findings, sources[path])]
-        message = f"nothing was published, for not all is valid: {', '.join(map(str, invalid))}"
+        message = f"nothing was published, because not all files are valid: {', '.join(map(str, invalid))}"
         raise CliError("invalid_definition", message, findings=findings)
     return _by_id(verdicts, sources)
 

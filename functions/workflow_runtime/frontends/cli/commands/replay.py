@@ -69,7 +69,7 @@ def replay(
     region: Region = None,
     json: AsJson = False,
 ) -> int:
-    """Take an execution's journal again with the engine of this version, and show the first difference.
+    """Replay an execution's journal with this version's engine, and show the first difference.
 
     Nothing runs, and nothing is changed: the engine decides again on the recorded events, with the recorded results.
 

@@ -72,7 +72,7 @@ Resume = Annotated[
     typer.Option(
         "--resume",
         metavar="[ID]",
-        help="Go on with an execution of --db that was interrupted; without ID: the open one.",
+        help="Resume an interrupted execution of --db; without ID: the open one.",
     ),
 ]
 SkipTime = Annotated[
@@ -324,9 +324,9 @@ class _Run:
         self._out.note()
         why = "nothing more can happen by itself"
         if document["timers"]:
-            why = "time moves no further without --skip-time"
+            why = "time does not move on without --skip-time"
         if self._repetition.timers:
-            why = "nothing happens any more but timers that repeat"
+            why = "nothing is left but timers that repeat"
         elif self._repetition.endless:
             why = f"it never ends by itself: its own timers and events moved it on {self._repetition.endless} times"
         elif document["timers"] and self._limit:

@@ -26,10 +26,11 @@ def signal(
         str | None, typer.Argument(metavar="[DATA]", help="Its data: JSON, @FILE, or @- for stdin.")
     ] = None,
     key: Annotated[
-        str | None, typer.Option("--key", metavar="KEY", help="However often sent under one key, it has one effect.")
+        str | None, typer.Option("--key", metavar="KEY", help="Repeats under one key have one effect.")
     ] = None,
     wait: Annotated[
-        float | None, typer.Option("--wait", metavar="S", min=0, help="Wait so long for what it does, and show it.")
+        float | None,
+        typer.Option("--wait", metavar="S", min=0, help="Wait this many seconds for what it does, and show it."),
     ] = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
@@ -87,7 +88,7 @@ def _show(out: Output, result: Document) -> ExitCode:
 
 def publish_event(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Whose event it is; or the event, as @FILE.", show_default=False)
+        str, typer.Argument(metavar="SOURCE", help="Its source; or the whole event, as @FILE.", show_default=False)
     ],
     detail_type: Annotated[
         str | None, typer.Argument(metavar="TYPE", help="Its detail-type.", show_default=False)

@@ -25,7 +25,7 @@ def start(
     input: Input = None,
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="KEY", help="A start with a key seen before gives the first one's execution."),
+        typer.Option("--key", metavar="KEY", help="A repeated start under one key gives the first one's execution."),
     ] = None,
     wait: Annotated[
         float | None, typer.Option("--wait", metavar="S", min=0, help="Watch it for up to this many seconds.")

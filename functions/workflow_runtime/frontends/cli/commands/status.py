@@ -31,9 +31,7 @@ ENDS = {"failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
 async def execution_document(connection: Api, execution_id: str) -> Document:
     document = await connection.document(execution_id)
     if not isinstance(document, dict) or "status" not in document:
-        raise CliError(
-            "unexpected_answer", "what answered is not an execution", "--url or AWR_URL says where the API is"
-        )
+        raise CliError("unexpected_answer", "the answer is not an execution", "--url or AWR_URL says where the API is")
     return document
 
 

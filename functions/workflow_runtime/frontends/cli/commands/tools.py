@@ -70,7 +70,9 @@ def _list(out: Output, kind: str, entries: Mapping[str, CatalogueEntry], id: str
 
 
 def _entry(entry: CatalogueEntry) -> Iterator[Line]:
-    yield [(entry.id, "bold"), *([f"  {entry.description}"] if entry.description else []), (f"  {entry.source}", "dim")]
+    effects = f"  effects: {entry.effects}" if entry.effects is not None else ""
+    said = [f"  {entry.description}"] if entry.description else []
+    yield [(entry.id, "bold"), *said, (f"  {entry.source}{effects}", "dim")]
     for argument in entry.arguments:
         yield ["    ", *_argument(argument)]
     if entry.input_schema is not None and entry.takes_others:

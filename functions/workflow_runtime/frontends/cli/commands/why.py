@@ -31,7 +31,9 @@ def why(
     node: Annotated[
         str | None, typer.Argument(metavar="[NODE]", help="Only this node, by its path, and what it waits for.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many nodes.")] = WAITS_DEFAULT,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="Show at most this many nodes.")
+    ] = WAITS_DEFAULT,
     db: Database = None,
     url: Url = URL_DEFAULT,
     token: Token = None,

@@ -45,4 +45,4 @@ def _functions(reach: Reach, services: ToolServices) -> tuple[Callable[..., Any]
 def _described() -> tuple[Tool, ...]:
     """Each tool as its signature says; whatever a function may reach, its signature is the same."""
     marks = [(function, getattr(function, MARK)) for function in _functions(Reach(), ToolServices())]
-    return tuple(describe(function, mark.id, mark.description, BUILT_IN) for function, mark in marks)
+    return tuple(describe(function, mark.id, mark.description, BUILT_IN, mark.effects) for function, mark in marks)

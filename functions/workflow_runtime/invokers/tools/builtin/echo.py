@@ -7,7 +7,7 @@ from typing import Any
 from workflow_runtime.sdk import tool
 
 
-@tool
+@tool(effects="none")
 async def echo(**inputs: Any) -> dict[str, Any]:
     """Returns its inputs, whatever they are."""
     return inputs

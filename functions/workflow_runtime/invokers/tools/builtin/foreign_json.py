@@ -21,7 +21,7 @@ def read_json(text: str, name: str, warn: Callable[[str], None]) -> Json:
     """The JSON value in ``text``. Numbers beyond 64 bits become text, NaN and infinities null, lone surrogates U+FFFD;
     ``warn`` is told of each kind once, and ``name`` is what the text is called then.
 
-    Raises `ValueError` for what is no JSON, or nested too deep.
+    Raises `ValueError` for what is not JSON, or nested too deeply.
     """
     if not _LONG_NUMBER.search(text):
         try:

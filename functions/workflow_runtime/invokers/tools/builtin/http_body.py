@@ -1,7 +1,7 @@
 """The body of an HTTP response: read within bounds, unpacked, and decoded as what it says it is.
 
 Whatever comes, there is a usable result: text in unknown bytes has replacement characters, numbers that JSON values
-here cannot hold are text. What was changed is said in a warning.
+here cannot hold are text. A warning says what was changed.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Body:
         try:
             return read_json(text, "the body", self.warnings.append)
         except ValueError:
-            self.warnings.append("the body is said to be JSON and is not; it is given as text")
+            self.warnings.append("the body is marked as JSON but is not; it is given as text")
             return text
 
 
@@ -138,7 +138,7 @@ def _unpacked(data: bytes, encoding: str) -> bytes:
             if len(unpacked) > RESPONSE_BYTES_MAX:
                 raise _too_large()
     except zlib.error:
-        raise Unreadable(f"is said to be {encoding} and is not") from None
+        raise Unreadable(f"is marked as {encoding} but is not") from None
     return bytes(unpacked)
 
 

@@ -59,7 +59,7 @@ GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA has given ou
 
 
 def is_public(address: Address) -> bool:
-    """Whether anybody on the internet could reach ``address``: global unicast, and no carrier of another address."""
+    """Whether anybody on the internet could reach ``address``: global unicast that carries no other address."""
     if address.is_multicast or address.is_reserved or not address.is_global:
         return False
     if any(address in network for network in EXTRA if network.version == address.version):
@@ -72,8 +72,8 @@ def is_public(address: Address) -> bool:
 
 
 class AllowList:
-    """The ``http`` entries of a `Reach`, whose advice its refusals give. Raises `ValueError` for an entry that is no
-    host, address or network.
+    """The ``http`` entries of a `Reach`, whose advice its refusals give. Raises `ValueError` for an entry that is
+    not a host, address or network.
     """
 
     def __init__(self, entries: Iterable[str], reach: Reach = LOCAL_REACH) -> None:

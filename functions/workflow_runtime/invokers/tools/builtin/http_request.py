@@ -173,7 +173,7 @@ def _checked_url(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as error:
-        raise NodeError("validation_error", f"no valid URL: {error}") from None
+        raise NodeError("validation_error", f"not a valid URL:  {error}") from None
     if parsed.scheme not in ("http", "https"):
         raise NodeError("validation_error", f"only http and https URLs can be requested, not {parsed.scheme[:20]!r}")
     if parsed.userinfo:
@@ -310,7 +310,7 @@ def _redirected(request: _Request, status: int, location: str) -> _Request:
     try:
         target = _checked_url(str(request.url.join(location)))
     except httpx.InvalidURL:
-        raise NodeError("execution_error", f"{request.url.host} redirects to no valid URL") from None
+        raise NodeError("execution_error", f"{request.url.host} redirects to an invalid URL") from None
     if request.url.scheme == "https" and target.scheme == "http":
         raise NodeError("not_allowed", f"{request.url.host} redirects from https to http")
     method, content, headers = request.method, request.content, request.headers

@@ -58,7 +58,7 @@ def _decoded(function: str, data: bytes, context: NodeContext) -> Json:
     try:
         return read_json(data.decode(), "the answer", context.warn) if data else None
     except ValueError:
-        raise NodeError("execution_error", f"the function {function} returned no JSON") from None
+        raise NodeError("execution_error", f"the function {function} did not return JSON") from None
 
 
 def _reason(answer: Json) -> str:

@@ -1,0 +1,46 @@
+"""The tools of the workflow ``travel_booking``. The example stops before real booking and payment systems."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+from workflow_runtime.sdk import NodeContext, ToolError, tool
+
+Kind = Literal["flight", "hotel", "car"]
+
+LIMIT = 3000
+PRICES = {"flight": 1800, "hotel": 520, "car": 260}
+
+
+@tool(description="预订机票、酒店或租车，按天计价", effects="idempotent")
+async def book_travel(
+    kind: Kind, city: str, traveller: str, context: NodeContext, days: int = 1
+) -> dict[str, str | int]:
+    """Returns {booking, price}. The same visit of a node gets the same booking, however often it is attempted."""
+    context.logger.info("%s to %s for %s", kind, city, traveller)
+    number = hashlib.sha256(context.idempotency_key.encode()).hexdigest()[:6].upper()
+    return {"booking": f"{kind[0].upper()}-{number}", "price": PRICES[kind] * max(days, 1)}
+
+
+@tool(description="取消一项预订，全额退回", effects="idempotent")
+async def cancel_booking(booking: str, reason: str, context: NodeContext) -> dict[str, str]:
+    """Returns {cancelled}. A booking that is cancelled already stays so."""
+    context.logger.info("%s is cancelled: %s", booking, reason)
+    return {"cancelled": booking}
+
+
+@tool(description="从差旅卡扣款", effects="idempotent")
+async def charge_card(card: str, amount: int, context: NodeContext) -> dict[str, str | int]:
+    """Returns {payment, amount}; a card whose number ends in 0002 is declined."""
+    if card.endswith("0002"):
+        raise ToolError("declined", f"额度不足，未能扣款 {amount} 元")
+    return {"payment": context.idempotency_key, "amount": amount}
+
+
+@tool(description="记到公司账上", effects="idempotent")
+async def charge_company(traveller: str, amount: int, context: NodeContext) -> dict[str, str | int]:
+    """Returns {payment, amount}, up to a limit."""
+    if amount > LIMIT:
+        raise ToolError("declined", f"超出公司额度 {LIMIT} 元")
+    return {"payment": f"{traveller}/{context.idempotency_key}", "amount": amount}

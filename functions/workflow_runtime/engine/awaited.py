@@ -1,0 +1,69 @@
+"""What an execution waits for, as its state keeps it; `pending` opens and ends the entries."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import TOP_GRAPH, ScopeId
+
+
+class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A delayed `send` of a chart: what goes out when its timer fires. ``id`` names it for `cancel_send`."""
+
+    name: str
+    id: str = ""
+    data: Json = None
+    to: str = ""
+    key: str | None = None
+
+
+class PendingKind(StrEnum):
+    """What an execution waits for."""
+
+    TIMER = "timer"
+    CHILD = "child"  # the end of an execution that it started
+    EVENT = "event"
+
+
+class Purpose(StrEnum):
+    """What for."""
+
+    DELAY = "delay"  # of a state: its transition is tried
+    SEND = "send"  # an event of a chart goes out
+    WAIT = "wait"  # of a node: the time or event it waits for
+    TIMEOUT = "timeout"  # of a node: how long it waits
+    RETRY = "retry"  # of a node: the time of its next attempt
+    RESULT = "result"  # of a chart: the event that tells of a child's end
+    DEADLINE = "deadline"  # of the execution: how long it may take
+    TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
+    STOP = "stop"  # of the execution: how long runs that were told to stop are awaited
+
+
+class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that an execution waits for, and who in it does.
+
+    - ``scope``: address of the scope that waits; ``owner``: the node or state there, -1 for the scope itself
+    - ``due``: of a timer, when it fires (epoch ms)
+    - ``name``: the event that is listened to, or that a child's end becomes
+    - ``key``: of an event, the correlation key under which the bus brings it
+    - ``number``: of a delay, its place among those of its state; of an event under a key, the plan's trigger that
+      brings it
+    - ``sent``: what a delayed send sends
+    - ``workflow``: of a child
+    - ``held``: it has come, and is held while the execution is suspended
+    """
+
+    kind: PendingKind
+    purpose: Purpose
+    scope: ScopeId = TOP_GRAPH
+    owner: int = -1
+    due: int = 0
+    name: str = ""
+    key: str | None = None
+    number: int = -1
+    sent: Sent | None = None
+    workflow: str = ""
+    held: bool = False

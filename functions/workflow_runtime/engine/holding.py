@@ -1,0 +1,74 @@
+"""Events that come while an execution is suspended: held in order, and taken in that order when it was resumed.
+
+The state knows only their numbers, from ``held_first`` up to ``held_next``; the events themselves are items of their
+own. Numbers never restart. Until the last one is in, new ones are held behind them, so that nothing overtakes.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from workflow_runtime.engine import applied
+from workflow_runtime.engine.commands import HoldEvent
+from workflow_runtime.engine.events import (
+    ChildEnded,
+    Event,
+    EventReturned,
+    SignalReceived,
+    TimerFired,
+)
+from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.turn import Turn
+from workflow_runtime.errors import InvalidEvent
+
+HELD_MAX = 10_000  # events from outside are refused beyond (language §7); nothing of the execution's own is
+RETURNED_TURN_MAX = 50  # taken in one commit
+
+
+def must_wait(state: ExecutionState, event: Event) -> bool:
+    """Whether an event is held: because of the status, or because others that are held come first."""
+    row = EXECUTION_ROWS.get((ExecutionStatus.SUSPENDED, type(event)))
+    if row is None or not row.holds:
+        return False
+    return state.status is ExecutionStatus.SUSPENDED or returns(state)
+
+
+def returns(state: ExecutionState) -> bool:
+    """Whether held events are to be taken now."""
+    return state.status is ExecutionStatus.RUNNING and state.held > 0
+
+
+def hold(turn: Turn, event: Event) -> str:
+    """Keep an event for later. Returns why not, if it is not needed. Raises `InvalidEvent` when there are too many."""
+    state = turn.state
+    if isinstance(event, (TimerFired, ChildEnded)):
+        id = event.timer if isinstance(event, TimerFired) else event.token
+        entry = state.pending.get(id)
+        if entry is None or entry.held:
+            return "nobody waits for it any more" if entry is None else "it is held already"
+        state.pending[id] = replace(entry, held=True)
+    elif applied.is_known(turn, event.event_id):
+        return applied.TAKEN
+    elif isinstance(event, SignalReceived) and state.held >= HELD_MAX:
+        raise InvalidEvent(f"the execution is suspended and holds {HELD_MAX:,} events already")
+    else:
+        applied.remember(turn, event.event_id)
+    turn.commands.append(HoldEvent(state.held_next, event.event_id))
+    state.held_next += 1
+    return ""
+
+
+def release(turn: Turn, event: EventReturned) -> str:
+    """A held event is about to be taken. Returns why it is not."""
+    state = turn.state
+    if not state.held or event.number != state.held_first:
+        return "this event was taken already"
+    state.held_first += 1
+    return event.refused
+
+
+def forget(state: ExecutionState) -> None:
+    """The execution ends: nothing that is held will be taken."""
+    state.suspension = None
+    state.held_first = state.held_next

@@ -1,0 +1,183 @@
+"""Suspending and resuming under faults, and interleaved with everything else: nothing is lost, nothing is done twice.
+
+``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at every 20th. ``DELIVERY_SEEDS``
+and ``DELIVERY_FIRST_SEED`` as for other interleavings.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import pytest
+from tests.simulation.delivery import scenarios
+from tests.simulation.delivery.faults import Crash, Fault, FaultAt, NoFaults, Plan
+from tests.simulation.delivery.schedule import run_wildly
+from tests.simulation.delivery.test_delivery_crashes import undisturbed
+from tests.simulation.delivery.world import TERMINAL, World, world
+
+from workflow_runtime.errors import RequestError, RetryableError
+
+EVERYTHING = os.environ.get("DELIVERY_EVERY_FAULT") == "1"
+FAULTS = tuple(Fault) if EVERYTHING else (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
+STEP = 1 if EVERYTHING else 20
+SEEDS = int(os.environ.get("DELIVERY_SEEDS", "60"))
+FIRST_SEED = int(os.environ.get("DELIVERY_FIRST_SEED", "0"))
+NAMES = ("chain", "fan_out", "failing", "undo", "chart")
+
+
+def suspended_and_resumed(name: str, seed: int, faults: Plan, rounds: int) -> None:
+    """Run a workflow for so many rounds of deliveries, suspend it, let come to rest what may, resume it, to its end."""
+    expected, _ = undisturbed(name)
+    with world(name, seed, faults) as disturbed:
+        disturbed.start()
+        for _ in range(rounds):
+            disturbed.drain_once()
+        ask(disturbed, "suspend")
+        disturbed.drain()
+        if disturbed.document()["status"] == "suspended":
+            begun = dict(disturbed.effects.counts)
+            disturbed.clock.time += 3 * 3600 * 1000
+            disturbed.run_at_once(disturbed.sweeping())
+            disturbed.drain()
+            assert disturbed.effects.counts == begun, "something began while it was suspended"
+            ask(disturbed, "resume")
+            disturbed.drain()
+        disturbed.check_end()
+        if not disturbed.lost_for_good():
+            assert disturbed.outcome() == expected
+
+
+def ask(disturbed: World, operation: str) -> None:
+    """Ask again and again until there is an answer, as a caller would."""
+    while True:
+        try:
+            disturbed.runtime.control.ask(operation, disturbed.execution_id, "maintenance", operation)
+        except (Crash, RetryableError):
+            continue
+        except RequestError:  # it has ended
+            assert disturbed.document()["status"] in TERMINAL
+        return
+
+
+@cache
+def calls(name: str, rounds: int) -> int:
+    faults = NoFaults()
+    suspended_and_resumed(name, 0, faults, rounds)
+    return len(faults.calls)
+
+
+@pytest.mark.parametrize("rounds", range(5))
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_p2_p5_p6_p8_a_fault_at_any_call_changes_nothing_of_what_a_suspension_leaves(
+    name: str, fault: Fault, rounds: int
+) -> None:
+    for place in range(rounds, calls(name, rounds), STEP):
+        suspended_and_resumed(name, place, FaultAt(place, fault), rounds)
+
+
+def suspended_and_cancelled(name: str, seed: int, faults: Plan) -> None:
+    """Suspend it half-way, let come to rest what may, and cancel it."""
+    with world(name, seed, faults) as disturbed:
+        disturbed.start()
+        for _ in range(2):
+            disturbed.drain_once()
+        ask(disturbed, "suspend")
+        disturbed.drain()
+        assert disturbed.document()["status"] == "suspended"
+        ask(disturbed, "cancel")
+        disturbed.drain()
+        disturbed.check_end()
+        assert disturbed.document()["status"] == "cancelled"
+        assert disturbed.document()["suspension"] is None
+
+
+@cache
+def cancel_calls(name: str) -> int:
+    faults = NoFaults()
+    suspended_and_cancelled(name, 0, faults)
+    return len(faults.calls)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_p8_p9_a_fault_at_any_call_does_not_save_a_suspended_execution_from_its_cancellation(
+    name: str, fault: Fault
+) -> None:
+    for place in range(0, cancel_calls(name), STEP):
+        suspended_and_cancelled(name, place, FaultAt(place, fault))
+
+
+@pytest.mark.parametrize("part", range(len(scenarios.NAMES)))
+def test_p2_to_p9_hold_for_any_interleaving_with_suspensions_and_resumptions(part: int) -> None:
+    for seed in range(FIRST_SEED + part, FIRST_SEED + SEEDS, len(scenarios.NAMES)):
+        name = scenarios.NAMES[seed % len(scenarios.NAMES)]
+        expected, _ = undisturbed(name)
+        with world(name, seed) as wild:
+            run_wildly(wild, suspends=True)
+            wild.check_end()
+            if not wild.lost_for_good():
+                assert wild.outcome() == expected
+
+
+def family(faults: Plan, seed: int, rounds: int) -> None:
+    """Suspend a parent while its child runs, with events, timers and the child's end in flight; resume it, to its end.
+
+    Events are sent all the time; each takes effect once, in the order they were sent.
+    """
+    with world("parent", seed, faults) as disturbed:
+        disturbed.calm.stores.workflows.publish(
+            scenarios.plan("child"), scenarios.source("child"), disturbed.clock.now()
+        )
+        disturbed.start()
+        numbers = iter(range(100))
+        for _ in range(rounds):
+            disturbed.drain_once()
+        put(disturbed, next(numbers))
+        ask(disturbed, "suspend")
+        for _ in range(4):
+            put(disturbed, next(numbers))
+            disturbed.drain()
+            disturbed.clock.time += 60_000
+            disturbed.run_at_once(disturbed.sweeping())
+        assert disturbed.document()["status"] == "suspended"
+        ask(disturbed, "resume")
+        for _ in range(3):
+            put(disturbed, next(numbers))
+            disturbed.drain_once()
+        end = disturbed.clock.time + 3600 * 1000
+        while disturbed.document()["current_states"] != ["third"]:
+            assert disturbed.clock.time < end, disturbed.document()
+            if not disturbed.drain_once():
+                disturbed.clock.time += 1000
+        put(disturbed, next(numbers), "end")
+        disturbed.drain()
+        disturbed.check_end()
+        document = disturbed.document()
+        assert document["status"] == "completed"
+        assert document["variables"]["seen"] == list(range(8))
+
+
+def put(disturbed: World, number: int, event: str = "put") -> None:
+    """Send an event again and again until there is an answer."""
+    while True:
+        try:
+            disturbed.runtime.signalling.send(disturbed.execution_id, event, {"n": number}, f"n{number}")
+        except (Crash, RetryableError):
+            continue
+        return
+
+
+@cache
+def family_calls(rounds: int) -> int:
+    faults = NoFaults()
+    family(faults, 0, rounds)
+    return len(faults.calls)
+
+
+@pytest.mark.parametrize("rounds", range(4))
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_p6_p7_p8_a_fault_at_any_call_loses_and_doubles_nothing_that_is_held(fault: Fault, rounds: int) -> None:
+    for place in range(rounds, family_calls(rounds), STEP):
+        family(FaultAt(place, fault), place, rounds)
