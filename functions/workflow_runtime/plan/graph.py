@@ -19,6 +19,7 @@ from workflow_runtime.plan.specs import (
     Spec,
     SucceedSpec,
     SwitchSpec,
+    WaitSpec,
 )
 
 FALLBACK = "~fallback"
@@ -141,6 +142,14 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def index(self) -> dict[str, int]:
         """Node index by id."""
         return {node.id: position for position, node in enumerate(self.nodes)}
+
+    def callable_by(self, node: int) -> tuple[int, ...]:
+        """The nodes that a failure of this one may call."""
+        plan = self.nodes[node]
+        targets = [plan.fallback, *(own.target for own in plan.handlers), *(rule.target for rule in plan.on_error)]
+        if isinstance(plan.spec, WaitSpec):
+            targets.append(plan.spec.timeout_target)
+        return tuple(target for target in targets if target >= 0)
 
     @cached_property
     def called_count(self) -> int:

@@ -39,12 +39,23 @@ def fail_scope(scope: GraphScope, error: ErrorDocument) -> None:
     if scope.graph.failure is not None:
         return
     scope.graph.failure = error
-    nodes = scope.block.nodes
-    kept = {node for node in range(len(nodes)) if nodes[node].join.kind is JoinKind.ALL_DONE}
-    kept |= {other for own, other in scope.graph.fallbacks.items() if own in kept}
-    for node in range(len(nodes)):
+    kept = _kept(scope)
+    for node in range(len(scope.block.nodes)):
         if scope.is_open(node) and node not in kept:
             withdraw(scope, node)
+
+
+def _kept(scope: GraphScope) -> set[int]:
+    """The open nodes that a failure of their scope leaves alone, and those that they may still call."""
+    nodes = scope.block.nodes
+    pending = [n for n in range(len(nodes)) if nodes[n].join.kind is JoinKind.ALL_DONE and scope.is_open(n)]
+    kept: set[int] = set()
+    while pending:
+        node = pending.pop()
+        if node not in kept:
+            kept.add(node)
+            pending += [target for target in scope.block.callable_by(node) if scope.is_open(target)]
+    return kept
 
 
 def withdraw(scope: GraphScope, node: int) -> None:

@@ -17,7 +17,7 @@ from workflow_runtime.engine.lifecycle import ALIVE_MARKS, OPEN_MARKS, Change, M
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.graph import EdgeKind, JoinKind
-from workflow_runtime.plan.specs import ParallelSpec, WaitSpec
+from workflow_runtime.plan.specs import ParallelSpec
 
 _LOST = frozenset({Mark.FAILED, Mark.CANCELLED, Mark.DROPPED})
 _RAN = frozenset({Mark.SUCCESS, Mark.FAILED, Mark.EXCUSED, Mark.HANDLED, Mark.CANCELLED})
@@ -89,9 +89,7 @@ def _substitutes(scope: GraphScope, anew: Set[int]) -> set[int]:
     """What has run in the place of nodes that run again: it may have to once more."""
     found: set[int] = set()
     for node in anew:
-        plan = scope.block.nodes[node]
-        targets = (plan.fallback, *(handler.target for handler in plan.handlers))
-        found |= {target for target in targets if target >= 0 and not scope.is_open(target)}
+        found |= {target for target in scope.block.callable_by(node) if not scope.is_open(target)}
     return found
 
 
@@ -153,12 +151,10 @@ def _begin_visit(scope: GraphScope, node: int) -> None:
 def _callers(scope: GraphScope, anew: Set[int]) -> set[int]:
     """Of the nodes whose failure was dealt with by calling one that runs again: it is called once more if they fail."""
     found: set[int] = set()
-    for node, plan in enumerate(scope.block.nodes):
-        if scope.graph.marks[node] != Mark.HANDLED:
+    for node, mark in enumerate(scope.graph.marks):
+        if mark != Mark.HANDLED:
             continue
-        targets = {rule.target for rule in plan.on_error if rule.do == "call"}
-        if isinstance(plan.spec, WaitSpec):
-            targets.add(plan.spec.timeout_target)
+        targets = scope.block.callable_by(node)
         if any(target in anew and scope.graph.marks[target] in _RAN for target in targets):
             found.add(node)
     return found
