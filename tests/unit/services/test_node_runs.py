@@ -258,3 +258,16 @@ def test_an_attempt_that_an_error_handler_grants_sees_what_the_first_one_saw(loc
     history = local.local.services.documents.history(execution_id, 0, 99)
     orders = [command for entry in history.entries for command in entry.commands if isinstance(command, RunNode)]
     assert [(order.attempt, order.at) for order in orders] == [(1, START), (2, START)]
+
+
+def test_every_attempt_has_the_whole_timeout_and_timeouts_use_attempts_up(local: Local) -> None:
+    retry = "retry_policy: {max_retries: 2, retry_delay: 10, backoff: fixed, jitter: none}"
+    execution_id = local.start(f"    - {{id: a, type: tool, tool: slow, timeout: 90s, {retry}}}\n")
+    asyncio.run(local.local.run_until_ended(execution_id))
+    runs = local.local.services.documents.node(execution_id, "a").runs
+    assert [(run.attempt, run.started_at - START, run.ended_at - START) for run in runs] == [
+        (1, 0, 90_000),
+        (2, 100_000, 190_000),
+        (3, 200_000, 290_000),
+    ]
+    assert local.document(execution_id)["error"]["type"] == "timeout"
