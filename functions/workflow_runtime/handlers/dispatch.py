@@ -13,11 +13,14 @@ from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import DISPATCH, Function
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
+from workflow_runtime.handlers.spare import SpareProcessors
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 
 
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
+    processors = SpareProcessors(_processor)
+
     def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
         batch = MailboxBatch(runtime.dispatcher, event["Records"])
 
@@ -25,7 +28,8 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
             if not batch.take(record.message_id):
                 raise RetryableError("delivered again later")
 
-        answer = process_partial_response(event, take, _processor())  # a context would cost an inspection of `take`
+        with processors.lent() as processor:
+            answer = process_partial_response(event, take, processor)  # a context would cost an inspection of `take`
         _delay(runtime, batch.postponed)
         runtime.count(Metric.EVENTS_DISPATCHED, len(event["Records"]))
         return answer

@@ -31,9 +31,10 @@ class ObservedTable:
     def __init__(self, table: Table, written: Written) -> None:
         self._table = table
         self._written = written
-
-    def get(self, keys: Sequence[Key]) -> dict[Key, Item]:
-        return self._table.get(keys)
+        self.get = table.get
+        self.delete_all = table.delete_all
+        self.query = table.query
+        self.query_index = table.query_index
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
         self._table.put(item, condition)
@@ -49,17 +50,6 @@ class ObservedTable:
     ) -> None:
         self._table.update(key, changes, condition, index)
         self._notice(key, changes)
-
-    def delete_all(self, keys: Sequence[Key]) -> None:
-        self._table.delete_all(keys)
-
-    def query(
-        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None
-    ) -> list[Item]:
-        return self._table.query(partition, prefix, descending=descending, limit=limit)
-
-    def query_index(self, partition: str, prefix: str, *, before: str | None = None, limit: int) -> list[Item]:
-        return self._table.query_index(partition, prefix, before=before, limit=limit)
 
     def _notice(self, key: Key, attributes: Mapping[str, Any]) -> None:
         if key.partition.startswith(EXECUTION_PREFIX):

@@ -6,7 +6,6 @@ A function uses two or three of these; the others, and what they import, are nev
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
 
 SECRET_PREFIX = "WORKFLOW_SECRET_"
+ID_BYTES = 16  # random: as unlikely to come twice as a UUID
 
 
 def _ignore(name: str, value: int) -> None:
@@ -71,7 +71,7 @@ class Runtime:
         secrets: Secrets,
         env: Mapping[str, str] | None = None,
         catalogue: Catalogue | None = None,
-        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        new_id: Callable[[], str] = lambda: os.urandom(ID_BYTES).hex(),
         end_process: Callable[[], None] = lambda: None,
         count: Callable[[str, int], None] = _ignore,
         pools: Collection[str] | None = None,

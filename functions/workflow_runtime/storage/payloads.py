@@ -15,6 +15,8 @@ INLINE_BYTES_MAX = 8 * 1024  # compressed; more goes to the blob store, so that 
 MESSAGE_VALUE_BYTES_MAX = 64 * 1024  # as JSON, which is how values travel: text that compresses well may be long
 PAYLOAD_BYTES_MAX = 50 * 1024 * 1024  # one value; a worker holds several in memory
 COMPRESSION_LEVEL = 1  # on JSON, level 6 takes three times as long to save another tenth
+SHORT_BYTES_MAX = 32 * 1024  # up to here, small tables save as much; making large ones costs more than compressing
+SHORT_WINDOW_BITS, SHORT_MEMORY_LEVEL = 13, 6
 
 _PLAIN, _ZLIB = b"j", b"z"
 
@@ -28,10 +30,17 @@ def pack_bytes(data: bytes) -> bytes:
     if len(data) > PAYLOAD_BYTES_MAX:
         raise NodeError("execution_error", f"a value of {len(data)} bytes; at most {PAYLOAD_BYTES_MAX} are stored")
     if len(data) > PLAIN_BYTES_MAX:
-        compressed = zlib.compress(data, COMPRESSION_LEVEL)
+        compressed = _compressed(data)
         if len(compressed) < len(data):
             return _ZLIB + compressed
     return _PLAIN + data
+
+
+def _compressed(data: bytes) -> bytes:
+    if len(data) > SHORT_BYTES_MAX:
+        return zlib.compress(data, COMPRESSION_LEVEL)
+    compressor = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, SHORT_WINDOW_BITS, SHORT_MEMORY_LEVEL)
+    return compressor.compress(data) + compressor.flush()
 
 
 def unpack_bytes(packed: bytes) -> bytes:

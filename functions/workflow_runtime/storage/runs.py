@@ -138,7 +138,7 @@ class RunStore:
         attributes: dict[str, Attribute] = {
             "path": run.path,
             "serial": run.serial,
-            "status": run.status,
+            "status": run.status.value,
             "started_at": run.started_at,
         }
         if run.status.open:

@@ -126,6 +126,8 @@ class Pump:
                 if self._poll():
                     if self._tasks:
                         await asyncio.sleep(0)
+                elif await self._work_stirs():
+                    continue  # asking whether it is done costs a read
                 elif done():
                     return True
                 elif not await self._wait():
@@ -187,16 +189,20 @@ class Pump:
             [record.receipt_handle for record in records if record.event_record["messageId"] not in failed],
         )
 
-    async def _wait(self) -> bool:
-        """Nothing to receive: wait for work, for a message's time, or move virtual time. False when there is nothing to
-        wait for.
-        """
+    async def _work_stirs(self) -> bool:
+        """Nothing to receive: let work in progress go on. True when it sent something or ended, False when it waits."""
         self._collect()
         self._stirred.clear()
         for _ in range(SETTLING_ROUNDS if self._tasks else 0):
             await asyncio.sleep(0)
             if self._stirred.is_set():
                 return True
+        return False
+
+    async def _wait(self) -> bool:
+        """Work in progress waits as well: wait for it, for a message's time, or move virtual time. False when there is
+        nothing to wait for.
+        """
         next_at = self._fire()
         if next_at is not None and next_at <= self._clock.now():
             return True

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from workflow_runtime.errors import NodeError
-from workflow_runtime.invokers.containment import Containment, Outcome, node_failure
+from workflow_runtime.invokers.containment import Outcome, node_failure
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools.loops import AuthorLoops
 from workflow_runtime.invokers.tools.registry import ToolRegistry
@@ -39,13 +39,12 @@ class ToolInvoker:
         self._now = clock.now if clock else _system_now
         self._threads = Threads()
         self._loops = AuthorLoops()
-        self._containment = Containment()
 
     @property
     def abandoned(self) -> int:
         """Tools that still run although their attempt was cancelled: blocking ones, and async ones that do not stop. A
         worker that has any should end its process once the attempt is recorded."""
-        return self._threads.abandoned + self._loops.abandoned + self._containment.abandoned
+        return self._threads.abandoned + self._loops.abandoned
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``timeout``, what the tool raised,
@@ -65,7 +64,12 @@ class ToolInvoker:
         if not tool.is_async:
             return await self._threads.run(partial(_called, tool, call, context), f"tool {tool.id}")
         work = _awaited(tool, call, context)
-        return await (self._containment.run(work) if tool.built_in else self._loops.run(work, f"tool {tool.id!r}"))
+        if not tool.built_in:
+            return await self._loops.run(work, f"tool {tool.id!r}")
+        try:  # our own code: it ends when it is cancelled, and raises nothing but errors
+            return Outcome(await work)
+        except Exception as error:
+            return Outcome(error=error)
 
     def _context(self, call: NodeCall) -> NodeContext:
         place = {"execution_id": call.execution_id, "workflow_id": call.workflow_id, "node": call.path}

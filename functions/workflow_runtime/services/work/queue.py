@@ -8,7 +8,7 @@ from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import ConflictError, InvalidEvent, RetryableError
 from workflow_runtime.ports import DELAY_SECONDS_MAX, VISIBILITY_SECONDS_MAX, Message, Ports
 from workflow_runtime.services.dispatch.dispatcher import backoff_seconds
-from workflow_runtime.services.messages import parse_order
+from workflow_runtime.services.messages import Order, parse_order
 from workflow_runtime.services.work.runner import NodeRunner, Postponed
 
 WAITING_RECEIVES_MAX = 3  # then a copy waits in its place: an order that only waits must not become a dead letter
@@ -29,10 +29,9 @@ class Worker:
 
         A body that is not an order is never acknowledged: its queue moves it to the dead letters.
         """
-        ids: dict[str, str] = {}
+        order: Order | None = None
         try:
             order = parse_order(body)
-            ids = order.log_fields
             await self._runner.run(order)
         except Postponed as error:
             if receives >= WAITING_RECEIVES_MAX:
@@ -41,6 +40,7 @@ class Worker:
             await self._hide(receipt_handle, error.seconds)
             raise RetryableError(str(error)) from error
         except (RetryableError, ConflictError, InvalidEvent) as error:
+            ids = order.log_fields if order is not None else {}
             logger.warning(
                 "an order is delivered again later", extra={**ids, "reason": str(error), "receives": receives}
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -58,8 +58,10 @@ def view_of(
     )
 
 
-def masked(value: Json, secrets: Iterable[str]) -> Json:
+def masked(value: Json, secrets: Sequence[str]) -> Json:
     """``value`` with every secret in its texts, keys included, replaced by ``***``."""
+    if not secrets:
+        return value
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, MASK) if secret else value
