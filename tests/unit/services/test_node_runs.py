@@ -16,6 +16,7 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
+from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.ports import Table
 from workflow_runtime.runtime.in_process import LocalRuntime
@@ -248,3 +249,25 @@ def test_env_is_read_by_definitions(local: Local) -> None:
     assert local.run('    - {id: a, type: tool, tool: echo, inputs: {region: "${env.REGION}"}}\n')["output"] == {
         "region": "eu"
     }
+
+
+def test_an_attempt_that_an_error_handler_grants_sees_what_the_first_one_saw(local: Local) -> None:
+    handler = "  error_handlers: [{action: {type: retry, max_retries: 1, retry_delay: 60, jitter: none}}]\n"
+    execution_id = local.start('    - {id: a, type: tool, tool: fail, inputs: {at: "${now}"}}\n', head=handler)
+    asyncio.run(local.local.run_until_ended(execution_id))
+    history = local.local.services.documents.history(execution_id, 0, 99)
+    orders = [command for entry in history.entries for command in entry.commands if isinstance(command, RunNode)]
+    assert [(order.attempt, order.at) for order in orders] == [(1, START), (2, START)]
+
+
+def test_every_attempt_has_the_whole_timeout_and_timeouts_use_attempts_up(local: Local) -> None:
+    retry = "retry_policy: {max_retries: 2, retry_delay: 10, backoff: fixed, jitter: none}"
+    execution_id = local.start(f"    - {{id: a, type: tool, tool: slow, timeout: 90s, {retry}}}\n")
+    asyncio.run(local.local.run_until_ended(execution_id))
+    runs = local.local.services.documents.node(execution_id, "a").runs
+    assert [(run.attempt, run.started_at - START, run.ended_at - START) for run in runs] == [
+        (1, 0, 90_000),
+        (2, 100_000, 190_000),
+        (3, 200_000, 290_000),
+    ]
+    assert local.document(execution_id)["error"]["type"] == "timeout"

@@ -135,6 +135,14 @@ def test_an_order_that_is_claimed_within_max_wait_runs(house: House) -> None:
     assert house.status(execution_id) == "completed"
 
 
+def test_time_in_the_queue_is_no_part_of_the_timeout(house: House) -> None:
+    house.services.catalog.publish(CHAIN.replace("inputs: {x: 1}", "inputs: {x: 1}, timeout: 30s").encode())
+    execution_id = house.start(ordered=True)
+    house.clock.advance_to(START + 600_000)
+    house.pump()
+    assert house.status(execution_id) == "completed"
+
+
 def test_a_tick_sweeps_when_the_pump_runs_again_later(house: House) -> None:
     """The whole way: schedule, queue, handler."""
     execution_id = house.start(ordered=True)

@@ -90,7 +90,12 @@ class BulkRequest(ControlRequest):
     status: list[ExecutionStatus] = Field(
         [], description="By default those in which the operation changes something, `completed` apart."
     )
-    older_than: str = Field("", max_length=64, description="Only executions started so long ago.", examples=["1h"])
+    older_than: str = Field(
+        "",
+        pattern=r"^([0-9]{1,4}d)?([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$",
+        description="Only executions started so long ago.",
+        examples=["1h"],
+    )
     dry_run: bool = Field(False, description="Only say which executions are meant.")
     fields: JsonObject = Field({}, description="What the operation takes beside the reason.")
 

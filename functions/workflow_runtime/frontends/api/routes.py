@@ -19,6 +19,7 @@ from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.journal import Journals
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.workflows import Workflows
+from workflow_runtime.services.control.bulk import MANY
 from workflow_runtime.services.control.operations import OPERATIONS
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ def _bulk_routes(bulks: Bulks) -> tuple[Route, ...]:
             (400, 404, 413, 415, 422),
             BULK_BODY,
         )
-        for operation in OPERATIONS.values()
+        for operation in map(OPERATIONS.__getitem__, MANY)
     )
 
 

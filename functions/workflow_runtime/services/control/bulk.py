@@ -25,6 +25,7 @@ from workflow_runtime.storage.records import Header
 
 ASKING_SECONDS_MAX = 15  # of a page: an answer of the API has 29 s
 KEY_DIGITS = 32  # of a request's key, as it is carried on
+MANY = tuple(name for name in OPERATIONS if name != "skip")  # which is about a node of one execution
 EXAMPLES_MAX = 10  # executions named for each reason of refusals
 
 
@@ -93,6 +94,8 @@ class Bulk:
     ) -> Batch:
         """Ask for one of `OPERATIONS` at most ``limit`` executions, from a ``place`` on. ``key``: of the whole request;
         its places carry it on. The other arguments are as in `Control.ask`."""
+        if operation not in MANY:
+            raise RequestError("invalid_request", f"of many executions one may ask {', '.join(MANY)}; not {operation}")
         statuses = _statuses(operation, selection.statuses)
         if place is None:
             self._catalog.known(selection.workflow_id)
@@ -116,8 +119,6 @@ class Bulk:
             try:
                 answer = self._control.ask(operation, header.execution_id, reason, f"bulk:{key}", by=by, said=said)
             except RequestError as error:
-                if error.code == "invalid_request":  # it is the same for all of them
-                    raise
                 one = refused.setdefault((error.code, error.message), Refused(error.code, error.message))
                 one.count += 1
                 one.execution_ids = [*one.execution_ids, header.execution_id][:EXAMPLES_MAX]

@@ -362,7 +362,10 @@ def node_of(plan: Plan, path: str) -> NodePlan | None:
 def order_to_keep(plan: Plan, command: RunNode) -> RunNode | None:
     """The order of an attempt that failed, if another one may be ordered as it was."""
     node = node_of(plan, command.path)
-    return command if node is not None and node.retry else None
+    if node is None:
+        return None
+    may_go_on = node.retry or any(plan.handlers[own.number].retry is not None for own in node.handlers)
+    return command if may_go_on else None
 
 
 def _block_of(plan: Plan, path: str) -> GraphBlock:
