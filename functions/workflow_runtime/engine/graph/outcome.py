@@ -168,8 +168,17 @@ def _succeed_with(
 def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported) -> None:
     """What ran in the place of ``node`` has succeeded, by a worker; its output becomes that of both."""
     path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
-    record = RecordNode(path, serial, scope.turn.now, started_at=begun, output_of=output_of, fallback_used=True)
-    scope.commands.append(replace(record, inputs_of=_failed_attempt(scope, node)))
+    record = RecordNode(
+        path,
+        serial,
+        scope.turn.now,
+        started_at=begun,
+        attempt=retries.attempt(scope, node),
+        output_of=output_of,
+        inputs_of=_failed_attempt(scope, node),
+        fallback_used=True,
+    )
+    scope.commands.append(record)
     if result.has_values:
         scope.keep(node, result.values)
     else:
