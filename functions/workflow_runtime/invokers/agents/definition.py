@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from workflow_runtime.invokers.agents.schemas import for_model
+from workflow_runtime.language.model_schemas import for_model
 from workflow_runtime.language.schemas import SchemaUnusable, validator_of
 
 ID_PATTERN = r"^\w[\w-]*$"  # language §1: letters, digits, `_`, `-` of any script
