@@ -118,7 +118,7 @@ def layer_bundle(layer: str, architecture: str = "arm64", python: str = PYTHON, 
 
 
 def _keep(made: Path, kept: Path) -> None:
-    """Move a finished directory to its place; whoever came first wins."""
+    """Move a finished directory to its place; the first one wins."""
     try:
         made.rename(kept)
     except OSError:

@@ -110,7 +110,7 @@ class Functions(Construct):
         return lambda_.Alias(self, f"{construct_id(function.name)}Live", alias_name=ALIAS, version=made.current_version)
 
     def _pool(self, function: Function) -> WorkerPool:
-        """What is special about the function's pool; nothing for functions that are no workers."""
+        """What is special about the function's pool; nothing for functions that are not workers."""
         return self._props.pools.get(function.pool, WorkerPool()) if function.pool else WorkerPool()
 
     def _environment(self, function: Function) -> dict[str, str]:

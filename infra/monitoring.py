@@ -134,11 +134,11 @@ def _executions(measured: Measured) -> list[cloudwatch.IWidget]:
 def _nodes(measured: Measured) -> list[cloudwatch.IWidget]:
     durations = [shown for metric in DURATIONS.values() for shown in measured.values(metric)]
     failed = (*ERRORS.values(), Metric.NODE_RETRIES, Metric.NODES_THROTTLED, Metric.WORKERS_LOST)
-    mended = (Metric.EXECUTIONS_SWEPT, Metric.ORDERS_SENT_AGAIN, Metric.TIMERS_OVERDUE)
+    repaired = (Metric.EXECUTIONS_SWEPT, Metric.ORDERS_SENT_AGAIN, Metric.TIMERS_OVERDUE)
     return [
         _graph("Node durations by type, ms", durations),
         _graph("Node errors by type, retries, throttles", _counted(measured, *failed)),
-        _graph("What the sweep looked at and had to mend", _counted(measured, *mended)),
+        _graph("What the sweep looked at and had to repair", _counted(measured, *repaired)),
     ]
 
 

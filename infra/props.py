@@ -159,4 +159,4 @@ class RuntimeProps:
     def __post_init__(self) -> None:
         for name in self.pools:
             if not POOL_NAME.fullmatch(name):
-                raise ValueError(f"pools: {name!r} is no name; small letters, digits and single hyphens, at most 40")
+                raise ValueError(f"pools: {name!r} is not a name; small letters, digits and single hyphens, at most 40")

@@ -15,7 +15,7 @@ DO       `ports`        what the services need of the world
          `deployment`   queues, functions, settings, metrics, as data
          `storage`      what the one table holds
          `invokers`     what a worker calls: agents, tools, mocks
-         `services`     intake · dispatch · work · catalog · views · upkeep
+         `services`     intake · dispatch · work · control · freeze · catalog · views · upkeep
          `backends`     the ports on SQLite, on AWS, on simulated AWS
 MEET     `runtime`      puts one together: on Lambda, in this process, in the background
          `frontends`    HTTP API, SDK, command line, dev server

@@ -97,7 +97,7 @@ class ErrorDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def _seconds(value: object) -> float:
-    """A delay that an error asks for, whatever its author put there; 0 for what is no delay."""
+    """A delay that an error asks for, whatever its author put there; 0 for what is not a delay."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= RETRY_AFTER_SECONDS_MAX:
         return 0.0
     return float(value)

@@ -19,7 +19,7 @@ class Severity(StrEnum):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One kind of finding. ``title`` says what is wrong in general; ``hint`` how it is usually mended."""
+    """One kind of finding. ``title`` says what is wrong in general; ``hint`` how it is usually fixed."""
 
     id: str
     severity: Severity
@@ -28,7 +28,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing to mend. ``path`` is the place in the document (``nodes[2].inputs.text``); line and column count from
+    """One thing to fix. ``path`` is the place in the document (``nodes[2].inputs.text``); line and column count from
     1.
     """
 

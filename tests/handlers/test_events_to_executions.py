@@ -164,7 +164,7 @@ def test_an_event_after_the_end_is_a_conflict_that_tells_the_status(bench: Bench
     assert (status, problem["code"]) == (409, "ended")
     assert "completed" in problem["detail"]
     again = send(bench, execution_id, "ship", headers={"idempotency-key": "last"})
-    assert again[0] == 202, "the repeat of what was taken is no conflict"
+    assert again[0] == 202, "repeating what was taken is not a conflict"
 
 
 def test_an_event_that_comes_early_waits_where_the_chart_defers(bench: Bench) -> None:

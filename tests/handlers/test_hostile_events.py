@@ -329,7 +329,7 @@ workflow:
     assert {town.shown(execution_id)["status"] for execution_id in executions} == {"completed"}
 
 
-# ── what is no event, and charts that cannot begin ──
+# ── what is not an event, and charts that cannot begin ──
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ def play(system: RecordedSystem) -> None:
     take_webhooks_and_schedules(system)
     bury_the_dead(system)
     lose_messages_and_sweep(system)
+    freeze_and_thaw(system)
     look_at_everything(system)
 
 
@@ -199,6 +200,21 @@ def lose_messages_and_sweep(system: RecordedSystem) -> None:
     system.drain(30)
 
 
+def freeze_and_thaw(system: RecordedSystem) -> None:
+    """Starts are held, then the run of an agent, whose order is large; both go on."""
+    system.ask("PUT", "/freezes/workflow:graph", {"reason": "too much"})
+    execution_id = start(system, "graph", {"text": LARGE})
+    system.settle()
+    system.ask("PUT", "/freezes/agent:writer", {})
+    for scope in ("workflow:graph", "agent:writer"):
+        assert system.ask("GET", f"/freezes/{scope}")["held"]
+        system.ask("DELETE", f"/freezes/{scope}")
+        system.settle()
+    system.drain(30)
+    assert system.ask("GET", f"/executions/{execution_id}")["status"] == "completed"
+    assert system.ask("GET", "/freezes")["items"] == []
+
+
 def look_at_everything(system: RecordedSystem) -> None:
     system.ask("GET", "/workflows")
     system.ask("GET", "/workflows/graph")
@@ -208,6 +224,8 @@ def look_at_everything(system: RecordedSystem) -> None:
     system.ask("GET", f"/executions/{execution_id}?include=nodes,input,output")
     system.ask("GET", f"/executions/{execution_id}/history")
     system.ask("GET", f"/executions/{execution_id}/nodes/write")
+    system.ask("GET", f"/executions/{execution_id}/why")
+    system.ask("GET", f"/executions/{execution_id}/journal")
     system.ask("DELETE", "/workflows/listener?force=true")
 
 

@@ -299,7 +299,7 @@ def test_a_pool_that_is_configured_still_runs_what_it_ran(chosen_stack: Deployed
 
 @pytest.mark.parametrize("name", ["Payments", "a_b", "支付", "a" * 41, ""])
 def test_a_pool_that_no_node_could_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a name"):
         RuntimeProps(pools={name: WorkerPool()})
 
 

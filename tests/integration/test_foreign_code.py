@@ -1,4 +1,4 @@
-"""Authors' tools that raise what is no ordinary error, at every door: the node fails, and nothing else."""
+"""Authors' tools that raise more than ordinary errors, at every door: the node fails, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
 """The ports on SQLite (`embedded`), on AWS (`aws`), and on simulated AWS (`simulated_aws`), within the same `limits`.
 
-`batching` cuts what is sent as AWS takes it.
-
 Adapters import ports, deployment, language and errors, and never each other.
 """

@@ -26,8 +26,10 @@ from workflow_runtime.ports import (
     SORT_KEY_BYTES_MAX,
     TOPIC_CHARACTERS_MAX,
     VISIBILITY_SECONDS_MAX,
+    Absent,
     Attribute,
     BusEvent,
+    Condition,
     Item,
     Key,
     Message,
@@ -77,6 +79,19 @@ def check_distinct(keys: Sequence[Key]) -> None:
     """Raises `ValueError` when a batch of writes names a key twice: which one would win is nobody's choice."""
     if len(set(keys)) != len(keys):
         raise ValueError("a batch of writes names one key twice")
+
+
+def check_update(key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None) -> None:
+    """Raises `ValueError` for an update of an item that may not exist, one without changes, and as `check_key` and
+    `check_attributes` do."""
+    if isinstance(condition, Absent):
+        raise ValueError("an update is of an item that exists")
+    if not changes and index is None:
+        raise ValueError("an update without changes")
+    check_key(key)
+    check_attributes(changes)
+    if index is not None:
+        check_key(index)
 
 
 def check_limit(limit: int | None) -> None:
@@ -192,7 +207,7 @@ def sort_key_after(prefix: str) -> str | None:
     while prefix:
         code = ord(prefix[-1])
         if code < 0x10FFFF:
-            return prefix[:-1] + chr(0xE000 if code == 0xD7FF else code + 1)  # surrogates are no characters
+            return prefix[:-1] + chr(0xE000 if code == 0xD7FF else code + 1)  # surrogates are not characters
         prefix = prefix[:-1]
     return None
 

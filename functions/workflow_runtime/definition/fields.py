@@ -252,7 +252,7 @@ def word(*known: str, synonyms: Mapping[object, str] | None = None) -> Kind:
             raise not_literal(str(value))
         shown = f"{quoted(value)}" if isinstance(value, str) else kind_of(value)
         hint = did_you_mean(value, known) if isinstance(value, str) else None
-        raise problem(rules.UNKNOWN_WORD, f"{shown} is none of {', '.join(known)}", hint)
+        raise problem(rules.UNKNOWN_WORD, f"{shown} is not one of {', '.join(known)}", hint)
 
     return Kind(read, {"enum": [*known, *(synonyms or {})]})
 
@@ -279,7 +279,6 @@ Flag = Annotated[bool, Kind(read_flag, {"type": "boolean"})]
 Duration = Annotated[float, Kind(read_positive_duration, SECONDS_OR_TEXT)]
 Delay = Annotated[float, Kind(read_duration, SECONDS_OR_TEXT)]
 Count = Annotated[int, _whole(0)]
-PositiveCount = Annotated[int, _whole(1)]
 Priority = Annotated[int, _whole(-MAX_COUNT)]
 Factor = Annotated[float, Kind(read_factor, {"type": "number", "minimum": 1, "maximum": 100})]
 ListOrTemplate = Annotated[

@@ -90,17 +90,6 @@ class Gaps(msgspec.Struct, frozen=True):
         return bool(self.unnamed) or self.hide_ids or self.hide_variables or "input_schema" in self.fields
 
     @property
-    def hide_edges(self) -> bool:
-        return (
-            "nodes" in self.fields
-            or bool(self.unnamed)
-            or bool(self.untyped)
-            or not self.fields.isdisjoint({"edges", "type", ANY})
-            or any(fields - WITHOUT_EDGES for fields in self.nodes.values())
-            or any(fields - WITHOUT_EDGES - {"condition"} for fields in self.edges.values())
-        )
-
-    @property
     def hide_calls(self) -> bool:
         """Whether nodes may be called by others in ways that cannot be seen."""
         wrong = [self.fields, *self.nodes.values()]

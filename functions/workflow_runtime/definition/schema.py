@@ -130,7 +130,7 @@ def _ways(model: type[Model], name: str, aliases: list[str]) -> list[dict[str, A
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """Null means "not given" wherever it is no value."""
+    """Null means "not given" wherever it is not a value."""
     notes = {key: value for key, value in schema.items() if key in ("description", "title")}
     bare = {key: value for key, value in schema.items() if key not in notes}
     if not bare:

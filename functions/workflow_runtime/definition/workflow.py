@@ -86,7 +86,7 @@ class Limits(Model):
 
     noun: ClassVar[str] = "`limits`"
 
-    max_concurrency: Count = Field(0, description="Nodes of one execution that run at once; 0 is no limit.")
+    max_concurrency: Count = Field(0, description="Nodes of one execution that run at once; 0 means no limit.")
     priority: Priority = Field(0, description="Higher runs first.")
 
 

@@ -8,11 +8,13 @@ units) is not counted here again. Imports nothing of the project: code and deplo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 NAMESPACE = "WorkflowRuntime"
 MILLISECONDS = "Milliseconds"
 COUNT = "Count"
+RATE_LIMITED = "rate_limited"  # the error of an attempt that a provider or service had no room for
 
 
 class Metric(StrEnum):
@@ -79,3 +81,20 @@ LIFECYCLE = {
     "execution.reopened": Metric.EXECUTIONS_REOPENED,
 }
 """By the lifecycle event that tells of it."""
+
+
+def count_attempt(
+    count: Callable[[str, int], None], node_type: str, attempt: int, milliseconds: int, error: str | None
+) -> None:
+    """Measure an attempt that ended; ``error``: the type of its error. Only agents and tools are measured: other nodes
+    are decided rather than run.
+    """
+    if node_type not in DURATIONS:
+        return
+    count(DURATIONS[node_type], milliseconds)
+    if attempt > 1:
+        count(Metric.NODE_RETRIES, 1)
+    if error is not None:
+        count(ERRORS[node_type], 1)
+        if error == RATE_LIMITED:
+            count(Metric.NODES_THROTTLED, 1)

@@ -16,8 +16,6 @@ LABEL_PADDING = 4.0  # on each side of a label
 LABEL_COLUMNS = 24  # a longer label continues on the next line
 LABEL_LINES_MAX = 8  # of all arrows that run together; the rest is counted
 
-Point = tuple[float, float]
-
 
 class Box(msgspec.Struct):
     """A rectangle; ``x``, ``y`` of its upper left corner."""

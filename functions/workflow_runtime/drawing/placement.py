@@ -1,21 +1,22 @@
 """Where things in rows stand, from left to right: ordered so that the lines between rows cross little, then placed so
-that lines run straight (the second and third steps of Sugiyama's method).
+that lines run straight (the second and third steps of Sugiyama's method); at last, parts that are not joined move
+together, and long arrows run straight.
 
 Deterministic; apart from sorting, each pass is linear in things and lines.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain, pairwise
 from typing import NamedTuple
-
-from workflow_runtime.drawing.tidying import move_together, straighten
 
 ORDERING_PASSES = 8
 PLACING_PASSES = 16
 BEND_WEIGHT = 4.0
 """A bend pulls harder than a box, so that long arrows run straight."""
+UNBOUNDED = float("inf")  # how far a thing may move on a side without neighbour
 
 
 class Line(NamedTuple):
@@ -42,8 +43,8 @@ def place(
         [other for other, _ in (*above, *below)]
         for above, below in zip(neighbours.above, neighbours.below, strict=True)
     ]
-    move_together(rows, widths, joined, centers)
-    straighten(rows, widths, chains, centers)
+    _move_together(rows, widths, joined, centers)
+    _straighten(rows, widths, chains, centers)
     return centers
 
 
@@ -124,3 +125,84 @@ def ascending(wanted: Sequence[float], weights: Sequence[float]) -> list[float]:
 
 def _mean(values: list[float], default: float) -> float:
     return sum(values) / len(values) if values else default
+
+
+def _move_together(
+    rows: list[list[int]], widths: Sequence[float], joined: Sequence[Sequence[int]], centers: list[float]
+) -> None:
+    """Move each connected part as far to the left as the parts before it allow. Sorts ``rows`` by where things are.
+
+    ``joined``: by thing, those it is joined to.
+    """
+    row_of = {thing: number for number, row in enumerate(rows) for thing in row}
+    parts = sorted(_parts(joined), key=lambda part: (sum(centers[thing] for thing in part) / len(part), part[0]))
+    taken: dict[int, float] = defaultdict(lambda: -UNBOUNDED)
+    for part in parts:
+        room = max(taken[row_of[thing]] - (centers[thing] - widths[thing] / 2) for thing in part)
+        shift = room if room > -UNBOUNDED else 0.0
+        for thing in part:
+            centers[thing] += shift
+        for thing in part:
+            row = row_of[thing]
+            taken[row] = max(taken[row], centers[thing] + widths[thing] / 2)
+    for things in rows:
+        things.sort(key=centers.__getitem__)
+
+
+def _parts(joined: Sequence[Sequence[int]]) -> list[list[int]]:
+    seen = [False] * len(joined)
+    found = []
+    for first in range(len(joined)):
+        if seen[first]:
+            continue
+        seen[first] = True
+        part = [first]
+        for thing in part:  # grows meanwhile
+            for other in joined[thing]:
+                if not seen[other]:
+                    seen[other] = True
+                    part.append(other)
+        found.append(part)
+    return found
+
+
+def _straighten(
+    rows: list[list[int]], widths: Sequence[float], chains: Sequence[Sequence[int]], centers: list[float]
+) -> None:
+    """Let consecutive points of an arrow stand below each other, where their neighbours leave room for it.
+
+    ``rows`` from left to right; ``chains``: the points of each arrow.
+    """
+    place = {thing: (number, position) for number, row in enumerate(rows) for position, thing in enumerate(row)}
+
+    def limits(thing: int) -> tuple[float, float]:
+        number, position = place[thing]
+        row = rows[number]
+        low, high = -UNBOUNDED, UNBOUNDED
+        if position:
+            before = row[position - 1]
+            low = centers[before] + (widths[before] + widths[thing]) / 2
+        if position + 1 < len(row):
+            after = row[position + 1]
+            high = centers[after] - (widths[after] + widths[thing]) / 2
+        return low, high
+
+    for points in chains:
+        run: list[int] = []
+        low, high = -UNBOUNDED, UNBOUNDED
+        for thing in points:
+            least, most = limits(thing)
+            if run and max(low, least) > min(high, most):
+                _align(run, low, high, centers)
+                run, low, high = [], -UNBOUNDED, UNBOUNDED
+            run.append(thing)
+            low, high = max(low, least), min(high, most)
+        _align(run, low, high, centers)
+
+
+def _align(run: list[int], low: float, high: float, centers: list[float]) -> None:
+    if run:
+        mean = sum(centers[thing] for thing in run) / len(run)
+        x = min(max(mean, low), high)
+        for thing in run:
+            centers[thing] = x

@@ -1,15 +1,18 @@
-"""Reads a plan as a `Drawing`: its graphs without the compiler's hidden nodes, its charts with the graphs they run."""
+"""Reads a plan as a `Drawing`: its graphs without the compiler's hidden nodes, its charts with the graphs they run.
+
+Of hidden nodes there remain arrows from the ends of the branches that they stand for. From many ends to many nodes that
+wait for the first of them, an arrow per pair would be a product; a dot where the arrows meet makes it a sum.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import pairwise
 
 from msgspec.structs import replace
 
 from workflow_runtime.drawing.analysis import critical_path
-from workflow_runtime.drawing.gathering import Gathering
 from workflow_runtime.drawing.labels import (
     case_text,
     detail_of,
@@ -18,7 +21,7 @@ from workflow_runtime.drawing.labels import (
     kind_of,
     transition_label,
 )
-from workflow_runtime.drawing.model import START, TAKEN, Drawing, Item, Link
+from workflow_runtime.drawing.model import GATHERED, START, TAKEN, Drawing, Item, Link
 from workflow_runtime.drawing.progress import (
     Progress,
     edge_mark,
@@ -37,6 +40,7 @@ from workflow_runtime.plan.states import ROOT_STATE, StateKind, StatePlan, Trans
 
 _KINDS = {StateKind.ATOMIC: "state", StateKind.PARALLEL: "regions"}
 _HISTORIES = (StateKind.SHALLOW_HISTORY, StateKind.DEEP_HISTORY)
+PAIRS_MAX = 50  # of ends and waiting nodes with an arrow each; beyond that, they meet in a dot
 
 
 def drawing_of(plan: Plan, progress: Progress | None = None) -> Drawing:
@@ -85,7 +89,7 @@ class _Reader:
 
     def _edges(self, block: GraphBlock, places: Mapping[int, int], parent: int) -> Iterator[Link]:
         gates = _gates(block)
-        gathering = Gathering(block, places)
+        gathering = _Gathering(block, places)
         incoming = Counter(edge.target for edge in block.edges if edge.kind is not EdgeKind.ORDER)
         for edge in block.edges:
             if block.nodes[edge.target].hidden:
@@ -199,3 +203,53 @@ def _taken(chart: ChartPlan, state: StatePlan, events: Mapping[str, set[str]]) -
         marks = taken_of(transitions, events.get(move, ()))
         found.update(id(transition) for transition, taken in zip(transitions, marks, strict=True) if taken)
     return found
+
+
+class _Gathering:
+    """The visible sources of the hidden nodes of one block. ``places``: of its visible nodes among the items."""
+
+    def __init__(self, block: GraphBlock, places: Mapping[int, int]) -> None:
+        self._block = block
+        self._places = places
+        self._waiting = Counter(edge.source for edge in block.edges)
+        self._found: dict[int, tuple[int, ...]] = {}
+        self._dots: dict[int, tuple[int, ...]] = {}
+
+    def is_dot(self, item: int) -> bool:
+        return item in self._dots
+
+    def into_dots(self) -> Iterator[tuple[int, int]]:
+        """Each dot with what leads to it."""
+        for dot, sources in self._dots.items():
+            yield from ((dot, source) for source in sources)
+
+    def sources(self, node: int, add: Callable[[Item], int], parent: int) -> tuple[int, ...]:
+        """The items from which arrows of a node's outgoing edges start: itself, or what a hidden one stands for.
+
+        ``add`` takes a dot that is needed for it, ``parent`` is what the dot is inside of.
+        """
+        pending = [] if node in self._found else [node]
+        while pending:
+            number = pending[-1]
+            above = self._above(number)
+            missing = [source for source in above if source not in self._found]
+            pending += missing
+            if not missing:
+                pending.pop()
+                found = tuple(dict.fromkeys(item for source in above for item in self._found[source]))
+                self._found[number] = self._gathered(number, found, add, parent)
+        return self._found[node]
+
+    def _above(self, node: int) -> list[int]:
+        if not self._block.nodes[node].hidden:
+            return []
+        return [self._block.edges[index].source for index in self._block.nodes[node].incoming]
+
+    def _gathered(self, node: int, found: tuple[int, ...], add: Callable[[Item], int], parent: int) -> tuple[int, ...]:
+        if not self._block.nodes[node].hidden:
+            return (self._places[node],)
+        if len(found) * max(self._waiting[node], 1) <= PAIRS_MAX:
+            return found
+        dot = add(Item(self._block.prefix + self._block.nodes[node].id, "", GATHERED, parent=parent))
+        self._dots[dot] = found
+        return (dot,)

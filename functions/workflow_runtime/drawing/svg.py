@@ -9,8 +9,7 @@ from xml.sax.saxutils import escape
 from workflow_runtime.drawing.arrangement import LOOP, Arrangement, Way, arrange
 from workflow_runtime.drawing.geometry import DETAIL_COLUMN, LINE, TITLE_COLUMN, Box, Label, Stop
 from workflow_runtime.drawing.model import DOTS, HISTORY_MARKS, STATE_KINDS, Drawing, Item
-from workflow_runtime.drawing.svg_shapes import outline
-from workflow_runtime.drawing.svg_style import STYLE
+from workflow_runtime.drawing.svg_style import STYLE, outline
 from workflow_runtime.language.texts import columns
 
 MARGIN = 24.0

@@ -43,9 +43,13 @@ class RecordedRun(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Recording(msgspec.Struct, frozen=True, omit_defaults=True, dict=True, kw_only=True):
-    """``entries``: the journal from the first commit on. ``runs``: those that these commits knew of. ``globals``:
-    input, variables and env. ``blobs``: data of large events by where it was stored. ``state``: what was stored after
-    the last entry, if that was the newest. ``plan``: as it was stored.
+    """An execution until now.
+
+    - ``plan``: as it was stored; ``entries``: the journal from the first commit on
+    - ``runs``: those that these commits knew of
+    - ``globals``: input, variables and env; ``replaced``: those that an attempt of the execution put in their place
+    - ``blobs``: data of large events by where it was stored
+    - ``state``: what was stored after the last entry, if that was the newest
     """
 
     execution_id: str
@@ -59,6 +63,7 @@ class Recording(msgspec.Struct, frozen=True, omit_defaults=True, dict=True, kw_o
     entries: tuple[JournalEntry, ...] = ()
     runs: tuple[RecordedRun, ...] = ()
     globals: dict[str, Json] | None = None
+    replaced: dict[int, dict[str, Json]] = {}
     blobs: dict[str, Json] = {}
     state: msgspec.Raw = NO_STATE
 
@@ -81,7 +86,7 @@ def encode_recording(recording: Recording) -> bytes:
 
 
 def decode_recording(data: bytes) -> Recording:
-    """Raises `msgspec.DecodeError` for what is no recording, or one of newer code."""
+    """Raises `msgspec.DecodeError` for what is not a recording, or one of newer code."""
     recording = _decoder.decode(data)
     if recording.schema > RECORDING_SCHEMA:
         newer = f"recording schema {recording.schema} is newer than this runtime's {RECORDING_SCHEMA}"
@@ -137,16 +142,32 @@ class _Known:
 
     def fetch(self, needs: Needs) -> Known:
         """Raises `NotRecorded`."""
-        if needs.globals and self._recording.globals is None:
+        globals = self._recording.replaced.get(needs.replaced) if needs.replaced else self._recording.globals
+        if needs.globals and globals is None:
             raise NotRecorded("the input and variables, which are not recorded")
         missing = [blob for blob in needs.blobs if blob not in self._recording.blobs]
         if missing:
             raise NotRecorded(f"the data of an event, which is not recorded: {missing[0]}")
         return Known(
             {read: self._run(read).value for read in needs.reads},
-            self._recording.globals if needs.globals else None,
+            globals if needs.globals else None,
             {blob: self._recording.blobs[blob] for blob in needs.blobs},
-            {read: self._run(read).order for read in needs.orders},
+            {read: self._order(read) for read in needs.orders},
+        )
+
+    def _order(self, read: Read) -> RunNode | None:
+        """The order of a run: kept with it, or, of what an action called, in the journal."""
+        run = self._run(read)
+        if run.order is not None or self._plan.place(read.node)[0] not in self._plan.lone_blocks:
+            return run.order
+        return next(
+            (
+                command
+                for entry in self._recording.entries
+                for command in entry.commands
+                if isinstance(command, RunNode) and (command.path, command.serial) == (run.path, run.serial)
+            ),
+            None,
         )
 
     def _run(self, read: Read) -> RecordedRun:

@@ -76,7 +76,7 @@ class ReplayMismatch(Exception):
 def replay(plan: Plan, state: ExecutionState, journal: Iterable[JournalEntry], fetch: Fetch) -> ExecutionState:
     """The state after ``journal``, starting from `new_execution`; ``fetch`` reads recorded runs like the dispatcher.
 
-    Raises `ReplayMismatch` at the first commit that comes out otherwise.
+    Raises `ReplayMismatch` at the first commit that comes out differently.
     """
     for entry in journal:
         decision = _retake(plan, state, entry, fetch)

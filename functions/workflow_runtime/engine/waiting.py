@@ -25,6 +25,7 @@ class Cause(StrEnum):
     TIMER = "timer"
     EVENT = "event"
     CHILD = "child"
+    FROZEN = "frozen"  # a switch holds it back, which the engine does not know
 
 
 class Open(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""`dead-letters`, `dead-letters.fifo` → each dead letter is recorded, and whoever waits for it is told."""
+"""`dead-letters`, `dead-letters.fifo` → each dead letter is recorded, and its sender is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sweep` → one look after the executions that are due, whatever the tick says."""
+"""`sweep` → what thawed freezes held is sent on; then, for a tick, one look after the executions that are due."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.runtime.services import Runtime
+from workflow_runtime.services.freeze.release import RELEASE
 
 logger = logging.getLogger("workflow_runtime.handlers.sweep")
 
@@ -18,6 +19,9 @@ def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  ev
     def handle(event: LambdaEvent, context: Any) -> dict[str, Any]:  # noqa: ARG001  Lambda passes it
         failed: list[dict[str, str]] = []
         try:
+            runtime.releaser.release()
+            if all(record["body"] == RELEASE for record in event["Records"]):
+                return {"batchItemFailures": []}
             swept = runtime.sweep.sweep()
         except RetryableError as error:
             logger.warning("the sweep is tried again later", extra={"reason": str(error)})

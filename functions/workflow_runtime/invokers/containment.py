@@ -1,7 +1,7 @@
 """Authors' code, contained: whatever it raises ends its attempt and nothing else.
 
 ``SystemExit`` and ``KeyboardInterrupt`` go through an event loop and end it; a ``CancelledError`` of a task that the
-code cancelled itself looks like the cancellation of whoever awaits it; groups of these are no ``Exception`` either. So
+code cancelled itself looks like the cancellation of its awaiter; groups of these are not an ``Exception`` either. So
 foreign coroutines run in tasks of their own, which give back what was raised instead of raising it, and so do the tasks
 that these start. What cancels the caller still cancels the foreign task, whose own view of it counts for nothing.
 """

@@ -91,7 +91,7 @@ def to_json(value: Any, place: str = "", convert: Convert | None = None) -> Json
 
     Tuples, mappings, dataclasses, msgspec Structs, dates (ISO 8601), enums and UUIDs have an obvious form. A decimal
     becomes a number, the nearest float when it is not integral. ``convert`` may know more types. Everything else is
-    refused, never guessed: NaN, infinities, bytes, sets, keys that are no text, integers beyond 64 bits, text with lone
+    refused, never guessed: NaN, infinities, bytes, sets, keys that are not text, integers beyond 64 bits, lone
     surrogates, nesting beyond `DEPTH_MAX`.
 
     Raises `NotJson`, which names the place in the value; ``place`` is what the value itself is called.

@@ -24,7 +24,6 @@ from workflow_runtime.language.texts import quoted
 
 YEAR_MIN, YEAR_MAX = 1970, 2199
 RATE_MAX = 10_000_000  # of any unit; beyond any year that cron knows
-RATE_SECONDS_MIN = 60
 
 _MONTHS = {
     "JAN": 1,

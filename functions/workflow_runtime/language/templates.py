@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 def has_template(value: object) -> bool:
     """True when ``value`` is text with a ``${`` in it that is not escaped (``$${``)."""
@@ -22,23 +24,14 @@ def is_cut(text: str) -> bool:
 
 def closing_brace(text: str, start: int) -> int:
     """Index of the brace that closes the ``${`` at ``start``, quotes respected; -1 when there is none."""
-    depth, quote, position = 0, "", start + 1
-    while position < len(text):
-        character = text[position]
-        if quote:
-            if character == "\\":
-                position += 1
-            elif character == quote:
-                quote = ""
-        elif character in "'\"":
-            quote = character
-        elif character == "{":
+    depth = 0
+    for position in _unquoted(text, start + 1):
+        if text[position] == "{":
             depth += 1
-        elif character == "}":
+        elif text[position] == "}":
             depth -= 1
             if depth == 0:
                 return position
-        position += 1
     return -1
 
 
@@ -46,8 +39,20 @@ def enclosed_in(text: str) -> list[tuple[int, int]]:
     """The stretches of an expression that stand inside ``${…}``. The text is known to parse."""
     found: list[tuple[int, int]] = []
     opened: list[int | None] = []  # start of each open brace that is a `${`, None for a `{`
+    for position in _unquoted(text):
+        if text[position] == "{":
+            opened.append(position - 1 if text[position - 1 : position] == "$" else None)
+        elif text[position] == "}" and opened:
+            start = opened.pop()
+            if start is not None:
+                found.append((start, position))
+    return found
+
+
+def _unquoted(text: str, start: int = 0) -> Iterator[int]:
+    """The positions from ``start`` on that are outside of quoted strings."""
     quote = ""
-    position = 0
+    position = start
     while position < len(text):
         character = text[position]
         if quote:
@@ -57,14 +62,6 @@ def enclosed_in(text: str) -> list[tuple[int, int]]:
                 quote = ""
         elif character in "'\"":
             quote = character
-        elif character == "$" and text.startswith("${", position):
-            opened.append(position)
-            position += 1
-        elif character == "{":
-            opened.append(None)
-        elif character == "}" and opened:
-            start = opened.pop()
-            if start is not None:
-                found.append((start, position))
+        else:
+            yield position
         position += 1
-    return found

@@ -1,6 +1,6 @@
 """The catalogue: which agents and tools there are and what they take and return, as plain data.
 
-Made once by whoever knows them (a deployment's package, `awr dev`) and handed to the compiler as a value. So checking
+Made once by those that know them (a deployment's package, `awr dev`) and handed to the compiler as a value. So checking
 and publishing a workflow needs neither authors' code nor model libraries. It can be stored as JSON.
 """
 

@@ -30,7 +30,7 @@ class BindingKind(StrEnum):
     TIME = "time"  # `now`, `current_time`
     ENV = "env"  # deployment settings
     SECRETS = "secrets"  # resolved in the worker only
-    LOCAL = "local"  # given by whoever evaluates: `inputs`, `output`, `error`, `item`
+    LOCAL = "local"  # given by the evaluator: `inputs`, `output`, `error`, `item`
 
 
 GLOBAL_KINDS = frozenset(

@@ -93,7 +93,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     @cached_property
     def worker_formulas(self) -> tuple[Formula, ...]:
-        """What whoever runs this node evaluates: a worker, or a collector in the dispatcher's place."""
+        """What is evaluated where the node runs: by a worker, or by a collector in the dispatcher's place."""
         return tuple(formulas_in((self.inputs, self.shape, self.spec)))
 
 

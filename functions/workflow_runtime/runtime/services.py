@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from workflow_runtime.services.catalog.triggers import Triggers
     from workflow_runtime.services.control.requests import Control
     from workflow_runtime.services.dispatch.dispatcher import Dispatcher
+    from workflow_runtime.services.freeze.holding import Holder
+    from workflow_runtime.services.freeze.looks import Looks
+    from workflow_runtime.services.freeze.release import Releaser
+    from workflow_runtime.services.freeze.requests import Freezes
     from workflow_runtime.services.intake.events import Ingest
     from workflow_runtime.services.intake.signals import Signalling
     from workflow_runtime.services.intake.starts import Starter
@@ -104,17 +108,41 @@ class Runtime:
 
         courier = Courier(self.stores, self.mailer, self.timers, lambda: self.starter)
         publisher = Publisher(self.ports, self.stores, self.mailer, courier, self.count, self._served)
-        return Dispatcher(self.ports, self.stores, courier, publisher, self._new_id, self.count)
+        return Dispatcher(self.ports, self.stores, courier, publisher, self.holder, self._new_id, self.count)
+
+    @cached_property
+    def looks(self) -> Looks:
+        from workflow_runtime.services.freeze.looks import Looks
+
+        return Looks(self.ports.clock, self.stores.freezes)
+
+    @cached_property
+    def holder(self) -> Holder:
+        from workflow_runtime.services.freeze.holding import Holder
+
+        return Holder(self.ports.clock, self.stores.freezes, self.looks)
+
+    @cached_property
+    def releaser(self) -> Releaser:
+        from workflow_runtime.services.freeze.release import Releaser
+
+        return Releaser(self.ports, self.stores.freezes, self.mailer, self._served)
+
+    @cached_property
+    def freezes(self) -> Freezes:
+        from workflow_runtime.services.freeze.requests import Freezes
+
+        return Freezes(self.ports.clock, self.stores, self.looks, self.releaser)
 
     @cached_property
     def documents(self) -> Documents:
-        return Documents(self.ports, self.stores)
+        return Documents(self.ports, self.stores, self.looks)
 
     @cached_property
     def explanations(self) -> Explanations:
         from workflow_runtime.services.views.why import Explanations
 
-        return Explanations(self.ports, self.stores)
+        return Explanations(self.ports, self.stores, self.looks)
 
     @cached_property
     def recordings(self) -> Recordings:
@@ -180,7 +208,7 @@ class Runtime:
     def sweep(self) -> Sweep:
         from workflow_runtime.services.upkeep.sweep import Sweep
 
-        return Sweep(self.ports, self.stores, self.mailer, self.timers, self._served)
+        return Sweep(self.ports, self.stores, self.mailer, self.timers, self.looks, self._served)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
@@ -205,9 +233,11 @@ class Runtime:
 
         return NodeRunner(
             self.ports,
-            self.stores.workflows,
+            self.stores,
             self.invokers,
             self._secrets,
+            self.holder,
+            self.looks,
             self._new_id,
             function_timeout_seconds,
             self.count,

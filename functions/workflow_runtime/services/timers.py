@@ -49,7 +49,7 @@ class Timers:
             self._delay(timer)
             return None
         fired = TimerFired(f"timer:{timer.timer}", now, timer.timer)
-        self._mailer.send(timer.execution_id, fired, timer.execution_id)  # the same message, whoever delivers it
+        self._mailer.send(timer.execution_id, fired, timer.execution_id)  # the same message from every deliverer
         return now - timer.due
 
     def _is_near(self, due: int) -> bool:

@@ -19,6 +19,7 @@ RUN_PREFIX = "RUN#"
 META = "META"
 PLAN_PART = "PLAN#"
 SOURCE_PART = "SOURCE#"
+FREEZES = "FREEZE"  # partition of all switches that freeze something
 WORKFLOWS = "WORKFLOWS"  # index partition of all published workflows
 EXPIRES = "expires_at"  # attribute with the epoch seconds from which DynamoDB may delete an item (`service_limits`)
 READABLE_CHARS_MAX = 200  # a sort key ends at 1,024 bytes; longer or non-ASCII text is hashed
@@ -109,6 +110,21 @@ def event_key(execution_id: str, key: str) -> Key:
 def request_key(execution_id: str, key: str) -> Key:
     """What a request about the execution was answered, by the caller's key."""
     return execution(execution_id, f"REQUEST#{safe(key)}")
+
+
+def freeze(scope: str) -> Key:
+    """The switch that freezes a scope."""
+    return Key(FREEZES, safe(scope))
+
+
+def held_by(scope: str) -> str:
+    """The partition of what the switches of a scope hold."""
+    return f"{FREEZES}#{safe(scope)}"
+
+
+def held(scope: str, generation: int, place: str) -> Key:
+    """Something that the switch of this generation holds."""
+    return Key(held_by(scope), f"{generation:015d}#{place}")
 
 
 def webhook_call(workflow_id: str, endpoint: str, signature: str) -> Key:

@@ -19,6 +19,7 @@ from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.in_process import Backend, LocalRuntime
+from workflow_runtime.services.freeze.scopes import scope_of
 from workflow_runtime.services.intake.signals import publish_event
 from workflow_runtime.testing.driver import Driver, HeldClock
 from workflow_runtime.testing.mocks import Answer, Failure, LayeredMocks
@@ -170,6 +171,15 @@ class WorkflowTester:
         rest()
         self._runtime.services.control.ask(operation, execution_id, reason, by="test", said=said)
         rest()
+
+    def freeze(self, *, workflow: str | None = None, agent: str | None = None, all: bool = False) -> None:
+        """Hold back the starts of a workflow, the runs of an agent, or all of both, until `thaw`."""
+        self._runtime.services.freezes.freeze(scope_of(workflow=workflow, agent=agent, everything=all), by="test")
+
+    def thaw(self, *, workflow: str | None = None, agent: str | None = None, all: bool = False) -> None:
+        """Have what was held back go on, and settle."""
+        self._runtime.services.freezes.thaw(scope_of(workflow=workflow, agent=agent, everything=all))
+        self._driver.settle()
 
     def recording(self, execution_id: str) -> Recording:
         """The execution's journal until now with what its decisions read, for `workflow_runtime.testing.replay`."""

@@ -17,7 +17,7 @@ def replay(recording: str | Path | bytes | Recording) -> None:
         def test_what_ran_in_production_runs_the_same(path):
             replay(path)
 
-    Raises `AssertionError` that tells the first difference, `ValueError` for what is no recording.
+    Raises `AssertionError` that tells the first difference, `ValueError` for what is not a recording.
     """
     __tracebackhide__ = True
     if not isinstance(recording, Recording):
@@ -25,7 +25,7 @@ def replay(recording: str | Path | bytes | Recording) -> None:
     found = first_deviation(recording)
     if found is not None:
         took = ", ".join(found.events) or "no event"
-        which = f"execution {recording.execution_id} of {recording.workflow_id!r} comes out otherwise"
+        which = f"execution {recording.execution_id} of {recording.workflow_id!r} comes out differently"
         raise AssertionError(f"{which}\n  {found}\n  that commit took: {took}")
 
 

@@ -199,7 +199,7 @@ class Result(msgspec.Struct, frozen=True):
             f"{node}: expected {status}, is {found[node]}" for node, status in wanted.items() if found[node] != status
         ]
         if wrong:
-            self._refuse("nodes ended otherwise", wrong)
+            self._refuse("nodes ended in other ways", wrong)
         return self
 
     def _assert_known(self, nodes: list[str]) -> None:

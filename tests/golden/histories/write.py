@@ -229,6 +229,19 @@ def long_texts(runtime: WorkflowTester) -> str:
     return runtime.start({"id": "长文", "nodes": nodes, "outputs": {"全": "${收}", "头": "${写.text}"}})
 
 
+@story
+def reopened(runtime: WorkflowTester) -> str:
+    """Failed, retried with other variables, failed again, and gone on without the node that failed."""
+    runtime.mock_tool("ask", {"好": True})
+    runtime.fail("试", "broken", "坏了")
+    nodes = [tool("先"), {**tool("试", "先"), "when": "${次} > 0"}, tool("后", "试"), tool("旁", "先", when="次 > 1")]
+    id = runtime.start({"id": "重来", "variables": {"次": 1}, "nodes": nodes})
+    runtime.settle()
+    runtime.retry(id, variables={"次": 2}, reason="再试一次")
+    runtime.skip(id, "试", output={"好": False}, reason="不等了")
+    return id
+
+
 def recorded(play: Story) -> Recording:
     """What a story's execution leaves, once it has ended or nothing but the outside could move it."""
     with WorkflowTester.embedded(DEFINITIONS) as runtime:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from workflow_runtime.engine.recording import decode_recording, first_deviation
-from workflow_runtime.frontends.api import executions
+from workflow_runtime.frontends.api import parameters
 from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 
@@ -414,7 +414,7 @@ def test_an_answer_of_full_size_fits_into_lambdas() -> None:
 def test_the_ids_that_starts_give_are_ids(api: Any) -> None:
     api.publish()
     for headers in ({}, {"Idempotency-Key": "k"}):
-        assert executions.EXECUTION_ID.fullmatch(api.start(headers=headers).json["execution_id"])
+        assert parameters.EXECUTION_ID.fullmatch(api.start(headers=headers).json["execution_id"])
 
 
 def test_the_journal_is_read_page_by_page_and_replays(api: Any) -> None:

@@ -60,7 +60,7 @@ def test_a_killed_run_is_resumed_without_running_finished_nodes_again(
     entries = only_document(result.stdout)["node_executions"]
     assert result.exit_code == 0
     assert [entries[id]["attempts"] for id in "abc"] == [1, 2, 1]
-    assert "success    a" not in result.stderr  # it is no news
+    assert "success    a" not in result.stderr  # it is not news
 
 
 def test_ctrl_c_exits_130_and_says_how_to_go_on(awr: Awr, chain: Path, mocks: Callable[..., Path]) -> None:
@@ -81,7 +81,7 @@ from workflow_runtime.sdk import tool
 
 @tool(description="prints and raises")
 def raise_it() -> None:
-    print("this is no result")
+    print("this is not the result")
     raise ValueError("boom")
 """
 
@@ -94,10 +94,10 @@ def test_what_tools_print_is_no_result_and_what_they_raise_is_shown_with_verbose
     code, stdout, stderr = finished("run", "w.yaml", "--json")
     assert code == 3
     assert "boom" in only_document(stdout)["error"]["message"]
-    assert "this is no result" in stderr
+    assert "this is not the result" in stderr
     assert "Traceback" not in stderr
     _, stdout, stderr = finished("run", "w.yaml", "--verbose")
-    assert "this is no result" not in stdout
+    assert "this is not the result" not in stdout
     assert "Traceback" in stderr
     assert 'raise ValueError("boom")' in stderr
 

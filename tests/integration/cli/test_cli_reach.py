@@ -59,4 +59,4 @@ def test_the_setting_opens_a_host(awr: Awr, flow: Path, monkeypatch: pytest.Monk
 def test_what_is_no_host_is_told_before_anything_runs(awr: Awr, flow: Path) -> None:
     done = awr("run", flow, "--allow-http", "http://127.0.0.1:80/")
     assert done.exit_code == 1
-    assert "is no host, address or network" in done.stderr
+    assert "is not a host, address or network" in done.stderr

@@ -180,7 +180,7 @@ def test_wrong_usage_exits_2_with_the_reason(awr: Awr, words: list[str]) -> None
 
 
 def test_a_file_that_is_no_database_is_refused(awr: Awr, chain: Path) -> None:
-    Path("x.db").write_text("this is no database, whatever its name says " * 50)
+    Path("x.db").write_text("this is not a database, whatever its name says " * 50)
     result = awr("run", chain, "--db", "x.db", "--json")
     assert (result.exit_code, only_document(result.stdout)["error"]["code"]) == (1, "database_invalid")
 

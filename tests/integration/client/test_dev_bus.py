@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from workflow_runtime.backends.embedded.backend import open_backend
-from workflow_runtime.frontends.dev.bus import BusDoor
+from workflow_runtime.frontends.dev.doors import BusDoor
 from workflow_runtime.frontends.dev.gateway import Gateway
 
 JSON = {"content-type": "application/json"}

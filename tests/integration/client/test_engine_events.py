@@ -26,7 +26,7 @@ from workflow_runtime.frontends.client import (
 )
 from workflow_runtime.frontends.client.events import Wanted
 from workflow_runtime.frontends.client.remote import RemoteConnection
-from workflow_runtime.frontends.dev.bus import BusDoor
+from workflow_runtime.frontends.dev.doors import BusDoor
 from workflow_runtime.frontends.dev.gateway import Gateway
 from workflow_runtime.handlers.api import create
 from workflow_runtime.runtime.in_process import LocalRuntime
@@ -103,6 +103,32 @@ def test_an_event_tells_what_it_did(opened: Opened) -> None:
                 await engine.send_event("ex-none", "knock")
             document = await engine.get_execution_status(execution_id)
             assert [step["event"] for step in document["transitions"]] == [None, "knock", "open", "open"]
+
+    run(use())
+
+
+@BOTH
+def test_what_is_frozen_waits_for_the_thaw(opened: Opened) -> None:
+    async def use() -> None:
+        async with opened() as engine:
+            workflow_id = await engine.create_workflow(DOOR)
+            frozen = await engine.freeze(workflow=workflow_id, reason="装修")
+            assert (frozen["scope"], frozen["reason"], frozen["changed"]) == (f"workflow:{workflow_id}", "装修", True)
+            assert not (await engine.freeze(workflow=workflow_id))["changed"]
+            assert [switch["scope"] for switch in await engine.list_freezes()] == [frozen["scope"]]
+            execution_id = await engine.execute_workflow(workflow_id, wait=0.3)
+            (waiting,) = (await engine.why_execution(execution_id))["waits"]
+            assert (waiting["status"], waiting["waiting_on"]) == ("pending", "frozen")
+            assert (await engine.thaw(workflow=workflow_id))["changed"]
+            await engine.send_event(execution_id, "open", {"key": "right"}, wait=10)
+            assert (await engine.wait(execution_id, 10))["status"] == "completed"
+            with pytest.raises(NotFound):
+                await engine.freeze(workflow="无")
+            with pytest.raises(NotFound):
+                await engine.thaw(agent="从未")
+            for wrong in ({}, {"workflow": "w", "all": True}):
+                with pytest.raises(EngineError, match="one of a workflow"):
+                    await engine.freeze(**wrong)
 
     run(use())
 
@@ -197,7 +223,7 @@ def test_handlers_hear_the_events_of_executions(opened: Opened) -> None:
                 heard.append(event)
                 if event["detail-type"] == "execution.completed":
                     ended.set()
-                    raise ValueError("a handler that fails is no reason to stop")
+                    raise ValueError("a failing handler is not a reason to stop")
 
             engine.event_bus.subscribe(EXECUTION_EVENTS, hear, workflow_id=workflow_id)
             opened_doors = engine.event_bus.subscribe("door.*", own.append)

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.frontends.dev.gateway import BODY_BYTES_MAX, Gateway, response_of
-from workflow_runtime.frontends.dev.guard import refusal
+from workflow_runtime.frontends.dev.gateway import BODY_BYTES_MAX, Gateway, refusal, response_of
 
 CHUNK = b"x" * (1024 * 1024)
 

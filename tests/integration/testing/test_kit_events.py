@@ -146,3 +146,13 @@ def test_an_execution_can_be_cancelled_while_a_tool_runs(tester: WorkflowTester)
     result = tester.result(execution_id)
     assert result.status == "cancelled"
     result.assert_node("paid/pack", status="cancelled")
+
+
+def test_a_test_freezes_an_agent_and_thaws_it(runtime: WorkflowTester) -> None:
+    runtime.mock_agent("作者", {"text": "好"})
+    runtime.freeze(agent="作者")
+    id = runtime.start({"id": "写", "nodes": [{"id": "写", "type": "agent", "agent": "作者"}]})
+    runtime.result(id).assert_node("写", status="ready", waiting_on="frozen")
+    assert runtime.calls("作者") == []
+    runtime.thaw(agent="作者")
+    runtime.result(id).assert_completed()

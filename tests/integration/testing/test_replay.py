@@ -77,7 +77,7 @@ def test_a_difference_fails_the_test_with_what_and_where(runtime: WorkflowTester
     with pytest.raises(AssertionError) as caught:
         replay(changed)
     assert str(caught.value) == (
-        f"execution {recording.execution_id} of '录' comes out otherwise\n"
+        f"execution {recording.execution_id} of '录' comes out differently\n"
         '  version 2: commands[0].path: the journal has "x", the engine gives "第1步"\n'
         "  that commit took: node_succeeded run:第0步#1"
     )
@@ -92,5 +92,5 @@ def test_another_state_than_the_stored_one_is_a_difference(runtime: WorkflowTest
 
 def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"x\.json is no recording: .*execution_id"):
+    with pytest.raises(ValueError, match=r"x\.json is not a recording: .*execution_id"):
         replay(tmp_path / "x.json")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tests.simulation.delivery.faults import NoFaults, RandomFaults
 from tests.simulation.delivery.world import QUEUES, World
 
@@ -15,8 +17,9 @@ REPEATS_MAX = 6  # messages delivered again though they were deleted
 LONG_JUMPS_MAX = 4
 
 
-def run_wildly(world: World) -> None:
-    """Interleave invocations with duplicates, jumps of time and a few faults; then let everything end in peace."""
+def run_wildly(world: World, scopes: Sequence[str] = ()) -> None:
+    """Interleave invocations with duplicates, jumps of time and a few faults; then let everything end in peace.
+    ``scopes`` are frozen and thawed in between, and thawed in the end."""
     random = world.random
     world.faults = RandomFaults(random, random.choice((0.0, 0.02, 0.1)), random.randint(0, 4))
     world.dawdle = random.choice((0, 3, 30))
@@ -42,7 +45,13 @@ def run_wildly(world: World) -> None:
             if seconds < 20 or jumps:
                 jumps -= seconds >= 20
                 world.clock.time += seconds * 1000
+        elif scopes and len(world.actors) < ACTORS_MAX:
+            world.actors.append(world.switching(random.choice(scopes), freezes=choice < 0.985))
     world.faults = NoFaults()
+    while scopes and any(actor.name == "operator" for actor in world.actors):  # the last word is the thaw
+        _step(world)
+    for scope in scopes:
+        world.actors.append(world.switching(scope, freezes=False))
     _rest(world)
 
 

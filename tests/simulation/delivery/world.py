@@ -34,13 +34,14 @@ from workflow_runtime.deployment.topology import (
     DEAD_LETTERS,
     DEAD_LETTERS_FIFO,
     DISPATCH,
+    SWEEP,
     TIMERS,
     TOPOLOGY,
     node_queue,
 )
 from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.replay import replay
-from workflow_runtime.errors import NodeError, RetryableError
+from workflow_runtime.errors import NodeError, RequestError, RetryableError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports, SqsRecord
@@ -60,6 +61,7 @@ QUEUES = {
     node_queue("agent"): "run_node_agent",
     DEAD_LETTERS: "dead_letter",
     DEAD_LETTERS_FIFO: "dead_letter",
+    SWEEP: "sweep",
     TIMERS: "deliver_timer",
 }
 SWEEPS_MAX = 20  # without finding anything to do any more, before an execution counts as stuck
@@ -105,7 +107,10 @@ class Secrets:
 
 
 class World:
-    """``seed`` decides everything that ``faults`` does not. Interleaved, invocations take turns at every port call."""
+    """``seed`` decides everything that ``faults`` does not. Interleaved, invocations take turns at every port call.
+
+    ``runtime``: the process that runs the functions; ``operator``: another one, through which switches are set.
+    """
 
     def __init__(self, name: str, seed: int = 0, faults: Plan | None = None) -> None:
         self.name = name
@@ -138,6 +143,7 @@ class World:
             boot="",
         )
         self.runtime = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
+        self.operator = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         self.calm = Runtime(raw, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         self.calm.stores.workflows.publish(self.plan, scenarios.source(name), START)
         self._workers = {
@@ -189,6 +195,7 @@ class World:
             DISPATCH: self._take_mail,
             DEAD_LETTERS: self._take_letters,
             DEAD_LETTERS_FIFO: self._take_letters,
+            SWEEP: self._take_release,
             TIMERS: self._take_timers,
         }
         return Actor(QUEUES[queue], lambda: take.get(queue, self._take_orders)(queue, records))
@@ -198,9 +205,19 @@ class World:
 
         def sweep() -> None:
             with suppress(RetryableError):
+                self.runtime.releaser.release()
                 self.runtime.sweep.sweep()
 
         return Actor("sweep", sweep)
+
+    def switching(self, scope: str, *, freezes: bool) -> Actor:
+        """Somebody freezes or thaws."""
+
+        def switch() -> None:
+            with suppress(RetryableError, RequestError):  # nothing was ever frozen
+                self.operator.freezes.freeze(scope) if freezes else self.operator.freezes.thaw(scope)
+
+        return Actor("operator", switch)
 
     def lose(self, queue: str) -> None:
         """Messages of a queue vanish, which no queue does; whatever would need that to happen is covered by it."""
@@ -312,6 +329,12 @@ class World:
                 taken.append(record.receipt_handle)
         self.point()
         self.poller.delete(queue, taken)
+
+    def _take_release(self, queue: str, records: Sequence[SqsRecord]) -> None:
+        with suppress(RetryableError):
+            self.runtime.releaser.release()
+            self.point()
+            self.poller.delete(queue, [record.receipt_handle for record in records])
 
     # -- agents and tools
 

@@ -1,6 +1,6 @@
 """What ran under earlier code comes out the same under this code: the histories in tests/golden/histories, replayed.
 
-They are written once (see ``write.py`` there) and never rewritten. One that comes out otherwise means that executions
+They are written once (see ``write.py`` there) and never rewritten. One that comes out differently means that executions
 which are under way during a deployment would, too.
 """
 

@@ -417,7 +417,7 @@ def test_a_schedule_of_an_older_version_starts_nothing_and_is_deleted(bus: Bus) 
     assert bus.executions("w") == []
 
 
-# ── what is no event, loops, faults ──
+# ── what is not an event, loops, faults ──
 
 AN_EVENT = '{"id": "1", "detail-type": "x", "source": "s", "time": "2023-11-14T22:13:20Z", "detail": {"a": VALUE}}'
 

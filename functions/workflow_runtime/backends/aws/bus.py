@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from workflow_runtime.backends.aws.batching import Indexed, send_in_batches
 from workflow_runtime.backends.aws.faults import Patience, sleep_up_to, translated
 from workflow_runtime.backends.aws.tracing import Trace, no_trace
-from workflow_runtime.backends.batching import Indexed, batches
 from workflow_runtime.backends.limits import event_bytes, event_refusal
 from workflow_runtime.ports import BUS_ENTRY_BYTES_MAX, BusEvent, Refusal
 
@@ -34,17 +34,7 @@ class EventBridgeBus:
         self._trace = trace
 
     def publish(self, events: Sequence[BusEvent]) -> list[Refusal]:
-        refusals: list[Refusal] = []
-        accepted: list[Indexed[BusEvent]] = []
-        for index, event in enumerate(events):
-            reason = event_refusal(event)
-            if reason is None:
-                accepted.append((index, event))
-            else:
-                refusals.append(Refusal(index, reason))
-        for batch in batches(accepted, event_bytes, BUS_ENTRY_BYTES_MAX):
-            refusals += self._publish_batch(batch)
-        return sorted(refusals, key=lambda refusal: refusal.index)
+        return send_in_batches(events, event_refusal, event_bytes, BUS_ENTRY_BYTES_MAX, self._publish_batch)
 
     def _publish_batch(self, batch: list[Indexed[BusEvent]]) -> list[Refusal]:
         refusals = []

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from workflow_runtime.backends.aws.batching import Indexed, send_in_batches
 from workflow_runtime.backends.aws.faults import Patience, error_code, sleep_up_to, translated
 from workflow_runtime.backends.aws.tracing import Trace, no_trace
-from workflow_runtime.backends.batching import Indexed, batches
 from workflow_runtime.backends.limits import check_visibility, message_refusal
 from workflow_runtime.deployment.topology import TOPOLOGY, Queue, Topology
 from workflow_runtime.ports import MESSAGE_BYTES_MAX, Message, Refusal
@@ -51,17 +51,14 @@ class SqsQueues:
 
     def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
         url = self._url(queue)
-        refusals: list[Refusal] = []
-        accepted: list[Indexed[Message]] = []
-        for index, message in enumerate(messages):
-            reason = message_refusal(self._queues[queue], message)
-            if reason is None:
-                accepted.append((index, message))
-            else:
-                refusals.append(Refusal(index, reason))
-        for batch in batches(accepted, lambda message: len(message.body.encode()), MESSAGE_BYTES_MAX):
-            refusals += self._send_batch(url, self._queues[queue], batch)
-        return sorted(refusals, key=lambda refusal: refusal.index)
+        known = self._queues[queue]
+        return send_in_batches(
+            messages,
+            lambda message: message_refusal(known, message),
+            lambda message: len(message.body.encode()),
+            MESSAGE_BYTES_MAX,
+            lambda batch: self._send_batch(url, known, batch),
+        )
 
     def _send_batch(self, url: str, queue: Queue, batch: list[Indexed[Message]]) -> list[Refusal]:
         refusals = []

@@ -23,6 +23,7 @@ from workflow_runtime.backends.limits import (
     check_key,
     check_limit,
     check_partition,
+    check_update,
     sort_key_after,
 )
 from workflow_runtime.ports import Absent, Attribute, Below, Condition, Item, Key
@@ -90,15 +91,9 @@ class DynamoDbTable:
     def update(
         self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
     ) -> None:
-        if isinstance(condition, Absent):
-            raise ValueError("an update is of an item that exists")
-        if not changes and index is None:
-            raise ValueError("an update without changes")
-        check_key(key)
-        check_attributes(changes)
+        check_update(key, changes, condition, index)
         new = {name: _value(value) for name, value in changes.items()}
         if index is not None:
-            check_key(index)
             new[INDEX_PARTITION_ATTRIBUTE] = {"S": index.partition}
             new[INDEX_SORT_ATTRIBUTE] = {"S": index.sort}
         names = {f"#{number}": name for number, name in enumerate(new)}

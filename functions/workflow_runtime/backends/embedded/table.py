@@ -15,6 +15,7 @@ from workflow_runtime.backends.limits import (
     check_key,
     check_limit,
     check_partition,
+    check_update,
     sort_key_after,
 )
 from workflow_runtime.ports import ITEM_BYTES_MAX, Absent, Attribute, Condition, ConditionFailed, Equals, Item, Key
@@ -73,12 +74,7 @@ class EmbeddedTable:
     def update(
         self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
     ) -> None:
-        if isinstance(condition, Absent):
-            raise ValueError("an update is of an item that exists")
-        if not changes and index is None:
-            raise ValueError("an update without changes")
-        check_key(key)
-        check_attributes(changes)
+        check_update(key, changes, condition, index)
         with self._database.lock:
             row = self._database.read_one(_GET, key)
             attributes = _check(condition, key, row)

@@ -117,7 +117,7 @@ def _check_starts(chart: ChartSource, number: int, state: StateSource, report: R
                 if state.kind is StateKind.DEEP_HISTORY:
                     inside = is_inside(chart, target, state.parent)
                 if not inside or chart.states[target].is_history:
-                    message = f"`{chart.states[target].name}` is nothing that `{state.name}` could remember"
+                    message = f"`{chart.states[target].name}` is not a state that `{state.name}` can remember"
                     report.add(rules.NOT_INSIDE, message, (*place, "targets", position))
     if state.start is not None and not state.is_history:
         place = (*state.place, "initial_state" if written is None else "initial")

@@ -99,7 +99,6 @@ class NodeDefinition(Model):
     noun: ClassVar[str] = "a node"
     aliases: ClassVar[Mapping[str, str]] = {"depends_on": "dependencies"}
     has_config: ClassVar[bool] = True
-    default_type: ClassVar[str] = ""
 
     id: Id = Field(description="Unique within the graph.")
     type: Annotated[str, word(*TYPES)] = Field(description="What the node is.")

@@ -117,7 +117,7 @@ class ParallelNode(ControlNode):
     branches: Ids = Field(description="First node of each branch.")
     wait_all: Flag = Field(True, description="Whoever waits for this node waits for all branches, or for the first.")
     cancel_rest: Flag = Field(False, description="With `wait_all: false`: the first to succeed cancels the others.")
-    max_concurrency: Count = Field(0, description="Branches that run at once; 0 is no limit.")
+    max_concurrency: Count = Field(0, description="Branches that run at once; 0 means no limit.")
 
     @model_validator(mode="after")
     def _sense(self) -> Self:

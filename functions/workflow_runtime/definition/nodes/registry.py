@@ -1,6 +1,6 @@
 """Types of node by their words in a document, and how a written node finds its own.
 
-Classes register here with `node_type` and `control_type`; whoever reads a node looks it up here. So nodes may hold
+Classes register here with `node_type` and `control_type`; readers of a node look it up here. So nodes may hold
 nodes (as compensations, in states) without any module importing those that build on it.
 """
 

@@ -160,7 +160,7 @@ def _for_each(scope: ChartScope, action: ForEachAction, done: list[str], locals:
     if items is None:
         return
     if not isinstance(items, list):
-        raise EvaluationError("`items` is no list")
+        raise EvaluationError("`items` is not a list")
     for place, item in enumerate(items):
         inner_locals = {**locals, action.name: item, action.index: place}
         for inner in action.do:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
-from workflow_runtime.frontends.api.executions import check_id, execution_url
+from workflow_runtime.frontends.api.executions import execution_url
 from workflow_runtime.frontends.api.operator_models import ControlRequest, RetryRequest, SkipRequest
-from workflow_runtime.frontends.api.parameters import ControlKey, ExecutionId
+from workflow_runtime.frontends.api.parameters import ControlKey, ExecutionId, check_id
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.services.control.operations import Operation
 

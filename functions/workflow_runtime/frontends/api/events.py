@@ -10,10 +10,10 @@ from pydantic import BeforeValidator
 
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import hook_body, parsed_body
-from workflow_runtime.frontends.api.executions import check_id, execution_url
+from workflow_runtime.frontends.api.executions import execution_url
 from workflow_runtime.frontends.api.http import Place, fitted
 from workflow_runtime.frontends.api.models import EventRequest
-from workflow_runtime.frontends.api.parameters import EventKey, ExecutionId, Wait, WorkflowId
+from workflow_runtime.frontends.api.parameters import EventKey, ExecutionId, Wait, WorkflowId, check_id
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.waiting import wait_until
 from workflow_runtime.services.intake.signals import Sent, accepted_json

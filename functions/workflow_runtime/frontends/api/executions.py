@@ -1,8 +1,7 @@
-"""The operations on executions: start, list, show, their nodes and history."""
+"""The operations on executions: start, list, show, their nodes, and why they do not go on."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -14,10 +13,10 @@ from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.http import Place, decode_cursor, encode_cursor, fitted, note, page, sliced
-from workflow_runtime.frontends.api.journal import entry_json, fitting
 from workflow_runtime.frontends.api.models import StartRequest
 from workflow_runtime.frontends.api.parameters import (
     PAGE_ITEMS_DEFAULT,
+    PAGE_ITEMS_MAX,
     CorrelationId,
     Cursor,
     ExecutionId,
@@ -28,6 +27,7 @@ from workflow_runtime.frontends.api.parameters import (
     StoredVersion,
     Wait,
     WorkflowId,
+    check_id,
 )
 from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
@@ -40,15 +40,18 @@ from workflow_runtime.storage.records import Run
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
 
-EXECUTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 INCLUDED_DEFAULT = "output"
 INCLUDE_PATTERN = r"^(nodes|input|output|variables)(,(nodes|input|output|variables)){0,3}$"
-HISTORY_ITEMS_DEFAULT = 50
+NODE_CHARS_MAX = 2_000
 
 Include = Annotated[
     str, Query(pattern=INCLUDE_PATTERN, description="Parts to include: `nodes`, `input`, `output`, `variables`.")
 ]
 OfWorkflow = Annotated[str, Query(min_length=1, max_length=128, description="The workflow's id.")]
+OfNode = Annotated[
+    str | None,
+    Query(min_length=1, max_length=NODE_CHARS_MAX, description="Only this node (its path), and what it waits for."),
+]
 OfStatus = Annotated[ExecutionStatus | None, Query(description="Only executions in this status.")]
 
 
@@ -115,31 +118,6 @@ class Executions:
             return sliced(msgspec.json.encode(found.variables), range)
         return sliced((found.input if "input" in parts else found.output) or b"null", range)
 
-    async def history(
-        self,
-        request: Request,  # noqa: ARG002
-        execution_id: ExecutionId,
-        limit: Limit = HISTORY_ITEMS_DEFAULT,
-        cursor: Cursor = None,
-        wait: Wait = 0,
-    ) -> Answer:
-        """What happened, commit by commit; with `wait`, the answer comes once there is something new."""
-        check_id(execution_id)
-        of = ("history", execution_id)
-        after = int(decode_cursor(of, cursor) or 0)
-        documents = self._runtime.documents
-        found = await self._runtime.ports.offload(documents.history, execution_id, after, limit)
-        if wait and not found.entries and not found.finished:
-
-            async def has_more() -> bool:
-                return await self._runtime.ports.offload(documents.has_entry, execution_id, after + 1)
-
-            await wait_until(self._runtime, wait, has_more)
-            found = await self._runtime.ports.offload(documents.history, execution_id, after, limit)
-        entries, finished = fitting([entry_json(entry) for entry in found.entries], finished=found.finished)
-        last = entries[-1]["version"] if entries else after
-        return json_answer(page(entries, None if finished else encode_cursor(of, str(last))))
-
     async def node(self, request: Request, execution_id: ExecutionId, path: NodePath, range: Range = None) -> Answer:
         """A node of an execution, all its runs, and its newest output; with `range`, a slice of that."""
         check_id(execution_id)
@@ -149,6 +127,29 @@ class Executions:
         document = {"execution_id": execution_id, "path": path, **found.entry, "output": msgspec.Raw(found.output)}
         document["runs"] = [_run_json(run) for run in found.runs]
         return fitted(document, [Place(document, "output", _node_url(request, execution_id, path))])
+
+    async def why(
+        self,
+        request: Request,  # noqa: ARG002
+        execution_id: ExecutionId,
+        node: OfNode = None,
+        limit: Limit = PAGE_ITEMS_MAX,
+        cursor: Cursor = None,
+    ) -> Answer:
+        """What an execution waits for: each node that has not ended, since when, until when, and what would move it;
+        the states it is in and what they listen to; events kept for later waits. Nodes that wait for other nodes come
+        last.
+        """
+        check_id(execution_id)
+        of = ("why", execution_id)
+        after = int(decode_cursor(of, cursor) or 0)
+        explanations, offload = self._runtime.explanations, self._runtime.ports.offload
+        if node is not None:
+            found = await offload(explanations.why_node, execution_id, node)
+        else:
+            found = await offload(explanations.why, execution_id, limit, after)
+        more = encode_cursor(of, str(found.next)) if found.next is not None else None
+        return json_answer({**found.json(), "next_cursor": more})
 
     async def _rests(self, execution_id: str, seconds: float) -> bool:
         end = self._runtime.ports.clock.now() + int(seconds * 1000)
@@ -180,12 +181,6 @@ class Executions:
                 entry["output"] = msgspec.Raw(self._runtime.documents.node_output(held))
                 places.append(Place(entry, "output", href))
         return places
-
-
-def check_id(execution_id: str) -> None:
-    """Malformed ids answer 404, like ids that do not exist."""
-    if EXECUTION_ID.fullmatch(execution_id) is None:
-        raise Problem("not_found", f"there is no execution {execution_id!r}")
 
 
 def _run_json(run: Run) -> dict[str, Json]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from workflow_runtime.frontends.api.answers import Answer, json_answer
-from workflow_runtime.frontends.api.executions import EXECUTION_ID
-from workflow_runtime.frontends.api.parameters import GraphFormat, WorkflowId
+from workflow_runtime.frontends.api.parameters import EXECUTION_ID, GraphFormat, WorkflowId
 from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.plan.plan import Plan
@@ -78,7 +77,7 @@ def _accepted(request: Request) -> str:
 
 
 def _json(workflow_id: str, drawing: Drawing) -> dict[str, Any]:
-    """The whole of it, however large. Nodes and states by path; dots where something begins are no nodes of it."""
+    """The whole of it, however large. Nodes and states by path; dots where something begins are not among its nodes."""
     items = drawing.items
     starts = {number for number, item in enumerate(items) if not item.id}
     rows = None if drawing.has_states else drawing.levels

@@ -1,19 +1,31 @@
-"""The journal as people read it: events and commands by name, with what identifies them, payloads left out."""
+"""The operations on journals: as people read them (events and commands by name, with what identifies them, payloads
+left out), and as they are stored, for replay.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from workflow_runtime.engine.commands import Log, PublishEvent, StartTimer, Subscribe, Unsubscribe
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX, JSON_TYPE, Answer, json_answer
+from workflow_runtime.frontends.api.http import decode_cursor, encode_cursor, page
+from workflow_runtime.frontends.api.parameters import Cursor, ExecutionId, Limit, Wait, check_id
+from workflow_runtime.frontends.api.problems import Problem
+from workflow_runtime.frontends.api.request import Request
+from workflow_runtime.frontends.api.waiting import wait_until
 from workflow_runtime.language.texts import cut
 from workflow_runtime.services.dispatch.effects import lifecycle_detail
 from workflow_runtime.services.views.charts import transition_json
 
+if TYPE_CHECKING:
+    from workflow_runtime.runtime.services import Runtime
+
+HISTORY_ITEMS_DEFAULT = 50
 PAGE_BYTES_MAX = 2 * 1024 * 1024  # of entries: one commit may have ordered 500 nodes
 SHOWN = (
     "by", "path", "serial", "attempt", "pool", "status", "detail_type", "error", "reason",
@@ -23,7 +35,60 @@ SHOWN = (
 """Fields of events and commands that say which one it is; the others are payloads and bookkeeping."""
 
 
-def entry_json(entry: JournalEntry) -> dict[str, Any]:
+class Journals:
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def history(
+        self,
+        request: Request,  # noqa: ARG002
+        execution_id: ExecutionId,
+        limit: Limit = HISTORY_ITEMS_DEFAULT,
+        cursor: Cursor = None,
+        wait: Wait = 0,
+    ) -> Answer:
+        """What happened, commit by commit; with `wait`, the answer comes once there is something new."""
+        check_id(execution_id)
+        of = ("history", execution_id)
+        after = int(decode_cursor(of, cursor) or 0)
+        documents = self._runtime.documents
+        found = await self._runtime.ports.offload(documents.history, execution_id, after, limit)
+        if wait and not found.entries and not found.finished:
+
+            async def has_more() -> bool:
+                return await self._runtime.ports.offload(documents.has_entry, execution_id, after + 1)
+
+            await wait_until(self._runtime, wait, has_more)
+            found = await self._runtime.ports.offload(documents.history, execution_id, after, limit)
+        entries, finished = _fitting([_entry_json(entry) for entry in found.entries], finished=found.finished)
+        last = entries[-1]["version"] if entries else after
+        return json_answer(page(entries, None if finished else encode_cursor(of, str(last))))
+
+    async def stored(self, request: Request, execution_id: ExecutionId, cursor: Cursor = None) -> Answer:  # noqa: ARG002
+        """The journal as it is stored, with what its decisions read, for `awr export` and `awr replay`. Its layout
+        belongs to the version of the runtime.
+        """
+        check_id(execution_id)
+        of = ("journal", execution_id)
+        after = int(decode_cursor(of, cursor) or 0)
+        found = await self._runtime.ports.offload(self._runtime.recordings.page, execution_id, after)
+        document = {
+            "items": found.entries,
+            "head": found.head,
+            "runs": found.runs,
+            "replaced": found.replaced,
+            "blobs": found.blobs,
+            "state": found.state,
+            "next_cursor": encode_cursor(of, str(found.next)) if found.next is not None else None,
+        }
+        body = msgspec.json.encode(document)
+        if len(body) > BODY_BYTES_MAX:
+            what = f"commit {after + 1} and what it reads have {len(body):,} bytes; an answer takes {BODY_BYTES_MAX:,}"
+            raise Problem("too_large", f"{what}: export the execution with the test kit, beside its table")
+        return Answer(200, body, JSON_TYPE)
+
+
+def _entry_json(entry: JournalEntry) -> dict[str, Any]:
     return {
         "version": entry.version,
         "at": iso_time(entry.now),
@@ -35,7 +100,7 @@ def entry_json(entry: JournalEntry) -> dict[str, Any]:
     }
 
 
-def fitting(entries: Sequence[dict[str, Any]], *, finished: bool) -> tuple[list[dict[str, Any]], bool]:
+def _fitting(entries: Sequence[dict[str, Any]], *, finished: bool) -> tuple[list[dict[str, Any]], bool]:
     """As many entries as an answer takes, at least one; whether these are the last there will be."""
     taken: list[dict[str, Any]] = []
     size = 0

@@ -299,6 +299,7 @@ class Graph(BaseModel):
 
 class Health(BaseModel):
     status: Literal["ok"]
+    frozen: list[str] = Field(description="What is frozen: `all`, `workflow:ID`, `agent:ID`.")
 
 
 class Triggered(BaseModel):

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from workflow_runtime.frontends.api import chart_models, models, operator_models
@@ -103,11 +104,11 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
             SOURCE_BODY: DEFINITION_SCHEMA,
             START_BODY: {"$ref": SCHEMAS + "StartRequest"},
             EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
-            CONTROL_BODY: {"$ref": SCHEMAS + control_body(route.rule.rpartition("/")[2]).__name__},
+            CONTROL_BODY: {"$ref": SCHEMAS + _control_body(route).__name__},
             HOOK_BODY: HOOK_SCHEMA,
         }[route.body]
         content = {media_type: {"schema": schema} for media_type in content_types(route.body)}
-        operation["requestBody"] = {"required": route.body in (SOURCE_BODY, EVENT_BODY), "content": content}
+        operation["requestBody"] = {"required": _is_body_required(route), "content": content}
     answers = operation["responses"]
     answers.pop("422", None)
     for status in (*route.problems, *ALWAYS):
@@ -115,6 +116,16 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
         answers[str(status)] = {"description": PROBLEMS[status], "content": content}
     operation["responses"] = dict(sorted(answers.items()))
     return operation
+
+
+def _is_body_required(route: Route) -> bool:
+    if route.body == CONTROL_BODY:
+        return any(field.is_required() for field in _control_body(route).model_fields.values())
+    return route.body in (SOURCE_BODY, EVENT_BODY)
+
+
+def _control_body(route: Route) -> type[BaseModel]:
+    return control_body(route.rule.rpartition("/")[2])
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""What operators ask for and get, as pydantic models: journals, what holds an execution up, control."""
+"""What operators ask for and get, as pydantic models: journals, what holds an execution up, control, freezes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,6 +25,7 @@ class JournalPage(BaseModel):
     items: list[JsonObject]
     head: JsonObject | None
     runs: list[JsonObject]
+    replaced: JsonObject
     blobs: JsonObject
     state: JsonObject | None = Field(description="The stored state, beside the newest commit.")
     next_cursor: str | None
@@ -90,3 +91,35 @@ class Controlled(BaseModel):
     id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
     changed: bool = Field(description="False: the execution was as the request wants it already.")
     attempt: int = Field(description="Which of the execution's it is from then on: 1, and one more when it reopens.")
+
+
+class Freeze(BaseModel):
+    """A switch that holds back starts or node runs."""
+
+    scope: str = Field(examples=["agent:writer"])
+    since: Time
+    by: str = Field(description="Who set it, as far as the API knows.")
+    reason: str
+    thawed_at: Time | None = Field(description="Since when it holds back nothing more, and what it held is sent on.")
+
+
+class FreezeList(BaseModel):
+    items: list[Freeze]
+
+
+class Frozen(Freeze):
+    changed: bool = Field(description="False: it was as the request wants it already.")
+
+
+class HeldItem(BaseModel):
+    """Something that a freeze holds: the start of an execution, an event for one, or a node run."""
+
+    kind: Literal["start", "event", "order"]
+    execution_id: str
+    path: str | None = Field(description="The path of the node.")
+    at: Time = Field(description="When it was started, came, or was ordered.")
+
+
+class FreezeDetail(Freeze):
+    held: list[HeldItem]
+    more: bool = Field(description="Whether it holds more than these.")

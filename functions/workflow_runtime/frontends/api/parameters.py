@@ -1,7 +1,8 @@
-"""Parameters that several routes share."""
+"""Parameters that several routes share, and what an execution's id looks like."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 from urllib.parse import unquote
 
@@ -9,12 +10,14 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Que
 from pydantic import BeforeValidator
 
 from workflow_runtime.frontends.api.http import CURSOR_CHARS_MAX, RANGE_PATTERN
+from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.waiting import WAIT_SECONDS_MAX
 from workflow_runtime.services.intake.starts import CORRELATION_PATTERN
 
 PAGE_ITEMS_DEFAULT = 20
 PAGE_ITEMS_MAX = 100
 START_KEY_CHARS_MAX = 255
+EXECUTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 WorkflowId = Annotated[str, BeforeValidator(unquote), Path(description="Letters, digits, `_` and `-` of any script.")]
 ExecutionId = Annotated[str, BeforeValidator(unquote), Path()]
@@ -74,3 +77,9 @@ GraphFormat = Annotated[
     Literal["mermaid", "dot", "svg", "text", "json"] | None,
     Query(description="By default as Accept says, JSON or else mermaid."),
 ]
+
+
+def check_id(execution_id: str) -> None:
+    """Malformed ids answer 404, like ids that do not exist."""
+    if EXECUTION_ID.fullmatch(execution_id) is None:
+        raise Problem("not_found", f"there is no execution {execution_id!r}")

@@ -13,9 +13,9 @@ from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TY
 from workflow_runtime.frontends.api.control import Controls
 from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
-from workflow_runtime.frontends.api.explanations import Whys
+from workflow_runtime.frontends.api.freezes import Switches
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
-from workflow_runtime.frontends.api.recordings import Journals
+from workflow_runtime.frontends.api.journal import Journals
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.workflows import Workflows
 from workflow_runtime.services.control.operations import OPERATIONS
@@ -36,7 +36,6 @@ START_BODY = "the input"
 EVENT_BODY = "an event"
 CONTROL_BODY = "a reason"
 HOOK_BODY = "what a webhook is told"
-UNUSED_ID = "health"  # of no execution: looking for it reads the table and finds nothing
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -74,10 +73,10 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_publishing_routes(workflows),
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
-        _why_route(Whys(runtime)),
-        _journal_route(Journals(runtime)),
+        *_journal_routes(Journals(runtime)),
         _event_route(events),
         *_control_routes(Controls(runtime)),
+        *_freeze_routes(Switches(runtime)),
         *_hook_routes(events),
         _health(runtime),
     )
@@ -202,42 +201,41 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
         ),
         Route(
             "GET",
-            f"{one}/history",
-            executions.history,
-            "getHistory",
-            (_json(models.HistoryPage, "What happened"),),
-            (404, 422),
-        ),
-        Route(
-            "GET",
             f"{one}/nodes/<path>",
             executions.node,
             "getNode",
             (_json(models.Node, "The node"), part),
             (404, 416, 422),
         ),
+        Route(
+            "GET",
+            f"{one}/why",
+            executions.why,
+            "whyExecution",
+            (_json(operator_models.Why, "What it waits for"),),
+            (404, 422),
+        ),
     )
 
 
-def _why_route(whys: Whys) -> Route:
-    return Route(
-        "GET",
-        "/executions/<execution_id>/why",
-        whys.explain,
-        "whyExecution",
-        (_json(operator_models.Why, "What it waits for"),),
-        (404, 422),
-    )
-
-
-def _journal_route(journals: Journals) -> Route:
-    return Route(
-        "GET",
-        "/executions/<execution_id>/journal",
-        journals.read,
-        "getJournal",
-        (_json(operator_models.JournalPage, "A part of the journal"),),
-        (404, 413, 422),
+def _journal_routes(journals: Journals) -> tuple[Route, ...]:
+    return (
+        Route(
+            "GET",
+            "/executions/<execution_id>/history",
+            journals.history,
+            "getHistory",
+            (_json(models.HistoryPage, "What happened"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
+            "/executions/<execution_id>/journal",
+            journals.stored,
+            "getJournal",
+            (_json(operator_models.JournalPage, "A part of the journal"),),
+            (404, 413, 422),
+        ),
     )
 
 
@@ -274,6 +272,32 @@ def _control_routes(controls: Controls) -> tuple[Route, ...]:
     )
 
 
+def _freeze_routes(switches: Switches) -> tuple[Route, ...]:
+    one = "/freezes/<scope>"
+    frozen = {JSON_TYPE: operator_models.Frozen}
+    return (
+        Route(
+            "GET",
+            "/freezes",
+            switches.listing,
+            "listFreezes",
+            (_json(operator_models.FreezeList, "What is frozen"),),
+            (422,),
+        ),
+        Route("GET", one, switches.get, "getFreeze", (_json(operator_models.FreezeDetail, "The freeze"),), (404, 422)),
+        Route(
+            "PUT",
+            one,
+            switches.freeze,
+            "putFreeze",
+            (Reply(200, "Frozen, or frozen already", frozen),),
+            (400, 404, 413, 415, 422),
+            CONTROL_BODY,
+        ),
+        Route("DELETE", one, switches.thaw, "deleteFreeze", (Reply(200, "Thawed", frozen),), (404, 422)),
+    )
+
+
 def _hook_routes(events: Events) -> tuple[Route, ...]:
     """One per method that a webhook trigger may ask for; `topology` opens the same ones to unknown callers."""
     return tuple(
@@ -293,9 +317,9 @@ def _hook_routes(events: Events) -> tuple[Route, ...]:
 
 def _health(runtime: Runtime) -> Route:
     async def check(request: Request) -> Answer:  # noqa: ARG001
-        """Whether requests can be answered; 503 when the table cannot be read."""
-        await runtime.ports.offload(runtime.documents.has_entry, UNUSED_ID, 1)
-        return json_answer({"status": "ok"})
+        """Whether requests can be answered, and what is frozen; 503 when the table cannot be read."""
+        frozen = await runtime.ports.offload(runtime.looks.read)
+        return json_answer({"status": "ok", "frozen": sorted(frozen)})
 
     return Route("GET", "/health", check, "getHealth", (_json(models.Health, "It works"),), (422,))
 

@@ -7,7 +7,7 @@
 - `local`: a runtime in this process. `awr run` has `stepping` (its events), `repeating` (when it has seen enough) and
   `stderr_log`; it shares `progress` (meanwhile), `summary` (afterwards) and `charts` (states and events as lines) with
   those that ask an API.
-- `server` (which API) and `api` (calls to it, or to a database file in its place); `following` (to the end).
+- `server` (which API) and `api` (calls to it, or to a database file in its place).
 
 Imports every other part; `awr --help` loads none of them. Nothing imports it.
 """

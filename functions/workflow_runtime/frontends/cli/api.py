@@ -50,6 +50,7 @@ class _JournalPage(msgspec.Struct, frozen=True):
     items: tuple[JournalEntry, ...]
     head: Recording | None
     runs: tuple[RecordedRun, ...]
+    replaced: dict[int, dict[str, Json]]
     blobs: dict[str, Json]
     state: msgspec.Raw
     next_cursor: str | None
@@ -102,7 +103,7 @@ class Api(RemoteConnection):
         while True:
             answer = await self._answer("GET", path, params={"cursor": cursor} if cursor is not None else {})
             page = msgspec.json.decode(answer.content, type=_JournalPage)
-            pages.append(RecordedPage(page.head, page.items, page.runs, page.blobs, page.state))
+            pages.append(RecordedPage(page.head, page.items, page.runs, page.replaced, page.blobs, page.state))
             cursor = page.next_cursor
             if cursor is None:
                 return assembled(pages)

@@ -39,7 +39,7 @@ class Output:
 
     @cached_property
     def console(self) -> Console | None:
-        """Rich's console on stdout; None when that is no terminal."""
+        """Rich's console on stdout; None when that is not a terminal."""
         return _console(self._stdout)
 
     @cached_property

@@ -28,7 +28,7 @@ class Server(msgspec.Struct, frozen=True):
     db: Path | None = None
 
     def check(self) -> None:
-        """Raises `CliError` (usage) for what is no address, or no token: neither is worth a request."""
+        """Raises `CliError` (usage) for what is not an address, or not a token: neither is worth a request."""
         try:
             parts = urlsplit(self.url)
             sound = parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0

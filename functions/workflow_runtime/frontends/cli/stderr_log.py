@@ -49,7 +49,7 @@ def log_to_stderr(verbose: bool) -> Iterator[None]:
 
 class TracedInvoker:
     """An invoker that logs what agents and tools raise, with its traceback; the runtime itself never does, as it may
-    hold values. A `NodeError` of the invoker's own is no news, its cause is."""
+    hold values. A `NodeError` of the invoker's own says nothing new, its cause does."""
 
     def __init__(self, invoker: Invoker) -> None:
         self._invoker = invoker

@@ -30,6 +30,7 @@ WAITS = {
     "limiter": "for a limiter",
     "concurrency": "for a free place (max_concurrency)",
     "retry": "for its next attempt",
+    "frozen": "because it is frozen (awr why says by which freeze)",
 }
 
 

@@ -42,6 +42,15 @@ class Connection(Protocol):
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         """What an execution, or one node of it, waits for: at most ``limit`` nodes."""
 
+    async def freeze(self, scope: str, reason: str) -> dict[str, Json]:
+        """Freeze a scope as `services.freeze.scopes` names it: the switch, and whether that changed anything."""
+
+    async def thaw(self, scope: str) -> dict[str, Json]:
+        """The same of a thaw."""
+
+    async def freezes(self) -> list[dict[str, Json]]:
+        """What is frozen, and what is being thawed."""
+
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         """Put an event on the runtime's bus."""
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from workflow_runtime.frontends.client.connection import Connection
-from workflow_runtime.frontends.client.errors import WaitTimeout
+from workflow_runtime.frontends.client.errors import WaitTimeout, translated
 from workflow_runtime.frontends.client.events import EventBus
 from workflow_runtime.frontends.client.sources import Definition, read_source
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.services.freeze.scopes import scope_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -200,6 +201,29 @@ class WorkflowEngine:
         """
         return await self._connection.why(execution_id, node, limit)
 
+    async def freeze(
+        self, *, workflow: str | None = None, agent: str | None = None, all: bool = False, reason: str = ""
+    ) -> dict[str, Json]:
+        """Hold back, within seconds and until `thaw`, the starts of a ``workflow`` (its executions are accepted and
+        stay pending), the runs of an ``agent`` (they stay ready), or ``all`` starts and runs; one of the three. What
+        runs already goes on, and everything can be cancelled.
+
+        The answer has ``scope``, ``since``, ``by``, ``reason`` and ``changed``. Raises `NotFound` for a workflow that
+        there is not.
+        """
+        scope = _scope(workflow=workflow, agent=agent, everything=all)
+        return await self._connection.freeze(scope, reason)
+
+    async def thaw(
+        self, *, workflow: str | None = None, agent: str | None = None, all: bool = False
+    ) -> dict[str, Json]:
+        """Have what was held back go on, in order, within seconds. Raises `NotFound` where nothing was ever frozen."""
+        return await self._connection.thaw(_scope(workflow=workflow, agent=agent, everything=all))
+
+    async def list_freezes(self) -> list[dict[str, Json]]:
+        """What is frozen, and what is being thawed."""
+        return await self._connection.freezes()
+
     async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
         """The execution document once it has ended, however; once more, if this engine has asked it to go on. Raises
         `WaitTimeout` after ``timeout`` seconds, `NotFound`.
@@ -222,3 +246,8 @@ class WorkflowEngine:
         answer = await self._connection.control(operation, execution_id, reason, key=key, said=said)
         self._attempts[execution_id] = answer["attempt"]
         return answer
+
+
+def _scope(*, workflow: str | None, agent: str | None, everything: bool) -> str:
+    with translated():
+        return scope_of(workflow=workflow, agent=agent, everything=everything)

@@ -19,6 +19,7 @@ from workflow_runtime.frontends.client.sources import Source, read_source, workf
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.services.freeze.requests import switch_json
 from workflow_runtime.services.intake.signals import accepted_json, publish_event
 from workflow_runtime.services.views.executions import header_json
 
@@ -118,6 +119,18 @@ class LocalConnection:
         with translated():
             found = explanations.why(execution_id, limit) if node is None else explanations.why_node(execution_id, node)
             return found.json()
+
+    async def freeze(self, scope: str, reason: str) -> dict[str, Json]:
+        with translated():
+            return self._open().services.freezes.freeze(scope, reason, by="sdk").json()
+
+    async def thaw(self, scope: str) -> dict[str, Json]:
+        with translated():
+            return self._open().services.freezes.thaw(scope).json()
+
+    async def freezes(self) -> list[dict[str, Json]]:
+        with translated():
+            return [switch_json(switch) for switch in self._open().services.freezes.list()]
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         with translated():

@@ -199,6 +199,25 @@ class RemoteConnection:
         del document["waits"][limit:]
         return document
 
+    async def freeze(self, scope: str, reason: str) -> dict[str, Json]:
+        await self._followers_are_ready()
+        answer: dict[str, Json] = await self._call(
+            "PUT",
+            f"/freezes/{_segment(scope)}",
+            content=msgspec.json.encode({"reason": reason}),
+            headers={"content-type": "application/json"},
+        )
+        return answer
+
+    async def thaw(self, scope: str) -> dict[str, Json]:
+        await self._followers_are_ready()
+        answer: dict[str, Json] = await self._call("DELETE", f"/freezes/{_segment(scope)}")
+        return answer
+
+    async def freezes(self) -> list[dict[str, Json]]:
+        found: list[dict[str, Json]] = (await self._call("GET", "/freezes"))["items"]
+        return found
+
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         await self._followers_are_ready()
         event = {
@@ -229,7 +248,7 @@ class RemoteConnection:
         return stop
 
     async def _followers_are_ready(self) -> None:
-        """What is done here after somebody began to listen is heard by him."""
+        """What is done here after somebody began to listen is delivered to that caller."""
         for follower in list(self._followers):
             await follower.ready.wait()
 

@@ -158,6 +158,17 @@ class SyncWorkflowEngine:
     ) -> dict[str, Json]:
         return self._call(self._engine.why_execution(execution_id, node, limit=limit))
 
+    def freeze(
+        self, *, workflow: str | None = None, agent: str | None = None, all: bool = False, reason: str = ""
+    ) -> dict[str, Json]:
+        return self._call(self._engine.freeze(workflow=workflow, agent=agent, all=all, reason=reason))
+
+    def thaw(self, *, workflow: str | None = None, agent: str | None = None, all: bool = False) -> dict[str, Json]:
+        return self._call(self._engine.thaw(workflow=workflow, agent=agent, all=all))
+
+    def list_freezes(self) -> list[dict[str, Json]]:
+        return self._call(self._engine.list_freezes())
+
     @property
     def event_bus(self) -> SyncEventBus:
         return SyncEventBus(self._engine.event_bus, self._call)

@@ -1,9 +1,12 @@
 """An ASGI application that plays API Gateway's HTTP API: requests become version 2.0 events, answers become responses.
 
-Sources: "Working with AWS Lambda proxy integrations for HTTP APIs" (payload format 2.0). As the service does, it
-hands over
-the path decoded and the query string raw, joins repeated headers and parameters with commas, and encodes bodies that
-are no text as base64.
+Sources: "Working with AWS Lambda proxy integrations for HTTP APIs" (payload format 2.0). Like the
+service, it hands over the path decoded and the query string raw, joins repeated headers and parameters with commas, and
+encodes bodies that are not text as base64.
+
+It listens on loopback only, which leaves browsers on this machine that run a page from elsewhere: its requests name
+another ``Origin`` or, when a foreign name suddenly resolves to 127.0.0.1 (DNS rebinding), another ``Host``. Both are
+refused.
 """
 
 from __future__ import annotations
@@ -12,16 +15,15 @@ import asyncio
 import base64
 import binascii
 import logging
+import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
-
-from workflow_runtime.frontends.dev.guard import refusal
 
 BODY_BYTES_MAX = 10 * 1024 * 1024  # HTTP API: the largest payload
 STAGE = "$default"
@@ -34,6 +36,8 @@ Answering = Callable[[dict[str, Any], Any], Awaitable[Any]]
 Logged = Callable[[str, str, int, float], None]
 
 logger = logging.getLogger(__name__)
+
+_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 class TooLarge(Exception):
@@ -88,6 +92,17 @@ class Gateway:
         except Exception:
             logger.exception("a request failed")
             return _problem(500, "internal_error", "The request failed", "the log of awr dev has the reason")
+
+
+def refusal(headers: Mapping[str, str]) -> str:
+    """Why a request is refused; "" when it is not. ``headers`` by lower-case name."""
+    host = headers.get("host", "")
+    if _HOST.fullmatch(host) is None:
+        return "the Host must be localhost or a loopback address: this server is for this machine only"
+    origin = headers.get("origin")
+    if origin is not None and origin.lower() != f"http://{host}".lower():
+        return "web pages from other origins may not use this server"
+    return ""
 
 
 def joined_headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -24,11 +24,10 @@ from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError, WorkflowRuntimeError
-from workflow_runtime.frontends.dev.bus import BusDoor
+from workflow_runtime.frontends.dev.doors import BusDoor, LogDoor
 from workflow_runtime.frontends.dev.gateway import Gateway
-from workflow_runtime.frontends.dev.log import ExecutionLog, log_findings, log_request, log_to, logger
+from workflow_runtime.frontends.dev.log import ExecutionLog, RecentLines, log_findings, log_request, log_to, logger
 from workflow_runtime.frontends.dev.options import HELP, PORT_DEFAULT, DevOptions, definitions_default
-from workflow_runtime.frontends.dev.recent import LogDoor, RecentLines
 from workflow_runtime.frontends.dev.reload import Reloader
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, local_reach

@@ -8,7 +8,7 @@ from pathlib import Path
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.definition import PROVIDER_PREFIXES, AgentDefinition
-from workflow_runtime.invokers.tools.entries import read_entries
+from workflow_runtime.invokers.entries import read_entries
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import UNKNOWN_KEY, Document
 from workflow_runtime.plan.catalogue import CatalogueEntry

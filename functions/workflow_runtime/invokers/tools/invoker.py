@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import decimal
 import logging
 import time
 from functools import partial
 from typing import Any
+
+from pydantic import BaseModel
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.containment import Containment, Outcome, node_failure
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools.loops import AuthorLoops
 from workflow_runtime.invokers.tools.registry import ToolRegistry
-from workflow_runtime.invokers.tools.results import result_json
 from workflow_runtime.invokers.tools.threads import Threads
 from workflow_runtime.invokers.tools.tool import Tool
-from workflow_runtime.language.json_values import NotJson
+from workflow_runtime.language.json_values import Json, NotJson, no_json, to_json
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.ports import Clock
 from workflow_runtime.sdk import NodeContext
@@ -98,3 +100,30 @@ def _result(tool: Tool, value: Any, context: NodeContext) -> NodeResult:
         return NodeResult(result_json(value), warnings=tuple(context.warnings))
     except NotJson as error:
         raise NodeError("validation_error", f"tool {tool.id!r} returned no JSON: {error}") from None
+
+
+def result_json(value: Any) -> Json:
+    """``value`` as JSON. Raises `NotJson`."""
+    return to_json(value, convert=_of_model)
+
+
+def _of_model(value: Any) -> Json:
+    if not isinstance(value, BaseModel):
+        raise no_json(value)
+    return _with_numbers(value.model_dump(by_alias=True), value.model_dump(mode="json", by_alias=True))
+
+
+def _with_numbers(plain: Any, dumped: Any) -> Any:
+    """``dumped`` with decimals as they are elsewhere, numbers; unless the model itself writes them in another way.
+
+    ``plain`` is the same dump in Python's types: a decimal there is a text in ``dumped``.
+    """
+    match plain, dumped:
+        case decimal.Decimal(), str() if dumped == str(plain):
+            return plain
+        case dict(), dict() if len(plain) == len(dumped):  # keys may be written in another way, too
+            pairs = zip(plain.values(), dumped.items(), strict=True)
+            return {key: _with_numbers(item, shown) for item, (key, shown) in pairs}
+        case ((list() | tuple()), list()):
+            return [_with_numbers(item, shown) for item, shown in zip(plain, dumped, strict=True)]
+    return dumped

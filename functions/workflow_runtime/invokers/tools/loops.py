@@ -21,7 +21,7 @@ from workflow_runtime.invokers.containment import STOP_SECONDS, Outcome, given, 
 
 Result = TypeVar("Result")
 
-BLOCKED_SECONDS = 2.0  # without moving; long enough for an import or a slow parse, which are no mistakes
+BLOCKED_SECONDS = 2.0  # without moving; long enough for an import or a slow parse, which are not mistakes
 BEATS = 8  # within that time: how often a loop with calls shows that it moves
 LOOKS = 4  # within that time: how often those who wait for a call look
 

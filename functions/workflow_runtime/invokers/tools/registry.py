@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Rule
 from workflow_runtime.invokers.containment import attempt
+from workflow_runtime.invokers.entries import read_entries
 from workflow_runtime.invokers.tools.builtin import builtin_tools
-from workflow_runtime.invokers.tools.entries import read_entries
 from workflow_runtime.invokers.tools.modules import load_modules
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices
@@ -123,7 +123,7 @@ def _add_variants(folder: Path | None, tools: dict[str, Tool], findings: list[Fi
         elif variant.uses not in functions:
             hint = did_you_mean(variant.uses, functions)
             findings.append(
-                document.finding(UNKNOWN_TOOL, f"tool {id!r} uses {variant.uses!r}, which is no tool", (), hint)
+                document.finding(UNKNOWN_TOOL, f"tool {id!r} uses {variant.uses!r}, which is not a tool", (), hint)
             )
         else:
             try:

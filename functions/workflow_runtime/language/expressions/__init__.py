@@ -10,7 +10,7 @@ What lives here, in the order text meets it:
 - `scope`: what an evaluation may read, and its budgets. `limits`: every bound, with its reason.
 
 It imports the standard library, msgspec, and lazily re2 and jmespath. It must never know about plans, nodes, storage
-or the clock: whoever evaluates puts names and the time into the scope.
+or the clock: the caller puts names and the time into the scope.
 """
 
 from workflow_runtime.language.expressions.errors import EvaluationError, ExpressionSyntaxError

@@ -6,7 +6,7 @@ from workflow_runtime.errors import WorkflowRuntimeError
 
 
 class ExpressionSyntaxError(WorkflowRuntimeError):
-    """Text that is no expression or template.
+    """Text that is not an expression or template.
 
     ``offset`` counts characters from the start of the source; ``hint`` says how to fix it ("" when there is nothing
     to say); ``path`` is the place of the string inside a template's value (keys and indices), empty for an expression.

@@ -39,9 +39,6 @@ RESERVED_NAMES = frozenset(
 )
 """Refused as ids, variables and ``as`` names (language §3)."""
 
-KEYWORDS = frozenset({"and", "or", "not", "in", "true", "false", "null"})
-"""Words that the language reads as something else than a name (``and``, ``or`` and ``not`` in any case)."""
-
 _HYPHENS = re.compile("-+")
 
 
@@ -62,8 +59,3 @@ def is_id(text: str) -> bool:
         return False
     is_visible = text.isascii() or not INVISIBLE.search(text)
     return is_visible and ("_" + text.replace("-", "_")).isidentifier()
-
-
-def is_keyword(text: str) -> bool:
-    """Whether an expression would read ``text`` as an operator or a literal rather than as a name."""
-    return text in KEYWORDS or (text.isascii() and text.lower() in {"and", "or", "not"})

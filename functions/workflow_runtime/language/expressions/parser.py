@@ -260,12 +260,12 @@ class Parser:
 
     def subscript(self, opening: Token) -> Key | At:
         if self.at("*"):
-            raise ExpressionSyntaxError("[*] is no index", self.peek().start, "write a.*.b")
+            raise ExpressionSyntaxError("[*] is not an index", self.peek().start, "write a.*.b")
         if self.at("]"):
             raise ExpressionSyntaxError("an index is missing", self.peek().start, 'write a[0] or a["key"]')
         index = self.expression()
         if self.at(":"):
-            raise ExpressionSyntaxError("[a:b] is no index", self.peek().start, "write slice(list, start, end)")
+            raise ExpressionSyntaxError("[a:b] is not an index", self.peek().start, "write slice(list, start, end)")
         self.expect("]", opening)
         if isinstance(index, Literal) and isinstance(index.value, str):
             return Key(index.value)

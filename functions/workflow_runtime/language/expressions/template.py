@@ -43,11 +43,6 @@ class Template:
         self._render = render
         self.references = references
 
-    @property
-    def is_constant(self) -> bool:
-        """Whether there is nothing to evaluate: the value is the same for every scope."""
-        return self._render is None
-
     def evaluate(self, scope: Scope) -> Json:
         """The value with every ``${…}`` replaced. Raises `EvaluationError`, with the place of the string as ``path``.
 

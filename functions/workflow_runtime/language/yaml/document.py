@@ -38,7 +38,7 @@ MAX_VALUES = 200_000
 MAX_SCALAR_CHARACTERS = 1024 * 1024
 MAX_KEY_CHARACTERS = 1_024
 MAX_PROBLEMS = 100
-"""Problems after which reading stops: whoever has that many has one cause."""
+"""Problems after which reading stops: so many have one cause."""
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -37,7 +37,7 @@ BAD_ALIAS = rule(
     "WF112", ERROR, "An alias that leads nowhere", "Define the anchor (`&name`) above the place that uses it (`*name`)."
 )
 BAD_MERGE = rule(
-    "WF113", ERROR, "`<<` merges something that is no mapping", "Merge an alias of a mapping, or a list of those."
+    "WF113", ERROR, "`<<` merges something that is not a mapping", "Merge an alias of a mapping, or a list of those."
 )
 EMPTY = rule("WF114", ERROR, "The file is empty", "A workflow file starts with `workflow:`.")
 NOT_A_WORKFLOW = rule(

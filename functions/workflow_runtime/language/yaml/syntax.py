@@ -49,7 +49,7 @@ _MESSAGES = (
         "an unknown escape in a double-quoted text",
         "Write `\\\\` for a backslash, or use single quotes.",
     ),
-    ("invalid Unicode character escape", "an escape that is no character", None),
+    ("invalid Unicode character escape", "an escape that is not a character", None),
     ("expected hexdecimal number", "an escape needs hexadecimal digits", None),
     ("incompatible YAML document", "only YAML 1.1 and 1.2 are understood", "Remove the `%YAML` line."),
     (

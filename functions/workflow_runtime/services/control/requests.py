@@ -161,8 +161,14 @@ def _use_of(operation: str, fields: dict[str, Json]) -> str:
 
 def _checked(reason: str, key: str | None) -> tuple[str, str | None]:
     """Raises `RequestError` (``invalid_request``)."""
-    if not isinstance(reason, str) or len(reason) > REASON_CHARS_MAX:
-        raise RequestError("invalid_request", f"a reason is a text of at most {REASON_CHARS_MAX:,} characters")
+    reason = checked_reason(reason)
     if key is not None and (not isinstance(key, str) or not 0 < len(key) <= KEY_CHARS_MAX):
         raise RequestError("invalid_request", f"a key has 1 to {KEY_CHARS_MAX} characters")
-    return storable_text(reason), key
+    return reason, key
+
+
+def checked_reason(reason: str) -> str:
+    """Raises `RequestError` (``invalid_request``)."""
+    if not isinstance(reason, str) or len(reason) > REASON_CHARS_MAX:
+        raise RequestError("invalid_request", f"a reason is a text of at most {REASON_CHARS_MAX:,} characters")
+    return storable_text(reason)

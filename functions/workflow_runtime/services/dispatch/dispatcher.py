@@ -34,6 +34,7 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.effects import Publisher
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.reads import Knowledge
+from workflow_runtime.services.freeze.holding import Holder
 from workflow_runtime.storage.executions import StateTooLarge
 from workflow_runtime.storage.payloads import is_large, pack_bytes
 from workflow_runtime.storage.stores import Stores
@@ -55,8 +56,8 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Dispatcher:
-    """``courier`` and ``publisher`` carry out what is decided. ``new_id`` gives a fresh identity per commit; ``count``
-    takes metrics.
+    """``courier`` and ``publisher`` carry out what is decided; ``holder`` holds back the starts that are frozen.
+    ``new_id`` gives a fresh identity per commit; ``count`` takes metrics.
     """
 
     def __init__(
@@ -65,10 +66,12 @@ class Dispatcher:
         stores: Stores,
         courier: Courier,
         publisher: Publisher,
+        holder: Holder,
         new_id: Callable[[], str],
         count: Callable[[str, int], None],
     ) -> None:
         self._clock = ports.clock
+        self._holder = holder
         self._workflows = stores.workflows
         self._executions = stores.executions
         self._knowledge = Knowledge(ports.table, stores)
@@ -128,6 +131,8 @@ class Dispatcher:
                 return True
             correlation_id = header.correlation_id
             add_log_fields(correlation_id=correlation_id)
+            if self._holder.holds_start(header, events):
+                return True
             plan = self._plan(header.plan_hash)
             state = new_execution(
                 plan, execution_id, header.workflow_version, header.started_at, header.parent, header.hops

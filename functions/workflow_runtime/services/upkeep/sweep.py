@@ -18,6 +18,7 @@ from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import Timer
 from workflow_runtime.services.orders import send_orders
@@ -49,8 +50,12 @@ class Swept(msgspec.Struct):
 class Sweep:
     """``pools``: those that have a queue."""
 
-    def __init__(self, ports: Ports, stores: Stores, mailer: Mailer, timers: Timers, pools: Collection[str]) -> None:
+    def __init__(
+        self, ports: Ports, stores: Stores, mailer: Mailer, timers: Timers, looks: Looks, pools: Collection[str]
+    ) -> None:
         self._ports = ports
+        self._looks = looks
+        self._workflows = stores.workflows
         self._mailer = mailer
         self._timers = timers
         self._pools = pools
@@ -133,13 +138,21 @@ class Sweep:
         orders = list(self._open_orders(stored, wanted)) if wanted else []
         runs = self._runs.get_all(state.execution_id, [(order.path, order.serial) for order in orders])
         now = self._ports.clock.now()
-        lost = [order for order in orders if _is_lost(order, runs.get((order.path, order.serial)), now)][:ORDERS_MAX]
+        lost = [order for order in orders if _is_lost(order, runs.get((order.path, order.serial)), now)]
+        lost = self._not_frozen(state, lost)[:ORDERS_MAX]
         if lost:
             fields = {"execution_id": state.execution_id, "orders": len(lost)}
             logger.warning("orders are sent again", extra=fields)
         if refused := send_orders(self._ports, self._pools, state, lost, stored.correlation_id):
             raise RetryableError(f"orders were refused by their queue: {refused[0].reason}")
         return len(lost)
+
+    def _not_frozen(self, state: ExecutionState, orders: list[RunNode]) -> list[RunNode]:
+        """Those that no freeze would hold back again."""
+        if not orders or not self._looks.known():
+            return orders
+        plan = self._workflows.plan(state.plan_hash)
+        return [order for order in orders if self._looks.holding_run(plan, order.path) is None]
 
     def _open_orders(self, stored: StoredState, wanted: int) -> Iterator[RunNode]:
         """Orders whose run's end the engine has not taken yet, newest first; there are ``wanted`` of them.

@@ -20,6 +20,7 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Item, Ports
+from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens, moves_by_itself
 from workflow_runtime.services.views.compensation import compensations
 from workflow_runtime.services.views.nodes import error_json, node_executions
@@ -86,7 +87,8 @@ class History(msgspec.Struct, frozen=True):
 class Documents:
     """Raises `RequestError` (``not_found``) where an execution is asked for that does not exist."""
 
-    def __init__(self, ports: Ports, stores: Stores) -> None:
+    def __init__(self, ports: Ports, stores: Stores, looks: Looks) -> None:
+        self._looks = looks
         self._table = ports.table
         self._clock = ports.clock
         self._workflows = stores.workflows
@@ -198,7 +200,7 @@ class Documents:
         held = self._runs.list_held(execution_id, path)
         runs = tuple(run for run, _ in held)
         state = stored.state if stored is not None else None
-        entry = node_executions(plan, state, runs, (path,)).get(path)
+        entry = node_executions(plan, state, runs, (path,), self._frozen_in(plan)).get(path)
         if entry is None:
             raise RequestError("not_found", f"execution {execution_id!r} has no node {path!r}")
         return NodeDetail(entry, runs, self._runs.output_json(held[-1][1]) if held else b"null")
@@ -227,9 +229,12 @@ class Documents:
         held = self._runs.list_held(execution_id)
         runs = [run for run, _ in held]
         state = stored.state if stored is not None else None
-        entries = node_executions(plan, state, runs)
+        entries = node_executions(plan, state, runs, None, self._frozen_in(plan))
         outputs = {run.path: output for run, output in held if run.path in entries and entries[run.path]["started_at"]}
         return entries, outputs, compensations(plan, state, runs)
+
+    def _frozen_in(self, plan: Plan) -> Callable[[str], bool]:
+        return lambda path: self._looks.holding_run(plan, path) is not None
 
     def _charts(self, plan: Plan, stored: StoredState | None, execution_id: str) -> ChartParts:
         def globals() -> Globals:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from workflow_runtime.engine.codec import encode_state
-from workflow_runtime.engine.commands import CancelRun, RecordNode
-from workflow_runtime.engine.events import ChildEnded, NodeFailed, NodeSucceeded, SignalReceived
+from workflow_runtime.engine.commands import CancelRun, RecordNode, ReplaceVariables
+from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
 from workflow_runtime.engine.recording import NO_STATE, RecordedRun, Recording
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.values.evaluation import NodeValue
@@ -35,6 +35,7 @@ class RecordedPage(msgspec.Struct, frozen=True, omit_defaults=True):
     head: Recording | None = None
     entries: tuple[JournalEntry, ...] = ()
     runs: tuple[RecordedRun, ...] = ()
+    replaced: dict[int, dict[str, Json]] = {}
     blobs: dict[str, Json] = {}
     state: msgspec.Raw = NO_STATE
     next: int | None = None
@@ -64,6 +65,7 @@ class Recordings:
         plan = self._workflows.plan(header.plan_hash)
         entries: list[JournalEntry] = []
         runs: list[RecordedRun] = []
+        replaced: dict[int, dict[str, Json]] = {}
         blobs: dict[str, Json] = {}
         size, more = 0, True
         while more and size < self._page_bytes_max:
@@ -74,6 +76,7 @@ class Recordings:
                 data = {key: unpack(self._executions.get_blob(key)) for key in _blobs(entry)}
                 entries.append(entry)
                 runs += ended
+                replaced |= self._replaced(plan, execution_id, entry)
                 blobs |= data
                 size += len(msgspec.json.encode((entry, ended, data)))
                 if size >= self._page_bytes_max:
@@ -84,6 +87,7 @@ class Recordings:
             self._head(plan, header) if not after else None,
             tuple(entries),
             tuple(runs),
+            replaced,
             blobs,
             self._state(execution_id, last) if entries else NO_STATE,
             last if more or size >= self._page_bytes_max else None,
@@ -116,6 +120,11 @@ class Recordings:
             return NO_STATE
         return msgspec.Raw(encode_state(stored.state))
 
+    def _replaced(self, plan: Plan, execution_id: str, entry: JournalEntry) -> dict[int, dict[str, Json]]:
+        """Input and variables as attempts that began in this commit put them in the place of earlier ones."""
+        attempts = [command.attempt for command in entry.commands if isinstance(command, ReplaceVariables)]
+        return {n: pruned_globals(plan, self._executions.globals(execution_id, n)) for n in attempts}
+
     def _ended_runs(self, plan: Plan, execution_id: str, entry: JournalEntry) -> Sequence[RecordedRun]:
         """The runs that have ended by this commit, or in it, as far as decisions read them."""
         wanted = {
@@ -136,16 +145,20 @@ def assembled(pages: Iterable[RecordedPage]) -> Recording:
     head: Recording | None = None
     entries: list[JournalEntry] = []
     runs: list[RecordedRun] = []
+    replaced: dict[int, dict[str, Json]] = {}
     blobs: dict[str, Json] = {}
     state: msgspec.Raw = NO_STATE
     for page in pages:
         head = head or page.head
         entries += page.entries
         runs += page.runs
+        replaced |= page.replaced
         blobs |= page.blobs
         state = page.state
     assert head is not None, "the first page has it"
-    return msgspec.structs.replace(head, entries=tuple(entries), runs=tuple(runs), blobs=blobs, state=state)
+    return msgspec.structs.replace(
+        head, entries=tuple(entries), runs=tuple(runs), replaced=replaced, blobs=blobs, state=state
+    )
 
 
 def _value(plan: Plan, run: Run) -> NodeValue:
@@ -158,5 +171,6 @@ def _value(plan: Plan, run: Run) -> NodeValue:
 def _blobs(entry: JournalEntry) -> Iterator[str]:
     """Where the data of the commit's large events is stored."""
     for event in entry.events:
-        if isinstance(event, (SignalReceived, ChildEnded)) and event.blob is not None:
-            yield event.blob
+        blob: str | None = getattr(event, "blob", None)
+        if blob is not None:
+            yield blob

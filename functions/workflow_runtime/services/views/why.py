@@ -25,10 +25,12 @@ from workflow_runtime.plan.graph import GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.intake.starts import child_key, keyed_execution_id
 from workflow_runtime.services.views.charts import ahead_parts, look_ahead
 from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.services.views.nodes import node_executions
+from workflow_runtime.storage.freezes import Switch
 from workflow_runtime.storage.records import Header, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -79,7 +81,8 @@ class Why(msgspec.Struct, frozen=True):
 class Explanations:
     """Raises `RequestError` (``not_found``) where an execution or node is asked for that does not exist."""
 
-    def __init__(self, ports: Ports, stores: Stores) -> None:
+    def __init__(self, ports: Ports, stores: Stores, looks: Looks) -> None:
+        self._looks = looks
         self._clock = ports.clock
         self._workflows = stores.workflows
         self._executions = stores.executions
@@ -120,8 +123,15 @@ class Explanations:
         """Of an execution that has ended, or was not begun."""
         if state is not None:
             return Why(header, (), self._ahead(plan, state))
-        moves = "the dispatcher takes its start from the mailbox"
-        waiting = Waiting(path="", status=header.status, waiting_on=Cause.QUEUE, since=header.started_at, moves=moves)
+        switch = self._looks.holding_start(header.workflow_id)
+        waiting = Waiting(
+            path="",
+            status=header.status,
+            waiting_on=Cause.QUEUE if switch is None else Cause.FROZEN,
+            on=(switch.scope,) if switch is not None else (),
+            since=header.started_at,
+            moves="the dispatcher takes its start from the mailbox" if switch is None else _thaw_text(switch),
+        )
         return Why(header, (waiting,), ahead_parts(plan, Preview(), ()))
 
     def _not_open(self, header: Header, plan: Plan, state: ExecutionState | None, path: str) -> Waiting:
@@ -175,7 +185,12 @@ class Explanations:
         unbegun = {node.path for node in nodes if node.cause is Cause.QUEUE and node.path not in runs}
         ordered = self._ordered(state, unbegun)
         for node in nodes:
-            yield _Explanation(plan, state, node, runs.get(node.path), ordered.get(node.path, 0)).waiting()
+            waiting = _Explanation(plan, state, node, runs.get(node.path), ordered.get(node.path, 0)).waiting()
+            switch = self._looks.holding_run(plan, node.path) if node.path in ordered else None
+            if switch is not None:
+                frozen = {"waiting_on": Cause.FROZEN, "on": (switch.scope,), "moves": _thaw_text(switch)}
+                waiting = msgspec.structs.replace(waiting, **frozen)
+            yield waiting
 
     def _ordered(self, state: ExecutionState, wanted: Iterable[str]) -> dict[str, int]:
         """When these nodes were ordered (epoch ms), if that is not long ago."""
@@ -291,6 +306,13 @@ class _Explanation:
         if self._open.path in self._state.scopes:
             return self._of("the end of the chart inside it", since=since)
         return self._of("the next commit of the execution", since=since)
+
+
+def _thaw_text(switch: Switch) -> str:
+    """What ends a freeze, and who wanted it since when and why."""
+    by = f" by {switch.by}" if switch.by else ""
+    reason = f": {switch.reason}" if switch.reason else ""
+    return f"a thaw of `{switch.scope}`, frozen since {iso_time(switch.since)}{by}{reason}"
 
 
 def _join_text(join: Join, count: int) -> str:

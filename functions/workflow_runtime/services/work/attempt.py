@@ -32,10 +32,10 @@ from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import ExecutionStore, header_of
+from workflow_runtime.storage.executions import header_of
 from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
-from workflow_runtime.storage.runs import RunStore
+from workflow_runtime.storage.stores import Stores
 
 LEASE_SECONDS = 90  # how long a silent worker is believed to live
 RENEWAL_SECONDS = 30  # a third of the lease: two renewals may fail
@@ -80,6 +80,7 @@ class AttemptRunner:
     def __init__(
         self,
         ports: Ports,
+        stores: Stores,
         invokers: Mapping[NodeType, Invoker],
         secrets: Secrets,
         function_timeout_seconds: int,
@@ -88,8 +89,8 @@ class AttemptRunner:
         self._invokers = invokers
         self._secrets = secrets
         self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
-        self._executions = ExecutionStore(ports.table, ports.blobs)
-        self._runs = RunStore(ports.table, ports.blobs)
+        self._executions = stores.executions
+        self._runs = stores.runs
 
     async def carry_out(self, attempt: Attempt) -> tuple[bool, Run]:
         """Read, run and record a claimed run: whether it was still ours to record, and how it ended. Once a renewal

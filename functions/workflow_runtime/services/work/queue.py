@@ -27,7 +27,7 @@ class Worker:
     async def take(self, body: str, receipt_handle: str, receives: int) -> None:
         """Carry out one order. Returning acknowledges it; raises `RetryableError` when it must be delivered again.
 
-        A body that is no order is never acknowledged: its queue moves it to the dead letters.
+        A body that is not an order is never acknowledged: its queue moves it to the dead letters.
         """
         ids: dict[str, str] = {}
         try:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.deployment.log_fields import log_fields
-from workflow_runtime.deployment.metrics import Metric
+from workflow_runtime.deployment.metrics import Metric, count_attempt
 from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, run_event_id
 from workflow_runtime.engine.values.pruning import prune
@@ -23,6 +23,9 @@ from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.freeze.holding import Holder
+from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.freeze.scopes import scopes_of_run
 from workflow_runtime.services.messages import Order, mail_message
 from workflow_runtime.services.work.attempt import (
     LEASE_SECONDS,
@@ -33,10 +36,8 @@ from workflow_runtime.services.work.attempt import (
     node_of,
     order_to_keep,
 )
-from workflow_runtime.services.work.attempt_metrics import count_attempt
 from workflow_runtime.storage.records import Run, RunStatus
-from workflow_runtime.storage.runs import RunStore
-from workflow_runtime.storage.workflows import WorkflowStore
+from workflow_runtime.storage.stores import Stores
 
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
 
@@ -52,31 +53,37 @@ class Postponed(Exception):
 
 
 class NodeRunner:
-    """``invokers`` run agents and tools; ``function_timeout_seconds`` is the Lambda's own; ``count`` takes
-    metrics.
+    """``invokers`` run agents and tools; ``holder`` holds back what is frozen, as ``looks`` knows;
+    ``function_timeout_seconds`` is the Lambda's own; ``count`` takes metrics.
     """
 
     def __init__(
         self,
         ports: Ports,
-        workflows: WorkflowStore,
+        stores: Stores,
         invokers: Mapping[NodeType, Invoker],
         secrets: Secrets,
+        holder: Holder,
+        looks: Looks,
         new_id: Callable[[], str],
         function_timeout_seconds: int,
         count: Callable[[str, int], None],
     ) -> None:
         self._ports = ports
-        self._workflows = workflows
+        self._workflows = stores.workflows
+        self._runs = stores.runs
+        self._holder = holder
+        self._looks = looks
         self._new_id = new_id
         self._count = count
-        self._attempts = AttemptRunner(ports, invokers, secrets, function_timeout_seconds)
-        self._runs = RunStore(ports.table, ports.blobs)
+        self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds)
 
     async def run(self, order: Order) -> None:
         """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
         with self._ports.clock.working(), log_fields(**order.log_fields):
             plan = await self._ports.offload(self._plan, order.plan_hash)
+            if await self._is_held(order, plan):
+                return
             claimed = self._claim_of(order)
             existing = await self._claim(order, claimed)
             if existing is None:
@@ -89,6 +96,16 @@ class NodeRunner:
             return self._workflows.plan(plan_hash)
         except KeyError as error:
             raise RetryableError(str(error)) from error
+
+    async def _is_held(self, order: Order, plan: Plan) -> bool:
+        """Whether a freeze holds the order back."""
+        switches = self._looks.seen
+        if switches is None:
+            switches = await self._ports.offload(self._looks.read)
+        if not switches:
+            return False
+        scopes = scopes_of_run(plan, order.command.path)
+        return await self._ports.offload(self._holder.holds_order, order, scopes)
 
     def _claim_of(self, order: Order) -> Run:
         now = self._ports.clock.now()
@@ -156,13 +173,13 @@ class NodeRunner:
                 logger.warning("a result came after its lease had ended", extra=ids_of(order))
                 await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}")
                 return
+        milliseconds, error = ended.ended_at - ended.started_at, ended.error.type if ended.error is not None else None
         if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
-        fields = {"status": ended.status, "ms": ended.ended_at - ended.started_at, "attempt": ended.attempt}
-        error = {"error": ended.error.type} if ended.error is not None else {}
-        logger.info("node ended", extra={**ids_of(order), **fields, **error})
-        if (node := node_of(attempt.plan, ended.path)) is not None:
-            count_attempt(self._count, node.type, ended)
+            if (node := node_of(attempt.plan, ended.path)) is not None:
+                count_attempt(self._count, node.type, ended.attempt, milliseconds, error)
+        fields = {"status": ended.status, "ms": milliseconds, "attempt": ended.attempt}
+        logger.info("node ended", extra={**ids_of(order), **fields, **({"error": error} if error is not None else {})})
 
     async def _report(self, order: Order, plan: Plan, run: Run) -> None:
         message = mail_message(order.execution_id, _result_event(order, plan, run), self._new_id())

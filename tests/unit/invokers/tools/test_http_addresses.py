@@ -106,5 +106,5 @@ def test_a_host_without_addresses_is_an_error() -> None:
 
 @pytest.mark.parametrize("entry", ["http://example.com", "10.0.0.0/99", "exa mple", "999.1.1.1", "localhost:3000"])
 def test_an_entry_that_is_no_host_or_network_is_refused(entry: str) -> None:
-    with pytest.raises(ValueError, match="is no host, address or network"):
+    with pytest.raises(ValueError, match="is not a host, address or network"):
         AllowList([entry])

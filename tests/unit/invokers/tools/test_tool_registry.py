@@ -149,7 +149,7 @@ def test_a_variants_schema_leaves_out_what_is_fixed(tmp_path: Path) -> None:
         ("uses: echo\n", "`id` is required"),
         ("tools:\n- {id: a, uses: echo}\n- {id: a, uses: echo}\n", "'a' is taken"),
         ("tools: {id: a}\n", "must be a list"),
-        ("tools:\n- {id: a, uses: echo}\n- {id: b, uses: a}\n", "'a', which is no tool"),
+        ("tools:\n- {id: a, uses: echo}\n- {id: b, uses: a}\n", "'a', which is not a tool"),
         ("- x\n", "expected one entry"),
     ],
 )

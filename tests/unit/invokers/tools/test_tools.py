@@ -16,7 +16,7 @@ from tests.unit.invokers.tools.tool_calls import FixedClock, failure, node_call,
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
-from workflow_runtime.invokers.tools.results import result_json
+from workflow_runtime.invokers.tools.invoker import result_json
 from workflow_runtime.invokers.tools.tool import UnusableTool, describe
 from workflow_runtime.language.json_values import NotJson
 from workflow_runtime.sdk import MARK, NodeContext, ToolError, tool

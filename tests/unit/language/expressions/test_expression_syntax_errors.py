@@ -1,4 +1,4 @@
-"""What is no expression is refused with its place and a hint on how to mend it."""
+"""What is not an expression is refused with its place and a hint on how to fix it."""
 
 from __future__ import annotations
 

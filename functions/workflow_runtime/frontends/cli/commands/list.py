@@ -9,6 +9,7 @@ import typer
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.frontends.cli.api import Document, api
+from workflow_runtime.frontends.cli.commands.freeze import frozen_lines
 from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
 from workflow_runtime.frontends.cli.options import AsJson, Database, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Line, Output, Span
@@ -16,6 +17,7 @@ from workflow_runtime.frontends.cli.progress import duration
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.frontends.cli.summary import OPEN_STYLE, STATUS_STYLES
 from workflow_runtime.language.texts import columns, shorten, visible
+from workflow_runtime.services.freeze.scopes import ALL, WORKFLOW, scopes_of_start
 
 LISTED_DEFAULT = 50
 STATUS_COLUMNS = max(map(len, ExecutionStatus))
@@ -52,12 +54,17 @@ def list_(
 async def _workflows(out: Output, server: Server, limit: int) -> None:
     async with api(server) as connection:
         found, more = await connection.workflows(limit)
+        freezes = await connection.freezes()
+    frozen = {switch["scope"] for switch in freezes if not switch["thawed_at"]}
     out.document({"workflows": found})
     width = max((columns(visible(item["workflow_id"])) for item in found), default=0)
     for item in found:
         name = visible(item["workflow_id"])
         space = " " * (width - columns(name))
-        out.line([(name, "bold"), f"{space}  version {item['version']:<4}  ", (item["created_at"], "dim")])
+        mark = ("  frozen", "yellow") if WORKFLOW + item["workflow_id"] in frozen else ("", "")
+        out.line([(name, "bold"), f"{space}  version {item['version']:<4}  ", (item["created_at"], "dim"), mark])
+    for line in frozen_lines(freezes, [ALL]):
+        out.note(line)
     _say_if_there_is(out, "workflows", len(found), more)
 
 
@@ -65,10 +72,13 @@ async def _executions(out: Output, server: Server, workflow_id: str, status: str
     async with api(server) as connection:
         found, more = await connection.executions(workflow_id, status, limit)
         if not found:
-            await connection.workflow(workflow_id)  # raises: none of a workflow that there is not is no answer
+            await connection.workflow(workflow_id)  # raises if there is no such workflow: an empty list would hide that
+        freezes = await connection.freezes()
     out.document({"executions": found})
     for item in found:
         out.line(_execution(item, out.columns))
+    for line in frozen_lines(freezes, scopes_of_start(workflow_id)):
+        out.note(line)
     _say_if_there_is(out, "executions", len(found), more)
 
 

@@ -156,7 +156,7 @@ def _carry_out(out: Output, options: RunOptions) -> ExitCode:
     input = read_input(options.input)
     with (
         log_to_stderr(options.verbose),
-        redirect_stdout(sys.stderr),  # what tools print is no result
+        redirect_stdout(sys.stderr),  # what tools print is not the result
         _open_runtime(options, virtual=options.skip_time or moves_time(steps)) as runtime,
     ):
         if options.resume is not None:
@@ -255,7 +255,7 @@ class _Run:
         plan = services.catalog.plan(services.catalog.version(document["workflow_id"], document["workflow_version"]))
         self._listens = listens(plan)
         watch = LocalWatch(services.stores, self._id)
-        watch.look()  # what ended before a resumption is no news
+        watch.look()  # what ended before a resumption is not news
         ids = [block.prefix + node.id for block in plan.blocks for node in block.nodes if not node.hidden]
         started = epoch_ms(document["started_at"])
         progress = Progress(self._out, watch, ids, services.ports.clock.now, started, self._where_all_is())

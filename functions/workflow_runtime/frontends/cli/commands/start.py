@@ -11,9 +11,9 @@ import typer
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.frontends.cli.api import api
+from workflow_runtime.frontends.cli.commands.status import followed, shown
 from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import read_input
-from workflow_runtime.frontends.cli.following import followed, shown
 from workflow_runtime.frontends.cli.options import AsJson, Input, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server, header_value

@@ -54,7 +54,7 @@ def _catalogue(definitions: Path | None, mocks: Path | None) -> Catalogue:
 
 def _list(out: Output, kind: str, entries: Mapping[str, CatalogueEntry], id: str | None) -> ExitCode:
     if id is not None and id not in entries:
-        hint = did_you_mean(id, entries) or f"awr {kind}s lists those that there are"
+        hint = did_you_mean(id, entries) or f"awr {kind}s lists the available ones"
         raise CliError("not_found", f"there is no {kind} {id!r}", hint)
     shown = [entry for entry in entries.values() if id in (None, entry.id)]
     out.document({f"{kind}s": [msgspec.to_builtins(entry) for entry in shown]})

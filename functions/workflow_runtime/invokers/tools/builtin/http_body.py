@@ -79,7 +79,7 @@ class Body:
         return self._json(text) if is_json else text
 
     def excerpt(self) -> str:
-        """The beginning of the body for an error message, in one line; "" when it is no text."""
+        """The beginning of the body for an error message, in one line; "" when it is not text."""
         try:
             data = _unpacked(self._data, self._encoding)
         except Unreadable:

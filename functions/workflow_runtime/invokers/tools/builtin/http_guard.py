@@ -97,12 +97,12 @@ class AllowList:
                 self._networks.append(ipaddress.ip_network(entry.strip("[]"), strict=False))
             except ValueError:
                 hint = "a host stands without scheme, port and path"
-                raise ValueError(f"{entry[:100]!r} is no host, address or network; {hint}") from None
+                raise ValueError(f"{entry[:100]!r} is not a host, address or network; {hint}") from None
 
     def check(self, host: str, addresses: Iterable[str]) -> list[Address]:
         """The addresses of ``host``, if every one of them may be connected to. Raises `NodeError` ``not_allowed``.
 
-        One bad address among good ones refuses them all: whoever answers so is up to something.
+        One bad address among good ones refuses them all: such an answer is suspicious.
         """
         parsed = [_parse(text) for text in addresses]
         if not parsed:
@@ -154,7 +154,7 @@ def check_host(host: str) -> Address | None:
     except ValueError:
         pass
     if not _HOST.fullmatch(host) or _ENDS_IN_NUMBER.search(host):
-        raise NodeError("validation_error", f"{host[:100]!r} is no host name or address")
+        raise NodeError("validation_error", f"{host[:100]!r} is not a host name or address")
     return None
 
 
@@ -162,7 +162,7 @@ def _parse(text: str) -> Address:
     try:
         return ipaddress.ip_address(text)
     except ValueError:
-        raise NodeError("execution_error", f"the resolver answered {text[:100]!r}, which is no address") from None
+        raise NodeError("execution_error", f"the resolver answered {text[:100]!r}, which is not an address") from None
 
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # RFC 9110 §5.6.2, token
@@ -181,7 +181,7 @@ def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         lower = name.lower()
         if not _HEADER_NAME.fullmatch(name):
-            raise NodeError("validation_error", f"{name[:100]!r} is no header name")
+            raise NodeError("validation_error", f"{name[:100]!r} is not a header name")
         if lower in OURS or lower.startswith("proxy-"):
             raise NodeError("validation_error", f"the header {name!r} cannot be set")
         if lower in checked:

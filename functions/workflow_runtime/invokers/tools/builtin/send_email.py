@@ -64,7 +64,7 @@ def _check(sender: str, recipients: list[str], reply_to: list[str], subject: str
         raise NodeError("validation_error", f"more than {RECIPIENTS_MAX} recipients")
     for address in (sender, *recipients, *reply_to):
         if not _ADDRESS.fullmatch(address):  # bare addresses only: names and lists are where headers get injected
-            raise NodeError("validation_error", f"{address[:100]!r} is no bare ASCII e-mail address")
+            raise NodeError("validation_error", f"{address[:100]!r} is not a bare ASCII e-mail address")
     if len(subject) > SUBJECT_CHARACTERS_MAX or any(ord(character) < 32 for character in subject):
         raise NodeError(
             "validation_error", f"the subject must be one line of at most {SUBJECT_CHARACTERS_MAX} characters"

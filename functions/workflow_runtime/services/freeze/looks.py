@@ -1,0 +1,53 @@
+"""Which switches hold now, as of a few seconds ago at most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.ports import Clock
+from workflow_runtime.services.freeze.scopes import scopes_of_run, scopes_of_start
+from workflow_runtime.storage.freezes import FreezeStore, Switch
+
+SEEN_MS = 5_000  # how old what is seen of the switches may be: one read in that time and process, whatever the load
+
+
+class Looks:
+    """One for a process: what one part of it has read, the others need not read again."""
+
+    def __init__(self, clock: Clock, freezes: FreezeStore) -> None:
+        self._clock = clock
+        self._freezes = freezes
+        self._seen: Mapping[str, Switch] = {}
+        self._until = 0
+
+    @property
+    def seen(self) -> Mapping[str, Switch] | None:
+        """The switches that hold, by scope, if they were read not long ago."""
+        return self._seen if self._clock.now() < self._until else None
+
+    def read(self) -> Mapping[str, Switch]:
+        """The switches that hold, by scope, as they are now. Raises `RetryableError`."""
+        until = self._clock.now() + SEEN_MS
+        self._seen = {switch.scope: switch for switch in self._freezes.switches() if switch.holds}
+        self._until = until
+        return self._seen
+
+    def known(self) -> Mapping[str, Switch]:
+        """Those seen not long ago, else as they are now. Raises `RetryableError`."""
+        seen = self.seen
+        return seen if seen is not None else self.read()
+
+    def holding_run(self, plan: Plan, path: str) -> Switch | None:
+        """The switch that holds back new runs of the node of this path. Raises `RetryableError`."""
+        switches = self.known()
+        return first_of(scopes_of_run(plan, path), switches) if switches else None
+
+    def holding_start(self, workflow_id: str) -> Switch | None:
+        """The switch that holds back new executions of a workflow. Raises `RetryableError`."""
+        return first_of(scopes_of_start(workflow_id), self.known())
+
+
+def first_of(scopes: Iterable[str], switches: Mapping[str, Switch]) -> Switch | None:
+    """The first of these scopes' switches that holds."""
+    return next((switches[scope] for scope in scopes if scope in switches), None) if switches else None

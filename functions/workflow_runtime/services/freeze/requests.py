@@ -1,0 +1,105 @@
+"""Setting and thawing switches, and what they hold: what people ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.errors import RequestError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.ports import Clock
+from workflow_runtime.services.control.requests import checked_reason
+from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.freeze.release import Releaser
+from workflow_runtime.services.freeze.scopes import WORKFLOW, checked_scope
+from workflow_runtime.storage.freezes import Held, Switch
+from workflow_runtime.storage.stores import Stores
+
+HELD_SHOWN_MAX = 100
+
+
+class Freezing(msgspec.Struct, frozen=True):
+    """A switch after a request about it. ``changed`` False: it was as the request wants it already."""
+
+    switch: Switch
+    changed: bool
+
+    def json(self) -> dict[str, Json]:
+        return {**switch_json(self.switch), "changed": self.changed}
+
+
+class Freezes:
+    """``by``: who asks, as far as that is known. Scopes are as in `scopes`. All raise `RetryableError`, and
+    `RequestError` (``invalid_request``) for what is no scope.
+    """
+
+    def __init__(self, clock: Clock, stores: Stores, looks: Looks, releaser: Releaser) -> None:
+        self._clock = clock
+        self._freezes = stores.freezes
+        self._workflows = stores.workflows
+        self._looks = looks
+        self._releaser = releaser
+
+    def freeze(self, scope: str, reason: str = "", *, by: str = "") -> Freezing:
+        """Hold back the starts of a workflow, the runs of an agent, or all of both, in a few seconds at the latest.
+
+        Raises `RequestError`: ``not_found`` for a workflow that there is not.
+        """
+        scope, reason = checked_scope(scope), checked_reason(reason)
+        if scope.startswith(WORKFLOW) and self._workflows.pointer(scope.removeprefix(WORKFLOW)) is None:
+            raise RequestError("not_found", f"workflow {scope.removeprefix(WORKFLOW)!r} is not published")
+        now = self._clock.now()
+        wanted = Switch(scope=scope, generation=now, since=now, by=by, reason=reason)
+        before = self._freezes.switch(scope)
+        switch = self._freezes.set(wanted)
+        self._looks.read()
+        return Freezing(switch, before is None or before.generation != switch.generation)
+
+    def thaw(self, scope: str) -> Freezing:
+        """Hold back nothing more, and send on what is held. What cannot be sent at once follows within a minute.
+
+        Raises `RequestError`: ``not_found`` where nothing was ever frozen.
+        """
+        scope = checked_scope(scope)
+        switch = self._freezes.switch(scope)
+        if switch is None:
+            raise RequestError("not_found", f"{scope!r} is not frozen")
+        changed = switch.holds
+        if changed:
+            now = self._clock.now()
+            self._freezes.thaw(switch, now)
+            switch = msgspec.structs.replace(switch, thawed_at=now)
+        if not switch.closed:
+            self._releaser.request()  # also when repeated: the first may have died in between
+        self._looks.read()
+        return Freezing(switch, changed)
+
+    def list(self) -> Sequence[Switch]:
+        """The switches that hold, and those whose thaw is under way."""
+        return self._freezes.switches()
+
+    def held(self, scope: str) -> tuple[Switch, Sequence[Held], bool]:
+        """A switch, the first `HELD_SHOWN_MAX` things that it holds, and whether there are more. Raises `RequestError`
+        (``not_found``)."""
+        scope = checked_scope(scope)
+        switch = self._freezes.switch(scope)
+        if switch is None or switch.closed:
+            raise RequestError("not_found", f"{scope!r} is not frozen")
+        held = self._freezes.held(switch, HELD_SHOWN_MAX + 1)
+        return switch, held[:HELD_SHOWN_MAX], len(held) > HELD_SHOWN_MAX
+
+
+def switch_json(switch: Switch) -> dict[str, Json]:
+    return {
+        "scope": switch.scope,
+        "since": iso_time(switch.since),
+        "by": switch.by,
+        "reason": switch.reason,
+        "thawed_at": iso_time(switch.thawed_at) if switch.thawed_at else None,
+    }
+
+
+def held_json(held: Held) -> dict[str, Json]:
+    return {"kind": held.kind, "execution_id": held.execution_id, "path": held.path or None, "at": iso_time(held.at)}

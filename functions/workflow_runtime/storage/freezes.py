@@ -1,0 +1,168 @@
+"""Switches that freeze starts and node runs, and what each of them holds.
+
+All switches stand in one partition, so that one query reads them; what a switch holds stands in a partition of its
+own, by generation and order. Setting a switch anew begins a generation: who sends on what an earlier one held cannot
+touch what this one holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Table
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.payloads import get_json, pack_bytes, put_payload
+
+CLOSED_SECONDS = 7 * 24 * 3600  # how long a switch that is over stays in the table
+
+
+class Switch(msgspec.Struct, frozen=True, kw_only=True):
+    """``scope``: what it freezes. ``generation``: tells it from earlier ones of its scope, and is larger than theirs.
+    ``thawed_at``: since when it holds back nothing more (0: it does). ``closed``: what it held was sent on. Times are
+    epoch ms.
+    """
+
+    scope: str
+    generation: int
+    since: int
+    by: str = ""
+    reason: str = ""
+    thawed_at: int = 0
+    closed: bool = False
+
+    @property
+    def holds(self) -> bool:
+        return not self.thawed_at
+
+
+class HeldKind(StrEnum):
+    START = "start"
+    EVENT = "event"  # for an execution whose start is held
+    ORDER = "order"
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a switch holds. ``place``: its place among others and, with the generation, its key: who puts it
+    there again puts the same. ``path``: of the node. ``body``: of the message to send on, or where that was stored.
+    """
+
+    kind: HeldKind
+    execution_id: str
+    place: str
+    at: int
+    path: str = ""
+    body: bytes | str = b""
+    generation: int = 0
+
+
+class FreezeStore:
+    def __init__(self, table: Table, blobs: Blobs) -> None:
+        self._table = table
+        self._blobs = blobs
+
+    def switches(self) -> Sequence[Switch]:
+        """Those that hold, and those whose thaw is under way."""
+        found = map(_switch, self._table.query(keys.FREEZES))
+        return [switch for switch in found if not switch.closed]
+
+    def switch(self, scope: str) -> Switch | None:
+        """The newest one of a scope."""
+        key = keys.freeze(scope)
+        item = self._table.get([key]).get(key)
+        return _switch(item) if item is not None else None
+
+    def set(self, switch: Switch) -> Switch:
+        """Set a switch, in a generation of its own; or the one of its scope that holds already."""
+        while (newest := self.switch(switch.scope)) is None or not newest.holds:
+            before = newest.generation if newest is not None else 0
+            wanted = replace(switch, generation=max(switch.generation, before + 1))
+            try:
+                self._table.put(_item(wanted), Equals("generation", before) if newest is not None else Absent())
+            except ConditionFailed:
+                continue  # somebody else was first, or we were and the answer got lost
+            return wanted
+        return newest
+
+    def thaw(self, switch: Switch, at: int) -> None:
+        """Have it hold back nothing more, unless it was set anew."""
+        self._update(switch, {"thawed_at": at})
+
+    def close(self, switch: Switch, now: int) -> None:
+        """Note that all it held was sent on, unless it was set anew."""
+        self._update(switch, {"closed": 1, keys.EXPIRES: now // 1000 + CLOSED_SECONDS})
+
+    def hold(self, switch: Switch, held: Sequence[Held]) -> None:
+        """Put something under a switch; large bodies are stored apart."""
+        self._table.put_all([self._held_item(switch, one) for one in held])
+
+    def held(self, switch: Switch, limit: int) -> Sequence[Held]:
+        """What it holds, and what earlier ones of its scope have left: the first in order."""
+        items = self._table.query(keys.held_by(switch.scope), limit=limit)
+        return [held for held in map(_held, items) if held.generation <= switch.generation]
+
+    def body(self, held: Held) -> bytes:
+        """The body of the message to send on."""
+        return get_json(self._blobs, held.body)
+
+    def drop(self, switch: Switch, held: Sequence[Held]) -> None:
+        """They were sent on."""
+        self._table.delete_all([keys.held(switch.scope, one.generation, one.place) for one in held])
+
+    def _update(self, switch: Switch, changes: dict[str, Attribute]) -> None:
+        try:
+            self._table.update(keys.freeze(switch.scope), changes, Equals("generation", switch.generation))
+        except ConditionFailed:
+            return
+
+    def _held_item(self, switch: Switch, held: Held) -> Item:
+        attributes: dict[str, Attribute] = {"kind": held.kind, "execution": held.execution_id, "at": held.at}
+        if held.path:
+            attributes["path"] = held.path
+        if isinstance(held.body, bytes) and held.body:
+            name = f"executions/{held.execution_id}/held/{hashlib.sha256(held.body).hexdigest()[:40]}"
+            attributes["body"] = put_payload(self._blobs, name, pack_bytes(held.body))
+        return Item(keys.held(switch.scope, switch.generation, held.place), attributes)
+
+
+def _item(switch: Switch) -> Item:
+    attributes: dict[str, Attribute] = {
+        "scope": switch.scope,
+        "generation": switch.generation,
+        "since": switch.since,
+        "by": switch.by,
+        "reason": switch.reason,
+    }
+    return Item(keys.freeze(switch.scope), attributes)
+
+
+def _switch(item: Item) -> Switch:
+    values = item.attributes
+    return Switch(
+        scope=str(values["scope"]),
+        generation=int(values["generation"] or 0),
+        since=int(values["since"] or 0),
+        by=str(values.get("by") or ""),
+        reason=str(values.get("reason") or ""),
+        thawed_at=int(values.get("thawed_at") or 0),
+        closed=bool(values.get("closed")),
+    )
+
+
+def _held(item: Item) -> Held:
+    values = item.attributes
+    generation, _, place = item.key.sort.partition("#")
+    body = values.get("body")
+    return Held(
+        kind=HeldKind(str(values["kind"])),
+        execution_id=str(values["execution"]),
+        place=place,
+        at=int(values["at"] or 0),
+        path=str(values.get("path") or ""),
+        body=body if isinstance(body, (bytes, str)) else b"",
+        generation=int(generation),
+    )
