@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
+from workflow_runtime.definition.identities import same_ids
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.frontends.client.sources import Definition, read_source, workflow_files
@@ -17,6 +18,7 @@ from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.in_process import Backend, LocalRuntime
 from workflow_runtime.services.freeze.scopes import scope_of
@@ -277,7 +279,11 @@ class WorkflowTester:
         """Publish the definitions directory until the wanted workflow is there. Raises what is wrong with the others
         only if it is not."""
         problems: list[DefinitionError] = []
-        for file in workflow_files(self._definitions):
+        files = workflow_files(self._definitions)
+        texts = ((file.read_text("utf-8", "replace"), str(file)) for file in files)
+        if clashes := same_ids((text, file) for text, file in texts if wanted in normalized(text)):
+            raise DefinitionError(clashes)
+        for file in files:
             try:
                 if self.publish(file) == wanted:
                     return

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from workflow_runtime.definition.identities import Identities
 from workflow_runtime.errors import DefinitionError, WorkflowRuntimeError
 from workflow_runtime.frontends.client.sources import SUFFIXES, read_source, workflow_files
 from workflow_runtime.frontends.dev.log import log_findings, logger
@@ -64,6 +65,8 @@ class Reloader:
         self._mocks = mocks
         self._reloaded = reloaded
         self._files = Files(definitions, mocks)
+        self._identities = Identities()
+        self._clashing: set[Path] = set()
         self._threads = Threads()
 
     def publish_all(self) -> None:
@@ -90,10 +93,12 @@ class Reloader:
         if changed - workflows:
             await self._read_again()
         for file in sorted(workflows):
+            self._identities.drop(str(file))  # of all before any is read: they may have changed places
+            if not file.exists():
+                logger.info("%s is gone; what it defined stays published until it is deleted", file)
+        for file in sorted((workflows | self._clashing) if workflows else ()):
             if file.exists():
                 self._publish(file)
-            else:
-                logger.info("%s is gone; what it defined stays published until it is deleted", file)
 
     def _is_workflow(self, file: Path) -> bool:
         return self._definitions is not None and file.is_relative_to(self._definitions / "workflows")
@@ -114,8 +119,13 @@ class Reloader:
 
     def _publish(self, file: Path) -> None:
         """Publish one file; nothing it says ends the server."""
+        self._clashing.discard(file)
         try:
             source = read_source(file)
+            clash = self._identities.take(source.data, source.file)
+            if clash is not None:
+                self._clashing.add(file)
+                raise DefinitionError([clash])
             published = self._runtime.services.catalog.publish(source.data, source.file)
         except DefinitionError as error:
             log_findings(error.findings)
