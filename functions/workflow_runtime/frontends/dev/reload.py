@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from workflow_runtime.definition.identities import Identities
 from workflow_runtime.errors import DefinitionError, WorkflowRuntimeError
+from workflow_runtime.frontends.client.mock_targets import unknown_mocks
 from workflow_runtime.frontends.client.sources import SUFFIXES, read_source, workflow_files
 from workflow_runtime.frontends.dev.log import log_findings, logger
 from workflow_runtime.invokers.mocks import Mocks
@@ -72,6 +74,7 @@ class Reloader:
     def publish_all(self) -> None:
         for file in workflow_files(self._definitions):
             self._publish(file)
+        self._check_mocks()
 
     async def watch(self) -> None:
         """Look for changes until cancelled."""
@@ -99,6 +102,7 @@ class Reloader:
         for file in sorted((workflows | self._clashing) if workflows else ()):
             if file.exists():
                 self._publish(file)
+        self._check_mocks()
 
     def _is_workflow(self, file: Path) -> bool:
         return self._definitions is not None and file.is_relative_to(self._definitions / "workflows")
@@ -116,6 +120,14 @@ class Reloader:
 
     def _read(self) -> Registries:
         return self._runtime.read(Mocks.load(self._mocks) if self._mocks is not None else None)
+
+    def _check_mocks(self) -> None:
+        """Show the mocks of what nothing calls. What is wrong with the file itself was shown when it was read."""
+        if self._mocks is None:
+            return
+        with suppress(DefinitionError):
+            mocks = Mocks.load(self._mocks)
+            log_findings(unknown_mocks(mocks, self._runtime.services.catalog.catalogue, (), self._definitions))
 
     def _publish(self, file: Path) -> None:
         """Publish one file; nothing it says ends the server."""

@@ -27,6 +27,12 @@ DECLARED_TWICE = rule(
 )
 UNUSABLE_TOOL = rule("WF605", Severity.ERROR, "A Python tool cannot be used")
 UNKNOWN_TOOL = rule("WF606", Severity.ERROR, "A tool definition uses a tool that does not exist")
+UNKNOWN_MOCK = rule(
+    "WF607",
+    Severity.ERROR,
+    "A mock or failure of an agent, tool or node that does not exist",
+    "Correct the id, or remove it: no call would ever meet it.",
+)
 
 
 class Document(msgspec.Struct, frozen=True):
