@@ -212,6 +212,12 @@ UNKNOWN_KEY = rule(
 
 NEVER_TRUE = rule("WF421", WARNING, "A comparison whose result is always the same", "Correct the value, or the schema.")
 TOOL_INPUTS = rule("WF422", WARNING, "Inputs that do not fit what a tool takes")
+AGENT_SCHEMA = rule(
+    "WF424",
+    ERROR,
+    "An output schema that a model cannot be given",
+    "Use `$ref` with #/$defs/…, and fewer or flatter parts.",
+)
 UNKNOWN_EVENT = rule("WF423", WARNING, "The schema of an event that nothing listens to", "Correct the name.")
 
 # Not supported, not in force

@@ -52,3 +52,9 @@ BAD_TIME = rule(
     "ISO 8601 (`2026-01-31T09:30:00Z`; without an offset it is UTC), or epoch milliseconds.",
 )
 UNKNOWN_ACTION = rule("WF222", ERROR, "An unknown action")
+SAME_WORKFLOW = rule(
+    "WF223",
+    ERROR,
+    "Two files define the same workflow",
+    "One would be a version of the other: give one of them another id.",
+)

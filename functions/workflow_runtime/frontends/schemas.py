@@ -1,4 +1,4 @@
-"""JSON Schemas of the files that people write, for editors: workflows, agents, tools and mocks.
+"""JSON Schemas of the files that people write, for editors: workflows, agents, tools, mocks and scenarios.
 
 ``python -m workflow_runtime.frontends.schemas`` rewrites them: in the package, so that an installed one has them, and
 beside the definitions, where editors look for them; ``--check`` says whether they are current (else: exit code 1).
@@ -16,6 +16,7 @@ from workflow_runtime.definition import schema as workflow_schema
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.mocks.file import TOP_KEYS
 from workflow_runtime.invokers.tools.registry import Variant
+from workflow_runtime.testing import scenario_model
 
 PACKAGED = Path(__file__).parents[1] / "schemas"
 """Where an installed package has them, as `<kind>.schema.json`."""
@@ -23,12 +24,14 @@ BESIDE_DEFINITIONS = Path(__file__).parents[3] / "definitions"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """The schema of each kind of file: ``workflow``, ``agents``, ``tools``, ``mocks``."""
+    """The schema of each kind of file: ``workflow``, ``agents``, ``tools``, ``mocks``, ``scenario``."""
+    mocks = _mocks()
     return {
         "workflow": workflow_schema.json_schema(),
         "agents": _entries("agents", "Agents: one, or a list below `agents`.", AgentDefinition),
         "tools": _entries("tools", "Tools made of others: one, or a list below `tools`.", Variant),
-        "mocks": _mocks(),
+        "mocks": mocks,
+        "scenario": {"$schema": workflow_schema.DIALECT, **scenario_model.json_schema(mocks)},
     }
 
 

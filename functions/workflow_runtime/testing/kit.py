@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
+from workflow_runtime.definition.identities import same_ids
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE
 from workflow_runtime.errors import DefinitionError, RequestError
+from workflow_runtime.frontends.client.mock_targets import unknown_mocks
 from workflow_runtime.frontends.client.sources import Definition, read_source, workflow_files
 from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import Reach
 from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
+from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.in_process import Backend, LocalRuntime
 from workflow_runtime.services.freeze.scopes import scope_of
@@ -43,6 +47,7 @@ class WorkflowTester:
         self._mocks = LayeredMocks()
         self._runtime = LocalRuntime(backend, self._definitions, self._mocks, reach=NO_REACH, environ={})
         self._driver = Driver(self._runtime)
+        self._plans: dict[str, Plan] = {}
 
     @classmethod
     def embedded(cls, definitions: Path | None = None) -> Self:
@@ -66,7 +71,9 @@ class WorkflowTester:
     def publish(self, definition: Definition) -> str:
         """Publish a definition (a path, a mapping or a text); its workflow id. Raises `DefinitionError`, `OSError`."""
         source = read_source(definition)
-        return self._runtime.services.catalog.publish(source.data, source.file, scheduled=False).version.workflow_id
+        published = self._runtime.services.catalog.publish(source.data, source.file, scheduled=False)
+        self._plans[published.version.workflow_id] = published.plan
+        return published.version.workflow_id
 
     def run(
         self, workflow: Definition, input: Json = None, mocks: str | Path | Mapping[str, Json] | Mocks | None = None
@@ -81,14 +88,29 @@ class WorkflowTester:
     def start(
         self, workflow: Definition, input: Json = None, mocks: str | Path | Mapping[str, Json] | Mocks | None = None
     ) -> str:
-        """Start an execution, run what can run without time passing, and return its id; `advance` and `result` go
-        on."""
+        """Start an execution, run what can run without time passing, and return its id; `advance` and `result` go on.
+
+        Raises `DefinitionError` for mocks and failures of what neither is registered nor is called by any workflow that
+        was published or lies in the definitions directory.
+        """
         loaded = mocks if isinstance(mocks, Mocks) or mocks is None else Mocks.load(mocks)
-        execution_id = self._runtime.services.starter.start(self._workflow_id(workflow), input)
+        workflow_id = self._workflow_id(workflow)
+        self._check_mocks(loaded)
+        execution_id = self._runtime.services.starter.start(workflow_id, input)
         if loaded is not None:
             self._mocks.use(execution_id, loaded)
         self._driver.settle()
         return execution_id
+
+    def _check_mocks(self, mocks: Mocks | None) -> None:
+        """Raise `DefinitionError` for mocks (the test's own, and these) and failures of what does not exist."""
+        catalogue, plans = self._runtime.services.catalog.catalogue, list(self._plans.values())
+        failing = [failure.target for failure in self._mocks.failures]
+        unknown = unknown_mocks(self._mocks, catalogue, plans, self._definitions, failing)
+        if mocks is not None:
+            unknown += unknown_mocks(mocks, catalogue, plans, self._definitions)
+        if unknown:
+            raise DefinitionError(unknown)
 
     def finish(self, execution_id: str) -> Result:
         """Run a started execution until it ends, or until only the outside could move it."""
@@ -293,7 +315,11 @@ class WorkflowTester:
         """Publish the definitions directory until the wanted workflow is there. Raises what is wrong with the others
         only if it is not."""
         problems: list[DefinitionError] = []
-        for file in workflow_files(self._definitions):
+        files = workflow_files(self._definitions)
+        texts = ((file.read_text("utf-8", "replace"), str(file)) for file in files)
+        if clashes := same_ids((text, file) for text, file in texts if wanted in normalized(text)):
+            raise DefinitionError(clashes)
+        for file in files:
             try:
                 if self.publish(file) == wanted:
                     return

@@ -48,6 +48,10 @@ class LayeredMocks(Mocks):
         self._own: dict[tuple[NodeType, str], Mocks] = {}
         self._of_executions: dict[str, Mocks] = {}
 
+    def ids(self, kind: NodeType) -> frozenset[str]:
+        """Those that the test itself mocks."""
+        return frozenset(id for known, id in (*self._functions, *self._own) if known is kind)
+
     def set(self, kind: NodeType, id: str, behaviour: Json) -> None:
         """``behaviour``: what a mock file says of this id. Raises `DefinitionError`."""
         self._functions.pop((kind, id), None)

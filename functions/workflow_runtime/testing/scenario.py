@@ -50,51 +50,15 @@ import pytest
 from workflow_runtime.errors import WorkflowRuntimeError
 from workflow_runtime.frontends.client.sources import SUFFIXES
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import Document, read_document
 from workflow_runtime.testing.differences import json_differences, shown
 from workflow_runtime.testing.kit import WorkflowTester
 from workflow_runtime.testing.result import Result
+from workflow_runtime.testing.scenario_model import SHARED_KEYS, Expect, Scenario
 from workflow_runtime.testing.settings import definitions_of
 from workflow_runtime.testing.steps import Step, take
-
-
-class Fail(msgspec.Struct, forbid_unknown_fields=True):
-    node: str
-    type: str = "execution_error"
-    message: str = "made to fail by the scenario"
-    times: int | None = None
-
-
-class ExpectedError(msgspec.Struct, forbid_unknown_fields=True):
-    type: str | None = None
-    message: str | None = None
-    node: str | None = None
-
-
-class Expect(msgspec.Struct, forbid_unknown_fields=True):
-    status: str = "completed"
-    output: Json | msgspec.UnsetType = msgspec.UNSET
-    path: list[str | list[str]] | None = None
-    skipped: list[str] = []
-    compensated: list[str] | None = None
-    error: ExpectedError | None = None
-    nodes: dict[str, dict[str, Json]] = {}
-    events: list[str] | None = None
-    states: list[str] | dict[str, list[str]] | None = None
-    transitions: list[str | dict[str, Json]] | None = None
-    variables: dict[str, Json] | None = None
-    published: list[str | dict[str, Json]] | None = None
-
-
-class Scenario(msgspec.Struct, forbid_unknown_fields=True):
-    expect: Expect
-    name: str = ""
-    workflow: str | None = None
-    mocks: str | dict[str, Json] | None = None
-    input: dict[str, Json] = {}
-    fail: list[Fail] = []
-    events: list[Step] = []
 
 
 class ScenarioProblem(Exception):
@@ -115,14 +79,19 @@ class ScenarioFile(pytest.File):
             yield self._item(document, (), scenario, scenario.name or self.path.stem)
             return
         shared = {key: value[key] for key in value if key != "scenarios"}
-        _check_keys(document, (), shared, ("workflow", "mocks", "scenarios"))
+        _check_keys(document, (), value, SHARED_KEYS)
         if not isinstance(value["scenarios"], list) or not value["scenarios"]:
             raise _problem(document, ("scenarios",), "`scenarios` is a list of at least one scenario")
+        names: dict[str, int] = {}
         for index, entry in enumerate(value["scenarios"]):
             place = ("scenarios", index)
             merged = {**shared, **entry} if isinstance(entry, dict) else entry
             scenario = _scenario(document, place, merged)
-            yield self._item(document, place, scenario, scenario.name or str(index + 1))
+            name = normalized(scenario.name) or str(index + 1)
+            line = document.position(place)[0]
+            if names.setdefault(name, line) != line:
+                raise _problem(document, place, f"the scenario of line {names[name]} has the same name, {name!r}")
+            yield self._item(document, place, scenario, name)
 
     def _item(self, document: Document, place: tuple[str | int, ...], scenario: Scenario, name: str) -> ScenarioItem:
         line = document.position(place)[0]

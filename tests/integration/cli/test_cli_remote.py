@@ -85,7 +85,7 @@ def test_two_files_of_one_workflow_are_not_published_together(awr: Awr, chain: P
     other = written("other.yaml", chain.read_text("utf-8"))
     result = awr("publish", chain, other)
     assert result.exit_code == 1
-    assert "both define the workflow chain" in result.stderr
+    assert "defines the workflow `chain`, too" in result.stderr
 
 
 def test_warnings_of_the_api_are_shown_with_their_lines(awr: Awr, dev: str) -> None:  # noqa: ARG001

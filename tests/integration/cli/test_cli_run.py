@@ -283,3 +283,14 @@ def _interrupted(workflow: Path, mocks: Path, database: Path) -> str:
 
         asyncio.run(runtime.pump.run(b_runs))
         return execution_id
+
+
+def test_a_mock_of_what_does_not_exist_is_an_error_with_the_likely_name(awr: Awr) -> None:
+    Path("w.yaml").write_text("workflow: {id: w, nodes: [{id: a, type: agent, agent: asker}]}\n", "utf-8")
+    Path("mocks.yaml").write_text("agents: {asker: {return: 1}, askre: {return: 2}}\n", "utf-8")
+    result = awr("run", "w.yaml", "--mocks", "mocks.yaml")
+    assert result.exit_code == 1
+    assert (
+        "mocks.yaml:1:30: error WF607: no workflow calls the agent `askre`, and it is not registered" in result.stderr
+    )
+    assert "Did you mean `asker`?" in result.stderr

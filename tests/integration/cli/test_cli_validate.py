@@ -137,3 +137,26 @@ def test_control_characters_are_shown_not_obeyed(awr: Awr) -> None:
     result = awr("validate", "w.yaml")
     assert result.exit_code == 1
     assert "\x1b" not in result.stdout
+
+
+def test_two_files_of_one_workflow_are_a_finding(awr: Awr) -> None:
+    folder = Path("definitions/workflows")
+    folder.mkdir(parents=True)
+    for name in ("a.yaml", "b.yaml"):
+        (folder / name).write_text(SOUND, "utf-8")
+    result = awr("validate", "definitions")
+    assert result.exit_code == 1
+    assert "b.yaml:1:16: error WF223: definitions/workflows/a.yaml defines the workflow `w`, too" in result.stdout
+    assert "not valid: 2 workflows, 1 error" in result.stdout
+
+
+def test_two_agents_whose_ids_look_the_same_are_a_finding(awr: Awr) -> None:
+    for folder in ("workflows", "agents"):
+        Path("definitions", folder).mkdir(parents=True)
+    Path("definitions/workflows/w.yaml").write_text(SOUND, "utf-8")
+    for name, id in (("a.yaml", "caf\u00e9"), ("b.yaml", "cafe\u0301")):
+        Path("definitions/agents", name).write_text(f"{{id: {id}, model: test}}\n", "utf-8")
+    result = awr("validate", "definitions")
+    assert result.exit_code == 1
+    assert "definitions/agents/b.yaml:1:6: error WF604" in result.stdout
+    assert "definitions/agents/a.yaml declares it too" in result.stdout

@@ -145,3 +145,28 @@ def test_broken_mocks_and_agents_are_shown_and_the_last_good_ones_stay(
     taken(reloader, {agents / "one.yaml"})
     assert "nonsense" in caplog.text
     assert said(runtime) == "one"
+
+
+def test_a_second_file_of_a_workflow_is_not_published_until_the_first_gives_way(
+    reloader: Reloader, runtime: LocalRuntime, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = folder / "definitions" / "workflows" / "small.yaml"
+    second = folder / "definitions" / "workflows" / "twin.yaml"
+    second.write_text(WORKFLOW % 2)
+    taken(reloader, {second})
+    assert version(runtime) == 1
+    assert f"{first} defines the workflow `small`, too" in caplog.text
+    first.write_text((WORKFLOW % 1).replace("small", "other"))
+    taken(reloader, {first})
+    assert version(runtime) == 2
+    assert version(runtime, "other") == 1
+
+
+def test_a_mock_of_what_nothing_calls_is_shown(
+    reloader: Reloader, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "mocks.yaml").write_text("agents: {asker: {return: 1}, askre: {return: 2}}\n")
+    taken(reloader, {folder / "mocks.yaml"})
+    assert "no workflow calls the agent `askre`" in caplog.text
+    assert "Did you mean `asker`?" in caplog.text
+    assert "the agent `asker`" not in caplog.text

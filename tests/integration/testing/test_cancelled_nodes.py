@@ -39,7 +39,8 @@ def test_a_node_that_is_cancelled_while_it_runs_is_cancelled_then(
     runtime: WorkflowTester, definition: dict[str, Any], path: str
 ) -> None:
     runtime.mock_tool("sleeper", {"v": 1}, delay=6)
-    runtime.mock_tool("broken", script=[{"raise": {"type": "broken", "message": "no"}}])
+    if "broken" in str(definition):
+        runtime.mock_tool("broken", script=[{"raise": {"type": "broken", "message": "no"}}])
     execution_id = runtime.start(definition)
     seen = []
     for seconds in (3, 5, 60):

@@ -187,3 +187,41 @@ def test_wrong_nodes_and_errors_are_told(runtime: WorkflowTester) -> None:
 def test_time_cannot_go_back(runtime: WorkflowTester) -> None:
     with pytest.raises(ValueError, match="forward"):
         runtime.advance(hours=-1)
+
+
+def refusal(runtime: WorkflowTester, *, mocks: Any = None) -> list[tuple[str, str]]:
+    with pytest.raises(DefinitionError) as caught:
+        runtime.start(TWO, {"question": "?"}, mocks=mocks)
+    return [(finding.message, finding.hint) for finding in caught.value.findings]
+
+
+def test_a_mock_or_failure_of_what_does_not_exist_is_an_error_with_the_likely_name(runtime: WorkflowTester) -> None:
+    runtime.mock_agent("askre", {"answer": "x"})
+    runtime.mock_tool("asker", {"answer": "x"})
+    runtime.mock_tool("eco", lambda inputs: inputs)
+    runtime.fail("tel")
+    found = dict(refusal(runtime))
+    assert found == {
+        "no workflow calls the agent `askre`, and it is not registered": "Did you mean `asker`?",
+        "no workflow calls the tool `asker`, and it is not registered": "`asker` is an agent: write it below `agents`.",
+        "no workflow calls the tool `eco`, and it is not registered": "Did you mean `echo`?",
+        "`tel`, which is to fail, is no agent or tool, and no node that calls one": "Did you mean `tell`?",
+    }
+
+
+def test_a_misspelled_mock_of_a_file_is_found_where_it_stands(runtime: WorkflowTester, tmp_path: Path) -> None:
+    file = tmp_path / "mocks.yaml"
+    file.write_text("agents:\n  asker: {return: {answer: x}}\n  teller: {return: 1}\n", "utf-8")
+    with pytest.raises(DefinitionError) as caught:
+        runtime.start(TWO, {"question": "?"}, mocks=file)
+    [finding] = caught.value.findings
+    assert (finding.id, finding.file, finding.line, finding.path) == ("WF607", str(file), 3, "agents.teller")
+
+
+def test_mocks_and_failures_may_name_what_another_published_workflow_calls(runtime: WorkflowTester) -> None:
+    runtime.publish({"id": "other", "nodes": [{"id": "x", "type": "agent", "agent": "${a}", "allow": ["one", "two"]}]})
+    runtime.mock_agent("asker", {"answer": "x"})
+    runtime.mock_agent("two", 1)
+    runtime.fail("x")
+    runtime.fail("http_request")
+    assert runtime.run(TWO, {"question": "?"}).status == "completed"

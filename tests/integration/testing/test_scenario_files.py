@@ -38,7 +38,7 @@ def test_a_file_may_be_one_scenario(pytester: pytest.Pytester) -> None:
 
 def test_a_failed_scenario_tells_everything_that_is_not_as_expected(pytester: pytest.Pytester) -> None:
     expect = "expect: {status: failed, output: {text: 坏}, path: [tell], nodes: {ask: {attempts: 2}}}\n"
-    result = run(pytester, HEAD + "fail: [{node: nobody}]\n" + expect)
+    result = run(pytester, HEAD + "fail: [{node: http_request}]\n" + expect)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
@@ -51,7 +51,7 @@ def test_a_failed_scenario_tells_everything_that_is_not_as_expected(pytester: py
             '  $.text: expected "坏", is "好"',
             "- node 'ask' differs",
             "  ask.attempts: expected 2, is 1",
-            "- `fail` names 'nobody', and no agent or tool node of that name ran",
+            "- `fail` names 'http_request', and no agent or tool node of that name ran",
             "execution ex-* of 'small': completed",
         ]
     )
@@ -114,3 +114,16 @@ def test_the_fixture_is_there_for_tests_in_python(pytester: pytest.Pytester) -> 
 def test_workflows_agents_tools_and_mocks_beside_scenarios_are_no_tests(pytester: pytest.Pytester, text: str) -> None:
     (pytester.mkdir("scenarios") / "other.yaml").write_text(text)
     pytester.runpytest_inprocess().assert_outcomes()
+
+
+def test_two_scenarios_of_one_name_are_an_error(pytester: pytest.Pytester) -> None:
+    result = run(pytester, HEAD + "scenarios:\n  - {name: caf\u00e9, expect: {}}\n  - {name: cafe\u0301, expect: {}}\n")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*one.yaml:5:*: the scenario of line 4 has the same name, *"])
+
+
+def test_a_scenario_that_mocks_what_does_not_exist_fails_with_the_likely_name(pytester: pytest.Pytester) -> None:
+    head = "workflow: ../small.yaml\nmocks: {agents: {asker: {return: {answer: 好}}, askr: {return: 1}}}\n"
+    result = run(pytester, head + "fail: [{node: tel}]\nexpect: {}\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*`tel`*", "*Did you mean `tell`?*", "*the agent `askr`*", "*Did you mean `asker`?*"])

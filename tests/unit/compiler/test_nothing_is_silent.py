@@ -283,3 +283,25 @@ def test_what_events_may_overwrite_is_part_of_the_plan() -> None:
     assert overwrites(", merge_event_data: true") == (True, True)
     assert overwrites(", merge_event_data: false") == (False, ())
     assert overwrites(", merge_event_data: [limit, 数量]") == (True, ("limit", "数量"))
+
+
+def test_an_output_schema_that_no_model_can_be_given_is_found_at_the_node() -> None:
+    node = "{id: a, type: agent, agent: x, output_schema: {type: object, properties: {y: %s}, $defs: {n: %s}}}"
+    anchor = "{$anchor: n, $dynamicAnchor: n}"
+    for part, reason in (('{$ref: "#n"}', "use #/$defs/…"), ('{$dynamicRef: "#n"}', "use `$ref`")):
+        [found] = findings(f"  nodes: [{node % (part, anchor)}]")
+        assert (found.id, found.path, found.severity) == ("WF424", "nodes[0].output_schema", "error")
+        assert reason in found.message
+    reference = '{$ref: "#/$defs/n"}'
+    assert not ids(f"  nodes: [{node % (reference, f'{{properties: {{again: {reference}}}}}')}]")
+
+
+def test_the_output_schema_of_an_agent_that_a_state_runs_is_checked_too() -> None:
+    assert "WF424" in ids("""
+  type: state_machine
+  initial_state: a
+  states:
+    - name: a
+      run: {id: x, type: agent, agent: x, output_schema: {$ref: "#n", $defs: {n: {$anchor: n}}}}
+      on_done: done
+""")

@@ -19,6 +19,11 @@ SHIPPED = [
     for root in (DEFINITIONS, DEFINITIONS / "en")
     for file in sorted((root / folder).glob("*.yaml"))
 ]
+ROOT = DEFINITIONS.parent
+SCENARIOS = [
+    *sorted((ROOT / "tests" / "scenarios").glob("*.yaml")),
+    *sorted((ROOT / "functions/workflow_runtime/frontends/cli/project/tests/scenarios").glob("*.yaml")),
+]
 SCHEMAS = schemas.json_schemas()
 
 
@@ -35,6 +40,11 @@ def test_the_shipped_files_fit_their_schemas(kind: str, file: Path) -> None:
     assert is_valid(kind, read_document(file).value)
 
 
+@pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: f"{file.parents[2].name}-{file.stem}")
+def test_every_shipped_scenario_fits_its_schema(file: Path) -> None:
+    assert is_valid("scenario", read_document(file).value)
+
+
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
@@ -47,6 +57,15 @@ def test_the_shipped_files_fit_their_schemas(kind: str, file: Path) -> None:
         ("mocks", "agents: {x: {retrun: 1}}"),
         ("mocks", "agents: {x: {cases: [{return: 1}]}}"),
         ("mocks", "tools: {x: {raise: timeout}}"),
+        ("scenario", "workflow: a"),
+        ("scenario", "{workflow: a, scenarios: []}"),
+        ("scenario", "{workflow: a, inputs: {}, expect: {}}"),
+        ("scenario", "{workflow: a, expect: {stauts: failed}}"),
+        ("scenario", "{workflow: a, scenarios: [{input: {}}]}"),
+        ("scenario", "{workflow: a, scenarios: [{expect: {}}], expect: {}}"),
+        ("scenario", "{workflow: a, expect: {}, events: [{send: x, bus: {detail_type: y}}]}"),
+        ("scenario", "{workflow: a, expect: {}, events: [{at: 1h, data: {}}]}"),
+        ("scenario", "{workflow: a, expect: {}, mocks: {agents: {a: {retrun: 1}}}}"),
     ],
 )
 def test_a_mistake_is_refused(kind: str, text: str) -> None:
@@ -60,6 +79,11 @@ def test_a_mistake_is_refused(kind: str, text: str) -> None:
         ("tools", "{id: a, uses: echo, inputs: {x: 1}}"),
         ("mocks", "agents: {x: [{return: 1}, {raise: {type: timeout}, delay: 5s}]}\ndefault: {return: '${x}'}"),
         ("mocks", "tools: {x: {cases: [{match: 'a > 1', return: 1}], default: {return: 2}}}"),
+        (
+            "scenario",
+            "{workflow: a, expect: {}, events: [{at: 2s, send: x, data: 1}, {bus: {detail_type: y}}]}",
+        ),
+        ("scenario", "{workflow: a, expect: {output: null, states: {m: [a]}}, mocks: {agents: {a: {return: 1}}}}"),
     ],
 )
 def test_what_the_runtime_takes_is_accepted(kind: str, text: str) -> None:

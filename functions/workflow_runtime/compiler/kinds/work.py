@@ -7,7 +7,8 @@ from workflow_runtime.compiler.kinds.kind import Checking, NodeKind, NodeParts, 
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
 from workflow_runtime.language.json_values import Json, walk_texts
-from workflow_runtime.language.schemas import violation
+from workflow_runtime.language.model_schemas import for_model
+from workflow_runtime.language.schemas import SchemaUnusable, violation
 from workflow_runtime.language.templates import has_template
 from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
 from workflow_runtime.plan.specs import AgentSpec, ToolSpec
@@ -35,12 +36,22 @@ def _tool_output(node: ToolNode, catalogue: Catalogue | None) -> Json:
 
 
 def _check_agent(node: AgentNode, checking: Checking) -> None:
+    _check_schema(node, checking)
     if checking.catalogue is None:
         return
     for field, id in _named(node.agent, node.allow, "agent"):
         if id not in checking.catalogue.agents:
             hint = checking.report.suggest(id, checking.catalogue.agents)
             checking.report.add(rules.UNKNOWN_AGENT, f"agent `{id}` is not registered", (*checking.place, field), hint)
+
+
+def _check_schema(node: AgentNode, checking: Checking) -> None:
+    if node.output_schema is None or checking.unread("output_schema"):
+        return
+    try:
+        for_model(node.output_schema)
+    except SchemaUnusable as error:
+        checking.report.add(rules.AGENT_SCHEMA, str(error), (*checking.place, "output_schema"))
 
 
 def _check_tool(node: ToolNode, checking: Checking) -> None:

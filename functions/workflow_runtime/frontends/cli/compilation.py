@@ -25,9 +25,13 @@ class Registered:
         self._catalogues: dict[Path | None, Catalogue | None] = {}
         self.findings: list[Finding] = []
 
+    def directory(self, workflow: Path) -> Path | None:
+        """The `definitions` directory that a workflow belongs to."""
+        return self._definitions or definitions_directory(workflow)
+
     def of(self, workflow: Path) -> Catalogue | None:
         """None when the definitions are wrong: then nothing can be said about names."""
-        directory = self._definitions or definitions_directory(workflow)
+        directory = self.directory(workflow)
         if directory not in self._catalogues:
             try:
                 self._catalogues[directory] = Registries(directory).catalogue

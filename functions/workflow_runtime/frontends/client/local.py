@@ -11,9 +11,9 @@ from pathlib import Path
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.bus import EmbeddedBus
+from workflow_runtime.definition.identities import same_ids
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError
-from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.client.errors import Unavailable, WaitTimeout, translated
 from workflow_runtime.frontends.client.sources import Source, read_source, workflow_files
 from workflow_runtime.invokers.mocks import Mocks
@@ -188,9 +188,12 @@ def _call_in(
 
 def _publish_all(runtime: LocalRuntime, definitions: Path | None) -> None:
     """Raises `DefinitionError` with the findings of every file."""
-    findings: list[Finding] = []
-    for file in workflow_files(definitions):
-        source = read_source(file)
+    sources = [read_source(file) for file in workflow_files(definitions)]
+    findings = same_ids((source.data, source.file) for source in sources)
+    clashing = {finding.file for finding in findings}
+    for source in sources:
+        if source.file in clashing:
+            continue
         try:
             runtime.services.catalog.publish(source.data, source.file)
         except DefinitionError as error:

@@ -6,9 +6,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from workflow_runtime.definition.identities import Identities
 from workflow_runtime.errors import DefinitionError, WorkflowRuntimeError
+from workflow_runtime.frontends.client.mock_targets import unknown_mocks
 from workflow_runtime.frontends.client.sources import SUFFIXES, read_source, workflow_files
 from workflow_runtime.frontends.dev.log import log_findings, logger
 from workflow_runtime.invokers.mocks import Mocks
@@ -64,11 +67,14 @@ class Reloader:
         self._mocks = mocks
         self._reloaded = reloaded
         self._files = Files(definitions, mocks)
+        self._identities = Identities()
+        self._clashing: set[Path] = set()
         self._threads = Threads()
 
     def publish_all(self) -> None:
         for file in workflow_files(self._definitions):
             self._publish(file)
+        self._check_mocks()
 
     async def watch(self) -> None:
         """Look for changes until cancelled."""
@@ -90,10 +96,13 @@ class Reloader:
         if changed - workflows:
             await self._read_again()
         for file in sorted(workflows):
+            self._identities.drop(str(file))  # of all before any is read: they may have changed places
+            if not file.exists():
+                logger.info("%s was removed; what it defined stays published until it is deleted", file)
+        for file in sorted((workflows | self._clashing) if workflows else ()):
             if file.exists():
                 self._publish(file)
-            else:
-                logger.info("%s was removed; what it defined stays published until it is deleted", file)
+        self._check_mocks()
 
     def _is_workflow(self, file: Path) -> bool:
         return self._definitions is not None and file.is_relative_to(self._definitions / "workflows")
@@ -112,10 +121,23 @@ class Reloader:
     def _read(self) -> Registries:
         return self._runtime.read(Mocks.load(self._mocks) if self._mocks is not None else None)
 
+    def _check_mocks(self) -> None:
+        """Show the mocks of what nothing calls. What is wrong with the file itself was shown when it was read."""
+        if self._mocks is None:
+            return
+        with suppress(DefinitionError):
+            mocks = Mocks.load(self._mocks)
+            log_findings(unknown_mocks(mocks, self._runtime.services.catalog.catalogue, (), self._definitions))
+
     def _publish(self, file: Path) -> None:
         """Publish one file; nothing it says ends the server."""
+        self._clashing.discard(file)
         try:
             source = read_source(file)
+            clash = self._identities.take(source.data, source.file)
+            if clash is not None:
+                self._clashing.add(file)
+                raise DefinitionError([clash])
             published = self._runtime.services.catalog.publish(source.data, source.file)
         except DefinitionError as error:
             log_findings(error.findings)

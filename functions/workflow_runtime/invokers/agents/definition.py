@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from workflow_runtime.invokers.agents.schemas import for_model
+from workflow_runtime.language.look_alikes import normalized
+from workflow_runtime.language.model_schemas import for_model
 from workflow_runtime.language.schemas import SchemaUnusable, validator_of
 
 ID_PATTERN = r"^\w[\w-]*$"  # language §1: letters, digits, `_`, `-` of any script
@@ -60,7 +61,7 @@ class AgentDefinition(_Model):
     the model is asked again, within one attempt, for an output that does not match its schema.
     """
 
-    id: Annotated[str, Field(pattern=ID_PATTERN, max_length=128)]
+    id: Annotated[str, Field(pattern=ID_PATTERN, max_length=128), AfterValidator(normalized)]
     model: Annotated[str, Field(pattern=r"^(test|[a-z0-9/-]+:\S+)$")]
     instructions: str = ""
     name: str = ""

@@ -10,10 +10,11 @@ import msgspec
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.registry import AgentRegistry
-from workflow_runtime.invokers.agents.schemas import WRAPPER_FIELD, expected_schema, for_model
+from workflow_runtime.invokers.agents.schemas import expected_schema
 from workflow_runtime.invokers.containment import Containment
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.language.json_values import Json, NotJson, to_json
+from workflow_runtime.language.model_schemas import WRAPPER_FIELD, for_model
 from workflow_runtime.language.schemas import SchemaUnusable, schema_problems, validator_of
 from workflow_runtime.language.suggestions import did_you_mean
 

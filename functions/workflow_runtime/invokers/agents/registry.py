@@ -9,6 +9,7 @@ from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.definition import PROVIDER_PREFIXES, AgentDefinition
 from workflow_runtime.invokers.entries import read_entries
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import UNKNOWN_KEY, Document
 from workflow_runtime.plan.catalogue import CatalogueEntry
@@ -64,6 +65,6 @@ def _entry(agent: AgentDefinition, document: Document) -> CatalogueEntry:
 def _place(value: object, id: str, key: str) -> tuple[str | int, ...]:
     agents = value.get("agents") if isinstance(value, dict) else None
     for index, agent in enumerate(agents if isinstance(agents, list) else ()):
-        if isinstance(agent, dict) and agent.get("id") == id:
+        if isinstance(agent, dict) and normalized(str(agent.get("id"))) == id:
             return ("agents", index, "settings", key)
     return ("settings", key)

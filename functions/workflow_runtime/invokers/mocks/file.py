@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from workflow_runtime.findings import Finding
+from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.expressions import (
     Expression,
     ExpressionSyntaxError,
@@ -15,8 +14,10 @@ from workflow_runtime.language.expressions import (
     compile_template,
 )
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import did_you_mean
-from workflow_runtime.language.yaml.small_files import UNKNOWN_KEY, WRONG_FIELD, Document
+from workflow_runtime.language.texts import quoted
+from workflow_runtime.language.yaml.small_files import DECLARED_TWICE, UNKNOWN_KEY, WRONG_FIELD, Document
 from workflow_runtime.plan.specs import NodeType
 
 TOP_KEYS = ("agents", "tools", "default")
@@ -84,7 +85,14 @@ class _MockReader:
         if not isinstance(section, dict):
             self._wrong(f"`{name}` must be a mapping from id to behaviour", (name,))
             return {}
-        return {id: self._listed(value, (name, id)) for id, value in section.items()}
+        found: dict[str, tuple[Behaviour, ...]] = {}
+        for id, value in section.items():
+            behaviours = self._listed(value, (name, id))
+            if normalized(id) in found:
+                message = f"`{name}` has two mocks of {quoted(id)}: the ids look the same"
+                self._findings.append(self._document.finding(DECLARED_TWICE, message, (name, id)))
+            found[normalized(id)] = behaviours
+        return found
 
     def _listed(self, value: Json, place: Place) -> tuple[Behaviour, ...]:
         if not isinstance(value, list):
@@ -155,10 +163,11 @@ class _MockReader:
         return str(type), str(message)
 
     def _seconds(self, value: Json, place: Place) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-            self._wrong("`delay` must be a number of seconds, 0 or more", place)
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self._wrong(f"`delay`: {error}", place)
             return 0.0
-        return float(value)
 
     def _is_object(self, value: Json, place: Place, keys: tuple[str, ...]) -> bool:
         if not isinstance(value, dict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -22,7 +22,9 @@ from workflow_runtime.language.expressions import (
 )
 from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.schemas import SchemaUnusable, schema_problems
-from workflow_runtime.language.yaml.small_files import WRONG_FIELD, Document, read_document
+from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.texts import quoted
+from workflow_runtime.language.yaml.small_files import UNKNOWN_MOCK, WRONG_FIELD, Document, read_document
 from workflow_runtime.plan.specs import NodeType
 
 COUNTERS_MAX = 10_000  # nodes with lists that are counted at once; a long-lived `awr dev` forgets the oldest
@@ -33,8 +35,9 @@ Sleep = Callable[[float], Awaitable[None]]
 class Mocks:
     """The mocks of one file, and how often each listed one was called."""
 
-    def __init__(self, file: MockFile) -> None:
+    def __init__(self, file: MockFile, document: Document | None = None) -> None:
         self._file = file
+        self._document = document or Document(None)
         self._calls: OrderedDict[tuple[str, str, str, str], int] = OrderedDict()
 
     @classmethod
@@ -48,11 +51,25 @@ class Mocks:
             raise DefinitionError([document.finding(WRONG_FIELD, str(error), error.path[::-1])]) from None
         if findings:
             raise DefinitionError(findings)
-        return cls(file)
+        return cls(file, document)
 
     def ids(self, kind: NodeType) -> frozenset[str]:
         """The agents or tools that have a mock of their own."""
         return frozenset(self._file.of(kind))
+
+    def unknown(self, agents: Collection[str], tools: Collection[str]) -> list[Finding]:
+        """A finding for each mock of what is none of these ``agents`` and ``tools``."""
+        found = []
+        for kind, known, other in ((NodeType.AGENT, agents, tools), (NodeType.TOOL, tools, agents)):
+            section = f"{kind.value}s"
+            for id in self.ids(kind) - set(known):
+                hint = did_you_mean(id, known)
+                if id in other:
+                    meant = "tool" if kind is NodeType.AGENT else "agent"
+                    hint = f"{quoted(id)} is {'a' if meant == 'tool' else 'an'} {meant}: write it below `{meant}s`."
+                message = f"no workflow calls the {kind.value} {quoted(id)}, and it is not registered"
+                found.append(self._document.finding(UNKNOWN_MOCK, message, (section, id), hint))
+        return sorted(found, key=lambda finding: (finding.line, finding.column, finding.message))
 
     def behaviour(self, kind: NodeType, call: NodeCall) -> Behaviour | None:
         """What this call does, the list's place counted on; None: there is no mock and no default."""

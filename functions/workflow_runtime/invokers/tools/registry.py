@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Rule
@@ -20,6 +20,7 @@ from workflow_runtime.invokers.tools.modules import load_modules
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.invokers.tools.tool import Tool, UnusableTool, describe
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import DECLARED_TWICE, UNKNOWN_TOOL, UNUSABLE_TOOL, WRONG_FIELD
 from workflow_runtime.plan.catalogue import CatalogueEntry, Effects
@@ -36,8 +37,8 @@ class Variant(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(pattern=ID_PATTERN, max_length=128)]
-    uses: str
+    id: Annotated[str, Field(pattern=ID_PATTERN, max_length=128), AfterValidator(normalized)]
+    uses: Annotated[str, AfterValidator(normalized)]
     description: str = ""
     inputs: dict[str, Any] = {}
     effects: Annotated[
@@ -93,16 +94,16 @@ def _add_functions(folder: Path | None, tools: dict[str, Tool], findings: list[F
             mark = attempt(partial(getattr, function, MARK, None)).value  # whatever stands in the module
             if not isinstance(mark, ToolMark) or getattr(function, "__module__", None) != module.__name__:
                 continue  # a tool that the module merely imports belongs to the module that defines it
-            place = f"{module.__file__}:{_line(function)}"
-            if mark.id in tools:
-                if tools[mark.id].function is function:
+            place, id = f"{module.__file__}:{_line(function)}", normalized(mark.id)
+            if id in tools:
+                if tools[id].function is function:
                     continue  # a second name for the same function
-                message = f"the id {mark.id!r} is taken by {places.get(mark.id, 'a built-in tool')}"
+                message = f"the id {id!r} is taken by {places.get(id, 'a built-in tool')}"
                 findings.append(_finding(DECLARED_TWICE, message, module, function))
                 continue
             try:
-                tools[mark.id] = describe(function, mark.id, mark.description, str(module.__file__), mark.effects)
-                places[mark.id] = place
+                tools[id] = describe(function, id, mark.description, str(module.__file__), mark.effects)
+                places[id] = place
             except UnusableTool as error:
                 message = f"{function.__name__} cannot be a tool: {error}"
                 findings.append(_finding(UNUSABLE_TOOL, message, module, function))

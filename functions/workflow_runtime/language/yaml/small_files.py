@@ -23,10 +23,16 @@ UNREADABLE = rule("WF601", Severity.ERROR, "A file of agents, tools, mocks or sc
 WRONG_FIELD = rule("WF602", Severity.ERROR, "A field of an agent, tool or mock has a wrong value or is missing")
 UNKNOWN_KEY = rule("WF603", Severity.ERROR, "An agent, tool or mock has an unknown key")
 DECLARED_TWICE = rule(
-    "WF604", Severity.ERROR, "Two agents or two tools have the same id", "Rename or remove one of them."
+    "WF604", Severity.ERROR, "Two agents, tools or mocks have the same id", "Rename or remove one of them."
 )
 UNUSABLE_TOOL = rule("WF605", Severity.ERROR, "A Python tool cannot be used")
 UNKNOWN_TOOL = rule("WF606", Severity.ERROR, "A tool definition uses a tool that does not exist")
+UNKNOWN_MOCK = rule(
+    "WF607",
+    Severity.ERROR,
+    "A mock or failure of an agent, tool or node that does not exist",
+    "Correct the id, or remove it: no call would ever meet it.",
+)
 
 
 class Document(msgspec.Struct, frozen=True):

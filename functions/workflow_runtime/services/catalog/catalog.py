@@ -42,7 +42,7 @@ class Catalog:
         self._clock = clock
         self._workflows = stores.workflows
         self._triggers = triggers
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._pools = pools
 
     def publish(self, source: bytes, file: str = "", *, scheduled: bool = True) -> Published:
@@ -57,7 +57,7 @@ class Catalog:
         """What the compiler says of a definition, knowing the agents and tools there are."""
         from workflow_runtime.compiler import compile_workflow  # who only starts workflows does without it
 
-        return compile_workflow(source, file=file, catalogue=self._catalogue)
+        return compile_workflow(source, file=file, catalogue=self.catalogue)
 
     def _check_pools(self, plan: Plan) -> None:
         if self._pools is None:

@@ -186,3 +186,9 @@ def test_an_empty_file_mocks_nothing(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("# later\n")
     assert Mocks.load(file).ids(NodeType.AGENT) == frozenset()
+
+
+def test_a_delay_is_a_duration_as_everywhere_else() -> None:
+    bench = agent([{"delay": "1m30s"}])
+    bench.call()
+    assert bench.slept == [90]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from workflow_runtime.definition.identities import same_ids
 from workflow_runtime.findings import Finding
-from workflow_runtime.frontends.cli.api import Api, Document, Verdict, api
+from workflow_runtime.frontends.cli.api import Api, Document, api
 from workflow_runtime.frontends.cli.compilation import show_warnings
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode
 from workflow_runtime.frontends.cli.files import read_source, workflow_files
@@ -55,23 +56,14 @@ async def _publish(out: Output, server: Server, sources: Mapping[Path, Source]) 
 async def _checked(connection: Api, sources: Mapping[Path, Source]) -> dict[str, Source]:
     """The definitions by the workflow each defines. Raises `CliError` with the findings of all that are not valid."""
     verdicts = {path: await connection.validate(source) for path, source in sources.items()}
-    invalid = [path for path, verdict in verdicts.items() if not verdict.valid]
+    clashes = same_ids((source.data, source.file) for source in sources.values())
+    clashing = {finding.file for finding in clashes}
+    invalid = [path for path, verdict in verdicts.items() if not verdict.valid or sources[path].file in clashing]
     if invalid:
         findings = [finding for path in invalid for finding in _findings(verdicts[path].findings, sources[path])]
         message = f"nothing was published, because not all files are valid: {', '.join(map(str, invalid))}"
-        raise CliError("invalid_definition", message, findings=findings)
-    return _by_id(verdicts, sources)
-
-
-def _by_id(verdicts: Mapping[Path, Verdict], sources: Mapping[Path, Source]) -> dict[str, Source]:
-    found: dict[str, Source] = {}
-    for path, verdict in verdicts.items():
-        id = verdict.workflow_id or ""
-        if id in found:
-            message = f"nothing was published: {found[id].file} and {path} both define the workflow {id}"
-            raise CliError("conflict", message, "one would be a version of the other: publish the one you mean")
-        found[id] = sources[path]
-    return found
+        raise CliError("invalid_definition", message, findings=[*findings, *clashes])
+    return {verdict.workflow_id or "": sources[path] for path, verdict in verdicts.items()}
 
 
 def _findings(value: Json, source: Source) -> list[Finding]:

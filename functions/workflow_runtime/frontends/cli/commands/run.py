@@ -40,10 +40,13 @@ from workflow_runtime.frontends.cli.repeating import Repetition, repeat_lines
 from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
 from workflow_runtime.frontends.cli.stepping import EventStep, Step, Stepper, moves_time, parse_steps
 from workflow_runtime.frontends.cli.summary import dead_letter_lines, show_summary, waiting_lines
+from workflow_runtime.frontends.client.mock_targets import unknown_mocks
+from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import Backend as OpenBackend
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.intake.signals import check_event
 from workflow_runtime.services.views.charts import listens
+from workflow_runtime.storage.workflows import WorkflowVersion
 
 
 class BackendName(StrEnum):
@@ -227,11 +230,20 @@ def _start(out: Output, runtime: LocalRuntime, options: RunOptions, steps: Seque
         show_warnings(out, published.warnings)
     if errors:
         raise CliError("invalid_definition", "nothing was started: the definition is not valid", findings=errors)
+    if options.mocks is not None and (unknown := _unknown_mocks(runtime, options, versions)):
+        raise CliError("invalid_mocks", "nothing was started: the mocks are not valid", findings=unknown)
     plan = runtime.services.catalog.plan(versions[0])
     for step in steps:
         if isinstance(step, EventStep):
             check_event(plan, step.name, step.data)
     return runtime.services.starter.start(versions[0].workflow_id, input)
+
+
+def _unknown_mocks(runtime: LocalRuntime, options: RunOptions, versions: Sequence[WorkflowVersion]) -> list[Finding]:
+    assert options.mocks is not None
+    plans = [runtime.services.catalog.plan(version) for version in versions]
+    definitions = options.definitions or definitions_directory(options.file)
+    return unknown_mocks(Mocks.load(options.mocks), runtime.services.catalog.catalogue, plans, definitions)
 
 
 class _Run:

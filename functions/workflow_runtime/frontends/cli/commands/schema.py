@@ -20,10 +20,11 @@ class Kind(StrEnum):
     AGENTS = "agents"
     TOOLS = "tools"
     MOCKS = "mocks"
+    SCENARIO = "scenario"
 
 
 def schema(kind: Annotated[Kind, typer.Argument(help="What the file holds.", show_default=False)]) -> int:
-    """Print the JSON Schema of workflows, or of files with agents, tools or mocks.
+    """Print the JSON Schema of workflows, or of files with agents, tools, mocks or scenarios.
 
     \b
       awr schema workflow > workflow.schema.json

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from workflow_runtime.compiler import strict as as_errors
+from workflow_runtime.definition.identities import same_ids
 from workflow_runtime.findings import Finding, Severity
 from workflow_runtime.frontends.cli.compilation import Registered, compiled
 from workflow_runtime.frontends.cli.errors import ExitCode
 from workflow_runtime.frontends.cli.excerpts import finding_lines
-from workflow_runtime.frontends.cli.files import workflow_files
+from workflow_runtime.frontends.cli.files import read_source, workflow_files
 from workflow_runtime.frontends.cli.options import AsJson, Definitions, WorkflowPaths
 from workflow_runtime.frontends.cli.output import Output
 
@@ -35,6 +37,8 @@ def validate(
     registered = Registered(definitions)
     files = workflow_files(paths)
     by_file = {str(path): compiled(path, registered.of(path)).findings for path in files}
+    for finding in _clashes(files, registered):
+        by_file[finding.file].append(finding)
     for finding in registered.findings:
         by_file.setdefault(finding.file, []).append(finding)
     if strict:
@@ -56,6 +60,16 @@ def validate(
         }
     )
     return ExitCode.OK if valid else ExitCode.INVALID
+
+
+def _clashes(files: Sequence[Path], registered: Registered) -> Iterator[Finding]:
+    """Workflows that two files of one `definitions` directory define. Other directories are other deployments."""
+    together: dict[Path | None, list[Path]] = {}
+    for path in files:
+        together.setdefault(registered.directory(path), []).append(path)
+    for group in together.values():
+        if len(group) > 1:
+            yield from same_ids((read_source(path), str(path)) for path in group)
 
 
 def _file_document(file: str, findings: Sequence[Finding]) -> dict[str, Any]:

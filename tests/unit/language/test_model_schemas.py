@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.invokers.agents.schemas import SCHEMAS_MAX, for_model
+from workflow_runtime.language.model_schemas import SCHEMAS_MAX, for_model
 from workflow_runtime.language.schemas import SchemaUnusable
 
 
