@@ -140,7 +140,7 @@ def test_broken_mocks_and_agents_are_shown_and_the_last_good_ones_stay(
     agents.mkdir()
     (agents / "one.yaml").write_text("{id: one, nonsense: 1}")
     taken(reloader, {folder / "mocks.yaml", agents / "one.yaml"})
-    assert "stay as they were" in caplog.text
+    assert "stay unchanged" in caplog.text
     (folder / "mocks.yaml").write_text(MOCKS % "two")
     taken(reloader, {agents / "one.yaml"})
     assert "nonsense" in caplog.text
