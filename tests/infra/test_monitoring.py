@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from infra.names import construct_id
 from tests.infra.deployed import ROOT, Deployed
 
 from workflow_runtime.backends.aws.log_search import PLACEHOLDER, SAVED_QUERY
-from workflow_runtime.deployment.metrics import DURATIONS, ERRORS, LIFECYCLE, NAMESPACE, Metric
+from workflow_runtime.deployment.metrics import DURATIONS, ERRORS, LIFECYCLE, NAMESPACE, Metric, count_attempt
 from workflow_runtime.deployment.topology import TOPOLOGY
 
 README = ROOT / "infra" / "README.md"
@@ -28,6 +29,7 @@ def counted() -> set[str]:
     """The metrics that the code counts, by the name of a member or through a table by lifecycle event or type."""
     files = [path for path in (ROOT / "functions").rglob("*.py") if path.name != "metrics.py"]
     named = {name for path in files for name in re.findall(r"\bMetric\.([A-Z_]+)", path.read_text(encoding="utf-8"))}
+    named |= set(re.findall(r"\bcount\(Metric\.([A-Z_]+)", inspect.getsource(count_attempt)))
     return {Metric[name].value for name in named} | {*LIFECYCLE.values(), *DURATIONS.values(), *ERRORS.values()}
 
 
