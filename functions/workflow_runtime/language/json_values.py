@@ -25,6 +25,20 @@ Path: TypeAlias = tuple[str | int, ...]
 _SIMPLE_KEY = re.compile(r"[\w-]+\Z")
 
 
+_LONE_SURROGATE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+"""The escape of half a character, in JSON text; good enough for text that is not JSON."""
+
+
+def malformed(text: str, error: Exception) -> str:
+    """Why a text is not JSON: what the decoder said, or half of a character that has no other half."""
+    found = _LONE_SURROGATE.search(text)
+    if found is None:
+        return str(error)
+    return f"`{found[0]}` is half of a character, and the other half is missing (a lone surrogate)"
+
+
 def path_text(path: Sequence[str | int]) -> str:
     """``nodes[2].inputs.text``; keys that are not plain names stand in brackets and quotes."""
     text = ""

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from workflow_runtime.language.json_values import DEPTH_MAX, NotJson, to_json
+from workflow_runtime.language.json_values import DEPTH_MAX, NotJson, malformed, to_json
 
 
 class Colour(enum.Enum):
@@ -132,3 +132,17 @@ def test_the_cost_is_linear_also_under_long_keys() -> None:
     start = time.process_time()
     to_json(value)
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "half"),
+    [(r'{"a": "\ud800"}', r"\ud800"), (r'["\uDC01 x"]', r"\uDC01"), (r'["\ud83d\ude00\ude00"]', r"\ude00")],
+)
+def test_half_a_character_is_named(text: str, half: str) -> None:
+    with pytest.raises(msgspec.DecodeError) as caught:
+        msgspec.json.decode(text)
+    assert f"`{half}` is half of a character" in malformed(text, caught.value)
+
+
+def test_other_mistakes_are_told_as_the_decoder_does() -> None:
+    assert malformed(r'["\ud83d\ude00', ValueError("cut off")) == "cut off"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from workflow_runtime.frontends.api.problems import Problem, invalid
 from workflow_runtime.frontends.api.request import Request
-from workflow_runtime.language.json_values import DEPTH_MAX, is_deeper
+from workflow_runtime.language.json_values import DEPTH_MAX, is_deeper, malformed
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 
 JSON_TYPES = ("application/json",)
@@ -108,7 +108,7 @@ def _json(text: str) -> Any:
     except RecursionError:
         raise Problem("invalid_request", _too_deep()) from None
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise Problem("invalid_body", f"the body is not JSON: {error}") from None
+        raise Problem("invalid_body", f"the body is not JSON: {malformed(text, error)}") from None
 
 
 def _yaml_bytes_max() -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from workflow_runtime.frontends.cli.errors import CliError, usage_error
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, malformed
 
 SUFFIXES = (".yaml", ".yml", ".json")
 SOURCE_BYTES_MAX = 8 * 1024 * 1024  # twice what the compiler takes: it says that it is too much
@@ -139,7 +139,8 @@ def read_json(value: str, option: str, what: str, example: str = "") -> Json:
             hint = (
                 f"to read a file, write {option} @{value}" if Path(value).is_file() else "to read a file, write @FILE"
             )
-        raise CliError("invalid_input", f"{what} is not valid JSON: {_where(place, data, str(error))}", hint) from None
+        message = malformed(data.decode("utf-8", "replace"), error)
+        raise CliError("invalid_input", f"{what} is not valid JSON: {_where(place, data, message)}", hint) from None
 
 
 def _where(place: str, data: bytes, message: str) -> str:
