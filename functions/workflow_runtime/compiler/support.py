@@ -8,7 +8,6 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.sources import CHART_FIELDS, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath, Report
-from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.recovery import Gaps
@@ -59,8 +58,6 @@ def _idle(node: NodeDefinition) -> Iterator[str]:
     for field in ("limiter",):
         if getattr(node, field):
             yield field
-    if isinstance(node, StateMachineNode) and node.timeout is not None:
-        yield "timeout"
 
 
 def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:

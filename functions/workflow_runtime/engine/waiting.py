@@ -86,9 +86,8 @@ def cause_of(plan: Plan, state: ExecutionState, block: GraphBlock, graph: GraphS
             return Cause.SUSPENDED
         case Mark.RETRYING:
             return Cause.RETRY
-        case Mark.RUNNING if index in graph.pending:
-            spec = block.nodes[index].spec
-            return Cause.EVENT if isinstance(spec, WaitSpec) and spec.event else Cause.TIMER
+        case Mark.RUNNING if isinstance(spec := block.nodes[index].spec, WaitSpec) and index in graph.pending:
+            return Cause.EVENT if spec.event else Cause.TIMER
         case Mark.QUEUED:
             return Cause.CONCURRENCY if index in graph.held or plan.max_concurrency else Cause.QUEUE
         case Mark.READY:

@@ -416,3 +416,24 @@ def test_the_journal_of_a_chart_leads_to_its_state(fails: bool) -> None:
     assert driver.status == "completed"
     assert driver.replayed() == driver.state
     assert decode_state(encode_state(driver.state)) == driver.state
+
+
+def test_a_machine_that_takes_longer_than_its_node_may_is_ended() -> None:
+    inner = {**machine("m", state("x", run=tool("one"))), "timeout": "10s"}
+    rule = {"errors": ["timeout"], "do": "continue"}
+    driver = Driver(plan_of([{**inner, "on_error": rule}, {**tool("other"), "dependencies": ["m"]}])).start()
+    driver.elapse(9)
+    assert driver.nodes == {"m": "running", "other": "waiting"}
+    driver.elapse(2)
+    assert driver.nodes == {"m": "failed", "other": "ready"}
+    assert driver.cancelled == ["m/x/one"]
+    assert not driver.timers
+    assert driver.replayed() == driver.state
+
+
+def test_a_machine_that_ends_in_time_leaves_no_timer() -> None:
+    inner = {**machine("m", state("x", run=tool("one"), on_done="done"), state("done")), "timeout": "10s"}
+    driver = Driver(plan_of([{**inner, "final_states": ["done"]}])).start()
+    driver.succeed("m/x/one")
+    assert driver.status == "completed"
+    assert not driver.timers

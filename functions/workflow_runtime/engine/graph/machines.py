@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from workflow_runtime.engine import pending
+from workflow_runtime.engine.awaited import Pending, Purpose
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.graph import outcome
@@ -11,6 +13,7 @@ from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.waits import begin
 from workflow_runtime.engine.pending import Ended, Resolution
 from workflow_runtime.engine.state import ChartState
+from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.specs import MachineSpec
 
 
@@ -27,6 +30,8 @@ def start(scope: GraphScope, node: int) -> None:
     chart = scope.scopes.open(scope.path(node), state)
     assert isinstance(chart, ChartScope)
     begin(scope, node)
+    if plan.timeout_seconds is not None:
+        pending.start_timer(scope, node, Purpose.TIMEOUT, scope.turn.now + round(plan.timeout_seconds * 1000))
     try:
         interpreter.start(chart)
     except interpreter.ChartFailed as failed:
@@ -34,7 +39,11 @@ def start(scope: GraphScope, node: int) -> None:
 
 
 def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
-    """The chart reached a final state, or failed; so does the node. Raises `ValuesMissing`."""
-    assert isinstance(what, Ended)
+    """The chart reached a final state, or failed, or its time has run out; so it is with the node. Raises
+    `ValuesMissing`."""
     scope.stop(node)
+    if isinstance(what, Pending):
+        seconds = scope.block.nodes[node].timeout_seconds or 0
+        what = Ended(error=ErrorDocument.of("timeout", f"it has not ended within {seconds:g} s", scope.path(node)))
+    assert isinstance(what, Ended)
     outcome.conclude(scope, node, Failure(what.error) if what.error is not None else Yielded(what.output))
