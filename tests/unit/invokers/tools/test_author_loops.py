@@ -89,10 +89,19 @@ def test_code_that_blocks_does_not_hold_up_its_caller_and_is_named(
 
 
 def test_a_timeout_holds_for_code_that_blocks(strict: AuthorLoops, release: threading.Event) -> None:
+    begun = threading.Event()
+
+    async def slow() -> None:
+        begun.set()
+        await blocks(release)
+
     async def scenario() -> None:
+        work = asyncio.create_task(strict.run(slow(), "tool 'slow'"))
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await strict.run(blocks(release), "tool 'slow'")
+                await work
         assert strict.abandoned == 1
         release.set()
         while strict.abandoned:
