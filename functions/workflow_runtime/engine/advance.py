@@ -270,7 +270,7 @@ def _must_go_on(turn: Turn) -> bool:
         return bool(state.withdrawn or state.unannounced)
     if state.outbox or holding.returns(state):
         return True
-    if state.status is ExecutionStatus.COMPENSATING and not turn.has_room and compensation.goes_on(state):
+    if not turn.has_room and state.status is ExecutionStatus.COMPENSATING and compensation.goes_on(state):
         return True
     if turn.has_room:
         return False

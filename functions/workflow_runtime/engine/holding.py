@@ -17,7 +17,7 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     TimerFired,
 )
-from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
+from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import InvalidEvent
@@ -28,15 +28,15 @@ RETURNED_TURN_MAX = 50  # taken in one commit
 
 def must_wait(state: ExecutionState, event: Event) -> bool:
     """Whether an event is held: because of the status, or because others that are held come first."""
-    row = EXECUTION_ROWS.get((ExecutionStatus.SUSPENDED, type(event)))
-    if row is None or not row.holds:
+    if not (returns(state) or state.status is SUSPENDED):
         return False
-    return state.status is ExecutionStatus.SUSPENDED or returns(state)
+    row = EXECUTION_ROWS.get((SUSPENDED, type(event)))
+    return row is not None and row.holds
 
 
 def returns(state: ExecutionState) -> bool:
     """Whether held events are to be taken now."""
-    return state.status is ExecutionStatus.RUNNING and state.held > 0
+    return state.held > 0 and state.status is ExecutionStatus.RUNNING
 
 
 def hold(turn: Turn, event: Event) -> str:

@@ -97,6 +97,10 @@ class Mark(IntEnum):
     CANCELLED = ord("c")
 
 
+# What is asked for at every step: Python 3.11 looks members of enumerations up slowly.
+SUSPENDED, WAITING, SUCCESS = ExecutionStatus.SUSPENDED, Mark.WAITING, Mark.SUCCESS
+MARKS = {mark.value: mark for mark in Mark}
+
 OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING, Mark.RETRYING)
 ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER, Mark.EXCUSED)
 FAILED_MARKS = (Mark.FAILED, Mark.EXCUSED, Mark.HANDLED)

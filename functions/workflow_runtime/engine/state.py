@@ -143,8 +143,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             forked(self.visits) if self.visits else {},
             self.unresolved[:],
             self.due[:],
-            self.fallbacks.copy(),
-            self.callers.copy(),
+            self.fallbacks.copy() if self.fallbacks else {},
+            self.callers.copy() if self.callers else {},
         )
 
     def serial(self, node: int) -> int:

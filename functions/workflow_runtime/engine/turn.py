@@ -12,7 +12,7 @@ import msgspec
 
 from workflow_runtime.engine.awaited import Pending
 from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read, RunNode, StopRun
-from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.lifecycle import SUSPENDED
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import NodeValue
@@ -98,7 +98,7 @@ class Turn:
     @property
     def is_suspended(self) -> bool:
         """Whether nothing new may be decided."""
-        return self.state.status is ExecutionStatus.SUSPENDED
+        return self.state.status is SUSPENDED
 
     @property
     def needs(self) -> Needs | None:

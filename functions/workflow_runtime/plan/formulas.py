@@ -33,6 +33,9 @@ class BindingKind(StrEnum):
     LOCAL = "local"  # given by the evaluator: `inputs`, `output`, `error`, `item`
 
 
+PREVIOUS = BindingKind.PREVIOUS  # asked of every formula; Python 3.11 looks members of enumerations up slowly
+
+
 GLOBAL_KINDS = frozenset(
     {
         BindingKind.VARIABLE,

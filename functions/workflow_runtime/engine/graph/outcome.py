@@ -25,7 +25,7 @@ from workflow_runtime.engine.graph.policy import (
 )
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order_again
-from workflow_runtime.engine.lifecycle import Change, Mark
+from workflow_runtime.engine.lifecycle import WAITING, Change
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -91,7 +91,7 @@ def conclude(scope: GraphScope, node: int, result: Result) -> None:
 
 def failed(scope: GraphScope, node: int, error: EvaluationError | NodeError, prefix: str = "") -> None:
     """A decision at the node could not be taken."""
-    began = scope.graph.marks[node] != Mark.WAITING
+    began = scope.graph.marks[node] != WAITING
     ended(scope, node, Failure(document(scope, node, error, prefix), began=began))
 
 
@@ -284,7 +284,7 @@ def _case(scope: GraphScope, node: int, failure: Failure) -> Case:
         failure,
         scope.graph.retries.get(node, ()),
         retries.seed(scope, node),
-        lambda target: scope.graph.marks[target] == Mark.WAITING,
+        lambda target: scope.graph.marks[target] == WAITING,
         scope.plan.handlers,
     )
 

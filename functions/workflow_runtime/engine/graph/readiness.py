@@ -8,7 +8,7 @@ from __future__ import annotations
 from workflow_runtime.engine.graph import KINDS, concurrency, failure, outcome
 from workflow_runtime.engine.graph.joins import Verdict, judge
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import ALIVE_MARKS, Change, Mark
+from workflow_runtime.engine.lifecycle import ALIVE_MARKS, SUSPENDED, WAITING, Change
 from workflow_runtime.engine.state import Progress
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.errors import NodeError
@@ -27,11 +27,11 @@ def settle(scope: GraphScope) -> None:
     queue at most once, as only a waiting one does and it stops waiting then, and ``ended`` once, when it ends. And it
     misses nothing: a join's progress changes only when a source ends, which puts that source in ``ended``.
     """
-    turn = scope.turn
+    turn, state = scope.turn, scope.turn.state
     while True:
         if scope.ended:
             _resolve(scope, scope.ended.popleft())
-        elif turn.is_suspended:  # by what has just ended
+        elif state.status is SUSPENDED:  # by what has just ended
             break
         elif scope.due and not (turn.has_room and concurrency.decides_next(scope)):
             _begin(scope, scope.due.popleft())
@@ -51,9 +51,7 @@ def _resolve(scope: GraphScope, node: int) -> None:
         return  # nothing is left to tell, and no edge condition can fail what has succeeded
     outgoing = scope.block.nodes[node].outgoing
     if scope.graph.failure is not None:
-        outgoing = tuple(
-            index for index in outgoing if scope.graph.marks[scope.block.edges[index].target] == Mark.WAITING
-        )
+        outgoing = tuple(index for index in outgoing if scope.graph.marks[scope.block.edges[index].target] == WAITING)
     try:
         outcomes = [(index, _is_alive(scope, index)) for index in outgoing]
     except ValuesMissing:
@@ -77,7 +75,7 @@ def _is_alive(scope: GraphScope, index: int) -> bool:
 def arrive(scope: GraphScope, edge: Edge, index: int, alive: bool) -> None:
     """An edge is resolved: its target's join comes a step further."""
     graph, target = scope.graph, edge.target
-    if graph.marks[target] != Mark.WAITING:
+    if graph.marks[target] != WAITING:
         return
     before = graph.joins.get(target, _START)
     if edge.kind is EdgeKind.ORDER:
@@ -99,7 +97,7 @@ def arrive(scope: GraphScope, edge: Edge, index: int, alive: bool) -> None:
 
 def _begin(scope: GraphScope, node: int) -> None:
     """A node's join is satisfied: evaluate its ``when``, then start it or let it wait for a free place."""
-    if scope.graph.marks[node] != Mark.WAITING:
+    if scope.graph.marks[node] != WAITING:
         return
     plan = scope.block.nodes[node]
     try:

@@ -10,8 +10,11 @@ from workflow_runtime.engine.commands import Command, Read
 from workflow_runtime.engine.lifecycle import (
     ALIVE_MARKS,
     FAILED_MARKS,
+    MARKS,
     OPEN_MARKS,
     STATUS_OF_MARK,
+    SUCCESS,
+    WAITING,
     Change,
     Mark,
     changed,
@@ -25,7 +28,7 @@ from workflow_runtime.engine.visits import Undoable
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
-from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
+from workflow_runtime.plan.formulas import GLOBAL_KINDS, PREVIOUS, BindingKind, Formula
 from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
 
 _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
@@ -93,7 +96,7 @@ class GraphScope(Scope):
 
     def is_uncalled(self, node: int) -> bool:
         """Whether the node is only there to be called, and nobody has."""
-        return self.block.nodes[node].called and self.graph.marks[node] == Mark.WAITING
+        return self.block.nodes[node].called and self.graph.marks[node] == WAITING
 
     def change(self, node: int, change: Change) -> None:
         """The node moves on in its lifecycle."""
@@ -123,7 +126,7 @@ class GraphScope(Scope):
         undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
         self.ended.append(node)
         self.scopes.mark(self)
-        if change is Change.SUCCEED and self.block.nodes[node].compensate >= 0 and not undone_by_fallback:
+        if self.block.nodes[node].compensate >= 0 and change is Change.SUCCEED and not undone_by_fallback:
             self.turn.state.undo.append(Undoable(self.block.first + node, graph.serial(node), self.prefix))
         if "node" in self.plan.events and not self.block.nodes[node].hidden:
             self.turn.announce(self.path(node), STATUS_OF_MARK[graph.marks[node]].value)
@@ -163,8 +166,8 @@ class GraphScope(Scope):
                 self.stop(node)
             if mark in (Mark.READY, Mark.RUNNING) or node in graph.retries:
                 self.cancel_run(node)
-            self.change(node, Change.DROP if mark == Mark.WAITING else Change.CANCEL)
-            if mark != Mark.WAITING:
+            self.change(node, Change.DROP if mark == WAITING else Change.CANCEL)
+            if mark != WAITING:
                 self.turn.announce(self.path(node), "cancelled")
         graph.open_count = 0
         graph.queue.clear()
@@ -212,7 +215,7 @@ class GraphScope(Scope):
         missing = False
         for formula in formulas:
             wanted.update(formula.nodes)
-            if BindingKind.PREVIOUS in formula.kinds:
+            if PREVIOUS in formula.kinds:
                 previous = self.previous(reader, behind=behind)
                 wanted.add(previous)
             with_errors = with_errors or BindingKind.NODES in formula.kinds
@@ -288,10 +291,10 @@ class GraphScope(Scope):
         """A node that a compensation names: the one that it undoes, or one of the graph at the top. Another that it can
         undo has not run, as far as this visit is concerned."""
         if number == undone.node:
-            return Mark.SUCCESS, undone
+            return SUCCESS, undone
         root = self.scopes.root
         assert isinstance(root, GraphScope)
-        return root.find(number) if root._holds(number) else (Mark.WAITING, Read(number, 0))
+        return root.find(number) if root._holds(number) else (WAITING, Read(number, 0))
 
     def find(self, number: int) -> tuple[Mark, Read]:
         if (undone := self.undone) is not None and not self._holds(number):
@@ -299,7 +302,7 @@ class GraphScope(Scope):
         if not self._holds(number):
             return self._enclosing().find(number)
         node = number - self.block.first
-        return Mark(self.graph.marks[node]), Read(number, self.graph.serial(node), self.prefix)
+        return MARKS[self.graph.marks[node]], Read(number, self.graph.serial(node), self.prefix)
 
     def value_of(self, number: int, *, with_error: bool) -> NodeValue | None:
         if not self._holds(number):
@@ -307,7 +310,7 @@ class GraphScope(Scope):
         node = number - self.block.first
         mark = self.graph.marks[node]
         status = STATUS_OF_MARK[mark].value
-        if mark == Mark.SUCCESS:
+        if mark == SUCCESS:
             if node in self.fresh:
                 return NodeValue(status, self.fresh[node])
             if node in self.graph.values:

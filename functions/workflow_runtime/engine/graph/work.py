@@ -7,11 +7,11 @@ from msgspec.structs import replace
 from workflow_runtime.engine.commands import Read, RunNode
 from workflow_runtime.engine.graph.retries import attempt, order_as_before
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import FAILED_MARKS, STATUS_OF_MARK, Change, Mark
+from workflow_runtime.engine.lifecycle import FAILED_MARKS, STATUS_OF_MARK, SUCCESS, Change
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.formulas import PREVIOUS, Formula
 from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.specs import AggregationSpec
 
@@ -83,7 +83,7 @@ def _run(
     previous = -1
     for formula in formulas:
         wanted.update(dict.fromkeys(formula.nodes))
-        if BindingKind.PREVIOUS in formula.kinds:
+        if PREVIOUS in formula.kinds:
             previous = scope.previous(reader)
             if previous >= 0:
                 wanted[previous] = None
@@ -91,9 +91,9 @@ def _run(
     statuses: dict[int, str] = {}
     for number in wanted:
         mark, read = scope.find(number)
-        if mark == Mark.SUCCESS or mark in FAILED_MARKS:
+        if mark == SUCCESS or mark in FAILED_MARKS:
             reads.append(read)
-        if mark != Mark.SUCCESS:
+        if mark != SUCCESS:
             statuses[number] = STATUS_OF_MARK[mark].value
     seen = charts_seen(scope.plan, scope.around(), formulas)
     return RunNode(
