@@ -24,12 +24,12 @@ _RAN = frozenset({Mark.SUCCESS, Mark.FAILED, Mark.EXCUSED, Mark.HANDLED, Mark.CA
 
 
 def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = True) -> None:
-    """Have these nodes run once more, whatever became of them, and those that were lost or undone.
+    """Have these nodes run once more, whatever became of them, and those that were lost.
 
     Raises `ValuesMissing`.
     """
     graph = scope.graph
-    anew = set(again) | (_lost(scope) if with_lost else set()) | _undone(scope)
+    anew = set(again) | (_lost(scope) if with_lost else set())
     anew |= _callers(scope, anew)
     anew |= _stale(scope, anew)
     anew |= _substitutes(scope, anew)
@@ -47,16 +47,6 @@ def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = Tr
             scope.due.append(node)
     _tell_again(scope)
     scope.scopes.mark(scope)
-
-
-def _undone(scope: GraphScope) -> set[int]:
-    """Nodes whose last visit here was undone."""
-    state, block = scope.turn.state, scope.block
-    undone = (state.undo[place] for place, fate in state.fates.items() if fate.mark == Mark.SUCCESS)
-    found = {visit.number - block.first: visit.serial for visit in undone if visit.prefix == scope.prefix}
-    return {
-        node for node, serial in found.items() if 0 <= node < len(block.nodes) and scope.graph.serial(node) == serial
-    }
 
 
 def _lost(scope: GraphScope) -> set[int]:

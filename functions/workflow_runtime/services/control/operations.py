@@ -1,8 +1,8 @@
 """What may be asked of an execution as a whole, once, as data (language §7).
 
 Whether an operation is possible in a status stands in `lifecycle.EXECUTION_ROWS` under its event. An operation is added
-by its event there and an entry here: routes, answers and keys follow. What may be said
-beside the reason are fields of the event.
+by its event there and an entry here: routes, answers and keys follow. What may be said beside the reason are fields of
+the event.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from workflow_runtime.engine.requests import cannot_compensate, cannot_retry, ca
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
-
-COMMON_FIELDS = ("event_id", "at", "by", "reason")  # of every such event
 
 OWN_FIELDS = ("event_id", "at", "by", "reason", "suspension")  # of such events, that nobody says beside the reason
 
