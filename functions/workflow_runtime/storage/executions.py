@@ -114,7 +114,7 @@ class ExecutionStore:
         return {wanted[key]: header_of(wanted[key], item) for key, item in self._table.get(list(wanted)).items()}
 
     def globals(self, execution_id: str, replaced: int = 0) -> Globals:
-        """Input, variables and env of an execution that exists; ``replaced``: the attempt that replaced variables."""
+        """Input, variables and env of an execution that exists; ``replaced``: the number of its variables."""
         key = keys.input(execution_id, replaced)
         return self.globals_of(self._table.get([key])[key])
 
@@ -244,26 +244,15 @@ class ExecutionStore:
         present = takewhile(lambda key: key in items, wanted)
         return [_entries.decode(self._body(items[key].attributes["entry"])) for key in present]
 
-    def set_status(self, header: Header, command: SetStatus, version: int) -> None:
-        """Write a status over an older one; a newer one stays (then a slower dispatcher is late, and all is well)."""
-        changes: dict[str, Attribute] = {"status": command.status, "v": version}
-        if command.error is not None:
-            changes["error"] = msgspec.json.encode(command.error)
-        if command.reopened:
-            changes["attempt"] = command.reopened
-            if command.status == ExecutionStatus.RUNNING:
-                changes |= dict.fromkeys(("ended_at", "error", "output", "output_run", "compensation"))
-                changes["replaced"] = command.replaced
-            self._due.put(Due(header.execution_id, command.at + FIRST_SECONDS * 1000))
-        if ExecutionStatus(command.status).terminal:
-            changes["ended_at"] = command.at
-            if command.compensation:
-                changes["compensation"] = command.compensation
-            elif command.output_run is not None:
-                changes["output_run"] = _outputs_key(command.output_run)
-            elif command.error is None:
-                changes["output"] = command.blob if command.blob is not None else pack(command.output)
-        index = keys.listing(header.workflow_id, command.status, header.started_at, header.execution_id)
+    def set_status(self, header: Header, commands: Sequence[SetStatus], version: int) -> None:
+        """Write what these came to, in their order, over an older status; a newer one stays (then a slower dispatcher
+        is late, and all is well)."""
+        changes: dict[str, Attribute] = {"v": version}
+        for command in commands:
+            changes |= _header_changes(command)
+            if command.reopened:
+                self._due.put(Due(header.execution_id, command.at + FIRST_SECONDS * 1000))
+        index = keys.listing(header.workflow_id, commands[-1].status, header.started_at, header.execution_id)
         with suppress(ConditionFailed):
             self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
 
@@ -350,6 +339,28 @@ class ExecutionStore:
 
     def _body(self, held: Attribute) -> bytes:
         return unpack_bytes(self._blobs.get(held) if isinstance(held, str) else held)  # type: ignore[arg-type]
+
+
+def _header_changes(command: SetStatus) -> dict[str, Attribute]:
+    """What a status changes in the header."""
+    changes: dict[str, Attribute] = {"status": command.status}
+    if command.reopened:
+        changes["attempt"] = command.reopened
+        if command.status == ExecutionStatus.RUNNING:
+            changes |= dict.fromkeys(("ended_at", "error", "output", "output_run", "compensation"))
+    if command.replaced:
+        changes["replaced"] = command.replaced
+    if command.error is not None:
+        changes["error"] = msgspec.json.encode(command.error)
+    if ExecutionStatus(command.status).terminal:
+        changes["ended_at"] = command.at
+        if command.compensation:
+            changes["compensation"] = command.compensation
+        elif command.output_run is not None:
+            changes["output_run"] = _outputs_key(command.output_run)
+        elif command.error is None:
+            changes["output"] = command.blob if command.blob is not None else pack(command.output)
+    return changes
 
 
 def _outputs_key(run: Read) -> str:
