@@ -25,7 +25,7 @@ from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts,
 from workflow_runtime.services.views.compensation import compensations
 from workflow_runtime.services.views.nodes import error_json, node_executions
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import header_of
+from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.records import Globals, Header, Run, StoredState
 from workflow_runtime.storage.stores import Stores
 
