@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from workflow_runtime.deployment.log_fields import log_fields
 from workflow_runtime.deployment.metrics import Metric, count_attempt
 from workflow_runtime.deployment.topology import DISPATCH
+from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, run_event_id
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, RetryableError
@@ -86,7 +87,7 @@ class NodeRunner:
             plan = await self._ports.offload(self._plan, order.plan_hash)
             if await self._is_held(order, plan):
                 return
-            claimed = self._claim_of(order, plan)
+            claimed = await self._claim_of(order, plan)
             existing = await self._claim(order, claimed)
             if existing is not None:
                 await self._met(order, plan, existing, claimed.owner)
@@ -112,12 +113,12 @@ class NodeRunner:
         scopes = scopes_of_run(plan, order.command.path)
         return await self._ports.offload(self._holder.holds_order, order, scopes)
 
-    def _claim_of(self, order: Order, plan: Plan) -> Run:
+    async def _claim_of(self, order: Order, plan: Plan) -> Run:
         """The run as ours; one that has waited too long has failed, unrun."""
         now = self._ports.clock.now()
         command = order.command
         owner = f"{self._ports.boot}/{self._new_id()}"
-        if command.claim_by and now > command.claim_by:
+        if command.claim_by and await self._is_overdue(plan, command, now):
             error = ErrorDocument.of("throttled", "no worker began the attempt within `max_wait`", command.path)
             kept = order_to_keep(plan, command)
             return Run.failed(command.path, command.serial, owner, now, error, attempt=command.attempt, order=kept)
@@ -130,6 +131,15 @@ class NodeRunner:
             started_at=now,
             lease_until=now + LEASE_SECONDS * 1000,
         )
+
+    async def _is_overdue(self, plan: Plan, command: RunNode, now: int) -> bool:
+        """Whether an attempt that may wait a while only has waited longer, time in which it was frozen left out."""
+        if now <= command.claim_by:
+            return False
+        node = node_of(plan, command.path)
+        ordered = command.claim_by - round((node.max_wait_seconds or 0) * 1000) if node is not None else command.at
+        frozen = await self._ports.offload(self._looks.frozen_ms, scopes_of_run(plan, command.path), ordered, now)
+        return now > command.claim_by + frozen
 
     async def _claim(self, order: Order, claimed: Run) -> Run | None:
         """Claim the run. Returns whoever has it; None when it is ours, also if the answer to our own claim was lost."""
