@@ -7,9 +7,11 @@ only the engine grants another attempt, under another serial. So effects per ser
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -21,7 +23,8 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, run_event_id
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, RetryableError
-from workflow_runtime.invokers.invocation import Invoker
+from workflow_runtime.invokers.containment import Outcome
+from workflow_runtime.invokers.invocation import Invoker, NodeResult
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
@@ -35,10 +38,12 @@ from workflow_runtime.services.work.attempt import (
     AttemptRunner,
     Secrets,
     Suspended,
+    error_of,
     ids_of,
     node_of,
     order_to_keep,
 )
+from workflow_runtime.services.work.rendering import masked
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -80,6 +85,7 @@ class NodeRunner:
         self._new_id = new_id
         self._count = count
         self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds)
+        self._notes: set[asyncio.Future[None]] = set()  # being written; a loop keeps no task alive
 
     async def run(self, order: Order) -> None:
         """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
@@ -191,6 +197,7 @@ class NodeRunner:
         except Suspended:
             logger.info("a node of a suspended execution is not begun", extra=ids_of(order))
             return  # its order is sent again when the execution is resumed
+        attempt.late.listen(partial(self._came_late, attempt, ended))
         if not recorded:
             stored = await self._attempts.patiently(self._runs.get, order.execution_id, ended.path, ended.serial)
             if stored is None:
@@ -211,6 +218,17 @@ class NodeRunner:
         late = LateResult.of(ended)
         with suppress(RetryableError):  # nothing is decided by it
             await self._ports.offload(self._runs.note_late, order.execution_id, ended.path, ended.serial, late)
+
+    def _came_late(self, attempt: Attempt, ended: Run, outcome: Outcome[NodeResult]) -> None:
+        """The code of an attempt that is over, and was recorded as ``ended``, has come to its end, too."""
+        run = replace(ended, status=RunStatus.SUCCESS, error=None, ended_at=self._ports.clock.now())
+        if isinstance(outcome.error, Exception):
+            run = replace(run, status=RunStatus.FAILED, error=error_of(attempt, outcome.error))
+        elif outcome.error is None:
+            run = replace(run, output=masked(outcome.value.output, attempt.secrets))
+        note = asyncio.ensure_future(self._note_late(attempt.order, run))
+        self._notes.add(note)
+        note.add_done_callback(self._notes.discard)
 
     def _tell_of_end(self, order: Order, plan: Plan, ended: Run) -> None:
         """In the log and the metrics."""
