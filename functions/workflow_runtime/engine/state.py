@@ -235,7 +235,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     - ``scopes``: what is at work in it, by address, in the order it began; as stored until it is touched. The graph at
       the top is always there
-    - ``pending``: everything it waits for, by id
+    - ``pending``: everything it waits for, by id; as stored until it is looked at
+    - ``alarms``: the ids of its timers, in the order in which they fire; None: nobody has put them in order yet
     - ``queued``: scopes with nodes that are ready but not ordered yet; ``cut_short``: because a commit had no more room
     - ``globals``: the parts of input, variables and env that decisions read, once they were fetched, if they are small
     - ``kept_bytes``: of decision values kept in all scopes
@@ -297,6 +298,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
+    alarms: list[str] | None = None
     escalated: Escalation | None = None
 
     def __eq__(self, other: object) -> bool:
@@ -374,4 +376,6 @@ _scopes = msgspec.json.Decoder(GraphState | ChartState)
 
 def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
+    if not state.pending:
+        state.pending = {}  # left out, whatever table it was
     return _encoder.encode(state)
