@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
+from workflow_runtime.language.caching import cached_by_bytes
 from workflow_runtime.language.expressions.compiler import Compiler, builds
 from workflow_runtime.language.expressions.errors import EvaluationError, ExpressionSyntaxError
 from workflow_runtime.language.expressions.lexer import END, Token, tokenize
-from workflow_runtime.language.expressions.limits import RESULT_BYTES_MAX, STEPS_MAX
+from workflow_runtime.language.expressions.limits import (
+    COMPILED_BYTES_PER_CHARACTER,
+    EXPRESSIONS_CACHED_BYTES_MAX,
+    MEMORY_BYTES_MAX,
+    RESULT_BYTES_MAX,
+    STEPS_MAX,
+)
 from workflow_runtime.language.expressions.operators import Evaluator
 from workflow_runtime.language.expressions.parser import Parser
 from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.syntax import Reference
 from workflow_runtime.language.expressions.values import json_bytes
 from workflow_runtime.language.json_values import Json
-
-_CACHED_MAX = 4096  # sources; an entry is a few kilobytes
 
 
 class Expression:
@@ -47,6 +50,7 @@ class Expression:
         The value may share parts with the scope's: treat it as immutable.
         """
         scope.steps = STEPS_MAX
+        scope.memory = MEMORY_BYTES_MAX
         try:
             value = self._run(scope)
             if self._builds and value is not None and type(value) is not bool:
@@ -62,7 +66,11 @@ class Expression:
         return value
 
 
-@lru_cache(maxsize=_CACHED_MAX)
+def _bytes_of(source: str, _: Expression) -> int:
+    return COMPILED_BYTES_PER_CHARACTER * (len(source) + 4)
+
+
+@cached_by_bytes(EXPRESSIONS_CACHED_BYTES_MAX, _bytes_of)
 def compile_expression(source: str) -> Expression:
     """Compile a whole string that is one expression (language §3.1); equal sources share the result.
 

@@ -47,6 +47,8 @@ def add(scope: Scope, left: Json, right: Json) -> Json:
         if size > RESULT_BYTES_MAX:
             raise EvaluationError(TOO_LARGE)
         scope.charge_text(size)
+        scope.charge_made(left)
+        scope.charge_made(right)
         return check_text(left + right)
     if left_type is list and right_type is list:
         scope.charge(len(left) + len(right))

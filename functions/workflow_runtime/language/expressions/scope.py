@@ -7,9 +7,11 @@ from typing import Final
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.limits import (
     CHARACTERS_PER_STEP_SHIFT,
+    MEMORY_BYTES_MAX,
     RESULT_BYTES_MAX,
     STEPS_MAX,
     TEMPLATE_STEPS_MAX,
+    VALUE_BYTES,
 )
 from workflow_runtime.language.json_values import Json
 
@@ -41,6 +43,7 @@ class Scope:
         "active_states",
         "bytes_left",
         "item",
+        "memory",
         "names",
         "now_ms",
         "outputs",
@@ -69,6 +72,7 @@ class Scope:
         self.unresolved: list[str] = []
         self.item: Json = None
         self.steps = STEPS_MAX
+        self.memory = MEMORY_BYTES_MAX
         self.template_steps = TEMPLATE_STEPS_MAX
         self.bytes_left = RESULT_BYTES_MAX
 
@@ -81,6 +85,16 @@ class Scope:
     def charge_text(self, characters: int) -> None:
         """Pay for reading or making that many characters."""
         self.charge(characters >> CHARACTERS_PER_STEP_SHIFT)
+
+    def charge_memory(self, size: int) -> None:
+        """Pay for values that are made, in bytes."""
+        self.memory -= size
+        if self.memory < 0:
+            raise EvaluationError(f"more than {MEMORY_BYTES_MAX >> 20} MiB of values on the way")
+
+    def charge_made(self, text: str) -> None:
+        """Pay for the memory of a text that was made; none is larger than a result may be."""
+        self.charge_memory(VALUE_BYTES + (len(text) if text.isascii() else 4 * len(text)))
 
     def report_unresolved(self, path: str) -> None:
         if path not in self.unresolved:

@@ -7,15 +7,17 @@ A string that is exactly one ``${…}`` becomes the value itself; in other strin
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
 
+from workflow_runtime.language.caching import cached_by_bytes
 from workflow_runtime.language.expressions.errors import EvaluationError, ExpressionSyntaxError
 from workflow_runtime.language.expressions.expression import Expression, compile_tokens
 from workflow_runtime.language.expressions.lexer import tokenize
 from workflow_runtime.language.expressions.limits import (
+    COMPILED_BYTES_PER_CHARACTER,
+    EXPRESSIONS_CACHED_BYTES_MAX,
     RESULT_BYTES_MAX,
     STEPS_MAX,
     TEMPLATE_DEPTH_MAX,
@@ -110,7 +112,12 @@ def _compile_string(text: str, where: Where, references: list[Reference]) -> tup
     return None, _text(pieces, where)
 
 
-@lru_cache(maxsize=4096)
+def _bytes_of(text: str, pieces: tuple[Piece, ...]) -> int:
+    formulas = sum(len(piece.source) + 4 for piece in pieces if isinstance(piece, Expression))
+    return 8 * len(text) + COMPILED_BYTES_PER_CHARACTER * formulas  # the key and the pieces, wide ones
+
+
+@cached_by_bytes(EXPRESSIONS_CACHED_BYTES_MAX, _bytes_of)
 def parse_string(text: str) -> tuple[Piece, ...]:
     """The literal parts of a string and the expressions between them. Raises `ExpressionSyntaxError`."""
     pieces: list[Piece] = []
