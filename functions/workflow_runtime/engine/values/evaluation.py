@@ -66,9 +66,14 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evaluate(
-    formula: Formula, view: View, locals: Mapping[str, Json] = NO_LOCALS, unresolved: list[str] | None = None
+    formula: Formula,
+    view: View,
+    locals: Mapping[str, Json] = NO_LOCALS,
+    unresolved: list[str] | None = None,
+    derived: list[tuple[str, Json]] | None = None,
 ) -> Json:
-    """The formula's value. Paths that led nowhere are added to ``unresolved``. Raises `EvaluationError`."""
+    """The formula's value. Paths that led nowhere are added to ``unresolved``, what was made of secrets to ``derived``
+    (see `Scope`). Raises `EvaluationError`."""
     names: dict[str, Json] = dict(locals)
     outputs: set[str] = set()
     for binding in formula.bindings:
@@ -90,6 +95,8 @@ def evaluate(
     value = formula.compiled.evaluate(scope)
     if unresolved is not None:
         unresolved += scope.unresolved
+    if derived is not None:
+        derived += scope.derived
     return value
 
 

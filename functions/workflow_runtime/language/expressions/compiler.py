@@ -287,7 +287,7 @@ def located(evaluate: Evaluator, offset: int, name: str = "") -> Evaluator:
         except EvaluationError as error:
             if error.offset >= 0:
                 raise
-            raise EvaluationError(f"{name}(): {error.message}" if name else error.message, offset) from None
+            raise error.at(offset, of=name) from None
         except OverflowError:
             raise EvaluationError(
                 f"{name}(): a number is too large" if name else "a number is too large", offset

@@ -20,18 +20,22 @@ from workflow_runtime.language.expressions.syntax import Reference
 from workflow_runtime.language.expressions.values import json_bytes
 from workflow_runtime.language.json_values import Json
 
+SECRETS = "secrets"
+"""The name whose values are followed: what is derived from them, and that errors quote none of it."""
+
 
 class Expression:
     """Made by `compile_expression`. ``references``: every mention of a name, in order (``item`` of ``filter`` and
     its like left out)."""
 
-    __slots__ = ("_builds", "_run", "offset", "references", "source")
+    __slots__ = ("_builds", "_run", "offset", "reads_secrets", "references", "source")
 
     def __init__(
         self, source: str, run: Evaluator, references: tuple[Reference, ...], computed: bool, offset: int = 0
     ) -> None:
         self.source = source
         self.references = references
+        self.reads_secrets = any(reference.name == SECRETS for reference in references)
         self.offset = offset
         self._run = run
         self._builds = computed

@@ -113,7 +113,7 @@ def arithmetic(first: Evaluator, rest: list[tuple[str, Evaluator, int]]) -> Eval
             try:
                 value = apply(scope, value, other)
             except EvaluationError as error:
-                raise EvaluationError(error.message, offset) from None
+                raise error.at(offset) from None
             except OverflowError:
                 raise EvaluationError("the result is too large", offset) from None
         return value
@@ -129,7 +129,7 @@ def negative(operand: Evaluator, offset: int) -> Evaluator:
         try:
             return bounded(-value)
         except EvaluationError as error:
-            raise EvaluationError(error.message, offset) from None
+            raise error.at(offset) from None
 
     return evaluate
 
@@ -194,7 +194,7 @@ def membership(part: Evaluator, whole: Evaluator, negated: bool, offset: int) ->
         try:
             return contains(scope, element, container) is not negated
         except EvaluationError as error:
-            raise EvaluationError(error.message, offset) from None
+            raise error.at(offset) from None
 
     return evaluate
 

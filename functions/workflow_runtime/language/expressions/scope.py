@@ -36,12 +36,14 @@ class Scope:
     ``now`` and ``current_time`` when ``names`` does not bind them. ``uuid_seed`` and the count of calls make
     ``uuid()``. ``outputs``: names bound to node outputs, for which ``name.output.rest`` means ``name.rest`` unless
     the value has a key ``output``. ``active_states``: what ``in_state`` asks. ``unresolved`` collects the paths that
-    led nowhere, as written, once each.
+    led nowhere, as written, once each. ``derived`` collects what templates' expressions made of secrets, each with
+    its source.
     """
 
     __slots__ = (
         "active_states",
         "bytes_left",
+        "derived",
         "item",
         "memory",
         "names",
@@ -70,6 +72,7 @@ class Scope:
         self.outputs = outputs
         self.active_states = active_states
         self.unresolved: list[str] = []
+        self.derived: list[tuple[str, Json]] = []
         self.item: Json = None
         self.steps = STEPS_MAX
         self.memory = MEMORY_BYTES_MAX

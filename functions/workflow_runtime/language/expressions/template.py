@@ -146,7 +146,11 @@ def _evaluate(expression: Expression, where: Where, scope: Scope) -> Json:
         value = expression.evaluate(scope)
     except EvaluationError as error:
         error.path = where
+        if expression.reads_secrets:
+            raise error.without_quote() from None
         raise
+    if expression.reads_secrets:
+        scope.derived.append((expression.source, value))
     scope.template_steps -= STEPS_MAX - scope.steps
     if scope.template_steps < 0:
         raise EvaluationError(f"more than {TEMPLATE_STEPS_MAX:,} steps in one template", expression.offset, where)
@@ -191,7 +195,7 @@ def _text(pieces: tuple[Piece, ...], where: Where) -> Render:
                 part = render_text(value, scope)
                 size = text_bytes(part)
             except EvaluationError as error:
-                raise EvaluationError(error.message, piece.offset, where) from None
+                raise error.at(piece.offset, where) from None
             except RecursionError:
                 raise EvaluationError("a value is nested too deeply", piece.offset, where) from None
             except UnicodeError:

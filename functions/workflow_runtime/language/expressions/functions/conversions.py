@@ -25,7 +25,7 @@ def number(scope: Scope, value: Json) -> int | float:
     scope.charge_text(len(source) << 3)
     match = _NUMBER.match(source) if len(source) <= 1000 else None
     if match is None:
-        raise EvaluationError(f"not a number: {source[:40]!r}")
+        raise EvaluationError("not a number", quote=repr(source[:40]))
     sign, digits, exponent = match.groups()
     if digits.isdigit() and not exponent:
         return bounded(int(sign + digits))

@@ -69,7 +69,7 @@ def _compiled(pattern: str) -> Any:
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise EvaluationError(f"not a regular expression: {reason[:100]}") from None
+        raise EvaluationError("not a regular expression", quote=reason[:100]) from None
 
 
 def check_query(query: str) -> None:
@@ -82,7 +82,7 @@ def check_query(query: str) -> None:
     try:
         parse(query)
     except (JMESPathError, ValueError) as error:
-        raise EvaluationError(f"not a JMESPath query: {str(error).partition(chr(10))[0][:200]}") from None
+        raise EvaluationError("not a JMESPath query", quote=str(error).partition("\n")[0][:200]) from None
 
 
 @function("jmespath(x, query)", 2)
@@ -99,7 +99,7 @@ def jmespath(scope: Scope, value: Json, query: Json) -> Json:
         return search(query, value, scope)
     except JMESPathError as error:
         reason = str(error).partition("\n")[0]
-        raise EvaluationError(f"JMESPath: {reason[:200]}") from None
+        raise EvaluationError("JMESPath", quote=reason[:200]) from None
     except (TypeError, ValueError, OverflowError, ZeroDivisionError, AttributeError) as error:
         # its functions let Python's own errors through: slice step 0, infinite floats, text of too many digits
-        raise EvaluationError(f"JMESPath: {str(error)[:200]}") from None
+        raise EvaluationError("JMESPath", quote=str(error)[:200]) from None
