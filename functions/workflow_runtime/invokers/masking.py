@@ -39,7 +39,7 @@ class Mask:
     ``overflows``: these are more values than can be looked for, and it hides every text.
     """
 
-    __slots__ = ("_alone", "_encoded", "_numbers", "_texts", "overflows")
+    __slots__ = ("_alone", "_encoded", "_numbers", "_secrets", "_texts", "overflows")
 
     def __init__(self, secrets: Iterable[str] = (), derived: Iterable[Derived] = ()) -> None:
         self._alone: set[str] = set()
@@ -50,16 +50,16 @@ class Mask:
         for source, value in derived:
             self._derive(value, source, texts)
         self.overflows = len(texts) + len(self._alone) > VALUES_MAX
-        self._texts = [] if self.overflows else sorted(texts, key=len, reverse=True)
-        self._encoded = sorted({form for text in self._texts for form in _encodings(text)}, key=len, reverse=True)
+        self._secrets = [] if self.overflows else list(texts)
+        self._texts = {form for text in self._secrets for form in (text, text.lower(), text.upper().lower())}
+        self._encoded = {form for text in self._secrets for form in _encodings(text)}
 
     def _derive(self, value: Json, source: str, texts: set[str]) -> None:
         for leaf in _leaves(value):
             if isinstance(leaf, str):
-                if len(leaf) >= PART_CHARACTERS_MIN and leaf not in source:
-                    texts.add(leaf)
-                elif leaf and leaf not in source:
-                    self._alone.add(leaf)
+                if not leaf or f"'{leaf}'" in source or f'"{leaf}"' in source:
+                    continue
+                (texts if len(leaf) >= PART_CHARACTERS_MIN else self._alone).add(leaf)
             elif abs(leaf) >= SECRET_NUMBER_MIN and str(leaf) not in source:
                 self._numbers.add(leaf)
                 texts.add(str(leaf))
@@ -90,30 +90,26 @@ class Mask:
         return self._without(text, [*self._spans(text), *self._cut_spans(text)])
 
     def _spans(self, text: str) -> list[Span]:
-        lower = text.lower()
         spans = [span for form in self._encoded for span in _found(form, text)]
-        if len(lower) == len(text):
-            spans += [span for secret in self._texts for span in _found(secret.lower(), lower)]
-        else:
-            spans += [span for secret in self._texts for span in _found(secret, text)]
+        spans += self._spans_plain(text)
         for pattern, decode in ((_ENCODED, _percent_decoded), (_ESCAPED, _unescaped)):
             if pattern.search(text):
-                spans += self._spans_decoded(text, pattern, decode)
+                plain, places = _decoded(text, pattern, decode)
+                spans += [(places[start], places[end]) for start, end in self._spans_plain(plain)]
         return spans
 
-    def _spans_decoded(self, text: str, pattern: re.Pattern[str], decode: Callable[[str], list[Piece]]) -> list[Span]:
-        plain, places = _decoded(text, pattern, decode)
-        forms = (plain, plain.replace("+", " ")) if "+" in plain else (plain,)
-        return [
-            (places[start], places[end])
-            for form in forms
-            for secret in self._texts
-            for start, end in _found(secret.lower(), form.lower() if len(form.lower()) == len(form) else form)
-        ]
+    def _spans_plain(self, text: str) -> Iterator[Span]:
+        """Where secrets stand, in any case, and with ``+`` for a space, as in forms."""
+        lower = text.lower()
+        if len(lower) != len(text):  # the places would be others
+            lower = text
+        for form in (lower, lower.replace("+", " ")) if "+" in lower else (lower,):
+            for secret in self._texts:
+                yield from _found(secret, form)
 
     def _cut_spans(self, text: str) -> Iterator[Span]:
         """Where at least `CUT_CHARACTERS_MIN` of a secret's beginning stand."""
-        for secret in self._texts:
+        for secret in self._secrets:
             start = text.find(secret[:CUT_CHARACTERS_MIN]) if len(secret) > CUT_CHARACTERS_MIN else -1
             while start >= 0:
                 end = start
@@ -214,17 +210,21 @@ def _unescaped(escape: str) -> list[Piece]:
     return [(character, len(escape))]
 
 
-def blended(value: Json, told: Json) -> Json:
-    """``value`` as far as it may be told: where ``told``, which was made without secrets, has the same; truth values and
-    small numbers; and the shape around them."""
+def texts_in(value: Json) -> frozenset[str]:
+    return frozenset(leaf for leaf in _leaves(value) if isinstance(leaf, str))
+
+
+def blended(value: Json, told: Json, known: frozenset[str] = frozenset()) -> Json:
+    """``value`` as far as it may be told: where ``told``, which was made without secrets, has the same; texts that are
+    ``known``, truth values and small numbers; and the shape around them."""
     if isinstance(value, dict):
         other = told if isinstance(told, dict) else {}
-        return {name: blended(item, other.get(name)) for name, item in value.items()}
+        return {name: blended(item, other.get(name), known) for name, item in value.items()}
     if isinstance(value, list):
         others = told if isinstance(told, list) and len(told) == len(value) else [None] * len(value)
-        return [blended(item, other) for item, other in zip(value, others, strict=True)]
+        return [blended(item, other, known) for item, other in zip(value, others, strict=True)]
     if value is None or isinstance(value, bool) or (type(value) is type(told) and value == told):
         return value
-    if type(value) in (int, float) and abs(value) < SECRET_NUMBER_MIN:
-        return value
-    return told if isinstance(told, str) else MASK
+    if isinstance(value, str):
+        return told if isinstance(told, str) else value if value in known else MASK
+    return value if abs(value) < SECRET_NUMBER_MIN else MASK

@@ -1,4 +1,4 @@
-"""Caches bounded by bytes: texts and schemas of strangers may be a megabyte each, so a number of entries bounds nothing."""
+"""Caches bounded by bytes: where an entry may be a megabyte, a number of entries bounds nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ByteCache(Generic[Key, Value]):
 def cached_by_bytes(
     bytes_max: int, size: Callable[[Key, Value], int]
 ) -> Callable[[Callable[[Key], Value]], Callable[[Key], Value]]:
-    """Decorates a function of one argument whose results are shared; ``size`` estimates an entry. Errors are not kept."""
+    """Decorates a function of one argument whose results are shared; ``size`` estimates an entry."""
 
     def decorate(make: Callable[[Key], Value]) -> Callable[[Key], Value]:
         cache: ByteCache[Key, Value] = ByteCache(bytes_max)

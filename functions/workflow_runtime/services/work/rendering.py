@@ -10,7 +10,7 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.invocation import NodeCall
-from workflow_runtime.invokers.masking import NOTHING_SECRET, VALUES_MAX, Derived, Mask, blended
+from workflow_runtime.invokers.masking import NOTHING_SECRET, VALUES_MAX, Derived, Mask, blended, texts_in
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
@@ -136,10 +136,9 @@ class Rendering:
         if not self.mask or hidden == {"inputs": inputs, "output": output}:
             return value
         try:
-            told = self._value(shape, "outputs", hidden)
-        except NodeError:
-            told = None
-        return blended(value, told)
+            return blended(value, self._value(shape, "outputs", hidden))
+        except NodeError:  # `***` is not what a function takes
+            return blended(value, None, texts_in(hidden))
 
     def _target(self, target: str | Formula, allow: tuple[str, ...]) -> str:
         if isinstance(target, str):
