@@ -24,10 +24,11 @@ from workflow_runtime.engine.arrivals import (
     take_signal,
 )
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import Command, Continue
+from workflow_runtime.engine.commands import Command, Continue, ControlChild
 from workflow_runtime.engine.events import (
     CancelRequested,
     ChildEnded,
+    ChildStarted,
     CompensateRequested,
     ControlEvent,
     Event,
@@ -36,6 +37,7 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
+    ReopenRequested,
     ResumeRequested,
     RetryRequested,
     RunStopped,
@@ -48,7 +50,14 @@ from workflow_runtime.engine.events import (
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.requests import accept_cancel, accept_compensate, accept_retry, accept_skip
+from workflow_runtime.engine.requests import (
+    accept_cancel,
+    accept_compensate,
+    accept_reopening,
+    accept_retry,
+    accept_skip,
+    go_on,
+)
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
@@ -142,6 +151,9 @@ def advance(
             changed = changed or _is_told_of(turn, event) or turn.state.held_first != first
         if not reason or turn.macrosteps:  # a guard that failed has raised an error
             settling.settle(scopes)  # after each one, so that it makes no difference how events were batched
+            if turn.state.goes_on and turn.state.status.terminal:
+                go_on(scopes)
+                settling.settle(scopes)
         changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
         if turn.needs is not None:
             break
@@ -184,7 +196,8 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     scopes = settling.scopes_of(turn)
     ending.close_all(scopes)
     if not compensation.is_wanted(turn, compensation.FAILURE):
-        turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
+        # Workers run nothing of an execution that has ended, and timers find it so; its children must be told.
+        turn.commands[:] = [command for command in turn.commands if isinstance(command, ControlChild)]
     state = turn.state
     root, chart = state.graph(), state.chart() if TOP_CHART in state.scopes else None
     state.scopes = {TOP_GRAPH: GraphState(root.marks, 0, root.block, root.first_serial, serials=root.serials)}
@@ -251,6 +264,8 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     SignalReceived: accept_signal,
     TimerFired: accept_timer,
     ChildEnded: accept_child,
+    ChildStarted: accept_child,
+    ReopenRequested: accept_reopening,
     SendFailed: accept_send_failure,
     CancelRequested: accept_cancel,
     SuspendRequested: accept_suspend,

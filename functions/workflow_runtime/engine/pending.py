@@ -1,7 +1,7 @@
 """Everything that an execution waits for: one table, by id; whoever waits knows the ids of what is his.
 
 An entry ends in one of two ways: it is `taken`, because what was waited for has come, or dropped, because nobody waits
-for it any more. A timer's id is never used again; that of an event is made of whose it is. What changed in the events
+for it any more; then an execution that a node has started is told to end. A timer's id is never used again; that of an event is made of whose it is. What changed in the events
 that are waited for under a key is what changes in the subscriptions (`subscriptions`).
 """
 
@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose, Sent
-from workflow_runtime.engine.commands import CancelTimer, StartTimer
+from workflow_runtime.engine.awaited import Child, Pending, PendingKind, Purpose, Sent
+from workflow_runtime.engine.commands import CancelTimer, ControlChild, StartTimer
+from workflow_runtime.engine.events import ChildEnded, ChildStarted
 from workflow_runtime.engine.scopes import Scope
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import ErrorDocument
@@ -32,7 +33,7 @@ class Ended(msgspec.Struct, frozen=True):
     error: ErrorDocument | None = None
 
 
-Resolution: TypeAlias = Pending | Arrived | Ended
+Resolution: TypeAlias = Pending | Arrived | Ended | ChildEnded | ChildStarted
 """What becomes of something that a node waits for; a `Pending` timer has fired."""
 
 
@@ -54,6 +55,13 @@ def listen(scope: Scope, node: int, path: str, event: str, key: str | None, rout
 def await_child(scope: Scope, token: str, event: str, workflow_id: str) -> None:
     """Wait for the end of the execution that is started under this token; it becomes this event."""
     _open(scope, token, Pending(PendingKind.CHILD, Purpose.RESULT, scope.id, name=event, workflow=workflow_id))
+
+
+def await_own_child(scope: Scope, node: int, token: str, purpose: Purpose, child: Child) -> None:
+    """Have a node wait for the end of an execution (`Purpose.WAIT`), or that it is started (`Purpose.START`)."""
+    order = child.order if child.order != token else ""
+    entry = Pending(PendingKind.CHILD, purpose, scope.id, node, workflow=child.workflow_id, order=order)
+    _open(scope, token, entry)
 
 
 def _open(scope: Scope, id: str, entry: Pending) -> None:
@@ -108,6 +116,8 @@ def _dropped(turn: Turn, id: str) -> None:
     entry = turn.state.pending.pop(id)
     if entry.kind is PendingKind.TIMER:
         turn.commands.append(CancelTimer(id, entry.due))
+    elif entry.kind is PendingKind.CHILD and entry.purpose is Purpose.WAIT:
+        turn.commands.append(ControlChild(entry.order or id, entry.workflow, "cancel", turn.reason))
 
 
 def first_due(turn: Turn, timer: str) -> str:

@@ -8,13 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from workflow_runtime.engine import applied, ending, holding, settling
 from workflow_runtime.engine.applied import REQUEST_TAKEN
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.scope import ChartScope
-from workflow_runtime.engine.commands import ReplaceVariables, SetStatus
-from workflow_runtime.engine.events import CancelRequested, CompensateRequested, RetryRequested, SkipRequested
+from workflow_runtime.engine.commands import NotifyParent, ReplaceVariables, SetStatus
+from workflow_runtime.engine.events import (
+    CancelRequested,
+    CompensateRequested,
+    ReopenRequested,
+    RetryRequested,
+    SkipRequested,
+)
 from workflow_runtime.engine.graph import failure, outcome, reopening
 from workflow_runtime.engine.graph.outcome import Given
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -37,7 +44,8 @@ def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
         return REQUEST_TAKEN
     applied.remember(turn, request.event_id)
     holding.forget(turn.state)
-    tell_children(scopes, "cancel", request.reason)
+    turn.reason = request.reason
+    tell_children(scopes, "cancel", request.reason, of_nodes=False)  # those are told when their nodes end
     ending.cancel(scopes, request.reason)
     return ""
 
@@ -108,6 +116,32 @@ def _cannot_replace(plan: Plan, variables: dict[str, Json]) -> str:
 def _with_hint(text: str, word: str, known: Iterable[str]) -> str:
     hint = did_you_mean(word, known)
     return f"{text}. {hint}" if hint else text
+
+
+def accept_reopening(scopes: Scopes, request: ReopenRequested) -> str:
+    """Have the execution go on because its parent does, and tell that of its end under the new token."""
+    turn = scopes.turn
+    state, before = turn.state, turn.status_before
+    if applied.is_known(turn, request.event_id):
+        return REQUEST_TAKEN
+    applied.remember(turn, request.event_id)
+    assert state.parent is not None, "only a parent asks for this"
+    state.parent = replace(state.parent, token=request.token)
+    if before is ExecutionStatus.COMPENSATING:
+        state.goes_on = True
+    elif before.terminal and (state.aborted or before is ExecutionStatus.COMPLETED):
+        turn.commands.append(NotifyParent(state.parent.execution_id, request.token))  # there is nothing left to do
+    elif before.terminal:
+        go_on(scopes)
+    return ""
+
+
+def go_on(scopes: Scopes) -> None:
+    """Reopen an execution whose parent goes on. Raises `ValuesMissing`."""
+    state = scopes.turn.state
+    state.goes_on = False
+    state.status = ExecutionStatus.RUNNING
+    _reopen(scopes, set(), {})
 
 
 def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.engine.awaited import Pending, PendingKind
+from workflow_runtime.engine.awaited import Child, Pending, PendingKind
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.tables import forked, plain
@@ -83,6 +83,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``unresolved``, ``due``: while the execution is suspended, nodes that have ended and whose edges are still to be
       resolved, and nodes whose join is satisfied
     - ``fallbacks``: what runs in the place of nodes that have failed, by those; ``callers``: who called a called node
+    - ``children``: by node, the execution that it started last, unless that has succeeded
     """
 
     marks: bytearray
@@ -113,6 +114,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     due: list[int] = []
     fallbacks: dict[int, int] = {}
     callers: dict[int, int] = {}
+    children: MutableMapping[int, Child] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -145,6 +147,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.due[:],
             self.fallbacks.copy() if self.fallbacks else {},
             self.callers.copy() if self.callers else {},
+            forked(self.children) if self.children else {},
         )
 
     def serial(self, node: int) -> int:
@@ -195,12 +198,18 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
 ScopeState: TypeAlias = GraphState | ChartState
 
 
-class Parent(msgspec.Struct, frozen=True):
-    """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end."""
+class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end.
+
+    ``node``: path of the node that did; "" if an action of a chart did. ``generation``: how many executions there are
+    around this one.
+    """
 
     execution_id: str
     token: str = ""
     notify: bool = False
+    node: str = ""
+    generation: int = 0
 
 
 class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -246,6 +255,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``suspension``: while it is suspended
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
+    - ``goes_on``: its parent wants it to go on once what it has done is undone
 
     Two states are equal if they are stored alike.
     """
@@ -288,6 +298,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
+    goes_on: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)

@@ -122,6 +122,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     late: LateResult | None = None  # of code that ran on
+    child: str = ""  # the execution that it started
 
     @classmethod
     def succeeded(
@@ -139,12 +140,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         inputs_blob: str | None = None,
         given: bool = False,
         fallback_used: bool = False,
+        child: str = "",
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
         another. ``inputs`` likewise.
         """
         fields = {"output": output, "output_blob": output_blob, "attempt": attempt, "given": given}
-        fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used}
+        fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used, "child": child}
         return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 
     @classmethod
@@ -161,16 +163,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         handled: bool = False,
         order: RunNode | None = None,
         fallback_error: ErrorDocument | None = None,
+        child: str = "",
     ) -> Run:
         """A run that failed ``at``."""
         fields = {"error": error, "attempt": attempt, "handled": handled, "order": order}
-        fields |= {"fallback_error": fallback_error}
+        fields |= {"fallback_error": fallback_error, "child": child}
         return _ended(path, serial, owner, at, RunStatus.FAILED, started_at, **fields)
 
     @classmethod
-    def cancelled(cls, path: str, serial: int, owner: str, at: int, *, started_at: int = 0) -> Run:
+    def cancelled(cls, path: str, serial: int, owner: str, at: int, *, started_at: int = 0, child: str = "") -> Run:
         """A run that was cancelled ``at``."""
-        return _ended(path, serial, owner, at, RunStatus.CANCELLED, started_at)
+        return _ended(path, serial, owner, at, RunStatus.CANCELLED, started_at, child=child)
 
 
 def _ended(path: str, serial: int, owner: str, at: int, status: RunStatus, started_at: int, **fields: Any) -> Run:

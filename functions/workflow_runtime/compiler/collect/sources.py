@@ -321,6 +321,8 @@ def _with_fallbacks(graph: GraphSource) -> GraphSource:
     )
 
 
+FALLBACK_KINDS = (("agent", "agent"), ("tool", "tool"), ("sub_workflow", "workflow_id"))
+"""Types of the nodes that a fallback may define, each with the field that names what it runs."""
 INHERITED = ("inputs", "prompt", "outputs", "output_schema")
 
 
@@ -330,14 +332,14 @@ def fallback_node(node: NodeDefinition) -> NodeDefinition | None:
     It takes what the fallback does not say from the node. A value is a node that passes on its inputs.
     """
     written = node.fallback
-    if written is None or written.node is not None or written.workflow_id is not None:
+    if written is None or written.node is not None:
         return None
     common = {"id": f"{node.id}{FALLBACK}", "timeout": node.timeout, "priority": node.priority}
     if written.value is not MISSING:
         return PassNode.model_construct({"id", "inputs"}, **common, type="control", inputs=written.value)
-    kind = "agent" if written.agent is not None else "tool"
+    kind, field = next(way for way in FALLBACK_KINDS if getattr(written, way[1]) is not None)
     model = NODE_TYPES[kind]
-    fields: dict[str, Json] = {kind: getattr(written, kind)}
+    fields: dict[str, Json] = {field: getattr(written, field)}
     for name in INHERITED:
         said = getattr(written, name)
         if name in model.model_fields:

@@ -150,6 +150,7 @@ def _succeed_with(
         attempt=attempt,
         given=given,
         fallback_used=fallback_used,
+        child=scope.child(node),
     )
     if plan.compensate >= 0:
         record = replace(record, inputs=inputs)
@@ -310,6 +311,7 @@ def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: 
             started_at=begun,
             attempt=retries.attempt(scope, node),
             fallback_error=failure.fallback_error,
+            child=scope.child(node),
         )
         scope.commands.append(record)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.commands import Command, Read
+from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import (
     ALIVE_MARKS,
     FAILED_MARKS,
@@ -122,6 +123,8 @@ class GraphScope(Scope):
         graph.begun.pop(node, None)
         graph.retries.pop(node, None)
         graph.callers.pop(node, None)
+        if change is Change.SUCCEED:
+            graph.children.pop(node, None)
         fallback = graph.fallbacks.pop(node, -1)
         undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
         self.ended.append(node)
@@ -133,7 +136,14 @@ class GraphScope(Scope):
 
     def cancel_run(self, node: int) -> None:
         """Have the run of a node that has begun, or was ordered, recorded as cancelled."""
-        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0))
+        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0), self.child(node))
+
+    def child(self, node: int) -> str:
+        """The execution that the node has started; "" if there is none."""
+        child = self.graph.children.get(node)
+        if child is None:
+            return ""
+        return child_execution_id(self.turn.state.execution_id, child.order, child.workflow_id)
 
     def stop(self, node: int) -> None:
         """End what a running or retrying node waits for, and the scope inside it. The node itself keeps its mark."""
@@ -249,7 +259,8 @@ class GraphScope(Scope):
         if self.graph.undoes >= 0:
             undoing = self.turn.state.undoing
             assert undoing is not None, "compensations run while the execution is being compensated"
-            return {"error": error_value(undoing.error) if undoing.error is not None else None}
+            seen = self._seen_of_undone(node)
+            return {"error": error_value(undoing.error) if undoing.error is not None else None, **seen}
         error = self.graph.called.get(node)
         if error is None:
             return {}
@@ -258,6 +269,18 @@ class GraphScope(Scope):
         if plan.pool is None and plan.reads_callers_inputs and caller is not None and caller.inputs is not None:
             inputs = self.evaluate(caller.inputs, self.graph.callers[node])
         return {"error": error_value(error), "inputs": inputs}
+
+    def _seen_of_undone(self, node: int) -> dict[str, Json]:
+        """What a compensation that the dispatcher runs itself sees of the visit that it undoes. Raises
+        `ValuesMissing`."""
+        plan, undone = self.block.nodes[node], self.undone
+        if plan.pool is not None or undone is None or not plan.locals_read:
+            return {}
+        if undone not in self.turn.known.visits:
+            self.turn.needs_visits[undone] = None
+            raise ValuesMissing
+        visit = self.turn.known.visits[undone]
+        return {"inputs": visit.inputs, "output": visit.output}
 
     def nodes(self, wanted: set[int], *, with_errors: bool) -> dict[int, NodeValue] | None:
         """What is known of these nodes, by number; None, after noting it, when something must be read first."""

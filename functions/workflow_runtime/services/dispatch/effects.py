@@ -133,7 +133,9 @@ class Publisher:
         lease or records its result, which then comes too late.
         """
         path, serial = command.path, command.serial
-        cancelled = Run.cancelled(path, serial, DISPATCHER, state.now, started_at=command.started_at)
+        cancelled = Run.cancelled(
+            path, serial, DISPATCHER, state.now, started_at=command.started_at, child=command.child
+        )
         if self._runs.claim(state.execution_id, cancelled):
             return
         found = self._runs.get(state.execution_id, path, serial)
@@ -259,6 +261,7 @@ def _run_of(command: RecordNode) -> Run:
             attempt=command.attempt,
             handled=command.handled,
             fallback_error=command.fallback_error,
+            child=command.child,
         )
     return Run.succeeded(
         path,
@@ -273,6 +276,7 @@ def _run_of(command: RecordNode) -> Run:
         inputs_blob=command.inputs_blob,
         given=command.given,
         fallback_used=command.fallback_used,
+        child=command.child,
     )
 
 
