@@ -145,7 +145,7 @@ def accept_child(scopes: Scopes, event: ChildEnded | ChildStarted) -> str:
     """An execution that a node or an action started has ended, or is there."""
     entry = pending.take(scopes.turn, event.token)
     if entry is None:
-        return "nobody waits for this execution any more"
+        return "nobody waits for this execution's end"
     scope = scopes[entry.scope]
     pending.taken(scope, entry.owner, event.token)
     if isinstance(scope, GraphScope):

@@ -1,8 +1,9 @@
 """Events: facts about the past that an execution's mailbox receives. Valid once constructed; named in the past tense.
 
 ``event_id`` is deterministic, so that a repeat is recognised: ``start``, ``run:<path>#<serial>``, ``cmd:<command id>``,
-``stop:<path>#<serial>``, ``timer:<timer>``, ``child:<execution id>`` (reopened: ``…:<attempt>``), ``signal:<id>``, ``control:<id>``, where the id
-is the bus event's or the caller's; ``held:<number>`` of an event that comes back.
+``stop:<path>#<serial>``, ``timer:<timer>``, ``child:<execution id>`` (of one that was reopened, ``…:<attempt>``),
+``child:<token>:started``, ``child:<token>:refused``, ``signal:<id>``, ``control:<id>``, where the id is the bus event's
+or the caller's; ``held:<number>`` of an event that comes back.
 ``at`` is the sender's clock in epoch ms; the engine's own time is the dispatcher's, which never goes back.
 """
 

@@ -29,6 +29,7 @@ from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, ExecutionS
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.suspending import tell_children
+from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -122,10 +123,11 @@ def accept_reopening(scopes: Scopes, request: ReopenRequested) -> str:
     """Have the execution go on because its parent does, and tell that of its end under the new token."""
     turn = scopes.turn
     state, before = turn.state, turn.status_before
+    if state.parent is None:
+        raise InvalidEvent("no other execution started this one")
     if applied.is_known(turn, request.event_id):
         return REQUEST_TAKEN
     applied.remember(turn, request.event_id)
-    assert state.parent is not None, "only a parent asks for this"
     state.parent = replace(state.parent, token=request.token)
     if before is ExecutionStatus.COMPENSATING:
         state.goes_on = True

@@ -20,6 +20,7 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
+    ReopenRequested,
     RetryRequested,
     SkipRequested,
 )

@@ -101,6 +101,8 @@ class Starter:
         )
         header = self._executions.create(header, data)
         fields = {"execution_id": execution_id, "correlation_id": header.correlation_id, "workflow_id": workflow_id}
+        if parent is not None:
+            fields["parent_execution_id"] = parent.execution_id
         logger.info("execution created", extra=fields)
         return self._answer(header, input)
 

@@ -249,6 +249,7 @@ class _Explanation:
             Cause.RETRY: self._for_its_next_attempt,
             Cause.TIMER: self._for_a_time,
             Cause.EVENT: self._for_an_event,
+            Cause.CHILD: self._for_an_execution,
             Cause.SUSPENDED: self._for_the_resumption,
             None: self._for_what_is_inside,
         }
@@ -324,6 +325,14 @@ class _Explanation:
         words += ["or its timeout"] if due else []
         since = self._graph.begun.get(self._open.index, 0)
         return self._of(" ".join(words), on=[spec.event], since=since, until=due)
+
+    def _for_an_execution(self) -> Waiting:
+        child = self._graph.children[self._open.index]
+        id = child_execution_id(self._state.execution_id, child.order, child.workflow_id)
+        due = due_of(self._entries)
+        moves = f"the end of that execution of `{child.workflow_id}`" + (", or the node's `timeout`" if due else "")
+        since = self._graph.begun.get(self._open.index, 0)
+        return self._of(moves, on=[id], since=since, until=due)
 
     def _for_what_is_inside(self) -> Waiting:
         since = self._graph.begun.get(self._open.index, 0)
