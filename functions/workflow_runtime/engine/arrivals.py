@@ -146,6 +146,7 @@ def accept_child(scopes: Scopes, event: ChildEnded | ChildStarted) -> str:
     entry = pending.take(scopes.turn, event.token)
     if entry is None:
         return "nobody waits for this execution's end"
+    assert entry.kind is PendingKind.CHILD, "tokens are of executions that were started"
     scope = scopes[entry.scope]
     pending.taken(scope, entry.owner, event.token)
     if isinstance(scope, GraphScope):
