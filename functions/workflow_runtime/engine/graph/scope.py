@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping, MutableMapping
 
 from workflow_runtime.engine import pending
-from workflow_runtime.engine.commands import Command, Read
+from workflow_runtime.engine.commands import Command, Read, RecordNode
 from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import (
     ALIVE_MARKS,
@@ -22,7 +22,7 @@ from workflow_runtime.engine.lifecycle import (
 )
 from workflow_runtime.engine.scopes import Scope, Scopes
 from workflow_runtime.engine.state import GraphState
-from workflow_runtime.engine.turn import ValuesMissing
+from workflow_runtime.engine.turn import ValuesMissing, Visit
 from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
 from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.engine.visits import Undoable
@@ -276,11 +276,24 @@ class GraphScope(Scope):
         plan, undone = self.block.nodes[node], self.undone
         if plan.pool is not None or undone is None or not plan.locals_read:
             return {}
-        if undone not in self.turn.known.visits:
-            self.turn.needs_visits[undone] = None
-            raise ValuesMissing
-        visit = self.turn.known.visits[undone]
+        path = undone.path(self.plan)
+        for command in reversed(self.commands):  # it may have ended in this very turn
+            if isinstance(command, RecordNode) and (command.path, command.serial) == (path, undone.serial):
+                return self._seen_of_record(command)
+        visit = self._visit(undone)
         return {"inputs": visit.inputs, "output": visit.output}
+
+    def _seen_of_record(self, record: RecordNode) -> dict[str, Json]:
+        inputs = self._visit(record.inputs_of).inputs if record.inputs_of is not None else record.inputs
+        output = self._visit(record.output_of).output if record.output_of is not None else record.output
+        return {"inputs": {} if inputs is None else inputs, "output": output}
+
+    def _visit(self, read: Read) -> Visit:
+        """A recorded run, whole. Raises `ValuesMissing`."""
+        if read not in self.turn.known.visits:
+            self.turn.needs_visits[read] = None
+            raise ValuesMissing
+        return self.turn.known.visits[read]
 
     def nodes(self, wanted: set[int], *, with_errors: bool) -> dict[int, NodeValue] | None:
         """What is known of these nodes, by number; None, after noting it, when something must be read first."""
