@@ -43,11 +43,6 @@ def start(world: World, *sources: str, input: Any = None) -> str:
     return world.services.starter.start("parent", {"n": 21} if input is None else input)
 
 
-def status_or_none(world: World, execution: str) -> str | None:
-    header = world.services.stores.executions.header(execution)
-    return header.status.value if header is not None else None
-
-
 def entry(world: World, execution: str, path: str) -> Any:
     return world.services.documents.document(execution)["node_executions"][path]
 
@@ -310,11 +305,16 @@ workflow:
 
 def test_large_outputs_survive_a_suspension_of_the_parent(world: World) -> None:
     large = "好" * 700_000
-    world.act = lambda _: {"doubled": large}
+
+    def act(_: NodeCall) -> Any:
+        world.control.ask("suspend", parent)
+        return {"doubled": large}
+
+    world.act = act
     parent = start(world, CHILD, PARENT)
-    asyncio.run(world.runtime.pump.run(lambda: status_or_none(world, child_of(parent)) == "completed"))
-    world.control.ask("suspend", parent)
-    world.run(parent)
+    assert world.run(parent) == "suspended"
+    world.control.ask("resume", child_of(parent))
+    assert world.run(child_of(parent)) == "completed"
     assert world.status(parent) == "suspended"
     world.control.ask("resume", parent)
     assert world.run(parent) == "completed"
