@@ -98,7 +98,7 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
     catalogue = _with_itself(definition, catalogue)
     sources = Sources(definition, gaps)
-    check_support(definition, sources, report)
+    check_support(sources, report)
     if not _has_fitting_size(definition, gaps, sources, report):
         return None
     others = [*variable_sites(definition, report), *trigger_sites(definition, report)]
@@ -140,9 +140,19 @@ def _with_itself(definition: WorkflowDefinition, catalogue: Catalogue | None) ->
     """The catalogue with this workflow, which may start itself."""
     if catalogue is None or catalogue.workflows is None:
         return catalogue
-    schemas = {"input_schema": definition.input_schema, "output_schema": definition.output_schema}
-    known = {name: schema for name, schema in schemas.items() if isinstance(schema, dict)}
-    return catalogue.with_workflows({definition.id: CatalogueEntry(id=definition.id, **known)})
+    return catalogue.with_workflows({definition.id: workflow_entry(definition)})
+
+
+def workflow_entry(definition: WorkflowDefinition) -> CatalogueEntry:
+    """What those that start a workflow may know of it."""
+    input, output = definition.input_schema, definition.output_schema
+    return CatalogueEntry(
+        id=definition.id,
+        description=definition.description,
+        source="workflow",
+        input_schema=input if isinstance(input, dict) else None,
+        output_schema=output if isinstance(output, dict) else None,
+    )
 
 
 def _check_finished(workflow_id: str, part: Parts, moments: Sequence[Moment], report: Report) -> None:

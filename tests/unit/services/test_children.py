@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -108,8 +108,8 @@ def test_a_node_that_does_not_wait_yields_the_execution(world: World) -> None:
 
 def test_a_retry_of_the_node_starts_another_execution(world: World) -> None:
     source = PARENT.replace("inputs: {n:", "retry_policy: {max_retries: 1, retry_delay: 0}, inputs: {n:", 1)
-    calls = iter([fail, lambda _: {"doubled": 1}])
-    world.act = lambda call: next(calls)(call)
+    outcomes: list[Callable[[NodeCall], Any]] = [lambda _: {"doubled": 1}, fail]
+    world.act = lambda call: outcomes.pop()(call)
     parent = start(world, CHILD, source)
     assert world.run(parent) == "completed"
     assert world.status(child_of(parent)) == "failed"
