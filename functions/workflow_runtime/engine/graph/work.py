@@ -22,6 +22,8 @@ OUTPUTS_PATH = "~outputs"
 def order(scope: GraphScope, node: int) -> None:
     """Order an attempt of a ready node: another one as the one that failed. Raises `ValuesMissing`."""
     command = _bounded(scope, node, order_as_before(scope, node) or _first_order(scope, node))
+    if notes := scope.graph.notes.pop(node, ()):
+        command = replace(command, warnings=notes)
     scope.change(node, Change.ORDER)
     scope.turn.state.in_flight += 1
     scope.commands.append(command)
