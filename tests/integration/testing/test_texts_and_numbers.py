@@ -26,6 +26,8 @@ def control(subtype: str, **fields: Any) -> dict[str, Any]:
     return {"id": "x", "type": "control", "subtype": subtype, "dependencies": ["订单"], **fields}
 
 
+AGGREGATION = {"id": "x", "type": "aggregation", "strategy": "expression", "dependencies": ["订单"]}
+
 MADE_BY = {
     "inputs in a worker": (tool(inputs={"big": "${订单.total > 100}"}), "订单.total > 100"),
     "when, which skips": (tool(when="${订单.total} > 100"), "订单.total > 100"),
@@ -35,10 +37,7 @@ MADE_BY = {
     "switch": (control("switch", branches=[{"when": "${订单.total} < 3", "target": "订单2"}]), "订单.total < 3"),
     "condition": (control("condition", condition="total in [1, 2]", then="订单2"), "total in …"),
     "fail": (control("fail", message="${total < 3}", error="nope"), "total < 3"),
-    "aggregation": (
-        {"id": "x", "type": "aggregation", "strategy": "expression", "value": "${订单.total > 3}", "dependencies": ["订单"]},
-        "订单.total > 3",
-    ),
+    "aggregation": ({**AGGREGATION, "value": "${订单.total > 3}"}, "订单.total > 3"),
     "wait": (control("wait", duration="${订单.total > 3 ? 1 : 2}"), "订单.total > 3"),
 }  # fmt: skip
 
