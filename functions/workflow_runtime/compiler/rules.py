@@ -134,6 +134,8 @@ WHOLE_PATTERN = rule(
     "Write `topic` and `source` beside `filters`, and below `filters` only fields of the event's `detail`.",
 )
 
+NEVER_MATCHES = rule("WF347", WARNING, "A topic or filters that no event can match")
+
 # Compensation
 BAD_COMPENSATION = rule("WF350", ERROR, "A node that cannot undo others")
 NOT_UNDONE = rule(
