@@ -11,14 +11,9 @@ from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.recovery import Gaps
-from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
-def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    for number, handler in enumerate(definition.error_handlers):
-        if handler.action.type == "escalate":
-            message = "`escalate` is validated, but not in force yet: the node fails, and no other handler is asked"
-            report.add(rules.NOT_IN_FORCE, message, ("error_handlers", number, "action"))
+def check_support(sources: Sources, report: Report) -> None:
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
             for what, path in _unsupported(node):
