@@ -102,6 +102,7 @@ def drop_everything(turn: Turn) -> None:
     """The execution waits for nothing any more; what its scopes say of it no longer matters."""
     for id in list(turn.state.pending):
         _dropped(turn, id)
+    turn.state.pending = {}  # a large table is stored even when it is empty
 
 
 def _dropped(turn: Turn, id: str) -> None:
