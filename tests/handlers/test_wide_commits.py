@@ -5,6 +5,7 @@ stopped, and holds up nobody else.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -53,16 +54,18 @@ class Slow:
 
 
 @pytest.fixture
-def embedded() -> Any:
+def embedded() -> Iterator[Bench]:
     bench = Bench("embedded")
     yield bench
     bench.close()
 
 
-def slow_schedules(bench: Bench) -> Slow:
-    slow = Slow(bench.runtime.ports.schedules, bench, "put", "create")
-    bench.runtime = bench._runtime_on(replace(bench.runtime.ports, schedules=slow))
-    return slow
+@pytest.fixture
+def schedules(embedded: Bench) -> Iterator[Slow]:
+    """Slow ones, with which the bench works."""
+    slow = Slow(embedded.runtime.ports.schedules, embedded, "put", "create")
+    with embedded.on(replace(embedded.runtime.ports, schedules=slow)):
+        yield slow
 
 
 def start_waits(bench: Bench) -> str:
@@ -72,20 +75,19 @@ def start_waits(bench: Bench) -> str:
     return bench.start(waits, workflow_id="waits")
 
 
-def test_far_timers_are_scheduled_once_each_by_as_many_invocations_as_it_takes(embedded: Bench) -> None:
-    slow = slow_schedules(embedded)
+def test_far_timers_are_scheduled_once_each_by_as_many_invocations_as_needed(embedded: Bench, schedules: Slow) -> None:
     start_waits(embedded)
     rounds = 0
     while embedded.deliver(DISPATCH):
         rounds += 1
         assert rounds < 50, "it never ends"
-    assert len(slow.calls) == WAITS
-    assert set(slow.calls.values()) == {1}, "none was scheduled twice"
+    assert len(schedules.calls) == WAITS
+    assert set(schedules.calls.values()) == {1}, "none was scheduled twice"
     assert rounds >= WAITS * SLOW_SECONDS / 15, "no invocation took longer than it may"
 
 
+@pytest.mark.usefixtures("schedules")
 def test_executions_delivered_with_a_wide_one_are_not_held_up_by_it(embedded: Bench) -> None:
-    slow_schedules(embedded)
     wide = start_waits(embedded)
     neighbour = embedded.start(NODE)
     records = embedded.receive(DISPATCH)
@@ -101,17 +103,17 @@ def test_executions_delivered_with_a_wide_one_are_not_held_up_by_it(embedded: Be
     assert embedded.document(wide)["status"] == "running"
 
 
-def test_very_many_children_are_started_once_each_by_as_many_invocations_as_it_takes(embedded: Bench) -> None:
+def test_very_many_children_are_started_once_each_by_as_many_invocations_as_needed(embedded: Bench) -> None:
     embedded.start(NODE)
     embedded.drain()
     embedded.runtime.catalog.publish(CHART.encode())
     slow = Slow(embedded.runtime.ports.table, embedded, "put")
-    embedded.runtime = embedded._runtime_on(replace(embedded.runtime.ports, table=slow))
-    embedded.runtime.starter.start("parents", {"items": list(range(WAITS))})
-    rounds = 0
-    while embedded.deliver(DISPATCH):
-        rounds += 1
-        assert rounds < 400, "it never ends"
+    with embedded.on(replace(embedded.runtime.ports, table=slow)):
+        embedded.runtime.starter.start("parents", {"items": list(range(WAITS))})
+        rounds = 0
+        while embedded.deliver(DISPATCH):
+            rounds += 1
+            assert rounds < 400, "it never ends"
     assert embedded.counts.count((Metric.EXECUTIONS_STARTED, 1)) >= WAITS
     each = 5  # a child's input, due time and header; its own first commit and journal entry
     assert slow.calls["put"] <= each * WAITS + rounds, "no child is started twice"
