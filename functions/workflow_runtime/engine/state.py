@@ -222,12 +222,22 @@ class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_left: int = -1
 
 
+class Escalation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A failure that a person decides on: of the node at ``path``. ``began`` False: there was no attempt, because its
+    `when` could not be evaluated."""
+
+    path: str
+    error: ErrorDocument
+    began: bool = True
+
+
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     """An execution at ``version`` commits. Times are epoch ms.
 
     - ``scopes``: what is at work in it, by address, in the order it began; as stored until it is touched. The graph at
       the top is always there
-    - ``pending``: everything it waits for, by id
+    - ``pending``: everything it waits for, by id; as stored until it is looked at
+    - ``alarms``: the ids of its timers, in the order in which they fire; None: nobody has put them in order yet
     - ``queued``: scopes with nodes that are ready but not ordered yet; ``cut_short``: because a commit had no more room
     - ``globals``: the parts of input, variables and env that decisions read, once they were fetched, if they are small
     - ``kept_bytes``: of decision values kept in all scopes
@@ -243,9 +253,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``undo``: visits that can be undone, in the order of their completion; ``fates``: what became of them, by place;
       ``undoing``: the compensation that is under way, or was the last
     - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path
-    - ``attempt``: how often it was begun or reopened; ``replaced``: the attempt that replaced variables last, 0 if none
-      did; ``aborted``: it was failed from outside its plan, and cannot go on
-    - ``suspension``: while it is suspended
+    - ``attempt``: how often it was begun or reopened; ``replaced``: the number of the newest variables that replaced
+      earlier ones, 0 if none did; ``aborted``: it was failed from outside its plan, and cannot go on
+    - ``suspension``: while it is suspended; ``escalated``: the failure that suspended it, if one did
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
 
@@ -291,6 +301,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_next: int = 0
     undo_anyway: bool = False
     backlog: list[Deferrable] = []
+    alarms: list[str] | None = None
+    escalated: Escalation | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
@@ -368,4 +380,6 @@ _scopes = msgspec.json.Decoder(GraphState | ChartState)
 
 def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
+    if not state.pending:
+        state.pending = {}  # left out, whatever table it was
     return _encoder.encode(state)

@@ -68,9 +68,7 @@ class Courier:
 
     def unsubscribe(self, plan: Plan, state: ExecutionState, commands: Sequence[Command]) -> None:
         """What a commit waits for no more, and not again either; after everything else."""
-        ended = [
-            (command.event, command.key, command.route) for command in commands if isinstance(command, Unsubscribe)
-        ]
+        ended = [(each.event, each.key, each.route) for each in commands if isinstance(each, Unsubscribe)]
         if ended:
             wanted = subscriptions(plan, state.pending)
             gone = [subscription for subscription in ended if subscription not in wanted]
