@@ -147,6 +147,8 @@ def advance(
     needs = turn.needs
     if needs is not None:
         return needs
+    turn.bound()
+    changed = changed or bool(turn.commands)  # of the backlog
     if _must_go_on(turn):
         turn.commands.append(Continue())
     if turn.is_suspended:
@@ -194,6 +196,9 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     scopes = settling.scopes_of(turn)
     ending.break_off(scopes, error)
     settling.settle(scopes)
+    turn.bound()
+    if state.backlog:
+        turn.commands.append(Continue())
     return Decision(state, tuple(turn.commands))
 
 
@@ -260,7 +265,7 @@ def _must_go_on(turn: Turn) -> bool:
     """Whether something could be done at once that this commit had no room for."""
     state = turn.state
     if state.status.terminal or turn.is_suspended:
-        return bool(state.withdrawn or state.unannounced)
+        return bool(state.withdrawn or state.unannounced or state.backlog)
     if state.outbox or holding.returns(state):
         return True
     if not turn.has_room and state.status is ExecutionStatus.COMPENSATING and compensation.goes_on(state):
@@ -268,7 +273,7 @@ def _must_go_on(turn: Turn) -> bool:
     if turn.has_room:
         return False
     state.cut_short = bool(state.queued)
-    return bool(state.withdrawn or state.unannounced or state.queued)
+    return bool(state.withdrawn or state.unannounced or state.backlog or state.queued)
 
 
 def _put_aside(scopes: Scopes) -> None:

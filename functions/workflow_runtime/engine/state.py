@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import Pending, PendingKind
+from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.tables import forked, plain
@@ -243,6 +244,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``in_flight``: how many nodes are ordered and open
     - ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because one
       commit's commands are bounded
+    - ``backlog``: commands still to be given, in their order, for the same reason
     - ``made``: how many timers, sends and children were ever made, for their ids
     - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
     - ``kept``: events that came before their wait
@@ -298,6 +300,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
+    backlog: list[Deferrable] = []
     alarms: list[str] | None = None
     escalated: Escalation | None = None
 
@@ -314,6 +317,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         copied.queued = forked(self.queued) if self.queued else {}
         copied.withdrawn = self.withdrawn[:]
         copied.unannounced = self.unannounced[:]
+        copied.backlog = self.backlog[:]
         copied.outbox = self.outbox[:]
         copied.kept = self.kept[:]
         copied.applied = forked(self.applied) if self.applied else {}
