@@ -151,7 +151,8 @@ def advance(
     changed = changed or bool(turn.commands)  # of the backlog
     if _must_go_on(turn):
         turn.commands.append(Continue())
-    _put_aside(scopes)
+    if turn.is_suspended:
+        _put_aside(scopes)
     _keep_values(scopes)
     scopes.release()
     return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
@@ -277,20 +278,18 @@ def _must_go_on(turn: Turn) -> bool:
 
 def _put_aside(scopes: Scopes) -> None:
     """What is left to do in scopes is known to this turn only; while the execution is suspended the state keeps it."""
-    if scopes.turn.is_suspended:
-        for scope in scopes.loaded:
-            if isinstance(scope, GraphScope):
-                scope.put_aside()
+    for scope in scopes.loaded:
+        if isinstance(scope, GraphScope):
+            scope.put_aside()
 
 
 def _keep_values(scopes: Scopes) -> None:
     """Between turns the state keeps small values whose readers have not decided yet; larger ones are read again."""
     turn = scopes.turn
     state = turn.state
-    graphs = [scope for scope in scopes.loaded if isinstance(scope, GraphScope)]
+    graphs = [scope for scope in scopes.loaded if isinstance(scope, GraphScope) and (scope.fresh or scope.graph.values)]
     for scope in graphs:
-        if scope.graph.values:
-            _forget_decided(scope)
+        _forget_decided(scope)
     if state.status.terminal:
         return
     for scope in graphs:

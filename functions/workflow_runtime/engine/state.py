@@ -1,17 +1,17 @@
 """The engine's memory of one execution: what is needed to decide, nothing more.
 
 Outputs live with the node runs, the input in its own item, transitions in the journal. A state is changed only by
-`advance`, on a copy. Scopes stay as they were stored until one is
-touched, so that an event costs what it changes (`codec`).
+`advance`, on a copy. Scopes, and what is waited for, stay as they were stored until they are touched, so that an event
+costs what it changes (`codec`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from copy import copy
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import Pending, PendingKind
 from workflow_runtime.engine.commands import Deferrable
@@ -314,7 +314,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     def copy(self) -> ExecutionState:
         """An independent state; its scopes are shared until they are touched."""
-        copied = copy(self)
+        copied = replace(self)
         copied.scopes = forked(self.scopes)
         copied.pending = forked(self.pending) if self.pending else {}
         copied.queued = forked(self.queued) if self.queued else {}
