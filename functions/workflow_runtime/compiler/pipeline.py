@@ -15,6 +15,7 @@ from workflow_runtime.compiler.build.graphs import Parts, as_expression, assembl
 from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, check_paths, check_states_asked
 from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
+from workflow_runtime.compiler.check.events import check_merging
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, warn_of_recursion
 from workflow_runtime.compiler.check.policies import check_handlers, check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
@@ -98,7 +99,7 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
     catalogue = _with_itself(definition, catalogue)
     sources = Sources(definition, gaps)
-    check_support(sources, report)
+    check_support(definition, sources, report)
     if not _has_fitting_size(definition, gaps, sources, report):
         return None
     others = [*variable_sites(definition, report), *trigger_sites(definition, report)]
@@ -183,6 +184,7 @@ def _check(
         check_chart(chart, report)
     check_paths(sources, report)
     check_states_asked(bound.placed(sources), sources, report)
+    check_merging(definition, sources, report)
     check_triggers(definition, sources, report)
     for chart in sources.charts:
         warn_of_chart(chart, report)

@@ -153,6 +153,7 @@ def _succeed_with(
         given=given,
         fallback_used=fallback_used,
         child=scope.child(node),
+        warnings=scope.graph.notes.get(node, ()),
     )
     if plan.compensate >= 0:
         record = replace(record, inputs=inputs)
@@ -180,6 +181,7 @@ def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported
         output_of=output_of,
         fallback_used=True,
         child=scope.child(node),
+        warnings=scope.graph.notes.get(node, ()),
     )
     scope.commands.append(_with_its_inputs(scope, node, record))
     if result.has_values:
@@ -338,6 +340,7 @@ def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: 
             attempt=retries.attempt(scope, node),
             fallback_error=failure.fallback_error,
             child=scope.child(node),
+            warnings=scope.graph.notes.get(node, ()),
         )
         scope.commands.append(record)
 

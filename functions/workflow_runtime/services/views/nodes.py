@@ -25,6 +25,7 @@ NODE_STATUS_OF_RUN = {
     RunStatus.SUCCESS: NodeStatus.SUCCESS,
     RunStatus.FAILED: NodeStatus.FAILED,
     RunStatus.CANCELLED: NodeStatus.CANCELLED,
+    RunStatus.SKIPPED: NodeStatus.SKIPPED,
 }
 
 
@@ -92,6 +93,7 @@ def _node_entry(
     if status is NodeStatus.RUNNING and state is not None and index in graph.children:
         started = graph.children[index]
         entry["child"] = child_execution_id(state.execution_id, started.order, started.workflow_id)
+    entry["warnings"] += [note for note in graph.notes.get(index, ()) if note not in entry["warnings"]]
     return entry
 
 
@@ -135,7 +137,7 @@ def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str 
         "output": run.output if run is not None else None,
         "error": _own_error_json(run.error) if run is not None and run.error else None,
         "handled": _is_handled(node, status, run),
-        "started_at": iso_time(run.started_at) if run is not None else None,
+        "started_at": iso_time(run.started_at) if run is not None and run.started_at else None,
         "ended_at": iso_time(run.ended_at) if run is not None and run.ended_at else None,
         "waiting_on": waiting_on,
         "unresolved": list(run.unresolved) if run is not None else [],

@@ -17,11 +17,11 @@ from workflow_runtime.engine.commands import RunNode, with_payload
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
-from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
+from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
-from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult, Stop
+from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall, NodeResult, Stop
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind, Formula
@@ -59,7 +59,7 @@ class Secrets(Protocol):
 
 class Attempt(msgspec.Struct):
     """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used; ``stop``:
-    tells its code that nobody wants it any more."""
+    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over."""
 
     order: Order
     plan: Plan
@@ -67,6 +67,7 @@ class Attempt(msgspec.Struct):
     rendering: Rendering | None = None
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
+    late: Late = msgspec.field(default_factory=Late)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -164,18 +165,21 @@ class AttemptRunner:
                 return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
             output = masked(result.output, attempt.secrets)
-            ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=_notes(attempt, result.warnings))
+            ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=result.warnings)
             ended = _with_inputs(attempt, ended)
         except (RetryableError, InvalidEvent, Suspended):
             raise
         except Exception as error:
             order = order_to_keep(attempt.plan, attempt.order.command)
-            ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error), order=order)
+            ended = replace(claimed, status=RunStatus.FAILED, error=error_of(attempt, error), order=order)
             ended = _with_inputs(attempt, ended)
+        noted = attempt.rendering
+        doubts = [doubt_text(comparison) for comparison in noted.doubts] if noted is not None else []
         return replace(
             ended,
             ended_at=self._ports.clock.now(),
-            unresolved=_notes(attempt, attempt.rendering.unresolved if attempt.rendering is not None else ()),
+            unresolved=_notes(attempt, noted.unresolved if noted is not None else ()),
+            warnings=_notes(attempt, [*attempt.order.command.warnings, *doubts, *ended.warnings]),
             usage=attempt.meter.usage,
         )
 
@@ -248,7 +252,7 @@ class AttemptRunner:
             return NodeResult(_decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         call = rendering.call(order, plan.workflow_id, self._ports.clock.now() + int(seconds * 1000))
-        attempt.meter, attempt.stop = call.meter, call.stop
+        attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
         try:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
         except TimeoutError:
@@ -319,7 +323,7 @@ def _with_inputs(attempt: Attempt, ended: Run) -> Run:
     return replace(ended, inputs=masked(rendering.rendered, attempt.secrets))
 
 
-def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
+def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
     """What an attempt failed with. Secrets never stand in it, and values never in the log."""
     retry_after = None
     if isinstance(error, NodeError):
