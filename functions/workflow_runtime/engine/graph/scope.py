@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.commands import Command, Read, RecordNode
+from workflow_runtime.engine.graph.previous import previous
+from workflow_runtime.engine.graph.undone import seen_of
 from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import (
-    ALIVE_MARKS,
     FAILED_MARKS,
     MARK_ROWS,
     MARKS,
@@ -26,7 +27,7 @@ from workflow_runtime.engine.lifecycle import (
 )
 from workflow_runtime.engine.scopes import Scope, Scopes
 from workflow_runtime.engine.state import GraphState
-from workflow_runtime.engine.turn import ValuesMissing, Visit
+from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, error_value, evaluate
 from workflow_runtime.engine.values.visibility import NOTHING_SEEN, Seen, charts_seen
 from workflow_runtime.engine.visits import Undoable
@@ -34,7 +35,7 @@ from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, PREVIOUS, BindingKind, Formula
-from workflow_runtime.plan.graph import OUTPUTS, Edge, EdgeKind, GraphBlock, looks_through
+from workflow_runtime.plan.graph import OUTPUTS, Edge, GraphBlock
 
 NOTES_MAX = 10  # of a node, and
 NOTED_NODES_MAX = 100  # of a graph: they are for people, and the state has more important things to hold
@@ -308,26 +309,8 @@ class GraphScope(Scope):
         """What a compensation that the dispatcher runs itself sees of the visit that it undoes. Raises
         `ValuesMissing`."""
         plan, undone = self.block.nodes[node], self.undone
-        if plan.pool is not None or undone is None or not plan.locals_read:
-            return {}
-        path = undone.path(self.plan)
-        for command in reversed(self.commands):  # it may have ended in this very turn
-            if isinstance(command, RecordNode) and (command.path, command.serial) == (path, undone.serial):
-                return self._seen_of_record(command)
-        visit = self._visit(undone)
-        return {"inputs": visit.inputs, "output": visit.output}
-
-    def _seen_of_record(self, record: RecordNode) -> dict[str, Json]:
-        inputs = self._visit(record.inputs_of).inputs if record.inputs_of is not None else record.inputs
-        output = self._visit(record.output_of).output if record.output_of is not None else record.output
-        return {"inputs": {} if inputs is None else inputs, "output": output}
-
-    def _visit(self, read: Read) -> Visit:
-        """A recorded run, whole. Raises `ValuesMissing`."""
-        if read not in self.turn.known.visits:
-            self.turn.needs_visits[read] = None
-            raise ValuesMissing
-        return self.turn.known.visits[read]
+        is_asked = plan.pool is None and undone is not None and plan.locals_read
+        return seen_of(self.turn, undone) if is_asked and undone is not None else {}
 
     def nodes(self, wanted: set[int], *, with_errors: bool) -> dict[int, NodeValue] | None:
         """What is known of these nodes, by number; None, after noting it, when something must be read first."""
@@ -402,31 +385,9 @@ class GraphScope(Scope):
         return value
 
     def previous(self, node: int, *, behind: bool = False) -> int:
-        """The number of the last alive predecessor in dependency order, looking through control nodes; -1: none.
-
-        ``behind``: as a successor of ``node`` sees it, so that it may be the node itself.
-        """
+        """The number of what ``${previous}`` means at a node; -1: nothing. ``behind``: as a successor of the node sees
+        it, so that it may be the node itself."""
         if node == OUTPUTS:
             return -1
         original = self.stands_in_for(node)
-        node = original if original >= 0 else node
-        pending = [node] if behind else self._alive_sources(node)
-        seen: set[int] = set()
-        while pending:
-            source = pending.pop()
-            if not looks_through(self.block.nodes[source]):
-                return self.block.first + source
-            if source not in seen:
-                seen.add(source)
-                pending += self._alive_sources(source)
-        return -1
-
-    def _alive_sources(self, node: int) -> list[int]:
-        """Predecessors over alive edges, in dependency order."""
-        found: list[int] = []
-        for index in self.block.nodes[node].incoming:
-            edge = self.block.edges[index]
-            alive = self.graph.marks[edge.source] in ALIVE_MARKS and index not in self.graph.untaken
-            if alive and edge.kind is not EdgeKind.ORDER:
-                found.append(edge.source)
-        return found
+        return previous(self.block, self.graph, original if original >= 0 else node, behind=behind)
