@@ -1,6 +1,6 @@
 """Canaries: secrets of every shape go through formulas, tools, agents and errors; nothing that is written has them.
 
-The workflow derives from secrets in every way that authors do, and its tools give back, change, and raise what they got.
+The workflow derives from secrets in every way that authors do, and its tools give back, change and raise what they get.
 Then all that the command line prints is searched, and all that the database file holds.
 """
 

@@ -79,11 +79,21 @@ def test_no_function_of_the_language_makes_of_a_secret_what_is_not_hidden(name: 
             assert not leaks(shown), call
 
 
-@pytest.mark.parametrize("source", ["number(secrets.K)", "parse_time(secrets.K)", "add_time(secrets.K, '1d')",
-                                    "parse_time(secrets.K, '%Y')", "add_time(now, secrets.K)",
-                                    "matches('x', '(' + secrets.K)", "jmespath(secrets, '!' + secrets.K)",
-                                    "format_time(1800000000000, '%' + secrets.K)", "parse_json(secrets.K)"])  # fmt: skip
-def test_an_error_of_a_formula_that_reads_secrets_says_the_kind_of_mistake_only(source: str) -> None:
+@pytest.mark.parametrize(
+    "source",
+    [
+        "number(secrets.K)",
+        "parse_time(secrets.K)",
+        "parse_time(secrets.K, '%Y')",
+        "add_time(secrets.K, '1d')",
+        "add_time(now, secrets.K)",
+        "format_time(1800000000000, '%' + secrets.K)",
+        "matches('x', '(' + secrets.K)",
+        "jmespath(secrets, '!' + secrets.K)",
+        "parse_json(secrets.K)",
+    ],
+)
+def test_an_error_of_a_formula_that_reads_secrets_quotes_nothing(source: str) -> None:
     with pytest.raises(EvaluationError) as caught:
         compile_template(f"${{{source}}}").evaluate(Scope({"secrets": {"K": "!Zq3vXw91-not-it"}, "now": 10**12}))
     assert "Zq3" not in str(caught.value)

@@ -7,6 +7,7 @@ from typing import Final
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.limits import (
     CHARACTERS_PER_STEP_SHIFT,
+    DOUBTS_MAX,
     MEMORY_BYTES_MAX,
     RESULT_BYTES_MAX,
     STEPS_MAX,
@@ -36,14 +37,15 @@ class Scope:
     ``now`` and ``current_time`` when ``names`` does not bind them. ``uuid_seed`` and the count of calls make
     ``uuid()``. ``outputs``: names bound to node outputs, for which ``name.output.rest`` means ``name.rest`` unless
     the value has a key ``output``. ``active_states``: what ``in_state`` asks. ``unresolved`` collects the paths that
-    led nowhere, as written, once each. ``derived`` collects what templates' expressions made of secrets, each with
-    its source.
+    led nowhere, as written, once each; ``doubts`` the comparisons that only their types decided, likewise;
+    ``derived`` what templates' expressions made of secrets, each with its source.
     """
 
     __slots__ = (
         "active_states",
         "bytes_left",
         "derived",
+        "doubts",
         "item",
         "memory",
         "names",
@@ -73,6 +75,7 @@ class Scope:
         self.active_states = active_states
         self.unresolved: list[str] = []
         self.derived: list[tuple[str, Json]] = []
+        self.doubts: list[str] = []
         self.item: Json = None
         self.steps = STEPS_MAX
         self.memory = MEMORY_BYTES_MAX
@@ -102,3 +105,7 @@ class Scope:
     def report_unresolved(self, path: str) -> None:
         if path not in self.unresolved:
             self.unresolved.append(path)
+
+    def report_doubt(self, comparison: str) -> None:
+        if comparison not in self.doubts and len(self.doubts) < DOUBTS_MAX:
+            self.doubts.append(comparison)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
@@ -58,16 +59,17 @@ def view_of(
 
 
 class Rendering:
-    """Evaluates one node's formulas, noting paths that led nowhere, and what was made of secrets. ``rendered``: its
-    inputs, once there are any."""
+    """Evaluates one node's formulas, noting paths that led nowhere (``unresolved``), comparisons of a text with a
+    number (``doubts``), and what was made of secrets. ``rendered``: its inputs, once there are any."""
 
     def __init__(self, node: NodePlan, view: View, command: RunNode) -> None:
         self.command = command
         self.node = node
-        self.view = view
         self.unresolved: list[str] = []
         self._derived: list[Derived] = []
         self._mask: Mask | None = None
+        self.doubts: list[str] = []
+        self.view = replace(view, doubt=self.doubts.append)
         self.rendered: dict[str, Json] | None = None
 
     @property
