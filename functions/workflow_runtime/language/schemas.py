@@ -112,7 +112,11 @@ def validator_of(schema: Json) -> Any:
     return _validator(encoded)
 
 
-@cached_by_bytes(VALIDATORS_CACHED_BYTES_MAX, lambda encoded, _: VALIDATOR_BYTES + 30 * len(encoded))
+def _bytes_of(encoded: bytes, _: object) -> int:
+    return VALIDATOR_BYTES + 30 * len(encoded)
+
+
+@cached_by_bytes(VALIDATORS_CACHED_BYTES_MAX, _bytes_of)
 def _validator(encoded: bytes) -> Any:
     try:
         return jsonschema_rs.Draft202012Validator(msgspec.json.decode(encoded), retriever=_refuse)

@@ -93,7 +93,11 @@ def _registered(item: Item) -> RegisteredTrigger | None:
     return RegisteredTrigger(workflow_id, name, trigger, pattern)
 
 
-@cached_by_bytes(COMPILED_BYTES_MAX, lambda data, _: TRIGGER_BYTES + 30 * len(data))
+def _bytes_of(data: bytes, _: object) -> int:
+    return TRIGGER_BYTES + 30 * len(data)
+
+
+@cached_by_bytes(COMPILED_BYTES_MAX, _bytes_of)
 def _compiled(data: bytes) -> tuple[EventTrigger, Pattern | None]:
     trigger = _decoder.decode(data)
     return trigger, compile_pattern(trigger.filters) if trigger.filters is not None else None
