@@ -128,7 +128,8 @@ def test_the_tick_of_the_topology_reaches_the_sweep(bench: Bench) -> None:
 @pytest.mark.parametrize("queue", [DISPATCH, TIMERS, EVENTS, node_queue("tool"), DEAD_LETTERS, DEAD_LETTERS_FIFO])
 def test_what_nobody_can_read_is_a_recorded_dead_letter_at_first_sight(bench: Bench, queue: str, body: str) -> None:
     before = len(unaddressed(bench)) + len(letters(bench, "ex-deep"))
-    bench.runtime.ports.queues.send(queue, [Message(body, group="ex-deep", deduplication_id=body)])
+    fifo = {"group": "ex-deep", "deduplication_id": f"d{len(body)}"} if queue.endswith(".fifo") else {}
+    bench.runtime.ports.queues.send(queue, [Message(body, **fifo)])
     assert bench.invoke(queue, bench.receive(queue)) == []
     assert len(unaddressed(bench)) + len(letters(bench, "ex-deep")) == before + 1
 
