@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.sources import GraphSource, Sources
 from workflow_runtime.compiler.report import Report
-from workflow_runtime.compiler.shape.links import handlers_of
+from workflow_runtime.compiler.shape.links import Handlers
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.policies import ErrorHandler
 from workflow_runtime.definition.recovery import Gaps
@@ -25,15 +25,12 @@ def check_policies(graph: GraphSource, report: Report) -> None:
             report.add(rules.NEVER_APPLIES, message, graph.at(position, "on_error", number))
 
 
-def check_handlers(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    """Error handlers that are never asked, or have nobody to call."""
+def check_handlers(
+    definition: WorkflowDefinition, sources: Sources, by_graph: Sequence[Handlers], report: Report
+) -> None:
+    """Error handlers that are never asked, or have nobody to call; ``by_graph``: those of the nodes of each graph."""
     handlers = definition.error_handlers
-    busy = {
-        number
-        for graph in sources.graphs
-        for position in range(len(graph.nodes) if handlers else 0)
-        for number, _ in handlers_of(graph, position, handlers)
-    }
+    busy = {number for nodes in by_graph for found in nodes for number, _ in found}
     for number, handler in enumerate(handlers):
         place = ("error_handlers", number)
         target = handler.action.target
