@@ -12,7 +12,7 @@ from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.graph import readiness
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import SUSPENDED, ExecutionStatus
+from workflow_runtime.engine.lifecycle import AT_REST, SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scopes import Maker, Scopes
 from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
@@ -79,7 +79,7 @@ def settle(scopes: Scopes) -> None:
     if state.queued:
         _wake_queued(scopes)
     try:
-        while not (state.status.terminal or state.status is SUSPENDED):
+        while state.status not in AT_REST:
             if scopes.marked:
                 _settle_graphs(scopes)
                 if scopes.marked:
