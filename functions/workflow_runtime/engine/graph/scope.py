@@ -42,13 +42,15 @@ _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
 
 class GraphScope(Scope):
-    """``ended``: nodes whose outgoing edges are to be resolved; ``due``: nodes whose join is satisfied.
+    """What a turn knows of a graph. Nodes are local indices, unless they are called numbers.
 
-    ``fresh``, ``errors``: outputs and errors of this turn, by node; ``stand_ins``: nodes whose output is that of
-    another. Nodes are local indices, unless they are called numbers.
+    - ``moved``: nodes whose mark has changed in this turn
+    - ``ended``: nodes whose outgoing edges are to be resolved; ``due``: nodes whose join is satisfied
+    - ``fresh``, ``errors``: outputs and errors of this turn, by node
+    - ``stand_ins``: nodes whose output is that of another
     """
 
-    __slots__ = ("block", "due", "ended", "errors", "fresh", "graph", "selections", "stand_ins")
+    __slots__ = ("block", "due", "ended", "errors", "fresh", "graph", "moved", "selections", "stand_ins")
 
     def __init__(self, scopes: Scopes, id: ScopeId, graph: GraphState) -> None:
         plan = scopes.turn.plan
@@ -58,6 +60,7 @@ class GraphScope(Scope):
             prefix = id[: len(id) - len(self.block.nodes[0].id)]
         super().__init__(scopes, id, plan.block_depths[graph.block], prefix)
         self.graph = graph
+        self.moved: set[int] = set()
         self.ended: deque[int] = deque()
         self.due: deque[int] = deque()
         self.fresh: dict[int, Json] = {}
@@ -107,6 +110,7 @@ class GraphScope(Scope):
 
     def change(self, node: int, change: Change) -> None:
         """The node moves on in its lifecycle. A change that is not in the table is a bug of the engine: `KeyError`."""
+        self.moved.add(node)
         marks = self.graph.marks
         marks[node] = MARK_ROWS[marks[node], change]
 
