@@ -10,11 +10,10 @@ from functools import partial
 from typing import TypeAlias
 
 import msgspec
-import re2
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
-from workflow_runtime.compiler.collect.sources import OWN, Enclosing, GraphSource, Sources
+from workflow_runtime.compiler.collect.sources import OWN, Enclosing, GraphSource, Sources, is_for
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Target
 from workflow_runtime.compiler.report import DocumentPath, Report
@@ -114,17 +113,14 @@ def calling_links(graph: GraphSource, links: Links, handlers: Handlers, report: 
 
 def handlers_of(graph: GraphSource, handlers: Sequence[ErrorHandler]) -> Handlers:
     """The workflow's handlers that are for each node of a graph."""
-    patterns = [re2.compile(handler.node_pattern) for handler in handlers]
-    targets = [graph.index.get(handler.action.target or "", -1) for handler in handlers]
     found: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]
-    for position, node in enumerate(graph.nodes if handlers and graph.undoes is None else ()):
-        if not kind_of_node(node).has_policies or position in graph.fallbacks:
-            continue
-        for number, (handler, pattern, target) in enumerate(zip(handlers, patterns, targets, strict=True)):
-            if handler.action.type == "fallback" and target in (-1, position):
-                continue
-            if pattern.fullmatch(f"{graph.prefix}{node.id}" if "/" in handler.node_pattern else node.id):
-                found[position].append((number, target))
+    for number, handler in enumerate(handlers):
+        name = handler.action.target
+        for position, own in enumerate(found):
+            target = -1 if name is None else graph.index.get(name, graph.handled.get((position, name), -1))
+            runs_nothing = handler.action.type == "fallback" and target in (-1, position)
+            if not runs_nothing and is_for(handler, graph, position):
+                own.append((number, target))
     return found
 
 
