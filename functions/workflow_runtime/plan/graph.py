@@ -13,6 +13,7 @@ from workflow_runtime.plan.specs import (
     AggregationSpec,
     ConditionSpec,
     GatherSpec,
+    LoopSpec,
     MachineSpec,
     NodeType,
     ParallelSpec,
@@ -123,7 +124,7 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     Its nodes have local indices here, and plan-wide numbers (``first`` plus index) wherever formulas and orders name
     them. ``prefix`` starts the paths of its nodes. ``chart``: the chart that runs it, -1 at the top; ``state``: the
-    state whose `run` it is, or that owns the call it is.
+    state whose `run` it is, or that owns the call it is. ``loop``: plan-wide number of the loop whose body it is.
 
     ``outputs``: the author's template; without it ``sinks`` decide (one: its output; several: an object by node id of
     those that succeeded; none: null).
@@ -137,6 +138,7 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     prefix: str = ""
     chart: int = -1
     state: int = -1
+    loop: int = -1
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -198,7 +200,7 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
                     found[operand].add(reader)
             if isinstance(node.spec, SucceedSpec):
                 found[reader].add(OUTPUTS)
-            if isinstance(node.spec, MachineSpec):
+            if isinstance(node.spec, (MachineSpec, LoopSpec)):
                 for source in node.spec.reads:
                     self._note_source(found, source, reader)
         for edge in self.edges:

@@ -40,7 +40,7 @@ def moments_of(
     for item, place in bound:
         site = item.site
         own = {SiteKind.NODE: site.node, SiteKind.EDGE: site.source}.get(site.kind, OWN)
-        if own == OWN and site.kind is not SiteKind.CHART:
+        if own == OWN and site.kind not in (SiteKind.CHART, SiteKind.PASS):
             continue
         if isinstance(place, GraphSource) and place.undoes is not None:
             continue

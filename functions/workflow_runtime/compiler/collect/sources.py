@@ -1,7 +1,7 @@
 """Stage *sources*: the graphs and charts of a definition, flat, in the order of their numbers in the plan.
 
 A state's `run`, and an agent or tool that an action calls, are graphs inside a chart; a `state_machine` node is a chart
-inside a graph; what undoes nodes is a graph of one node, behind all others. All later stages treat the graph at the top
+inside a graph, the body of a loop a graph inside a graph; what undoes nodes is a graph of one node, behind all others. All later stages treat the graph at the top
 like any other.
 """
 
@@ -12,6 +12,7 @@ from functools import cached_property
 
 import msgspec
 
+from workflow_runtime.compiler.collect.bodies import Listing, ids_in, listing
 from workflow_runtime.compiler.collect.states import StateSource, calls_of, flatten
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath
@@ -20,6 +21,7 @@ from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.definition.nodes.common import UNNAMED_COMPENSATION, NodeDefinition
 from workflow_runtime.definition.nodes.control import PassNode
+from workflow_runtime.definition.nodes.loop import LoopNode
 from workflow_runtime.definition.nodes.registry import NODE_TYPES
 from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinition
@@ -49,7 +51,11 @@ class Undone(msgspec.Struct, frozen=True):
 
 
 class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
-    """A graph as it is written. ``place``: the document path of its nodes. ``chart``, ``state``: who runs it.
+    """A graph as it is written. ``place``: the document path of its nodes, ``positions``: which of the nodes there it
+    has, all in order if empty; ``edge_numbers`` likewise. ``outputs_place``: of what it yields.
+    ``chart``, ``state``: who runs it; ``loop``: the loop whose body it is, ``body_of`` as it is written.
+    ``loops``: those around, the innermost first; ``outside``: ids of the nodes around those. ``listing``: the list that
+    its nodes are part of.
 
     ``outer``: the graphs around it, the innermost first; ``charts``: the charts whose variables it sees, likewise.
     ``is_call``: it is one node, made of an action. ``undoes``: it is one node, a compensation for these.
@@ -71,6 +77,37 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     is_call: bool = False
     fallbacks: dict[int, int] = {}
     undoes: Undone | None = None
+    positions: tuple[int, ...] = ()
+    edge_numbers: tuple[int, ...] = ()
+    outputs_place: DocumentPath = ("outputs",)
+    loop: Enclosing | None = None
+    body_of: LoopNode | None = None
+    loops: tuple[Enclosing, ...] = ()
+    listing: Listing | None = None
+    outside: frozenset[str] = frozenset()
+
+    @cached_property
+    def inside(self) -> dict[str, str]:
+        """The loops whose passes have nodes with these ids, by those."""
+        found: dict[str, str] = {}
+        for node in self.nodes:
+            if isinstance(node, LoopNode):
+                found.update(dict.fromkeys(ids_in(node), node.id))
+        return found
+
+    @property
+    def numbered_edges(self) -> Iterator[tuple[int, EdgeDefinition]]:
+        """Its edges, with their places among those that are written."""
+        return zip(self.edge_numbers or range(len(self.edges)), self.edges, strict=True)
+
+    def local(self, position: int) -> int | None:
+        """Which of its nodes stands at this position of the list at ``place``; None: none of them."""
+        if not self.positions:
+            return position
+        return self.positions.index(position) if position in self.positions else None
+
+    def written_position(self, node: int) -> int:
+        return self.positions[node] if self.positions else node
 
     @property
     def is_lone(self) -> bool:
@@ -107,7 +144,7 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
         if own is not None:
             is_value = path[:1] == ("inputs",) and isinstance(self.nodes[position], PassNode)
             return self.at(own, "fallback", *(("value", *path[1:]) if is_value else path))
-        return (*self.place, *path) if self.is_lone else (*self.place, position, *path)
+        return (*self.place, *path) if self.is_lone else (*self.place, self.written_position(position), *path)
 
     @cached_property
     def undoing(self) -> dict[int, tuple[int, ...]]:
@@ -156,6 +193,7 @@ class ChartSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     prefix: str = ""
     chain: tuple[Enclosing, ...] = ()
     charts: tuple[int, ...] = ()
+    loops: tuple[Enclosing, ...] = ()
     runs: dict[int, int] = {}
     calls: dict[DocumentPath, CallSource] = {}
     is_whole: bool = True
@@ -176,6 +214,7 @@ class Sources:
 
     def __init__(self, definition: WorkflowDefinition, gaps: Gaps) -> None:
         self.graphs: list[GraphSource] = []
+        self.listings: list[Listing] = []
         self._gaps = gaps
         self.has_chart = definition.type != "dag" and bool(definition.states)
         self._charts: dict[int, ChartSource] = {}
@@ -189,7 +228,7 @@ class Sources:
             gaps=gaps,
             charts=(0,) if self.has_chart else (),
         )
-        self._add_graph(root)
+        self._add_listed(root)
         if self.has_chart:
             is_whole = gaps.is_whole(()) and gaps.fields.isdisjoint((*CHART_FIELDS[1:], "type", ANY))
             states = flatten(definition, ())
@@ -221,6 +260,41 @@ class Sources:
                 return enclosing.graph, position, depth
         return None
 
+    def loop_at(self, place: Enclosing) -> LoopNode:
+        """The loop at this place."""
+        node = self.graphs[place.graph].nodes[place.node]
+        assert isinstance(node, LoopNode)
+        return node
+
+    def _add_listed(self, graph: GraphSource) -> None:
+        """Add the graph of a list of nodes, without those that belong to the body of a loop among them."""
+        whole = listing(graph.nodes, graph.place, graph.edges, graph.gaps)
+        self.listings.append(whole)
+        self._add_graph(_part(graph, whole, None) if whole.owners else graph)
+
+    def _add_body(self, graph: GraphSource, position: int, node: LoopNode) -> None:
+        here = Enclosing(graph.number, position)
+        nodes = tuple(entry for entry in node.body if isinstance(entry, NodeDefinition))
+        body = GraphSource(
+            number=len(self.graphs),
+            nodes=nodes,
+            place=graph.at(position, "body"),
+            outputs=node.collect,
+            outputs_place=graph.at(position, "collect"),
+            gaps=self._gaps.of_run(graph.at(position, "body")),
+            prefix=f"{graph.prefix}{node.id}/",
+            outer=(here, *graph.outer),
+            charts=graph.charts,
+            loops=(here, *graph.loops),
+            loop=here,
+            body_of=node,
+            outside=graph.outside.union(graph.index),
+        )
+        if nodes or graph.listing is None:
+            self._add_listed(body)
+        else:
+            self._add_graph(_part(body, graph.listing, graph.written_position(position)))
+
     def _add_graph(self, graph: GraphSource) -> None:
         graph = _with_fallbacks(graph)
         self.graphs.append(graph)
@@ -238,10 +312,13 @@ class Sources:
                     prefix=f"{graph.prefix}{node.id}/",
                     chain=(here, *graph.outer),
                     charts=(number, *graph.charts),
+                    loops=graph.loops,
                     is_whole=self._gaps.is_whole(graph.at(position)) and not graph.gaps.has(position, *CHART_FIELDS),
                     hides_states=self._gaps.hide_states(graph.at(position)) or graph.gaps.has(position),
                 )
                 self._add_chart(chart)
+            elif isinstance(node, LoopNode):
+                self._add_body(graph, position, node)
 
     def _add_chart(self, chart: ChartSource) -> None:
         self._charts[chart.number] = chart
@@ -249,7 +326,7 @@ class Sources:
             run = state.definition.run if state.definition is not None else ()
             if run:
                 chart.runs[position] = len(self.graphs)
-                self._add_graph(self._inside(chart, position, position, run, (*state.place, "run")))
+                self._add_listed(self._inside(chart, position, position, run, (*state.place, "run")))
             taken = {item.id for item in run}
             numbers: dict[str, int] = {}
             for call in calls_of(state, position):
@@ -303,8 +380,25 @@ class Sources:
             state=state,
             outer=chart.chain,
             charts=chart.charts,
+            loops=chart.loops,
             is_call=is_call,
         )
+
+
+def _part(graph: GraphSource, whole: Listing, loop: int | None) -> GraphSource:
+    """The graph with those nodes and edges of a list that belong to this loop; None: to none."""
+    members = whole.members(loop)
+    edges = whole.edges_among(members, and_others=loop is None)
+    return msgspec.structs.replace(
+        graph,
+        nodes=tuple(whole.nodes[position] for position in members),
+        place=whole.place,
+        positions=members,
+        edges=tuple(edges.values()),
+        edge_numbers=tuple(edges),
+        gaps=whole.gaps.of_some(members),
+        listing=whole,
+    )
 
 
 def _with_fallbacks(graph: GraphSource) -> GraphSource:
