@@ -16,6 +16,7 @@ import msgspec
 from workflow_runtime.engine.awaited import Pending, PendingKind
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.passes import Items, Log, Passes
 from workflow_runtime.engine.tables import forked, plain
 from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
@@ -192,7 +193,44 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
         )
 
 
-ScopeState: TypeAlias = GraphState | ChartState
+class LoopState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="loop"):
+    """A loop under way, or one that failed or was cancelled and may go on one day.
+
+    - ``node``: its plan-wide number
+    - ``passes``: what is remembered of them; ``again``: those that run once more, before new ones begin
+    - ``items``: what they are for, if it is a loop over items
+    - ``open_count``: passes that have begun and not ended, those that wait for their next attempt among them
+    - ``is_over``: no pass begins any more, though there may be more of them
+    - ``retries``: attempts that its retry policies have granted, by pass and policy
+    - ``pending``: ids of what a pass waits for, by pass
+    - ``collected``: of a loop whose passes read each other, what they contributed
+    - ``bytes``: size of what is going to be read to put its output together
+    - ``next_serial``: the first serial that no run in it has had
+    """
+
+    node: int
+    passes: Passes = msgspec.field(default_factory=Passes)
+    again: list[int] = []
+    items: Items | None = None
+    open_count: int = 0
+    is_over: bool = False
+    retries: dict[int, tuple[int, ...]] = {}
+    pending: MutableMapping[int, tuple[str, ...]] = {}
+    collected: Log = msgspec.field(default_factory=Log)
+    bytes: int = 0
+    next_serial: int = 0
+
+    def copy(self) -> LoopState:
+        copied = copy(self)
+        copied.passes = self.passes.copy()
+        copied.again = self.again[:]
+        copied.retries = self.retries.copy()
+        copied.pending = forked(self.pending) if self.pending else {}
+        copied.collected = self.collected.copy()
+        return copied
+
+
+ScopeState: TypeAlias = GraphState | ChartState | LoopState
 
 
 class Parent(msgspec.Struct, frozen=True):
@@ -246,6 +284,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``suspension``: while it is suspended
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
+    - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
 
     Two states are equal if they are stored alike.
     """
@@ -253,7 +292,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     execution_id: str
     plan_hash: str
     workflow_version: int
-    scopes: MutableMapping[ScopeId, GraphState | ChartState | msgspec.Raw] = {}
+    scopes: MutableMapping[ScopeId, ScopeState | msgspec.Raw] = {}
     schema: int = UNNUMBERED_SCHEMA
     version: int = 0
     status: ExecutionStatus = ExecutionStatus.PENDING
@@ -288,6 +327,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
+    open_passes: int = 0
+    crowded: MutableMapping[ScopeId, bool] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
@@ -308,6 +349,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         copied.undo = self.undo[:]
         copied.fates = forked(self.fates) if self.fates else {}
         copied.undoing = self.undoing.copy() if self.undoing is not None else None
+        copied.crowded = forked(self.crowded) if self.crowded else {}
         copied.stopping = forked(self.stopping) if self.stopping else {}
         return copied
 
@@ -359,7 +401,7 @@ def initial_graph_state(plan: Plan, number: int, first_serial: int = 1) -> Graph
 
 
 _encoder = msgspec.json.Encoder(enc_hook=plain)
-_scopes = msgspec.json.Decoder(GraphState | ChartState)
+_scopes = msgspec.json.Decoder(ScopeState)
 
 
 def encode_state(state: ExecutionState) -> bytes:

@@ -51,3 +51,10 @@ def pass_of(address: ScopeId) -> tuple[ScopeId, int]:
     """The loop that a pass is of, and which one it is."""
     loop, _, index = address.rpartition("[")
     return loop, int(index[:-1])
+
+
+def in_order_of_passes(path: str) -> list[tuple[str, int]]:
+    """What to sort paths by, so that pass 10 comes after pass 9."""
+    parts = _PASS.split(path)
+    numbers = [int(found[1:-1]) for found in _PASS.findall(path)]
+    return [*zip(parts, [*numbers, -1], strict=True)]

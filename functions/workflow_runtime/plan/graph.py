@@ -154,6 +154,23 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return tuple(target for target in targets if target >= 0)
 
     @cached_property
+    def loops(self) -> frozenset[int]:
+        """The nodes that are loops."""
+        return frozenset(position for position, node in enumerate(self.nodes) if isinstance(node.spec, LoopSpec))
+
+    @cached_property
+    def final(self) -> frozenset[int]:
+        """The nodes that complete the scope."""
+        return frozenset(position for position, node in enumerate(self.nodes) if isinstance(node.spec, SucceedSpec))
+
+    @cached_property
+    def contributors(self) -> tuple[int, ...]:
+        """The nodes that its output may be made of."""
+        numbers = self.outputs.nodes if self.outputs is not None else ()
+        named = {number - self.first for number in numbers if 0 <= number - self.first < len(self.nodes)}
+        return tuple(sorted({*named, *self.final, *(() if self.outputs is not None else self.sinks)}))
+
+    @cached_property
     def called_count(self) -> int:
         return sum(node.called for node in self.nodes)
 

@@ -115,7 +115,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
             if number is None:
                 return None
         block, node = self.place(number)
-        if self.loops_around[block] != passes_in(path):
+        if self.loops_around[block] > passes_in(path):
             return None
         if block in self.lone_blocks:
             return Place(path, block, node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.commands import Command, Read
@@ -19,17 +19,19 @@ from workflow_runtime.engine.lifecycle import (
     Mark,
     changed,
 )
-from workflow_runtime.engine.scopes import Scope, Scopes
+from workflow_runtime.engine.passes import Page
+from workflow_runtime.engine.scopes import NOT_GIVEN, Scope, Scopes
 from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
-from workflow_runtime.engine.values.visibility import charts_seen
+from workflow_runtime.engine.values.visibility import charts_seen, loops_seen
 from workflow_runtime.engine.visits import Undoable
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
+from workflow_runtime.plan.addresses import TOP_CHART, ScopeId, pass_of
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, PREVIOUS, BindingKind, Formula
 from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
+from workflow_runtime.plan.specs import LoopSpec
 
 _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
@@ -68,10 +70,12 @@ class GraphScope(Scope):
 
     @property
     def outer_id(self) -> ScopeId | None:
-        """The chart that runs this graph: its prefix is this one's without the name of the state. Of a compensation,
-        the chart at the top, as it is when the execution ends."""
+        """The loop whose pass this is, or the chart that runs this graph: its prefix is this one's without the name of
+        the state. Of a compensation, the chart at the top, as it is when the execution ends."""
         if self.graph.undoes >= 0:
             return TOP_CHART if self.plan.has_chart else None
+        if self.block.loop >= 0:
+            return pass_of(self.id)[0]
         if self.block.chart < 0:
             return None
         named = len(self.block.prefix) - len(self.plan.charts[self.block.chart].prefix)
@@ -123,6 +127,8 @@ class GraphScope(Scope):
         graph.retries.pop(node, None)
         graph.callers.pop(node, None)
         fallback = graph.fallbacks.pop(node, -1)
+        if node in self.block.loops and change not in (Change.FAIL, Change.CANCEL):
+            self.forget_inside(node)
         undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
         self.ended.append(node)
         self.scopes.mark(self)
@@ -136,12 +142,35 @@ class GraphScope(Scope):
         self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0))
 
     def stop(self, node: int) -> None:
-        """End what a running or retrying node waits for, and the scope inside it. The node itself keeps its mark."""
+        """End what a running or retrying node waits for, and the scope inside it. The node itself keeps its mark.
+
+        What a loop has come to is remembered if its graph fails, or ends early: it may go on one day.
+        """
         pending.drop_owned(self, node)
         inner = self.scopes.get(self.path(node))
-        if inner is not None:
+        if inner is None:
+            return
+        if isinstance(self.block.nodes[node].spec, LoopSpec) and (self.is_closed or self.graph.failure is not None):
+            inner.close()
+        else:
             self.scopes.close(inner)
-            self.graph.next_serials[node] = inner.next_serial()
+        self.graph.next_serials[node] = inner.next_serial()
+
+    def kept_inside(self) -> Iterator[ScopeId]:
+        return (self.path(node) for node in self.block.loops if self.path(node) in self.scopes)
+
+    def forget_inside(self, node: int) -> None:
+        """A loop of this graph does not go on where it was."""
+        inner = self.scopes.get(self.path(node))
+        if inner is not None:
+            self.scopes.forget(inner)
+
+    def given(self, name: str) -> Json | Page:
+        if self.block.loop < 0 or self.graph.undoes >= 0:
+            return NOT_GIVEN
+        loop, index = pass_of(self.id)
+        loop_scope = self.scopes[loop]
+        return loop_scope.given_to(index, name)
 
     def put_aside(self) -> None:
         """The execution is suspended: what is left to do here waits until it is resumed."""
@@ -157,6 +186,7 @@ class GraphScope(Scope):
 
     def close(self) -> None:
         graph = self.graph
+        self.is_closed = True
         for node, mark in enumerate(graph.marks if graph.open_count else ()):
             if mark not in OPEN_MARKS:
                 continue
@@ -181,7 +211,6 @@ class GraphScope(Scope):
         self.forget_values()
         self.due.clear()
         self.ended.clear()
-        self.is_closed = True
 
     def forget_values(self) -> None:
         """Nobody decides anything by the outputs of its nodes any more."""
@@ -225,6 +254,7 @@ class GraphScope(Scope):
         seen = charts_seen(self.plan, self.around(), formulas)
         if seen.lacks and self.turn.globals is None:
             self.turn.needs_globals = missing = True
+        given, pages = loops_seen(self.around(), formulas) if self.plan.has_loops else ({}, {})
         nodes = self.nodes(wanted, with_errors=with_errors)
         if missing or nodes is None:
             raise ValuesMissing
@@ -240,7 +270,7 @@ class GraphScope(Scope):
             nodes=nodes,
             globals=self.turn.globals or {},
             previous=previous,
-            names={**seen.names, **self.told(reader)},
+            names={**seen.names, **given, **self.turn.read(pages), **self.told(reader)},
             states=seen.states,
         )
 
@@ -349,6 +379,10 @@ class GraphScope(Scope):
             if source not in seen:
                 seen.add(source)
                 pending += self._alive_sources(source)
+        if self.block.loop >= 0:  # at the start of a pass
+            loop = self._enclosing().outer
+            assert isinstance(loop, GraphScope)
+            return loop.previous(self.plan.place(self.block.loop)[1])
         return -1
 
     def _alive_sources(self, node: int) -> list[int]:

@@ -9,7 +9,7 @@ from workflow_runtime.engine.graph.retries import attempt, order_as_before
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import FAILED_MARKS, STATUS_OF_MARK, SUCCESS, Change
 from workflow_runtime.engine.values.pruning import prune
-from workflow_runtime.engine.values.visibility import charts_seen
+from workflow_runtime.engine.values.visibility import charts_seen, loops_seen
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import PREVIOUS, Formula
 from workflow_runtime.plan.graph import OUTPUTS
@@ -96,6 +96,8 @@ def _run(
         if mark != SUCCESS:
             statuses[number] = STATUS_OF_MARK[mark].value
     seen = charts_seen(scope.plan, scope.around(), formulas)
+    given, pages = loops_seen(scope.around(), formulas) if scope.plan.has_loops else ({}, {})
+    known = {**seen.names, **given}
     return RunNode(
         path,
         serial,
@@ -106,11 +108,12 @@ def _run(
         reads=tuple(reads),
         previous=previous,
         statuses=statuses,
-        names={**(pruned_names(seen.names, formulas) if seen.names else {}), **scope.told(reader)},
+        names={**(pruned_names(known, formulas) if known else {}), **scope.told(reader)},
         states=tuple(sorted(seen.states)),
         undoes=scope.undone,
         replaced=scope.turn.state.replaced,
         reopened=scope.turn.state.attempt - 1,
+        pages=pages,
     )
 
 

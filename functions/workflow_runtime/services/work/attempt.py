@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from workflow_runtime.engine.commands import RunNode, with_payload
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.passes import Page
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
@@ -227,9 +228,16 @@ class AttemptRunner:
     def _whole(self, order: Order) -> Order:
         """The order with what was stored apart, because it is large."""
         command = order.command
-        if command.blob is None:
-            return order
-        return replace(order, command=with_payload(command, unpack(self._executions.get_blob(command.blob))))
+        if command.blob is not None:
+            command = with_payload(command, unpack(self._executions.get_blob(command.blob)))
+        if command.pages:
+            command = replace(command, names={**command.names, **self._read(command.pages)}, pages={})
+        return order if command is order.command else replace(order, command=command)
+
+    def _read(self, pages: Mapping[str, Page]) -> dict[str, Json]:
+        """Values that were stored apart, by name."""
+        stored = {page.key: unpack(self._executions.get_blob(page.key)) for page in pages.values()}
+        return {name: stored[page.key][page.place] for name, page in pages.items()}
 
     def _resolve_secrets(self, node: NodePlan | None) -> dict[str, str]:
         if node is None or node.inputs is None or BindingKind.SECRETS not in node.inputs.kinds:
