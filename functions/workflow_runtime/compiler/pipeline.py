@@ -25,7 +25,8 @@ from workflow_runtime.compiler.collect.chart_formulas import chart_sites
 from workflow_runtime.compiler.collect.formulas import variable_sites
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.kinds.kind import Body
-from workflow_runtime.compiler.names.names import PREVIOUS_NAMES, Bindings, Names, bind_all
+from workflow_runtime.compiler.names.names import Bindings, Names, bind_all
+from workflow_runtime.compiler.names.vocabulary import PREVIOUS_NAMES
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.doubts import doubts_of
 from workflow_runtime.compiler.shape.drafts import drafted, finished_graphs, first_numbers, named_in
@@ -187,7 +188,9 @@ def _assembled(
     for source in sources.graphs:
         if source.loop is not None:
             reads = sorted(firsts[graph] + node for graph, node in named.machines.get(source.loop, ()))
-            parts[source.loop.graph].bodies[source.loop.node] = Body(source.number, tuple(reads), source.loop in chained)
+            parts[source.loop.graph].bodies[source.loop.node] = Body(
+                source.number, tuple(reads), source.loop in chained
+            )
             parts[source.number].loop = firsts[source.loop.graph] + source.loop.node
         if source.undoes is not None:
             parts[source.undoes.graph].undone_by |= dict.fromkeys(source.undoes.nodes, source.number)

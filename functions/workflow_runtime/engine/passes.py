@@ -107,3 +107,40 @@ class Passes(msgspec.Struct, omit_defaults=True):
     def serial(self, index: int) -> int:
         """Of the nodes' first runs in a pass."""
         return self.firsts.get(index, self.first_serial)
+
+
+class LoopState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="loop"):
+    """A loop under way, or one that failed or was cancelled and may go on one day.
+
+    - ``node``: its plan-wide number
+    - ``passes``: what is remembered of them; ``again``: those that run once more, before new ones begin
+    - ``items``: what they are for, if it is a loop over items
+    - ``open_count``: passes that have begun and not ended, those that wait for their next attempt among them
+    - ``is_over``: no pass begins any more, though there may be more of them
+    - ``retries``: attempts that its retry policies have granted, by pass and policy
+    - ``pending``: ids of what a pass waits for, by pass
+    - ``collected``: of a loop whose passes read each other, what they contributed
+    - ``bytes``: size of what is going to be read to put its output together
+    - ``next_serial``: the first serial that no run in it has had
+    """
+
+    node: int
+    passes: Passes = msgspec.field(default_factory=Passes)
+    again: list[int] = []
+    items: Items | None = None
+    open_count: int = 0
+    is_over: bool = False
+    retries: dict[int, tuple[int, ...]] = {}
+    pending: MutableMapping[int, tuple[str, ...]] = {}
+    collected: Log = msgspec.field(default_factory=Log)
+    bytes: int = 0
+    next_serial: int = 0
+
+    def copy(self) -> LoopState:
+        copied = copy(self)
+        copied.passes = self.passes.copy()
+        copied.again = self.again[:]
+        copied.retries = self.retries.copy()
+        copied.pending = forked(self.pending) if self.pending else {}
+        copied.collected = self.collected.copy()
+        return copied

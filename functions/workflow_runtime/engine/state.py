@@ -16,7 +16,7 @@ import msgspec
 from workflow_runtime.engine.awaited import Pending, PendingKind
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
-from workflow_runtime.engine.passes import Items, Log, Passes
+from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.tables import forked, plain
 from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
@@ -193,43 +193,6 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
         )
 
 
-class LoopState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="loop"):
-    """A loop under way, or one that failed or was cancelled and may go on one day.
-
-    - ``node``: its plan-wide number
-    - ``passes``: what is remembered of them; ``again``: those that run once more, before new ones begin
-    - ``items``: what they are for, if it is a loop over items
-    - ``open_count``: passes that have begun and not ended, those that wait for their next attempt among them
-    - ``is_over``: no pass begins any more, though there may be more of them
-    - ``retries``: attempts that its retry policies have granted, by pass and policy
-    - ``pending``: ids of what a pass waits for, by pass
-    - ``collected``: of a loop whose passes read each other, what they contributed
-    - ``bytes``: size of what is going to be read to put its output together
-    - ``next_serial``: the first serial that no run in it has had
-    """
-
-    node: int
-    passes: Passes = msgspec.field(default_factory=Passes)
-    again: list[int] = []
-    items: Items | None = None
-    open_count: int = 0
-    is_over: bool = False
-    retries: dict[int, tuple[int, ...]] = {}
-    pending: MutableMapping[int, tuple[str, ...]] = {}
-    collected: Log = msgspec.field(default_factory=Log)
-    bytes: int = 0
-    next_serial: int = 0
-
-    def copy(self) -> LoopState:
-        copied = copy(self)
-        copied.passes = self.passes.copy()
-        copied.again = self.again[:]
-        copied.retries = self.retries.copy()
-        copied.pending = forked(self.pending) if self.pending else {}
-        copied.collected = self.collected.copy()
-        return copied
-
-
 ScopeState: TypeAlias = GraphState | ChartState | LoopState
 
 
@@ -259,12 +222,22 @@ class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_left: int = -1
 
 
+class Escalation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A failure that a person decides on: of the node at ``path``. ``began`` False: there was no attempt, because its
+    `when` could not be evaluated."""
+
+    path: str
+    error: ErrorDocument
+    began: bool = True
+
+
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     """An execution at ``version`` commits. Times are epoch ms.
 
     - ``scopes``: what is at work in it, by address, in the order it began; as stored until it is touched. The graph at
       the top is always there
-    - ``pending``: everything it waits for, by id
+    - ``pending``: everything it waits for, by id; as stored until it is looked at
+    - ``alarms``: the ids of its timers, in the order in which they fire; None: nobody has put them in order yet
     - ``queued``: scopes with nodes that are ready but not ordered yet; ``cut_short``: because a commit had no more room
     - ``globals``: the parts of input, variables and env that decisions read, once they were fetched, if they are small
     - ``kept_bytes``: of decision values kept in all scopes
@@ -279,9 +252,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``undo``: visits that can be undone, in the order of their completion; ``fates``: what became of them, by place;
       ``undoing``: the compensation that is under way, or was the last
     - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path
-    - ``attempt``: how often it was begun or reopened; ``replaced``: the attempt that replaced variables last, 0 if none
-      did; ``aborted``: it was failed from outside its plan, and cannot go on
-    - ``suspension``: while it is suspended
+    - ``attempt``: how often it was begun or reopened; ``replaced``: the number of the newest variables that replaced
+      earlier ones, 0 if none did; ``aborted``: it was failed from outside its plan, and cannot go on
+    - ``suspension``: while it is suspended; ``escalated``: the failure that suspended it, if one did
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
     - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
@@ -327,6 +300,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
+    alarms: list[str] | None = None
+    escalated: Escalation | None = None
     open_passes: int = 0
     crowded: MutableMapping[ScopeId, bool] = {}
 
@@ -406,4 +381,6 @@ _scopes = msgspec.json.Decoder(ScopeState)
 
 def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
+    if not state.pending:
+        state.pending = {}  # left out, whatever table it was
     return _encoder.encode(state)

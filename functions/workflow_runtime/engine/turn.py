@@ -28,8 +28,8 @@ VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state
 
 class Needs(msgspec.Struct, frozen=True):
     """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
-    can be decided on. ``replaced``: the execution's attempt that replaced variables last. ``passes``: runs in passes
-    that have ended, where they are recorded; of a node that did not run, nothing is."""
+    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first. ``passes``:
+    runs in passes that have ended, where they are recorded; of a node that did not run, nothing is."""
 
     reads: tuple[Read, ...]
     globals: bool = False
@@ -61,20 +61,23 @@ class ValuesMissing(Exception):
 
 
 class Turn:
-    """``state``: the copy that this turn changes. ``pending_before``: what the execution waited for when it began.
+    """``state``: the copy that this turn changes. ``pending_before``: what the execution waited for when it began, and
+    ``listened_before``: the same of those events alone that it listens to otherwise by now; None where it did not.
 
     ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``. ``status_before``: the execution's
     when the event at hand came. ``replacing``: variables that this turn replaces.
     """
 
     __slots__ = (
-        "_replaced_before", "_stored", "commands", "evaluations", "known", "macrosteps", "needs_blobs", "needs_globals",
-        "needs_nodes", "needs_orders", "needs_passes", "pending_before", "plan", "replacing", "state", "status_before",
+        "_replaced_before", "_stored", "commands", "evaluations", "known", "listened_before", "macrosteps",
+        "needs_blobs", "needs_globals", "needs_nodes", "needs_orders", "needs_passes", "pending_before", "plan",
+        "replacing", "state", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
         self.plan = plan
         self.pending_before: Mapping[str, Pending] = state.pending
+        self.listened_before: dict[str, Pending | None] = {}
         self.state = state.copy()
         self.known = known
         self.commands: list[Command] = []

@@ -33,7 +33,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     correlation: str = ""  # given by the caller that started it; see `correlation_id`
     compensation: str = ""  # completed or failed, once what it had done was undone
     attempt: int = 1  # how often it was begun or reopened
-    replaced: int = 0  # the attempt that replaced variables last
+    replaced: int = 0  # the number of the newest variables that replaced earlier ones
 
     @property
     def correlation_id(self) -> str:

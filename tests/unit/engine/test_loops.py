@@ -38,7 +38,9 @@ def test_a_pass_runs_for_every_item_in_order() -> None:
 
 def test_a_nested_loop_with_a_sibling_after_it_completes() -> None:
     leaf = {"id": "leaf", "inputs": {"outer": "${row}", "inner": "${item}", "i": "${index}"}}
-    sibling = control("sibling", "pass", inputs={"all": "${each}", "row": "${row}", "at": "${index}"}, dependencies=["each"])  # noqa: E501
+    sibling = control(
+        "sibling", "pass", inputs={"all": "${each}", "row": "${row}", "at": "${index}"}, dependencies=["each"]
+    )
     outer = loop("each", loop("each", leaf, items="${row}"), sibling, items="${rows}", **{"as": "row"})
     driver = begun(outer, input={"rows": [[1, 2, 3], [4, 5, 6], [7, 8, 9]]})
     paths = []
@@ -138,7 +140,9 @@ def test_failed_passes_are_left_out_or_stand_as_errors() -> None:
     assert collected.output == [1, {"error": error}, 3]
 
 
-@pytest.mark.parametrize(("tolerated", "status"), [(1, "failed"), (2, "completed"), ("19%", "failed"), ("20%", "completed")])  # noqa: E501
+@pytest.mark.parametrize(
+    ("tolerated", "status"), [(1, "failed"), (2, "completed"), ("19%", "failed"), ("20%", "completed")]
+)
 def test_so_many_failures_are_tolerated(tolerated: int | str, status: str) -> None:
     outcomes = {f"each[{n}]/a": Failure("boom") for n in (3, 7)}
     driver = played(loop("each", {"id": "a"}, times=10, tolerated_failures=tolerated), outcomes=outcomes)
@@ -271,7 +275,10 @@ def test_loops_in_loops_never_wait_for_each_other() -> None:
 
 
 def test_previous_at_the_start_of_a_pass_is_that_of_the_loop() -> None:
-    body = [control("a", "pass", inputs={"p": "${previous}"}), control("b", "pass", inputs={"p": "${previous.p}"}, dependencies=["a"])]  # noqa: E501
+    body = [
+        control("a", "pass", inputs={"p": "${previous}"}),
+        control("b", "pass", inputs={"p": "${previous.p}"}, dependencies=["a"]),
+    ]
     driver = played({"id": "before"}, loop("each", *body, times=1, dependencies=["before"]), outcomes={"before": "x"})
     assert driver.output == [{"p": "x"}]
 

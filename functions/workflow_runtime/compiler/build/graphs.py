@@ -7,7 +7,7 @@ from functools import cached_property
 
 from workflow_runtime.compiler.build.decisions import Decisions, shortest
 from workflow_runtime.compiler.collect.formulas import has_inputs
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Body
 from workflow_runtime.compiler.names.schemas import declared_keys
@@ -39,7 +39,7 @@ class Parts:
 
     ``first``: the plan-wide number of its first node. ``machines``: by node, the number of its chart and the nodes that
     are read inside. ``correlated``: by node, the number of the trigger that brings events to this wait.
-    ``bodies``: by node, the graph that a loop repeats; ``loop``: the plan-wide number of the loop that repeats this one.
+    ``bodies``: by node, the graph that a loop repeats; ``loop``: the plan-wide number of the loop that repeats this.
     ``handlers``: the workflow's. ``undone_by``: by node, the number of the graph that undoes it.
     """
 

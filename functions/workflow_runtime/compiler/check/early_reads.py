@@ -11,7 +11,7 @@ import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import SiteKind, Use
-from workflow_runtime.compiler.collect.sources import OWN, ChartSource, GraphSource
+from workflow_runtime.compiler.collect.graphs import OWN, ChartSource, GraphSource
 from workflow_runtime.compiler.names.names import Bound
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.links import Called

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Over, values_at
 from workflow_runtime.compiler.kinds.loop import BODY_FORMULAS
@@ -128,13 +128,14 @@ def _sites(graph: GraphSource) -> Iterator[Site]:
                 node=graph.index[edge.target],
                 source=graph.index[edge.source],
             )
-    kind = SiteKind.OUTPUTS if graph.body_of is None else SiteKind.PASS
     if graph.outputs is not MISSING:
+        kind = SiteKind.OUTPUTS if graph.body_of is None else SiteKind.PASS
         yield Site(kind=kind, path=graph.outputs_place, value=graph.outputs)
-    for field in BODY_FORMULAS if graph.body_of is not None else ():
-        for path, value in values_at(graph.body_of, field):
-            place = (*graph.outputs_place[:-1], *path)
-            yield Site(kind=kind, path=place, value=value, is_expression=field.is_expression)
+    if graph.body_of is not None:
+        for field in BODY_FORMULAS:
+            for path, value in values_at(graph.body_of, field):
+                place = (*graph.outputs_place[:-1], *path)
+                yield Site(kind=SiteKind.PASS, path=place, value=value, is_expression=field.is_expression)
 
 
 def has_inputs(graph: GraphSource, position: int) -> bool:

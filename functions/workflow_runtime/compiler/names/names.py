@@ -9,10 +9,19 @@ import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, Use
-from workflow_runtime.compiler.collect.sources import ChartSource, Enclosing, GraphSource, Sources
+from workflow_runtime.compiler.collect.graphs import ChartSource, Enclosing, GraphSource
+from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.collect.states import action_blocks, nested_actions
 from workflow_runtime.compiler.kinds.loop import CHAINED_NAMES
 from workflow_runtime.compiler.names.schemas import declared_keys, event_names, knows_event_data
+from workflow_runtime.compiler.names.vocabulary import (
+    ELSEWHERE,
+    ERROR_IN_CHART,
+    FIELDS,
+    GLOBALS,
+    NOT_OF_EVENTS,
+    PREVIOUS_NAMES,
+)
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.drafts import Draft
 from workflow_runtime.compiler.shape.links import has_unknown_calls
@@ -29,44 +38,6 @@ from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import Rule
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
-
-GLOBALS = {
-    "execution": BindingKind.EXECUTION,
-    "workflow": BindingKind.WORKFLOW,
-    "now": BindingKind.TIME,
-    "current_time": BindingKind.TIME,
-    "variables": BindingKind.VARIABLES,
-    "env": BindingKind.ENV,
-}
-
-PREVIOUS_NAMES = ("previous", "current")
-"""Outside loops `current` is `previous` (language §3)."""
-
-FIELDS = {
-    "execution": ("id", "input", "started_at", "attempt"),
-    "workflow": ("id", "name", "version"),
-    "nodes": ("status", "error", "output"),
-    "event": ("name", "data", "id", "source", "at"),
-    "error": ("type", "message", "node"),
-}
-"""What the documents of these names hold."""
-
-ELSEWHERE = {
-    "event": "`event` exists in guards, actions and outputs of states, and in the `match` of a wait only",
-    "index": "`index` exists in the body of a loop and in `for_each` only",
-    "item": "`item` exists in a loop, in `for_each`, `filter` and `map`, and in the `score` of an aggregation only",
-    "iterations": "`iterations` exists in a loop only",
-    "previous_iteration": "`previous_iteration` exists in a loop only",
-    "task_token": "`task_token` exists in nodes with a callback only",
-    "output": "`output` exists in the `outputs` of a node only; write `${<node id>}` for the output of another one",
-    "inputs": "`inputs` exists in the `outputs` of a node only; write `${input}` for the input of the workflow",
-    "error": "`error` exists in fallbacks and compensations only; write `${nodes.<id>.error}` for a node's error",
-}
-
-ERROR_IN_CHART = "Write `${event.data}` for the error that an event carries."
-
-NOT_OF_EVENTS = frozenset({*GLOBALS, *PREVIOUS_NAMES, "nodes", "secrets", "task_token"})
-"""Names that belong to an execution: an event that comes to it, or starts it, has none of them."""
 
 
 class Read(msgspec.Struct, frozen=True):

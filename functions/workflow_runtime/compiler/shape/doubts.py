@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.definition.nodes.pending import UnsupportedNode

@@ -8,9 +8,9 @@ from workflow_runtime.engine import pending
 from workflow_runtime.engine.commands import Read
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Mark
-from workflow_runtime.engine.passes import Log, Page, PassEnd
+from workflow_runtime.engine.passes import Log, LoopState, Page, PassEnd
 from workflow_runtime.engine.scopes import NOT_GIVEN, Scope, Scopes
-from workflow_runtime.engine.state import GraphState, LoopState, initial_graph_state
+from workflow_runtime.engine.state import GraphState, initial_graph_state
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -108,7 +108,7 @@ class LoopScope(Scope):
         """Cancel its passes. What it remembers stays, so that it can go on one day."""
         passes = self.loop.passes
         for index in list(self.open_passes()):
-            self.close_pass(self.scopes[self.pass_id(index)], index)
+            self.close_pass(self.scopes[self.pass_id(index)])
             passes.firsts[index] = self.loop.next_serial
         pending.drop_all(self)
         self.loop.retries.clear()
@@ -116,7 +116,7 @@ class LoopScope(Scope):
         self.loop.open_count = 0
         self.is_closed = True
 
-    def close_pass(self, scope: Scope, index: int) -> None:
+    def close_pass(self, scope: Scope) -> None:
         """A pass is over, however it ended; it still counts as open."""
         assert isinstance(scope, GraphScope)
         self.loop.next_serial = max(self.loop.next_serial, scope.next_serial())

@@ -21,11 +21,9 @@ from workflow_runtime.engine.graph.policy import Failure, pass_retry
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.waits import begin
 from workflow_runtime.engine.lifecycle import Mark
-from workflow_runtime.engine.passes import Items, Passes, PassEnd
+from workflow_runtime.engine.passes import Items, LoopState, PassEnd, Passes
 from workflow_runtime.engine.pending import Resolution
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import LoopState
-from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.expressions.values import kind
@@ -225,7 +223,7 @@ def _failed(loop: LoopScope, index: int, scope: GraphScope, error: ErrorDocument
     seed = f"{loop.turn.state.execution_id}/pass:{scope.id}#{scope.next_serial()}"
     retry = pass_retry(spec.retry, state.retries.get(index, ()), error, seed)
     if retry is not None:
-        loop.close_pass(scope, index)
+        loop.close_pass(scope)
         state.passes.firsts[index] = state.next_serial
         state.retries[index] = retry.used
         if retry.delay:
@@ -261,7 +259,7 @@ def _too_many(loop: LoopScope) -> bool:
 def _closed(loop: LoopScope, index: int, scope: GraphScope, end: PassEnd) -> None:
     """A pass is over."""
     passes = loop.loop.passes
-    loop.close_pass(scope, index)
+    loop.close_pass(scope)
     passes.set_end(index, end)
     if end is not PassEnd.SUCCESS:
         passes.firsts[index] = loop.loop.next_serial
@@ -273,9 +271,9 @@ def _closed(loop: LoopScope, index: int, scope: GraphScope, end: PassEnd) -> Non
 def _go_round(loop: LoopScope, index: int, scope: GraphScope) -> None:
     """After a pass: whether there is another one. Raises `ValuesMissing`."""
     spec, passes = loop.spec, loop.loop.passes
-    if spec.until is not None and _holds(loop, spec.until, scope):
-        loop.loop.is_over = True
-    elif spec.condition is not None and not _holds(loop, spec.condition, scope):
+    if (spec.until is not None and _holds(loop, spec.until, scope)) or (
+        spec.condition is not None and not _holds(loop, spec.condition, scope)
+    ):
         loop.loop.is_over = True
     elif passes.count < 0 and passes.begun >= spec.max_iterations:
         loop.loop.is_over = True

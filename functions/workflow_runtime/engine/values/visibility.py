@@ -70,9 +70,7 @@ def charts_seen(plan: Plan, around: Iterable[Around], formulas: tuple[Formula, .
 
 def loops_seen(around: Iterable[Around], formulas: tuple[Formula, ...]) -> tuple[dict[str, Json], dict[str, Page]]:
     """What ``formulas`` see of the loops around a place: values by name, and where others are stored apart."""
-    names = {
-        binding.name for formula in formulas for binding in formula.bindings if binding.kind is BindingKind.LOOP
-    }
+    names = {binding.name for formula in formulas for binding in formula.bindings if binding.kind is BindingKind.LOOP}
     found: dict[str, Json] = {}
     pages: dict[str, Page] = {}
     for scope in around if names else ():

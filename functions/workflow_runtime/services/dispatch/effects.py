@@ -94,7 +94,7 @@ class Publisher:
         statuses = [command for command in commands if isinstance(command, SetStatus)]
         is_first = bool(statuses) and state.status in (ExecutionStatus.RUNNING, ExecutionStatus.COMPENSATING)
         if is_first:
-            self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
+            self._executions.set_status(_header(plan, state), statuses, entry.version)
         records = [command for command in commands if isinstance(command, RecordNode)]
         if records:
             self._runs.record(state.execution_id, [*map(_run_of, records)], _copied(plan, state.execution_id, records))
@@ -114,7 +114,7 @@ class Publisher:
         if any(isinstance(command, Continue) for command in commands):
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
         if statuses and not is_first:
-            self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
+            self._executions.set_status(_header(plan, state), statuses, entry.version)
         if any(isinstance(command, OrderAgain) for command in commands):  # after the status, at which workers look
             self._order_again(StoredState(state, entry, False, correlation_id))
         self._publish_events(plan, state, commands, correlation_id)

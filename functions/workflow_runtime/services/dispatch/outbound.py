@@ -66,12 +66,11 @@ class Courier:
 
     def unsubscribe(self, plan: Plan, state: ExecutionState, commands: Sequence[Command]) -> None:
         """What a commit waits for no more, and not again either; after everything else."""
-        wanted = subscriptions(plan, state.pending)
-        for command in commands:
-            if isinstance(command, Unsubscribe):
-                subscription = (command.event, command.key, command.route)
-                if subscription not in wanted:
-                    self._subscriptions.delete(state.execution_id, plan.workflow_id, *subscription)
+        ended = [(each.event, each.key, each.route) for each in commands if isinstance(each, Unsubscribe)]
+        wanted = subscriptions(plan, state.pending) if ended else {}
+        for subscription in ended:
+            if subscription not in wanted:
+                self._subscriptions.delete(state.execution_id, plan.workflow_id, *subscription)
 
     def carry_out(self, plan: Plan, state: ExecutionState, commands: Sequence[Command], correlation_id: str) -> None:
         """Timers, children, events and log lines. Raises `RetryableError`."""

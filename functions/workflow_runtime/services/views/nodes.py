@@ -72,9 +72,7 @@ def node_executions(
     return entries
 
 
-def _places(
-    plan: Plan, live: Mapping[ScopeId, GraphState], runs: Iterable[str]
-) -> Iterator[tuple[int, ScopeId]]:
+def _places(plan: Plan, live: Mapping[ScopeId, GraphState], runs: Iterable[str]) -> Iterator[tuple[int, ScopeId]]:
     """Every block with the addresses at which it is shown: one, or those of the passes of loops that it is in."""
     passed: dict[int, set[ScopeId]] = {}
     if plan.has_loops:

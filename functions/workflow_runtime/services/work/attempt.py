@@ -22,7 +22,7 @@ from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
-from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult, Stop
+from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall, NodeResult, Stop
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind, Formula
@@ -34,7 +34,7 @@ from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import header_of
+from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
@@ -60,7 +60,7 @@ class Secrets(Protocol):
 
 class Attempt(msgspec.Struct):
     """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used; ``stop``:
-    tells its code that nobody wants it any more."""
+    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over."""
 
     order: Order
     plan: Plan
@@ -68,6 +68,7 @@ class Attempt(msgspec.Struct):
     rendering: Rendering | None = None
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
+    late: Late = msgspec.field(default_factory=Late)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -171,7 +172,7 @@ class AttemptRunner:
             raise
         except Exception as error:
             order = order_to_keep(attempt.plan, attempt.order.command)
-            ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error), order=order)
+            ended = replace(claimed, status=RunStatus.FAILED, error=error_of(attempt, error), order=order)
             ended = _with_inputs(attempt, ended)
         return replace(
             ended,
@@ -256,7 +257,7 @@ class AttemptRunner:
             return NodeResult(_decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         call = rendering.call(order, plan.workflow_id, self._ports.clock.now() + int(seconds * 1000))
-        attempt.meter, attempt.stop = call.meter, call.stop
+        attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
         try:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
         except TimeoutError:
@@ -327,7 +328,7 @@ def _with_inputs(attempt: Attempt, ended: Run) -> Run:
     return replace(ended, inputs=masked(rendering.rendered, attempt.secrets))
 
 
-def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
+def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
     """What an attempt failed with. Secrets never stand in it, and values never in the log."""
     retry_after = None
     if isinstance(error, NodeError):
