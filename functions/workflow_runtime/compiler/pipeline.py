@@ -16,6 +16,7 @@ from workflow_runtime.compiler.build.graphs import Parts, as_expression, assembl
 from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, check_paths, check_states_asked
 from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
+from workflow_runtime.compiler.check.events import check_merging
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes
 from workflow_runtime.compiler.check.policies import check_handlers, check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
@@ -164,6 +165,7 @@ def _check(
         check_chart(chart, report)
     check_paths(sources, report)
     check_states_asked(bound.placed(sources), sources, report)
+    check_merging(definition, sources, report)
     check_triggers(definition, sources, report)
     for chart in sources.charts:
         warn_of_chart(chart, report)

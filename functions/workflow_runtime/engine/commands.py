@@ -44,6 +44,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     how often the execution had been reopened by then. ``caller``: number of the node that called this one, which reads
     its inputs.
     ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever.
+    ``warnings``: what was noted of the node before.
     ``pages``: where the values of names lie that are stored apart. ``passes``, ``items``: of a loop whose output is put
     together.
     """
@@ -68,6 +69,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     reopened: int = 0
     caller: int = -1
     claim_by: int = 0
+    warnings: tuple[str, ...] = ()
     pages: dict[str, Page] = {}
     passes: Passes | None = None
     items: Items | None = None
@@ -95,6 +97,8 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     inputs_of: Read | None = None  # the run whose inputs it had, too
     fallback_used: bool = False  # the output is that of its fallback
     fallback_error: ErrorDocument | None = None  # how that failed
+    warnings: tuple[str, ...] = ()
+    skipped: bool = False  # it did not run, and there is something to say of that
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
@@ -300,6 +304,9 @@ Command: TypeAlias = (
     | Continue
 )
 
+Deferrable: TypeAlias = StartTimer | CancelTimer | SendSignal | StartChild | ControlChild
+"""What may be given by a later commit than the one that decided it, in order: nothing of its own commit builds on it.
+Each is a request or several; the others are sent many at a time, or are few."""
 
 _PAYLOADS: dict[type, tuple[tuple[str, Json], ...]] = {
     RunNode: (("names", {}), ("inputs", None)),

@@ -13,7 +13,7 @@ from workflow_runtime.engine.graph import loops, readiness
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.lifecycle import SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scopes import Maker, Scopes
@@ -78,16 +78,18 @@ def settle(scopes: Scopes) -> None:
     (`MICROSTEPS_MAX`, `UNPROMPTED_MAX`), only so many sent events are taken in a turn, and each visit is undone once.
     """
     turn, state, sent = scopes.turn, scopes.turn.state, 0
-    _wake_queued(scopes)
+    if state.queued:
+        _wake_queued(scopes)
     try:
-        while not (state.status.terminal or scopes.turn.is_suspended):
+        while not (state.status.terminal or state.status is SUSPENDED):
             if scopes.marked:
                 _settle_graphs(scopes)
                 if scopes.marked and turn.plan.has_loops:
                     _settle_loops(scopes)
                 if scopes.marked:
                     _settle_charts(scopes)
-                _wake_queued(scopes)
+                if state.queued:
+                    _wake_queued(scopes)
                 if state.crowded:
                     loops.wake_crowded(scopes)
             elif state.outbox and sent < OUTBOX_TURN_MAX:
@@ -106,7 +108,7 @@ def _wake_queued(scopes: Scopes) -> None:
     `max_concurrency` reached: so a scope is not woken twice for the same place.
     """
     turn = scopes.turn
-    if not turn.state.queued or not turn.has_room:
+    if not turn.has_room:
         return
     limit = turn.plan.max_concurrency
     if not turn.state.cut_short and limit and turn.state.in_flight >= limit:
@@ -124,7 +126,7 @@ def _settle_graphs(scopes: Scopes) -> None:
         readiness.settle(scope)
         if scopes.turn.needs is not None:
             raise ValuesMissing
-        if scopes.turn.is_suspended:
+        if scopes.turn.state.status is SUSPENDED:
             return
         if len(scopes.turn.state.undo) > compensation.UNDO_MAX:
             ending.fail_if_too_much_to_undo(scopes)

@@ -1,19 +1,20 @@
 """The engine's memory of one execution: what is needed to decide, nothing more.
 
 Outputs live with the node runs, the input in its own item, transitions in the journal. A state is changed only by
-`advance`, on a copy. Scopes stay as they were stored until one is
-touched, so that an event costs what it changes (`codec`).
+`advance`, on a copy. Scopes, and what is waited for, stay as they were stored until they are touched, so that an event
+costs what it changes (`codec`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from copy import copy
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import Pending, PendingKind
+from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.passes import LoopState
@@ -84,6 +85,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``unresolved``, ``due``: while the execution is suspended, nodes that have ended and whose edges are still to be
       resolved, and nodes whose join is satisfied
     - ``fallbacks``: what runs in the place of nodes that have failed, by those; ``callers``: who called a called node
+    - ``notes``: what people should know of open nodes, until it is recorded with their runs
     """
 
     marks: bytearray
@@ -114,6 +116,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     due: list[int] = []
     fallbacks: dict[int, int] = {}
     callers: dict[int, int] = {}
+    notes: dict[int, tuple[str, ...]] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -146,6 +149,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.due[:],
             self.fallbacks.copy() if self.fallbacks else {},
             self.callers.copy() if self.callers else {},
+            self.notes.copy() if self.notes else {},
         )
 
     def serial(self, node: int) -> int:
@@ -244,6 +248,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``in_flight``: how many nodes are ordered and open
     - ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because one
       commit's commands are bounded
+    - ``backlog``: commands still to be given, in their order, for the same reason
     - ``made``: how many timers, sends and children were ever made, for their ids
     - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
     - ``kept``: events that came before their wait
@@ -300,6 +305,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
+    backlog: list[Deferrable] = []
     alarms: list[str] | None = None
     escalated: Escalation | None = None
     open_passes: int = 0
@@ -312,12 +318,13 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     def copy(self) -> ExecutionState:
         """An independent state; its scopes are shared until they are touched."""
-        copied = copy(self)
+        copied = replace(self)
         copied.scopes = forked(self.scopes)
         copied.pending = forked(self.pending) if self.pending else {}
         copied.queued = forked(self.queued) if self.queued else {}
         copied.withdrawn = self.withdrawn[:]
         copied.unannounced = self.unannounced[:]
+        copied.backlog = self.backlog[:]
         copied.outbox = self.outbox[:]
         copied.kept = self.kept[:]
         copied.applied = forked(self.applied) if self.applied else {}

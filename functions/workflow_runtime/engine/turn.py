@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from workflow_runtime.engine.awaited import Pending
-from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read, RunNode, StopRun, StorePages
+from workflow_runtime.engine.commands import (
+    CancelRun,
+    Command,
+    Deferrable,
+    PublishEvent,
+    Read,
+    RunNode,
+    StopRun,
+    StorePages,
+)
 from workflow_runtime.engine.lifecycle import SUSPENDED
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.passes import Page
@@ -21,7 +30,7 @@ from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 
-COMMANDS_MAX = 500  # per commit: keeps a commit far below the 400 KB of an item; the rest waits for the next turn
+COMMANDS_MAX = 500  # per commit: far below the 400 KB of an item, and carried out in a few seconds; the rest waits
 VALUE_KEPT_BYTES_MAX = 256  # a decision value that may wait in the state for its readers
 VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state's item
 
@@ -152,7 +161,18 @@ class Turn:
     @property
     def has_room(self) -> bool:
         """Whether this commit may still order something."""
-        return len(self.commands) < COMMANDS_MAX
+        return len(self.commands) + len(self.state.backlog) < COMMANDS_MAX
+
+    def bound(self) -> None:
+        """Leave to the commits to come what is too much for this one; what earlier ones left comes first."""
+        state = self.state
+        if not state.backlog and len(self.commands) <= COMMANDS_MAX:
+            return
+        deferrable = [*state.backlog, *(command for command in self.commands if isinstance(command, Deferrable))]
+        self.commands = [command for command in self.commands if not isinstance(command, Deferrable)]
+        room = max(COMMANDS_MAX - len(self.commands), 0)  # a backlog keeps nodes from beginning, so that there is some
+        self.commands += deferrable[:room]
+        state.backlog = deferrable[room:]
 
     def catch_up(self) -> None:
         """Order what the commits before had no room for."""

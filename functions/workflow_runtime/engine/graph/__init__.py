@@ -1,6 +1,7 @@
 """Graphs: from the end of a node to the start of the next, in the order it goes.
 
-- `scope`: one graph at work; `readiness`: what follows for other nodes when one ends, over `joins` and `concurrency`;
+- `scope`: one graph at work, over `values`, what its nodes came to;
+- `readiness`: what follows for other nodes when one ends, over `joins` and `concurrency`;
 - a node begins: `control` (decided here), `waits`, `machines` (charts inside nodes), `loops` (graphs that are
   repeated, over `loop_scope` and `collecting`), `work` (ordered from workers);
 - a node ends: `outcome`, over `policy` (what is done about a failure) and `failure` (what it means to the scope);

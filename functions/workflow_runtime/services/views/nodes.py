@@ -24,6 +24,7 @@ NODE_STATUS_OF_RUN = {
     RunStatus.SUCCESS: NodeStatus.SUCCESS,
     RunStatus.FAILED: NodeStatus.FAILED,
     RunStatus.CANCELLED: NodeStatus.CANCELLED,
+    RunStatus.SKIPPED: NodeStatus.SKIPPED,
 }
 
 
@@ -103,6 +104,7 @@ def _node_entry(
         entry["handled"] = graph.marks[index] != Mark.FAILED
     if run is None and index in graph.begun:
         entry |= {"attempts": 1, "started_at": iso_time(graph.begun[index])}
+    entry["warnings"] += [note for note in graph.notes.get(index, ()) if note not in entry["warnings"]]
     return entry
 
 
@@ -131,7 +133,7 @@ def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str 
         "output": run.output if run is not None else None,
         "error": {"type": run.error.type, "message": run.error.message} if run is not None and run.error else None,
         "handled": _is_handled(node, status, run),
-        "started_at": iso_time(run.started_at) if run is not None else None,
+        "started_at": iso_time(run.started_at) if run is not None and run.started_at else None,
         "ended_at": iso_time(run.ended_at) if run is not None and run.ended_at else None,
         "waiting_on": waiting_on,
         "unresolved": list(run.unresolved) if run is not None else [],
