@@ -228,8 +228,21 @@ UNKNOWN_KEY = rule(
 
 NEVER_TRUE = rule("WF421", WARNING, "A comparison whose result is always the same", "Correct the value, or the schema.")
 TOOL_INPUTS = rule("WF422", WARNING, "Inputs that do not fit what a tool takes")
-TOO_MANY_PASSES = rule("WF425", WARNING, "A loop with more passes than it may have", "Raise `max_iterations`.")
-READS_PASS = rule("WF426", WARNING, "A node in the body of a loop is read from outside")
+TOO_MANY_PASSES = rule("WF428", WARNING, "A loop with more passes than it may have", "Raise `max_iterations`.")
+READS_PASS = rule("WF429", WARNING, "A node in the body of a loop is read from outside")
+UNKNOWN_WORKFLOW = rule(
+    "WF425",
+    WARNING,
+    "A workflow that is not known here",
+    "Publish it first, or correct the name.",
+)
+CHILD_INPUT = rule("WF426", WARNING, "Inputs that do not fit the `input_schema` of a sub-workflow")
+ENDLESS_RECURSION = rule(
+    "WF427",
+    WARNING,
+    "A workflow that always starts itself",
+    "Put the sub-workflow behind a condition: an execution has at most 50 generations of children.",
+)
 AGENT_SCHEMA = rule(
     "WF424",
     ERROR,

@@ -46,6 +46,7 @@ NODES: dict[tuple[str, str], dict[str, Any]] = {
     ("LoopNode", "until"): control("loop", until=BAD, body=STEP),
     ("LoopNode", "collect"): control("loop", times=2, body=STEP, collect={"x": BAD}),
     ("LoopNode", "collect, in turn"): control("loop", times=2, body=STEP, collect=BAD, until="len(iterations) > 5"),
+    ("SubWorkflowNode", "workflow_id"): {"id": "n", "type": "sub_workflow", "workflow_id": BAD, "allow": ["x"]},
     ("any", "when"): control("pass", when=BAD),
     ("any", "inputs"): control("pass", inputs={"x": [BAD]}),
     ("any", "outputs"): control("pass", outputs={"x": BAD}),

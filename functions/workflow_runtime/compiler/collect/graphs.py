@@ -49,8 +49,8 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
 
     ``outer``: the graphs around it, the innermost first; ``charts``: the charts whose variables it sees, likewise.
     ``is_call``: it is one node, made of an action. ``undoes``: it is one node, a compensation for these.
-    ``fallbacks``: nodes made of fallbacks that are defined in others, after the nodes that are written; by position,
-    whose each is.
+    ``fallbacks``: nodes made of fallbacks that are defined in others, or by error handlers, after the nodes that are
+    written; by position, whose each is. ``handled``: those of error handlers, by whose it is and the workflow it runs.
     """
 
     number: int
@@ -67,6 +67,7 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     is_call: bool = False
     fallbacks: dict[int, int] = {}
     undoes: Undone | None = None
+    handled: dict[tuple[int, str], int] = {}
     positions: tuple[int, ...] = ()
     edge_numbers: tuple[int, ...] = ()
     outputs_place: DocumentPath = ("outputs",)
@@ -107,7 +108,12 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     @cached_property
     def fallback_of(self) -> dict[int, int]:
         """The other way round: the position of a node's own fallback, by the node's."""
-        return {own: position for position, own in self.fallbacks.items()}
+        return {own: position for position, own in self.fallbacks.items() if position not in self.named_by_handlers}
+
+    @cached_property
+    def named_by_handlers(self) -> dict[int, str]:
+        """The workflows that error handlers run in the place of others, by the position of the node that does."""
+        return {position: workflow for (_, workflow), position in self.handled.items()}
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -131,6 +137,8 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     def at(self, position: int, *path: str | int) -> DocumentPath:
         """The document path of a node, or of something in it."""
         own = self.fallbacks.get(position)
+        if position in self.named_by_handlers:
+            return self.at(self.fallbacks[position], f"~{self.named_by_handlers[position]}", *path)
         if own is not None:
             is_value = path[:1] == ("inputs",) and isinstance(self.nodes[position], PassNode)
             return self.at(own, "fallback", *(("value", *path[1:]) if is_value else path))

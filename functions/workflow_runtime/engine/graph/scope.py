@@ -10,7 +10,9 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.commands import Command, RecordNode
+from workflow_runtime.engine.graph.undone import seen_of
 from workflow_runtime.engine.graph.values import GraphValues
+from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import (
     MARK_ROWS,
     OPEN_MARKS,
@@ -93,11 +95,13 @@ class GraphScope(GraphValues):
         graph.begun.pop(node, None)
         graph.retries.pop(node, None)
         graph.callers.pop(node, None)
+        if change is Change.SUCCEED:
+            graph.children.pop(node, None)
         notes = graph.notes.pop(node, ())
         fallback = graph.fallbacks.pop(node, -1)
+        undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
         if node in self.block.loops and change not in (Change.FAIL, Change.CANCEL):
             self.forget_inside(node)
-        undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
         if notes and graph.marks[node] in SKIPPED_MARKS and self.turn.has_room:
             skip = RecordNode(self.path(node), graph.serial(node), self.turn.now, warnings=notes, skipped=True)
             self.commands.append(skip)
@@ -111,7 +115,14 @@ class GraphScope(GraphValues):
 
     def cancel_run(self, node: int) -> None:
         """Have the run of a node that has begun, or was ordered, recorded as cancelled."""
-        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0))
+        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0), self.child(node))
+
+    def child(self, node: int) -> str:
+        """The execution that the node has started; "" if there is none."""
+        child = self.graph.children.get(node)
+        if child is None:
+            return ""
+        return child_execution_id(self.turn.state.execution_id, child.order, child.workflow_id)
 
     def stop(self, node: int) -> None:
         """End what a running or retrying node waits for, and the scope inside it. The node itself keeps its mark.
@@ -266,7 +277,8 @@ class GraphScope(GraphValues):
         if self.graph.undoes >= 0:
             undoing = self.turn.state.undoing
             assert undoing is not None, "compensations run while the execution is being compensated"
-            return {"error": error_value(undoing.error) if undoing.error is not None else None}
+            seen = self._seen_of_undone(node)
+            return {"error": error_value(undoing.error) if undoing.error is not None else None, **seen}
         error = self.graph.called.get(node)
         if error is None:
             return {}
@@ -275,3 +287,10 @@ class GraphScope(GraphValues):
         if plan.pool is None and plan.reads_callers_inputs and caller is not None and caller.inputs is not None:
             inputs = self.evaluate(caller.inputs, self.graph.callers[node])
         return {"error": error_value(error), "inputs": inputs}
+
+    def _seen_of_undone(self, node: int) -> dict[str, Json]:
+        """What a compensation that the dispatcher runs itself sees of the visit that it undoes. Raises
+        `ValuesMissing`."""
+        plan, undone = self.block.nodes[node], self.undone
+        is_asked = plan.pool is None and undone is not None and plan.locals_read
+        return seen_of(self.turn, undone) if is_asked and undone is not None else {}

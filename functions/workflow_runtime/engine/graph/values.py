@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from workflow_runtime.engine.commands import Read
+from workflow_runtime.engine.graph.previous import previous
 from workflow_runtime.engine.lifecycle import (
-    ALIVE_MARKS,
     FAILED_MARKS,
     MARKS,
     STATUS_OF_MARK,
@@ -19,7 +19,7 @@ from workflow_runtime.engine.values.evaluation import NodeValue, error_value
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId, pass_of
-from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
+from workflow_runtime.plan.graph import OUTPUTS, GraphBlock
 
 NOTES_MAX = 10  # of a node, and
 NOTED_NODES_MAX = 100  # of a graph: they are for people, and the state has more important things to hold
@@ -146,35 +146,14 @@ class GraphValues(Scope):
         return value
 
     def previous(self, node: int, *, behind: bool = False) -> int:
-        """The number of the last alive predecessor in dependency order, looking through control nodes; -1: none.
-
-        ``behind``: as a successor of ``node`` sees it, so that it may be the node itself.
-        """
+        """The number of what ``${previous}`` means at a node; -1: nothing. ``behind``: as a successor of the node sees
+        it, so that it may be the node itself. At the start of a pass it is what it means at the loop."""
         if node == OUTPUTS:
             return -1
         original = self.stands_in_for(node)
-        node = original if original >= 0 else node
-        pending = [node] if behind else self._alive_sources(node)
-        seen: set[int] = set()
-        while pending:
-            source = pending.pop()
-            if not looks_through(self.block.nodes[source]):
-                return self.block.first + source
-            if source not in seen:
-                seen.add(source)
-                pending += self._alive_sources(source)
-        if self.block.loop >= 0:  # at the start of a pass
-            loop = self._enclosing().outer
-            assert isinstance(loop, GraphValues)
-            return loop.previous(self.plan.place(self.block.loop)[1])
-        return -1
-
-    def _alive_sources(self, node: int) -> list[int]:
-        """Predecessors over alive edges, in dependency order."""
-        found: list[int] = []
-        for index in self.block.nodes[node].incoming:
-            edge = self.block.edges[index]
-            alive = self.graph.marks[edge.source] in ALIVE_MARKS and index not in self.graph.untaken
-            if alive and edge.kind is not EdgeKind.ORDER:
-                found.append(edge.source)
-        return found
+        found = previous(self.block, self.graph, original if original >= 0 else node, behind=behind)
+        if found >= 0 or self.block.loop < 0:
+            return found
+        around = self._enclosing().outer
+        assert isinstance(around, GraphValues)
+        return around.previous(self.plan.place(self.block.loop)[1])
