@@ -21,12 +21,14 @@ from tests.simulation.delivery.invariants import (
     CANARY,
     TERMINAL,
     Effects,
+    Violation,
     WatchedBus,
     WatchedLog,
     WatchedQueues,
     WatchedTable,
     require,
     state_of,
+    violations,
 )
 
 from workflow_runtime.backends.embedded.backend import open_backend
@@ -354,7 +356,7 @@ class World:
     abandoned = 0
 
     async def invoke(self, call: NodeCall) -> NodeResult:
-        self.effects.note(call.execution_id, call.path, call.attempt)
+        self.effects.note(call)
         self._check_inputs_are_recorded(call)
         for _ in range(self.random.randint(0, self.dawdle)):
             self.point()
@@ -460,8 +462,11 @@ def world(name: str, seed: int = 0, faults: Plan | None = None) -> Iterator[Worl
     logger.propagate = False
     logger.setLevel(logging.INFO)
     simulated = World(name, seed, faults)
+    violations.clear()
     try:
         yield simulated
+        if violations:
+            raise Violation(violations[0])
     except BaseException as error:
         error.add_note(f"workflow {name}, seed {seed}")
         raise
