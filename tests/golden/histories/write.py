@@ -244,7 +244,7 @@ def reopened(runtime: WorkflowTester) -> str:
 
 @story
 def suspended(runtime: WorkflowTester) -> str:
-    """Suspended while nodes run; a result, an event and a timer come meanwhile, one node is skipped; then it goes on."""
+    """Suspended while nodes run; a result, an event and a timer come, one node is skipped; then it goes on."""
     runtime.mock_tool("ask", {"好": True}, delay=60)
     wait = {"type": "control", "subtype": "wait"}
     id = runtime.start(
