@@ -155,7 +155,7 @@ workflow:
   error_handlers: [{action: escalate}]
   nodes:
     - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
-    - {id: bad, type: tool, tool: fail, dependencies: [a], fallback: {tool: fail}}
+    - {id: bad, type: tool, tool: fail, dependencies: [b], fallback: {tool: fail}}
     - {id: b, type: agent, agent: echo, inputs: {x: "${a.x}"}}
     - {id: c, type: tool, tool: echo, dependencies: [bad, b], join: all_success, inputs: {x: "${bad.x}", y: "${b.x}"}}
 """,
