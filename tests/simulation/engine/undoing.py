@@ -24,7 +24,7 @@ def undoable(definition: Definition, random: Random) -> Definition:
     cancels it, so none is cancelled."""
     for node in definition["nodes"]:
         node.pop("cancel_rest", None)
-        if node["type"] == "tool" and random.random() < 0.6:
+        if node["type"] == "tool" and random.random() < 0.9:
             node["compensate"] = {"tool": "u", "inputs": {"of": "${output.v}", "why": "${error.type}"}}
             if random.random() < 0.5:
                 node["compensate"]["retry_policy"] = {"max_retries": 1, "retry_delay": 0, "jitter": "none"}
