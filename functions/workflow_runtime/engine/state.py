@@ -1,19 +1,20 @@
 """The engine's memory of one execution: what is needed to decide, nothing more.
 
 Outputs live with the node runs, the input in its own item, transitions in the journal. A state is changed only by
-`advance`, on a copy. Scopes stay as they were stored until one is
-touched, so that an event costs what it changes (`codec`).
+`advance`, on a copy. Scopes, and what is waited for, stay as they were stored until they are touched, so that an event
+costs what it changes (`codec`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from copy import copy
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
-from workflow_runtime.engine.awaited import Pending, PendingKind
+from workflow_runtime.engine.awaited import Child, Pending, PendingKind
+from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.tables import forked, plain
@@ -83,6 +84,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``unresolved``, ``due``: while the execution is suspended, nodes that have ended and whose edges are still to be
       resolved, and nodes whose join is satisfied
     - ``fallbacks``: what runs in the place of nodes that have failed, by those; ``callers``: who called a called node
+    - ``notes``: what people should know of open nodes, until it is recorded with their runs
+    - ``children``: by node, the execution that it started last, unless that has succeeded
     """
 
     marks: bytearray
@@ -113,6 +116,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     due: list[int] = []
     fallbacks: dict[int, int] = {}
     callers: dict[int, int] = {}
+    notes: dict[int, tuple[str, ...]] = {}
+    children: MutableMapping[int, Child] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -145,6 +150,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.due[:],
             self.fallbacks.copy() if self.fallbacks else {},
             self.callers.copy() if self.callers else {},
+            self.notes.copy() if self.notes else {},
+            forked(self.children) if self.children else {},
         )
 
     def serial(self, node: int) -> int:
@@ -195,12 +202,18 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
 ScopeState: TypeAlias = GraphState | ChartState
 
 
-class Parent(msgspec.Struct, frozen=True):
-    """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end."""
+class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end.
+
+    ``node``: path of the node that did; "" if an action of a chart did. ``generation``: how many executions there are
+    around this one.
+    """
 
     execution_id: str
     token: str = ""
     notify: bool = False
+    node: str = ""
+    generation: int = 0
 
 
 class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -243,6 +256,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``in_flight``: how many nodes are ordered and open
     - ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because one
       commit's commands are bounded
+    - ``backlog``: commands still to be given, in their order, for the same reason
     - ``made``: how many timers, sends and children were ever made, for their ids
     - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
     - ``kept``: events that came before their wait
@@ -256,6 +270,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``suspension``: while it is suspended; ``escalated``: the failure that suspended it, if one did
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
+    - ``goes_on``: its parent wants it to go on once what it has done is undone
 
     Two states are equal if they are stored alike.
     """
@@ -298,8 +313,10 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
+    backlog: list[Deferrable] = []
     alarms: list[str] | None = None
     escalated: Escalation | None = None
+    goes_on: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
@@ -308,12 +325,13 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     def copy(self) -> ExecutionState:
         """An independent state; its scopes are shared until they are touched."""
-        copied = copy(self)
+        copied = replace(self)
         copied.scopes = forked(self.scopes)
         copied.pending = forked(self.pending) if self.pending else {}
         copied.queued = forked(self.queued) if self.queued else {}
         copied.withdrawn = self.withdrawn[:]
         copied.unannounced = self.unannounced[:]
+        copied.backlog = self.backlog[:]
         copied.outbox = self.outbox[:]
         copied.kept = self.kept[:]
         copied.applied = forked(self.applied) if self.applied else {}

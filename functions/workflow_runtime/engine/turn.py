@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from workflow_runtime.engine.awaited import Pending
-from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read, RunNode, StopRun
+from workflow_runtime.engine.commands import CancelRun, Command, Deferrable, PublishEvent, Read, RunNode, StopRun
 from workflow_runtime.engine.lifecycle import SUSPENDED
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState
@@ -19,36 +19,50 @@ from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 
-COMMANDS_MAX = 500  # per commit: keeps a commit far below the 400 KB of an item; the rest waits for the next turn
+COMMANDS_MAX = 500  # per commit: far below the 400 KB of an item, and carried out in a few seconds; the rest waits
 VALUE_KEPT_BYTES_MAX = 256  # a decision value that may wait in the state for its readers
 VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state's item
 
 
 class Needs(msgspec.Struct, frozen=True):
     """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
-    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first."""
+    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first. ``visits``:
+    successful runs of which inputs and output must be read whole."""
 
     reads: tuple[Read, ...]
     globals: bool = False
     blobs: tuple[str, ...] = ()
     orders: tuple[Read, ...] = ()
     replaced: int = 0
+    visits: tuple[Read, ...] = ()
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """What a successful run that can be undone was given, and what it yielded."""
+
+    inputs: Json = None
+    output: Json = None
 
 
 class Known(msgspec.Struct, frozen=True):
     """Values fetched for a turn: recorded runs, pruned to their decision paths; ``globals`` as in `View`; payloads of
-    signals by where they are stored; orders of failed runs, None of one that kept none."""
+    signals by where they are stored; orders of failed runs, None of one that kept none; whole visits."""
 
     nodes: Mapping[Read, NodeValue] = {}
     globals: dict[str, Json] | None = None
     blobs: Mapping[str, Json] = {}
     orders: Mapping[Read, RunNode | None] = {}
+    visits: Mapping[Read, Visit] = {}
 
     def with_more(self, more: Known) -> Known:
         """Both together."""
         globals_ = more.globals if more.globals is not None else self.globals
         return Known(
-            {**self.nodes, **more.nodes}, globals_, {**self.blobs, **more.blobs}, {**self.orders, **more.orders}
+            {**self.nodes, **more.nodes},
+            globals_,
+            {**self.blobs, **more.blobs},
+            {**self.orders, **more.orders},
+            {**self.visits, **more.visits},
         )
 
 
@@ -61,12 +75,14 @@ class Turn:
     ``listened_before``: the same of those events alone that it listens to otherwise by now; None where it did not.
 
     ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``. ``status_before``: the execution's
-    when the event at hand came. ``replacing``: variables that this turn replaces.
+    when the event at hand came. ``replacing``: variables that this turn replaces. ``reason``: why somebody has it end,
+    in his words.
     """
 
     __slots__ = (
         "_replaced_before", "commands", "evaluations", "known", "listened_before", "macrosteps", "needs_blobs",
-        "needs_globals", "needs_nodes", "needs_orders", "pending_before", "plan", "replacing", "state", "status_before",
+        "needs_globals", "needs_nodes", "needs_orders", "needs_visits", "pending_before", "plan", "reason",
+        "replacing", "state", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -84,6 +100,8 @@ class Turn:
         self.evaluations = 0
         self.status_before = state.status
         self.replacing: dict[str, Json] = {}
+        self.needs_visits: dict[Read, None] = {}
+        self.reason = ""
         self._replaced_before = state.replaced
 
     @property
@@ -104,11 +122,13 @@ class Turn:
 
     @property
     def needs(self) -> Needs | None:
-        if not (self.needs_nodes or self.needs_globals or self.needs_blobs or self.needs_orders):
+        lacks = (self.needs_nodes, self.needs_globals, self.needs_blobs, self.needs_orders, self.needs_visits)
+        if not any(lacks):
             return None
         reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
         blobs, orders = tuple(self.needs_blobs), tuple(self.needs_orders)
-        return Needs(reads, self.needs_globals, blobs, orders, self._replaced_before)
+        visits = tuple(self.needs_visits)
+        return Needs(reads, self.needs_globals, blobs, orders, self._replaced_before, visits)
 
     @property
     def globals(self) -> dict[str, Json] | None:
@@ -127,7 +147,18 @@ class Turn:
     @property
     def has_room(self) -> bool:
         """Whether this commit may still order something."""
-        return len(self.commands) < COMMANDS_MAX
+        return len(self.commands) + len(self.state.backlog) < COMMANDS_MAX
+
+    def bound(self) -> None:
+        """Leave to the commits to come what is too much for this one; what earlier ones left comes first."""
+        state = self.state
+        if not state.backlog and len(self.commands) <= COMMANDS_MAX:
+            return
+        deferrable = [*state.backlog, *(command for command in self.commands if isinstance(command, Deferrable))]
+        self.commands = [command for command in self.commands if not isinstance(command, Deferrable)]
+        room = max(COMMANDS_MAX - len(self.commands), 0)  # a backlog keeps nodes from beginning, so that there is some
+        self.commands += deferrable[:room]
+        state.backlog = deferrable[room:]
 
     def catch_up(self) -> None:
         """Order what the commits before had no room for."""
@@ -140,12 +171,12 @@ class Turn:
             for path, status in unannounced:
                 self.announce(path, status)
 
-    def cancel(self, path: str, serial: int, started_at: int = 0) -> None:
+    def cancel(self, path: str, serial: int, started_at: int = 0, child: str = "") -> None:
         """Order the end of a node's run, or tell it to stop if it is awaited. ``started_at``: when the dispatcher began
-        it, if it did."""
+        it, if it did; ``child``: the execution that it started."""
         if self.has_room:
             stops = self.state.stopping.get(path) == serial
-            self.commands.append(StopRun(path, serial) if stops else CancelRun(path, serial, started_at))
+            self.commands.append(StopRun(path, serial) if stops else CancelRun(path, serial, started_at, child))
         else:
             self.state.withdrawn.append((path, serial))
 

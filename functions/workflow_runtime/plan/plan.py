@@ -107,17 +107,25 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         than the graph where it is written and skipped."""
         return {block.prefix + node.id: block.first + i for block in self.blocks for i, node in enumerate(block.nodes)}
 
+    @cached_property
+    def _places(self) -> dict[str, Place]:
+        """Places by path, as far as anybody has asked for them; of paths without pass numbers, so that they are few."""
+        return {}
+
     def locate(self, path: str) -> Place | None:
         """Where the node of this path of an execution is; None if the plan has no such node."""
-        number = self.numbers.get(path)
+        found = self._places.get(path)
+        if found is not None:
+            return found
+        written = static_path(path)
+        number = self.numbers.get(written)
         if number is None:
-            number = self.numbers.get(static_path(path))
-            if number is None:
-                return None
+            return None
         block, node = self.place(number)
-        if block in self.lone_blocks:
-            return Place(path, block, node)
-        return Place(path.rpartition("/")[0], block, node)
+        found = Place(path if block in self.lone_blocks else path.rpartition("/")[0], block, node)
+        if written == path:
+            self._places[path] = found
+        return found
 
     def block_address(self, number: int) -> ScopeId:
         """The address of a block, where it stands in the plan."""

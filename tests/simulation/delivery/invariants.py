@@ -25,19 +25,15 @@ ITEM_BYTES_MAX = 350 * 1024
 ATTEMPTS_MAX = 3  # one, and two for lost workers
 _ENDED = ("success", "failed", "cancelled")
 _RANKS = {"pending": 0, "running": 1, "suspended": 1, "compensating": 2, "completed": 3, "failed": 3, "cancelled": 3}
+_ENDED_RANK = 3
 
 
-class Violation(AssertionError):
-    """A promise was broken."""
-
-
-violations: list[str] = []
-"""Of the world at hand: what raised them may have been caught by code that goes on after any error."""
+class Violation(BaseException):
+    """A promise was broken. No handler of errors may take that for a fault to try again after."""
 
 
 def require(holds: object, what: str) -> None:
     if not holds:
-        violations.append(what)
         raise Violation(what)
 
 
@@ -133,11 +129,11 @@ def _check_run(before: Item, after: Item) -> None:
 def _check_header(before: Item, after: Item) -> None:
     old, new = before.attributes, after.attributes
     if old.get("attempt") != new.get("attempt"):
-        require(_RANKS[str(old["status"])] == 3, "the header was reopened without having ended")
+        require(_RANKS[str(old["status"])] == _ENDED_RANK, "the header was reopened without having ended")
         return
     ranks = _RANKS[str(old["status"])], _RANKS[str(new["status"])]
     require(ranks[0] <= ranks[1], f"the header went from {old['status']} back to {new['status']}")
-    if ranks[0] == 3:
+    if ranks[0] == _ENDED_RANK:
         require(old == new, "P9: the header of an ended execution changed")
     require(old["plan"] == new["plan"], "P10: the header's plan changed")
 

@@ -4,32 +4,41 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, MutableMapping
+from functools import partial
+
+from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
-from workflow_runtime.engine.commands import Command, Read
+from workflow_runtime.engine.commands import Command, Read, RecordNode
+from workflow_runtime.engine.graph.previous import previous
+from workflow_runtime.engine.graph.undone import seen_of
+from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import (
-    ALIVE_MARKS,
     FAILED_MARKS,
+    MARK_ROWS,
     MARKS,
     OPEN_MARKS,
+    SKIPPED_MARKS,
     STATUS_OF_MARK,
     SUCCESS,
     WAITING,
     Change,
     Mark,
-    changed,
 )
 from workflow_runtime.engine.scopes import Scope, Scopes
 from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.turn import ValuesMissing
-from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
-from workflow_runtime.engine.values.visibility import charts_seen
+from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, error_value, evaluate
+from workflow_runtime.engine.values.visibility import NOTHING_SEEN, Seen, charts_seen
 from workflow_runtime.engine.visits import Undoable
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, PREVIOUS, BindingKind, Formula
-from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
+from workflow_runtime.plan.graph import OUTPUTS, Edge, GraphBlock
+
+NOTES_MAX = 10  # of a node, and
+NOTED_NODES_MAX = 100  # of a graph: they are for people, and the state has more important things to hold
 
 _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
@@ -99,9 +108,9 @@ class GraphScope(Scope):
         return self.block.nodes[node].called and self.graph.marks[node] == WAITING
 
     def change(self, node: int, change: Change) -> None:
-        """The node moves on in its lifecycle."""
+        """The node moves on in its lifecycle. A change that is not in the table is a bug of the engine: `KeyError`."""
         marks = self.graph.marks
-        marks[node] = changed(marks[node], change)
+        marks[node] = MARK_ROWS[marks[node], change]
 
     def begin(self) -> None:
         """Every node without edges is due."""
@@ -122,8 +131,15 @@ class GraphScope(Scope):
         graph.begun.pop(node, None)
         graph.retries.pop(node, None)
         graph.callers.pop(node, None)
+        if change is Change.SUCCEED:
+            graph.children.pop(node, None)
+        notes = graph.notes.pop(node, ())
         fallback = graph.fallbacks.pop(node, -1)
         undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
+        if notes and graph.marks[node] in SKIPPED_MARKS and self.turn.has_room:
+            skip = RecordNode(self.path(node), graph.serial(node), self.turn.now, warnings=notes, skipped=True)
+            self.commands.append(skip)
+            graph.serials[node] = skip.serial + 1  # should it run one day, its record is another
         self.ended.append(node)
         self.scopes.mark(self)
         if self.block.nodes[node].compensate >= 0 and change is Change.SUCCEED and not undone_by_fallback:
@@ -133,7 +149,14 @@ class GraphScope(Scope):
 
     def cancel_run(self, node: int) -> None:
         """Have the run of a node that has begun, or was ordered, recorded as cancelled."""
-        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0))
+        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0), self.child(node))
+
+    def child(self, node: int) -> str:
+        """The execution that the node has started; "" if there is none."""
+        child = self.graph.children.get(node)
+        if child is None:
+            return ""
+        return child_execution_id(self.turn.state.execution_id, child.order, child.workflow_id)
 
     def stop(self, node: int) -> None:
         """End what a running or retrying node waits for, and the scope inside it. The node itself keeps its mark."""
@@ -178,6 +201,7 @@ class GraphScope(Scope):
         graph.retries.clear()
         graph.fallbacks.clear()
         graph.callers.clear()
+        graph.notes.clear()
         self.forget_values()
         self.due.clear()
         self.ended.clear()
@@ -197,17 +221,33 @@ class GraphScope(Scope):
         """Remember a node's decision values for this turn."""
         self.fresh[node] = values
 
-    def evaluate(
-        self, formula: Formula, reader: int, locals: Mapping[str, Json] | None = None, *, behind: bool = False
-    ) -> Json:
-        """The formula's value as ``reader`` sees it (``behind``: as an edge out of it does). Raises `ValuesMissing`,
-        `EvaluationError`."""
-        return evaluate(formula, self.view((formula,), reader, behind=behind), locals or {})
+    def note(self, node: int, text: str) -> None:
+        """Something that the run of an open node is to tell people."""
+        notes = self.graph.notes
+        if node == OUTPUTS or not self.is_open(node) or (node not in notes and len(notes) >= NOTED_NODES_MAX):
+            return
+        if len(found := notes.get(node, ())) < NOTES_MAX and text not in found:
+            notes[node] = (*found, text)
+
+    def evaluate(self, formula: Formula, reader: int, locals: Mapping[str, Json] | None = None) -> Json:
+        """The formula's value as ``reader`` sees it. Raises `ValuesMissing`, `EvaluationError`."""
+        return evaluate(formula, self.view((formula,), reader), locals or {})
+
+    def holds(self, edge: Edge) -> bool:
+        """Whether the condition of an edge, if it has one, is true. Raises `ValuesMissing`, `EvaluationError`."""
+        if edge.condition is None:
+            return True
+        view = self.view((edge.condition,), edge.source, behind=True)
+        return bool(evaluate(edge.condition, replace(view, doubt=partial(self._doubt, edge.target))))
+
+    def _doubt(self, node: int, comparison: str) -> None:
+        self.note(node, doubt_text(comparison))
 
     def view(
         self, formulas: tuple[Formula, ...], reader: int, operands: tuple[int, ...] = (), *, behind: bool = False
     ) -> View:
-        """What these formulas see now. Raises `ValuesMissing` after noting everything that is missing."""
+        """What these formulas see now, as ``reader`` sees it (``behind``: as an edge out of it does). Raises
+        `ValuesMissing` after noting everything that is missing."""
         first = self.block.first
         previous = -1
         wanted = {first + operand for operand in operands}
@@ -222,7 +262,7 @@ class GraphScope(Scope):
             if formula.kinds & self.global_kinds and self.turn.globals is None:
                 self.turn.needs_globals = missing = True
         wanted.discard(-1)
-        seen = charts_seen(self.plan, self.around(), formulas)
+        seen = self.seen(formulas)
         if seen.lacks and self.turn.globals is None:
             self.turn.needs_globals = missing = True
         nodes = self.nodes(wanted, with_errors=with_errors)
@@ -242,14 +282,20 @@ class GraphScope(Scope):
             previous=previous,
             names={**seen.names, **self.told(reader)},
             states=seen.states,
+            doubt=partial(self._doubt, reader),
         )
+
+    def seen(self, formulas: tuple[Formula, ...]) -> Seen:
+        """What these formulas see of the charts around."""
+        return charts_seen(self.plan, self.around(), formulas) if self.plan.charts else NOTHING_SEEN
 
     def told(self, node: int) -> dict[str, Json]:
         """What a called node sees of the one that called it; a compensation, of the execution's end."""
         if self.graph.undoes >= 0:
             undoing = self.turn.state.undoing
             assert undoing is not None, "compensations run while the execution is being compensated"
-            return {"error": error_value(undoing.error) if undoing.error is not None else None}
+            seen = self._seen_of_undone(node)
+            return {"error": error_value(undoing.error) if undoing.error is not None else None, **seen}
         error = self.graph.called.get(node)
         if error is None:
             return {}
@@ -258,6 +304,13 @@ class GraphScope(Scope):
         if plan.pool is None and plan.reads_callers_inputs and caller is not None and caller.inputs is not None:
             inputs = self.evaluate(caller.inputs, self.graph.callers[node])
         return {"error": error_value(error), "inputs": inputs}
+
+    def _seen_of_undone(self, node: int) -> dict[str, Json]:
+        """What a compensation that the dispatcher runs itself sees of the visit that it undoes. Raises
+        `ValuesMissing`."""
+        plan, undone = self.block.nodes[node], self.undone
+        is_asked = plan.pool is None and undone is not None and plan.locals_read
+        return seen_of(self.turn, undone) if is_asked and undone is not None else {}
 
     def nodes(self, wanted: set[int], *, with_errors: bool) -> dict[int, NodeValue] | None:
         """What is known of these nodes, by number; None, after noting it, when something must be read first."""
@@ -332,31 +385,9 @@ class GraphScope(Scope):
         return value
 
     def previous(self, node: int, *, behind: bool = False) -> int:
-        """The number of the last alive predecessor in dependency order, looking through control nodes; -1: none.
-
-        ``behind``: as a successor of ``node`` sees it, so that it may be the node itself.
-        """
+        """The number of what ``${previous}`` means at a node; -1: nothing. ``behind``: as a successor of the node sees
+        it, so that it may be the node itself."""
         if node == OUTPUTS:
             return -1
         original = self.stands_in_for(node)
-        node = original if original >= 0 else node
-        pending = [node] if behind else self._alive_sources(node)
-        seen: set[int] = set()
-        while pending:
-            source = pending.pop()
-            if not looks_through(self.block.nodes[source]):
-                return self.block.first + source
-            if source not in seen:
-                seen.add(source)
-                pending += self._alive_sources(source)
-        return -1
-
-    def _alive_sources(self, node: int) -> list[int]:
-        """Predecessors over alive edges, in dependency order."""
-        found: list[int] = []
-        for index in self.block.nodes[node].incoming:
-            edge = self.block.edges[index]
-            alive = self.graph.marks[edge.source] in ALIVE_MARKS and index not in self.graph.untaken
-            if alive and edge.kind is not EdgeKind.ORDER:
-                found.append(edge.source)
-        return found
+        return previous(self.block, self.graph, original if original >= 0 else node, behind=behind)
