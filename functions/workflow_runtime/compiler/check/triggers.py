@@ -20,6 +20,7 @@ from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.expressions import compile_template
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.schedules import ScheduleError, cron_expression, rate_expression
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
@@ -154,7 +155,7 @@ def _plan(
     match trigger:
         case written.EventTrigger():
             yield EventTrigger(
-                topics=trigger.topic,
+                topics=tuple(map(normalized, trigger.topic)),
                 sources=trigger.source,
                 filters=trigger.filters,
                 input=input,
