@@ -221,6 +221,19 @@ UNKNOWN_KEY = rule(
 
 NEVER_TRUE = rule("WF421", WARNING, "A comparison whose result is always the same", "Correct the value, or the schema.")
 TOOL_INPUTS = rule("WF422", WARNING, "Inputs that do not fit what a tool takes")
+UNKNOWN_WORKFLOW = rule(
+    "WF425",
+    WARNING,
+    "A workflow that is not known here",
+    "Publish it first, or correct the name.",
+)
+CHILD_INPUT = rule("WF426", WARNING, "Inputs that do not fit the `input_schema` of a sub-workflow")
+ENDLESS_RECURSION = rule(
+    "WF427",
+    WARNING,
+    "A workflow that always starts itself",
+    "Put the sub-workflow behind a condition: an execution has at most 50 generations of children.",
+)
 AGENT_SCHEMA = rule(
     "WF424",
     ERROR,

@@ -28,6 +28,7 @@ from workflow_runtime.definition.fields import (
 from workflow_runtime.definition.ids import DynamicId, Reference
 from workflow_runtime.definition.reading import Many, Model, TextAs, problem
 from workflow_runtime.language.look_alikes import normalized
+from workflow_runtime.language.templates import has_template
 from workflow_runtime.language.texts import shorten
 
 MAX_PATTERN_LENGTH = 1_000
@@ -124,6 +125,9 @@ class FallbackDefinition(Model):
                 rules.COMBINATION,
                 f"a fallback needs one of `agent`, `tool`, `workflow_id` or `value`; this one {found}",
             )
+        if ways[0] in ("agent", "tool", "workflow_id") and has_template(getattr(self, ways[0])):
+            hint = "Add a node with `allow`, and name it here: `fallback: <node id>`."
+            raise problem(rules.DYNAMIC_ID, f"`{ways[0]}` of a fallback cannot be computed", hint, (ways[0],))
         return self
 
 

@@ -93,16 +93,18 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     fallback_error: ErrorDocument | None = None  # how that failed
     warnings: tuple[str, ...] = ()
     skipped: bool = False  # it did not run, and there is something to say of that
+    child: str = ""  # the execution that it started
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
     """Record a run as cancelled. A worker that has claimed it may go on; its result comes too late. ``started_at``: of
-    a wait or a chart, when it began (epoch ms).
+    what the dispatcher ran itself, when it began (epoch ms). ``child``: the execution that it started.
     """
 
     path: str
     serial: int
     started_at: int = 0
+    child: str = ""
 
 
 class StopRun(msgspec.Struct, frozen=True, tag_field="command", tag="stop_run"):
@@ -180,8 +182,15 @@ class SendSignal(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
 
 
 class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="start_child"):
-    """Start an execution of another workflow, its latest version. ``token`` names this order within the execution; with
-    ``notify``, `ChildEnded` comes back when it ends (at once, if it cannot be started)."""
+    """Start an execution of another workflow. ``token`` names this order within the execution; with ``notify``,
+    `ChildEnded` comes back when it ends.
+
+    ``machine``: path of the chart whose action starts it. ``node``: path of the node that does; then `ChildEnded` also
+    comes back at once if it cannot be started and, without ``notify``, `ChildStarted` if it can.
+    ``version``: of the workflow; 0: the latest. ``generation``: how many executions there are around the child, if
+    they wait for each other. ``reopens``: token of the order that started it before: the same execution is to go on,
+    and report under this token.
+    """
 
     token: str
     workflow_id: str
@@ -190,6 +199,10 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     notify: bool = False
     hops: int = 0
     machine: str = ""
+    node: str = ""
+    version: int = 0
+    generation: int = 0
+    reopens: str = ""
 
 
 class ControlChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="control_child"):

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.awaited import Pending, PendingKind
+from workflow_runtime.engine.awaited import Child, Pending, PendingKind
 from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
@@ -85,6 +85,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
       resolved, and nodes whose join is satisfied
     - ``fallbacks``: what runs in the place of nodes that have failed, by those; ``callers``: who called a called node
     - ``notes``: what people should know of open nodes, until it is recorded with their runs
+    - ``children``: by node, the execution that it started last, unless that has succeeded
     """
 
     marks: bytearray
@@ -116,6 +117,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     fallbacks: dict[int, int] = {}
     callers: dict[int, int] = {}
     notes: dict[int, tuple[str, ...]] = {}
+    children: MutableMapping[int, Child] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -149,6 +151,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.fallbacks.copy() if self.fallbacks else {},
             self.callers.copy() if self.callers else {},
             self.notes.copy() if self.notes else {},
+            forked(self.children) if self.children else {},
         )
 
     def serial(self, node: int) -> int:
@@ -199,12 +202,18 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
 ScopeState: TypeAlias = GraphState | ChartState
 
 
-class Parent(msgspec.Struct, frozen=True):
-    """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end."""
+class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end.
+
+    ``node``: path of the node that did; "" if an action of a chart did. ``generation``: how many executions there are
+    around this one.
+    """
 
     execution_id: str
     token: str = ""
     notify: bool = False
+    node: str = ""
+    generation: int = 0
 
 
 class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -261,6 +270,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``suspension``: while it is suspended; ``escalated``: the failure that suspended it, if one did
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
+    - ``goes_on``: its parent wants it to go on once what it has done is undone
 
     Two states are equal if they are stored alike.
     """
@@ -306,6 +316,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     backlog: list[Deferrable] = []
     alarms: list[str] | None = None
     escalated: Escalation | None = None
+    goes_on: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)

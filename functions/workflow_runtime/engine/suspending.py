@@ -113,8 +113,12 @@ def _set_status(scopes: Scopes, status: ExecutionStatus, event: str) -> None:
         turn.publish(event, status=status.value, started_at=turn.state.started_at)
 
 
-def tell_children(scopes: Scopes, operation: str, reason: str, suspension: int = 0) -> None:
-    """Pass a request on to the executions whose end is awaited."""
+def tell_children(scopes: Scopes, operation: str, reason: str, suspension: int = 0, *, of_nodes: bool = True) -> None:
+    """Pass a request on to the executions whose end is awaited: by charts and, with ``of_nodes``, by nodes."""
+    awaited = (Purpose.RESULT, Purpose.WAIT) if of_nodes else (Purpose.RESULT,)
     for token, entry in scopes.turn.state.pending.items():
-        if entry.kind is PendingKind.CHILD and entry.workflow:  # stored by an older deployment: it is not known
-            scopes.turn.commands.append(ControlChild(token, entry.workflow, operation, reason, suspension))
+        if entry.kind is not PendingKind.CHILD or entry.purpose not in awaited:
+            continue
+        if entry.workflow:  # stored by an older deployment: it is not known
+            order = entry.order or token
+            scopes.turn.commands.append(ControlChild(order, entry.workflow, operation, reason, suspension))

@@ -26,29 +26,43 @@ VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state
 
 class Needs(msgspec.Struct, frozen=True):
     """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
-    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first."""
+    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first. ``visits``:
+    successful runs of which inputs and output must be read whole."""
 
     reads: tuple[Read, ...]
     globals: bool = False
     blobs: tuple[str, ...] = ()
     orders: tuple[Read, ...] = ()
     replaced: int = 0
+    visits: tuple[Read, ...] = ()
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """What a successful run that can be undone was given, and what it yielded."""
+
+    inputs: Json = None
+    output: Json = None
 
 
 class Known(msgspec.Struct, frozen=True):
     """Values fetched for a turn: recorded runs, pruned to their decision paths; ``globals`` as in `View`; payloads of
-    signals by where they are stored; orders of failed runs, None of one that kept none."""
+    signals by where they are stored; orders of failed runs, None of one that kept none; whole visits."""
 
     nodes: Mapping[Read, NodeValue] = {}
     globals: dict[str, Json] | None = None
     blobs: Mapping[str, Json] = {}
     orders: Mapping[Read, RunNode | None] = {}
+    visits: Mapping[Read, Visit] = {}
 
     def with_more(self, more: Known) -> Known:
         """Both together."""
         globals_ = more.globals if more.globals is not None else self.globals
         return Known(
-            {**self.nodes, **more.nodes}, globals_, {**self.blobs, **more.blobs}, {**self.orders, **more.orders}
+            {**self.nodes, **more.nodes},
+            globals_,
+            {**self.blobs, **more.blobs},
+            {**self.orders, **more.orders},
+            {**self.visits, **more.visits},
         )
 
 
@@ -61,12 +75,14 @@ class Turn:
     ``listened_before``: the same of those events alone that it listens to otherwise by now; None where it did not.
 
     ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``. ``status_before``: the execution's
-    when the event at hand came. ``replacing``: variables that this turn replaces.
+    when the event at hand came. ``replacing``: variables that this turn replaces. ``reason``: why somebody has it end,
+    in his words.
     """
 
     __slots__ = (
         "_replaced_before", "commands", "evaluations", "known", "listened_before", "macrosteps", "needs_blobs",
-        "needs_globals", "needs_nodes", "needs_orders", "pending_before", "plan", "replacing", "state", "status_before",
+        "needs_globals", "needs_nodes", "needs_orders", "needs_visits", "pending_before", "plan", "reason",
+        "replacing", "state", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -84,6 +100,8 @@ class Turn:
         self.evaluations = 0
         self.status_before = state.status
         self.replacing: dict[str, Json] = {}
+        self.needs_visits: dict[Read, None] = {}
+        self.reason = ""
         self._replaced_before = state.replaced
 
     @property
@@ -104,11 +122,13 @@ class Turn:
 
     @property
     def needs(self) -> Needs | None:
-        if not (self.needs_nodes or self.needs_globals or self.needs_blobs or self.needs_orders):
+        lacks = (self.needs_nodes, self.needs_globals, self.needs_blobs, self.needs_orders, self.needs_visits)
+        if not any(lacks):
             return None
         reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
         blobs, orders = tuple(self.needs_blobs), tuple(self.needs_orders)
-        return Needs(reads, self.needs_globals, blobs, orders, self._replaced_before)
+        visits = tuple(self.needs_visits)
+        return Needs(reads, self.needs_globals, blobs, orders, self._replaced_before, visits)
 
     @property
     def globals(self) -> dict[str, Json] | None:
@@ -151,12 +171,12 @@ class Turn:
             for path, status in unannounced:
                 self.announce(path, status)
 
-    def cancel(self, path: str, serial: int, started_at: int = 0) -> None:
+    def cancel(self, path: str, serial: int, started_at: int = 0, child: str = "") -> None:
         """Order the end of a node's run, or tell it to stop if it is awaited. ``started_at``: when the dispatcher began
-        it, if it did."""
+        it, if it did; ``child``: the execution that it started."""
         if self.has_room:
             stops = self.state.stopping.get(path) == serial
-            self.commands.append(StopRun(path, serial) if stops else CancelRun(path, serial, started_at))
+            self.commands.append(StopRun(path, serial) if stops else CancelRun(path, serial, started_at, child))
         else:
             self.state.withdrawn.append((path, serial))
 

@@ -111,10 +111,15 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return tuple(formulas_in((self.when, *rendered)))
 
     @cached_property
+    def locals_read(self) -> frozenset[str]:
+        """Of a node that others call, or that undoes others: what it reads of those: `inputs`, `output`, `error`."""
+        read = (binding for formula in formulas_in((self.inputs, self.spec)) for binding in formula.bindings)
+        return frozenset(binding.name for binding in read if binding.kind is BindingKind.LOCAL)
+
+    @property
     def reads_callers_inputs(self) -> bool:
         """Of a node that others call: whether it reads what they were given."""
-        read = (binding for formula in formulas_in((self.inputs, self.spec)) for binding in formula.bindings)
-        return any(binding.kind is BindingKind.LOCAL and binding.name == "inputs" for binding in read)
+        return "inputs" in self.locals_read
 
     @cached_property
     def worker_formulas(self) -> tuple[Formula, ...]:

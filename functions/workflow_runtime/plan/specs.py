@@ -17,6 +17,7 @@ class NodeType(StrEnum):
     CONTROL = "control"
     AGGREGATION = "aggregation"
     STATE_MACHINE = "state_machine"
+    SUB_WORKFLOW = "sub_workflow"
 
 
 class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="agent"):
@@ -146,6 +147,18 @@ class MachineSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="state_ma
     reads: tuple[int, ...] = ()
 
 
+class SubWorkflowSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="sub_workflow"):
+    """Start an execution of another workflow with the node's inputs, and (``wait``) wait for its end.
+
+    ``workflow`` is an id, or a formula that may only yield one of ``allow``. ``version``: a stored one; 0: the latest.
+    """
+
+    workflow: str | Formula
+    allow: tuple[str, ...] = ()
+    version: int = 0
+    wait: bool = True
+
+
 Spec: TypeAlias = (
     AgentSpec
     | ToolSpec
@@ -159,4 +172,5 @@ Spec: TypeAlias = (
     | AggregationSpec
     | WaitSpec
     | MachineSpec
+    | SubWorkflowSpec
 )

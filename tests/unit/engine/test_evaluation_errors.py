@@ -39,6 +39,7 @@ NODES: dict[tuple[str, str], dict[str, Any]] = {
     ("AggregationNode", "score"): combine("best", score=BAD, dependencies=["a"]),
     ("AggregationNode", "value"): combine("expression", value=BAD),
     ("AggregationNode", "default"): combine("collect", default=BAD, items=[]),
+    ("SubWorkflowNode", "workflow_id"): {"id": "n", "type": "sub_workflow", "workflow_id": BAD, "allow": ["x"]},
     ("any", "when"): control("pass", when=BAD),
     ("any", "inputs"): control("pass", inputs={"x": [BAD]}),
     ("any", "outputs"): control("pass", outputs={"x": BAD}),

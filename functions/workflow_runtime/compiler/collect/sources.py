@@ -11,16 +11,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import msgspec
+import re2
 
+from workflow_runtime.compiler.collect.short_forms import called_node, fallback_node, fallback_of, named_after
 from workflow_runtime.compiler.collect.states import StateSource, calls_of, flatten
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.definition.charts.actions import CallActionDefinition
 from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.fields import MISSING
-from workflow_runtime.definition.nodes.common import UNNAMED_COMPENSATION, NodeDefinition
+from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.control import PassNode
-from workflow_runtime.definition.nodes.registry import NODE_TYPES
+from workflow_runtime.definition.policies import ErrorHandler
 from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinition
 from workflow_runtime.language.json_values import Json
@@ -53,8 +55,8 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
 
     ``outer``: the graphs around it, the innermost first; ``charts``: the charts whose variables it sees, likewise.
     ``is_call``: it is one node, made of an action. ``undoes``: it is one node, a compensation for these.
-    ``fallbacks``: nodes made of fallbacks that are defined in others, after the nodes that are written; by position,
-    whose each is.
+    ``fallbacks``: nodes made of fallbacks that are defined in others, or by error handlers, after the nodes that are
+    written; by position, whose each is. ``handled``: those of error handlers, by whose it is and the workflow it runs.
     """
 
     number: int
@@ -71,6 +73,7 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     is_call: bool = False
     fallbacks: dict[int, int] = {}
     undoes: Undone | None = None
+    handled: dict[tuple[int, str], int] = {}
 
     @property
     def is_lone(self) -> bool:
@@ -80,7 +83,12 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     @cached_property
     def fallback_of(self) -> dict[int, int]:
         """The other way round: the position of a node's own fallback, by the node's."""
-        return {own: position for position, own in self.fallbacks.items()}
+        return {own: position for position, own in self.fallbacks.items() if position not in self.named_by_handlers}
+
+    @cached_property
+    def named_by_handlers(self) -> dict[int, str]:
+        """The workflows that error handlers run in the place of others, by the position of the node that does."""
+        return {position: workflow for (_, workflow), position in self.handled.items()}
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -104,6 +112,8 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     def at(self, position: int, *path: str | int) -> DocumentPath:
         """The document path of a node, or of something in it."""
         own = self.fallbacks.get(position)
+        if position in self.named_by_handlers:
+            return self.at(self.fallbacks[position], f"~{self.named_by_handlers[position]}", *path)
         if own is not None:
             is_value = path[:1] == ("inputs",) and isinstance(self.nodes[position], PassNode)
             return self.at(own, "fallback", *(("value", *path[1:]) if is_value else path))
@@ -198,6 +208,7 @@ class Sources:
                 is_whole=is_whole, hides_states=gaps.hide_states(()) or not gaps.fields.isdisjoint(("type", ANY)),
             )  # fmt: skip
             self._add_chart(top)
+        self._add_workflows(definition.error_handlers)
         for graph in tuple(self.graphs):
             self._add_compensations(graph)
 
@@ -258,12 +269,19 @@ class Sources:
                 chart.calls[call.place] = CallSource(len(self.graphs), call.owner, call.action)
                 self._add_graph(self._inside(chart, position, call.owner, (called,), call.place, is_call=True))
 
+    def _add_workflows(self, handlers: Sequence[ErrorHandler]) -> None:
+        """What error handlers run in the place of nodes that is no node: workflows."""
+        names = {id for graph in self.graphs for id in graph.index}
+        others = [handler for handler in handlers if handler.action.target not in (None, *names)]
+        if others:
+            self.graphs = [_with_workflows(graph, others) for graph in self.graphs]
+
     def _add_compensations(self, graph: GraphSource) -> None:
         """What undoes nodes of a graph. It runs when their scope may have ended: it sees the nodes that it undoes, and
         what is always there."""
         for position, node in graph.compensated():
             if isinstance(node.compensate, NodeDefinition):
-                self._add_compensation(graph, _named_after(node), graph.at(position, "compensate"), (position,))
+                self._add_compensation(graph, named_after(node), graph.at(position, "compensate"), (position,))
         for target, positions in graph.undoing.items():
             self._add_compensation(graph, graph.nodes[target], graph.at(target), positions)
 
@@ -321,59 +339,24 @@ def _with_fallbacks(graph: GraphSource) -> GraphSource:
     )
 
 
-INHERITED = ("inputs", "prompt", "outputs", "output_schema")
+def _with_workflows(graph: GraphSource, handlers: Sequence[ErrorHandler]) -> GraphSource:
+    """The graph with a node more for each node and workflow that one of these handlers runs in its place."""
+    nodes, fallbacks, handled = list(graph.nodes), dict(graph.fallbacks), dict(graph.handled)
+    for position, node in enumerate(graph.nodes):
+        for handler in handlers:
+            target = handler.action.target
+            if target is None or (position, target) in handled or not is_for(handler, graph, position):
+                continue
+            handled[position, target] = len(nodes)
+            fallbacks[len(nodes)] = position
+            nodes.append(fallback_of(node, f"{node.id}~{target}{FALLBACK}", "sub_workflow", {"workflow_id": target}))
+    return msgspec.structs.replace(graph, nodes=tuple(nodes), fallbacks=fallbacks, handled=handled)
 
 
-def fallback_node(node: NodeDefinition) -> NodeDefinition | None:
-    """The node that a node's fallback is short for; None if it has none of its own.
-
-    It takes what the fallback does not say from the node. A value is a node that passes on its inputs.
-    """
-    written = node.fallback
-    if written is None or written.node is not None or written.workflow_id is not None:
-        return None
-    common = {"id": f"{node.id}{FALLBACK}", "timeout": node.timeout, "priority": node.priority}
-    if written.value is not MISSING:
-        return PassNode.model_construct({"id", "inputs"}, **common, type="control", inputs=written.value)
-    kind = "agent" if written.agent is not None else "tool"
-    model = NODE_TYPES[kind]
-    fields: dict[str, Json] = {kind: getattr(written, kind)}
-    for name in INHERITED:
-        said = getattr(written, name)
-        if name in model.model_fields:
-            fields[name] = said if said is not None else getattr(node, name, model.model_fields[name].default)
-    made = model.model_construct({*fields, "id"}, **common, type=kind, **fields)
-    assert isinstance(made, NodeDefinition)
-    return made
-
-
-def _named_after(node: NodeDefinition) -> NodeDefinition:
-    """The compensation that a node defines; without an id of its own it is named after the node."""
-    written = node.compensate
-    assert isinstance(written, NodeDefinition)
-    named = written.id != UNNAMED_COMPENSATION
-    return written if named else written.model_copy(update={"id": f"{node.id}~compensate"})
-
-
-def called_node(
-    action: CallActionDefinition, taken: set[str], numbers: dict[str, int], *, always_numbered: bool
-) -> NodeDefinition:
-    """The node that an action's call is short for; its fields stand under the same names there.
-
-    It has no inputs: they are the action's, which the dispatcher renders.
-    ``numbers``: the next that is free, by name. ``always_numbered``: at the chart's own start nothing else in its path
-    tells it from nodes and states.
-    """
-    name = action.kind if action.allow else action.target
-    id = "" if always_numbered else name
-    number = numbers.get(name, 1 if always_numbered else 2)
-    while not id or id in taken:
-        id = f"{name}~{number}"
-        number += 1
-    numbers[name] = number
-    model = NODE_TYPES[action.kind]
-    names = (model.model_fields.keys() & type(action).model_fields.keys()) - {"inputs"}
-    fields = {name: getattr(action, name) for name in names}
-    node = model.model_construct(action.model_fields_set & names, id=id, type=action.kind, **fields)
-    assert isinstance(node, NodeDefinition)
-    return node
+def is_for(handler: ErrorHandler, graph: GraphSource, position: int) -> bool:
+    """Whether a node is one of those that an error handler is for."""
+    node = graph.nodes[position]
+    if not kind_of_node(node).has_policies or position in graph.fallbacks or graph.undoes is not None:
+        return False
+    name = f"{graph.prefix}{node.id}" if "/" in handler.node_pattern else node.id
+    return re2.fullmatch(handler.node_pattern, name) is not None

@@ -12,6 +12,7 @@ from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.definition.reading import Model
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.templates import has_template
 from workflow_runtime.plan.actions import Action
 from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.formulas import Formula
@@ -112,6 +113,13 @@ class Checking(msgspec.Struct, frozen=True):
     report: Report
     unread: Callable[..., bool]
     is_call: bool = False
+
+
+def named_ids(id: str, allow: tuple[str, ...], field: str) -> list[tuple[str, str]]:
+    """The ids of something else that may be meant, each with the field that names it; an empty one could not be
+    read."""
+    named = [("allow", item) for item in allow] if allow else [(field, id)]
+    return [(field, item) for field, item in named if item and not has_template(item)]
 
 
 def _no_targets(_: Any) -> Iterator[Target]:

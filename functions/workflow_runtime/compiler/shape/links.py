@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import msgspec
-import re2
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
-from workflow_runtime.compiler.collect.sources import OWN, Enclosing, GraphSource, Sources
+from workflow_runtime.compiler.collect.sources import OWN, Enclosing, GraphSource, Sources, is_for
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Target
 from workflow_runtime.compiler.report import DocumentPath, Report
@@ -110,16 +109,14 @@ def calling_links(graph: GraphSource, links: Links, handlers: Sequence[ErrorHand
 def handlers_of(graph: GraphSource, position: int, handlers: Sequence[ErrorHandler]) -> list[tuple[int, int]]:
     """The workflow's handlers that are for a node, by number; with the node of this graph that runs as a fallback (-1:
     none does)."""
-    node = graph.nodes[position]
-    if not kind_of_node(node).has_policies or position in graph.fallbacks or graph.undoes is not None:
-        return []
     found = []
     for number, handler in enumerate(handlers):
-        name = f"{graph.prefix}{node.id}" if "/" in handler.node_pattern else node.id
-        target = graph.index.get(handler.action.target or "", -1)
+        target = -1
+        if handler.action.target is not None:
+            target = graph.index.get(handler.action.target, graph.handled.get((position, handler.action.target), -1))
         if handler.action.type == "fallback" and target in (-1, position):
             continue
-        if re2.fullmatch(handler.node_pattern, name):
+        if is_for(handler, graph, position):
             found.append((number, target))
     return found
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from workflow_runtime.definition.fields import Literal
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.registry import control_type, node_type
+from workflow_runtime.definition.nodes.registry import control_type
 
 
 class UnsupportedNode(NodeDefinition):
@@ -52,11 +52,3 @@ class ApprovalNode(UnsupportedNode):
 
     noun: ClassVar[str] = "an approval"
     own: ClassVar = ("prompt", "assignees", "form", "quorum", "on_timeout", "on_reject")
-
-
-@node_type("sub_workflow")
-class SubWorkflowNode(UnsupportedNode):
-    """Starts another workflow."""
-
-    noun: ClassVar[str] = "a sub-workflow node"
-    own: ClassVar = ("workflow_id", "version", "wait", "allow")

@@ -10,8 +10,10 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.commands import Command, Read, RecordNode
+from workflow_runtime.engine.graph.previous import previous
+from workflow_runtime.engine.graph.undone import seen_of
+from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import (
-    ALIVE_MARKS,
     FAILED_MARKS,
     MARK_ROWS,
     MARKS,
@@ -33,7 +35,7 @@ from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, PREVIOUS, BindingKind, Formula
-from workflow_runtime.plan.graph import OUTPUTS, Edge, EdgeKind, GraphBlock, looks_through
+from workflow_runtime.plan.graph import OUTPUTS, Edge, GraphBlock
 
 NOTES_MAX = 10  # of a node, and
 NOTED_NODES_MAX = 100  # of a graph: they are for people, and the state has more important things to hold
@@ -129,6 +131,8 @@ class GraphScope(Scope):
         graph.begun.pop(node, None)
         graph.retries.pop(node, None)
         graph.callers.pop(node, None)
+        if change is Change.SUCCEED:
+            graph.children.pop(node, None)
         notes = graph.notes.pop(node, ())
         fallback = graph.fallbacks.pop(node, -1)
         undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
@@ -145,7 +149,14 @@ class GraphScope(Scope):
 
     def cancel_run(self, node: int) -> None:
         """Have the run of a node that has begun, or was ordered, recorded as cancelled."""
-        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0))
+        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0), self.child(node))
+
+    def child(self, node: int) -> str:
+        """The execution that the node has started; "" if there is none."""
+        child = self.graph.children.get(node)
+        if child is None:
+            return ""
+        return child_execution_id(self.turn.state.execution_id, child.order, child.workflow_id)
 
     def stop(self, node: int) -> None:
         """End what a running or retrying node waits for, and the scope inside it. The node itself keeps its mark."""
@@ -283,7 +294,8 @@ class GraphScope(Scope):
         if self.graph.undoes >= 0:
             undoing = self.turn.state.undoing
             assert undoing is not None, "compensations run while the execution is being compensated"
-            return {"error": error_value(undoing.error) if undoing.error is not None else None}
+            seen = self._seen_of_undone(node)
+            return {"error": error_value(undoing.error) if undoing.error is not None else None, **seen}
         error = self.graph.called.get(node)
         if error is None:
             return {}
@@ -292,6 +304,13 @@ class GraphScope(Scope):
         if plan.pool is None and plan.reads_callers_inputs and caller is not None and caller.inputs is not None:
             inputs = self.evaluate(caller.inputs, self.graph.callers[node])
         return {"error": error_value(error), "inputs": inputs}
+
+    def _seen_of_undone(self, node: int) -> dict[str, Json]:
+        """What a compensation that the dispatcher runs itself sees of the visit that it undoes. Raises
+        `ValuesMissing`."""
+        plan, undone = self.block.nodes[node], self.undone
+        is_asked = plan.pool is None and undone is not None and plan.locals_read
+        return seen_of(self.turn, undone) if is_asked and undone is not None else {}
 
     def nodes(self, wanted: set[int], *, with_errors: bool) -> dict[int, NodeValue] | None:
         """What is known of these nodes, by number; None, after noting it, when something must be read first."""
@@ -366,31 +385,9 @@ class GraphScope(Scope):
         return value
 
     def previous(self, node: int, *, behind: bool = False) -> int:
-        """The number of the last alive predecessor in dependency order, looking through control nodes; -1: none.
-
-        ``behind``: as a successor of ``node`` sees it, so that it may be the node itself.
-        """
+        """The number of what ``${previous}`` means at a node; -1: nothing. ``behind``: as a successor of the node sees
+        it, so that it may be the node itself."""
         if node == OUTPUTS:
             return -1
         original = self.stands_in_for(node)
-        node = original if original >= 0 else node
-        pending = [node] if behind else self._alive_sources(node)
-        seen: set[int] = set()
-        while pending:
-            source = pending.pop()
-            if not looks_through(self.block.nodes[source]):
-                return self.block.first + source
-            if source not in seen:
-                seen.add(source)
-                pending += self._alive_sources(source)
-        return -1
-
-    def _alive_sources(self, node: int) -> list[int]:
-        """Predecessors over alive edges, in dependency order."""
-        found: list[int] = []
-        for index in self.block.nodes[node].incoming:
-            edge = self.block.edges[index]
-            alive = self.graph.marks[edge.source] in ALIVE_MARKS and index not in self.graph.untaken
-            if alive and edge.kind is not EdgeKind.ORDER:
-                found.append(edge.source)
-        return found
+        return previous(self.block, self.graph, original if original >= 0 else node, behind=behind)

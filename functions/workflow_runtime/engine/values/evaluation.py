@@ -34,7 +34,10 @@ NOT_ENDED = NodeValue("waiting")
 
 def error_value(error: ErrorDocument) -> dict[str, Json]:
     """An error document as formulas see it."""
-    return {"type": error.type, "message": error.message, "node": error.node}
+    value: dict[str, Json] = {"type": error.type, "message": error.message, "node": error.node}
+    if error.cause is not None:
+        value["cause"] = {"execution_id": error.cause.execution_id, "node": error.cause.node or None}
+    return value
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,6 +61,7 @@ class Execution(msgspec.Struct, frozen=True):
         for part, text in (("input", self.input), ("output", self.output)):
             if text is not None:
                 document[part] = value_of(text)
+        document["parent"] = _parent(self.header)
         document["suspension"] = self.suspension
         document["variables"] = self.variables
         document |= self.charts.json()
@@ -280,6 +281,12 @@ def header_json(header: Header) -> dict[str, Json]:
         "started_at": iso_time(header.started_at),
         "ended_at": iso_time(header.ended_at) if header.ended_at else None,
     }
+
+
+def _parent(header: Header) -> dict[str, Json] | None:
+    """The execution that started this one, and the node there, unless an action did."""
+    parent = header.parent
+    return {"execution_id": parent.execution_id, "node": parent.node or None} if parent is not None else None
 
 
 def _suspension(stored: StoredState | None) -> dict[str, Json] | None:

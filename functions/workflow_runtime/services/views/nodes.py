@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from workflow_runtime.engine.codec import current
+from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Mark, NodeStatus
 from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
@@ -89,6 +90,9 @@ def _node_entry(
         entry["handled"] = graph.marks[index] != Mark.FAILED
     if run is None and index in graph.begun:
         entry |= {"attempts": 1, "started_at": iso_time(graph.begun[index])}
+    if status is NodeStatus.RUNNING and state is not None and index in graph.children:
+        started = graph.children[index]
+        entry["child"] = child_execution_id(state.execution_id, started.order, started.workflow_id)
     entry["warnings"] += [note for note in graph.notes.get(index, ()) if note not in entry["warnings"]]
     return entry
 
@@ -100,7 +104,21 @@ def _status_of(run: Run | None, *, over: bool) -> NodeStatus:
 
 
 def error_json(error: ErrorDocument | None) -> dict[str, Json] | None:
-    return {"type": error.type, "message": error.message, "node": error.node or None} if error is not None else None
+    if error is None:
+        return None
+    return {"type": error.type, "message": error.message, "node": error.node or None, **_cause_json(error)}
+
+
+def _cause_json(error: ErrorDocument) -> dict[str, Json]:
+    """Of the error of a sub-workflow: where in its execution it began."""
+    if error.cause is None:
+        return {}
+    return {"cause": {"execution_id": error.cause.execution_id, "node": error.cause.node or None}}
+
+
+def _own_error_json(error: ErrorDocument) -> dict[str, Json]:
+    """The error of a node, as its entry has it."""
+    return {"type": error.type, "message": error.message, **_cause_json(error)}
 
 
 def _is_handled(node: NodePlan, status: NodeStatus, run: Run | None) -> bool:
@@ -112,11 +130,12 @@ def _is_handled(node: NodePlan, status: NodeStatus, run: Run | None) -> bool:
 
 
 def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str | None) -> dict[str, Json]:
-    return {
+    child = {"child": run.child} if run is not None and run.child else {}
+    return child | {
         "status": status.value,
         "attempts": run.attempt if run is not None else 0,
         "output": run.output if run is not None else None,
-        "error": {"type": run.error.type, "message": run.error.message} if run is not None and run.error else None,
+        "error": _own_error_json(run.error) if run is not None and run.error else None,
         "handled": _is_handled(node, status, run),
         "started_at": iso_time(run.started_at) if run is not None and run.started_at else None,
         "ended_at": iso_time(run.ended_at) if run is not None and run.ended_at else None,
