@@ -55,7 +55,7 @@ CHART = {
         },
         {
             "name": "fin",
-            "on_enter": [{"raise": {"event": "${'%s'}" % apart("clôturé"), "data": {}}}],
+            "on_enter": [{"raise": {"event": f"${{'{apart('clôturé')}'}}", "data": {}}}],
             "transitions": [
                 {"event": "clôturé", "target": "done", "actions": [{"set_variable": {"name": "é", "value": "${prêt}"}}]}
             ],

@@ -43,8 +43,11 @@ def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Rep
             report.add(
                 rules.UNKNOWN_EVENT, f"no transition and no wait takes `{event}`", ("event_schemas", event), hint
             )
+    hooks: set[tuple[str, str]] = set()
     for position, trigger in enumerate(definition.triggers):
         place: DocumentPath = ("triggers", position)
+        if isinstance(trigger, written.WebhookTrigger):
+            _check_hook(trigger, hooks, place, report)
         match trigger:
             case written.EventTrigger():
                 check_filters(definition, trigger, place, report)
@@ -100,6 +103,17 @@ def _check_event(
         message = f"no transition and no wait takes `{trigger.event}`"
         hint = report.suggest(trigger.event, frozenset(name for name in heard if "*" not in name))
         report.add(rules.UNHEARD, message, (*place, "event"), hint)
+
+
+def _check_hook(
+    trigger: written.WebhookTrigger, taken: set[tuple[str, str]], place: DocumentPath, report: Report
+) -> None:
+    """No two webhooks take the same requests."""
+    hook = trigger.endpoint.strip("/"), trigger.method
+    if hook in taken:
+        message = f"another webhook takes {trigger.method} at `{trigger.endpoint}` already"
+        report.add(rules.SAME_WEBHOOK, message, (*place, "endpoint"))
+    taken.add(hook)
 
 
 def _heard(sources: Sources) -> frozenset[str] | None:
