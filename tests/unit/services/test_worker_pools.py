@@ -59,11 +59,11 @@ def test_where_the_pools_are_known_an_unknown_one_is_refused_when_published() ->
         runtime = Runtime(backend.ports, dict, secrets=EnvironmentSecrets({}), pools=("agent", "tool"))
         with pytest.raises(DefinitionError) as caught:
             runtime.catalog.publish(PAYMENT.encode())
-        assert caught.value.findings == runtime.catalog.compile(PAYMENT.encode()).findings
+        assert list(caught.value.findings) == runtime.catalog.compile(PAYMENT.encode()).findings
     [finding] = caught.value.findings
-    assert (finding.id, finding.path) == ("WF428", "nodes[0].pool")
+    assert (finding.id, finding.path) == ("WF430", "nodes[0].pool")
     assert finding.message == "there is no worker pool `payments` here"
-    assert finding.hint == "Known here: `agent`, `tool`."
+    assert finding.hint == "Did you mean `agent`?"
 
 
 def test_on_one_machine_every_pool_is_served(runtime: WorkflowTester) -> None:
