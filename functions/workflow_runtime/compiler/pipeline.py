@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 
@@ -16,7 +17,7 @@ from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, chec
 from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
 from workflow_runtime.compiler.check.events import check_merging
-from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, warn_of_recursion
+from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, check_pools, warn_of_recursion
 from workflow_runtime.compiler.check.policies import check_handlers, check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
 from workflow_runtime.compiler.check.triggers import check_triggers, plan_triggers, trigger_sites
@@ -24,13 +25,15 @@ from workflow_runtime.compiler.check.values import check_values
 from workflow_runtime.compiler.collect.chart_formulas import chart_sites
 from workflow_runtime.compiler.collect.formulas import variable_sites
 from workflow_runtime.compiler.collect.sources import Sources
-from workflow_runtime.compiler.names.names import PREVIOUS_NAMES, Bindings, Names, bind_all
+from workflow_runtime.compiler.kinds.kind import Body
+from workflow_runtime.compiler.names.names import Bindings, Names, bind_all
+from workflow_runtime.compiler.names.vocabulary import PREVIOUS_NAMES
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.doubts import doubts_of
-from workflow_runtime.compiler.shape.drafts import drafted, finished_graphs, first_numbers, named_in
+from workflow_runtime.compiler.shape.drafts import Draft, drafted, finished_graphs, first_numbers, named_in
 from workflow_runtime.compiler.shape.links import Named
 from workflow_runtime.compiler.shape.ordering import Graph
-from workflow_runtime.compiler.shape.predecessors import Before
+from workflow_runtime.compiler.shape.predecessors import Before, numbers_before
 from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
 from workflow_runtime.definition.loader import in_order, load
@@ -52,18 +55,20 @@ class Compilation(msgspec.Struct, frozen=True):
     findings: list[Finding]
 
 
-def compile_workflow(text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None) -> Compilation:
+def compile_workflow(
+    text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None, pools: Collection[str] | None = None
+) -> Compilation:
     """Compile a workflow file. Never raises for what the text says.
 
     ``file``: its name, for the findings. ``catalogue``: the agents and tools there are; without it what they are
-    called with, and whether they exist, is not checked.
+    called with, and whether they exist, is not checked. ``pools``: the worker pools there are; None: any.
     """
     with _collection_paused():
         loaded = load(text, file)
         if loaded.definition is None:
             return Compilation(None, loaded.findings)
         report = Report(loaded.source, text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text)
-        plan = _plan(loaded.definition, loaded.gaps, catalogue, report)
+        plan = _plan(loaded.definition, loaded.gaps, catalogue, pools, report)
         findings = in_order([*loaded.findings, *report.findings()])
         return Compilation(None if has_errors(findings) else plan, findings)
 
@@ -95,11 +100,18 @@ def strict(findings: Iterable[Finding]) -> list[Finding]:
     return [msgspec.structs.replace(finding, severity=Severity.ERROR) for finding in findings]
 
 
-def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | None, report: Report) -> Plan | None:
+def _plan(
+    definition: WorkflowDefinition,
+    gaps: Gaps,
+    catalogue: Catalogue | None,
+    pools: Collection[str] | None,
+    report: Report,
+) -> Plan | None:
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
     catalogue = _with_itself(definition, catalogue)
     sources = Sources(definition, gaps)
     check_support(definition, sources, report)
+    check_pools(sources, pools, report)
     if not _has_fitting_size(definition, gaps, sources, report):
         return None
     others = [*variable_sites(definition, report), *trigger_sites(definition, report)]
@@ -117,13 +129,13 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     ]
     names = Names(definition, gaps, sources, firsts, befores, report)
     bound = bind_all(names, sources, drafts, charts, others)
-    _check(definition, sources, bound, catalogue, report)
+    _check(definition, sources, drafts, bound, catalogue, report)
     check_compensations(definition, gaps, sources, graphs, catalogue, report)
     check_reads(bound.placed(sources), sources, firsts, report)
     check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
     parts = [
-        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, definition.error_handlers)
+        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, draft.handlers)
         for draft, graph, first in zip(drafts, graphs, firsts, strict=True)
     ]
     moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])
@@ -173,13 +185,18 @@ def _check_finished(workflow_id: str, part: Parts, moments: Sequence[Moment], re
 
 
 def _check(
-    definition: WorkflowDefinition, sources: Sources, bound: Bindings, catalogue: Catalogue | None, report: Report
+    definition: WorkflowDefinition,
+    sources: Sources,
+    drafts: Sequence[Draft],
+    bound: Bindings,
+    catalogue: Catalogue | None,
+    report: Report,
 ) -> None:
     """What needs no finished graph."""
     for graph in sources.graphs:
         check_nodes(graph, catalogue, report)
         check_policies(graph, report)
-    check_handlers(definition, sources, catalogue, report)
+    check_handlers(definition, sources, [draft.handlers for draft in drafts], catalogue, report)
     for chart in sources.charts:
         check_chart(chart, report)
     check_paths(sources, report)
@@ -200,18 +217,26 @@ def _assembled(
     formulas: dict[DocumentPath, Formula],
 ) -> Plan:
     firsts = [part.first for part in parts]
+    befores = [part.before for part in parts]
     for chart in sources.charts:
         if chart.node is not None:
             reads = sorted(firsts[graph] + node for graph, node in named.machines.get(chart.node, ()))
             parts[chart.node.graph].machines[chart.node.node] = MachineSpec(chart.number, tuple(reads))
+    chained = bound.chained(sources)
     for source in sources.graphs:
+        if source.loop is not None:
+            reads = sorted(firsts[graph] + node for graph, node in named.machines.get(source.loop, ()))
+            parts[source.loop.graph].bodies[source.loop.node] = Body(
+                source.number, tuple(reads), source.loop in chained
+            )
+            parts[source.number].loop = firsts[source.loop.graph] + source.loop.node
         if source.undoes is not None:
             parts[source.undoes.graph].undone_by |= dict.fromkeys(source.undoes.nodes, source.number)
     triggers, correlated = plan_triggers(definition, sources, formulas)
     for (graph, node), number in correlated.items():
         parts[graph].correlated[node] = number
     reads_of = [
-        GraphReads(items, part.before, part.first, part.wholes())
+        GraphReads(items, partial(numbers_before, sources, befores, firsts, part.source), part.first, part.wholes())
         for items, part in zip(bound.graphs, parts, strict=True)
     ]
     others = [*bound.others, *(item for items in bound.charts for item in items)]

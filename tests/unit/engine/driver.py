@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.compiler import compile_or_raise
+from workflow_runtime.engine import settling
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, advance, new_execution
 from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import (
@@ -29,6 +30,7 @@ from workflow_runtime.engine.commands import (
     SetStatus,
     StartTimer,
     StopRun,
+    StorePages,
     Subscribe,
     Unsubscribe,
 )
@@ -43,14 +45,14 @@ from workflow_runtime.engine.events import (
     run_event_id,
 )
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
-from workflow_runtime.engine.lifecycle import STATUS_OF_MARK
+from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry, replay
 from workflow_runtime.engine.state import ExecutionState, Parent
-from workflow_runtime.engine.subscriptions import subscriptions
-from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs
+from workflow_runtime.engine.subscriptions import open_routes, subscriptions
+from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs, Turn, ValuesMissing
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
-from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
+from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue, View, error_value, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -74,12 +76,23 @@ class Failure(msgspec.Struct, frozen=True):
 
 def plan_of(nodes: Sequence[dict[str, Any]], **fields: Any) -> Plan:
     """The plan of a workflow ``w`` with these nodes; those without a type are tools."""
-    full = [{"type": "tool", "tool": "t", **node} if "type" not in node else node for node in nodes]
-    return compile_or_raise(json.dumps({"workflow": {"id": "w", "nodes": full, **fields}}))
+    return compile_or_raise(json.dumps({"workflow": {"id": "w", "nodes": [*map(_typed, nodes)], **fields}}))
+
+
+def _typed(node: Any) -> Any:
+    if isinstance(node, str):
+        return node
+    full = {"type": "tool", "tool": "t", **node} if "type" not in node else node
+    return {**full, "body": [*map(_typed, full["body"])]} if "body" in full else full
 
 
 def control(id: str, subtype: str, **fields: Any) -> dict[str, Any]:
     return {"id": id, "type": "control", "subtype": subtype, **fields}
+
+
+def loop(id: str, *body: Any, **fields: Any) -> dict[str, Any]:
+    """A loop with this body: nodes, or ids."""
+    return control(id, "loop", body=list(body), **fields)
 
 
 def aggregation(id: str, strategy: str, **fields: Any) -> dict[str, Any]:
@@ -192,7 +205,7 @@ class Driver:
         for command in decision.commands:
             self._carry_out(command)
         if self.checked and self.status == "running":
-            assert self.subscribed == set(subscriptions(self.plan, self.state.pending))
+            self._assert_routes_open()
         if self.pokes and decision.commands and isinstance(decision.commands[-1], Continue):
             self.take(Poked(f"cmd:e1:{self.state.version}", self.now))
         return decision
@@ -345,6 +358,7 @@ class Driver:
         if command.undoes is not None:
             undone = command.undoes.path(self.plan), command.undoes.serial
             names = {**names, "inputs": self.given[undone], "output": self.records[undone].output}
+        names = {**names, **{name: self.blobs[page.key][page.place] for name, page in command.pages.items()}}
         return View(
             plan=self.plan,
             execution_id="e1",
@@ -386,15 +400,33 @@ class Driver:
             answer = advance(self.plan, state, events, self.now, known)
             if isinstance(answer, Decision):
                 return answer
-            assert answer.reads or answer.globals or answer.blobs or answer.orders
+            assert answer.reads or answer.globals or answer.blobs or answer.orders or answer.passes
             known = fetch(answer, known)
         raise AssertionError("the engine keeps asking")
+
+    def _assert_routes_open(self) -> None:
+        """What is kept of subscriptions from turn to turn is what computing all of them again gives."""
+        known, answered = NOTHING_KNOWN, False
+        while not answered:
+            turn = Turn(self.plan, self.state, known)
+            turn.status_at_start = ExecutionStatus.PENDING
+            try:
+                open_routes(settling.scopes_of(turn))
+                answered = True
+            except ValuesMissing:
+                assert turn.needs is not None
+                known = self._known(turn.needs, known)
+        assert dict(turn.state.pending) == dict(self.state.pending)
+        assert self.subscribed == set(subscriptions(self.plan, self.state.pending))
 
     def _known(self, needs: Needs, known: Known) -> Known:
         self.reads += 1
         nodes = dict(known.nodes)
         for read in needs.reads:
             value = self.records[read.path(self.plan), read.serial]
+            nodes[read] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
+        for read in needs.passes:
+            value = self.records.get((read.path(self.plan), read.serial), NOT_RUN)
             nodes[read] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
         blobs = {**known.blobs, **{blob: self.blobs[blob] for blob in needs.blobs}}
         orders = {read: self.orders.get((read.path(self.plan), read.serial)) for read in needs.orders}
@@ -438,6 +470,8 @@ class Driver:
                 self.timers[command.timer] = command.due
             case CancelTimer():
                 self.timers.pop(command.timer, None)
+            case StorePages():
+                self.blobs |= zip(command.keys, command.pages, strict=True)
             case Subscribe():
                 self.subscribed.add((command.event, command.key, command.route))
             case Unsubscribe():

@@ -7,11 +7,12 @@ from functools import cached_property
 
 from workflow_runtime.compiler.build.decisions import Decisions, shortest
 from workflow_runtime.compiler.collect.formulas import has_inputs
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
+from workflow_runtime.compiler.kinds.kind import Body
 from workflow_runtime.compiler.names.schemas import declared_keys
 from workflow_runtime.compiler.report import DocumentPath
-from workflow_runtime.compiler.shape.links import Called, handlers_of
+from workflow_runtime.compiler.shape.links import Called, Handlers
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.definition.fields import MISSING
@@ -38,7 +39,8 @@ class Parts:
 
     ``first``: the plan-wide number of its first node. ``machines``: by node, the number of its chart and the nodes that
     are read inside. ``correlated``: by node, the number of the trigger that brings events to this wait.
-    ``handlers``: the workflow's. ``undone_by``: by node, the number of the graph that undoes it.
+    ``bodies``: by node, the graph that a loop repeats; ``loop``: the plan-wide number of the loop that repeats this.
+    ``handlers``: by node, those of the workflow. ``undone_by``: by node, the number of the graph that undoes it.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Parts:
         formulas: Mapping[DocumentPath, Formula],
         called: Called,
         first: int,
-        handlers: Sequence[ErrorHandler],
+        handlers: Handlers,
     ) -> None:
         self.source = source
         self.graph = graph
@@ -65,6 +67,8 @@ class Parts:
         self.handlers = handlers
         self.machines: dict[int, MachineSpec] = {}
         self.correlated: dict[int, int] = {}
+        self.bodies: dict[int, Body] = {}
+        self.loop = -1
         self.undone_by: dict[int, int] = {}
         self._formulas = formulas
 
@@ -85,13 +89,13 @@ class Parts:
         found: dict[int, set[int]] = {}
         for source in range(len(self.source.nodes)):
             own = _fallback(self, source) if kind_of_node(self.source.nodes[source]).has_policies else -1
-            for target in {own, *(target for _, target in handlers_of(self.source, source, self.handlers))} - {-1}:
+            for target in {own, *(target for _, target in self.handlers[source])} - {-1}:
                 found.setdefault(target, set()).add(source)
         return {target: tuple(sorted(_all_above(found, target))) for target in found}
 
     @property
     def outputs(self) -> Formula | None:
-        return self._formulas[("outputs",)] if self.source.outputs is not MISSING else None
+        return self._formulas[self.source.outputs_place] if self.source.outputs is not MISSING else None
 
     def nodes(self, names: tuple[str, ...]) -> tuple[int, ...]:
         """Indices of ids, in order, each once."""
@@ -201,6 +205,7 @@ def assemble_graph(parts: Parts, decisions: Decisions, conditions: Mapping[tuple
         prefix=source.prefix,
         chart=source.chart,
         state=source.state,
+        loop=parts.loop,
     )
 
 
@@ -240,7 +245,7 @@ def _node(
         retry=tuple(map(retry_policy, node.retry_policy)) if kind.has_policies else (),
         on_error=tuple(_error_rule(rule, parts) for rule in node.on_error) if kind.has_policies else (),
         fallback=_fallback(parts, position) if kind.has_policies else -1,
-        handlers=tuple(NodeHandler(*found) for found in handlers_of(parts.source, position, parts.handlers)),
+        handlers=tuple(NodeHandler(*found) for found in parts.handlers[position]),
         compensate=parts.undone_by.get(position, -1),
         max_wait_seconds=node.max_wait if kind.pool is not None else None,
     )
@@ -297,6 +302,10 @@ class _NodeParts:
         return self._parts.machines[self._position]
 
     @property
+    def body(self) -> Body:
+        return self._parts.bodies[self._position]
+
+    @property
     def correlated(self) -> int:
         return self._parts.correlated.get(self._position, -1)
 
@@ -308,6 +317,9 @@ class _NodeParts:
 
     def nodes(self, names: tuple[str, ...]) -> tuple[int, ...]:
         return self._parts.nodes(names)
+
+    def retries(self, policies: tuple[RetryPolicyDefinition, ...]) -> tuple[RetryPolicy, ...]:
+        return tuple(map(retry_policy, policies))
 
 
 def _sinks(nodes: tuple[NodeDefinition, ...], graph: Graph, called: Called) -> tuple[int, ...]:
