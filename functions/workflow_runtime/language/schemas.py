@@ -112,7 +112,7 @@ def validator_of(schema: Json) -> Any:
     return _validator(encoded)
 
 
-def _bytes_of(encoded: bytes, _: object) -> int:
+def _bytes_of(encoded: bytes, _: Any) -> int:
     return VALIDATOR_BYTES + 30 * len(encoded)
 
 

@@ -93,7 +93,7 @@ def _registered(item: Item) -> RegisteredTrigger | None:
     return RegisteredTrigger(workflow_id, name, trigger, pattern)
 
 
-def _bytes_of(data: bytes, _: object) -> int:
+def _bytes_of(data: bytes, _: tuple[EventTrigger, Pattern | None]) -> int:
     return TRIGGER_BYTES + 30 * len(data)
 
 
