@@ -22,7 +22,7 @@ from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.cli.charts import event_lines, timer_lines
 from workflow_runtime.frontends.cli.compilation import show_warnings
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
-from workflow_runtime.frontends.cli.files import definitions_directory, read_input, read_source
+from workflow_runtime.frontends.cli.files import definitions_directory, read_input, read_source, workflows_beside
 from workflow_runtime.frontends.cli.local import local_runtime, only_open_execution
 from workflow_runtime.frontends.cli.options import (
     AllowHttp,
@@ -42,6 +42,7 @@ from workflow_runtime.frontends.cli.stepping import EventStep, Step, Stepper, mo
 from workflow_runtime.frontends.cli.summary import dead_letter_lines, show_summary, waiting_lines
 from workflow_runtime.frontends.client.mock_targets import unknown_mocks
 from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.plan.plan import Plan
 from workflow_runtime.runtime.in_process import Backend as OpenBackend
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.intake.signals import check_event
@@ -199,8 +200,15 @@ def _check(options: RunOptions, steps: Sequence[Step]) -> None:
 def _open_runtime(options: RunOptions, *, virtual: bool) -> LocalRuntime:
     definitions = options.definitions or definitions_directory(options.file)
     backend = _open_backend(options, virtual=virtual)
-    verbose, allowed = options.verbose, options.allow_http
-    return local_runtime(backend, definitions, options.mocks, verbose=verbose, allow_http=allowed)
+    given = [file for file in (options.file, *options.others) if file is not None]
+    return local_runtime(
+        backend,
+        definitions,
+        options.mocks,
+        verbose=options.verbose,
+        allow_http=options.allow_http,
+        files=lambda: workflows_beside(given, definitions),
+    )
 
 
 def _open_backend(options: RunOptions, *, virtual: bool) -> OpenBackend:
@@ -216,11 +224,13 @@ def _open_backend(options: RunOptions, *, virtual: bool) -> OpenBackend:
 
 
 def _start(out: Output, runtime: LocalRuntime, options: RunOptions, steps: Sequence[Step], input: Any) -> str:
-    """Publish all files and start the first; every file's findings are reported, and events that nothing listens to."""
+    """Publish all files, and those of the workflows that they start, and start the first; every file's findings are
+    reported, and events that nothing listens to."""
     assert options.file is not None
     errors: list[Finding] = []
-    versions = []
-    for path in (options.file, *options.others):
+    versions: list[WorkflowVersion] = []
+    files = [options.file, *options.others]
+    for path in files:  # which grows by the files of those that are started
         try:
             published = runtime.services.catalog.publish(read_source(path), str(path), scheduled=False)
         except DefinitionError as error:
@@ -228,6 +238,7 @@ def _start(out: Output, runtime: LocalRuntime, options: RunOptions, steps: Seque
             continue
         versions.append(published.version)
         show_warnings(out, published.warnings)
+        files += _started_by(runtime, published.plan, files)
     if errors:
         raise CliError("invalid_definition", "nothing was started: the definition is not valid", findings=errors)
     if options.mocks is not None and (unknown := _unknown_mocks(runtime, options, versions)):
@@ -237,6 +248,13 @@ def _start(out: Output, runtime: LocalRuntime, options: RunOptions, steps: Seque
         if isinstance(step, EventStep):
             check_event(plan, step.name, step.data)
     return runtime.services.starter.start(versions[0].workflow_id, input)
+
+
+def _started_by(runtime: LocalRuntime, plan: Plan, files: Sequence[Path]) -> list[Path]:
+    """The files of workflows that this one starts, but for ``files``."""
+    found = [file for id in sorted(plan.starts) if (file := runtime.workflow_files.file_of(id)) is not None]
+    known = {file.absolute() for file in files}
+    return [file for file in found if file not in known]
 
 
 def _unknown_mocks(runtime: LocalRuntime, options: RunOptions, versions: Sequence[WorkflowVersion]) -> list[Finding]:
