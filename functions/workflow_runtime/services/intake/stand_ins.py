@@ -17,7 +17,14 @@ MOCK = "mock"
 def stand_in(workflow_id: str, published: Plan | None) -> Plan:
     """The plan of an execution that a mock answers, held to the schemas of the workflow that is ``published``."""
     inputs = Formula("${execution.input}", (Binding("execution", BindingKind.EXECUTION),))
-    node = NodePlan(MOCK, NodeType.SUB_WORKFLOW, ToolSpec(workflow_id), pool=NodeType.TOOL.value, inputs=inputs)
+    node = NodePlan(
+        MOCK,
+        NodeType.SUB_WORKFLOW,
+        ToolSpec(workflow_id),
+        pool=NodeType.TOOL.value,
+        inputs=inputs,
+        decision_paths=((),),  # its output, whole, is the execution's
+    )
     return Plan(
         workflow_id,
         GraphBlock((node,), (), sinks=(0,)),
