@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 
@@ -24,13 +25,15 @@ from workflow_runtime.compiler.check.values import check_values
 from workflow_runtime.compiler.collect.chart_formulas import chart_sites
 from workflow_runtime.compiler.collect.formulas import variable_sites
 from workflow_runtime.compiler.collect.sources import Sources
-from workflow_runtime.compiler.names.names import PREVIOUS_NAMES, Bindings, Names, bind_all
+from workflow_runtime.compiler.kinds.kind import Body
+from workflow_runtime.compiler.names.names import Bindings, Names, bind_all
+from workflow_runtime.compiler.names.vocabulary import PREVIOUS_NAMES
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.doubts import doubts_of
 from workflow_runtime.compiler.shape.drafts import drafted, finished_graphs, first_numbers, named_in
 from workflow_runtime.compiler.shape.links import Named
 from workflow_runtime.compiler.shape.ordering import Graph
-from workflow_runtime.compiler.shape.predecessors import Before
+from workflow_runtime.compiler.shape.predecessors import Before, numbers_before
 from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
 from workflow_runtime.definition.entry import entry_of
@@ -189,18 +192,26 @@ def _assembled(
     formulas: dict[DocumentPath, Formula],
 ) -> Plan:
     firsts = [part.first for part in parts]
+    befores = [part.before for part in parts]
     for chart in sources.charts:
         if chart.node is not None:
             reads = sorted(firsts[graph] + node for graph, node in named.machines.get(chart.node, ()))
             parts[chart.node.graph].machines[chart.node.node] = MachineSpec(chart.number, tuple(reads))
+    chained = bound.chained(sources)
     for source in sources.graphs:
+        if source.loop is not None:
+            reads = sorted(firsts[graph] + node for graph, node in named.machines.get(source.loop, ()))
+            parts[source.loop.graph].bodies[source.loop.node] = Body(
+                source.number, tuple(reads), source.loop in chained
+            )
+            parts[source.number].loop = firsts[source.loop.graph] + source.loop.node
         if source.undoes is not None:
             parts[source.undoes.graph].undone_by |= dict.fromkeys(source.undoes.nodes, source.number)
     triggers, correlated = plan_triggers(definition, sources, formulas)
     for (graph, node), number in correlated.items():
         parts[graph].correlated[node] = number
     reads_of = [
-        GraphReads(items, part.before, part.first, part.wholes())
+        GraphReads(items, partial(numbers_before, sources, befores, firsts, part.source), part.first, part.wholes())
         for items, part in zip(bound.graphs, parts, strict=True)
     ]
     others = [*bound.others, *(item for items in bound.charts for item in items)]

@@ -68,6 +68,13 @@ UNREAD_CONDITION = rule(
     "A switch with a `condition` that no branch reads",
     "Give a branch a `case`, or remove `condition`.",
 )
+CROSSES_LOOP = rule(
+    "WF318",
+    ERROR,
+    "A link between a node in the body of a loop and one outside of it",
+    "Let the loop itself wait, or be waited for; nodes of its body may read what ran before it.",
+)
+BAD_BODY = rule("WF319", ERROR, "A node that cannot be in the body of this loop")
 
 # Charts
 UNKNOWN_STATE = rule("WF320", ERROR, "A state that does not exist is named")
@@ -221,6 +228,8 @@ UNKNOWN_KEY = rule(
 
 NEVER_TRUE = rule("WF421", WARNING, "A comparison whose result is always the same", "Correct the value, or the schema.")
 TOOL_INPUTS = rule("WF422", WARNING, "Inputs that do not fit what a tool takes")
+TOO_MANY_PASSES = rule("WF428", WARNING, "A loop with more passes than it may have", "Raise `max_iterations`.")
+READS_PASS = rule("WF429", WARNING, "A node in the body of a loop is read from outside")
 UNKNOWN_WORKFLOW = rule(
     "WF425",
     WARNING,

@@ -27,7 +27,8 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     TimerFired,
 )
-from workflow_runtime.engine.graph import outcome, policy, resolve, waits
+from workflow_runtime.engine.graph import loops, outcome, policy, resolve, waits
+from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH, order_again
@@ -135,6 +136,8 @@ def accept_timer(scopes: Scopes, event: TimerFired) -> str:
         ending.stop_waiting(scopes)
     elif isinstance(scope, ChartScope):
         interpreter.timer_fired(scope, entry)
+    elif isinstance(scope, LoopScope):
+        loops.retry_due(scope, entry.owner)
     else:
         assert isinstance(scope, GraphScope)
         resolve(scope, entry.owner, entry)

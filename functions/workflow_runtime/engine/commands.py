@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.engine.passes import Items, Page, Passes
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -44,6 +45,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     its inputs.
     ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever.
     ``warnings``: what was noted of the node before.
+    ``pages``: where the values of names lie that are stored apart. ``passes``, ``items``: of a loop whose output is put
+    together.
     """
 
     path: str
@@ -67,6 +70,9 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     caller: int = -1
     claim_by: int = 0
     warnings: tuple[str, ...] = ()
+    pages: dict[str, Page] = {}
+    passes: Passes | None = None
+    items: Items | None = None
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
@@ -269,6 +275,20 @@ class ReplaceVariables(msgspec.Struct, frozen=True, omit_defaults=True, tag_fiel
     blob: str | None = None
 
 
+class StorePages(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="store_pages"):
+    """Store values apart, page by page; carried out before the commit. ``key`` is made of what they are. ``pages`` are
+    not kept once they are stored."""
+
+    key: str
+    count: int
+    pages: tuple[Json, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Where each page is found."""
+        return tuple(f"{self.key}.{number}" for number in range(self.count))
+
+
 class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue"):
     """Poke the own mailbox: nodes are ready beyond what one commit may order."""
 
@@ -293,6 +313,7 @@ Command: TypeAlias = (
     | NotifyParent
     | SetStatus
     | ReplaceVariables
+    | StorePages
     | Continue
 )
 

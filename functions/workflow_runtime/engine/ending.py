@@ -188,6 +188,7 @@ def _stop(scopes: Scopes, status: ExecutionStatus, *, spare: bool = False) -> No
     state.collecting = False
     state.globals = None
     state.queued.clear()
+    state.crowded.clear()
     pending.drop_everything(turn)
     subscriptions.end(turn)
     holding.forget(state)

@@ -17,6 +17,8 @@ from workflow_runtime.engine.awaited import Child, Pending, PendingKind
 from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.passes import LoopState
+from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.tables import forked, plain
 from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
@@ -199,7 +201,7 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
         )
 
 
-ScopeState: TypeAlias = GraphState | ChartState
+ScopeState: TypeAlias = GraphState | ChartState | LoopState
 
 
 class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -214,33 +216,6 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     notify: bool = False
     node: str = ""
     generation: int = 0
-
-
-class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why and since when an execution stands still.
-
-    - ``id``: event id of the request; ``number``: nothing else of this execution has it
-    - ``at`` (epoch ms), ``by``, ``reason``: when, who, why
-    - ``unstarted``: the execution had not begun
-    - ``timeout_left``: what was left of the execution's timeout (ms); -1: it has none
-    """
-
-    id: str
-    number: int
-    at: int
-    by: str = ""
-    reason: str = ""
-    unstarted: bool = False
-    timeout_left: int = -1
-
-
-class Escalation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A failure that a person decides on: of the node at ``path``. ``began`` False: there was no attempt, because its
-    `when` could not be evaluated."""
-
-    path: str
-    error: ErrorDocument
-    began: bool = True
 
 
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
@@ -271,6 +246,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
     - ``goes_on``: its parent wants it to go on once what it has done is undone
+    - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
 
     Two states are equal if they are stored alike.
     """
@@ -278,7 +254,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     execution_id: str
     plan_hash: str
     workflow_version: int
-    scopes: MutableMapping[ScopeId, GraphState | ChartState | msgspec.Raw] = {}
+    scopes: MutableMapping[ScopeId, ScopeState | msgspec.Raw] = {}
     schema: int = UNNUMBERED_SCHEMA
     version: int = 0
     status: ExecutionStatus = ExecutionStatus.PENDING
@@ -317,6 +293,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     alarms: list[str] | None = None
     escalated: Escalation | None = None
     goes_on: bool = False
+    open_passes: int = 0
+    crowded: MutableMapping[ScopeId, bool] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
@@ -338,6 +316,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         copied.undo = self.undo[:]
         copied.fates = forked(self.fates) if self.fates else {}
         copied.undoing = self.undoing.copy() if self.undoing is not None else None
+        copied.crowded = forked(self.crowded) if self.crowded else {}
         copied.stopping = forked(self.stopping) if self.stopping else {}
         return copied
 
@@ -389,7 +368,7 @@ def initial_graph_state(plan: Plan, number: int, first_serial: int = 1) -> Graph
 
 
 _encoder = msgspec.json.Encoder(enc_hook=plain)
-_scopes = msgspec.json.Decoder(GraphState | ChartState)
+_scopes = msgspec.json.Decoder(ScopeState)
 
 
 def encode_state(state: ExecutionState) -> bytes:

@@ -14,7 +14,7 @@ from workflow_runtime.engine.graph import outcome
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import Escalation, Suspension
+from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.values.evaluation import error_value
 
 NO_TIMEOUT = -1

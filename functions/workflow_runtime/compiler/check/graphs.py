@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Checking
 from workflow_runtime.compiler.report import Report

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import GraphSource, Sources
+from workflow_runtime.compiler.collect.graphs import GraphSource
+from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.links import handlers_of
 from workflow_runtime.definition.nodes.common import NodeDefinition

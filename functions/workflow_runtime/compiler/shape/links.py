@@ -12,7 +12,8 @@ import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
-from workflow_runtime.compiler.collect.sources import OWN, Enclosing, GraphSource, Sources, is_for
+from workflow_runtime.compiler.collect.graphs import OWN, Enclosing, GraphSource
+from workflow_runtime.compiler.collect.sources import Sources, is_for
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Target
 from workflow_runtime.compiler.report import DocumentPath, Report
@@ -160,7 +161,7 @@ def named_nodes(
     """
     found = Named(len(sources.graphs))
     for read, chain in sites:
-        if read.site.kind not in (SiteKind.NODE, SiteKind.CHART):
+        if read.site.kind not in (SiteKind.NODE, SiteKind.CHART, SiteKind.PASS):
             continue
         first_machine = 1 if read.site.kind is SiteKind.NODE else 0
         for use in read.uses:
@@ -210,7 +211,7 @@ def reading_links(named: dict[int, dict[int, Use]]) -> Links:
 
 def _add_edges(links: Links, graph: GraphSource, find: Callable[[str, DocumentPath], int], report: Report) -> None:
     ids = {node.id for node in graph.nodes} & NO_NODES
-    for number, edge in enumerate(graph.edges):
+    for number, edge in graph.numbered_edges:
         nothing = [name for name in (edge.source, edge.target) if name in NO_NODES and name not in ids]
         if nothing and edge.condition is not None:
             report.add(
@@ -238,6 +239,11 @@ def _add(links: Links, link: Link, name: str, report: Report) -> None:
 def _find(graph: GraphSource, report: Report, name: str, place: DocumentPath) -> int:
     """Its position; -1 for a node that does not exist, which is reported unless it may hide, or could not be read."""
     position = graph.index.get(name, -1)
-    if position < 0 and name and not graph.gaps.hides_id(name):
+    if position < 0 and name in graph.inside:
+        message = f"`{name}` is in the body of the loop `{graph.inside[name]}`"
+        report.add(rules.CROSSES_LOOP, message, place, f"Name `{graph.inside[name]}` instead.")
+    elif position < 0 and name in graph.outside:
+        report.add(rules.CROSSES_LOOP, f"`{name}` is outside of the loop that this node is in the body of", place)
+    elif position < 0 and name and not graph.gaps.hides_id(name):
         report.add(rules.UNKNOWN_NODE, f"there is no node `{name}`", place, report.suggest(name, graph.index))
     return position

@@ -35,17 +35,6 @@ class UnsupportedNode(NodeDefinition):
         return [*super().written_names(), *cls.own]
 
 
-@control_type("loop")
-class LoopNode(UnsupportedNode):
-    """Repeats its body."""
-
-    noun: ClassVar[str] = "a loop"
-    own: ClassVar = (
-        *("items", "as", "times", "while", "until", "body", "batch_size", "max_concurrency", "max_iterations"),
-        *("on_max_iterations", "item_retry", "on_item_error", "tolerated_failures", "collect"),
-    )
-
-
 @control_type("approval")
 class ApprovalNode(UnsupportedNode):
     """Waits for people's decision."""

@@ -27,7 +27,7 @@ from workflow_runtime.engine.graph.policy import (
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order_again
 from workflow_runtime.engine.lifecycle import SUSPENDED, WAITING, Change
-from workflow_runtime.engine.state import Escalation
+from workflow_runtime.engine.suspension import Escalation
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError

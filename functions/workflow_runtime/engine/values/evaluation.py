@@ -18,6 +18,7 @@ from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
 from workflow_runtime.plan.plan import Plan
 
 MAY_COME_FROM_EVENT = frozenset({BindingKind.SCOPED, BindingKind.INPUT_KEY})
+GIVEN = frozenset({BindingKind.LOCAL, BindingKind.LOOP})
 NO_LOCALS: Mapping[str, Json] = {}
 
 
@@ -30,6 +31,7 @@ class NodeValue(msgspec.Struct, frozen=True):
 
 
 NOT_ENDED = NodeValue("waiting")
+NOT_RUN = NodeValue("skipped")
 
 
 def error_value(error: ErrorDocument) -> dict[str, Json]:
@@ -81,7 +83,7 @@ def evaluate(
     names: dict[str, Json] = dict(locals)
     outputs: set[str] = set()
     for binding in formula.bindings:
-        if binding.kind is BindingKind.LOCAL:
+        if binding.kind in GIVEN:
             if binding.name not in names and binding.name in view.names:
                 names[binding.name] = view.names[binding.name]
             continue
@@ -159,7 +161,7 @@ def _bind(names: dict[str, Json], outputs: set[str], binding: Binding, view: Vie
             names[name] = iso_time(view.now)
         case BindingKind.SECRETS:
             names[name] = dict(view.secrets)
-        case BindingKind.LOCAL:
+        case BindingKind.LOCAL | BindingKind.LOOP:
             pass
 
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read, RunNode
 from workflow_runtime.engine.turn import Known, Needs, Visit
-from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -29,10 +29,13 @@ class Knowledge:
         wanted = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.reads}
         failed = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.orders}
         undone = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.visits}
-        items = self._table.get([*{**wanted, **failed, **undone}, *([input_key] if needs.globals else [])])
+        passed = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.passes}
+        items = self._table.get([*{**wanted, **failed, **undone, **passed}, *([input_key] if needs.globals else [])])
         nodes = dict(known.nodes)
         for key, read in wanted.items():
             nodes[read] = _pruned(plan, read.node, self._runs.run_of(items[key]))
+        for key, read in passed.items():
+            nodes[read] = _pruned(plan, read.node, self._runs.run_of(items[key])) if key in items else NOT_RUN
         if needs.globals:
             known = replace(known, globals=pruned_globals(plan, self._executions.globals_of(items[input_key])))
         blobs = {key: unpack(self._executions.get_blob(key)) for key in needs.blobs}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Mark, NodeStatus
 from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
-from workflow_runtime.engine.waiting import Cause, cause_of
+from workflow_runtime.engine.waiting import Cause, cause_of, path_in
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.addresses import ScopeId
+from workflow_runtime.plan.addresses import ScopeId, in_order_of_passes
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.policies import rule_for
@@ -57,10 +57,10 @@ def node_executions(
     live = live_graphs(plan, state)
     undone = statuses_of_undone(plan, state)
     entries: dict[str, Json] = {}
-    for number, block in enumerate(plan.blocks):
-        graph = live.get(plan.block_address(number))
+    for number, address in _places(plan, live, newest):
+        block, graph = plan.blocks[number], live.get(address)
         for index, node in enumerate(block.nodes):
-            path = block.prefix + node.id
+            path = path_in(plan, number, address, index)
             found = newest.get(path)
             if (node.hidden and not (node.is_fallback and found)) or (only is not None and path not in only):
                 continue  # of hidden nodes, fallbacks are shown once they were needed
@@ -72,6 +72,21 @@ def node_executions(
             if entry["waiting_on"] == Cause.QUEUE and is_frozen(path):
                 entry["waiting_on"] = Cause.FROZEN.value
     return entries
+
+
+def _places(plan: Plan, live: Mapping[ScopeId, GraphState], runs: Iterable[str]) -> Iterator[tuple[int, ScopeId]]:
+    """Every block with the addresses at which it is shown: one, or those of the passes of loops that it is in."""
+    passed: dict[int, set[ScopeId]] = {}
+    if plan.has_loops:
+        for address, graph in live.items():
+            passed.setdefault(graph.block, set()).add(address)
+        for place in filter(None, map(plan.locate, runs)):
+            passed.setdefault(place.block, set()).add(place.scope)
+    for number in range(len(plan.blocks)):
+        if not plan.loops_around[number]:
+            yield number, plan.block_address(number)
+        else:
+            yield from ((number, address) for address in sorted(passed.get(number, ()), key=in_order_of_passes))
 
 
 def _node_entry(

@@ -17,7 +17,8 @@ from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import Mark, NodeStatus
 from workflow_runtime.engine.preview import Preview
-from workflow_runtime.engine.state import ExecutionState, Suspension
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.suspension import Suspension
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.engine.waiting import Cause, Open, children, due_of, entries_of, open_nodes, open_sources, path_in
 from workflow_runtime.errors import RequestError
