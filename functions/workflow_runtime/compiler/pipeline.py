@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -17,7 +17,7 @@ from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, chec
 from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
 from workflow_runtime.compiler.check.events import check_merging
-from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, warn_of_recursion
+from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, check_pools, warn_of_recursion
 from workflow_runtime.compiler.check.policies import check_handlers, check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
 from workflow_runtime.compiler.check.triggers import check_triggers, plan_triggers, trigger_sites
@@ -56,18 +56,20 @@ class Compilation(msgspec.Struct, frozen=True):
     findings: list[Finding]
 
 
-def compile_workflow(text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None) -> Compilation:
+def compile_workflow(
+    text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None, pools: Collection[str] | None = None
+) -> Compilation:
     """Compile a workflow file. Never raises for what the text says.
 
     ``file``: its name, for the findings. ``catalogue``: the agents and tools there are; without it what they are
-    called with, and whether they exist, is not checked.
+    called with, and whether they exist, is not checked. ``pools``: the worker pools there are; None: any.
     """
     with _collection_paused():
         loaded = load(text, file)
         if loaded.definition is None:
             return Compilation(None, loaded.findings)
         report = Report(loaded.source, text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text)
-        plan = _plan(loaded.definition, loaded.gaps, catalogue, report)
+        plan = _plan(loaded.definition, loaded.gaps, catalogue, pools, report)
         findings = in_order([*loaded.findings, *report.findings()])
         return Compilation(None if has_errors(findings) else plan, findings)
 
@@ -99,11 +101,18 @@ def strict(findings: Iterable[Finding]) -> list[Finding]:
     return [msgspec.structs.replace(finding, severity=Severity.ERROR) for finding in findings]
 
 
-def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | None, report: Report) -> Plan | None:
+def _plan(
+    definition: WorkflowDefinition,
+    gaps: Gaps,
+    catalogue: Catalogue | None,
+    pools: Collection[str] | None,
+    report: Report,
+) -> Plan | None:
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
     catalogue = _with_itself(definition, catalogue)
     sources = Sources(definition, gaps)
     check_support(definition, sources, report)
+    check_pools(sources, pools, report)
     if not _has_fitting_size(definition, gaps, sources, report):
         return None
     others = [*variable_sites(definition, report), *trigger_sites(definition, report)]

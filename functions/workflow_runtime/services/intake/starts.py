@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -19,6 +20,7 @@ from workflow_runtime.engine.values.evaluation import View, evaluate
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json, NotJson, to_json
+from workflow_runtime.language.look_alikes import normalized, with_normalized_keys
 from workflow_runtime.language.schemas import violation
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
@@ -80,7 +82,7 @@ class Starter:
         Raises `RequestError`: ``not_found`` (workflow), ``invalid_input``, ``conflict`` (the key came with another
         input).
         """
-        input = checked_input(input)
+        workflow_id, input = normalized(workflow_id), checked_input(input)
         now = self._clock.now()
         if start_key is None:
             execution_id = f"ex-{now:012x}-{self._new_id()[:16]}"
@@ -155,6 +157,11 @@ def checked_input(input: Json) -> dict[str, Json]:
         checked: dict[str, Json] = to_json(input or {}, "input")
     except NotJson as error:
         raise RequestError("invalid_input", str(error)) from None
+    named = dict(with_normalized_keys(checked))
+    if len(named) < len(checked):
+        twice = next(name for name, count in Counter(map(normalized, checked)).items() if count > 1)
+        raise RequestError("invalid_input", f"the input has two keys that look the same: {twice!r}")
+    checked = named
     size = len(msgspec.json.encode(checked))
     if size > INPUT_BYTES_MAX:
         raise RequestError("invalid_input", f"the input has {size} bytes; at most {INPUT_BYTES_MAX} are taken")
