@@ -26,6 +26,7 @@ TABLE_ACTIONS: Mapping[TableCall, tuple[str, ...]] = {
     "put": ("PutItem",),
     "update": ("UpdateItem",),
     "put_all": ("PutItem", "BatchWriteItem"),
+    "delete": ("DeleteItem",),
     "delete_all": ("BatchWriteItem",),
     "query": ("Query",),
 }  # `query_index` is Query on the index

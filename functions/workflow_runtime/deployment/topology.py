@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-TableCall: TypeAlias = Literal["get", "put", "update", "put_all", "delete_all", "query", "query_index"]
+TableCall: TypeAlias = Literal["get", "put", "update", "put_all", "delete", "delete_all", "query", "query_index"]
 """A method of `ports.Table`."""
 BlobCall: TypeAlias = Literal["get", "put"]
 """A method of `ports.Blobs`."""
@@ -224,7 +224,7 @@ TOPOLOGY = Topology(
             sends=(DISPATCH, TIMERS, *(node_queue(pool) for pool in POOLS)),
             publishes=True,
             schedules=True,
-            table=("get", "put", "update", "put_all", "delete_all", "query"),
+            table=("get", "put", "update", "put_all", "delete", "delete_all", "query"),
             blobs=("get", "put"),
             snap_start=True,
         ),
@@ -290,7 +290,7 @@ TOPOLOGY = Topology(
             memory_mb=512,
             sources=(EventSource(SWEEP, batch_size=1),),
             sends=(DISPATCH, SWEEP, *(node_queue(pool) for pool in POOLS)),
-            table=("get", "update", "delete_all", "query", "query_index"),
+            table=("get", "update", "delete", "delete_all", "query", "query_index"),
             blobs=("get",),
         ),
     ),

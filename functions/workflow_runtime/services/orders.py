@@ -106,7 +106,7 @@ class OpenOrders:
         if lost:
             fields = {"execution_id": state.execution_id, "orders": len(lost)}
             logger.warning("orders are sent again", extra=fields)
-        if refused := send_orders(self._ports, self._pools, state, lost, stored.correlation_id):
+        if refused := send_orders(self._ports, self._pools, state, lost, stored.tags.correlation_id):
             raise RetryableError(f"orders were refused by their queue: {refused[0].reason}")
         return len(lost)
 

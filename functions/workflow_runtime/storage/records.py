@@ -49,15 +49,22 @@ class Globals(msgspec.Struct, frozen=True):
     env: dict[str, str] = {}
 
 
-class StoredState(msgspec.Struct, frozen=True):
-    """A state as committed, with the journal entry of its commit. ``published``: its entry is in the journal.
-    ``correlation_id``: the execution's.
+class Tags(msgspec.Struct, frozen=True):
+    """What is stored with a state and no part of it: the execution's ``correlation_id``, and ``due_since``, from which
+    the regular times follow at which it is looked after (epoch ms).
     """
+
+    correlation_id: str
+    due_since: int
+
+
+class StoredState(msgspec.Struct, frozen=True):
+    """A state as committed, with the journal entry of its commit. ``published``: its entry is in the journal."""
 
     state: ExecutionState
     last: JournalEntry
     published: bool
-    correlation_id: str
+    tags: Tags
 
 
 class RunStatus(StrEnum):

@@ -23,7 +23,7 @@ from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.engine import holding
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import Command, RecordNode, payload, without_payload
+from workflow_runtime.engine.commands import Command, RecordNode, RunNode, SetStatus, payload, without_payload
 from workflow_runtime.engine.events import ControlEvent, Event, EventReturned, ExecutionStarted, NodeSucceeded
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
@@ -37,8 +37,10 @@ from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.freeze.holding import Holder
+from workflow_runtime.storage.due import rearmed
 from workflow_runtime.storage.executions import StateTooLarge
 from workflow_runtime.storage.payloads import is_large, pack_bytes
+from workflow_runtime.storage.records import Tags
 from workflow_runtime.storage.stores import Stores
 
 SUSPECT_RECEIVES = 3  # from this receive on, events are taken one by one; one that the engine cannot take is refused
@@ -123,12 +125,12 @@ class Dispatcher:
         stored = self._executions.load(execution_id)
         if stored is not None:
             state = stored.state
-            correlation_id = stored.correlation_id
-            add_log_fields(correlation_id=correlation_id)
+            tags = stored.tags
+            add_log_fields(correlation_id=tags.correlation_id)
             plan = self._plan(state.plan_hash)
             state = current(plan, state)
             if not stored.published:
-                self._publisher.publish(plan, state, stored.last, correlation_id, again=True)
+                self._publisher.publish(plan, state, stored.last, tags, again=True)
                 self.budget.check()
         else:
             header = self._executions.header(execution_id)
@@ -136,8 +138,8 @@ class Dispatcher:
                 for event in events:
                     self.record_dead_letter(execution_id, event.event_id, "there is no such execution", _text(event))
                 return True
-            correlation_id = header.correlation_id
-            add_log_fields(correlation_id=correlation_id)
+            tags = Tags(header.correlation_id, header.started_at)
+            add_log_fields(correlation_id=tags.correlation_id)
             if self._holder.holds_start(header, events):
                 return True
             plan = self._plan(header.plan_hash)
@@ -150,13 +152,11 @@ class Dispatcher:
             decision = self._decide(plan, state, [*returned, *events])
         except Exception as error:
             if returned:  # those first, so that it becomes clear which one it was
-                return self._take_returned(plan, state, returned, correlation_id) and self._try_take(
-                    execution_id, batch
-                )
-            return self._reject(plan, state, batch, error, correlation_id)
+                return self._take_returned(plan, state, returned, tags) and self._try_take(execution_id, batch)
+            return self._reject(plan, state, batch, error, tags)
         if not decision.changed:
             return True
-        return self._commit(plan, state, decision, [*returned, *events], correlation_id)
+        return self._commit(plan, state, decision, [*returned, *events], tags)
 
     def _returned(self, state: ExecutionState) -> list[EventReturned]:
         """The next events that were held and may be taken now."""
@@ -165,9 +165,7 @@ class Dispatcher:
         end = min(state.held_first + holding.RETURNED_TURN_MAX, state.held_next)
         return self._stores.held.get(state.execution_id, range(state.held_first, end))
 
-    def _take_returned(
-        self, plan: Plan, state: ExecutionState, returned: Sequence[EventReturned], correlation_id: str
-    ) -> bool:
+    def _take_returned(self, plan: Plan, state: ExecutionState, returned: Sequence[EventReturned], tags: Tags) -> bool:
         """Take these alone or, if that cannot be, the first of them; one that cannot be taken at all is refused."""
         events: Sequence[Event] = returned
         try:
@@ -176,7 +174,7 @@ class Dispatcher:
             raise
         except Exception:
             events, decision = self._take_first(plan, state, returned[0])
-        return self._commit(plan, state, decision, events, correlation_id)
+        return self._commit(plan, state, decision, events, tags)
 
     def _take_first(self, plan: Plan, state: ExecutionState, event: EventReturned) -> tuple[list[Event], Decision]:
         try:
@@ -204,7 +202,7 @@ class Dispatcher:
         return answer
 
     def _reject(
-        self, plan: Plan, state: ExecutionState, batch: Sequence[Delivery], error: Exception, correlation_id: str
+        self, plan: Plan, state: ExecutionState, batch: Sequence[Delivery], error: Exception, tags: Tags
     ) -> bool:
         """The engine raised. Find out which event it was, and refuse that one for good if it is sure to raise again."""
         if isinstance(error, (RetryableError, ConflictError)):
@@ -219,26 +217,26 @@ class Dispatcher:
             raise RetryableError(f"the engine failed on {delivery.event.event_id}: {error!r}") from error
         self.record_dead_letter(state.execution_id, delivery.event.event_id, f"{error}", _text(delivery.event))
         if state.version == 0:
-            return self._start_alone(plan, state, correlation_id)
+            return self._start_alone(plan, state, tags)
         refused = state.copy()
         refused.version += 1
         entry = ((delivery.event.event_id, str(error)),)
-        return self._commit(plan, state, Decision(refused, ()), [], correlation_id, refused=entry)
+        return self._commit(plan, state, Decision(refused, ()), [], tags, refused=entry)
 
-    def _start_alone(self, plan: Plan, state: ExecutionState, correlation_id: str) -> bool:
+    def _start_alone(self, plan: Plan, state: ExecutionState, tags: Tags) -> bool:
         """Start without the event that was refused; an execution that cannot even start fails, visibly."""
         start = ExecutionStarted("start", state.started_at)
         try:
-            return self._commit(plan, state, self._decide(plan, state, [start]), [start], correlation_id)
+            return self._commit(plan, state, self._decide(plan, state, [start]), [start], tags)
         except (RetryableError, ConflictError):
             raise
         except Exception as error:
             document = ErrorDocument.of("execution_error", f"the execution could not start: {error}")
-            return self._abort(plan, state, document, correlation_id)
+            return self._abort(plan, state, document, tags)
 
-    def _abort(self, plan: Plan, state: ExecutionState, error: ErrorDocument, correlation_id: str) -> bool:
+    def _abort(self, plan: Plan, state: ExecutionState, error: ErrorDocument, tags: Tags) -> bool:
         """Fail the execution from its last committed ``state``, whatever its plan says."""
-        return self._commit(plan, state, abort(plan, state, error), [], correlation_id, aborted=error)
+        return self._commit(plan, state, abort(plan, state, error), [], tags, aborted=error)
 
     def _commit(
         self,
@@ -246,7 +244,7 @@ class Dispatcher:
         before: ExecutionState,
         decision: Decision,
         events: Sequence[Event],
-        correlation_id: str,
+        tags: Tags,
         *,
         refused: tuple[tuple[str, str], ...] = (),
         aborted: ErrorDocument | None = None,
@@ -265,18 +263,33 @@ class Dispatcher:
             aborted,
             decision.macrosteps,
         )
+        tags = replace(tags, due_since=self._look_after(state, decision.commands, tags.due_since))
         self._courier.subscribe(plan, state.execution_id, decision.commands)
         try:
-            committed = self._executions.commit(state, entry, correlation_id)
+            committed = self._executions.commit(state, entry, tags)
         except StateTooLarge as error:
             if aborted is not None:
                 raise RetryableError(f"not even the end of the execution can be stored: {error}") from error
-            return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)), correlation_id)
+            return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)), tags)
         if committed:
             self._count(Metric.COMMITS, 1)
             _log_failures(plan, state.execution_id, decision.macrosteps)
-            self._publisher.publish(plan, state, entry, correlation_id)
+            self._publisher.publish(plan, state, entry, tags)
         return committed
+
+    def _look_after(self, state: ExecutionState, commands: Sequence[Command], since: int) -> int:
+        """Since when the regular times of the sweep count from this commit on. Runs that it orders may get lost, which
+        is found soon only if that is arranged before.
+        """
+        reopened = [command.at for command in commands if isinstance(command, SetStatus) and command.reopened]
+        if reopened:
+            return reopened[-1]  # as it is put together with the status
+        if any(isinstance(command, RunNode) for command in commands):
+            due = rearmed(state.execution_id, since, state.now)
+            if due is not None:
+                self._stores.due.put(due)
+                return due.since
+        return since
 
     def _stored(self, state: ExecutionState, commit_id: str, commands: Sequence[Command]) -> tuple[Command, ...]:
         """The commands with large values replaced by where they were stored: commits, journal and messages stay
