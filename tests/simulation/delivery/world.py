@@ -51,6 +51,7 @@ from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.messages import parse_timer
 from workflow_runtime.services.work.queue import Worker
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.due import SHARDS
 from workflow_runtime.storage.stores import Stores
 
 START = 1_700_000_000_000
@@ -206,7 +207,8 @@ class World:
         def sweep() -> None:
             with suppress(RetryableError):
                 self.runtime.releaser.release()
-                self.runtime.sweep.sweep()
+                for shard in range(SHARDS):
+                    self.runtime.sweep.sweep(shard)
 
         return Actor("sweep", sweep)
 
