@@ -161,8 +161,10 @@ class Queues(Protocol):
     def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
         """Send any number, batched by count and bytes; entries that failed for a passing reason are sent again."""
 
-    def set_visibility(self, queue: str, receipt_handle: str, seconds: int) -> None:
-        """Hide a received message for ``seconds`` from now. A stale receipt is ignored."""
+    def set_visibility(self, queue: str, seconds: Mapping[str, int]) -> None:
+        """Hide received messages, by their receipt handles, for so many seconds from now (any number; batched). Stale
+        receipts are ignored.
+        """
 
 
 class Bus(Protocol):

@@ -43,6 +43,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     how often the execution had been reopened by then. ``caller``: number of the node that called this one, which reads
     its inputs.
     ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever.
+    ``alone``: its worker runs nothing else meanwhile, as an attempt before may have killed its worker's process.
     """
 
     path: str
@@ -65,6 +66,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     reopened: int = 0
     caller: int = -1
     claim_by: int = 0
+    alone: bool = False
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):

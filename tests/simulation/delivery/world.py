@@ -299,19 +299,18 @@ class World:
                 taken.append(record.receipt_handle)
             else:
                 failed.add(group)
-        for receipt_handle, seconds in batch.postponed:
-            self.raw.queues.set_visibility(queue, receipt_handle, seconds)
+        self.raw.queues.set_visibility(queue, batch.postponed)
         self.point()
         self.poller.delete(queue, taken)
 
     def _take_orders(self, queue: str, records: Sequence[SqsRecord]) -> None:
         taken: list[str] = []
 
+        batch = self._workers[queue].batch([record.event_record for record in records])
+
         async def take(record: SqsRecord) -> None:
-            attributes: Any = record.event_record["attributes"]
-            receives = int(attributes["ApproximateReceiveCount"])
             try:
-                await self._workers[queue].take(str(record.event_record["body"]), record.receipt_handle, receives)
+                await batch.take(record.event_record)
                 taken.append(record.receipt_handle)
             except RetryableError:
                 return

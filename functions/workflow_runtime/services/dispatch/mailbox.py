@@ -22,7 +22,7 @@ class MailboxBatch:
         self._groups: dict[str, list[Mapping[str, Any]]] = {}
         self._group_of: dict[str, str] = {}
         self._taken: dict[str, bool] = {}
-        self.postponed: list[tuple[str, int]] = []
+        self.postponed: dict[str, int] = {}
         for record in records:
             group = record["attributes"]["MessageGroupId"]
             self._groups.setdefault(group, []).append(record)
@@ -55,7 +55,7 @@ class MailboxBatch:
             left = records[failed:]
             in_time = not self._dispatcher.budget.is_short
             seconds = backoff_seconds(max(_receives(record) for record in left)) if in_time else 0
-            self.postponed += [(record["receiptHandle"], seconds) for record in left]
+            self.postponed |= {record["receiptHandle"]: seconds for record in left}
 
     def _refuse(self, group: str, record: Mapping[str, Any], reason: str) -> bool:
         try:

@@ -128,15 +128,14 @@ class Sweep:
         if stored is None or not stored.published or stored.state.status.terminal:
             return None  # the poke has it started, or published
         timers = self._deliver_overdue(stored.state)
-        orders = self._orders.send_lost(stored, self._not_frozen)
+        sent = self._orders.send_lost(stored, self._not_frozen)
         with self._counting:
             swept.timers += timers
-            swept.orders += orders
-        if orders >= ORDERS_MAX:
+            swept.orders += sent.count
+        if sent.count >= ORDERS_MAX:
             return Due(execution_id, now, due.since)
         soon = now + ORDERED_SECONDS * 1000
-        is_young = stored.state.in_flight and stored.state.now + GRACE_MS > now
-        return Due(execution_id, soon, due.since) if is_young and soon < due.next(now).at else None
+        return Due(execution_id, soon, due.since) if sent.young and soon < due.next(now).at else None
 
     def _deliver_overdue(self, state: ExecutionState) -> int:
         now = self._ports.clock.now()
