@@ -24,9 +24,10 @@ from workflow_runtime.engine.arrivals import (
     take_signal,
 )
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import Command, Continue
+from workflow_runtime.engine.commands import Command, Continue, ControlChild
 from workflow_runtime.engine.events import (
     ChildEnded,
+    ChildStarted,
     ControlEvent,
     Event,
     EventReturned,
@@ -34,6 +35,7 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
+    ReopenRequested,
     RunStopped,
     SendFailed,
     SignalReceived,
@@ -42,7 +44,7 @@ from workflow_runtime.engine.events import (
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.requests import accept_request
+from workflow_runtime.engine.requests import accept_reopening, accept_request, reopen_for_parent
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
@@ -136,6 +138,9 @@ def advance(
             changed = changed or _is_told_of(turn, event) or turn.state.held_first != first
         if not reason or turn.macrosteps:  # a guard that failed has raised an error
             settling.settle(scopes)  # after each one, so that it makes no difference how events were batched
+            if turn.state.goes_on and turn.state.status.terminal:
+                reopen_for_parent(scopes)
+                settling.settle(scopes)
         if turn.state.escalated is not None and turn.state.suspension is None:
             suspend_escalated(scopes, turn.state.escalated)
         changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
@@ -151,7 +156,8 @@ def advance(
     changed = changed or bool(turn.commands)  # of the backlog
     if _must_go_on(turn):
         turn.commands.append(Continue())
-    _put_aside(scopes)
+    if turn.is_suspended:
+        _put_aside(scopes)
     _keep_values(scopes)
     scopes.release()
     return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
@@ -183,7 +189,8 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     scopes = settling.scopes_of(turn)
     ending.close_all(scopes)
     if not compensation.is_wanted(turn, compensation.FAILURE):
-        turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
+        # Workers run nothing of an execution that has ended, and timers find it so; its children must be told.
+        turn.commands[:] = [command for command in turn.commands if isinstance(command, ControlChild)]
     state = turn.state
     root, chart = state.graph(), state.chart() if TOP_CHART in state.scopes else None
     state.scopes = {TOP_GRAPH: GraphState(root.marks, 0, root.block, root.first_serial, serials=root.serials)}
@@ -253,6 +260,8 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     SignalReceived: accept_signal,
     TimerFired: accept_timer,
     ChildEnded: accept_child,
+    ChildStarted: accept_child,
+    ReopenRequested: accept_reopening,
     SendFailed: accept_send_failure,
     EventReturned: _returned,
     RunStopped: accept_stop,
@@ -277,20 +286,18 @@ def _must_go_on(turn: Turn) -> bool:
 
 def _put_aside(scopes: Scopes) -> None:
     """What is left to do in scopes is known to this turn only; while the execution is suspended the state keeps it."""
-    if scopes.turn.is_suspended:
-        for scope in scopes.loaded:
-            if isinstance(scope, GraphScope):
-                scope.put_aside()
+    for scope in scopes.loaded:
+        if isinstance(scope, GraphScope):
+            scope.put_aside()
 
 
 def _keep_values(scopes: Scopes) -> None:
     """Between turns the state keeps small values whose readers have not decided yet; larger ones are read again."""
     turn = scopes.turn
     state = turn.state
-    graphs = [scope for scope in scopes.loaded if isinstance(scope, GraphScope)]
+    graphs = [scope for scope in scopes.loaded if isinstance(scope, GraphScope) and (scope.fresh or scope.graph.values)]
     for scope in graphs:
-        if scope.graph.values:
-            _forget_decided(scope)
+        _forget_decided(scope)
     if state.status.terminal:
         return
     for scope in graphs:

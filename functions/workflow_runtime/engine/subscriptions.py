@@ -47,7 +47,7 @@ def _keyed(plan: Plan, entries: Iterable[Pending]) -> Iterable[Subscription]:
 def subscribe(scopes: Scopes) -> None:
     """Order what changed in the subscriptions. Raises `ValuesMissing`."""
     turn = scopes.turn
-    if turn.state.status is not ExecutionStatus.RUNNING or not turn.plan.triggers:
+    if not turn.plan.triggers or turn.state.status is not ExecutionStatus.RUNNING:
         return
     _open_routes(scopes)
     before = turn.listened_before

@@ -26,10 +26,11 @@ def forked(table: MutableMapping[K, V]) -> MutableMapping[K, V]:
     """An independent table with the same entries in the same order. ``table`` itself must not be changed any more."""
     if isinstance(table, dict):
         return table.copy() if len(table) <= SHORT_MAX else Layered(table)
-    if isinstance(table, Opened):
-        return Opened(forked(table.entries), table.decode)
-    assert isinstance(table, Layered)
-    return table.copy() if table.changes_count <= max(SHORT_MAX, isqrt(len(table))) else forked(table.merged())
+    if isinstance(table, Layered):
+        is_light = table.changes_count <= SHORT_MAX or table.changes_count <= isqrt(len(table))
+        return table.copy() if is_light else forked(table.merged())
+    assert isinstance(table, Opened)
+    return Opened(forked(table.entries), table.decode)
 
 
 def keys_at(table: Mapping[str, V], places: Collection[str]) -> list[str]:
@@ -38,10 +39,11 @@ def keys_at(table: Mapping[str, V], places: Collection[str]) -> list[str]:
 
     A long table is not searched: it costs what is found, and only the keys with pass numbers are looked through.
     """
+    if isinstance(table, dict) or len(places) > len(table):
+        return [key for key in table if (static_path(key) if "[" in key else key) in places]
     if isinstance(table, Opened):
         return keys_at(table.entries, places)
-    if not isinstance(table, Layered) or len(places) > len(table):
-        return [key for key in table if (static_path(key) if "[" in key else key) in places]
+    assert isinstance(table, Layered)
     found = {place for place in places if place in table}
     found.update(key for key in table.passes() if static_path(key) in places)
     return list(found) if len(found) < 2 else [key for key in table if key in found]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.check.filters import check_filters
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, read_site
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.collect.states import transitions_of
@@ -19,7 +20,7 @@ from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.expressions import compile_template
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.patterns import pattern_problem
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.schedules import ScheduleError, cron_expression, rate_expression
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
@@ -42,10 +43,14 @@ def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Rep
             report.add(
                 rules.UNKNOWN_EVENT, f"no transition and no wait takes `{event}`", ("event_schemas", event), hint
             )
+    hooks: set[tuple[str, str]] = set()
     for position, trigger in enumerate(definition.triggers):
         place: DocumentPath = ("triggers", position)
+        if isinstance(trigger, written.WebhookTrigger):
+            _check_hook(trigger, hooks, place, report)
         match trigger:
             case written.EventTrigger():
+                check_filters(definition, trigger, place, report)
                 _check_event(trigger, heard, place, report)
             case written.ScheduleTrigger():
                 try:
@@ -94,16 +99,21 @@ def _sites(definition: WorkflowDefinition) -> Iterator[Site]:
 def _check_event(
     trigger: written.EventTrigger, heard: frozenset[str] | None, place: DocumentPath, report: Report
 ) -> None:
-    problem = None if trigger.filters is None else pattern_problem(trigger.filters)
-    if problem is not None:
-        report.add(rules.BAD_FILTERS, problem.message, (*place, "filters", *problem.place))
-    if trigger.filters and ("detail-type" in trigger.filters or isinstance(trigger.filters.get("detail"), dict)):
-        message = "these filters look like a whole event pattern, but they match inside the event's `detail`"
-        report.add(rules.WHOLE_PATTERN, message, (*place, "filters"))
     if trigger.event is not None and heard is not None and not _is_heard(trigger.event, heard):
         message = f"no transition and no wait takes `{trigger.event}`"
         hint = report.suggest(trigger.event, frozenset(name for name in heard if "*" not in name))
         report.add(rules.UNHEARD, message, (*place, "event"), hint)
+
+
+def _check_hook(
+    trigger: written.WebhookTrigger, taken: set[tuple[str, str]], place: DocumentPath, report: Report
+) -> None:
+    """No two webhooks take the same requests."""
+    hook = trigger.endpoint.strip("/"), trigger.method
+    if hook in taken:
+        message = f"another webhook takes {trigger.method} at `{trigger.endpoint}` already"
+        report.add(rules.SAME_WEBHOOK, message, (*place, "endpoint"))
+    taken.add(hook)
 
 
 def _heard(sources: Sources) -> frozenset[str] | None:
@@ -159,7 +169,7 @@ def _plan(
     match trigger:
         case written.EventTrigger():
             yield EventTrigger(
-                topics=trigger.topic,
+                topics=tuple(map(normalized, trigger.topic)),
                 sources=trigger.source,
                 filters=trigger.filters,
                 input=input,

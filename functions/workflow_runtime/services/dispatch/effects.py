@@ -162,7 +162,9 @@ class Publisher:
         lease or records its result, which then comes too late.
         """
         path, serial = command.path, command.serial
-        cancelled = Run.cancelled(path, serial, DISPATCHER, state.now, started_at=command.started_at)
+        cancelled = Run.cancelled(
+            path, serial, DISPATCHER, state.now, started_at=command.started_at, child=command.child
+        )
         if self._runs.claim(state.execution_id, cancelled):
             return
         found = self._runs.get(state.execution_id, path, serial)
@@ -277,6 +279,8 @@ def _copied(plan: Plan, execution_id: str, records: Sequence[RecordNode]) -> dic
 
 def _run_of(command: RecordNode) -> Run:
     path, serial, at = command.path, command.serial, command.at
+    if command.skipped:
+        return Run.skipped(path, serial, DISPATCHER, command.warnings)
     if command.error is not None:
         return Run.failed(
             path,
@@ -288,6 +292,8 @@ def _run_of(command: RecordNode) -> Run:
             attempt=command.attempt,
             handled=command.handled,
             fallback_error=command.fallback_error,
+            child=command.child,
+            warnings=command.warnings,
         )
     return Run.succeeded(
         path,
@@ -302,6 +308,8 @@ def _run_of(command: RecordNode) -> Run:
         inputs_blob=command.inputs_blob,
         given=command.given,
         fallback_used=command.fallback_used,
+        child=command.child,
+        warnings=command.warnings,
     )
 
 
