@@ -34,6 +34,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     compensation: str = ""  # completed or failed, once what it had done was undone
     attempt: int = 1  # how often it was begun or reopened
     replaced: int = 0  # the number of the newest variables that replaced earlier ones
+    lags_until: int = 0  # until when its mailbox is believed to have more than it can take in time
 
     @property
     def correlation_id(self) -> str:

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.deployment.log_fields import add_log_fields, log_fields
 from workflow_runtime.deployment.metrics import Metric
-from workflow_runtime.engine import holding
+from workflow_runtime.engine import applied, holding
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import (
@@ -36,7 +37,7 @@ from workflow_runtime.engine.events import ControlEvent, Event, EventReturned, E
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Needs
+from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Known, Needs
 from workflow_runtime.errors import ConflictError, ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
@@ -54,6 +55,8 @@ from workflow_runtime.storage.stores import Stores
 SUSPECT_RECEIVES = 3  # from this receive on, events are taken one by one; one that the engine cannot take is refused
 COMMIT_ATTEMPTS_MAX = 5  # races with other dispatchers of one execution; FIFO groups make them rare
 BACKOFF_SECONDS_MAX = 60
+LAG_MS = 30_000  # that an event has waited: some 6,000 are behind it, and 20,000 of one group would hide all others
+LAGGING_MS = 10_000  # how long that is believed after each batch
 OUTPUTS_INLINE_BYTES_MAX = 64 * 1024  # of all nodes decided in one commit: its item must stay far below 400 KB
 
 logger = logging.getLogger(__name__)
@@ -61,10 +64,11 @@ failure_log = logging.getLogger("workflow_runtime.failures")
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """An event as a queue delivered it, for the ``receives``-th time."""
+    """An event as a queue delivered it, for the ``receives``-th time. ``sent_at``: when it was sent (epoch ms)."""
 
     event: Event
     receives: int = 1
+    sent_at: int | None = None
 
 
 class Dispatcher:
@@ -112,7 +116,16 @@ class Dispatcher:
                 fields = {"execution_id": execution_id, "reason": str(error)}
                 logger.warning("dispatch is tried again later", exc_info=unexpected, extra=fields)
                 return start
+            self._tell_of_lag(execution_id, batch)
         return len(deliveries)
+
+    def _tell_of_lag(self, execution_id: str, batch: Sequence[Delivery]) -> None:
+        """An execution that is sent more than it can take is noted, so that the API takes no more for it."""
+        now = self._clock.now()
+        waited = [now - delivery.sent_at for delivery in batch if delivery.sent_at is not None]
+        if waited and max(waited) > LAG_MS:
+            with suppress(RetryableError):  # the next batch tells of it, too
+                self._executions.note_lag(execution_id, now + LAGGING_MS)
 
     def record_dead_letter(self, execution_id: str, identity: str, reason: str, body: str) -> None:
         """Keep a message that is not an event as a dead letter of the execution."""
@@ -204,10 +217,17 @@ class Dispatcher:
     def _decide(self, plan: Plan, state: ExecutionState, events: Sequence[Event]) -> Decision:
         """Advance, reading what the engine needs to know, until it decides."""
         now = self._clock.now()
-        known = NOTHING_KNOWN
+        known = self._applied(state, events)
         while isinstance(answer := advance(plan, state, events, now, known), Needs):
             known = self._knowledge.fetch(plan, state.execution_id, answer, known)
         return answer
+
+    def _applied(self, state: ExecutionState, events: Sequence[Event]) -> Known:
+        """Which of these events from outside were taken before."""
+        ids = [applied.identity(event.event_id) for event in events if applied.is_remembered(event)]
+        if not ids or not state.version:
+            return NOTHING_KNOWN
+        return Known(applied=self._stores.applied.of(state.execution_id, ids, self._clock.now()))
 
     def _reject(
         self, plan: Plan, state: ExecutionState, batch: Sequence[Delivery], error: Exception, tags: Tags
@@ -270,6 +290,7 @@ class Dispatcher:
             refused,
             aborted,
             decision.macrosteps,
+            decision.applied,
         )
         tags = replace(tags, due_since=self._look_after(state, decision.commands, tags.due_since))
         self._courier.subscribe(plan, state.execution_id, decision.commands)

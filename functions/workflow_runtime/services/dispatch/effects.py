@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.deployment.metrics import LIFECYCLE, Metric
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE, LIFECYCLE_SOURCE
+from workflow_runtime.engine.applied import APPLIED_MS
 from workflow_runtime.engine.commands import (
     CancelRun,
     Command,
@@ -101,6 +102,8 @@ class Publisher:
             if len(done) > known:
                 self._executions.keep_progress(state.execution_id, entry.commit_id, done)
             raise
+        if entry.applied:  # while the entry is missing, the commit itself tells what it took
+            self._stores.applied.put(state.execution_id, entry.applied, state.now + APPLIED_MS)
         self._executions.mark_published(state.execution_id, entry)
         if state.status.terminal and not (state.backlog or state.withdrawn or state.unannounced):
             self._stores.due.remove(state.execution_id, tags.due_since)

@@ -69,7 +69,7 @@ def _delivery(group: str, record: Mapping[str, Any]) -> Delivery:
     mail = parse_mail(record["body"])
     if mail.execution_id != group:
         raise InvalidEvent(f"an event for {mail.execution_id} in the mailbox of {group}")
-    return Delivery(mail.event, _receives(record))
+    return Delivery(mail.event, _receives(record), int(record["attributes"]["SentTimestamp"]))
 
 
 def _receives(record: Mapping[str, Any]) -> int:
