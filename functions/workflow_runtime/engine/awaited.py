@@ -20,12 +20,43 @@ class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
 
 
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What somebody has said to an approval. ``at``: epoch ms. ``data``, or ``blob``, where that is stored: what he
+    would have in place of what was shown; of objects, the keys that he changes."""
+
+    by: str
+    approved: bool
+    at: int
+    comment: str = ""
+    data: Json = msgspec.UNSET
+    blob: str | None = None
+
+
+class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
+    """People who are asked, and what they have said.
+
+    - ``number``: nothing else of this execution has it
+    - ``quorum``: how many must approve
+    - ``assignees``: who may answer (nobody named: whoever may call the API); ``later``: who is asked besides one day
+    - ``data``, or ``blob``, where that is stored: what they are shown
+    """
+
+    number: int
+    quorum: int = 1
+    assignees: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    data: Json = None
+    blob: str | None = None
+    answers: tuple[Answer, ...] = ()
+
+
 class PendingKind(StrEnum):
     """What an execution waits for."""
 
     TIMER = "timer"
     CHILD = "child"  # the end of an execution that it started
     EVENT = "event"
+    TASK = "task"  # what somebody outside has to do
 
 
 class Purpose(StrEnum):
@@ -40,6 +71,8 @@ class Purpose(StrEnum):
     DEADLINE = "deadline"  # of the execution: how long it may take
     TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
     STOP = "stop"  # of the execution: how long runs that were told to stop are awaited
+    APPROVAL = "approval"  # of a node: what people say
+    ESCALATION = "escalation"  # of a node: the time when others are asked, too
 
 
 class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -54,6 +87,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``sent``: what a delayed send sends
     - ``workflow``: of a child
     - ``held``: it has come, and is held while the execution is suspended
+    - ``approval``: who is asked, and what was said
     """
 
     kind: PendingKind
@@ -67,3 +101,4 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     sent: Sent | None = None
     workflow: str = ""
     held: bool = False
+    approval: Approval | None = None

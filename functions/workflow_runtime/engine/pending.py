@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
-from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose, Sent
-from workflow_runtime.engine.commands import CancelTimer, StartTimer
+from workflow_runtime.engine.awaited import Approval, Pending, PendingKind, Purpose, Sent
+from workflow_runtime.engine.commands import CancelTimer, StartTimer, UpdateApproval
 from workflow_runtime.engine.scopes import Scope
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import ErrorDocument
@@ -54,6 +55,34 @@ def listen(scope: Scope, node: int, path: str, event: str, key: str | None, rout
 def await_child(scope: Scope, token: str, event: str, workflow_id: str) -> None:
     """Wait for the end of the execution that is started under this token; it becomes this event."""
     _open(scope, token, Pending(PendingKind.CHILD, Purpose.RESULT, scope.id, name=event, workflow=workflow_id))
+
+
+def ask(scope: Scope, node: int, approval: Approval) -> None:
+    """Have the approval ``node`` wait for what people say."""
+    _open(
+        scope,
+        approval_entry(approval.number),
+        Pending(PendingKind.TASK, Purpose.APPROVAL, scope.id, node, approval=approval),
+    )
+
+
+def change_approval(scope: Scope, approval: Approval) -> None:
+    """It goes on, with other people or more answers."""
+    id = approval_entry(approval.number)
+    scope.turn.state.pending[id] = replace(scope.turn.state.pending[id], approval=approval)
+
+
+def decided(scope: Scope, node: int, approval: Approval) -> None:
+    """The approval ``node`` waits for nothing any more."""
+    id = approval_entry(approval.number)
+    del scope.turn.state.pending[id]
+    taken(scope, node, id)
+    drop_owned(scope, node)
+
+
+def approval_entry(number: int) -> str:
+    """The id of an approval in the table."""
+    return f"a{number}"
 
 
 def _open(scope: Scope, id: str, entry: Pending) -> None:
@@ -108,6 +137,8 @@ def _dropped(turn: Turn, id: str) -> None:
     entry = turn.state.pending.pop(id)
     if entry.kind is PendingKind.TIMER:
         turn.commands.append(CancelTimer(id, entry.due))
+    if (asked := entry.approval) is not None:
+        turn.commands.append(UpdateApproval(asked.number, turn.now, outcome="cancelled"))
 
 
 def first_due(turn: Turn, timer: str) -> str:

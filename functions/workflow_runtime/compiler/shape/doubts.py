@@ -21,7 +21,7 @@ UNREAD = (rules.UNKNOWN_NODE, rules.SYNTAX, rules.UNDECLARED, rules.UNKNOWN_NODE
 """Findings after which a node may lack a link."""
 
 INTO_OTHERS = frozenset(
-    {ANY, "id", "branches", "then", "otherwise", "on_timeout", "on_error", "fallback", "compensate"}
+    {ANY, "id", "branches", "then", "otherwise", "on_timeout", "on_reject", "on_error", "fallback", "compensate"}
 )
 """Fields of nodes that make links into others."""
 

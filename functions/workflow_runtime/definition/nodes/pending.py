@@ -46,14 +46,6 @@ class LoopNode(UnsupportedNode):
     )
 
 
-@control_type("approval")
-class ApprovalNode(UnsupportedNode):
-    """Waits for people's decision."""
-
-    noun: ClassVar[str] = "an approval"
-    own: ClassVar = ("prompt", "assignees", "form", "quorum", "on_timeout", "on_reject")
-
-
 @node_type("sub_workflow")
 class SubWorkflowNode(UnsupportedNode):
     """Starts another workflow."""

@@ -1,7 +1,7 @@
 """Graphs: from the end of a node to the start of the next, in the order it goes.
 
 - `scope`: one graph at work; `readiness`: what follows for other nodes when one ends, over `joins` and `concurrency`;
-- a node begins: `control` (decided here), `waits`, `machines` (charts inside nodes), `work` (ordered from workers);
+- a node begins: `control` (decided here), `waits`, `approvals`, `machines` (charts inside nodes), `work` (ordered from workers);
 - a node ends: `outcome`, over `policy` (what is done about a failure) and `failure` (what it means to the scope);
 - `outputs`: what a graph yields.
 
@@ -15,12 +15,13 @@ from collections.abc import Callable
 import msgspec
 
 from workflow_runtime.engine.awaited import Pending, Purpose
-from workflow_runtime.engine.graph import control, machines, retries, waits, work
+from workflow_runtime.engine.graph import approvals, control, machines, retries, waits, work
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.pending import Resolution
 from workflow_runtime.plan.specs import (
     AgentSpec,
     AggregationSpec,
+    ApprovalSpec,
     ConditionSpec,
     FailSpec,
     GatherSpec,
@@ -62,6 +63,7 @@ KINDS: dict[type[Spec], Kind] = {
     AggregationSpec: Kind(control.unless_large(control.aggregation)),
     WaitSpec: Kind(waits.start, waits.resolved),
     MachineSpec: Kind(machines.start, machines.resolved),
+    ApprovalSpec: Kind(approvals.start, approvals.resolved),
 }
 
 

@@ -35,6 +35,7 @@ class Application:
 
     def __init__(self, runtime: Runtime) -> None:
         self._routes = routes(runtime)
+        self._identity_claim = runtime.callers.identity_claim
         self._request: Request | None = None
         self._patterns = [(_pattern(route.rule), route.method) for route in self._routes]
         self.resolver = APIGatewayHttpResolver(enable_validation=True)
@@ -52,7 +53,7 @@ class Application:
         """The answer in payload version 2.0. Raises nothing: an unexpected error is logged and answered with 500."""
         method = "GET"
         try:
-            request = Request.of(event)
+            request = Request.of(event, self._identity_claim)
             method = request.method
             answer = await self._prepare(request, context)
         except Exception as error:
