@@ -257,8 +257,8 @@ class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue")
 
 
 class AskApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="ask_approval"):
-    """Have people find an approval in their list. ``data``, or where it was stored: what they are shown; ``keep``: where
-    it must be stored, as the state says so. ``escalates_at``, ``expires_at``: epoch ms, 0: never.
+    """Have people find an approval in their list. ``data``, or where it was stored: what they are shown; ``keep``:
+    where it must be stored, as the state says so. ``escalates_at``, ``expires_at``: epoch ms, 0: never.
     """
 
     approval: int

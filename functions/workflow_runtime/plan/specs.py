@@ -10,7 +10,6 @@ import msgspec
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import Formula
 
-
 PEOPLE_MAX = 100
 """Whom one approval may ask: each of them, and what they say, stands in the execution's state."""
 
@@ -153,7 +152,8 @@ class MachineSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="state_ma
 class ApprovalSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="approval"):
     """Ask people.
 
-    - ``assignees``: who may answer (None: whoever may call the API); ``escalate_to`` besides, ``escalate_after`` seconds
+    - ``assignees``: who may answer (None: whoever may call the API); after ``escalate_after`` seconds, ``escalate_to``
+      besides
     - ``data``: what they are shown and may change, within the JSON Schema ``form``
     - ``quorum``: how many must approve; with ``veto`` one rejection rejects, without it, one that makes the quorum
       unreachable

@@ -1,7 +1,8 @@
 """Graphs: from the end of a node to the start of the next, in the order it goes.
 
 - `scope`: one graph at work; `readiness`: what follows for other nodes when one ends, over `joins` and `concurrency`;
-- a node begins: `control` (decided here), `waits`, `approvals`, `machines` (charts inside nodes), `work` (ordered from workers);
+- a node begins: `control` (decided here), `waits`, `approvals`, `machines` (charts inside nodes), `work` (ordered from
+  workers);
 - a node ends: `outcome`, over `policy` (what is done about a failure) and `failure` (what it means to the scope);
 - `outputs`: what a graph yields.
 
