@@ -15,11 +15,9 @@ from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.http import Place, decode_cursor, encode_cursor, fitted, page, sliced
 from workflow_runtime.frontends.api.parameters import PAGE_ITEMS_DEFAULT, ControlKey, Cursor, Limit, Range
 from workflow_runtime.frontends.api.people_models import AnswerRequest, DelegateRequest
-from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
-from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.services.intake.approvals import Said, speaker
-from workflow_runtime.services.views.approvals import NODE, Wanted
+from workflow_runtime.services.views.approvals import NODE, wanted_of
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -57,7 +55,7 @@ class Approvals:
     ) -> Answer:
         """What people are asked, the newest first. A page may have fewer items than there are: `next_cursor` tells."""
         of = ("approvals", assignee or "", workflow or "", older_than or "", status, kind)
-        wanted = Wanted(status == "open", assignee, workflow, self._before(older_than))
+        wanted = wanted_of(self._runtime.ports.clock.now(), assignee, workflow, older_than, status)
         views = self._runtime.approval_views
         found = await self._runtime.ports.offload(views.list, wanted, limit, decode_cursor(of, cursor))
         return json_answer(page(found.items, encode_cursor(of, found.next) if found.next is not None else None))
@@ -114,14 +112,6 @@ class Approvals:
 
     def _speaker(self, request: Request, by: str | None) -> str:
         return speaker(request.caller, by, self._runtime.callers.speaking_for_others)
-
-    def _before(self, older_than: str | None) -> int | None:
-        if older_than is None:
-            return None
-        try:
-            return self._runtime.ports.clock.now() - round(parse_duration(older_than) * 1000)
-        except (ValueError, OverflowError) as error:
-            raise Problem("invalid_request", f"older_than: {error}") from None
 
 
 def _answered(request: Request, said: Said) -> Answer:

@@ -26,7 +26,8 @@ from workflow_runtime.frontends.client.errors import (
     NotFound,
     Unavailable,
 )
-from workflow_runtime.frontends.client.remote import PAGE_ITEMS_MAX, RemoteConnection
+from workflow_runtime.frontends.client.remote import RemoteConnection
+from workflow_runtime.frontends.client.remote_people import PAGE_ITEMS_MAX
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.frontends.dev.gateway import Gateway
 from workflow_runtime.language.json_values import Json

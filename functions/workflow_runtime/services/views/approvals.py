@@ -11,6 +11,7 @@ from workflow_runtime.engine.awaited import Answer
 from workflow_runtime.engine.graph.approvals import approval_id
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import RequestError
+from workflow_runtime.language.durations import parse_duration
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import ApprovalSpec
 from workflow_runtime.ports import Ports
@@ -21,7 +22,7 @@ from workflow_runtime.storage.stores import Stores
 NODE = "node"
 """What asks: a node of a workflow."""
 
-OPEN = "open"
+OPEN, ENDED = "open", "ended"
 PAGE_READ = 100  # at once
 READ_MAX = 1_000  # for one answer, however few of them are wanted
 
@@ -39,6 +40,19 @@ class Wanted(msgspec.Struct, frozen=True):
         if self.workflow is not None and approval.workflow_id != self.workflow:
             return False
         return self.assignee is None or not approval.assignees or self.assignee in approval.assignees
+
+
+def wanted_of(
+    now: int, assignee: str | None, workflow: str | None, older_than: str | None, status: str = OPEN
+) -> Wanted:
+    """Those that were asked so long before ``now`` (``1h``), and so on. Raises `RequestError` (``invalid_request``)."""
+    if status not in (OPEN, ENDED):
+        raise RequestError("invalid_request", f"`status` is {OPEN} or {ENDED}, not {status!r}")
+    try:
+        before = now - round(parse_duration(older_than) * 1000) if older_than else None
+    except (ValueError, OverflowError) as error:
+        raise RequestError("invalid_request", f"`older_than`: {error}") from None
+    return Wanted(status == OPEN, assignee, workflow, before)
 
 
 class ApprovalPage(msgspec.Struct, frozen=True):
