@@ -77,6 +77,10 @@ class ApprovalStore:
         item = self._table.get([key]).get(key)
         return self._approval(item) if item is not None else None
 
+    def of_execution(self, execution_id: str) -> list[StoredApproval]:
+        """All of an execution, in the order in which they were asked."""
+        return [self._approval(item) for item in self._table.query(f"EX#{execution_id}", keys.APPROVAL_PREFIX)]
+
     def list(self, *, is_open: bool, limit: int, before: str | None = None) -> list[StoredApproval]:
         """Those that were asked last come first; ``before`` is the position of the last one of the page before."""
         partition = keys.OPEN_APPROVALS if is_open else keys.ENDED_APPROVALS

@@ -20,6 +20,7 @@ META = "META"
 PLAN_PART = "PLAN#"
 SOURCE_PART = "SOURCE#"
 FREEZES = "FREEZE"  # partition of all switches that freeze something
+APPROVAL_PREFIX = "APPROVAL#"
 OPEN_APPROVALS = "APPROVALS#open"  # index partition
 ENDED_APPROVALS = "APPROVALS#ended"  # index partition
 WORKFLOWS = "WORKFLOWS"  # index partition of all published workflows
@@ -75,7 +76,7 @@ def unaddressed_dead(identity: str) -> Key:
 
 def approval(execution_id: str, number: int) -> Key:
     """What people were asked, by its number in the execution."""
-    return execution(execution_id, f"APPROVAL#{number:012d}")
+    return execution(execution_id, f"{APPROVAL_PREFIX}{number:012d}")
 
 
 def approvals(execution_id: str, number: int, asked_at: int, *, is_open: bool) -> Key:

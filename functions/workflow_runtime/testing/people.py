@@ -7,10 +7,7 @@ from msgspec import UNSET
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.in_process import LocalRuntime
-from workflow_runtime.services.views.approvals import Wanted
 from workflow_runtime.testing.driver import Driver
-
-APPROVALS_MAX = 1_000  # of all executions of a test
 
 
 class People:
@@ -20,10 +17,9 @@ class People:
     _driver: Driver
 
     def approvals(self, execution_id: str) -> list[dict[str, Json]]:
-        """What people are asked by an execution, the newest first: ``id``, ``path``, ``prompt``, ``assignees`` …"""
-        self._driver.settle_work()
-        found = self._runtime.services.approval_views.list(Wanted(), APPROVALS_MAX)
-        return [approval for approval in found.items if approval["execution_id"] == execution_id]
+        """What people are asked by an execution now, in this order: ``id``, ``path``, ``prompt``, ``assignees`` …"""
+        self._driver.settle()
+        return self._runtime.services.approval_views.of_execution(execution_id)
 
     def approve(
         self,

@@ -79,6 +79,10 @@ class ApprovalViews:
                 return ApprovalPage(items, position)
         return ApprovalPage(items)
 
+    def of_execution(self, execution_id: str) -> list[dict[str, Json]]:
+        """Those that an execution asks now, in the order in which they were asked, without data."""
+        return [self._json(found) for found in self._stores.approvals.of_execution(execution_id) if not found.outcome]
+
     def get(self, id: str) -> dict[str, Json]:
         """One with its form, its data and all answers. Raises `RequestError` (``not_found``)."""
         execution_id, number = parts_of(id)
