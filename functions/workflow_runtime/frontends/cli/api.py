@@ -226,6 +226,8 @@ def refusals(server: Server) -> Iterator[None]:
 
 def _hint(server: Server, error: NotAuthorized) -> str:
     """What may help against a refusal. API Gateway tells neither why it refuses a token nor what of a signature."""
+    if error.code == "forbidden":
+        return ""  # the API itself says why
     if error.code in LOCAL_CODES:
         return "--profile and AWS_PROFILE choose AWS credentials, `aws sts get-caller-identity` tests them"
     if server.token is not None:

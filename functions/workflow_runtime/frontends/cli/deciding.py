@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,12 +10,13 @@ import typer
 from msgspec import UNSET
 
 from workflow_runtime.errors import RequestError
-from workflow_runtime.frontends.cli.approvals import approval_lines
+from workflow_runtime.frontends.cli.approvals import PROMPT_COLUMNS, approval_lines
 from workflow_runtime.frontends.cli.errors import usage_error
 from workflow_runtime.frontends.cli.files import read_json
-from workflow_runtime.frontends.cli.output import Output
+from workflow_runtime.frontends.cli.output import Line, Output
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.addresses import static_path
 from workflow_runtime.plan.plan import Plan
 
@@ -112,6 +113,14 @@ class Decisions:
             self._answer(document, Decision(said == "y", data, comment))
         except RequestError as error:  # the data, most likely: the next round asks again
             self._out.note([("not taken: ", "yellow"), error.message])
+
+    def hints(self) -> Iterator[Line]:
+        """How what is asked can be answered."""
+        for approval in self.open():
+            name = f" --as {approval['assignees'][0]}" if approval["assignees"] else ""
+            how = f"--approve {approval['path']}=JSON, or awr approve {approval['id']}{name} --db FILE"
+            yield [("asked: ", "cyan"), (approval["path"], "bold"), f" {shorten(approval['prompt'], PROMPT_COLUMNS)}"]
+            yield [("hint: ", "cyan"), how]
 
     def open(self) -> list[dict[str, Json]]:
         """What people are asked now, in the order it was asked."""

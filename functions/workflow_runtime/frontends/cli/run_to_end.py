@@ -140,7 +140,7 @@ class RunToEnd:
 
     def _say_what_time_brings(self) -> None:
         lines = list(timer_lines(self._runtime.services.documents.document(self._id)))
-        for line in lines:
+        for line in (*lines, *self._people.hints()):
             self._out.note(line)
         if lines:
             self._out.note([("hint: ", "cyan"), "--skip-time lets the time pass at once, --event @24h a part of it"])
@@ -172,6 +172,7 @@ class RunToEnd:
             *waiting_lines(document),
             *event_lines(document),
             *timer_lines(document),
+            *self._people.hints(),
         ):
             self._out.note(line)
         self._say_how_to_resume()
