@@ -125,7 +125,8 @@ class RuntimeProps:
     ``approvals_topic``: gets a text for people whenever somebody is asked for an approval; the pattern for adapters to
     mail and chat. Its policy lets EventBridge publish, if the topic is made in the same application.
     API: ``jwt`` in place of IAM, and its ``identity_claim``, which says who the caller is; ``speaking_for_others``:
-    callers (IAM principals, or values of that claim) who may answer approvals in somebody else's name; ``cors``; ``throttle`` of all routes, ``open_throttle`` of each without authorizer.
+    callers (IAM principals, or values of that claim) who may answer approvals in somebody else's name; ``cors``;
+    ``throttle`` of all routes, ``open_throttle`` of each without authorizer.
     ``alarm_topic``: who is told of alarms.
     """
 

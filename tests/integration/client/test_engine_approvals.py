@@ -87,7 +87,7 @@ def test_what_cannot_be_answered_is_an_error_of_its_kind(opened: Opened) -> None
                 await engine.approve(id)
             with pytest.raises(EngineError, match="does not match the form: n: "):
                 await engine.approve(id, by="ann", data={"n": "two"})
-            with pytest.raises(EngineError, match="`status` is open or ended|status"):
+            with pytest.raises(EngineError, match="status"):
                 await engine.list_approvals(status="all")
             with pytest.raises(EngineError, match="older_than"):
                 await engine.list_approvals(older_than="soon")
