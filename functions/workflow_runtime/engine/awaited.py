@@ -39,6 +39,7 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``quorum``: how many must approve
     - ``assignees``: who may answer (nobody named: whoever may call the API); ``later``: who is asked besides one day
     - ``data``, or ``blob``, where that is stored: what they are shown
+    - ``prompt``: the beginning of what they are asked, for those who are asked later
     """
 
     number: int
@@ -48,6 +49,7 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     data: Json = None
     blob: str | None = None
     answers: tuple[Answer, ...] = ()
+    prompt: str = ""
 
 
 class PendingKind(StrEnum):

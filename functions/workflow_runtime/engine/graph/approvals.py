@@ -28,10 +28,12 @@ from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import Scope, render_text
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.schemas import violation
+from workflow_runtime.language.texts import cut
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.specs import PEOPLE_MAX, ApprovalSpec
 
 PROMPT_CHARS_MAX = 10_000  # it travels in events; what is longer belongs into `data`
+PROMPT_KEPT_CHARS_MAX = 500  # in the state
 NAME_CHARS_MAX = 1_000
 DATA_KEPT_BYTES_MAX = 1_024  # of what is shown: more is stored apart, beside the state
 
@@ -59,7 +61,8 @@ def start(scope: GraphScope, node: int) -> None:
         for value in (spec.escalate_after, spec.timeout)
     )
     number = scope.turn.next_number()
-    approval, keep = _kept(scope, Approval(number, quorum, assignees, later), shown)
+    asked = Approval(number, quorum, assignees, later, prompt=cut(prompt, PROMPT_KEPT_CHARS_MAX))
+    approval, keep = _kept(scope, asked, shown)
     pending.ask(scope, node, approval)
     if escalates_at:
         pending.start_timer(scope, node, Purpose.ESCALATION, escalates_at)
@@ -80,7 +83,7 @@ def start(scope: GraphScope, node: int) -> None:
         expires_at=expires_at,
     )
     scope.commands.append(command)
-    _announce(scope, node, approval, assignees, "asked", expires_at, prompt)
+    _announce(scope, node, replace(approval, prompt=prompt), assignees, "asked", expires_at)
 
 
 def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
@@ -248,7 +251,6 @@ def _announce(
     names: tuple[str, ...],
     reason: str,
     expires_at: int = 0,
-    prompt: str = "",
 ) -> None:
     """Publish that these people are asked, whatever events the workflow wants: without it, nobody would know."""
     scope.turn.publish(
@@ -258,7 +260,7 @@ def _announce(
         reason=reason,
         assignees=list(names),
         quorum=approval.quorum,
-        **({"prompt": prompt} if prompt else {}),
+        **({"prompt": approval.prompt} if approval.prompt else {}),
         **({"expires_at": expires_at} if expires_at else {}),
     )
 
