@@ -68,6 +68,13 @@ UNREAD_CONDITION = rule(
     "A switch with a `condition` that no branch reads",
     "Give a branch a `case`, or remove `condition`.",
 )
+CROSSES_LOOP = rule(
+    "WF318",
+    ERROR,
+    "A link between a node in the body of a loop and one outside of it",
+    "Let the loop itself wait, or be waited for; nodes of its body may read what ran before it.",
+)
+BAD_BODY = rule("WF319", ERROR, "A node that cannot be in the body of this loop")
 
 # Charts
 UNKNOWN_STATE = rule("WF320", ERROR, "A state that does not exist is named")
@@ -100,6 +107,13 @@ NEVER_TAKEN = rule(
 ENDLESS = rule("WF330", WARNING, "Transitions without event and condition that lead in a circle")
 NO_END = rule("WF331", WARNING, "A chart that can never end", "Add a final state and a transition that leads to it.")
 
+NOTHING_TO_OVERWRITE = rule(
+    "WF332",
+    WARNING,
+    "A name in `merge_event_data` that the workflow does not own",
+    "Correct it, or remove it: other names become variables anyhow.",
+)
+
 # Triggers
 BAD_SCHEDULE = rule("WF340", ERROR, "A schedule that cannot be kept")
 BAD_FILTERS = rule("WF341", ERROR, "Filters that are not an event pattern")
@@ -126,6 +140,8 @@ WHOLE_PATTERN = rule(
     "Filters that look like a whole event pattern",
     "Write `topic` and `source` beside `filters`, and below `filters` only fields of the event's `detail`.",
 )
+
+NEVER_MATCHES = rule("WF347", WARNING, "A topic or filters that no event can match")
 
 # Compensation
 BAD_COMPENSATION = rule("WF350", ERROR, "A node that cannot undo others")
@@ -212,6 +228,21 @@ UNKNOWN_KEY = rule(
 
 NEVER_TRUE = rule("WF421", WARNING, "A comparison whose result is always the same", "Correct the value, or the schema.")
 TOOL_INPUTS = rule("WF422", WARNING, "Inputs that do not fit what a tool takes")
+TOO_MANY_PASSES = rule("WF428", WARNING, "A loop with more passes than it may have", "Raise `max_iterations`.")
+READS_PASS = rule("WF429", WARNING, "A node in the body of a loop is read from outside")
+UNKNOWN_WORKFLOW = rule(
+    "WF425",
+    WARNING,
+    "A workflow that is not known here",
+    "Publish it first, or correct the name.",
+)
+CHILD_INPUT = rule("WF426", WARNING, "Inputs that do not fit the `input_schema` of a sub-workflow")
+ENDLESS_RECURSION = rule(
+    "WF427",
+    WARNING,
+    "A workflow that always starts itself",
+    "Put the sub-workflow behind a condition: an execution has at most 50 generations of children.",
+)
 AGENT_SCHEMA = rule(
     "WF424",
     ERROR,

@@ -9,22 +9,20 @@ from workflow_runtime.compiler.collect.sources import CHART_FIELDS, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
 def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
     for number, handler in enumerate(definition.error_handlers):
-        if handler.action.type == "escalate":
-            message = "`escalate` is validated, but not in force yet: the node fails, and no other handler is asked"
-            report.add(rules.NOT_IN_FORCE, message, ("error_handlers", number, "action"))
+        if handler.action.fresh is not None:
+            _not_in_force("fresh", ("error_handlers", number, "action", "fresh"), report)
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
             for what, path in _unsupported(node):
                 report.add(rules.NOT_SUPPORTED, f"{what} not supported yet", graph.at(position, *path))
-            for field in _idle(node):
-                _not_in_force(field, graph.at(position, field), report)
+            for field, path in _idle(node):
+                _not_in_force(field, graph.at(position, *path), report)
             for field, reason in () if position in graph.gaps.untyped else _without_effect(node):
                 message = f"`{field}` has no effect here: {reason}"
                 report.add(rules.NO_EFFECT, message, graph.at(position, field))
@@ -35,7 +33,7 @@ def has_own_names(gaps: Gaps, sources: Sources) -> bool:
     return (
         gaps.hide_calls
         or not gaps.fields.isdisjoint(("type", *CHART_FIELDS))
-        or any(isinstance(node, UnsupportedNode) or node.callback is not None for node in sources.nodes)
+        or any(node.callback is not None for node in sources.nodes)
         or any("callback" in fields for fields in gaps.nodes.values())
     )
 
@@ -45,26 +43,24 @@ def _not_in_force(field: str, path: DocumentPath, report: Report) -> None:
 
 
 def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
-    if isinstance(node, UnsupportedNode):
-        yield f"{node.what} nodes are", ()
     if node.callback is not None:
         yield "callbacks are", ("callback",)
-    if node.fallback is not None and node.fallback.workflow_id is not None:
-        yield "workflows as fallbacks are", ("fallback",)
 
 
-def _idle(node: NodeDefinition) -> Iterator[str]:
+def _idle(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
     """Fields that do nothing yet."""
-    for field in ("limiter",):
-        if getattr(node, field):
-            yield field
+    if node.limiter:
+        yield "limiter", ("limiter",)
+    for number, policy in enumerate(node.retry_policy):
+        if policy.fresh is not None:
+            yield "fresh", ("retry_policy", number, "fresh")
 
 
 def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
     kind = kind_of_node(node)
     if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"
-    if node.max_wait is not None and kind.pool is None and not isinstance(node, UnsupportedNode):
+    if node.max_wait is not None and kind.pool is None:
         yield "max_wait", "no worker runs this node, so it never waits for one"
     for field in ("retry_policy", "fallback", "on_error", "compensate"):
         if getattr(node, field) and not kind.has_policies:

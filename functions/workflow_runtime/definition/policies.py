@@ -13,6 +13,7 @@ from workflow_runtime.definition.fields import (
     SECONDS_OR_TEXT,
     Duration,
     Factor,
+    Flag,
     Inputs,
     Kind,
     Schema,
@@ -26,6 +27,7 @@ from workflow_runtime.definition.fields import (
 )
 from workflow_runtime.definition.ids import DynamicId, Reference
 from workflow_runtime.definition.reading import Many, Model, TextAs, problem
+from workflow_runtime.language.templates import has_template
 from workflow_runtime.language.texts import shorten
 
 MAX_PATTERN_LENGTH = 1_000
@@ -89,6 +91,7 @@ class RetryPolicy(Model):
     )
     errors: Texts = Field(("*",), description="Error types that are retried; `*` is all.")
     exclude_errors: Texts = Field((), description="Error types that are not retried.")
+    fresh: Flag | None = Field(None, description="Whether an agent forgets the steps of the attempts before.")
 
 
 RetryPolicies = Annotated[tuple[RetryPolicy, ...], Many(single=True)]
@@ -121,6 +124,9 @@ class FallbackDefinition(Model):
                 rules.COMBINATION,
                 f"a fallback needs one of `agent`, `tool`, `workflow_id` or `value`; this one {found}",
             )
+        if ways[0] in ("agent", "tool", "workflow_id") and has_template(getattr(self, ways[0])):
+            hint = "Add a node with `allow`, and name it here: `fallback: <node id>`."
+            raise problem(rules.DYNAMIC_ID, f"`{ways[0]}` of a fallback cannot be computed", hint, (ways[0],))
         return self
 
 

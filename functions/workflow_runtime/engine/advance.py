@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -26,13 +26,12 @@ from workflow_runtime.engine.arrivals import (
     take_signal,
 )
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import Command, Continue
+from workflow_runtime.engine.commands import Command, Continue, ControlChild
 from workflow_runtime.engine.events import (
     ApprovalAnswered,
     ApprovalDelegated,
-    CancelRequested,
     ChildEnded,
-    CompensateRequested,
+    ChildStarted,
     ControlEvent,
     Event,
     EventReturned,
@@ -40,19 +39,16 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
-    ResumeRequested,
-    RetryRequested,
+    ReopenRequested,
     RunStopped,
     SendFailed,
     SignalReceived,
-    SkipRequested,
-    SuspendRequested,
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.requests import accept_cancel, accept_compensate, accept_retry, accept_skip
+from workflow_runtime.engine.requests import accept_reopening, accept_request, reopen_for_parent
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
@@ -63,7 +59,7 @@ from workflow_runtime.engine.state import (
     initial_graph_state,
 )
 from workflow_runtime.engine.subscriptions import subscribe
-from workflow_runtime.engine.suspending import accept_resume, accept_suspend
+from workflow_runtime.engine.suspending import suspend_escalated
 from workflow_runtime.engine.turn import (
     VALUE_KEPT_BYTES_MAX,
     VALUES_KEPT_BYTES_MAX,
@@ -146,6 +142,11 @@ def advance(
             changed = changed or _is_told_of(turn, event) or turn.state.held_first != first
         if not reason or turn.macrosteps:  # a guard that failed has raised an error
             settling.settle(scopes)  # after each one, so that it makes no difference how events were batched
+            if turn.state.goes_on and turn.state.status.terminal:
+                reopen_for_parent(scopes)
+                settling.settle(scopes)
+        if turn.state.escalated is not None and turn.state.suspension is None:
+            suspend_escalated(scopes, turn.state.escalated)
         changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
         if turn.needs is not None:
             break
@@ -155,9 +156,12 @@ def advance(
     needs = turn.needs
     if needs is not None:
         return needs
+    turn.bound()
+    changed = changed or bool(turn.commands)  # of the backlog
     if _must_go_on(turn):
         turn.commands.append(Continue())
-    _put_aside(scopes)
+    if turn.is_suspended:
+        _put_aside(scopes)
     _keep_values(scopes)
     scopes.release()
     return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
@@ -177,8 +181,9 @@ def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[tuple[
         held = holding.must_wait(turn.state, event)
         fired = event.held if isinstance(event, EventReturned) and holding.returns(turn.state) else event
         if isinstance(fired, TimerFired) and not held:
-            while (timer := pending.first_due(turn, fired.timer)) != fired.timer:
+            while not turn.is_suspended and (timer := pending.first_due(turn, fired.timer)) != fired.timer:
                 yield TimerFired(f"timer:{timer}", fired.at, timer), False
+            held = holding.must_wait(turn.state, event)  # a failure may have suspended it
         yield event, held
 
 
@@ -188,7 +193,8 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     scopes = settling.scopes_of(turn)
     ending.close_all(scopes)
     if not compensation.is_wanted(turn, compensation.FAILURE):
-        turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
+        # Workers run nothing of an execution that has ended, and timers find it so; its children must be told.
+        turn.commands[:] = [command for command in turn.commands if isinstance(command, ControlChild)]
     state = turn.state
     root, chart = state.graph(), state.chart() if TOP_CHART in state.scopes else None
     state.scopes = {TOP_GRAPH: GraphState(root.marks, 0, root.block, root.first_serial, serials=root.serials)}
@@ -200,6 +206,9 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     scopes = settling.scopes_of(turn)
     ending.break_off(scopes, error)
     settling.settle(scopes)
+    turn.bound()
+    if state.backlog:
+        turn.commands.append(Continue())
     return Decision(state, tuple(turn.commands))
 
 
@@ -256,15 +265,12 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     SignalReceived: accept_signal,
     TimerFired: accept_timer,
     ChildEnded: accept_child,
+    ChildStarted: accept_child,
+    ReopenRequested: accept_reopening,
     SendFailed: accept_send_failure,
-    CancelRequested: accept_cancel,
-    SuspendRequested: accept_suspend,
-    ResumeRequested: accept_resume,
     EventReturned: _returned,
     RunStopped: accept_stop,
-    RetryRequested: accept_retry,
-    SkipRequested: accept_skip,
-    CompensateRequested: accept_compensate,
+    **dict.fromkeys(get_args(ControlEvent), accept_request),
     ApprovalAnswered: accept_approval,
     ApprovalDelegated: accept_approval,
 }
@@ -280,7 +286,7 @@ def _must_go_on(turn: Turn) -> bool:
     """Whether something could be done at once that this commit had no room for."""
     state = turn.state
     if state.status.terminal or turn.is_suspended:
-        return bool(state.withdrawn or state.unannounced)
+        return bool(state.withdrawn or state.unannounced or state.backlog)
     if state.outbox or holding.returns(state):
         return True
     if not turn.has_room and state.status is ExecutionStatus.COMPENSATING and compensation.goes_on(state):
@@ -288,25 +294,23 @@ def _must_go_on(turn: Turn) -> bool:
     if turn.has_room:
         return False
     state.cut_short = bool(state.queued)
-    return bool(state.withdrawn or state.unannounced or state.queued)
+    return bool(state.withdrawn or state.unannounced or state.backlog or state.queued)
 
 
 def _put_aside(scopes: Scopes) -> None:
     """What is left to do in scopes is known to this turn only; while the execution is suspended the state keeps it."""
-    if scopes.turn.is_suspended:
-        for scope in scopes.loaded:
-            if isinstance(scope, GraphScope):
-                scope.put_aside()
+    for scope in scopes.loaded:
+        if isinstance(scope, GraphScope):
+            scope.put_aside()
 
 
 def _keep_values(scopes: Scopes) -> None:
     """Between turns the state keeps small values whose readers have not decided yet; larger ones are read again."""
     turn = scopes.turn
     state = turn.state
-    graphs = [scope for scope in scopes.loaded if isinstance(scope, GraphScope)]
+    graphs = [scope for scope in scopes.loaded if isinstance(scope, GraphScope) and (scope.fresh or scope.graph.values)]
     for scope in graphs:
-        if scope.graph.values:
-            _forget_decided(scope)
+        _forget_decided(scope)
     if state.status.terminal:
         return
     for scope in graphs:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import Answer
+from workflow_runtime.engine.passes import Items, Page, Passes
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -40,9 +41,13 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     were, by name; ``states``: what was active. ``inputs``: rendered already, as an action's are. ``blob``: where names
     and inputs were stored, if they are large. ``succeeded_by``: of outputs, the succeed node that ended the scope.
     ``undoes``: of a compensation, the run that it undoes; its formulas see what that was given and what came of it.
-    ``replaced``: the execution's attempt that replaced variables last (0: none did); ``reopened``: how often the
-    execution had been reopened by then. ``caller``: number of the node that called this one, which reads its inputs.
+    ``replaced``: the number of the variables that it reads, if others replaced the first (0: none did); ``reopened``:
+    how often the execution had been reopened by then. ``caller``: number of the node that called this one, which reads
+    its inputs.
     ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever.
+    ``warnings``: what was noted of the node before.
+    ``pages``: where the values of names lie that are stored apart. ``passes``, ``items``: of a loop whose output is put
+    together.
     """
 
     path: str
@@ -65,6 +70,10 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     reopened: int = 0
     caller: int = -1
     claim_by: int = 0
+    warnings: tuple[str, ...] = ()
+    pages: dict[str, Page] = {}
+    passes: Passes | None = None
+    items: Items | None = None
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
@@ -89,16 +98,20 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     inputs_of: Read | None = None  # the run whose inputs it had, too
     fallback_used: bool = False  # the output is that of its fallback
     fallback_error: ErrorDocument | None = None  # how that failed
+    warnings: tuple[str, ...] = ()
+    skipped: bool = False  # it did not run, and there is something to say of that
+    child: str = ""  # the execution that it started
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
     """Record a run as cancelled. A worker that has claimed it may go on; its result comes too late. ``started_at``: of
-    a wait or a chart, when it began (epoch ms).
+    what the dispatcher ran itself, when it began (epoch ms). ``child``: the execution that it started.
     """
 
     path: str
     serial: int
     started_at: int = 0
+    child: str = ""
 
 
 class StopRun(msgspec.Struct, frozen=True, tag_field="command", tag="stop_run"):
@@ -176,8 +189,15 @@ class SendSignal(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
 
 
 class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="start_child"):
-    """Start an execution of another workflow, its latest version. ``token`` names this order within the execution; with
-    ``notify``, `ChildEnded` comes back when it ends (at once, if it cannot be started)."""
+    """Start an execution of another workflow. ``token`` names this order within the execution; with ``notify``,
+    `ChildEnded` comes back when it ends.
+
+    ``machine``: path of the chart whose action starts it. ``node``: path of the node that does; then `ChildEnded` also
+    comes back at once if it cannot be started and, without ``notify``, `ChildStarted` if it can.
+    ``version``: of the workflow; 0: the latest. ``generation``: how many executions there are around the child, if
+    they wait for each other. ``reopens``: token of the order that started it before: the same execution is to go on,
+    and report under this token.
+    """
 
     token: str
     workflow_id: str
@@ -186,6 +206,10 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     notify: bool = False
     hops: int = 0
     machine: str = ""
+    node: str = ""
+    version: int = 0
+    generation: int = 0
+    reopens: str = ""
 
 
 class ControlChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="control_child"):
@@ -239,17 +263,31 @@ class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
     blob: str | None = None
     compensation: str = ""
     reopened: int = 0  # as which attempt the execution goes on
-    replaced: int = 0  # the attempt that replaced variables last
+    replaced: int = 0  # the number of the newest variables that replaced earlier ones
 
 
 class ReplaceVariables(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="replace_variables"):
-    """Have other ``variables`` than those of before read by what is ordered from now on, the execution's ``attempt``.
-    ``before``: the attempt that replaced variables last."""
+    """Have other ``variables`` than those of before read by what is ordered from now on. ``attempt``: their number, at
+    least that of the execution's attempt; ``before``: the number of those of before, 0 if they came with the start."""
 
     attempt: int
     variables: dict[str, Json] = {}
     before: int = 0
     blob: str | None = None
+
+
+class StorePages(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="store_pages"):
+    """Store values apart, page by page; carried out before the commit. ``key`` is made of what they are. ``pages`` are
+    not kept once they are stored."""
+
+    key: str
+    count: int
+    pages: tuple[Json, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Where each page is found."""
+        return tuple(f"{self.key}.{number}" for number in range(self.count))
 
 
 class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue"):
@@ -306,11 +344,15 @@ Command: TypeAlias = (
     | NotifyParent
     | SetStatus
     | ReplaceVariables
+    | StorePages
     | Continue
     | AskApproval
     | UpdateApproval
 )
 
+Deferrable: TypeAlias = StartTimer | CancelTimer | SendSignal | StartChild | ControlChild
+"""What may be given by a later commit than the one that decided it, in order: nothing of its own commit builds on it.
+Each is a request or several; the others are sent many at a time, or are few."""
 
 _PAYLOADS: dict[type, tuple[tuple[str, Json], ...]] = {
     RunNode: (("names", {}), ("inputs", None)),

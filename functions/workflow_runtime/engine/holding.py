@@ -14,6 +14,7 @@ from workflow_runtime.engine.events import (
     ApprovalAnswered,
     ApprovalDelegated,
     ChildEnded,
+    ChildStarted,
     Event,
     EventReturned,
     SignalReceived,
@@ -30,7 +31,7 @@ RETURNED_TURN_MAX = 50  # taken in one commit
 
 def must_wait(state: ExecutionState, event: Event) -> bool:
     """Whether an event is held: because of the status, or because others that are held come first."""
-    if not (returns(state) or state.status is SUSPENDED):
+    if not (state.status is SUSPENDED or returns(state)):
         return False
     row = EXECUTION_ROWS.get((SUSPENDED, type(event)))
     return row is not None and row.holds
@@ -38,13 +39,13 @@ def must_wait(state: ExecutionState, event: Event) -> bool:
 
 def returns(state: ExecutionState) -> bool:
     """Whether held events are to be taken now."""
-    return state.held > 0 and state.status is ExecutionStatus.RUNNING
+    return state.held_next > state.held_first and state.status is ExecutionStatus.RUNNING
 
 
 def hold(turn: Turn, event: Event) -> str:
     """Keep an event for later. Returns why not, if it is not needed. Raises `InvalidEvent` when there are too many."""
     state = turn.state
-    if isinstance(event, (TimerFired, ChildEnded)):
+    if isinstance(event, (TimerFired, ChildEnded, ChildStarted)):
         id = event.timer if isinstance(event, TimerFired) else event.token
         entry = state.pending.get(id)
         if entry is None or entry.held:
@@ -72,5 +73,5 @@ def release(turn: Turn, event: EventReturned) -> str:
 
 def forget(state: ExecutionState) -> None:
     """The execution ends: nothing that is held will be taken."""
-    state.suspension = None
+    state.suspension = state.escalated = None
     state.held_first = state.held_next

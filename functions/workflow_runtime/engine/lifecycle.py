@@ -3,11 +3,12 @@
 Theory of operation. `EXECUTION_ROWS` are ``(status, event) -> row``. A row either moves to a status (whoever takes the
 event may move on from there), or ignores the event with a reason (late, duplicate and out-of-order events are ordinary:
 queues deliver at least once), or has it held, or is missing: then the event cannot happen to a correct sender, and is
-refused as `InvalidEvent`. Only what people ask for leads out of a terminal status: `RetryRequested`, `SkipRequested`
-and `CompensateRequested`.
+refused as `InvalidEvent`. Only what people ask for leads out of a terminal status: `RetryRequested`, `SkipRequested`,
+`CompensateRequested` and, when it is asked of the parent, `ReopenRequested`.
 
 `RESULT_ROWS` say the same of the results of node runs. What happens to a node inside the engine is a `Change`;
-`MARK_ROWS` are ``(mark, change) -> mark``, walked by `changed` alone, and here a missing row is a bug of the engine.
+`MARK_ROWS` are ``(mark, change) -> mark``, walked by `GraphScope.change` alone, and here a missing row is a bug of the
+engine.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from workflow_runtime.engine.events import (
     ApprovalDelegated,
     CancelRequested,
     ChildEnded,
+    ChildStarted,
     CompensateRequested,
     Event,
     EventReturned,
@@ -29,6 +31,7 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
+    ReopenRequested,
     ResumeRequested,
     RetryRequested,
     RunStopped,
@@ -87,8 +90,9 @@ class Mark(IntEnum):
     WAITING = ord("w")
     QUEUED = ord("q")  # ready, but not ordered yet
     READY = ord("r")  # ordered from a worker pool
-    RUNNING = ord("o")  # a wait, or a chart, under way
+    RUNNING = ord("o")  # a wait, a chart or a sub-workflow under way
     RETRYING = ord("y")  # its last attempt failed, and the next one has its time
+    ESCALATED = ord("a")  # it failed, and a person decides what follows
     SUCCESS = ord("s")
     FAILED = ord("f")
     EXCUSED = ord("e")  # failed, with `on_error: continue`: edges alive, output null
@@ -103,9 +107,10 @@ class Mark(IntEnum):
 SUSPENDED, WAITING, SUCCESS = ExecutionStatus.SUSPENDED, Mark.WAITING, Mark.SUCCESS
 MARKS = {mark.value: mark for mark in Mark}
 
-OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING, Mark.RETRYING)
+OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING, Mark.RETRYING, Mark.ESCALATED)
 ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER, Mark.EXCUSED)
 FAILED_MARKS = (Mark.FAILED, Mark.EXCUSED, Mark.HANDLED)
+SKIPPED_MARKS = (Mark.SKIPPED, Mark.DROPPED, Mark.PASSED_OVER)
 
 STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.WAITING: NodeStatus.WAITING,
@@ -113,6 +118,7 @@ STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.READY: NodeStatus.READY,
     Mark.RUNNING: NodeStatus.RUNNING,
     Mark.RETRYING: NodeStatus.RETRYING,
+    Mark.ESCALATED: NodeStatus.RETRYING,
     Mark.SUCCESS: NodeStatus.SUCCESS,
     Mark.FAILED: NodeStatus.FAILED,
     Mark.EXCUSED: NodeStatus.FAILED,
@@ -140,9 +146,10 @@ class Change(IntEnum):
     HANDLE = 11  # it failed, and a rule dealt with it
     DROP = 12  # its scope ends before it began
     REOPEN = 13  # somebody wants a new visit of a node that has ended
+    ESCALATE = 14  # it failed, and a person decides what follows
 
 
-MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
+MARK_ROWS: dict[tuple[int, Change], Mark] = {
     (Mark.WAITING, Change.ENQUEUE): Mark.QUEUED,
     (Mark.WAITING, Change.FAIL): Mark.FAILED,  # its `when` cannot be evaluated
     (Mark.WAITING, Change.EXCUSE): Mark.EXCUSED,
@@ -173,6 +180,16 @@ MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
     (Mark.QUEUED, Change.HANDLE): Mark.HANDLED,
     (Mark.READY, Change.HANDLE): Mark.HANDLED,
     (Mark.RUNNING, Change.HANDLE): Mark.HANDLED,
+    (Mark.WAITING, Change.ESCALATE): Mark.ESCALATED,
+    (Mark.QUEUED, Change.ESCALATE): Mark.ESCALATED,
+    (Mark.READY, Change.ESCALATE): Mark.ESCALATED,
+    (Mark.RUNNING, Change.ESCALATE): Mark.ESCALATED,
+    (Mark.ESCALATED, Change.ENQUEUE): Mark.QUEUED,
+    (Mark.ESCALATED, Change.REOPEN): Mark.WAITING,
+    (Mark.ESCALATED, Change.SUCCEED): Mark.SUCCESS,
+    (Mark.ESCALATED, Change.SKIP): Mark.SKIPPED,
+    (Mark.ESCALATED, Change.FAIL): Mark.FAILED,
+    (Mark.ESCALATED, Change.CANCEL): Mark.CANCELLED,
     # A fallback runs in its place.
     (Mark.READY, Change.START): Mark.RUNNING,
     (Mark.RUNNING, Change.START): Mark.RUNNING,
@@ -193,11 +210,6 @@ MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
 }
 """What a change makes of a node. There is no other way from one mark to another; only `Change.REOPEN` leads out of an
 end."""
-
-
-def changed(mark: int, change: Change) -> Mark:
-    """The mark after ``change``. One that the table does not have is a bug of the engine: `KeyError`."""
-    return MARK_ROWS[mark, change]  # type: ignore[index]  # a mark is an int, equal to its letter's
 
 
 _RUNS = ExecutionRow(reason="the execution has not ended")
@@ -250,9 +262,11 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.COMPENSATING, RunStopped): ExecutionRow(ExecutionStatus.COMPENSATING),
     (ExecutionStatus.RUNNING, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.SUSPENDED, SkipRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
+    (ExecutionStatus.SUSPENDED, RetryRequested): ExecutionRow(ExecutionStatus.SUSPENDED),  # of a node that escalated
+    (ExecutionStatus.SUSPENDED, CompensateRequested): _RUNS,
     **{
         (status, event): _RUNS
-        for status in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.SUSPENDED)
+        for status in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
         for event in (RetryRequested, CompensateRequested)
     },
     (ExecutionStatus.PENDING, SkipRequested): ExecutionRow(reason="the execution has not begun"),
@@ -263,6 +277,15 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     **{(ExecutionStatus.RUNNING, event): ExecutionRow(ExecutionStatus.RUNNING) for event in _ANSWERS},
     **{(ExecutionStatus.SUSPENDED, event): _HELD for event in _ANSWERS},
     (ExecutionStatus.CANCELLED, CancelRequested): ExecutionRow(reason=_ENDED.reason, unchanged=True),
+    (ExecutionStatus.RUNNING, ChildStarted): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.SUSPENDED, ChildStarted): _HELD,
+    (ExecutionStatus.COMPENSATING, ChildEnded): ExecutionRow(ExecutionStatus.COMPENSATING),
+    (ExecutionStatus.COMPENSATING, ChildStarted): ExecutionRow(ExecutionStatus.COMPENSATING),
+    **{  # its parent may want it to go on at any time; what it is doing decides what that means
+        (status, ReopenRequested): ExecutionRow(status)
+        for status in ExecutionStatus
+        if status is not ExecutionStatus.PENDING  # it is told after it was begun
+    },
 }
 
 RESULT_ROWS: dict[int, str] = {
@@ -271,6 +294,7 @@ RESULT_ROWS: dict[int, str] = {
     Mark.FAILED: _REPEATED,
     Mark.EXCUSED: _REPEATED,
     Mark.HANDLED: _REPEATED,
+    Mark.ESCALATED: _REPEATED,
     Mark.CANCELLED: _WITHDRAWN,
 }
 """What the result of a node's current run means at each mark: ``""`` that it is taken, a reason that it is ignored, no

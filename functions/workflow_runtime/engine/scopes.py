@@ -8,24 +8,30 @@ as it was. Who leaves work behind in a scope marks it; `settling` goes through t
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
+
+from msgspec import UNSET
 
 from workflow_runtime.engine.commands import Read
 from workflow_runtime.engine.lifecycle import Mark
-from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
+from workflow_runtime.engine.passes import Page
+from workflow_runtime.engine.state import ScopeState
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
 from workflow_runtime.plan.plan import Plan
 
+NOT_GIVEN = UNSET
+"""Of a name that a loop gives no value."""
+
 Maker = Callable[["Scopes", ScopeId, Any], "Scope"]
 
 
-class Scope(ABC):
-    """A scope at work.
+class Scope:
+    """A scope at work: a graph or a chart, which say what is left open here. It is no abstract base class, since asking
+    of what class a scope is, as every turn does, would then take ten times as long.
 
     ``id``: its address. ``depth``: in how many scopes it is. ``prefix``: starts the paths of what is in it.
     ``is_closed``: it ended in this turn.
@@ -62,22 +68,22 @@ class Scope(ABC):
             yield top
 
     @property
-    @abstractmethod
     def outer_id(self) -> ScopeId | None:
         """Address of the scope around this one; None at the top."""
+        raise NotImplementedError
 
     @property
-    @abstractmethod
     def pending(self) -> MutableMapping[int, tuple[str, ...]]:
         """Ids of what is waited for here, by owner: a node, a state, or -1 for the scope."""
+        raise NotImplementedError
 
-    @abstractmethod
     def find(self, number: int) -> tuple[Mark, Read]:
         """The mark and the run of a node that may be read here, by its plan-wide number."""
+        raise NotImplementedError
 
-    @abstractmethod
     def value_of(self, number: int, *, with_error: bool) -> NodeValue | None:
         """What is known of such a node; None, after noting it, when its record must be read first."""
+        raise NotImplementedError
 
     @property
     def variables(self) -> Mapping[str, Json] | None:
@@ -89,16 +95,28 @@ class Scope(ABC):
         """Of a chart: the names of all its states, and of those that are active."""
         return frozenset(), frozenset()
 
-    def begin(self) -> None:  # noqa: B027  # nothing is a good answer
+    def given(self, _name: str) -> Json | Page:
+        """What a loop's name means in a pass of it; `NOT_GIVEN` everywhere else."""
+        return NOT_GIVEN
+
+    def begin(self) -> None:
         """What there is to do when it has been opened; for a chart, its interpreter does it."""
 
-    @abstractmethod
+    def given_to(self, _index: int, _name: str) -> Json | Page:
+        """What a loop gives to one of its passes."""
+        return NOT_GIVEN
+
+    def kept_inside(self) -> Iterable[ScopeId]:
+        """Addresses of scopes inside that have ended and are remembered all the same."""
+        return ()
+
     def close(self) -> None:
         """Cancel everything in it, from outside. Its state stays with whoever closes it."""
+        raise NotImplementedError
 
-    @abstractmethod
     def next_serial(self) -> int:
         """The first serial that no run in it has had."""
+        raise NotImplementedError
 
 
 class Scopes:
@@ -124,7 +142,9 @@ class Scopes:
 
     def get(self, id: ScopeId) -> Scope | None:
         found = self._loaded.get(id)
-        return found if found is not None or id not in self.turn.state.scopes else self[id]
+        if found is None and id in self.turn.state.scopes:
+            found = self._make(id, self.turn.state.touch(id))
+        return found
 
     @property
     def root(self) -> Scope:
@@ -142,7 +162,7 @@ class Scopes:
         """The scopes that this turn has touched and that are still there."""
         return iter(self._loaded.values())
 
-    def open(self, id: ScopeId, state: GraphState | ChartState) -> Scope:
+    def open(self, id: ScopeId, state: ScopeState) -> Scope:
         """A new scope begins. None is there under this address."""
         assert id not in self.turn.state.scopes, f"scope {id!r} is at work already"
         self.turn.state.scopes[id] = state
@@ -153,9 +173,16 @@ class Scopes:
     def close(self, scope: Scope) -> None:
         """A scope ends, and is forgotten."""
         scope.close()
+        self.forget(scope)
+
+    def forget(self, scope: Scope) -> None:
+        """Nothing of a scope that has ended is needed any more, nor of what has ended inside it."""
+        for inner in scope.kept_inside():
+            self.forget(self[inner])
         del self.turn.state.scopes[scope.id]
         del self._loaded[scope.id]
         self.turn.state.queued.pop(scope.id, None)
+        self.turn.state.crowded.pop(scope.id, None)
         self.marked.pop(scope.id, None)
 
     def mark(self, scope: Scope) -> None:

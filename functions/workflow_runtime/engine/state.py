@@ -1,21 +1,24 @@
 """The engine's memory of one execution: what is needed to decide, nothing more.
 
 Outputs live with the node runs, the input in its own item, transitions in the journal. A state is changed only by
-`advance`, on a copy. Scopes stay as they were stored until one is
-touched, so that an event costs what it changes (`codec`).
+`advance`, on a copy. Scopes, and what is waited for, stay as they were stored until they are touched, so that an event
+costs what it changes (`codec`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from copy import copy
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
-from workflow_runtime.engine.awaited import Pending, PendingKind
+from workflow_runtime.engine.awaited import Child, Pending, PendingKind
+from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.passes import LoopState
+from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.tables import forked, plain
 from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
@@ -84,6 +87,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``unresolved``, ``due``: while the execution is suspended, nodes that have ended and whose edges are still to be
       resolved, and nodes whose join is satisfied
     - ``fallbacks``: what runs in the place of nodes that have failed, by those; ``callers``: who called a called node
+    - ``notes``: what people should know of open nodes, until it is recorded with their runs
+    - ``children``: by node, the execution that it started last, unless that has succeeded
     """
 
     marks: bytearray
@@ -114,6 +119,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     due: list[int] = []
     fallbacks: dict[int, int] = {}
     callers: dict[int, int] = {}
+    notes: dict[int, tuple[str, ...]] = {}
+    children: MutableMapping[int, Child] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -146,6 +153,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.due[:],
             self.fallbacks.copy() if self.fallbacks else {},
             self.callers.copy() if self.callers else {},
+            self.notes.copy() if self.notes else {},
+            forked(self.children) if self.children else {},
         )
 
     def serial(self, node: int) -> int:
@@ -193,33 +202,21 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
         )
 
 
-ScopeState: TypeAlias = GraphState | ChartState
+ScopeState: TypeAlias = GraphState | ChartState | LoopState
 
 
-class Parent(msgspec.Struct, frozen=True):
-    """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end."""
+class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end.
+
+    ``node``: path of the node that did; "" if an action of a chart did. ``generation``: how many executions there are
+    around this one.
+    """
 
     execution_id: str
     token: str = ""
     notify: bool = False
-
-
-class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why and since when an execution stands still.
-
-    - ``id``: event id of the request; ``number``: nothing else of this execution has it
-    - ``at`` (epoch ms), ``by``, ``reason``: when, who, why
-    - ``unstarted``: the execution had not begun
-    - ``timeout_left``: what was left of the execution's timeout (ms); -1: it has none
-    """
-
-    id: str
-    number: int
-    at: int
-    by: str = ""
-    reason: str = ""
-    unstarted: bool = False
-    timeout_left: int = -1
+    node: str = ""
+    generation: int = 0
 
 
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
@@ -227,13 +224,15 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     - ``scopes``: what is at work in it, by address, in the order it began; as stored until it is touched. The graph at
       the top is always there
-    - ``pending``: everything it waits for, by id
+    - ``pending``: everything it waits for, by id; as stored until it is looked at
+    - ``alarms``: the ids of its timers, in the order in which they fire; None: nobody has put them in order yet
     - ``queued``: scopes with nodes that are ready but not ordered yet; ``cut_short``: because a commit had no more room
     - ``globals``: the parts of input, variables and env that decisions read, once they were fetched, if they are small
     - ``kept_bytes``: of decision values kept in all scopes
     - ``in_flight``: how many nodes are ordered and open
     - ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because one
       commit's commands are bounded
+    - ``backlog``: commands still to be given, in their order, for the same reason
     - ``made``: how many timers, sends and children were ever made, for their ids
     - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
     - ``kept``: events that came before their wait
@@ -242,11 +241,13 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``undo``: visits that can be undone, in the order of their completion; ``fates``: what became of them, by place;
       ``undoing``: the compensation that is under way, or was the last
     - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path
-    - ``attempt``: how often it was begun or reopened; ``replaced``: the attempt that replaced variables last, 0 if none
-      did; ``aborted``: it was failed from outside its plan, and cannot go on
-    - ``suspension``: while it is suspended
+    - ``attempt``: how often it was begun or reopened; ``replaced``: the number of the newest variables that replaced
+      earlier ones, 0 if none did; ``aborted``: it was failed from outside its plan, and cannot go on
+    - ``suspension``: while it is suspended; ``escalated``: the failure that suspended it, if one did
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
+    - ``goes_on``: its parent wants it to go on once what it has done is undone
+    - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
 
     Two states are equal if they are stored alike.
     """
@@ -254,7 +255,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     execution_id: str
     plan_hash: str
     workflow_version: int
-    scopes: MutableMapping[ScopeId, GraphState | ChartState | msgspec.Raw] = {}
+    scopes: MutableMapping[ScopeId, ScopeState | msgspec.Raw] = {}
     schema: int = UNNUMBERED_SCHEMA
     version: int = 0
     status: ExecutionStatus = ExecutionStatus.PENDING
@@ -289,6 +290,12 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
+    backlog: list[Deferrable] = []
+    alarms: list[str] | None = None
+    escalated: Escalation | None = None
+    goes_on: bool = False
+    open_passes: int = 0
+    crowded: MutableMapping[ScopeId, bool] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
@@ -297,18 +304,20 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     def copy(self) -> ExecutionState:
         """An independent state; its scopes are shared until they are touched."""
-        copied = copy(self)
+        copied = replace(self)
         copied.scopes = forked(self.scopes)
         copied.pending = forked(self.pending) if self.pending else {}
         copied.queued = forked(self.queued) if self.queued else {}
         copied.withdrawn = self.withdrawn[:]
         copied.unannounced = self.unannounced[:]
+        copied.backlog = self.backlog[:]
         copied.outbox = self.outbox[:]
         copied.kept = self.kept[:]
         copied.applied = forked(self.applied) if self.applied else {}
         copied.undo = self.undo[:]
         copied.fates = forked(self.fates) if self.fates else {}
         copied.undoing = self.undoing.copy() if self.undoing is not None else None
+        copied.crowded = forked(self.crowded) if self.crowded else {}
         copied.stopping = forked(self.stopping) if self.stopping else {}
         return copied
 
@@ -360,9 +369,11 @@ def initial_graph_state(plan: Plan, number: int, first_serial: int = 1) -> Graph
 
 
 _encoder = msgspec.json.Encoder(enc_hook=plain)
-_scopes = msgspec.json.Decoder(GraphState | ChartState)
+_scopes = msgspec.json.Decoder(ScopeState)
 
 
 def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
+    if not state.pending:
+        state.pending = {}  # left out, whatever table it was
     return _encoder.encode(state)

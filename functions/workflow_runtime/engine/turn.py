@@ -6,49 +6,76 @@ has at hand (`Needs`); then the whole turn is thrown away and taken again with t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from workflow_runtime.engine.awaited import Pending
-from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read, RunNode, StopRun
+from workflow_runtime.engine.commands import (
+    CancelRun,
+    Command,
+    Deferrable,
+    PublishEvent,
+    Read,
+    RunNode,
+    StopRun,
+    StorePages,
+)
 from workflow_runtime.engine.lifecycle import SUSPENDED
 from workflow_runtime.engine.macrosteps import Macrostep
+from workflow_runtime.engine.passes import Page
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 
-COMMANDS_MAX = 500  # per commit: keeps a commit far below the 400 KB of an item; the rest waits for the next turn
+COMMANDS_MAX = 500  # per commit: far below the 400 KB of an item, and carried out in a few seconds; the rest waits
 VALUE_KEPT_BYTES_MAX = 256  # a decision value that may wait in the state for its readers
 VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state's item
 
 
 class Needs(msgspec.Struct, frozen=True):
     """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
-    can be decided on. ``replaced``: the execution's attempt that replaced variables last."""
+    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first. ``visits``:
+    successful runs of which inputs and output must be read whole. ``passes``: runs in passes that have ended, where
+    they are recorded; of a node that did not run, nothing is."""
 
     reads: tuple[Read, ...]
     globals: bool = False
     blobs: tuple[str, ...] = ()
     orders: tuple[Read, ...] = ()
     replaced: int = 0
+    visits: tuple[Read, ...] = ()
+    passes: tuple[Read, ...] = ()
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """What a successful run that can be undone was given, and what it yielded."""
+
+    inputs: Json = None
+    output: Json = None
 
 
 class Known(msgspec.Struct, frozen=True):
     """Values fetched for a turn: recorded runs, pruned to their decision paths; ``globals`` as in `View`; payloads of
-    signals by where they are stored; orders of failed runs, None of one that kept none."""
+    signals by where they are stored; orders of failed runs, None of one that kept none; whole visits."""
 
     nodes: Mapping[Read, NodeValue] = {}
     globals: dict[str, Json] | None = None
     blobs: Mapping[str, Json] = {}
     orders: Mapping[Read, RunNode | None] = {}
+    visits: Mapping[Read, Visit] = {}
 
     def with_more(self, more: Known) -> Known:
         """Both together."""
         globals_ = more.globals if more.globals is not None else self.globals
         return Known(
-            {**self.nodes, **more.nodes}, globals_, {**self.blobs, **more.blobs}, {**self.orders, **more.orders}
+            {**self.nodes, **more.nodes},
+            globals_,
+            {**self.blobs, **more.blobs},
+            {**self.orders, **more.orders},
+            {**self.visits, **more.visits},
         )
 
 
@@ -57,43 +84,69 @@ class ValuesMissing(Exception):
 
 
 class Turn:
-    """``state``: the copy that this turn changes. ``pending_before``: what the execution waited for when it began.
+    """``state``: the copy that this turn changes. ``pending_before``: what the execution waited for when it began, and
+    ``listened_before``: the same of those events alone that it listens to otherwise by now; None where it did not.
 
     ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``. ``status_before``: the execution's
-    when the event at hand came. ``replacing``: variables that this turn replaces.
+    when the event at hand came. ``replacing``: variables that this turn replaces. ``reason``: why somebody has it end,
+    in his words.
     """
 
     __slots__ = (
-        "_replaced_before", "commands", "evaluations", "known", "macrosteps", "needs_blobs", "needs_globals",
-        "needs_nodes", "needs_orders", "pending_before", "plan", "replacing", "state", "status_before",
+        "_replaced_before", "_stored", "commands", "evaluations", "known", "listened_before", "macrosteps",
+        "needs_blobs", "needs_globals", "needs_nodes", "needs_orders", "needs_passes", "needs_visits",
+        "pending_before", "plan", "reason", "replacing", "state", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
         self.plan = plan
         self.pending_before: Mapping[str, Pending] = state.pending
+        self.listened_before: dict[str, Pending | None] = {}
         self.state = state.copy()
         self.known = known
         self.commands: list[Command] = []
         self.macrosteps: list[Macrostep] = []
         self.needs_nodes: dict[Read, None] = {}
         self.needs_blobs: list[str] = []
+        self.needs_passes: dict[Read, None] = {}
         self.needs_orders: dict[Read, None] = {}
         self.needs_globals = False
         self.evaluations = 0
         self.status_before = state.status
         self.replacing: dict[str, Json] = {}
+        self.needs_visits: dict[Read, None] = {}
+        self.reason = ""
         self._replaced_before = state.replaced
+        self._stored: dict[str, Json] = {}
 
     @property
     def now(self) -> int:
         return self.state.now
 
+    def store(self, pages: Sequence[Json]) -> str:
+        """Have values stored apart, each page under the key that is given back and its number.
+
+        The key is made of what they are: whoever commits first, the same key means the same values.
+        """
+        digest = hashlib.sha256(msgspec.json.encode(pages)).hexdigest()[:40]
+        key = f"executions/{self.state.execution_id}/pages/{digest}"
+        command = StorePages(key, len(pages), tuple(pages))
+        self.commands.append(command)
+        self._stored.update(zip(command.keys, pages, strict=True))
+        return key
+
     def blob(self, key: str) -> Json:
         """A value that was stored apart. Raises `ValuesMissing`."""
+        if key in self._stored:
+            return self._stored[key]
         if key not in self.known.blobs:
             self.needs_blobs.append(key)
             raise ValuesMissing
         return self.known.blobs[key]
+
+    def read(self, pages: Mapping[str, Page]) -> dict[str, Json]:
+        """Values that were stored apart, by name. Raises `ValuesMissing`."""
+        return {name: self.blob(page.key)[page.place] for name, page in pages.items()}
 
     @property
     def is_suspended(self) -> bool:
@@ -102,11 +155,13 @@ class Turn:
 
     @property
     def needs(self) -> Needs | None:
-        if not (self.needs_nodes or self.needs_globals or self.needs_blobs or self.needs_orders):
+        lacks = (self.needs_nodes, self.needs_blobs, self.needs_orders, self.needs_visits, self.needs_passes)
+        if not (self.needs_globals or any(lacks)):
             return None
         reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
         blobs, orders = tuple(self.needs_blobs), tuple(self.needs_orders)
-        return Needs(reads, self.needs_globals, blobs, orders, self._replaced_before)
+        visits, passes = tuple(self.needs_visits), tuple(self.needs_passes)
+        return Needs(reads, self.needs_globals, blobs, orders, self._replaced_before, visits, passes)
 
     @property
     def globals(self) -> dict[str, Json] | None:
@@ -125,7 +180,18 @@ class Turn:
     @property
     def has_room(self) -> bool:
         """Whether this commit may still order something."""
-        return len(self.commands) < COMMANDS_MAX
+        return len(self.commands) + len(self.state.backlog) < COMMANDS_MAX
+
+    def bound(self) -> None:
+        """Leave to the commits to come what is too much for this one; what earlier ones left comes first."""
+        state = self.state
+        if not state.backlog and len(self.commands) <= COMMANDS_MAX:
+            return
+        deferrable = [*state.backlog, *(command for command in self.commands if isinstance(command, Deferrable))]
+        self.commands = [command for command in self.commands if not isinstance(command, Deferrable)]
+        room = max(COMMANDS_MAX - len(self.commands), 0)  # a backlog keeps nodes from beginning, so that there is some
+        self.commands += deferrable[:room]
+        state.backlog = deferrable[room:]
 
     def catch_up(self) -> None:
         """Order what the commits before had no room for."""
@@ -138,12 +204,12 @@ class Turn:
             for path, status in unannounced:
                 self.announce(path, status)
 
-    def cancel(self, path: str, serial: int, started_at: int = 0) -> None:
+    def cancel(self, path: str, serial: int, started_at: int = 0, child: str = "") -> None:
         """Order the end of a node's run, or tell it to stop if it is awaited. ``started_at``: when the dispatcher began
-        it, if it did."""
+        it, if it did; ``child``: the execution that it started."""
         if self.has_room:
             stops = self.state.stopping.get(path) == serial
-            self.commands.append(StopRun(path, serial) if stops else CancelRun(path, serial, started_at))
+            self.commands.append(StopRun(path, serial) if stops else CancelRun(path, serial, started_at, child))
         else:
             self.state.withdrawn.append((path, serial))
 

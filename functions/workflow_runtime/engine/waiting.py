@@ -13,7 +13,7 @@ from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import ApprovalSpec, WaitSpec
+from workflow_runtime.plan.specs import ApprovalSpec, SubWorkflowSpec, WaitSpec
 
 
 class Cause(StrEnum):
@@ -85,10 +85,14 @@ def cause_of(plan: Plan, state: ExecutionState, block: GraphBlock, graph: GraphS
             return Cause.SUSPENDED if suspended else None
         case Mark.QUEUED | Mark.READY if suspended:
             return Cause.SUSPENDED
+        case Mark.ESCALATED:
+            return Cause.SUSPENDED
         case Mark.RETRYING:
             return Cause.RETRY
         case Mark.RUNNING if isinstance(spec := block.nodes[index].spec, WaitSpec) and index in graph.pending:
             return Cause.EVENT if spec.event else Cause.TIMER
+        case Mark.RUNNING if isinstance(block.nodes[index].spec, SubWorkflowSpec) and index in graph.pending:
+            return Cause.CHILD
         case Mark.RUNNING if isinstance(block.nodes[index].spec, ApprovalSpec) and index in graph.pending:
             return Cause.APPROVAL
         case Mark.QUEUED:

@@ -114,10 +114,12 @@ class Runtime:
         from workflow_runtime.services.dispatch.dispatcher import Dispatcher
         from workflow_runtime.services.dispatch.effects import Publisher
         from workflow_runtime.services.dispatch.outbound import Courier
+        from workflow_runtime.services.dispatch.pacing import TimeBudget
 
+        budget = TimeBudget(self.ports.clock)
         courier = Courier(self.stores, self.mailer, self.timers, lambda: self.starter)
-        publisher = Publisher(self.ports, self.stores, self.mailer, courier, self.count, self._served)
-        return Dispatcher(self.ports, self.stores, courier, publisher, self.holder, self._new_id, self.count)
+        publisher = Publisher(self.ports, self.stores, self.mailer, courier, self.count, self._served, budget)
+        return Dispatcher(self.ports, self.stores, courier, publisher, self.holder, self._new_id, self.count, budget)
 
     @cached_property
     def looks(self) -> Looks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from itertools import takewhile
 
@@ -11,15 +11,15 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.codec import decode_state, encode_state
-from workflow_runtime.engine.commands import Read, ReplaceVariables, RunNode, SetStatus
+from workflow_runtime.engine.commands import ReplaceVariables, RunNode, SetStatus
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState, Parent
-from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Key, Table
+from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import FIRST_SECONDS, Due, DueStore
+from workflow_runtime.storage.headers import header_changes, header_item, header_of, outputs_key
 from workflow_runtime.storage.payloads import (
     get_json,
     get_payload,
@@ -39,8 +39,6 @@ STATE_BYTES_MAX = 4 * 1024 * 1024  # compressed; an execution this large should 
 ENTRIES_PAGE = 100  # journal entries read at once
 
 _entries = msgspec.json.Decoder(JournalEntry)
-_parents = msgspec.json.Decoder(Parent)
-_errors = msgspec.json.Decoder(ErrorDocument)
 
 
 class _Input(msgspec.Struct):
@@ -54,15 +52,6 @@ _inputs = msgspec.json.Decoder(_Input)
 
 class StateTooLarge(Exception):
     """The state has outgrown what one execution may hold."""
-
-
-class KeptAnswer(msgspec.Struct, frozen=True):
-    """What a request under a caller's key was answered, until then (epoch ms). ``attempt``: the execution's."""
-
-    operation: str
-    changed: bool
-    until: int
-    attempt: int = 1
 
 
 class ExecutionStore:
@@ -98,7 +87,7 @@ class ExecutionStore:
             header = replace(header, plan_hash=str(first["plan"]), workflow_version=int(first["version"] or 0))
         self._due.put(Due(header.execution_id, header.started_at + FIRST_SECONDS * 1000))  # before: never without it
         try:
-            self._table.put(_header_item(header), Absent())
+            self._table.put(header_item(header), Absent())
         except ConditionFailed:
             return self.header(header.execution_id) or header
         return header
@@ -114,7 +103,7 @@ class ExecutionStore:
         return {wanted[key]: header_of(wanted[key], item) for key, item in self._table.get(list(wanted)).items()}
 
     def globals(self, execution_id: str, replaced: int = 0) -> Globals:
-        """Input, variables and env of an execution that exists; ``replaced``: the attempt that replaced variables."""
+        """Input, variables and env of an execution that exists; ``replaced``: the number of its variables."""
         key = keys.input(execution_id, replaced)
         return self.globals_of(self._table.get([key])[key])
 
@@ -162,18 +151,23 @@ class ExecutionStore:
         key = keys.execution(execution_id, run)
         return self._table.get([key])[key].attributes.get("output")
 
-    def output_to_send(self, execution_id: str, ended: SetStatus) -> tuple[Json, str | None]:
-        """The output of an execution that ends, as a message holds it: the value, or the blob that holds it."""
-        if ended.output_run is None:
+    def output_to_send(self, execution_id: str, ended: SetStatus | None) -> tuple[Json, str | None]:
+        """The output of an execution that ends, or (None) had ended before, as a message holds it: the value, or the
+        blob that holds it."""
+        if ended is not None and ended.output_run is None:
             return ended.output, ended.blob
-        held = self._output_of(execution_id, _outputs_key(ended.output_run))
-        if isinstance(held, str):
+        if ended is not None and ended.output_run is not None:
+            held = self._output_of(execution_id, outputs_key(ended.output_run))
+        else:
+            header = keys.execution(execution_id, keys.HEADER)
+            held = self._held_output(execution_id, self._table.get([header])[header])
+        if isinstance(held, str) or held is None:
             return None, held
-        packed = bytes(held or b"")  # a record holds bytes or a key
+        packed = bytes(held)  # a record holds bytes or a key
         data = unpack_bytes(packed)
         if not is_large(data, packed):
             return msgspec.json.decode(data), None
-        key = f"executions/{execution_id}/outputs/sent.{ended.output_run.serial}"
+        key = f"executions/{execution_id}/outputs/sent.{hashlib.sha256(packed).hexdigest()[:40]}"
         self._blobs.put(key, packed)
         return None, key
 
@@ -227,6 +221,19 @@ class ExecutionStore:
         held = self._held(self._packed(entry), place, ENTRY_INLINE_BYTES_MAX)
         self._table.put(Item(keys.journal(execution_id, entry.version), {"entry": held}))
 
+    def keep_progress(self, execution_id: str, commit_id: str, done: Collection[int]) -> None:
+        """Note which commands of a commit have been carried out, by their places, while others are still to be."""
+        item = keys.execution(execution_id, keys.PROGRESS)
+        self._table.put(Item(item, {"commit": commit_id, "done": msgspec.json.encode(sorted(done))}))
+
+    def progress(self, execution_id: str, commit_id: str) -> set[int]:
+        """What was noted of a commit."""
+        key = keys.execution(execution_id, keys.PROGRESS)
+        item = self._table.get([key]).get(key)
+        if item is None or item.attributes["commit"] != commit_id:
+            return set()
+        return set(msgspec.json.decode(bytes(item.attributes["done"]), type=list[int]))  # type: ignore[arg-type]
+
     def journal(self, execution_id: str) -> list[JournalEntry]:
         items = self._table.query(f"EX#{execution_id}", keys.JOURNAL_PREFIX)
         return [_entries.decode(self._body(item.attributes["entry"])) for item in items if item.key.sort != keys.STATE]
@@ -244,67 +251,17 @@ class ExecutionStore:
         present = takewhile(lambda key: key in items, wanted)
         return [_entries.decode(self._body(items[key].attributes["entry"])) for key in present]
 
-    def set_status(self, header: Header, command: SetStatus, version: int) -> None:
-        """Write a status over an older one; a newer one stays (then a slower dispatcher is late, and all is well)."""
-        changes: dict[str, Attribute] = {"status": command.status, "v": version}
-        if command.error is not None:
-            changes["error"] = msgspec.json.encode(command.error)
-        if command.reopened:
-            changes["attempt"] = command.reopened
-            if command.status == ExecutionStatus.RUNNING:
-                changes |= dict.fromkeys(("ended_at", "error", "output", "output_run", "compensation"))
-                changes["replaced"] = command.replaced
-            self._due.put(Due(header.execution_id, command.at + FIRST_SECONDS * 1000))
-        if ExecutionStatus(command.status).terminal:
-            changes["ended_at"] = command.at
-            if command.compensation:
-                changes["compensation"] = command.compensation
-            elif command.output_run is not None:
-                changes["output_run"] = _outputs_key(command.output_run)
-            elif command.error is None:
-                changes["output"] = command.blob if command.blob is not None else pack(command.output)
-        index = keys.listing(header.workflow_id, command.status, header.started_at, header.execution_id)
+    def set_status(self, header: Header, commands: Sequence[SetStatus], version: int) -> None:
+        """Write what these came to, in their order, over an older status; a newer one stays (then a slower dispatcher
+        is late, and all is well)."""
+        changes: dict[str, Attribute] = {"v": version}
+        for command in commands:
+            changes |= header_changes(command)
+            if command.reopened:
+                self._due.put(Due(header.execution_id, command.at + FIRST_SECONDS * 1000))
+        index = keys.listing(header.workflow_id, commands[-1].status, header.started_at, header.execution_id)
         with suppress(ConditionFailed):
             self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
-
-    def claim_event_key(self, execution_id: str, key: str, use: str) -> bool:
-        """Note what a caller's key is used for; whether it was used for nothing but this ``use``."""
-        place = keys.event_key(execution_id, key)
-        try:
-            self._table.put(Item(place, {"use": use}), Absent())
-        except ConditionFailed:
-            return self._table.get([place])[place].attributes["use"] == use
-        return True
-
-    def kept_answer(self, execution_id: str, key: str, now: int) -> KeptAnswer | None:
-        """What the request under this key was answered, if that still counts."""
-        place = keys.request_key(execution_id, key)
-        item = self._table.get([place]).get(place)
-        if item is None:
-            return None
-        values = item.attributes
-        until, attempt = int(values["until"] or 0), int(values.get("attempt") or 1)
-        kept = KeptAnswer(str(values["operation"]), bool(values["changed"]), until, attempt)
-        return kept if kept.until > now else None
-
-    def keep_answer(self, execution_id: str, key: str, answer: KeptAnswer, now: int) -> KeptAnswer:
-        """Keep an answer under the caller's key; the one that counts: this, or that of an earlier request."""
-        place = keys.request_key(execution_id, key)
-        values: dict[str, Attribute] = {
-            "operation": answer.operation,
-            "changed": int(answer.changed),
-            "until": answer.until,
-            "attempt": answer.attempt,
-            keys.EXPIRES: answer.until // 1000,
-        }
-        try:
-            self._table.put(Item(place, values), Absent())
-        except ConditionFailed:
-            kept = self.kept_answer(execution_id, key, now)
-            if kept is not None:
-                return kept
-            self._table.put(Item(place, values))
-        return answer
 
     def put_dead_letter(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
         """Keep a dead letter: what could not be taken or sent, and why."""
@@ -350,50 +307,3 @@ class ExecutionStore:
 
     def _body(self, held: Attribute) -> bytes:
         return unpack_bytes(self._blobs.get(held) if isinstance(held, str) else held)  # type: ignore[arg-type]
-
-
-def _outputs_key(run: Read) -> str:
-    return keys.run("", "~outputs", run.serial).sort
-
-
-def header_of(execution_id: str, item: Item) -> Header:
-    values = item.attributes
-    error, parent = values.get("error"), values.get("parent")
-    return Header(
-        execution_id=execution_id,
-        workflow_id=str(values["workflow"]),
-        workflow_version=int(values["version"] or 0),
-        plan_hash=str(values["plan"]),
-        status=ExecutionStatus(str(values["status"])),
-        started_at=int(values["started_at"] or 0),
-        input_hash=str(values.get("input_hash") or ""),
-        ended_at=int(values.get("ended_at") or 0),
-        error=_errors.decode(error) if isinstance(error, bytes) else None,
-        state_version=int(values.get("v") or 0),
-        parent=_parents.decode(parent) if isinstance(parent, bytes) else None,
-        hops=int(values.get("hops") or 0),
-        correlation=str(values.get("correlation") or ""),
-        compensation=str(values.get("compensation") or ""),
-        attempt=int(values.get("attempt") or 1),
-        replaced=int(values.get("replaced") or 0),
-    )
-
-
-def _header_item(header: Header) -> Item:
-    attributes: dict[str, Attribute] = {
-        "workflow": header.workflow_id,
-        "version": header.workflow_version,
-        "plan": header.plan_hash,
-        "status": header.status,
-        "started_at": header.started_at,
-        "input_hash": header.input_hash,
-        "v": 0,
-    }
-    if header.parent is not None:
-        attributes["parent"] = msgspec.json.encode(header.parent)
-    if header.hops:
-        attributes["hops"] = header.hops
-    if header.correlation:
-        attributes["correlation"] = header.correlation
-    index = keys.listing(header.workflow_id, header.status, header.started_at, header.execution_id)
-    return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, index)

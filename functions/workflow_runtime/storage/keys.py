@@ -14,6 +14,7 @@ DUE = "DUE"
 HEADER = "HEADER"
 INPUT = "INPUT"
 JOURNAL_PREFIX = "J#"
+PROGRESS = "PROGRESS"
 STATE = "J#STATE"  # sorts after every J#<digits>
 RUN_PREFIX = "RUN#"
 META = "META"
@@ -48,7 +49,7 @@ def execution(execution_id: str, sort: str) -> Key:
 
 
 def input(execution_id: str, replaced: int = 0) -> Key:
-    """Input and variables; those that its ``replaced``-th attempt put in their place."""
+    """Input and variables; or those of this number, which replaced earlier ones."""
     return execution(execution_id, f"{INPUT}#{replaced:06d}" if replaced else INPUT)
 
 

@@ -33,7 +33,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     correlation: str = ""  # given by the caller that started it; see `correlation_id`
     compensation: str = ""  # completed or failed, once what it had done was undone
     attempt: int = 1  # how often it was begun or reopened
-    replaced: int = 0  # the attempt that replaced variables last
+    replaced: int = 0  # the number of the newest variables that replaced earlier ones
 
     @property
     def correlation_id(self) -> str:
@@ -61,13 +61,15 @@ class StoredState(msgspec.Struct, frozen=True):
 
 
 class RunStatus(StrEnum):
-    """``released``: its worker could not begin; the next one to meet it takes it over."""
+    """``released``: its worker could not begin; the next one to meet it takes it over. ``skipped``: there was none, but
+    something to say of that."""
 
     RUNNING = "running"
     RELEASED = "released"
     SUCCESS = "success"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
 
     @property
     def open(self) -> bool:
@@ -122,6 +124,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     late: LateResult | None = None  # of code that ran on
+    child: str = ""  # the execution that it started
 
     @classmethod
     def succeeded(
@@ -139,12 +142,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         inputs_blob: str | None = None,
         given: bool = False,
         fallback_used: bool = False,
+        warnings: tuple[str, ...] = (),
+        child: str = "",
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
         another. ``inputs`` likewise.
         """
         fields = {"output": output, "output_blob": output_blob, "attempt": attempt, "given": given}
-        fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used}
+        fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used, "warnings": warnings}
+        fields["child"] = child
         return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 
     @classmethod
@@ -161,16 +167,24 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         handled: bool = False,
         order: RunNode | None = None,
         fallback_error: ErrorDocument | None = None,
+        warnings: tuple[str, ...] = (),
+        child: str = "",
     ) -> Run:
         """A run that failed ``at``."""
         fields = {"error": error, "attempt": attempt, "handled": handled, "order": order}
-        fields |= {"fallback_error": fallback_error}
+        fields |= {"fallback_error": fallback_error, "warnings": warnings, "child": child}
         return _ended(path, serial, owner, at, RunStatus.FAILED, started_at, **fields)
 
     @classmethod
-    def cancelled(cls, path: str, serial: int, owner: str, at: int, *, started_at: int = 0) -> Run:
+    def cancelled(cls, path: str, serial: int, owner: str, at: int, *, started_at: int = 0, child: str = "") -> Run:
         """A run that was cancelled ``at``."""
-        return _ended(path, serial, owner, at, RunStatus.CANCELLED, started_at)
+        return _ended(path, serial, owner, at, RunStatus.CANCELLED, started_at, child=child)
+
+    @classmethod
+    def skipped(cls, path: str, serial: int, owner: str, warnings: tuple[str, ...]) -> Run:
+        """What there is to say of a node that was skipped: it had no attempt, and no time."""
+        status = RunStatus.SKIPPED
+        return Run(path=path, serial=serial, owner=owner, status=status, attempt=0, warnings=warnings)
 
 
 def _ended(path: str, serial: int, owner: str, at: int, status: RunStatus, started_at: int, **fields: Any) -> Run:

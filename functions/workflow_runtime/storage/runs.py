@@ -176,6 +176,8 @@ class RunStore:
             attributes["unresolved"] = msgspec.json.encode(run.unresolved)
         if run.warnings:
             attributes["warnings"] = msgspec.json.encode(run.warnings)
+        if run.child:
+            attributes["child"] = run.child
         return Item(keys.run(execution_id, run.path, run.serial), attributes)
 
     def run_of(self, item: Item, *, with_output: bool = True) -> Run:
@@ -185,7 +187,7 @@ class RunStore:
             serial=int(values["serial"] or 0),
             status=RunStatus(str(values["status"])),
             owner=str(values.get("holder") or values["owner"]),
-            attempt=int(values.get("attempt") or 1),
+            attempt=int(values.get("attempt", 1) or 0),
             started_at=int(values.get("started_at") or 0),
             lease_until=int(values.get("lease_until") or 0),
             ended_at=int(values.get("ended_at") or 0),
@@ -199,6 +201,7 @@ class RunStore:
             unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
             warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),
             late=_decoded(values.get("late"), LateResult),
+            child=str(values.get("child") or ""),
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import UNSET
 
 from workflow_runtime.errors import RequestError
@@ -16,7 +18,7 @@ class People:
     _runtime: LocalRuntime
     _driver: Driver
 
-    def approvals(self, execution_id: str) -> list[dict[str, Json]]:
+    def approvals(self, execution_id: str) -> Sequence[dict[str, Json]]:
         """What people are asked by an execution now, in this order: ``id``, ``path``, ``prompt``, ``assignees`` …"""
         self._driver.settle()
         return self._runtime.services.approval_views.of_execution(execution_id)
@@ -65,7 +67,7 @@ class People:
         self._driver.settle_work()
 
 
-def _asked(open: list[dict[str, Json]], path: str | None) -> dict[str, Json]:
+def _asked(open: Sequence[dict[str, Json]], path: str | None) -> dict[str, Json]:
     """The approval of the node at ``path``, or the only one. Raises `RequestError` (``not_found``)."""
     found = [approval for approval in open if path in (None, approval["path"])]
     if len(found) == 1:

@@ -1,7 +1,7 @@
 """Drives the pure engine by hand: plays the workers, the table of recorded runs and the journal, for one execution.
 
 Every step is checked on the way: `advance` leaves its argument alone, decides the same twice, obeys the bound of a
-commit, and the state survives its encoding.
+commit, the state survives its encoding, and what is kept to save a search is what the search would find.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from workflow_runtime.engine.commands import (
     SetStatus,
     StartTimer,
     StopRun,
+    StorePages,
     Subscribe,
     Unsubscribe,
 )
@@ -48,9 +49,10 @@ from workflow_runtime.engine.lifecycle import STATUS_OF_MARK
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry, replay
 from workflow_runtime.engine.state import ExecutionState, Parent
+from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
-from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
+from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue, View, error_value, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -74,12 +76,23 @@ class Failure(msgspec.Struct, frozen=True):
 
 def plan_of(nodes: Sequence[dict[str, Any]], **fields: Any) -> Plan:
     """The plan of a workflow ``w`` with these nodes; those without a type are tools."""
-    full = [{"type": "tool", "tool": "t", **node} if "type" not in node else node for node in nodes]
-    return compile_or_raise(json.dumps({"workflow": {"id": "w", "nodes": full, **fields}}))
+    return compile_or_raise(json.dumps({"workflow": {"id": "w", "nodes": [*map(_typed, nodes)], **fields}}))
+
+
+def _typed(node: Any) -> Any:
+    if isinstance(node, str):
+        return node
+    full = {"type": "tool", "tool": "t", **node} if "type" not in node else node
+    return {**full, "body": [*map(_typed, full["body"])]} if "body" in full else full
 
 
 def control(id: str, subtype: str, **fields: Any) -> dict[str, Any]:
     return {"id": id, "type": "control", "subtype": subtype, **fields}
+
+
+def loop(id: str, *body: Any, **fields: Any) -> dict[str, Any]:
+    """A loop with this body: nodes, or ids."""
+    return control(id, "loop", body=list(body), **fields)
 
 
 def aggregation(id: str, strategy: str, **fields: Any) -> dict[str, Any]:
@@ -100,6 +113,13 @@ def on(event: str | list[str], target: str | None = None, *actions: Any, **field
     """A transition; without a target it stays."""
     found: dict[str, Any] = {"event": event, "actions": list(actions), **fields}
     return found if target is None else {**found, "target": target}
+
+
+def assert_timers_in_order(state: ExecutionState) -> None:
+    """The order in which timers fire, kept from turn to turn, is the one that their times and ids give."""
+    timers = {id: entry.due for id, entry in state.pending.items() if entry.kind == "timer"}
+    if state.alarms is not None:  # older code did not keep it
+        assert state.alarms == sorted(timers, key=lambda id: (timers[id], int(id[1:])))
 
 
 class Driver:
@@ -164,6 +184,7 @@ class Driver:
             )
             assert len(decision.commands) <= COMMANDS_MAX + SLACK
             assert decode_state(encode_state(decision.state)) == decision.state
+            assert_timers_in_order(decision.state)
         self.ignored += decision.ignored
         self.sent += events
         if not decision.changed:
@@ -183,6 +204,8 @@ class Driver:
         self.commits.append(decision.commands)
         for command in decision.commands:
             self._carry_out(command)
+        if self.checked and self.status == "running":
+            assert self.subscribed == set(subscriptions(self.plan, self.state.pending))
         if self.pokes and decision.commands and isinstance(decision.commands[-1], Continue):
             self.take(Poked(f"cmd:e1:{self.state.version}", self.now))
         return decision
@@ -335,6 +358,7 @@ class Driver:
         if command.undoes is not None:
             undone = command.undoes.path(self.plan), command.undoes.serial
             names = {**names, "inputs": self.given[undone], "output": self.records[undone].output}
+        names = {**names, **{name: self.blobs[page.key][page.place] for name, page in command.pages.items()}}
         return View(
             plan=self.plan,
             execution_id="e1",
@@ -376,7 +400,7 @@ class Driver:
             answer = advance(self.plan, state, events, self.now, known)
             if isinstance(answer, Decision):
                 return answer
-            assert answer.reads or answer.globals or answer.blobs or answer.orders
+            assert answer.reads or answer.globals or answer.blobs or answer.orders or answer.passes
             known = fetch(answer, known)
         raise AssertionError("the engine keeps asking")
 
@@ -385,6 +409,9 @@ class Driver:
         nodes = dict(known.nodes)
         for read in needs.reads:
             value = self.records[read.path(self.plan), read.serial]
+            nodes[read] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
+        for read in needs.passes:
+            value = self.records.get((read.path(self.plan), read.serial), NOT_RUN)
             nodes[read] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
         blobs = {**known.blobs, **{blob: self.blobs[blob] for blob in needs.blobs}}
         orders = {read: self.orders.get((read.path(self.plan), read.serial)) for read in needs.orders}
@@ -428,6 +455,8 @@ class Driver:
                 self.timers[command.timer] = command.due
             case CancelTimer():
                 self.timers.pop(command.timer, None)
+            case StorePages():
+                self.blobs |= zip(command.keys, command.pages, strict=True)
             case Subscribe():
                 self.subscribed.add((command.event, command.key, command.route))
             case Unsubscribe():

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import Site
-from workflow_runtime.compiler.collect.sources import ChartSource, GraphSource, Sources
+from workflow_runtime.compiler.collect.graphs import ChartSource, GraphSource
+from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.collect.states import StateSource, action_blocks, nested_actions, transitions_of
 from workflow_runtime.compiler.names.names import Bound
 from workflow_runtime.compiler.report import DocumentPath, Report

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from functools import partial
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Checking
 from workflow_runtime.compiler.report import Report
+from workflow_runtime.compiler.shape.links import Called
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.pending import UnsupportedNode
+from workflow_runtime.definition.nodes.work import SubWorkflowNode
 from workflow_runtime.plan.catalogue import Catalogue
-from workflow_runtime.plan.graph import Join, JoinKind
+from workflow_runtime.plan.graph import EdgeKind, Join, JoinKind
 
 
 def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report) -> None:
@@ -22,9 +23,9 @@ def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report)
     first: dict[str, int] = {}
     for position, node in graph.own_nodes:
         kind = kind_of_node(node)
-        kind.check(
-            node, Checking(graph.at(position), catalogue, report, partial(graph.gaps.has, position), graph.is_call)
-        )
+        if position not in graph.named_by_handlers:  # the handlers themselves are checked
+            unread = partial(graph.gaps.has, position)
+            kind.check(node, Checking(graph.at(position), catalogue, report, unread, graph.is_call))
         if isinstance(node.outputs, tuple) and not kind.has_fields:
             message = f"`{node.id}` has no fields to choose from"
             report.add(rules.OUTPUT_LIST, message, graph.at(position, "outputs"))
@@ -54,6 +55,26 @@ def check_graph(source: GraphSource, graph: Graph, joins: list[Join], doubtful: 
         report.add(rules.UNREACHABLE, message, source.at(position, "id"))
 
 
+def warn_of_recursion(workflow_id: str, source: GraphSource, graph: Graph, called: Called, report: Report) -> None:
+    """Nodes that start the workflow itself, and that nothing but a failure keeps from running."""
+    if any(kind_of_node(node).ends_scope for node in source.nodes):
+        return
+    certain: set[int] = set()
+    for position in graph.order:
+        links = graph.incoming[position]
+        if position in called or any(
+            link.kind is EdgeKind.GATE or link.conditions or link.source not in certain for link in links
+        ):
+            continue
+        node = source.nodes[position] if position < len(source.nodes) else None
+        if node is not None and node.when is not None:
+            continue
+        certain.add(position)
+        if isinstance(node, SubWorkflowNode) and node.workflow_id == workflow_id:
+            message = f"`{node.id}` starts `{workflow_id}` in every execution of `{workflow_id}`"
+            report.add(rules.ENDLESS_RECURSION, message, source.at(position, "workflow_id"))
+
+
 def _never_run(nodes: tuple[NodeDefinition, ...], graph: Graph, joins: list[Join]) -> Iterator[tuple[int, str]]:
     """Nodes that no edge can bring alive: what lies behind a `fail` or a `succeed`, which both end the scope."""
     final = {position for position, node in enumerate(nodes) if kind_of_node(node).ends_scope}
@@ -68,7 +89,7 @@ def _never_run(nodes: tuple[NodeDefinition, ...], graph: Graph, joins: list[Join
         if alive >= needed or len(sources) < max(needed, 1):
             continue
         dead.add(node)
-        if node < graph.count and not isinstance(nodes[node], UnsupportedNode):
+        if node < graph.count:
             ending = next((source for source in sources if source in final), None)
             behind = next((source for source in sources if source in dead), sources[0])
             shown = graph.authored(behind if ending is None else ending)

@@ -11,10 +11,9 @@ from collections.abc import Iterable
 import msgspec
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.ordering import Graph
-from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.recovery import ANY, WITHOUT_EDGES
 
 UNREAD = (rules.UNKNOWN_NODE, rules.SYNTAX, rules.UNDECLARED, rules.UNKNOWN_NODE_READ, rules.DYNAMIC_NODES)
@@ -52,8 +51,6 @@ def doubts_of(graph: GraphSource, report: Report) -> Doubts:
         or not gaps.fields.isdisjoint({"edges", "type", ANY})
     ):
         return Doubts(everything=True)
-    if any(isinstance(node, UnsupportedNode) for node in graph.nodes):
-        return Doubts(everything=True)
     if any(fields - WITHOUT_EDGES - {"condition"} for fields in gaps.edges.values()):
         return Doubts(everything=True)
     unread = ((node, field) for node, fields in gaps.nodes.items() for field in fields - WITHOUT_EDGES)
@@ -66,9 +63,10 @@ def _reported(graph: GraphSource, report: Report) -> Iterable[tuple[int, str]]:
         inner = _below(graph, path)
         if inner is not None:
             yield inner
-        elif not graph.number and path[:1] == ("edges",):
-            edge = graph.edges[int(path[1])]
-            yield (graph.index[edge.target], "") if edge.target in graph.index else (0, ANY)
+        elif path[:1] == ("edges",):
+            edge = dict(graph.numbered_edges).get(int(path[1]))
+            if edge is not None:
+                yield (graph.index[edge.target], "") if edge.target in graph.index else (0, ANY)
 
 
 def _below(graph: GraphSource, path: DocumentPath) -> tuple[int, str] | None:
@@ -77,7 +75,8 @@ def _below(graph: GraphSource, path: DocumentPath) -> tuple[int, str] | None:
     rest = path[len(graph.place) :]
     if graph.is_lone:
         return 0, ""
-    return (int(rest[0]), str(rest[1])) if len(rest) > 1 else None
+    node = graph.local(int(rest[0])) if len(rest) > 1 else None
+    return (node, str(rest[1])) if node is not None else None
 
 
 def _doubts(fields: Iterable[tuple[int, str]]) -> Doubts:

@@ -13,8 +13,15 @@ from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.scopes import Scope, Scopes
 from workflow_runtime.engine.state import ChartState, Raised
 from workflow_runtime.engine.turn import ValuesMissing
-from workflow_runtime.engine.values.evaluation import MAY_COME_FROM_EVENT, NO_LOCALS, NodeValue, View, evaluate
-from workflow_runtime.engine.values.visibility import charts_seen
+from workflow_runtime.engine.values.evaluation import (
+    MAY_COME_FROM_EVENT,
+    NO_LOCALS,
+    NodeValue,
+    View,
+    doubt_text,
+    evaluate,
+)
+from workflow_runtime.engine.values.visibility import charts_seen, loops_seen
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -37,11 +44,12 @@ class ChartScope(Scope):
     - ``offered``: the configuration that deferred events were last offered to, and ``refused`` how many of them it did
       not take
     - ``is_over``: a final state at its top was entered
-    - ``failures``: what failed since the last macrostep that was recorded
+    - ``failures``: what failed since the last macrostep that was recorded; ``doubts``: what else people should know
     """
 
     __slots__ = (
-        "chart", "event", "failures", "is_over", "machine", "offered", "overlay", "overwrites", "path", "refused",
+        "chart", "doubts", "event", "failures", "is_over", "machine", "offered", "overlay", "overwrites", "path",
+        "refused",
     )  # fmt: skip
 
     def __init__(self, scopes: Scopes, id: ScopeId, machine: ChartState) -> None:
@@ -57,6 +65,7 @@ class ChartScope(Scope):
         self.refused = len(machine.deferred)
         self.is_over = False
         self.failures: list[str] = []
+        self.doubts: list[str] = []
 
     @property
     def outer_id(self) -> ScopeId | None:
@@ -107,6 +116,10 @@ class ChartScope(Scope):
         """Something failed that the chart is not told of."""
         if len(self.failures) < FAILURES_NOTED_MAX:
             self.failures.append(shorten(what, FAILURE_COLUMNS_MAX))
+
+    def _doubt(self, comparison: str) -> None:
+        if len(self.doubts) < FAILURES_NOTED_MAX and (text := doubt_text(comparison)) not in self.doubts:
+            self.doubts.append(text)
 
     def add(self, raised: Raised) -> None:
         self.machine.internal.append(raised)
@@ -193,7 +206,9 @@ class ChartScope(Scope):
     def owns(self, name: str) -> bool:
         """Whether the workflow has set a name itself: declared it, was given it, or an action set it, here or further
         out; no event changes that unasked. Raises `ValuesMissing`."""
-        for scope in self.around():
+        if name in self.machine.variables:
+            return name not in self.machine.brought
+        for scope in self.around() if self.id != TOP_CHART else ():
             if isinstance(scope, ChartScope) and name in scope.machine.variables:
                 return name not in scope.machine.brought
         if self.plan.has_chart:
@@ -225,6 +240,7 @@ class ChartScope(Scope):
         if seen.lacks:
             turn.need_globals()
         nodes = self._nodes(formula)
+        given, pages = loops_seen(self.around(), (formula,)) if self.plan.has_loops else ({}, {})
         state = turn.state
         turn.evaluations += 1
         view = View(
@@ -237,10 +253,11 @@ class ChartScope(Scope):
             place=f"{self.path}~{state.version}.{turn.evaluations}",
             nodes=nodes,
             globals=turn.globals or {},
-            names=seen.names,
+            names={**seen.names, **given, **turn.read(pages)},
             states=seen.states,
             event=self.event.value if self.event is not None and BindingKind.EVENT in formula.kinds else None,
             overlay=self._shown(formula),
+            doubt=self._doubt,
         )
         return evaluate(formula, view, locals)
 

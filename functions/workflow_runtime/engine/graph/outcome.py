@@ -17,6 +17,7 @@ from workflow_runtime.engine.graph.policy import (
     Call,
     Case,
     Continue,
+    Escalate,
     Excuse,
     Fail,
     Failure,
@@ -27,7 +28,8 @@ from workflow_runtime.engine.graph.policy import (
 )
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order_again
-from workflow_runtime.engine.lifecycle import WAITING, Change
+from workflow_runtime.engine.lifecycle import SUSPENDED, WAITING, Change
+from workflow_runtime.engine.suspension import Escalation
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -80,7 +82,7 @@ def ended(scope: GraphScope, node: int, result: Result) -> None:
 
 def must_wait(scope: GraphScope, node: int, result: Result) -> bool:
     """Whether a result would order or end something, which it may not do while the execution is suspended."""
-    return isinstance(result, Failure) and isinstance(verdict(_case(scope, node, result)), (Repeat, Fail))
+    return isinstance(result, Failure) and isinstance(verdict(_case(scope, node, result)), (Repeat, Fail, Escalate))
 
 
 def conclude(scope: GraphScope, node: int, result: Result) -> None:
@@ -152,11 +154,13 @@ def _succeed_with(
         attempt=attempt,
         given=given,
         fallback_used=fallback_used,
+        child=scope.child(node),
+        warnings=scope.graph.notes.get(node, ()),
     )
     if plan.compensate >= 0:
         record = replace(record, inputs=inputs)
     if fallback_used:
-        record = replace(record, inputs_of=_failed_attempt(scope, node))
+        record = _with_its_inputs(scope, node, record)
     scope.commands.append(record)
     scope.keep(node, output)
     if any(_collects(scope, reader) for reader in scope.block.readers[node]):
@@ -177,10 +181,11 @@ def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported
         started_at=begun,
         attempt=retries.attempt(scope, node),
         output_of=output_of,
-        inputs_of=_failed_attempt(scope, node),
         fallback_used=True,
+        child=scope.child(node),
+        warnings=scope.graph.notes.get(node, ()),
     )
-    scope.commands.append(record)
+    scope.commands.append(_with_its_inputs(scope, node, record))
     if result.has_values:
         scope.keep(node, result.values)
     else:
@@ -193,11 +198,15 @@ def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported
         _substituted(scope, original, output_of, result)
 
 
-def _failed_attempt(scope: GraphScope, node: int) -> Read | None:
-    """Of a node that is undone with the inputs that it had: its attempt before what ran in its place."""
-    if scope.block.nodes[node].compensate < 0:
-        return None
-    return Read(scope.block.first + node, scope.graph.serial(node) - 1, scope.prefix)
+def _with_its_inputs(scope: GraphScope, node: int, record: RecordNode) -> RecordNode:
+    """The record of a node that fell back with the inputs that it had, if they are needed to undo it: a worker has
+    recorded them with the attempt that failed."""
+    plan = scope.block.nodes[node]
+    if plan.compensate < 0:
+        return record
+    if plan.pool is None:
+        return replace(record, inputs=scope.evaluate(plan.inputs, node) if plan.inputs is not None else None)
+    return replace(record, inputs_of=Read(scope.block.first + node, scope.graph.serial(node) - 1, scope.prefix))
 
 
 def _succeeded(scope: GraphScope, node: int) -> None:
@@ -244,8 +253,28 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
             _call(scope, node, target, failure.error)
         case Fail(compensate):
             scope.turn.state.undo_anyway = scope.turn.state.undo_anyway or compensate
-            _end_failed(scope, node, failure, Change.FAIL, handled=False)
-            failures.failed(scope, node, failure.error)
+            _record_failure(scope, node, failure, handled=False)
+            fail_for_good(scope, node, failure.error)
+        case Escalate():
+            _escalate(scope, node, failure)
+
+
+def fail_for_good(scope: GraphScope, node: int, error: ErrorDocument) -> None:
+    """Nobody deals with the failure of an attempt, which is recorded."""
+    scope.end(node, Change.FAIL)
+    scope.errors[node] = error
+    failures.failed(scope, node, error)
+
+
+def _escalate(scope: GraphScope, node: int, failure: Failure) -> None:
+    """Decide nothing more in this turn; `suspending` makes a suspension of it."""
+    _record_failure(scope, node, failure, handled=False)
+    scope.graph.begun.pop(node, None)
+    scope.graph.retries.pop(node, None)
+    scope.change(node, Change.ESCALATE)
+    state = scope.turn.state
+    state.escalated = Escalation(scope.path(node), failure.error, failure.began)
+    state.status = SUSPENDED
 
 
 def _try_again(scope: GraphScope, node: int, failure: Failure, retry: Retry) -> None:
@@ -319,6 +348,8 @@ def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: 
             started_at=begun,
             attempt=retries.attempt(scope, node),
             fallback_error=failure.fallback_error,
+            child=scope.child(node),
+            warnings=scope.graph.notes.get(node, ()),
         )
         scope.commands.append(record)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Set
 from workflow_runtime.engine.graph import failure, outcome
 from workflow_runtime.engine.graph.joins import tolerates_failure
 from workflow_runtime.engine.graph.readiness import arrive
+from workflow_runtime.engine.graph.retries import begin_visit
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, OPEN_MARKS, Change, Mark
 from workflow_runtime.engine.turn import ValuesMissing
@@ -29,6 +30,9 @@ def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = Tr
     Raises `ValuesMissing`.
     """
     graph = scope.graph
+    for node in again:
+        if node in scope.block.loops:
+            scope.forget_inside(node)
     anew = set(again) | (_lost(scope) if with_lost else set())
     anew |= _callers(scope, anew)
     anew |= _stale(scope, anew)
@@ -132,7 +136,9 @@ def all_after(scope: GraphScope, node: int) -> set[int]:
 def _begin_visit(scope: GraphScope, node: int) -> None:
     graph = scope.graph
     if graph.marks[node] in _RAN:
-        graph.serials[node] = graph.visits[node] = graph.serial(node) + 1
+        begin_visit(scope, node)
+    elif graph.serial(node) > graph.visit(node):  # it was skipped, and that was recorded
+        graph.visits[node] = graph.serial(node)
     for index in scope.block.nodes[node].outgoing:
         graph.untaken.pop(index, None)
     scope.change(node, Change.REOPEN)
@@ -191,4 +197,4 @@ def _is_alive(scope: GraphScope, index: int) -> bool:
         return False
     if edge.kind is EdgeKind.GATE and mark != Mark.SUCCESS:
         return False
-    return edge.condition is None or bool(scope.evaluate(edge.condition, edge.source, behind=True))
+    return scope.holds(edge)

@@ -6,7 +6,7 @@ has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -18,6 +18,7 @@ from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
 from workflow_runtime.plan.plan import Plan
 
 MAY_COME_FROM_EVENT = frozenset({BindingKind.SCOPED, BindingKind.INPUT_KEY})
+GIVEN = frozenset({BindingKind.LOCAL, BindingKind.LOOP})
 NO_LOCALS: Mapping[str, Json] = {}
 
 
@@ -30,11 +31,15 @@ class NodeValue(msgspec.Struct, frozen=True):
 
 
 NOT_ENDED = NodeValue("waiting")
+NOT_RUN = NodeValue("skipped")
 
 
 def error_value(error: ErrorDocument) -> dict[str, Json]:
     """An error document as formulas see it."""
-    return {"type": error.type, "message": error.message, "node": error.node}
+    value: dict[str, Json] = {"type": error.type, "message": error.message, "node": error.node}
+    if error.cause is not None:
+        value["cause"] = {"execution_id": error.cause.execution_id, "node": error.cause.node or None}
+    return value
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +50,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     charts. ``event``: the event at hand; ``overlay``: its data, as far as names of
     charts may mean it.
     ``previous``: node number or -1. ``place``: seeds ``uuid()``, the same for all attempts. ``reopened``: how often the
-    execution was reopened after an end.
+    execution was reopened after an end. ``doubt``: told of each comparison of a text with a number.
     """
 
     plan: Plan
@@ -63,6 +68,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     states: frozenset[str] = frozenset()
     event: Json = None
     overlay: Mapping[str, Json] = NO_LOCALS
+    doubt: Callable[[str], None] | None = None
+
+
+def doubt_text(comparison: str) -> str:
+    """What people are told of a comparison of a text with a number."""
+    return f"`{comparison}` compares a text with a number; convert one of them with number() or string()"
 
 
 def evaluate(
@@ -72,7 +83,7 @@ def evaluate(
     names: dict[str, Json] = dict(locals)
     outputs: set[str] = set()
     for binding in formula.bindings:
-        if binding.kind is BindingKind.LOCAL:
+        if binding.kind in GIVEN:
             if binding.name not in names and binding.name in view.names:
                 names[binding.name] = view.names[binding.name]
             continue
@@ -90,6 +101,9 @@ def evaluate(
     value = formula.compiled.evaluate(scope)
     if unresolved is not None:
         unresolved += scope.unresolved
+    if scope.doubts and view.doubt is not None:
+        for comparison in scope.doubts:
+            view.doubt(comparison)
     return value
 
 
@@ -147,7 +161,7 @@ def _bind(names: dict[str, Json], outputs: set[str], binding: Binding, view: Vie
             names[name] = iso_time(view.now)
         case BindingKind.SECRETS:
             names[name] = dict(view.secrets)
-        case BindingKind.LOCAL:
+        case BindingKind.LOCAL | BindingKind.LOOP:
             pass
 
 

@@ -17,7 +17,7 @@ from workflow_runtime.frontends.api.parameters import PAGE_ITEMS_DEFAULT, Contro
 from workflow_runtime.frontends.api.people_models import AnswerRequest, DelegateRequest
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.services.intake.approvals import Said, speaker
-from workflow_runtime.services.views.approvals import NODE, wanted_of
+from workflow_runtime.services.views.approvals import wanted_of
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -49,7 +49,7 @@ class Approvals:
         workflow: OfWorkflow = None,
         older_than: OlderThan = None,
         status: OfStatus = "open",
-        kind: Kind = NODE,
+        kind: Kind = "node",
         limit: Limit = PAGE_ITEMS_DEFAULT,
         cursor: Cursor = None,
     ) -> Answer:

@@ -122,10 +122,18 @@ class Validation(BaseModel):
     findings: list[FindingModel]
 
 
+class ErrorCause(BaseModel):
+    """Where in its execution the error of a sub-workflow began."""
+
+    execution_id: str
+    node: str | None
+
+
 class ErrorModel(BaseModel):
     type: str
     message: str
     node: str | None = None
+    cause: ErrorCause | None = Field(None, description="Of a sub-workflow: where its error began.")
 
 
 class ExecutionSummary(BaseModel):
@@ -161,6 +169,7 @@ class NodeExecution(BaseModel):
     fallback_used: bool = Field(description="Its output is that of its fallback.")
     fallback_error: ErrorModel | None = Field(description="How its fallback failed, too.")
     usage: JsonObject | None
+    child: str | None = Field(None, description="Of a sub-workflow: the execution that it started.")
 
 
 class Compensation(BaseModel):
@@ -175,6 +184,13 @@ class Compensation(BaseModel):
     ended_at: Time | None
 
 
+class Escalation(BaseModel):
+    """A failure that a person decides on."""
+
+    node: str = Field(description="The path of the node that failed.")
+    error: ErrorModel
+
+
 class Suspension(BaseModel):
     """Why a suspended execution stands still."""
 
@@ -182,6 +198,16 @@ class Suspension(BaseModel):
     by: str | None
     reason: str | None
     held: int = Field(description="Events that came since, and are taken when it is resumed.")
+    escalated: Escalation | None = Field(
+        None, description="The failure that suspended it: `retry` and `skip` of that node, or `resume`, end that."
+    )
+
+
+class Parent(BaseModel):
+    """The execution that started this one. `node`: the path of the node that did; null if an action did."""
+
+    execution_id: str
+    node: str | None
 
 
 class Execution(ExecutionSummary, ChartParts):
@@ -189,6 +215,7 @@ class Execution(ExecutionSummary, ChartParts):
 
     input: Any = None
     output: Any = None
+    parent: Parent | None = None
     suspension: Suspension | None = Field(None, description="While it is suspended.")
     transitions: list[Transition] = Field([], description="The last 100; the history has them all.")
     node_executions: dict[str, NodeExecution] | Truncated | None = None
@@ -250,6 +277,7 @@ class NodeRun(BaseModel):
     started_at: Time | None
     ended_at: Time | None
     late: LateResult | None = Field(description="Of code that ran on after the end.")
+    child: str | None = Field(None, description="Of a sub-workflow: the execution that it started.")
 
 
 class Node(NodeExecution):

@@ -122,7 +122,7 @@ class Decisions:
             yield [("asked: ", "cyan"), (approval["path"], "bold"), f" {shorten(approval['prompt'], PROMPT_COLUMNS)}"]
             yield [("hint: ", "cyan"), how]
 
-    def open(self) -> list[dict[str, Json]]:
+    def open(self) -> Sequence[dict[str, Json]]:
         """What people are asked now, in the order it was asked."""
         return self._runtime.services.approval_views.of_execution(self._id)
 

@@ -69,7 +69,7 @@ class PeopleMethods:
 class SyncPeopleMethods:
     """Of `SyncWorkflowEngine`; they mean what those of `PeopleMethods` do."""
 
-    _engine: PeopleMethods
+    _people: PeopleMethods
     _call: Callable[..., Any]
 
     def list_approvals(
@@ -82,34 +82,34 @@ class SyncPeopleMethods:
         limit: int = LISTED_DEFAULT,
     ) -> list[dict[str, Json]]:
         found: list[dict[str, Json]] = self._call(
-            self._engine.list_approvals(
+            self._people.list_approvals(
                 assignee=assignee, workflow=workflow, older_than=older_than, status=status, limit=limit
             )
         )
         return found
 
     def get_approval(self, approval_id: str) -> dict[str, Json]:
-        found: dict[str, Json] = self._call(self._engine.get_approval(approval_id))
+        found: dict[str, Json] = self._call(self._people.get_approval(approval_id))
         return found
 
     def approve(
         self, approval_id: str, *, data: Json = UNSET, comment: str = "", by: str | None = None, key: str | None = None
     ) -> dict[str, Json]:
         said: dict[str, Json] = self._call(
-            self._engine.approve(approval_id, data=data, comment=comment, by=by, key=key)
+            self._people.approve(approval_id, data=data, comment=comment, by=by, key=key)
         )
         return said
 
     def reject(
         self, approval_id: str, *, data: Json = UNSET, comment: str = "", by: str | None = None, key: str | None = None
     ) -> dict[str, Json]:
-        said: dict[str, Json] = self._call(self._engine.reject(approval_id, data=data, comment=comment, by=by, key=key))
+        said: dict[str, Json] = self._call(self._people.reject(approval_id, data=data, comment=comment, by=by, key=key))
         return said
 
     def delegate_approval(
         self, approval_id: str, to: str, *, reason: str = "", by: str | None = None, key: str | None = None
     ) -> dict[str, Json]:
         said: dict[str, Json] = self._call(
-            self._engine.delegate_approval(approval_id, to, reason=reason, by=by, key=key)
+            self._people.delegate_approval(approval_id, to, reason=reason, by=by, key=key)
         )
         return said

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET
 
-from workflow_runtime.frontends.client.engine import LISTED_DEFAULT, NOTHING, WAITS_DEFAULT, WorkflowEngine
+from workflow_runtime.frontends.client.engine import NOTHING, WAITS_DEFAULT, WorkflowEngine
 from workflow_runtime.frontends.client.events import EventBus, Handler, Subscription
-from workflow_runtime.frontends.client.people import SyncPeopleMethods
+from workflow_runtime.frontends.client.people import LISTED_DEFAULT, SyncPeopleMethods
 from workflow_runtime.frontends.client.sources import Definition
 from workflow_runtime.language.json_values import Json
 
@@ -59,7 +59,7 @@ class SyncWorkflowEngine(SyncPeopleMethods):
     """
 
     def __init__(self, engine: WorkflowEngine) -> None:
-        self._engine = engine
+        self._engine = self._people = engine
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 

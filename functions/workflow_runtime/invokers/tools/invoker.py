@@ -18,7 +18,7 @@ from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.tools.threads import Threads
 from workflow_runtime.invokers.tools.tool import Tool
 from workflow_runtime.language.json_values import Json, NotJson, no_json, to_json
-from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.ports import Clock
 from workflow_runtime.sdk import NodeContext
 
@@ -51,8 +51,8 @@ class ToolInvoker:
         ``execution_error``."""
         tool = self._registry.get(call.target)
         if tool is None:
-            hint = did_you_mean(call.target, self._registry.ids)
-            raise NodeError("not_found", f"there is no tool {call.target!r}" + (f". {hint}" if hint else ""))
+            text = with_hint(f"there is no tool {call.target!r}", call.target, self._registry.ids)
+            raise NodeError("not_found", text)
         outcome = await self._outcome(tool, call)
         if outcome.error is None:
             return outcome.result()
@@ -62,10 +62,10 @@ class ToolInvoker:
     async def _outcome(self, tool: Tool, call: NodeCall) -> Outcome[NodeResult]:
         context = self._context(call)
         if not tool.is_async:
-            return await self._threads.run(partial(_called, tool, call, context), f"tool {tool.id}")
+            return await self._threads.run(partial(_called, tool, call, context), f"tool {tool.id}", call.late.came)
         work = _awaited(tool, call, context)
         if not tool.built_in:
-            return await self._loops.run(work, f"tool {tool.id!r}")
+            return await self._loops.run(work, f"tool {tool.id!r}", call.late.came)
         try:  # our own code: it ends when it is cancelled, and raises nothing but errors
             return Outcome(await work)
         except Exception as error:

@@ -23,7 +23,7 @@ from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.engine import holding
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import AskApproval, Command, RecordNode, payload, without_payload
+from workflow_runtime.engine.commands import AskApproval, Command, RecordNode, StorePages, payload, without_payload
 from workflow_runtime.engine.events import ControlEvent, Event, EventReturned, ExecutionStarted, NodeSucceeded
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
@@ -34,6 +34,7 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.effects import Publisher
 from workflow_runtime.services.dispatch.outbound import Courier
+from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.freeze.holding import Holder
 from workflow_runtime.storage.executions import StateTooLarge
@@ -58,7 +59,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
 class Dispatcher:
     """``courier`` and ``publisher`` carry out what is decided; ``holder`` holds back the starts that are frozen.
-    ``new_id`` gives a fresh identity per commit; ``count`` takes metrics.
+    ``new_id`` gives a fresh identity per commit; ``count`` takes metrics; ``budget``: what is left of the invocation.
     """
 
     def __init__(
@@ -70,7 +71,9 @@ class Dispatcher:
         holder: Holder,
         new_id: Callable[[], str],
         count: Callable[[str, int], None],
+        budget: TimeBudget,
     ) -> None:
+        self.budget = budget
         self._clock = ports.clock
         self._stores = stores
         self._holder = holder
@@ -115,6 +118,7 @@ class Dispatcher:
 
     def _try_take(self, execution_id: str, batch: Sequence[Delivery]) -> bool:
         """One round of load, advance, commit, publish. False when another dispatcher committed in between."""
+        self.budget.check()
         events: list[Event] = [delivery.event for delivery in batch]
         stored = self._executions.load(execution_id)
         if stored is not None:
@@ -124,7 +128,8 @@ class Dispatcher:
             plan = self._plan(state.plan_hash)
             state = current(plan, state)
             if not stored.published:
-                self._publisher.publish(plan, state, stored.last, correlation_id)
+                self._publisher.publish(plan, state, stored.last, correlation_id, again=True)
+                self.budget.check()
         else:
             header = self._executions.header(execution_id)
             if header is None:
@@ -279,6 +284,9 @@ class Dispatcher:
         stored: list[Command] = []
         room = OUTPUTS_INLINE_BYTES_MAX
         for index, command in enumerate(commands):
+            if isinstance(command, StorePages):
+                self._put_pages(command)
+                command = replace(command, pages=())
             large = payload(command)
             if large is not None:
                 data = msgspec.json.encode(large)
@@ -291,6 +299,11 @@ class Dispatcher:
                     command = without_payload(command, key)
             stored.append(self._without_inputs(state, commit_id, index, command))
         return tuple(stored)
+
+    def _put_pages(self, command: StorePages) -> None:
+        """Store values apart. Another dispatcher that stores some under this key stores the same."""
+        for key, page in zip(command.keys, command.pages, strict=True):
+            self._executions.put_blob(key, pack_bytes(msgspec.json.encode(page)))
 
     def _without_inputs(self, state: ExecutionState, commit_id: str, index: int, command: Command) -> Command:
         """A record whose inputs, if they are large, are stored apart."""

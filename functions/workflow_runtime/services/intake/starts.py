@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from workflow_runtime.engine.identity import keyed_execution_id
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.values.evaluation import View, evaluate
@@ -100,6 +101,8 @@ class Starter:
         )
         header = self._executions.create(header, data)
         fields = {"execution_id": execution_id, "correlation_id": header.correlation_id, "workflow_id": workflow_id}
+        if parent is not None:
+            fields["parent_execution_id"] = parent.execution_id
         logger.info("execution created", extra=fields)
         return self._answer(header, input)
 
@@ -181,13 +184,3 @@ def _input_hash(input: Json) -> str:
 
 def is_correlation_id(value: Json) -> bool:
     return isinstance(value, str) and _correlation.fullmatch(value) is not None
-
-
-def keyed_execution_id(workflow_id: str, start_key: str) -> str:
-    """The id of the execution that a workflow and key start: the same for every caller and at any time."""
-    return "ex-key-" + hashlib.sha256(f"{workflow_id}\0{start_key}".encode()).hexdigest()[:40]
-
-
-def child_key(execution_id: str, token: str) -> str:
-    """The start key of the child that an execution starts by its order of this token."""
-    return f"child:{execution_id}:{token}"

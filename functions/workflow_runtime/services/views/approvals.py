@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -79,7 +79,7 @@ class ApprovalViews:
                 return ApprovalPage(items, position)
         return ApprovalPage(items)
 
-    def of_execution(self, execution_id: str) -> list[dict[str, Json]]:
+    def of_execution(self, execution_id: str) -> Sequence[dict[str, Json]]:
         """Those that an execution asks now, in the order in which they were asked, without data."""
         return [self._json(found) for found in self._stores.approvals.of_execution(execution_id) if not found.outcome]
 

@@ -14,9 +14,11 @@ from workflow_runtime.engine.awaited import PendingKind
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
+from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import Mark, NodeStatus
 from workflow_runtime.engine.preview import Preview
-from workflow_runtime.engine.state import ExecutionState, Suspension
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.suspension import Suspension
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.engine.waiting import Cause, Open, children, due_of, entries_of, open_nodes, open_sources, path_in
 from workflow_runtime.errors import RequestError
@@ -27,7 +29,6 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.freeze.looks import Looks
-from workflow_runtime.services.intake.starts import child_key, keyed_execution_id
 from workflow_runtime.services.views.charts import ahead_parts, look_ahead
 from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.services.views.moves import join_text, people_text, thaw_text
@@ -165,7 +166,7 @@ class Explanations:
     def _children(self, state: ExecutionState) -> Iterator[Waiting]:
         """The executions that its charts wait for."""
         awaited = list(islice(children(state), BLOCKERS_MAX))
-        ids = [keyed_execution_id(entry.workflow, child_key(state.execution_id, token)) for token, entry in awaited]
+        ids = [child_execution_id(state.execution_id, token, entry.workflow) for token, entry in awaited]
         headers = self._executions.headers(ids)
         for id, (_, entry) in zip(ids, awaited, strict=True):
             child = headers.get(id)
@@ -249,6 +250,7 @@ class _Explanation:
             Cause.RETRY: self._for_its_next_attempt,
             Cause.TIMER: self._for_a_time,
             Cause.EVENT: self._for_an_event,
+            Cause.CHILD: self._for_an_execution,
             Cause.APPROVAL: self._for_people,
             Cause.SUSPENDED: self._for_the_resumption,
             None: self._for_what_is_inside,
@@ -299,6 +301,8 @@ class _Explanation:
         return self._of(f"a worker of the pool `{pool}` that takes its order", on=[pool], since=self._ordered)
 
     def _for_the_resumption(self) -> Waiting:
+        if self._graph.marks[self._open.index] == Mark.ESCALATED:
+            return self._for_a_person()
         if self._run is not None and self._run.status is RunStatus.RUNNING:
             return self._for_a_worker()
         return self._of("the execution is resumed")
@@ -309,6 +313,13 @@ class _Explanation:
         number = run.attempt + 1 if run is not None else 2
         since = run.ended_at if run is not None else 0
         return self._of(f"attempt {number}, by itself{after}", since=since, until=due_of(self._entries))
+
+    def _for_a_person(self) -> Waiting:
+        escalated, suspension = self._state.escalated, self._state.suspension
+        assert escalated is not None, "a node that was escalated is the one that suspended the execution"
+        failed = f"it failed with {escalated.error.type}: {escalated.error.message}"
+        moves = f"a person, by `retry`, `skip` or, to let it fail, `resume`; {failed}"
+        return self._of(moves, since=suspension.at if suspension is not None else 0)
 
     def _for_a_time(self) -> Waiting:
         since = self._graph.begun.get(self._open.index, 0)
@@ -325,6 +336,14 @@ class _Explanation:
         words += ["or its timeout"] if due else []
         since = self._graph.begun.get(self._open.index, 0)
         return self._of(" ".join(words), on=[spec.event], since=since, until=due)
+
+    def _for_an_execution(self) -> Waiting:
+        child = self._graph.children[self._open.index]
+        id = child_execution_id(self._state.execution_id, child.order, child.workflow_id)
+        due = due_of(self._entries)
+        moves = f"the end of that execution of `{child.workflow_id}`" + (", or the node's `timeout`" if due else "")
+        since = self._graph.begun.get(self._open.index, 0)
+        return self._of(moves, on=[id], since=since, until=due)
 
     def _for_people(self) -> Waiting:
         approval = next(entry.approval for entry in self._entries if entry.approval is not None)

@@ -13,28 +13,28 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.commands import RunNode, with_payload
+from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
-from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
+from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
-from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult, Stop
+from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall, NodeResult, Stop
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AggregationSpec, NodeType, SucceedSpec
-from workflow_runtime.ports import Item, Ports
+from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.messages import Order
+from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import header_of
-from workflow_runtime.storage.payloads import unpack
+from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -59,7 +59,7 @@ class Secrets(Protocol):
 
 class Attempt(msgspec.Struct):
     """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used; ``stop``:
-    tells its code that nobody wants it any more."""
+    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over."""
 
     order: Order
     plan: Plan
@@ -67,6 +67,7 @@ class Attempt(msgspec.Struct):
     rendering: Rendering | None = None
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
+    late: Late = msgspec.field(default_factory=Late)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -96,6 +97,7 @@ class AttemptRunner:
         self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
         self._executions = stores.executions
         self._runs = stores.runs
+        self._orders = Orders(stores)
 
     async def carry_out(self, attempt: Attempt) -> tuple[bool, Run]:
         """Read, run and record a claimed run: whether it was still ours to record, and how it ended. Once a renewal
@@ -164,25 +166,28 @@ class AttemptRunner:
                 return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
             output = masked(result.output, attempt.secrets)
-            ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=_notes(attempt, result.warnings))
+            ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=result.warnings)
             ended = _with_inputs(attempt, ended)
         except (RetryableError, InvalidEvent, Suspended):
             raise
         except Exception as error:
             order = order_to_keep(attempt.plan, attempt.order.command)
-            ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error), order=order)
+            ended = replace(claimed, status=RunStatus.FAILED, error=error_of(attempt, error), order=order)
             ended = _with_inputs(attempt, ended)
+        noted = attempt.rendering
+        doubts = [doubt_text(comparison) for comparison in noted.doubts] if noted is not None else []
         return replace(
             ended,
             ended_at=self._ports.clock.now(),
-            unresolved=_notes(attempt, attempt.rendering.unresolved if attempt.rendering is not None else ()),
+            unresolved=_notes(attempt, noted.unresolved if noted is not None else ()),
+            warnings=_notes(attempt, [*attempt.order.command.warnings, *doubts, *ended.warnings]),
             usage=attempt.meter.usage,
         )
 
     async def _prepare(self, attempt: Attempt) -> bool:
         """Read inputs and header in one batch; False when the execution no longer runs. Raises `Suspended`."""
         plan = attempt.plan
-        order = await self._ports.offload(self._whole, attempt.order)
+        order = await self._ports.offload(self._orders.whole, attempt.order)
         command = order.command
         node = node_of(plan, command.path)
         formulas = node.worker_formulas if node is not None else _output_formulas(plan, order)
@@ -212,24 +217,12 @@ class AttemptRunner:
         if input_key in items:
             data = await self._ports.offload(self._executions.globals_of, items[input_key])
         if undone is not None:
-            order = await self._ports.offload(self._told, order, items[undone])
+            order = await self._ports.offload(self._orders.told, order, items[undone])
         secrets = await self._ports.offload(self._resolve_secrets, node)
         view = view_of(plan, order, nodes, data, secrets)
         view = _with_callers_inputs(plan, command.caller, view)
         attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view, order.command)
         return True
-
-    def _told(self, order: Order, undone: Item) -> Order:
-        """The order of a compensation with what it sees of the run that it undoes."""
-        names = {"inputs": self._runs.inputs_of(undone), "output": self._runs.run_of(undone).output}
-        return replace(order, command=replace(order.command, names={**order.command.names, **names}))
-
-    def _whole(self, order: Order) -> Order:
-        """The order with what was stored apart, because it is large."""
-        command = order.command
-        if command.blob is None:
-            return order
-        return replace(order, command=with_payload(command, unpack(self._executions.get_blob(command.blob))))
 
     def _resolve_secrets(self, node: NodePlan | None) -> dict[str, str]:
         if node is None or node.inputs is None or BindingKind.SECRETS not in node.inputs.kinds:
@@ -248,7 +241,7 @@ class AttemptRunner:
             return NodeResult(_decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         call = rendering.call(order, plan.workflow_id, self._ports.clock.now() + int(seconds * 1000))
-        attempt.meter, attempt.stop = call.meter, call.stop
+        attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
         try:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
         except TimeoutError:
@@ -319,7 +312,7 @@ def _with_inputs(attempt: Attempt, ended: Run) -> Run:
     return replace(ended, inputs=masked(rendering.rendered, attempt.secrets))
 
 
-def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
+def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
     """What an attempt failed with. Secrets never stand in it, and values never in the log."""
     retry_after = None
     if isinstance(error, NodeError):
