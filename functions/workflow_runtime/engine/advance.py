@@ -46,7 +46,7 @@ from workflow_runtime.engine.events import (
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
+from workflow_runtime.engine.lifecycle import AT_REST, EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.requests import accept_reopening, accept_request, reopen_for_parent
 from workflow_runtime.engine.scopes import Scopes
@@ -151,8 +151,9 @@ def advance(
         if turn.needs is not None:
             break
     else:
-        with suppress(ValuesMissing):
-            subscribe(scopes)
+        if plan.triggers:
+            with suppress(ValuesMissing):
+                subscribe(scopes)
     needs = turn.needs
     if needs is not None:
         return needs
@@ -285,7 +286,7 @@ _RETAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
 def _must_go_on(turn: Turn) -> bool:
     """Whether something could be done at once that this commit had no room for."""
     state = turn.state
-    if state.status.terminal or turn.is_suspended:
+    if state.status in AT_REST:
         return bool(state.withdrawn or state.unannounced or state.backlog)
     if state.outbox or holding.returns(state):
         return True

@@ -59,6 +59,9 @@ class ExecutionStatus(StrEnum):
 
 _TERMINAL = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
 
+AT_REST = _TERMINAL | {ExecutionStatus.SUSPENDED}
+"""In these an execution decides nothing new."""
+
 
 class NodeStatus(StrEnum):
     """Of what a worker runs, ``running`` is told apart from ``ready`` by the run's record, not by the engine."""

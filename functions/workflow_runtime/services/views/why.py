@@ -23,6 +23,7 @@ from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.engine.waiting import Cause, Open, children, due_of, entries_of, open_nodes, open_sources, path_in
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.addresses import TOP_CHART
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
@@ -105,6 +106,7 @@ class Explanations:
 
     def why_node(self, execution_id: str, path: str) -> Why:
         """What keeps one node, followed by the nodes that it waits for, directly or not, nearest first."""
+        path = normalized(path)
         header, plan, state = self._load(execution_id)
         nodes = {node.path: node for node in open_nodes(plan, state)} if state is not None else {}
         if state is None or state.status.terminal or path not in nodes:
