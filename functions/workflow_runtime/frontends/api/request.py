@@ -18,11 +18,14 @@ NODES_SEGMENT = 3
 ENDPOINT_SEGMENT = 3
 SCOPE_SEGMENT = 2  # of a freeze: agents may have ids with a slash
 
+PARAMETERS_MAX = 100  # of a query
+
 
 class Request(msgspec.Struct, frozen=True):
     """``path`` is decoded and without ``prefix`` (the stage's, when its name stands in the URL).
 
     Headers go by their lower-case names. ``caller``: whom the gateway has let in, "" if it lets everybody in.
+    ``raw_query``: the query as it was sent.
     """
 
     method: str
@@ -32,11 +35,12 @@ class Request(msgspec.Struct, frozen=True):
     query: tuple[tuple[str, str], ...]
     body: bytes
     caller: str = ""
+    raw_query: str = ""
 
     @classmethod
     def of(cls, event: Mapping[str, Any], identity_claim: str = IDENTITY_CLAIM) -> Request:
         """``identity_claim``: of a token, the claim that says who the caller is. Raises `Problem` for a body that is
-        not what its flag says."""
+        not what its flag says, and too long a query."""
         context = event["requestContext"]
         stage = context.get("stage") or "$default"
         path, prefix = unquote(event["rawPath"]), ""
@@ -50,6 +54,7 @@ class Request(msgspec.Struct, frozen=True):
             query=_query(event),
             body=_body(event),
             caller=_caller(context.get("authorizer") or {}, identity_claim),
+            raw_query=event.get("rawQueryString") or "",
         )
 
     def event(self) -> dict[str, Any]:
@@ -91,7 +96,10 @@ def _caller(authorizer: Mapping[str, Any], identity_claim: str) -> str:
 def _query(event: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     raw = event.get("rawQueryString")
     if raw:
-        return tuple(parse_qsl(raw, keep_blank_values=True, max_num_fields=100))
+        try:
+            return tuple(parse_qsl(raw, keep_blank_values=True, max_num_fields=PARAMETERS_MAX))
+        except ValueError:
+            raise Problem("invalid_request", f"a query has at most {PARAMETERS_MAX} parameters") from None
     return tuple((event.get("queryStringParameters") or {}).items())
 
 
