@@ -16,7 +16,8 @@ from workflow_runtime.services.work.queue import Worker
 
 
 def create(runtime: Runtime, function: Function) -> Handler:
-    worker = Worker(runtime.node_runner(function.timeout_seconds), runtime.ports, function)
+    runner = runtime.node_runner(function.timeout_seconds)
+    worker = Worker(runner, runtime.ports, function, runtime.dead_letters)
 
     processors = SpareProcessors(_processor)
 

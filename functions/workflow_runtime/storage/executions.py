@@ -18,7 +18,7 @@ from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.due import FAR, Due, DueStore
+from workflow_runtime.storage.due import Due, DueStore
 from workflow_runtime.storage.headers import header_changes, header_item, header_of, outputs_key
 from workflow_runtime.storage.payloads import (
     get_json,
@@ -269,8 +269,8 @@ class ExecutionStore:
     def note_lag(self, execution_id: str, until: int) -> None:
         """Its mailbox has more than it can take in time; so it is believed until then (epoch ms)."""
         key = keys.execution(execution_id, keys.HEADER)
-        with suppress(ConditionFailed):  # there is no such execution
-            self._table.update(key, {"lags_until": until}, Below("v", FAR))
+        with suppress(ConditionFailed):  # it takes no events any more
+            self._table.update(key, {"lags_until": until}, Equals("status", ExecutionStatus.RUNNING))
 
     def put_dead_letter(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
         """Keep a dead letter: what could not be taken or sent, and why."""

@@ -152,6 +152,7 @@ class World:
                 self.runtime.node_runner(TOPOLOGY.function(function).timeout_seconds),
                 ports,
                 TOPOLOGY.function(function),
+                self.runtime.dead_letters,
             )
             for queue, function in QUEUES.items()
             if queue.startswith("node-")

@@ -25,6 +25,7 @@ from workflow_runtime.engine import applied, holding
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import (
+    AskApproval,
     Command,
     RecordNode,
     RunNode,
@@ -122,8 +123,8 @@ class Dispatcher:
     def _tell_of_lag(self, execution_id: str, batch: Sequence[Delivery]) -> None:
         """An execution that is sent more than it can take is noted, so that the API takes no more for it."""
         now = self._clock.now()
-        waited = [now - delivery.sent_at for delivery in batch if delivery.sent_at is not None]
-        if waited and max(waited) > LAG_MS:
+        outside = [each.sent_at for each in batch if each.sent_at is not None and applied.is_remembered(each.event)]
+        if outside and now - min(outside) > LAG_MS:
             with suppress(RetryableError):  # the next batch tells of it, too
                 self._executions.note_lag(execution_id, now + LAGGING_MS)
 
@@ -334,8 +335,9 @@ class Dispatcher:
                 data = msgspec.json.encode(large)
                 packed = pack_bytes(data)
                 room -= len(packed)
-                if is_large(data, packed) or room < 0:
-                    key = f"executions/{state.execution_id}/outputs/{commit_id}.{index}"
+                keep = command.keep if isinstance(command, AskApproval) else ""
+                if keep or is_large(data, packed) or room < 0:
+                    key = keep or f"executions/{state.execution_id}/outputs/{commit_id}.{index}"
                     self._executions.put_blob(key, packed)
                     command = without_payload(command, key)
             stored.append(self._without_inputs(state, commit_id, index, command))

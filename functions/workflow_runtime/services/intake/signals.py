@@ -79,8 +79,8 @@ class Signalling:
         will ask for its `result`.
 
         Raises `RequestError`: ``not_found``, ``ended``, ``invalid_event``, ``conflict`` (the key was used for an event
-        with another name or other data), ``too_many`` (it is suspended and holds no more events, or cannot take them as fast as they come);
-        `RetryableError`.
+        with another name or other data), ``too_many`` (it is suspended and holds no more events, or
+        gets more than it can take); `RetryableError`.
         """
         encoded, name = _encoded(data), normalized(name)
         header = self._executions.header(execution_id)

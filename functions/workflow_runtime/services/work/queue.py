@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import ConflictError, InvalidEvent, RetryableError
 from workflow_runtime.ports import DELAY_SECONDS_MAX, VISIBILITY_SECONDS_MAX, Message, Ports
 from workflow_runtime.services.dispatch.dispatcher import backoff_seconds
-from workflow_runtime.services.messages import Order, parse_order
+from workflow_runtime.services.messages import Order, UnknownMessage, parse_order
+from workflow_runtime.services.upkeep.dead_letters import DeadLetters
 from workflow_runtime.services.work.attempt import LEASE_SECONDS, RENEWAL_SECONDS
 from workflow_runtime.services.work.runner import NodeRunner, Postponed
 
@@ -20,21 +21,23 @@ HIDDEN_AFTER_SECONDS = 5  # what ends sooner needs no request more; what dies so
 HIDDEN_LONGER_SECONDS = 30  # than the lease: whoever gets the order of a dead worker then finds its lease over
 
 Record: TypeAlias = Mapping[str, Any]
+Unread: TypeAlias = UnknownMessage | InvalidEvent
 
 logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """Takes the orders of ``function``'s queue, batch by batch."""
+    """Takes the orders of ``function``'s queue, batch by batch; what is none goes to ``dead_letters``."""
 
-    def __init__(self, runner: NodeRunner, ports: Ports, function: Function) -> None:
+    def __init__(self, runner: NodeRunner, ports: Ports, function: Function, dead_letters: DeadLetters) -> None:
         self._runner = runner
         self._ports = ports
+        self._dead_letters = dead_letters
         self._queue = function.sources[0].queue
 
     def batch(self, records: Sequence[Record]) -> Batch:
         """The orders of one invocation, which share its process: ``records`` as Lambda delivers them."""
-        return Batch(self._runner, self._ports, self._queue, records)
+        return Batch(self._runner, self._ports, self._queue, self._dead_letters, records)
 
 
 class Batch:
@@ -45,14 +48,17 @@ class Batch:
     longer, which is renewed as the lease is: of a worker that dies, the queue delivers it soon to another.
     """
 
-    def __init__(self, runner: NodeRunner, ports: Ports, queue: str, records: Sequence[Record]) -> None:
+    def __init__(
+        self, runner: NodeRunner, ports: Ports, queue: str, dead_letters: DeadLetters, records: Sequence[Record]
+    ) -> None:
         self._runner = runner
         self._ports = ports
         self._queue = queue
+        self._dead_letters = dead_letters
         self._under_way = {record["receiptHandle"] for record in records}
         self._orders = {record["messageId"]: _order(record["body"]) for record in records}
-        alone = [id for id, order in self._orders.items() if order is not None and order.command.alone]
-        self._alone = alone[0] if alone else None
+        alone = (id for id, order in self._orders.items() if isinstance(order, Order) and order.command.alone)
+        self._alone = next(alone, None)
 
     async def keep_hidden(self) -> None:
         """Until it is cancelled."""
@@ -65,7 +71,7 @@ class Batch:
     async def take(self, record: Record) -> None:
         """Carry out one order. Returning acknowledges it; raises `RetryableError` when it must be delivered again.
 
-        A body that is not an order is never acknowledged: its queue moves it to the dead letters.
+        A body that nobody can read is a dead letter at first sight.
         """
         try:
             await self._take(record)
@@ -73,25 +79,31 @@ class Batch:
             self._under_way.discard(record["receiptHandle"])
 
     async def _take(self, record: Record) -> None:
-        order, body = self._orders[record["messageId"]], record["body"]
-        receives = int(record["attributes"]["ApproximateReceiveCount"])
+        order = self._orders[record["messageId"]]
+        if isinstance(order, UnknownMessage):
+            await self._again(order, record, {})
+        if isinstance(order, InvalidEvent):
+            await self._ports.offload(self._dead_letters.record, record["messageId"], record["body"], str(order))
+            return
         try:
             if self._alone not in (None, record["messageId"]):
                 raise Postponed(0)
-            await self._runner.run(order or parse_order(body))
+            await self._runner.run(order)
         except Postponed as error:
-            if receives >= WAITING_RECEIVES_MAX:
-                await self._send_again(body, error.seconds)
+            if _receives(record) >= WAITING_RECEIVES_MAX:
+                await self._send_again(record["body"], error.seconds)
                 return
             await self._hide({record["receiptHandle"]}, error.seconds)
             raise RetryableError(str(error)) from error
         except (RetryableError, ConflictError, InvalidEvent) as error:
-            ids = order.log_fields if order is not None else {}
-            logger.warning(
-                "an order is delivered again later", extra={**ids, "reason": str(error), "receives": receives}
-            )
-            await self._hide({record["receiptHandle"]}, backoff_seconds(receives))
-            raise RetryableError(str(error)) from error
+            await self._again(error, record, order.log_fields)
+
+    async def _again(self, error: Exception, record: Record, ids: dict[str, str]) -> NoReturn:
+        """Have an order delivered again, after a while. Raises `RetryableError`."""
+        receives = _receives(record)
+        logger.warning("an order is delivered again later", extra={**ids, "reason": str(error), "receives": receives})
+        await self._hide({record["receiptHandle"]}, backoff_seconds(receives))
+        raise RetryableError(str(error)) from error
 
     async def _send_again(self, body: str, seconds: int) -> None:
         copy = Message(body, delay_seconds=min(seconds, DELAY_SECONDS_MAX))
@@ -104,8 +116,12 @@ class Batch:
         await self._ports.offload(self._ports.queues.set_visibility, self._queue, until)
 
 
-def _order(body: str) -> Order | None:
+def _order(body: str) -> Order | Unread:
     try:
         return parse_order(body)
-    except InvalidEvent:
-        return None
+    except (UnknownMessage, InvalidEvent) as error:
+        return error
+
+
+def _receives(record: Record) -> int:
+    return int(record["attributes"]["ApproximateReceiveCount"])
