@@ -158,8 +158,11 @@ class Turn:
 
     @property
     def needs(self) -> Needs | None:
-        lacks = (self.needs_nodes, self.needs_blobs, self.needs_orders, self.needs_visits, self.needs_passes)
-        if not (self.needs_globals or any(lacks)):
+        """What must be read first, if anything."""
+        if not (
+            self.needs_nodes or self.needs_globals or self.needs_blobs
+            or self.needs_orders or self.needs_visits or self.needs_passes
+        ):  # fmt: skip
             return None
         reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
         blobs, orders = tuple(self.needs_blobs), tuple(self.needs_orders)
