@@ -36,13 +36,14 @@ from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before, numbers_before
 from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
+from workflow_runtime.definition.entry import entry_of
 from workflow_runtime.definition.loader import in_order, load
 from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Severity, has_errors
 from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_expression
-from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
+from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import MachineSpec
@@ -153,19 +154,7 @@ def _with_itself(definition: WorkflowDefinition, catalogue: Catalogue | None) ->
     """The catalogue with this workflow, which may start itself."""
     if catalogue is None or catalogue.workflows is None:
         return catalogue
-    return catalogue.with_workflows({definition.id: workflow_entry(definition)})
-
-
-def workflow_entry(definition: WorkflowDefinition) -> CatalogueEntry:
-    """What those that start a workflow may know of it."""
-    input, output = definition.input_schema, definition.output_schema
-    return CatalogueEntry(
-        id=definition.id,
-        description=definition.description,
-        source="workflow",
-        input_schema=input if isinstance(input, dict) else None,
-        output_schema=output if isinstance(output, dict) else None,
-    )
+    return catalogue.with_workflows({definition.id: entry_of(definition)})
 
 
 def _check_finished(workflow_id: str, part: Parts, moments: Sequence[Moment], report: Report) -> None:

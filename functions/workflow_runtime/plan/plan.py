@@ -16,7 +16,7 @@ from workflow_runtime.plan.events import descriptors, is_runtime_event
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, Handler
-from workflow_runtime.plan.specs import WaitSpec
+from workflow_runtime.plan.specs import SubWorkflowSpec, WaitSpec
 from workflow_runtime.plan.triggers import EventTrigger, Trigger, digest
 
 PLAN_SCHEMA = 1
@@ -341,6 +341,13 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def correlated_routes(self) -> frozenset[int]:
         """Numbers of the triggers that waits have for themselves."""
         return frozenset(wait.spec.correlated for wait in self.correlated_waits)
+
+    @cached_property
+    def starts(self) -> frozenset[str]:
+        """The workflows that its nodes and actions may start, as far as their ids are written."""
+        specs = [node.spec for block in self.blocks for node in block.nodes if isinstance(node.spec, SubWorkflowSpec)]
+        found = (spec.allow if isinstance(spec.workflow, Formula) else (spec.workflow,) for spec in specs)
+        return frozenset[str]().union(*found, *(chart.starts for chart in self.charts))
 
     @cached_property
     def correlated_waits(self) -> tuple[CorrelatedWait, ...]:

@@ -20,6 +20,7 @@ from workflow_runtime.services.views.executions import Documents
 from workflow_runtime.storage.stores import Stores
 
 if TYPE_CHECKING:
+    from workflow_runtime.engine.state import Parent
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.services.catalog.catalog import Catalog
@@ -50,6 +51,14 @@ SECRET_PREFIX = "WORKFLOW_SECRET_"
 ID_BYTES = 16  # random: as unlikely to come twice as a UUID
 
 
+StandsIn = Callable[[str, "Parent", str], bool]
+
+
+def no_mocks(_workflow_id: str, _parent: Parent, _correlation_id: str) -> bool:
+    """No mock answers in the place of a workflow."""
+    return False
+
+
 def _ignore(name: str, value: int) -> None:
     """Takes a metric."""
 
@@ -60,6 +69,7 @@ class Runtime:
     ``catalogue``: the agents and tools there are, for the compiler. ``end_process``: called after a blocking tool
     outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
     ``count`` takes metrics. ``pools``: the worker pools there are; None: one worker serves whatever pool is named.
+    ``stands_in``: whether a mock answers in the place of a workflow that another execution starts.
     ``is_ending``: whether the process is about to end, so that requests should not wait any longer.
     """
 
@@ -76,6 +86,7 @@ class Runtime:
         count: Callable[[str, int], None] = _ignore,
         pools: Collection[str] | None = None,
         is_ending: Callable[[], bool] = lambda: False,
+        stands_in: StandsIn = no_mocks,
     ) -> None:
         self.ports = ports
         self.count = count
@@ -87,6 +98,7 @@ class Runtime:
         self._catalogue = catalogue
         self._pools = pools
         self._new_id = new_id
+        self._stands_in = stands_in
 
     @property
     def _served(self) -> Collection[str]:
@@ -187,7 +199,9 @@ class Runtime:
     def starter(self) -> Starter:
         from workflow_runtime.services.intake.starts import Starter
 
-        return Starter(self.ports.clock, self.stores, self.mailer, self.catalog, self._new_id, self._env)
+        return Starter(
+            self.ports.clock, self.stores, self.mailer, self.catalog, self._new_id, self._env, self._stands_in
+        )
 
     @cached_property
     def signalling(self) -> Signalling:

@@ -48,11 +48,11 @@ import msgspec
 import pytest
 
 from workflow_runtime.errors import WorkflowRuntimeError
-from workflow_runtime.frontends.client.sources import SUFFIXES
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import Document, read_document
+from workflow_runtime.runtime.workflow_files import SUFFIXES
 from workflow_runtime.testing.differences import json_differences, shown
 from workflow_runtime.testing.kit import WorkflowTester
 from workflow_runtime.testing.result import Result

@@ -16,12 +16,13 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.frontends.client.errors import Unavailable, WaitTimeout, translated
 from workflow_runtime.frontends.client.mock_targets import unknown_mocks
-from workflow_runtime.frontends.client.sources import Source, read_source, workflow_files
+from workflow_runtime.frontends.client.sources import Source, read_source
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.runtime.services import Runtime
+from workflow_runtime.runtime.workflow_files import workflow_files
 from workflow_runtime.services.control.bulk import Selection
 from workflow_runtime.services.freeze.requests import switch_json
 from workflow_runtime.services.intake.signals import accepted_json, publish_event

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
@@ -59,7 +60,8 @@ class Secrets(Protocol):
 
 class Attempt(msgspec.Struct):
     """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used; ``stop``:
-    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over."""
+    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over.
+    ``parent``: what started its execution."""
 
     order: Order
     plan: Plan
@@ -68,6 +70,7 @@ class Attempt(msgspec.Struct):
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
     late: Late = msgspec.field(default_factory=Late)
+    parent: Parent | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -205,7 +208,8 @@ class AttemptRunner:
         items = await self._ports.offload(self._ports.table.get, list(wanted))
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {order.execution_id}")
-        status = header_of(order.execution_id, items[header_key]).status
+        header = header_of(order.execution_id, items[header_key])
+        attempt.parent, status = header.parent, header.status
         if status.terminal:
             return False
         if status is ExecutionStatus.SUSPENDED:
@@ -240,7 +244,8 @@ class AttemptRunner:
         if node.pool is None:
             return NodeResult(_decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
-        call = rendering.call(order, plan.workflow_id, self._ports.clock.now() + int(seconds * 1000))
+        deadline = self._ports.clock.now() + int(seconds * 1000)
+        call = rendering.call(order, plan.workflow_id, deadline, attempt.parent)
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
         try:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, call))

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.invocation import NodeCall
@@ -86,7 +87,7 @@ class Rendering:
         self.view = replace(view, doubt=self.doubts.append)
         self.rendered: dict[str, Json] | None = None
 
-    def call(self, order: Order, workflow_id: str, deadline: int) -> NodeCall:
+    def call(self, order: Order, workflow_id: str, deadline: int, parent: Parent | None = None) -> NodeCall:
         """The node's call, inputs rendered. Raises `NodeError`."""
         spec = self.node.spec
         assert isinstance(spec, (AgentSpec, ToolSpec))
@@ -108,6 +109,7 @@ class Rendering:
             output_fields=self.node.output_fields,
             hops=order.hops,
             correlation_id=order.correlation_id,
+            parent=parent,
         )
 
     def inputs(self) -> dict[str, Json]:

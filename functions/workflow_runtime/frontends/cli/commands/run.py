@@ -17,12 +17,9 @@ import typer
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import RealClock, VirtualClock
-from workflow_runtime.errors import DefinitionError
-from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.cli.charts import event_lines, timer_lines
-from workflow_runtime.frontends.cli.compilation import show_warnings
-from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
-from workflow_runtime.frontends.cli.files import definitions_directory, read_input, read_source
+from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
+from workflow_runtime.frontends.cli.files import definitions_directory, read_input, workflows_beside
 from workflow_runtime.frontends.cli.local import local_runtime, only_open_execution
 from workflow_runtime.frontends.cli.options import (
     AllowHttp,
@@ -36,17 +33,15 @@ from workflow_runtime.frontends.cli.options import (
 )
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.progress import LocalWatch, Progress, epoch_ms
+from workflow_runtime.frontends.cli.publication import publish_to_run
 from workflow_runtime.frontends.cli.repeating import Repetition, repeat_lines
 from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
 from workflow_runtime.frontends.cli.stepping import EventStep, Step, Stepper, moves_time, parse_steps
 from workflow_runtime.frontends.cli.summary import dead_letter_lines, show_summary, waiting_lines
-from workflow_runtime.frontends.client.mock_targets import unknown_mocks
-from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import Backend as OpenBackend
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.intake.signals import check_event
 from workflow_runtime.services.views.charts import listens
-from workflow_runtime.storage.workflows import WorkflowVersion
 
 
 class BackendName(StrEnum):
@@ -199,8 +194,15 @@ def _check(options: RunOptions, steps: Sequence[Step]) -> None:
 def _open_runtime(options: RunOptions, *, virtual: bool) -> LocalRuntime:
     definitions = options.definitions or definitions_directory(options.file)
     backend = _open_backend(options, virtual=virtual)
-    verbose, allowed = options.verbose, options.allow_http
-    return local_runtime(backend, definitions, options.mocks, verbose=verbose, allow_http=allowed)
+    given = [file for file in (options.file, *options.others) if file is not None]
+    return local_runtime(
+        backend,
+        definitions,
+        options.mocks,
+        verbose=options.verbose,
+        allow_http=options.allow_http,
+        files=lambda: workflows_beside(given, definitions),
+    )
 
 
 def _open_backend(options: RunOptions, *, virtual: bool) -> OpenBackend:
@@ -216,34 +218,15 @@ def _open_backend(options: RunOptions, *, virtual: bool) -> OpenBackend:
 
 
 def _start(out: Output, runtime: LocalRuntime, options: RunOptions, steps: Sequence[Step], input: Any) -> str:
-    """Publish all files and start the first; every file's findings are reported, and events that nothing listens to."""
+    """Publish all files and start the first. Events that nothing listens to are reported before."""
     assert options.file is not None
-    errors: list[Finding] = []
-    versions = []
-    for path in (options.file, *options.others):
-        try:
-            published = runtime.services.catalog.publish(read_source(path), str(path), scheduled=False)
-        except DefinitionError as error:
-            errors += error.findings
-            continue
-        versions.append(published.version)
-        show_warnings(out, published.warnings)
-    if errors:
-        raise CliError("invalid_definition", "nothing was started: the definition is not valid", findings=errors)
-    if options.mocks is not None and (unknown := _unknown_mocks(runtime, options, versions)):
-        raise CliError("invalid_mocks", "nothing was started: the mocks are not valid", findings=unknown)
-    plan = runtime.services.catalog.plan(versions[0])
+    definitions = options.definitions or definitions_directory(options.file)
+    first = publish_to_run(out, runtime, [options.file, *options.others], options.mocks, definitions)
+    plan = runtime.services.catalog.plan(first)
     for step in steps:
         if isinstance(step, EventStep):
             check_event(plan, step.name, step.data)
-    return runtime.services.starter.start(versions[0].workflow_id, input)
-
-
-def _unknown_mocks(runtime: LocalRuntime, options: RunOptions, versions: Sequence[WorkflowVersion]) -> list[Finding]:
-    assert options.mocks is not None
-    plans = [runtime.services.catalog.plan(version) for version in versions]
-    definitions = options.definitions or definitions_directory(options.file)
-    return unknown_mocks(Mocks.load(options.mocks), runtime.services.catalog.catalogue, plans, definitions)
+    return runtime.services.starter.start(first.workflow_id, input)
 
 
 class _Run:
