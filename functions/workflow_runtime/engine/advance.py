@@ -79,7 +79,8 @@ class Decision(msgspec.Struct, frozen=True):
     """The next state (one version on) and what must be done. ``changed`` False: nothing happened, there is nothing to
     commit.
 
-    ``ignored``: ids of events without effect, each with the reason. ``macrosteps``: what charts did.
+    - ``ignored``: ids of events without effect, each with the reason
+    - ``macrosteps``: what charts did
     """
 
     state: ExecutionState

@@ -28,8 +28,9 @@ class ExecutionStarted(msgspec.Struct, frozen=True, omit_defaults=True, tag_fiel
 class NodeSucceeded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="node_succeeded"):
     """A run ended well; its output is recorded under (path, serial).
 
-    ``values``: the output pruned to what decisions read (the plan's ``decision_paths``), when it is small enough to
-    travel (``has_values``); ``values_bytes``: its encoded size in any case.
+    - ``values``: the output pruned to what decisions read (the plan's ``decision_paths``), when it is small enough to
+      travel (``has_values``)
+    - ``values_bytes``: its encoded size in any case
     """
 
     event_id: str
@@ -66,11 +67,14 @@ SELF = "self"
 class SignalReceived(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="signal_received"):
     """An event from outside: through the API, from the bus, or sent by an execution.
 
-    ``data``, or ``blob``, where large data was stored. ``id``: what formulas see as ``event.id`` (the bus event's id or
-    the caller's idempotency key); ``event_id`` is made of it. ``source``: who sent it. ``key``: the correlation key
-    that brought it here; None: it was addressed to this execution. ``route``: digest of the trigger that brought it
-    under that key; "" if an execution sent it to all that wait. ``to``: path of the nested machine it is for.
-    ``hops``: executions that passed it on before.
+    - ``data``, or ``blob``, where large data was stored
+    - ``id``: what formulas see as ``event.id`` (the bus event's id or the caller's idempotency key); ``event_id`` is
+      made of it
+    - ``source``: who sent it
+    - ``key``: the correlation key that brought it here; None: it was addressed to this execution
+    - ``route``: digest of the trigger that brought it under that key; "" if an execution sent it to all that wait
+    - ``to``: path of the nested machine it is for
+    - ``hops``: executions that passed it on before
     """
 
     event_id: str
@@ -98,7 +102,9 @@ class RunEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event
     """A graph that a chart ran has ended. Made by the engine, never sent: it waits its turn among the events of the
     execution's outbox.
 
-    ``scope``: address of the chart. ``block``: what it ran. ``name``: ``done.run.…`` or ``error.run.…``, with ``data``.
+    - ``scope``: address of the chart
+    - ``block``: what it ran
+    - ``name``: ``done.run.…`` or ``error.run.…``, with ``data``
     """
 
     scope: str
@@ -174,7 +180,8 @@ HeldEvent: TypeAlias = SignalReceived | TimerFired | ChildEnded | ChildStarted |
 class EventReturned(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="event_returned"):
     """An event that was held while the execution was suspended comes back. Made by the dispatcher, never sent.
 
-    ``number``: under which it was held. ``refused``: why it cannot be taken; it is passed over.
+    - ``number``: under which it was held
+    - ``refused``: why it cannot be taken; it is passed over
     """
 
     event_id: str

@@ -76,8 +76,11 @@ class NodeStatus(StrEnum):
 
 
 class ExecutionRow(msgspec.Struct, frozen=True):
-    """Move to ``status``; or, with a ``reason``, ignore the event. ``unchanged``: the execution is as the event, a
-    request, wants it already. ``holds``: the event is kept, to be taken when the execution is resumed."""
+    """What an event means in a status: move to ``status``; or, with a ``reason``, ignore the event.
+
+    - ``unchanged``: the execution is as the event, a request, wants it already
+    - ``holds``: the event is kept, to be taken when the execution is resumed
+    """
 
     status: ExecutionStatus | None = None
     reason: str = ""

@@ -36,10 +36,16 @@ VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
-    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first. ``visits``:
-    successful runs of which inputs and output must be read whole. ``passes``: runs in passes that have ended, where
-    they are recorded; of a node that did not run, nothing is."""
+    """What must be read before the events can be decided on.
+
+    - ``reads``: recorded runs
+    - ``globals``: whether input, variables and env
+    - ``blobs``: payloads of signals
+    - ``orders``: of failed runs
+    - ``replaced``: the number of the variables in force, if others replaced the first
+    - ``visits``: successful runs of which inputs and output must be read whole
+    - ``passes``: runs in passes that have ended, where they are recorded; of a node that did not run, nothing is
+    """
 
     reads: tuple[Read, ...]
     globals: bool = False

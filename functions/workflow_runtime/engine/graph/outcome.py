@@ -41,8 +41,11 @@ COLLECTING = (AggregationSpec, PassSpec, SucceedSpec)
 
 
 class Reported(msgspec.Struct, frozen=True):
-    """A worker's run succeeded, and is recorded. ``values``: what decisions read of its output, if it came along
-    (``has_values``); ``values_bytes``: its size in any case."""
+    """A worker's run succeeded, and is recorded.
+
+    - ``values``: what decisions read of its output, if it came along (``has_values``)
+    - ``values_bytes``: its size in any case
+    """
 
     values: Json = None
     has_values: bool = False

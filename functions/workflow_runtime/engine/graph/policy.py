@@ -25,9 +25,10 @@ DELAY_SECONDS_MAX = 86_400.0  # also of an error that asks for a longer one
 class Failure(msgspec.Struct, frozen=True):
     """An attempt that failed.
 
-    ``order``: of the attempt, if a worker ran it (and recorded the error). ``timed_out``: the time that a wait was
-    given has run out. ``began``: False if there was no attempt, because its `when` could not be evaluated.
-    ``fallback_error``: of the node that ran in its place, which has failed, too.
+    - ``order``: of the attempt, if a worker ran it (and recorded the error)
+    - ``timed_out``: the time that a wait was given has run out
+    - ``began``: False if there was no attempt, because its `when` could not be evaluated
+    - ``fallback_error``: of the node that ran in its place, which has failed, too
     """
 
     error: ErrorDocument
@@ -40,9 +41,12 @@ class Failure(msgspec.Struct, frozen=True):
 class Case(msgspec.Struct, frozen=True):
     """A failure and what may be known when it is judged.
 
-    ``node`` None: it is of the run that puts the outputs together. ``handlers``: all of the workflow's. ``used``: how
-    often each of the node's retry policies, and of the handlers that are for it, has granted another attempt in this
-    visit. ``seed``: of the jitter; another one for each attempt. ``is_free``: whether a node can still be called.
+    - ``node``: None for the run that puts the outputs together
+    - ``handlers``: all of the workflow's
+    - ``used``: how often each of the node's retry policies, and of the handlers that are for it, has granted another
+      attempt in this visit
+    - ``seed``: of the jitter; another one for each attempt
+    - ``is_free``: whether a node can still be called
     """
 
     node: NodePlan | None

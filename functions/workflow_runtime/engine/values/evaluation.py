@@ -45,12 +45,16 @@ def error_value(error: ErrorDocument) -> dict[str, Json]:
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What formulas see.
 
-    ``nodes``: ended nodes by number (one that is missing reads as null). ``globals``: ``{input, variables, env}``,
-    whole or pruned. ``names``: variables of charts, and what a called node is told. ``states``: active states of
-    charts. ``event``: the event at hand; ``overlay``: its data, as far as names of
-    charts may mean it.
-    ``previous``: node number or -1. ``place``: seeds ``uuid()``, the same for all attempts. ``reopened``: how often the
-    execution was reopened after an end. ``doubt``: told of each comparison of a text with a number.
+    - ``nodes``: ended nodes by number (one that is missing reads as null)
+    - ``globals``: ``{input, variables, env}``, whole or pruned
+    - ``names``: variables of charts, and what a called node is told
+    - ``states``: active states of charts
+    - ``event``: the event at hand
+    - ``overlay``: its data, as far as names of charts may mean it
+    - ``previous``: node number or -1
+    - ``place``: seeds ``uuid()``, the same for all attempts
+    - ``reopened``: how often the execution was reopened after an end
+    - ``doubt``: told of each comparison of a text with a number
     """
 
     plan: Plan
