@@ -17,11 +17,14 @@ NODES_SEGMENT = 3
 ENDPOINT_SEGMENT = 3
 SCOPE_SEGMENT = 2  # of a freeze: agents may have ids with a slash
 
+PARAMETERS_MAX = 100  # of a query
+
 
 class Request(msgspec.Struct, frozen=True):
     """``path`` is decoded and without ``prefix`` (the stage's, when its name stands in the URL).
 
     Headers go by their lower-case names. ``caller``: whom the gateway has let in, "" if it lets everybody in.
+    ``raw_query``: the query as it was sent.
     """
 
     method: str
@@ -31,10 +34,11 @@ class Request(msgspec.Struct, frozen=True):
     query: tuple[tuple[str, str], ...]
     body: bytes
     caller: str = ""
+    raw_query: str = ""
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> Request:
-        """Raises `Problem` for a body that is not what its flag says."""
+        """Raises `Problem` for a body that is not what its flag says, and too long a query."""
         context = event["requestContext"]
         stage = context.get("stage") or "$default"
         path, prefix = unquote(event["rawPath"]), ""
@@ -48,6 +52,7 @@ class Request(msgspec.Struct, frozen=True):
             query=_query(event),
             body=_body(event),
             caller=_caller(context.get("authorizer") or {}),
+            raw_query=event.get("rawQueryString") or "",
         )
 
     def event(self) -> dict[str, Any]:
@@ -89,7 +94,10 @@ def _caller(authorizer: Mapping[str, Any]) -> str:
 def _query(event: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     raw = event.get("rawQueryString")
     if raw:
-        return tuple(parse_qsl(raw, keep_blank_values=True, max_num_fields=100))
+        try:
+            return tuple(parse_qsl(raw, keep_blank_values=True, max_num_fields=PARAMETERS_MAX))
+        except ValueError:
+            raise Problem("invalid_request", f"a query has at most {PARAMETERS_MAX} parameters") from None
     return tuple((event.get("queryStringParameters") or {}).items())
 
 
