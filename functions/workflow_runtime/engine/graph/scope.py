@@ -99,6 +99,7 @@ class GraphScope(GraphValues):
         graph.joins.pop(node, None)
         graph.values_bytes.pop(node, None)
         graph.called.pop(node, None)
+        graph.given.pop(node, None)
         graph.begun.pop(node, None)
         graph.retries.pop(node, None)
         graph.callers.pop(node, None)
