@@ -27,8 +27,8 @@ class Failure(msgspec.Struct, frozen=True):
     """An attempt that failed.
 
     - ``order``: of the attempt, if a worker ran it (and recorded the error)
-    - ``own``: which of the node's own rules is for it, timeout or reject; ``instead``: what the node yields if that says
-      so
+    - ``own``: which of the node's own rules is for it, timeout or reject
+    - ``instead``: what the node yields if that rule says so
     - ``began``: False if there was no attempt, because its `when` could not be evaluated
     - ``fallback_error``: of the node that ran in its place, which has failed, too
     """
