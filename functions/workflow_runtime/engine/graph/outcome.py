@@ -61,7 +61,7 @@ class Yielded(msgspec.Struct, frozen=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """Somebody says what the node's output is, whatever it would have made itself."""
+    """The node's output is set from outside, whatever the node itself would have produced."""
 
     output: Json
 
