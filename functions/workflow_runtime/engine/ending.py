@@ -96,7 +96,7 @@ def fail_if_too_much_to_undo(scopes: Scopes) -> None:
 
 
 def undo_again(scopes: Scopes) -> bool:
-    """Of an execution that has ended: undo what has not been undone yet, then end as before. False if there is nothing."""
+    """Undo what an ended execution has not undone yet, then end as before. False if there is nothing."""
     if not compensation.again(scopes):
         return False
     scopes.turn.state.attempt += 1

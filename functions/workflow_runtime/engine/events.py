@@ -146,7 +146,7 @@ class SendFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
 
 
 class CancelRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="cancel_requested"):
-    """Someone asks for the execution to end now. ``by``: who, as far as the API knows; ``reason``: why, in their words."""
+    """Someone asks for the execution to end now. ``by``: who, as far as the API knows; ``reason``: in their words."""
 
     event_id: str
     at: int
