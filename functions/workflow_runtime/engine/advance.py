@@ -148,7 +148,11 @@ def advance(
             break
     else:
         with suppress(ValuesMissing):
-            subscribe(scopes)
+            failed = subscribe(scopes)
+            if failed is not None:
+                ending.fail(scopes, failed)
+                settling.settle(scopes)
+                changed = True
     needs = turn.needs
     if needs is not None:
         return needs

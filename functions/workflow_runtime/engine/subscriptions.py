@@ -20,7 +20,8 @@ from workflow_runtime.engine.pending import event_id, note_listener
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.tables import keys_at
 from workflow_runtime.engine.turn import Turn
-from workflow_runtime.engine.values.evaluation import correlation_key
+from workflow_runtime.engine.values.evaluation import correlation_key, reads_null
+from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import OUTPUTS
@@ -44,21 +45,23 @@ def _keyed(plan: Plan, entries: Iterable[Pending]) -> Iterable[Subscription]:
     )
 
 
-def subscribe(scopes: Scopes) -> None:
-    """Order what changed in the subscriptions. Raises `ValuesMissing`."""
+def subscribe(scopes: Scopes) -> ErrorDocument | None:
+    """Order what changed in the subscriptions. The error of a key that can never be computed. Raises
+    `ValuesMissing`."""
     turn = scopes.turn
     if not turn.plan.triggers or turn.state.status is not ExecutionStatus.RUNNING:
-        return
-    _open_routes(scopes)
+        return None
+    failed = _open_routes(scopes)
     before = turn.listened_before
-    if not before and not any(isinstance(command, Unsubscribe) for command in turn.commands):
-        return
+    if failed or (not before and not any(isinstance(command, Unsubscribe) for command in turn.commands)):
+        return failed
     pending = turn.state.pending
     old = subscriptions(turn.plan, {id: entry for id, entry in before.items() if entry is not None})
     new = subscriptions(turn.plan, {id: pending[id] for id in before if id in pending})
     turn.commands[:] = [command for command in turn.commands if not _ends(turn, command)]
     turn.commands += [Subscribe(*found) for found in new if found not in old and not _has(turn, found, before)]
     turn.commands += [Unsubscribe(*found) for found in old if found not in new and not _has(turn, found, before)]
+    return None
 
 
 def end(turn: Turn) -> None:
@@ -97,14 +100,24 @@ def _to(turn: Turn, event: str, apart_from: Container[str] = ()) -> dict[Subscri
     return subscriptions(plan, {id: entry for id, entry in entries.items() if entry.name == event})
 
 
-def _open_routes(scopes: Scopes) -> None:
-    """Bring the execution's side of its triggers up to date, as its variables may have changed and nodes ended."""
+def _open_routes(scopes: Scopes) -> ErrorDocument | None:
+    """Bring the execution's side of its triggers up to date, as its variables may have changed and nodes ended. The
+    error of a trigger's key that fails although all that it reads is there; that of a wait fails the wait."""
     plan = scopes.turn.plan
+    failed: ErrorDocument | None = None
     for number, trigger in enumerate(plan.triggers):
         if isinstance(trigger, EventTrigger) and trigger.event and trigger.with_key is not None:
-            _keep_open(scopes, _route_id(number), number, trigger.event, _key(scopes, trigger.with_key, OUTPUTS))
+            key = _key(scopes, trigger.with_key, OUTPUTS)
+            if isinstance(key, EvaluationError):
+                message = f"the key of `{trigger.event}` (`with` of trigger {number + 1}): {key}"
+                failed = failed or ErrorDocument.of("execution_error", message, "")
+                key = None
+            _keep_open(scopes, _route_id(number), number, trigger.event, key)
     for wait in plan.correlated_waits:
-        _keep_open(scopes, _early_id(wait), wait.spec.correlated, wait.spec.event, _early_key(scopes, wait))
+        key = _early_key(scopes, wait)
+        known = None if isinstance(key, EvaluationError) else key
+        _keep_open(scopes, _early_id(wait), wait.spec.correlated, wait.spec.event, known)
+    return failed
 
 
 def _keep_open(scopes: Scopes, id: str, number: int, event: str, key: str | None) -> None:
@@ -127,7 +140,7 @@ def _early_id(wait: CorrelatedWait) -> str:
     return f"early:{wait.block}.{wait.node}"
 
 
-def _early_key(scopes: Scopes, wait: CorrelatedWait) -> str | None:
+def _early_key(scopes: Scopes, wait: CorrelatedWait) -> str | EvaluationError | None:
     """The key of a wait that may still begin; None while something that it names has not ended.
 
     Of a wait in the graph at the top, that is known node by node. One further inside may begin again and again, and
@@ -145,11 +158,12 @@ def _early_key(scopes: Scopes, wait: CorrelatedWait) -> str | None:
     return _key(scopes, formula, wait.node)
 
 
-def _key(scopes: Scopes, formula: Formula, node: int) -> str | None:
-    """The execution's side of a correlation; none while it cannot be computed."""
+def _key(scopes: Scopes, formula: Formula, node: int) -> str | EvaluationError | None:
+    """The execution's side of a correlation; none while something that it reads is null; the error of one that cannot
+    be computed."""
     root = scopes.root
     assert isinstance(root, GraphScope)
     try:
         return correlation_key(root.evaluate(formula, node))
-    except EvaluationError:
-        return None
+    except EvaluationError as error:
+        return None if reads_null(formula, root.view((formula,), node)) else error
