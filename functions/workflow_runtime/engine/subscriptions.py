@@ -23,10 +23,10 @@ from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import correlation_key, reads_null
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.plan import CorrelatedWait, Plan
-from workflow_runtime.plan.triggers import EventTrigger
 
 Subscription: TypeAlias = tuple[str, str, str]
 """An event, the key under which it is waited for, and the digest of the trigger that brings it."""
@@ -49,7 +49,7 @@ def subscribe(scopes: Scopes) -> ErrorDocument | None:
     """Order what changed in the subscriptions. The error of a key that can never be computed. Raises
     `ValuesMissing`."""
     turn = scopes.turn
-    if not turn.plan.triggers or turn.state.status is not ExecutionStatus.RUNNING:
+    if turn.state.status is not ExecutionStatus.RUNNING:
         return None
     failed = _open_routes(scopes)
     before = turn.listened_before
@@ -101,23 +101,38 @@ def _to(turn: Turn, event: str, apart_from: Container[str] = ()) -> dict[Subscri
 
 
 def _open_routes(scopes: Scopes) -> ErrorDocument | None:
-    """Bring the execution's side of its triggers up to date, as its variables may have changed and nodes ended. The
-    error of a trigger's key that fails although all that it reads is there; that of a wait fails the wait."""
-    plan = scopes.turn.plan
+    """Bring the execution's side of its triggers up to date, as its variables may have changed and nodes ended.
+
+    An execution that was at work when the turn began has them up to date as of then: only keys that depend on what has
+    changed since are computed again. Returns the error of a trigger's key that fails although all that it reads is
+    there; that of a wait fails the wait.
+    """
+    turn, plan = scopes.turn, scopes.turn.plan
+    root = scopes.touched(TOP_GRAPH)
+    moved = {root.block.first + node for node in root.moved} if isinstance(root, GraphScope) else set()
+    everything = turn.status_at_start is not ExecutionStatus.RUNNING
+    varying = everything or plan.keys_tell_time or scopes.touched(TOP_CHART) is not None
     failed: ErrorDocument | None = None
-    for number, trigger in enumerate(plan.triggers):
-        if isinstance(trigger, EventTrigger) and trigger.event and trigger.with_key is not None:
-            key = _key(scopes, trigger.with_key, OUTPUTS)
-            if isinstance(key, EvaluationError):
-                message = f"the key of `{trigger.event}` (`with` of trigger {number + 1}): {key}"
+    for number, trigger in plan.keyed_triggers:
+        id, key = _route_id(number), trigger.with_key
+        assert key is not None
+        entry = turn.state.pending.get(id)
+        is_old = entry is not None and entry.number != number  # older code did not note by which trigger events come
+        if everything or is_old or not moved.isdisjoint(key.nodes) or (varying and plan.varies(key)):
+            found = _key(scopes, key, OUTPUTS)
+            if isinstance(found, EvaluationError):
+                message = f"the key of `{trigger.event}` (`with` of trigger {number + 1}): {found}"
                 failed = failed or ErrorDocument.of("execution_error", message, "")
-                key = None
-            _keep_open(scopes, _route_id(number), number, trigger.event, key)
-    for wait in plan.correlated_waits:
-        key = _early_key(scopes, wait)
-        known = None if isinstance(key, EvaluationError) else key
-        _keep_open(scopes, _early_id(wait), wait.spec.correlated, wait.spec.event, known)
+            _keep_open(scopes, id, number, trigger.event, _known(found))
+    waits = [*(plan.correlated_waits if everything else plan.varying_waits if varying else ())]
+    waits += [wait for number in moved for wait in plan.waits_keyed_by.get(number, ())]
+    for id, wait in {_early_id(wait): wait for wait in waits}.items():
+        _keep_open(scopes, id, wait.spec.correlated, wait.spec.event, _known(_early_key(scopes, wait)))
     return failed
+
+
+def _known(key: str | EvaluationError | None) -> str | None:
+    return None if isinstance(key, EvaluationError) else key
 
 
 def _keep_open(scopes: Scopes, id: str, number: int, event: str, key: str | None) -> None:
