@@ -154,7 +154,11 @@ def advance(
     else:
         if plan.triggers:
             with suppress(ValuesMissing):
-                subscribe(scopes)
+                failed = subscribe(scopes)
+                if failed is not None:
+                    ending.fail(scopes, failed)
+                    settling.settle(scopes)
+                    changed = True
     needs = turn.needs
     if needs is not None:
         return needs
