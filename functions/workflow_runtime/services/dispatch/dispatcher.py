@@ -31,11 +31,10 @@ from workflow_runtime.engine.commands import (
     RunNode,
     SetStatus,
     StorePages,
-    payload,
-    without_payload,
 )
 from workflow_runtime.engine.events import ControlEvent, Event, EventReturned, ExecutionStarted, NodeSucceeded
 from workflow_runtime.engine.macrosteps import Macrostep
+from workflow_runtime.engine.payloads import payload, without_payload
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Known, Needs
