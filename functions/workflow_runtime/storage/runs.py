@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.passes import Passes
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
@@ -178,6 +179,8 @@ class RunStore:
             attributes["warnings"] = msgspec.json.encode(run.warnings)
         if run.child:
             attributes["child"] = run.child
+        if run.passes is not None:
+            attributes["passes"] = msgspec.json.encode(run.passes)
         return Item(keys.run(execution_id, run.path, run.serial), attributes)
 
     def run_of(self, item: Item, *, with_output: bool = True) -> Run:
@@ -202,6 +205,7 @@ class RunStore:
             warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),
             late=_decoded(values.get("late"), LateResult),
             child=str(values.get("child") or ""),
+            passes=_decoded(values.get("passes"), Passes),
         )
 
 

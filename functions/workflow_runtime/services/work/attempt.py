@@ -27,11 +27,12 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import AggregationSpec, NodeType, SucceedSpec
+from workflow_runtime.plan.specs import AggregationSpec, LoopSpec, NodeType, SucceedSpec
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.orders import Orders
+from workflow_runtime.services.work.passes import PassCollector
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
@@ -98,6 +99,7 @@ class AttemptRunner:
         self._executions = stores.executions
         self._runs = stores.runs
         self._orders = Orders(stores)
+        self._passes = PassCollector(ports, stores)
 
     async def carry_out(self, attempt: Attempt) -> tuple[bool, Run]:
         """Read, run and record a claimed run: whether it was still ours to record, and how it ended. Once a renewal
@@ -166,6 +168,7 @@ class AttemptRunner:
                 return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
             output = masked(result.output, attempt.secrets)
+            claimed = replace(claimed, passes=attempt.order.command.passes)
             ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=result.warnings)
             ended = _with_inputs(attempt, ended)
         except (RetryableError, InvalidEvent, Suspended):
@@ -191,6 +194,8 @@ class AttemptRunner:
         command = order.command
         node = node_of(plan, command.path)
         formulas = node.worker_formulas if node is not None else _output_formulas(plan, order)
+        if node is not None and isinstance(node.spec, LoopSpec):
+            formulas = (*formulas, *filter(None, (plan.blocks[node.spec.body].outputs,)))
         header_key = keys.execution(order.execution_id, keys.HEADER)
         input_key = keys.input(order.execution_id, command.replaced)
         run_keys = {keys.run(order.execution_id, read.path(plan), read.serial): read.node for read in command.reads}
@@ -237,6 +242,9 @@ class AttemptRunner:
         plan, order, node = attempt.plan, attempt.order, rendering.node
         if order.command.path == OUTPUTS_PATH:
             return NodeResult(scope_output(plan, plan.root, order.command.succeeded_by, rendering.view))
+        if isinstance(node.spec, LoopSpec):
+            collected = await self._passes.collected(order, node.spec, rendering.view)
+            return NodeResult(rendering.shaped({}, collected)[0])
         if node.pool is None:
             return NodeResult(_decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
