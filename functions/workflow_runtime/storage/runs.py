@@ -117,6 +117,13 @@ class RunStore:
         items = self._table.query(f"EX#{execution_id}", prefix)
         return [(self.run_of(item, with_output=False), item.attributes.get("output")) for item in items]
 
+    def held_at(self, execution_id: str, runs: Sequence[tuple[str, int]]) -> Sequence[tuple[Run, Attribute]]:
+        """The same for runs by path and serial, those that are recorded, in this order."""
+        wanted = [keys.run(execution_id, path, serial) for path, serial in runs]
+        items = self._table.get(wanted)
+        found = [items[key] for key in wanted if key in items]
+        return [(self.run_of(item, with_output=False), item.attributes.get("output")) for item in found]
+
     def output_json(self, held: Attribute) -> bytes:
         """The JSON text of an output that `list_held` found."""
         return get_json(self._blobs, held)
