@@ -12,7 +12,7 @@ import msgspec
 
 from workflow_runtime.frontends.api.problems import Problem
 
-# /executions/{id}/nodes/…, /executions/{id}/passes/… and /hooks/{workflow}/…: what follows is one path, slashes included.
+# /executions/{id}/nodes/…, …/passes/… and /hooks/{workflow}/…: what follows is one path, slashes included.
 NODES_SEGMENT = 3
 ENDPOINT_SEGMENT = 3
 SCOPE_SEGMENT = 2  # of a freeze: agents may have ids with a slash
