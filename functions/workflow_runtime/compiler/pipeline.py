@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -17,7 +17,7 @@ from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, chec
 from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
 from workflow_runtime.compiler.check.events import check_merging
-from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, warn_of_recursion
+from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, check_pools, warn_of_recursion
 from workflow_runtime.compiler.check.loops import check_bodies
 from workflow_runtime.compiler.check.policies import check_handlers, check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
@@ -31,19 +31,20 @@ from workflow_runtime.compiler.names.names import Bindings, Names, bind_all
 from workflow_runtime.compiler.names.vocabulary import PREVIOUS_NAMES
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.doubts import doubts_of
-from workflow_runtime.compiler.shape.drafts import drafted, finished_graphs, first_numbers, named_in
+from workflow_runtime.compiler.shape.drafts import Draft, drafted, finished_graphs, first_numbers, named_in
 from workflow_runtime.compiler.shape.links import Named
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before, numbers_before
 from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
+from workflow_runtime.definition.entry import entry_of
 from workflow_runtime.definition.loader import in_order, load
 from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Severity, has_errors
 from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_expression
-from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
+from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import MachineSpec
@@ -56,18 +57,20 @@ class Compilation(msgspec.Struct, frozen=True):
     findings: list[Finding]
 
 
-def compile_workflow(text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None) -> Compilation:
+def compile_workflow(
+    text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None, pools: Collection[str] | None = None
+) -> Compilation:
     """Compile a workflow file. Never raises for what the text says.
 
     ``file``: its name, for the findings. ``catalogue``: the agents and tools there are; without it what they are
-    called with, and whether they exist, is not checked.
+    called with, and whether they exist, is not checked. ``pools``: the worker pools there are; None: any.
     """
     with _collection_paused():
         loaded = load(text, file)
         if loaded.definition is None:
             return Compilation(None, loaded.findings)
         report = Report(loaded.source, text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text)
-        plan = _plan(loaded.definition, loaded.gaps, catalogue, report)
+        plan = _plan(loaded.definition, loaded.gaps, catalogue, pools, report)
         findings = in_order([*loaded.findings, *report.findings()])
         return Compilation(None if has_errors(findings) else plan, findings)
 
@@ -99,11 +102,18 @@ def strict(findings: Iterable[Finding]) -> list[Finding]:
     return [msgspec.structs.replace(finding, severity=Severity.ERROR) for finding in findings]
 
 
-def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | None, report: Report) -> Plan | None:
+def _plan(
+    definition: WorkflowDefinition,
+    gaps: Gaps,
+    catalogue: Catalogue | None,
+    pools: Collection[str] | None,
+    report: Report,
+) -> Plan | None:
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
     catalogue = _with_itself(definition, catalogue)
     sources = Sources(definition, gaps)
     check_support(definition, sources, report)
+    check_pools(sources, pools, report)
     if not _has_fitting_size(definition, gaps, sources, report):
         return None
     others = [*variable_sites(definition, report), *trigger_sites(definition, report)]
@@ -121,13 +131,13 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     ]
     names = Names(definition, gaps, sources, firsts, befores, report)
     bound = bind_all(names, sources, drafts, charts, others)
-    _check(definition, sources, bound, catalogue, report)
+    _check(definition, sources, drafts, bound, catalogue, report)
     check_compensations(definition, gaps, sources, graphs, catalogue, report)
     check_reads(bound.placed(sources), sources, firsts, report)
     check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
     parts = [
-        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, definition.error_handlers)
+        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, draft.handlers)
         for draft, graph, first in zip(drafts, graphs, firsts, strict=True)
     ]
     moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])
@@ -145,19 +155,7 @@ def _with_itself(definition: WorkflowDefinition, catalogue: Catalogue | None) ->
     """The catalogue with this workflow, which may start itself."""
     if catalogue is None or catalogue.workflows is None:
         return catalogue
-    return catalogue.with_workflows({definition.id: workflow_entry(definition)})
-
-
-def workflow_entry(definition: WorkflowDefinition) -> CatalogueEntry:
-    """What those that start a workflow may know of it."""
-    input, output = definition.input_schema, definition.output_schema
-    return CatalogueEntry(
-        id=definition.id,
-        description=definition.description,
-        source="workflow",
-        input_schema=input if isinstance(input, dict) else None,
-        output_schema=output if isinstance(output, dict) else None,
-    )
+    return catalogue.with_workflows({definition.id: entry_of(definition)})
 
 
 def _check_finished(workflow_id: str, part: Parts, moments: Sequence[Moment], report: Report) -> None:
@@ -177,7 +175,12 @@ def _check_finished(workflow_id: str, part: Parts, moments: Sequence[Moment], re
 
 
 def _check(
-    definition: WorkflowDefinition, sources: Sources, bound: Bindings, catalogue: Catalogue | None, report: Report
+    definition: WorkflowDefinition,
+    sources: Sources,
+    drafts: Sequence[Draft],
+    bound: Bindings,
+    catalogue: Catalogue | None,
+    report: Report,
 ) -> None:
     """What needs no finished graph."""
     for listing in sources.listings:
@@ -185,7 +188,7 @@ def _check(
     for graph in sources.graphs:
         check_nodes(graph, catalogue, report)
         check_policies(graph, report)
-    check_handlers(definition, sources, catalogue, report)
+    check_handlers(definition, sources, [draft.handlers for draft in drafts], catalogue, report)
     for chart in sources.charts:
         check_chart(chart, report)
     check_paths(sources, report)

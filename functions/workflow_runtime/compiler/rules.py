@@ -143,6 +143,8 @@ WHOLE_PATTERN = rule(
 
 NEVER_MATCHES = rule("WF347", WARNING, "A topic or filters that no event can match")
 
+SAME_WEBHOOK = rule("WF348", ERROR, "Two webhooks that take the same requests", "Give one another endpoint or method.")
+
 # Compensation
 BAD_COMPENSATION = rule("WF350", ERROR, "A node that cannot undo others")
 NOT_UNDONE = rule(
@@ -250,6 +252,10 @@ AGENT_SCHEMA = rule(
     "Use `$ref` with #/$defs/…, and fewer or flatter parts.",
 )
 UNKNOWN_EVENT = rule("WF423", WARNING, "The schema of an event that nothing listens to", "Correct the name.")
+
+UNKNOWN_POOL = rule(
+    "WF430", ERROR, "A worker pool that the deployment does not have", "Add the pool to the deployment, or correct it."
+)
 
 # Not supported, not in force
 NOT_SUPPORTED = rule("WF501", ERROR, "Not supported yet")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.ports import Key
 
 DUE = "DUE"
@@ -21,6 +22,9 @@ META = "META"
 PLAN_PART = "PLAN#"
 SOURCE_PART = "SOURCE#"
 FREEZES = "FREEZE"  # partition of all switches that freeze something
+APPROVAL_PREFIX = "APPROVAL#"
+OPEN_APPROVALS = "APPROVALS#open"  # index partition
+ENDED_APPROVALS = "APPROVALS#ended"  # index partition
 WORKFLOWS = "WORKFLOWS"  # index partition of all published workflows
 EXPIRES = "expires_at"  # attribute with the epoch seconds from which DynamoDB may delete an item (`service_limits`)
 READABLE_CHARS_MAX = 200  # a sort key ends at 1,024 bytes; longer or non-ASCII text is hashed
@@ -39,6 +43,11 @@ def safe(text: str) -> str:
     ):
         return text
     return "~" + hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def named(workflow_id: str) -> str:
+    """A workflow's id in keys: ids that look the same are the same."""
+    return safe(normalized(workflow_id))
 
 
 def execution(execution_id: str, sort: str) -> Key:
@@ -72,6 +81,17 @@ def unaddressed_dead(identity: str) -> Key:
     return Key("DEAD", safe(identity))
 
 
+def approval(execution_id: str, number: int) -> Key:
+    """What people were asked, by its number in the execution."""
+    return execution(execution_id, f"{APPROVAL_PREFIX}{number:012d}")
+
+
+def approvals(execution_id: str, number: int, asked_at: int, *, is_open: bool) -> Key:
+    """Index key of an approval: those that are open, and those that are not, by the time they were asked. People answer
+    far fewer than the 1,000 a second that a partition takes."""
+    return Key(OPEN_APPROVALS if is_open else ENDED_APPROVALS, f"{asked_at:015d}#{execution_id}#{number:012d}")
+
+
 def due_shard(shard: int) -> str:
     """Index partition of executions by when they are to be looked after."""
     return f"DUE#{shard}"
@@ -84,13 +104,13 @@ def subscriptions(event: str, key: str) -> str:
 
 def subscription(event: str, key: str, workflow_id: str, execution_id: str, route: str) -> Key:
     """``route``: digest of the trigger that brings the event; "" in what was stored before subscriptions had one."""
-    sort = f"{safe(workflow_id)}#EX#{execution_id}"
+    sort = f"{named(workflow_id)}#EX#{execution_id}"
     return Key(subscriptions(event, key), f"{sort}#{route}" if route else sort)
 
 
 def owner(workflow_id: str, key: str) -> Key:
     """The one running execution that a trigger with ``start_if_none`` started for a correlation key."""
-    return Key(f"KEY#{safe(workflow_id)}#{safe(key)}", "OWNER")
+    return Key(f"KEY#{named(workflow_id)}#{safe(key)}", "OWNER")
 
 
 def triggers(topic: str) -> str:
@@ -100,7 +120,7 @@ def triggers(topic: str) -> str:
 
 def schedule(workflow_id: str, trigger: str) -> Key:
     """The mark that the schedule of a trigger (by its digest) stands."""
-    return Key(f"WF#{safe(workflow_id)}", f"SCHEDULE#{trigger}")
+    return Key(f"WF#{named(workflow_id)}", f"SCHEDULE#{trigger}")
 
 
 def handed_over(workflow_id: str, key: str, event_id: str) -> Key:
@@ -135,11 +155,11 @@ def held(scope: str, generation: int, place: str) -> Key:
 
 def webhook_call(workflow_id: str, endpoint: str, signature: str) -> Key:
     """The mark that a signed request was taken."""
-    return Key(f"HOOK#{safe(workflow_id)}#{safe(endpoint)}#{signature}", "CALL")
+    return Key(f"HOOK#{named(workflow_id)}#{safe(endpoint)}#{signature}", "CALL")
 
 
 def workflow(workflow_id: str, sort: str = META) -> Key:
-    return Key(f"WF#{safe(workflow_id)}", sort)
+    return Key(f"WF#{named(workflow_id)}", sort)
 
 
 def workflow_version(workflow_id: str, version: int) -> Key:
@@ -148,7 +168,7 @@ def workflow_version(workflow_id: str, version: int) -> Key:
 
 def workflow_listing(workflow_id: str, created_at: int) -> Key:
     """Index key of a published workflow: all of them by the time of their first version."""
-    return Key(WORKFLOWS, f"{created_at:015d}#{safe(workflow_id)}")
+    return Key(WORKFLOWS, f"{created_at:015d}#{named(workflow_id)}")
 
 
 def plan(plan_hash: str, part: str, chunk: int) -> Key:
@@ -158,4 +178,4 @@ def plan(plan_hash: str, part: str, chunk: int) -> Key:
 
 def listing(workflow_id: str, status: str, started_at: int, execution_id: str) -> Key:
     """Index key of a header: executions of a workflow by status, then time."""
-    return Key(f"WF#{safe(workflow_id)}", f"{status}#{started_at:015d}#{execution_id}")
+    return Key(f"WF#{named(workflow_id)}", f"{status}#{started_at:015d}#{execution_id}")

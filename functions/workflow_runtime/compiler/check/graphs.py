@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.graphs import GraphSource
+from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Checking
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.links import Called
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.nodes.work import SubWorkflowNode
+from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.graph import EdgeKind, Join, JoinKind
 
@@ -33,6 +34,16 @@ def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report)
         if graph.number and node.id and first.setdefault(node.id, position) != position:
             message = f"another node of this graph is already called `{node.id}`"
             report.add(rules.DUPLICATE_NAME, message, graph.at(position, "id"))
+
+
+def check_pools(sources: Sources, pools: Collection[str] | None, report: Report) -> None:
+    """Nodes whose worker pool does not exist; None: there may be any."""
+    for graph in sources.graphs if pools is not None else ():
+        for position, node in graph.own_nodes:
+            pool = getattr(node, "pool", None)
+            if pool is not None and pool not in (pools or ()):
+                message = f"there is no worker pool `{pool}` here"
+                report.add(rules.UNKNOWN_POOL, message, graph.at(position, "pool"), did_you_mean(pool, pools or ()))
 
 
 def check_graph(source: GraphSource, graph: Graph, joins: list[Join], doubtful: frozenset[int], report: Report) -> None:
@@ -90,7 +101,7 @@ def _never_run(nodes: tuple[NodeDefinition, ...], graph: Graph, joins: list[Join
         if alive >= needed or len(sources) < max(needed, 1):
             continue
         dead.add(node)
-        if node < graph.count and not isinstance(nodes[node], UnsupportedNode):
+        if node < graph.count:
             ending = next((source for source in sources if source in final), None)
             behind = next((source for source in sources if source in dead), sources[0])
             shown = graph.authored(behind if ending is None else ending)

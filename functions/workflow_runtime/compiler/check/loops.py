@@ -13,7 +13,9 @@ def check_bodies(listing: Listing, report: Report) -> None:
     for position, node in enumerate(listing.nodes):
         index.setdefault(node.id, position)
     for position, node in enumerate(listing.nodes):
-        for number, entry in enumerate(node.body if isinstance(node, LoopNode) else ()):
+        if not isinstance(node, LoopNode):
+            continue
+        for number, entry in enumerate(node.body):
             if not isinstance(entry, str):
                 continue
             place = (*listing.place, position, "body", number)

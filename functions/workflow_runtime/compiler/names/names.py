@@ -37,6 +37,7 @@ from workflow_runtime.definition.nodes.loop import LoopNode
 from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import Rule
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
 
 
@@ -320,7 +321,7 @@ def set_names(sources: Sources) -> frozenset[str]:
     found: set[str] = set()
     for chart in sources.charts:
         if isinstance(chart.definition, NodeDefinition):
-            found.update(chart.definition.inputs)
+            found.update(map(normalized, chart.definition.inputs))
         found.update(call.action.result for call in chart.calls.values() if call.action.result)
         for state in chart.states:
             for place, actions, _ in action_blocks(state):
@@ -328,7 +329,7 @@ def set_names(sources: Sources) -> frozenset[str]:
                     if isinstance(action, SetVariableActionDefinition):
                         found.add(action.name)
                     elif isinstance(action, RaiseActionDefinition | SendActionDefinition):
-                        found.update(action.data if isinstance(action.data, dict) else ())
+                        found.update(map(normalized, action.data) if isinstance(action.data, dict) else ())
     return frozenset(found)
 
 

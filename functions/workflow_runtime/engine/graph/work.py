@@ -93,7 +93,7 @@ def _run(
     inside: range = range(0),
 ) -> RunNode:
     """``inside``: numbers of nodes that are read otherwise."""
-    wanted = dict.fromkeys(scope.block.first + operand for operand in operands)
+    wanted = dict.fromkeys([scope.block.first + operand for operand in operands]) if operands else {}
     previous = -1
     for formula in formulas:
         wanted.update(dict.fromkeys(formula.nodes))

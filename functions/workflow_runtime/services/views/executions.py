@@ -20,6 +20,7 @@ from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.addresses import pass_address
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Item, Ports
@@ -231,6 +232,7 @@ class Documents:
 
     def node(self, execution_id: str, path: str) -> NodeDetail:
         """Raises `RequestError` (``not_found``) also when the execution has no such node."""
+        path = normalized(path)
         header = self.header(execution_id)
         plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(execution_id)
         held = self._runs.list_held(execution_id, path)

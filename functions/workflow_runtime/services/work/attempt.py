@@ -16,24 +16,25 @@ from msgspec.structs import replace
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.values.aggregation import aggregate, operand_values
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
 from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall, NodeResult, Stop
+from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind, Formula
-from workflow_runtime.plan.graph import GraphBlock, NodePlan
+from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import AggregationSpec, LoopSpec, NodeType, SucceedSpec
+from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.messages import Order
+from workflow_runtime.services.work.collecting import PassCollector, decided
 from workflow_runtime.services.work.orders import Orders
-from workflow_runtime.services.work.passes import PassCollector
-from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
+from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
@@ -60,7 +61,8 @@ class Secrets(Protocol):
 
 class Attempt(msgspec.Struct):
     """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used; ``stop``:
-    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over."""
+    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over.
+    ``parent``: what started its execution."""
 
     order: Order
     plan: Plan
@@ -69,10 +71,12 @@ class Attempt(msgspec.Struct):
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
     late: Late = msgspec.field(default_factory=Late)
+    parent: Parent | None = None
 
     @property
-    def secrets(self) -> tuple[str, ...]:
-        return tuple(self.rendering.view.secrets.values()) if self.rendering is not None else ()
+    def mask(self) -> Mask:
+        """Hides what its inputs hold of secrets; nothing is secret before they are read."""
+        return self.rendering.mask if self.rendering is not None else NOTHING_SECRET
 
 
 class Suspended(Exception):
@@ -167,7 +171,7 @@ class AttemptRunner:
             if not running:
                 return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
-            output = masked(result.output, attempt.secrets)
+            output = await self._masked(attempt.mask, result.output)
             claimed = replace(claimed, passes=attempt.order.command.passes)
             ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=result.warnings)
             ended = _with_inputs(attempt, ended)
@@ -186,6 +190,10 @@ class AttemptRunner:
             warnings=_notes(attempt, [*attempt.order.command.warnings, *doubts, *ended.warnings]),
             usage=attempt.meter.usage,
         )
+
+    async def _masked(self, mask: Mask, output: Json) -> Json:
+        """The output without secrets; in a thread, as many are looked for in each of its texts."""
+        return await self._ports.offload(mask.value, output) if mask else output
 
     async def _prepare(self, attempt: Attempt) -> bool:
         """Read inputs and header in one batch; False when the execution no longer runs. Raises `Suspended`."""
@@ -210,7 +218,8 @@ class AttemptRunner:
         items = await self._ports.offload(self._ports.table.get, list(wanted))
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {order.execution_id}")
-        status = header_of(order.execution_id, items[header_key]).status
+        header = header_of(order.execution_id, items[header_key])
+        attempt.parent, status = header.parent, header.status
         if status.terminal:
             return False
         if status is ExecutionStatus.SUSPENDED:
@@ -246,9 +255,10 @@ class AttemptRunner:
             collected = await self._passes.collected(order, node.spec, rendering.view)
             return NodeResult(rendering.shaped({}, collected)[0])
         if node.pool is None:
-            return NodeResult(_decided(plan, rendering))
+            return NodeResult(decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
-        call = rendering.call(order, plan.workflow_id, self._ports.clock.now() + int(seconds * 1000))
+        deadline = self._ports.clock.now() + int(seconds * 1000)
+        call = rendering.call(order, plan.workflow_id, deadline, attempt.parent)
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
         try:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
@@ -317,7 +327,7 @@ def _with_inputs(attempt: Attempt, ended: Run) -> Run:
     may_be_replaced = rendering.node.fallback >= 0 or any(own.target >= 0 for own in rendering.node.handlers)
     if ended.status is RunStatus.FAILED and not may_be_replaced:
         return ended
-    return replace(ended, inputs=masked(rendering.rendered, attempt.secrets))
+    return replace(ended, inputs=attempt.mask.value(rendering.rendered))
 
 
 def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
@@ -332,26 +342,14 @@ def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
         fields = {"error": type(error).__name__, "at": f"{place.filename}:{place.lineno}"}
         logger.error("a node raised", extra={**ids_of(attempt.order), **fields})
         kind, message = "execution_error", described(error)
-    return ErrorDocument.of(kind, masked(message, attempt.secrets), attempt.order.command.path, retry_after)
+    return ErrorDocument.of(
+        attempt.mask.text(kind), attempt.mask.text(message), attempt.order.command.path, retry_after
+    )
 
 
 def _output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:
     formula, _ = plan.root.yields(order.command.succeeded_by)
     return (formula,) if formula is not None else ()
-
-
-def _decided(plan: Plan, rendering: Rendering) -> Json:
-    """The output of a node that the dispatcher would run itself if its values were smaller."""
-    node, view = rendering.node, rendering.view
-    inputs = rendering.inputs()
-    match node.spec:
-        case AggregationSpec() as spec:
-            output = aggregate(spec, operand_values(spec, _block_of(plan, rendering.command.path), view), view)
-        case SucceedSpec(output=formula) if formula is not None:
-            output = evaluate(formula, view, unresolved=rendering.unresolved)
-        case _:
-            output = inputs
-    return rendering.shaped(inputs, output)[0]
 
 
 def node_of(plan: Plan, path: str) -> NodePlan | None:
@@ -369,16 +367,10 @@ def order_to_keep(plan: Plan, command: RunNode) -> RunNode | None:
     return command if may_go_on else None
 
 
-def _block_of(plan: Plan, path: str) -> GraphBlock:
-    place = plan.locate(path)
-    assert place is not None, "only outputs have no node, and they are not aggregated"
-    return plan.blocks[place.block]
-
-
 def _notes(attempt: Attempt, texts: Iterable[str]) -> tuple[str, ...]:
     """Texts for people as a record keeps them: each once, not too many, short, without secrets."""
     kept = islice(dict.fromkeys(texts), NOTES_MAX)
-    return tuple(_note(masked(storable_text(text), attempt.secrets)) for text in kept)
+    return tuple(_note(attempt.mask.text(storable_text(text))) for text in kept)
 
 
 def _note(text: str) -> str:

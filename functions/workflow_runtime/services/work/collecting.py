@@ -1,4 +1,5 @@
-"""In the worker: the output of a loop, put together from the recorded runs of its passes."""
+"""In the worker: what puts values together and is too large for the dispatcher, loops among it, whose values are the
+recorded runs of their passes."""
 
 from __future__ import annotations
 
@@ -6,15 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from workflow_runtime.engine.passes import Items, Log, PassEnd, Passes
-from workflow_runtime.engine.values.evaluation import NodeValue, View
+from workflow_runtime.engine.values.aggregation import aggregate, operand_values
+from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.engine.values.passes import contribution, runs_of
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind
 from workflow_runtime.plan.graph import GraphBlock
-from workflow_runtime.plan.specs import LoopSpec
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import AggregationSpec, LoopSpec, SucceedSpec
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.messages import Order
+from workflow_runtime.services.work.rendering import Rendering
 from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.stores import Stores
 
@@ -85,3 +89,23 @@ class PassCollector:
 
     def _values(self, log: Log) -> list[Any]:
         return [value for key in log.pages for value in unpack(self._executions.get_blob(key))] + log.tail
+
+
+def decided(plan: Plan, rendering: Rendering) -> Json:
+    """The output of a node that the dispatcher would run itself if its values were smaller."""
+    node, view = rendering.node, rendering.view
+    inputs = rendering.inputs()
+    match node.spec:
+        case AggregationSpec() as spec:
+            output = aggregate(spec, operand_values(spec, _block_of(plan, rendering.command.path), view), view)
+        case SucceedSpec(output=formula) if formula is not None:
+            output = evaluate(formula, view, unresolved=rendering.unresolved)
+        case _:
+            output = inputs
+    return rendering.shaped(inputs, output)[0]
+
+
+def _block_of(plan: Plan, path: str) -> GraphBlock:
+    place = plan.locate(path)
+    assert place is not None, "only outputs have no node, and they are not aggregated"
+    return plan.blocks[place.block]
