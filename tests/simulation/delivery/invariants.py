@@ -109,8 +109,11 @@ def _check_state(before: Item | None, after: Item) -> None:
     require(new.plan_hash == old.plan_hash, "P10: the plan changed under a running execution")
     require(new.now >= old.now, "the engine's time went back")
     if new.attempt != old.attempt:
-        ends = old.status is ExecutionStatus.COMPENSATING and old.parent is not None  # and goes on with its parent
-        require((old.status.terminal or ends) and new.attempt == old.attempt + 1, "it was reopened, and had not ended")
+        with_parent = old.parent is not None  # it may end, and go on because that does, in one commit
+        require(
+            (old.status.terminal or with_parent) and new.attempt == old.attempt + 1,
+            "it was reopened, and had not ended",
+        )
         return
     if old.status.terminal:
         require(new.status is old.status, f"P9: {old.status.value} became {new.status.value}")
@@ -130,9 +133,8 @@ def _check_run(before: Item, after: Item) -> None:
 def _check_header(before: Item, after: Item) -> None:
     old, new = before.attributes, after.attributes
     if old.get("attempt") != new.get("attempt"):
-        ends = old["status"] == ExecutionStatus.COMPENSATING and "parent" in old  # and goes on with its parent
         has_ended = _RANKS[str(old["status"])] == _ENDED_RANK
-        require(has_ended or ends, "the header was reopened, and had not ended")
+        require(has_ended or "parent" in old, "the header was reopened, and had not ended")
         return
     ranks = _RANKS[str(old["status"])], _RANKS[str(new["status"])]
     require(ranks[0] <= ranks[1], f"the header went from {old['status']} back to {new['status']}")
