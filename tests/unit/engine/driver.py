@@ -18,6 +18,7 @@ from workflow_runtime.engine import settling
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, advance, new_execution
 from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import (
+    AskApproval,
     CancelRun,
     CancelTimer,
     Command,
@@ -476,6 +477,8 @@ class Driver:
                 self.subscribed.add((command.event, command.key, command.route))
             case Unsubscribe():
                 self.subscribed.discard((command.event, command.key, command.route))
+            case AskApproval(keep=key) if key:
+                self.blobs[key] = command.data
             case ReplaceVariables():
                 self.replaced[command.attempt] = {**self.replaced[command.before], **command.variables}
             case SetStatus(output_run=run) if run is not None:

@@ -25,7 +25,7 @@ _RAN = frozenset({Mark.SUCCESS, Mark.FAILED, Mark.EXCUSED, Mark.HANDLED, Mark.CA
 
 
 def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = True) -> None:
-    """Have these nodes run once more, whatever became of them, and those that were lost.
+    """Have these nodes run again, whatever their outcome, and those that were lost.
 
     Raises `ValuesMissing`.
     """
