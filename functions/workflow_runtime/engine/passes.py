@@ -116,7 +116,7 @@ class Passes(msgspec.Struct, omit_defaults=True):
 
 
 class LoopState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="loop"):
-    """A loop under way, or one that failed or was cancelled and may go on one day.
+    """A loop under way, or one that failed or was cancelled and may go on later.
 
     - ``node``: its plan-wide number
     - ``passes``: what is remembered of them; ``again``: those that run once more, before new ones begin

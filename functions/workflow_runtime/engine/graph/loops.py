@@ -318,7 +318,7 @@ def _complete(loop: LoopScope) -> None:
 
 
 def _fail(loop: LoopScope, error: ErrorDocument) -> None:
-    """The loop has failed. What it has come to is remembered if that is for good."""
+    """The loop has failed. If that is final, its progress is remembered."""
     scope, node = loop.around_it, loop.node
     pending.drop_owned(scope, node)
     loop.close()
@@ -354,7 +354,7 @@ def _go_on(loop: LoopScope) -> None:
 
 
 def run_again(loop: LoopScope, index: int) -> None:
-    """A pass has to run once more, whatever it came to."""
+    """A pass has to run again, whatever its outcome."""
     passes = loop.loop.passes
     passes.set_end(index, PassEnd.NONE)
     passes.serials.pop(index, None)

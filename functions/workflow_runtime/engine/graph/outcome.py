@@ -44,8 +44,11 @@ COLLECTING = (AggregationSpec, PassSpec, SucceedSpec)
 
 
 class Reported(msgspec.Struct, frozen=True):
-    """A worker's run succeeded, and is recorded. ``values``: what decisions read of its output, if it came along
-    (``has_values``); ``values_bytes``: its size in any case."""
+    """A worker's run succeeded, and is recorded.
+
+    - ``values``: what decisions read of its output, if it came along (``has_values``)
+    - ``values_bytes``: its size in any case
+    """
 
     values: Json = None
     has_values: bool = False
@@ -61,7 +64,7 @@ class Yielded(msgspec.Struct, frozen=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """Somebody says what the node's output is, whatever it would have made itself."""
+    """The node's output is set from outside, whatever the node itself would have produced."""
 
     output: Json
 
