@@ -30,6 +30,7 @@ def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = Tr
     Raises `ValuesMissing`.
     """
     graph = scope.graph
+    scope.is_closed = False  # it may have ended in this very turn
     for node in again:
         if node in scope.block.loops:
             scope.forget_inside(node)
