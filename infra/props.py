@@ -16,7 +16,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 
 from infra.bundling import PYTHON, ROOT
-from workflow_runtime.deployment.settings import SECRETS_PREFIX
+from workflow_runtime.deployment.settings import IDENTITY_CLAIM, SECRETS_PREFIX
+from workflow_runtime.ports import BATCH_MESSAGES_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class Reach:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPool:
     """What is special about a worker pool. ``concurrency_max``: batches at once, if not as in the topology; at least 2.
+    ``batch_size``: orders that one process carries out side by side, 1 to 10, if not as in the topology.
 
     ``agents``: it runs agents, so it gets their packages (as the pool `AGENTS_POOL` does anyway). ``bedrock_models``:
     ARNs of the models and inference profiles it may invoke. ``environment``: further variables, a provider's settings
@@ -52,6 +54,7 @@ class WorkerPool:
     """
 
     concurrency_max: int | None = None
+    batch_size: int | None = None
     memory_mb: int | None = None
     agents: bool = False
     reach: Reach = Reach()
@@ -59,6 +62,10 @@ class WorkerPool:
     environment: Mapping[str, str] = field(default_factory=dict)
     statements: tuple[iam.PolicyStatement, ...] = ()
     layers: tuple[lambda_.ILayerVersion, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None and not 1 <= self.batch_size <= BATCH_MESSAGES_MAX:
+            raise ValueError(f"batch_size: from 1 to {BATCH_MESSAGES_MAX} orders, not {self.batch_size}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +129,11 @@ class RuntimeProps:
     ``mocks_for_tests``: a file of mocks that take the place of all agents and tools. Never in production.
     Events: ``forwarding`` from other buses; ``publisher_accounts``: other accounts that may put events on the bus.
     ``archive_days``: how long its events can be replayed.
-    API: ``jwt`` in place of IAM; ``cors``; ``throttle`` of all routes, ``open_throttle`` of each without authorizer.
+    ``approvals_topic``: gets a text for people whenever somebody is asked for an approval; the pattern for adapters to
+    mail and chat. Its policy lets EventBridge publish, if the topic is made in the same application.
+    API: ``jwt`` in place of IAM, and its ``identity_claim``, which says who the caller is; ``speaking_for_others``:
+    callers (IAM principals, or values of that claim) who may answer approvals in somebody else's name; ``cors``;
+    ``throttle`` of all routes, ``open_throttle`` of each without authorizer.
     ``alarm_topic``: who is told of alarms.
     """
 
@@ -150,11 +161,14 @@ class RuntimeProps:
     archive_days: int = 14
 
     jwt: Jwt | None = None
+    identity_claim: str = IDENTITY_CLAIM
+    speaking_for_others: tuple[str, ...] = ()
     cors: Cors | None = None
     throttle: Throttle = Throttle(rate=500, burst=1000)
     open_throttle: Throttle = Throttle(rate=50, burst=100)
 
     alarm_topic: sns.ITopic | None = None
+    approvals_topic: sns.ITopic | None = None
 
     def __post_init__(self) -> None:
         for name in self.pools:

@@ -15,17 +15,21 @@ import msgspec
 
 from workflow_runtime.engine import compensation, ending, holding, pending, settling
 from workflow_runtime.engine.arrivals import (
+    accept_approval,
     accept_child,
     accept_result,
     accept_send_failure,
     accept_signal,
     accept_stop,
     accept_timer,
+    take_approval,
     take_signal,
 )
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, Continue, ControlChild
 from workflow_runtime.engine.events import (
+    ApprovalAnswered,
+    ApprovalDelegated,
     ChildEnded,
     ChildStarted,
     ControlEvent,
@@ -79,7 +83,9 @@ class Decision(msgspec.Struct, frozen=True):
     """The next state (one version on) and what must be done. ``changed`` False: nothing happened, there is nothing to
     commit.
 
-    ``ignored``: ids of events without effect, each with the reason. ``macrosteps``: what charts did.
+    - ``ignored``: ids of events without effect, each with the reason
+    - ``macrosteps``: what charts did
+    - ``applied``: identities of the events from outside that were taken, by which their repeats are recognised
     """
 
     state: ExecutionState
@@ -87,6 +93,7 @@ class Decision(msgspec.Struct, frozen=True):
     ignored: tuple[tuple[str, str], ...] = ()
     changed: bool = True
     macrosteps: tuple[Macrostep, ...] = ()
+    applied: tuple[str, ...] = ()
 
 
 def new_execution(
@@ -149,7 +156,11 @@ def advance(
     else:
         if plan.triggers:
             with suppress(ValuesMissing):
-                subscribe(scopes)
+                failed = subscribe(scopes)
+                if failed is not None:
+                    ending.fail(scopes, failed)
+                    settling.settle(scopes)
+                    changed = True
     needs = turn.needs
     if needs is not None:
         return needs
@@ -161,7 +172,9 @@ def advance(
         _put_aside(scopes)
     _keep_values(scopes)
     scopes.release()
-    return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
+    return Decision(
+        turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps), tuple(turn.applied)
+    )
 
 
 def _begin_turn(plan: Plan, state: ExecutionState, known: Known) -> Turn:
@@ -229,7 +242,8 @@ def _take(scopes: Scopes, event: Event) -> str:
 
 def _is_told_of(turn: Turn, event: Event) -> bool:
     """Whether the journal says why an event had no effect: who sent it from outside may ask."""
-    return isinstance(event, (SignalReceived, ControlEvent)) and not turn.state.status.terminal
+    asked = (SignalReceived, ControlEvent, ApprovalAnswered, ApprovalDelegated)
+    return isinstance(event, asked) and not turn.state.status.terminal
 
 
 def _started(scopes: Scopes, _: ExecutionStarted) -> str:
@@ -244,7 +258,7 @@ def _returned(scopes: Scopes, event: EventReturned) -> str:
         return reason
     held = event.held
     try:
-        return take_signal(scopes, held) if isinstance(held, SignalReceived) else _TAKERS[type(held)](scopes, held)
+        return _RETAKERS.get(type(held), _TAKERS[type(held)])(scopes, held)
     except InvalidEvent as error:
         return str(error)
 
@@ -267,7 +281,15 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     EventReturned: _returned,
     RunStopped: accept_stop,
     **dict.fromkeys(get_args(ControlEvent), accept_request),
+    ApprovalAnswered: accept_approval,
+    ApprovalDelegated: accept_approval,
 }
+_RETAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
+    SignalReceived: take_signal,
+    ApprovalAnswered: take_approval,
+    ApprovalDelegated: take_approval,
+}
+"""Of events whose ids were noted when they were held."""
 
 
 def _must_go_on(turn: Turn) -> bool:
@@ -327,7 +349,8 @@ def _forget_decided(scope: GraphScope) -> None:
 
 
 def _has_open_reader(scope: GraphScope, node: int) -> bool:
-    """Whether somebody may still decide something by it; readers later in the file are likelier to be open."""
+    """Whether any reader of the value may still decide something by it. Readers later in the file are more likely to be
+    open, so they are asked first."""
     readers = scope.block.readers[node]
     return OUTPUTS in readers[:1] or any(scope.is_open(reader) for reader in reversed(readers))
 

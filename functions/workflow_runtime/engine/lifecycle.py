@@ -19,6 +19,8 @@ from typing import get_args
 import msgspec
 
 from workflow_runtime.engine.events import (
+    ApprovalAnswered,
+    ApprovalDelegated,
     CancelRequested,
     ChildEnded,
     ChildStarted,
@@ -76,8 +78,11 @@ class NodeStatus(StrEnum):
 
 
 class ExecutionRow(msgspec.Struct, frozen=True):
-    """Move to ``status``; or, with a ``reason``, ignore the event. ``unchanged``: the execution is as the event, a
-    request, wants it already. ``holds``: the event is kept, to be taken when the execution is resumed."""
+    """What an event means in a status: move to ``status``; or, with a ``reason``, ignore the event.
+
+    - ``unchanged``: the execution is as the event, a request, wants it already
+    - ``holds``: the event is kept, to be taken when the execution is resumed
+    """
 
     status: ExecutionStatus | None = None
     reason: str = ""
@@ -139,14 +144,14 @@ class Change(IntEnum):
     START = 3  # something begins to go on inside it
     SUCCEED = 4
     FAIL = 5
-    SKIP = 6  # it can no longer run, its `when` is false, or somebody wants it skipped
+    SKIP = 6  # it can no longer run, its `when` is false, or someone asked for it to be skipped
     PASS_OVER = 7  # its `when` is false, which its successors do not mind
     CANCEL = 8  # its scope ends, or another branch has won
     RETRY = 9  # an attempt failed, and another one follows
     EXCUSE = 10  # it failed, which its successors do not mind
     HANDLE = 11  # it failed, and a rule dealt with it
     DROP = 12  # its scope ends before it began
-    REOPEN = 13  # somebody wants a new visit of a node that has ended
+    REOPEN = 13  # someone asked for a new visit of a node that has ended
     ESCALATE = 14  # it failed, and a person decides what follows
 
 
@@ -170,6 +175,7 @@ MARK_ROWS: dict[tuple[int, Change], Mark] = {
     (Mark.READY, Change.EXCUSE): Mark.EXCUSED,
     (Mark.READY, Change.RETRY): Mark.RETRYING,
     (Mark.READY, Change.CANCEL): Mark.CANCELLED,
+    (Mark.RUNNING, Change.ORDER): Mark.READY,  # what went on inside it is put together by a worker
     (Mark.RUNNING, Change.SUCCEED): Mark.SUCCESS,
     (Mark.RUNNING, Change.FAIL): Mark.FAILED,
     (Mark.RUNNING, Change.EXCUSE): Mark.EXCUSED,
@@ -219,6 +225,7 @@ _HELD = ExecutionRow(ExecutionStatus.SUSPENDED, holds=True)
 _NOT_SUSPENDED = ExecutionRow(reason="the execution is not suspended", unchanged=True)
 _REPEATED = "the run's result is known already"
 _WITHDRAWN = "the run was cancelled before its result came"
+_ANSWERS: tuple[type[Event], ...] = (ApprovalAnswered, ApprovalDelegated)
 _COMPENSATING = "the execution is being compensated, and ends then"
 
 EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
@@ -274,6 +281,8 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     **{(status, RetryRequested): ExecutionRow(ExecutionStatus.RUNNING) for status in _TERMINAL},
     **{(status, CompensateRequested): ExecutionRow(status) for status in _TERMINAL},  # what it has to undo decides
     (ExecutionStatus.FAILED, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
+    **{(ExecutionStatus.RUNNING, event): ExecutionRow(ExecutionStatus.RUNNING) for event in _ANSWERS},
+    **{(ExecutionStatus.SUSPENDED, event): _HELD for event in _ANSWERS},
     (ExecutionStatus.CANCELLED, CancelRequested): ExecutionRow(reason=_ENDED.reason, unchanged=True),
     (ExecutionStatus.RUNNING, ChildStarted): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.SUSPENDED, ChildStarted): _HELD,

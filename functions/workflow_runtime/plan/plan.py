@@ -16,7 +16,7 @@ from workflow_runtime.plan.events import descriptors, is_runtime_event
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, Handler
-from workflow_runtime.plan.specs import SubWorkflowSpec, WaitSpec
+from workflow_runtime.plan.specs import ApprovalSpec, SubWorkflowSpec, WaitSpec
 from workflow_runtime.plan.triggers import EventTrigger, Trigger, digest
 
 PLAN_SCHEMA = 1
@@ -41,8 +41,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A compiled workflow: a ``root`` graph (empty when there is none), a chart at the top (``charts[0]``, if
     ``has_chart``), or both, and in ``inner`` and ``charts`` what they hold.
 
-    ``event_schemas``: of the data of events, by name. ``input_paths`` and ``variable_paths``: what the dispatcher's
-    decisions read of them.
+    - ``event_schemas``: of the data of events, by name
+    - ``input_paths`` and ``variable_paths``: what the dispatcher's decisions read of them
     """
 
     workflow_id: str
@@ -246,6 +246,14 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def has_waits(self) -> bool:
         """Whether it has waits at all, for events or for a time."""
         return any(isinstance(node.spec, WaitSpec) for block in self.blocks for node in block.nodes)
+
+    @cached_property
+    def approvals(self) -> tuple[str, ...]:
+        """Paths of the nodes that ask people."""
+        return tuple(
+            block.prefix + node.id for block in self.blocks for node in block.nodes
+            if isinstance(node.spec, ApprovalSpec)
+        )  # fmt: skip
 
     @cached_property
     def waits_by_event(self) -> dict[str, tuple[str, ...]]:

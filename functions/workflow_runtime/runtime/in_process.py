@@ -141,11 +141,11 @@ class LocalRuntime:
             handler(event, context) if self._task is None else _as_task(handler, event, context)
         )
 
-    async def run_until_ended(self, execution_id: str) -> str:
-        """Run everything there is to run until this execution has ended; its status, which is open if it waits for the
-        outside.
+    async def run_until_ended(self, execution_id: str, enough: Callable[[], bool] = lambda: False) -> str:
+        """Run everything there is to run until this execution has ended, or it is ``enough``; its status, which is open
+        if it waits for the outside.
         """
-        await self.pump.run(lambda: self._has_ended(execution_id))
+        await self.pump.run(lambda: self._has_ended(execution_id) or enough())
         return self.services.documents.status(execution_id)
 
     async def settle(

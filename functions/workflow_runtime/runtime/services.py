@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from workflow_runtime.deployment.settings import ENV_PREFIX
+from workflow_runtime.deployment.settings import ENV_PREFIX, Callers
 from workflow_runtime.deployment.topology import POOLS
 from workflow_runtime.errors import NodeError
 from workflow_runtime.plan.specs import NodeType
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.freeze.looks import Looks
     from workflow_runtime.services.freeze.release import Releaser
     from workflow_runtime.services.freeze.requests import Freezes
+    from workflow_runtime.services.intake.approvals import Approvals
     from workflow_runtime.services.intake.events import Ingest
     from workflow_runtime.services.intake.signals import Signalling
     from workflow_runtime.services.intake.starts import Starter
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.sweep import Sweep
+    from workflow_runtime.services.views.approvals import ApprovalViews
     from workflow_runtime.services.views.recordings import Recordings
     from workflow_runtime.services.views.why import Explanations
     from workflow_runtime.services.work.attempt import Secrets
@@ -51,6 +53,7 @@ SECRET_PREFIX = "WORKFLOW_SECRET_"
 ID_BYTES = 16  # random: as unlikely to come twice as a UUID
 
 
+BY_SUBJECT = Callers()
 StandsIn = Callable[[str, "Parent", str], bool]
 
 
@@ -70,7 +73,8 @@ class Runtime:
     outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
     ``count`` takes metrics. ``pools``: the worker pools there are; None: one worker serves whatever pool is named.
     ``stands_in``: whether a mock answers in the place of a workflow that another execution starts.
-    ``is_ending``: whether the process is about to end, so that requests should not wait any longer.
+    ``is_ending``: whether the process is about to end, so that requests should not wait any longer. ``callers``: who
+    callers of the API are.
     """
 
     def __init__(
@@ -87,10 +91,12 @@ class Runtime:
         pools: Collection[str] | None = None,
         is_ending: Callable[[], bool] = lambda: False,
         stands_in: StandsIn = no_mocks,
+        callers: Callers = BY_SUBJECT,
     ) -> None:
         self.ports = ports
         self.count = count
         self.is_ending = is_ending
+        self.callers = callers
         self._end_process = end_process
         self._invokers = invokers
         self._secrets = secrets
@@ -208,6 +214,18 @@ class Runtime:
         from workflow_runtime.services.intake.signals import Signalling
 
         return Signalling(self.ports, self.stores, self.mailer, self._new_id)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        from workflow_runtime.services.intake.approvals import Approvals
+
+        return Approvals(self.ports, self.stores, self.mailer, self._new_id)
+
+    @cached_property
+    def approval_views(self) -> ApprovalViews:
+        from workflow_runtime.services.views.approvals import ApprovalViews
+
+        return ApprovalViews(self.ports, self.stores)
 
     @cached_property
     def control(self) -> Control:

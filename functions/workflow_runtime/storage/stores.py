@@ -14,6 +14,8 @@ from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
 from workflow_runtime.storage.workflows import WorkflowStore
 
 if TYPE_CHECKING:
+    from workflow_runtime.storage.applied import AppliedStore
+    from workflow_runtime.storage.approvals import ApprovalStore
     from workflow_runtime.storage.held import HeldStore
     from workflow_runtime.storage.requests import RequestStore
     from workflow_runtime.storage.triggers import TriggerStore
@@ -53,6 +55,12 @@ class Stores:
         return OwnerStore(self._table)
 
     @cached_property
+    def applied(self) -> AppliedStore:
+        from workflow_runtime.storage.applied import AppliedStore  # most executions get no events from outside
+
+        return AppliedStore(self._table)
+
+    @cached_property
     def held(self) -> HeldStore:
         from workflow_runtime.storage.held import HeldStore  # few executions are suspended
 
@@ -63,6 +71,12 @@ class Stores:
         from workflow_runtime.storage.requests import RequestStore  # only the API takes requests
 
         return RequestStore(self._table)
+
+    @cached_property
+    def approvals(self) -> ApprovalStore:
+        from workflow_runtime.storage.approvals import ApprovalStore  # few workflows ask people
+
+        return ApprovalStore(self._table, self._blobs)
 
     @cached_property
     def freezes(self) -> FreezeStore:

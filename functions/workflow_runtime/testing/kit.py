@@ -28,6 +28,7 @@ from workflow_runtime.services.freeze.scopes import scope_of
 from workflow_runtime.services.intake.signals import publish_event
 from workflow_runtime.testing.driver import Driver, HeldClock
 from workflow_runtime.testing.mocks import Answer, Failure, LayeredMocks
+from workflow_runtime.testing.people import People
 from workflow_runtime.testing.result import Result, result_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)  # virtual time
 NO_REACH = Reach(advice="in tests nothing does: mock the tool (runtime.mock_tool)")
 
 
-class WorkflowTester:
+class WorkflowTester(People):
     """Runs workflows step by step. ``definitions``: a directory with ``workflows``, ``agents``, ``tools``; its
     workflows can be run by their ids. `close` it, or use it as a context manager."""
 

@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 
+from workflow_runtime.deployment.settings import IDENTITY_CLAIM
 from workflow_runtime.frontends.api.problems import Problem
 
-# /executions/{id}/nodes/… and /hooks/{workflow}/…: what follows is one path, slashes included.
+# /executions/{id}/nodes/…, …/passes/… and /hooks/{workflow}/…: what follows is one path, slashes included.
 NODES_SEGMENT = 3
 ENDPOINT_SEGMENT = 3
 SCOPE_SEGMENT = 2  # of a freeze: agents may have ids with a slash
@@ -37,8 +38,9 @@ class Request(msgspec.Struct, frozen=True):
     raw_query: str = ""
 
     @classmethod
-    def of(cls, event: Mapping[str, Any]) -> Request:
-        """Raises `Problem` for a body that is not what its flag says, and too long a query."""
+    def of(cls, event: Mapping[str, Any], identity_claim: str = IDENTITY_CLAIM) -> Request:
+        """``identity_claim``: of a token, the claim that says who the caller is. Raises `Problem` for a body that is
+        not what its flag says, and too long a query."""
         context = event["requestContext"]
         stage = context.get("stage") or "$default"
         path, prefix = unquote(event["rawPath"]), ""
@@ -51,7 +53,7 @@ class Request(msgspec.Struct, frozen=True):
             headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
             query=_query(event),
             body=_body(event),
-            caller=_caller(context.get("authorizer") or {}),
+            caller=_caller(context.get("authorizer") or {}, identity_claim),
             raw_query=event.get("rawQueryString") or "",
         )
 
@@ -76,7 +78,7 @@ class Request(msgspec.Struct, frozen=True):
 
     def _segments(self) -> list[str]:
         segments = self.path.split("/")
-        if segments[1:2] == ["executions"] and segments[NODES_SEGMENT : NODES_SEGMENT + 1] == ["nodes"]:
+        if segments[1:2] == ["executions"] and segments[NODES_SEGMENT : NODES_SEGMENT + 1] in (["nodes"], ["passes"]):
             return segments[: NODES_SEGMENT + 1] + (["/".join(segments[NODES_SEGMENT + 1 :])] if segments[4:] else [])
         if segments[1:2] == ["hooks"] and segments[ENDPOINT_SEGMENT:]:
             return [*segments[:ENDPOINT_SEGMENT], "/".join(segments[ENDPOINT_SEGMENT:])]
@@ -85,10 +87,10 @@ class Request(msgspec.Struct, frozen=True):
         return segments
 
 
-def _caller(authorizer: Mapping[str, Any]) -> str:
+def _caller(authorizer: Mapping[str, Any], identity_claim: str) -> str:
     """Who signed the request (IAM), or whom the token is about (JWT)."""
     iam, claims = authorizer.get("iam") or {}, (authorizer.get("jwt") or {}).get("claims") or {}
-    return str(iam.get("userArn") or claims.get("sub") or "")
+    return str(iam.get("userArn") or claims.get(identity_claim) or "")
 
 
 def _query(event: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
