@@ -104,6 +104,7 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     warnings: tuple[str, ...] = ()
     skipped: bool = False  # it did not run, and there is something to say of that
     child: str = ""  # the execution that it started
+    passes: Passes | None = None  # of a loop
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):

@@ -85,6 +85,12 @@ class Passes(msgspec.Struct, omit_defaults=True):
         copied.errors = self.errors.copy()
         return copied
 
+    def as_ordered(self) -> Passes:
+        """The passes as orders and records have them: for good, and in plain tables."""
+        copied = self.copy()
+        copied.firsts, copied.serials = dict(self.firsts), dict(self.serials)
+        return copied
+
     def end(self, index: int) -> PassEnd:
         """How a pass ended."""
         place, shift = divmod(index, _PASSES_A_BYTE)

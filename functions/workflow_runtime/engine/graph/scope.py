@@ -154,6 +154,7 @@ class GraphScope(GraphValues):
         """A loop of this graph does not go on where it was."""
         inner = self.scopes.get(self.path(node))
         if inner is not None:
+            self.graph.next_serials[node] = inner.next_serial()
             self.scopes.forget(inner)
 
     def put_aside(self) -> None:
