@@ -89,9 +89,9 @@ def lost_run_again() -> None:
 
 
 def put_together_by_a_worker() -> None:
-    """The output of a loop with more passes than the dispatcher reads at once."""
+    """The output of a loop that has had more passes before its last one than the dispatcher reads at once."""
     each = loop("each", {"id": "a"}, items="${xs}", max_concurrency=100)
-    Driver(plan_of([each]), {"xs": [*range(RUNS_READ_MAX + 1)]}, checked=False).play()
+    Driver(plan_of([each]), {"xs": [*range(RUNS_READ_MAX + 2)]}, checked=False).play()
 
 
 ASKED = {"error_handlers": [{"action": "escalate"}]}
