@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.engine.awaited import Answer
 from workflow_runtime.engine.passes import Items, Page, Passes
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -34,19 +35,22 @@ class Read(msgspec.Struct, frozen=True, array_like=True):
 class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="run_node"):
     """Run one attempt of a node in a worker pool.
 
-    ``reads``: the ended runs its formulas may see, fixed when it became ready (``at``, epoch ms: its ``now``).
-    ``previous``: number of the node that ``${previous}`` means, -1 for none. ``statuses``: status by node number, for
-    ``${nodes.x.status}`` and for reads that did not succeed. ``names``: what variables of charts and event data
-    were, by name; ``states``: what was active. ``inputs``: rendered already, as an action's are. ``blob``: where names
-    and inputs were stored, if they are large. ``succeeded_by``: of outputs, the succeed node that ended the scope.
-    ``undoes``: of a compensation, the run that it undoes; its formulas see what that was given and what came of it.
-    ``replaced``: the number of the variables that it reads, if others replaced the first (0: none did); ``reopened``:
-    how often the execution had been reopened by then. ``caller``: number of the node that called this one, which reads
-    its inputs.
-    ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever.
-    ``warnings``: what was noted of the node before.
-    ``pages``: where the values of names lie that are stored apart. ``passes``, ``items``: of a loop whose output is put
-    together.
+    - ``reads``: the ended runs its formulas may see, fixed when it became ready (``at``, epoch ms: its ``now``)
+    - ``previous``: number of the node that ``${previous}`` means, -1 for none
+    - ``statuses``: status by node number, for ``${nodes.x.status}`` and for reads that did not succeed
+    - ``names``: what variables of charts and event data were, by name
+    - ``states``: what was active
+    - ``inputs``: rendered already, as an action's are
+    - ``blob``: where names and inputs were stored, if they are large
+    - ``succeeded_by``: of outputs, the succeed node that ended the scope
+    - ``undoes``: of a compensation, the run that it undoes; its formulas see what that was given and what came of it
+    - ``replaced``: the number of the variables that it reads, if others replaced the first (0: none did)
+    - ``reopened``: how often the execution had been reopened by then
+    - ``caller``: number of the node that called this one, which reads its inputs
+    - ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever
+    - ``warnings``: what was noted of the node before
+    - ``pages``: where the values of names lie that are stored apart
+    - ``passes``, ``items``: of a loop whose output is put together
     """
 
     path: str
@@ -103,8 +107,10 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
-    """Record a run as cancelled. A worker that has claimed it may go on; its result comes too late. ``started_at``: of
-    what the dispatcher ran itself, when it began (epoch ms). ``child``: the execution that it started.
+    """Record a run as cancelled. A worker that has claimed it may go on; its result comes too late.
+
+    - ``started_at``: of what the dispatcher ran itself, when it began (epoch ms)
+    - ``child``: the execution that it started
     """
 
     path: str
@@ -191,11 +197,13 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     """Start an execution of another workflow. ``token`` names this order within the execution; with ``notify``,
     `ChildEnded` comes back when it ends.
 
-    ``machine``: path of the chart whose action starts it. ``node``: path of the node that does; then `ChildEnded` also
-    comes back at once if it cannot be started and, without ``notify``, `ChildStarted` if it can.
-    ``version``: of the workflow; 0: the latest. ``generation``: how many executions there are around the child, if
-    they wait for each other. ``reopens``: token of the order that started it before: the same execution is to go on,
-    and report under this token.
+    - ``machine``: path of the chart whose action starts it
+    - ``node``: path of the node that does; then `ChildEnded` also comes back at once if it cannot be started and,
+      without ``notify``, `ChildStarted` if it can
+    - ``version``: of the workflow; 0: the latest
+    - ``generation``: how many executions there are around the child, if they wait for each other
+    - ``reopens``: token of the order that started it before: the same execution is to go on, and report under this
+      token
     """
 
     token: str
@@ -293,6 +301,36 @@ class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue")
     """Poke the own mailbox: nodes are ready beyond what one commit may order."""
 
 
+class AskApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="ask_approval"):
+    """Have people find an approval in their list. ``data``, or where it was stored: what they are shown; ``keep``:
+    where it must be stored, as the state says so. ``escalates_at``, ``expires_at``: epoch ms, 0: never.
+    """
+
+    approval: int
+    path: str
+    serial: int
+    at: int
+    prompt: str = ""
+    assignees: tuple[str, ...] = ()
+    quorum: int = 1
+    data: Json = None
+    blob: str | None = None
+    keep: str = ""
+    escalates_at: int = 0
+    expires_at: int = 0
+
+
+class UpdateApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="update_approval"):
+    """Show people what became of an approval: an ``answer``, who is asked by now (``assignees``, if that changed), and
+    its ``outcome``: approved, rejected, timeout or cancelled; "" while it is open."""
+
+    approval: int
+    at: int
+    answer: Answer | None = None
+    assignees: tuple[str, ...] = ()
+    outcome: str = ""
+
+
 Command: TypeAlias = (
     RunNode
     | RecordNode
@@ -315,6 +353,8 @@ Command: TypeAlias = (
     | ReplaceVariables
     | StorePages
     | Continue
+    | AskApproval
+    | UpdateApproval
 )
 
 Deferrable: TypeAlias = StartTimer | CancelTimer | SendSignal | StartChild | ControlChild
@@ -328,6 +368,7 @@ _PAYLOADS: dict[type, tuple[tuple[str, Json], ...]] = {
     SendSignal: (("data", None),),
     StartChild: (("input", None),),
     ReplaceVariables: (("variables", {}),),
+    AskApproval: (("data", None),),
 }
 """Fields that may be large, and what they are when their values are stored apart."""
 

@@ -3,7 +3,7 @@
 ``event_id`` is deterministic, so that a repeat is recognised: ``start``, ``run:<path>#<serial>``, ``cmd:<command id>``,
 ``stop:<path>#<serial>``, ``timer:<timer>``, ``child:<execution id>`` (of one that was reopened, ``…:<attempt>``),
 ``child:<token>:started``, ``child:<token>:refused``, ``signal:<id>``, ``control:<id>``, where the id is the bus event's
-or the caller's; ``held:<number>`` of an event that comes back.
+or the caller's; ``approval:<number>:<id>``; ``held:<number>`` of an event that comes back.
 ``at`` is the sender's clock in epoch ms; the engine's own time is the dispatcher's, which never goes back.
 """
 
@@ -28,8 +28,9 @@ class ExecutionStarted(msgspec.Struct, frozen=True, omit_defaults=True, tag_fiel
 class NodeSucceeded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="node_succeeded"):
     """A run ended well; its output is recorded under (path, serial).
 
-    ``values``: the output pruned to what decisions read (the plan's ``decision_paths``), when it is small enough to
-    travel (``has_values``); ``values_bytes``: its encoded size in any case.
+    - ``values``: the output pruned to what decisions read (the plan's ``decision_paths``), when it is small enough to
+      travel (``has_values``)
+    - ``values_bytes``: its encoded size in any case
     """
 
     event_id: str
@@ -66,11 +67,14 @@ SELF = "self"
 class SignalReceived(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="signal_received"):
     """An event from outside: through the API, from the bus, or sent by an execution.
 
-    ``data``, or ``blob``, where large data was stored. ``id``: what formulas see as ``event.id`` (the bus event's id or
-    the caller's idempotency key); ``event_id`` is made of it. ``source``: who sent it. ``key``: the correlation key
-    that brought it here; None: it was addressed to this execution. ``route``: digest of the trigger that brought it
-    under that key; "" if an execution sent it to all that wait. ``to``: path of the nested machine it is for.
-    ``hops``: executions that passed it on before.
+    - ``data``, or ``blob``, where large data was stored
+    - ``id``: what formulas see as ``event.id`` (the bus event's id or the caller's idempotency key); ``event_id`` is
+      made of it
+    - ``source``: who sent it
+    - ``key``: the correlation key that brought it here; None: it was addressed to this execution
+    - ``route``: digest of the trigger that brought it under that key; "" if an execution sent it to all that wait
+    - ``to``: path of the nested machine it is for
+    - ``hops``: executions that passed it on before
     """
 
     event_id: str
@@ -98,7 +102,9 @@ class RunEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event
     """A graph that a chart ran has ended. Made by the engine, never sent: it waits its turn among the events of the
     execution's outbox.
 
-    ``scope``: address of the chart. ``block``: what it ran. ``name``: ``done.run.…`` or ``error.run.…``, with ``data``.
+    - ``scope``: address of the chart
+    - ``block``: what it ran
+    - ``name``: ``done.run.…`` or ``error.run.…``, with ``data``
     """
 
     scope: str
@@ -168,13 +174,51 @@ class ResumeRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
     suspension: str = ""
 
 
-HeldEvent: TypeAlias = SignalReceived | TimerFired | ChildEnded | ChildStarted | SendFailed | NodeSucceeded | NodeFailed
+class ApprovalAnswered(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="approval_answered"):
+    """Somebody has answered an approval of this execution, by its number. ``asker``: who sent the answer, if it is for
+    somebody else. ``data``, or ``blob``, where it is stored: what he changed in what he was shown."""
+
+    event_id: str
+    at: int
+    approval: int
+    by: str
+    approved: bool
+    comment: str = ""
+    data: Json = msgspec.UNSET
+    blob: str | None = None
+    asker: str = ""
+
+
+class ApprovalDelegated(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="approval_delegated"):
+    """Somebody who was asked has named another (``to``) who is asked instead."""
+
+    event_id: str
+    at: int
+    approval: int
+    by: str
+    to: str
+    reason: str = ""
+    asker: str = ""
+
+
+HeldEvent: TypeAlias = (
+    SignalReceived
+    | TimerFired
+    | ChildEnded
+    | ChildStarted
+    | SendFailed
+    | NodeSucceeded
+    | NodeFailed
+    | ApprovalAnswered
+    | ApprovalDelegated
+)
 
 
 class EventReturned(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="event_returned"):
     """An event that was held while the execution was suspended comes back. Made by the dispatcher, never sent.
 
-    ``number``: under which it was held. ``refused``: why it cannot be taken; it is passed over.
+    - ``number``: under which it was held
+    - ``refused``: why it cannot be taken; it is passed over
     """
 
     event_id: str
@@ -266,6 +310,8 @@ Event: TypeAlias = (
     | EventReturned
     | ChildStarted
     | ReopenRequested
+    | ApprovalAnswered
+    | ApprovalDelegated
 )
 
 

@@ -33,8 +33,10 @@ class Scope:
     """A scope at work: a graph or a chart, which say what is left open here. It is no abstract base class, since asking
     of what class a scope is, as every turn does, would then take ten times as long.
 
-    ``id``: its address. ``depth``: in how many scopes it is. ``prefix``: starts the paths of what is in it.
-    ``is_closed``: it ended in this turn.
+    - ``id``: its address
+    - ``depth``: in how many scopes it is
+    - ``prefix``: starts the paths of what is in it
+    - ``is_closed``: it ended in this turn
     """
 
     __slots__ = ("_outer", "depth", "id", "is_closed", "plan", "prefix", "scopes", "turn")
@@ -145,6 +147,10 @@ class Scopes:
         if found is None and id in self.turn.state.scopes:
             found = self._make(id, self.turn.state.touch(id))
         return found
+
+    def touched(self, id: ScopeId) -> Scope | None:
+        """A scope that this turn has touched; None if it has not, or if there is none."""
+        return self._loaded.get(id)
 
     @property
     def root(self) -> Scope:

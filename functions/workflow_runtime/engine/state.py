@@ -49,9 +49,10 @@ class ToleratedError(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Raised(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An internal event of a chart. ``runtime``: raised by the runtime, so its data never becomes variables.
+    """An internal event of a chart.
 
-    ``state`` and ``delay``: of a delay that has run out, whose it is.
+    - ``runtime``: raised by the runtime, so its data never becomes variables
+    - ``state``, ``delay``: of a delay that has run out, whose it is
     """
 
     name: str
@@ -78,7 +79,8 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``succeeded_by``: the succeed node that ended it
     - ``pending``: ids of what a node waits for, by node
     - ``next_serials``: where the serials of the scopes inside a node go on when it is visited again
-    - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered
+    - ``called``: error documents that called nodes are told; ``given``: inputs rendered ahead; until they are ordered.
+      Of a node in whose place another runs, what it yields if that fails and its own rule says so
     - ``begun``: when nodes began that something goes on in: waits and charts (epoch ms)
     - ``retries``: attempts that retry policies have granted in this visit, by node and policy
     - ``undoes``: of a compensation, the place of what it undoes in the execution's ``undo``
@@ -207,8 +209,8 @@ ScopeState: TypeAlias = GraphState | ChartState | LoopState
 class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end.
 
-    ``node``: path of the node that did; "" if an action of a chart did. ``generation``: how many executions there are
-    around this one.
+    - ``node``: path of the node that did; "" if an action of a chart did
+    - ``generation``: how many executions there are around this one
     """
 
     execution_id: str

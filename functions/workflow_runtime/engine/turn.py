@@ -36,10 +36,16 @@ VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
-    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first. ``visits``:
-    successful runs of which inputs and output must be read whole. ``passes``: runs in passes that have ended, where
-    they are recorded; of a node that did not run, nothing is."""
+    """What must be read before the events can be decided on.
+
+    - ``reads``: recorded runs
+    - ``globals``: whether input, variables and env
+    - ``blobs``: payloads of signals
+    - ``orders``: of failed runs
+    - ``replaced``: the number of the variables in force, if others replaced the first
+    - ``visits``: successful runs of which inputs and output must be read whole
+    - ``passes``: runs in passes that have ended, where they are recorded; of a node that did not run, nothing is
+    """
 
     reads: tuple[Read, ...]
     globals: bool = False
@@ -84,18 +90,21 @@ class ValuesMissing(Exception):
 
 
 class Turn:
-    """``state``: the copy that this turn changes. ``pending_before``: what the execution waited for when it began, and
-    ``listened_before``: the same of those events alone that it listens to otherwise by now; None where it did not.
+    """What a turn works on.
 
-    ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``. ``status_before``: the execution's
-    when the event at hand came. ``replacing``: variables that this turn replaces. ``reason``: why somebody has it end,
-    in his words.
+    - ``state``: the copy that it changes
+    - ``pending_before``: what the execution waited for when the turn began; ``listened_before``: the same of the events
+      alone that it listens to otherwise by now, None of those that it did not listen to
+    - ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``
+    - ``status_at_start``, ``status_before``: the execution's when the turn began, and when the event at hand came
+    - ``replacing``: variables that this turn replaces
+    - ``reason``: why somebody has the execution end, in his words
     """
 
     __slots__ = (
         "_replaced_before", "_stored", "commands", "evaluations", "known", "listened_before", "macrosteps",
         "needs_blobs", "needs_globals", "needs_nodes", "needs_orders", "needs_passes", "needs_visits",
-        "pending_before", "plan", "reason", "replacing", "state", "status_before",
+        "pending_before", "plan", "reason", "replacing", "state", "status_at_start", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -112,7 +121,7 @@ class Turn:
         self.needs_orders: dict[Read, None] = {}
         self.needs_globals = False
         self.evaluations = 0
-        self.status_before = state.status
+        self.status_before = self.status_at_start = state.status
         self.replacing: dict[str, Json] = {}
         self.needs_visits: dict[Read, None] = {}
         self.reason = ""
@@ -155,8 +164,11 @@ class Turn:
 
     @property
     def needs(self) -> Needs | None:
-        lacks = (self.needs_nodes, self.needs_blobs, self.needs_orders, self.needs_visits, self.needs_passes)
-        if not (self.needs_globals or any(lacks)):
+        """What must be read first, if anything."""
+        if not (
+            self.needs_nodes or self.needs_globals or self.needs_blobs
+            or self.needs_orders or self.needs_visits or self.needs_passes
+        ):  # fmt: skip
             return None
         reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
         blobs, orders = tuple(self.needs_blobs), tuple(self.needs_orders)

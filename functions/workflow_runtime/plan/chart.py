@@ -7,10 +7,13 @@ are named by their number in the plan.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import msgspec
 
+from workflow_runtime.language.templates import has_template
+from workflow_runtime.plan.actions import StartWorkflowAction
 from workflow_runtime.plan.chart_tree import Tree
 from workflow_runtime.plan.formulas import Formula, formulas_in
 from workflow_runtime.plan.states import ROOT_STATE, StatePlan
@@ -19,8 +22,8 @@ from workflow_runtime.plan.states import ROOT_STATE, StatePlan
 class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """An agent or tool that an action calls: a ``block`` of one node.
 
-    ``owner``: the state that cancels it when exited (the chart itself for calls of transitions and exits).
-    ``variable``: what its result becomes. Not ``required``: nobody is told of its failure.
+    - ``owner``: the state that cancels it when exited (the chart itself for calls of transitions and exits)
+    - ``variable``: what its result becomes. Not ``required``: nobody is told of its failure
     """
 
     block: int
@@ -30,11 +33,12 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ChartPlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
-    """A chart. ``prefix`` starts the paths of what it runs (``""`` at the top, ``review/machine/`` when nested).
-    ``node``: the node it is inside of, by its plan-wide number; -1 at the top.
+    """A chart.
 
-    ``outputs`` None: its variables. ``on_unhandled_event``: ignore, defer or fail; ``on_unhandled_error``: fail or
-    ignore.
+    - ``prefix``: starts the paths of what it runs (``""`` at the top, ``review/machine/`` when nested)
+    - ``node``: the node it is inside of, by its plan-wide number; -1 at the top
+    - ``outputs``: None for its variables
+    - ``on_unhandled_event``: ignore, defer or fail; ``on_unhandled_error``: fail or ignore
     """
 
     states: tuple[StatePlan, ...]
@@ -65,6 +69,11 @@ class ChartPlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         )
 
     @cached_property
+    def starts(self) -> frozenset[str]:
+        """The workflows that its actions start, as far as their ids are written."""
+        return frozenset(_started_in(self.states))
+
+    @cached_property
     def tree(self) -> Tree:
         """Where its states stand to each other."""
         return Tree(self.states)
@@ -73,3 +82,17 @@ class ChartPlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def formulas(self) -> tuple[Formula, ...]:
         """What the dispatcher evaluates for this chart, the graphs in it apart."""
         return tuple(formulas_in((self.outputs, self.states)))
+
+
+def _started_in(value: object) -> Iterator[str]:
+    """What the actions in a part of a chart start."""
+    if isinstance(value, StartWorkflowAction):
+        id = value.workflow_id.source
+        if isinstance(id, str) and not has_template(id):
+            yield id
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from _started_in(getattr(value, name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _started_in(item)

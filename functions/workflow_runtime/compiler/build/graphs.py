@@ -12,7 +12,7 @@ from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Body
 from workflow_runtime.compiler.names.schemas import declared_keys
 from workflow_runtime.compiler.report import DocumentPath
-from workflow_runtime.compiler.shape.links import Called, handlers_of
+from workflow_runtime.compiler.shape.links import Called, Handlers
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.definition.fields import MISSING
@@ -37,10 +37,13 @@ NEVER = Formula("false", is_expression=True)
 class Parts:
     """Everything that the stages before have settled about one graph, read by document path or node index.
 
-    ``first``: the plan-wide number of its first node. ``machines``: by node, the number of its chart and the nodes that
-    are read inside. ``correlated``: by node, the number of the trigger that brings events to this wait.
-    ``bodies``: by node, the graph that a loop repeats; ``loop``: the plan-wide number of the loop that repeats this.
-    ``handlers``: the workflow's. ``undone_by``: by node, the number of the graph that undoes it.
+    - ``first``: the plan-wide number of its first node
+    - ``machines``: by node, the number of its chart and the nodes that are read inside
+    - ``correlated``: by node, the number of the trigger that brings events to this wait
+    - ``bodies``: by node, the graph that a loop repeats
+    - ``loop``: the plan-wide number of the loop that repeats this
+    - ``handlers``: by node, those of the workflow
+    - ``undone_by``: by node, the number of the graph that undoes it
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class Parts:
         formulas: Mapping[DocumentPath, Formula],
         called: Called,
         first: int,
-        handlers: Sequence[ErrorHandler],
+        handlers: Handlers,
     ) -> None:
         self.source = source
         self.graph = graph
@@ -89,7 +92,7 @@ class Parts:
         found: dict[int, set[int]] = {}
         for source in range(len(self.source.nodes)):
             own = _fallback(self, source) if kind_of_node(self.source.nodes[source]).has_policies else -1
-            for target in {own, *(target for _, target in handlers_of(self.source, source, self.handlers))} - {-1}:
+            for target in {own, *(target for _, target in self.handlers[source])} - {-1}:
                 found.setdefault(target, set()).add(source)
         return {target: tuple(sorted(_all_above(found, target))) for target in found}
 
@@ -245,7 +248,7 @@ def _node(
         retry=tuple(map(retry_policy, node.retry_policy)) if kind.has_policies else (),
         on_error=tuple(_error_rule(rule, parts) for rule in node.on_error) if kind.has_policies else (),
         fallback=_fallback(parts, position) if kind.has_policies else -1,
-        handlers=tuple(NodeHandler(*found) for found in handlers_of(parts.source, position, parts.handlers)),
+        handlers=tuple(NodeHandler(*found) for found in parts.handlers[position]),
         compensate=parts.undone_by.get(position, -1),
         max_wait_seconds=node.max_wait if kind.pool is not None else None,
     )

@@ -58,8 +58,10 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 class Names:
-    """What a workflow declares. ``firsts``: per graph the plan-wide number of its first node. ``befores``: per graph
-    what `previous` may mean; None when the graph is not known.
+    """What a workflow declares.
+
+    - ``firsts``: per graph, the plan-wide number of its first node
+    - ``befores``: per graph, what `previous` may mean; None when the graph is not known
     """
 
     def __init__(
@@ -342,7 +344,11 @@ def _parts(name: str) -> Iterator[str]:
 
 
 class Bindings(msgspec.Struct, frozen=True):
-    """``graphs``, ``charts``: by number; ``others``: of variables and triggers."""
+    """All formulas of a workflow, with their names resolved.
+
+    - ``graphs``, ``charts``: by number
+    - ``others``: of variables and triggers
+    """
 
     graphs: list[list[Bound]]
     charts: list[list[Bound]]

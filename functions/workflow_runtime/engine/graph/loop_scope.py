@@ -20,9 +20,12 @@ from workflow_runtime.plan.specs import LoopSpec
 
 
 class LoopScope(Scope):
-    """``node``: index of the loop in the graph around it. ``body``: the graph that it repeats.
+    """A loop at work.
 
-    ``ended``: passes that succeeded in this turn. ``failing``: those whose failure fails the loop.
+    - ``node``: index of the loop in the graph around it
+    - ``body``: the graph that it repeats
+    - ``ended``: passes that succeeded in this turn
+    - ``failing``: those whose failure fails the loop
     """
 
     __slots__ = ("body", "ended", "failing", "loop", "node", "spec")

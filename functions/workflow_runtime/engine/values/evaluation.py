@@ -45,12 +45,16 @@ def error_value(error: ErrorDocument) -> dict[str, Json]:
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What formulas see.
 
-    ``nodes``: ended nodes by number (one that is missing reads as null). ``globals``: ``{input, variables, env}``,
-    whole or pruned. ``names``: variables of charts, and what a called node is told. ``states``: active states of
-    charts. ``event``: the event at hand; ``overlay``: its data, as far as names of
-    charts may mean it.
-    ``previous``: node number or -1. ``place``: seeds ``uuid()``, the same for all attempts. ``reopened``: how often the
-    execution was reopened after an end. ``doubt``: told of each comparison of a text with a number.
+    - ``nodes``: ended nodes by number (one that is missing reads as null)
+    - ``globals``: ``{input, variables, env}``, whole or pruned
+    - ``names``: variables of charts, and what a called node is told
+    - ``states``: active states of charts
+    - ``event``: the event at hand
+    - ``overlay``: its data, as far as names of charts may mean it
+    - ``previous``: node number or -1
+    - ``place``: seeds ``uuid()``, the same for all attempts
+    - ``reopened``: how often the execution was reopened after an end
+    - ``doubt``: told of each comparison of a text with a number
     """
 
     plan: Plan
@@ -77,9 +81,47 @@ def doubt_text(comparison: str) -> str:
 
 
 def evaluate(
-    formula: Formula, view: View, locals: Mapping[str, Json] = NO_LOCALS, unresolved: list[str] | None = None
+    formula: Formula,
+    view: View,
+    locals: Mapping[str, Json] = NO_LOCALS,
+    unresolved: list[str] | None = None,
+    derived: list[tuple[str, Json]] | None = None,
 ) -> Json:
-    """The formula's value. Paths that led nowhere are added to ``unresolved``. Raises `EvaluationError`."""
+    """The formula's value. Paths that led nowhere are added to ``unresolved``, what was made of secrets to ``derived``
+    (see `Scope`). Raises `EvaluationError`."""
+    names, outputs = _bound(formula, view, locals)
+    scope = Scope(
+        names,
+        now_ms=view.now,
+        uuid_seed=f"{view.execution_id}:{view.place}",
+        outputs=frozenset(outputs),
+        active_states=view.states,
+    )
+    value = formula.compiled.evaluate(scope)
+    if unresolved is not None:
+        unresolved += scope.unresolved
+    if derived is not None:
+        derived += scope.derived
+    if scope.doubts and view.doubt is not None:
+        for comparison in scope.doubts:
+            view.doubt(comparison)
+    return value
+
+
+def reads_null(formula: Formula, view: View) -> bool:
+    """Whether something that it reads is null, or not there: it may be still to come."""
+    names, _ = _bound(formula, view, NO_LOCALS)
+    for reference in formula.compiled.references:
+        value = names.get(reference.name)
+        for key in reference.path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is None:
+            return True
+    return False
+
+
+def _bound(formula: Formula, view: View, locals: Mapping[str, Json]) -> tuple[dict[str, Json], set[str]]:
+    """The values of its names, and those of them that are outputs of nodes."""
     names: dict[str, Json] = dict(locals)
     outputs: set[str] = set()
     for binding in formula.bindings:
@@ -91,20 +133,7 @@ def evaluate(
             names[binding.name] = view.overlay[binding.name]
         else:
             _bind(names, outputs, binding, view)
-    scope = Scope(
-        names,
-        now_ms=view.now,
-        uuid_seed=f"{view.execution_id}:{view.place}",
-        outputs=frozenset(outputs),
-        active_states=view.states,
-    )
-    value = formula.compiled.evaluate(scope)
-    if unresolved is not None:
-        unresolved += scope.unresolved
-    if scope.doubts and view.doubt is not None:
-        for comparison in scope.doubts:
-            view.doubt(comparison)
-    return value
+    return names, outputs
 
 
 def correlation_key(value: Json) -> str | None:

@@ -18,6 +18,7 @@ from workflow_runtime.frontends.api import chart_models, models, operator_models
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.control import CONTROL_BODIES, control_body
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
+from workflow_runtime.frontends.api.route import Route
 from workflow_runtime.frontends.api.routes import (
     BULK_BODY,
     CONTROL_BODY,
@@ -25,7 +26,6 @@ from workflow_runtime.frontends.api.routes import (
     HOOK_BODY,
     SOURCE_BODY,
     START_BODY,
-    Route,
     content_types,
 )
 from workflow_runtime.runtime.services import Runtime
@@ -41,6 +41,7 @@ SCHEMAS = "#/components/schemas/"
 PROBLEMS = {
     400: "The body cannot be read",
     401: "The request is not signed, or not correctly",
+    403: "The caller may not do this",
     404: "There is no such resource",
     405: "The resource does not take this method",
     409: "The request conflicts with what is there",
@@ -79,6 +80,7 @@ def openapi_document() -> dict[str, Any]:
             (operator_models.ControlRequest, "validation"),
             (operator_models.BulkRequest, "validation"),
             *((model, "validation") for model in CONTROL_BODIES.values()),
+            *((route.body_model, "validation") for route in application.routes if route.body_model is not None),
             (chart_models.Truncated, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",
@@ -103,14 +105,18 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
     if not parameters:
         del operation["parameters"]
     if route.body is not None:
-        schema = {
-            SOURCE_BODY: DEFINITION_SCHEMA,
-            START_BODY: {"$ref": SCHEMAS + "StartRequest"},
-            EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
-            BULK_BODY: {"$ref": SCHEMAS + "BulkRequest"},
-            CONTROL_BODY: {"$ref": SCHEMAS + _control_body(route).__name__},
-            HOOK_BODY: HOOK_SCHEMA,
-        }[route.body]
+        schema = (
+            {"$ref": SCHEMAS + route.body_model.__name__}
+            if route.body_model is not None
+            else {
+                SOURCE_BODY: DEFINITION_SCHEMA,
+                START_BODY: {"$ref": SCHEMAS + "StartRequest"},
+                EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
+                BULK_BODY: {"$ref": SCHEMAS + "BulkRequest"},
+                CONTROL_BODY: {"$ref": SCHEMAS + _control_body(route).__name__},
+                HOOK_BODY: HOOK_SCHEMA,
+            }[route.body]
+        )
         content = {media_type: {"schema": schema} for media_type in content_types(route.body)}
         operation["requestBody"] = {"required": _is_body_required(route), "content": content}
     answers = operation["responses"]
@@ -123,8 +129,9 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_body_required(route: Route) -> bool:
-    if route.body == CONTROL_BODY:
-        return any(field.is_required() for field in _control_body(route).model_fields.values())
+    model = _control_body(route) if route.body == CONTROL_BODY else route.body_model
+    if model is not None:
+        return any(field.is_required() for field in model.model_fields.values())
     return route.body in (SOURCE_BODY, EVENT_BODY)
 
 
