@@ -345,7 +345,8 @@ def _forget_decided(scope: GraphScope) -> None:
 
 
 def _has_open_reader(scope: GraphScope, node: int) -> bool:
-    """Whether somebody may still decide something by it; readers later in the file are likelier to be open."""
+    """Whether any reader of the value may still decide something by it. Readers later in the file are more likely to be
+    open, so they are asked first."""
     readers = scope.block.readers[node]
     return OUTPUTS in readers[:1] or any(scope.is_open(reader) for reader in reversed(readers))
 

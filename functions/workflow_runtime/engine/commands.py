@@ -96,7 +96,7 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     attempt: int = 1
     inputs: Json = None
     inputs_blob: str | None = None
-    given: bool = False  # the output is what somebody gave, not what the node made
+    given: bool = False  # the output was set from outside, not produced by the node
     output_of: Read | None = None  # the run whose output it is, too
     inputs_of: Read | None = None  # the run whose inputs it had, too
     fallback_used: bool = False  # the output is that of its fallback
@@ -104,6 +104,7 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     warnings: tuple[str, ...] = ()
     skipped: bool = False  # it did not run, and there is something to say of that
     child: str = ""  # the execution that it started
+    passes: Passes | None = None  # of a loop
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
@@ -120,8 +121,8 @@ class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
 
 
 class StopRun(msgspec.Struct, frozen=True, tag_field="command", tag="stop_run"):
-    """Tell a run that nobody goes on from it. One that has not begun never does, and `RunStopped` comes back; a worker
-    that has claimed it lets its code know, and records and reports how it ends."""
+    """Tell a run that its result is no longer needed. One that has not begun never does, and `RunStopped` comes back; a
+    worker that has claimed it lets its code know, and records and reports how it ends."""
 
     path: str
     serial: int
@@ -129,8 +130,8 @@ class StopRun(msgspec.Struct, frozen=True, tag_field="command", tag="stop_run"):
 
 class PublishEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="publish_event"):
     """Publish an event. A lifecycle event's ``detail`` is completed with the execution's identity when it is sent; one
-    of the author's (``custom``) is his payload, to which identity and ``hops`` are added under ``workflow_runtime``;
-    ``machine``: path of the chart that is told with `SendFailed` when the bus refuses it.
+    of the author's (``custom``) is the author's payload, to which identity and ``hops`` are added under
+    ``workflow_runtime``; ``machine``: path of the chart that is told with `SendFailed` when the bus refuses it.
     """
 
     detail_type: str
@@ -148,21 +149,22 @@ class Log(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", 
 
 
 class StartTimer(msgspec.Struct, frozen=True, tag_field="command", tag="start_timer"):
-    """Have `TimerFired` sent to the own mailbox at or soon after ``due`` (epoch ms). ``timer`` is never used again."""
+    """Have `TimerFired` sent to the execution's own mailbox at or soon after ``due`` (epoch ms). ``timer`` is never
+    used again."""
 
     timer: str
     due: int
 
 
 class CancelTimer(msgspec.Struct, frozen=True, tag_field="command", tag="cancel_timer"):
-    """Do not bother any more: the timer has no effect if it fires all the same."""
+    """Cancel a timer. If it fires anyway, it has no effect."""
 
     timer: str
     due: int
 
 
 class Subscribe(msgspec.Struct, frozen=True, tag_field="command", tag="subscribe"):
-    """Have bus events of this name and correlation key, by one trigger, sent to the own mailbox. Carried out before the
+    """Have bus events of this name and correlation key, by one trigger, sent to the execution. Carried out before the
     commit.
 
     ``route``: digest of the trigger; "" in what was committed before subscriptions had one.
@@ -298,7 +300,7 @@ class StorePages(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
 
 
 class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue"):
-    """Poke the own mailbox: nodes are ready beyond what one commit may order."""
+    """Poke the execution's own mailbox: nodes are ready beyond what one commit may order."""
 
 
 class AskApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="ask_approval"):

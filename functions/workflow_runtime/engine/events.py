@@ -146,7 +146,7 @@ class SendFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
 
 
 class CancelRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="cancel_requested"):
-    """Somebody wants the execution to end now. ``by``: who, as far as the API knows; ``reason``: why, in his words."""
+    """Someone asks for the execution to end now. ``by``: who, as far as the API knows; ``reason``: in their words."""
 
     event_id: str
     at: int
@@ -155,7 +155,7 @@ class CancelRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
 
 
 class SuspendRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="suspend_requested"):
-    """Somebody wants the execution to stand still until it is resumed."""
+    """Someone asks for the execution to stand still until it is resumed."""
 
     event_id: str
     at: int
@@ -164,7 +164,7 @@ class SuspendRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_fiel
 
 
 class ResumeRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="resume_requested"):
-    """Somebody wants a suspended execution to go on. ``suspension``: only if the request with this event id suspended
+    """Someone asks for a suspended execution to go on. ``suspension``: only if the request with this event id suspended
     it."""
 
     event_id: str
@@ -190,7 +190,7 @@ class ApprovalAnswered(msgspec.Struct, frozen=True, omit_defaults=True, tag_fiel
 
 
 class ApprovalDelegated(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="approval_delegated"):
-    """Somebody who was asked has named another (``to``) who is asked instead."""
+    """Someone who was asked has named another person (``to``) who is asked instead."""
 
     event_id: str
     at: int
@@ -238,8 +238,8 @@ class RunStopped(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
 
 
 class RetryRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="retry_requested"):
-    """Somebody wants an execution that has ended to go on: with what failed, was cancelled or was undone and, from the
-    node ``node``, with that and all after it. ``variables`` (or, if large, ``blob``) replace those of before."""
+    """Someone asks for an execution that has ended to go on: with what failed, was cancelled or was undone and, from
+    the node ``node``, with that and all after it. ``variables`` (or, if large, ``blob``) replace those of before."""
 
     event_id: str
     at: int
@@ -251,8 +251,8 @@ class RetryRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
 
 
 class SkipRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="skip_requested"):
-    """Somebody wants the execution to go on without the node at the path ``node``: skipped or, with an ``output`` (or,
-    if large, a ``blob``), as if it had succeeded."""
+    """Someone asks for the execution to go on without the node at the path ``node``: skipped or, with an ``output``
+    (or, if large, a ``blob``), as if it had succeeded."""
 
     event_id: str
     at: int
@@ -277,7 +277,7 @@ class ReopenRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
 class CompensateRequested(
     msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="compensate_requested"
 ):
-    """Somebody wants undone what an execution that has ended has done and not undone yet."""
+    """Someone asks for an execution that has ended to undo what it has done and not undone yet."""
 
     event_id: str
     at: int

@@ -89,7 +89,7 @@ class Scope:
 
     @property
     def variables(self) -> Mapping[str, Json] | None:
-        """The variables that a chart has; None for what is no chart."""
+        """The variables of a chart; None for other scopes."""
         return None
 
     @property
@@ -109,7 +109,7 @@ class Scope:
         return NOT_GIVEN
 
     def kept_inside(self) -> Iterable[ScopeId]:
-        """Addresses of scopes inside that have ended and are remembered all the same."""
+        """Addresses of scopes inside that have ended but are still remembered."""
         return ()
 
     def close(self) -> None:

@@ -165,7 +165,8 @@ def _early_key(scopes: Scopes, wait: CorrelatedWait) -> str | EvaluationError | 
     assert isinstance(root, GraphScope)
     assert formula is not None
     if wait.block:
-        return None if formula.nodes or BindingKind.PREVIOUS in formula.kinds else _key(scopes, formula, OUTPUTS)
+        later = formula.nodes or not formula.kinds.isdisjoint({BindingKind.PREVIOUS, BindingKind.LOOP})
+        return None if later else _key(scopes, formula, OUTPUTS)
     if root.graph.marks[wait.node] != Mark.WAITING or BindingKind.PREVIOUS in formula.kinds:
         return None
     if any(root.is_open(number - root.block.first) for number in formula.nodes):

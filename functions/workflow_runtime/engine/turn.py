@@ -98,7 +98,7 @@ class Turn:
     - ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``
     - ``status_at_start``, ``status_before``: the execution's when the turn began, and when the event at hand came
     - ``replacing``: variables that this turn replaces
-    - ``reason``: why somebody has the execution end, in his words
+    - ``reason``: why someone asked for the execution to end, in their words
     """
 
     __slots__ = (

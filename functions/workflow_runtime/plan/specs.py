@@ -163,7 +163,7 @@ class LoopSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="loop"):
     - ``retry``: of a whole pass. ``on_item_error`` is fail, skip or collect
     - ``tolerated``: failed passes that do not fail the loop, as a number or a share in percent (``tolerated_share``);
       -1: any number of them
-    - ``is_chained``: passes read what those before them came to, so that each is collected when it ends
+    - ``is_chained``: passes read the results of earlier ones, so that each is collected when it ends
     - ``reads``: plan-wide numbers of the nodes outside that anything inside reads
 
     What a pass contributes to the output is the output of its graph.

@@ -29,7 +29,7 @@ class TransitionPlan(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``after``: the delay of the source state whose timer takes it, by number; -1: none does
     - ``targets``: if there are none, nothing is exited or entered
     - ``merge``: the event's data becomes variables once the transition is taken
-    - ``overwrites``: variables that are the workflow's own (declared, given or set) and are overwritten all the same;
+    - ``overwrites``: variables that are the workflow's own (declared, given or set) and are overwritten anyway;
       true: all of them
     """
 

@@ -55,7 +55,7 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     - ``is_call``: it is one node, made of an action
     - ``undoes``: it is one node, a compensation for these
     - ``fallbacks``: nodes made of fallbacks that are defined in others, or by error handlers, after the nodes that are
-      written; by position, whose each is
+      written; by position, the node that each belongs to
     - ``handled``: those of error handlers, by whose it is and the workflow it runs
     """
 

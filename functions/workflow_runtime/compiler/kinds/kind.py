@@ -77,7 +77,7 @@ def _values(model: Model, path: tuple[str, ...], place: DocumentPath) -> Iterato
 
 class Body(msgspec.Struct, frozen=True):
     """The graph that a loop repeats: its number, the plan-wide numbers of the nodes outside that are read inside, and
-    whether passes read what those before them came to."""
+    whether passes read the results of earlier ones."""
 
     number: int
     reads: tuple[int, ...] = ()

@@ -41,7 +41,7 @@ class ChartEvent(msgspec.Struct, frozen=True):
 
 
 def data_of(turn: Turn, signal: SignalReceived) -> Json:
-    """An event's data; of one that waits, large data stays apart until somebody looks. Raises `ValuesMissing`."""
+    """An event's data; of one that waits, large data stays apart until it is read. Raises `ValuesMissing`."""
     return signal.data if signal.blob is None else turn.blob(signal.blob)
 
 

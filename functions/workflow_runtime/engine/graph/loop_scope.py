@@ -108,7 +108,7 @@ class LoopScope(Scope):
         return self.turn.blob(log.pages[-1])[-1] if log.pages else None
 
     def close(self) -> None:
-        """Cancel its passes. What it remembers stays, so that it can go on one day."""
+        """Cancel its passes. What it remembers stays, so that it can go on later."""
         passes = self.loop.passes
         for index in list(self.open_passes()):
             self.close_pass(self.scopes[self.pass_id(index)])

@@ -80,7 +80,7 @@ class Substitute(msgspec.Struct, frozen=True):
 
 
 class Continue(msgspec.Struct, frozen=True):
-    """The node succeeds all the same, with this output."""
+    """The node succeeds anyway, with this output."""
 
     output: Json
 

@@ -1,4 +1,4 @@
-"""What a graph at work has come to: its block and its state, and what is known of its nodes."""
+"""A graph at work as others read it: its block and state, and what is known of its nodes."""
 
 from __future__ import annotations
 
