@@ -66,11 +66,62 @@ class Below(msgspec.Struct, frozen=True):
     value: int
 
 
-Condition: TypeAlias = Absent | Equals | Below
+class Missing(msgspec.Struct, frozen=True):
+    """Condition: there is no item, or it lacks this attribute."""
+
+    attribute: str
+
+
+class Present(msgspec.Struct, frozen=True):
+    """Condition: the item exists and has this attribute."""
+
+    attribute: str
+
+
+class Between(msgspec.Struct, frozen=True):
+    """Condition: the item exists and its numeric ``attribute`` is at least ``low`` and at most ``high``."""
+
+    attribute: str
+    low: int
+    high: int
+
+
+class AllOf(msgspec.Struct, frozen=True):
+    """Condition: each of these holds; there is at least one."""
+
+    conditions: tuple[Condition, ...]
+
+
+class AnyOf(msgspec.Struct, frozen=True):
+    """Condition: one of these holds."""
+
+    conditions: tuple[Condition, ...]
+
+
+Condition: TypeAlias = Absent | Equals | Below | Missing | Present | Between | AllOf | AnyOf
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a change does to an item, which need not exist.
+
+    ``set``: attributes and their new values; ``add``: what is added to numeric attributes, where a missing one counts as
+    0; ``remove``: attributes that go. No attribute is named twice, and at least one is.
+    """
+
+    set: Mapping[str, Attribute] = msgspec.field(default_factory=dict)
+    add: Mapping[str, int] = msgspec.field(default_factory=dict)
+    remove: tuple[str, ...] = ()
 
 
 class ConditionFailed(ConflictError):
-    """The condition did not hold. Our own write, its response lost, may have made it so: read, then decide."""
+    """The condition did not hold. Our own write, its response lost, may have made it so: read, then decide.
+
+    ``item``: of `Table.change`, the item as it was; None if there was none, and for the other calls.
+    """
+
+    def __init__(self, message: str, item: Item | None = None) -> None:
+        super().__init__(message)
+        self.item = item
 
 
 class Table(Protocol):
@@ -90,14 +141,18 @@ class Table(Protocol):
     ) -> None:
         """Set attributes of an existing item, and its index key if ``index`` is given. Raises `ConditionFailed`."""
 
+    def change(self, key: Key, change: Change, condition: Condition) -> Item:
+        """Change attributes of an item, creating it if there is none, and answer it as it is then. Raises
+        `ConditionFailed`, which carries the item as it was."""
+
     def delete_all(self, keys: Sequence[Key]) -> None:
         """Delete items (any number; batched; absent ones are fine)."""
 
     def query(
-        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None
+        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None, after: str = ""
     ) -> list[Item]:
         """Items of a partition whose sort key starts with ``prefix``, in sort-key order (UTF-8 bytes), consistently
-        read.
+        read. ``after`` (ascending only): those whose sort key is greater than this one, which starts with the prefix.
 
         ``limit`` None means all of them, page by page.
         """

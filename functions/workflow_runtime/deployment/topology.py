@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-TableCall: TypeAlias = Literal["get", "put", "update", "put_all", "delete_all", "query", "query_index"]
+TableCall: TypeAlias = Literal["get", "put", "update", "change", "put_all", "delete_all", "query", "query_index"]
 """A method of `ports.Table`."""
 BlobCall: TypeAlias = Literal["get", "put"]
 """A method of `ports.Blobs`."""
