@@ -104,8 +104,11 @@ Condition: TypeAlias = Absent | Equals | Below | Missing | Present | Between | A
 class Change(msgspec.Struct, frozen=True):
     """What a change does to an item, which need not exist.
 
-    ``set``: attributes and their new values; ``add``: what is added to numeric attributes, where a missing one counts as
-    0; ``remove``: attributes that go. No attribute is named twice, and at least one is.
+    - ``set``: attributes and their new values
+    - ``add``: what is added to numeric attributes, where a missing one counts as 0
+    - ``remove``: attributes that go
+
+    No attribute is named twice, and at least one is.
     """
 
     set: Mapping[str, Attribute] = msgspec.field(default_factory=dict)

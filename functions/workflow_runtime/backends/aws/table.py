@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
@@ -52,6 +52,8 @@ GET_KEYS_MAX = 100  # BatchGetItem
 WRITE_ITEMS_MAX = 25  # BatchWriteItem; 25 items of 400 KB stay under its 16 MB
 
 _CONFLICTS = frozenset({"TransactionConflictException", "ReplicatedWriteConflictException"})
+Result = TypeVar("Result")
+
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _Values = dict[str, Any]
 
@@ -130,7 +132,7 @@ class DynamoDbTable:
         check_change(key, change)
         names = {f"#{number}": name for number, name in enumerate((*change.set, *change.add, *change.remove))}
         placeholders = {name: placeholder for placeholder, name in names.items()}
-        values = {f":{placeholders[name][1:]}": _value(value) for name, value in (change.set | change.add).items()}
+        values = {f":{placeholders[name][1:]}": _value(value) for name, value in {**change.set, **change.add}.items()}
         sets = [f"{placeholders[name]} = :{placeholders[name][1:]}" for name in change.set]
         if change.add:
             values[":zero"] = {"N": "0"}
@@ -178,7 +180,7 @@ class DynamoDbTable:
                 if batch:
                     patience.wait(progress=len(batch) < given)
 
-    def _write(self, what: str, call: Callable[[], Any]) -> Any:
+    def _write(self, what: str, call: Callable[[], Result]) -> Result:
         """One write; a conflict with a transaction is not a lost race, so it is tried again."""
         patience = Patience(what, self._pause)
         while True:
@@ -188,7 +190,9 @@ class DynamoDbTable:
                 except ClientError as error:
                     code = error_code(error)
                     if code == _CONDITION_FAILED and (row := error.response.get("Item")):
-                        raise ConditionFailed(f"{what}: the condition does not hold", _item(row)) from error
+                        raise ConditionFailed(
+                            f"{what}: the condition does not hold", _item(cast("_Values", row))
+                        ) from error
                     if code not in _CONFLICTS:
                         raise
             patience.wait()
@@ -304,7 +308,8 @@ def _plain(typed: Mapping[str, Any]) -> Attribute:
 
 
 def _expression(condition: Condition, names: dict[str, str], values: _Values) -> str:
-    """The condition, its names and values put in ``names`` and ``values``. A comparison implies that the item exists."""
+    """The condition; its names and values are put in ``names`` and ``values``. A comparison implies that the item
+    exists."""
 
     def name(attribute: str) -> str:
         placeholder = f"#c{len(names)}"

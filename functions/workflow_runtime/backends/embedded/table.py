@@ -26,7 +26,6 @@ from workflow_runtime.ports import (
     AnyOf,
     Attribute,
     Below,
-    Between,
     Change,
     Condition,
     ConditionFailed,
