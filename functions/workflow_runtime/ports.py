@@ -101,6 +101,32 @@ class AnyOf(msgspec.Struct, frozen=True):
 Condition: TypeAlias = Absent | Equals | Below | Missing | Present | Between | AllOf | AnyOf
 
 
+def holds(condition: Condition, attributes: Mapping[str, Attribute] | None) -> bool:
+    """Whether it does for an item with these attributes; None: there is no item. DynamoDB compares values of one type
+    only."""
+    match condition:
+        case Absent():
+            return attributes is None
+        case Missing(attribute=name):
+            return attributes is None or name not in attributes
+        case Present(attribute=name):
+            return attributes is not None and name in attributes
+        case AllOf(conditions=conditions):
+            return all(holds(one, attributes) for one in conditions)
+        case AnyOf(conditions=conditions):
+            return any(holds(one, attributes) for one in conditions)
+    current = (attributes or {}).get(condition.attribute)
+    if isinstance(current, bool) or not isinstance(current, (int, str)):
+        return False
+    if isinstance(condition, Equals):
+        return isinstance(current, str) is isinstance(condition.value, str) and current == condition.value
+    if isinstance(current, str):
+        return False
+    if isinstance(condition, Below):
+        return current < condition.value
+    return condition.low <= current <= condition.high
+
+
 class Change(msgspec.Struct, frozen=True):
     """What a change does to an item, which need not exist.
 
@@ -144,7 +170,7 @@ class Table(Protocol):
     ) -> None:
         """Set attributes of an existing item, and its index key if ``index`` is given. Raises `ConditionFailed`."""
 
-    def change(self, key: Key, change: Change, condition: Condition) -> Item:
+    def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
         """Change attributes of an item, creating it if there is none, and answer it as it is then. Raises
         `ConditionFailed`, which carries the item as it was."""
 

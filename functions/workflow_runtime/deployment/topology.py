@@ -112,6 +112,7 @@ DISPATCH = "dispatch.fifo"
 EVENTS = "events"
 TIMERS = "timers"
 SWEEP = "sweep"
+LIMITS = "limits"
 DEAD_LETTERS = "dead-letters"
 DEAD_LETTERS_FIFO = "dead-letters.fifo"
 POOLS = ("agent", "tool")

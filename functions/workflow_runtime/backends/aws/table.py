@@ -128,7 +128,7 @@ class DynamoDbTable:
         }
         self._write(f"changing {key.partition} {key.sort}", lambda: self._client.update_item(**request))
 
-    def change(self, key: Key, change: Change, condition: Condition) -> Item:
+    def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
         check_change(key, change)
         names = {f"#{number}": name for number, name in enumerate((*change.set, *change.add, *change.remove))}
         placeholders = {name: placeholder for placeholder, name in names.items()}
@@ -144,11 +144,12 @@ class DynamoDbTable:
             "TableName": self._table_name,
             "Key": _key(key),
             "UpdateExpression": update,
-            "ConditionExpression": _expression(condition, names, values),
             "ExpressionAttributeNames": names,
             "ReturnValues": "ALL_NEW",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
+        if condition is not None:
+            request["ConditionExpression"] = _expression(condition, names, values)
         if values:
             request["ExpressionAttributeValues"] = values
         answer = self._write(f"changing {key.partition} {key.sort}", lambda: self._client.update_item(**request))

@@ -22,18 +22,13 @@ from workflow_runtime.backends.limits import (
 from workflow_runtime.ports import (
     ITEM_BYTES_MAX,
     Absent,
-    AllOf,
-    AnyOf,
     Attribute,
-    Below,
     Change,
     Condition,
     ConditionFailed,
-    Equals,
     Item,
     Key,
-    Missing,
-    Present,
+    holds,
 )
 
 _COLUMNS = "partition, sort, attributes, index_partition, index_sort"
@@ -99,7 +94,7 @@ class EmbeddedTable:
                 index = item.index
             self._database.write(_PUT, _row(Item(key, {**attributes, **changes}, index)))
 
-    def change(self, key: Key, change: Change, condition: Condition) -> Item:
+    def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
         check_change(key, change)
         with self._database.lock:
             item = self._read(key)
@@ -180,36 +175,12 @@ def _item(row: _Row) -> Item:
     return Item(Key(partition, sort), _decode(data), index)
 
 
-def _check(condition: Condition, key: Key, item: Item | None) -> None:
+def _check(condition: Condition | None, key: Key, item: Item | None) -> None:
     """Raises `ConditionFailed` unless the condition holds for the item."""
-    if not _holds(condition, item.attributes if item is not None else None):
+    if condition is None:
+        return
+    if not holds(condition, item.attributes if item is not None else None):
         raise ConditionFailed(f"{key.partition} {key.sort}: not {condition}", item)
-
-
-def _holds(condition: Condition, attributes: Mapping[str, Attribute] | None) -> bool:
-    """Whether it does for an item with these attributes; None: there is no item. DynamoDB compares values of one type
-    only."""
-    match condition:
-        case Absent():
-            return attributes is None
-        case Missing(attribute=name):
-            return attributes is None or name not in attributes
-        case Present(attribute=name):
-            return attributes is not None and name in attributes
-        case AllOf(conditions=conditions):
-            return all(_holds(one, attributes) for one in conditions)
-        case AnyOf(conditions=conditions):
-            return any(_holds(one, attributes) for one in conditions)
-    current = (attributes or {}).get(condition.attribute)
-    if isinstance(current, bool) or not isinstance(current, (int, str)):
-        return False
-    if isinstance(condition, Equals):
-        return isinstance(current, str) is isinstance(condition.value, str) and current == condition.value
-    if isinstance(current, str):
-        return False
-    if isinstance(condition, Below):
-        return current < condition.value
-    return condition.low <= current <= condition.high
 
 
 def _number(value: Attribute, name: str) -> int:
