@@ -21,6 +21,7 @@ from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
+from workflow_runtime.plan.limiters import Share
 from workflow_runtime.plan.plan import Plan
 
 STATE_SCHEMA = 2
@@ -246,6 +247,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``suspension``: while it is suspended
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
+    - ``tenant``: whom it is for; ``shares``: its part in limiters, by their names. The engine only keeps them
 
     Two states are equal if they are stored alike.
     """
@@ -288,6 +290,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
+    tenant: str = ""
+    shares: dict[str, Share] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -33,7 +34,8 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``target`` is the agent's or tool's id. ``idempotency_key`` is the same for all attempts of one visit. ``deadline``
     is epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
     ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
-    ``correlation_id``: what brought the execution about. ``meter`` is written by the callee, ``stop`` by the runner.
+    ``correlation_id``: what brought the execution about. ``limit_fences``: by limiter that let it begin, a number
+    larger than those of all calls that it let begin before. ``meter`` is written by the callee, ``stop`` by the runner.
     """
 
     type: NodeType
@@ -50,6 +52,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     output_fields: tuple[str, ...] | None = None
     hops: int = 0
     correlation_id: str = ""
+    limit_fences: dict[str, int] = {}
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
 
@@ -77,5 +80,8 @@ class Invoker(Protocol):
     @property
     def abandoned(self) -> int:
         """Calls that still run although their attempt is over."""
+
+    def limiters(self, target: str) -> Sequence[str]:
+        """Names of limiters that hold every call of this target, if there are such."""
 
     async def invoke(self, call: NodeCall) -> NodeResult: ...

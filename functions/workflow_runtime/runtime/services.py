@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from workflow_runtime.services.intake.signals import Signalling
     from workflow_runtime.services.intake.starts import Starter
     from workflow_runtime.services.intake.webhooks import Webhooks
+    from workflow_runtime.services.limits.admission import Admission
+    from workflow_runtime.services.limits.granting import Granter, Pump
+    from workflow_runtime.services.limits.line import Lines
+    from workflow_runtime.services.limits.starts import StartAdmission
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.sweep import Sweep
@@ -108,8 +112,40 @@ class Runtime:
         from workflow_runtime.services.dispatch.outbound import Courier
 
         courier = Courier(self.stores, self.mailer, self.timers, lambda: self.starter)
-        publisher = Publisher(self.ports, self.stores, self.mailer, courier, self.count, self._served)
-        return Dispatcher(self.ports, self.stores, courier, publisher, self.holder, self._new_id, self.count)
+        publisher = Publisher(self.ports, self.stores, self.mailer, courier, self.count, self._served, self.starts)
+        return Dispatcher(
+            self.ports, self.stores, courier, publisher, self.holder, self.starts, self._new_id, self.count
+        )
+
+    @cached_property
+    def lines(self) -> Lines:
+        from workflow_runtime.services.limits.line import Lines
+
+        return Lines(self.ports, self.stores.limiters, self._new_id)
+
+    @cached_property
+    def starts(self) -> StartAdmission:
+        from workflow_runtime.services.limits.starts import StartAdmission
+
+        return StartAdmission(self.ports.clock, self.lines, self.looks)
+
+    @cached_property
+    def granter(self) -> Granter:
+        from workflow_runtime.services.limits.granting import Granter
+
+        return Granter(self.ports, self.stores.limiters, self.mailer)
+
+    @cached_property
+    def pump(self) -> Pump:
+        from workflow_runtime.services.limits.granting import Pump
+
+        return Pump(self.ports, self.stores.limiters, self.lines, self.granter)
+
+    @cached_property
+    def admission(self) -> Admission:
+        from workflow_runtime.services.limits.admission import Admission
+
+        return Admission(self.ports, self.stores.runs, self.lines, self.granter, self.looks, self._served)
 
     @cached_property
     def looks(self) -> Looks:
@@ -215,7 +251,7 @@ class Runtime:
     def sweep(self) -> Sweep:
         from workflow_runtime.services.upkeep.sweep import Sweep
 
-        return Sweep(self.ports, self.stores, self.mailer, self.timers, self.looks, self._served)
+        return Sweep(self.ports, self.stores, self.mailer, self.timers, self.looks, self._served, self.lines)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
@@ -248,6 +284,7 @@ class Runtime:
             self._new_id,
             function_timeout_seconds,
             self.count,
+            self.admission,
         )
 
 

@@ -17,6 +17,7 @@ from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.limiters import Share
 from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import FIRST_SECONDS, Due, DueStore
@@ -39,6 +40,7 @@ STATE_BYTES_MAX = 4 * 1024 * 1024  # compressed; an execution this large should 
 ENTRIES_PAGE = 100  # journal entries read at once
 
 _entries = msgspec.json.Decoder(JournalEntry)
+_shares = msgspec.json.Decoder(dict[str, Share])
 _parents = msgspec.json.Decoder(Parent)
 _errors = msgspec.json.Decoder(ErrorDocument)
 
@@ -376,6 +378,8 @@ def header_of(execution_id: str, item: Item) -> Header:
         compensation=str(values.get("compensation") or ""),
         attempt=int(values.get("attempt") or 1),
         replaced=int(values.get("replaced") or 0),
+        tenant=str(values.get("tenant") or ""),
+        shares=_shares.decode(shares) if isinstance(shares := values.get("shares"), bytes) else {},
     )
 
 
@@ -395,5 +399,9 @@ def _header_item(header: Header) -> Item:
         attributes["hops"] = header.hops
     if header.correlation:
         attributes["correlation"] = header.correlation
+    if header.tenant:
+        attributes["tenant"] = header.tenant
+    if header.shares:
+        attributes["shares"] = msgspec.json.encode(header.shares)
     index = keys.listing(header.workflow_id, header.status, header.started_at, header.execution_id)
     return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, index)

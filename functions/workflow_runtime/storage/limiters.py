@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -122,13 +122,17 @@ class LimiterStore:
     def rules(self) -> Sequence[Rule]:
         return [rule_of(item) for item in self._table.query(keys.FREEZES, keys.LIMITER_RULE_PREFIX)]
 
-    def declare(self, limiters: Mapping[str, Limiter]) -> None:
-        """Take over what a file says; who is no longer in it is no longer declared."""
+    def declare(self, limiters: Mapping[str, Limiter], workflow_id: str | None = None) -> None:
+        """Take over what a file says, of shared limiters or of a workflow's own: those that it does not name any more
+        are no longer declared."""
+        prefix = f"{workflow_id}/" if workflow_id is not None else ""
+        before = {rule.name: rule for rule in self.rules() if rule.declared is not None}
         for name, limiter in limiters.items():
-            self._change(name, Change(set={"name": name, "declared": msgspec.json.encode(limiter)}))
-        for rule in self.rules():
-            if rule.declared is not None and rule.name not in limiters:
-                self._change(rule.name, Change(remove=("declared",)))
+            if name not in before or before[name].declared != limiter:
+                self._change(name, Change(set={"name": name, "declared": msgspec.json.encode(limiter)}))
+        for name in before:
+            if name not in limiters and (name.startswith(prefix) if prefix else "/" not in name):
+                self._change(name, Change(remove=("declared",)))
 
     def give(self, name: str, limiter: Limiter) -> None:
         self._change(name, Change(set={"name": name, "given": msgspec.json.encode(limiter)}))
@@ -175,10 +179,18 @@ class LimiterStore:
         """Put somebody in his place; large bodies are stored apart."""
         self._table.put_all([self._item(limiter, waiter) for waiter in waiters])
 
-    def first(self, limiter: LimiterName, prefix: str = "", after: str = "") -> Waiter | None:
-        """The first of those in the line whose place starts with ``prefix`` and is greater than ``after``."""
-        found = self._waiters(limiter, prefix, after, 1)
-        return found[0] if found else None
+    def first(
+        self, limiter: LimiterName, prefix: str = "", after: str = "", without: Collection[str] = ()
+    ) -> Waiter | None:
+        """The first of those in the line whose place starts with ``prefix``, is greater than ``after`` and is none of
+        ``without``."""
+        found = self._waiters(limiter, prefix, after, 1 + len(without))
+        return next((waiter for waiter in found if waiter.place not in without), None)
+
+    def standing(self, limiter: LimiterName, places: Sequence[str]) -> set[str]:
+        """Those of these places in which somebody waits."""
+        wanted = {keys.waiter(limiter.name, limiter.key, place): place for place in places}
+        return {wanted[key] for key in self._table.get(list(wanted))}
 
     def line(self, limiter: LimiterName, limit: int) -> Sequence[Waiter]:
         return self._waiters(limiter, "", "", limit)

@@ -13,6 +13,7 @@ from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.limiters import Share
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +35,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     compensation: str = ""  # completed or failed, once what it had done was undone
     attempt: int = 1  # how often it was begun or reopened
     replaced: int = 0  # the attempt that replaced variables last
+    tenant: str = ""  # whom it is for
+    shares: dict[str, Share] = {}  # its part in limiters, by their names
 
     @property
     def correlation_id(self) -> str:
@@ -61,8 +64,10 @@ class StoredState(msgspec.Struct, frozen=True):
 
 
 class RunStatus(StrEnum):
-    """``released``: its worker could not begin; the next one to meet it takes it over."""
+    """``waiting``: it waits for a limiter. ``released``: its worker could not begin; the next one to meet it takes it
+    over."""
 
+    WAITING = "waiting"
     RUNNING = "running"
     RELEASED = "released"
     SUCCESS = "success"
@@ -72,7 +77,12 @@ class RunStatus(StrEnum):
     @property
     def open(self) -> bool:
         """Whether the run may still end."""
-        return self in (RunStatus.RUNNING, RunStatus.RELEASED)
+        return self in (RunStatus.WAITING, RunStatus.RUNNING, RunStatus.RELEASED)
+
+    @property
+    def unclaimed(self) -> bool:
+        """Whether no worker is on it, although it has a record."""
+        return self in (RunStatus.WAITING, RunStatus.RELEASED)
 
 
 STOP = "!stop"  # follows the owner's name while a run is open that was told to stop
@@ -122,6 +132,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     late: LateResult | None = None  # of code that ran on
+    limiter: str = ""  # that it waits for
+    limiter_key: str = ""  # and for which value of its key
+    place: str = ""  # in whose line
 
     @classmethod
     def succeeded(

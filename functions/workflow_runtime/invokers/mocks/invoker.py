@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -110,6 +110,9 @@ class MockedInvoker:
     @property
     def abandoned(self) -> int:
         return self._fallback.abandoned
+
+    def limiters(self, target: str) -> Sequence[str]:
+        return self._fallback.limiters(target)
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: what the mock raises, ``execution_error`` when no case matches or a

@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import logging
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,9 @@ class ToolInvoker:
         """Tools that still run although their attempt was cancelled: blocking ones, and async ones that do not stop. A
         worker that has any should end its process once the attempt is recorded."""
         return self._threads.abandoned + self._loops.abandoned
+
+    def limiters(self, target: str) -> Sequence[str]:  # noqa: ARG002  all tools alike
+        return ()
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``timeout``, what the tool raised,

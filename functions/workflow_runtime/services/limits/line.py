@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum, auto
 
 import msgspec
@@ -49,6 +49,8 @@ class Refusal(Enum):
     """There is no slot, or the rate has nothing within the horizon."""
     EMPTY = auto()
     """There is nobody in the line."""
+    ELSEWHERE = auto()
+    """The next in the line waits for a queue that the caller may not send to."""
 
 
 class Lines:
@@ -155,47 +157,51 @@ class Lines:
         """Nobody waits in this place any more."""
         self._store.leave(name, [place])
 
-    def next(self, name: LimiterName, gauge: Gauge) -> Waiter | None:
+    def _next(self, name: LimiterName, gauge: Gauge, without: Collection[str]) -> Waiter | None:
         """Whose turn it is: of the first class of priority, or of a lower one once in a while, so that none starves; in
         it one tenant after the other, a few of each (his weight); of a tenant, the one who came first."""
-        first = self._store.first(name)
+        first = self._store.first(name, without=without)
         if first is None:
             return None
         place = first.place[0]
         if number(gauge, arithmetic.FENCE) % LOWER_CLASS_EVERY == LOWER_CLASS_EVERY - 1 and int(place) < CLASSES:
-            lower = self._store.first(name, after=f"{place}$")
+            lower = self._store.first(name, after=f"{place}$", without=without)  # `$` follows the `#` of the class
             if lower is not None:
                 first, place = lower, lower.place[0]
         tenant = str(gauge.get(arithmetic.LAST_TENANT) or "")
         if not tenant or first.kind is WaiterKind.EVENT:
             return first
-        if number(gauge, arithmetic.SERVED) > 0:  # his row is not full
-            again = self._store.first(name, f"{place}#{tenant}#")
-            if again is not None and number(gauge, arithmetic.SERVED) < again.weight:
-                return again
-        return self._store.first(name, f"{place}#", after=f"{place}#{tenant}$") or first
+        again = self._store.first(name, f"{place}#{tenant}#", without=without)
+        if again is not None and number(gauge, arithmetic.SERVED) < again.weight:
+            return again
+        return self._store.first(name, f"{place}#", after=f"{place}#{tenant}$", without=without) or first
 
     def grant(
-        self, name: LimiterName, limiter: Limiter, gauge: Gauge, *, gives: str | None = None, queue: str | None = None
-    ) -> tuple[Waiter, Grant] | Refusal | None:
-        """Take what the next in the line needs, in his name. Whoever calls sends his message, then has him leave.
+        self,
+        name: LimiterName,
+        limiter: Limiter,
+        *,
+        gives: str | None = None,
+        queue: str | None = None,
+        without: Collection[str] = (),
+    ) -> tuple[Waiter, Grant] | Refusal:
+        """Take what the next in the line needs, in his name, by the gauge as it was last seen. Whoever calls sends his
+        message on, and then has him leave.
 
-        ``gives``: who gives him his slot; ``queue``: the only one that the caller may send to: None comes back if his
-        is another, and the pump is asked.
+        ``gives``: who gives him his slot; ``queue``: the only one that the caller may send to; ``without``: places
+        whose waiters are on their way out already.
         """
-        waiter = self.next(name, gauge)
+        waiter = self._next(name, self.known(name), without)
         if waiter is None:
             return Refusal.EMPTY
         if queue is not None and waiter.queue != queue:
-            return None
+            return Refusal.ELSEWHERE
         if waiter.kind is WaiterKind.EVENT:
             return waiter, Grant(self._clock.now(), 0)
         lease = FOREVER if waiter.kind is WaiterKind.START else self._clock.now() + LEASE_MS + limiter.horizon_ms
         need = Need(waiter.holder, lease, waiter.requests, waiter.tokens, plain_tenant(waiter.tenant))
         granted = self._take(name, limiter, need, in_line=True, gives=gives)
-        if granted is None:
-            return Refusal.FULL
-        return waiter, granted
+        return (waiter, granted) if granted is not None else Refusal.FULL
 
     def gauge(self, name: LimiterName) -> Gauge:
         """The gauge as it is now."""

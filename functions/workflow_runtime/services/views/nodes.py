@@ -20,6 +20,7 @@ from workflow_runtime.storage.records import Run, RunStatus
 
 NODE_STATUS_OF_RUN = {
     RunStatus.RUNNING: NodeStatus.RUNNING,
+    RunStatus.WAITING: NodeStatus.READY,
     RunStatus.RELEASED: NodeStatus.READY,
     RunStatus.SUCCESS: NodeStatus.SUCCESS,
     RunStatus.FAILED: NodeStatus.FAILED,

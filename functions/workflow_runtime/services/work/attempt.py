@@ -30,6 +30,7 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AggregationSpec, NodeType, SucceedSpec
 from workflow_runtime.ports import Item, Ports
 from workflow_runtime.services.dispatch.reads import node_value
+from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
 from workflow_runtime.storage import keys
@@ -59,7 +60,7 @@ class Secrets(Protocol):
 
 class Attempt(msgspec.Struct):
     """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used; ``stop``:
-    tells its code that nobody wants it any more."""
+    tells its code that nobody wants it any more; ``admitted``: what it has taken of limiters."""
 
     order: Order
     plan: Plan
@@ -67,6 +68,7 @@ class Attempt(msgspec.Struct):
     rendering: Rendering | None = None
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
+    admitted: Admitted = NOTHING_TAKEN
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -89,8 +91,10 @@ class AttemptRunner:
         invokers: Mapping[NodeType, Invoker],
         secrets: Secrets,
         function_timeout_seconds: int,
+        admission: Admission,
     ) -> None:
         self._ports = ports
+        self._admission = admission
         self._invokers = invokers
         self._secrets = secrets
         self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
@@ -247,7 +251,8 @@ class AttemptRunner:
         if node.pool is None:
             return NodeResult(_decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
-        call = rendering.call(order, plan.workflow_id, self._ports.clock.now() + int(seconds * 1000))
+        deadline = self._ports.clock.now() + int(seconds * 1000)
+        call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences)
         attempt.meter, attempt.stop = call.meter, call.stop
         try:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
@@ -290,6 +295,8 @@ class AttemptRunner:
     async def _renewed(self, attempt: Attempt, until: int) -> bool:
         """Whether the run is still ours. If it was told to stop, its code is let know, and ends when it will."""
         execution_id, claimed = attempt.order.execution_id, attempt.claimed
+        if attempt.admitted.uses:
+            await self._ports.offload(self._admission.renew, attempt.admitted)
         if await self._ports.offload(self._runs.renew, execution_id, claimed, until):
             return True
         told = replace(claimed, owner=claimed.owner + STOP)

@@ -84,8 +84,8 @@ class Rendering:
         self.unresolved: list[str] = []
         self.rendered: dict[str, Json] | None = None
 
-    def call(self, order: Order, workflow_id: str, deadline: int) -> NodeCall:
-        """The node's call, inputs rendered. Raises `NodeError`."""
+    def call(self, order: Order, workflow_id: str, deadline: int, fences: Mapping[str, int]) -> NodeCall:
+        """The node's call, inputs rendered. ``fences``: those of what it has taken of limiters. Raises `NodeError`."""
         spec = self.node.spec
         assert isinstance(spec, (AgentSpec, ToolSpec))
         target = spec.agent if isinstance(spec, AgentSpec) else spec.tool
@@ -106,6 +106,7 @@ class Rendering:
             output_fields=self.node.output_fields,
             hops=order.hops,
             correlation_id=order.correlation_id,
+            limit_fences=dict(fences),
         )
 
     def inputs(self) -> dict[str, Json]:
