@@ -23,6 +23,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "control.txt"
 WORKFLOW = b"""
 workflow:
   id: w
+  error_handlers: [{errors: [card_declined], action: escalate}]
   nodes:
     - {id: first, type: tool, tool: echo, compensate: {tool: echo}}
     - {id: wait, type: control, subtype: wait, event: go, dependencies: [first]}
@@ -32,9 +33,12 @@ ROWS = {name: (name, {}) for name in OPERATIONS} | {
     "retry from": ("retry", {"from": "first"}),
     "skip": ("skip", {"node": "wait"}),
     "skip failed": ("skip", {"node": "last"}),
+    "give failed": ("skip", {"node": "last", "output": {"x": 1}}),
 }
 """By name: what is asked, and what is said with it."""
-STATUSES = tuple(ExecutionStatus)
+ESCALATED = "escalated"
+COLUMNS: tuple[str, ...] = (*ExecutionStatus, ESCALATED)
+"""Statuses; last, that of an execution that a failure has suspended."""
 
 
 @pytest.fixture
@@ -45,16 +49,18 @@ def bench() -> Any:
     bench.close()
 
 
-def brought_to(bench: Bench, status: ExecutionStatus) -> str:
+def brought_to(bench: Bench, status: str) -> str:
     """An execution in this status."""
 
     def last(_: Any) -> None:
-        if status is ExecutionStatus.FAILED:
+        if status == ExecutionStatus.FAILED:
             raise NodeError("broken", "as it should be")
+        if status == ESCALATED:
+            raise NodeError("card_declined", "as it should be")
 
     bench.tools.tools["last"] = last
     execution_id = bench.runtime.starter.start("w", {})
-    if status is ExecutionStatus.PENDING:
+    if status == ExecutionStatus.PENDING:
         return execution_id
     work(bench)
     match status:
@@ -62,9 +68,9 @@ def brought_to(bench: Bench, status: ExecutionStatus) -> str:
             ask(bench, "POST", f"/executions/{execution_id}/suspend")
         case ExecutionStatus.COMPENSATING | ExecutionStatus.CANCELLED:
             ask(bench, "POST", f"/executions/{execution_id}/cancel")
-        case ExecutionStatus.COMPLETED | ExecutionStatus.FAILED:
+        case ExecutionStatus.COMPLETED | ExecutionStatus.FAILED | "escalated":
             send(bench, execution_id, "go")
-    decide(bench) if status is ExecutionStatus.COMPENSATING else work(bench)
+    decide(bench) if status == ExecutionStatus.COMPENSATING else work(bench)
     return execution_id
 
 
@@ -74,11 +80,11 @@ def decide(bench: Bench) -> None:
         bench.invoke(DISPATCH, records)
 
 
-def cell(bench: Bench, row: str, status: ExecutionStatus) -> str:
+def cell(bench: Bench, row: str, status: str) -> str:
     """What is answered, and where that leads when the dispatcher has taken it."""
     operation, body = ROWS[row]
     execution_id = brought_to(bench, status)
-    assert bench.document(execution_id)["status"] == status
+    assert bench.document(execution_id)["status"] == (status if status != ESCALATED else ExecutionStatus.SUSPENDED)
     code, answer = ask(bench, "POST", f"/executions/{execution_id}/{operation}", body)
     decide(bench)
     after = bench.document(execution_id)["status"]
@@ -91,8 +97,8 @@ def cell(bench: Bench, row: str, status: ExecutionStatus) -> str:
 
 
 def test_every_request_in_every_status_does_what_the_table_says(bench: Bench) -> None:
-    lines = [["", *STATUSES]]
-    lines += [[row, *(cell(bench, row, status) for status in STATUSES)] for row in ROWS]
+    lines = [["", *COLUMNS]]
+    lines += [[row, *(cell(bench, row, status) for status in COLUMNS)] for row in ROWS]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     rows = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     table = "\n".join(rows) + "\n"

@@ -11,20 +11,13 @@ from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.recovery import Gaps
-from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
-def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    for number, handler in enumerate(definition.error_handlers):
-        if handler.action.type == "escalate":
-            message = "`escalate` is validated, but not in force yet: the node fails, and no other handler is asked"
-            report.add(rules.NOT_IN_FORCE, message, ("error_handlers", number, "action"))
+def check_support(sources: Sources, report: Report) -> None:
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
             for what, path in _unsupported(node):
                 report.add(rules.NOT_SUPPORTED, f"{what} not supported yet", graph.at(position, *path))
-            for field in _idle(node):
-                _not_in_force(field, graph.at(position, field), report)
             for field, reason in () if position in graph.gaps.untyped else _without_effect(node):
                 message = f"`{field}` has no effect here: {reason}"
                 report.add(rules.NO_EFFECT, message, graph.at(position, field))
@@ -53,19 +46,15 @@ def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
         yield "workflows as fallbacks are", ("fallback",)
 
 
-def _idle(node: NodeDefinition) -> Iterator[str]:
-    """Fields that do nothing yet."""
-    for field in ("limiter",):
-        if getattr(node, field):
-            yield field
-
-
 def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
     kind = kind_of_node(node)
     if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"
     if node.max_wait is not None and kind.pool is None and not isinstance(node, UnsupportedNode):
         yield "max_wait", "no worker runs this node, so it never waits for one"
+    for field in ("limiter", "cost"):
+        if getattr(node, field) and kind.pool is None and not isinstance(node, UnsupportedNode):
+            yield field, "no worker runs this node, and limiters hold back what workers run"
     for field in ("retry_policy", "fallback", "on_error", "compensate"):
         if getattr(node, field) and not kind.has_policies:
             yield field, "it is for nodes that do work or wait; this one only decides, and would decide the same again"

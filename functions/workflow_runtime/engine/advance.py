@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -26,9 +26,7 @@ from workflow_runtime.engine.arrivals import (
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, Continue
 from workflow_runtime.engine.events import (
-    CancelRequested,
     ChildEnded,
-    CompensateRequested,
     ControlEvent,
     Event,
     EventReturned,
@@ -36,19 +34,15 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
-    ResumeRequested,
-    RetryRequested,
     RunStopped,
     SendFailed,
     SignalReceived,
-    SkipRequested,
-    SuspendRequested,
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.requests import accept_cancel, accept_compensate, accept_retry, accept_skip
+from workflow_runtime.engine.requests import accept_request
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
@@ -59,7 +53,7 @@ from workflow_runtime.engine.state import (
     initial_graph_state,
 )
 from workflow_runtime.engine.subscriptions import subscribe
-from workflow_runtime.engine.suspending import accept_resume, accept_suspend
+from workflow_runtime.engine.suspending import suspend_escalated
 from workflow_runtime.engine.turn import (
     VALUE_KEPT_BYTES_MAX,
     VALUES_KEPT_BYTES_MAX,
@@ -150,6 +144,8 @@ def advance(
             changed = changed or _is_told_of(turn, event) or turn.state.held_first != first
         if not reason or turn.macrosteps:  # a guard that failed has raised an error
             settling.settle(scopes)  # after each one, so that it makes no difference how events were batched
+        if turn.state.escalated is not None and turn.state.suspension is None:
+            suspend_escalated(scopes, turn.state.escalated)
         changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
         if turn.needs is not None:
             break
@@ -181,8 +177,9 @@ def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[tuple[
         held = holding.must_wait(turn.state, event)
         fired = event.held if isinstance(event, EventReturned) and holding.returns(turn.state) else event
         if isinstance(fired, TimerFired) and not held:
-            while (timer := pending.first_due(turn, fired.timer)) != fired.timer:
+            while not turn.is_suspended and (timer := pending.first_due(turn, fired.timer)) != fired.timer:
                 yield TimerFired(f"timer:{timer}", fired.at, timer), False
+            held = holding.must_wait(turn.state, event)  # a failure may have suspended it
         yield event, held
 
 
@@ -260,14 +257,9 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     TimerFired: accept_timer,
     ChildEnded: accept_child,
     SendFailed: accept_send_failure,
-    CancelRequested: accept_cancel,
-    SuspendRequested: accept_suspend,
-    ResumeRequested: accept_resume,
     EventReturned: _returned,
     RunStopped: accept_stop,
-    RetryRequested: accept_retry,
-    SkipRequested: accept_skip,
-    CompensateRequested: accept_compensate,
+    **dict.fromkeys(get_args(ControlEvent), accept_request),
 }
 
 

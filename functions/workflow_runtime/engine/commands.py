@@ -39,8 +39,9 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     were, by name; ``states``: what was active. ``inputs``: rendered already, as an action's are. ``blob``: where names
     and inputs were stored, if they are large. ``succeeded_by``: of outputs, the succeed node that ended the scope.
     ``undoes``: of a compensation, the run that it undoes; its formulas see what that was given and what came of it.
-    ``replaced``: the execution's attempt that replaced variables last (0: none did); ``reopened``: how often the
-    execution had been reopened by then. ``caller``: number of the node that called this one, which reads its inputs.
+    ``replaced``: the number of the variables that it reads, if others replaced the first (0: none did); ``reopened``:
+    how often the execution had been reopened by then. ``caller``: number of the node that called this one, which reads
+    its inputs.
     ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever.
     """
 
@@ -238,12 +239,12 @@ class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
     blob: str | None = None
     compensation: str = ""
     reopened: int = 0  # as which attempt the execution goes on
-    replaced: int = 0  # the attempt that replaced variables last
+    replaced: int = 0  # the number of the newest variables that replaced earlier ones
 
 
 class ReplaceVariables(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="replace_variables"):
-    """Have other ``variables`` than those of before read by what is ordered from now on, the execution's ``attempt``.
-    ``before``: the attempt that replaced variables last."""
+    """Have other ``variables`` than those of before read by what is ordered from now on. ``attempt``: their number, at
+    least that of the execution's attempt; ``before``: the number of those of before, 0 if they came with the start."""
 
     attempt: int
     variables: dict[str, Json] = {}

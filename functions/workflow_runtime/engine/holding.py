@@ -70,5 +70,5 @@ def release(turn: Turn, event: EventReturned) -> str:
 
 def forget(state: ExecutionState) -> None:
     """The execution ends: nothing that is held will be taken."""
-    state.suspension = None
+    state.suspension = state.escalated = None
     state.held_first = state.held_next

@@ -87,6 +87,7 @@ class Mark(IntEnum):
     READY = ord("r")  # ordered from a worker pool
     RUNNING = ord("o")  # a wait, or a chart, under way
     RETRYING = ord("y")  # its last attempt failed, and the next one has its time
+    ESCALATED = ord("a")  # it failed, and a person decides what follows
     SUCCESS = ord("s")
     FAILED = ord("f")
     EXCUSED = ord("e")  # failed, with `on_error: continue`: edges alive, output null
@@ -101,7 +102,7 @@ class Mark(IntEnum):
 SUSPENDED, WAITING, SUCCESS = ExecutionStatus.SUSPENDED, Mark.WAITING, Mark.SUCCESS
 MARKS = {mark.value: mark for mark in Mark}
 
-OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING, Mark.RETRYING)
+OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING, Mark.RETRYING, Mark.ESCALATED)
 ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER, Mark.EXCUSED)
 FAILED_MARKS = (Mark.FAILED, Mark.EXCUSED, Mark.HANDLED)
 
@@ -111,6 +112,7 @@ STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.READY: NodeStatus.READY,
     Mark.RUNNING: NodeStatus.RUNNING,
     Mark.RETRYING: NodeStatus.RETRYING,
+    Mark.ESCALATED: NodeStatus.RETRYING,
     Mark.SUCCESS: NodeStatus.SUCCESS,
     Mark.FAILED: NodeStatus.FAILED,
     Mark.EXCUSED: NodeStatus.FAILED,
@@ -138,6 +140,7 @@ class Change(IntEnum):
     HANDLE = 11  # it failed, and a rule dealt with it
     DROP = 12  # its scope ends before it began
     REOPEN = 13  # somebody wants a new visit of a node that has ended
+    ESCALATE = 14  # it failed, and a person decides what follows
 
 
 MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
@@ -171,6 +174,16 @@ MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
     (Mark.QUEUED, Change.HANDLE): Mark.HANDLED,
     (Mark.READY, Change.HANDLE): Mark.HANDLED,
     (Mark.RUNNING, Change.HANDLE): Mark.HANDLED,
+    (Mark.WAITING, Change.ESCALATE): Mark.ESCALATED,
+    (Mark.QUEUED, Change.ESCALATE): Mark.ESCALATED,
+    (Mark.READY, Change.ESCALATE): Mark.ESCALATED,
+    (Mark.RUNNING, Change.ESCALATE): Mark.ESCALATED,
+    (Mark.ESCALATED, Change.ENQUEUE): Mark.QUEUED,
+    (Mark.ESCALATED, Change.REOPEN): Mark.WAITING,
+    (Mark.ESCALATED, Change.SUCCEED): Mark.SUCCESS,
+    (Mark.ESCALATED, Change.SKIP): Mark.SKIPPED,
+    (Mark.ESCALATED, Change.FAIL): Mark.FAILED,
+    (Mark.ESCALATED, Change.CANCEL): Mark.CANCELLED,
     # A fallback runs in its place.
     (Mark.READY, Change.START): Mark.RUNNING,
     (Mark.RUNNING, Change.START): Mark.RUNNING,
@@ -247,9 +260,11 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.COMPENSATING, RunStopped): ExecutionRow(ExecutionStatus.COMPENSATING),
     (ExecutionStatus.RUNNING, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.SUSPENDED, SkipRequested): ExecutionRow(ExecutionStatus.SUSPENDED),
+    (ExecutionStatus.SUSPENDED, RetryRequested): ExecutionRow(ExecutionStatus.SUSPENDED),  # of a node that escalated
+    (ExecutionStatus.SUSPENDED, CompensateRequested): _RUNS,
     **{
         (status, event): _RUNS
-        for status in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.SUSPENDED)
+        for status in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
         for event in (RetryRequested, CompensateRequested)
     },
     (ExecutionStatus.PENDING, SkipRequested): ExecutionRow(reason="the execution has not begun"),
@@ -266,6 +281,7 @@ RESULT_ROWS: dict[int, str] = {
     Mark.FAILED: _REPEATED,
     Mark.EXCUSED: _REPEATED,
     Mark.HANDLED: _REPEATED,
+    Mark.ESCALATED: _REPEATED,
     Mark.CANCELLED: _WITHDRAWN,
 }
 """What the result of a node's current run means at each mark: ``""`` that it is taken, a reason that it is ignored, no

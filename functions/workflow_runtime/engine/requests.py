@@ -1,42 +1,57 @@
-"""What people ask of an execution as a whole (language §7): who may ask when stands in `lifecycle`.
+"""What people ask of an execution as a whole (language §7): what may be asked when stands in `lifecycle`.
 
-Each function returns why a request has no effect, or ``""``; each raises `ValuesMissing`.
+Each function that takes a request returns why it has no effect, or ``""``; each raises `ValuesMissing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import Any
 
 from msgspec import UNSET
 
 from workflow_runtime.engine import applied, ending, holding, settling
-from workflow_runtime.engine.applied import REQUEST_TAKEN
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import ReplaceVariables, SetStatus
-from workflow_runtime.engine.events import CancelRequested, CompensateRequested, RetryRequested, SkipRequested
-from workflow_runtime.engine.graph import failure, outcome, reopening
+from workflow_runtime.engine.events import (
+    CancelRequested,
+    CompensateRequested,
+    ControlEvent,
+    ResumeRequested,
+    RetryRequested,
+    SkipRequested,
+    SuspendRequested,
+)
+from workflow_runtime.engine.graph import failure, outcome, reopening, retries
 from workflow_runtime.engine.graph.outcome import Given
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, ExecutionStatus, Mark
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.engine.suspending import tell_children
+from workflow_runtime.engine.suspending import accept_resume, accept_suspend, go_on, node_at, tell_children
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
 from workflow_runtime.plan.plan import Plan
+
+
+def accept_request(scopes: Scopes, request: ControlEvent) -> str:
+    """Take a request, once."""
+    if applied.is_known(scopes.turn, request.event_id):
+        return applied.REQUEST_TAKEN
+    problem = _TAKERS[type(request)](scopes, request)
+    if not problem:
+        applied.remember(scopes.turn, request.event_id)
+    return problem
+
 
 # ---- cancel
 
 
 def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
     """End the execution now: what waits is dropped, what runs is told, and so are the children that are awaited."""
-    turn = scopes.turn
-    if applied.is_known(turn, request.event_id):
-        return REQUEST_TAKEN
-    applied.remember(turn, request.event_id)
-    holding.forget(turn.state)
+    holding.forget(scopes.turn.state)
     tell_children(scopes, "cancel", request.reason)
     ending.cancel(scopes, request.reason)
     return ""
@@ -46,16 +61,17 @@ def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
 
 
 def accept_retry(scopes: Scopes, request: RetryRequested) -> str:
-    """Reopen the execution: what was lost runs again, and so do a node of the graph at the top and all after it."""
+    """Reopen the execution: what was lost runs again, and so do a node of the graph at the top and all after it. Of one
+    that a failure has suspended, run the node that failed again."""
     turn = scopes.turn
-    if applied.is_known(turn, request.event_id):
-        return REQUEST_TAKEN
     variables = turn.blob(request.blob) if request.blob is not None else request.variables
     assert isinstance(variables, dict)
     problem = cannot_retry(turn.plan, turn.state, turn.status_before, request.node, variables)
     if problem:
         return problem
-    applied.remember(turn, request.event_id)
+    if turn.status_before is ExecutionStatus.SUSPENDED:
+        _retry_escalated(scopes, variables, request.reason)
+        return ""
     root = scopes.root
     assert isinstance(root, GraphScope)
     again = reopening.all_after(root, turn.plan.root.index[request.node]) if request.node else set()
@@ -63,10 +79,24 @@ def accept_retry(scopes: Scopes, request: RetryRequested) -> str:
     return ""
 
 
+def _retry_escalated(scopes: Scopes, variables: dict[str, Json], reason: str) -> None:
+    state = scopes.turn.state
+    escalated = go_on(scopes, reason)
+    assert escalated is not None, "`cannot_retry` has looked"
+    if variables:
+        _replace_variables(scopes, variables)
+        _set_in_charts(scopes, variables)
+        scopes.turn.commands.append(SetStatus(ExecutionStatus.RUNNING, scopes.turn.now, replaced=state.replaced))
+    scope, node = node_at(scopes, escalated.path)
+    retries.begin_anew(scope, node, began=escalated.began)
+
+
 def cannot_retry(
     plan: Plan, state: ExecutionState, status: ExecutionStatus, node: str, variables: dict[str, Json]
 ) -> str:
-    """Why an execution that has ended with this status cannot go on so; "" if it can."""
+    """Why an execution that has this status cannot go on so; "" if it can."""
+    if status is ExecutionStatus.SUSPENDED:
+        return _cannot_retry_escalated(state, node) or _cannot_replace(plan, variables)
     problem = _cannot_reopen(state)
     if problem:
         return problem
@@ -75,6 +105,14 @@ def cannot_retry(
     elif status is ExecutionStatus.COMPLETED:
         problem = "the execution has completed: name the node to run again from"
     return problem or _cannot_replace(plan, variables)
+
+
+def _cannot_retry_escalated(state: ExecutionState, node: str) -> str:
+    if state.escalated is None:
+        return "the execution is suspended, and not because of a failure: resume it"
+    if node not in ("", state.escalated.path):
+        return f"the execution is suspended because `{state.escalated.path}` failed: only that node can be retried"
+    return ""
 
 
 def _cannot_reopen(state: ExecutionState) -> str:
@@ -89,7 +127,7 @@ def _cannot_begin_from(plan: Plan, status: ExecutionStatus, node: str) -> str:
     found = plan.root.nodes[plan.root.index[node]] if node in plan.root.index else None
     if found is None or found.hidden:
         ids = [candidate.id for candidate in plan.root.nodes if not candidate.hidden]
-        return _with_hint(f"the graph at the top of the workflow has no node `{node}` to run again from", node, ids)
+        return with_hint(f"the graph at the top of the workflow has no node `{node}` to run again from", node, ids)
     if found.called:
         return f"the node `{node}` only runs when another one calls it"
     if status is ExecutionStatus.COMPLETED and plan.has_chart:
@@ -102,12 +140,25 @@ def _cannot_replace(plan: Plan, variables: dict[str, Json]) -> str:
     unknown = next((name for name in variables if name not in declared), None)
     if unknown is None:
         return ""
-    return _with_hint(f"the workflow declares no variable `{unknown}`", unknown, declared)
+    return with_hint(f"the workflow declares no variable `{unknown}`", unknown, declared)
 
 
-def _with_hint(text: str, word: str, known: Iterable[str]) -> str:
-    hint = did_you_mean(word, known)
-    return f"{text}. {hint}" if hint else text
+def _replace_variables(scopes: Scopes, variables: dict[str, Json]) -> None:
+    """Graphs read these from now on, and so does what is ordered; each replacement has a number of its own."""
+    turn, state = scopes.turn, scopes.turn.state
+    number = max(state.attempt, state.replaced + 1)
+    turn.commands.append(ReplaceVariables(number, variables, state.replaced))
+    turn.replacing = variables
+    state.replaced = number
+    state.globals = None
+
+
+def _set_in_charts(scopes: Scopes, variables: dict[str, Json]) -> None:
+    for address in list(scopes.turn.state.scopes):
+        scope = scopes[address]
+        if isinstance(scope, ChartScope):
+            for name, value in variables.items():
+                scope.set_variable(name, value)
 
 
 def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None:
@@ -117,10 +168,7 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
     state.error = None
     state.ended_at = 0
     if variables:
-        turn.commands.append(ReplaceVariables(state.attempt, variables, state.replaced))
-        turn.replacing = variables
-        state.replaced = state.attempt
-        state.globals = None
+        _replace_variables(scopes, variables)
     status = SetStatus(ExecutionStatus.RUNNING, turn.now, reopened=state.attempt, replaced=state.replaced)
     turn.commands.append(status)
     if "execution" in turn.plan.events:
@@ -132,13 +180,12 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
     if turn.plan.has_chart and TOP_CHART not in scopes:  # it was cancelled before it began
         settling.start(scopes)
         return
+    _set_in_charts(scopes, variables)
     for address in list(state.scopes):
         scope = scopes[address]
         if isinstance(scope, GraphScope) and address != TOP_GRAPH:
             reopening.reopen(scope, undone.get(address, set()))
         elif isinstance(scope, ChartScope):
-            for name, value in variables.items():
-                scope.set_variable(name, value)
             interpreter.resume(scope)
 
 
@@ -169,26 +216,23 @@ def _forget_undone(scopes: Scopes) -> dict[ScopeId, set[int]]:
 def accept_skip(scopes: Scopes, request: SkipRequested) -> str:
     """Go on without a node that waits or has failed, or with the output that it should have had."""
     turn = scopes.turn
-    if applied.is_known(turn, request.event_id):
-        return REQUEST_TAKEN
     output = turn.blob(request.blob) if request.blob is not None else request.output
     problem = cannot_skip(turn.plan, turn.state, turn.status_before, request.node)
     if problem:
         return problem
-    applied.remember(turn, request.event_id)
-    place = turn.plan.locate(request.node)
-    assert place is not None
     if turn.status_before.terminal:
         _reopen(scopes, set(), {})
-    scope = scopes[place.scope]
-    assert isinstance(scope, GraphScope)
-    began = failure.release(scope, place.node)
+    elif turn.state.escalated is not None and turn.state.escalated.path == request.node:
+        go_on(scopes, request.reason)
+        retries.begin_visit(*node_at(scopes, request.node))
+    scope, node = node_at(scopes, request.node)
+    began = failure.release(scope, node)
     if output is not UNSET:
-        outcome.ended(scope, place.node, Given(output))
+        outcome.ended(scope, node, Given(output))
         return ""
     if began:
-        scope.cancel_run(place.node)
-    scope.end(place.node, Change.SKIP)
+        scope.cancel_run(node)
+    scope.end(node, Change.SKIP)
     return ""
 
 
@@ -199,7 +243,7 @@ def cannot_skip(plan: Plan, state: ExecutionState, status: ExecutionStatus, path
     if problem:
         return problem
     if place is None or plan.blocks[place.block].nodes[place.node].hidden:
-        return _with_hint(f"the workflow has no node `{path}`", path, plan.numbers)
+        return with_hint(f"the workflow has no node `{path}`", path, plan.numbers)
     if place.scope not in state.scopes:
         return f"the state of the node `{path}` is not active"
     graph = state.graph(place.scope)
@@ -217,23 +261,18 @@ def cannot_skip(plan: Plan, state: ExecutionState, status: ExecutionStatus, path
     return ""
 
 
-_MAY_BE_SKIPPED = (Mark.WAITING, Mark.QUEUED, Mark.RUNNING, Mark.RETRYING)
+_MAY_BE_SKIPPED = (Mark.WAITING, Mark.QUEUED, Mark.RUNNING, Mark.RETRYING, Mark.ESCALATED)
 
 
 # ---- compensate
 
 
-def accept_compensate(scopes: Scopes, request: CompensateRequested) -> str:
+def accept_compensate(scopes: Scopes, _: CompensateRequested) -> str:
     """Undo what is not undone yet; then the execution has ended as before."""
-    turn = scopes.turn
-    if applied.is_known(turn, request.event_id):
-        return REQUEST_TAKEN
-    problem = cannot_compensate(turn.state)
-    if problem:
-        return problem
-    applied.remember(turn, request.event_id)
-    ending.undo_again(scopes)
-    return ""
+    problem = cannot_compensate(scopes.turn.state)
+    if not problem:
+        ending.undo_again(scopes)
+    return problem
 
 
 def cannot_compensate(state: ExecutionState) -> str:
@@ -243,3 +282,13 @@ def cannot_compensate(state: ExecutionState) -> str:
         return problem
     undone = [fate for fate in state.fates.values() if fate.mark == Mark.SUCCESS]
     return "" if len(undone) < len(state.undo) else "nothing is left that could be undone"
+
+
+_TAKERS: dict[type[ControlEvent], Callable[[Scopes, Any], str]] = {
+    CancelRequested: accept_cancel,
+    SuspendRequested: accept_suspend,
+    ResumeRequested: accept_resume,
+    RetryRequested: accept_retry,
+    SkipRequested: accept_skip,
+    CompensateRequested: accept_compensate,
+}

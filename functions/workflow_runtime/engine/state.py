@@ -222,6 +222,15 @@ class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_left: int = -1
 
 
+class Escalation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A failure that a person decides on: of the node at ``path``. ``began`` False: there was no attempt, because its
+    `when` could not be evaluated."""
+
+    path: str
+    error: ErrorDocument
+    began: bool = True
+
+
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     """An execution at ``version`` commits. Times are epoch ms.
 
@@ -242,9 +251,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``undo``: visits that can be undone, in the order of their completion; ``fates``: what became of them, by place;
       ``undoing``: the compensation that is under way, or was the last
     - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path
-    - ``attempt``: how often it was begun or reopened; ``replaced``: the attempt that replaced variables last, 0 if none
-      did; ``aborted``: it was failed from outside its plan, and cannot go on
-    - ``suspension``: while it is suspended
+    - ``attempt``: how often it was begun or reopened; ``replaced``: the number of the newest variables that replaced
+      earlier ones, 0 if none did; ``aborted``: it was failed from outside its plan, and cannot go on
+    - ``suspension``: while it is suspended; ``escalated``: the failure that suspended it, if one did
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
     - ``tenant``: whom it is for; ``shares``: its part in limiters, by their names. The engine only keeps them
@@ -290,6 +299,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
+    escalated: Escalation | None = None
     tenant: str = ""
     shares: dict[str, Share] = {}
 

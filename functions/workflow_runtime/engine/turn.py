@@ -26,7 +26,7 @@ VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state
 
 class Needs(msgspec.Struct, frozen=True):
     """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
-    can be decided on. ``replaced``: the execution's attempt that replaced variables last."""
+    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first."""
 
     reads: tuple[Read, ...]
     globals: bool = False

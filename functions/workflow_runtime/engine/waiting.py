@@ -84,6 +84,8 @@ def cause_of(plan: Plan, state: ExecutionState, block: GraphBlock, graph: GraphS
             return Cause.SUSPENDED if suspended else None
         case Mark.QUEUED | Mark.READY if suspended:
             return Cause.SUSPENDED
+        case Mark.ESCALATED:
+            return Cause.SUSPENDED
         case Mark.RETRYING:
             return Cause.RETRY
         case Mark.RUNNING if isinstance(spec := block.nodes[index].spec, WaitSpec) and index in graph.pending:

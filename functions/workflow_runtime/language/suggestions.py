@@ -49,3 +49,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     if 0 < len(names) <= WORDS_SHOWN:
         return "Known here: " + ", ".join(f"`{name}`" for name in islice(names, WORDS_SHOWN)) + "."
     return None
+
+
+def with_hint(text: str, word: str, known: Iterable[str]) -> str:
+    """A message about a ``word`` that is not among ``known``, followed by the hint, if there is one."""
+    hint = did_you_mean(word, known)
+    return f"{text}. {hint}" if hint else text

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.limiters import Limiter
 
 ANY = "any"
 FILE_NAME = "catalogue.json"  # of a deployment's package, beside the definitions
@@ -70,14 +71,15 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class Catalogue(msgspec.Struct, frozen=True):
-    """All agents and all tools, by id."""
+    """All agents and all tools, by id, and the shared limiters, by name (None: nobody knows them)."""
 
     agents: dict[str, CatalogueEntry] = {}
     tools: dict[str, CatalogueEntry] = {}
+    limiters: dict[str, Limiter] | None = None
 
     def with_mocks(self, agents: Iterable[str], tools: Iterable[str]) -> Catalogue:
         """This catalogue and the ids that only a file of mocks knows."""
-        return Catalogue(_with_mocks(self.agents, agents), _with_mocks(self.tools, tools))
+        return Catalogue(_with_mocks(self.agents, agents), _with_mocks(self.tools, tools), self.limiters)
 
 
 def encode_catalogue(catalogue: Catalogue) -> bytes:

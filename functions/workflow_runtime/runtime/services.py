@@ -221,7 +221,7 @@ class Runtime:
     def starter(self) -> Starter:
         from workflow_runtime.services.intake.starts import Starter
 
-        return Starter(self.ports.clock, self.stores, self.mailer, self.catalog, self._new_id, self._env)
+        return Starter(self.ports.clock, self.stores, self.mailer, self.catalog, self._new_id, self._env, self.looks)
 
     @cached_property
     def signalling(self) -> Signalling:

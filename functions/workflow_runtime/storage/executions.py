@@ -11,16 +11,15 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.codec import decode_state, encode_state
-from workflow_runtime.engine.commands import Read, ReplaceVariables, RunNode, SetStatus
+from workflow_runtime.engine.commands import ReplaceVariables, RunNode, SetStatus
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.replay import JournalEntry
-from workflow_runtime.engine.state import ExecutionState, Parent
-from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.limiters import Share
-from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Key, Table
+from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import FIRST_SECONDS, Due, DueStore
+from workflow_runtime.storage.headers import header_changes, header_item, header_of, outputs_key
 from workflow_runtime.storage.payloads import (
     get_json,
     get_payload,
@@ -40,9 +39,6 @@ STATE_BYTES_MAX = 4 * 1024 * 1024  # compressed; an execution this large should 
 ENTRIES_PAGE = 100  # journal entries read at once
 
 _entries = msgspec.json.Decoder(JournalEntry)
-_shares = msgspec.json.Decoder(dict[str, Share])
-_parents = msgspec.json.Decoder(Parent)
-_errors = msgspec.json.Decoder(ErrorDocument)
 
 
 class _Input(msgspec.Struct):
@@ -100,7 +96,7 @@ class ExecutionStore:
             header = replace(header, plan_hash=str(first["plan"]), workflow_version=int(first["version"] or 0))
         self._due.put(Due(header.execution_id, header.started_at + FIRST_SECONDS * 1000))  # before: never without it
         try:
-            self._table.put(_header_item(header), Absent())
+            self._table.put(header_item(header), Absent())
         except ConditionFailed:
             return self.header(header.execution_id) or header
         return header
@@ -116,7 +112,7 @@ class ExecutionStore:
         return {wanted[key]: header_of(wanted[key], item) for key, item in self._table.get(list(wanted)).items()}
 
     def globals(self, execution_id: str, replaced: int = 0) -> Globals:
-        """Input, variables and env of an execution that exists; ``replaced``: the attempt that replaced variables."""
+        """Input, variables and env of an execution that exists; ``replaced``: the number of its variables."""
         key = keys.input(execution_id, replaced)
         return self.globals_of(self._table.get([key])[key])
 
@@ -168,7 +164,7 @@ class ExecutionStore:
         """The output of an execution that ends, as a message holds it: the value, or the blob that holds it."""
         if ended.output_run is None:
             return ended.output, ended.blob
-        held = self._output_of(execution_id, _outputs_key(ended.output_run))
+        held = self._output_of(execution_id, outputs_key(ended.output_run))
         if isinstance(held, str):
             return None, held
         packed = bytes(held or b"")  # a record holds bytes or a key
@@ -246,26 +242,15 @@ class ExecutionStore:
         present = takewhile(lambda key: key in items, wanted)
         return [_entries.decode(self._body(items[key].attributes["entry"])) for key in present]
 
-    def set_status(self, header: Header, command: SetStatus, version: int) -> None:
-        """Write a status over an older one; a newer one stays (then a slower dispatcher is late, and all is well)."""
-        changes: dict[str, Attribute] = {"status": command.status, "v": version}
-        if command.error is not None:
-            changes["error"] = msgspec.json.encode(command.error)
-        if command.reopened:
-            changes["attempt"] = command.reopened
-            if command.status == ExecutionStatus.RUNNING:
-                changes |= dict.fromkeys(("ended_at", "error", "output", "output_run", "compensation"))
-                changes["replaced"] = command.replaced
-            self._due.put(Due(header.execution_id, command.at + FIRST_SECONDS * 1000))
-        if ExecutionStatus(command.status).terminal:
-            changes["ended_at"] = command.at
-            if command.compensation:
-                changes["compensation"] = command.compensation
-            elif command.output_run is not None:
-                changes["output_run"] = _outputs_key(command.output_run)
-            elif command.error is None:
-                changes["output"] = command.blob if command.blob is not None else pack(command.output)
-        index = keys.listing(header.workflow_id, command.status, header.started_at, header.execution_id)
+    def set_status(self, header: Header, commands: Sequence[SetStatus], version: int) -> None:
+        """Write what these came to, in their order, over an older status; a newer one stays (then a slower dispatcher
+        is late, and all is well)."""
+        changes: dict[str, Attribute] = {"v": version}
+        for command in commands:
+            changes |= header_changes(command)
+            if command.reopened:
+                self._due.put(Due(header.execution_id, command.at + FIRST_SECONDS * 1000))
+        index = keys.listing(header.workflow_id, commands[-1].status, header.started_at, header.execution_id)
         with suppress(ConditionFailed):
             self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
 
@@ -352,56 +337,3 @@ class ExecutionStore:
 
     def _body(self, held: Attribute) -> bytes:
         return unpack_bytes(self._blobs.get(held) if isinstance(held, str) else held)  # type: ignore[arg-type]
-
-
-def _outputs_key(run: Read) -> str:
-    return keys.run("", "~outputs", run.serial).sort
-
-
-def header_of(execution_id: str, item: Item) -> Header:
-    values = item.attributes
-    error, parent = values.get("error"), values.get("parent")
-    return Header(
-        execution_id=execution_id,
-        workflow_id=str(values["workflow"]),
-        workflow_version=int(values["version"] or 0),
-        plan_hash=str(values["plan"]),
-        status=ExecutionStatus(str(values["status"])),
-        started_at=int(values["started_at"] or 0),
-        input_hash=str(values.get("input_hash") or ""),
-        ended_at=int(values.get("ended_at") or 0),
-        error=_errors.decode(error) if isinstance(error, bytes) else None,
-        state_version=int(values.get("v") or 0),
-        parent=_parents.decode(parent) if isinstance(parent, bytes) else None,
-        hops=int(values.get("hops") or 0),
-        correlation=str(values.get("correlation") or ""),
-        compensation=str(values.get("compensation") or ""),
-        attempt=int(values.get("attempt") or 1),
-        replaced=int(values.get("replaced") or 0),
-        tenant=str(values.get("tenant") or ""),
-        shares=_shares.decode(shares) if isinstance(shares := values.get("shares"), bytes) else {},
-    )
-
-
-def _header_item(header: Header) -> Item:
-    attributes: dict[str, Attribute] = {
-        "workflow": header.workflow_id,
-        "version": header.workflow_version,
-        "plan": header.plan_hash,
-        "status": header.status,
-        "started_at": header.started_at,
-        "input_hash": header.input_hash,
-        "v": 0,
-    }
-    if header.parent is not None:
-        attributes["parent"] = msgspec.json.encode(header.parent)
-    if header.hops:
-        attributes["hops"] = header.hops
-    if header.correlation:
-        attributes["correlation"] = header.correlation
-    if header.tenant:
-        attributes["tenant"] = header.tenant
-    if header.shares:
-        attributes["shares"] = msgspec.json.encode(header.shares)
-    index = keys.listing(header.workflow_id, header.status, header.started_at, header.execution_id)
-    return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, index)

@@ -47,7 +47,7 @@ def execution(execution_id: str, sort: str) -> Key:
 
 
 def input(execution_id: str, replaced: int = 0) -> Key:
-    """Input and variables; those that its ``replaced``-th attempt put in their place."""
+    """Input and variables; or those of this number, which replaced earlier ones."""
     return execution(execution_id, f"{INPUT}#{replaced:06d}" if replaced else INPUT)
 
 

@@ -134,6 +134,11 @@ class LimiterStore:
             if name not in limiters and (name.startswith(prefix) if prefix else "/" not in name):
                 self._change(name, Change(remove=("declared",)))
 
+    def declare_own(self, workflow_id: str, limiters: Mapping[str, Limiter], had_others: bool) -> None:
+        """The same for a workflow that has limiters of its own, or may have had some."""
+        if limiters or had_others:
+            self.declare(limiters, workflow_id)
+
     def give(self, name: str, limiter: Limiter) -> None:
         self._change(name, Change(set={"name": name, "given": msgspec.json.encode(limiter)}))
 

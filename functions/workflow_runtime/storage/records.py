@@ -34,7 +34,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     correlation: str = ""  # given by the caller that started it; see `correlation_id`
     compensation: str = ""  # completed or failed, once what it had done was undone
     attempt: int = 1  # how often it was begun or reopened
-    replaced: int = 0  # the attempt that replaced variables last
+    replaced: int = 0  # the number of the newest variables that replaced earlier ones
     tenant: str = ""  # whom it is for
     shares: dict[str, Share] = {}  # its part in limiters, by their names
 

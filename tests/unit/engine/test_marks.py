@@ -10,7 +10,7 @@ from typing import Any
 from tests.unit.engine.driver import START, Driver, Failure, aggregation, control, plan_of
 
 from workflow_runtime.engine import lifecycle
-from workflow_runtime.engine.events import RetryRequested, SkipRequested
+from workflow_runtime.engine.events import CancelRequested, ResumeRequested, RetryRequested, SkipRequested
 from workflow_runtime.engine.lifecycle import MARK_ROWS, Change, Mark
 
 Row = tuple[Mark, Change]
@@ -86,6 +86,14 @@ def lost_run_again() -> None:
     reopened(driver)
 
 
+ASKED = {"error_handlers": [{"action": "escalate"}]}
+
+
+def escalated(first: dict[str, Any]) -> Driver:
+    """A person is asked what becomes of the failure of a node."""
+    return Driver(plan_of([first], **ASKED)).start()
+
+
 SCENARIOS: tuple[Callable[[], object], ...] = (
     lambda: both().play(),
     lambda: both(when="${1 / 0}").start(),
@@ -120,6 +128,14 @@ SCENARIOS: tuple[Callable[[], object], ...] = (
     lambda: with_wait(timeout=5, fallback={"value": 1}).start().elapse(6),
     all_run_again,
     lost_run_again,
+    lambda: failed(escalated({"id": "a"})).take(ResumeRequested("control:u", START)),
+    lambda: failed(escalated({"id": "a"})).take(CancelRequested("control:c", START)),
+    lambda: reopened(failed(escalated({"id": "a"}))),
+    lambda: skipped(failed(escalated({"id": "a"})), "a"),
+    lambda: skipped(failed(escalated({"id": "a"})), "a", **GIVEN),
+    lambda: reopened(escalated({"id": "a", "when": "${1 / 0}"})),
+    lambda: escalated(control("w", "wait", event="go", timeout=5)).elapse(6),
+    lambda: escalated(DIVISION),
 )
 
 

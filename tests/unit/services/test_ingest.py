@@ -126,7 +126,7 @@ class Bus:
         """The execution ends, whatever it was doing."""
         header = self.store.header(execution_id)
         assert header is not None
-        self.store.set_status(header, SetStatus("failed", START), 1)
+        self.store.set_status(header, [SetStatus("failed", START)], 1)
 
     def dead_letters(self) -> list[str]:
         items = self.backend.ports.table.query("DEAD")

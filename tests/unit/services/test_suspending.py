@@ -119,6 +119,7 @@ def test_a_running_node_ends_and_is_recorded_and_its_successor_starts_when_it_is
         "by": "李雷",
         "reason": "maintenance",
         "held": 0,
+        "escalated": None,
     }
     act(world, "resume", execution)
     assert world.status(execution) == "completed"

@@ -142,8 +142,8 @@ class Test_headers:
 
     def test_a_slow_dispatcher_cannot_turn_a_header_back(self, store: ExecutionStore) -> None:
         header = self.header(store)
-        store.set_status(header, SetStatus("completed", 9, output={"x": 1}), 4)
-        store.set_status(header, SetStatus("running", 6), 1)
+        store.set_status(header, [SetStatus("completed", 9, output={"x": 1})], 4)
+        store.set_status(header, [SetStatus("running", 6)], 1)
         found = store.header("ex")
         assert found is not None
         assert (found.status, found.ended_at) == ("completed", 9)
@@ -151,7 +151,7 @@ class Test_headers:
     def test_the_listing_follows_the_status(self, store: ExecutionStore) -> None:
         header = self.header(store)
         assert [each.execution_id for each in store.list("流程", "pending", 5)] == ["ex"]
-        store.set_status(header, SetStatus("running", 6), 1)
+        store.set_status(header, [SetStatus("running", 6)], 1)
         assert store.list("流程", "pending", 5) == []
         assert [each.execution_id for each in store.list("流程", ExecutionStatus.RUNNING, 5)] == ["ex"]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from workflow_runtime.compiler.build.decisions import Decisions, shortest
+from workflow_runtime.compiler.build.limits import full_name, planned_formulas, planned_limiters
 from workflow_runtime.compiler.collect.formulas import has_inputs
 from workflow_runtime.compiler.collect.sources import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
@@ -38,7 +39,8 @@ class Parts:
 
     ``first``: the plan-wide number of its first node. ``machines``: by node, the number of its chart and the nodes that
     are read inside. ``correlated``: by node, the number of the trigger that brings events to this wait.
-    ``handlers``: the workflow's. ``undone_by``: by node, the number of the graph that undoes it.
+    ``handlers``: the workflow's. ``limiter``: gives the full name of a limiter. ``undone_by``: by node, the number of
+    the graph that undoes it.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Parts:
         called: Called,
         first: int,
         handlers: Sequence[ErrorHandler],
+        limiter: Callable[[str], str],
     ) -> None:
         self.source = source
         self.graph = graph
@@ -63,6 +66,7 @@ class Parts:
         self.sinks = _sinks(source.nodes, graph, called) if yields_sinks(source) else ()
         self.called = called
         self.handlers = handlers
+        self.limiter = limiter
         self.machines: dict[int, MachineSpec] = {}
         self.correlated: dict[int, int] = {}
         self.undone_by: dict[int, int] = {}
@@ -158,6 +162,11 @@ def assemble(
         triggers=triggers,
         handlers=tuple(map(handler, definition.error_handlers)),
         compensation=_compensation(definition),
+        limiters=planned_limiters(definition),
+        limiter=full_name(definition, definition.limiter) if definition.limiter is not None else "",
+        tenant=formulas.get(("tenant",)),
+        keys=planned_formulas(definition, formulas, "key"),
+        weights=planned_formulas(definition, formulas, "weight"),
     )
 
 
@@ -243,6 +252,8 @@ def _node(
         handlers=tuple(NodeHandler(*found) for found in handlers_of(parts.source, position, parts.handlers)),
         compensate=parts.undone_by.get(position, -1),
         max_wait_seconds=node.max_wait if kind.pool is not None else None,
+        limiters=tuple(map(parts.limiter, node.limiter)) if kind.pool is not None else (),
+        cost_tokens=node.cost.tokens if node.cost is not None and kind.pool is not None else 0,
     )
 
 

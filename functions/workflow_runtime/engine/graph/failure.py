@@ -82,6 +82,9 @@ def release(scope: GraphScope, node: int) -> bool:
             if node in waiting:  # in neither, if its decision lacks values: the turn will be taken again
                 waiting.remove(node)
         return node in graph.retries
+    elif mark == Mark.ESCALATED:
+        scope.turn.state.escalated = None
+        return False  # its attempt is recorded
     return mark != Mark.WAITING
 
 

@@ -15,6 +15,7 @@ from workflow_runtime.engine.graph.policy import (
     Call,
     Case,
     Continue,
+    Escalate,
     Excuse,
     Fail,
     Failure,
@@ -25,7 +26,8 @@ from workflow_runtime.engine.graph.policy import (
 )
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order_again
-from workflow_runtime.engine.lifecycle import WAITING, Change
+from workflow_runtime.engine.lifecycle import SUSPENDED, WAITING, Change
+from workflow_runtime.engine.state import Escalation
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -78,7 +80,7 @@ def ended(scope: GraphScope, node: int, result: Result) -> None:
 
 def must_wait(scope: GraphScope, node: int, result: Result) -> bool:
     """Whether a result would order or end something, which it may not do while the execution is suspended."""
-    return isinstance(result, Failure) and isinstance(verdict(_case(scope, node, result)), (Repeat, Fail))
+    return isinstance(result, Failure) and isinstance(verdict(_case(scope, node, result)), (Repeat, Fail, Escalate))
 
 
 def conclude(scope: GraphScope, node: int, result: Result) -> None:
@@ -240,8 +242,28 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
             _call(scope, node, target, failure.error)
         case Fail(compensate):
             scope.turn.state.undo_anyway = scope.turn.state.undo_anyway or compensate
-            _end_failed(scope, node, failure, Change.FAIL, handled=False)
-            failures.failed(scope, node, failure.error)
+            _record_failure(scope, node, failure, handled=False)
+            fail_for_good(scope, node, failure.error)
+        case Escalate():
+            _escalate(scope, node, failure)
+
+
+def fail_for_good(scope: GraphScope, node: int, error: ErrorDocument) -> None:
+    """Nobody deals with the failure of an attempt, which is recorded."""
+    scope.end(node, Change.FAIL)
+    scope.errors[node] = error
+    failures.failed(scope, node, error)
+
+
+def _escalate(scope: GraphScope, node: int, failure: Failure) -> None:
+    """Decide nothing more in this turn; `suspending` makes a suspension of it."""
+    _record_failure(scope, node, failure, handled=False)
+    scope.graph.begun.pop(node, None)
+    scope.graph.retries.pop(node, None)
+    scope.change(node, Change.ESCALATE)
+    state = scope.turn.state
+    state.escalated = Escalation(scope.path(node), failure.error, failure.began)
+    state.status = SUSPENDED
 
 
 def _try_again(scope: GraphScope, node: int, failure: Failure, retry: Retry) -> None:

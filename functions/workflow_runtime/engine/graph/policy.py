@@ -96,7 +96,11 @@ class Fail(msgspec.Struct, frozen=True):
     compensate: bool = False
 
 
-Verdict: TypeAlias = Repeat | Retry | Substitute | Continue | Excuse | Call | Fail
+class Escalate(msgspec.Struct, frozen=True):
+    """A person decides; until then nothing of the execution goes on."""
+
+
+Verdict: TypeAlias = Repeat | Retry | Substitute | Continue | Excuse | Call | Fail | Escalate
 
 
 def verdict(case: Case) -> Verdict:
@@ -184,6 +188,8 @@ def _handled(case: Case, handler: Handler, target: int, place: int) -> Verdict |
             return Substitute(target) if case.failure.began and target >= 0 and case.is_free(target) else None
         case "skip" | "continue":
             return Excuse(alive=handler.do == "continue")
+        case "escalate":
+            return Escalate()
         case _:
             return Fail(compensate=handler.do == "compensate")
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Set
 from workflow_runtime.engine.graph import failure, outcome
 from workflow_runtime.engine.graph.joins import tolerates_failure
 from workflow_runtime.engine.graph.readiness import arrive
+from workflow_runtime.engine.graph.retries import begin_visit
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ALIVE_MARKS, OPEN_MARKS, Change, Mark
 from workflow_runtime.engine.turn import ValuesMissing
@@ -132,7 +133,7 @@ def all_after(scope: GraphScope, node: int) -> set[int]:
 def _begin_visit(scope: GraphScope, node: int) -> None:
     graph = scope.graph
     if graph.marks[node] in _RAN:
-        graph.serials[node] = graph.visits[node] = graph.serial(node) + 1
+        begin_visit(scope, node)
     for index in scope.block.nodes[node].outgoing:
         graph.untaken.pop(index, None)
     scope.change(node, Change.REOPEN)

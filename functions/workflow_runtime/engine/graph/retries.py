@@ -14,7 +14,7 @@ from workflow_runtime.engine.commands import Read, RunNode
 from workflow_runtime.engine.graph.concurrency import enqueue
 from workflow_runtime.engine.graph.policy import Retry
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import Change
+from workflow_runtime.engine.lifecycle import Change, Mark
 from workflow_runtime.engine.turn import ValuesMissing
 
 
@@ -36,6 +36,28 @@ def due(scope: GraphScope, node: int) -> None:
     """The wait is over: the node is ready."""
     scope.change(node, Change.ENQUEUE)
     enqueue(scope, node)
+
+
+def begin_anew(scope: GraphScope, node: int, *, began: bool) -> None:
+    """A node whose failure was escalated gets a new visit, in which what failed in its place may run again, too.
+    ``began`` False: its `when` is looked at first."""
+    begin_visit(scope, node)
+    for target in scope.block.callable_by(node):
+        if scope.graph.marks[target] == Mark.HANDLED:
+            begin_visit(scope, target)
+            scope.change(target, Change.REOPEN)
+    if began:
+        due(scope, node)
+    else:
+        scope.change(node, Change.REOPEN)
+        scope.due.append(node)
+        scope.scopes.mark(scope)
+
+
+def begin_visit(scope: GraphScope, node: int) -> None:
+    """What the node does next is another visit than what is recorded of it."""
+    graph = scope.graph
+    graph.serials[node] = graph.visits[node] = graph.serial(node) + 1
 
 
 def seed(scope: GraphScope, node: int) -> str:

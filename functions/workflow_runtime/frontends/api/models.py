@@ -175,6 +175,13 @@ class Compensation(BaseModel):
     ended_at: Time | None
 
 
+class Escalation(BaseModel):
+    """A failure that a person decides on."""
+
+    node: str = Field(description="The path of the node that failed.")
+    error: ErrorModel
+
+
 class Suspension(BaseModel):
     """Why a suspended execution stands still."""
 
@@ -182,6 +189,9 @@ class Suspension(BaseModel):
     by: str | None
     reason: str | None
     held: int = Field(description="Events that came since, and are taken when it is resumed.")
+    escalated: Escalation | None = Field(
+        None, description="The failure that suspended it: `retry` and `skip` of that node, or `resume`, end that."
+    )
 
 
 class Execution(ExecutionSummary, ChartParts):

@@ -49,6 +49,9 @@ def show_summary(out: Output, document: Mapping[str, Json]) -> None:
     out.line(title(document))
     if document.get("suspension"):  # an older server does not tell
         out.line(_suspension(document["suspension"]))
+        if escalated := document["suspension"].get("escalated"):
+            out.line(f"  {visible(escalated['error']['message'])}")
+            out.line([("  retry it, skip it, or resume to let it fail", "dim")])
     for lines in (list(transition_lines(document)), list(state_lines(document)), rows, remarks):
         if lines:
             out.line()

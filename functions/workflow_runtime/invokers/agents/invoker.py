@@ -16,7 +16,7 @@ from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.model_schemas import WRAPPER_FIELD, for_model
 from workflow_runtime.language.schemas import SchemaUnusable, schema_problems, validator_of
-from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.suggestions import with_hint
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent, ModelSettings
@@ -62,8 +62,8 @@ class AgentInvoker:
         ``budget_exceeded``, ``execution_error``."""
         agent = self._registry.get(call.target)
         if agent is None:
-            hint = did_you_mean(call.target, self._registry.ids)
-            raise NodeError("not_found", f"there is no agent {call.target!r}" + (f". {hint}" if hint else ""))
+            text = with_hint(f"there is no agent {call.target!r}", call.target, self._registry.ids)
+            raise NodeError("not_found", text)
         try:
             from workflow_runtime.invokers.agents.model_errors import node_error
         except ImportError as error:

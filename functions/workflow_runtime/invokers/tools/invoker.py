@@ -19,7 +19,7 @@ from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.tools.threads import Threads
 from workflow_runtime.invokers.tools.tool import Tool
 from workflow_runtime.language.json_values import Json, NotJson, no_json, to_json
-from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.ports import Clock
 from workflow_runtime.sdk import NodeContext
 
@@ -55,8 +55,8 @@ class ToolInvoker:
         ``execution_error``."""
         tool = self._registry.get(call.target)
         if tool is None:
-            hint = did_you_mean(call.target, self._registry.ids)
-            raise NodeError("not_found", f"there is no tool {call.target!r}" + (f". {hint}" if hint else ""))
+            text = with_hint(f"there is no tool {call.target!r}", call.target, self._registry.ids)
+            raise NodeError("not_found", text)
         outcome = await self._outcome(tool, call)
         if outcome.error is None:
             return outcome.result()

@@ -41,6 +41,7 @@ class Catalog:
     ) -> None:
         self._clock = clock
         self._workflows = stores.workflows
+        self._limiters = stores.limiters
         self._triggers = triggers
         self.catalogue = catalogue
         self._pools = pools
@@ -82,6 +83,7 @@ class Catalog:
         self._check_pools(plan)
         before = self._workflows.latest(plan.workflow_id)
         self._triggers.announce(plan, scheduled=scheduled)
+        self._limiters.declare_own(plan.workflow_id, plan.limiters, before is not None)
         try:
             version = self._workflows.publish(plan, source, self._clock.now(), over)
         except VersionMismatch:

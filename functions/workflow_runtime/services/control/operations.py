@@ -91,7 +91,8 @@ OPERATIONS: dict[str, Operation] = {
             "resume",
             ResumeRequested,
             "resumed",
-            "Resume a suspended execution, and those that were suspended with it: what is held is taken in order.",
+            "Resume a suspended execution, and those that were suspended with it: what is held is taken in order. A"
+            " failure that suspended it takes its course.",
         ),
         Operation(
             "retry",
@@ -99,7 +100,8 @@ OPERATIONS: dict[str, Operation] = {
             "retried",
             "Have an execution that has ended go on: what failed, was cancelled, or was skipped because of that runs"
             " again, and what succeeded is kept. `from` names a node of the graph at the top that runs again with all"
-            " after it, also after success. The execution keeps its version, and has its whole `timeout` again.",
+            " after it, also after success. The execution keeps its version, and has its whole `timeout` again."
+            " One that a failure has suspended goes on with the node that failed.",
             names={"from": "node"},
             value="variables",
             check=_cannot_retry,
@@ -108,7 +110,7 @@ OPERATIONS: dict[str, Operation] = {
             "skip",
             SkipRequested,
             "continued without a node",
-            "Have an execution go on without a node that waits or, once it has failed, that has failed; with an"
+            "Have an execution go on without a node that waits, or whose failure has suspended or failed it; with an"
             " `output`, as if the node had succeeded.",
             value="output",
             check=_cannot_skip,

@@ -98,7 +98,7 @@ class Publisher:
         statuses = [command for command in commands if isinstance(command, SetStatus)]
         is_first = bool(statuses) and state.status in (ExecutionStatus.RUNNING, ExecutionStatus.COMPENSATING)
         if is_first:
-            self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
+            self._executions.set_status(_header(plan, state), statuses, entry.version)
         records = [command for command in commands if isinstance(command, RecordNode)]
         if records:
             self._runs.record(state.execution_id, [*map(_run_of, records)], _copied(plan, state.execution_id, records))
@@ -118,7 +118,7 @@ class Publisher:
         if any(isinstance(command, Continue) for command in commands):
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
         if statuses and not is_first:
-            self._executions.set_status(_header(plan, state), statuses[-1], entry.version)
+            self._executions.set_status(_header(plan, state), statuses, entry.version)
             if state.status.terminal:
                 self._starts.give_back(plan, state.execution_id, state.shares, state.parent)
             elif plan.limiter_names and state.status is ExecutionStatus.SUSPENDED:

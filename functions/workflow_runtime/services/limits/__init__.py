@@ -13,7 +13,7 @@ who wait. The engine knows nothing of this: it orders, and workers and the start
 
 Why nothing gets lost: a message is acknowledged when its waiter is in the line; a waiter leaves the line when his
 message was sent on; in between, a crash sends it twice, and a run is claimed once. Whoever joins a line marks it
-(``q``) after he has taken his place, with a text of his own; the pump goes to sleep only if that mark is still the one it saw
-before it found the line empty. Why there are never too many: every slot is an entry of the gauge, put there by the
-condition that there is room; the same run cannot have two.
+(``q``) after he has taken his place, with a text of his own; the pump goes to sleep only if that mark is still the one
+it saw before it found the line empty. Why there are never too many: every slot is an entry of the gauge, put there by
+the condition that there is room; the same run cannot have two.
 """

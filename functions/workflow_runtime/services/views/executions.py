@@ -25,7 +25,7 @@ from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts,
 from workflow_runtime.services.views.compensation import compensations
 from workflow_runtime.services.views.nodes import error_json, node_executions
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import header_of
+from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.records import Globals, Header, Run, StoredState
 from workflow_runtime.storage.stores import Stores
 
@@ -40,7 +40,8 @@ PARTS = frozenset({"input", "output", "variables", "nodes"})
 class Execution(msgspec.Struct, frozen=True):
     """An execution as it is now: its header, and the parts asked for, payloads as JSON text. ``nodes``: entries by
     path, without their outputs; ``node_outputs``: what is stored of those; ``compensations``: entries per visit.
-    ``suspension``: since when, by whom and why it stands still, and how many events are held.
+    ``suspension``: since when, by whom and why it stands still, how many events are held, and the failure that a person
+    decides on, if one suspended it.
     """
 
     header: Header
@@ -284,7 +285,9 @@ def _suspension(stored: StoredState | None) -> dict[str, Json] | None:
     if stored is None or suspension is None:
         return None
     who = {"since": iso_time(suspension.at), "by": suspension.by or None, "reason": suspension.reason or None}
-    return {**who, "held": stored.state.held}
+    escalated = stored.state.escalated
+    failure = {"node": escalated.path, "error": error_json(escalated.error)} if escalated is not None else None
+    return {**who, "held": stored.state.held, "escalated": failure}
 
 
 def _no_execution(execution_id: str) -> RequestError:

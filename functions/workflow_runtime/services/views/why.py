@@ -298,6 +298,8 @@ class _Explanation:
         return self._of(f"a worker of the pool `{pool}` that takes its order", on=[pool], since=self._ordered)
 
     def _for_the_resumption(self) -> Waiting:
+        if self._graph.marks[self._open.index] == Mark.ESCALATED:
+            return self._for_a_person()
         if self._run is not None and self._run.status is RunStatus.RUNNING:
             return self._for_a_worker()
         return self._of("the execution is resumed")
@@ -308,6 +310,13 @@ class _Explanation:
         number = run.attempt + 1 if run is not None else 2
         since = run.ended_at if run is not None else 0
         return self._of(f"attempt {number}, by itself{after}", since=since, until=due_of(self._entries))
+
+    def _for_a_person(self) -> Waiting:
+        escalated, suspension = self._state.escalated, self._state.suspension
+        assert escalated is not None, "a node that was escalated is the one that suspended the execution"
+        failed = f"it failed with {escalated.error.type}: {escalated.error.message}"
+        moves = f"a person, by `retry`, `skip` or, to let it fail, `resume`; {failed}"
+        return self._of(moves, since=suspension.at if suspension is not None else 0)
 
     def _for_a_time(self) -> Waiting:
         since = self._graph.begun.get(self._open.index, 0)

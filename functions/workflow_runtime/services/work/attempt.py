@@ -34,7 +34,7 @@ from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission,
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import header_of
+from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
 from workflow_runtime.storage.stores import Stores

@@ -151,8 +151,10 @@ class NodeRunner:
         """Claim the run. Returns whoever has it; None when it is ours, also if the answer to our own claim was lost.
         ``waited_as``: whose it is, if it has waited for a limiter."""
         execution_id = order.execution_id
-        if waited_as and await self._ports.offload(self._runs.finish, execution_id, claimed, waited_as):
-            return None
+        if waited_as:
+            took_over: bool = await self._ports.offload(self._runs.finish, execution_id, claimed, waited_as)
+            if took_over:
+                return None
         if await self._ports.offload(self._runs.claim, execution_id, claimed):
             return None
         existing = await self._ports.offload(self._runs.get, execution_id, claimed.path, claimed.serial)

@@ -1,0 +1,94 @@
+"""Headers of executions, as they are stored: what lists, workers and permission checks read."""
+
+from __future__ import annotations
+
+import msgspec
+
+from workflow_runtime.engine.commands import Read, SetStatus
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.state import Parent
+from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.plan.limiters import Share
+from workflow_runtime.ports import Attribute, Item, Key
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.payloads import pack
+from workflow_runtime.storage.records import Header
+
+_errors = msgspec.json.Decoder(ErrorDocument)
+_shares = msgspec.json.Decoder(dict[str, Share])
+_parents = msgspec.json.Decoder(Parent)
+
+
+def header_changes(command: SetStatus) -> dict[str, Attribute]:
+    """What a status changes in the header."""
+    changes: dict[str, Attribute] = {"status": command.status}
+    if command.reopened:
+        changes["attempt"] = command.reopened
+        if command.status == ExecutionStatus.RUNNING:
+            changes |= dict.fromkeys(("ended_at", "error", "output", "output_run", "compensation"))
+    if command.replaced:
+        changes["replaced"] = command.replaced
+    if command.error is not None:
+        changes["error"] = msgspec.json.encode(command.error)
+    if ExecutionStatus(command.status).terminal:
+        changes["ended_at"] = command.at
+        if command.compensation:
+            changes["compensation"] = command.compensation
+        elif command.output_run is not None:
+            changes["output_run"] = outputs_key(command.output_run)
+        elif command.error is None:
+            changes["output"] = command.blob if command.blob is not None else pack(command.output)
+    return changes
+
+
+def outputs_key(run: Read) -> str:
+    return keys.run("", "~outputs", run.serial).sort
+
+
+def header_of(execution_id: str, item: Item) -> Header:
+    values = item.attributes
+    error, parent = values.get("error"), values.get("parent")
+    return Header(
+        execution_id=execution_id,
+        workflow_id=str(values["workflow"]),
+        workflow_version=int(values["version"] or 0),
+        plan_hash=str(values["plan"]),
+        status=ExecutionStatus(str(values["status"])),
+        started_at=int(values["started_at"] or 0),
+        input_hash=str(values.get("input_hash") or ""),
+        ended_at=int(values.get("ended_at") or 0),
+        error=_errors.decode(error) if isinstance(error, bytes) else None,
+        state_version=int(values.get("v") or 0),
+        parent=_parents.decode(parent) if isinstance(parent, bytes) else None,
+        hops=int(values.get("hops") or 0),
+        correlation=str(values.get("correlation") or ""),
+        compensation=str(values.get("compensation") or ""),
+        attempt=int(values.get("attempt") or 1),
+        replaced=int(values.get("replaced") or 0),
+        tenant=str(values.get("tenant") or ""),
+        shares=_shares.decode(shares) if isinstance(shares := values.get("shares"), bytes) else {},
+    )
+
+
+def header_item(header: Header) -> Item:
+    attributes: dict[str, Attribute] = {
+        "workflow": header.workflow_id,
+        "version": header.workflow_version,
+        "plan": header.plan_hash,
+        "status": header.status,
+        "started_at": header.started_at,
+        "input_hash": header.input_hash,
+        "v": 0,
+    }
+    if header.parent is not None:
+        attributes["parent"] = msgspec.json.encode(header.parent)
+    if header.hops:
+        attributes["hops"] = header.hops
+    if header.correlation:
+        attributes["correlation"] = header.correlation
+    if header.tenant:
+        attributes["tenant"] = header.tenant
+    if header.shares:
+        attributes["shares"] = msgspec.json.encode(header.shares)
+    index = keys.listing(header.workflow_id, header.status, header.started_at, header.execution_id)
+    return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, index)
