@@ -15,9 +15,10 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.limits.arithmetic import holders, is_booked_ahead
 from workflow_runtime.services.limits.line import Lines
 from workflow_runtime.services.messages import Order, order_message
-from workflow_runtime.storage.limiters import LimiterName
+from workflow_runtime.storage.limiters import LimiterName, holder_in
 from workflow_runtime.storage.records import Run, RunStatus, StoredState
 from workflow_runtime.storage.stores import Stores
 
@@ -129,7 +130,10 @@ class OpenOrders:
         astray: set[tuple[str, int]] = set()
         for name, places in by_limiter.items():
             there = self._limiters.standing(name, list(places.values()))
-            astray |= {key for key, place in places.items() if place not in there}
+            gauge = self._limiters.gauge(name)
+            if not is_booked_ahead(gauge, self._ports.clock.now()):  # else somebody's grant may be on its way
+                held = holders(gauge)
+                astray |= {key for key, place in places.items() if place not in there and holder_in(place) not in held}
             if there and self._lines is not None:
                 self._lines.ensure_pump(name)
         return astray

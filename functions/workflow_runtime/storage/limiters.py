@@ -107,6 +107,11 @@ def place_of(priority: int, tenant: str, since: int, holder: str, suffix: str = 
     return f"{class_of(priority)}#{plain_tenant(tenant)}#{since:015d}#{holder}{suffix}"
 
 
+def holder_in(place: str) -> str:
+    """The holder that has this place."""
+    return place.split("#")[3]
+
+
 class LimiterStore:
     def __init__(self, table: Table, blobs: Blobs) -> None:
         self._table = table

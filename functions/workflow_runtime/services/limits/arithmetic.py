@@ -146,6 +146,11 @@ def handed_over(taken: Taking, holder: str) -> Taking:
     return Taking(change, (*kept, Present(name)), taken.costs)
 
 
+def is_booked_ahead(gauge: Gauge, now: int) -> bool:
+    """Whether a start may have been booked for later."""
+    return any(number(gauge, name) > now * 1000 for name in (REQUESTS_BOOKED, TOKENS_BOOKED))
+
+
 def holders(gauge: Gauge) -> dict[str, int]:
     """Who has a slot, and until when (epoch ms)."""
     return {

@@ -71,7 +71,11 @@ class Lines:
         self, name: LimiterName, limiter: Limiter, need: Need, *, in_line: bool, gives: str | None = None
     ) -> Grant | None:
         """``gives``: who gives his slot for it."""
-        gauge = self._known.get(name, {})
+        gauge = self.known(name)
+        if not in_line and arithmetic.LINE in gauge:
+            gauge = self.gauge(name)  # to read is cheaper than a write in vain
+            if arithmetic.LINE in gauge and arithmetic.HOLDER + need.holder not in gauge:
+                return None
         for _ in range(TRIES_MAX):
             now = self._clock.now()
             wanted = taking(limiter, need, now, gauge, in_line=in_line)
@@ -81,8 +85,11 @@ class Lines:
             if done:
                 starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
                 return Grant(starts, number(gauge, arithmetic.FENCE))
-            if arithmetic.HOLDER + need.holder in gauge:  # the answer to an earlier call was lost
-                return Grant(now, number(gauge, arithmetic.FENCE))
+            if arithmetic.HOLDER + need.holder in gauge:
+                # The answer to an earlier call was lost, or the message came twice. When it may begin is not known any
+                # more; as late as whatever is booked last is never too early.
+                starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
+                return Grant(starts, number(gauge, arithmetic.FENCE))
             if self._pruned(name, gauge, now):
                 gauge = self._known[name]
             wanted = taking(limiter, need, now, gauge, in_line=in_line)
