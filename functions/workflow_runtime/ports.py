@@ -148,7 +148,7 @@ class ConditionFailed(ConflictError):
     ``item``: of `Table.change`, the item as it was; None if there was none, and for the other calls.
     """
 
-    def __init__(self, message: str, item: Item | None = None) -> None:
+    def __init__(self, message: str = "", item: Item | None = None) -> None:
         super().__init__(message)
         self.item = item
 

@@ -19,7 +19,9 @@ from workflow_runtime.plan.limiters import HORIZON_MS, Limiter, Rate
 
 WEIGHT_MAX = 10
 HORIZON_SECONDS_MAX = 900.0  # what is booked ahead waits in a queue, which keeps a message back for so long
-_RATE = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([kM]?)\s*/\s*(s|sec|second|min|minute|h|hour|day)\s*")
+_RATE = re.compile(
+    r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([kM]?)\s*/\s*(\d{1,6}(?:\.\d{1,3})?)?\s*(s|sec|second|min|minute|h|hour|day)\s*"
+)
 _MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000}
 _SECONDS = {"s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "day": 86_400}
 _RATE_HINT = "For example `60/min`, `200k/min` or `5/s`; units are s, min, h and day."
@@ -36,7 +38,10 @@ def read_rate(value: object) -> Rate:
     units = float(found[1]) * _MULTIPLES[found[2]]
     if units < 1:
         raise problem(rules.BAD_RATE, "a rate of less than one lets nothing begin", "Name a longer time: `1/day`.")
-    return Rate(round(units), _SECONDS[found[3]] * 1000)
+    milliseconds = round(float(found[3] or 1) * _SECONDS[found[4]] * 1000)
+    if milliseconds < 1:
+        raise problem(rules.BAD_RATE, "a rate is so many in some time, not in none", _RATE_HINT)
+    return Rate(round(units), milliseconds)
 
 
 def read_limiters(value: object) -> tuple[str, ...]:
@@ -62,7 +67,7 @@ def read_weight(value: object) -> int | str:
     return integer(1, WEIGHT_MAX)(value)
 
 
-RATE = {"type": "string", "pattern": r"^\s*[0-9.]+\s*[kM]?\s*/\s*(s|sec|second|min|minute|h|hour|day)\s*$"}
+RATE = {"type": "string", "pattern": r"^\s*[0-9.]+\s*[kM]?\s*/\s*[0-9.]*\s*(s|sec|second|min|minute|h|hour|day)\s*$"}
 RateField = Annotated[Rate, Kind(read_rate, RATE)]
 LimiterNames = Annotated[
     tuple[str, ...], Kind(read_limiters, {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]})

@@ -159,7 +159,7 @@ class Model(BaseModel):
                 name = cls.aliases.get(key, key)
                 if len(problems) >= MAX_KEY_PROBLEMS:
                     break
-                if key not in known and key not in cls.aliases and cls.others is None:
+                if key not in known and key not in cls.aliases and not (cls.others and isinstance(item, dict)):
                     text = f"{quoted(key)} is not a field of {cls.noun}"
                     unknown = problem(rules.UNKNOWN_FIELD, text, near=(key, cls.written_names()))
                     problems.append(_detail(unknown, (*prefix, key)))

@@ -12,6 +12,7 @@ from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.plan.catalogue import Catalogue
+from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.specs import NodeType
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Registries:
     ) -> None:
         services = ToolServices(bus=ports.bus, offload=ports.offload) if ports is not None else ToolServices()
         self._mocks = mocks
+        self._definitions = definitions
         self._agents = AgentRegistry.load(_below(definitions, "agents"))
         self._tools = ToolRegistry.load(_below(definitions, "tools"), reach=reach, services=services)
 
@@ -45,10 +47,17 @@ class Registries:
     def catalogue(self) -> Catalogue:
         """The agents and tools that definitions may name without a warning: registered ones and mocked ones. Raises
         `DefinitionError` for what cannot be used."""
-        catalogue = Catalogue(self._agents.describe(), self._tools.describe())
+        catalogue = Catalogue(self._agents.describe(), self._tools.describe(), self.limiters)
         if self._mocks is None:
             return catalogue
         return catalogue.with_mocks(self._mocks.ids(NodeType.AGENT), self._mocks.ids(NodeType.TOOL))
+
+    @cached_property
+    def limiters(self) -> dict[str, Limiter]:
+        """The limiters that all workflows share. Raises `DefinitionError`."""
+        from workflow_runtime.definition.limits_file import read_limits  # workers do without it
+
+        return read_limits(self._definitions)
 
     def invokers(self, clock: Clock) -> dict[NodeType, Invoker]:
         """What runs agents and tools. ``clock``: the runtime's."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.limits.admission import Admission
     from workflow_runtime.services.limits.granting import Granter, Pump
     from workflow_runtime.services.limits.line import Lines
+    from workflow_runtime.services.limits.requests import Limits
     from workflow_runtime.services.limits.starts import StartAdmission
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
@@ -140,6 +141,12 @@ class Runtime:
         from workflow_runtime.services.limits.granting import Pump
 
         return Pump(self.ports, self.stores.limiters, self.lines, self.granter)
+
+    @cached_property
+    def limits(self) -> Limits:
+        from workflow_runtime.services.limits.requests import Limits
+
+        return Limits(self.ports.clock, self.stores, self.lines, self.looks)
 
     @cached_property
     def admission(self) -> Admission:

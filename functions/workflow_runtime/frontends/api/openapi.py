@@ -14,7 +14,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from workflow_runtime.frontends.api import chart_models, models, operator_models
+from workflow_runtime.frontends.api import chart_models, limit_models, models, operator_models
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.control import CONTROL_BODIES, control_body
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
@@ -23,6 +23,8 @@ from workflow_runtime.frontends.api.routes import (
     CONTROL_BODY,
     EVENT_BODY,
     HOOK_BODY,
+    LIMITER_BODY,
+    LIMITS_BODY,
     SOURCE_BODY,
     START_BODY,
     Route,
@@ -78,6 +80,8 @@ def openapi_document() -> dict[str, Any]:
             (models.EventRequest, "validation"),
             (operator_models.ControlRequest, "validation"),
             (operator_models.BulkRequest, "validation"),
+            (limit_models.LimiterRequest, "validation"),
+            (limit_models.LimitsRequest, "validation"),
             *((model, "validation") for model in CONTROL_BODIES.values()),
             (chart_models.Truncated, "serialization"),
         ],
@@ -110,6 +114,8 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
             BULK_BODY: {"$ref": SCHEMAS + "BulkRequest"},
             CONTROL_BODY: {"$ref": SCHEMAS + _control_body(route).__name__},
             HOOK_BODY: HOOK_SCHEMA,
+            LIMITER_BODY: {"$ref": SCHEMAS + "LimiterRequest"},
+            LIMITS_BODY: {"$ref": SCHEMAS + "LimitsRequest"},
         }[route.body]
         content = {media_type: {"schema": schema} for media_type in content_types(route.body)}
         operation["requestBody"] = {"required": _is_body_required(route), "content": content}
@@ -125,7 +131,7 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
 def _is_body_required(route: Route) -> bool:
     if route.body == CONTROL_BODY:
         return any(field.is_required() for field in _control_body(route).model_fields.values())
-    return route.body in (SOURCE_BODY, EVENT_BODY)
+    return route.body in (SOURCE_BODY, EVENT_BODY, LIMITER_BODY, LIMITS_BODY)
 
 
 def _control_body(route: Route) -> type[BaseModel]:

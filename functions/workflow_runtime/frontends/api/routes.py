@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from workflow_runtime.frontends.api import models, operator_models
+from workflow_runtime.frontends.api import limit_models, models, operator_models
 from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer, json_answer
 from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
 from workflow_runtime.frontends.api.bulk import Bulks
@@ -17,6 +17,7 @@ from workflow_runtime.frontends.api.executions import Executions
 from workflow_runtime.frontends.api.freezes import Switches
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.journal import Journals
+from workflow_runtime.frontends.api.limits import Limiters
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.workflows import Workflows
 from workflow_runtime.services.control.bulk import MANY
@@ -38,6 +39,8 @@ START_BODY = "the input"
 EVENT_BODY = "an event"
 CONTROL_BODY = "a reason"
 BULK_BODY = "a selection"
+LIMITER_BODY = "a limiter"
+LIMITS_BODY = "limiters"
 HOOK_BODY = "what a webhook is told"
 
 
@@ -81,6 +84,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_control_routes(Controls(runtime)),
         *_bulk_routes(Bulks(runtime)),
         *_freeze_routes(Switches(runtime)),
+        *_limit_routes(Limiters(runtime)),
         *_hook_routes(events),
         _health(runtime),
     )
@@ -314,6 +318,20 @@ def _freeze_routes(switches: Switches) -> tuple[Route, ...]:
             CONTROL_BODY,
         ),
         Route("DELETE", one, switches.thaw, "deleteFreeze", (Reply(200, "Thawed", frozen),), (404, 422)),
+    )
+
+
+def _limit_routes(limiters: Limiters) -> tuple[Route, ...]:
+    one = "/limits/<limiter>"
+    detail = _json(limit_models.LimiterDetail, "The limiter, and who waits for it")
+    listed = _json(limit_models.LimiterList, "All limiters")
+    changed = _json(limit_models.Limiter, "The limiter as it is now")
+    return (
+        Route("GET", "/limits", limiters.listing, "listLimits", (listed,), (422,)),
+        Route("PUT", "/limits", limiters.declare, "declareLimits", (listed,), (400, 413, 415, 422), LIMITS_BODY),
+        Route("GET", one, limiters.get, "getLimit", (detail,), (404, 422)),
+        Route("PUT", one, limiters.put, "putLimit", (changed,), (400, 404, 413, 415, 422), LIMITER_BODY),
+        Route("DELETE", one, limiters.delete, "deleteLimit", (changed,), (404, 422)),
     )
 
 

@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "skip": ("control:skip", "Continue an execution without a node."),
     "freeze": ("freeze:freeze", "Hold back starts of a workflow, runs of an agent, or all of both."),
     "thaw": ("freeze:thaw", "Release what was frozen."),
+    "limits": ("limits:limits", "List limiters, show who waits, or change one."),
     "publish-event": ("signal:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),
     "status": ("status:status", "Show an execution, or watch it to its end."),
