@@ -261,6 +261,9 @@ class Schedules(Protocol):
     def put(self, schedule: Schedule) -> None:
         """Create it; one of the same name is replaced."""
 
+    def create(self, schedule: Schedule) -> None:
+        """Create it, unless there is one of the same name."""
+
     def delete(self, names: Sequence[str]) -> None:
         """Delete them; absent ones are fine."""
 
@@ -330,6 +333,25 @@ class Offload(Protocol):
     ) -> Awaitable[Result]: ...
 
 
+class Together(Protocol):
+    """How blocking port calls that do not depend on each other are made: in threads on AWS; embedded, in turn."""
+
+    def __call__(self, calls: Sequence[Callable[[], None]]) -> None:
+        """Make all of them. Raises what the first of them that failed raised, when all have ended."""
+
+
+def in_turn(calls: Sequence[Callable[[], None]]) -> None:
+    """`Together` where a call takes no time that another one could use."""
+    failures: list[Exception] = []
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
 class Ports(msgspec.Struct, frozen=True):
     """One backend, complete. ``boot`` names this start of an exclusive backend: leases of other boots are void ("" on
     AWS).
@@ -343,3 +365,4 @@ class Ports(msgspec.Struct, frozen=True):
     clock: Clock
     offload: Offload
     boot: str = ""
+    together: Together = in_turn

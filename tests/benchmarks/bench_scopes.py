@@ -1,10 +1,13 @@
-"""What idle scopes cost an event: microseconds per result of a node beside 1 and beside 1,000 charts with their graphs.
+"""What idle scopes cost an event: microseconds per event beside 1 and beside 1,000 charts that it does not concern.
 
     python tests/benchmarks/bench_scopes.py [--json] [--smoke]
 
-Each idle scope is a chart in a node, in a state that runs a graph of one tool. ``memory``: the state is handed from one
-`advance` to the next; ``stored``: it is encoded and decoded in between, as the dispatcher does. ``per_scope_us``: what
-each idle scope adds to a stored event.
+result: of a node in a chain, beside charts in a state that runs a graph of one tool. signal: to a chart, beside charts
+that listen to another event. timer: of a chart, beside charts that have one of their own. wait: a signal to a chart,
+beside charts in a state that runs a graph of one wait, for another event.
+
+``memory``: the state is handed from one `advance` to the next; ``stored``: it is encoded and decoded in between, as the
+dispatcher does. ``per_scope_us``: what each idle scope adds to a stored event.
 """
 
 from __future__ import annotations
@@ -13,46 +16,111 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "functions"))
 
 from workflow_runtime.compiler import compile_or_raise
-from workflow_runtime.engine.advance import Decision, advance, new_execution
+from workflow_runtime.engine.advance import Decision, Known, advance, new_execution
 from workflow_runtime.engine.codec import decode_state, encode_state
-from workflow_runtime.engine.commands import Continue
-from workflow_runtime.engine.events import Event, ExecutionStarted, NodeSucceeded, Poked, run_event_id
+from workflow_runtime.engine.commands import Continue, StartTimer
+from workflow_runtime.engine.events import (
+    Event,
+    ExecutionStarted,
+    NodeSucceeded,
+    Poked,
+    SignalReceived,
+    TimerFired,
+    run_event_id,
+)
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.plan.plan import Plan
 
 COUNTS = (1, 1_000)
-CHAIN = 300
+EVENTS = 300
 ROUNDS = 5
+KNOWN = Known(globals={"input": {}, "variables": {}, "env": {}})
+
+Node = dict[str, Any]
 
 
-def plan_of(idle: int) -> Plan:
-    """A chain of tools beside so many charts."""
-    run = [{"id": "work", "type": "tool", "tool": "t"}]
-    chart = {"initial_state": "busy", "states": [{"name": "busy", "run": run}]}
-    nodes: list[dict[str, Any]] = [{"id": f"m{number}", "type": "state_machine", **chart} for number in range(idle)]
-    for number in range(CHAIN):
-        before = [f"n{number - 1}"] if number else []
-        nodes.append({"id": f"n{number}", "type": "tool", "tool": "t", "dependencies": before})
-    return compile_or_raise(json.dumps({"workflow": {"id": "w", "nodes": nodes, "outputs": "done"}}))
+class Case(NamedTuple):
+    """``idle``: the state in which each idle chart is, in ``scopes`` scopes. ``live``: the nodes that events concern.
+    ``event``: the one with this number, whose timer has this id."""
+
+    idle: Node
+    scopes: int
+    live: list[Node]
+    event: Callable[[int, str], Event]
 
 
-def microseconds_per_event(plan: Plan, state: ExecutionState, *, stored: bool) -> float:
-    """The chain, one result at a time; only the engine's own time counts."""
-    spent = 0.0
-    for number in range(CHAIN - 1):
-        event = NodeSucceeded(run_event_id(f"n{number}", 1), number, f"n{number}", 1)
+def chart(id: str, *states: Node) -> Node:
+    return {"id": id, "type": "state_machine", "initial_state": states[0]["name"], "states": states}
+
+
+def idle_state(**fields: Any) -> Node:
+    return {"name": "idle", **fields}
+
+
+def chain() -> list[Node]:
+    """Tools, one after the other."""
+    tools = [{"id": f"n{number}", "type": "tool", "tool": "t"} for number in range(EVENTS + 1)]
+    for before, tool in pairwise(tools):
+        tool["dependencies"] = [before["id"]]
+    return tools
+
+
+def going(**way: Any) -> list[Node]:
+    """A chart that goes from a state to another and back."""
+    there, back = ({name: [{**value, "target": target}] for name, value in way.items()} for target in "ba")
+    return [chart("live", {"name": "a", **there}, {"name": "b", **back})]
+
+
+def result(number: int, _: str) -> Event:
+    return NodeSucceeded(run_event_id(f"n{number}", 1), number, f"n{number}", 1)
+
+
+def signal(number: int, _: str) -> Event:
+    return SignalReceived(f"signal:{number}", number, "go", id=str(number))
+
+
+def timer(number: int, id: str) -> Event:
+    return TimerFired(f"timer:{id}", number, id)
+
+
+TOOL = {"id": "work", "type": "tool", "tool": "t"}
+WAIT = {"id": "news", "type": "control", "subtype": "wait", "event": "other"}
+OTHER = {"event": "other", "target": "idle"}
+
+CASES = {
+    "result": Case(idle_state(run=[TOOL]), 2, chain(), result),
+    "signal": Case(idle_state(transitions=[OTHER]), 1, going(transitions={"event": "go"}), signal),
+    "timer": Case(idle_state(after=[{"delay": "30d", "target": "idle"}]), 1, going(after={"delay": "1ms"}), timer),
+    "wait": Case(idle_state(run=[WAIT]), 2, going(transitions={"event": "go"}), signal),
+}
+
+
+def plan_of(case: Case, idle: int) -> Plan:
+    nodes = [chart(f"m{number}", case.idle) for number in range(idle)]
+    return compile_or_raise(json.dumps({"workflow": {"id": "w", "nodes": [*nodes, *case.live], "outputs": "done"}}))
+
+
+def microseconds_per_event(case: Case, plan: Plan, state: ExecutionState, *, stored: bool) -> float:
+    """One event at a time; only the engine's own time counts."""
+    spent, last = 0.0, f"t{state.made}"
+    for number in range(EVENTS):
+        event = case.event(number, last)
         began = time.thread_time()
-        decision = advance(plan, state, [event], number)
+        decision = advance(plan, state, [event], number, KNOWN)
         assert isinstance(decision, Decision)
         state = decode_state(encode_state(decision.state)) if stored else decision.state
         spent += time.thread_time() - began
-    return spent / (CHAIN - 1) * 1e6
+        assert not decision.ignored
+        last = next((command.timer for command in decision.commands if isinstance(command, StartTimer)), "")
+    return spent / EVENTS * 1e6
 
 
 def started(plan: Plan) -> ExecutionState:
@@ -60,7 +128,7 @@ def started(plan: Plan) -> ExecutionState:
     event: Event = ExecutionStarted("start", 0)
     state = new_execution(plan, "e1", 1, 0)
     while True:
-        decision = advance(plan, state, [event], 0)
+        decision = advance(plan, state, [event], 0, KNOWN)
         assert isinstance(decision, Decision)
         state = decode_state(encode_state(decision.state))
         if not isinstance(decision.commands[-1], Continue):
@@ -70,16 +138,14 @@ def started(plan: Plan) -> ExecutionState:
 
 def measure(counts: tuple[int, ...] = COUNTS, rounds: int = ROUNDS) -> dict[str, float]:
     figures: dict[str, float] = {}
-    for way in ("memory", "stored"):
-        for count in counts:
-            plan = plan_of(count)
-            first = started(plan)
-            best = min(microseconds_per_event(plan, first, stored=way == "stored") for _ in range(rounds))
-            figures[f"{count}_{way}_us"] = round(best, 2)
-    scopes = 2 * (counts[-1] - counts[0])  # a chart and its graph each
-    figures["per_scope_us"] = round(
-        (figures[f"{counts[-1]}_stored_us"] - figures[f"{counts[0]}_stored_us"]) / scopes, 3
-    )
+    for name, case in CASES.items():
+        prepared = [(count, plan := plan_of(case, count), started(plan)) for count in counts]
+        for way in ("memory", "stored"):
+            for count, plan, first in prepared:
+                times = [microseconds_per_event(case, plan, first, stored=way == "stored") for _ in range(rounds)]
+                figures[f"{name}_{count}_{way}_us"] = round(min(times), 2)
+        more = figures[f"{name}_{counts[-1]}_stored_us"] - figures[f"{name}_{counts[0]}_stored_us"]
+        figures[f"{name}_per_scope_us"] = round(more / case.scopes / (counts[-1] - counts[0]), 3)
     return figures
 
 

@@ -69,6 +69,15 @@ def test_a_cron_schedule_is_due_in_its_time_zone(harness):
     assert harness.scheduler.next_at() % (24 * HOUR_MS) == 4 * HOUR_MS
 
 
+def test_creating_a_schedule_again_changes_nothing(harness):
+    harness.schedules.create(Schedule("s", "work", "first", at=at(harness, HOUR_MS)))
+    harness.schedules.create(Schedule("s", "work", "second", at=at(harness, 2 * HOUR_MS)))
+    assert harness.scheduler.next_at() == at(harness, HOUR_MS)
+    harness.pass_time(7200)
+    harness.scheduler.fire()
+    assert harness.bodies("work") == ["first"]
+
+
 def test_putting_a_schedule_again_replaces_it(harness):
     harness.schedules.put(Schedule("s", "work", "old", at=at(harness, HOUR_MS)))
     harness.schedules.put(Schedule("s", "work", "new", at=at(harness, 2 * HOUR_MS)))

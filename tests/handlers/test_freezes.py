@@ -293,6 +293,27 @@ def test_the_sweep_sends_no_order_that_is_frozen(frozen: Bench) -> None:
     assert status_of(frozen, id) == "completed"
 
 
+@pytest.mark.parametrize(("busy_seconds", "status"), [(200, "completed"), (301, "failed")])
+def test_frozen_time_does_not_count_against_max_wait(frozen: Bench, busy_seconds: int, status: str) -> None:
+    freeze(frozen, "agent:作者")
+    execution_id = frozen.start("    - {id: 写, type: agent, agent: 作者, max_wait: 5m}\n")
+    frozen.settle()
+    frozen.pass_time(3600)
+    freeze(frozen, "all")
+    thaw(frozen, "agent:作者")
+    frozen.pass_time(3600)
+    thaw(frozen, "all")
+    for queue in (SWEEP, DISPATCH):
+        while frozen.deliver(queue):
+            pass
+    frozen.pass_time(busy_seconds)
+    frozen.settle()
+    document = frozen.document(execution_id)
+    assert document["status"] == status
+    if status == "failed":
+        assert document["error"]["type"] == "throttled"
+
+
 def test_many_are_released_page_by_page() -> None:
     bench = Bench("embedded")  # simulated queues take long for so many messages
     bench.tools.tools["作者"] = lambda call: call.inputs

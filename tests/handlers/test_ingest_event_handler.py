@@ -80,7 +80,7 @@ workflow:
     catalog.publish(source.encode())
     [route] = catalog.plan(catalog.version("丙")).routes
     waiting = bench.runtime.starter.start("丙", {"编号": "号-1"})
-    SubscriptionStore(bench.backend.ports.table).put(waiting, "丙", "pay", "号-1", route)
+    SubscriptionStore(bench.backend.ports.table).put(waiting, "丙", [("pay", "号-1", route)])
     put(bench, "付款", {"编号": "号-1", "方式": "card"}, {"编号": "号-2"})
     deliver(bench)
     mails = [parse_mail(str(record.event_record["body"])) for record in bench.receive(DISPATCH)]

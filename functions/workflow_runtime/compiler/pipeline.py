@@ -100,7 +100,7 @@ def strict(findings: Iterable[Finding]) -> list[Finding]:
 def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | None, report: Report) -> Plan | None:
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
     sources = Sources(definition, gaps)
-    check_support(sources, report)
+    check_support(definition, sources, report)
     if not _has_fitting_size(definition, gaps, sources, report):
         return None
     others = [

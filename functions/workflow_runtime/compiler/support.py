@@ -11,13 +11,19 @@ from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.recovery import Gaps
+from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
-def check_support(sources: Sources, report: Report) -> None:
+def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
+    for number, handler in enumerate(definition.error_handlers):
+        if handler.action.fresh is not None:
+            _not_in_force("fresh", ("error_handlers", number, "action", "fresh"), report)
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
             for what, path in _unsupported(node):
                 report.add(rules.NOT_SUPPORTED, f"{what} not supported yet", graph.at(position, *path))
+            for field, path in _idle(node):
+                _not_in_force(field, graph.at(position, *path), report)
             for field, reason in () if position in graph.gaps.untyped else _without_effect(node):
                 message = f"`{field}` has no effect here: {reason}"
                 report.add(rules.NO_EFFECT, message, graph.at(position, field))
@@ -44,6 +50,13 @@ def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
         yield "callbacks are", ("callback",)
     if node.fallback is not None and node.fallback.workflow_id is not None:
         yield "workflows as fallbacks are", ("fallback",)
+
+
+def _idle(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
+    """Fields that do nothing yet."""
+    for number, policy in enumerate(node.retry_policy):
+        if policy.fresh is not None:
+            yield "fresh", ("retry_policy", number, "fresh")
 
 
 def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:

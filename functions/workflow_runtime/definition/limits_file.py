@@ -41,9 +41,8 @@ def _limiters(document: Document, findings: list[Finding]) -> dict[str, Limiter]
     if not isinstance(value, dict) or not isinstance(value.get("limits"), dict):
         findings.append(document.finding(WRONG_FIELD, "expected limiters by name under `limits:`"))
         return {}
-    for key in value:
-        if key != "limits" and not key.startswith("x-"):
-            findings.append(document.finding(UNKNOWN_KEY, f"unknown key {key!r} beside `limits`", (key,)))
+    beside = (key for key in value if key != "limits" and not key.startswith("x-"))
+    findings += [document.finding(UNKNOWN_KEY, f"unknown key {key!r} beside `limits`", (key,)) for key in beside]
     limiters = {}
     for name, written in value["limits"].items():
         limiter = _limiter(document, name, written, findings)

@@ -13,6 +13,7 @@ from workflow_runtime.definition.fields import (
     SECONDS_OR_TEXT,
     Duration,
     Factor,
+    Flag,
     Inputs,
     Kind,
     Schema,
@@ -89,6 +90,7 @@ class RetryPolicy(Model):
     )
     errors: Texts = Field(("*",), description="Error types that are retried; `*` is all.")
     exclude_errors: Texts = Field((), description="Error types that are not retried.")
+    fresh: Flag | None = Field(None, description="Whether an agent forgets the steps of the attempts before.")
 
 
 RetryPolicies = Annotated[tuple[RetryPolicy, ...], Many(single=True)]

@@ -155,9 +155,12 @@ def advance(
     needs = turn.needs
     if needs is not None:
         return needs
+    turn.bound()
+    changed = changed or bool(turn.commands)  # of the backlog
     if _must_go_on(turn):
         turn.commands.append(Continue())
-    _put_aside(scopes)
+    if turn.is_suspended:
+        _put_aside(scopes)
     _keep_values(scopes)
     scopes.release()
     return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
@@ -201,6 +204,9 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     scopes = settling.scopes_of(turn)
     ending.break_off(scopes, error)
     settling.settle(scopes)
+    turn.bound()
+    if state.backlog:
+        turn.commands.append(Continue())
     return Decision(state, tuple(turn.commands))
 
 
@@ -267,7 +273,7 @@ def _must_go_on(turn: Turn) -> bool:
     """Whether something could be done at once that this commit had no room for."""
     state = turn.state
     if state.status.terminal or turn.is_suspended:
-        return bool(state.withdrawn or state.unannounced)
+        return bool(state.withdrawn or state.unannounced or state.backlog)
     if state.outbox or holding.returns(state):
         return True
     if not turn.has_room and state.status is ExecutionStatus.COMPENSATING and compensation.goes_on(state):
@@ -275,25 +281,23 @@ def _must_go_on(turn: Turn) -> bool:
     if turn.has_room:
         return False
     state.cut_short = bool(state.queued)
-    return bool(state.withdrawn or state.unannounced or state.queued)
+    return bool(state.withdrawn or state.unannounced or state.backlog or state.queued)
 
 
 def _put_aside(scopes: Scopes) -> None:
     """What is left to do in scopes is known to this turn only; while the execution is suspended the state keeps it."""
-    if scopes.turn.is_suspended:
-        for scope in scopes.loaded:
-            if isinstance(scope, GraphScope):
-                scope.put_aside()
+    for scope in scopes.loaded:
+        if isinstance(scope, GraphScope):
+            scope.put_aside()
 
 
 def _keep_values(scopes: Scopes) -> None:
     """Between turns the state keeps small values whose readers have not decided yet; larger ones are read again."""
     turn = scopes.turn
     state = turn.state
-    graphs = [scope for scope in scopes.loaded if isinstance(scope, GraphScope)]
+    graphs = [scope for scope in scopes.loaded if isinstance(scope, GraphScope) and (scope.fresh or scope.graph.values)]
     for scope in graphs:
-        if scope.graph.values:
-            _forget_decided(scope)
+        _forget_decided(scope)
     if state.status.terminal:
         return
     for scope in graphs:

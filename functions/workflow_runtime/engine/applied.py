@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from workflow_runtime.engine.turn import Turn
 
@@ -20,12 +21,13 @@ def remember(turn: Turn, event_id: str) -> None:
     """The event is taken now. The oldest ids are forgotten."""
     applied = turn.state.applied
     applied[_identity(event_id)] = turn.now
-    while applied:
+    while True:
         oldest = next(iter(applied))
-        if len(applied) <= APPLIED_MAX and applied[oldest] > turn.now - APPLIED_MS:
-            break
+        if applied[oldest] > turn.now - APPLIED_MS and len(applied) <= APPLIED_MAX:
+            break  # at the latest at the one that has just been added
         del applied[oldest]
 
 
+@lru_cache(maxsize=16)  # each is asked for twice: whether it is known, and to remember it
 def _identity(event_id: str) -> str:
     return hashlib.sha256(event_id.encode()).hexdigest()[:16]

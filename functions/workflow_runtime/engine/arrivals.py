@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workflow_runtime.engine import applied, compensation, ending, holding, pending, subscriptions
-from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
+from workflow_runtime.engine.awaited import Pending, Purpose
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.events import data_of, of_signal
 from workflow_runtime.engine.chart.scope import ChartScope
@@ -34,11 +34,11 @@ from workflow_runtime.engine.lifecycle import RESULT_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.pending import Arrived, Ended
 from workflow_runtime.engine.scopes import Scopes
+from workflow_runtime.engine.tables import keys_at
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId, static_path
-from workflow_runtime.plan.events import matches
 from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.plan import Plan
 
@@ -224,24 +224,24 @@ def _is_for_wait(plan: Plan, signal: SignalReceived) -> bool:
     """Whether a wait's own trigger brought it, so that nothing but such a wait may take it."""
     if not plan.correlated_waits:
         return False
-    number = plan.routes.get(signal.route, -1)
-    return any(wait.spec.correlated == number for wait in plan.correlated_waits)
+    return plan.routes.get(signal.route, -1) in plan.correlated_routes
 
 
 def _waits_for(scopes: Scopes, event: str) -> list[tuple[GraphScope, Pending]]:
     """The waits that listen to an event of this name: those of inner graphs first, within a graph in file order."""
-    if not scopes.turn.plan.is_awaited(event):
+    paths = scopes.turn.plan.waits_hearing(event)
+    if not paths:
         return []
-    entries = scopes.turn.state.pending.values()
-    heard = [entry for entry in entries if entry.kind is PendingKind.EVENT and entry.owner >= 0]
+    waiting = scopes.turn.state.pending
     found: list[tuple[GraphScope, Pending]] = []
-    for entry in heard:
-        if matches(entry.name, event):
-            scope = scopes[entry.scope]
-            assert isinstance(scope, GraphScope)
-            found.append((scope, entry))
+    for id in keys_at(waiting, {pending.event_id(path) for path in paths}):
+        entry = waiting[id]
+        scope = scopes[entry.scope]
+        assert isinstance(scope, GraphScope)
+        found.append((scope, entry))
     if len(found) > 1:
-        places = {id: place for place, id in enumerate(scopes.turn.state.scopes)}
+        concerned = {entry.scope for _, entry in found}
+        places = {id: place for place, id in enumerate(filter(concerned.__contains__, scopes.turn.state.scopes))}
         found.sort(key=lambda item: (-item[0].depth, places[item[0].id], item[1].owner))
     return found
 
@@ -251,11 +251,25 @@ def innermost_first(scopes: Scopes, charts: Mapping[ScopeId, int]) -> list[Scope
     around them, else those that began first."""
     if not charts:
         return []
-    # Looks at every scope there is: few addresses have pass numbers, and only those are worth a call.
-    active = [id for id in scopes.turn.state.scopes if (static_path(id) if "[" in id else id) in charts]
+    active = keys_at(scopes.turn.state.scopes, charts)
     if len(active) > 1:
         active.sort(key=lambda id: -scopes.turn.plan.chart_depths[charts[static_path(id)]])
     return active
+
+
+def _innermost(scopes: Scopes, signal: SignalReceived) -> ScopeId | None:
+    """The first of all charts that may take the event, innermost first, so that it can say why it does not."""
+    plan = scopes.turn.plan
+    if signal.to or _is_for_wait(plan, signal):
+        return next(iter(_addressed(scopes, signal, plan.chart_addresses)), None)
+    deepest, found, found_depth = max(plan.chart_depths, default=-1), None, -1
+    for id in scopes.turn.state.scopes:
+        number = plan.chart_addresses.get(static_path(id))
+        if number is not None and plan.chart_depths[number] > found_depth:
+            found, found_depth = id, plan.chart_depths[number]
+            if found_depth == deepest:  # none can be further in: the rest need not be looked at
+                break
+    return found
 
 
 def offer_to_chart(chart: ChartScope, signal: SignalReceived) -> str:
@@ -306,14 +320,13 @@ def _untaken(scopes: Scopes, signal: SignalReceived, refusals: dict[ScopeId, str
     if not signal.to and turn.plan.is_awaited(signal.name):
         _keep(turn, signal)
         return ""
-    charts = _addressed(scopes, signal, turn.plan.chart_addresses)
-    if not charts:
+    minding = _addressed(scopes, signal, turn.plan.charts_minding)
+    id = minding[0] if minding else _innermost(scopes, signal)
+    if id is None:
         return f"nothing in this execution listens to `{signal.name}` now"
-    policies = [turn.plan.charts[turn.plan.chart_addresses[static_path(id)]].on_unhandled_event for id in charts]
-    place = next((place for place, policy in enumerate(policies) if policy != "ignore"), 0)
-    id, policy = charts[place], policies[place]
     chart = scopes[id]
     assert isinstance(chart, ChartScope)
+    policy = chart.chart.on_unhandled_event
     reason = refusals.get(id) or interpreter.no_transition(chart, signal.name)
     step = Macrostep(chart.path, signal.name, turn.now, configuration=chart.leaves, reason=reason)
     turn.macrosteps.append(step)

@@ -7,7 +7,9 @@ from collections.abc import MutableMapping
 import msgspec
 
 from workflow_runtime.engine import schema1
+from workflow_runtime.engine.awaited import Pending
 from workflow_runtime.engine.state import STATE_SCHEMA, UNNUMBERED_SCHEMA, ExecutionState, encode_state
+from workflow_runtime.engine.tables import Opened
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.plan import Plan
 
@@ -15,12 +17,14 @@ __all__ = ["current", "decode_state", "encode_state"]
 
 
 class _Stored(ExecutionState):
-    """A state as it is read: with its scopes as bytes."""
+    """A state as it is read: with its scopes, and what it waits for, as bytes."""
 
     scopes: MutableMapping[ScopeId, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
+    pending: MutableMapping[str, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
 
 
 _decoder = msgspec.json.Decoder(_Stored)
+_pending_decoder = msgspec.json.Decoder(Pending)
 
 
 def decode_state(data: bytes) -> ExecutionState:
@@ -31,7 +35,11 @@ def decode_state(data: bytes) -> ExecutionState:
     state = _decoder.decode(data)
     if state.schema > STATE_SCHEMA:
         raise msgspec.ValidationError(f"state schema {state.schema} is newer than this runtime's {STATE_SCHEMA}")
-    return schema1.unplaced(data) if state.schema == UNNUMBERED_SCHEMA else state
+    if state.schema == UNNUMBERED_SCHEMA:
+        return schema1.unplaced(data)
+    if state.pending:
+        state.pending = Opened(state.pending, _pending_decoder.decode)  # type: ignore[arg-type]
+    return state
 
 
 def current(plan: Plan, state: ExecutionState) -> ExecutionState:

@@ -279,6 +279,9 @@ Command: TypeAlias = (
     | Continue
 )
 
+Deferrable: TypeAlias = StartTimer | CancelTimer | SendSignal | StartChild | ControlChild
+"""What may be given by a later commit than the one that decided it, in order: nothing of its own commit builds on it.
+Each is a request or several; the others are sent many at a time, or are few."""
 
 _PAYLOADS: dict[type, tuple[tuple[str, Json], ...]] = {
     RunNode: (("names", {}), ("inputs", None)),

@@ -28,7 +28,7 @@ RETURNED_TURN_MAX = 50  # taken in one commit
 
 def must_wait(state: ExecutionState, event: Event) -> bool:
     """Whether an event is held: because of the status, or because others that are held come first."""
-    if not (returns(state) or state.status is SUSPENDED):
+    if not (state.status is SUSPENDED or returns(state)):
         return False
     row = EXECUTION_ROWS.get((SUSPENDED, type(event)))
     return row is not None and row.holds
@@ -36,7 +36,7 @@ def must_wait(state: ExecutionState, event: Event) -> bool:
 
 def returns(state: ExecutionState) -> bool:
     """Whether held events are to be taken now."""
-    return state.held > 0 and state.status is ExecutionStatus.RUNNING
+    return state.held_next > state.held_first and state.status is ExecutionStatus.RUNNING
 
 
 def hold(turn: Turn, event: Event) -> str:

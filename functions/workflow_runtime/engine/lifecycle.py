@@ -7,7 +7,8 @@ refused as `InvalidEvent`. Only what people ask for leads out of a terminal stat
 and `CompensateRequested`.
 
 `RESULT_ROWS` say the same of the results of node runs. What happens to a node inside the engine is a `Change`;
-`MARK_ROWS` are ``(mark, change) -> mark``, walked by `changed` alone, and here a missing row is a bug of the engine.
+`MARK_ROWS` are ``(mark, change) -> mark``, walked by `GraphScope.change` alone, and here a missing row is a bug of the
+engine.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ class Change(IntEnum):
     ESCALATE = 14  # it failed, and a person decides what follows
 
 
-MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
+MARK_ROWS: dict[tuple[int, Change], Mark] = {
     (Mark.WAITING, Change.ENQUEUE): Mark.QUEUED,
     (Mark.WAITING, Change.FAIL): Mark.FAILED,  # its `when` cannot be evaluated
     (Mark.WAITING, Change.EXCUSE): Mark.EXCUSED,
@@ -204,11 +205,6 @@ MARK_ROWS: dict[tuple[Mark, Change], Mark] = {
 }
 """What a change makes of a node. There is no other way from one mark to another; only `Change.REOPEN` leads out of an
 end."""
-
-
-def changed(mark: int, change: Change) -> Mark:
-    """The mark after ``change``. One that the table does not have is a bug of the engine: `KeyError`."""
-    return MARK_ROWS[mark, change]  # type: ignore[index]  # a mark is an int, equal to its letter's
 
 
 _RUNS = ExecutionRow(reason="the execution has not ended")

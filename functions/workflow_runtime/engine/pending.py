@@ -7,6 +7,7 @@ that are waited for under a key is what changes in the subscriptions (`subscript
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose, Sent
 from workflow_runtime.engine.commands import CancelTimer, StartTimer
 from workflow_runtime.engine.scopes import Scope
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -41,14 +43,22 @@ def start_timer(
 ) -> None:
     """Wait until ``due`` (epoch ms)."""
     timer = f"t{scope.turn.next_number()}"
-    _open(scope, timer, Pending(PendingKind.TIMER, purpose, scope.id, owner, due, number=number, sent=sent))
+    entry = Pending(PendingKind.TIMER, purpose, scope.id, owner, due, number=number, sent=sent)
+    _set_alarm(scope.turn.state, timer, entry)
+    _open(scope, timer, entry)
     scope.turn.commands.append(StartTimer(timer, due))
 
 
 def listen(scope: Scope, node: int, path: str, event: str, key: str | None, route: int) -> None:
     """Have the wait ``node`` wait for an event, from the bus under ``key`` by the trigger of this number (-1: none)."""
     entry = Pending(PendingKind.EVENT, Purpose.WAIT, scope.id, node, name=event, key=key, number=route)
-    _open(scope, f"event:{path}", entry)
+    note_listener(scope.turn, event_id(path))
+    _open(scope, event_id(path), entry)
+
+
+def event_id(path: str) -> str:
+    """The id of the event that the wait at this path waits for."""
+    return f"event:{path}"
 
 
 def await_child(scope: Scope, token: str, event: str, workflow_id: str) -> None:
@@ -63,7 +73,10 @@ def _open(scope: Scope, id: str, entry: Pending) -> None:
 
 def take(turn: Turn, id: str) -> Pending | None:
     """What was waited for has come: the entry, whose owner must still be told. None if nobody waits for it any more."""
-    return turn.state.pending.pop(id, None)
+    entry = turn.state.pending.get(id)
+    if entry is not None:
+        _remove(turn, id, entry)
+    return entry
 
 
 def taken(scope: Scope, owner: int, id: str) -> None:
@@ -100,21 +113,78 @@ def drop_all(scope: Scope) -> None:
 
 def drop_everything(turn: Turn) -> None:
     """The execution waits for nothing any more; what its scopes say of it no longer matters."""
-    for id in list(turn.state.pending):
-        _dropped(turn, id)
+    state = turn.state
+    timers = [CancelTimer(id, entry.due) for id, entry in state.pending.items() if entry.kind is PendingKind.TIMER]
+    turn.commands += timers
+    state.pending = {}
+    if state.alarms:
+        state.alarms = []
 
 
 def _dropped(turn: Turn, id: str) -> None:
-    entry = turn.state.pending.pop(id)
+    entry = turn.state.pending[id]
+    _remove(turn, id, entry)
     if entry.kind is PendingKind.TIMER:
         turn.commands.append(CancelTimer(id, entry.due))
 
 
+def _remove(turn: Turn, id: str, entry: Pending) -> None:
+    if entry.kind is PendingKind.TIMER:
+        _clear_alarm(turn.state, id, entry)
+    elif entry.kind is PendingKind.EVENT:
+        note_listener(turn, id)
+    del turn.state.pending[id]
+
+
+def note_listener(turn: Turn, id: str) -> None:
+    """An event is about to be waited for, otherwise or no more: what is known of it before the first change counts."""
+    if id not in turn.listened_before:
+        turn.listened_before[id] = turn.state.pending.get(id)
+
+
+# ---- the order of timers
+
+
 def first_due(turn: Turn, timer: str) -> str:
-    """Of a timer and those that should have fired before it, the one whose turn it is. Ids count up: t1, t2 …"""
-    pending = turn.state.pending
-    if turn.state.status.terminal or timer not in pending:
+    """Of a timer and those that should have fired before it, the one whose turn it is."""
+    state = turn.state
+    if state.status.terminal or timer not in state.pending:
         return timer
-    due = pending[timer].due
-    earlier = [id for id, entry in pending.items() if entry.due <= due and entry.kind is PendingKind.TIMER]
-    return min(earlier, key=lambda id: (pending[id].due, int(id[1:])))
+    return _alarms(state)[0]
+
+
+def _alarms(state: ExecutionState) -> list[str]:
+    """The timers in the order in which they fire. The list itself may be shared, so changes make a new one."""
+    if state.alarms is None:
+        timers = {id: entry for id, entry in state.pending.items() if entry.kind is PendingKind.TIMER}
+        state.alarms = sorted(timers, key=lambda id: _order(id, timers[id]))
+    return state.alarms
+
+
+def _set_alarm(state: ExecutionState, id: str, entry: Pending) -> None:
+    alarms, place = _alarms(state), _place(state, id, entry)
+    state.alarms = [*alarms[:place], id, *alarms[place:]]
+
+
+def _clear_alarm(state: ExecutionState, id: str, entry: Pending) -> None:
+    alarms, place = _alarms(state), _place(state, id, entry)
+    state.alarms = alarms[:place] + alarms[place + 1 :]
+
+
+def _place(state: ExecutionState, id: str, entry: Pending) -> int:
+    """Where a timer stands among the others, or where it belongs: most often first or last, else found by halving."""
+    alarms, order = _alarms(state), _order(id, entry)
+
+    def order_of(other: str) -> tuple[int, int, str]:
+        return _order(other, state.pending[other])
+
+    if not alarms or alarms[0] == id or order < order_of(alarms[0]):
+        return 0
+    if order > order_of(alarms[-1]):
+        return len(alarms)
+    return bisect_left(alarms, order, key=order_of)
+
+
+def _order(id: str, entry: Pending) -> tuple[int, int, str]:
+    """What sorts timers: those due at the same time in the order in which they were started. Ids count up: t1, t2 …"""
+    return entry.due, len(id), id

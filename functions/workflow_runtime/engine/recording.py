@@ -131,6 +131,8 @@ def _state_difference(recording: Recording, state: ExecutionState) -> Difference
     if bytes(recording.state) == bytes(NO_STATE) or not recording.entries:
         return None
     stored = decode_state(bytes(recording.state))
+    if stored.alarms is None:  # as older code stored it; the order follows from the timers
+        stored.alarms = state.alarms
     if stored.schema != state.schema or stored == state:  # of another layout, only decisions can be compared
         return None
     recorded, replayed = (msgspec.json.decode(encode_state(one)) for one in (stored, state))

@@ -8,7 +8,6 @@ as it was. Who leaves work behind in a scope marks it; `settling` goes through t
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -24,8 +23,9 @@ from workflow_runtime.plan.plan import Plan
 Maker = Callable[["Scopes", ScopeId, Any], "Scope"]
 
 
-class Scope(ABC):
-    """A scope at work.
+class Scope:
+    """A scope at work: a graph or a chart, which say what is left open here. It is no abstract base class, since asking
+    of what class a scope is, as every turn does, would then take ten times as long.
 
     ``id``: its address. ``depth``: in how many scopes it is. ``prefix``: starts the paths of what is in it.
     ``is_closed``: it ended in this turn.
@@ -62,22 +62,22 @@ class Scope(ABC):
             yield top
 
     @property
-    @abstractmethod
     def outer_id(self) -> ScopeId | None:
         """Address of the scope around this one; None at the top."""
+        raise NotImplementedError
 
     @property
-    @abstractmethod
     def pending(self) -> MutableMapping[int, tuple[str, ...]]:
         """Ids of what is waited for here, by owner: a node, a state, or -1 for the scope."""
+        raise NotImplementedError
 
-    @abstractmethod
     def find(self, number: int) -> tuple[Mark, Read]:
         """The mark and the run of a node that may be read here, by its plan-wide number."""
+        raise NotImplementedError
 
-    @abstractmethod
     def value_of(self, number: int, *, with_error: bool) -> NodeValue | None:
         """What is known of such a node; None, after noting it, when its record must be read first."""
+        raise NotImplementedError
 
     @property
     def variables(self) -> Mapping[str, Json] | None:
@@ -89,16 +89,16 @@ class Scope(ABC):
         """Of a chart: the names of all its states, and of those that are active."""
         return frozenset(), frozenset()
 
-    def begin(self) -> None:  # noqa: B027  # nothing is a good answer
+    def begin(self) -> None:
         """What there is to do when it has been opened; for a chart, its interpreter does it."""
 
-    @abstractmethod
     def close(self) -> None:
         """Cancel everything in it, from outside. Its state stays with whoever closes it."""
+        raise NotImplementedError
 
-    @abstractmethod
     def next_serial(self) -> int:
         """The first serial that no run in it has had."""
+        raise NotImplementedError
 
 
 class Scopes:
@@ -124,7 +124,9 @@ class Scopes:
 
     def get(self, id: ScopeId) -> Scope | None:
         found = self._loaded.get(id)
-        return found if found is not None or id not in self.turn.state.scopes else self[id]
+        if found is None and id in self.turn.state.scopes:
+            found = self._make(id, self.turn.state.touch(id))
+        return found
 
     @property
     def root(self) -> Scope:

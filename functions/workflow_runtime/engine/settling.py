@@ -12,7 +12,7 @@ from workflow_runtime.engine.events import RunEnded
 from workflow_runtime.engine.graph import readiness
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.lifecycle import SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scopes import Maker, Scopes
 from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
@@ -76,14 +76,16 @@ def settle(scopes: Scopes) -> None:
     (`MICROSTEPS_MAX`, `UNPROMPTED_MAX`), only so many sent events are taken in a turn, and each visit is undone once.
     """
     state, sent = scopes.turn.state, 0
-    _wake_queued(scopes)
+    if state.queued:
+        _wake_queued(scopes)
     try:
-        while not (state.status.terminal or scopes.turn.is_suspended):
+        while not (state.status.terminal or state.status is SUSPENDED):
             if scopes.marked:
                 _settle_graphs(scopes)
                 if scopes.marked:
                     _settle_charts(scopes)
-                _wake_queued(scopes)
+                if state.queued:
+                    _wake_queued(scopes)
             elif state.outbox and sent < OUTBOX_TURN_MAX:
                 sent += 1
                 _take_sent(scopes)
@@ -100,7 +102,7 @@ def _wake_queued(scopes: Scopes) -> None:
     `max_concurrency` reached: so a scope is not woken twice for the same place.
     """
     turn = scopes.turn
-    if not turn.state.queued or not turn.has_room:
+    if not turn.has_room:
         return
     limit = turn.plan.max_concurrency
     if not turn.state.cut_short and limit and turn.state.in_flight >= limit:
@@ -118,7 +120,7 @@ def _settle_graphs(scopes: Scopes) -> None:
         readiness.settle(scope)
         if scopes.turn.needs is not None:
             raise ValuesMissing
-        if scopes.turn.is_suspended:
+        if scopes.turn.state.status is SUSPENDED:
             return
         if len(scopes.turn.state.undo) > compensation.UNDO_MAX:
             ending.fail_if_too_much_to_undo(scopes)

@@ -1,19 +1,20 @@
 """The engine's memory of one execution: what is needed to decide, nothing more.
 
 Outputs live with the node runs, the input in its own item, transitions in the journal. A state is changed only by
-`advance`, on a copy. Scopes stay as they were stored until one is
-touched, so that an event costs what it changes (`codec`).
+`advance`, on a copy. Scopes, and what is waited for, stay as they were stored until they are touched, so that an event
+costs what it changes (`codec`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from copy import copy
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import Pending, PendingKind
+from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.tables import forked, plain
@@ -236,13 +237,15 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     - ``scopes``: what is at work in it, by address, in the order it began; as stored until it is touched. The graph at
       the top is always there
-    - ``pending``: everything it waits for, by id
+    - ``pending``: everything it waits for, by id; as stored until it is looked at
+    - ``alarms``: the ids of its timers, in the order in which they fire; None: nobody has put them in order yet
     - ``queued``: scopes with nodes that are ready but not ordered yet; ``cut_short``: because a commit had no more room
     - ``globals``: the parts of input, variables and env that decisions read, once they were fetched, if they are small
     - ``kept_bytes``: of decision values kept in all scopes
     - ``in_flight``: how many nodes are ordered and open
     - ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because one
       commit's commands are bounded
+    - ``backlog``: commands still to be given, in their order, for the same reason
     - ``made``: how many timers, sends and children were ever made, for their ids
     - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
     - ``kept``: events that came before their wait
@@ -299,6 +302,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_first: int = 0
     held_next: int = 0
     undo_anyway: bool = False
+    backlog: list[Deferrable] = []
+    alarms: list[str] | None = None
     escalated: Escalation | None = None
     tenant: str = ""
     shares: dict[str, Share] = {}
@@ -310,12 +315,13 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
 
     def copy(self) -> ExecutionState:
         """An independent state; its scopes are shared until they are touched."""
-        copied = copy(self)
+        copied = replace(self)
         copied.scopes = forked(self.scopes)
         copied.pending = forked(self.pending) if self.pending else {}
         copied.queued = forked(self.queued) if self.queued else {}
         copied.withdrawn = self.withdrawn[:]
         copied.unannounced = self.unannounced[:]
+        copied.backlog = self.backlog[:]
         copied.outbox = self.outbox[:]
         copied.kept = self.kept[:]
         copied.applied = forked(self.applied) if self.applied else {}
@@ -378,4 +384,6 @@ _scopes = msgspec.json.Decoder(GraphState | ChartState)
 
 def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
+    if not state.pending:
+        state.pending = {}  # left out, whatever table it was
     return _encoder.encode(state)

@@ -8,7 +8,7 @@ last of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import TypeAlias
 
 from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
@@ -16,7 +16,9 @@ from workflow_runtime.engine.commands import Command, Subscribe, Unsubscribe
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.pending import event_id, note_listener
 from workflow_runtime.engine.scopes import Scopes
+from workflow_runtime.engine.tables import keys_at
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import correlation_key
 from workflow_runtime.language.expressions import EvaluationError
@@ -45,16 +47,18 @@ def _keyed(plan: Plan, entries: Iterable[Pending]) -> Iterable[Subscription]:
 def subscribe(scopes: Scopes) -> None:
     """Order what changed in the subscriptions. Raises `ValuesMissing`."""
     turn = scopes.turn
-    if turn.state.status is not ExecutionStatus.RUNNING or not turn.plan.triggers:
+    if not turn.plan.triggers or turn.state.status is not ExecutionStatus.RUNNING:
         return
     _open_routes(scopes)
-    before, after = turn.pending_before, turn.state.pending
-    if before == after and not any(isinstance(command, Unsubscribe) for command in turn.commands):
+    before = turn.listened_before
+    if not before and not any(isinstance(command, Unsubscribe) for command in turn.commands):
         return
-    old, new = subscriptions(turn.plan, before), subscriptions(turn.plan, after)
-    turn.commands[:] = [command for command in turn.commands if not _ends(command, new)]
-    turn.commands += [Subscribe(*found) for found in new if found not in old]
-    turn.commands += [Unsubscribe(*found) for found in old if found not in new]
+    pending = turn.state.pending
+    old = subscriptions(turn.plan, {id: entry for id, entry in before.items() if entry is not None})
+    new = subscriptions(turn.plan, {id: pending[id] for id in before if id in pending})
+    turn.commands[:] = [command for command in turn.commands if not _ends(turn, command)]
+    turn.commands += [Subscribe(*found) for found in new if found not in old and not _has(turn, found, before)]
+    turn.commands += [Unsubscribe(*found) for found in old if found not in new and not _has(turn, found, before)]
 
 
 def end(turn: Turn) -> None:
@@ -66,16 +70,31 @@ def listens(scopes: Scopes, signal: SignalReceived) -> bool:
     """Whether the execution waits for such an event now, under its key and by its route: what was ordered last may be
     older than this turn. One that an execution sent to all that wait came by no route. Raises `ValuesMissing`."""
     _open_routes(scopes)
-    wanted = subscriptions(scopes.turn.plan, scopes.turn.state.pending)
     return any(
-        event == signal.name and key == signal.key and (not signal.route or route in ("", signal.route))
-        for event, key, route in wanted
+        key == signal.key and (not signal.route or route in ("", signal.route))
+        for _, key, route in _to(scopes.turn, signal.name)
     )
 
 
-def _ends(command: Command, wanted: Mapping[Subscription, None]) -> bool:
+def _ends(turn: Turn, command: Command) -> bool:
     """Whether it unsubscribes, because of an event that came too early, from what is waited for by now."""
-    return isinstance(command, Unsubscribe) and (command.event, command.key, command.route) in wanted
+    return isinstance(command, Unsubscribe) and _has(turn, (command.event, command.key, command.route))
+
+
+def _has(turn: Turn, wanted: Subscription, apart_from: Container[str] = ()) -> bool:
+    """Whether something is waited for under this subscription, these entries apart."""
+    return wanted in _to(turn, wanted[0], apart_from)
+
+
+def _to(turn: Turn, event: str, apart_from: Container[str] = ()) -> dict[Subscription, None]:
+    """The subscriptions to an event of this name. The plan says which entries there may be, so that no other is looked
+    at."""
+    plan, pending = turn.plan, turn.state.pending
+    ids = keys_at(pending, [event_id(path) for path in plan.waits_hearing(event)])
+    ids += [_route_id(number) for number in plan.triggers_by_event.get(event, ())]
+    ids += [_early_id(wait) for wait in plan.correlated_by_event.get(event, ())]
+    entries = {id: pending[id] for id in ids if id in pending and id not in apart_from}
+    return subscriptions(plan, {id: entry for id, entry in entries.items() if entry.name == event})
 
 
 def _open_routes(scopes: Scopes) -> None:
@@ -83,7 +102,7 @@ def _open_routes(scopes: Scopes) -> None:
     plan = scopes.turn.plan
     for number, trigger in enumerate(plan.triggers):
         if isinstance(trigger, EventTrigger) and trigger.event and trigger.with_key is not None:
-            _keep_open(scopes, f"trigger:{number}", number, trigger.event, _key(scopes, trigger.with_key, OUTPUTS))
+            _keep_open(scopes, _route_id(number), number, trigger.event, _key(scopes, trigger.with_key, OUTPUTS))
     for wait in plan.correlated_waits:
         _keep_open(scopes, _early_id(wait), wait.spec.correlated, wait.spec.event, _early_key(scopes, wait))
 
@@ -91,10 +110,17 @@ def _open_routes(scopes: Scopes) -> None:
 def _keep_open(scopes: Scopes, id: str, number: int, event: str, key: str | None) -> None:
     pending = scopes.turn.state.pending
     entry = None if key is None else Pending(PendingKind.EVENT, Purpose.TRIGGER, name=event, key=key, number=number)
+    if pending.get(id) == entry:
+        return
+    note_listener(scopes.turn, id)
     if entry is None:
-        pending.pop(id, None)
-    elif pending.get(id) != entry:
+        del pending[id]
+    else:
         pending[id] = entry
+
+
+def _route_id(number: int) -> str:
+    return f"trigger:{number}"
 
 
 def _early_id(wait: CorrelatedWait) -> str:

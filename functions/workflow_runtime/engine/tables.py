@@ -7,10 +7,14 @@ of the table on average, and a look-up two or three steps always.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from itertools import chain, filterfalse
 from math import isqrt
 from typing import Any, TypeVar
+
+from msgspec import Raw
+
+from workflow_runtime.plan.addresses import static_path
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -22,8 +26,27 @@ def forked(table: MutableMapping[K, V]) -> MutableMapping[K, V]:
     """An independent table with the same entries in the same order. ``table`` itself must not be changed any more."""
     if isinstance(table, dict):
         return table.copy() if len(table) <= SHORT_MAX else Layered(table)
+    if isinstance(table, Layered):
+        is_light = table.changes_count <= SHORT_MAX or table.changes_count <= isqrt(len(table))
+        return table.copy() if is_light else forked(table.merged())
+    assert isinstance(table, Opened)
+    return Opened(forked(table.entries), table.decode)
+
+
+def keys_at(table: Mapping[str, V], places: Collection[str]) -> list[str]:
+    """Those keys of a table that are at one of these places of the plan: equal to it but for pass numbers. In the
+    table's order.
+
+    A long table is not searched: it costs what is found, and only the keys with pass numbers are looked through.
+    """
+    if isinstance(table, dict) or len(places) > len(table):
+        return [key for key in table if (static_path(key) if "[" in key else key) in places]
+    if isinstance(table, Opened):
+        return keys_at(table.entries, places)
     assert isinstance(table, Layered)
-    return table.copy() if table.changes_count <= max(SHORT_MAX, isqrt(len(table))) else forked(table.merged())
+    found = {place for place in places if place in table}
+    found.update(key for key in table.passes() if static_path(key) in places)
+    return list(found) if len(found) < 2 else [key for key in table if key in found]
 
 
 class Layered(MutableMapping[K, V]):
@@ -31,13 +54,14 @@ class Layered(MutableMapping[K, V]):
     In ``added`` are those that are not in ``base``, and those that were set again after they had gone.
     """
 
-    __slots__ = ("_added", "_base", "_changed", "_gone")
+    __slots__ = ("_added", "_base", "_base_passes", "_changed", "_gone")
 
     def __init__(self, base: dict[K, V]) -> None:
         self._base = base
         self._changed: dict[K, V] = {}
         self._gone: set[K] = set()
         self._added: dict[K, V] = {}
+        self._base_passes: list[K] | None = None  # of ``base``, which does not change: kept for the copies
 
     @property
     def changes_count(self) -> int:
@@ -48,6 +72,7 @@ class Layered(MutableMapping[K, V]):
         copied._changed = self._changed.copy()
         copied._gone = self._gone.copy()
         copied._added = self._added.copy()
+        copied._base_passes = self._base_passes
         return copied
 
     def merged(self) -> dict[K, V]:
@@ -56,6 +81,15 @@ class Layered(MutableMapping[K, V]):
             del found[key]
         found.update(self._added)
         return found
+
+    def passes(self: Layered[str, V]) -> Iterator[str]:
+        """The keys with pass numbers, in no order. For tables whose keys are paths."""
+        if self._base_passes is None:
+            # Most tables have none, which one look at all keys together tells sooner than one at each.
+            found = "[" in "\n".join(self._base)
+            self._base_passes = [key for key in self._base if "[" in key] if found else []
+        yield from filterfalse(self._gone.__contains__, self._base_passes)
+        yield from (key for key in self._added if "[" in key)
 
     def __getitem__(self, key: K) -> V:
         if key in self._added:
@@ -101,11 +135,42 @@ class Layered(MutableMapping[K, V]):
         return self.merged().items()
 
     def clear(self) -> None:
-        self._base, self._changed, self._gone, self._added = {}, {}, set(), {}
+        self._base, self._changed, self._gone, self._added, self._base_passes = {}, {}, set(), {}, []
+
+
+class Opened(MutableMapping[K, V]):
+    """A table whose entries stay as they were stored until somebody looks at them. What is set is set unstored."""
+
+    __slots__ = ("decode", "entries")
+
+    def __init__(self, entries: MutableMapping[K, V | Raw], decode: Callable[[Raw], V]) -> None:
+        self.entries = entries
+        self.decode = decode
+
+    def __getitem__(self, key: K) -> V:
+        entry = self.entries[key]
+        return self.decode(entry) if isinstance(entry, Raw) else entry
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.entries
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self.entries[key] = value
+
+    def __delitem__(self, key: K) -> None:
+        del self.entries[key]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
 
 
 def plain(table: object) -> object:
     """A table as it is encoded. Raises `TypeError`."""
     if isinstance(table, Layered):
         return table.merged()
+    if isinstance(table, Opened):
+        return table.entries
     raise TypeError(f"{type(table).__name__} has no stored form")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from workflow_runtime.engine.awaited import Pending
-from workflow_runtime.engine.commands import CancelRun, Command, PublishEvent, Read, RunNode, StopRun
+from workflow_runtime.engine.commands import CancelRun, Command, Deferrable, PublishEvent, Read, RunNode, StopRun
 from workflow_runtime.engine.lifecycle import SUSPENDED
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState
@@ -19,7 +19,7 @@ from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 
-COMMANDS_MAX = 500  # per commit: keeps a commit far below the 400 KB of an item; the rest waits for the next turn
+COMMANDS_MAX = 500  # per commit: far below the 400 KB of an item, and carried out in a few seconds; the rest waits
 VALUE_KEPT_BYTES_MAX = 256  # a decision value that may wait in the state for its readers
 VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state's item
 
@@ -57,20 +57,22 @@ class ValuesMissing(Exception):
 
 
 class Turn:
-    """``state``: the copy that this turn changes. ``pending_before``: what the execution waited for when it began.
+    """``state``: the copy that this turn changes. ``pending_before``: what the execution waited for when it began, and
+    ``listened_before``: the same of those events alone that it listens to otherwise by now; None where it did not.
 
     ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``. ``status_before``: the execution's
     when the event at hand came. ``replacing``: variables that this turn replaces.
     """
 
     __slots__ = (
-        "_replaced_before", "commands", "evaluations", "known", "macrosteps", "needs_blobs", "needs_globals",
-        "needs_nodes", "needs_orders", "pending_before", "plan", "replacing", "state", "status_before",
+        "_replaced_before", "commands", "evaluations", "known", "listened_before", "macrosteps", "needs_blobs",
+        "needs_globals", "needs_nodes", "needs_orders", "pending_before", "plan", "replacing", "state", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
         self.plan = plan
         self.pending_before: Mapping[str, Pending] = state.pending
+        self.listened_before: dict[str, Pending | None] = {}
         self.state = state.copy()
         self.known = known
         self.commands: list[Command] = []
@@ -125,7 +127,18 @@ class Turn:
     @property
     def has_room(self) -> bool:
         """Whether this commit may still order something."""
-        return len(self.commands) < COMMANDS_MAX
+        return len(self.commands) + len(self.state.backlog) < COMMANDS_MAX
+
+    def bound(self) -> None:
+        """Leave to the commits to come what is too much for this one; what earlier ones left comes first."""
+        state = self.state
+        if not state.backlog and len(self.commands) <= COMMANDS_MAX:
+            return
+        deferrable = [*state.backlog, *(command for command in self.commands if isinstance(command, Deferrable))]
+        self.commands = [command for command in self.commands if not isinstance(command, Deferrable)]
+        room = max(COMMANDS_MAX - len(self.commands), 0)  # a backlog keeps nodes from beginning, so that there is some
+        self.commands += deferrable[:room]
+        state.backlog = deferrable[room:]
 
     def catch_up(self) -> None:
         """Order what the commits before had no room for."""

@@ -21,7 +21,11 @@ from workflow_runtime.services.dispatch.mailbox import MailboxBatch
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
     processors = SpareProcessors(_processor)
 
-    def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
+    def handle(event: LambdaEvent, context: Any) -> Any:
+        with runtime.dispatcher.budget.of(context.get_remaining_time_in_millis()):
+            return dispatch(event)
+
+    def dispatch(event: LambdaEvent) -> Any:
         batch = MailboxBatch(runtime.dispatcher, event["Records"])
 
         def take(record: SQSRecord) -> None:

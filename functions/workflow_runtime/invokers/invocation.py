@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
+from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
 
@@ -28,6 +30,31 @@ class Stop(msgspec.Struct):
     requested: bool = False
 
 
+class Late:
+    """What an attempt's code came to after the attempt was over, for whoever wants to know that then. All of it happens
+    in the event loop of the attempt."""
+
+    __slots__ = ("_listener", "_outcome")
+
+    def __init__(self) -> None:
+        self._outcome: Outcome[NodeResult] | None = None
+        self._listener: Callable[[Outcome[NodeResult]], None] | None = None
+
+    def came(self, outcome: Outcome[NodeResult]) -> None:
+        """The code has come to an end, of which nobody has heard. That it was stopped is nothing to tell."""
+        if isinstance(outcome.error, asyncio.CancelledError):
+            return
+        self._outcome = outcome
+        if self._listener is not None:
+            self._listener(outcome)
+
+    def listen(self, listener: Callable[[Outcome[NodeResult]], None]) -> None:
+        """Have the listener told, at once if it came already."""
+        self._listener = listener
+        if self._outcome is not None:
+            listener(self._outcome)
+
+
 class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one agent or tool node, inputs rendered.
 
@@ -35,7 +62,8 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     is epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
     ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
     ``correlation_id``: what brought the execution about. ``limit_fences``: by limiter that let it begin, a number
-    larger than those of all calls that it let begin before. ``meter`` is written by the callee, ``stop`` by the runner.
+    larger than those of all calls that it let begin before. ``meter`` is written by the callee, ``stop`` by the runner;
+    ``late`` by whoever stops waiting for code that goes on.
     """
 
     type: NodeType
@@ -55,6 +83,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     limit_fences: dict[str, int] = {}
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
+    late: Late = msgspec.field(default_factory=Late)
 
 
 def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:

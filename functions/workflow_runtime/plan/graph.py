@@ -45,6 +45,10 @@ class EdgeKind(StrEnum):
     ORDER = "order"  # neither alive nor dead: the target only waits for the source's end
 
 
+# What is asked for at every step: Python 3.11 looks members of enumerations up slowly.
+GATE, ORDER = EdgeKind.GATE, EdgeKind.ORDER
+
+
 class Edge(msgspec.Struct, frozen=True, omit_defaults=True):
     source: int
     target: int

@@ -121,17 +121,25 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         than the graph where it is written and skipped."""
         return {block.prefix + node.id: block.first + i for block in self.blocks for i, node in enumerate(block.nodes)}
 
+    @cached_property
+    def _places(self) -> dict[str, Place]:
+        """Places by path, as far as anybody has asked for them; of paths without pass numbers, so that they are few."""
+        return {}
+
     def locate(self, path: str) -> Place | None:
         """Where the node of this path of an execution is; None if the plan has no such node."""
-        number = self.numbers.get(path)
+        found = self._places.get(path)
+        if found is not None:
+            return found
+        written = static_path(path)
+        number = self.numbers.get(written)
         if number is None:
-            number = self.numbers.get(static_path(path))
-            if number is None:
-                return None
+            return None
         block, node = self.place(number)
-        if block in self.lone_blocks:
-            return Place(path, block, node)
-        return Place(path.rpartition("/")[0], block, node)
+        found = Place(path if block in self.lone_blocks else path.rpartition("/")[0], block, node)
+        if written == path:
+            self._places[path] = found
+        return found
 
     def block_address(self, number: int) -> ScopeId:
         """The address of a block, where it stands in the plan."""
@@ -185,6 +193,12 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return ({TOP_CHART: 0} if self.has_chart else {}) | self.chart_numbers
 
     @cached_property
+    def charts_minding(self) -> dict[ScopeId, int]:
+        """Those of the `chart_addresses` that do not ignore events which they have no transition for."""
+        charts = self.chart_addresses.items()
+        return {address: number for address, number in charts if self.charts[number].on_unhandled_event != "ignore"}
+
+    @cached_property
     def _charts_by_event(self) -> dict[str, dict[ScopeId, int]]:
         """Some of the `chart_addresses`, by each descriptor of events that they listen to."""
         found: dict[str, dict[ScopeId, int]] = {}
@@ -203,7 +217,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     @cached_property
     def declared_events(self) -> frozenset[str]:
         """Descriptors of the events that its charts and waits listen to."""
-        return self.waits_by_event.union(*(chart.events for chart in self.charts))
+        return frozenset(self.waits_by_event).union(*(chart.events for chart in self.charts))
 
     def event_problem(self, event: str, data: Json) -> str | None:
         """How the data of an event fails the schema that the workflow has for it; None if it does not."""
@@ -225,16 +239,24 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return any(isinstance(node.spec, WaitSpec) for block in self.blocks for node in block.nodes)
 
     @cached_property
-    def waits_by_event(self) -> frozenset[str]:
-        """Descriptors of the events that its waits listen to."""
-        return frozenset(
-            node.spec.event for block in self.blocks for node in block.nodes
-            if isinstance(node.spec, WaitSpec) and node.spec.event
-        )  # fmt: skip
+    def waits_by_event(self) -> dict[str, tuple[str, ...]]:
+        """Paths of its waits by the descriptor of the events that they listen to."""
+        found: dict[str, list[str]] = {}
+        for block in self.blocks:
+            for node in block.nodes:
+                if isinstance(node.spec, WaitSpec) and node.spec.event:
+                    found.setdefault(node.spec.event, []).append(block.prefix + node.id)
+        return {event: tuple(paths) for event, paths in found.items()}
+
+    def waits_hearing(self, event: str) -> list[str]:
+        """Paths of its waits, at work or not, that listen to events of this name."""
+        if not self.waits_by_event:
+            return []
+        return [path for descriptor in descriptors(event) for path in self.waits_by_event.get(descriptor, ())]
 
     def is_awaited(self, event: str) -> bool:
         """Whether one of its waits, at work or not, listens to events of this name."""
-        return bool(self.waits_by_event) and not self.waits_by_event.isdisjoint(descriptors(event))
+        return bool(self.waits_hearing(event))
 
     @cached_property
     def routes(self) -> dict[str, int]:
@@ -253,6 +275,28 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
             for number, trigger in enumerate(self.triggers)
             if isinstance(trigger, EventTrigger) and trigger.event
         }
+
+    @cached_property
+    def triggers_by_event(self) -> dict[str, list[int]]:
+        """Numbers of the triggers that bring events to running executions, by the name of the event there."""
+        found: dict[str, list[int]] = {}
+        for number, trigger in enumerate(self.triggers):
+            if isinstance(trigger, EventTrigger) and trigger.event:
+                found.setdefault(trigger.event, []).append(number)
+        return found
+
+    @cached_property
+    def correlated_by_event(self) -> dict[str, list[CorrelatedWait]]:
+        """The `correlated_waits` by the name of their event."""
+        found: dict[str, list[CorrelatedWait]] = {}
+        for wait in self.correlated_waits:
+            found.setdefault(wait.spec.event, []).append(wait)
+        return found
+
+    @cached_property
+    def correlated_routes(self) -> frozenset[int]:
+        """Numbers of the triggers that waits have for themselves."""
+        return frozenset(wait.spec.correlated for wait in self.correlated_waits)
 
     @cached_property
     def correlated_waits(self) -> tuple[CorrelatedWait, ...]:

@@ -111,11 +111,15 @@ class Runtime:
         from workflow_runtime.services.dispatch.dispatcher import Dispatcher
         from workflow_runtime.services.dispatch.effects import Publisher
         from workflow_runtime.services.dispatch.outbound import Courier
+        from workflow_runtime.services.dispatch.pacing import TimeBudget
 
+        budget = TimeBudget(self.ports.clock)
         courier = Courier(self.stores, self.mailer, self.timers, lambda: self.starter)
-        publisher = Publisher(self.ports, self.stores, self.mailer, courier, self.count, self._served, self.starts)
+        publisher = Publisher(
+            self.ports, self.stores, self.mailer, courier, self.count, self._served, budget, self.starts
+        )
         return Dispatcher(
-            self.ports, self.stores, courier, publisher, self.holder, self.starts, self._new_id, self.count
+            self.ports, self.stores, courier, publisher, self.holder, self.starts, self._new_id, self.count, budget
         )
 
     @cached_property

@@ -33,7 +33,7 @@ class Timers:
             self._delay(pending)
             return
         name = schedule_name(execution_id, timer)
-        self._ports.schedules.put(Schedule(name, TIMERS, timer_body(pending), at=due - LEAD_MS))
+        self._ports.schedules.create(Schedule(name, TIMERS, timer_body(pending), at=due - LEAD_MS))
 
     def cancel(self, execution_id: str, timer: str, due: int) -> None:
         """Take its schedule away, if it still waits as one. Raises `RetryableError`."""
@@ -63,5 +63,7 @@ class Timers:
 
 
 def schedule_name(execution_id: str, timer: str) -> str:
-    """The name of a far timer's schedule: always the same, so that starting again replaces, and cancelling finds it."""
+    """The name of a far timer's schedule: always the same, so that starting it again finds it done, and cancelling
+    finds it.
+    """
     return "timer-" + hashlib.sha256(f"{execution_id}\0{timer}".encode()).hexdigest()[:40]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from itertools import takewhile
 
@@ -52,15 +52,6 @@ _inputs = msgspec.json.Decoder(_Input)
 
 class StateTooLarge(Exception):
     """The state has outgrown what one execution may hold."""
-
-
-class KeptAnswer(msgspec.Struct, frozen=True):
-    """What a request under a caller's key was answered, until then (epoch ms). ``attempt``: the execution's."""
-
-    operation: str
-    changed: bool
-    until: int
-    attempt: int = 1
 
 
 class ExecutionStore:
@@ -225,6 +216,19 @@ class ExecutionStore:
         held = self._held(self._packed(entry), place, ENTRY_INLINE_BYTES_MAX)
         self._table.put(Item(keys.journal(execution_id, entry.version), {"entry": held}))
 
+    def keep_progress(self, execution_id: str, commit_id: str, done: Collection[int]) -> None:
+        """Note which commands of a commit have been carried out, by their places, while others are still to be."""
+        item = keys.execution(execution_id, keys.PROGRESS)
+        self._table.put(Item(item, {"commit": commit_id, "done": msgspec.json.encode(sorted(done))}))
+
+    def progress(self, execution_id: str, commit_id: str) -> set[int]:
+        """What was noted of a commit."""
+        key = keys.execution(execution_id, keys.PROGRESS)
+        item = self._table.get([key]).get(key)
+        if item is None or item.attributes["commit"] != commit_id:
+            return set()
+        return set(msgspec.json.decode(bytes(item.attributes["done"]), type=list[int]))  # type: ignore[arg-type]
+
     def journal(self, execution_id: str) -> list[JournalEntry]:
         items = self._table.query(f"EX#{execution_id}", keys.JOURNAL_PREFIX)
         return [_entries.decode(self._body(item.attributes["entry"])) for item in items if item.key.sort != keys.STATE]
@@ -253,45 +257,6 @@ class ExecutionStore:
         index = keys.listing(header.workflow_id, commands[-1].status, header.started_at, header.execution_id)
         with suppress(ConditionFailed):
             self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
-
-    def claim_event_key(self, execution_id: str, key: str, use: str) -> bool:
-        """Note what a caller's key is used for; whether it was used for nothing but this ``use``."""
-        place = keys.event_key(execution_id, key)
-        try:
-            self._table.put(Item(place, {"use": use}), Absent())
-        except ConditionFailed:
-            return self._table.get([place])[place].attributes["use"] == use
-        return True
-
-    def kept_answer(self, execution_id: str, key: str, now: int) -> KeptAnswer | None:
-        """What the request under this key was answered, if that still counts."""
-        place = keys.request_key(execution_id, key)
-        item = self._table.get([place]).get(place)
-        if item is None:
-            return None
-        values = item.attributes
-        until, attempt = int(values["until"] or 0), int(values.get("attempt") or 1)
-        kept = KeptAnswer(str(values["operation"]), bool(values["changed"]), until, attempt)
-        return kept if kept.until > now else None
-
-    def keep_answer(self, execution_id: str, key: str, answer: KeptAnswer, now: int) -> KeptAnswer:
-        """Keep an answer under the caller's key; the one that counts: this, or that of an earlier request."""
-        place = keys.request_key(execution_id, key)
-        values: dict[str, Attribute] = {
-            "operation": answer.operation,
-            "changed": int(answer.changed),
-            "until": answer.until,
-            "attempt": answer.attempt,
-            keys.EXPIRES: answer.until // 1000,
-        }
-        try:
-            self._table.put(Item(place, values), Absent())
-        except ConditionFailed:
-            kept = self.kept_answer(execution_id, key, now)
-            if kept is not None:
-                return kept
-            self._table.put(Item(place, values))
-        return answer
 
     def put_dead_letter(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
         """Keep a dead letter: what could not be taken or sent, and why."""

@@ -14,6 +14,7 @@ DUE = "DUE"
 HEADER = "HEADER"
 INPUT = "INPUT"
 JOURNAL_PREFIX = "J#"
+PROGRESS = "PROGRESS"
 STATE = "J#STATE"  # sorts after every J#<digits>
 RUN_PREFIX = "RUN#"
 META = "META"

@@ -16,6 +16,7 @@ from workflow_runtime.storage.workflows import WorkflowStore
 
 if TYPE_CHECKING:
     from workflow_runtime.storage.held import HeldStore
+    from workflow_runtime.storage.requests import RequestStore
     from workflow_runtime.storage.triggers import TriggerStore
 
 
@@ -57,6 +58,12 @@ class Stores:
         from workflow_runtime.storage.held import HeldStore  # few executions are suspended
 
         return HeldStore(self._table, self._blobs)
+
+    @cached_property
+    def requests(self) -> RequestStore:
+        from workflow_runtime.storage.requests import RequestStore  # only the API takes requests
+
+        return RequestStore(self._table)
 
     @cached_property
     def freezes(self) -> FreezeStore:

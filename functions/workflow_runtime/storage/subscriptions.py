@@ -6,12 +6,17 @@ superset: an execution that gets an event which it does not wait for ignores it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import TypeAlias
 
 import msgspec
 
 from workflow_runtime.ports import Absent, Attribute, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
+
+Subscription: TypeAlias = tuple[str, str, str]
+"""An event, its correlation key, and the digest of the trigger that brings it."""
 
 
 class Subscriber(msgspec.Struct, frozen=True):
@@ -25,14 +30,23 @@ class SubscriptionStore:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def put(self, execution_id: str, workflow_id: str, event: str, key: str, route: str) -> None:
-        """The execution waits for ``event`` under ``key``, by the trigger ``route``; again, if it did already."""
-        item = keys.subscription(event, key, workflow_id, execution_id, route)
-        self._table.put(Item(item, {"execution": execution_id, "workflow": workflow_id, "route": route}))
+    def put(self, execution_id: str, workflow_id: str, subscriptions: Sequence[Subscription]) -> None:
+        """The execution waits for these; again, if it did already."""
+        self._table.put_all(
+            [
+                Item(
+                    keys.subscription(event, key, workflow_id, execution_id, route),
+                    {"execution": execution_id, "workflow": workflow_id, "route": route},
+                )
+                for event, key, route in subscriptions
+            ]
+        )
 
-    def delete(self, execution_id: str, workflow_id: str, event: str, key: str, route: str) -> None:
-        """It does not wait any more; fine if it did not."""
-        self._table.delete_all([keys.subscription(event, key, workflow_id, execution_id, route)])
+    def delete(self, execution_id: str, workflow_id: str, subscriptions: Sequence[Subscription]) -> None:
+        """It does not wait for these any more; fine if it did not."""
+        self._table.delete_all(
+            [keys.subscription(event, key, workflow_id, execution_id, route) for event, key, route in subscriptions]
+        )
 
     def of(
         self, event: str, key: str, workflow_id: str | None = None, route: str | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from workflow_runtime.backends.limits import item_bytes
 from workflow_runtime.engine.codec import decode_state
-from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.lifecycle import OPEN_MARKS, ExecutionStatus, Mark
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.plan.addresses import TOP_CHART
 from workflow_runtime.plan.plan import Plan
@@ -24,10 +24,11 @@ ITEM_BYTES_MAX = 350 * 1024
 ATTEMPTS_MAX = 3  # one, and two for lost workers
 _ENDED = ("success", "failed", "cancelled")
 _RANKS = {"pending": 0, "running": 1, "suspended": 1, "compensating": 2, "completed": 3, "failed": 3, "cancelled": 3}
+_ENDED_RANK = 3
 
 
-class Violation(AssertionError):
-    """A promise was broken."""
+class Violation(BaseException):
+    """A promise was broken. No handler of errors may take that for a fault to try again after."""
 
 
 def require(holds: object, what: str) -> None:
@@ -112,7 +113,7 @@ def _check_state(before: Item | None, after: Item) -> None:
     if old.status.terminal:
         require(new.status is old.status, f"P9: {old.status.value} became {new.status.value}")
     for mark_before, mark in zip(old.graph().marks, new.graph().marks, strict=True):
-        settled = mark_before not in (Mark.WAITING, Mark.READY)
+        settled = mark_before not in OPEN_MARKS
         require(not settled or mark == mark_before, "a node that had ended changed its status")
 
 
@@ -126,11 +127,11 @@ def _check_run(before: Item, after: Item) -> None:
 def _check_header(before: Item, after: Item) -> None:
     old, new = before.attributes, after.attributes
     if old.get("attempt") != new.get("attempt"):
-        require(_RANKS[str(old["status"])] == 2, "the header was reopened without having ended")
+        require(_RANKS[str(old["status"])] == _ENDED_RANK, "the header was reopened without having ended")
         return
     ranks = _RANKS[str(old["status"])], _RANKS[str(new["status"])]
     require(ranks[0] <= ranks[1], f"the header went from {old['status']} back to {new['status']}")
-    if ranks[0] == 3:
+    if ranks[0] == _ENDED_RANK:
         require(old == new, "P9: the header of an ended execution changed")
     require(old["plan"] == new["plan"], "P10: the header's plan changed")
 

@@ -1,7 +1,7 @@
 """Drives the pure engine by hand: plays the workers, the table of recorded runs and the journal, for one execution.
 
 Every step is checked on the way: `advance` leaves its argument alone, decides the same twice, obeys the bound of a
-commit, and the state survives its encoding.
+commit, the state survives its encoding, and what is kept to save a search is what the search would find.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from workflow_runtime.engine.lifecycle import STATUS_OF_MARK
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry, replay
 from workflow_runtime.engine.state import ExecutionState, Parent
+from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
@@ -99,6 +100,13 @@ def on(event: str | list[str], target: str | None = None, *actions: Any, **field
     """A transition; without a target it stays."""
     found: dict[str, Any] = {"event": event, "actions": list(actions), **fields}
     return found if target is None else {**found, "target": target}
+
+
+def assert_timers_in_order(state: ExecutionState) -> None:
+    """The order in which timers fire, kept from turn to turn, is the one that their times and ids give."""
+    timers = {id: entry.due for id, entry in state.pending.items() if entry.kind == "timer"}
+    if state.alarms is not None:  # older code did not keep it
+        assert state.alarms == sorted(timers, key=lambda id: (timers[id], int(id[1:])))
 
 
 class Driver:
@@ -163,6 +171,7 @@ class Driver:
             )
             assert len(decision.commands) <= COMMANDS_MAX + SLACK
             assert decode_state(encode_state(decision.state)) == decision.state
+            assert_timers_in_order(decision.state)
         self.ignored += decision.ignored
         self.sent += events
         if not decision.changed:
@@ -182,6 +191,8 @@ class Driver:
         self.commits.append(decision.commands)
         for command in decision.commands:
             self._carry_out(command)
+        if self.checked and self.status == "running":
+            assert self.subscribed == set(subscriptions(self.plan, self.state.pending))
         if self.pokes and decision.commands and isinstance(decision.commands[-1], Continue):
             self.take(Poked(f"cmd:e1:{self.state.version}", self.now))
         return decision

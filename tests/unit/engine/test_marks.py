@@ -11,6 +11,7 @@ from tests.unit.engine.driver import START, Driver, Failure, aggregation, contro
 
 from workflow_runtime.engine import lifecycle
 from workflow_runtime.engine.events import CancelRequested, ResumeRequested, RetryRequested, SkipRequested
+from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import MARK_ROWS, Change, Mark
 
 Row = tuple[Mark, Change]
@@ -143,8 +144,9 @@ def test_every_row_is_reached() -> None:
     reached: set[Row] = set()
 
     def note(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code is lifecycle.changed.__code__:
-            reached.add((Mark(frame.f_locals["mark"]), frame.f_locals["change"]))
+        if event == "call" and frame.f_code is GraphScope.change.__code__:
+            scope, node = frame.f_locals["self"], frame.f_locals["node"]
+            reached.add((Mark(scope.graph.marks[node]), frame.f_locals["change"]))
 
     sys.setprofile(note)
     try:

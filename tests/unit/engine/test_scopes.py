@@ -12,10 +12,13 @@ from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import Read, RecordNode, RunNode
 from workflow_runtime.engine.events import NodeSucceeded, SignalReceived
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.tables import Opened
 from workflow_runtime.engine.turn import Known
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, Place
 from workflow_runtime.plan.plan import Plan
+
+MINUTE = 60
 
 
 def review(**fields: Any) -> dict[str, Any]:
@@ -24,6 +27,10 @@ def review(**fields: Any) -> dict[str, Any]:
            {"id": "read", "type": "tool", "tool": "t", "inputs": {"x": "${write.n}"}}]  # fmt: skip
     draft = state("draft", on("done.run.draft", "done"), run=run)
     return {"id": "review", "type": "state_machine", "initial_state": "draft", "states": [draft], **fields}
+
+
+def chart_node(id: str, *states: dict[str, Any]) -> dict[str, Any]:
+    return {"id": id, "type": "state_machine", "initial_state": states[0]["name"], "states": list(states)}
 
 
 def taken(plan: Plan, before: ExecutionState, *events: Any) -> Decision:
@@ -92,6 +99,28 @@ def test_an_event_that_no_chart_hears_touches_none_but_the_one_that_says_so() ->
     decision = taken(driver.plan, stored, SignalReceived("signal:s", START, "unknown"))
     assert decision.ignored == (("signal:s", "no transition for `unknown` in draft"),)
     assert isinstance(decision.state.scopes["other"], msgspec.Raw)
+
+
+def test_what_an_event_does_not_concern_of_all_that_is_waited_for_stays_as_it_was_stored() -> None:
+    idle = [chart_node(f"m{number}", state("a", after={"delay": "1h", "target": "a"})) for number in range(100)]
+    live = chart_node("live", state("a", after={"delay": "1m", "target": "b"}), state("b", on("go", "a")))
+    driver = Driver(plan_of([*idle, live])).start()
+    driver.elapse(MINUTE)
+    stored = decode_state(encode_state(driver.state))
+    after = taken(driver.plan, stored, SignalReceived("signal:s", START, "go")).state
+    assert isinstance(after.pending, Opened)
+    untouched = {id for id, entry in after.pending.entries.items() if isinstance(entry, msgspec.Raw)}
+    assert untouched == set(stored.pending)
+    assert len(after.pending) == len(stored.pending) + 1
+
+
+def test_timers_that_older_code_has_stored_in_no_order_fire_in_theirs() -> None:
+    delays = [{"delay": delay, "actions": [{"log": delay}]} for delay in ("3m", "1m", "2m", "1m")]
+    driver = Driver(plan_of([chart_node("m", state("a", after=delays))])).start()
+    driver.state = driver.state.copy()
+    driver.state.alarms = None
+    driver.fire(next(iter(driver.timers)), START + 4 * MINUTE * 1000)
+    assert driver.logs == ["1m", "1m", "2m", "3m"]
 
 
 def test_the_end_of_a_graph_comes_after_what_was_sent_before_it() -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.engine.tables import SHORT_MAX, Layered, forked, plain
+from workflow_runtime.engine.tables import SHORT_MAX, Layered, Opened, forked, keys_at, plain
+from workflow_runtime.plan.addresses import static_path
 
 KEYS = st.integers(0, 2 * SHORT_MAX)
 CHANGES = st.lists(st.tuples(st.sampled_from(["set", "delete", "fork", "clear"]), KEYS), max_size=400)
@@ -97,3 +98,39 @@ def test_a_copied_state_shares_its_long_tables_until_they_change() -> None:
     copied.applied["new"] = 1
     assert "new" not in state.applied
     assert copied != state
+
+
+PATHS = st.sampled_from([f"{outer}{inner}" for outer in ("a", "b[1]", "b[12]", "c") for inner in ("", "/d", "/e[3]")])
+
+
+@given(st.integers(0, 2 * SHORT_MAX), st.lists(st.tuples(st.booleans(), PATHS)), st.sets(PATHS.map(static_path)))
+def test_keys_are_found_at_their_places_in_the_plan(others: int, changes: list[tuple[bool, str]], at: set[str]) -> None:
+    table = forked({"b[1]": 0, **{f"x{number}": number for number in range(others)}, "c/d": 1})
+    for sets, key in changes:
+        if sets:
+            table[key] = 2
+        else:
+            table.pop(key, None)
+        table = forked(table)
+        assert keys_at(table, at) == [key for key in table if static_path(key) in at]
+
+
+def test_entries_stay_as_they_were_stored_until_they_are_looked_at() -> None:
+    looked_at: list[bytes] = []
+
+    def decode(entry: msgspec.Raw) -> int:
+        looked_at.append(bytes(entry))
+        return int(bytes(entry))
+
+    before = Opened({"a": msgspec.Raw(b"1"), "b": msgspec.Raw(b"2")}, decode)
+    after = forked(before)
+    after["c"] = 3
+    del after["a"]
+    assert list(after) == ["b", "c"]
+    assert len(after) == 2
+    assert "a" not in after
+    assert looked_at == []
+    assert dict(after) == {"b": 2, "c": 3}
+    assert looked_at == [b"2"]
+    assert dict(before) == {"a": 1, "b": 2}
+    assert msgspec.json.Encoder(enc_hook=plain).encode(after) == b'{"b":2,"c":3}'

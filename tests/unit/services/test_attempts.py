@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,11 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.errors import InvalidEvent, NodeError, RetryableError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
+from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.work.attempt import NOTE_CHARS_MAX, NOTES_MAX
+from workflow_runtime.storage.records import RunStatus
 
 USAGE = {"model": "m", "input_tokens": 20, "output_tokens": 10, "requests": 2}
 
@@ -114,3 +118,35 @@ def test_warnings_are_few_and_short_each_once() -> None:
     assert kept[0] == "same"
     assert kept[1] == "字" * (NOTE_CHARS_MAX - 1) + "…"
     assert kept[2] == "a?"
+
+
+@pytest.mark.parametrize("gives", ["value", "error"])
+def test_what_a_blocking_tool_comes_to_after_its_timeout_is_recorded_as_late(gives: str) -> None:
+    release = threading.Event()
+
+    def charge() -> dict[str, int]:
+        release.wait()
+        if gives == "error":
+            raise NodeError("card_declined", "余额不足")
+        return {"paid": 1}
+
+    registry = ToolRegistry([describe(charge, "charge", "")])
+
+    async def scenario(local: LocalRuntime) -> None:
+        local.services.catalog.publish(b"workflow: {id: w, nodes: [{id: a, type: tool, tool: charge, timeout: 10ms}]}")
+        execution_id = local.services.starter.start("w")
+        assert await local.run_until_ended(execution_id) == "failed"
+        release.set()
+        while (late := local.services.documents.node(execution_id, "a").runs[0].late) is None:
+            await asyncio.sleep(0.001)
+        run = local.services.documents.node(execution_id, "a").runs[0]
+        assert run.error is not None
+        assert run.error.type == "timeout"
+        if gives == "value":
+            assert (late.status, late.output) == (RunStatus.SUCCESS, {"paid": 1})
+        else:
+            assert late.error is not None
+            assert (late.status, late.error.type, late.error.message) == (RunStatus.FAILED, "card_declined", "余额不足")
+
+    with LocalRuntime(open_backend(), wrap=lambda _: ToolInvoker(registry)) as local:
+        asyncio.run(scenario(local))

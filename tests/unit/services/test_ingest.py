@@ -211,9 +211,9 @@ def test_a_routed_event_reaches_those_of_the_workflow_that_wait_for_its_key(bus:
         ("ex-4", "订单", "ship", "号-7"),
         ("ex-5", "other", "pay", "号-7"),
     ):
-        bus.subscriptions.put(execution_id, workflow_id, name, key, route)
-    bus.subscriptions.put("ex-6", "订单", "pay", "号-7", "another trigger")
-    bus.subscriptions.put("ex-7", "订单", "pay", "号-7", "")
+        bus.subscriptions.put(execution_id, workflow_id, [(name, key, route)])
+    bus.subscriptions.put("ex-6", "订单", [("pay", "号-7", "another trigger")])
+    bus.subscriptions.put("ex-7", "订单", [("pay", "号-7", "")])
     event = bus.event("payment", {"order_id": "号-7", "sum": 5})
     assert bus.deliver(event) == []
     found = bus.signals()
@@ -230,7 +230,7 @@ def test_a_routed_event_reaches_those_of_the_workflow_that_wait_for_its_key(bus:
 def test_correlation_keys_are_text_and_nothing_is_no_key(bus: Bus, value: Any, key: str | None) -> None:
     bus.publish(ROUTER.replace("START_IF_NONE", "true"))
     if key is not None:
-        bus.subscriptions.put("ex-1", "订单", "pay", key, route_of(ROUTER.replace("START_IF_NONE", "true")))
+        bus.subscriptions.put("ex-1", "订单", [("pay", key, route_of(ROUTER.replace("START_IF_NONE", "true")))])
     bus.deliver(bus.event("payment", {"order_id": value}))
     found = [(receiver, signal.key) for receiver, signal in bus.signals() if receiver == "ex-1"]
     assert found == ([("ex-1", key)] if key is not None else [])
@@ -240,7 +240,7 @@ def test_correlation_keys_are_text_and_nothing_is_no_key(bus: Bus, value: Any, k
 
 def test_routing_goes_on_for_executions_of_a_version_that_was_superseded_or_removed(bus: Bus) -> None:
     bus.publish(ROUTER.replace("START_IF_NONE", "true"))
-    bus.subscriptions.put("ex-1", "订单", "pay", "7", route_of(ROUTER.replace("START_IF_NONE", "true")))
+    bus.subscriptions.put("ex-1", "订单", [("pay", "7", route_of(ROUTER.replace("START_IF_NONE", "true")))])
     bus.publish("workflow: {id: 订单, nodes: [{id: w, type: control, subtype: wait, event: pay}]}")
     for number in range(2):
         bus.deliver(bus.event("payment", {"order_id": "7"}), bus.event("payment", {"order_id": "8"}))
@@ -270,7 +270,7 @@ def test_an_event_starts_an_execution_if_none_has_its_key_and_goes_to_it(bus: Bu
 def test_one_that_waits_already_keeps_an_event_from_starting_another(bus: Bus) -> None:
     bus.publish(ROUTER.replace("START_IF_NONE", "true"))
     waiting = bus.runtime.starter.start("订单", {"trigger": {"order_id": "7"}})
-    bus.subscriptions.put(waiting, "订单", "pay", "7", route_of(ROUTER.replace("START_IF_NONE", "true")))
+    bus.subscriptions.put(waiting, "订单", [("pay", "7", route_of(ROUTER.replace("START_IF_NONE", "true")))])
     bus.deliver(bus.event("payment", {"order_id": "7"}))
     assert bus.executions("订单") == [waiting]
     assert [receiver for receiver, _ in bus.signals()] == [waiting]

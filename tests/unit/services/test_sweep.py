@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import DISPATCH, TOPOLOGY, node_queue
 from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
 from workflow_runtime.engine.events import NodeFailed, TimerFired
@@ -73,8 +74,9 @@ class House:
 
     def dispatch(self) -> None:
         records = self.backend.poller.receive(DISPATCH, 10)
-        handler = dispatch.create(self.services, TOPOLOGY.function("dispatch"))
-        handler({"Records": [record.event_record for record in records]}, None)
+        function = TOPOLOGY.function("dispatch")
+        handler = dispatch.create(self.services, function)
+        handler({"Records": [record.event_record for record in records]}, LocalContext(function))
         self.backend.poller.delete(DISPATCH, [record.receipt_handle for record in records])
 
     def sweep(self, seconds: int = FIRST_SECONDS) -> Swept:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import boto3
@@ -20,7 +23,7 @@ from workflow_runtime.backends.aws.tracing import Trace, no_trace
 from workflow_runtime.backends.clock import RealClock
 from workflow_runtime.deployment.settings import Settings
 from workflow_runtime.deployment.topology import TOPOLOGY, Topology
-from workflow_runtime.ports import Clock, Ports
+from workflow_runtime.ports import Clock, Ports, in_turn
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,6 +37,7 @@ CONNECT_SECONDS_MAX = 2
 READ_SECONDS_MAX = 5
 SDK_ATTEMPTS_MAX = 3
 CONNECTIONS_MAX = 32  # threads that a worker's event loop offloads calls to
+TOGETHER_MAX = 16  # calls that a dispatcher makes at once: more would only wait for its share of a processor
 
 CLIENT_CONFIG = Config(
     connect_timeout=CONNECT_SECONDS_MAX,
@@ -64,8 +68,36 @@ def create_clients(session: boto3.Session | None = None) -> Clients:
         s3=session.client("s3", config=CLIENT_CONFIG),
         sqs=session.client("sqs", config=CLIENT_CONFIG),
         events=session.client("events", config=CLIENT_CONFIG),
-        scheduler=cache(lambda: session.client("scheduler", config=CLIENT_CONFIG)),
+        scheduler=_made_once(lambda: session.client("scheduler", config=CLIENT_CONFIG)),
     )
+
+
+def _made_once(make: Callable[[], EventBridgeSchedulerClient]) -> Callable[[], EventBridgeSchedulerClient]:
+    """By the first of any number of threads: a session is not safe to share between them, unlike its clients."""
+    lock, made = Lock(), cache(make)
+
+    def client() -> EventBridgeSchedulerClient:
+        with lock:
+            return made()
+
+    return client
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Made when first needed: few commits order much at once."""
+    return ThreadPoolExecutor(TOGETHER_MAX, thread_name_prefix="together")
+
+
+def in_threads(calls: Sequence[Callable[[], None]]) -> None:
+    """See `ports.Together`. The calls see the caller's context variables."""
+    if len(calls) < 2:
+        in_turn(calls)
+        return
+    futures = [_threads().submit(copy_context().run, call) for call in calls]
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    if errors:
+        raise errors[0]
 
 
 def build_ports(
@@ -89,4 +121,5 @@ def build_ports(
         ),
         clock=clock,
         offload=asyncio.to_thread,
+        together=in_threads,
     )

@@ -46,6 +46,10 @@ class EventBridgeSchedules:
         while not (self._create(request) or self._update(request)):  # gone when updated, there when created: it fired
             patience.wait()
 
+    def create(self, schedule: Schedule) -> None:
+        check_schedule(schedule, self._queue_arns)
+        self._create(self._request(schedule))
+
     def _create(self, request: dict[str, Any]) -> bool:
         """False when there is one of this name."""
         return self._done(lambda: self._client().create_schedule(**request), request["Name"], "ConflictException")

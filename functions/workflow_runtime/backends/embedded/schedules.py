@@ -11,6 +11,7 @@ from workflow_runtime.language.schedules import next_time
 from workflow_runtime.ports import MINUTE_MS, Clock, Message, Queues, Schedule
 
 _PUT = "INSERT OR REPLACE INTO schedules VALUES (?, ?, ?, ?, ?, ?, ?)"
+_CREATE = "INSERT OR IGNORE INTO schedules VALUES (?, ?, ?, ?, ?, ?, ?)"
 _DUE = """
 SELECT name, queue, body, expression, timezone, next_at FROM schedules WHERE next_at <= ? ORDER BY next_at, name
 """
@@ -42,6 +43,12 @@ class EmbeddedSchedules:
             self.put(Schedule(tick.schedule_name, tick.queue, "{}", expression=tick.expression))
 
     def put(self, schedule: Schedule) -> None:
+        self._write(_PUT, schedule)
+
+    def create(self, schedule: Schedule) -> None:
+        self._write(_CREATE, schedule)
+
+    def _write(self, statement: str, schedule: Schedule) -> None:
         check_schedule(schedule, self._names)
         if schedule.expression:
             next_at = next_time(schedule.expression, schedule.timezone, self._clock.now())
@@ -53,7 +60,7 @@ class EmbeddedSchedules:
                 return
             kind = TICK if schedule.name in self._ticks else RECURRING if schedule.expression else ONCE
             row = (schedule.name, kind, schedule.queue, schedule.body, schedule.expression, schedule.timezone, next_at)
-            self._database.write(_PUT, row)
+            self._database.write(statement, row)
         self.on_change(schedule.queue)
 
     def delete(self, names: Sequence[str]) -> None:

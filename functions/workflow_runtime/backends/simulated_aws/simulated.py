@@ -30,6 +30,7 @@ from workflow_runtime.ports import (
     Schedule,
     ScheduleRunner,
     Schedules,
+    in_turn,
 )
 
 REGION = "eu-central-1"
@@ -53,7 +54,7 @@ class Backend:
         ports = build_ports(settings, clients, clock, topology)
         queues, schedules = _NoticedQueues(ports.queues, self), _NoticedSchedules(ports.schedules, self)
         bus = _NoticedBus(ports.bus, self, [rule.queue for rule in topology.rules])
-        self.ports = replace(ports, queues=queues, bus=bus, schedules=schedules)
+        self.ports = replace(ports, queues=queues, bus=bus, schedules=schedules, together=in_turn)
         polled = [source.queue for function in topology.functions for source in function.sources]
         self.poller: Poller = SqsPoller(clients.sqs, settings.queue_urls, clock, polled)
         self.scheduler: ScheduleRunner = SimulatedScheduleRunner(
@@ -135,6 +136,10 @@ class _NoticedSchedules:
 
     def put(self, schedule: Schedule) -> None:
         self._schedules.put(schedule)
+        self._backend.on_send(schedule.queue)
+
+    def create(self, schedule: Schedule) -> None:
+        self._schedules.create(schedule)
         self._backend.on_send(schedule.queue)
 
     def delete(self, names: Sequence[str]) -> None:

@@ -193,7 +193,9 @@ class ChartScope(Scope):
     def owns(self, name: str) -> bool:
         """Whether the workflow has set a name itself: declared it, was given it, or an action set it, here or further
         out; no event changes that unasked. Raises `ValuesMissing`."""
-        for scope in self.around():
+        if name in self.machine.variables:
+            return name not in self.machine.brought
+        for scope in self.around() if self.id != TOP_CHART else ():
             if isinstance(scope, ChartScope) and name in scope.machine.variables:
                 return name not in scope.machine.brought
         if self.plan.has_chart:

@@ -17,13 +17,15 @@ from workflow_runtime.plan.specs import ParallelSpec
 def enqueue(scope: GraphScope, node: int) -> None:
     """A ready node joins the queue, behind those of the same priority."""
     scope.scopes.mark(scope)
-    insort(scope.graph.queue, node, key=partial(_rank, scope.block))
+    if scope.graph.queue:
+        insort(scope.graph.queue, node, key=partial(_rank, scope.block))
+    else:
+        scope.graph.queue.append(node)
 
 
 def decides_next(scope: GraphScope) -> bool:
-    """Whether the first node of the queue is one that the dispatcher runs itself."""
-    queue = scope.graph.queue
-    return bool(queue) and scope.block.nodes[queue[0]].pool is None
+    """Whether the first node of the queue, which is not empty, is one that the dispatcher runs itself."""
+    return scope.block.nodes[scope.graph.queue[0]].pool is None
 
 
 def next_to_begin(scope: GraphScope) -> int | None:

@@ -13,7 +13,7 @@ from workflow_runtime.engine.state import Progress
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.expressions import EvaluationError
-from workflow_runtime.plan.graph import Edge, EdgeKind
+from workflow_runtime.plan.graph import GATE, ORDER, Edge
 
 _START = Progress()
 
@@ -27,18 +27,18 @@ def settle(scope: GraphScope) -> None:
     queue at most once, as only a waiting one does and it stops waiting then, and ``ended`` once, when it ends. And it
     misses nothing: a join's progress changes only when a source ends, which puts that source in ``ended``.
     """
-    turn, state = scope.turn, scope.turn.state
+    turn, state, graph = scope.turn, scope.turn.state, scope.graph
     while True:
         if scope.ended:
             _resolve(scope, scope.ended.popleft())
         elif state.status is SUSPENDED:  # by what has just ended
             break
-        elif scope.due and not (turn.has_room and concurrency.decides_next(scope)):
+        elif scope.due and not (graph.queue and turn.has_room and concurrency.decides_next(scope)):
             _begin(scope, scope.due.popleft())
-        elif not _begin_queued(scope):
+        elif not (graph.queue and turn.has_room and _begin_queued(scope)):
             break
     scope.scopes.unmark(scope)  # whatever marked it meanwhile was done above
-    if scope.graph.queue:
+    if graph.queue:
         turn.state.queued[scope.id] = True
     elif scope.id in turn.state.queued:
         del turn.state.queued[scope.id]
@@ -46,7 +46,8 @@ def settle(scope: GraphScope) -> None:
 
 def _resolve(scope: GraphScope, node: int) -> None:
     """Tell the successors that ``node`` ended."""
-    concurrency.branch_node_ended(scope, node)
+    if scope.block.limited_members:
+        concurrency.branch_node_ended(scope, node)
     if scope.graph.succeeded_by >= 0 and not scope.graph.open_count:
         return  # nothing is left to tell, and no edge condition can fail what has succeeded
     outgoing = scope.block.nodes[node].outgoing
@@ -65,9 +66,9 @@ def _resolve(scope: GraphScope, node: int) -> None:
 
 def _is_alive(scope: GraphScope, index: int) -> bool:
     edge = scope.block.edges[index]
-    if edge.kind is EdgeKind.ORDER or scope.graph.marks[edge.source] not in ALIVE_MARKS:
+    if edge.kind is ORDER or scope.graph.marks[edge.source] not in ALIVE_MARKS:
         return False
-    if edge.kind is EdgeKind.GATE and edge.target not in scope.selections.get(edge.source, ()):
+    if edge.kind is GATE and edge.target not in scope.selections.get(edge.source, ()):
         return False
     return edge.condition is None or bool(scope.evaluate(edge.condition, edge.source, behind=True))
 
@@ -78,7 +79,7 @@ def arrive(scope: GraphScope, edge: Edge, index: int, alive: bool) -> None:
     if graph.marks[target] != WAITING:
         return
     before = graph.joins.get(target, _START)
-    if edge.kind is EdgeKind.ORDER:
+    if edge.kind is ORDER:
         progress = Progress(before.resolved, before.alive, before.ordered + 1)
     else:
         progress = Progress(before.resolved + 1, before.alive + alive, before.ordered)
@@ -111,14 +112,12 @@ def _begin(scope: GraphScope, node: int) -> None:
         return
     scope.graph.joins.pop(node, None)
     scope.change(node, Change.ENQUEUE)
-    if concurrency.may_begin_branch(scope, node):
+    if node not in scope.block.limited_heads or concurrency.may_begin_branch(scope, node):
         concurrency.enqueue(scope, node)
 
 
 def _begin_queued(scope: GraphScope) -> bool:
-    """Start the first ready node that may start now. False when none may."""
-    if not scope.graph.queue or not scope.turn.has_room:
-        return False
+    """Start the first of the ready nodes that may start now. False when none may."""
     node = concurrency.next_to_begin(scope)
     if node is None:
         return False

@@ -10,6 +10,7 @@ from workflow_runtime.engine.commands import Command, Read
 from workflow_runtime.engine.lifecycle import (
     ALIVE_MARKS,
     FAILED_MARKS,
+    MARK_ROWS,
     MARKS,
     OPEN_MARKS,
     STATUS_OF_MARK,
@@ -17,13 +18,12 @@ from workflow_runtime.engine.lifecycle import (
     WAITING,
     Change,
     Mark,
-    changed,
 )
 from workflow_runtime.engine.scopes import Scope, Scopes
 from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
-from workflow_runtime.engine.values.visibility import charts_seen
+from workflow_runtime.engine.values.visibility import NOTHING_SEEN, Seen, charts_seen
 from workflow_runtime.engine.visits import Undoable
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -99,9 +99,9 @@ class GraphScope(Scope):
         return self.block.nodes[node].called and self.graph.marks[node] == WAITING
 
     def change(self, node: int, change: Change) -> None:
-        """The node moves on in its lifecycle."""
+        """The node moves on in its lifecycle. A change that is not in the table is a bug of the engine: `KeyError`."""
         marks = self.graph.marks
-        marks[node] = changed(marks[node], change)
+        marks[node] = MARK_ROWS[marks[node], change]
 
     def begin(self) -> None:
         """Every node without edges is due."""
@@ -222,7 +222,7 @@ class GraphScope(Scope):
             if formula.kinds & self.global_kinds and self.turn.globals is None:
                 self.turn.needs_globals = missing = True
         wanted.discard(-1)
-        seen = charts_seen(self.plan, self.around(), formulas)
+        seen = self.seen(formulas)
         if seen.lacks and self.turn.globals is None:
             self.turn.needs_globals = missing = True
         nodes = self.nodes(wanted, with_errors=with_errors)
@@ -243,6 +243,10 @@ class GraphScope(Scope):
             names={**seen.names, **self.told(reader)},
             states=seen.states,
         )
+
+    def seen(self, formulas: tuple[Formula, ...]) -> Seen:
+        """What these formulas see of the charts around."""
+        return charts_seen(self.plan, self.around(), formulas) if self.plan.charts else NOTHING_SEEN
 
     def told(self, node: int) -> dict[str, Json]:
         """What a called node sees of the one that called it; a compensation, of the execution's end."""

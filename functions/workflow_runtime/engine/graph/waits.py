@@ -110,7 +110,6 @@ def _comes_here(scope: GraphScope, spec: WaitSpec, signal: SignalReceived, key: 
     if signal.key is None:
         return True
     if spec.correlated < 0:
-        number = scope.plan.routes.get(signal.route, -1)
-        return not any(wait.spec.correlated == number for wait in scope.plan.correlated_waits)
+        return scope.plan.routes.get(signal.route, -1) not in scope.plan.correlated_routes
     own = scope.plan.route_digests[spec.correlated]
     return key == signal.key and signal.route in ("", own)

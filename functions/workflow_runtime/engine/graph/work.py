@@ -9,7 +9,6 @@ from workflow_runtime.engine.graph.retries import attempt, order_as_before
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import FAILED_MARKS, STATUS_OF_MARK, SUCCESS, Change
 from workflow_runtime.engine.values.pruning import prune
-from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import PREVIOUS, Formula
 from workflow_runtime.plan.graph import OUTPUTS
@@ -21,10 +20,12 @@ OUTPUTS_PATH = "~outputs"
 
 def order(scope: GraphScope, node: int) -> None:
     """Order an attempt of a ready node: another one as the one that failed. Raises `ValuesMissing`."""
-    command = _bounded(scope, node, order_as_before(scope, node) or _first_order(scope, node))
+    graph, turn = scope.graph, scope.turn
+    again = order_as_before(scope, node) if graph.retries or graph.visits else None
+    command = _bounded(scope, node, again or _first_order(scope, node))
     scope.change(node, Change.ORDER)
-    scope.turn.state.in_flight += 1
-    scope.commands.append(command)
+    turn.state.in_flight += 1
+    turn.commands.append(command)
     if command.attempt == 1 and "node" in scope.plan.events:
         scope.turn.publish("node.started", path=command.path, status="running")
 
@@ -95,7 +96,8 @@ def _run(
             reads.append(read)
         if mark != SUCCESS:
             statuses[number] = STATUS_OF_MARK[mark].value
-    seen = charts_seen(scope.plan, scope.around(), formulas)
+    seen = scope.seen(formulas)
+    names = pruned_names(seen.names, formulas) if seen.names else {}
     return RunNode(
         path,
         serial,
@@ -106,8 +108,8 @@ def _run(
         reads=tuple(reads),
         previous=previous,
         statuses=statuses,
-        names={**(pruned_names(seen.names, formulas) if seen.names else {}), **scope.told(reader)},
-        states=tuple(sorted(seen.states)),
+        names=names | scope.told(reader),
+        states=tuple(sorted(seen.states)) if seen.states else (),
         undoes=scope.undone,
         replaced=scope.turn.state.replaced,
         reopened=scope.turn.state.attempt - 1,

@@ -36,8 +36,6 @@ NOTHING_SEEN = Seen()
 
 def charts_seen(plan: Plan, around: Iterable[Around], formulas: tuple[Formula, ...]) -> Seen:
     """What ``formulas`` see from a place; ``around``: the scopes that it is in, innermost first."""
-    if not plan.charts:
-        return NOTHING_SEEN
     formulas = tuple([formula for formula in formulas if formula.asks_charts])
     if not formulas:
         return NOTHING_SEEN

@@ -66,10 +66,10 @@ class ToolInvoker:
     async def _outcome(self, tool: Tool, call: NodeCall) -> Outcome[NodeResult]:
         context = self._context(call)
         if not tool.is_async:
-            return await self._threads.run(partial(_called, tool, call, context), f"tool {tool.id}")
+            return await self._threads.run(partial(_called, tool, call, context), f"tool {tool.id}", call.late.came)
         work = _awaited(tool, call, context)
         if not tool.built_in:
-            return await self._loops.run(work, f"tool {tool.id!r}")
+            return await self._loops.run(work, f"tool {tool.id!r}", call.late.came)
         try:  # our own code: it ends when it is cancelled, and raises nothing but errors
             return Outcome(await work)
         except Exception as error:

@@ -203,15 +203,20 @@ class AuthorLoops:
         self._abandoned = {call for call in self._abandoned if not call.is_over}
         return len(self._abandoned)
 
-    async def run(self, work: Coroutine[Any, Any, Result], name: str) -> Outcome[Result]:
+    async def run(
+        self, work: Coroutine[Any, Any, Result], name: str, late: Callable[[Outcome[Result]], None] | None = None
+    ) -> Outcome[Result]:
         """What ``work`` gave; ``name`` stands in warnings. Raises `asyncio.CancelledError` only when the caller is
-        cancelled; then ``work`` is cancelled too, and waited for, but not for ever, and not if it blocks.
+        cancelled; then ``work`` is cancelled too, and waited for, but not for ever, and not if it blocks. What it gives
+        all the same is ``late``.
         """
         call = self._current.begin(work, name)
         try:
             while not await self._has_ended(call):
                 pass
         except asyncio.CancelledError:
+            if late is not None:
+                call.ended.add_done_callback(lambda ended: late(ended.result()))
             await self._stop(call)
             raise
         return call.ended.result()

@@ -27,8 +27,11 @@ class Threads:
             self._abandoned = {thread for thread in self._abandoned if thread.is_alive()}
             return len(self._abandoned)
 
-    async def run(self, function: Callable[[], Result], name: str) -> Outcome[Result]:
-        """What the function gave. Cancelled, it returns at once; the thread runs on and counts as abandoned."""
+    async def run(
+        self, function: Callable[[], Result], name: str, late: Callable[[Outcome[Result]], None] | None = None
+    ) -> Outcome[Result]:
+        """What the function gave. Cancelled, it returns at once; the thread runs on and counts as abandoned, and what
+        it gives is ``late``, if the loop still runs by then."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome[Result]] = loop.create_future()
         context = contextvars.copy_context()
@@ -36,6 +39,8 @@ class Threads:
         def settle(outcome: Outcome[Result]) -> None:
             if not future.done():
                 future.set_result(outcome)
+            elif late is not None:
+                late(outcome)
 
         def work() -> None:
             outcome: Outcome[Result]

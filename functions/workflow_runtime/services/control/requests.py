@@ -18,9 +18,9 @@ from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.control.operations import OPERATIONS, Operation, Situation
 from workflow_runtime.services.mail import Mailer
-from workflow_runtime.storage.executions import KeptAnswer
 from workflow_runtime.storage.payloads import is_large, pack_bytes
 from workflow_runtime.storage.records import Header
+from workflow_runtime.storage.requests import KeptAnswer
 from workflow_runtime.storage.stores import Stores
 
 REASON_CHARS_MAX = 1_000
@@ -51,6 +51,7 @@ class Control:
         self._clock = ports.clock
         self._blobs = ports.blobs
         self._executions = stores.executions
+        self._requests = stores.requests
         self._workflows = stores.workflows
         self._mailer = mailer
         self._new_id = new_id
@@ -79,7 +80,7 @@ class Control:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")
         row = EXECUTION_ROWS.get((header.status, asked_for.event), _NO_ROW)
         use = _use_of(operation, fields)
-        kept = self._executions.kept_answer(execution_id, key, self._clock.now()) if key is not None else None
+        kept = self._requests.kept_answer(execution_id, key, self._clock.now()) if key is not None else None
         if kept is None:
             _check_allowed(asked_for, header.status, row)
             self._check_possible(asked_for, header, fields)
@@ -87,7 +88,7 @@ class Control:
             until, attempt = self._clock.now() + KEPT_MS, header.attempt + is_reopened
             kept = KeptAnswer(use, row.status is not None, until, attempt)
             if key is not None:
-                kept = self._executions.keep_answer(execution_id, key, kept, self._clock.now())
+                kept = self._requests.keep_answer(execution_id, key, kept, self._clock.now())
         if kept.operation != use:
             raise RequestError("conflict", f"the key was used for another request: {kept.operation.partition('#')[0]}")
         asked = Asked(execution_id, operation, key or self._new_id(), kept.changed, kept.attempt)

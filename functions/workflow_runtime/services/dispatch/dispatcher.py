@@ -34,6 +34,7 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.effects import Publisher
 from workflow_runtime.services.dispatch.outbound import Courier
+from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.freeze.holding import Holder
 from workflow_runtime.services.limits.starts import StartAdmission
@@ -59,8 +60,8 @@ class Delivery(msgspec.Struct, frozen=True):
 
 class Dispatcher:
     """``courier`` and ``publisher`` carry out what is decided; ``holder`` holds back the starts that are frozen,
-    ``starts`` those that a limiter does not let begin yet.
-    ``new_id`` gives a fresh identity per commit; ``count`` takes metrics.
+    ``starts`` those that a limiter does not let begin yet. ``new_id`` gives a fresh identity per commit; ``count``
+    takes metrics; ``budget``: what is left of the invocation.
     """
 
     def __init__(
@@ -73,7 +74,9 @@ class Dispatcher:
         starts: StartAdmission,
         new_id: Callable[[], str],
         count: Callable[[str, int], None],
+        budget: TimeBudget,
     ) -> None:
+        self.budget = budget
         self._clock = ports.clock
         self._stores = stores
         self._holder = holder
@@ -119,6 +122,7 @@ class Dispatcher:
 
     def _try_take(self, execution_id: str, batch: Sequence[Delivery]) -> bool:
         """One round of load, advance, commit, publish. False when another dispatcher committed in between."""
+        self.budget.check()
         events: list[Event] = [delivery.event for delivery in batch]
         stored = self._executions.load(execution_id)
         if stored is not None:
@@ -128,7 +132,8 @@ class Dispatcher:
             plan = self._plan(state.plan_hash)
             state = current(plan, state)
             if not stored.published:
-                self._publisher.publish(plan, state, stored.last, correlation_id)
+                self._publisher.publish(plan, state, stored.last, correlation_id, again=True)
+                self.budget.check()
         else:
             header = self._executions.header(execution_id)
             if header is None:

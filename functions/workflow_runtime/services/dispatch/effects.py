@@ -8,7 +8,8 @@ the journal entry, which says that all of it was sent.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -48,6 +49,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import BusEvent, Key, Ports, Refusal
 from workflow_runtime.services.dispatch.outbound import Courier
+from workflow_runtime.services.dispatch.pacing import Step, TimeBudget, carry_out
 from workflow_runtime.services.limits.starts import StartAdmission
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.orders import ORDERS_MAX, OpenOrders, RefusedOrder, send_orders
@@ -65,7 +67,8 @@ logger = logging.getLogger(__name__)
 
 
 class Publisher:
-    """``count`` takes metrics; ``pools``: those that have a queue; ``starts`` takes back what executions held."""
+    """``count`` takes metrics; ``pools``: those that have a queue; ``budget``: what is left of the invocation;
+    ``starts`` takes back what executions held of limiters."""
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Publisher:
         courier: Courier,
         count: Callable[[str, int], None],
         pools: Collection[str],
+        budget: TimeBudget,
         starts: StartAdmission,
     ) -> None:
         self._ports = ports
@@ -87,11 +91,28 @@ class Publisher:
         self._courier = courier
         self._count = count
         self._pools = pools
+        self._budget = budget
 
-    def publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry, correlation_id: str) -> None:
-        """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`.
+    def publish(
+        self, plan: Plan, state: ExecutionState, entry: JournalEntry, correlation_id: str, *, again: bool = False
+    ) -> None:
+        """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`. ``again``: somebody
+        else has begun to; what is known to be done is not done twice.
+        """
+        done = self._executions.progress(state.execution_id, entry.commit_id) if again else set()
+        known = len(done)
+        try:
+            self._publish(plan, state, entry, correlation_id, done)
+        except RetryableError:
+            if len(done) > known:
+                self._executions.keep_progress(state.execution_id, entry.commit_id, done)
+            raise
+        self._executions.mark_published(state.execution_id, entry)
 
-        That an execution runs, goes on, or undoes things after all, is written before what it orders: workers begin
+    def _publish(
+        self, plan: Plan, state: ExecutionState, entry: JournalEntry, correlation_id: str, done: set[int]
+    ) -> None:
+        """That an execution runs, goes on, or undoes things after all, is written before what it orders: workers begin
         nothing of one that has ended or is suspended.
         """
         commands = entry.commands
@@ -102,19 +123,13 @@ class Publisher:
         records = [command for command in commands if isinstance(command, RecordNode)]
         if records:
             self._runs.record(state.execution_id, [*map(_run_of, records)], _copied(plan, state.execution_id, records))
-        for command in commands:
-            if isinstance(command, CancelRun):
-                self._cancel(state, command)
-            elif isinstance(command, StopRun):
-                self._stop(state, command)
-            elif isinstance(command, ReplaceVariables):
-                self._executions.replace_variables(state.execution_id, command)
+        self._carry_out(self._closings(state, commands), done)
         if held := {command.event_id: command.number for command in commands if isinstance(command, HoldEvent)}:
             self._stores.held.put(state.execution_id, _events_to_hold(entry, held))
         orders = [command for command in commands if isinstance(command, RunNode)]
         for refused in send_orders(self._ports, self._pools, state, orders, correlation_id):
             self._order_refused(state, refused)
-        self._courier.carry_out(plan, state, commands, correlation_id)
+        self._carry_out(self._courier.steps(plan, state, commands, correlation_id), done)
         if any(isinstance(command, Continue) for command in commands):
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
         if statuses and not is_first:
@@ -129,7 +144,23 @@ class Publisher:
         self._courier.unsubscribe(plan, state, commands)
         if returned := [event.number for event in entry.events if isinstance(event, EventReturned)]:
             self._stores.held.delete(state.execution_id, [number for number in returned if number < state.held_first])
-        self._executions.mark_published(state.execution_id, entry)
+
+    def _carry_out(self, steps: Iterable[Step], done: set[int]) -> None:
+        carry_out(steps, done, self._budget, self._ports.together)
+
+    def _closings(self, state: ExecutionState, commands: Sequence[Command]) -> Iterator[Step]:
+        """What ends runs, and variables that are replaced before anything reads them."""
+        for number, command in enumerate(commands):
+            match command:
+                case CancelRun():
+                    yield Step(number, f"{command.path}#{command.serial}", partial(self._cancel, state, command))
+                case StopRun():
+                    yield Step(number, f"{command.path}#{command.serial}", partial(self._stop, state, command))
+                case ReplaceVariables():
+                    replace_variables = partial(self._executions.replace_variables, state.execution_id, command)
+                    yield Step(number, "variables", replace_variables)
+                case _:
+                    pass
 
     def _leave_lines(self, execution_id: str) -> None:
         """What waits for limiters is ordered again when the execution is resumed, and is in its place again then."""

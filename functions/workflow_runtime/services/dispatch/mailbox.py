@@ -14,7 +14,7 @@ class MailboxBatch:
     """Takes a group when the first of its records is asked for; the others of the group are then known.
 
     ``records``: as Lambda delivers them. A body that is not an event becomes a dead letter at once: delivered again,
-    it would hold up its group.
+    it would hold up its group. Groups for which there is no time left go back at once.
     """
 
     def __init__(self, dispatcher: Dispatcher, records: Sequence[Mapping[str, Any]]) -> None:
@@ -53,7 +53,8 @@ class MailboxBatch:
         failed = next((place for place, record in enumerate(records) if not self._taken[record["messageId"]]), None)
         if failed is not None:  # what follows it in the group comes again too: the whole group waits as long
             left = records[failed:]
-            seconds = backoff_seconds(max(_receives(record) for record in left))
+            in_time = not self._dispatcher.budget.is_short
+            seconds = backoff_seconds(max(_receives(record) for record in left)) if in_time else 0
             self.postponed += [(record["receiptHandle"], seconds) for record in left]
 
     def _refuse(self, group: str, record: Mapping[str, Any], reason: str) -> bool:

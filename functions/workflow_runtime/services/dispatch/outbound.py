@@ -7,7 +7,8 @@ made of its parent's and the token of the order.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from workflow_runtime.engine.commands import (
     CancelChild,
@@ -36,6 +37,7 @@ from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.services.dispatch.pacing import Step
 from workflow_runtime.services.intake.starts import Starter, child_key, keyed_execution_id
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.timers import Timers
@@ -60,41 +62,50 @@ class Courier:
 
     def subscribe(self, plan: Plan, execution_id: str, commands: Sequence[Command]) -> None:
         """What a commit will wait for; before it, so that no event is missed."""
-        for command in commands:
-            if isinstance(command, Subscribe):
-                self._subscriptions.put(execution_id, plan.workflow_id, command.event, command.key, command.route)
+        new = [(each.event, each.key, each.route) for each in commands if isinstance(each, Subscribe)]
+        if new:
+            self._subscriptions.put(execution_id, plan.workflow_id, new)
 
     def unsubscribe(self, plan: Plan, state: ExecutionState, commands: Sequence[Command]) -> None:
         """What a commit waits for no more, and not again either; after everything else."""
-        wanted = subscriptions(plan, state.pending)
-        for command in commands:
-            if isinstance(command, Unsubscribe):
-                subscription = (command.event, command.key, command.route)
-                if subscription not in wanted:
-                    self._subscriptions.delete(state.execution_id, plan.workflow_id, *subscription)
+        ended = [(each.event, each.key, each.route) for each in commands if isinstance(each, Unsubscribe)]
+        if ended:
+            wanted = subscriptions(plan, state.pending)
+            gone = [subscription for subscription in ended if subscription not in wanted]
+            self._subscriptions.delete(state.execution_id, plan.workflow_id, gone)
 
-    def carry_out(self, plan: Plan, state: ExecutionState, commands: Sequence[Command], correlation_id: str) -> None:
-        """Timers, children, events and log lines. Raises `RetryableError`."""
+    def steps(
+        self, plan: Plan, state: ExecutionState, commands: Sequence[Command], correlation_id: str
+    ) -> Iterator[Step]:
+        """Timers, children, events and log lines. What another execution is sent stays in order; who is sent an event
+        by its key is not known beforehand, so that then everything does.
+        """
+        keyed = any(isinstance(command, SendSignal) and command.key is not None for command in commands)
+
+        def lane(receiver: str) -> str:
+            return "" if keyed else receiver
+
         ended = next((command for command in reversed(commands) if isinstance(command, SetStatus)), None)
-        for command in commands:
+        for number, command in enumerate(commands):
             match command:
                 case StartTimer(timer=timer, due=due):
-                    self._timers.start(state.execution_id, timer, due)
+                    yield Step(number, timer, partial(self._timers.start, state.execution_id, timer, due))
                 case CancelTimer(timer=timer, due=due):
-                    self._timers.cancel(state.execution_id, timer, due)
+                    yield Step(number, timer, partial(self._timers.cancel, state.execution_id, timer, due))
                 case StartChild():
-                    self._start_child(state, command, correlation_id)
+                    start = partial(self._start_child, state, command, correlation_id)
+                    yield Step(number, lane(_child(state, command)), start)
                 case ControlChild():
-                    self._control_child(state, command)
+                    yield Step(number, lane(_child(state, command)), partial(self._control_child, state, command))
                 case CancelChild(token=token, workflow_id=workflow_id, reason=reason):
-                    self._control_child(state, ControlChild(token, workflow_id, "cancel", reason))
+                    control = ControlChild(token, workflow_id, "cancel", reason)
+                    yield Step(number, lane(_child(state, control)), partial(self._control_child, state, control))
                 case SendSignal():
-                    self._send(state, command)
+                    yield Step(number, lane(command.to), partial(self._send, state, command))
                 case NotifyParent() if ended is not None:
-                    self._notify(state, command, ended)
-                case Log(message=message, level=level):
-                    fields = {"execution_id": state.execution_id, "workflow_id": plan.workflow_id}
-                    author_log.log(getattr(logging, level.upper(), logging.INFO), "%s", message, extra=fields)
+                    yield Step(number, lane(command.execution_id), partial(self._notify, state, command, ended))
+                case Log():
+                    yield Step(number, "log", partial(_log, plan, state, command))
                 case _:
                     pass
 
@@ -116,7 +127,7 @@ class Courier:
             self._failed(state, f"child:{command.token}", command.machine, message)
 
     def _control_child(self, state: ExecutionState, command: ControlChild) -> None:
-        child = keyed_execution_id(command.workflow_id, child_key(state.execution_id, command.token))
+        child = _child(state, command)
         if self._is_open(child):
             self._mailer.send(child, _passed_on(state, command))
 
@@ -165,6 +176,16 @@ class Courier:
             error=ended.error,
         )
         self._mailer.send(command.execution_id, event)
+
+
+def _child(state: ExecutionState, command: StartChild | ControlChild) -> str:
+    """The execution that is started under a token."""
+    return keyed_execution_id(command.workflow_id, child_key(state.execution_id, command.token))
+
+
+def _log(plan: Plan, state: ExecutionState, command: Log) -> None:
+    fields = {"execution_id": state.execution_id, "workflow_id": plan.workflow_id}
+    author_log.log(getattr(logging, command.level.upper(), logging.INFO), "%s", command.message, extra=fields)
 
 
 def _passed_on(state: ExecutionState, command: ControlChild) -> ControlEvent:

@@ -52,6 +52,20 @@ class Looks:
         switches = self.known()
         return first_of(scopes_of_run(plan, path), switches) if switches else None
 
+    def frozen_ms(self, scopes: Iterable[str], since: int, until: int) -> int:
+        """For how long in this time (epoch ms) one of the scopes was frozen, as far as their newest switches tell; of
+        one that still holds, until the end. Raises `RetryableError`."""
+        found = sorted(
+            (max(switch.since, since), min(switch.thawed_at or until, until))
+            for switch in map(self._freezes.switch, scopes)
+            if switch is not None
+        )
+        frozen, counted = 0, since
+        for begin, end in found:  # spans may overlap: what was counted is not counted again
+            frozen += max(end - max(begin, counted), 0)
+            counted = max(counted, end)
+        return frozen
+
     def holding_start(self, workflow_id: str) -> Switch | None:
         """The switch that holds back new executions of a workflow. Raises `RetryableError`."""
         return first_of(scopes_of_start(workflow_id), self.known())

@@ -60,6 +60,7 @@ class Signalling:
         self._ports = ports
         self._workflows = stores.workflows
         self._executions = stores.executions
+        self._requests = stores.requests
         self._mailer = mailer
         self._new_id = new_id
 
@@ -89,7 +90,7 @@ class Signalling:
         stored = self._executions.load(execution_id) if watched else None
         after = stored.state.version if stored is not None else header.state_version
         sent = Sent(execution_id, name, key or self._new_id(), after)
-        if key is not None and not self._executions.claim_event_key(execution_id, key, _use_of(name, data)):
+        if key is not None and not self._requests.claim_event_key(execution_id, key, _use_of(name, data)):
             raise RequestError("conflict", "the key was used for another event")
         if header.status.terminal:
             if key is not None and (first := self._first_entry(sent)) is not None:

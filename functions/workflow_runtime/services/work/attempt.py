@@ -21,7 +21,7 @@ from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
-from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult, Stop
+from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall, NodeResult, Stop
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind, Formula
@@ -60,7 +60,8 @@ class Secrets(Protocol):
 
 class Attempt(msgspec.Struct):
     """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used; ``stop``:
-    tells its code that nobody wants it any more; ``admitted``: what it has taken of limiters."""
+    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over;
+    ``admitted``: what it has taken of limiters."""
 
     order: Order
     plan: Plan
@@ -68,6 +69,7 @@ class Attempt(msgspec.Struct):
     rendering: Rendering | None = None
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
+    late: Late = msgspec.field(default_factory=Late)
     admitted: Admitted = NOTHING_TAKEN
 
     @property
@@ -174,7 +176,7 @@ class AttemptRunner:
             raise
         except Exception as error:
             order = order_to_keep(attempt.plan, attempt.order.command)
-            ended = replace(claimed, status=RunStatus.FAILED, error=_error_of(attempt, error), order=order)
+            ended = replace(claimed, status=RunStatus.FAILED, error=error_of(attempt, error), order=order)
             ended = _with_inputs(attempt, ended)
         return replace(
             ended,
@@ -253,7 +255,7 @@ class AttemptRunner:
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         deadline = self._ports.clock.now() + int(seconds * 1000)
         call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences)
-        attempt.meter, attempt.stop = call.meter, call.stop
+        attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
         try:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
         except TimeoutError:
@@ -326,7 +328,7 @@ def _with_inputs(attempt: Attempt, ended: Run) -> Run:
     return replace(ended, inputs=masked(rendering.rendered, attempt.secrets))
 
 
-def _error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
+def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
     """What an attempt failed with. Secrets never stand in it, and values never in the log."""
     retry_after = None
     if isinstance(error, NodeError):

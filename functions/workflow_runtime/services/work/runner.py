@@ -7,9 +7,11 @@ only the engine grants another attempt, under another serial. So effects per ser
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -17,10 +19,12 @@ from msgspec.structs import replace
 from workflow_runtime.deployment.log_fields import log_fields
 from workflow_runtime.deployment.metrics import Metric, count_attempt
 from workflow_runtime.deployment.topology import DISPATCH
+from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, run_event_id
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, RetryableError
-from workflow_runtime.invokers.invocation import Invoker
+from workflow_runtime.invokers.containment import Outcome
+from workflow_runtime.invokers.invocation import Invoker, NodeResult
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
@@ -35,10 +39,12 @@ from workflow_runtime.services.work.attempt import (
     AttemptRunner,
     Secrets,
     Suspended,
+    error_of,
     ids_of,
     node_of,
     order_to_keep,
 )
+from workflow_runtime.services.work.rendering import masked
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -84,6 +90,7 @@ class NodeRunner:
         self._invokers = invokers
         self._admission = admission
         self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds, admission)
+        self._notes: set[asyncio.Future[None]] = set()  # being written; a loop keeps no task alive
 
     async def run(self, order: Order) -> None:
         """Carry out one order. Raises `Postponed` when it must stay in the queue, `RetryableError`."""
@@ -91,7 +98,7 @@ class NodeRunner:
             plan = await self._ports.offload(self._plan, order.plan_hash)
             if await self._is_held(order, plan):
                 return
-            claimed = self._claim_of(order, plan)
+            claimed = await self._claim_of(order, plan)
             if order.is_reminder:
                 await self._remind(order, plan, claimed)
                 return
@@ -128,12 +135,12 @@ class NodeRunner:
         scopes = scopes_of_run(plan, order.command.path)
         return await self._ports.offload(self._holder.holds_order, order, scopes)
 
-    def _claim_of(self, order: Order, plan: Plan) -> Run:
+    async def _claim_of(self, order: Order, plan: Plan) -> Run:
         """The run as ours; one that has waited too long has failed, unrun."""
         now = self._ports.clock.now()
         command = order.command
         owner = f"{self._ports.boot}/{self._new_id()}"
-        if command.claim_by and now > command.claim_by:
+        if command.claim_by and await self._is_overdue(plan, command, now):
             error = ErrorDocument.of("throttled", "no worker began the attempt within `max_wait`", command.path)
             kept = order_to_keep(plan, command)
             return Run.failed(command.path, command.serial, owner, now, error, attempt=command.attempt, order=kept)
@@ -146,6 +153,15 @@ class NodeRunner:
             started_at=now,
             lease_until=now + LEASE_SECONDS * 1000,
         )
+
+    async def _is_overdue(self, plan: Plan, command: RunNode, now: int) -> bool:
+        """Whether an attempt that may wait a while only has waited longer, time in which it was frozen left out."""
+        if now <= command.claim_by:
+            return False
+        node = node_of(plan, command.path)
+        ordered = command.claim_by - round((node.max_wait_seconds or 0) * 1000) if node is not None else command.at
+        frozen = await self._ports.offload(self._looks.frozen_ms, scopes_of_run(plan, command.path), ordered, now)
+        return now > command.claim_by + frozen
 
     async def _claim(self, order: Order, claimed: Run, waited_as: str) -> Run | None:
         """Claim the run. Returns whoever has it; None when it is ours, also if the answer to our own claim was lost.
@@ -232,6 +248,7 @@ class NodeRunner:
         except Suspended:
             logger.info("a node of a suspended execution is not begun", extra=ids_of(order))
             return  # its order is sent again when the execution is resumed
+        attempt.late.listen(partial(self._came_late, attempt, ended))
         if not recorded:
             stored = await self._attempts.patiently(self._runs.get, order.execution_id, ended.path, ended.serial)
             if stored is None:
@@ -261,6 +278,17 @@ class NodeRunner:
         late = LateResult.of(ended)
         with suppress(RetryableError):  # nothing is decided by it
             await self._ports.offload(self._runs.note_late, order.execution_id, ended.path, ended.serial, late)
+
+    def _came_late(self, attempt: Attempt, ended: Run, outcome: Outcome[NodeResult]) -> None:
+        """The code of an attempt that is over, and was recorded as ``ended``, has come to its end, too."""
+        run = replace(ended, status=RunStatus.SUCCESS, error=None, ended_at=self._ports.clock.now())
+        if isinstance(outcome.error, Exception):
+            run = replace(run, status=RunStatus.FAILED, error=error_of(attempt, outcome.error))
+        elif outcome.error is None:
+            run = replace(run, output=masked(outcome.value.output, attempt.secrets))
+        note = asyncio.ensure_future(self._note_late(attempt.order, run))
+        self._notes.add(note)
+        note.add_done_callback(self._notes.discard)
 
     def _tell_of_end(self, order: Order, plan: Plan, ended: Run) -> None:
         """In the log and the metrics."""

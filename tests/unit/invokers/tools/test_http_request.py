@@ -246,6 +246,33 @@ def test_an_error_status_fails_the_attempt_unless_told_otherwise(status: int, ty
     assert web.get(fail_on_error=False)["status"] == status
 
 
+NOON = "Sun, 29 Nov 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("asked", "date", "seconds"),
+    [
+        ("120", NOON, 120),
+        ("Sun, 29 Nov 2026 12:01:30 GMT", NOON, 90),
+        ("Sunday, 29-Nov-26 12:01:30 GMT", NOON, 90),
+        ("Sun Nov 29 12:01:30 2026", NOON, 90),
+        ("Sun, 29 Nov 2026 11:00:00 GMT", NOON, 0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", None, 0),
+        ("soon", NOON, None),
+        ("-1", NOON, None),
+        ("１２", NOON, None),
+        (NOON, "a while ago", "positive"),
+        (None, NOON, None),
+    ],
+)
+def test_a_server_may_say_how_long_to_wait_in_seconds_or_until_when(
+    asked: str | None, date: str | None, seconds: object
+) -> None:
+    headers = {name: value.encode() for name, value in (("Retry-After", asked), ("Date", date)) if value is not None}
+    error = Web(answers(429, headers=headers)).fails()
+    assert error.retry_after is not None if seconds == "positive" else error.retry_after == seconds
+
+
 @pytest.mark.parametrize(
     ("raised", "type"),
     [(httpx.ReadTimeout("s3cret"), "timeout"), (httpx.ConnectTimeout("x"), "timeout"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -31,126 +32,97 @@ Key = Annotated[
 ]
 
 
-def cancel(
-    execution: ExecutionOrNone = None,
-    reason: Reason = "",
-    key: Key = None,
-    workflow: OfWorkflow = None,
-    status: OfStatuses = None,
-    older_than: OlderThan = "",
-    dry_run: DryRun = False,
-    url: Url = URL_DEFAULT,
-    token: Token = None,
-    profile: Profile = None,
-    region: Region = None,
-    json: AsJson = False,
-) -> int:
+def _request(operation: str, words: tuple[str, str], help: str) -> Callable[..., int]:
+    """The command that asks for an operation, of one execution or many, of which nothing else is to be said. ``words``:
+    as in `_ask`."""
+
+    def command(
+        execution: ExecutionOrNone = None,
+        reason: Reason = "",
+        key: Key = None,
+        workflow: OfWorkflow = None,
+        status: OfStatuses = None,
+        older_than: OlderThan = "",
+        dry_run: DryRun = False,
+        url: Url = URL_DEFAULT,
+        token: Token = None,
+        profile: Profile = None,
+        region: Region = None,
+        json: AsJson = False,
+    ) -> int:
+        out, server = Output(json=json), Server(url, token, profile, region)
+        many = many_of(execution, workflow, status, older_than, dry_run)
+        return _ask(out, server, operation, many or execution, reason, key, words)
+
+    command.__doc__ = help
+    return command
+
+
+cancel = _request(
+    "cancel",
+    ("cancelling", "cancelled already"),
     """Cancel an execution, and the executions whose end it awaits.
 
-    \b
-      awr cancel ex-01a2… --reason "the order was withdrawn"
-      awr cancel --workflow orders --status running --older-than 1h --dry-run
+\b
+  awr cancel ex-01a2… --reason "the order was withdrawn"
+  awr cancel --workflow orders --status running --older-than 1h --dry-run
 
-    \b
-    Exit codes:
-      0  on its way, or cancelled already    2  wrong usage
-      1  refused: it has ended otherwise     6  the API cannot be reached
-    """
-    out, server = Output(json=json), Server(url, token, profile, region)
-    many = many_of(execution, workflow, status, older_than, dry_run)
-    return _ask(out, server, "cancel", many or execution, reason, key, ("cancelling", "cancelled already"))
+\b
+Exit codes:
+  0  on its way, or cancelled already    2  wrong usage
+  1  refused: it has ended otherwise     6  the API cannot be reached
+""",
+)
 
-
-def suspend(
-    execution: ExecutionOrNone = None,
-    reason: Reason = "",
-    key: Key = None,
-    workflow: OfWorkflow = None,
-    status: OfStatuses = None,
-    older_than: OlderThan = "",
-    dry_run: DryRun = False,
-    url: Url = URL_DEFAULT,
-    token: Token = None,
-    profile: Profile = None,
-    region: Region = None,
-    json: AsJson = False,
-) -> int:
+suspend = _request(
+    "suspend",
+    ("suspending", "suspended already"),
     """Suspend an execution, and the executions whose end it awaits.
 
-    Nothing starts any more; what runs in workers ends and is recorded; events, due timers and the like are held in
-    order until it is resumed.
+Nothing starts any more; what runs in workers ends and is recorded; events, due timers and the like are held in
+order until it is resumed.
 
-    \b
-      awr suspend ex-01a2… --reason "the provider has an outage"
+\b
+  awr suspend ex-01a2… --reason "the provider has an outage"
 
-    \b
-    Exit codes:
-      0  on its way, or suspended already    2  wrong usage
-      1  refused: it has ended               6  the API cannot be reached
-    """
-    out, server = Output(json=json), Server(url, token, profile, region)
-    many = many_of(execution, workflow, status, older_than, dry_run)
-    return _ask(out, server, "suspend", many or execution, reason, key, ("suspending", "suspended already"))
+\b
+Exit codes:
+  0  on its way, or suspended already    2  wrong usage
+  1  refused: it has ended               6  the API cannot be reached
+""",
+)
 
-
-def resume(
-    execution: ExecutionOrNone = None,
-    reason: Reason = "",
-    key: Key = None,
-    workflow: OfWorkflow = None,
-    status: OfStatuses = None,
-    older_than: OlderThan = "",
-    dry_run: DryRun = False,
-    url: Url = URL_DEFAULT,
-    token: Token = None,
-    profile: Profile = None,
-    region: Region = None,
-    json: AsJson = False,
-) -> int:
+resume = _request(
+    "resume",
+    ("resuming", "not suspended"),
     """Resume a suspended execution, and those that were suspended with it.
 
-    \b
-      awr resume ex-01a2…
+\b
+  awr resume ex-01a2…
 
-    \b
-    Exit codes:
-      0  on its way, or not suspended        2  wrong usage
-      1  refused: it has ended               6  the API cannot be reached
-    """
-    out, server = Output(json=json), Server(url, token, profile, region)
-    many = many_of(execution, workflow, status, older_than, dry_run)
-    return _ask(out, server, "resume", many or execution, reason, key, ("resuming", "not suspended"))
+\b
+Exit codes:
+  0  on its way, or not suspended        2  wrong usage
+  1  refused: it has ended               6  the API cannot be reached
+""",
+)
 
-
-def compensate(
-    execution: ExecutionOrNone = None,
-    reason: Reason = "",
-    key: Key = None,
-    workflow: OfWorkflow = None,
-    status: OfStatuses = None,
-    older_than: OlderThan = "",
-    dry_run: DryRun = False,
-    url: Url = URL_DEFAULT,
-    token: Token = None,
-    profile: Profile = None,
-    region: Region = None,
-    json: AsJson = False,
-) -> int:
+compensate = _request(
+    "compensate",
+    ("compensating", ""),
     """Undo what an execution that has ended has done and not undone yet.
 
-    Compensations that failed run again. Then the execution has ended as before.
+Compensations that failed run again. Then the execution has ended as before.
 
-    \b
-      awr compensate ex-01a2… --reason "the customer withdrew"
+\b
+  awr compensate ex-01a2… --reason "the customer withdrew"
 
-    \b
-    Exit codes:
-      0  on its way    1  refused, with the reason
-      2  wrong usage   6  the API cannot be reached
-    """
-    out, server = Output(json=json), Server(url, token, profile, region)
-    many = many_of(execution, workflow, status, older_than, dry_run)
-    return _ask(out, server, "compensate", many or execution, reason, key, ("compensating", ""))
+\b
+Exit codes:
+  0  on its way    1  refused, with the reason
+  2  wrong usage   6  the API cannot be reached
+""",
+)
 
 
 def retry(
@@ -174,7 +146,8 @@ def retry(
     region: Region = None,
     json: AsJson = False,
 ) -> int:
-    """Have an execution that has ended go on: what failed runs again, what succeeded is kept.
+    """Have an execution go on that has ended, or that a failure has suspended: what failed runs again, what succeeded
+    is kept.
 
     \b
       awr retry ex-01a2… --reason "the shop is back"

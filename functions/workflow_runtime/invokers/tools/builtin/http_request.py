@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -132,9 +134,23 @@ async def _refusal(answer: _Answer) -> NodeError:
 
 
 def _retry_after(headers: Mapping[str, Any]) -> float | None:
-    """The seconds in ``retry-after``; a date there is not understood, as clocks differ."""
+    """The seconds that ``retry-after`` asks for, or until the date in it; the server's own clock says from when."""
     value = headers.get("retry-after")
-    return float(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return float(value)
+    until = _http_date(value)
+    if until is None:
+        return None
+    now = _http_date(headers.get("date")) or datetime.now(UTC)
+    return max((until - now).total_seconds(), 0.0)
+
+
+def _http_date(value: Any) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return found.replace(tzinfo=found.tzinfo or UTC) if found is not None else None  # an HTTP date is in GMT
 
 
 def _first_request(
