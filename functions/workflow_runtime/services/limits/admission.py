@@ -22,7 +22,7 @@ from workflow_runtime.ports import DELAY_SECONDS_MAX, Ports
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.arithmetic import LINE, Need
 from workflow_runtime.services.limits.granting import Granter, delayed
-from workflow_runtime.services.limits.line import LEASE_MS, Lines, Refusal
+from workflow_runtime.services.limits.line import Grant, Lines, Refusal
 from workflow_runtime.services.messages import Order, order_message
 from workflow_runtime.storage.limiters import LimiterName, Waiter, WaiterKind, holder_of, place_of, plain_tenant
 from workflow_runtime.storage.records import Run, RunStatus
@@ -30,6 +30,7 @@ from workflow_runtime.storage.runs import RunStore
 
 EVERYTHING = "*"
 TYPE = "type:"
+FRESH_MS = 30_000  # after a grant, in which its lease is sure to last as long as that of the run
 GATE_MS = 1_000  # that nothing begins after a provider has had enough and did not say for how long
 
 logger = logging.getLogger(__name__)
@@ -100,38 +101,45 @@ class Admission:
         holder = holder_of(order.execution_id, order.command.path, order.command.serial)
         now = self._clock.now()
         fences: dict[str, int] = {}
-        held: list[Use] = []
+        held: list[tuple[Use, Grant]] = []
         starts_at = now
         for use in uses:
-            if (fence := self._granted(order, use, holder)) is not None:
-                fences[str(use.name)] = fence
-                held.append(use)
-                continue
-            granted = self._lines.take(use.name, use.limiter, self._need(order, use, holder, now))
+            granted = self._granted(order, use, holder, is_only=len(uses) == 1) or self._lines.take(
+                use.name, use.limiter, self._need(order, use, holder)
+            )
             if granted is None:
-                self._give_back(order, held, holder)
+                self._give_up(order, held, holder)
                 return None if self._wait(order, use, holder) else Admitted(holder)
             fences[str(use.name)] = granted.fence
-            held.append(use)
+            held.append((use, granted))
             starts_at = max(starts_at, granted.starts_at)
         if starts_at > self._clock.now():
             self._send_later(replace(order, granted=fences, granted_at=starts_at))
             return None
-        return Admitted(holder, tuple(held), fences, bool(order.granted))
+        return Admitted(holder, tuple(use for use, _ in held), fences, bool(order.granted))
 
-    def _granted(self, order: Order, use: Use, holder: str) -> int | None:
-        """The fence, if the order has been granted this already; a slot must not have been taken back since."""
+    def _granted(self, order: Order, use: Use, holder: str, *, is_only: bool) -> Grant | None:
+        """What the order has been granted already; a slot must not have been given back since, by another message of
+        the same order."""
         fence = order.granted.get(str(use.name))
-        if fence is None or not use.has_slots:
-            return fence
-        now = self._clock.now()
-        if now < order.granted_at + LEASE_MS // 3:
-            return fence
-        return fence if self._lines.holds(use.name, holder, now + LEASE_MS) else None
+        if fence is None:
+            return None
+        lease = self._lines.lease()
+        if is_only and self._clock.now() < order.granted_at + FRESH_MS:
+            return Grant(order.granted_at, fence)  # its slot is given back when its run is over, and not before
+        if use.has_slots and not self._lines.holds(use.name, holder, lease):
+            return None
+        return Grant(order.granted_at, fence, lease)
 
-    def _need(self, order: Order, use: Use, holder: str, now: int) -> Need:
-        lease = now + use.limiter.horizon_ms + LEASE_MS
+    def _need(self, order: Order, use: Use, holder: str) -> Need:
+        lease = self._lines.lease() + use.limiter.horizon_ms
         return Need(holder, lease, tokens=use.tokens, tenant=plain_tenant(order.tenant))
+
+    def _give_up(self, order: Order, held: Sequence[tuple[Use, Grant]], holder: str) -> None:
+        """Give back what was taken before another limiter refused."""
+        for use, grant in held:
+            if use.has_slots and self._lines.release(use.name, holder, grant.lease_until):
+                self._grant_next(use, serving_queue(order.command.pool, self._pools))
 
     def _send_later(self, order: Order) -> None:
         queue = serving_queue(order.command.pool, self._pools)
@@ -196,7 +204,7 @@ class Admission:
         """Hold the slots for longer. Raises `RetryableError`."""
         for use in admitted.uses:
             if use.has_slots:
-                self._lines.holds(use.name, admitted.holder, self._clock.now() + LEASE_MS)
+                self._lines.holds(use.name, admitted.holder, self._lines.lease())
 
     def give_back(self, order: Order, admitted: Admitted) -> None:
         """Give slots to those who wait for them, or back. Raises `RetryableError`."""
@@ -218,8 +226,10 @@ class Admission:
             if not isinstance(granted, Refusal):
                 self._granter.send_on(use.name, [granted])
                 return
-        if not self._lines.release(use.name, holder):
-            return
+        if self._lines.release(use.name, holder):
+            self._grant_next(use, queue)
+
+    def _grant_next(self, use: Use, queue: str) -> None:
         granted = self._lines.grant(use.name, use.limiter, queue=queue)
         if granted is Refusal.ELSEWHERE:
             self._lines.nudge(use.name)

@@ -127,9 +127,11 @@ def expired(gauge: Gauge, now: int) -> Iterator[tuple[Change, Condition]]:
             yield Change(add={SLOTS_HELD: -1}, remove=(name,)), Equals(name, until)
 
 
-def releasing(holder: str) -> tuple[Change, Condition]:
-    """Give a slot back."""
-    return Change(add={SLOTS_HELD: -1}, remove=(HOLDER + holder,)), Present(HOLDER + holder)
+def releasing(holder: str, lease_until: int | None = None) -> tuple[Change, Condition]:
+    """Give a slot back; if a lease is given, only if it is still held by that one."""
+    name = HOLDER + holder
+    held = Present(name) if lease_until is None else Equals(name, lease_until)
+    return Change(add={SLOTS_HELD: -1}, remove=(name,)), held
 
 
 def renewing(holder: str, lease_until: int) -> tuple[Change, Condition]:

@@ -16,6 +16,7 @@ from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.services.limits.arithmetic import Gauge, Need, number, taking
 from workflow_runtime.storage.limiters import CLASSES, LimiterName, LimiterStore, Waiter, WaiterKind, plain_tenant
 
+LEASE_JITTER_MS = 4_000
 LEASE_MS = 90_000  # a slot whose holder is silent for so long is free; as long as the lease of a run
 FOREVER = (1 << 53) - 1  # lease of a whole execution, whose end gives its slot back
 PUMP_SILENT_MS = 60_000  # then a pump is taken for dead by whoever joins the line
@@ -38,10 +39,12 @@ class PumpMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """Something taken: when it may begin (epoch ms), and the fencing number."""
+    """Something taken: when it may begin (epoch ms), the fencing number, and until when a slot is held. Of two messages
+    of one order, the one that has renewed the slot last is the one that holds it: a lease tells them apart."""
 
     starts_at: int
     fence: int
+    lease_until: int = 0
 
 
 class Refusal(Enum):
@@ -84,12 +87,13 @@ class Lines:
             done, gauge = self._change(name, wanted.change, wanted.condition)
             if done:
                 starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
-                return Grant(starts, number(gauge, arithmetic.FENCE))
+                return Grant(starts, number(gauge, arithmetic.FENCE), need.lease_until)
             if arithmetic.HOLDER + need.holder in gauge:
                 # The answer to an earlier call was lost, or the message came twice. When it may begin is not known any
                 # more; as late as whatever is booked last is never too early.
                 starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
-                return Grant(starts, number(gauge, arithmetic.FENCE))
+                lease = number(gauge, arithmetic.HOLDER + need.holder)
+                return Grant(starts, number(gauge, arithmetic.FENCE), lease)
             if self._pruned(name, gauge, now):
                 gauge = self._known[name]
             wanted = taking(limiter, need, now, gauge, in_line=in_line)
@@ -107,14 +111,18 @@ class Lines:
             found = True
         return found
 
+    def lease(self) -> int:
+        """Until when a slot is held that is taken now (epoch ms); hardly ever the same twice."""
+        return self._clock.now() + LEASE_MS + int(self._new_id()[:3], 16) % LEASE_JITTER_MS
+
     def holds(self, name: LimiterName, holder: str, lease_until: int) -> bool:
         """Hold a slot for longer; False if it is not held any more."""
         return self._change(name, *arithmetic.renewing(holder, lease_until))[0]
 
-    def release(self, name: LimiterName, holder: str) -> bool:
-        """Give a slot back, if it is held. Whether somebody waits for it."""
-        _, gauge = self._change(name, *arithmetic.releasing(holder))
-        return arithmetic.LINE in gauge
+    def release(self, name: LimiterName, holder: str, lease_until: int | None = None) -> bool:
+        """Give a slot back, if it is held (under this lease, if one is given). Whether somebody waits for it."""
+        done, gauge = self._change(name, *arithmetic.releasing(holder, lease_until))
+        return done and arithmetic.LINE in gauge
 
     def correct_tokens(self, name: LimiterName, limiter: Limiter, tokens: int) -> None:
         """What was taken was too little by so many tokens; too much, if they are negative."""
@@ -205,7 +213,7 @@ class Lines:
             return Refusal.ELSEWHERE
         if waiter.kind is WaiterKind.EVENT:
             return waiter, Grant(self._clock.now(), 0)
-        lease = FOREVER if waiter.kind is WaiterKind.START else self._clock.now() + LEASE_MS + limiter.horizon_ms
+        lease = FOREVER if waiter.kind is WaiterKind.START else self.lease() + limiter.horizon_ms
         need = Need(waiter.holder, lease, waiter.requests, waiter.tokens, plain_tenant(waiter.tenant))
         granted = self._take(name, limiter, need, in_line=True, gives=gives)
         return (waiter, granted) if granted is not None else Refusal.FULL
