@@ -17,6 +17,7 @@ from workflow_runtime.compiler.build.limits import full_name
 from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, check_paths, check_states_asked
 from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
+from workflow_runtime.compiler.check.events import check_merging
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes
 from workflow_runtime.compiler.check.limits import check_limits, limit_sites
 from workflow_runtime.compiler.check.policies import check_handlers, check_policies
@@ -171,6 +172,7 @@ def _check(
         check_chart(chart, report)
     check_paths(sources, report)
     check_states_asked(bound.placed(sources), sources, report)
+    check_merging(definition, sources, report)
     check_triggers(definition, sources, report)
     check_limits(definition, sources, catalogue, report)
     for chart in sources.charts:

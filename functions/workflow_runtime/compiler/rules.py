@@ -100,6 +100,13 @@ NEVER_TAKEN = rule(
 ENDLESS = rule("WF330", WARNING, "Transitions without event and condition that lead in a circle")
 NO_END = rule("WF331", WARNING, "A chart that can never end", "Add a final state and a transition that leads to it.")
 
+NOTHING_TO_OVERWRITE = rule(
+    "WF332",
+    WARNING,
+    "A name in `merge_event_data` that the workflow does not own",
+    "Correct it, or remove it: other names become variables anyhow.",
+)
+
 # Triggers
 BAD_SCHEDULE = rule("WF340", ERROR, "A schedule that cannot be kept")
 BAD_FILTERS = rule("WF341", ERROR, "Filters that are not an event pattern")
@@ -126,6 +133,8 @@ WHOLE_PATTERN = rule(
     "Filters that look like a whole event pattern",
     "Write `topic` and `source` beside `filters`, and below `filters` only fields of the event's `detail`.",
 )
+
+NEVER_MATCHES = rule("WF347", WARNING, "A topic or filters that no event can match")
 
 # Compensation
 BAD_COMPENSATION = rule("WF350", ERROR, "A node that cannot undo others")

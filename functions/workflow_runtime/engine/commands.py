@@ -43,6 +43,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     how often the execution had been reopened by then. ``caller``: number of the node that called this one, which reads
     its inputs.
     ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever.
+    ``warnings``: what was noted of the node before.
     """
 
     path: str
@@ -65,6 +66,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     reopened: int = 0
     caller: int = -1
     claim_by: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
@@ -89,6 +91,8 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     inputs_of: Read | None = None  # the run whose inputs it had, too
     fallback_used: bool = False  # the output is that of its fallback
     fallback_error: ErrorDocument | None = None  # how that failed
+    warnings: tuple[str, ...] = ()
+    skipped: bool = False  # it did not run, and there is something to say of that
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):

@@ -106,6 +106,7 @@ MARKS = {mark.value: mark for mark in Mark}
 OPEN_MARKS = (Mark.WAITING, Mark.QUEUED, Mark.READY, Mark.RUNNING, Mark.RETRYING, Mark.ESCALATED)
 ALIVE_MARKS = (Mark.SUCCESS, Mark.PASSED_OVER, Mark.EXCUSED)
 FAILED_MARKS = (Mark.FAILED, Mark.EXCUSED, Mark.HANDLED)
+SKIPPED_MARKS = (Mark.SKIPPED, Mark.DROPPED, Mark.PASSED_OVER)
 
 STATUS_OF_MARK: dict[int, NodeStatus] = {
     Mark.WAITING: NodeStatus.WAITING,

@@ -12,7 +12,8 @@ class Macrostep(msgspec.Struct, frozen=True, omit_defaults=True):
     ``exited`` and ``entered`` in the order it happened; ``configuration``: the active leaf states afterwards.
     ``taken``: the transitions, as ``event: source -> targets``; ``actions``: what was done, by type. ``reason``:
     why nothing was taken, ``""`` when something was. ``at`` is epoch ms. ``failures``: actions, guards, delays and
-    outputs that failed, each with the reason; whether or not the chart went on to hear of it.
+    outputs that failed, each with the reason; whether or not the chart went on to hear of it. ``warnings``: what else
+    people should know: texts that were compared with numbers.
     """
 
     machine: str
@@ -26,3 +27,4 @@ class Macrostep(msgspec.Struct, frozen=True, omit_defaults=True):
     actions: tuple[str, ...] = ()
     reason: str = ""
     failures: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -85,6 +85,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``unresolved``, ``due``: while the execution is suspended, nodes that have ended and whose edges are still to be
       resolved, and nodes whose join is satisfied
     - ``fallbacks``: what runs in the place of nodes that have failed, by those; ``callers``: who called a called node
+    - ``notes``: what people should know of open nodes, until it is recorded with their runs
     """
 
     marks: bytearray
@@ -115,6 +116,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     due: list[int] = []
     fallbacks: dict[int, int] = {}
     callers: dict[int, int] = {}
+    notes: dict[int, tuple[str, ...]] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -147,6 +149,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.due[:],
             self.fallbacks.copy() if self.fallbacks else {},
             self.callers.copy() if self.callers else {},
+            self.notes.copy() if self.notes else {},
         )
 
     def serial(self, node: int) -> int:

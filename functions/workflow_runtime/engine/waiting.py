@@ -27,6 +27,7 @@ class Cause(StrEnum):
     EVENT = "event"
     CHILD = "child"
     SUSPENDED = "suspended"
+    LIMITER = "limiter"  # it waits in a line, of which the engine does not know
     FROZEN = "frozen"  # a switch holds it back, which the engine does not know
 
 

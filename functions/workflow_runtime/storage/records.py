@@ -65,7 +65,7 @@ class StoredState(msgspec.Struct, frozen=True):
 
 class RunStatus(StrEnum):
     """``waiting``: it waits for a limiter. ``released``: its worker could not begin; the next one to meet it takes it
-    over."""
+    over. ``skipped``: there was none, but something to say of that."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -73,6 +73,7 @@ class RunStatus(StrEnum):
     SUCCESS = "success"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
 
     @property
     def open(self) -> bool:
@@ -152,12 +153,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         inputs_blob: str | None = None,
         given: bool = False,
         fallback_used: bool = False,
+        warnings: tuple[str, ...] = (),
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
         another. ``inputs`` likewise.
         """
         fields = {"output": output, "output_blob": output_blob, "attempt": attempt, "given": given}
-        fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used}
+        fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used, "warnings": warnings}
         return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 
     @classmethod
@@ -174,16 +176,23 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         handled: bool = False,
         order: RunNode | None = None,
         fallback_error: ErrorDocument | None = None,
+        warnings: tuple[str, ...] = (),
     ) -> Run:
         """A run that failed ``at``."""
         fields = {"error": error, "attempt": attempt, "handled": handled, "order": order}
-        fields |= {"fallback_error": fallback_error}
+        fields |= {"fallback_error": fallback_error, "warnings": warnings}
         return _ended(path, serial, owner, at, RunStatus.FAILED, started_at, **fields)
 
     @classmethod
     def cancelled(cls, path: str, serial: int, owner: str, at: int, *, started_at: int = 0) -> Run:
         """A run that was cancelled ``at``."""
         return _ended(path, serial, owner, at, RunStatus.CANCELLED, started_at)
+
+    @classmethod
+    def skipped(cls, path: str, serial: int, owner: str, warnings: tuple[str, ...]) -> Run:
+        """What there is to say of a node that was skipped: it had no attempt, and no time."""
+        status = RunStatus.SKIPPED
+        return Run(path=path, serial=serial, owner=owner, status=status, attempt=0, warnings=warnings)
 
 
 def _ended(path: str, serial: int, owner: str, at: int, status: RunStatus, started_at: int, **fields: Any) -> Run:

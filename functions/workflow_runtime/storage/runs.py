@@ -196,7 +196,7 @@ class RunStore:
             serial=int(values["serial"] or 0),
             status=RunStatus(str(values["status"])),
             owner=str(values.get("holder") or values["owner"]),
-            attempt=int(values.get("attempt") or 1),
+            attempt=int(values.get("attempt", 1) or 0),
             started_at=int(values.get("started_at") or 0),
             lease_until=int(values.get("lease_until") or 0),
             ended_at=int(values.get("ended_at") or 0),

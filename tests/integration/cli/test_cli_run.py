@@ -294,3 +294,18 @@ def test_a_mock_of_what_does_not_exist_is_an_error_with_the_likely_name(awr: Awr
         "mocks.yaml:1:37: error WF607: no workflow calls the agent `askre`, and it is not registered" in result.stderr
     )
     assert "Did you mean `asker`?" in result.stderr
+
+
+def test_invoking_a_function_with_such_a_mock_calls_nothing(awr: Awr) -> None:
+    Path("definitions/workflows").mkdir(parents=True)
+    Path("definitions/workflows/w.yaml").write_text(
+        "workflow: {id: w, nodes: [{id: a, type: agent, agent: asker}]}\n", "utf-8"
+    )
+    Path("mocks.yaml").write_text("agents: {asker: {return: 1}, askre: {return: 2}}\n", "utf-8")
+    Path("event.json").write_text('{"requestContext": {}}', "utf-8")
+    result = awr("invoke", "api", "event.json", "--definitions", "definitions", "--mocks", "mocks.yaml")
+    assert result.exit_code == 1
+    assert "nothing was called" in result.stderr
+    assert "Did you mean `asker`?" in result.stderr
+    Path("mocks.yaml").write_text("agents: {asker: {return: 1}}\n", "utf-8")
+    assert awr("invoke", "api", "event.json", "--definitions", "definitions", "--mocks", "mocks.yaml").exit_code == 0

@@ -189,6 +189,26 @@ def test_the_workflows_of_a_definitions_directory_are_there_at_once() -> None:
         assert engine.get_execution_status(execution_id)["output"]["conclusion"] == "支持"
 
 
+def test_a_mock_of_what_does_not_exist_is_told_at_the_first_start() -> None:
+    with SyncWorkflowEngine.local(
+        mocks={"agents": {"sleepr": {"return": {}}}, "tools": {"echo": {"return": 1}}}
+    ) as engine:
+        engine.create_workflow(WAITING)
+        engine.create_workflow(GREETING)
+        with pytest.raises(InvalidDefinition) as caught:
+            engine.execute_workflow("问候", {"name": "a"})
+        [finding] = caught.value.findings
+        assert (finding.id, finding.path, finding.hint) == ("WF607", "agents.sleepr", "Did you mean `sleeper`?")
+
+
+def test_mocks_may_be_for_any_workflow_that_is_published_by_then(tmp_path: Path) -> None:
+    with SyncWorkflowEngine.local(db=tmp_path / "e.db") as engine:
+        engine.create_workflow(WAITING)
+    with SyncWorkflowEngine.local(db=tmp_path / "e.db", mocks={"agents": {"sleeper": {"return": 1}}}) as engine:
+        engine.create_workflow(GREETING)
+        assert engine.execute_workflow("waiting", wait=20)
+
+
 def test_definitions_that_are_wrong_or_missing_are_told_on_opening(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no directory"), SyncWorkflowEngine.local(tmp_path / "none"):
         pass

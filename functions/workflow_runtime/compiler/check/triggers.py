@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.check.filters import check_filters
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, read_site
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.collect.states import transitions_of
@@ -19,7 +20,6 @@ from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.expressions import compile_template
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.patterns import pattern_problem
 from workflow_runtime.language.schedules import ScheduleError, cron_expression, rate_expression
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
@@ -46,6 +46,7 @@ def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Rep
         place: DocumentPath = ("triggers", position)
         match trigger:
             case written.EventTrigger():
+                check_filters(definition, trigger, place, report)
                 _check_event(trigger, heard, place, report)
             case written.ScheduleTrigger():
                 try:
@@ -94,12 +95,6 @@ def _sites(definition: WorkflowDefinition) -> Iterator[Site]:
 def _check_event(
     trigger: written.EventTrigger, heard: frozenset[str] | None, place: DocumentPath, report: Report
 ) -> None:
-    problem = None if trigger.filters is None else pattern_problem(trigger.filters)
-    if problem is not None:
-        report.add(rules.BAD_FILTERS, problem.message, (*place, "filters", *problem.place))
-    if trigger.filters and ("detail-type" in trigger.filters or isinstance(trigger.filters.get("detail"), dict)):
-        message = "these filters look like a whole event pattern, but they match inside the event's `detail`"
-        report.add(rules.WHOLE_PATTERN, message, (*place, "filters"))
     if trigger.event is not None and heard is not None and not _is_heard(trigger.event, heard):
         message = f"no transition and no wait takes `{trigger.event}`"
         hint = report.suggest(trigger.event, frozenset(name for name in heard if "*" not in name))

@@ -1,7 +1,7 @@
 """Reads of fields that do not exist, and comparisons that are never true, as far as schemas tell.
 
-Schemas say so: the workflow's `input_schema`, what agents and tools give back (`plan.catalogue`), and what nodes make
-of that in `outputs`.
+Schemas say so: the workflow's `input_schema` and `event_schemas`, what agents and tools give back (`plan.catalogue`),
+and what nodes make of that in `outputs`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.check.events import EventShapes
 from workflow_runtime.compiler.check.shapes import TYPES, Shape, schema_of_template, shape
 from workflow_runtime.compiler.collect.formulas import SiteKind, Use
 from workflow_runtime.compiler.collect.sources import ChartSource, GraphSource, Sources
@@ -74,6 +75,7 @@ class Shapes:
                 self._shown[first + position] = shaped(node, raw)
                 self._inputs[first + position] = shape(schema_of_template(node.inputs))
         self._firsts = firsts
+        self._events = EventShapes(definition, sources)
 
     def raw(self, graph: GraphSource, position: int) -> Shape | None:
         """What a node yields before its `outputs` choose from it."""
@@ -94,6 +96,10 @@ class Shapes:
                 return _pair(self._input, keys)
             case BindingKind.VARIABLE if binding.name not in self._overridable:
                 return _pair(self._variables[binding.name], keys)
+            case BindingKind.EVENT:
+                return self._events.of_event(item.site, keys)
+            case BindingKind.SCOPED:
+                return self._events.of_name(item.site, binding.name, keys)
             case BindingKind.LOCAL if item.site.kind is SiteKind.NODE:
                 assert isinstance(place, GraphSource), "nodes stand in graphs"
                 return _pair(self._local(binding.name, item, place), keys)

@@ -215,9 +215,10 @@ class Step:
         name = event.name if event is not None else ""
         step = Macrostep(
             scope.path, name, turn.now, self.source, exited, entered, scope.leaves, tuple(self.taken),
-            tuple(self.actions), reason, tuple(scope.failures),
+            tuple(self.actions), reason, tuple(scope.failures), tuple(scope.doubts),
         )  # fmt: skip
         scope.failures.clear()
+        scope.doubts.clear()
         turn.macrosteps.append(step)
         if "state" in turn.plan.events:
             for kind, state in self.moves:
@@ -354,8 +355,10 @@ def _require_handled(scope: ChartScope, event: ChartEvent) -> None:
 
 def _reason(scope: ChartScope, event: ChartEvent, step: Step) -> str:
     if step.refused:
+        reasons = [*step.refused, *scope.doubts]
         scope.failures.clear()  # they stand in the reason
-        return "; ".join(step.refused)
+        scope.doubts.clear()
+        return "; ".join(reasons)
     return no_transition(scope, event.name)
 
 

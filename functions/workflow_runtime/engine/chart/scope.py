@@ -13,7 +13,14 @@ from workflow_runtime.engine.lifecycle import Mark
 from workflow_runtime.engine.scopes import Scope, Scopes
 from workflow_runtime.engine.state import ChartState, Raised
 from workflow_runtime.engine.turn import ValuesMissing
-from workflow_runtime.engine.values.evaluation import MAY_COME_FROM_EVENT, NO_LOCALS, NodeValue, View, evaluate
+from workflow_runtime.engine.values.evaluation import (
+    MAY_COME_FROM_EVENT,
+    NO_LOCALS,
+    NodeValue,
+    View,
+    doubt_text,
+    evaluate,
+)
 from workflow_runtime.engine.values.visibility import charts_seen
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.texts import shorten
@@ -37,11 +44,12 @@ class ChartScope(Scope):
     - ``offered``: the configuration that deferred events were last offered to, and ``refused`` how many of them it did
       not take
     - ``is_over``: a final state at its top was entered
-    - ``failures``: what failed since the last macrostep that was recorded
+    - ``failures``: what failed since the last macrostep that was recorded; ``doubts``: what else people should know
     """
 
     __slots__ = (
-        "chart", "event", "failures", "is_over", "machine", "offered", "overlay", "overwrites", "path", "refused",
+        "chart", "doubts", "event", "failures", "is_over", "machine", "offered", "overlay", "overwrites", "path",
+        "refused",
     )  # fmt: skip
 
     def __init__(self, scopes: Scopes, id: ScopeId, machine: ChartState) -> None:
@@ -57,6 +65,7 @@ class ChartScope(Scope):
         self.refused = len(machine.deferred)
         self.is_over = False
         self.failures: list[str] = []
+        self.doubts: list[str] = []
 
     @property
     def outer_id(self) -> ScopeId | None:
@@ -107,6 +116,10 @@ class ChartScope(Scope):
         """Something failed that the chart is not told of."""
         if len(self.failures) < FAILURES_NOTED_MAX:
             self.failures.append(shorten(what, FAILURE_COLUMNS_MAX))
+
+    def _doubt(self, comparison: str) -> None:
+        if len(self.doubts) < FAILURES_NOTED_MAX and (text := doubt_text(comparison)) not in self.doubts:
+            self.doubts.append(text)
 
     def add(self, raised: Raised) -> None:
         self.machine.internal.append(raised)
@@ -243,6 +256,7 @@ class ChartScope(Scope):
             states=seen.states,
             event=self.event.value if self.event is not None and BindingKind.EVENT in formula.kinds else None,
             overlay=self._shown(formula),
+            doubt=self._doubt,
         )
         return evaluate(formula, view, locals)
 

@@ -152,6 +152,7 @@ def _succeed_with(
         attempt=attempt,
         given=given,
         fallback_used=fallback_used,
+        warnings=scope.graph.notes.get(node, ()),
     )
     if plan.compensate >= 0:
         record = replace(record, inputs=inputs)
@@ -179,6 +180,7 @@ def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported
         output_of=output_of,
         inputs_of=_failed_attempt(scope, node),
         fallback_used=True,
+        warnings=scope.graph.notes.get(node, ()),
     )
     scope.commands.append(record)
     if result.has_values:
@@ -332,6 +334,7 @@ def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: 
             started_at=begun,
             attempt=retries.attempt(scope, node),
             fallback_error=failure.fallback_error,
+            warnings=scope.graph.notes.get(node, ()),
         )
         scope.commands.append(record)
 

@@ -70,7 +70,7 @@ def _is_alive(scope: GraphScope, index: int) -> bool:
         return False
     if edge.kind is GATE and edge.target not in scope.selections.get(edge.source, ()):
         return False
-    return edge.condition is None or bool(scope.evaluate(edge.condition, edge.source, behind=True))
+    return scope.holds(edge)
 
 
 def arrive(scope: GraphScope, edge: Edge, index: int, alive: bool) -> None:

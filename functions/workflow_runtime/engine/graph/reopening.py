@@ -134,6 +134,8 @@ def _begin_visit(scope: GraphScope, node: int) -> None:
     graph = scope.graph
     if graph.marks[node] in _RAN:
         begin_visit(scope, node)
+    elif graph.serial(node) > graph.visit(node):  # it was skipped, and that was recorded
+        graph.visits[node] = graph.serial(node)
     for index in scope.block.nodes[node].outgoing:
         graph.untaken.pop(index, None)
     scope.change(node, Change.REOPEN)
@@ -192,4 +194,4 @@ def _is_alive(scope: GraphScope, index: int) -> bool:
         return False
     if edge.kind is EdgeKind.GATE and mark != Mark.SUCCESS:
         return False
-    return edge.condition is None or bool(scope.evaluate(edge.condition, edge.source, behind=True))
+    return scope.holds(edge)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, MutableMapping
+from functools import partial
+
+from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
-from workflow_runtime.engine.commands import Command, Read
+from workflow_runtime.engine.commands import Command, Read, RecordNode
 from workflow_runtime.engine.lifecycle import (
     ALIVE_MARKS,
     FAILED_MARKS,
     MARK_ROWS,
     MARKS,
     OPEN_MARKS,
+    SKIPPED_MARKS,
     STATUS_OF_MARK,
     SUCCESS,
     WAITING,
@@ -22,14 +26,17 @@ from workflow_runtime.engine.lifecycle import (
 from workflow_runtime.engine.scopes import Scope, Scopes
 from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.turn import ValuesMissing
-from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
+from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, error_value, evaluate
 from workflow_runtime.engine.values.visibility import NOTHING_SEEN, Seen, charts_seen
 from workflow_runtime.engine.visits import Undoable
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, PREVIOUS, BindingKind, Formula
-from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
+from workflow_runtime.plan.graph import OUTPUTS, Edge, EdgeKind, GraphBlock, looks_through
+
+NOTES_MAX = 10  # of a node, and
+NOTED_NODES_MAX = 100  # of a graph: they are for people, and the state has more important things to hold
 
 _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
@@ -122,8 +129,13 @@ class GraphScope(Scope):
         graph.begun.pop(node, None)
         graph.retries.pop(node, None)
         graph.callers.pop(node, None)
+        notes = graph.notes.pop(node, ())
         fallback = graph.fallbacks.pop(node, -1)
         undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
+        if notes and graph.marks[node] in SKIPPED_MARKS and self.turn.has_room:
+            skip = RecordNode(self.path(node), graph.serial(node), self.turn.now, warnings=notes, skipped=True)
+            self.commands.append(skip)
+            graph.serials[node] = skip.serial + 1  # should it run one day, its record is another
         self.ended.append(node)
         self.scopes.mark(self)
         if self.block.nodes[node].compensate >= 0 and change is Change.SUCCEED and not undone_by_fallback:
@@ -178,6 +190,7 @@ class GraphScope(Scope):
         graph.retries.clear()
         graph.fallbacks.clear()
         graph.callers.clear()
+        graph.notes.clear()
         self.forget_values()
         self.due.clear()
         self.ended.clear()
@@ -197,17 +210,33 @@ class GraphScope(Scope):
         """Remember a node's decision values for this turn."""
         self.fresh[node] = values
 
-    def evaluate(
-        self, formula: Formula, reader: int, locals: Mapping[str, Json] | None = None, *, behind: bool = False
-    ) -> Json:
-        """The formula's value as ``reader`` sees it (``behind``: as an edge out of it does). Raises `ValuesMissing`,
-        `EvaluationError`."""
-        return evaluate(formula, self.view((formula,), reader, behind=behind), locals or {})
+    def note(self, node: int, text: str) -> None:
+        """Something that the run of an open node is to tell people."""
+        notes = self.graph.notes
+        if node == OUTPUTS or not self.is_open(node) or (node not in notes and len(notes) >= NOTED_NODES_MAX):
+            return
+        if len(found := notes.get(node, ())) < NOTES_MAX and text not in found:
+            notes[node] = (*found, text)
+
+    def evaluate(self, formula: Formula, reader: int, locals: Mapping[str, Json] | None = None) -> Json:
+        """The formula's value as ``reader`` sees it. Raises `ValuesMissing`, `EvaluationError`."""
+        return evaluate(formula, self.view((formula,), reader), locals or {})
+
+    def holds(self, edge: Edge) -> bool:
+        """Whether the condition of an edge, if it has one, is true. Raises `ValuesMissing`, `EvaluationError`."""
+        if edge.condition is None:
+            return True
+        view = self.view((edge.condition,), edge.source, behind=True)
+        return bool(evaluate(edge.condition, replace(view, doubt=partial(self._doubt, edge.target))))
+
+    def _doubt(self, node: int, comparison: str) -> None:
+        self.note(node, doubt_text(comparison))
 
     def view(
         self, formulas: tuple[Formula, ...], reader: int, operands: tuple[int, ...] = (), *, behind: bool = False
     ) -> View:
-        """What these formulas see now. Raises `ValuesMissing` after noting everything that is missing."""
+        """What these formulas see now, as ``reader`` sees it (``behind``: as an edge out of it does). Raises
+        `ValuesMissing` after noting everything that is missing."""
         first = self.block.first
         previous = -1
         wanted = {first + operand for operand in operands}
@@ -242,6 +271,7 @@ class GraphScope(Scope):
             previous=previous,
             names={**seen.names, **self.told(reader)},
             states=seen.states,
+            doubt=partial(self._doubt, reader),
         )
 
     def seen(self, formulas: tuple[Formula, ...]) -> Seen:

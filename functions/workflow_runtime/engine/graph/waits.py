@@ -99,7 +99,8 @@ def hears(scope: GraphScope, node: int, signal: SignalReceived, key: str | None)
     view = replace(scope.view((spec.match,), node), event=of_signal(scope.turn, signal).value)
     try:
         return bool(evaluate(spec.match, view))
-    except EvaluationError:
+    except EvaluationError as error:
+        scope.note(node, f"match: {error}")
         return False
 
 

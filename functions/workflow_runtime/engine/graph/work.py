@@ -23,6 +23,8 @@ def order(scope: GraphScope, node: int) -> None:
     graph, turn = scope.graph, scope.turn
     again = order_as_before(scope, node) if graph.retries or graph.visits else None
     command = _bounded(scope, node, again or _first_order(scope, node))
+    if graph.notes and (notes := graph.notes.pop(node, ())):
+        command = replace(command, warnings=notes)
     scope.change(node, Change.ORDER)
     turn.state.in_flight += 1
     turn.commands.append(command)

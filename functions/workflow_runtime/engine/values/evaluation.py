@@ -6,7 +6,7 @@ has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -45,7 +45,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     charts. ``event``: the event at hand; ``overlay``: its data, as far as names of
     charts may mean it.
     ``previous``: node number or -1. ``place``: seeds ``uuid()``, the same for all attempts. ``reopened``: how often the
-    execution was reopened after an end.
+    execution was reopened after an end. ``doubt``: told of each comparison of a text with a number.
     """
 
     plan: Plan
@@ -63,6 +63,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     states: frozenset[str] = frozenset()
     event: Json = None
     overlay: Mapping[str, Json] = NO_LOCALS
+    doubt: Callable[[str], None] | None = None
+
+
+def doubt_text(comparison: str) -> str:
+    """What people are told of a comparison of a text with a number."""
+    return f"`{comparison}` compares a text with a number; convert one of them with number() or string()"
 
 
 def evaluate(
@@ -90,6 +96,9 @@ def evaluate(
     value = formula.compiled.evaluate(scope)
     if unresolved is not None:
         unresolved += scope.unresolved
+    if scope.doubts and view.doubt is not None:
+        for comparison in scope.doubts:
+            view.doubt(comparison)
     return value
 
 

@@ -30,6 +30,7 @@ class Transition(BaseModel):
     at: Time
     reason: str | None
     failures: list[str] = Field(description="Actions, guards, delays and outputs that failed, each with the reason.")
+    warnings: list[str] = Field(description="Comparisons of a text with a number in guards and actions.")
     machine: str = Field(description="The path of the node that holds the chart; empty for the one at the top.")
     version: int = Field(description="The commit that it was part of, as in the history.")
 

@@ -31,9 +31,11 @@ def transition_spans(transition: Transition) -> list[Span | str]:
 
 
 def failure_lines(transition: Transition) -> Iterator[list[Span | str]]:
-    """What failed on the way."""
+    """What failed on the way, and what to know of it besides."""
     for failure in transition.get("failures", ()):  # servers before it had the field
         yield [("✗ ", "red"), (str(failure), "red")]
+    for warning in transition.get("warnings", ()):  # likewise
+        yield [("! ", "yellow"), (str(warning), "yellow")]
 
 
 def stays(transition: Transition) -> bool:
@@ -60,7 +62,7 @@ def transition_lines(document: Mapping[str, Json]) -> Iterator[Line]:
 def likeness(transition: Transition) -> tuple[Json, ...]:
     """What repeated transitions share; all but their times."""
     shared = tuple(transition[name] for name in ("event", "source", "configuration", "reason", "machine"))
-    return (*shared, *transition.get("failures", ()))
+    return (*shared, *transition.get("failures", ()), *transition.get("warnings", ()))
 
 
 def state_lines(document: Mapping[str, Json]) -> Iterator[Line]:

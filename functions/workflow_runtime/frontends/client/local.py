@@ -15,10 +15,13 @@ from workflow_runtime.definition.identities import same_ids
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.frontends.client.errors import Unavailable, WaitTimeout, translated
+from workflow_runtime.frontends.client.mock_targets import unknown_mocks
 from workflow_runtime.frontends.client.sources import Source, read_source, workflow_files
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.plan import Plan
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.control.bulk import Selection
 from workflow_runtime.services.freeze.requests import switch_json
 from workflow_runtime.services.intake.signals import accepted_json, publish_event
@@ -46,10 +49,13 @@ class LocalConnection:
         self._mocks = mocks
         self._runtime: LocalRuntime | None = None
         self._bus: EmbeddedBus | None = None
+        self._plans: dict[str, Plan] = {}
+        self._unchecked: Mocks | None = None
 
     async def open(self) -> None:
         with translated():
             mocks = self._mocks if isinstance(self._mocks, Mocks) or self._mocks is None else Mocks.load(self._mocks)
+            self._unchecked = mocks
             if self._definitions is not None and not self._definitions.is_dir():
                 raise RequestError("not_found", f"there is no directory {self._definitions}")
             backend = open_backend(self._db)
@@ -70,13 +76,29 @@ class LocalConnection:
     async def publish(self, source: Source) -> str:
         with translated():
             published = self._open().services.catalog.publish(source.data, source.file)
+        self._plans[published.version.workflow_id] = published.plan
         for finding in published.warnings:
             logger.warning("%s", finding)
         return published.version.workflow_id
 
     async def start(self, workflow_id: str, input: Json, *, version: int | None, idempotency_key: str | None) -> str:
+        services = self._open().services
         with translated():
-            return self._open().services.starter.start(workflow_id, input, version=version, start_key=idempotency_key)
+            self._check_mocks(services, workflow_id, version)
+            return services.starter.start(workflow_id, input, version=version, start_key=idempotency_key)
+
+    def _check_mocks(self, services: Runtime, workflow_id: str, version: int | None) -> None:
+        """Before the first start: by then everything that a mock may be for is published, or lies in the definitions
+        directory. Raises `DefinitionError` for mocks of anything else.
+        """
+        if self._unchecked is None:
+            return
+        catalog = services.catalog
+        plans = [*self._plans.values(), catalog.plan(catalog.version(workflow_id, version))]
+        unknown = unknown_mocks(self._unchecked, catalog.catalogue, plans, self._definitions)
+        if unknown:
+            raise DefinitionError(unknown)
+        self._unchecked = None
 
     async def document(self, execution_id: str) -> dict[str, Json]:
         with translated():

@@ -29,6 +29,7 @@ from workflow_runtime.language.expressions.syntax import (
     ObjectOf,
     Path,
     Star,
+    sketch,
 )
 from workflow_runtime.language.expressions.values import kind, render_text, sequence
 from workflow_runtime.language.json_values import Json
@@ -96,18 +97,18 @@ class Compiler:
         return operators.both(operands) if node.operator == "and" else operators.either(operands)
 
     def compare(self, node: Compare) -> Evaluator:
-        left, right = self.compile(node.left), self.compile(node.right)
+        left, right, shown = self.compile(node.left), self.compile(node.right), sketch(node)
         constant: Json = node.right.value if isinstance(node.right, Literal) else MISSING
         if node.operator in ("==", "!="):
             negated = node.operator == "!="
             if constant is not MISSING:
-                return operators.equality_to(left, constant, negated)
-            return located(operators.equality(left, right, negated), node.offset)
+                return operators.equality_to(left, constant, negated, shown)
+            return located(operators.equality(left, right, negated, shown), node.offset)
         if node.operator in ("in", "not in"):
-            return operators.membership(left, right, node.operator == "not in", node.offset)
+            return operators.membership(left, right, node.operator == "not in", node.offset, shown)
         if type(constant) in (int, float):
-            return operators.order_number(node.operator, left, constant)
-        return located(operators.order(node.operator, left, right), node.offset)
+            return operators.order_number(node.operator, left, constant, shown)
+        return located(operators.order(node.operator, left, right, shown), node.offset)
 
     # -- paths
 

@@ -20,6 +20,9 @@ CHARACTERS_PER_STEP_SHIFT = 7
 """Texts cost a step per 2**7 characters that are read or made, so that all texts of an evaluation stay below 13
 million characters."""
 
+DOUBTS_MAX = 20
+"""Comparisons that one evaluation notes because only their types decided them; they are for people to read."""
+
 OPERATIONS_PER_STEP = 16
 """The body of ``filter`` and its like costs a step per element for every 16 operations in it."""
 

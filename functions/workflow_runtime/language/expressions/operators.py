@@ -132,67 +132,93 @@ def negative(operand: Evaluator, offset: int) -> Evaluator:
     return evaluate
 
 
-def equality(left: Evaluator, right: Evaluator, negated: bool) -> Evaluator:
-    if negated:
-        return lambda scope: not equals(left(scope), right(scope), scope)
-    return lambda scope: equals(left(scope), right(scope), scope)
+# Comparisons of a text with a number are decided by their types alone, which is hardly ever what was meant: they are
+# noted, as ``shown``.
 
 
-def equality_to(left: Evaluator, constant: Json, negated: bool) -> Evaluator:
-    """Comparison with a literal: the types that can equal it are known beforehand."""
+def equality(left: Evaluator, right: Evaluator, negated: bool, shown: str) -> Evaluator:
+    def evaluate(scope: Scope) -> bool:
+        a, b = left(scope), right(scope)
+        if equals(a, b, scope):
+            return not negated
+        if _are_text_and_number(a, b):
+            scope.report_doubt(shown)
+        return negated
+
+    return evaluate
+
+
+def equality_to(left: Evaluator, constant: Json, negated: bool, shown: str) -> Evaluator:
+    """Comparison with a literal: the types that can equal it, and those that it is mixed up with, are known
+    beforehand."""
     if constant is None:
         return (lambda scope: left(scope) is not None) if negated else (lambda scope: left(scope) is None)
     kinds = _NUMBERS if type(constant) in _NUMBERS else frozenset({type(constant)})
+    doubtful = _NUMBERS if type(constant) is str else frozenset({str}) if kinds is _NUMBERS else frozenset()
 
-    def equal(scope: Scope) -> bool:
+    def evaluate(scope: Scope) -> bool:
         value = left(scope)
-        return value == constant and type(value) in kinds
+        if value == constant and type(value) in kinds:
+            return not negated
+        if type(value) in doubtful:
+            scope.report_doubt(shown)
+        return negated
 
-    def unequal(scope: Scope) -> bool:
-        value = left(scope)
-        return value != constant or type(value) not in kinds
-
-    return unequal if negated else equal
+    return evaluate
 
 
-def order(symbol: str, left: Evaluator, right: Evaluator) -> Evaluator:
+def _are_text_and_number(a: Json, b: Json) -> bool:
+    return (type(a) is str and type(b) in _NUMBERS) or (type(b) is str and type(a) in _NUMBERS)
+
+
+def order(symbol: str, left: Evaluator, right: Evaluator, shown: str) -> Evaluator:
     """Numbers with numbers, strings with strings; anything else is false."""
     compare = _ORDER[symbol]
 
     def evaluate(scope: Scope) -> bool:
         a, b = left(scope), right(scope)
-        if type(a) in _NUMBERS:
-            return type(b) in _NUMBERS and compare(a, b)
+        if type(a) in _NUMBERS and type(b) in _NUMBERS:
+            return compare(a, b)
         if type(a) is str and type(b) is str:
             scope.charge_text(min(len(a), len(b)))
             return compare(a, b)
+        if _are_text_and_number(a, b):
+            scope.report_doubt(shown)
         return False
 
     return evaluate
 
 
-def order_number(symbol: str, left: Evaluator, constant: int | float) -> Evaluator:
+def order_number(symbol: str, left: Evaluator, constant: int | float, shown: str) -> Evaluator:
     """Comparison with a number that is written."""
     compare = _ORDER[symbol]
 
+    def mixed(scope: Scope, value: Json) -> bool:
+        if type(value) is str:
+            scope.report_doubt(shown)
+        return False
+
     def evaluate(scope: Scope) -> bool:
         value = left(scope)
-        return type(value) in _NUMBERS and compare(value, constant)
+        return compare(value, constant) if type(value) in _NUMBERS else mixed(scope, value)
 
     def greater(scope: Scope) -> bool:
         value = left(scope)
-        return type(value) in _NUMBERS and value > constant
+        return value > constant if type(value) in _NUMBERS else mixed(scope, value)
 
     return greater if symbol == ">" else evaluate
 
 
-def membership(part: Evaluator, whole: Evaluator, negated: bool, offset: int) -> Evaluator:
+def membership(part: Evaluator, whole: Evaluator, negated: bool, offset: int, shown: str) -> Evaluator:
     def evaluate(scope: Scope) -> bool:
         element, container = part(scope), whole(scope)
         try:
-            return contains(scope, element, container) is not negated
+            found = contains(scope, element, container)
         except EvaluationError as error:
             raise EvaluationError(error.message, offset) from None
+        if not found and type(container) is list and container and _are_text_and_number(element, container[0]):
+            scope.report_doubt(shown)
+        return found is not negated
 
     return evaluate
 

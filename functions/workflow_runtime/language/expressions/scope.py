@@ -7,6 +7,7 @@ from typing import Final
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.limits import (
     CHARACTERS_PER_STEP_SHIFT,
+    DOUBTS_MAX,
     RESULT_BYTES_MAX,
     STEPS_MAX,
     TEMPLATE_STEPS_MAX,
@@ -34,12 +35,13 @@ class Scope:
     ``now`` and ``current_time`` when ``names`` does not bind them. ``uuid_seed`` and the count of calls make
     ``uuid()``. ``outputs``: names bound to node outputs, for which ``name.output.rest`` means ``name.rest`` unless
     the value has a key ``output``. ``active_states``: what ``in_state`` asks. ``unresolved`` collects the paths that
-    led nowhere, as written, once each.
+    led nowhere, as written, once each; ``doubts`` the comparisons that only their types decided, likewise.
     """
 
     __slots__ = (
         "active_states",
         "bytes_left",
+        "doubts",
         "item",
         "names",
         "now_ms",
@@ -67,6 +69,7 @@ class Scope:
         self.outputs = outputs
         self.active_states = active_states
         self.unresolved: list[str] = []
+        self.doubts: list[str] = []
         self.item: Json = None
         self.steps = STEPS_MAX
         self.template_steps = TEMPLATE_STEPS_MAX
@@ -85,3 +88,7 @@ class Scope:
     def report_unresolved(self, path: str) -> None:
         if path not in self.unresolved:
             self.unresolved.append(path)
+
+    def report_doubt(self, comparison: str) -> None:
+        if comparison not in self.doubts and len(self.doubts) < DOUBTS_MAX:
+            self.doubts.append(comparison)

@@ -7,6 +7,10 @@ from typing import TypeAlias
 import msgspec
 
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import shorten
+
+SKETCHED_CHARACTERS = 60
+"""Of a piece of an expression: more of it is shortened."""
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -141,3 +145,22 @@ Node: TypeAlias = (
     | Choice
     | Conditional
 )
+
+
+def sketch(node: Node) -> str:
+    """A short text to recognise a piece of an expression by: references and literals as written, ``…`` for the rest."""
+    match node:
+        case Name(name):
+            return name
+        case Path(text=text):
+            return text if len(text) <= SKETCHED_CHARACTERS else shorten(text)
+        case Literal(str(value)):
+            return f"'{value if len(value) <= SKETCHED_CHARACTERS else shorten(value)}'"
+        case Literal(value):
+            return msgspec.json.encode(value).decode()
+        case Call(name):
+            return f"{name}(…)"
+        case Compare(operator, left, right):
+            return f"{sketch(left)} {operator} {sketch(right)}"
+        case _:
+            return "…"

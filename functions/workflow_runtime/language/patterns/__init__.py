@@ -8,6 +8,23 @@ Beyond AWS: a single value or operator may stand without its list (``state: runn
 """
 
 from workflow_runtime.language.patterns.operators import PatternError
-from workflow_runtime.language.patterns.pattern import Pattern, compile_pattern, pattern_problem
+from workflow_runtime.language.patterns.pattern import (
+    ANY_OF,
+    Pattern,
+    compile_pattern,
+    pattern_problem,
+    stray_operators,
+    undotted,
+    values_test,
+)
 
-__all__ = ["Pattern", "PatternError", "compile_pattern", "pattern_problem"]
+__all__ = [
+    "ANY_OF",
+    "Pattern",
+    "PatternError",
+    "compile_pattern",
+    "pattern_problem",
+    "stray_operators",
+    "undotted",
+    "values_test",
+]

@@ -9,6 +9,7 @@ import msgspec
 
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.patterns.operators import (
+    COMPARISONS,
     OPERATORS,
     RESERVED,
     PatternError,
@@ -21,6 +22,8 @@ from workflow_runtime.language.suggestions import nearest
 
 ANY_OF: Final = "$or"
 DEPTH_MAX = 64  # as in YAML (language §1)
+
+_OPERATOR_NAMES = frozenset((*OPERATORS, *COMPARISONS))
 
 
 class Leaf(msgspec.Struct, frozen=True):
@@ -213,6 +216,33 @@ def _refuse_slip(wanted: dict[str, Json], place: Place) -> None:
     if meant is not None and abs(len(meant) - len(name)) <= 2:
         message = f"`{name}` is not an operator; did you mean `{meant}`? (A field of that name: `{name}: [...]`.)"
         raise PatternError((*place, name), message)
+
+
+def stray_operators(pattern: Json, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Objects of a sound pattern whose fields are all called like operators: EventBridge takes those for the names of
+    fields, of which no event has them all. Yields the place of each first one, and what to do."""
+    if not isinstance(pattern, dict) or (place and _is_operator(pattern)):
+        return
+    is_stray = len(pattern) > 1 or not place or not pattern.keys().isdisjoint(COMPARISONS)
+    if pattern and is_stray and _OPERATOR_NAMES.issuperset(pattern):
+        name = next(iter(pattern))
+        written = f'{{numeric: ["{name}", …]}}' if name in COMPARISONS else f"{{{name}: …}}"
+        yield (*place, name), f"`{name}` is taken for a field here; as an operator it stands in a list: `[{written}]`"
+        return
+    for name, item in pattern.items():
+        if name == ANY_OF and isinstance(item, list):
+            for number, alternative in enumerate(item):
+                yield from stray_operators(alternative, (*place, name, number))
+        else:
+            yield from stray_operators(item, (*place, name))
+
+
+def values_test(entry: Json) -> Test | None:
+    """The test that one entry of a field's list makes of values; None for an object of fields, and for absence."""
+    try:
+        return test_of(entry, ())
+    except PatternError:
+        return None
 
 
 def _leaf(wanted: Json, place: Place, path: tuple[str, ...]) -> Leaf:

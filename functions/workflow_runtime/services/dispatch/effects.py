@@ -302,6 +302,8 @@ def _copied(plan: Plan, execution_id: str, records: Sequence[RecordNode]) -> dic
 
 def _run_of(command: RecordNode) -> Run:
     path, serial, at = command.path, command.serial, command.at
+    if command.skipped:
+        return Run.skipped(path, serial, DISPATCHER, command.warnings)
     if command.error is not None:
         return Run.failed(
             path,
@@ -313,6 +315,7 @@ def _run_of(command: RecordNode) -> Run:
             attempt=command.attempt,
             handled=command.handled,
             fallback_error=command.fallback_error,
+            warnings=command.warnings,
         )
     return Run.succeeded(
         path,
@@ -327,6 +330,7 @@ def _run_of(command: RecordNode) -> Run:
         inputs_blob=command.inputs_blob,
         given=command.given,
         fallback_used=command.fallback_used,
+        warnings=command.warnings,
     )
 
 

@@ -123,6 +123,17 @@ def expected_start(limiter: Limiter, gauge: Gauge, now: int, place: int) -> int:
     return max(start // 1000, gate if gate < FOREVER else 0)
 
 
+def in_line_text(name: LimiterName, gauge: Gauge, number_in_line: int, length: int) -> str:
+    """What would move somebody who has this place in the line (0: it is his turn already)."""
+    if not number_in_line:
+        return f"it is its turn at `{name}`; its message is on its way"
+    if number(gauge, arithmetic.GATE) >= FOREVER:
+        return f"`awr limits resume {name.name}`: it is paused"
+    where = f"place {number_in_line} of {length}{'+' if length == LINE_SHOWN_MAX else ''} in the line of `{name}`"
+    held = len(arithmetic.holders(gauge))
+    return f"{where}{f', of which {held} slots are taken' if held else ''}; `awr limits set {name.name}` changes it"
+
+
 def place_in_line(waiters: Sequence[Waiter], place: str) -> int:
     """Which one of these it is, from 1; 0: none of them."""
     return next((index for index, waiter in enumerate(waiters, 1) if waiter.place == place), 0)

@@ -131,6 +131,7 @@ def transition_json(version: int, step: Macrostep) -> dict[str, Json]:
         "at": iso_time(step.at),
         "reason": step.reason or None,
         "failures": list(step.failures),
+        "warnings": list(step.warnings),
         "machine": step.machine,
         "version": version,
     }

@@ -25,6 +25,7 @@ NODE_STATUS_OF_RUN = {
     RunStatus.SUCCESS: NodeStatus.SUCCESS,
     RunStatus.FAILED: NodeStatus.FAILED,
     RunStatus.CANCELLED: NodeStatus.CANCELLED,
+    RunStatus.SKIPPED: NodeStatus.SKIPPED,
 }
 
 
@@ -68,7 +69,9 @@ def node_executions(
             entry = entries[path] = _node_entry(plan, state, block, graph, index, found)
             if found is not None and (path, found.serial) in undone:
                 entry["status"] = undone[path, found.serial].value
-            if entry["waiting_on"] == Cause.QUEUE and is_frozen(path):
+            if entry["waiting_on"] == Cause.QUEUE and found is not None and found.status is RunStatus.WAITING:
+                entry["waiting_on"] = Cause.LIMITER.value
+            elif entry["waiting_on"] == Cause.QUEUE and is_frozen(path):
                 entry["waiting_on"] = Cause.FROZEN.value
     return entries
 
@@ -89,6 +92,7 @@ def _node_entry(
         entry["handled"] = graph.marks[index] != Mark.FAILED
     if run is None and index in graph.begun:
         entry |= {"attempts": 1, "started_at": iso_time(graph.begun[index])}
+    entry["warnings"] += [note for note in graph.notes.get(index, ()) if note not in entry["warnings"]]
     return entry
 
 
@@ -117,7 +121,7 @@ def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str 
         "output": run.output if run is not None else None,
         "error": {"type": run.error.type, "message": run.error.message} if run is not None and run.error else None,
         "handled": _is_handled(node, status, run),
-        "started_at": iso_time(run.started_at) if run is not None else None,
+        "started_at": iso_time(run.started_at) if run is not None and run.started_at else None,
         "ended_at": iso_time(run.ended_at) if run is not None and run.ended_at else None,
         "waiting_on": waiting_on,
         "unresolved": list(run.unresolved) if run is not None else [],

@@ -17,7 +17,7 @@ from workflow_runtime.engine.commands import RunNode, with_payload
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
-from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
+from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
@@ -170,7 +170,7 @@ class AttemptRunner:
                 return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
             output = masked(result.output, attempt.secrets)
-            ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=_notes(attempt, result.warnings))
+            ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=result.warnings)
             ended = _with_inputs(attempt, ended)
         except (RetryableError, InvalidEvent, Suspended):
             raise
@@ -178,10 +178,13 @@ class AttemptRunner:
             order = order_to_keep(attempt.plan, attempt.order.command)
             ended = replace(claimed, status=RunStatus.FAILED, error=error_of(attempt, error), order=order)
             ended = _with_inputs(attempt, ended)
+        noted = attempt.rendering
+        doubts = [doubt_text(comparison) for comparison in noted.doubts] if noted is not None else []
         return replace(
             ended,
             ended_at=self._ports.clock.now(),
-            unresolved=_notes(attempt, attempt.rendering.unresolved if attempt.rendering is not None else ()),
+            unresolved=_notes(attempt, noted.unresolved if noted is not None else ()),
+            warnings=_notes(attempt, [*attempt.order.command.warnings, *doubts, *ended.warnings]),
             usage=attempt.meter.usage,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
@@ -74,14 +75,15 @@ def masked(value: Json, secrets: Sequence[str]) -> Json:
 
 
 class Rendering:
-    """Evaluates one node's formulas, noting paths that led nowhere and secrets that went into them. ``rendered``: its
-    inputs, once there are any."""
+    """Evaluates one node's formulas, noting paths that led nowhere (``unresolved``) and comparisons of a text with a
+    number (``doubts``). ``rendered``: its inputs, once there are any."""
 
     def __init__(self, node: NodePlan, view: View, command: RunNode) -> None:
         self.command = command
         self.node = node
-        self.view = view
         self.unresolved: list[str] = []
+        self.doubts: list[str] = []
+        self.view = replace(view, doubt=self.doubts.append)
         self.rendered: dict[str, Json] | None = None
 
     def call(self, order: Order, workflow_id: str, deadline: int, fences: Mapping[str, int]) -> NodeCall:

@@ -17,13 +17,17 @@ import typer
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY, Function
+from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import INPUT_BYTES_MAX, definitions_directory, workflow_files
-from workflow_runtime.frontends.cli.local import local_runtime
+from workflow_runtime.frontends.cli.local import WORKFLOWS_SEARCHED_MAX, local_runtime
 from workflow_runtime.frontends.cli.options import AsJson, Definitions, MocksFile, NewDatabase, Verbose, existing
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
+from workflow_runtime.frontends.client.mock_targets import unknown_mocks
+from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import handler_of
+from workflow_runtime.runtime.services import Runtime
 
 FunctionName = Annotated[str, typer.Argument(metavar="FUNCTION", help="One of the Lambda functions, such as dispatch.")]
 EventFile = Annotated[Path, typer.Argument(**existing("EVENT", "What it gets, as JSON; events/ has samples."))]
@@ -137,6 +141,8 @@ def _invoke(event: dict[str, Any], options: InvokeOptions) -> Invoked:
         if definitions is not None and (definitions / "workflows").is_dir():
             for path in workflow_files([definitions / "workflows"]):
                 runtime.catalog.publish(path.read_bytes(), str(path), scheduled=False)
+        if options.mocks is not None and (unknown := _unknown_mocks(runtime, options.mocks, definitions)):
+            raise CliError("invalid_mocks", "nothing was called: the mocks are not valid", findings=unknown)
         before = len(backend.bus_events())
         backend.on_send = lambda queue: sent.update([queue])
         answer = handler_of(function, runtime)(event, LocalContext(function))
@@ -144,6 +150,14 @@ def _invoke(event: dict[str, Any], options: InvokeOptions) -> Invoked:
             answer = asyncio.run(_awaited(answer))
         published = Counter(str(each["detail-type"]) for each in backend.bus_events()[before:])
     return Invoked(answer, dict(sent), dict(published))
+
+
+def _unknown_mocks(runtime: Runtime, file: Path, definitions: Path | None) -> list[Finding]:
+    """The mocks of what neither is registered nor is called by a workflow of the definitions or of the database."""
+    published = runtime.stores.workflows.list(WORKFLOWS_SEARCHED_MAX, None)
+    latest = [runtime.stores.workflows.latest(pointer.workflow_id) for pointer in published]
+    plans = [runtime.catalog.plan(version) for version in latest if version is not None]
+    return unknown_mocks(Mocks.load(file), runtime.catalog.catalogue, plans, definitions)
 
 
 async def _awaited(answer: Any) -> Any:
