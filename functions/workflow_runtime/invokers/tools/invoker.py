@@ -88,6 +88,7 @@ class ToolInvoker:
             now=self._now,
             hops=call.hops,
             correlation_id=call.correlation_id,
+            limit_fences=call.limit_fences,
             is_stopped=lambda: call.stop.requested,
         )
 
