@@ -78,22 +78,38 @@ RETRY_AFTER_SECONDS_MAX = 30 * 86_400  # an error that asks for a longer delay m
 ERROR_TYPE_CHARS_MAX = 128  # as long as an id may be; authors match on it
 
 
+class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where an error came from: an execution, and the node in it where it began."""
+
+    execution_id: str
+    node: str = ""
+
+
 class ErrorDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a node or an execution failed (language §6). ``node`` is the path of the node where it began.
 
-    ``retry_after``: seconds that a retry waits at least.
+    ``retry_after``: seconds that a retry waits at least. ``cause``: of a node whose sub-workflow failed.
     """
 
     type: str
     message: str
     node: str = ""
     retry_after: float = 0.0
+    cause: Cause | None = None
 
     @classmethod
-    def of(cls, type: str, message: str, node: str = "", retry_after: float | None = None) -> ErrorDocument:
+    def of(
+        cls,
+        type: str,
+        message: str,
+        node: str = "",
+        retry_after: float | None = None,
+        cause: Cause | None = None,
+    ) -> ErrorDocument:
         if len(message) > ERROR_MESSAGE_CHARS_MAX:
             message = message[: ERROR_MESSAGE_CHARS_MAX - 1] + "…"
-        return cls(storable_text(type[:ERROR_TYPE_CHARS_MAX]), storable_text(message), node, _seconds(retry_after))
+        type, message = storable_text(type[:ERROR_TYPE_CHARS_MAX]), storable_text(message)
+        return cls(type, message, node, _seconds(retry_after), cause)
 
 
 def _seconds(value: object) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -18,7 +18,7 @@ from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, chec
 from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
 from workflow_runtime.compiler.check.events import check_merging
-from workflow_runtime.compiler.check.graphs import check_graph, check_nodes
+from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, check_pools, warn_of_recursion
 from workflow_runtime.compiler.check.limits import check_limits, limit_sites
 from workflow_runtime.compiler.check.policies import check_handlers, check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
@@ -27,13 +27,15 @@ from workflow_runtime.compiler.check.values import check_values
 from workflow_runtime.compiler.collect.chart_formulas import chart_sites
 from workflow_runtime.compiler.collect.formulas import variable_sites
 from workflow_runtime.compiler.collect.sources import Sources
-from workflow_runtime.compiler.names.names import PREVIOUS_NAMES, Bindings, Names, bind_all
+from workflow_runtime.compiler.kinds.kind import Body
+from workflow_runtime.compiler.names.names import Bindings, Names, bind_all
+from workflow_runtime.compiler.names.vocabulary import PREVIOUS_NAMES
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.doubts import doubts_of
 from workflow_runtime.compiler.shape.drafts import drafted, finished_graphs, first_numbers, named_in
 from workflow_runtime.compiler.shape.links import Named
 from workflow_runtime.compiler.shape.ordering import Graph
-from workflow_runtime.compiler.shape.predecessors import Before
+from workflow_runtime.compiler.shape.predecessors import Before, numbers_before
 from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
 from workflow_runtime.definition.loader import in_order, load
@@ -42,7 +44,7 @@ from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Severity, has_errors
 from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_expression
-from workflow_runtime.plan.catalogue import Catalogue
+from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import MachineSpec
@@ -55,18 +57,20 @@ class Compilation(msgspec.Struct, frozen=True):
     findings: list[Finding]
 
 
-def compile_workflow(text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None) -> Compilation:
+def compile_workflow(
+    text: str | bytes, *, file: str = "", catalogue: Catalogue | None = None, pools: Collection[str] | None = None
+) -> Compilation:
     """Compile a workflow file. Never raises for what the text says.
 
     ``file``: its name, for the findings. ``catalogue``: the agents and tools there are; without it what they are
-    called with, and whether they exist, is not checked.
+    called with, and whether they exist, is not checked. ``pools``: the worker pools there are; None: any.
     """
     with _collection_paused():
         loaded = load(text, file)
         if loaded.definition is None:
             return Compilation(None, loaded.findings)
         report = Report(loaded.source, text.decode("utf-8-sig", "replace") if isinstance(text, bytes) else text)
-        plan = _plan(loaded.definition, loaded.gaps, catalogue, report)
+        plan = _plan(loaded.definition, loaded.gaps, catalogue, pools, report)
         findings = in_order([*loaded.findings, *report.findings()])
         return Compilation(None if has_errors(findings) else plan, findings)
 
@@ -98,10 +102,18 @@ def strict(findings: Iterable[Finding]) -> list[Finding]:
     return [msgspec.structs.replace(finding, severity=Severity.ERROR) for finding in findings]
 
 
-def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | None, report: Report) -> Plan | None:
+def _plan(
+    definition: WorkflowDefinition,
+    gaps: Gaps,
+    catalogue: Catalogue | None,
+    pools: Collection[str] | None,
+    report: Report,
+) -> Plan | None:
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
+    catalogue = _with_itself(definition, catalogue)
     sources = Sources(definition, gaps)
     check_support(definition, sources, report)
+    check_pools(sources, pools, report)
     if not _has_fitting_size(definition, gaps, sources, report):
         return None
     others = [
@@ -138,7 +150,7 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])
     for part, read in zip(parts, moments, strict=True):
         if part is not None:
-            _check_finished(part, read, report)
+            _check_finished(definition.id, part, read, report)
     whole = [part for part in parts if part is not None]
     conditions = [_conditions(part.graph, formulas, report) for part in whole]
     if report.has_errors or gaps != Gaps() or len(whole) < len(parts):
@@ -146,13 +158,34 @@ def _plan(definition: WorkflowDefinition, gaps: Gaps, catalogue: Catalogue | Non
     return _assembled(definition, sources, whole, conditions, named, bound, formulas)
 
 
-def _check_finished(part: Parts, moments: Sequence[Moment], report: Report) -> None:
+def _with_itself(definition: WorkflowDefinition, catalogue: Catalogue | None) -> Catalogue | None:
+    """The catalogue with this workflow, which may start itself."""
+    if catalogue is None or catalogue.workflows is None:
+        return catalogue
+    return catalogue.with_workflows({definition.id: workflow_entry(definition)})
+
+
+def workflow_entry(definition: WorkflowDefinition) -> CatalogueEntry:
+    """What those that start a workflow may know of it."""
+    input, output = definition.input_schema, definition.output_schema
+    return CatalogueEntry(
+        id=definition.id,
+        description=definition.description,
+        source="workflow",
+        input_schema=input if isinstance(input, dict) else None,
+        output_schema=output if isinstance(output, dict) else None,
+    )
+
+
+def _check_finished(workflow_id: str, part: Parts, moments: Sequence[Moment], report: Report) -> None:
     """What a finished graph tells of the nodes that are not in doubt."""
     doubts = doubts_of(part.source, report)
     if doubts.everything:
         return
     doubtful = doubts.spread(part.graph)
     check_graph(part.source, part.graph, part.joins, doubtful, report)
+    if not part.source.number and not doubtful:
+        warn_of_recursion(workflow_id, part.source, part.graph, part.called, report)
     warn_of_early_reads(moments, part.graph, part.joins, doubtful, report)
     for position in () if doubtful else sorted(part.called.dormant):
         id = part.source.nodes[position].id
@@ -167,7 +200,7 @@ def _check(
     for graph in sources.graphs:
         check_nodes(graph, catalogue, report)
         check_policies(graph, report)
-    check_handlers(definition, sources, report)
+    check_handlers(definition, sources, catalogue, report)
     for chart in sources.charts:
         check_chart(chart, report)
     check_paths(sources, report)
@@ -189,18 +222,26 @@ def _assembled(
     formulas: dict[DocumentPath, Formula],
 ) -> Plan:
     firsts = [part.first for part in parts]
+    befores = [part.before for part in parts]
     for chart in sources.charts:
         if chart.node is not None:
             reads = sorted(firsts[graph] + node for graph, node in named.machines.get(chart.node, ()))
             parts[chart.node.graph].machines[chart.node.node] = MachineSpec(chart.number, tuple(reads))
+    chained = bound.chained(sources)
     for source in sources.graphs:
+        if source.loop is not None:
+            reads = sorted(firsts[graph] + node for graph, node in named.machines.get(source.loop, ()))
+            parts[source.loop.graph].bodies[source.loop.node] = Body(
+                source.number, tuple(reads), source.loop in chained
+            )
+            parts[source.number].loop = firsts[source.loop.graph] + source.loop.node
         if source.undoes is not None:
             parts[source.undoes.graph].undone_by |= dict.fromkeys(source.undoes.nodes, source.number)
     triggers, correlated = plan_triggers(definition, sources, formulas)
     for (graph, node), number in correlated.items():
         parts[graph].correlated[node] = number
     reads_of = [
-        GraphReads(items, part.before, part.first, part.wholes())
+        GraphReads(items, partial(numbers_before, sources, befores, firsts, part.source), part.first, part.wholes())
         for items, part in zip(bound.graphs, parts, strict=True)
     ]
     others = [*bound.others, *(item for items in bound.charts for item in items)]

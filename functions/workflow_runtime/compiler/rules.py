@@ -68,6 +68,13 @@ UNREAD_CONDITION = rule(
     "A switch with a `condition` that no branch reads",
     "Give a branch a `case`, or remove `condition`.",
 )
+CROSSES_LOOP = rule(
+    "WF318",
+    ERROR,
+    "A link between a node in the body of a loop and one outside of it",
+    "Let the loop itself wait, or be waited for; nodes of its body may read what ran before it.",
+)
+BAD_BODY = rule("WF319", ERROR, "A node that cannot be in the body of this loop")
 
 # Charts
 UNKNOWN_STATE = rule("WF320", ERROR, "A state that does not exist is named")
@@ -135,6 +142,8 @@ WHOLE_PATTERN = rule(
 )
 
 NEVER_MATCHES = rule("WF347", WARNING, "A topic or filters that no event can match")
+
+SAME_WEBHOOK = rule("WF348", ERROR, "Two webhooks that take the same requests", "Give one another endpoint or method.")
 
 # Compensation
 BAD_COMPENSATION = rule("WF350", ERROR, "A node that cannot undo others")
@@ -220,24 +229,39 @@ UNKNOWN_KEY = rule(
 )
 
 NODE_AT_START = rule(
-    "WF425",
+    "WF441",
     ERROR,
     "A tenant, or the key or weight of a limiter, reads a node",
     "They are fixed when an execution starts, and read the input and the variables.",
 )
 UNKNOWN_LIMITER = rule(
-    "WF426",
+    "WF442",
     WARNING,
     "A limiter that is not declared",
     "Declare it under `limits` or in definitions/limits.yaml: until then it holds nothing back.",
 )
-LIMITER_TWICE = rule("WF427", ERROR, "A limiter that definitions/limits.yaml declares too", "Give it another name.")
+LIMITER_TWICE = rule("WF443", ERROR, "A limiter that definitions/limits.yaml declares too", "Give it another name.")
 IMPOSSIBLE_WAIT = rule(
-    "WF428", WARNING, "A `max_wait` that is shorter than the time between two starts", "Wait longer, or allow more."
+    "WF444", WARNING, "A `max_wait` that is shorter than the time between two starts", "Wait longer, or allow more."
 )
 
 NEVER_TRUE = rule("WF421", WARNING, "A comparison whose result is always the same", "Correct the value, or the schema.")
 TOOL_INPUTS = rule("WF422", WARNING, "Inputs that do not fit what a tool takes")
+TOO_MANY_PASSES = rule("WF428", WARNING, "A loop with more passes than it may have", "Raise `max_iterations`.")
+READS_PASS = rule("WF429", WARNING, "A node in the body of a loop is read from outside")
+UNKNOWN_WORKFLOW = rule(
+    "WF425",
+    WARNING,
+    "A workflow that is not known here",
+    "Publish it first, or correct the name.",
+)
+CHILD_INPUT = rule("WF426", WARNING, "Inputs that do not fit the `input_schema` of a sub-workflow")
+ENDLESS_RECURSION = rule(
+    "WF427",
+    WARNING,
+    "A workflow that always starts itself",
+    "Put the sub-workflow behind a condition: an execution has at most 50 generations of children.",
+)
 AGENT_SCHEMA = rule(
     "WF424",
     ERROR,
@@ -245,6 +269,10 @@ AGENT_SCHEMA = rule(
     "Use `$ref` with #/$defs/…, and fewer or flatter parts.",
 )
 UNKNOWN_EVENT = rule("WF423", WARNING, "The schema of an event that nothing listens to", "Correct the name.")
+
+UNKNOWN_POOL = rule(
+    "WF430", ERROR, "A worker pool that the deployment does not have", "Add the pool to the deployment, or correct it."
+)
 
 # Not supported, not in force
 NOT_SUPPORTED = rule("WF501", ERROR, "Not supported yet")

@@ -48,8 +48,6 @@ def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
         yield f"{node.what} nodes are", ()
     if node.callback is not None:
         yield "callbacks are", ("callback",)
-    if node.fallback is not None and node.fallback.workflow_id is not None:
-        yield "workflows as fallbacks are", ("fallback",)
 
 
 def _idle(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:

@@ -27,6 +27,8 @@ from workflow_runtime.definition.fields import (
 )
 from workflow_runtime.definition.ids import DynamicId, Reference
 from workflow_runtime.definition.reading import Many, Model, TextAs, problem
+from workflow_runtime.language.look_alikes import normalized
+from workflow_runtime.language.templates import has_template
 from workflow_runtime.language.texts import shorten
 
 MAX_PATTERN_LENGTH = 1_000
@@ -53,7 +55,7 @@ def _said(error: Exception) -> str:
 
 def read_pattern(value: object) -> str:
     """A regular expression in RE2 syntax, which cannot hang."""
-    text = read_text(value)
+    text = normalized(read_text(value))  # as the ids that it is to match
     if len(text) > MAX_PATTERN_LENGTH:
         raise problem(
             rules.BAD_PATTERN, f"the pattern has {len(text)} characters; at most {MAX_PATTERN_LENGTH} are allowed"
@@ -123,6 +125,9 @@ class FallbackDefinition(Model):
                 rules.COMBINATION,
                 f"a fallback needs one of `agent`, `tool`, `workflow_id` or `value`; this one {found}",
             )
+        if ways[0] in ("agent", "tool", "workflow_id") and has_template(getattr(self, ways[0])):
+            hint = "Add a node with `allow`, and name it here: `fallback: <node id>`."
+            raise problem(rules.DYNAMIC_ID, f"`{ways[0]}` of a fallback cannot be computed", hint, (ways[0],))
         return self
 
 

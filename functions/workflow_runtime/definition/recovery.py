@@ -95,6 +95,16 @@ class Gaps(msgspec.Struct, frozen=True):
         wrong = [self.fields, *self.nodes.values()]
         return bool(self.untyped) or any(not fields.isdisjoint(CALLS) for fields in wrong)
 
+    def of_some(self, nodes: Sequence[int]) -> Gaps:
+        """Those of a graph that has only these nodes of a list, in this order."""
+        places = {position: place for place, position in enumerate(nodes)}
+        return msgspec.structs.replace(
+            self,
+            nodes={places[position]: fields for position, fields in self.nodes.items() if position in places},
+            untyped=frozenset(places[position] for position in self.untyped if position in places),
+            unnamed=frozenset(places[position] for position in self.unnamed if position in places),
+        )
+
     def has(self, node: int, *fields: str) -> bool:
         """Whether one of ``fields`` of a node could not be read."""
         return not self.nodes.get(node, frozenset()).isdisjoint((ANY, *fields))

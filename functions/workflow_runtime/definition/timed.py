@@ -21,22 +21,33 @@ from workflow_runtime.definition.reading import kind_of, problem
 from workflow_runtime.language.expressions import EvaluationError, format_iso, parse_iso
 from workflow_runtime.language.expressions.times import EPOCH_MS_MIN, time_ms
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import INVISIBLE, named, normalized
 from workflow_runtime.language.templates import has_template, is_one_template
 from workflow_runtime.language.texts import quoted
 
 
 def read_event_name(value: object) -> str:
     """The exact name of an event."""
-    name = read_literal(value)
+    name = _read_name(value)
     if "*" in name:
         hint = "`*` is for transitions, which may listen to several events."
         raise problem(rules.BAD_EVENT, f"{quoted(name)} is not the name of one event", hint)
     return name
 
 
+def _read_name(value: object) -> str:
+    """Names that look the same are the same, as ids are."""
+    name = normalized(read_literal(value))
+    hidden = INVISIBLE.search(name)
+    if hidden is not None:
+        hint = f"Character {hidden.start() + 1} is {named(hidden[0])}, which shows nothing: remove it."
+        raise problem(rules.BAD_EVENT, f"{quoted(name)} is not the name of an event", hint)
+    return name
+
+
 def read_descriptor(value: object) -> str:
     """What a transition listens to: a name, ``order.*`` for `order` and all below it, or ``*`` for everything."""
-    name = read_literal(value)
+    name = _read_name(value)
     if "*" in name and name != "*" and (name.count("*") > 1 or not name.endswith(".*") or name == ".*"):
         raise problem(rules.BAD_EVENT, f"{quoted(name)} has a `*` where it means nothing")
     return name

@@ -33,40 +33,61 @@ from workflow_runtime.definition.fields import (
 )
 from workflow_runtime.definition.ids import Id, Reference, Variables
 from workflow_runtime.definition.limits import LimiterName, Limits
-from workflow_runtime.definition.nodes import aggregation, control, pending, wait, work
+from workflow_runtime.definition.nodes import aggregation, control, loop, pending, wait, work
 from workflow_runtime.definition.nodes.common import Node
 from workflow_runtime.definition.policies import (
     CompensationDefinition,
     ErrorHandlers,
 )
 from workflow_runtime.definition.reading import Many, Model, Recovery, problem
+from workflow_runtime.definition.timed import read_event_name
 from workflow_runtime.definition.triggers import Trigger, recovered_triggers
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized, with_normalized_keys
 
-NODE_MODULES = (aggregation, control, pending, wait, work)
+NODE_MODULES = (aggregation, control, loop, pending, wait, work)
 """Importing them registers the types of node that a document may name."""
 
 MAX_ENTRIES = 100_000
 """Nodes or edges that are looked at; how many a plan may have is the compiler's business."""
 
 
-def read_schemas(value: object) -> dict[str, Json]:
-    """A mapping of names to JSON Schemas."""
-    schemas = read_mapping(value)
+def read_event_schemas(value: object) -> dict[str, Json]:
+    """A mapping of events to JSON Schemas."""
+    schemas: dict[str, Json] = {}
     errors: list[tuple[int | str, PydanticCustomError]] = []
-    for name, schema in schemas.items():
+    for name, schema in read_mapping(value).items():
         try:
-            read_schema(schema)
+            event = read_event_name(name)
+            if event in schemas:
+                raise problem(rules.DUPLICATE_ID, f"`{event}` has a schema already", "Keep one of them.")
+            schemas[event] = read_schema(schema)
         except PydanticCustomError as error:
             errors.append((name, error))
     raise_at(errors)
     return schemas
 
 
+def read_input_schema(value: object) -> Json:
+    """A JSON Schema whose properties, which become names, look the same if they are the same."""
+    schema = read_schema(value)
+    if not isinstance(schema, dict):
+        return schema
+    made = dict(schema)
+    if isinstance(schema.get("properties"), dict):
+        made["properties"] = dict(with_normalized_keys(schema["properties"]))
+    if isinstance(schema.get("required"), list):
+        made["required"] = [normalized(name) for name in schema["required"]]
+    return made
+
+
 Schemas = Annotated[
     dict[str, Json],
-    Kind(read_schemas, {"type": "object", "additionalProperties": {"type": ["object", "boolean"]}}),
+    Kind(read_event_schemas, {"type": "object", "additionalProperties": {"type": ["object", "boolean"]}}),
 ]
+
+
+InputSchema = Annotated[Json, Kind(read_input_schema, {"type": ["object", "boolean"]})]
 
 
 class EdgeDefinition(Model):
@@ -96,7 +117,7 @@ class WorkflowDefinition(ChartDefinition):
         None, description="Free text for people; stored versions are numbered by the runtime."
     )
     type: Annotated[str, word("dag", "state_machine", "hybrid")] = Field("dag", description="Kind of workflow.")
-    input_schema: Schema = Field(None, description="JSON Schema of the input; other input is refused at start.")
+    input_schema: InputSchema = Field(None, description="JSON Schema of the input; other input is refused at start.")
     output_schema: Schema = Field(None, description="JSON Schema of the output.")
     variables: Variables = Field({}, description="Named values (templates over the input and earlier variables).")
     defaults: Object = Field({}, description="Per node type: fields of nodes that do not say otherwise.")

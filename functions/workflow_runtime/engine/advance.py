@@ -24,9 +24,10 @@ from workflow_runtime.engine.arrivals import (
     take_signal,
 )
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import Command, Continue
+from workflow_runtime.engine.commands import Command, Continue, ControlChild
 from workflow_runtime.engine.events import (
     ChildEnded,
+    ChildStarted,
     ControlEvent,
     Event,
     EventReturned,
@@ -34,6 +35,7 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
+    ReopenRequested,
     RunStopped,
     SendFailed,
     SignalReceived,
@@ -42,7 +44,7 @@ from workflow_runtime.engine.events import (
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.requests import accept_request
+from workflow_runtime.engine.requests import accept_reopening, accept_request, reopen_for_parent
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
@@ -144,6 +146,9 @@ def advance(
             changed = changed or _is_told_of(turn, event) or turn.state.held_first != first
         if not reason or turn.macrosteps:  # a guard that failed has raised an error
             settling.settle(scopes)  # after each one, so that it makes no difference how events were batched
+            if turn.state.goes_on and turn.state.status.terminal:
+                reopen_for_parent(scopes)
+                settling.settle(scopes)
         if turn.state.escalated is not None and turn.state.suspension is None:
             suspend_escalated(scopes, turn.state.escalated)
         changed = changed or bool(turn.commands or turn.macrosteps) or not (reason or isinstance(event, Poked))
@@ -192,7 +197,8 @@ def abort(plan: Plan, state: ExecutionState, error: ErrorDocument) -> Decision:
     scopes = settling.scopes_of(turn)
     ending.close_all(scopes)
     if not compensation.is_wanted(turn, compensation.FAILURE):
-        turn.commands.clear()  # workers run nothing of an execution that has ended, and timers find it so
+        # Workers run nothing of an execution that has ended, and timers find it so; its children must be told.
+        turn.commands[:] = [command for command in turn.commands if isinstance(command, ControlChild)]
     state = turn.state
     root, chart = state.graph(), state.chart() if TOP_CHART in state.scopes else None
     state.scopes = {TOP_GRAPH: GraphState(root.marks, 0, root.block, root.first_serial, serials=root.serials)}
@@ -262,6 +268,8 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     SignalReceived: accept_signal,
     TimerFired: accept_timer,
     ChildEnded: accept_child,
+    ChildStarted: accept_child,
+    ReopenRequested: accept_reopening,
     SendFailed: accept_send_failure,
     EventReturned: _returned,
     RunStopped: accept_stop,

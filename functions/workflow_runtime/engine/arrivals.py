@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workflow_runtime.engine import applied, compensation, ending, holding, pending, subscriptions
-from workflow_runtime.engine.awaited import Pending, Purpose
+from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.events import data_of, of_signal
 from workflow_runtime.engine.chart.scope import ChartScope
@@ -18,6 +18,7 @@ from workflow_runtime.engine.commands import Unsubscribe
 from workflow_runtime.engine.events import (
     SELF,
     ChildEnded,
+    ChildStarted,
     NodeFailed,
     NodeSucceeded,
     RunEnded,
@@ -26,14 +27,15 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     TimerFired,
 )
-from workflow_runtime.engine.graph import outcome, policy, resolve, waits
+from workflow_runtime.engine.graph import loops, outcome, policy, resolve, waits
+from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH, order_again
 from workflow_runtime.engine.lifecycle import RESULT_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.pending import Arrived, Ended
-from workflow_runtime.engine.scopes import Scopes
+from workflow_runtime.engine.scopes import Scope, Scopes
 from workflow_runtime.engine.tables import keys_at
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import error_value
@@ -134,21 +136,33 @@ def accept_timer(scopes: Scopes, event: TimerFired) -> str:
         ending.stop_waiting(scopes)
     elif isinstance(scope, ChartScope):
         interpreter.timer_fired(scope, entry)
+    elif isinstance(scope, LoopScope):
+        loops.retry_due(scope, entry.owner)
     else:
         assert isinstance(scope, GraphScope)
         resolve(scope, entry.owner, entry)
     return ""
 
 
-def accept_child(scopes: Scopes, event: ChildEnded) -> str:
-    """An execution that an action started has ended: its result comes as an event."""
-    turn = scopes.turn
-    entry = pending.take(turn, event.token)
+def accept_child(scopes: Scopes, event: ChildEnded | ChildStarted) -> str:
+    """An execution that a node or an action started has ended, or is there."""
+    entry = pending.take(scopes.turn, event.token)
     if entry is None:
         return "nobody waits for this execution's end"
-    chart = scopes[entry.scope]
+    assert entry.kind is PendingKind.CHILD, "tokens are of executions that were started"
+    scope = scopes[entry.scope]
+    pending.taken(scope, entry.owner, event.token)
+    if isinstance(scope, GraphScope):
+        resolve(scope, entry.owner, event)
+    elif isinstance(event, ChildEnded):
+        _tell_of_child(scope, entry, event)
+    return ""
+
+
+def _tell_of_child(chart: Scope, entry: Pending, event: ChildEnded) -> None:
+    """What an action of a chart started has ended: its result comes as an event."""
     assert isinstance(chart, ChartScope)
-    pending.taken(chart, entry.owner, event.token)
+    turn = chart.turn
     data = {
         "execution_id": event.execution_id,
         "status": event.status,
@@ -159,7 +173,6 @@ def accept_child(scopes: Scopes, event: ChildEnded) -> str:
         event.event_id, turn.now, entry.name, data, id=event.execution_id, source="child", to=chart.path
     )
     turn.state.outbox.append(signal)
-    return ""
 
 
 def accept_send_failure(scopes: Scopes, event: SendFailed) -> str:

@@ -20,6 +20,13 @@ class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
 
 
+class Child(msgspec.Struct, frozen=True, array_like=True):
+    """An execution that a node has started: of which workflow, and the token of the order."""
+
+    workflow_id: str
+    order: str
+
+
 class PendingKind(StrEnum):
     """What an execution waits for."""
 
@@ -33,13 +40,14 @@ class Purpose(StrEnum):
 
     DELAY = "delay"  # of a state: its transition is tried
     SEND = "send"  # an event of a chart goes out
-    WAIT = "wait"  # of a node: the time or event it waits for
+    WAIT = "wait"  # of a node: the time, event or execution it waits for
     TIMEOUT = "timeout"  # of a node: how long it waits
     RETRY = "retry"  # of a node: the time of its next attempt
     RESULT = "result"  # of a chart: the event that tells of a child's end
     DEADLINE = "deadline"  # of the execution: how long it may take
     TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
     STOP = "stop"  # of the execution: how long runs that were told to stop are awaited
+    START = "start"  # of a node: that the execution it started is there
 
 
 class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -52,7 +60,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``number``: of a delay, its place among those of its state; of an event under a key, the plan's trigger that
       brings it
     - ``sent``: what a delayed send sends
-    - ``workflow``: of a child
+    - ``workflow``: of a child; ``order``: token of the order that started it, if it was reopened since
     - ``held``: it has come, and is held while the execution is suspended
     """
 
@@ -67,3 +75,4 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     sent: Sent | None = None
     workflow: str = ""
     held: bool = False
+    order: str = ""

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.engine.passes import Items, Page, Passes
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -44,6 +45,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     its inputs.
     ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever.
     ``warnings``: what was noted of the node before.
+    ``pages``: where the values of names lie that are stored apart. ``passes``, ``items``: of a loop whose output is put
+    together.
     """
 
     path: str
@@ -67,6 +70,9 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     caller: int = -1
     claim_by: int = 0
     warnings: tuple[str, ...] = ()
+    pages: dict[str, Page] = {}
+    passes: Passes | None = None
+    items: Items | None = None
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
@@ -93,16 +99,18 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     fallback_error: ErrorDocument | None = None  # how that failed
     warnings: tuple[str, ...] = ()
     skipped: bool = False  # it did not run, and there is something to say of that
+    child: str = ""  # the execution that it started
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
     """Record a run as cancelled. A worker that has claimed it may go on; its result comes too late. ``started_at``: of
-    a wait or a chart, when it began (epoch ms).
+    what the dispatcher ran itself, when it began (epoch ms). ``child``: the execution that it started.
     """
 
     path: str
     serial: int
     started_at: int = 0
+    child: str = ""
 
 
 class StopRun(msgspec.Struct, frozen=True, tag_field="command", tag="stop_run"):
@@ -180,8 +188,15 @@ class SendSignal(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
 
 
 class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="start_child"):
-    """Start an execution of another workflow, its latest version. ``token`` names this order within the execution; with
-    ``notify``, `ChildEnded` comes back when it ends (at once, if it cannot be started)."""
+    """Start an execution of another workflow. ``token`` names this order within the execution; with ``notify``,
+    `ChildEnded` comes back when it ends.
+
+    ``machine``: path of the chart whose action starts it. ``node``: path of the node that does; then `ChildEnded` also
+    comes back at once if it cannot be started and, without ``notify``, `ChildStarted` if it can.
+    ``version``: of the workflow; 0: the latest. ``generation``: how many executions there are around the child, if
+    they wait for each other. ``reopens``: token of the order that started it before: the same execution is to go on,
+    and report under this token.
+    """
 
     token: str
     workflow_id: str
@@ -190,6 +205,10 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     notify: bool = False
     hops: int = 0
     machine: str = ""
+    node: str = ""
+    version: int = 0
+    generation: int = 0
+    reopens: str = ""
 
 
 class ControlChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="control_child"):
@@ -256,6 +275,20 @@ class ReplaceVariables(msgspec.Struct, frozen=True, omit_defaults=True, tag_fiel
     blob: str | None = None
 
 
+class StorePages(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="store_pages"):
+    """Store values apart, page by page; carried out before the commit. ``key`` is made of what they are. ``pages`` are
+    not kept once they are stored."""
+
+    key: str
+    count: int
+    pages: tuple[Json, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Where each page is found."""
+        return tuple(f"{self.key}.{number}" for number in range(self.count))
+
+
 class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue"):
     """Poke the own mailbox: nodes are ready beyond what one commit may order."""
 
@@ -280,6 +313,7 @@ Command: TypeAlias = (
     | NotifyParent
     | SetStatus
     | ReplaceVariables
+    | StorePages
     | Continue
 )
 

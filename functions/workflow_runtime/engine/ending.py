@@ -188,6 +188,7 @@ def _stop(scopes: Scopes, status: ExecutionStatus, *, spare: bool = False) -> No
     state.collecting = False
     state.globals = None
     state.queued.clear()
+    state.crowded.clear()
     pending.drop_everything(turn)
     subscriptions.end(turn)
     holding.forget(state)
@@ -205,7 +206,7 @@ def _conclude(scopes: Scopes, command: SetStatus) -> None:
         state.withdrawn.clear()  # workers start nothing of an execution that has ended
     turn.commands.append(command)
     is_repeated = bool(command.compensation) and state.undoing is not None and state.undoing.again
-    if state.parent is not None and state.parent.notify and not is_repeated:
+    if state.parent is not None and state.parent.notify and not is_repeated and not state.goes_on:
         turn.commands.append(NotifyParent(state.parent.execution_id, state.parent.token))
     compensated = {"compensation": command.compensation} if command.compensation else {}
     _publish(turn, status, **compensated)

@@ -1,8 +1,9 @@
 """Events: facts about the past that an execution's mailbox receives. Valid once constructed; named in the past tense.
 
 ``event_id`` is deterministic, so that a repeat is recognised: ``start``, ``run:<path>#<serial>``, ``cmd:<command id>``,
-``stop:<path>#<serial>``, ``timer:<timer>``, ``child:<execution id>``, ``signal:<id>``, ``control:<id>``, where the id
-is the bus event's or the caller's; ``held:<number>`` of an event that comes back.
+``stop:<path>#<serial>``, ``timer:<timer>``, ``child:<execution id>`` (of one that was reopened, ``…:<attempt>``),
+``child:<token>:started``, ``child:<token>:refused``, ``signal:<id>``, ``control:<id>``, where the id is the bus event's
+or the caller's; ``held:<number>`` of an event that comes back.
 ``at`` is the sender's clock in epoch ms; the engine's own time is the dispatcher's, which never goes back.
 """
 
@@ -107,7 +108,8 @@ class RunEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event
 
 
 class ChildEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="child_ended"):
-    """An execution that this one started has ended. ``token``: as in its `StartChild`."""
+    """An execution that this one started has ended. ``token``: as in its `StartChild`. ``execution_id``: ""
+    if it could not be started."""
 
     event_id: str
     at: int
@@ -117,6 +119,15 @@ class ChildEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
     output: Json = None
     blob: str | None = None
     error: ErrorDocument | None = None
+
+
+class ChildStarted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="child_started"):
+    """An execution that nobody waits for has been started. ``token``: as in its `StartChild`."""
+
+    event_id: str
+    at: int
+    token: str
+    execution_id: str
 
 
 class SendFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="send_failed"):
@@ -157,7 +168,7 @@ class ResumeRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
     suspension: str = ""
 
 
-HeldEvent: TypeAlias = SignalReceived | TimerFired | ChildEnded | SendFailed | NodeSucceeded | NodeFailed
+HeldEvent: TypeAlias = SignalReceived | TimerFired | ChildEnded | ChildStarted | SendFailed | NodeSucceeded | NodeFailed
 
 
 class EventReturned(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="event_returned"):
@@ -208,6 +219,17 @@ class SkipRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
     blob: str | None = None
 
 
+class ReopenRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="reopen_requested"):
+    """The execution that awaits this one goes on, and wants this one to go on, too: what failed or was cancelled in it
+    runs again. It is told of the end under another ``token``."""
+
+    event_id: str
+    at: int
+    token: str
+    by: str = ""
+    reason: str = ""
+
+
 class CompensateRequested(
     msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="compensate_requested"
 ):
@@ -242,6 +264,8 @@ Event: TypeAlias = (
     | SkipRequested
     | CompensateRequested
     | EventReturned
+    | ChildStarted
+    | ReopenRequested
 )
 
 

@@ -12,6 +12,7 @@ from workflow_runtime.engine import applied
 from workflow_runtime.engine.commands import HoldEvent
 from workflow_runtime.engine.events import (
     ChildEnded,
+    ChildStarted,
     Event,
     EventReturned,
     SignalReceived,
@@ -42,7 +43,7 @@ def returns(state: ExecutionState) -> bool:
 def hold(turn: Turn, event: Event) -> str:
     """Keep an event for later. Returns why not, if it is not needed. Raises `InvalidEvent` when there are too many."""
     state = turn.state
-    if isinstance(event, (TimerFired, ChildEnded)):
+    if isinstance(event, (TimerFired, ChildEnded, ChildStarted)):
         id = event.timer if isinstance(event, TimerFired) else event.token
         entry = state.pending.get(id)
         if entry is None or entry.held:

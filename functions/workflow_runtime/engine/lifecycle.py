@@ -3,8 +3,8 @@
 Theory of operation. `EXECUTION_ROWS` are ``(status, event) -> row``. A row either moves to a status (whoever takes the
 event may move on from there), or ignores the event with a reason (late, duplicate and out-of-order events are ordinary:
 queues deliver at least once), or has it held, or is missing: then the event cannot happen to a correct sender, and is
-refused as `InvalidEvent`. Only what people ask for leads out of a terminal status: `RetryRequested`, `SkipRequested`
-and `CompensateRequested`.
+refused as `InvalidEvent`. Only what people ask for leads out of a terminal status: `RetryRequested`, `SkipRequested`,
+`CompensateRequested` and, when it is asked of the parent, `ReopenRequested`.
 
 `RESULT_ROWS` say the same of the results of node runs. What happens to a node inside the engine is a `Change`;
 `MARK_ROWS` are ``(mark, change) -> mark``, walked by `GraphScope.change` alone, and here a missing row is a bug of the
@@ -21,6 +21,7 @@ import msgspec
 from workflow_runtime.engine.events import (
     CancelRequested,
     ChildEnded,
+    ChildStarted,
     CompensateRequested,
     Event,
     EventReturned,
@@ -28,6 +29,7 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
+    ReopenRequested,
     ResumeRequested,
     RetryRequested,
     RunStopped,
@@ -86,7 +88,7 @@ class Mark(IntEnum):
     WAITING = ord("w")
     QUEUED = ord("q")  # ready, but not ordered yet
     READY = ord("r")  # ordered from a worker pool
-    RUNNING = ord("o")  # a wait, or a chart, under way
+    RUNNING = ord("o")  # a wait, a chart or a sub-workflow under way
     RETRYING = ord("y")  # its last attempt failed, and the next one has its time
     ESCALATED = ord("a")  # it failed, and a person decides what follows
     SUCCESS = ord("s")
@@ -270,6 +272,15 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     **{(status, CompensateRequested): ExecutionRow(status) for status in _TERMINAL},  # what it has to undo decides
     (ExecutionStatus.FAILED, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.CANCELLED, CancelRequested): ExecutionRow(reason=_ENDED.reason, unchanged=True),
+    (ExecutionStatus.RUNNING, ChildStarted): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.SUSPENDED, ChildStarted): _HELD,
+    (ExecutionStatus.COMPENSATING, ChildEnded): ExecutionRow(ExecutionStatus.COMPENSATING),
+    (ExecutionStatus.COMPENSATING, ChildStarted): ExecutionRow(ExecutionStatus.COMPENSATING),
+    **{  # its parent may want it to go on at any time; what it is doing decides what that means
+        (status, ReopenRequested): ExecutionRow(status)
+        for status in ExecutionStatus
+        if status is not ExecutionStatus.PENDING  # it is told after it was begun
+    },
 }
 
 RESULT_ROWS: dict[int, str] = {

@@ -1,8 +1,9 @@
 """Everything that an execution waits for: one table, by id; whoever waits knows the ids of what is his.
 
 An entry ends in one of two ways: it is `taken`, because what was waited for has come, or dropped, because nobody waits
-for it any more. A timer's id is never used again; that of an event is made of whose it is. What changed in the events
-that are waited for under a key is what changes in the subscriptions (`subscriptions`).
+for it any more; an execution that a node has started is told to end then. A timer's id is never used again; that of an
+event is made of whose it is. What changed in the events that are waited for under a key is what changes in the
+subscriptions (`subscriptions`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose, Sent
-from workflow_runtime.engine.commands import CancelTimer, StartTimer
+from workflow_runtime.engine.awaited import Child, Pending, PendingKind, Purpose, Sent
+from workflow_runtime.engine.commands import CancelTimer, ControlChild, StartTimer
+from workflow_runtime.engine.events import ChildEnded, ChildStarted
 from workflow_runtime.engine.scopes import Scope
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Turn
@@ -34,7 +36,7 @@ class Ended(msgspec.Struct, frozen=True):
     error: ErrorDocument | None = None
 
 
-Resolution: TypeAlias = Pending | Arrived | Ended
+Resolution: TypeAlias = Pending | Arrived | Ended | ChildEnded | ChildStarted
 """What becomes of something that a node waits for; a `Pending` timer has fired."""
 
 
@@ -64,6 +66,13 @@ def event_id(path: str) -> str:
 def await_child(scope: Scope, token: str, event: str, workflow_id: str) -> None:
     """Wait for the end of the execution that is started under this token; it becomes this event."""
     _open(scope, token, Pending(PendingKind.CHILD, Purpose.RESULT, scope.id, name=event, workflow=workflow_id))
+
+
+def await_own_child(scope: Scope, node: int, token: str, purpose: Purpose, child: Child) -> None:
+    """Have a node wait for the end of an execution (`Purpose.WAIT`), or that it is started (`Purpose.START`)."""
+    order = child.order if child.order != token else ""
+    entry = Pending(PendingKind.CHILD, purpose, scope.id, node, workflow=child.workflow_id, order=order)
+    _open(scope, token, entry)
 
 
 def _open(scope: Scope, id: str, entry: Pending) -> None:
@@ -116,6 +125,8 @@ def drop_everything(turn: Turn) -> None:
     state = turn.state
     timers = [CancelTimer(id, entry.due) for id, entry in state.pending.items() if entry.kind is PendingKind.TIMER]
     turn.commands += timers
+    for id, entry in state.pending.items():
+        _tell_child(turn, id, entry)
     state.pending = {}
     if state.alarms:
         state.alarms = []
@@ -126,6 +137,13 @@ def _dropped(turn: Turn, id: str) -> None:
     _remove(turn, id, entry)
     if entry.kind is PendingKind.TIMER:
         turn.commands.append(CancelTimer(id, entry.due))
+    _tell_child(turn, id, entry)
+
+
+def _tell_child(turn: Turn, id: str, entry: Pending) -> None:
+    """No node waits for the execution that it has started any more: it is told to end."""
+    if entry.kind is PendingKind.CHILD and entry.purpose is Purpose.WAIT:
+        turn.commands.append(ControlChild(entry.order or id, entry.workflow, "cancel", turn.reason))
 
 
 def _remove(turn: Turn, id: str, entry: Pending) -> None:

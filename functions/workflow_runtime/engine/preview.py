@@ -16,6 +16,7 @@ from workflow_runtime.engine.awaited import PendingKind, Purpose
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.chart.scxml import leaves
 from workflow_runtime.engine.codec import current
+from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.scopes import Scopes
@@ -181,6 +182,8 @@ def _timers(scopes: Scopes) -> Iterator[RunningTimer]:
             yield RunningTimer(entry.due, kind, "")
         elif isinstance(scope, GraphScope):
             yield RunningTimer(entry.due, kind, scope.path(entry.owner))
+        elif isinstance(scope, LoopScope):
+            yield RunningTimer(entry.due, kind, scope.pass_id(entry.owner))
         elif isinstance(scope, ChartScope) and entry.sent is not None:
             yield RunningTimer(entry.due, kind, entry.sent.name, scope.path)
         elif isinstance(scope, ChartScope):

@@ -23,7 +23,7 @@ from workflow_runtime.engine.replay import (
 )
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.turn import Known, Needs
-from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.limiters import Share
 from workflow_runtime.plan.plan import Plan, decode_plan
@@ -157,11 +157,17 @@ class _Known:
         if missing:
             raise NotRecorded(f"the data of an event, which is not recorded: {missing[0]}")
         return Known(
-            {read: self._run(read).value for read in needs.reads},
+            {read: self._run(read).value for read in needs.reads}
+            | {read: self._value_in_pass(read) for read in needs.passes},
             globals if needs.globals else None,
             {blob: self._recording.blobs[blob] for blob in needs.blobs},
             {read: self._order(read) for read in needs.orders},
         )
+
+    def _value_in_pass(self, read: Read) -> NodeValue:
+        """Of a node that did not run in its pass, nothing is recorded."""
+        found = self._runs.get((read.path(self._plan), read.serial))
+        return found.value if found is not None else NOT_RUN
 
     def _order(self, read: Read) -> RunNode | None:
         """The order of a run: kept with it, or, of what an action called, in the journal."""

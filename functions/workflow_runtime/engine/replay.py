@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance
-from workflow_runtime.engine.commands import CancelChild, Command, ControlChild, RecordNode, without_payload
+from workflow_runtime.engine.commands import CancelChild, Command, ControlChild, RecordNode, StorePages, without_payload
 from workflow_runtime.engine.events import Event
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.state import ExecutionState
@@ -162,6 +162,8 @@ def _as_journaled(ordered: Command, journaled: Command | None) -> Command:
         return CancelChild(ordered.token, ordered.workflow_id, ordered.reason)
     if isinstance(ordered, RecordNode) and isinstance(journaled, RecordNode) and journaled.inputs_blob is not None:
         ordered = replace(ordered, inputs=None, inputs_blob=journaled.inputs_blob)
+    if isinstance(ordered, StorePages) and isinstance(journaled, StorePages):
+        ordered = replace(ordered, pages=journaled.pages)
     blob: str | None = getattr(journaled, "blob", None)
     return without_payload(ordered, blob) if blob is not None and type(ordered) is type(journaled) else ordered
 

@@ -9,15 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from workflow_runtime.engine import applied, ending, holding, settling
 from workflow_runtime.engine.chart import interpreter
 from workflow_runtime.engine.chart.scope import ChartScope
-from workflow_runtime.engine.commands import ReplaceVariables, SetStatus
+from workflow_runtime.engine.commands import NotifyParent, ReplaceVariables, SetStatus
 from workflow_runtime.engine.events import (
     CancelRequested,
     CompensateRequested,
     ControlEvent,
+    ReopenRequested,
     ResumeRequested,
     RetryRequested,
     SkipRequested,
@@ -30,6 +32,7 @@ from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, ExecutionS
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.suspending import accept_resume, accept_suspend, go_on, node_at, tell_children
+from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -52,7 +55,8 @@ def accept_request(scopes: Scopes, request: ControlEvent) -> str:
 def accept_cancel(scopes: Scopes, request: CancelRequested) -> str:
     """End the execution now: what waits is dropped, what runs is told, and so are the children that are awaited."""
     holding.forget(scopes.turn.state)
-    tell_children(scopes, "cancel", request.reason)
+    scopes.turn.reason = request.reason
+    tell_children(scopes, "cancel", request.reason, of_nodes=False)  # those are told when their nodes end
     ending.cancel(scopes, request.reason)
     return ""
 
@@ -159,6 +163,33 @@ def _set_in_charts(scopes: Scopes, variables: dict[str, Json]) -> None:
         if isinstance(scope, ChartScope):
             for name, value in variables.items():
                 scope.set_variable(name, value)
+
+
+def accept_reopening(scopes: Scopes, request: ReopenRequested) -> str:
+    """Have the execution go on because its parent does, and tell that of its end under the new token."""
+    turn = scopes.turn
+    state, before = turn.state, turn.status_before
+    if state.parent is None:
+        raise InvalidEvent("no other execution started this one")
+    if applied.is_known(turn, request.event_id):
+        return applied.REQUEST_TAKEN
+    applied.remember(turn, request.event_id)
+    state.parent = replace(state.parent, token=request.token)
+    if before is ExecutionStatus.COMPENSATING:
+        state.goes_on = True
+    elif before.terminal and (state.aborted or before is ExecutionStatus.COMPLETED):
+        turn.commands.append(NotifyParent(state.parent.execution_id, request.token))  # there is nothing left to do
+    elif before.terminal:
+        reopen_for_parent(scopes)
+    return ""
+
+
+def reopen_for_parent(scopes: Scopes) -> None:
+    """Reopen an execution whose parent goes on. Raises `ValuesMissing`."""
+    state = scopes.turn.state
+    state.goes_on = False
+    state.status = ExecutionStatus.RUNNING
+    _reopen(scopes, set(), {})
 
 
 def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None:

@@ -22,6 +22,7 @@ from workflow_runtime.engine.state import (
     Parent,
     Progress,
     Raised,
+    ScopeState,
     ToleratedError,
 )
 from workflow_runtime.errors import ErrorDocument
@@ -148,7 +149,7 @@ def placed(plan: Plan, state: ExecutionState) -> ExecutionState:
 
 def _execution(
     old: _Execution,
-    scopes: dict[ScopeId, GraphState | ChartState | msgspec.Raw],
+    scopes: dict[ScopeId, ScopeState | msgspec.Raw],
     pending: dict[str, Pending],
     schema: int,
 ) -> ExecutionState:
@@ -186,7 +187,7 @@ class _Placing:
     def __init__(self, plan: Plan, old: _Execution) -> None:
         self.plan = plan
         self.timers = old.timers
-        self.scopes: dict[ScopeId, GraphState | ChartState | msgspec.Raw] = {}
+        self.scopes: dict[ScopeId, ScopeState | msgspec.Raw] = {}
         self.pending: dict[str, Pending] = {}
 
     def graph(self, id: ScopeId, number: int, old: _Graph) -> None:

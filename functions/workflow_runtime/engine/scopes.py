@@ -8,17 +8,23 @@ as it was. Who leaves work behind in a scope marks it; `settling` goes through t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
+
+from msgspec import UNSET
 
 from workflow_runtime.engine.commands import Read
 from workflow_runtime.engine.lifecycle import Mark
-from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
+from workflow_runtime.engine.passes import Page
+from workflow_runtime.engine.state import ScopeState
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
 from workflow_runtime.plan.plan import Plan
+
+NOT_GIVEN = UNSET
+"""Of a name that a loop gives no value."""
 
 Maker = Callable[["Scopes", ScopeId, Any], "Scope"]
 
@@ -89,8 +95,20 @@ class Scope:
         """Of a chart: the names of all its states, and of those that are active."""
         return frozenset(), frozenset()
 
+    def given(self, _name: str) -> Json | Page:
+        """What a loop's name means in a pass of it; `NOT_GIVEN` everywhere else."""
+        return NOT_GIVEN
+
     def begin(self) -> None:
         """What there is to do when it has been opened; for a chart, its interpreter does it."""
+
+    def given_to(self, _index: int, _name: str) -> Json | Page:
+        """What a loop gives to one of its passes."""
+        return NOT_GIVEN
+
+    def kept_inside(self) -> Iterable[ScopeId]:
+        """Addresses of scopes inside that have ended and are remembered all the same."""
+        return ()
 
     def close(self) -> None:
         """Cancel everything in it, from outside. Its state stays with whoever closes it."""
@@ -144,7 +162,7 @@ class Scopes:
         """The scopes that this turn has touched and that are still there."""
         return iter(self._loaded.values())
 
-    def open(self, id: ScopeId, state: GraphState | ChartState) -> Scope:
+    def open(self, id: ScopeId, state: ScopeState) -> Scope:
         """A new scope begins. None is there under this address."""
         assert id not in self.turn.state.scopes, f"scope {id!r} is at work already"
         self.turn.state.scopes[id] = state
@@ -155,9 +173,16 @@ class Scopes:
     def close(self, scope: Scope) -> None:
         """A scope ends, and is forgotten."""
         scope.close()
+        self.forget(scope)
+
+    def forget(self, scope: Scope) -> None:
+        """Nothing of a scope that has ended is needed any more, nor of what has ended inside it."""
+        for inner in scope.kept_inside():
+            self.forget(self[inner])
         del self.turn.state.scopes[scope.id]
         del self._loaded[scope.id]
         self.turn.state.queued.pop(scope.id, None)
+        self.turn.state.crowded.pop(scope.id, None)
         self.marked.pop(scope.id, None)
 
     def mark(self, scope: Scope) -> None:

@@ -9,10 +9,12 @@ from workflow_runtime.engine.chart.runs import run_ended
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import SetStatus
 from workflow_runtime.engine.events import RunEnded
-from workflow_runtime.engine.graph import readiness
+from workflow_runtime.engine.graph import loops, readiness
+from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import SUSPENDED, ExecutionStatus
+from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scopes import Maker, Scopes
 from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
@@ -23,7 +25,7 @@ from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
 
-_MAKERS: dict[type[ScopeState], Maker] = {GraphState: GraphScope, ChartState: ChartScope}
+_MAKERS: dict[type[ScopeState], Maker] = {GraphState: GraphScope, ChartState: ChartScope, LoopState: LoopScope}
 
 OUTBOX_TURN_MAX = 100  # events that an execution sends itself, taken in one turn; the rest waits for the next
 
@@ -75,17 +77,21 @@ def settle(scopes: Scopes) -> None:
     events away, and what brings them back is bounded: nodes end once in a visit, a chart's macrosteps are counted
     (`MICROSTEPS_MAX`, `UNPROMPTED_MAX`), only so many sent events are taken in a turn, and each visit is undone once.
     """
-    state, sent = scopes.turn.state, 0
+    turn, state, sent = scopes.turn, scopes.turn.state, 0
     if state.queued:
         _wake_queued(scopes)
     try:
         while not (state.status.terminal or state.status is SUSPENDED):
             if scopes.marked:
                 _settle_graphs(scopes)
+                if scopes.marked and turn.plan.has_loops:
+                    _settle_loops(scopes)
                 if scopes.marked:
                     _settle_charts(scopes)
                 if state.queued:
                     _wake_queued(scopes)
+                if state.crowded:
+                    loops.wake_crowded(scopes)
             elif state.outbox and sent < OUTBOX_TURN_MAX:
                 sent += 1
                 _take_sent(scopes)
@@ -130,13 +136,16 @@ def _settle_graphs(scopes: Scopes) -> None:
             if not scope.graph.open_count:
                 compensation.undone(scope)
         elif not scope.is_closed and not scope.graph.open_count:
-            _end_run(scope)
+            if scope.block.loop >= 0:
+                loops.pass_ended(scope)
+            else:
+                _end_run(scope)
 
 
 def _end_run(scope: GraphScope) -> None:
     """Every node of a chart's graph has ended: tell the chart."""
     chart = scope.outer
-    assert isinstance(chart, ChartScope), "graphs other than the one at the top are run by charts"
+    assert isinstance(chart, ChartScope), "other graphs are run by charts"
     skip_uncalled(scope)
     error, output = scope.graph.failure, None
     if error is None:
@@ -145,6 +154,14 @@ def _end_run(scope: GraphScope) -> None:
         except NodeError as failed:
             error = ErrorDocument.of(failed.type, failed.message, scope.prefix.rstrip("/"))
     run_ended(chart, scope.graph.block, output, error)
+
+
+def _settle_loops(scopes: Scopes) -> None:
+    """Let the marked loops go on. Raises `ValuesMissing`."""
+    for loop in scopes.take_marked(LoopScope):
+        loops.settle(loop)
+        if scopes.turn.needs is not None:
+            raise ValuesMissing
 
 
 def _settle_charts(scopes: Scopes) -> None:

@@ -13,10 +13,12 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.awaited import Pending, PendingKind
+from workflow_runtime.engine.awaited import Child, Pending, PendingKind
 from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.passes import LoopState
+from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.tables import forked, plain
 from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
@@ -86,6 +88,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
       resolved, and nodes whose join is satisfied
     - ``fallbacks``: what runs in the place of nodes that have failed, by those; ``callers``: who called a called node
     - ``notes``: what people should know of open nodes, until it is recorded with their runs
+    - ``children``: by node, the execution that it started last, unless that has succeeded
     """
 
     marks: bytearray
@@ -117,6 +120,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     fallbacks: dict[int, int] = {}
     callers: dict[int, int] = {}
     notes: dict[int, tuple[str, ...]] = {}
+    children: MutableMapping[int, Child] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -150,6 +154,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.fallbacks.copy() if self.fallbacks else {},
             self.callers.copy() if self.callers else {},
             self.notes.copy() if self.notes else {},
+            forked(self.children) if self.children else {},
         )
 
     def serial(self, node: int) -> int:
@@ -197,42 +202,21 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
         )
 
 
-ScopeState: TypeAlias = GraphState | ChartState
+ScopeState: TypeAlias = GraphState | ChartState | LoopState
 
 
-class Parent(msgspec.Struct, frozen=True):
-    """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end."""
+class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end.
+
+    ``node``: path of the node that did; "" if an action of a chart did. ``generation``: how many executions there are
+    around this one.
+    """
 
     execution_id: str
     token: str = ""
     notify: bool = False
-
-
-class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why and since when an execution stands still.
-
-    - ``id``: event id of the request; ``number``: nothing else of this execution has it
-    - ``at`` (epoch ms), ``by``, ``reason``: when, who, why
-    - ``unstarted``: the execution had not begun
-    - ``timeout_left``: what was left of the execution's timeout (ms); -1: it has none
-    """
-
-    id: str
-    number: int
-    at: int
-    by: str = ""
-    reason: str = ""
-    unstarted: bool = False
-    timeout_left: int = -1
-
-
-class Escalation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A failure that a person decides on: of the node at ``path``. ``began`` False: there was no attempt, because its
-    `when` could not be evaluated."""
-
-    path: str
-    error: ErrorDocument
-    began: bool = True
+    node: str = ""
+    generation: int = 0
 
 
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
@@ -262,6 +246,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``suspension``: while it is suspended; ``escalated``: the failure that suspended it, if one did
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
+    - ``goes_on``: its parent wants it to go on once what it has done is undone
+    - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
     - ``tenant``: whom it is for; ``shares``: its part in limiters, by their names. The engine only keeps them
 
     Two states are equal if they are stored alike.
@@ -270,7 +256,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     execution_id: str
     plan_hash: str
     workflow_version: int
-    scopes: MutableMapping[ScopeId, GraphState | ChartState | msgspec.Raw] = {}
+    scopes: MutableMapping[ScopeId, ScopeState | msgspec.Raw] = {}
     schema: int = UNNUMBERED_SCHEMA
     version: int = 0
     status: ExecutionStatus = ExecutionStatus.PENDING
@@ -308,6 +294,9 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     backlog: list[Deferrable] = []
     alarms: list[str] | None = None
     escalated: Escalation | None = None
+    goes_on: bool = False
+    open_passes: int = 0
+    crowded: MutableMapping[ScopeId, bool] = {}
     tenant: str = ""
     shares: dict[str, Share] = {}
 
@@ -331,6 +320,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         copied.undo = self.undo[:]
         copied.fates = forked(self.fates) if self.fates else {}
         copied.undoing = self.undoing.copy() if self.undoing is not None else None
+        copied.crowded = forked(self.crowded) if self.crowded else {}
         copied.stopping = forked(self.stopping) if self.stopping else {}
         return copied
 
@@ -382,7 +372,7 @@ def initial_graph_state(plan: Plan, number: int, first_serial: int = 1) -> Graph
 
 
 _encoder = msgspec.json.Encoder(enc_hook=plain)
-_scopes = msgspec.json.Decoder(GraphState | ChartState)
+_scopes = msgspec.json.Decoder(ScopeState)
 
 
 def encode_state(state: ExecutionState) -> bytes:

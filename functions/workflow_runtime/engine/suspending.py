@@ -14,7 +14,7 @@ from workflow_runtime.engine.graph import outcome
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.scopes import Scopes
-from workflow_runtime.engine.state import Escalation, Suspension
+from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.values.evaluation import error_value
 
 NO_TIMEOUT = -1
@@ -113,8 +113,12 @@ def _set_status(scopes: Scopes, status: ExecutionStatus, event: str) -> None:
         turn.publish(event, status=status.value, started_at=turn.state.started_at)
 
 
-def tell_children(scopes: Scopes, operation: str, reason: str, suspension: int = 0) -> None:
-    """Pass a request on to the executions whose end is awaited."""
+def tell_children(scopes: Scopes, operation: str, reason: str, suspension: int = 0, *, of_nodes: bool = True) -> None:
+    """Pass a request on to the executions whose end is awaited: by charts and, with ``of_nodes``, by nodes."""
+    awaited = (Purpose.RESULT, Purpose.WAIT) if of_nodes else (Purpose.RESULT,)
     for token, entry in scopes.turn.state.pending.items():
-        if entry.kind is PendingKind.CHILD and entry.workflow:  # stored by an older deployment: it is not known
-            scopes.turn.commands.append(ControlChild(token, entry.workflow, operation, reason, suspension))
+        if entry.kind is not PendingKind.CHILD or entry.purpose not in awaited:
+            continue
+        if entry.workflow:  # stored by an older deployment: it is not known
+            order = entry.order or token
+            scopes.turn.commands.append(ControlChild(order, entry.workflow, operation, reason, suspension))

@@ -6,14 +6,25 @@ has at hand (`Needs`); then the whole turn is thrown away and taken again with t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from workflow_runtime.engine.awaited import Pending
-from workflow_runtime.engine.commands import CancelRun, Command, Deferrable, PublishEvent, Read, RunNode, StopRun
+from workflow_runtime.engine.commands import (
+    CancelRun,
+    Command,
+    Deferrable,
+    PublishEvent,
+    Read,
+    RunNode,
+    StopRun,
+    StorePages,
+)
 from workflow_runtime.engine.lifecycle import SUSPENDED
 from workflow_runtime.engine.macrosteps import Macrostep
+from workflow_runtime.engine.passes import Page
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.language.json_values import Json
@@ -26,29 +37,45 @@ VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state
 
 class Needs(msgspec.Struct, frozen=True):
     """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
-    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first."""
+    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first. ``visits``:
+    successful runs of which inputs and output must be read whole. ``passes``: runs in passes that have ended, where
+    they are recorded; of a node that did not run, nothing is."""
 
     reads: tuple[Read, ...]
     globals: bool = False
     blobs: tuple[str, ...] = ()
     orders: tuple[Read, ...] = ()
     replaced: int = 0
+    visits: tuple[Read, ...] = ()
+    passes: tuple[Read, ...] = ()
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """What a successful run that can be undone was given, and what it yielded."""
+
+    inputs: Json = None
+    output: Json = None
 
 
 class Known(msgspec.Struct, frozen=True):
     """Values fetched for a turn: recorded runs, pruned to their decision paths; ``globals`` as in `View`; payloads of
-    signals by where they are stored; orders of failed runs, None of one that kept none."""
+    signals by where they are stored; orders of failed runs, None of one that kept none; whole visits."""
 
     nodes: Mapping[Read, NodeValue] = {}
     globals: dict[str, Json] | None = None
     blobs: Mapping[str, Json] = {}
     orders: Mapping[Read, RunNode | None] = {}
+    visits: Mapping[Read, Visit] = {}
 
     def with_more(self, more: Known) -> Known:
         """Both together."""
         globals_ = more.globals if more.globals is not None else self.globals
         return Known(
-            {**self.nodes, **more.nodes}, globals_, {**self.blobs, **more.blobs}, {**self.orders, **more.orders}
+            {**self.nodes, **more.nodes},
+            globals_,
+            {**self.blobs, **more.blobs},
+            {**self.orders, **more.orders},
+            {**self.visits, **more.visits},
         )
 
 
@@ -61,12 +88,14 @@ class Turn:
     ``listened_before``: the same of those events alone that it listens to otherwise by now; None where it did not.
 
     ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``. ``status_before``: the execution's
-    when the event at hand came. ``replacing``: variables that this turn replaces.
+    when the event at hand came. ``replacing``: variables that this turn replaces. ``reason``: why somebody has it end,
+    in his words.
     """
 
     __slots__ = (
-        "_replaced_before", "commands", "evaluations", "known", "listened_before", "macrosteps", "needs_blobs",
-        "needs_globals", "needs_nodes", "needs_orders", "pending_before", "plan", "replacing", "state", "status_before",
+        "_replaced_before", "_stored", "commands", "evaluations", "known", "listened_before", "macrosteps",
+        "needs_blobs", "needs_globals", "needs_nodes", "needs_orders", "needs_passes", "needs_visits",
+        "pending_before", "plan", "reason", "replacing", "state", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -79,23 +108,45 @@ class Turn:
         self.macrosteps: list[Macrostep] = []
         self.needs_nodes: dict[Read, None] = {}
         self.needs_blobs: list[str] = []
+        self.needs_passes: dict[Read, None] = {}
         self.needs_orders: dict[Read, None] = {}
         self.needs_globals = False
         self.evaluations = 0
         self.status_before = state.status
         self.replacing: dict[str, Json] = {}
+        self.needs_visits: dict[Read, None] = {}
+        self.reason = ""
         self._replaced_before = state.replaced
+        self._stored: dict[str, Json] = {}
 
     @property
     def now(self) -> int:
         return self.state.now
 
+    def store(self, pages: Sequence[Json]) -> str:
+        """Have values stored apart, each page under the key that is given back and its number.
+
+        The key is made of what they are: whoever commits first, the same key means the same values.
+        """
+        digest = hashlib.sha256(msgspec.json.encode(pages)).hexdigest()[:40]
+        key = f"executions/{self.state.execution_id}/pages/{digest}"
+        command = StorePages(key, len(pages), tuple(pages))
+        self.commands.append(command)
+        self._stored.update(zip(command.keys, pages, strict=True))
+        return key
+
     def blob(self, key: str) -> Json:
         """A value that was stored apart. Raises `ValuesMissing`."""
+        if key in self._stored:
+            return self._stored[key]
         if key not in self.known.blobs:
             self.needs_blobs.append(key)
             raise ValuesMissing
         return self.known.blobs[key]
+
+    def read(self, pages: Mapping[str, Page]) -> dict[str, Json]:
+        """Values that were stored apart, by name. Raises `ValuesMissing`."""
+        return {name: self.blob(page.key)[page.place] for name, page in pages.items()}
 
     @property
     def is_suspended(self) -> bool:
@@ -104,11 +155,13 @@ class Turn:
 
     @property
     def needs(self) -> Needs | None:
-        if not (self.needs_nodes or self.needs_globals or self.needs_blobs or self.needs_orders):
+        lacks = (self.needs_nodes, self.needs_blobs, self.needs_orders, self.needs_visits, self.needs_passes)
+        if not (self.needs_globals or any(lacks)):
             return None
         reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
         blobs, orders = tuple(self.needs_blobs), tuple(self.needs_orders)
-        return Needs(reads, self.needs_globals, blobs, orders, self._replaced_before)
+        visits, passes = tuple(self.needs_visits), tuple(self.needs_passes)
+        return Needs(reads, self.needs_globals, blobs, orders, self._replaced_before, visits, passes)
 
     @property
     def globals(self) -> dict[str, Json] | None:
@@ -151,12 +204,12 @@ class Turn:
             for path, status in unannounced:
                 self.announce(path, status)
 
-    def cancel(self, path: str, serial: int, started_at: int = 0) -> None:
+    def cancel(self, path: str, serial: int, started_at: int = 0, child: str = "") -> None:
         """Order the end of a node's run, or tell it to stop if it is awaited. ``started_at``: when the dispatcher began
-        it, if it did."""
+        it, if it did; ``child``: the execution that it started."""
         if self.has_room:
             stops = self.state.stopping.get(path) == serial
-            self.commands.append(StopRun(path, serial) if stops else CancelRun(path, serial, started_at))
+            self.commands.append(StopRun(path, serial) if stops else CancelRun(path, serial, started_at, child))
         else:
             self.state.withdrawn.append((path, serial))
 

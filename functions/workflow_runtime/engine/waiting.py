@@ -13,7 +13,7 @@ from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import WaitSpec
+from workflow_runtime.plan.specs import SubWorkflowSpec, WaitSpec
 
 
 class Cause(StrEnum):
@@ -91,6 +91,8 @@ def cause_of(plan: Plan, state: ExecutionState, block: GraphBlock, graph: GraphS
             return Cause.RETRY
         case Mark.RUNNING if isinstance(spec := block.nodes[index].spec, WaitSpec) and index in graph.pending:
             return Cause.EVENT if spec.event else Cause.TIMER
+        case Mark.RUNNING if isinstance(block.nodes[index].spec, SubWorkflowSpec) and index in graph.pending:
+            return Cause.CHILD
         case Mark.QUEUED:
             return Cause.CONCURRENCY if index in graph.held or plan.max_concurrency else Cause.QUEUE
         case Mark.READY:

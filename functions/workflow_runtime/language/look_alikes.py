@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 _SPACES = dict.fromkeys(("\u00a0", "\u1680", *map(chr, range(0x2000, 0x200B)), "\u202f", "\u205f", "\u3000"), " ")
 _PUNCTUATION = {
@@ -82,3 +86,10 @@ def plain(text: str) -> str:
 def normalized(text: str) -> str:
     """``text`` in Unicode's form NFC: names that look the same are then the same."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def with_normalized_keys(values: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The mapping with its own keys `normalized`; of those that then are the same, the last one counts."""
+    if all(key.isascii() or unicodedata.is_normalized("NFC", key) for key in values):
+        return values
+    return {normalized(key): value for key, value in values.items()}

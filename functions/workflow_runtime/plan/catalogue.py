@@ -1,4 +1,4 @@
-"""The catalogue: which agents and tools there are and what they take and return, as plain data.
+"""The catalogue: which agents, tools and workflows there are and what they take and return, as plain data.
 
 Made once by those that know them (a deployment's package, `awr dev`) and handed to the compiler as a value. So checking
 and publishing a workflow needs neither authors' code nor model libraries. It can be stored as JSON.
@@ -6,9 +6,10 @@ and publishing a workflow needs neither authors' code nor model libraries. It ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -40,7 +41,7 @@ class Argument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An agent or a tool.
+    """An agent, a tool or a workflow.
 
     ``source``: where it comes from (``built-in``, a Python function, a file, ``mock``).
     ``input_schema``, ``output_schema``: JSON Schemas; None: unknown, anything may be given or come back. An agent's
@@ -70,16 +71,31 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         return self.input_schema is None or self.input_schema.get("additionalProperties") is not False
 
 
-class Catalogue(msgspec.Struct, frozen=True):
-    """All agents and all tools, by id, and the shared limiters, by name (None: nobody knows them)."""
+class Catalogue(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All agents, all tools and all workflows, by id. ``workflows`` None: which there are is not known here; they may
+    be looked up only when they are asked for. ``limiters``: the shared ones, by name; None: nobody knows them.
+    """
 
     agents: dict[str, CatalogueEntry] = {}
     tools: dict[str, CatalogueEntry] = {}
+    workflows: Mapping[str, CatalogueEntry] | None = None
     limiters: dict[str, Limiter] | None = None
 
-    def with_mocks(self, agents: Iterable[str], tools: Iterable[str]) -> Catalogue:
+    def with_mocks(self, agents: Iterable[str], tools: Iterable[str], workflows: Iterable[str] = ()) -> Catalogue:
         """This catalogue and the ids that only a file of mocks knows."""
-        return Catalogue(_with_mocks(self.agents, agents), _with_mocks(self.tools, tools), self.limiters)
+        mocked = Catalogue(
+            _with_mocks(self.agents, agents), _with_mocks(self.tools, tools), self.workflows, self.limiters
+        )
+        if self.workflows is None:
+            return mocked
+        return mocked.with_workflows(_mocks_beside(self.workflows, workflows))
+
+    def with_workflows(self, more: Mapping[str, CatalogueEntry]) -> Catalogue:
+        """This catalogue with more workflows, which take the place of those of the same id."""
+        if self.workflows is None:
+            return msgspec.structs.replace(self, workflows=more)
+        maps = (cast(dict[str, CatalogueEntry], more), cast(dict[str, CatalogueEntry], self.workflows))  # only read
+        return msgspec.structs.replace(self, workflows=ChainMap(*maps))
 
 
 def encode_catalogue(catalogue: Catalogue) -> bytes:
@@ -93,8 +109,11 @@ def decode_catalogue(data: bytes) -> Catalogue:
 
 
 def _with_mocks(entries: dict[str, CatalogueEntry], ids: Iterable[str]) -> dict[str, CatalogueEntry]:
-    mocked = {id: CatalogueEntry(id=id, source="mock") for id in sorted(ids) if id not in entries}
-    return {**entries, **mocked}
+    return {**entries, **_mocks_beside(entries, ids)}
+
+
+def _mocks_beside(entries: Mapping[str, CatalogueEntry], ids: Iterable[str]) -> dict[str, CatalogueEntry]:
+    return {id: CatalogueEntry(id=id, source="mock") for id in sorted(ids) if id not in entries}
 
 
 def _argument(name: str, schema: Json, required: bool, root: dict[str, Any]) -> Argument:

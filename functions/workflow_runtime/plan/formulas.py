@@ -30,6 +30,7 @@ class BindingKind(StrEnum):
     TIME = "time"  # `now`, `current_time`
     ENV = "env"  # deployment settings
     SECRETS = "secrets"  # resolved in the worker only
+    LOOP = "loop"  # of the innermost loop around: its item, `index`, `previous_iteration`, `iterations`
     LOCAL = "local"  # given by the evaluator: `inputs`, `output`, `error`, `item`
 
 

@@ -13,6 +13,7 @@ from workflow_runtime.plan.specs import (
     AggregationSpec,
     ConditionSpec,
     GatherSpec,
+    LoopSpec,
     MachineSpec,
     NodeType,
     ParallelSpec,
@@ -114,10 +115,15 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return tuple(formulas_in((self.when, *rendered)))
 
     @cached_property
+    def locals_read(self) -> frozenset[str]:
+        """Of a node that others call, or that undoes others: what it reads of those: `inputs`, `output`, `error`."""
+        read = (binding for formula in formulas_in((self.inputs, self.spec)) for binding in formula.bindings)
+        return frozenset(binding.name for binding in read if binding.kind is BindingKind.LOCAL)
+
+    @property
     def reads_callers_inputs(self) -> bool:
         """Of a node that others call: whether it reads what they were given."""
-        read = (binding for formula in formulas_in((self.inputs, self.spec)) for binding in formula.bindings)
-        return any(binding.kind is BindingKind.LOCAL and binding.name == "inputs" for binding in read)
+        return "inputs" in self.locals_read
 
     @cached_property
     def worker_formulas(self) -> tuple[Formula, ...]:
@@ -130,7 +136,7 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     Its nodes have local indices here, and plan-wide numbers (``first`` plus index) wherever formulas and orders name
     them. ``prefix`` starts the paths of its nodes. ``chart``: the chart that runs it, -1 at the top; ``state``: the
-    state whose `run` it is, or that owns the call it is.
+    state whose `run` it is, or that owns the call it is. ``loop``: plan-wide number of the loop whose body it is.
 
     ``outputs``: the author's template; without it ``sinks`` decide (one: its output; several: an object by node id of
     those that succeeded; none: null).
@@ -144,6 +150,7 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     prefix: str = ""
     chart: int = -1
     state: int = -1
+    loop: int = -1
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -157,6 +164,23 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         if isinstance(plan.spec, WaitSpec):
             targets.append(plan.spec.timeout_target)
         return tuple(target for target in targets if target >= 0)
+
+    @cached_property
+    def loops(self) -> frozenset[int]:
+        """The nodes that are loops."""
+        return frozenset(position for position, node in enumerate(self.nodes) if isinstance(node.spec, LoopSpec))
+
+    @cached_property
+    def final(self) -> frozenset[int]:
+        """The nodes that complete the scope."""
+        return frozenset(position for position, node in enumerate(self.nodes) if isinstance(node.spec, SucceedSpec))
+
+    @cached_property
+    def contributors(self) -> tuple[int, ...]:
+        """The nodes that its output may be made of."""
+        numbers = self.outputs.nodes if self.outputs is not None else ()
+        named = {number - self.first for number in numbers if 0 <= number - self.first < len(self.nodes)}
+        return tuple(sorted({*named, *self.final, *(() if self.outputs is not None else self.sinks)}))
 
     @cached_property
     def called_count(self) -> int:
@@ -205,7 +229,7 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
                     found[operand].add(reader)
             if isinstance(node.spec, SucceedSpec):
                 found[reader].add(OUTPUTS)
-            if isinstance(node.spec, MachineSpec):
+            if isinstance(node.spec, (MachineSpec, LoopSpec)):
                 for source in node.spec.reads:
                     self._note_source(found, source, reader)
         for edge in self.edges:

@@ -10,7 +10,7 @@ import msgspec
 
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.schemas import violation
-from workflow_runtime.plan.addresses import TOP_CHART, Place, ScopeId, static_path
+from workflow_runtime.plan.addresses import TOP_CHART, Place, ScopeId, passes_in, static_path
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import descriptors, is_runtime_event
 from workflow_runtime.plan.formulas import Formula
@@ -136,6 +136,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         if number is None:
             return None
         block, node = self.place(number)
+        if self.loops_around[block] > passes_in(path):
+            return None
         found = Place(path if block in self.lone_blocks else path.rpartition("/")[0], block, node)
         if written == path:
             self._places[path] = found
@@ -169,18 +171,39 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     @cached_property
     def block_depths(self) -> tuple[int, ...]:
-        """Per block: in how many scopes it is."""
-        return tuple(self.chart_depths[block.chart] + 1 if block.chart >= 0 else 0 for block in self.blocks)
+        """Per block: in how many scopes it is. A pass is in a loop, which is in a graph."""
+        return tuple(map(self._depth_of_block, range(len(self.blocks))))
 
     @cached_property
     def chart_depths(self) -> tuple[int, ...]:
-        """The same per chart. A chart stands before those inside it."""
-        found: list[int] = []
-        for chart in self.charts:
-            around = self.blocks[self.place(chart.node)[0]].chart if chart.node >= 0 else -1
-            inside = 0 if chart.node < 0 else 1
-            found.append(inside + (found[around] + 1 if around >= 0 else 0))
-        return tuple(found)
+        """The same per chart."""
+        return tuple(map(self._depth_of_chart, range(len(self.charts))))
+
+    def _depth_of_block(self, number: int) -> int:
+        block = self.blocks[number]
+        if block.loop >= 0:
+            return self._depth_of_block(self.place(block.loop)[0]) + 2
+        return self._depth_of_chart(block.chart) + 1 if block.chart >= 0 else 0
+
+    def _depth_of_chart(self, number: int) -> int:
+        node = self.charts[number].node
+        return self._depth_of_block(self.place(node)[0]) + 1 if node >= 0 else 0
+
+    @cached_property
+    def loops_around(self) -> tuple[int, ...]:
+        """Per block: how many passes of loops it is in, which its prefix tells: compensations stand in no other scope,
+        but have the paths of what they undo."""
+        bodies = {block.prefix for block in self.blocks if block.loop >= 0}
+        if not bodies:
+            return (0,) * len(self.blocks)
+        return tuple(
+            sum(block.prefix[: end + 1] in bodies for end, letter in enumerate(block.prefix) if letter == "/")
+            for block in self.blocks
+        )
+
+    @cached_property
+    def has_loops(self) -> bool:
+        return any(block.loop >= 0 for block in self.blocks)
 
     @cached_property
     def chart_numbers(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ import msgspec
 
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.policies import RetryPolicy
 
 
 class NodeType(StrEnum):
@@ -17,6 +18,7 @@ class NodeType(StrEnum):
     CONTROL = "control"
     AGGREGATION = "aggregation"
     STATE_MACHINE = "state_machine"
+    SUB_WORKFLOW = "sub_workflow"
 
 
 class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="agent"):
@@ -146,6 +148,51 @@ class MachineSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="state_ma
     reads: tuple[int, ...] = ()
 
 
+class LoopSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="loop"):
+    """Runs the graph ``body`` (its number in the plan) in passes: one for every element of ``items``, ``times`` of
+    them, or while ``condition`` holds; ``until`` ends it after a pass.
+
+    ``name``: what the item is called besides ``item``. ``batch_size``: a pass gets a list of so many items.
+    ``max_concurrency``: passes at once; 0: as many as an execution carries. ``max_iterations``: most passes;
+    ``stops``: that many are enough, else more are an error.
+    ``retry``: of a whole pass. ``on_item_error`` is fail, skip or collect. ``tolerated``: failed passes that do not
+    fail the loop, as a number or a share in percent (``tolerated_share``); -1: any number of them.
+    ``is_chained``: passes read what those before them came to, so that each is collected when it ends.
+    ``reads``: plan-wide numbers of the nodes outside that anything inside reads.
+
+    What a pass contributes to the output is the output of its graph.
+    """
+
+    body: int
+    items: Formula | None = None
+    name: str = "item"
+    times: int | Formula | None = None
+    condition: Formula | None = None
+    until: Formula | None = None
+    batch_size: int = 0
+    max_concurrency: int = 1
+    max_iterations: int = 100
+    stops: bool = False
+    retry: tuple[RetryPolicy, ...] = ()
+    on_item_error: str = "fail"
+    tolerated: int = -1
+    tolerated_share: int = -1
+    is_chained: bool = False
+    reads: tuple[int, ...] = ()
+
+
+class SubWorkflowSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="sub_workflow"):
+    """Start an execution of another workflow with the node's inputs, and (``wait``) wait for its end.
+
+    ``workflow`` is an id, or a formula that may only yield one of ``allow``. ``version``: a stored one; 0: the latest.
+    """
+
+    workflow: str | Formula
+    allow: tuple[str, ...] = ()
+    version: int = 0
+    wait: bool = True
+
+
 Spec: TypeAlias = (
     AgentSpec
     | ToolSpec
@@ -159,4 +206,6 @@ Spec: TypeAlias = (
     | AggregationSpec
     | WaitSpec
     | MachineSpec
+    | LoopSpec
+    | SubWorkflowSpec
 )

@@ -47,7 +47,7 @@ class Registries:
     def catalogue(self) -> Catalogue:
         """The agents and tools that definitions may name without a warning: registered ones and mocked ones. Raises
         `DefinitionError` for what cannot be used."""
-        catalogue = Catalogue(self._agents.describe(), self._tools.describe(), self.limiters)
+        catalogue = Catalogue(self._agents.describe(), self._tools.describe(), limiters=self.limiters)
         if self._mocks is None:
             return catalogue
         return catalogue.with_mocks(self._mocks.ids(NodeType.AGENT), self._mocks.ids(NodeType.TOOL))

@@ -151,18 +151,23 @@ class ExecutionStore:
         key = keys.execution(execution_id, run)
         return self._table.get([key])[key].attributes.get("output")
 
-    def output_to_send(self, execution_id: str, ended: SetStatus) -> tuple[Json, str | None]:
-        """The output of an execution that ends, as a message holds it: the value, or the blob that holds it."""
-        if ended.output_run is None:
+    def output_to_send(self, execution_id: str, ended: SetStatus | None) -> tuple[Json, str | None]:
+        """The output of an execution that ends, or (None) had ended before, as a message holds it: the value, or the
+        blob that holds it."""
+        if ended is not None and ended.output_run is None:
             return ended.output, ended.blob
-        held = self._output_of(execution_id, outputs_key(ended.output_run))
-        if isinstance(held, str):
+        if ended is not None and ended.output_run is not None:
+            held = self._output_of(execution_id, outputs_key(ended.output_run))
+        else:
+            header = keys.execution(execution_id, keys.HEADER)
+            held = self._held_output(execution_id, self._table.get([header])[header])
+        if isinstance(held, str) or held is None:
             return None, held
-        packed = bytes(held or b"")  # a record holds bytes or a key
+        packed = bytes(held)  # a record holds bytes or a key
         data = unpack_bytes(packed)
         if not is_large(data, packed):
             return msgspec.json.decode(data), None
-        key = f"executions/{execution_id}/outputs/sent.{ended.output_run.serial}"
+        key = f"executions/{execution_id}/outputs/sent.{hashlib.sha256(packed).hexdigest()[:40]}"
         self._blobs.put(key, packed)
         return None, key
 

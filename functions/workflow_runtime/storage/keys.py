@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.ports import Key
 
 DUE = "DUE"
@@ -41,6 +42,11 @@ def safe(text: str) -> str:
     ):
         return text
     return "~" + hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def named(workflow_id: str) -> str:
+    """A workflow's id in keys: ids that look the same are the same."""
+    return safe(normalized(workflow_id))
 
 
 def execution(execution_id: str, sort: str) -> Key:
@@ -86,13 +92,13 @@ def subscriptions(event: str, key: str) -> str:
 
 def subscription(event: str, key: str, workflow_id: str, execution_id: str, route: str) -> Key:
     """``route``: digest of the trigger that brings the event; "" in what was stored before subscriptions had one."""
-    sort = f"{safe(workflow_id)}#EX#{execution_id}"
+    sort = f"{named(workflow_id)}#EX#{execution_id}"
     return Key(subscriptions(event, key), f"{sort}#{route}" if route else sort)
 
 
 def owner(workflow_id: str, key: str) -> Key:
     """The one running execution that a trigger with ``start_if_none`` started for a correlation key."""
-    return Key(f"KEY#{safe(workflow_id)}#{safe(key)}", "OWNER")
+    return Key(f"KEY#{named(workflow_id)}#{safe(key)}", "OWNER")
 
 
 def triggers(topic: str) -> str:
@@ -102,7 +108,7 @@ def triggers(topic: str) -> str:
 
 def schedule(workflow_id: str, trigger: str) -> Key:
     """The mark that the schedule of a trigger (by its digest) stands."""
-    return Key(f"WF#{safe(workflow_id)}", f"SCHEDULE#{trigger}")
+    return Key(f"WF#{named(workflow_id)}", f"SCHEDULE#{trigger}")
 
 
 def handed_over(workflow_id: str, key: str, event_id: str) -> Key:
@@ -159,11 +165,11 @@ def waiter(name: str, key: str, place: str) -> Key:
 
 def webhook_call(workflow_id: str, endpoint: str, signature: str) -> Key:
     """The mark that a signed request was taken."""
-    return Key(f"HOOK#{safe(workflow_id)}#{safe(endpoint)}#{signature}", "CALL")
+    return Key(f"HOOK#{named(workflow_id)}#{safe(endpoint)}#{signature}", "CALL")
 
 
 def workflow(workflow_id: str, sort: str = META) -> Key:
-    return Key(f"WF#{safe(workflow_id)}", sort)
+    return Key(f"WF#{named(workflow_id)}", sort)
 
 
 def workflow_version(workflow_id: str, version: int) -> Key:
@@ -172,7 +178,7 @@ def workflow_version(workflow_id: str, version: int) -> Key:
 
 def workflow_listing(workflow_id: str, created_at: int) -> Key:
     """Index key of a published workflow: all of them by the time of their first version."""
-    return Key(WORKFLOWS, f"{created_at:015d}#{safe(workflow_id)}")
+    return Key(WORKFLOWS, f"{created_at:015d}#{named(workflow_id)}")
 
 
 def plan(plan_hash: str, part: str, chunk: int) -> Key:
@@ -182,4 +188,4 @@ def plan(plan_hash: str, part: str, chunk: int) -> Key:
 
 def listing(workflow_id: str, status: str, started_at: int, execution_id: str) -> Key:
     """Index key of a header: executions of a workflow by status, then time."""
-    return Key(f"WF#{safe(workflow_id)}", f"{status}#{started_at:015d}#{execution_id}")
+    return Key(f"WF#{named(workflow_id)}", f"{status}#{started_at:015d}#{execution_id}")

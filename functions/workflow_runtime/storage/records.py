@@ -133,6 +133,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     late: LateResult | None = None  # of code that ran on
+    child: str = ""  # the execution that it started
     limiter: str = ""  # that it waits for
     limiter_key: str = ""  # and for which value of its key
     place: str = ""  # in whose line
@@ -154,12 +155,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         given: bool = False,
         fallback_used: bool = False,
         warnings: tuple[str, ...] = (),
+        child: str = "",
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
         another. ``inputs`` likewise.
         """
         fields = {"output": output, "output_blob": output_blob, "attempt": attempt, "given": given}
         fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used, "warnings": warnings}
+        fields["child"] = child
         return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 
     @classmethod
@@ -177,16 +180,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         order: RunNode | None = None,
         fallback_error: ErrorDocument | None = None,
         warnings: tuple[str, ...] = (),
+        child: str = "",
     ) -> Run:
         """A run that failed ``at``."""
         fields = {"error": error, "attempt": attempt, "handled": handled, "order": order}
-        fields |= {"fallback_error": fallback_error, "warnings": warnings}
+        fields |= {"fallback_error": fallback_error, "warnings": warnings, "child": child}
         return _ended(path, serial, owner, at, RunStatus.FAILED, started_at, **fields)
 
     @classmethod
-    def cancelled(cls, path: str, serial: int, owner: str, at: int, *, started_at: int = 0) -> Run:
+    def cancelled(cls, path: str, serial: int, owner: str, at: int, *, started_at: int = 0, child: str = "") -> Run:
         """A run that was cancelled ``at``."""
-        return _ended(path, serial, owner, at, RunStatus.CANCELLED, started_at)
+        return _ended(path, serial, owner, at, RunStatus.CANCELLED, started_at, child=child)
 
     @classmethod
     def skipped(cls, path: str, serial: int, owner: str, warnings: tuple[str, ...]) -> Run:

@@ -187,6 +187,8 @@ class RunStore:
             attributes["unresolved"] = msgspec.json.encode(run.unresolved)
         if run.warnings:
             attributes["warnings"] = msgspec.json.encode(run.warnings)
+        if run.child:
+            attributes["child"] = run.child
         return Item(keys.run(execution_id, run.path, run.serial), attributes)
 
     def run_of(self, item: Item, *, with_output: bool = True) -> Run:
@@ -210,6 +212,7 @@ class RunStore:
             unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
             warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),
             late=_decoded(values.get("late"), LateResult),
+            child=str(values.get("child") or ""),
             limiter=str(values.get("limiter") or ""),
             limiter_key=str(values.get("limiter_key") or ""),
             place=str(values.get("place") or ""),

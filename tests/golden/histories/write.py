@@ -242,6 +242,113 @@ def reopened(runtime: WorkflowTester) -> str:
     return id
 
 
+@story
+def suspended(runtime: WorkflowTester) -> str:
+    """Suspended while nodes run; a result, an event and a timer come, one node is skipped; then it goes on."""
+    runtime.mock_tool("ask", {"好": True}, delay=60)
+    wait = {"type": "control", "subtype": "wait"}
+    id = runtime.start(
+        {
+            "id": "暂停",
+            "timeout": "3h",
+            "nodes": [
+                tool("先"),
+                tool("后", "先"),
+                {"id": "等", **wait, "event": "批准"},
+                {"id": "钟", **wait, "duration": "10m"},
+                {"id": "久", **wait, "duration": "30d"},
+                tool("末", "等", "钟", "久"),
+            ],
+        }
+    )
+    runtime.advance_time("1s", settle=False)
+    runtime.suspend(id, "维护")
+    runtime.send_event(id, "批准", {"by": "李雷"})
+    runtime.advance_time("5h")
+    runtime.skip(id, "久")
+    runtime.resume(id, "维护结束")
+    return id
+
+
+@story
+def compensated(runtime: WorkflowTester) -> str:
+    """Failed and undone, the newest visit first; the compensations fail, and are made again on request."""
+    runtime.mock_tool("ask", lambda inputs: {"号": inputs["q"]})
+    broken = {"raise": {"type": "busy", "message": "对方无应答"}}
+    runtime.mock_tool("undo", script=[broken, {"return": 1}])
+    runtime.fail("付", "card_declined", "余额不足")
+    undo = {"tool": "undo", "inputs": {"号": "${output.号}", "为何": "${error.type}"}}
+    id = runtime.start(
+        {
+            "id": "撤销",
+            "nodes": [tool("订", compensate=undo), tool("租", "订", compensate=undo), tool("付", "租")],
+        }
+    )
+    runtime.settle()
+    runtime.compensate(id, "对方恢复了")
+    return id
+
+
+@story
+def fell_back(runtime: WorkflowTester) -> str:
+    """Attempts used up, then another tool, a value, a node of the graph, and one that fails, too; handlers behind."""
+    runtime.mock_tool("ask", {"好": True})
+    runtime.mock_tool("broken", script=[{"raise": {"type": "busy", "message": "忙"}}])
+    retry = {"retry_policy": {"max_retries": 1, "jitter": "none"}}
+
+    def broken(id: str, fallback: Any) -> dict[str, Any]:
+        return tool(id, tool="broken", fallback=fallback, **retry)
+
+    return runtime.start(
+        {
+            "id": "后备",
+            "error_handlers": [
+                {"node_pattern": "双.*", "action": {"type": "retry", "max_retries": 1, "retry_delay": 5}},
+                {"node_pattern": "双.*", "action": {"type": "fallback", "target": "救"}},
+                {"node_pattern": "弃", "action": "continue"},
+            ],
+            "nodes": [
+                broken("甲", {"tool": "ask"}),
+                broken("乙", {"value": {"原": "${inputs.q}", "错": "${error.type}"}}),
+                broken("丙", "代"),
+                tool("代"),
+                broken("双败", {"tool": "broken"}),
+                {**tool("救"), "inputs": {"q": "${inputs.q}"}},
+                tool("弃", tool="broken"),
+                tool("后", "甲", "乙", "丙", "双败", "弃"),
+            ],
+        }
+    )
+
+
+@story
+def escalated(runtime: WorkflowTester) -> str:
+    """A person retries a failure, then gives an output for another; the third takes its course, and is undone."""
+    declined = {"raise": {"type": "card_declined", "message": "余额不足"}}
+    runtime.mock_tool("ask", {"好": True})
+    runtime.mock_tool("charge", script=[declined, {"return": {"paid": 1}}])
+    charge = {"tool": "charge"}
+    id = runtime.start(
+        {
+            "id": "升级",
+            "variables": {"卡": "甲"},
+            "error_handlers": [{"errors": ["card_declined"], "action": "escalate"}],
+            "nodes": [
+                tool("订", compensate={"tool": "ask"}),
+                tool("付", "订", **charge),
+                tool("再付", "付", **charge),
+                tool("寄", "再付"),
+                tool("尾款", "寄", **charge),
+            ],
+        }
+    )
+    runtime.settle()
+    runtime.retry(id, variables={"卡": "乙"}, reason="换卡")
+    runtime.skip(id, "再付", output={"paid": "现金"}, reason="付了现金")
+    runtime.resume(id, "客户放弃")
+    return id
+
+
 def recorded(play: Story) -> Recording:
     """What a story's execution leaves, once it has ended or nothing but the outside could move it."""
     with WorkflowTester.embedded(DEFINITIONS) as runtime:

@@ -12,6 +12,7 @@ from workflow_runtime.backends.limits import item_bytes
 from workflow_runtime.engine.codec import decode_state
 from workflow_runtime.engine.lifecycle import OPEN_MARKS, ExecutionStatus, Mark
 from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.plan.addresses import TOP_CHART
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Condition, Item, Key, Message, Refusal
@@ -112,8 +113,9 @@ def _check_state(before: Item | None, after: Item) -> None:
         return
     if old.status.terminal:
         require(new.status is old.status, f"P9: {old.status.value} became {new.status.value}")
-    for mark_before, mark in zip(old.graph().marks, new.graph().marks, strict=True):
-        settled = mark_before not in OPEN_MARKS
+    graph, later = old.graph(), new.graph()
+    for node, (mark_before, mark) in enumerate(zip(graph.marks, later.marks, strict=True)):
+        settled = mark_before not in OPEN_MARKS and graph.visit(node) == later.visit(node)
         require(not settled or mark == mark_before, "a node that had ended changed its status")
 
 
@@ -199,15 +201,18 @@ class WatchedLog(logging.Handler):
 
 
 class Effects:
-    """How often the code of a node ran, by execution, path and attempt (a serial each, as nothing is entered twice)."""
+    """How often the code of a node ran, by execution, path and attempt. An attempt of a visit is a serial."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str, int]] = Counter()
+        self._serials: set[tuple[str, int]] = set()
 
-    def note(self, execution_id: str, path: str, attempt: int) -> None:
-        self.counts[execution_id, path, attempt] += 1
-        require(self.counts[execution_id, path, attempt] == 1, f"P3: {path} attempt {attempt} ran twice")
-        require(attempt <= ATTEMPTS_MAX, f"P3: {path} was granted attempt {attempt}")
+    def note(self, call: NodeCall) -> None:
+        serial = call.idempotency_key, call.attempt
+        require(serial not in self._serials, f"P3: attempt {call.attempt} of {call.idempotency_key} ran twice")
+        require(call.attempt <= ATTEMPTS_MAX, f"P3: {call.path} was granted attempt {call.attempt}")
+        self._serials.add(serial)
+        self.counts[call.execution_id, call.path, call.attempt] += 1
 
 
 TERMINAL = frozenset(status.value for status in ExecutionStatus if status.terminal)

@@ -69,6 +69,11 @@ _NODES = {
     - {id: bad, type: tool, tool: fail, dependencies: [a], inputs: {x: 1}}
     - {id: undo, type: tool, tool: echo, inputs: {x: "${inputs.x}", y: "${a.x}"}}
 """,
+    "undoable": """
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}, compensate: {tool: echo, inputs: {x: "${inputs.x}"}}}
+    - {id: b, type: agent, agent: echo, inputs: {x: "${a.x}"}, compensate: {tool: fail, inputs: {x: "${output.x}"}}}
+    - {id: c, type: tool, tool: echo, inputs: {x: "${b.x}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}
+""",
     "secret": """
     - {id: a, type: tool, tool: echo, inputs: {x: "${secrets.TOKEN}", y: ["${start}"]}}
     - {id: b, type: tool, tool: echo, inputs: {x: "${a.y}"}}
@@ -143,12 +148,27 @@ workflow:
 """,
 }
 """An execution with a child, timers and events from outside."""
+_ASKING = {
+    "escalating": """
+workflow:
+  id: escalating
+  error_handlers: [{action: escalate}]
+  nodes:
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: bad, type: tool, tool: fail, dependencies: [b], fallback: {tool: fail}}
+    - {id: b, type: agent, agent: echo, inputs: {x: "${a.x}"}}
+    - {id: c, type: tool, tool: echo, dependencies: [bad, b], join: all_success, inputs: {x: "${bad.x}", y: "${b.x}"}}
+""",
+}
+"""An execution that does not end by itself: a person decides on a failure."""
 INPUT = {"start": 1}
 
 
 @cache
 def source(name: str) -> bytes:
-    return (_CHARTS.get(name) or _FAMILY.get(name) or _HEAD.format(id=name) + _NODES[name]).encode()
+    return (
+        _CHARTS.get(name) or _FAMILY.get(name) or _ASKING.get(name) or _HEAD.format(id=name) + _NODES[name]
+    ).encode()
 
 
 @cache

@@ -354,7 +354,7 @@ class World:
     abandoned = 0
 
     async def invoke(self, call: NodeCall) -> NodeResult:
-        self.effects.note(call.execution_id, call.path, call.attempt)
+        self.effects.note(call)
         self._check_inputs_are_recorded(call)
         for _ in range(self.random.randint(0, self.dawdle)):
             self.point()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.compiler.collect.sources import called_node
+from workflow_runtime.compiler.collect.short_forms import called_node
 from workflow_runtime.definition.charts.actions import (
     ActionDefinition,
     AgentActionDefinition,

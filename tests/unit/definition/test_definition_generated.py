@@ -34,7 +34,7 @@ workflow:
     - {id: c, type: control, config: {subtype: switch, condition: y, branches: [{case: null, target: a}, {default: b}]}}
     - {id: d, type: control, subtype: condition, condition: true, then: a, else: [b]}
     - {id: e, type: aggregation, config: {strategy: vote}, min_votes: "50%", items: "${x}"}
-    - {id: f, type: control, subtype: loop, items: "${x}", body: []}
+    - {id: f, type: control, subtype: loop, items: "${x}", body: {id: step, type: tool, tool: t}}
     - {id: g, type: control, subtype: wait, duration: "${x}"}
     - {id: h, type: control, config: {subtype: wait, event: e, correlate: x, with: y, timeout: 5m, on_timeout: a}}
     - {id: i, type: state_machine, config: {states: [{name: a}]}}

@@ -29,6 +29,7 @@ from workflow_runtime.engine.commands import (
     SetStatus,
     StartTimer,
     StopRun,
+    StorePages,
     Subscribe,
     Unsubscribe,
 )
@@ -50,7 +51,7 @@ from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
-from workflow_runtime.engine.values.evaluation import NodeValue, View, error_value, evaluate
+from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue, View, error_value, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -74,12 +75,23 @@ class Failure(msgspec.Struct, frozen=True):
 
 def plan_of(nodes: Sequence[dict[str, Any]], **fields: Any) -> Plan:
     """The plan of a workflow ``w`` with these nodes; those without a type are tools."""
-    full = [{"type": "tool", "tool": "t", **node} if "type" not in node else node for node in nodes]
-    return compile_or_raise(json.dumps({"workflow": {"id": "w", "nodes": full, **fields}}))
+    return compile_or_raise(json.dumps({"workflow": {"id": "w", "nodes": [*map(_typed, nodes)], **fields}}))
+
+
+def _typed(node: Any) -> Any:
+    if isinstance(node, str):
+        return node
+    full = {"type": "tool", "tool": "t", **node} if "type" not in node else node
+    return {**full, "body": [*map(_typed, full["body"])]} if "body" in full else full
 
 
 def control(id: str, subtype: str, **fields: Any) -> dict[str, Any]:
     return {"id": id, "type": "control", "subtype": subtype, **fields}
+
+
+def loop(id: str, *body: Any, **fields: Any) -> dict[str, Any]:
+    """A loop with this body: nodes, or ids."""
+    return control(id, "loop", body=list(body), **fields)
 
 
 def aggregation(id: str, strategy: str, **fields: Any) -> dict[str, Any]:
@@ -345,6 +357,7 @@ class Driver:
         if command.undoes is not None:
             undone = command.undoes.path(self.plan), command.undoes.serial
             names = {**names, "inputs": self.given[undone], "output": self.records[undone].output}
+        names = {**names, **{name: self.blobs[page.key][page.place] for name, page in command.pages.items()}}
         return View(
             plan=self.plan,
             execution_id="e1",
@@ -386,7 +399,7 @@ class Driver:
             answer = advance(self.plan, state, events, self.now, known)
             if isinstance(answer, Decision):
                 return answer
-            assert answer.reads or answer.globals or answer.blobs or answer.orders
+            assert answer.reads or answer.globals or answer.blobs or answer.orders or answer.passes
             known = fetch(answer, known)
         raise AssertionError("the engine keeps asking")
 
@@ -395,6 +408,9 @@ class Driver:
         nodes = dict(known.nodes)
         for read in needs.reads:
             value = self.records[read.path(self.plan), read.serial]
+            nodes[read] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
+        for read in needs.passes:
+            value = self.records.get((read.path(self.plan), read.serial), NOT_RUN)
             nodes[read] = replace(value, output=prune(value.output, self.plan.node(read.node).decision_paths))
         blobs = {**known.blobs, **{blob: self.blobs[blob] for blob in needs.blobs}}
         orders = {read: self.orders.get((read.path(self.plan), read.serial)) for read in needs.orders}
@@ -438,6 +454,8 @@ class Driver:
                 self.timers[command.timer] = command.due
             case CancelTimer():
                 self.timers.pop(command.timer, None)
+            case StorePages():
+                self.blobs |= zip(command.keys, command.pages, strict=True)
             case Subscribe():
                 self.subscribed.add((command.event, command.key, command.route))
             case Unsubscribe():

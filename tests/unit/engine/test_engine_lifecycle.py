@@ -20,6 +20,7 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
+    ReopenRequested,
     RetryRequested,
     SkipRequested,
 )
@@ -60,7 +61,7 @@ def test_every_event_in_every_status_has_a_row_or_is_refused(status: ExecutionSt
 
 @pytest.mark.parametrize("status", [status for status in ExecutionStatus if status.terminal])
 def test_only_what_people_ask_for_leads_out_of_a_terminal_status(status: ExecutionStatus) -> None:
-    asked = (RetryRequested, SkipRequested, CompensateRequested)
+    asked = (RetryRequested, SkipRequested, CompensateRequested, ReopenRequested)
     rows = [row for (start, event), row in EXECUTION_ROWS.items() if start is status and event not in asked]
     assert rows
     assert all(row.status is None and row.reason for row in rows)

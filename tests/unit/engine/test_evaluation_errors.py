@@ -23,6 +23,7 @@ def combine(strategy: str, **fields: Any) -> dict[str, Any]:
     return {"id": "n", "type": "aggregation", "strategy": strategy, **fields}
 
 
+STEP = {"id": "step", "type": "control", "subtype": "pass"}
 NODES: dict[tuple[str, str], dict[str, Any]] = {
     ("SwitchNode", "condition"): control("switch", condition=BAD, branches=[{"case": 1, "target": "b"}]),
     ("SwitchNode", "branches.*.when"): control("switch", branches=[{"when": BAD, "target": "b"}]),
@@ -39,6 +40,13 @@ NODES: dict[tuple[str, str], dict[str, Any]] = {
     ("AggregationNode", "score"): combine("best", score=BAD, dependencies=["a"]),
     ("AggregationNode", "value"): combine("expression", value=BAD),
     ("AggregationNode", "default"): combine("collect", default=BAD, items=[]),
+    ("LoopNode", "items"): control("loop", items=BAD, body=STEP),
+    ("LoopNode", "times"): control("loop", times=BAD, body=STEP),
+    ("LoopNode", "while_condition"): control("loop", **{"while": BAD}, body=STEP),
+    ("LoopNode", "until"): control("loop", until=BAD, body=STEP),
+    ("LoopNode", "collect"): control("loop", times=2, body=STEP, collect={"x": BAD}),
+    ("LoopNode", "collect, in turn"): control("loop", times=2, body=STEP, collect=BAD, until="len(iterations) > 5"),
+    ("SubWorkflowNode", "workflow_id"): {"id": "n", "type": "sub_workflow", "workflow_id": BAD, "allow": ["x"]},
     ("any", "when"): control("pass", when=BAD),
     ("any", "inputs"): control("pass", inputs={"x": [BAD]}),
     ("any", "outputs"): control("pass", outputs={"x": BAD}),

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.recording import decode_recording, encode_recording, first_deviation
 from workflow_runtime.engine.replay import first_difference
 
@@ -33,10 +34,11 @@ def test_the_histories_cover_what_executions_do() -> None:
     events = set(re.findall(r'"event":"(\w+)","event_id"', said))
     assert events >= {
         "execution_started", "node_succeeded", "node_failed", "signal_received", "timer_fired", "child_ended",
-        "cancel_requested", "poked",
+        "cancel_requested", "suspend_requested", "resume_requested", "retry_requested", "skip_requested",
+        "compensate_requested", "event_returned", "poked",
     }  # fmt: skip
     statuses = set(re.findall(r'"set_status","status":"(\w+)"', said))
-    assert statuses >= {"running", "completed", "failed", "cancelled"}
+    assert statuses == set(ExecutionStatus) - {ExecutionStatus.PENDING}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from workflow_runtime.engine.commands import HoldEvent, RunNode
 from workflow_runtime.engine.events import (
     CancelRequested,
     ChildEnded,
+    ChildStarted,
     CompensateRequested,
     Event,
     EventReturned,
@@ -20,6 +21,7 @@ from workflow_runtime.engine.events import (
     NodeFailed,
     NodeSucceeded,
     Poked,
+    ReopenRequested,
     ResumeRequested,
     RetryRequested,
     RunStopped,
@@ -30,6 +32,7 @@ from workflow_runtime.engine.events import (
     TimerFired,
 )
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
 
 NODES = [
@@ -47,6 +50,8 @@ SAMPLES: tuple[Event, ...] = (
     SignalReceived("signal:x", START, "go", id="x"),
     TimerFired("timer:t1", START, "t1"),
     ChildEnded("child:x", START, "c1", "x", "completed"),
+    ChildStarted("child:s#1:started", START, "s#1", "x"),
+    ReopenRequested("control:7", START, "s#2"),
     SendFailed("send:x", START, "", "nobody"),
     CancelRequested("control:1", START),
     SuspendRequested("control:2", START),
@@ -61,7 +66,7 @@ SAMPLES: tuple[Event, ...] = (
 
 def in_status(status: ExecutionStatus) -> Driver:
     """An execution that was brought into this status."""
-    driver = Driver(plan_of(NODES))
+    driver = Driver(plan_of(NODES), parent=Parent("p1", "s#1"))
     if status is ExecutionStatus.PENDING:
         return driver
     driver.start()

@@ -16,6 +16,6 @@ def assert_replays(services: Runtime, execution_id: str) -> None:
     assert header is not None
     knowledge = Knowledge(services.ports.table, services.stores)
     plan = services.stores.workflows.plan(header.plan_hash)
-    first = new_execution(plan, execution_id, header.workflow_version, header.started_at)
+    first = new_execution(plan, execution_id, header.workflow_version, header.started_at, header.parent, header.hops)
     journal = store.journal(execution_id)
     assert replay(plan, first, journal, lambda n: knowledge.fetch(plan, execution_id, n, NOTHING_KNOWN)) == stored.state

@@ -12,12 +12,12 @@ from tests.unit.services.replaying import assert_replays
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.engine.events import CancelRequested
+from workflow_runtime.engine.identity import keyed_execution_id
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RequestError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.control.requests import Asked
-from workflow_runtime.services.intake.starts import keyed_execution_id
 from workflow_runtime.services.work.attempt import RENEWAL_SECONDS
 from workflow_runtime.storage.records import RunStatus
 

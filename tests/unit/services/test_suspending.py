@@ -22,12 +22,12 @@ from workflow_runtime.engine.events import (
     SuspendRequested,
     TimerFired,
 )
+from workflow_runtime.engine.identity import keyed_execution_id
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.errors import RequestError
 from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.dispatch.dispatcher import Delivery
-from workflow_runtime.services.intake.starts import keyed_execution_id
 from workflow_runtime.services.orders import ORDERS_MAX
 from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.testing.driver import HeldClock

@@ -12,11 +12,11 @@ import pytest
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.engine.events import Poked
+from workflow_runtime.engine.identity import keyed_execution_id
 from workflow_runtime.errors import NodeError, RequestError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.dispatch.dispatcher import Delivery
-from workflow_runtime.services.intake.starts import keyed_execution_id
 
 START = 1_767_225_600_000
 AT_START, AFTER_A_MINUTE = "2026-01-01T00:00:00.000Z", "2026-01-01T00:01:00.000Z"

@@ -8,7 +8,7 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.compiler import compile_or_raise, compile_workflow
 from workflow_runtime.deployment.settings import Settings, deployed_topology, queue_variable, queues_used
 from workflow_runtime.deployment.topology import TOPOLOGY, node_queue, serving_queue, with_pools
-from workflow_runtime.errors import RequestError
+from workflow_runtime.errors import DefinitionError
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.testing import WorkflowTester
 
@@ -57,8 +57,13 @@ def test_a_pool_is_named_plainly(name: object) -> None:
 def test_where_the_pools_are_known_an_unknown_one_is_refused_when_published() -> None:
     with open_backend() as backend:
         runtime = Runtime(backend.ports, dict, secrets=EnvironmentSecrets({}), pools=("agent", "tool"))
-        with pytest.raises(RequestError, match="node `pay`: there is no worker pool `payments` here, only agent, tool"):
+        with pytest.raises(DefinitionError) as caught:
             runtime.catalog.publish(PAYMENT.encode())
+        assert list(caught.value.findings) == runtime.catalog.compile(PAYMENT.encode()).findings
+    [finding] = caught.value.findings
+    assert (finding.id, finding.path) == ("WF430", "nodes[0].pool")
+    assert finding.message == "there is no worker pool `payments` here"
+    assert finding.hint == "Did you mean `agent`?"
 
 
 def test_on_one_machine_every_pool_is_served(runtime: WorkflowTester) -> None:

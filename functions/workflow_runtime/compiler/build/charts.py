@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from workflow_runtime.compiler.collect.chart_formulas import chart_outputs
-from workflow_runtime.compiler.collect.sources import CallSource, ChartSource
+from workflow_runtime.compiler.collect.graphs import CallSource, ChartSource
 from workflow_runtime.compiler.collect.states import StateSource, TransitionSource, transitions_of
 from workflow_runtime.compiler.kinds import kind_of_action
 from workflow_runtime.compiler.report import DocumentPath

@@ -6,14 +6,13 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 import msgspec
 
 from workflow_runtime.compiler.collect.formulas import SiteKind
 from workflow_runtime.compiler.names.names import Bound, Read
-from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.plan.formulas import BindingKind
 
 Path: TypeAlias = tuple[str, ...]
@@ -75,12 +74,13 @@ class _Paths:
 
 
 class GraphReads(msgspec.Struct, frozen=True):
-    """What is read in a graph. ``first``: the number of its first node; ``wholes``: nodes whose whole output is read
-    without being named (operands of aggregations, sinks).
+    """What is read in a graph. ``before``: numbers of the nodes that `previous` may mean at one; ``first``: the number
+    of its first node; ``wholes``: nodes whose whole output is read without being named (operands of aggregations,
+    sinks).
     """
 
     bound: list[Bound]
-    before: Before
+    before: Callable[[int], Iterable[int]]
     first: int
     wholes: list[int]
 
@@ -96,9 +96,9 @@ def decided_paths(graphs: Iterable[GraphReads], others: Iterable[Bound], *, copi
             if site.in_worker or site.kind in UNDECIDED:
                 continue
             looks_back = any(read.binding.kind is BindingKind.PREVIOUS for read in item.reads)
-            above = graph.before.above(site.node) if looks_back else ()
+            above = tuple(graph.before(site.node)) if looks_back else ()
             for read in item.reads:
-                paths.add(read, (graph.first + node for node in above))
+                paths.add(read, above)
         for node in graph.wholes:
             paths.nodes.setdefault(graph.first + node, set()).add(WHOLE)
     for item in others:

@@ -8,8 +8,9 @@ from functools import cached_property
 from workflow_runtime.compiler.build.decisions import Decisions, shortest
 from workflow_runtime.compiler.build.limits import full_name, planned_formulas, planned_limiters
 from workflow_runtime.compiler.collect.formulas import has_inputs
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
+from workflow_runtime.compiler.kinds.kind import Body
 from workflow_runtime.compiler.names.schemas import declared_keys
 from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.compiler.shape.links import Called, handlers_of
@@ -39,8 +40,9 @@ class Parts:
 
     ``first``: the plan-wide number of its first node. ``machines``: by node, the number of its chart and the nodes that
     are read inside. ``correlated``: by node, the number of the trigger that brings events to this wait.
-    ``handlers``: the workflow's. ``limiter``: gives the full name of a limiter. ``undone_by``: by node, the number of
-    the graph that undoes it.
+    ``bodies``: by node, the graph that a loop repeats; ``loop``: the plan-wide number of the loop that repeats this.
+    ``handlers``: the workflow's. ``limiter``: gives the full name of a limiter.
+    ``undone_by``: by node, the number of the graph that undoes it.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class Parts:
         self.limiter = limiter
         self.machines: dict[int, MachineSpec] = {}
         self.correlated: dict[int, int] = {}
+        self.bodies: dict[int, Body] = {}
+        self.loop = -1
         self.undone_by: dict[int, int] = {}
         self._formulas = formulas
 
@@ -95,7 +99,7 @@ class Parts:
 
     @property
     def outputs(self) -> Formula | None:
-        return self._formulas[("outputs",)] if self.source.outputs is not MISSING else None
+        return self._formulas[self.source.outputs_place] if self.source.outputs is not MISSING else None
 
     def nodes(self, names: tuple[str, ...]) -> tuple[int, ...]:
         """Indices of ids, in order, each once."""
@@ -210,6 +214,7 @@ def assemble_graph(parts: Parts, decisions: Decisions, conditions: Mapping[tuple
         prefix=source.prefix,
         chart=source.chart,
         state=source.state,
+        loop=parts.loop,
     )
 
 
@@ -308,6 +313,10 @@ class _NodeParts:
         return self._parts.machines[self._position]
 
     @property
+    def body(self) -> Body:
+        return self._parts.bodies[self._position]
+
+    @property
     def correlated(self) -> int:
         return self._parts.correlated.get(self._position, -1)
 
@@ -319,6 +328,9 @@ class _NodeParts:
 
     def nodes(self, names: tuple[str, ...]) -> tuple[int, ...]:
         return self._parts.nodes(names)
+
+    def retries(self, policies: tuple[RetryPolicyDefinition, ...]) -> tuple[RetryPolicy, ...]:
+        return tuple(map(retry_policy, policies))
 
 
 def _sinks(nodes: tuple[NodeDefinition, ...], graph: Graph, called: Called) -> tuple[int, ...]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import Site
-from workflow_runtime.compiler.collect.sources import ChartSource, GraphSource, Sources
+from workflow_runtime.compiler.collect.graphs import ChartSource, GraphSource
+from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.collect.states import StateSource, action_blocks, nested_actions, transitions_of
 from workflow_runtime.compiler.names.names import Bound
 from workflow_runtime.compiler.report import DocumentPath, Report
@@ -17,6 +18,7 @@ from workflow_runtime.definition.charts.actions import (
     ForEachActionDefinition,
 )
 from workflow_runtime.language.json_values import walk_texts
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.templates import enclosed_in
 from workflow_runtime.plan.states import ROOT_STATE, StateKind
 
@@ -205,7 +207,7 @@ def check_states_asked(
                 report.add(rules.NOT_HERE, f"`in_state` cannot be evaluated {where}", path, hint)
                 continue
             charts = [sources.charts[number] for number in place.charts]
-            if name and not any(chart.hides_states or name in chart.index for chart in charts):
+            if name and not any(chart.hides_states or normalized(name) in chart.index for chart in charts):
                 _tell_unknown(name, path, (known for chart in charts for known in chart.index), report)
 
 

@@ -6,13 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import (
-    NOT_OF_COMPENSATIONS,
-    ChartSource,
-    GraphSource,
-    Sources,
-    Undone,
-)
+from workflow_runtime.compiler.collect.graphs import ChartSource, GraphSource, Undone
+from workflow_runtime.compiler.collect.sources import NOT_OF_COMPENSATIONS, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.names.names import Bound
 from workflow_runtime.compiler.report import Report

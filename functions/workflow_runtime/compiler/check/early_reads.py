@@ -11,7 +11,7 @@ import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import SiteKind, Use
-from workflow_runtime.compiler.collect.sources import OWN, ChartSource, GraphSource
+from workflow_runtime.compiler.collect.graphs import OWN, ChartSource, GraphSource
 from workflow_runtime.compiler.names.names import Bound
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.links import Called
@@ -40,7 +40,7 @@ def moments_of(
     for item, place in bound:
         site = item.site
         own = {SiteKind.NODE: site.node, SiteKind.EDGE: site.source}.get(site.kind, OWN)
-        if own == OWN and site.kind is not SiteKind.CHART:
+        if own == OWN and site.kind not in (SiteKind.CHART, SiteKind.PASS):
             continue
         if isinstance(place, GraphSource) and place.undoes is not None:
             continue

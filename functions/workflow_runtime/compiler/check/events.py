@@ -9,7 +9,8 @@ from collections.abc import Iterator, Set
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.check.shapes import Shape, shape
 from workflow_runtime.compiler.collect.formulas import Site
-from workflow_runtime.compiler.collect.sources import ChartSource, Sources
+from workflow_runtime.compiler.collect.graphs import ChartSource
+from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.collect.states import TransitionSource, transitions_of
 from workflow_runtime.compiler.names.names import set_names
 from workflow_runtime.compiler.names.schemas import declared_keys

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
+from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Checking
 from workflow_runtime.compiler.report import Report
+from workflow_runtime.compiler.shape.links import Called
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
+from workflow_runtime.definition.nodes.work import SubWorkflowNode
+from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.plan.catalogue import Catalogue
-from workflow_runtime.plan.graph import Join, JoinKind
+from workflow_runtime.plan.graph import EdgeKind, Join, JoinKind
 
 
 def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report) -> None:
@@ -22,15 +26,25 @@ def check_nodes(graph: GraphSource, catalogue: Catalogue | None, report: Report)
     first: dict[str, int] = {}
     for position, node in graph.own_nodes:
         kind = kind_of_node(node)
-        kind.check(
-            node, Checking(graph.at(position), catalogue, report, partial(graph.gaps.has, position), graph.is_call)
-        )
+        if position not in graph.named_by_handlers:  # the handlers themselves are checked
+            unread = partial(graph.gaps.has, position)
+            kind.check(node, Checking(graph.at(position), catalogue, report, unread, graph.is_call))
         if isinstance(node.outputs, tuple) and not kind.has_fields:
             message = f"`{node.id}` has no fields to choose from"
             report.add(rules.OUTPUT_LIST, message, graph.at(position, "outputs"))
         if graph.number and node.id and first.setdefault(node.id, position) != position:
             message = f"another node of this graph is already called `{node.id}`"
             report.add(rules.DUPLICATE_NAME, message, graph.at(position, "id"))
+
+
+def check_pools(sources: Sources, pools: Collection[str] | None, report: Report) -> None:
+    """Nodes whose worker pool does not exist; None: there may be any."""
+    for graph in sources.graphs if pools is not None else ():
+        for position, node in graph.own_nodes:
+            pool = getattr(node, "pool", None)
+            if pool is not None and pool not in (pools or ()):
+                message = f"there is no worker pool `{pool}` here"
+                report.add(rules.UNKNOWN_POOL, message, graph.at(position, "pool"), did_you_mean(pool, pools or ()))
 
 
 def check_graph(source: GraphSource, graph: Graph, joins: list[Join], doubtful: frozenset[int], report: Report) -> None:
@@ -52,6 +66,26 @@ def check_graph(source: GraphSource, graph: Graph, joins: list[Join], doubtful: 
             continue
         message = f"`{source.nodes[position].id}` can never run: {reason}"
         report.add(rules.UNREACHABLE, message, source.at(position, "id"))
+
+
+def warn_of_recursion(workflow_id: str, source: GraphSource, graph: Graph, called: Called, report: Report) -> None:
+    """Nodes that start the workflow itself, and that nothing but a failure keeps from running."""
+    if any(kind_of_node(node).ends_scope for node in source.nodes):
+        return
+    certain: set[int] = set()
+    for position in graph.order:
+        links = graph.incoming[position]
+        if position in called or any(
+            link.kind is EdgeKind.GATE or link.conditions or link.source not in certain for link in links
+        ):
+            continue
+        node = source.nodes[position] if position < len(source.nodes) else None
+        if node is not None and node.when is not None:
+            continue
+        certain.add(position)
+        if isinstance(node, SubWorkflowNode) and node.workflow_id == workflow_id:
+            message = f"`{node.id}` starts `{workflow_id}` in every execution of `{workflow_id}`"
+            report.add(rules.ENDLESS_RECURSION, message, source.at(position, "workflow_id"))
 
 
 def _never_run(nodes: tuple[NodeDefinition, ...], graph: Graph, joins: list[Join]) -> Iterator[tuple[int, str]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import GraphSource, Sources
-from workflow_runtime.compiler.report import Report
+from workflow_runtime.compiler.collect.graphs import GraphSource
+from workflow_runtime.compiler.collect.sources import Sources
+from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.links import handlers_of
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.policies import ErrorHandler
 from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
+from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
 from workflow_runtime.plan.policies import NEVER_BY_DEFAULT, covers
 
 
@@ -25,8 +27,11 @@ def check_policies(graph: GraphSource, report: Report) -> None:
             report.add(rules.NEVER_APPLIES, message, graph.at(position, "on_error", number))
 
 
-def check_handlers(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    """Error handlers that are never asked, or have nobody to call."""
+def check_handlers(
+    definition: WorkflowDefinition, sources: Sources, catalogue: Catalogue | None, report: Report
+) -> None:
+    """Error handlers that are never asked, or may have nobody to call."""
+    workflows = catalogue.workflows if catalogue is not None else None
     handlers = definition.error_handlers
     busy = {
         number
@@ -36,16 +41,30 @@ def check_handlers(definition: WorkflowDefinition, sources: Sources, report: Rep
     }
     for number, handler in enumerate(handlers):
         place = ("error_handlers", number)
-        target = handler.action.target
-        if target is not None and not any(target in graph.index for graph in sources.graphs):
-            names = [name for graph in sources.graphs for name in graph.index]
-            message = f"no graph of the workflow has a node `{target}`; workflows as fallbacks are not supported yet"
-            report.add(rules.UNKNOWN_NODE, message, (*place, "action", "target"), report.suggest(target, names))
-        elif number not in busy and sources.graphs[0].gaps == Gaps():
+        _check_target(handler, (*place, "action", "target"), sources, workflows, report)
+        if number not in busy and sources.graphs[0].gaps == Gaps():
             message = f"no node that can fail has an id like `{handler.node_pattern}` (the whole of it has to match)"
             report.add(rules.NEVER_APPLIES, message, (*place, "node_pattern"))
         elif _is_covered(number, handlers):
             report.add(rules.NEVER_APPLIES, "earlier handlers take all its nodes and errors", place)
+
+
+def _check_target(
+    handler: ErrorHandler,
+    place: DocumentPath,
+    sources: Sources,
+    workflows: Mapping[str, CatalogueEntry] | None,
+    report: Report,
+) -> None:
+    """What a handler runs that is no node here: a workflow, perhaps."""
+    target = handler.action.target
+    if target is None or any(target in graph.index for graph in sources.graphs):
+        return
+    if workflows is not None and target in workflows:
+        return
+    names = [name for graph in sources.graphs for name in graph.index]
+    message = f"the workflow has no node `{target}`: when it is needed, a workflow of that id is looked up"
+    report.add(rules.UNKNOWN_WORKFLOW, message, place, report.suggest(target, names, workflows or ()))
 
 
 def _is_covered(number: int, handlers: Sequence[ErrorHandler]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.check.charts import ancestors_of
-from workflow_runtime.compiler.collect.sources import ChartSource
+from workflow_runtime.compiler.collect.graphs import ChartSource
 from workflow_runtime.compiler.collect.states import TransitionSource, transitions_of
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.walks import find_cycles

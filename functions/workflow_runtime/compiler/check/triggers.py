@@ -20,6 +20,7 @@ from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.expressions import compile_template
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.schedules import ScheduleError, cron_expression, rate_expression
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
@@ -42,8 +43,11 @@ def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Rep
             report.add(
                 rules.UNKNOWN_EVENT, f"no transition and no wait takes `{event}`", ("event_schemas", event), hint
             )
+    hooks: set[tuple[str, str]] = set()
     for position, trigger in enumerate(definition.triggers):
         place: DocumentPath = ("triggers", position)
+        if isinstance(trigger, written.WebhookTrigger):
+            _check_hook(trigger, hooks, place, report)
         match trigger:
             case written.EventTrigger():
                 check_filters(definition, trigger, place, report)
@@ -101,6 +105,17 @@ def _check_event(
         report.add(rules.UNHEARD, message, (*place, "event"), hint)
 
 
+def _check_hook(
+    trigger: written.WebhookTrigger, taken: set[tuple[str, str]], place: DocumentPath, report: Report
+) -> None:
+    """No two webhooks take the same requests."""
+    hook = trigger.endpoint.strip("/"), trigger.method
+    if hook in taken:
+        message = f"another webhook takes {trigger.method} at `{trigger.endpoint}` already"
+        report.add(rules.SAME_WEBHOOK, message, (*place, "endpoint"))
+    taken.add(hook)
+
+
 def _heard(sources: Sources) -> frozenset[str] | None:
     """What transitions and waits listen to; None when not all of them could be read."""
     if any(graph.gaps != Gaps() for graph in sources.graphs) or not all(chart.is_whole for chart in sources.charts):
@@ -154,7 +169,7 @@ def _plan(
     match trigger:
         case written.EventTrigger():
             yield EventTrigger(
-                topics=trigger.topic,
+                topics=tuple(map(normalized, trigger.topic)),
                 sources=trigger.source,
                 filters=trigger.filters,
                 input=input,

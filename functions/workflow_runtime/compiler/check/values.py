@@ -14,7 +14,8 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.check.events import EventShapes
 from workflow_runtime.compiler.check.shapes import TYPES, Shape, schema_of_template, shape
 from workflow_runtime.compiler.collect.formulas import SiteKind, Use
-from workflow_runtime.compiler.collect.sources import ChartSource, GraphSource, Sources
+from workflow_runtime.compiler.collect.graphs import ChartSource, GraphSource
+from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.names.names import Bound, Read
 from workflow_runtime.compiler.report import Report

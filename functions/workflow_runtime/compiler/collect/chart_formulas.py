@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, read_site
-from workflow_runtime.compiler.collect.sources import ChartSource
+from workflow_runtime.compiler.collect.graphs import ChartSource
 from workflow_runtime.compiler.collect.states import StateSource, action_blocks, transitions_of
 from workflow_runtime.compiler.kinds import kind_of_action
 from workflow_runtime.compiler.kinds.kind import values_at

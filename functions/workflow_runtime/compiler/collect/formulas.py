@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Over, values_at
+from workflow_runtime.compiler.kinds.loop import BODY_FORMULAS
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.fields import MISSING
 from workflow_runtime.definition.nodes.common import NodeDefinition
@@ -42,6 +43,7 @@ class SiteKind(StrEnum):
     OUTPUTS = "outputs"  # of the workflow
     EDGE = "edge"
     NODE = "node"
+    PASS = "pass"  # of a loop, when a pass has ended: what it contributes, and whether there is another
     CHART = "chart"  # guards, actions, delays and outputs of a chart
     EVENT = "event"  # of a trigger, over the event that comes: every name is one of its own
     KEY = "key"  # of a trigger, over the execution
@@ -117,7 +119,7 @@ def read_site(site: Site, report: Report) -> ReadSite:
 def _sites(graph: GraphSource) -> Iterator[Site]:
     for position, node in graph.own_nodes:
         yield from _node_sites(graph, position, node)
-    for position, edge in enumerate(graph.edges):
+    for position, edge in graph.numbered_edges:
         if edge.condition is not None and edge.source in graph.index and edge.target in graph.index:
             yield Site(
                 kind=SiteKind.EDGE,
@@ -128,7 +130,13 @@ def _sites(graph: GraphSource) -> Iterator[Site]:
                 source=graph.index[edge.source],
             )
     if graph.outputs is not MISSING:
-        yield Site(kind=SiteKind.OUTPUTS, path=("outputs",), value=graph.outputs)
+        kind = SiteKind.OUTPUTS if graph.body_of is None else SiteKind.PASS
+        yield Site(kind=kind, path=graph.outputs_place, value=graph.outputs)
+    if graph.body_of is not None:
+        for field in BODY_FORMULAS:
+            for path, value in values_at(graph.body_of, field):
+                place = (*graph.outputs_place[:-1], *path)
+                yield Site(kind=SiteKind.PASS, path=place, value=value, is_expression=field.is_expression)
 
 
 def has_inputs(graph: GraphSource, position: int) -> bool:

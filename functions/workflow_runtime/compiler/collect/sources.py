@@ -1,174 +1,35 @@
 """Stage *sources*: the graphs and charts of a definition, flat, in the order of their numbers in the plan.
 
 A state's `run`, and an agent or tool that an action calls, are graphs inside a chart; a `state_machine` node is a chart
-inside a graph; what undoes nodes is a graph of one node, behind all others. All later stages treat the graph at the top
-like any other.
+inside a graph, the body of a loop a graph inside a graph; what undoes nodes is a graph of one node, behind all others.
+All later stages treat the graph at the top like any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 
 import msgspec
+import re2
 
-from workflow_runtime.compiler.collect.states import StateSource, calls_of, flatten
+from workflow_runtime.compiler.collect.bodies import Listing, listing
+from workflow_runtime.compiler.collect.graphs import CallSource, ChartSource, Enclosing, GraphSource, Undone
+from workflow_runtime.compiler.collect.short_forms import called_node, fallback_node, fallback_of, named_after
+from workflow_runtime.compiler.collect.states import calls_of, flatten
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath
-from workflow_runtime.definition.charts.actions import CallActionDefinition
 from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.fields import MISSING
-from workflow_runtime.definition.nodes.common import UNNAMED_COMPENSATION, NodeDefinition
-from workflow_runtime.definition.nodes.control import PassNode
-from workflow_runtime.definition.nodes.registry import NODE_TYPES
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.loop import LoopNode
+from workflow_runtime.definition.policies import ErrorHandler
 from workflow_runtime.definition.recovery import ANY, Gaps
-from workflow_runtime.definition.workflow import EdgeDefinition, WorkflowDefinition
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.plan.graph import FALLBACK
 
-OWN = -1
 NOT_OF_COMPENSATIONS = {"dependencies": (), "fallback": None, "on_error": (), "compensate": None}
 """Fields that mean nothing in a node that undoes others: it has no edges, and its failure is only recorded."""
 CHART_FIELDS = ("states", "initial_state", "final_states")
-
-
-class Enclosing(msgspec.Struct, frozen=True):
-    """A graph around a place, and the node of it that the place is inside of (`OWN`: none, it is beside them all)."""
-
-    graph: int
-    node: int = OWN
-
-
-class Undone(msgspec.Struct, frozen=True):
-    """What a compensation undoes: ``nodes`` (positions) of a ``graph``. ``written``: it, with the fields that mean
-    nothing here."""
-
-    graph: int
-    nodes: tuple[int, ...]
-    written: NodeDefinition
-
-
-class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
-    """A graph as it is written. ``place``: the document path of its nodes. ``chart``, ``state``: who runs it.
-
-    ``outer``: the graphs around it, the innermost first; ``charts``: the charts whose variables it sees, likewise.
-    ``is_call``: it is one node, made of an action. ``undoes``: it is one node, a compensation for these.
-    ``fallbacks``: nodes made of fallbacks that are defined in others, after the nodes that are written; by position,
-    whose each is.
-    """
-
-    number: int
-    nodes: tuple[NodeDefinition, ...]
-    place: DocumentPath
-    edges: tuple[EdgeDefinition, ...] = ()
-    outputs: Json = MISSING
-    gaps: Gaps = Gaps()
-    prefix: str = ""
-    chart: int = -1
-    state: int = -1
-    outer: tuple[Enclosing, ...] = ()
-    charts: tuple[int, ...] = ()
-    is_call: bool = False
-    fallbacks: dict[int, int] = {}
-    undoes: Undone | None = None
-
-    @property
-    def is_lone(self) -> bool:
-        """Whether ``place`` is that of its only node."""
-        return self.is_call or self.undoes is not None
-
-    @cached_property
-    def fallback_of(self) -> dict[int, int]:
-        """The other way round: the position of a node's own fallback, by the node's."""
-        return {own: position for position, own in self.fallbacks.items()}
-
-    @cached_property
-    def index(self) -> dict[str, int]:
-        """Position by id; of nodes that share one, the first."""
-        found: dict[str, int] = {}
-        for position, node in enumerate(self.nodes):
-            if position not in self.gaps.unnamed and position not in self.fallbacks:
-                found.setdefault(node.id, position)
-        return found
-
-    @cached_property
-    def shares_ids(self) -> bool:
-        """Whether several nodes have one id: then a name that seems to be missing may be meant for one of them."""
-        return len({node.id for node in self.nodes}) < len(self.nodes)
-
-    @cached_property
-    def chain(self) -> tuple[Enclosing, ...]:
-        """The graphs whose nodes a place in it sees, itself first."""
-        return (Enclosing(self.number), *self.outer)
-
-    def at(self, position: int, *path: str | int) -> DocumentPath:
-        """The document path of a node, or of something in it."""
-        own = self.fallbacks.get(position)
-        if own is not None:
-            is_value = path[:1] == ("inputs",) and isinstance(self.nodes[position], PassNode)
-            return self.at(own, "fallback", *(("value", *path[1:]) if is_value else path))
-        return (*self.place, *path) if self.is_lone else (*self.place, position, *path)
-
-    @cached_property
-    def undoing(self) -> dict[int, tuple[int, ...]]:
-        """Nodes that undo others, and which: each has a graph of its own besides."""
-        found: dict[int, tuple[int, ...]] = {}
-        for position, node in self.compensated():
-            target = self.index.get(node.compensate, position) if isinstance(node.compensate, str) else position
-            if target != position:
-                found[target] = (*found.get(target, ()), position)
-        return found
-
-    def compensated(self) -> Iterator[tuple[int, NodeDefinition]]:
-        """The nodes that say what undoes them, with their positions."""
-        for position, node in enumerate(self.nodes if self.undoes is None else ()):
-            if node.compensate is not None and kind_of_node(node).has_policies:
-                yield position, node
-
-    @property
-    def own_nodes(self) -> Iterator[tuple[int, NodeDefinition]]:
-        """Its nodes with their positions; those that undo others are looked at in their own graphs."""
-        return ((position, node) for position, node in enumerate(self.nodes) if position not in self.undoing)
-
-
-class CallSource(msgspec.Struct, frozen=True):
-    """An agent or tool that an action calls: the graph it makes, the state that owns it, and the action."""
-
-    block: int
-    owner: int
-    action: CallActionDefinition
-
-
-class ChartSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
-    """A chart as it is written, its states flat in document order (0: the chart itself).
-
-    ``place``: the document path of what has its fields. ``node``: the graph and the node that it is inside of; None at
-    the top. ``chain``, ``charts``: see `GraphSource`; ``charts[0]`` is itself. ``runs``: block by state; ``calls``: by
-    document path of their action; `Sources` fills in both. ``is_whole``: nothing in it was wrong.
-    ``hides_states``: it may have states with other names than those that can be seen.
-    """
-
-    number: int
-    definition: WorkflowDefinition | StateMachineNode
-    states: tuple[StateSource, ...]
-    place: DocumentPath
-    node: Enclosing | None = None
-    prefix: str = ""
-    chain: tuple[Enclosing, ...] = ()
-    charts: tuple[int, ...] = ()
-    runs: dict[int, int] = {}
-    calls: dict[DocumentPath, CallSource] = {}
-    is_whole: bool = True
-    hides_states: bool = False
-
-    @cached_property
-    def index(self) -> dict[str, int]:
-        """State by name; of states that share one, the first."""
-        found: dict[str, int] = {}
-        for number, state in enumerate(self.states):
-            if number and state.name:
-                found.setdefault(state.name, number)
-        return found
 
 
 class Sources:
@@ -176,6 +37,7 @@ class Sources:
 
     def __init__(self, definition: WorkflowDefinition, gaps: Gaps) -> None:
         self.graphs: list[GraphSource] = []
+        self.listings: list[Listing] = []
         self._gaps = gaps
         self.has_chart = definition.type != "dag" and bool(definition.states)
         self._charts: dict[int, ChartSource] = {}
@@ -189,7 +51,7 @@ class Sources:
             gaps=gaps,
             charts=(0,) if self.has_chart else (),
         )
-        self._add_graph(root)
+        self._add_listed(root)
         if self.has_chart:
             is_whole = gaps.is_whole(()) and gaps.fields.isdisjoint((*CHART_FIELDS[1:], "type", ANY))
             states = flatten(definition, ())
@@ -198,6 +60,7 @@ class Sources:
                 is_whole=is_whole, hides_states=gaps.hide_states(()) or not gaps.fields.isdisjoint(("type", ANY)),
             )  # fmt: skip
             self._add_chart(top)
+        self._add_workflows(definition.error_handlers)
         for graph in tuple(self.graphs):
             self._add_compensations(graph)
 
@@ -221,6 +84,41 @@ class Sources:
                 return enclosing.graph, position, depth
         return None
 
+    def loop_at(self, place: Enclosing) -> LoopNode:
+        """The loop at this place."""
+        node = self.graphs[place.graph].nodes[place.node]
+        assert isinstance(node, LoopNode)
+        return node
+
+    def _add_listed(self, graph: GraphSource) -> None:
+        """Add the graph of a list of nodes, without those that belong to the body of a loop among them."""
+        whole = listing(graph.nodes, graph.place, graph.edges, graph.gaps)
+        self.listings.append(whole)
+        self._add_graph(_part(graph, whole, None) if whole.owners else graph)
+
+    def _add_body(self, graph: GraphSource, position: int, node: LoopNode) -> None:
+        here = Enclosing(graph.number, position)
+        nodes = tuple(entry for entry in node.body if isinstance(entry, NodeDefinition))
+        body = GraphSource(
+            number=len(self.graphs),
+            nodes=nodes,
+            place=graph.at(position, "body"),
+            outputs=node.collect,
+            outputs_place=graph.at(position, "collect"),
+            gaps=self._gaps.of_run(graph.at(position, "body")),
+            prefix=f"{graph.prefix}{node.id}/",
+            outer=(here, *graph.outer),
+            charts=graph.charts,
+            loops=(here, *graph.loops),
+            loop=here,
+            body_of=node,
+            outside=graph.outside.union(graph.index),
+        )
+        if nodes or graph.listing is None:
+            self._add_listed(body)
+        else:
+            self._add_graph(_part(body, graph.listing, graph.written_position(position)))
+
     def _add_graph(self, graph: GraphSource) -> None:
         graph = _with_fallbacks(graph)
         self.graphs.append(graph)
@@ -238,10 +136,13 @@ class Sources:
                     prefix=f"{graph.prefix}{node.id}/",
                     chain=(here, *graph.outer),
                     charts=(number, *graph.charts),
+                    loops=graph.loops,
                     is_whole=self._gaps.is_whole(graph.at(position)) and not graph.gaps.has(position, *CHART_FIELDS),
                     hides_states=self._gaps.hide_states(graph.at(position)) or graph.gaps.has(position),
                 )
                 self._add_chart(chart)
+            elif isinstance(node, LoopNode):
+                self._add_body(graph, position, node)
 
     def _add_chart(self, chart: ChartSource) -> None:
         self._charts[chart.number] = chart
@@ -249,7 +150,7 @@ class Sources:
             run = state.definition.run if state.definition is not None else ()
             if run:
                 chart.runs[position] = len(self.graphs)
-                self._add_graph(self._inside(chart, position, position, run, (*state.place, "run")))
+                self._add_listed(self._inside(chart, position, position, run, (*state.place, "run")))
             taken = {item.id for item in run}
             numbers: dict[str, int] = {}
             for call in calls_of(state, position):
@@ -258,12 +159,19 @@ class Sources:
                 chart.calls[call.place] = CallSource(len(self.graphs), call.owner, call.action)
                 self._add_graph(self._inside(chart, position, call.owner, (called,), call.place, is_call=True))
 
+    def _add_workflows(self, handlers: Sequence[ErrorHandler]) -> None:
+        """What error handlers run in the place of nodes that is no node: workflows."""
+        names = {id for graph in self.graphs for id in graph.index}
+        others = [handler for handler in handlers if handler.action.target not in (None, *names)]
+        if others:
+            self.graphs = [_with_workflows(graph, others) for graph in self.graphs]
+
     def _add_compensations(self, graph: GraphSource) -> None:
         """What undoes nodes of a graph. It runs when their scope may have ended: it sees the nodes that it undoes, and
         what is always there."""
         for position, node in graph.compensated():
             if isinstance(node.compensate, NodeDefinition):
-                self._add_compensation(graph, _named_after(node), graph.at(position, "compensate"), (position,))
+                self._add_compensation(graph, named_after(node), graph.at(position, "compensate"), (position,))
         for target, positions in graph.undoing.items():
             self._add_compensation(graph, graph.nodes[target], graph.at(target), positions)
 
@@ -303,8 +211,25 @@ class Sources:
             state=state,
             outer=chart.chain,
             charts=chart.charts,
+            loops=chart.loops,
             is_call=is_call,
         )
+
+
+def _part(graph: GraphSource, whole: Listing, loop: int | None) -> GraphSource:
+    """The graph with those nodes and edges of a list that belong to this loop; None: to none."""
+    members = whole.members(loop)
+    edges = whole.edges_among(members, and_others=loop is None)
+    return msgspec.structs.replace(
+        graph,
+        nodes=tuple(whole.nodes[position] for position in members),
+        place=whole.place,
+        positions=members,
+        edges=tuple(edges.values()),
+        edge_numbers=tuple(edges),
+        gaps=whole.gaps.of_some(members),
+        listing=whole,
+    )
 
 
 def _with_fallbacks(graph: GraphSource) -> GraphSource:
@@ -321,59 +246,24 @@ def _with_fallbacks(graph: GraphSource) -> GraphSource:
     )
 
 
-INHERITED = ("inputs", "prompt", "outputs", "output_schema")
+def _with_workflows(graph: GraphSource, handlers: Sequence[ErrorHandler]) -> GraphSource:
+    """The graph with a node more for each node and workflow that one of these handlers runs in its place."""
+    nodes, fallbacks, handled = list(graph.nodes), dict(graph.fallbacks), dict(graph.handled)
+    for position, node in enumerate(graph.nodes):
+        for handler in handlers:
+            target = handler.action.target
+            if target is None or (position, target) in handled or not is_for(handler, graph, position):
+                continue
+            handled[position, target] = len(nodes)
+            fallbacks[len(nodes)] = position
+            nodes.append(fallback_of(node, f"{node.id}~{target}{FALLBACK}", "sub_workflow", {"workflow_id": target}))
+    return msgspec.structs.replace(graph, nodes=tuple(nodes), fallbacks=fallbacks, handled=handled)
 
 
-def fallback_node(node: NodeDefinition) -> NodeDefinition | None:
-    """The node that a node's fallback is short for; None if it has none of its own.
-
-    It takes what the fallback does not say from the node. A value is a node that passes on its inputs.
-    """
-    written = node.fallback
-    if written is None or written.node is not None or written.workflow_id is not None:
-        return None
-    common = {"id": f"{node.id}{FALLBACK}", "timeout": node.timeout, "priority": node.priority}
-    if written.value is not MISSING:
-        return PassNode.model_construct({"id", "inputs"}, **common, type="control", inputs=written.value)
-    kind = "agent" if written.agent is not None else "tool"
-    model = NODE_TYPES[kind]
-    fields: dict[str, Json] = {kind: getattr(written, kind)}
-    for name in INHERITED:
-        said = getattr(written, name)
-        if name in model.model_fields:
-            fields[name] = said if said is not None else getattr(node, name, model.model_fields[name].default)
-    made = model.model_construct({*fields, "id"}, **common, type=kind, **fields)
-    assert isinstance(made, NodeDefinition)
-    return made
-
-
-def _named_after(node: NodeDefinition) -> NodeDefinition:
-    """The compensation that a node defines; without an id of its own it is named after the node."""
-    written = node.compensate
-    assert isinstance(written, NodeDefinition)
-    named = written.id != UNNAMED_COMPENSATION
-    return written if named else written.model_copy(update={"id": f"{node.id}~compensate"})
-
-
-def called_node(
-    action: CallActionDefinition, taken: set[str], numbers: dict[str, int], *, always_numbered: bool
-) -> NodeDefinition:
-    """The node that an action's call is short for; its fields stand under the same names there.
-
-    It has no inputs: they are the action's, which the dispatcher renders.
-    ``numbers``: the next that is free, by name. ``always_numbered``: at the chart's own start nothing else in its path
-    tells it from nodes and states.
-    """
-    name = action.kind if action.allow else action.target
-    id = "" if always_numbered else name
-    number = numbers.get(name, 1 if always_numbered else 2)
-    while not id or id in taken:
-        id = f"{name}~{number}"
-        number += 1
-    numbers[name] = number
-    model = NODE_TYPES[action.kind]
-    names = (model.model_fields.keys() & type(action).model_fields.keys()) - {"inputs"}
-    fields = {name: getattr(action, name) for name in names}
-    node = model.model_construct(action.model_fields_set & names, id=id, type=action.kind, **fields)
-    assert isinstance(node, NodeDefinition)
-    return node
+def is_for(handler: ErrorHandler, graph: GraphSource, position: int) -> bool:
+    """Whether a node is one of those that an error handler is for."""
+    node = graph.nodes[position]
+    if not kind_of_node(node).has_policies or position in graph.fallbacks or graph.undoes is not None:
+        return False
+    name = f"{graph.prefix}{node.id}" if "/" in handler.node_pattern else node.id
+    return re2.fullmatch(handler.node_pattern, name) is not None

@@ -9,7 +9,17 @@ Imports `definition`, `plan` and the compiler's `report` and `rules`; no stage o
 
 from __future__ import annotations
 
-from workflow_runtime.compiler.kinds import actions, aggregation, branching, ends, machine, wait, work
+from workflow_runtime.compiler.kinds import (
+    actions,
+    aggregation,
+    branching,
+    ends,
+    loop,
+    machine,
+    sub_workflow,
+    wait,
+    work,
+)
 from workflow_runtime.compiler.kinds.kind import ActionKind, NodeKind
 from workflow_runtime.definition.charts.actions import ActionDefinition
 from workflow_runtime.definition.nodes.common import NodeDefinition
@@ -21,6 +31,8 @@ NODE_KINDS: dict[type[NodeDefinition], NodeKind] = {
     **wait.KINDS,
     **aggregation.KINDS,
     **machine.KINDS,
+    **loop.KINDS,
+    **sub_workflow.KINDS,
 }
 ACTION_KINDS: dict[type[ActionDefinition], ActionKind] = actions.KINDS
 

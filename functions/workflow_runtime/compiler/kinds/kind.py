@@ -10,11 +10,14 @@ import msgspec
 
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.fields import MISSING
+from workflow_runtime.definition.policies import RetryPolicy as RetryPolicyDefinition
 from workflow_runtime.definition.reading import Model
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.templates import has_template
 from workflow_runtime.plan.actions import Action
 from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.policies import RetryPolicy
 from workflow_runtime.plan.specs import MachineSpec, Spec
 
 Target: TypeAlias = tuple[str, DocumentPath]
@@ -71,6 +74,15 @@ def _values(model: Model, path: tuple[str, ...], place: DocumentPath) -> Iterato
         yield (*place, name), value
 
 
+class Body(msgspec.Struct, frozen=True):
+    """The graph that a loop repeats: its number, the plan-wide numbers of the nodes outside that are read inside, and
+    whether passes read what those before them came to."""
+
+    number: int
+    reads: tuple[int, ...] = ()
+    is_chained: bool = False
+
+
 class NodeParts(Protocol):
     """What the stages before `build` have settled about one node."""
 
@@ -87,6 +99,10 @@ class NodeParts(Protocol):
         """Of a state machine: its chart."""
 
     @property
+    def body(self) -> Body:
+        """Of a loop: its graph."""
+
+    @property
     def correlated(self) -> int:
         """The number of the trigger that brings events of the bus here; -1: none does."""
 
@@ -98,6 +114,9 @@ class NodeParts(Protocol):
 
     def nodes(self, names: tuple[str, ...]) -> tuple[int, ...]:
         """The indices of ids, in order, each once."""
+
+    def retries(self, policies: tuple[RetryPolicyDefinition, ...]) -> tuple[RetryPolicy, ...]:
+        """Retry policies as a plan has them."""
 
 
 class Checking(msgspec.Struct, frozen=True):
@@ -112,6 +131,13 @@ class Checking(msgspec.Struct, frozen=True):
     report: Report
     unread: Callable[..., bool]
     is_call: bool = False
+
+
+def named_ids(id: str, allow: tuple[str, ...], field: str) -> list[tuple[str, str]]:
+    """The ids of something else that may be meant, each with the field that names it; an empty one could not be
+    read."""
+    named = [("allow", item) for item in allow] if allow else [(field, id)]
+    return [(field, item) for field, item in named if item and not has_template(item)]
 
 
 def _no_targets(_: Any) -> Iterator[Target]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.kinds.kind import Checking, NodeKind, NodeParts, template
+from workflow_runtime.compiler.kinds.kind import Checking, NodeKind, NodeParts, named_ids, template
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.work import AgentNode, ToolNode
 from workflow_runtime.language.json_values import Json, walk_texts
@@ -39,7 +39,7 @@ def _check_agent(node: AgentNode, checking: Checking) -> None:
     _check_schema(node, checking)
     if checking.catalogue is None:
         return
-    for field, id in _named(node.agent, node.allow, "agent"):
+    for field, id in named_ids(node.agent, node.allow, "agent"):
         if id not in checking.catalogue.agents:
             hint = checking.report.suggest(id, checking.catalogue.agents)
             checking.report.add(rules.UNKNOWN_AGENT, f"agent `{id}` is not registered", (*checking.place, field), hint)
@@ -57,7 +57,7 @@ def _check_schema(node: AgentNode, checking: Checking) -> None:
 def _check_tool(node: ToolNode, checking: Checking) -> None:
     if checking.catalogue is None:
         return
-    for field, id in _named(node.tool, node.allow, "tool"):
+    for field, id in named_ids(node.tool, node.allow, "tool"):
         if id not in checking.catalogue.tools:
             hint = checking.report.suggest(id, checking.catalogue.tools)
             checking.report.add(rules.UNKNOWN_TOOL, f"tool `{id}` is not registered", (*checking.place, field), hint)
@@ -86,12 +86,6 @@ def _check_inputs(node: ToolNode, tool: CatalogueEntry, checking: Checking) -> N
             if problem is not None:
                 message = f"tool `{tool.id}` does not take this as `{name}`: {problem.removeprefix(f'{name}: ')}"
                 checking.report.add(rules.TOOL_INPUTS, message, place, f"It takes: {arguments[name].type}.")
-
-
-def _named(id: str, allow: tuple[str, ...], field: str) -> list[tuple[str, str]]:
-    """The ids that may be meant, each with the field that names it; an empty one could not be read."""
-    named = [("allow", item) for item in allow] if allow else [(field, id)]
-    return [(field, item) for field, item in named if item and not has_template(item)]
 
 
 KINDS: dict[type[NodeDefinition], NodeKind] = {

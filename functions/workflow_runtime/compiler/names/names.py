@@ -9,13 +9,23 @@ import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, Use
-from workflow_runtime.compiler.collect.sources import ChartSource, GraphSource, Sources
+from workflow_runtime.compiler.collect.graphs import ChartSource, Enclosing, GraphSource
+from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.collect.states import action_blocks, nested_actions
+from workflow_runtime.compiler.kinds.loop import CHAINED_NAMES
 from workflow_runtime.compiler.names.schemas import declared_keys, event_names, knows_event_data
+from workflow_runtime.compiler.names.vocabulary import (
+    ELSEWHERE,
+    ERROR_IN_CHART,
+    FIELDS,
+    GLOBALS,
+    NOT_OF_EVENTS,
+    PREVIOUS_NAMES,
+)
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.drafts import Draft
 from workflow_runtime.compiler.shape.links import has_unknown_calls
-from workflow_runtime.compiler.shape.predecessors import Before
+from workflow_runtime.compiler.shape.predecessors import Before, numbers_before
 from workflow_runtime.compiler.support import has_own_names
 from workflow_runtime.definition.charts.actions import (
     RaiseActionDefinition,
@@ -23,48 +33,12 @@ from workflow_runtime.definition.charts.actions import (
     SetVariableActionDefinition,
 )
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.loop import LoopNode
 from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.findings import Rule
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
-
-GLOBALS = {
-    "execution": BindingKind.EXECUTION,
-    "workflow": BindingKind.WORKFLOW,
-    "now": BindingKind.TIME,
-    "current_time": BindingKind.TIME,
-    "variables": BindingKind.VARIABLES,
-    "env": BindingKind.ENV,
-}
-
-PREVIOUS_NAMES = ("previous", "current")
-"""Outside loops `current` is `previous` (language §3)."""
-
-FIELDS = {
-    "execution": ("id", "input", "started_at", "attempt"),
-    "workflow": ("id", "name", "version"),
-    "nodes": ("status", "error", "output"),
-    "event": ("name", "data", "id", "source", "at"),
-    "error": ("type", "message", "node"),
-}
-"""What the documents of these names hold."""
-
-ELSEWHERE = {
-    "event": "`event` exists in guards, actions and outputs of states, and in the `match` of a wait only",
-    "index": "`index` exists in the body of a loop and in `for_each` only",
-    "item": "`item` exists in a loop, in `for_each`, `filter` and `map`, and in the `score` of an aggregation only",
-    "iterations": "`iterations` exists in the `while` and `until` of a loop only",
-    "previous_iteration": "`previous_iteration` exists in the `while` and `until` of a loop only",
-    "task_token": "`task_token` exists in nodes with a callback only",
-    "output": "`output` exists in the `outputs` of a node only; write `${<node id>}` for the output of another one",
-    "inputs": "`inputs` exists in the `outputs` of a node only; write `${input}` for the input of the workflow",
-    "error": "`error` exists in fallbacks and compensations only; write `${nodes.<id>.error}` for a node's error",
-}
-
-ERROR_IN_CHART = "Write `${event.data}` for the error that an event carries."
-
-NOT_OF_EVENTS = frozenset({*GLOBALS, *PREVIOUS_NAMES, "nodes", "secrets", "task_token"})
-"""Names that belong to an execution: an event that comes to it, or starts it, has none of them."""
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -131,6 +105,9 @@ class Names:
             return self._of_event(use)
         if name in GLOBALS:
             return self._global(use, site)
+        looped = self._of_loop(name)
+        if looped is not None:
+            return self._looped(looped, use)
         if name in PREVIOUS_NAMES:
             return self._previous(use, site)
         if name == "secrets":
@@ -153,6 +130,22 @@ class Names:
         if name in self._variables and not self._is_charted(site):
             return Binding(name, BindingKind.VARIABLE) if self._is_set(name, use, site) else None
         return self._input(use, site)
+
+    def _of_loop(self, name: str) -> LoopNode | None:
+        """The innermost loop around that gives a name; None: none does."""
+        for enclosing in self._place.loops:
+            loop = self._sources.loop_at(enclosing)
+            if name == "index" or name in CHAINED_NAMES:
+                return loop
+            if loop.items is not None and name in ("item", "current", loop.item_name):
+                return loop
+        return None
+
+    def _looped(self, loop: LoopNode, use: Use) -> Binding | None:
+        if use.name in CHAINED_NAMES and not loop.runs_in_turn:
+            message = f"`{use.name}` needs passes that follow each other, and those of `{loop.id}` run at once"
+            return self._refuse(rules.NOT_HERE, message, use, "Say `max_concurrency: 1`.")
+        return Binding(use.name, BindingKind.LOOP)
 
     def _node(self, name: str) -> int | None:
         """The plan-wide number of the node that a name means, seen from where the site stands."""
@@ -199,17 +192,15 @@ class Names:
             return None
         if site.kind is SiteKind.EDGE:
             return self._previous_of_edge(use, site, before)
-        if not before.above(site.node):
+        if not numbers_before(self._sources, self._befores, self._firsts, self._place, site.node):
             self._tell(rules.NO_PREVIOUS, f"`{use.name}` is always null here: the node has no predecessor", use)
         return Binding(use.name, BindingKind.PREVIOUS)
 
     def _previous_of_edge(self, use: Use, site: Site, before: Before) -> Binding | None:
-        """On an edge it is the node that the edge leaves, or the one before that when it is a control node. Edges with
-        conditions exist in the graph at the top only, whose numbers start at 0.
-        """
+        """On an edge it is the node that the edge leaves, or the one before that when it is a control node."""
         candidates = before.at(site.source)
         if len(candidates) == 1:
-            return Binding(use.name, BindingKind.NODE, candidates[0])
+            return Binding(use.name, BindingKind.NODE, self._firsts[self._place.number] + candidates[0])
         count = "no node" if not candidates else f"{len(candidates)} nodes"
         return self._refuse(rules.UNCLEAR_PREVIOUS, f"`{use.name}` may mean {count} here", use)
 
@@ -275,7 +266,12 @@ class Names:
             )
             self._tell(rules.UNDECLARED, f"nothing declares `{name}`", use, hint)
             return True
-        if site.kind is SiteKind.KEY and not self._is_open:
+        loop = self._loop_of_node(name)
+        if loop is not None:
+            message = f"`{name}` is in the body of the loop `{loop}`, so this is read from the input"
+            hint = f"Write `${{{loop}}}` for the list of what its passes came to, or `input.{name}` for the input."
+            self._tell(rules.READS_PASS, message, use, hint)
+        elif site.kind is SiteKind.KEY and not self._is_open:
             self._tell(rules.UNKNOWN_KEY, f"nothing declares `{name}`", use, hint)
         elif part is not None:
             self._tell(rules.MINUS, f"`{name}` is one name, and nothing declares it", use, hint)
@@ -283,6 +279,11 @@ class Names:
             source = "an event, a variable or the input" if charted else "the input"
             self._tell(rules.BARE_NAME, f"nothing declares `{name}`: it is read from {source}", use)
         return False
+
+    def _loop_of_node(self, name: str) -> str | None:
+        """The loop with a node of this id in its body, which cannot be read from here."""
+        graphs = (self._sources.graphs[enclosing.graph] for enclosing in self._place.chain)
+        return next((graph.inside[name] for graph in graphs if name in graph.inside), None)
 
     def _knows(self, name: str) -> bool:
         if name in self._variables or name in self._declared:
@@ -324,7 +325,7 @@ def set_names(sources: Sources) -> frozenset[str]:
     found: set[str] = set()
     for chart in sources.charts:
         if isinstance(chart.definition, NodeDefinition):
-            found.update(chart.definition.inputs)
+            found.update(map(normalized, chart.definition.inputs))
         found.update(call.action.result for call in chart.calls.values() if call.action.result)
         for state in chart.states:
             for place, actions, _ in action_blocks(state):
@@ -332,7 +333,7 @@ def set_names(sources: Sources) -> frozenset[str]:
                     if isinstance(action, SetVariableActionDefinition):
                         found.add(action.name)
                     elif isinstance(action, RaiseActionDefinition | SendActionDefinition):
-                        found.update(action.data if isinstance(action.data, dict) else ())
+                        found.update(map(normalized, action.data) if isinstance(action.data, dict) else ())
     return frozenset(found)
 
 
@@ -354,6 +355,15 @@ class Bindings(msgspec.Struct, frozen=True):
     @property
     def all(self) -> Iterator[Bound]:
         return chain(self.others, *self.graphs, *self.charts)
+
+    def chained(self, sources: Sources) -> frozenset[Enclosing]:
+        """The loops whose passes read what those before them came to."""
+        return frozenset(
+            place.loops[0]
+            for item, place in self.placed(sources)
+            for read in item.reads
+            if read.binding.kind is BindingKind.LOOP and read.binding.name in CHAINED_NAMES
+        )
 
     def placed(self, sources: Sources) -> Iterator[tuple[Bound, GraphSource | ChartSource]]:
         """All that stand in graphs and charts, and where."""

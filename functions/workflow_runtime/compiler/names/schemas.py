@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.schemas import resolve
 
 
@@ -27,7 +28,7 @@ def declared_keys(schema: Json, root: Json = None) -> tuple[frozenset[str], bool
 
 def event_names(schemas: Mapping[str, Json]) -> frozenset[str]:
     """The keys that the data of events may bring, by the schemas of the events."""
-    return frozenset(name for schema in schemas.values() for name in declared_keys(schema)[0])
+    return frozenset(normalized(name) for schema in schemas.values() for name in declared_keys(schema)[0])
 
 
 def knows_event_data(input_schema: Json, schemas: Mapping[str, Json]) -> bool:

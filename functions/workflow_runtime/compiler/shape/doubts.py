@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.collect.sources import GraphSource
+from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.definition.nodes.pending import UnsupportedNode
@@ -66,9 +66,10 @@ def _reported(graph: GraphSource, report: Report) -> Iterable[tuple[int, str]]:
         inner = _below(graph, path)
         if inner is not None:
             yield inner
-        elif not graph.number and path[:1] == ("edges",):
-            edge = graph.edges[int(path[1])]
-            yield (graph.index[edge.target], "") if edge.target in graph.index else (0, ANY)
+        elif path[:1] == ("edges",):
+            edge = dict(graph.numbered_edges).get(int(path[1]))
+            if edge is not None:
+                yield (graph.index[edge.target], "") if edge.target in graph.index else (0, ANY)
 
 
 def _below(graph: GraphSource, path: DocumentPath) -> tuple[int, str] | None:
@@ -77,7 +78,8 @@ def _below(graph: GraphSource, path: DocumentPath) -> tuple[int, str] | None:
     rest = path[len(graph.place) :]
     if graph.is_lone:
         return 0, ""
-    return (int(rest[0]), str(rest[1])) if len(rest) > 1 else None
+    node = graph.local(int(rest[0])) if len(rest) > 1 else None
+    return (node, str(rest[1])) if node is not None else None
 
 
 def _doubts(fields: Iterable[tuple[int, str]]) -> Doubts:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from workflow_runtime.compiler.collect.formulas import ReadSite, Use, read_sites
-from workflow_runtime.compiler.collect.sources import GraphSource, Sources
+from workflow_runtime.compiler.collect.graphs import GraphSource
+from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.branches import branched
 from workflow_runtime.compiler.shape.doubts import Doubts, doubts_of

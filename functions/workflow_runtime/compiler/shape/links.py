@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import msgspec
-import re2
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
-from workflow_runtime.compiler.collect.sources import OWN, Enclosing, GraphSource, Sources
+from workflow_runtime.compiler.collect.graphs import OWN, Enclosing, GraphSource
+from workflow_runtime.compiler.collect.sources import Sources, is_for
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Target
 from workflow_runtime.compiler.report import DocumentPath, Report
@@ -110,16 +110,14 @@ def calling_links(graph: GraphSource, links: Links, handlers: Sequence[ErrorHand
 def handlers_of(graph: GraphSource, position: int, handlers: Sequence[ErrorHandler]) -> list[tuple[int, int]]:
     """The workflow's handlers that are for a node, by number; with the node of this graph that runs as a fallback (-1:
     none does)."""
-    node = graph.nodes[position]
-    if not kind_of_node(node).has_policies or position in graph.fallbacks or graph.undoes is not None:
-        return []
     found = []
     for number, handler in enumerate(handlers):
-        name = f"{graph.prefix}{node.id}" if "/" in handler.node_pattern else node.id
-        target = graph.index.get(handler.action.target or "", -1)
+        target = -1
+        if handler.action.target is not None:
+            target = graph.index.get(handler.action.target, graph.handled.get((position, handler.action.target), -1))
         if handler.action.type == "fallback" and target in (-1, position):
             continue
-        if re2.fullmatch(handler.node_pattern, name):
+        if is_for(handler, graph, position):
             found.append((number, target))
     return found
 
@@ -163,7 +161,7 @@ def named_nodes(
     """
     found = Named(len(sources.graphs))
     for read, chain in sites:
-        if read.site.kind not in (SiteKind.NODE, SiteKind.CHART):
+        if read.site.kind not in (SiteKind.NODE, SiteKind.CHART, SiteKind.PASS):
             continue
         first_machine = 1 if read.site.kind is SiteKind.NODE else 0
         for use in read.uses:
@@ -213,7 +211,7 @@ def reading_links(named: dict[int, dict[int, Use]]) -> Links:
 
 def _add_edges(links: Links, graph: GraphSource, find: Callable[[str, DocumentPath], int], report: Report) -> None:
     ids = {node.id for node in graph.nodes} & NO_NODES
-    for number, edge in enumerate(graph.edges):
+    for number, edge in graph.numbered_edges:
         nothing = [name for name in (edge.source, edge.target) if name in NO_NODES and name not in ids]
         if nothing and edge.condition is not None:
             report.add(
@@ -241,6 +239,11 @@ def _add(links: Links, link: Link, name: str, report: Report) -> None:
 def _find(graph: GraphSource, report: Report, name: str, place: DocumentPath) -> int:
     """Its position; -1 for a node that does not exist, which is reported unless it may hide, or could not be read."""
     position = graph.index.get(name, -1)
-    if position < 0 and name and not graph.gaps.hides_id(name):
+    if position < 0 and name in graph.inside:
+        message = f"`{name}` is in the body of the loop `{graph.inside[name]}`"
+        report.add(rules.CROSSES_LOOP, message, place, f"Name `{graph.inside[name]}` instead.")
+    elif position < 0 and name in graph.outside:
+        report.add(rules.CROSSES_LOOP, f"`{name}` is outside of the loop that this node is in the body of", place)
+    elif position < 0 and name and not graph.gaps.hides_id(name):
         report.add(rules.UNKNOWN_NODE, f"there is no node `{name}`", place, report.suggest(name, graph.index))
     return position

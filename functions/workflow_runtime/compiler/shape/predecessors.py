@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from workflow_runtime.compiler.collect.sources import GraphSource
+from collections.abc import Sequence
+
+from workflow_runtime.compiler.collect.graphs import GraphSource
+from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.shape.ordering import Graph
 
@@ -38,5 +41,31 @@ class Before:
                 self._above[here] = tuple(dict.fromkeys(item for group in found for item in group))
         return self._above[node]
 
+    def starts(self, node: int) -> bool:
+        """Whether the node may be the first to run, nodes that are looked through apart."""
+        pending, seen = [self._fallbacks.get(node, node)], set[int]()
+        while pending:
+            here = pending.pop()
+            sources = self._graph.alive_sources(here)
+            if not sources:
+                return True
+            seen.add(here)
+            pending += [source for source in sources if self._is_transparent(source) and source not in seen]
+        return False
+
     def _is_transparent(self, node: int) -> bool:
         return node >= self._graph.count or self._transparent[node]
+
+
+def numbers_before(
+    sources: Sources, befores: Sequence[Before | None], firsts: Sequence[int], graph: GraphSource, node: int
+) -> tuple[int, ...]:
+    """Plan-wide numbers of what ``previous`` may mean at a node. At the start of a loop's body it is what that means at
+    the loop."""
+    before = befores[graph.number]
+    if before is None:
+        return ()
+    found = tuple(firsts[graph.number] + source for source in before.above(node))
+    if graph.loop is None or not before.starts(node):
+        return found
+    return (*found, *numbers_before(sources, befores, firsts, sources.graphs[graph.loop.graph], graph.loop.node))

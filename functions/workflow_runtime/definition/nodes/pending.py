@@ -9,7 +9,7 @@ from pydantic import Field
 
 from workflow_runtime.definition.fields import Literal
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.registry import control_type, node_type
+from workflow_runtime.definition.nodes.registry import control_type
 
 
 class UnsupportedNode(NodeDefinition):
@@ -35,28 +35,9 @@ class UnsupportedNode(NodeDefinition):
         return [*super().written_names(), *cls.own]
 
 
-@control_type("loop")
-class LoopNode(UnsupportedNode):
-    """Repeats its body."""
-
-    noun: ClassVar[str] = "a loop"
-    own: ClassVar = (
-        *("items", "as", "times", "while", "until", "body", "batch_size", "max_concurrency", "max_iterations"),
-        *("on_max_iterations", "item_retry", "on_item_error", "tolerated_failures", "collect"),
-    )
-
-
 @control_type("approval")
 class ApprovalNode(UnsupportedNode):
     """Waits for people's decision."""
 
     noun: ClassVar[str] = "an approval"
     own: ClassVar = ("prompt", "assignees", "form", "quorum", "on_timeout", "on_reject")
-
-
-@node_type("sub_workflow")
-class SubWorkflowNode(UnsupportedNode):
-    """Starts another workflow."""
-
-    noun: ClassVar[str] = "a sub-workflow node"
-    own: ClassVar = ("workflow_id", "version", "wait", "allow")

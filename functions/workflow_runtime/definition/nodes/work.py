@@ -1,15 +1,17 @@
-"""Nodes that run in a worker: agents and tools (language §2)."""
+"""Nodes whose work is done elsewhere: agents and tools by workers, sub-workflows by other executions (language §2)."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from workflow_runtime.definition.fields import Schema, Text
+from workflow_runtime.definition.fields import Flag, Kind, Schema, Text, integer
 from workflow_runtime.definition.ids import DynamicId, Ids, Pool, check_allow
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.registry import node_type
+
+Version = Annotated[int, Kind(integer(1), {"type": "integer", "minimum": 1})]
 
 
 @node_type("agent")
@@ -45,4 +47,21 @@ class ToolNode(NodeDefinition):
     @model_validator(mode="after")
     def _allowed(self) -> Self:
         check_allow(self.tool, self.allow, "tool")
+        return self
+
+
+@node_type("sub_workflow")
+class SubWorkflowNode(NodeDefinition):
+    """Starts an execution of another workflow, and waits for its end."""
+
+    noun: ClassVar[str] = "a sub-workflow node"
+
+    workflow_id: DynamicId = Field(description="Id of the workflow, or one `${…}` with `allow`.")
+    allow: Ids = Field((), description="What a computed `workflow_id` may be.")
+    version: Version | None = Field(None, description="Stored version; by default the latest when the node starts.")
+    wait: Flag = Field(True, description="Wait for the end; `false`: the output is `{execution_id}`, at once.")
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Self:
+        check_allow(self.workflow_id, self.allow, "workflow_id")
         return self

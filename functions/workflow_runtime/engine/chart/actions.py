@@ -17,6 +17,7 @@ from workflow_runtime.engine.values.durations import seconds_of
 from workflow_runtime.engine.values.evaluation import NO_LOCALS
 from workflow_runtime.language.expressions import EvaluationError, Scope, render_text
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.texts import cut
 from workflow_runtime.plan.actions import (
     Action,
@@ -74,6 +75,11 @@ def _text(scope: ChartScope, formula: Formula, locals: Locals) -> str:
     return render_text(scope.evaluate(formula, locals), Scope({}))
 
 
+def _event(scope: ChartScope, formula: Formula, locals: Locals) -> str:
+    """The name of an event; names that look the same are the same."""
+    return normalized(_text(scope, formula, locals))
+
+
 def _value(scope: ChartScope, formula: Formula | None, locals: Locals) -> Json:
     return scope.evaluate(formula, locals) if formula is not None else None
 
@@ -102,12 +108,12 @@ def _set(scope: ChartScope, action: SetVariableAction, _: list[str], locals: Loc
 
 def _raise(scope: ChartScope, action: RaiseAction, _: list[str], locals: Locals) -> None:
     data = _value(scope, action.data, locals)
-    scope.raise_event(_text(scope, action.event, locals), data, runtime=False)
+    scope.raise_event(_event(scope, action.event, locals), data, runtime=False)
 
 
 def _send(scope: ChartScope, action: SendAction, _: list[str], locals: Locals) -> None:
     sent = Sent(
-        _text(scope, action.event, locals),
+        _event(scope, action.event, locals),
         _text(scope, action.id, locals) if action.id is not None else "",
         _value(scope, action.data, locals),
         _text(scope, action.to, locals) if action.to is not None else "",

@@ -11,6 +11,7 @@ from workflow_runtime.engine.state import Raised
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import NO_LOCALS, iso_time
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import with_normalized_keys
 
 
 class ChartEvent(msgspec.Struct, frozen=True):
@@ -28,7 +29,7 @@ class ChartEvent(msgspec.Struct, frozen=True):
 
     @property
     def overlay(self) -> Mapping[str, Json]:
-        return self.data if isinstance(self.data, dict) and self.delay < 0 else NO_LOCALS
+        return with_normalized_keys(self.data) if isinstance(self.data, dict) and self.delay < 0 else NO_LOCALS
 
     @property
     def value(self) -> dict[str, Json]:

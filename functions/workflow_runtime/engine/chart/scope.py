@@ -21,7 +21,7 @@ from workflow_runtime.engine.values.evaluation import (
     doubt_text,
     evaluate,
 )
-from workflow_runtime.engine.values.visibility import charts_seen
+from workflow_runtime.engine.values.visibility import charts_seen, loops_seen
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -240,6 +240,7 @@ class ChartScope(Scope):
         if seen.lacks:
             turn.need_globals()
         nodes = self._nodes(formula)
+        given, pages = loops_seen(self.around(), (formula,)) if self.plan.has_loops else ({}, {})
         state = turn.state
         turn.evaluations += 1
         view = View(
@@ -252,7 +253,7 @@ class ChartScope(Scope):
             place=f"{self.path}~{state.version}.{turn.evaluations}",
             nodes=nodes,
             globals=turn.globals or {},
-            names=seen.names,
+            names={**seen.names, **given, **turn.read(pages)},
             states=seen.states,
             event=self.event.value if self.event is not None and BindingKind.EVENT in formula.kinds else None,
             overlay=self._shown(formula),

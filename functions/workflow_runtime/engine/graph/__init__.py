@@ -1,7 +1,10 @@
 """Graphs: from the end of a node to the start of the next, in the order it goes.
 
-- `scope`: one graph at work; `readiness`: what follows for other nodes when one ends, over `joins` and `concurrency`;
-- a node begins: `control` (decided here), `waits`, `machines` (charts inside nodes), `work` (ordered from workers);
+- `scope`: one graph at work, over `values`, what its nodes came to;
+- `readiness`: what follows for other nodes when one ends, over `joins` and `concurrency`;
+- a node begins: `control` (decided here), `waits`, `machines` (charts inside nodes), `loops` (graphs that are
+  repeated, over `loop_scope` and `collecting`), `children` (executions that nodes start), `work` (ordered from
+  workers);
 - a node ends: `outcome`, over `policy` (what is done about a failure) and `failure` (what it means to the scope);
 - `outputs`: what a graph yields.
 
@@ -15,7 +18,7 @@ from collections.abc import Callable
 import msgspec
 
 from workflow_runtime.engine.awaited import Pending, Purpose
-from workflow_runtime.engine.graph import control, machines, retries, waits, work
+from workflow_runtime.engine.graph import children, control, loops, machines, retries, waits, work
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.pending import Resolution
 from workflow_runtime.plan.specs import (
@@ -24,10 +27,12 @@ from workflow_runtime.plan.specs import (
     ConditionSpec,
     FailSpec,
     GatherSpec,
+    LoopSpec,
     MachineSpec,
     ParallelSpec,
     PassSpec,
     Spec,
+    SubWorkflowSpec,
     SucceedSpec,
     SwitchSpec,
     ToolSpec,
@@ -62,6 +67,8 @@ KINDS: dict[type[Spec], Kind] = {
     AggregationSpec: Kind(control.unless_large(control.aggregation)),
     WaitSpec: Kind(waits.start, waits.resolved),
     MachineSpec: Kind(machines.start, machines.resolved),
+    LoopSpec: Kind(loops.start, loops.resolved),
+    SubWorkflowSpec: Kind(children.start, children.resolved),
 }
 
 

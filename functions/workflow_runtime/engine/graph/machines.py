@@ -14,6 +14,7 @@ from workflow_runtime.engine.graph.waits import begin
 from workflow_runtime.engine.pending import Ended, Resolution
 from workflow_runtime.engine.state import ChartState
 from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.language.look_alikes import with_normalized_keys
 from workflow_runtime.plan.specs import MachineSpec
 
 
@@ -24,7 +25,7 @@ def start(scope: GraphScope, node: int) -> None:
     variables = scope.evaluate(plan.inputs, node) if plan.inputs is not None else {}
     state = ChartState(
         plan.spec.chart,
-        variables=dict(variables) if isinstance(variables, dict) else {},
+        variables=dict(with_normalized_keys(variables)) if isinstance(variables, dict) else {},
         first_serial=scope.graph.next_serials.get(node, scope.graph.first_serial),
     )
     chart = scope.scopes.open(scope.path(node), state)

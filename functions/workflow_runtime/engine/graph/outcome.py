@@ -27,7 +27,7 @@ from workflow_runtime.engine.graph.policy import (
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order_again
 from workflow_runtime.engine.lifecycle import SUSPENDED, WAITING, Change
-from workflow_runtime.engine.state import Escalation
+from workflow_runtime.engine.suspension import Escalation
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
@@ -152,12 +152,13 @@ def _succeed_with(
         attempt=attempt,
         given=given,
         fallback_used=fallback_used,
+        child=scope.child(node),
         warnings=scope.graph.notes.get(node, ()),
     )
     if plan.compensate >= 0:
         record = replace(record, inputs=inputs)
     if fallback_used:
-        record = replace(record, inputs_of=_failed_attempt(scope, node))
+        record = _with_its_inputs(scope, node, record)
     scope.commands.append(record)
     scope.keep(node, output)
     if any(_collects(scope, reader) for reader in scope.block.readers[node]):
@@ -178,11 +179,11 @@ def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported
         started_at=begun,
         attempt=retries.attempt(scope, node),
         output_of=output_of,
-        inputs_of=_failed_attempt(scope, node),
         fallback_used=True,
+        child=scope.child(node),
         warnings=scope.graph.notes.get(node, ()),
     )
-    scope.commands.append(record)
+    scope.commands.append(_with_its_inputs(scope, node, record))
     if result.has_values:
         scope.keep(node, result.values)
     else:
@@ -195,11 +196,15 @@ def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported
         _substituted(scope, original, output_of, result)
 
 
-def _failed_attempt(scope: GraphScope, node: int) -> Read | None:
-    """Of a node that is undone with the inputs that it had: its attempt before what ran in its place."""
-    if scope.block.nodes[node].compensate < 0:
-        return None
-    return Read(scope.block.first + node, scope.graph.serial(node) - 1, scope.prefix)
+def _with_its_inputs(scope: GraphScope, node: int, record: RecordNode) -> RecordNode:
+    """The record of a node that fell back with the inputs that it had, if they are needed to undo it: a worker has
+    recorded them with the attempt that failed."""
+    plan = scope.block.nodes[node]
+    if plan.compensate < 0:
+        return record
+    if plan.pool is None:
+        return replace(record, inputs=scope.evaluate(plan.inputs, node) if plan.inputs is not None else None)
+    return replace(record, inputs_of=Read(scope.block.first + node, scope.graph.serial(node) - 1, scope.prefix))
 
 
 def _succeeded(scope: GraphScope, node: int) -> None:
@@ -334,6 +339,7 @@ def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: 
             started_at=begun,
             attempt=retries.attempt(scope, node),
             fallback_error=failure.fallback_error,
+            child=scope.child(node),
             warnings=scope.graph.notes.get(node, ()),
         )
         scope.commands.append(record)

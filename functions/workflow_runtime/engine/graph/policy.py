@@ -131,14 +131,28 @@ def _retry_policy(case: Case) -> Verdict | None:
 def _retry(case: Case, policy: RetryPolicy, place: int) -> Verdict | None:
     """Another attempt, if the policy has one left; ``place``: of its count."""
     assert case.node is not None
-    used = list(case.used or (0,) * (len(case.node.retry) + len(case.node.handlers)))
+    used = case.used or (0,) * (len(case.node.retry) + len(case.node.handlers))
+    return _granted(policy, used, place, case.failure.error, case.seed)
+
+
+def pass_retry(
+    policies: tuple[RetryPolicy, ...], used: tuple[int, ...], error: ErrorDocument, seed: str
+) -> Retry | None:
+    """Another attempt of a pass of a loop, if one of its policies is for the error and has one left.
+    ``used``: how often each of them has granted one."""
+    place = next((number for number, policy in enumerate(policies) if policy.retries(error.type)), -1)
+    return _granted(policies[place], used or (0,) * len(policies), place, error, seed) if place >= 0 else None
+
+
+def _granted(policy: RetryPolicy, used: tuple[int, ...], place: int, error: ErrorDocument, seed: str) -> Retry | None:
     if used[place] >= policy.max_retries:
         return None
-    used[place] += 1
-    delay = policy.delay_before(used[place])
+    counts = [*used]
+    counts[place] += 1
+    delay = policy.delay_before(counts[place])
     if policy.jitter:
-        delay *= _uniform(case.seed)
-    return Retry(round(min(max(delay, case.failure.error.retry_after), DELAY_SECONDS_MAX) * 1000), tuple(used))
+        delay *= _uniform(seed)
+    return Retry(round(min(max(delay, error.retry_after), DELAY_SECONDS_MAX) * 1000), tuple(counts))
 
 
 def _fallback(case: Case) -> Verdict | None:

@@ -30,6 +30,9 @@ def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = Tr
     Raises `ValuesMissing`.
     """
     graph = scope.graph
+    for node in again:
+        if node in scope.block.loops:
+            scope.forget_inside(node)
     anew = set(again) | (_lost(scope) if with_lost else set())
     anew |= _callers(scope, anew)
     anew |= _stale(scope, anew)

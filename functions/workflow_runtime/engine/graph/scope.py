@@ -1,39 +1,38 @@
-"""A graph scope at work: one block, its state, and what this turn knows of its nodes."""
+"""A graph scope at work: its nodes on their way, and what formulas in it see."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from functools import partial
 
 from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
-from workflow_runtime.engine.commands import Command, Read, RecordNode
+from workflow_runtime.engine.commands import Command, RecordNode
+from workflow_runtime.engine.graph.undone import seen_of
+from workflow_runtime.engine.graph.values import GraphValues
+from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import (
-    ALIVE_MARKS,
-    FAILED_MARKS,
     MARK_ROWS,
-    MARKS,
     OPEN_MARKS,
     SKIPPED_MARKS,
     STATUS_OF_MARK,
-    SUCCESS,
     WAITING,
     Change,
     Mark,
 )
-from workflow_runtime.engine.scopes import Scope, Scopes
+from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.turn import ValuesMissing
-from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, error_value, evaluate
-from workflow_runtime.engine.values.visibility import NOTHING_SEEN, Seen, charts_seen
+from workflow_runtime.engine.values.evaluation import View, doubt_text, error_value, evaluate
+from workflow_runtime.engine.values.visibility import NOTHING_SEEN, Seen, charts_seen, loops_seen
 from workflow_runtime.engine.visits import Undoable
-from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.addresses import TOP_CHART, ScopeId
+from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, PREVIOUS, BindingKind, Formula
-from workflow_runtime.plan.graph import OUTPUTS, Edge, EdgeKind, GraphBlock, looks_through
+from workflow_runtime.plan.graph import OUTPUTS, Edge
+from workflow_runtime.plan.specs import LoopSpec
 
 NOTES_MAX = 10  # of a node, and
 NOTED_NODES_MAX = 100  # of a graph: they are for people, and the state has more important things to hold
@@ -41,29 +40,16 @@ NOTED_NODES_MAX = 100  # of a graph: they are for people, and the state has more
 _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
 
-class GraphScope(Scope):
-    """``ended``: nodes whose outgoing edges are to be resolved; ``due``: nodes whose join is satisfied.
+class GraphScope(GraphValues):
+    """``ended``: nodes whose outgoing edges are to be resolved; ``due``: nodes whose join is satisfied."""
 
-    ``fresh``, ``errors``: outputs and errors of this turn, by node; ``stand_ins``: nodes whose output is that of
-    another. Nodes are local indices, unless they are called numbers.
-    """
-
-    __slots__ = ("block", "due", "ended", "errors", "fresh", "graph", "selections", "stand_ins")
+    __slots__ = ("due", "ended", "selections")
 
     def __init__(self, scopes: Scopes, id: ScopeId, graph: GraphState) -> None:
-        plan = scopes.turn.plan
-        self.block: GraphBlock = plan.blocks[graph.block]
-        prefix = f"{id}/" if id else ""
-        if graph.block in plan.lone_blocks:
-            prefix = id[: len(id) - len(self.block.nodes[0].id)]
-        super().__init__(scopes, id, plan.block_depths[graph.block], prefix)
-        self.graph = graph
+        super().__init__(scopes, id, graph)
         self.ended: deque[int] = deque()
         self.due: deque[int] = deque()
-        self.fresh: dict[int, Json] = {}
-        self.errors: dict[int, ErrorDocument] = {}
         self.selections: dict[int, tuple[int, ...]] = {}
-        self.stand_ins: dict[int, int] = {}
 
     @property
     def commands(self) -> list[Command]:
@@ -74,32 +60,12 @@ class GraphScope(Scope):
         return self.graph.pending
 
     @property
-    def outer_id(self) -> ScopeId | None:
-        """The chart that runs this graph: its prefix is this one's without the name of the state. Of a compensation,
-        the chart at the top, as it is when the execution ends."""
-        if self.graph.undoes >= 0:
-            return TOP_CHART if self.plan.has_chart else None
-        if self.block.chart < 0:
-            return None
-        named = len(self.block.prefix) - len(self.plan.charts[self.block.chart].prefix)
-        return self.prefix[: len(self.prefix) - named].rstrip("/") or TOP_CHART
-
-    @property
     def global_kinds(self) -> frozenset[BindingKind]:
         """What is read from the globals here: all variables are the innermost chart's, where there is one."""
         return GLOBAL_KINDS if self.block.chart < 0 and not self.plan.has_chart else _GLOBAL_KINDS_IN_CHARTS
 
-    def path(self, node: int) -> str:
-        return self.prefix + self.block.nodes[node].id
-
     def is_open(self, node: int) -> bool:
         return self.graph.marks[node] in OPEN_MARKS
-
-    def stands_in_for(self, node: int) -> int:
-        """The node in whose place this one runs, as its fallback; -1: it runs for itself."""
-        if not self.graph.fallbacks:
-            return -1
-        return next((own for own, other in self.graph.fallbacks.items() if other == node), -1)
 
     def is_uncalled(self, node: int) -> bool:
         """Whether the node is only there to be called, and nobody has."""
@@ -129,9 +95,13 @@ class GraphScope(Scope):
         graph.begun.pop(node, None)
         graph.retries.pop(node, None)
         graph.callers.pop(node, None)
+        if change is Change.SUCCEED:
+            graph.children.pop(node, None)
         notes = graph.notes.pop(node, ())
         fallback = graph.fallbacks.pop(node, -1)
         undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
+        if node in self.block.loops and change not in (Change.FAIL, Change.CANCEL):
+            self.forget_inside(node)
         if notes and graph.marks[node] in SKIPPED_MARKS and self.turn.has_room:
             skip = RecordNode(self.path(node), graph.serial(node), self.turn.now, warnings=notes, skipped=True)
             self.commands.append(skip)
@@ -145,15 +115,38 @@ class GraphScope(Scope):
 
     def cancel_run(self, node: int) -> None:
         """Have the run of a node that has begun, or was ordered, recorded as cancelled."""
-        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0))
+        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0), self.child(node))
+
+    def child(self, node: int) -> str:
+        """The execution that the node has started; "" if there is none."""
+        child = self.graph.children.get(node)
+        if child is None:
+            return ""
+        return child_execution_id(self.turn.state.execution_id, child.order, child.workflow_id)
 
     def stop(self, node: int) -> None:
-        """End what a running or retrying node waits for, and the scope inside it. The node itself keeps its mark."""
+        """End what a running or retrying node waits for, and the scope inside it. The node itself keeps its mark.
+
+        What a loop has come to is remembered if its graph fails, or ends early: it may go on one day.
+        """
         pending.drop_owned(self, node)
         inner = self.scopes.get(self.path(node))
-        if inner is not None:
+        if inner is None:
+            return
+        if isinstance(self.block.nodes[node].spec, LoopSpec) and (self.is_closed or self.graph.failure is not None):
+            inner.close()
+        else:
             self.scopes.close(inner)
-            self.graph.next_serials[node] = inner.next_serial()
+        self.graph.next_serials[node] = inner.next_serial()
+
+    def kept_inside(self) -> Iterator[ScopeId]:
+        return (self.path(node) for node in self.block.loops if self.path(node) in self.scopes)
+
+    def forget_inside(self, node: int) -> None:
+        """A loop of this graph does not go on where it was."""
+        inner = self.scopes.get(self.path(node))
+        if inner is not None:
+            self.scopes.forget(inner)
 
     def put_aside(self) -> None:
         """The execution is suspended: what is left to do here waits until it is resumed."""
@@ -169,6 +162,7 @@ class GraphScope(Scope):
 
     def close(self) -> None:
         graph = self.graph
+        self.is_closed = True
         for node, mark in enumerate(graph.marks if graph.open_count else ()):
             if mark not in OPEN_MARKS:
                 continue
@@ -194,7 +188,6 @@ class GraphScope(Scope):
         self.forget_values()
         self.due.clear()
         self.ended.clear()
-        self.is_closed = True
 
     def forget_values(self) -> None:
         """Nobody decides anything by the outputs of its nodes any more."""
@@ -254,6 +247,7 @@ class GraphScope(Scope):
         seen = self.seen(formulas)
         if seen.lacks and self.turn.globals is None:
             self.turn.needs_globals = missing = True
+        given, pages = loops_seen(self.around(), formulas) if self.plan.has_loops else ({}, {})
         nodes = self.nodes(wanted, with_errors=with_errors)
         if missing or nodes is None:
             raise ValuesMissing
@@ -269,7 +263,7 @@ class GraphScope(Scope):
             nodes=nodes,
             globals=self.turn.globals or {},
             previous=previous,
-            names={**seen.names, **self.told(reader)},
+            names={**seen.names, **given, **self.turn.read(pages), **self.told(reader)},
             states=seen.states,
             doubt=partial(self._doubt, reader),
         )
@@ -283,7 +277,8 @@ class GraphScope(Scope):
         if self.graph.undoes >= 0:
             undoing = self.turn.state.undoing
             assert undoing is not None, "compensations run while the execution is being compensated"
-            return {"error": error_value(undoing.error) if undoing.error is not None else None}
+            seen = self._seen_of_undone(node)
+            return {"error": error_value(undoing.error) if undoing.error is not None else None, **seen}
         error = self.graph.called.get(node)
         if error is None:
             return {}
@@ -293,104 +288,9 @@ class GraphScope(Scope):
             inputs = self.evaluate(caller.inputs, self.graph.callers[node])
         return {"error": error_value(error), "inputs": inputs}
 
-    def nodes(self, wanted: set[int], *, with_errors: bool) -> dict[int, NodeValue] | None:
-        """What is known of these nodes, by number; None, after noting it, when something must be read first."""
-        found: dict[int, NodeValue] = {}
-        complete = True
-        for number in wanted:
-            value = self.value_of(number, with_error=with_errors)
-            if value is None:
-                complete = False
-            else:
-                found[number] = value
-        return found if complete else None
-
-    def _holds(self, number: int) -> bool:
-        return 0 <= number - self.block.first < len(self.block.nodes)
-
-    def _enclosing(self) -> Scope:
-        outer = self.outer
-        assert outer is not None, "the compiler binds names to nodes of enclosing graphs only"
-        return outer
-
-    @property
-    def undone(self) -> Read | None:
-        """Of a compensation: the run that it undoes."""
-        if self.graph.undoes < 0:
-            return None
-        visit = self.turn.state.undo[self.graph.undoes]
-        return Read(visit.number, visit.serial, visit.prefix)
-
-    def _found_by_compensation(self, number: int, undone: Read) -> tuple[Mark, Read]:
-        """A node that a compensation names: the one that it undoes, or one of the graph at the top. Another that it can
-        undo has not run, as far as this visit is concerned."""
-        if number == undone.node:
-            return SUCCESS, undone
-        root = self.scopes.root
-        assert isinstance(root, GraphScope)
-        return root.find(number) if root._holds(number) else (WAITING, Read(number, 0))
-
-    def find(self, number: int) -> tuple[Mark, Read]:
-        if (undone := self.undone) is not None and not self._holds(number):
-            return self._found_by_compensation(number, undone)
-        if not self._holds(number):
-            return self._enclosing().find(number)
-        node = number - self.block.first
-        return MARKS[self.graph.marks[node]], Read(number, self.graph.serial(node), self.prefix)
-
-    def value_of(self, number: int, *, with_error: bool) -> NodeValue | None:
-        if not self._holds(number):
-            return self._enclosing().value_of(number, with_error=with_error)
-        node = number - self.block.first
-        mark = self.graph.marks[node]
-        status = STATUS_OF_MARK[mark].value
-        if mark == SUCCESS:
-            if node in self.fresh:
-                return NodeValue(status, self.fresh[node])
-            if node in self.graph.values:
-                return NodeValue(status, self.graph.values[node])
-            if node in self.stand_ins:
-                return self.value_of(self.block.first + self.stand_ins[node], with_error=with_error)
-            return self._recorded(number, node)
-        if mark in FAILED_MARKS and with_error:
-            if node in self.errors:
-                return NodeValue(status, error=error_value(self.errors[node]))
-            return self._recorded(number, node)
-        return NodeValue(status)
-
-    def _recorded(self, number: int, node: int) -> NodeValue | None:
-        read = Read(number, self.graph.serial(node), self.prefix)
-        value = self.turn.known.nodes.get(read)
-        if value is None:
-            self.turn.needs_nodes[read] = None
-        return value
-
-    def previous(self, node: int, *, behind: bool = False) -> int:
-        """The number of the last alive predecessor in dependency order, looking through control nodes; -1: none.
-
-        ``behind``: as a successor of ``node`` sees it, so that it may be the node itself.
-        """
-        if node == OUTPUTS:
-            return -1
-        original = self.stands_in_for(node)
-        node = original if original >= 0 else node
-        pending = [node] if behind else self._alive_sources(node)
-        seen: set[int] = set()
-        while pending:
-            source = pending.pop()
-            if not looks_through(self.block.nodes[source]):
-                return self.block.first + source
-            if source not in seen:
-                seen.add(source)
-                pending += self._alive_sources(source)
-        return -1
-
-    def _alive_sources(self, node: int) -> list[int]:
-        """Predecessors over alive edges, in dependency order."""
-        found: list[int] = []
-        for index in self.block.nodes[node].incoming:
-            edge = self.block.edges[index]
-            alive = self.graph.marks[edge.source] in ALIVE_MARKS and index not in self.graph.untaken
-            if alive and edge.kind is not EdgeKind.ORDER:
-                found.append(edge.source)
-        return found
+    def _seen_of_undone(self, node: int) -> dict[str, Json]:
+        """What a compensation that the dispatcher runs itself sees of the visit that it undoes. Raises
+        `ValuesMissing`."""
+        plan, undone = self.block.nodes[node], self.undone
+        is_asked = plan.pool is None and undone is not None and plan.locals_read
+        return seen_of(self.turn, undone) if is_asked and undone is not None else {}

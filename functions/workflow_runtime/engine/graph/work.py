@@ -9,6 +9,7 @@ from workflow_runtime.engine.graph.retries import attempt, order_as_before
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import FAILED_MARKS, STATUS_OF_MARK, SUCCESS, Change
 from workflow_runtime.engine.values.pruning import prune
+from workflow_runtime.engine.values.visibility import loops_seen
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import PREVIOUS, Formula
 from workflow_runtime.plan.graph import OUTPUTS
@@ -99,7 +100,8 @@ def _run(
         if mark != SUCCESS:
             statuses[number] = STATUS_OF_MARK[mark].value
     seen = scope.seen(formulas)
-    names = pruned_names(seen.names, formulas) if seen.names else {}
+    given, pages = loops_seen(scope.around(), formulas) if scope.plan.has_loops else ({}, {})
+    names = pruned_names({**seen.names, **given}, formulas) if seen.names or given else {}
     return RunNode(
         path,
         serial,
@@ -115,6 +117,7 @@ def _run(
         undoes=scope.undone,
         replaced=scope.turn.state.replaced,
         reopened=scope.turn.state.attempt - 1,
+        pages=pages,
     )
 
 

@@ -18,6 +18,7 @@ from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
 from workflow_runtime.plan.plan import Plan
 
 MAY_COME_FROM_EVENT = frozenset({BindingKind.SCOPED, BindingKind.INPUT_KEY})
+GIVEN = frozenset({BindingKind.LOCAL, BindingKind.LOOP})
 NO_LOCALS: Mapping[str, Json] = {}
 
 
@@ -30,11 +31,15 @@ class NodeValue(msgspec.Struct, frozen=True):
 
 
 NOT_ENDED = NodeValue("waiting")
+NOT_RUN = NodeValue("skipped")
 
 
 def error_value(error: ErrorDocument) -> dict[str, Json]:
     """An error document as formulas see it."""
-    return {"type": error.type, "message": error.message, "node": error.node}
+    value: dict[str, Json] = {"type": error.type, "message": error.message, "node": error.node}
+    if error.cause is not None:
+        value["cause"] = {"execution_id": error.cause.execution_id, "node": error.cause.node or None}
+    return value
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +83,7 @@ def evaluate(
     names: dict[str, Json] = dict(locals)
     outputs: set[str] = set()
     for binding in formula.bindings:
-        if binding.kind is BindingKind.LOCAL:
+        if binding.kind in GIVEN:
             if binding.name not in names and binding.name in view.names:
                 names[binding.name] = view.names[binding.name]
             continue
@@ -156,7 +161,7 @@ def _bind(names: dict[str, Json], outputs: set[str], binding: Binding, view: Vie
             names[name] = iso_time(view.now)
         case BindingKind.SECRETS:
             names[name] = dict(view.secrets)
-        case BindingKind.LOCAL:
+        case BindingKind.LOCAL | BindingKind.LOOP:
             pass
 
 

@@ -6,14 +6,19 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import msgspec
+from msgspec import UNSET
 
+from workflow_runtime.engine.passes import Page
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import CHART_KINDS, BindingKind, Formula
 from workflow_runtime.plan.plan import Plan
 
 
 class Around(Protocol):
-    """A scope around a place; of a chart, its variables, and the names of its states and of the active ones."""
+    """A scope around a place; of a chart, its variables, and the names of its states and of the active ones; of a pass
+    of a loop, what that gives it."""
+
+    def given(self, name: str) -> Json | Page: ...
 
     @property
     def variables(self) -> Mapping[str, Json] | None: ...
@@ -59,6 +64,24 @@ def charts_seen(plan: Plan, around: Iterable[Around], formulas: tuple[Formula, .
         if formula.asks_states:
             states = active_states(charts)
     return Seen(names, states, lacks)
+
+
+def loops_seen(around: Iterable[Around], formulas: tuple[Formula, ...]) -> tuple[dict[str, Json], dict[str, Page]]:
+    """What ``formulas`` see of the loops around a place: values by name, and where others are stored apart."""
+    names = {binding.name for formula in formulas for binding in formula.bindings if binding.kind is BindingKind.LOOP}
+    found: dict[str, Json] = {}
+    pages: dict[str, Page] = {}
+    for scope in around if names else ():
+        for name in sorted(names):
+            value = scope.given(name)
+            if value is UNSET:
+                continue
+            names.discard(name)
+            if isinstance(value, Page):
+                pages[name] = value
+            else:
+                found[name] = value
+    return found, pages
 
 
 def active_states(charts: list[Around]) -> frozenset[str]:

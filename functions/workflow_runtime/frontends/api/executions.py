@@ -192,6 +192,7 @@ def _run_json(run: Run) -> dict[str, Json]:
         "started_at": iso_time(run.started_at) if run.started_at else None,
         "ended_at": iso_time(run.ended_at) if run.ended_at else None,
         "late": _late_json(run.late) if run.late is not None else None,
+        "child": run.child or None,
     }
 
 

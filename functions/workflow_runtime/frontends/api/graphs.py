@@ -12,6 +12,7 @@ from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.parameters import EXECUTION_ID, GraphFormat, WorkflowId
 from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Graphs:
         documents = self._runtime.documents
         if EXECUTION_ID.fullmatch(execution_id):
             header = documents.header(execution_id)
-            if header.workflow_id == workflow_id:
+            if header.workflow_id == normalized(workflow_id):
                 return documents.plan(header.plan_hash), documents.drawn_progress(header)
         raise Problem("not_found", f"there is no execution {execution_id!r}")
 

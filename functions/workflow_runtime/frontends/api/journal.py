@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from workflow_runtime.engine.commands import Log, PublishEvent, StartTimer, Subscribe, Unsubscribe
+from workflow_runtime.engine.commands import (
+    ControlChild,
+    Log,
+    PublishEvent,
+    StartChild,
+    StartTimer,
+    Subscribe,
+    Unsubscribe,
+)
+from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.frontends.api.answers import BODY_BYTES_MAX, JSON_TYPE, Answer, json_answer
@@ -30,7 +39,7 @@ PAGE_BYTES_MAX = 2 * 1024 * 1024  # of entries: one commit may have ordered 500 
 SHOWN = (
     "by", "path", "serial", "attempt", "pool", "status", "detail_type", "error", "reason",
     "name", "key", "source", "to", "timer", "machine", "node", "given", "workflow_id", "execution_id", "level",
-    "message",
+    "message", "child", "operation",
 )  # fmt: skip
 """Fields of events and commands that say which one it is; the others are payloads and bookkeeping."""
 
@@ -60,7 +69,8 @@ class Journals:
 
             await wait_until(self._runtime, wait, has_more)
             found = await self._runtime.ports.offload(documents.history, execution_id, after, limit)
-        entries, finished = _fitting([_entry_json(entry) for entry in found.entries], finished=found.finished)
+        shown = [_entry_json(entry, execution_id) for entry in found.entries]
+        entries, finished = _fitting(shown, finished=found.finished)
         last = entries[-1]["version"] if entries else after
         return json_answer(page(entries, None if finished else encode_cursor(of, str(last))))
 
@@ -88,12 +98,12 @@ class Journals:
         return Answer(200, body, JSON_TYPE)
 
 
-def _entry_json(entry: JournalEntry) -> dict[str, Any]:
+def _entry_json(entry: JournalEntry, execution_id: str) -> dict[str, Any]:
     return {
         "version": entry.version,
         "at": iso_time(entry.now),
         "events": [_event_json(event) for event in entry.events],
-        "commands": [_command_json(command) for command in entry.commands],
+        "commands": [_command_json(command, execution_id) for command in entry.commands],
         "ignored": [{"event": event, "reason": reason} for event, reason in entry.ignored],
         "transitions": [transition_json(entry.version, step) for step in entry.macrosteps],
         "refused": [{"event": event, "reason": reason} for event, reason in entry.refused],
@@ -117,8 +127,11 @@ def _event_json(event: msgspec.Struct) -> dict[str, Any]:
     return {"event": fields.pop("event"), "id": getattr(event, "event_id", ""), **fields}
 
 
-def _command_json(command: msgspec.Struct) -> dict[str, Any]:
+def _command_json(command: msgspec.Struct, execution_id: str) -> dict[str, Any]:
     shown = _shown(command, "command")
+    if isinstance(command, (StartChild, ControlChild)):
+        order = command.token if isinstance(command, ControlChild) else command.reopens or command.token
+        shown["child"] = child_execution_id(execution_id, order, command.workflow_id)
     if isinstance(command, Log):
         shown["message"] = cut(command.message)  # the log has it all
     if isinstance(command, StartTimer):

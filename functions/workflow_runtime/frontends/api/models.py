@@ -122,10 +122,18 @@ class Validation(BaseModel):
     findings: list[FindingModel]
 
 
+class ErrorCause(BaseModel):
+    """Where in its execution the error of a sub-workflow began."""
+
+    execution_id: str
+    node: str | None
+
+
 class ErrorModel(BaseModel):
     type: str
     message: str
     node: str | None = None
+    cause: ErrorCause | None = Field(None, description="Of a sub-workflow: where its error began.")
 
 
 class ExecutionSummary(BaseModel):
@@ -161,6 +169,7 @@ class NodeExecution(BaseModel):
     fallback_used: bool = Field(description="Its output is that of its fallback.")
     fallback_error: ErrorModel | None = Field(description="How its fallback failed, too.")
     usage: JsonObject | None
+    child: str | None = Field(None, description="Of a sub-workflow: the execution that it started.")
 
 
 class Compensation(BaseModel):
@@ -194,11 +203,19 @@ class Suspension(BaseModel):
     )
 
 
+class Parent(BaseModel):
+    """The execution that started this one. `node`: the path of the node that did; null if an action did."""
+
+    execution_id: str
+    node: str | None
+
+
 class Execution(ExecutionSummary, ChartParts):
     """An execution; `input`, `output` and `node_executions` when they are included."""
 
     input: Any = None
     output: Any = None
+    parent: Parent | None = None
     suspension: Suspension | None = Field(None, description="While it is suspended.")
     transitions: list[Transition] = Field([], description="The last 100; the history has them all.")
     node_executions: dict[str, NodeExecution] | Truncated | None = None
@@ -260,6 +277,7 @@ class NodeRun(BaseModel):
     started_at: Time | None
     ended_at: Time | None
     late: LateResult | None = Field(description="Of code that ran on after the end.")
+    child: str | None = Field(None, description="Of a sub-workflow: the execution that it started.")
 
 
 class Node(NodeExecution):

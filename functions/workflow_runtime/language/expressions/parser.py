@@ -34,6 +34,8 @@ from workflow_runtime.language.expressions.syntax import (
 from workflow_runtime.language.look_alikes import normalized
 
 OR, AND, NOT, COMPARISON, COALESCE, SUM, PRODUCT, UNARY = range(1, 9)
+_BY_ID = ("nodes", "variables")  # what follows is an id or a name, which are compared in NFC
+
 _LEVELS = {
     "or": OR,
     "and": AND,
@@ -223,6 +225,8 @@ class Parser:
         while self.peek().kind == OPERATOR and self.peek().text in (".", "["):
             opening = self.next()
             steps.append(self.member() if opening.text == "." else self.subscript(opening))
+        if isinstance(base, Name) and base.name in _BY_ID and steps and isinstance(steps[0], Key):
+            steps[0] = Key(normalized(steps[0].key))
         if isinstance(base, Name) and (steps or start.kind == NAME):
             keys = tuple(
                 step.key for step in takewhile(lambda step: isinstance(step, Key), steps) if isinstance(step, Key)

@@ -50,25 +50,15 @@ class Catalog:
         """Compile and store a definition as the next version of its workflow (the same version for the same plan).
 
         ``scheduled`` as in `store`. Raises `DefinitionError` with every finding, `RequestError`
-        (``invalid_definition``) for triggers that cannot work.
+        (``invalid_definition``) for schedules that the scheduler refuses.
         """
         return self.store(self.compile(source, file), source, scheduled=scheduled)
 
     def compile(self, source: bytes, file: str = "") -> Compilation:
-        """What the compiler says of a definition, knowing the agents and tools there are."""
+        """What the compiler says of a definition, knowing the agents, tools and worker pools there are."""
         from workflow_runtime.compiler import compile_workflow  # who only starts workflows does without it
 
-        return compile_workflow(source, file=file, catalogue=self.catalogue)
-
-    def _check_pools(self, plan: Plan) -> None:
-        if self._pools is None:
-            return
-        for node in (node for block in plan.blocks for node in block.nodes):
-            if node.pool is not None and node.pool not in self._pools:
-                there = ", ".join(self._pools)
-                raise RequestError(
-                    "invalid_definition", f"node `{node.id}`: there is no worker pool `{node.pool}` here, only {there}"
-                )
+        return compile_workflow(source, file=file, catalogue=self.catalogue, pools=self._pools)
 
     def store(
         self, compilation: Compilation, source: bytes, over: int | None = None, *, scheduled: bool = True
@@ -80,7 +70,6 @@ class Catalog:
         if compilation.plan is None:
             raise DefinitionError(compilation.findings)
         plan = compilation.plan
-        self._check_pools(plan)
         before = self._workflows.latest(plan.workflow_id)
         self._triggers.announce(plan, scheduled=scheduled)
         self._limiters.declare_own(plan.workflow_id, plan.limiters, before is not None)

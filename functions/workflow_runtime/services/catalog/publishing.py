@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import Catalog, Published
 from workflow_runtime.storage.stores import Stores
@@ -56,7 +57,7 @@ class Publishing:
         ``precondition_failed``: ``expected`` does not allow the latest version).
         """
         compilation = self._catalog.compile(source)
-        if compilation.plan is not None and compilation.plan.workflow_id != workflow_id:
+        if compilation.plan is not None and compilation.plan.workflow_id != normalized(workflow_id):
             found = compilation.plan.workflow_id
             raise RequestError("invalid_definition", f"the definition is of workflow {found!r}, not of {workflow_id!r}")
         for _ in range(CHANGE_ATTEMPTS_MAX):

@@ -21,7 +21,6 @@ from workflow_runtime.engine.values.evaluation import correlation_key
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.expressions import Scope
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.patterns import pattern_problem
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger, digest
@@ -72,11 +71,8 @@ class Triggers:
     def announce(self, plan: Plan, *, scheduled: bool = True) -> None:
         """Register a plan's triggers, before it becomes a version; ``scheduled``: create its schedules too.
 
-        Raises `RequestError` (``invalid_definition``) for triggers that cannot work.
+        Raises `RequestError` (``invalid_definition``) for schedules that the scheduler refuses.
         """
-        problem = triggers_problem(plan.triggers)
-        if problem is not None:
-            raise RequestError("invalid_definition", problem)
         self._store.put(plan.workflow_id, [trigger for trigger in plan.triggers if isinstance(trigger, EventTrigger)])
         for trigger in plan.triggers if scheduled else ():
             if isinstance(trigger, ScheduleTrigger):
@@ -149,21 +145,6 @@ class Triggers:
 def schedule_name(workflow_id: str, name: str) -> str:
     """Of a trigger's schedule: ASCII and 48 characters, whatever the workflow's id is."""
     return "trigger-" + hashlib.sha256(f"{workflow_id}\0{name}".encode()).hexdigest()[:40]
-
-
-def triggers_problem(triggers: Sequence[Trigger]) -> str | None:
-    """Why these cannot be a workflow's triggers; None: they can."""
-    hooks: set[tuple[str, str]] = set()
-    for number, trigger in enumerate(triggers):
-        if isinstance(trigger, EventTrigger) and trigger.filters is not None:
-            problem = pattern_problem(trigger.filters)
-            if problem is not None:
-                return f"the filters of trigger {number + 1}: {problem}"
-        if isinstance(trigger, WebhookTrigger):
-            if _hook(trigger) in hooks:
-                return f"two webhooks take {trigger.method} at {trigger.endpoint!r}"
-            hooks.add(_hook(trigger))
-    return None
 
 
 def start_key(occasion: Occasion, trigger: Trigger) -> str | None:

@@ -15,6 +15,7 @@ import msgspec
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionRow, ExecutionStatus
 from workflow_runtime.errors import RequestError, storable_text
 from workflow_runtime.language.json_values import Json, NotJson, to_json
+from workflow_runtime.language.look_alikes import normalized, with_normalized_keys
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.control.operations import OPERATIONS, Operation, Situation
 from workflow_runtime.services.mail import Mailer
@@ -128,6 +129,10 @@ _NO_ROW = ExecutionRow()
 def _fields(operation: Operation, said: Mapping[str, Json]) -> dict[str, Json]:
     """What was said, by the fields of the event. Raises `RequestError` (``invalid_request``) for what is no JSON."""
     fields = {operation.names.get(name, name): value for name, value in said.items()}
+    if isinstance(node := fields.get("node"), str):
+        fields["node"] = normalized(node)
+    if isinstance(variables := fields.get("variables"), dict):
+        fields["variables"] = with_normalized_keys(variables)
     unknown = [name for name in fields if name not in operation.fields or name == "blob"]
     if unknown:
         raise RequestError("invalid_request", f"`{operation.name}` takes no {unknown[0]!r}")

@@ -23,7 +23,7 @@ from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.engine import holding
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import Command, RecordNode, payload, without_payload
+from workflow_runtime.engine.commands import Command, RecordNode, StorePages, payload, without_payload
 from workflow_runtime.engine.events import ControlEvent, Event, EventReturned, ExecutionStarted, NodeSucceeded
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
@@ -297,6 +297,9 @@ class Dispatcher:
         stored: list[Command] = []
         room = OUTPUTS_INLINE_BYTES_MAX
         for index, command in enumerate(commands):
+            if isinstance(command, StorePages):
+                self._put_pages(command)
+                command = replace(command, pages=())
             large = payload(command)
             if large is not None:
                 data = msgspec.json.encode(large)
@@ -308,6 +311,11 @@ class Dispatcher:
                     command = without_payload(command, key)
             stored.append(self._without_inputs(state, commit_id, index, command))
         return tuple(stored)
+
+    def _put_pages(self, command: StorePages) -> None:
+        """Store values apart. Another dispatcher that stores some under this key stores the same."""
+        for key, page in zip(command.keys, command.pages, strict=True):
+            self._executions.put_blob(key, pack_bytes(msgspec.json.encode(page)))
 
     def _without_inputs(self, state: ExecutionState, commit_id: str, index: int, command: Command) -> Command:
         """A record whose inputs, if they are large, are stored apart."""

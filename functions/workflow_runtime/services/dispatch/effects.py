@@ -180,7 +180,9 @@ class Publisher:
         lease or records its result, which then comes too late.
         """
         path, serial = command.path, command.serial
-        cancelled = Run.cancelled(path, serial, DISPATCHER, state.now, started_at=command.started_at)
+        cancelled = Run.cancelled(
+            path, serial, DISPATCHER, state.now, started_at=command.started_at, child=command.child
+        )
         if self._runs.claim(state.execution_id, cancelled):
             return
         found = self._runs.get(state.execution_id, path, serial)
@@ -315,6 +317,7 @@ def _run_of(command: RecordNode) -> Run:
             attempt=command.attempt,
             handled=command.handled,
             fallback_error=command.fallback_error,
+            child=command.child,
             warnings=command.warnings,
         )
     return Run.succeeded(
@@ -330,6 +333,7 @@ def _run_of(command: RecordNode) -> Run:
         inputs_blob=command.inputs_blob,
         given=command.given,
         fallback_used=command.fallback_used,
+        child=command.child,
         warnings=command.warnings,
     )
 

@@ -27,18 +27,22 @@ from workflow_runtime.engine.commands import (
 from workflow_runtime.engine.events import (
     CancelRequested,
     ChildEnded,
+    ChildStarted,
     ControlEvent,
+    ReopenRequested,
     ResumeRequested,
     SendFailed,
     SignalReceived,
     SuspendRequested,
 )
+from workflow_runtime.engine.identity import child_execution_id, child_key
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscriptions
-from workflow_runtime.errors import RequestError
+from workflow_runtime.errors import ErrorDocument, RequestError
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.services.dispatch.pacing import Step
-from workflow_runtime.services.intake.starts import Starter, child_key, keyed_execution_id
+from workflow_runtime.services.intake.starts import Starter
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.timers import Timers
 from workflow_runtime.storage.payloads import unpack
@@ -102,7 +106,7 @@ class Courier:
                     yield Step(number, lane(_child(state, control)), partial(self._control_child, state, control))
                 case SendSignal():
                     yield Step(number, lane(command.to), partial(self._send, state, command))
-                case NotifyParent() if ended is not None:
+                case NotifyParent():
                     yield Step(number, lane(command.execution_id), partial(self._notify, state, command, ended))
                 case Log():
                     yield Step(number, "log", partial(_log, plan, state, command))
@@ -111,20 +115,59 @@ class Courier:
 
     def _start_child(self, state: ExecutionState, command: StartChild, correlation_id: str) -> None:
         data = unpack(self._executions.get_blob(command.blob)) if command.blob is not None else command.input
-        parent = Parent(state.execution_id, command.token, command.notify)
-        key = child_key(state.execution_id, command.token)
+        parent = Parent(state.execution_id, command.token, command.notify, command.node, command.generation)
+        order = command.reopens or command.token
+        if command.reopens and self._goes_on(state, command):
+            return
         try:
-            self._starter().start(
+            child = self._starter().start(
                 command.workflow_id,
                 data,
-                start_key=key,
+                version=command.version or None,
+                start_key=child_key(state.execution_id, order),
                 parent=parent,
                 hops=command.hops,
                 correlation_id=correlation_id,
             )
         except RequestError as error:
+            self._not_started(state, command, error)
+        else:
+            self._started(state, command, child)
+
+    def _goes_on(self, state: ExecutionState, command: StartChild) -> bool:
+        """Have the child go on that an earlier order started; False if there is none."""
+        child = _child(state, command)
+        if self._executions.header(child) is None:
+            return False
+        if command.notify:
+            identity = f"control:{state.execution_id}:{command.token}:reopen"
+            by = f"execution:{state.execution_id}"
+            self._mailer.send(child, ReopenRequested(identity, state.now, command.token, by))
+        else:
+            self._started(state, command, child)
+        return True
+
+    def _started(self, state: ExecutionState, command: StartChild, child: str) -> None:
+        """Tell the node that does not wait for its end that the child is there."""
+        if command.node and not command.notify:
+            event = ChildStarted(f"child:{command.token}:started", state.now, command.token, child)
+            self._mailer.send(state.execution_id, event)
+
+    def _not_started(self, state: ExecutionState, command: StartChild, error: RequestError) -> None:
+        if not command.node:
             message = f"`{command.workflow_id}` could not be started: {error}"
             self._failed(state, f"child:{command.token}", command.machine, message)
+            return
+        document = ErrorDocument.of(_START_ERRORS.get(error.code, "child_start_failed"), error.message, command.node)
+        event = ChildEnded(
+            f"child:{command.token}:refused",
+            state.now,
+            command.token,
+            "",
+            ExecutionStatus.FAILED.value,
+            error=document,
+        )
+        self._mailer.send(state.execution_id, event)
 
     def _control_child(self, state: ExecutionState, command: ControlChild) -> None:
         child = _child(state, command)
@@ -163,24 +206,31 @@ class Courier:
     def _failed(self, state: ExecutionState, identity: str, machine: str, message: str) -> None:
         self._mailer.send(state.execution_id, SendFailed(identity, state.now, machine, message))
 
-    def _notify(self, state: ExecutionState, command: NotifyParent, ended: SetStatus) -> None:
+    def _notify(self, state: ExecutionState, command: NotifyParent, ended: SetStatus | None) -> None:
+        """``ended``: None of an execution that had ended before, as its header says."""
         output, blob = self._executions.output_to_send(state.execution_id, ended)
+        reopened = f":{state.attempt}" if state.attempt > 1 else ""
         event = ChildEnded(
-            f"child:{state.execution_id}",
+            f"child:{state.execution_id}{reopened}",
             state.now,
             command.token,
             state.execution_id,
             state.status.value,
             output=output,
             blob=blob,
-            error=ended.error,
+            error=state.error,
         )
         self._mailer.send(command.execution_id, event)
 
 
+_START_ERRORS = {"not_found": "not_found", "invalid_input": "validation_error"}
+"""What refusals of a start are to the node, by their codes; all others are ``child_start_failed``."""
+
+
 def _child(state: ExecutionState, command: StartChild | ControlChild) -> str:
-    """The execution that is started under a token."""
-    return keyed_execution_id(command.workflow_id, child_key(state.execution_id, command.token))
+    """The execution that an order starts, or has go on, or is about."""
+    order = command.reopens if isinstance(command, StartChild) else ""
+    return child_execution_id(state.execution_id, order or command.token, command.workflow_id)
 
 
 def _log(plan: Plan, state: ExecutionState, command: Log) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read, RunNode
-from workflow_runtime.engine.turn import Known, Needs
-from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.engine.turn import Known, Needs, Visit
+from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -28,15 +28,24 @@ class Knowledge:
         input_key = keys.input(execution_id, needs.replaced)
         wanted = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.reads}
         failed = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.orders}
-        items = self._table.get([*wanted, *failed, *([input_key] if needs.globals else [])])
+        undone = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.visits}
+        passed = {keys.run(execution_id, read.path(plan), read.serial): read for read in needs.passes}
+        items = self._table.get([*{**wanted, **failed, **undone, **passed}, *([input_key] if needs.globals else [])])
         nodes = dict(known.nodes)
         for key, read in wanted.items():
             nodes[read] = _pruned(plan, read.node, self._runs.run_of(items[key]))
+        for key, read in passed.items():
+            nodes[read] = _pruned(plan, read.node, self._runs.run_of(items[key])) if key in items else NOT_RUN
         if needs.globals:
             known = replace(known, globals=pruned_globals(plan, self._executions.globals_of(items[input_key])))
         blobs = {key: unpack(self._executions.get_blob(key)) for key in needs.blobs}
         orders = {read: self._order(plan, execution_id, read, items[key]) for key, read in failed.items()}
-        return replace(known, nodes=nodes, blobs={**known.blobs, **blobs}, orders={**known.orders, **orders})
+        visits = {read: self._visit(items[key]) for key, read in undone.items()}
+        return known.with_more(Known(nodes, None, blobs, orders, visits))
+
+    def _visit(self, item: Item) -> Visit:
+        """A run that is undone, whole."""
+        return Visit(self._runs.inputs_of(item), self._runs.run_of(item).output)
 
     def _order(self, plan: Plan, execution_id: str, read: Read, item: Item) -> RunNode | None:
         """The order of a run: kept by its record if it failed and had more attempts. What an action called has its

@@ -7,12 +7,14 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.invokers.invocation import ORIGIN_KEY
 from workflow_runtime.language.expressions import EvaluationError, parse_iso
 from workflow_runtime.language.json_values import Json, NotJson, to_json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.ports import Blobs
 from workflow_runtime.services.catalog.triggers import Occasion, ScheduledStart
 from workflow_runtime.services.intake.starts import is_correlation_id
@@ -120,6 +122,7 @@ def parse_body(body: str) -> BusEvent | ScheduledStart:
             return msgspec.convert(value["schedule"], ScheduledStart)
         event = msgspec.convert(value, BusEvent)
         parse_iso(event.time)
+        event = replace(event, detail_type=normalized(event.detail_type))
     except (msgspec.MsgspecError, NotJson, UnicodeError, RecursionError, EvaluationError) as error:
         raise InvalidEvent(f"not an event: {error}") from error
     return event

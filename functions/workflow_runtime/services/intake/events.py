@@ -18,6 +18,7 @@ import msgspec
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import LIFECYCLE_SOURCE
 from workflow_runtime.engine.events import SignalReceived
+from workflow_runtime.engine.identity import keyed_execution_id
 from workflow_runtime.engine.values.evaluation import correlation_key, iso_time
 from workflow_runtime.errors import ConflictError, InvalidEvent, RequestError, RetryableError
 from workflow_runtime.language.expressions import EvaluationError, parse_iso
@@ -26,7 +27,7 @@ from workflow_runtime.plan.triggers import ScheduleTrigger
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.catalog.triggers import Occasion, ScheduledStart, Triggers, start_key
 from workflow_runtime.services.intake.bus_events import ADDRESS, ADDRESSED, BusEvent, Way, parse_body
-from workflow_runtime.services.intake.starts import Starter, keyed_execution_id
+from workflow_runtime.services.intake.starts import Starter
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import Mail, mail_body
 from workflow_runtime.storage.stores import Stores

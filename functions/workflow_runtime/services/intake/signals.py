@@ -24,6 +24,7 @@ from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ChartState, ExecutionState
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.json_values import Json, NotJson, to_json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.events import is_runtime_event
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Bus, BusEvent, Ports
@@ -80,7 +81,7 @@ class Signalling:
         Raises `RequestError`: ``not_found``, ``ended``, ``invalid_event``, ``conflict`` (the key was used for an event
         with another name or other data), ``too_many`` (it is suspended and holds no more events); `RetryableError`.
         """
-        encoded = _encoded(data)
+        encoded, name = _encoded(data), normalized(name)
         header = self._executions.header(execution_id)
         if header is None:
             raise RequestError("not_found", f"there is no execution {execution_id!r}")

@@ -8,16 +8,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import msgspec
 
+from workflow_runtime.engine.identity import keyed_execution_id
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.values.evaluation import View, evaluate
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json, NotJson, to_json
+from workflow_runtime.language.look_alikes import normalized, with_normalized_keys
 from workflow_runtime.language.schemas import violation
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
@@ -79,7 +82,7 @@ class Starter:
         Raises `RequestError`: ``not_found`` (workflow), ``invalid_input``, ``conflict`` (the key came with another
         input).
         """
-        input = checked_input(input)
+        workflow_id, input = normalized(workflow_id), checked_input(input)
         now = self._clock.now()
         if start_key is None:
             execution_id = f"ex-{now:012x}-{self._new_id()[:16]}"
@@ -109,6 +112,8 @@ class Starter:
         )
         header = self._executions.create(header, data)
         fields = {"execution_id": execution_id, "correlation_id": header.correlation_id, "workflow_id": workflow_id}
+        if parent is not None:
+            fields["parent_execution_id"] = parent.execution_id
         logger.info("execution created", extra=fields)
         return self._answer(header, input)
 
@@ -150,6 +155,11 @@ def checked_input(input: Json) -> dict[str, Json]:
         checked: dict[str, Json] = to_json(input or {}, "input")
     except NotJson as error:
         raise RequestError("invalid_input", str(error)) from None
+    named = dict(with_normalized_keys(checked))
+    if len(named) < len(checked):
+        twice = next(name for name, count in Counter(map(normalized, checked)).items() if count > 1)
+        raise RequestError("invalid_input", f"the input has two keys that look the same: {twice!r}")
+    checked = named
     size = len(msgspec.json.encode(checked))
     if size > INPUT_BYTES_MAX:
         raise RequestError("invalid_input", f"the input has {size} bytes; at most {INPUT_BYTES_MAX} are taken")
@@ -198,13 +208,3 @@ def _input_hash(input: Json) -> str:
 
 def is_correlation_id(value: Json) -> bool:
     return isinstance(value, str) and _correlation.fullmatch(value) is not None
-
-
-def keyed_execution_id(workflow_id: str, start_key: str) -> str:
-    """The id of the execution that a workflow and key start: the same for every caller and at any time."""
-    return "ex-key-" + hashlib.sha256(f"{workflow_id}\0{start_key}".encode()).hexdigest()[:40]
-
-
-def child_key(execution_id: str, token: str) -> str:
-    """The start key of the child that an execution starts by its order of this token."""
-    return f"child:{execution_id}:{token}"

@@ -18,6 +18,7 @@ from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Item, Ports
 from workflow_runtime.services.freeze.looks import Looks
@@ -60,6 +61,7 @@ class Execution(msgspec.Struct, frozen=True):
         for part, text in (("input", self.input), ("output", self.output)):
             if text is not None:
                 document[part] = value_of(text)
+        document["parent"] = _parent(self.header)
         document["suspension"] = self.suspension
         document["variables"] = self.variables
         document |= self.charts.json()
@@ -201,6 +203,7 @@ class Documents:
 
     def node(self, execution_id: str, path: str) -> NodeDetail:
         """Raises `RequestError` (``not_found``) also when the execution has no such node."""
+        path = normalized(path)
         header = self.header(execution_id)
         plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(execution_id)
         held = self._runs.list_held(execution_id, path)
@@ -278,6 +281,12 @@ def header_json(header: Header) -> dict[str, Json]:
         "started_at": iso_time(header.started_at),
         "ended_at": iso_time(header.ended_at) if header.ended_at else None,
     }
+
+
+def _parent(header: Header) -> dict[str, Json] | None:
+    """The execution that started this one, and the node there, unless an action did."""
+    parent = header.parent
+    return {"execution_id": parent.execution_id, "node": parent.node or None} if parent is not None else None
 
 
 def _suspension(stored: StoredState | None) -> dict[str, Json] | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from workflow_runtime.engine.codec import current
+from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Mark, NodeStatus
 from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
-from workflow_runtime.engine.waiting import Cause, cause_of
+from workflow_runtime.engine.waiting import Cause, cause_of, path_in
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.addresses import ScopeId
+from workflow_runtime.plan.addresses import ScopeId, in_order_of_passes
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.policies import rule_for
@@ -57,10 +58,10 @@ def node_executions(
     live = live_graphs(plan, state)
     undone = statuses_of_undone(plan, state)
     entries: dict[str, Json] = {}
-    for number, block in enumerate(plan.blocks):
-        graph = live.get(plan.block_address(number))
+    for number, address in _places(plan, live, newest):
+        block, graph = plan.blocks[number], live.get(address)
         for index, node in enumerate(block.nodes):
-            path = block.prefix + node.id
+            path = path_in(plan, number, address, index)
             found = newest.get(path)
             if (node.hidden and not (node.is_fallback and found)) or (only is not None and path not in only):
                 continue  # of hidden nodes, fallbacks are shown once they were needed
@@ -74,6 +75,21 @@ def node_executions(
             elif entry["waiting_on"] == Cause.QUEUE and is_frozen(path):
                 entry["waiting_on"] = Cause.FROZEN.value
     return entries
+
+
+def _places(plan: Plan, live: Mapping[ScopeId, GraphState], runs: Iterable[str]) -> Iterator[tuple[int, ScopeId]]:
+    """Every block with the addresses at which it is shown: one, or those of the passes of loops that it is in."""
+    passed: dict[int, set[ScopeId]] = {}
+    if plan.has_loops:
+        for address, graph in live.items():
+            passed.setdefault(graph.block, set()).add(address)
+        for place in filter(None, map(plan.locate, runs)):
+            passed.setdefault(place.block, set()).add(place.scope)
+    for number in range(len(plan.blocks)):
+        if not plan.loops_around[number]:
+            yield number, plan.block_address(number)
+        else:
+            yield from ((number, address) for address in sorted(passed.get(number, ()), key=in_order_of_passes))
 
 
 def _node_entry(
@@ -92,6 +108,9 @@ def _node_entry(
         entry["handled"] = graph.marks[index] != Mark.FAILED
     if run is None and index in graph.begun:
         entry |= {"attempts": 1, "started_at": iso_time(graph.begun[index])}
+    if status is NodeStatus.RUNNING and state is not None and index in graph.children:
+        started = graph.children[index]
+        entry["child"] = child_execution_id(state.execution_id, started.order, started.workflow_id)
     entry["warnings"] += [note for note in graph.notes.get(index, ()) if note not in entry["warnings"]]
     return entry
 
@@ -103,7 +122,21 @@ def _status_of(run: Run | None, *, over: bool) -> NodeStatus:
 
 
 def error_json(error: ErrorDocument | None) -> dict[str, Json] | None:
-    return {"type": error.type, "message": error.message, "node": error.node or None} if error is not None else None
+    if error is None:
+        return None
+    return {"type": error.type, "message": error.message, "node": error.node or None, **_cause_json(error)}
+
+
+def _cause_json(error: ErrorDocument) -> dict[str, Json]:
+    """Of the error of a sub-workflow: where in its execution it began."""
+    if error.cause is None:
+        return {}
+    return {"cause": {"execution_id": error.cause.execution_id, "node": error.cause.node or None}}
+
+
+def _own_error_json(error: ErrorDocument) -> dict[str, Json]:
+    """The error of a node, as its entry has it."""
+    return {"type": error.type, "message": error.message, **_cause_json(error)}
 
 
 def _is_handled(node: NodePlan, status: NodeStatus, run: Run | None) -> bool:
@@ -115,11 +148,12 @@ def _is_handled(node: NodePlan, status: NodeStatus, run: Run | None) -> bool:
 
 
 def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str | None) -> dict[str, Json]:
-    return {
+    child = {"child": run.child} if run is not None and run.child else {}
+    return child | {
         "status": status.value,
         "attempts": run.attempt if run is not None else 0,
         "output": run.output if run is not None else None,
-        "error": {"type": run.error.type, "message": run.error.message} if run is not None and run.error else None,
+        "error": _own_error_json(run.error) if run is not None and run.error else None,
         "handled": _is_handled(node, status, run),
         "started_at": iso_time(run.started_at) if run is not None and run.started_at else None,
         "ended_at": iso_time(run.ended_at) if run is not None and run.ended_at else None,

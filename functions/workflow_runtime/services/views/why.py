@@ -15,20 +15,22 @@ from workflow_runtime.engine.awaited import PendingKind
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
+from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import Mark, NodeStatus
 from workflow_runtime.engine.preview import Preview
-from workflow_runtime.engine.state import ExecutionState, Suspension
+from workflow_runtime.engine.state import ExecutionState
+from workflow_runtime.engine.suspension import Suspension
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.engine.waiting import Cause, Open, children, due_of, entries_of, open_nodes, open_sources, path_in
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.addresses import TOP_CHART
 from workflow_runtime.plan.graph import GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.freeze.looks import Looks
-from workflow_runtime.services.intake.starts import child_key, keyed_execution_id
 from workflow_runtime.services.limits.requests import LINE_SHOWN_MAX, expected_start, in_line_text, place_in_line
 from workflow_runtime.services.limits.starts import start_place
 from workflow_runtime.services.views.charts import ahead_parts, look_ahead
@@ -109,6 +111,7 @@ class Explanations:
 
     def why_node(self, execution_id: str, path: str) -> Why:
         """What keeps one node, followed by the nodes that it waits for, directly or not, nearest first."""
+        path = normalized(path)
         header, plan, state = self._load(execution_id)
         nodes = {node.path: node for node in open_nodes(plan, state)} if state is not None else {}
         if state is None or state.status.terminal or path not in nodes:
@@ -173,7 +176,7 @@ class Explanations:
     def _children(self, state: ExecutionState) -> Iterator[Waiting]:
         """The executions that its charts wait for."""
         awaited = list(islice(children(state), BLOCKERS_MAX))
-        ids = [keyed_execution_id(entry.workflow, child_key(state.execution_id, token)) for token, entry in awaited]
+        ids = [child_execution_id(state.execution_id, token, entry.workflow) for token, entry in awaited]
         headers = self._executions.headers(ids)
         for id, (_, entry) in zip(ids, awaited, strict=True):
             child = headers.get(id)
@@ -276,6 +279,7 @@ class _Explanation:
             Cause.RETRY: self._for_its_next_attempt,
             Cause.TIMER: self._for_a_time,
             Cause.EVENT: self._for_an_event,
+            Cause.CHILD: self._for_an_execution,
             Cause.SUSPENDED: self._for_the_resumption,
             None: self._for_what_is_inside,
         }
@@ -360,6 +364,14 @@ class _Explanation:
         words += ["or its timeout"] if due else []
         since = self._graph.begun.get(self._open.index, 0)
         return self._of(" ".join(words), on=[spec.event], since=since, until=due)
+
+    def _for_an_execution(self) -> Waiting:
+        child = self._graph.children[self._open.index]
+        id = child_execution_id(self._state.execution_id, child.order, child.workflow_id)
+        due = due_of(self._entries)
+        moves = f"the end of that execution of `{child.workflow_id}`" + (", or the node's `timeout`" if due else "")
+        since = self._graph.begun.get(self._open.index, 0)
+        return self._of(moves, on=[id], since=since, until=due)
 
     def _for_what_is_inside(self) -> Waiting:
         since = self._graph.begun.get(self._open.index, 0)

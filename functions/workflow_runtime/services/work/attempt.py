@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.commands import RunNode, with_payload
+from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
@@ -28,14 +28,14 @@ from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AggregationSpec, NodeType, SucceedSpec
-from workflow_runtime.ports import Item, Ports
+from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted
 from workflow_runtime.services.messages import Order
+from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
-from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -102,6 +102,7 @@ class AttemptRunner:
         self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
         self._executions = stores.executions
         self._runs = stores.runs
+        self._orders = Orders(stores)
 
     async def carry_out(self, attempt: Attempt) -> tuple[bool, Run]:
         """Read, run and record a claimed run: whether it was still ours to record, and how it ended. Once a renewal
@@ -191,7 +192,7 @@ class AttemptRunner:
     async def _prepare(self, attempt: Attempt) -> bool:
         """Read inputs and header in one batch; False when the execution no longer runs. Raises `Suspended`."""
         plan = attempt.plan
-        order = await self._ports.offload(self._whole, attempt.order)
+        order = await self._ports.offload(self._orders.whole, attempt.order)
         command = order.command
         node = node_of(plan, command.path)
         formulas = node.worker_formulas if node is not None else _output_formulas(plan, order)
@@ -221,24 +222,12 @@ class AttemptRunner:
         if input_key in items:
             data = await self._ports.offload(self._executions.globals_of, items[input_key])
         if undone is not None:
-            order = await self._ports.offload(self._told, order, items[undone])
+            order = await self._ports.offload(self._orders.told, order, items[undone])
         secrets = await self._ports.offload(self._resolve_secrets, node)
         view = view_of(plan, order, nodes, data, secrets)
         view = _with_callers_inputs(plan, command.caller, view)
         attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view, order.command)
         return True
-
-    def _told(self, order: Order, undone: Item) -> Order:
-        """The order of a compensation with what it sees of the run that it undoes."""
-        names = {"inputs": self._runs.inputs_of(undone), "output": self._runs.run_of(undone).output}
-        return replace(order, command=replace(order.command, names={**order.command.names, **names}))
-
-    def _whole(self, order: Order) -> Order:
-        """The order with what was stored apart, because it is large."""
-        command = order.command
-        if command.blob is None:
-            return order
-        return replace(order, command=with_payload(command, unpack(self._executions.get_blob(command.blob))))
 
     def _resolve_secrets(self, node: NodePlan | None) -> dict[str, str]:
         if node is None or node.inputs is None or BindingKind.SECRETS not in node.inputs.kinds:

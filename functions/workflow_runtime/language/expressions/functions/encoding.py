@@ -7,6 +7,7 @@ from workflow_runtime.language.expressions.functions.registry import function
 from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import check_text, json_text, text
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.look_alikes import normalized
 
 _ALGORITHMS = ("sha256", "sha1", "sha512", "md5")
 _NAMESPACE = "6f0d9f3e-3f5c-5f0e-9a49-0d7a1c1b7a52"  # of this function; changing it changes every id
@@ -73,4 +74,4 @@ def uuid(scope: Scope) -> str:
 @function("in_state(name)", 1)
 def in_state(scope: Scope, name: Json) -> bool:
     """Whether a state of that name is active."""
-    return text(name) in scope.active_states
+    return normalized(text(name)) in scope.active_states

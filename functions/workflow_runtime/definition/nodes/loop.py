@@ -1,0 +1,178 @@
+"""The loop (language §2.2): a body that runs once for every item, a number of times, or while something holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+import re2
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
+
+from workflow_runtime.definition import rules
+from workflow_runtime.definition.fields import (
+    MISSING,
+    ONE_TEMPLATE,
+    TEXT,
+    Count,
+    Expression,
+    Kind,
+    ListOrTemplate,
+    Value,
+    integer,
+    raise_all,
+    word,
+)
+from workflow_runtime.definition.ids import ID_PATTERN, read_id, read_reference
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.control import ControlNode
+from workflow_runtime.definition.nodes.registry import control_type, read_node, recovered_node
+from workflow_runtime.definition.policies import RetryPolicies
+from workflow_runtime.definition.reading import Many, Model, Reading, Recovery, as_entries, kind_of, problem
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.templates import has_template, is_one_template
+from workflow_runtime.language.texts import quoted
+
+ITEM = "item"
+"""What an item is called, whatever else it is called (`as`)."""
+WAYS = {"items": "items", "times": "times", "while_condition": "while", "until": "until"}
+_PERCENTAGE = re2.compile(r"^(100|\d{1,2})\s*%$")
+
+
+def _read_item_name(value: object) -> str:
+    return ITEM if value == ITEM else read_id(value)
+
+
+def _read_times(value: object) -> Json:
+    """A whole number, or exactly one ``${…}``."""
+    if isinstance(value, str) and has_template(value):
+        if not is_one_template(value):
+            raise problem(rules.NOT_ONE_TEMPLATE, f"expected a number or exactly one `${{…}}`, not {quoted(value)}")
+        return value.strip()
+    return integer(0)(value)
+
+
+def _read_tolerated(value: object) -> int | str:
+    """How many passes may fail: a number, or a share of all in percent."""
+    if not isinstance(value, str):
+        return integer(0)(value)
+    if not _PERCENTAGE.match(value.strip()):
+        hint = 'For example `tolerated_failures: 3`, or `tolerated_failures: "5%"`.'
+        raise problem(rules.WRONG_KIND, f"expected a number or a percentage, not {quoted(value)}", hint)
+    return value.strip()
+
+
+def _read_entry(value: object, info: ValidationInfo) -> object:
+    """An entry of a body: a node, or the id of one that is declared beside the loop."""
+    if isinstance(value, str):
+        return read_reference(value)
+    if not isinstance(value, dict | NodeDefinition):
+        text = f"the body of a loop holds nodes, or ids of nodes declared beside it, not {kind_of(value)}"
+        raise problem(rules.WRONG_KIND, text)
+    return read_node(value, info)
+
+
+def _recovered_body(value: Any, reading: Reading) -> tuple[Model | str, ...]:
+    entries = value if isinstance(value, list) else [value] if isinstance(value, str) else as_entries(value)
+    return tuple(
+        item if isinstance(item, str) else recovered_node(item, (), f"body[{position}]", reading)
+        for position, item in enumerate(entries)
+    )
+
+
+_Entry = Annotated[
+    NodeDefinition | str, BeforeValidator(_read_entry), WithJsonSchema({"anyOf": [TEXT, {"x-ref": "Node"}]})
+]
+_TIMES = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": ONE_TEMPLATE}]}
+_TOLERATED = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^(100|\d{1,2})\s*%$"}]}
+
+
+@control_type("loop")
+class LoopNode(ControlNode):
+    """Repeats its body: a pass for every item, a number of times, or while an expression holds."""
+
+    noun: ClassVar[str] = "a loop"
+    aliases: ClassVar = {**ControlNode.aliases, "as": "item_name", "while": "while_condition"}
+    hidden: ClassVar = frozenset({"item_name", "while_condition"})
+    keeps_null: ClassVar = frozenset({"collect"})
+    recoveries: ClassVar[Mapping[str, Recovery]] = {"body": _recovered_body}
+
+    items: ListOrTemplate | None = Field(None, description="A pass for every element of this list, or of one `${…}`.")
+    item_name: Annotated[str, Kind(_read_item_name, {"type": "string", "pattern": ID_PATTERN})] = Field(
+        ITEM, description="What the item is called in the body, besides `${item}`."
+    )
+    times: Annotated[Json, Kind(_read_times, _TIMES)] = Field(None, description="How many passes; or one `${…}`.")
+    while_condition: Expression | None = Field(None, description="Looked at before every pass; false ends the loop.")
+    until: Expression | None = Field(None, description="Looked at after every pass; true ends the loop, as a success.")
+    body: Annotated[tuple[_Entry, ...], Many(single=True, limit=100_000)] = Field(
+        description="The nodes of a pass: a list of nodes, or ids of nodes declared beside the loop."
+    )
+    batch_size: Annotated[int, Kind(integer(1), {"type": "integer", "minimum": 1})] | None = Field(
+        None, description="A pass gets a list of so many items; the last one may get fewer."
+    )
+    max_concurrency: Count = Field(1, description="Passes that run at once; 0: as many as an execution carries.")
+    max_iterations: Annotated[int, Kind(integer(1), {"type": "integer", "minimum": 1})] | None = Field(
+        None, description="Most passes; by default 100 for `while` and `until`, else 100,000."
+    )
+    on_max_iterations: Annotated[str, word("fail", "continue")] = Field(
+        "fail", description="What more passes than that mean: an error, or an end like any other."
+    )
+    item_retry: RetryPolicies = Field((), description="Attempts of a whole pass after it has failed.")
+    on_item_error: Annotated[str, word("fail", "skip", "collect")] | None = Field(
+        None,
+        description="What a failed pass means: the loop fails; the pass is left out; or its error stands in its place.",
+    )
+    tolerated_failures: Annotated[int | str | None, Kind(_read_tolerated, _TOLERATED)] = Field(
+        None, description="How many passes may fail, as a number or in percent of all; more fail the loop."
+    )
+    collect: Value = Field(MISSING, description="What a pass contributes to the loop's output (template).")
+
+    @classmethod
+    def fitting(cls, defaults: Mapping[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in super().fitting(defaults, fields).items() if name not in WAYS}
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is known how many passes there are before the first one."""
+        return self.items is not None or self.times is not None
+
+    @property
+    def runs_in_turn(self) -> bool:
+        """Whether a pass begins only when the one before has ended."""
+        return self.max_concurrency == 1
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        if not self.body:
+            raise problem(rules.REQUIRED, "a loop needs a body", at=("body",))
+        kinds = {isinstance(entry, str) for entry in self.body}
+        if len(kinds) > 1:
+            text = "the body holds both nodes and ids of nodes"
+            raise problem(rules.COMBINATION, text, "Write all of them here, or all of them beside the loop.", ("body",))
+        given = [name for name in WAYS if getattr(self, name) is not None]
+        if len(given) != 1 and not (len(given) == 2 and self.counts and given[-1] == "until"):
+            found = "has none" if not given else "has " + ", ".join(f"`{WAYS[name]}`" for name in given)
+            text = f"a loop needs one of `items`, `times`, `while` and `until`; this one {found}"
+            raise problem(rules.COMBINATION, text, "Only `until` may stand beside `items` or `times`.")
+        raise_all([problem(rules.COMBINATION, text, hint, (name,)) for name, text, hint in self._nonsense()])
+        return self
+
+    def _nonsense(self) -> list[tuple[str, str, str | None]]:
+        """Fields that do not go with the others: why, and what to do instead."""
+        found: list[tuple[str, str, str | None]] = []
+        if self.items is None:
+            found += [
+                (name, f"`{written}` only goes with `items`", None)
+                for name, written in (("item_name", "as"), ("batch_size", "batch_size"))
+                if name in self.model_fields_set
+            ]
+        condition = next((name for name in ("while_condition", "until") if getattr(self, name) is not None), None)
+        if condition is not None and not self.runs_in_turn:
+            text = f"`{WAYS[condition]}` looks at pass after pass, so they cannot run at once"
+            found.append(("max_concurrency", text, "Remove `max_concurrency`, or say 1."))
+        if self.tolerated_failures is not None and self.on_item_error == "fail":
+            text = "`tolerated_failures` lets passes fail, which `on_item_error: fail` does not"
+            found.append(("tolerated_failures", text, "Say `on_item_error: skip` or `collect`, or remove one of them."))
+        if isinstance(self.tolerated_failures, str) and not self.counts:
+            text = "nobody knows how many passes there are going to be, so there is no share of them"
+            found.append(("tolerated_failures", text, "Give a number."))
+        return found

@@ -1,0 +1,78 @@
+"""What the passes of a loop contribute to its output."""
+
+from __future__ import annotations
+
+import msgspec
+
+from workflow_runtime.engine.commands import Read
+from workflow_runtime.engine.graph.loop_scope import LoopScope
+from workflow_runtime.engine.graph.outputs import graph_output
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.lifecycle import Mark
+from workflow_runtime.engine.passes import Log, PassEnd
+from workflow_runtime.engine.turn import ValuesMissing
+from workflow_runtime.errors import NodeError
+from workflow_runtime.language.json_values import Json
+
+TAIL_BYTES_MAX = 2 * 1024  # of a log in the state; beyond, its values are stored apart
+
+_MARKS = {"success": Mark.SUCCESS, "failed": Mark.FAILED, "cancelled": Mark.CANCELLED}
+
+
+def append(loop: LoopScope, log: Log, value: Json) -> None:
+    """Add a value to a log of the loop."""
+    log.tail.append(value)
+    log.tail_bytes += len(msgspec.json.encode(value))
+    if log.tail_bytes > TAIL_BYTES_MAX:
+        log.pages.append(f"{loop.turn.store([log.tail[:]])}.0")
+        log.tail.clear()
+        log.tail_bytes = 0
+
+
+def collected(loop: LoopScope) -> list[Json]:
+    """The loop's output: a value of each pass that succeeded, in order, and errors where they are wanted. Raises
+    `ValuesMissing`, `NodeError`."""
+    if loop.spec.is_chained:
+        return loop.values(loop.loop.collected)
+    passes = loop.loop.passes
+    errors = dict(loop.values(passes.errors))
+    found: list[Json] = []
+    lacks = False
+    for index in passes.having(PassEnd.SUCCESS, PassEnd.FAILED):
+        if passes.end(index) is PassEnd.FAILED:
+            found += [{"error": errors[index]}] if index in errors else []
+            continue
+        try:
+            found.append(_contribution(loop, index))
+        except ValuesMissing:
+            lacks = True
+    if lacks:
+        raise ValuesMissing
+    return found
+
+
+def _contribution(loop: LoopScope, index: int) -> Json:
+    ended = loop.ended.get(index)
+    try:
+        return graph_output(ended if ended is not None else _recorded(loop, index))
+    except NodeError as error:
+        raise NodeError(error.type, f"pass {index}: {error.message.replace('outputs: ', 'collect: ', 1)}") from error
+
+
+def _recorded(loop: LoopScope, index: int) -> GraphScope:
+    """A pass as the runs of its nodes tell. Raises `ValuesMissing`."""
+    state = loop.pass_state(index)
+    state.serials = dict(loop.loop.passes.serials.get(index, {}))
+    lacks = False
+    for node in loop.body.contributors:
+        read = Read(loop.body.first + node, state.serial(node), f"{loop.pass_id(index)}/")
+        value = loop.turn.known.nodes.get(read)
+        if value is None:
+            loop.turn.needs_passes[read] = None
+            lacks = True
+        else:
+            state.marks[node] = _MARKS.get(value.status, Mark.SKIPPED)
+    if lacks:
+        raise ValuesMissing
+    state.succeeded_by = next((node for node in loop.body.final if state.marks[node] == Mark.SUCCESS), -1)
+    return loop.look(index, state)

@@ -1,0 +1,356 @@
+"""Loops: nodes that repeat a graph, in passes that are scopes of their own.
+
+A loop begins passes while there is room, up to its ``max_concurrency`` and, over all loops, what a state can carry.
+A pass that ends leaves two bits behind. Once none is open and none is left, the output is put together of what the
+runs of the passes are recorded with (`collecting`); only passes that read each other are collected one by one.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import msgspec
+
+from workflow_runtime.engine import pending
+from workflow_runtime.engine.awaited import Pending, Purpose
+from workflow_runtime.engine.graph import collecting, outcome
+from workflow_runtime.engine.graph.loop_scope import LoopScope
+from workflow_runtime.engine.graph.outcome import Yielded
+from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
+from workflow_runtime.engine.graph.policy import Failure, pass_retry
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.graph.waits import begin
+from workflow_runtime.engine.lifecycle import Mark
+from workflow_runtime.engine.passes import Items, LoopState, PassEnd, Passes
+from workflow_runtime.engine.pending import Resolution
+from workflow_runtime.engine.scopes import Scopes
+from workflow_runtime.errors import ErrorDocument, NodeError
+from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.language.expressions.values import kind
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.addresses import pass_of
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.specs import LoopSpec
+
+OPEN_PASSES_MAX = 1_000  # of one execution: each is a scope in its state meanwhile
+ITEMS_KEPT_BYTES_MAX = 2 * 1024  # of a loop's items that stay in the state; more are stored apart
+PAGE_BYTES = 64 * 1024  # of items that are stored together, about
+PAGE_ITEMS_MAX = 100
+
+# ---- the node
+
+
+def start(scope: GraphScope, node: int) -> None:
+    """Begin a loop, or go on with one that has failed. Raises `ValuesMissing`, `EvaluationError`, `NodeError`."""
+    spec = _spec(scope, node)
+    kept = scope.scopes.get(scope.path(node))
+    if isinstance(kept, LoopScope):
+        _go_on(kept)
+    else:
+        passes, items = _counted(scope, node, spec)
+        if not passes.count:
+            outcome.ended(scope, node, Yielded([]))
+            return
+        number = scope.block.first + node
+        scope.scopes.open(scope.path(node), LoopState(number, passes, items=_stored(scope, items)))
+    begin(scope, node)
+    seconds = scope.block.nodes[node].timeout_seconds
+    if seconds is not None:
+        pending.start_timer(scope, node, Purpose.TIMEOUT, scope.turn.now + round(seconds * 1000))
+
+
+def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
+    """The time of the loop has run out. Raises `ValuesMissing`."""
+    assert isinstance(what, Pending), "nothing else is waited for"
+    loop = scope.scopes[scope.path(node)]
+    assert isinstance(loop, LoopScope)
+    seconds = scope.block.nodes[node].timeout_seconds or 0
+    _fail(loop, ErrorDocument.of("timeout", f"it has not ended within {seconds:g} s", scope.path(node)))
+
+
+def _counted(scope: GraphScope, node: int, spec: LoopSpec) -> tuple[Passes, list[Json] | None]:
+    """The passes that there are going to be, as far as that is known, and what they are for."""
+    first_serial = scope.graph.next_serials.get(node, scope.graph.first_serial)
+    items: list[Json] | None = None
+    count = -1
+    if spec.items is not None:
+        items = _batches(_listed(scope.evaluate(spec.items, node)), spec.batch_size)
+        count = len(items)
+    elif spec.times is not None:
+        count = _whole_number(scope.evaluate(spec.times, node) if isinstance(spec.times, Formula) else spec.times)
+    if count > spec.max_iterations:
+        if not spec.stops:
+            raise NodeError("max_iterations", f"{count:,} passes are more than {spec.max_iterations:,}")
+        count = spec.max_iterations
+        items = items[:count] if items is not None else None
+    return Passes(count, first_serial=first_serial), items
+
+
+def _listed(value: Json) -> list[Json]:
+    if not isinstance(value, list):
+        raise NodeError("execution_error", f"items of a loop must be a list, not {kind(value)}")
+    return value
+
+
+def _batches(items: list[Json], size: int) -> list[Json]:
+    return [items[start : start + size] for start in range(0, len(items), size)] if size else items
+
+
+def _whole_number(value: Json) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+        shown = f"the number {value}" if isinstance(value, int | float) and not isinstance(value, bool) else kind(value)
+        raise NodeError("execution_error", f"`times` of a loop must be a whole number, not {shown}")
+    return int(value)
+
+
+def _stored(scope: GraphScope, items: list[Json] | None) -> Items | None:
+    """The items as the state has them: few and small ones, or where they are stored."""
+    if items is None:
+        return None
+    size = len(msgspec.json.encode(items))
+    if size <= ITEMS_KEPT_BYTES_MAX:
+        return Items(items)
+    page_size = max(1, min(PAGE_ITEMS_MAX, PAGE_BYTES * len(items) // size))
+    key = scope.turn.store([items[start : start + page_size] for start in range(0, len(items), page_size)])
+    return Items(None, key, page_size)
+
+
+def _spec(scope: GraphScope, node: int) -> LoopSpec:
+    spec = scope.block.nodes[node].spec
+    assert isinstance(spec, LoopSpec)
+    return spec
+
+
+# ---- passes
+
+
+def settle(loop: LoopScope) -> None:
+    """Begin passes as long as there is room, or end the loop. Raises `ValuesMissing`."""
+    loop.scopes.unmark(loop)
+    if loop.is_closed:
+        return
+    if loop.failing:
+        _fail(loop, loop.failing[min(loop.failing)])
+        return
+    state = loop.turn.state
+    state.queued.pop(loop.id, None)
+    while not loop.is_closed and (index := _next(loop)) is not None:
+        if not _has_room(loop):
+            break
+        _begin_pass(loop, index)
+    if not loop.is_closed and not loop.loop.open_count:
+        _complete(loop)
+
+
+def _next(loop: LoopScope) -> int | None:
+    """The pass to begin now, if there is one. Raises `ValuesMissing`."""
+    if loop.loop.again:
+        return loop.loop.again[0]
+    passes = loop.loop.passes
+    if loop.loop.is_over or passes.begun == passes.count:
+        return None
+    if not passes.begun and loop.spec.condition is not None and not _holds(loop, loop.spec.condition, None):
+        loop.loop.is_over = True
+        return None
+    return None if loop.is_closed else passes.begun
+
+
+def _has_room(loop: LoopScope) -> bool:
+    """Whether another pass may begin now. A loop whose passes wait for those of others has one at least: so loops
+    inside loops never wait for each other."""
+    state, open_count = loop.turn.state, loop.loop.open_count
+    if open_count >= (loop.spec.max_concurrency or OPEN_PASSES_MAX):
+        return False
+    if not loop.turn.has_room:
+        state.queued[loop.id] = True
+    elif open_count and state.open_passes >= OPEN_PASSES_MAX:
+        state.crowded[loop.id] = True
+    else:
+        return True
+    return False
+
+
+def wake_crowded(scopes: Scopes) -> None:
+    """Let loops look again that wait for passes of others to end, as many as have."""
+    state = scopes.turn.state
+    for id in [*islice(state.crowded, max(OPEN_PASSES_MAX - state.open_passes, 0))]:
+        del state.crowded[id]
+        scopes.mark(scopes[id])
+
+
+def _begin_pass(loop: LoopScope, index: int) -> None:
+    if loop.loop.again:
+        loop.loop.again.pop(0)
+    else:
+        loop.loop.passes.begun += 1
+    loop.loop.open_count += 1
+    loop.turn.state.open_passes += 1
+    loop.scopes.open(loop.pass_id(index), loop.pass_state(index))
+
+
+def pass_ended(scope: GraphScope) -> None:
+    """Every node of a pass has ended. Raises `ValuesMissing`."""
+    loop = scope.outer
+    assert isinstance(loop, LoopScope)
+    index = pass_of(scope.id)[1]
+    skip_uncalled(scope)
+    if scope.graph.failure is None:
+        try:
+            _succeeded(loop, index, scope)
+        except NodeError as error:
+            loop.failing[index] = ErrorDocument.of(error.type, error.message, scope.id)
+            _closed(loop, index, scope, PassEnd.FAILED)
+    else:
+        _failed(loop, index, scope, scope.graph.failure)
+    loop.scopes.mark(loop)
+
+
+def _succeeded(loop: LoopScope, index: int, scope: GraphScope) -> None:
+    """Raises `ValuesMissing`, and `NodeError` for what cannot be collected."""
+    if loop.spec.is_chained:
+        collecting.append(loop, loop.loop.collected, graph_output(scope))
+    if scope.graph.serials:
+        loop.loop.passes.serials[index] = dict(scope.graph.serials)
+    loop.loop.bytes += scope.graph.values_bytes.get(OUTPUTS, 0)
+    _go_round(loop, index, scope)
+    _closed(loop, index, scope, PassEnd.SUCCESS)
+    loop.ended[index] = scope
+
+
+def _failed(loop: LoopScope, index: int, scope: GraphScope, error: ErrorDocument) -> None:
+    spec, state = loop.spec, loop.loop
+    seed = f"{loop.turn.state.execution_id}/pass:{scope.id}#{scope.next_serial()}"
+    retry = pass_retry(spec.retry, state.retries.get(index, ()), error, seed)
+    if retry is not None:
+        loop.close_pass(scope)
+        state.passes.firsts[index] = state.next_serial
+        state.retries[index] = retry.used
+        if retry.delay:
+            pending.start_timer(loop, index, Purpose.RETRY, loop.turn.now + retry.delay)
+        else:
+            retry_due(loop, index)
+        return
+    _closed(loop, index, scope, PassEnd.FAILED)
+    if spec.on_item_error == "fail" or _too_many(loop):
+        loop.failing[index] = error
+        return
+    if spec.on_item_error == "collect":
+        entry = {"type": error.type, "message": error.message, "node": error.node}
+        collecting.append(loop, state.passes.errors, [index, entry])
+        if spec.is_chained:
+            collecting.append(loop, state.collected, {"error": entry})
+    _go_round(loop, index, scope)
+
+
+def retry_due(loop: LoopScope, index: int) -> None:
+    """It is time for the next attempt of a pass."""
+    loop.scopes.open(loop.pass_id(index), loop.pass_state(index))
+
+
+def _too_many(loop: LoopScope) -> bool:
+    """Whether more passes have failed than the loop tolerates."""
+    spec, passes = loop.spec, loop.loop.passes
+    if spec.tolerated_share >= 0:
+        return passes.failed * 100 > spec.tolerated_share * passes.count
+    return 0 <= spec.tolerated < passes.failed
+
+
+def _closed(loop: LoopScope, index: int, scope: GraphScope, end: PassEnd) -> None:
+    """A pass is over."""
+    passes = loop.loop.passes
+    loop.close_pass(scope)
+    passes.set_end(index, end)
+    if end is not PassEnd.SUCCESS:
+        passes.firsts[index] = loop.loop.next_serial
+    loop.loop.retries.pop(index, None)
+    loop.loop.open_count -= 1
+    loop.turn.state.open_passes -= 1
+
+
+def _go_round(loop: LoopScope, index: int, scope: GraphScope) -> None:
+    """After a pass: whether there is another one. Raises `ValuesMissing`."""
+    spec, passes = loop.spec, loop.loop.passes
+    if (spec.until is not None and _holds(loop, spec.until, scope)) or (
+        spec.condition is not None and not _holds(loop, spec.condition, scope)
+    ):
+        loop.loop.is_over = True
+    elif passes.count < 0 and passes.begun >= spec.max_iterations:
+        loop.loop.is_over = True
+        if not spec.stops and not loop.failing:
+            message = f"it has not ended after {spec.max_iterations:,} passes"
+            loop.failing[index] = ErrorDocument.of("max_iterations", message, loop.id)
+
+
+def _holds(loop: LoopScope, condition: Formula, scope: GraphScope | None) -> bool:
+    """What a condition of the loop says after a pass, or before the first. Raises `ValuesMissing`."""
+    seen = scope if scope is not None else loop.look(0, loop.pass_state(0))
+    try:
+        return bool(seen.evaluate(condition, OUTPUTS))
+    except EvaluationError as error:
+        name = "until" if condition is loop.spec.until else "while"
+        loop.failing[loop.loop.passes.begun] = ErrorDocument.of("execution_error", f"{name}: {error}", loop.id)
+        return False
+
+
+# ---- the end
+
+
+def _complete(loop: LoopScope) -> None:
+    """None is open, and none is left. Raises `ValuesMissing`."""
+    if loop.failing:
+        _fail(loop, loop.failing[min(loop.failing)])
+        return
+    scope, node = loop.around_it, loop.node
+    try:
+        output = collecting.collected(loop)
+    except NodeError as error:
+        _fail(loop, ErrorDocument.of(error.type, error.message, loop.id))
+        return
+    pending.drop_owned(scope, node)
+    _forget(loop)
+    outcome.conclude(scope, node, Yielded(output))
+
+
+def _fail(loop: LoopScope, error: ErrorDocument) -> None:
+    """The loop has failed. What it has come to is remembered if that is for good."""
+    scope, node = loop.around_it, loop.node
+    pending.drop_owned(scope, node)
+    loop.close()
+    outcome.conclude(scope, node, Failure(error))
+    if scope.graph.marks[node] != Mark.FAILED and loop.id in loop.scopes:
+        _forget(loop)
+
+
+def _forget(loop: LoopScope) -> None:
+    loop.around_it.graph.next_serials[loop.node] = loop.next_serial()
+    loop.close()
+    loop.scopes.forget(loop)
+
+
+# ---- another run of a loop that has failed, or was cancelled
+
+
+def _go_on(loop: LoopScope) -> None:
+    """Run the passes that did not succeed once more, and those that had not begun."""
+    state = loop.loop
+    loop.is_closed = False
+    state.pending.clear()
+    state.open_count = 0
+    state.is_over = False
+    if loop.spec.is_chained:  # those after it have read what it came to
+        last = state.passes.begun - 1
+        state.again = [last] if last >= 0 and state.passes.end(last) is not PassEnd.SUCCESS else []
+    else:
+        state.again = list(state.passes.having(PassEnd.NONE, PassEnd.FAILED))
+    for index in state.again:
+        run_again(loop, index)
+    loop.scopes.mark(loop)
+
+
+def run_again(loop: LoopScope, index: int) -> None:
+    """A pass has to run once more, whatever it came to."""
+    passes = loop.loop.passes
+    passes.set_end(index, PassEnd.NONE)
+    passes.serials.pop(index, None)
+    passes.firsts[index] = max(loop.next_serial(), passes.serial(index))
