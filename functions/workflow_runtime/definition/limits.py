@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.fields import TEXT, Count, Duration, Kind, Priority, integer, read_text
 from workflow_runtime.definition.ids import id_problem
-from workflow_runtime.definition.reading import Model, kind_of, problem
+from workflow_runtime.definition.reading import Model, details, kind_of, problem
+from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.templates import has_template, is_one_template
 from workflow_runtime.language.texts import quoted
@@ -143,3 +144,13 @@ class Limits(Model):
                 context: dict[str, Any] = {**(wrong.context or {}), "at": (name,)}
                 raise problem(rules.BAD_ID, str(context["text"]), context.get("hint"), (name,))
         return self
+
+
+def limiter_of(fields: Mapping[str, Json], name: str) -> Limiter:
+    """The limiter that somebody sets by these fields. Raises `RequestError` (``invalid_request``)."""
+    try:
+        return LimiterDefinition.model_validate(dict(fields)).limiter()
+    except ValidationError as error:
+        found = [(line, getattr(line["type"], "context", None) or {}) for line in details(error)]
+        texts = [f"{'.'.join(map(str, line['loc'])) or name}: {context.get('text', '')}" for line, context in found]
+        raise RequestError("invalid_request", "; ".join(texts)) from None

@@ -13,11 +13,11 @@ from workflow_runtime.ports import Clock
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.services.limits.arithmetic import Gauge, number
+from workflow_runtime.services.limits.explaining import LINE_SHOWN_MAX, expected_start
 from workflow_runtime.services.limits.line import FOREVER, Lines
-from workflow_runtime.storage.limiters import LimiterName, Rule, Waiter
+from workflow_runtime.storage.limiters import LimiterName, Rule
 from workflow_runtime.storage.stores import Stores
 
-LINE_SHOWN_MAX = 1_000  # waiters counted; beyond, there are "more"
 NAME_CHARS_MAX = 300
 UNITS = ((1_000, "s"), (60_000, "min"), (3_600_000, "h"), (86_400_000, "day"))
 
@@ -51,7 +51,7 @@ class Limits:
         fields = dict(fields)
         paused = fields.pop("paused", None)
         if fields or paused is None:
-            self._store.give(name, checked_limiter(checked_name(name), fields))
+            self._store.give(name, _checked(name, fields))
             self._changed(name)
         answer = _rule_json(self._rule(name))
         if paused is not None:
@@ -72,7 +72,7 @@ class Limits:
 
     def declare_fields(self, limits: Mapping[str, Mapping[str, Json]]) -> Sequence[dict[str, Json]]:
         """The same by their fields; all limiters there are then. Raises `RequestError` (``invalid_request``)."""
-        self.declare({checked_name(name): checked_limiter(name, fields) for name, fields in limits.items()})
+        self.declare({name: _checked(name, fields) for name, fields in limits.items()})
         return self.list()
 
     def _gate(self, name: str, *, is_open: bool) -> None:
@@ -113,52 +113,13 @@ class Limits:
         }
 
 
-def expected_start(limiter: Limiter, gauge: Gauge, now: int, place: int) -> int:
-    """When whoever has this place (1: the first) in the line is expected to begin (epoch ms), as far as rates say."""
-    start = now * 1000
-    for name, rate in ((arithmetic.REQUESTS_BOOKED, limiter.requests),):
-        if rate is not None:
-            start = max(start, number(gauge, name)) + rate.microseconds(max(place - 1, 0))
-    gate = number(gauge, arithmetic.GATE)
-    return max(start // 1000, gate if gate < FOREVER else 0)
+def _checked(name: str, fields: Mapping[str, Json]) -> Limiter:
+    """The limiter that these fields are. Raises `RequestError` (``invalid_request``)."""
+    from workflow_runtime.definition.limits import limiter_of  # of those that ask the API, few set limiters
 
-
-def in_line_text(name: LimiterName, gauge: Gauge, number_in_line: int, length: int) -> str:
-    """What would move somebody who has this place in the line (0: it is his turn already)."""
-    if not number_in_line:
-        return f"it is its turn at `{name}`; its message is on its way"
-    if number(gauge, arithmetic.GATE) >= FOREVER:
-        return f"`awr limits resume {name.name}`: it is paused"
-    where = f"place {number_in_line} of {length}{'+' if length == LINE_SHOWN_MAX else ''} in the line of `{name}`"
-    held = len(arithmetic.holders(gauge))
-    return f"{where}{f', of which {held} slots are taken' if held else ''}; `awr limits set {name.name}` changes it"
-
-
-def place_in_line(waiters: Sequence[Waiter], place: str) -> int:
-    """Which one of these it is, from 1; 0: none of them."""
-    return next((index for index, waiter in enumerate(waiters, 1) if waiter.place == place), 0)
-
-
-def checked_name(name: str) -> str:
-    """Raises `RequestError` (``invalid_request``) for what cannot be the name of a limiter."""
     if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable():
         raise RequestError("invalid_request", f"the name of a limiter has 1 to {NAME_CHARS_MAX} printable characters")
-    return name
-
-
-def checked_limiter(name: str, fields: Mapping[str, Json]) -> Limiter:
-    """The limiter that these fields are. Raises `RequestError` (``invalid_request``)."""
-    from pydantic import ValidationError  # of those that ask the API, few set limiters
-
-    from workflow_runtime.definition.limits import LimiterDefinition
-    from workflow_runtime.definition.reading import details
-
-    try:
-        return LimiterDefinition.model_validate(dict(fields)).limiter()
-    except ValidationError as error:
-        found = [(line, getattr(line["type"], "context", None) or {}) for line in details(error)]
-        texts = [f"{'.'.join(map(str, line['loc'])) or name}: {context.get('text', '')}" for line, context in found]
-        raise RequestError("invalid_request", "; ".join(texts)) from None
+    return limiter_of(fields, name)
 
 
 def limiter_json(limiter: Limiter) -> dict[str, Json]:

@@ -72,13 +72,13 @@ class StartAdmission:
         return LimiterName(plan.limiter, share.key if limiter.key else ""), limiter, share
 
 
-def start_place(plan: Plan, header: Header) -> tuple[LimiterName, list[str]] | None:
+def start_place(plan: Plan, header: Header) -> tuple[LimiterName, str] | None:
     """The limiter for which the start of an execution may wait, and its place in the line; None: there is none."""
     if not plan.limiter:
         return None
     share = header.shares.get(plan.limiter, Share())
     place = place_of(plan.priority, header.tenant, header.started_at, holder_of(header.execution_id))
-    return LimiterName(plan.limiter, share.key), [place]
+    return LimiterName(plan.limiter, share.key), place
 
 
 def _waiters(header: Header, events: Sequence[Event], place: str, need: Need, weight: int) -> list[Waiter]:

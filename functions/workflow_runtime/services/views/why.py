@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 import msgspec
 
@@ -30,14 +29,11 @@ from workflow_runtime.plan.graph import GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.freeze.looks import Looks
-from workflow_runtime.services.limits.requests import LINE_SHOWN_MAX, expected_start, in_line_text, place_in_line
-from workflow_runtime.services.limits.starts import start_place
+from workflow_runtime.services.freeze.looks import Looks, thaw_text
+from workflow_runtime.services.limits.explaining import LineViews
 from workflow_runtime.services.views.charts import ahead_parts, look_ahead
 from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.services.views.nodes import node_executions
-from workflow_runtime.storage.freezes import Switch
-from workflow_runtime.storage.limiters import LimiterName
 from workflow_runtime.storage.records import Header, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -90,7 +86,7 @@ class Explanations:
 
     def __init__(self, ports: Ports, stores: Stores, looks: Looks) -> None:
         self._looks = looks
-        self._limiters = stores.limiters
+        self._lines = LineViews(ports.clock, stores.limiters, looks)
         self._clock = ports.clock
         self._workflows = stores.workflows
         self._executions = stores.executions
@@ -139,11 +135,10 @@ class Explanations:
             waiting_on=Cause.QUEUE if switch is None else Cause.FROZEN,
             on=(switch.scope,) if switch is not None else (),
             since=header.started_at,
-            moves="the dispatcher takes its start from the mailbox" if switch is None else _thaw_text(switch),
+            moves="the dispatcher takes its start from the mailbox" if switch is None else thaw_text(switch),
         )
-        found = start_place(plan, header) if switch is None else None
-        if found is not None and self._limiters.standing(*found):
-            waiting = msgspec.structs.replace(waiting, **self._in_line(found[0], found[1][0]))
+        if switch is None:
+            waiting = msgspec.structs.replace(waiting, **self._lines.of_start(plan, header))
         return Why(header, (waiting,), ahead_parts(plan, Preview(), ()))
 
     def _not_open(self, header: Header, plan: Plan, state: ExecutionState | None, path: str) -> Waiting:
@@ -198,30 +193,12 @@ class Explanations:
         ordered = self._ordered(state, unbegun)
         for node in nodes:
             waiting = _Explanation(plan, state, node, runs.get(node.path), ordered.get(node.path, 0)).waiting()
-            run = runs.get(node.path)
-            if run is not None and run.status is RunStatus.WAITING:
-                waiting = msgspec.structs.replace(
-                    waiting, **self._in_line(LimiterName(run.limiter, run.limiter_key), run.place)
-                )
+            waiting = msgspec.structs.replace(waiting, **self._lines.of_run(runs.get(node.path)))
             switch = self._looks.holding_run(plan, node.path) if node.path in ordered else None
             if switch is not None:
-                frozen = {"waiting_on": Cause.FROZEN, "on": (switch.scope,), "moves": _thaw_text(switch)}
+                frozen = {"waiting_on": Cause.FROZEN, "on": (switch.scope,), "moves": thaw_text(switch)}
                 waiting = msgspec.structs.replace(waiting, **frozen)
             yield waiting
-
-    def _in_line(self, name: LimiterName, place: str) -> dict[str, Any]:
-        """What is known of somebody in this place of a limiter's line."""
-        self._looks.known()
-        gauge, line = self._limiters.gauge(name), self._limiters.line(name, LINE_SHOWN_MAX)
-        limiter, number = self._looks.limiters.get(name.name), place_in_line(line, place)
-        start = expected_start(limiter, gauge, self._clock.now(), number) if limiter is not None and number else 0
-        return {
-            "waiting_on": Cause.LIMITER,
-            "on": (str(name),),
-            "since": int(place.split("#")[2]),
-            "until": start if limiter is not None and limiter.requests is not None else 0,
-            "moves": in_line_text(name, gauge, number, len(line)),
-        }
 
     def _ordered(self, state: ExecutionState, wanted: Iterable[str]) -> dict[str, int]:
         """When these nodes were ordered (epoch ms), if that is not long ago."""
@@ -378,13 +355,6 @@ class _Explanation:
         if self._open.path in self._state.scopes:
             return self._of("the end of the chart inside it", since=since)
         return self._of("the next commit of the execution", since=since)
-
-
-def _thaw_text(switch: Switch) -> str:
-    """What ends a freeze, and who wanted it since when and why."""
-    by = f" by {switch.by}" if switch.by else ""
-    reason = f": {switch.reason}" if switch.reason else ""
-    return f"a thaw of `{switch.scope}`, frozen since {iso_time(switch.since)}{by}{reason}"
 
 
 def _join_text(join: Join, count: int) -> str:
