@@ -9,6 +9,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -43,6 +44,9 @@ class Events(Construct):
         self.rules = {rule.name: self._rule(rule) for rule in topology.rules}
         for index, forwarding in enumerate(props.forwarding, start=1):
             self._forward(index, forwarding)
+
+        if props.approvals_topic is not None:
+            self._tell_people(props.approvals_topic)
 
         self.group = scheduler.ScheduleGroup(self, "Schedules", removal_policy=props.removal_policy)
         self.scheduler_role = self._role("SchedulerRole", self.group.schedule_group_arn, SCHEDULED_QUEUES, props)
@@ -91,6 +95,26 @@ class Events(Construct):
             targets=[targets.EventBus(self.bus, dead_letter_queue=self._queues[DEAD_LETTERS])],
         )
         _narrowed(rule, forwarding.pattern)
+
+    def _tell_people(self, topic: sns.ITopic) -> None:
+        """A sample of how people learn that they are asked: subscribe mails to the topic, or write such a rule for a
+        function that posts to a chat."""
+        detail = events.EventField.from_path
+        text = events.RuleTargetInput.from_multiline_text(
+            f"{detail('$.detail.prompt')}\n\n"
+            f"Asked: {detail('$.detail.assignees')} ({detail('$.detail.reason')}) by {detail('$.detail.path')} of "
+            f"{detail('$.detail.workflow_id')}.\n"
+            f"awr approve {detail('$.detail.approval_id')} --comment …"
+        )
+        target = targets.SnsTopic(topic, message=text, dead_letter_queue=self._queues[DEAD_LETTERS])
+        events.Rule(
+            self,
+            "Approvals",
+            event_bus=self.bus,
+            description="Tells people that they are asked",
+            event_pattern=events.EventPattern(source=[LIFECYCLE_SOURCE], detail_type=["approval.requested"]),
+            targets=[target],
+        )
 
     def _tick(self, tick: Tick, props: RuntimeProps) -> scheduler.CfnSchedule:
         """In the default group: functions may delete whatever is in the other."""

@@ -24,6 +24,7 @@ from workflow_runtime.deployment.settings import (
     ENV_PREFIX,
     POOLS_VARIABLE,
     SCHEDULED_QUEUES,
+    Callers,
     Settings,
     queues_used,
 )
@@ -134,6 +135,8 @@ class Functions(Construct):
             variables["MOCKS_FILE_FOR_TESTS"] = MOCKS_FILE
         workflow = {f"{ENV_PREFIX}{name}": value for name, value in props.environment.items()}
         service = {"POWERTOOLS_SERVICE_NAME": Stack.of(self).stack_name}
+        if function.http:
+            service |= _chosen_callers(props)
         added = [name for name in self._topology.pools if name not in POOLS]
         if added:
             service[POOLS_VARIABLE] = ",".join(added)
@@ -174,6 +177,13 @@ def _accept_findings(function: lambda_.Function) -> None:
         "Annotation::@aws-cdk/aws-lambda:snapStartRequirePublish",
         "Its current version is published, and its alias is what is invoked",
     )
+
+
+def _chosen_callers(props: RuntimeProps) -> dict[str, str]:
+    """Who callers of the API are, where that is not as by default."""
+    callers, default = Callers(props.identity_claim, frozenset(props.speaking_for_others)), Callers()
+    chosen, usual = callers.to_environment(), default.to_environment()
+    return {name: value for name, value in chosen.items() if value != usual[name]}
 
 
 def _allow_lists(reach: Reach) -> dict[str, str]:

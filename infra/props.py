@@ -16,7 +16,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 
 from infra.bundling import PYTHON, ROOT
-from workflow_runtime.deployment.settings import SECRETS_PREFIX
+from workflow_runtime.deployment.settings import IDENTITY_CLAIM, SECRETS_PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,11 @@ class RuntimeProps:
     ``mocks_for_tests``: a file of mocks that take the place of all agents and tools. Never in production.
     Events: ``forwarding`` from other buses; ``publisher_accounts``: other accounts that may put events on the bus.
     ``archive_days``: how long its events can be replayed.
-    API: ``jwt`` in place of IAM; ``cors``; ``throttle`` of all routes, ``open_throttle`` of each without authorizer.
+    ``approvals_topic``: gets a text for people whenever somebody is asked for an approval; the pattern for adapters to
+    mail and chat. Its policy lets EventBridge publish, if the topic is made in the same application.
+    API: ``jwt`` in place of IAM, and its ``identity_claim``, which says who the caller is; ``speaking_for_others``:
+    callers (IAM principals, or values of that claim) who may answer approvals in somebody else's name; ``cors``;
+    ``throttle`` of all routes, ``open_throttle`` of each without authorizer.
     ``alarm_topic``: who is told of alarms.
     """
 
@@ -150,11 +154,14 @@ class RuntimeProps:
     archive_days: int = 14
 
     jwt: Jwt | None = None
+    identity_claim: str = IDENTITY_CLAIM
+    speaking_for_others: tuple[str, ...] = ()
     cors: Cors | None = None
     throttle: Throttle = Throttle(rate=500, burst=1000)
     open_throttle: Throttle = Throttle(rate=50, burst=100)
 
     alarm_topic: sns.ITopic | None = None
+    approvals_topic: sns.ITopic | None = None
 
     def __post_init__(self) -> None:
         for name in self.pools:

@@ -34,7 +34,9 @@ def start_by_webhook(system: System) -> None:
     system.publish("on_hook")
     body = json.dumps({"id": "订单-2"}, ensure_ascii=False).encode()
     now = str(int(time.time()))
-    signature = hmac.new(SECRET.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
+    signature = hmac.new(
+        SECRET.encode(), f"{now}.POST /hooks/on_hook/订单.".encode() + body, hashlib.sha256
+    ).hexdigest()
     url = f"{system.url}/hooks/on_hook/{quote('订单')}"
     headers = {"content-type": "application/json", "x-timestamp": now, "x-signature": signature}
     accepted = httpx.post(url, content=body, headers=headers, timeout=30)

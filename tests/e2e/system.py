@@ -14,7 +14,7 @@ from tests.e2e.emulator import ACCOUNT, REGION, ROOT, Emulator, eventually
 
 from workflow_runtime.deployment.settings import SECRETS_PREFIX
 from workflow_runtime.frontends.client import SyncWorkflowEngine
-from workflow_runtime.frontends.client.sources import workflow_files
+from workflow_runtime.runtime.workflow_files import workflow_files
 
 EXECUTION_SECONDS_MAX = 60
 SECRET = "s3cr3t-钥匙"  # the deployment's HOOK_KEY

@@ -13,14 +13,15 @@ from workflow_runtime.deployment.topology import (
     DEAD_LETTERS,
     DEAD_LETTERS_FIFO,
     DISPATCH,
+    EVENTS,
     SWEEP,
     TIMERS,
     node_queue,
 )
-from workflow_runtime.engine.events import TimerFired
+from workflow_runtime.engine.events import Poked, TimerFired
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Message
-from workflow_runtime.services.messages import Timer, parse_mail, timer_body
+from workflow_runtime.services.messages import Timer, mail_message, parse_mail, timer_body
 from workflow_runtime.storage.executions import ExecutionStore
 
 NODES = "    - {id: a, type: tool, tool: echo, inputs: {x: 1}}\n"
@@ -121,3 +122,29 @@ def test_the_tick_of_the_topology_reaches_the_sweep(bench: Bench) -> None:
     bench.pass_time(60)
     bench.backend.scheduler.fire()
     assert lose(bench, SWEEP) == ["{}"]
+
+
+@pytest.mark.parametrize("body", ["no JSON", "{}", "[" * 3000 + "]" * 3000], ids=["text", "empty", "deep"])
+@pytest.mark.parametrize("queue", [DISPATCH, TIMERS, EVENTS, node_queue("tool"), DEAD_LETTERS, DEAD_LETTERS_FIFO])
+def test_what_nobody_can_read_is_a_recorded_dead_letter_at_first_sight(bench: Bench, queue: str, body: str) -> None:
+    before = len(unaddressed(bench)) + len(letters(bench, "ex-deep"))
+    fifo = {"group": "ex-deep", "deduplication_id": f"d{len(body)}"} if queue.endswith(".fifo") else {}
+    bench.runtime.ports.queues.send(queue, [Message(body, **fifo)])
+    assert bench.invoke(queue, bench.receive(queue)) == []
+    assert len(unaddressed(bench)) + len(letters(bench, "ex-deep")) == before + 1
+
+
+def test_an_event_that_only_a_newer_version_knows_waits_for_it_and_holds_its_place(bench: Bench) -> None:
+    execution_id = bench.start(NODES)
+    lose(bench, DISPATCH)
+    newer = f'{{"execution_id": "{execution_id}", "event": {{"event": "of_a_newer_version"}}}}'
+    known = mail_message(execution_id, Poked("p", 0), "i")
+    first = Message(newer, group=execution_id, deduplication_id="newer")
+    bench.runtime.ports.queues.send(DISPATCH, [first, known])
+    records = bench.receive(DISPATCH)
+    assert bench.invoke(DISPATCH, records) == [record.event_record["messageId"] for record in records]
+    assert letters(bench, execution_id) == []
+
+
+def unaddressed(bench: Bench) -> list[Any]:
+    return list(bench.runtime.ports.table.query("DEAD"))

@@ -163,7 +163,9 @@ def react_to_events(system: RecordedSystem) -> None:
 def take_webhooks_and_schedules(system: RecordedSystem) -> None:
     body = json.dumps({"id": "n-3"})
     now = str(system.clock.now() // 1000)
-    signature = hmac.new(SECRET.encode(), f"{now}.{body}".encode(), hashlib.sha256).hexdigest()
+    signature = hmac.new(
+        SECRET.encode(), f"{now}.POST /hooks/listener/订单.{body}".encode(), hashlib.sha256
+    ).hexdigest()
     path = f"/hooks/listener/{quote('订单')}"
     system.ask("POST", path, json.loads(body), x_timestamp=now, x_signature=signature)
     for _ in range(2):

@@ -17,7 +17,7 @@ from infra.runtime import WorkflowRuntime
 from tests.infra.deployed import Deployed, listed, synthesize
 from tests.infra.test_template import lint_findings
 
-from workflow_runtime.deployment.settings import Settings, deployed_topology
+from workflow_runtime.deployment.settings import Callers, Settings, deployed_topology
 from workflow_runtime.deployment.topology import TOPOLOGY
 
 SUBNETS = ("subnet-0123456789abcdef0", "subnet-0123456789abcdef1")
@@ -83,6 +83,9 @@ def chosen(scope: Stack) -> RuntimeProps:
         forwarding=(Forwarding(bus_arn=DEFAULT_BUS, pattern=BUCKET_PATTERN),),
         publisher_accounts=(PARTNER,),
         archive_days=0,
+        identity_claim="email",
+        speaking_for_others=("portal", "desk"),
+        approvals_topic=sns.Topic(scope, "Approvals", enforce_ssl=True, master_key=key),
         jwt=Jwt(issuer="https://login.example.com", audience=("workflows",), scopes=("workflows/use",)),
         cors=Cors(origins=("https://app.example.com",)),
         throttle=Throttle(rate=10, burst=20),
@@ -271,6 +274,21 @@ def test_bearer_tokens_take_the_place_of_signatures(chosen_stack: Deployed) -> N
         assert routes[route]["AuthorizationScopes"] == ["workflows/use"]
     (authorizer,) = chosen_stack.of_type("AWS::ApiGatewayV2::Authorizer").values()
     assert authorizer["JwtConfiguration"] == {"Audience": ["workflows"], "Issuer": "https://login.example.com"}
+
+
+def test_the_api_knows_who_its_callers_are(shipped: Deployed, chosen_stack: Deployed) -> None:
+    assert Callers.from_environment(variables(chosen_stack, "api")) == Callers("email", frozenset({"portal", "desk"}))
+    assert Callers.from_environment(variables(shipped, "api")) == Callers()
+    assert "SPEAKING_FOR_OTHERS" not in variables(chosen_stack, "dispatch")
+
+
+def test_people_are_told_by_the_topic(shipped: Deployed, chosen_stack: Deployed) -> None:
+    rule = chosen_stack.at("Events/Approvals")
+    assert rule["EventPattern"] == {"source": ["workflow-runtime"], "detail-type": ["approval.requested"]}
+    (target,) = rule["Targets"]
+    assert "DeadLetterConfig" in target
+    assert target["InputTransformer"]["InputPathsMap"]["detail-approval_id"] == "$.detail.approval_id"
+    assert "Runtime/Events/Approvals" not in shipped.paths
 
 
 def test_the_api_is_throttled_logged_and_open_to_named_pages(chosen_stack: Deployed) -> None:

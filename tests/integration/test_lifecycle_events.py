@@ -13,6 +13,7 @@ import pytest
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.simulated_aws import simulated
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.testing import WorkflowTester
 
 SCHEMAS = Path(__file__).parents[2] / "events" / "schemas"
 
@@ -109,3 +110,33 @@ def test_a_workflow_publishes_only_the_kinds_it_names() -> None:
     with LocalRuntime(open_backend()) as runtime:
         events = events_of(runtime, EVERY_END.replace("events: [execution, node]", "events: []"))
     assert events == []
+
+
+APPROVAL = """
+workflow:
+  id: 审批
+  events: []
+  nodes:
+    - {id: ask, type: control, subtype: approval, prompt: 发布?, assignees: [ann], timeout: 2h, escalate_after: 1h,
+       escalate_to: [boss], data: {password: hunter2}}
+    - {id: open, type: control, subtype: approval}
+"""
+
+
+def test_people_are_told_that_they_are_asked_and_nothing_they_should_not_know() -> None:
+    with WorkflowTester.embedded() as tester:
+        execution_id = tester.start(APPROVAL)
+        tester.delegate(execution_id, "李雷", "ask", by="ann")
+        tester.advance(hours=1)
+        details = [event["detail"] for event in tester.events]
+        assert {event["detail-type"] for event in tester.events} == {"approval.requested"}
+    schema = json.loads((SCHEMAS / "approval.v1.json").read_text())
+    for detail in details:
+        jsonschema_rs.Draft202012Validator(schema, validate_formats=True).validate(detail)
+        assert "hunter2" not in json.dumps(detail)
+    assert [(detail["path"], detail["reason"], detail["assignees"]) for detail in details] == [
+        ("ask", "asked", ["ann"]),
+        ("open", "asked", []),
+        ("ask", "delegated", ["李雷"]),
+        ("ask", "escalated", ["boss"]),
+    ]

@@ -32,19 +32,20 @@ from workflow_runtime.compiler.names.names import Bindings, Names, bind_all
 from workflow_runtime.compiler.names.vocabulary import PREVIOUS_NAMES
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.doubts import doubts_of
-from workflow_runtime.compiler.shape.drafts import drafted, finished_graphs, first_numbers, named_in
+from workflow_runtime.compiler.shape.drafts import Draft, drafted, finished_graphs, first_numbers, named_in
 from workflow_runtime.compiler.shape.links import Named
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before, numbers_before
 from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
+from workflow_runtime.definition.entry import entry_of
 from workflow_runtime.definition.loader import in_order, load
 from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding, Severity, has_errors
 from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_expression
-from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
+from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import MachineSpec
@@ -135,16 +136,14 @@ def _plan(
     ]
     names = Names(definition, gaps, sources, firsts, befores, report)
     bound = bind_all(names, sources, drafts, charts, others)
-    _check(definition, sources, bound, catalogue, report)
+    _check(definition, sources, drafts, bound, catalogue, report)
     check_compensations(definition, gaps, sources, graphs, catalogue, report)
     check_reads(bound.placed(sources), sources, firsts, report)
     check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
     limiter = partial(full_name, definition)
     parts = [
-        None
-        if graph is None
-        else Parts(draft.source, graph, formulas, draft.called, first, definition.error_handlers, limiter)
+        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, draft.handlers, limiter)
         for draft, graph, first in zip(drafts, graphs, firsts, strict=True)
     ]
     moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])
@@ -162,19 +161,7 @@ def _with_itself(definition: WorkflowDefinition, catalogue: Catalogue | None) ->
     """The catalogue with this workflow, which may start itself."""
     if catalogue is None or catalogue.workflows is None:
         return catalogue
-    return catalogue.with_workflows({definition.id: workflow_entry(definition)})
-
-
-def workflow_entry(definition: WorkflowDefinition) -> CatalogueEntry:
-    """What those that start a workflow may know of it."""
-    input, output = definition.input_schema, definition.output_schema
-    return CatalogueEntry(
-        id=definition.id,
-        description=definition.description,
-        source="workflow",
-        input_schema=input if isinstance(input, dict) else None,
-        output_schema=output if isinstance(output, dict) else None,
-    )
+    return catalogue.with_workflows({definition.id: entry_of(definition)})
 
 
 def _check_finished(workflow_id: str, part: Parts, moments: Sequence[Moment], report: Report) -> None:
@@ -194,13 +181,18 @@ def _check_finished(workflow_id: str, part: Parts, moments: Sequence[Moment], re
 
 
 def _check(
-    definition: WorkflowDefinition, sources: Sources, bound: Bindings, catalogue: Catalogue | None, report: Report
+    definition: WorkflowDefinition,
+    sources: Sources,
+    drafts: Sequence[Draft],
+    bound: Bindings,
+    catalogue: Catalogue | None,
+    report: Report,
 ) -> None:
     """What needs no finished graph."""
     for graph in sources.graphs:
         check_nodes(graph, catalogue, report)
         check_policies(graph, report)
-    check_handlers(definition, sources, catalogue, report)
+    check_handlers(definition, sources, [draft.handlers for draft in drafts], catalogue, report)
     for chart in sources.charts:
         check_chart(chart, report)
     check_paths(sources, report)

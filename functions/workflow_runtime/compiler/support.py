@@ -9,7 +9,6 @@ from workflow_runtime.compiler.collect.sources import CHART_FIELDS, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 
@@ -34,7 +33,7 @@ def has_own_names(gaps: Gaps, sources: Sources) -> bool:
     return (
         gaps.hide_calls
         or not gaps.fields.isdisjoint(("type", *CHART_FIELDS))
-        or any(isinstance(node, UnsupportedNode) or node.callback is not None for node in sources.nodes)
+        or any(node.callback is not None for node in sources.nodes)
         or any("callback" in fields for fields in gaps.nodes.values())
     )
 
@@ -44,8 +43,6 @@ def _not_in_force(field: str, path: DocumentPath, report: Report) -> None:
 
 
 def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
-    if isinstance(node, UnsupportedNode):
-        yield f"{node.what} nodes are", ()
     if node.callback is not None:
         yield "callbacks are", ("callback",)
 
@@ -61,10 +58,10 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
     kind = kind_of_node(node)
     if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"
-    if node.max_wait is not None and kind.pool is None and not isinstance(node, UnsupportedNode):
+    if node.max_wait is not None and kind.pool is None:
         yield "max_wait", "no worker runs this node, so it never waits for one"
     for field in ("limiter", "cost"):
-        if getattr(node, field) and kind.pool is None and not isinstance(node, UnsupportedNode):
+        if getattr(node, field) and kind.pool is None:
             yield field, "no worker runs this node, and limiters hold back what workers run"
     for field in ("retry_policy", "fallback", "on_error", "compensate"):
         if getattr(node, field) and not kind.has_policies:

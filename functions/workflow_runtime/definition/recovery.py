@@ -37,7 +37,7 @@ WITHOUT_EDGES = frozenset(
 )
 """Fields of nodes, and of edges, from which no edge can come and on which no edge's meaning depends."""
 
-CALLS = frozenset({"fallback", "on_error", "on_timeout", "compensate", "error_handlers", ANY})
+CALLS = frozenset({"fallback", "on_error", "on_timeout", "on_reject", "compensate", "error_handlers", ANY})
 """Fields that name nodes which only run when called."""
 
 

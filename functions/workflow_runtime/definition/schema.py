@@ -14,7 +14,6 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind, mode
 from workflow_runtime.definition.charts.actions import ACTIONS
 from workflow_runtime.definition.loader import NOT_DEFAULTS
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.nodes.registry import CONTROL_TYPES, NODE_TYPES, SUBTYPES, TYPES
 from workflow_runtime.definition.reading import Model
 from workflow_runtime.definition.triggers import TRIGGERS
@@ -95,8 +94,6 @@ def _open(model: type[Model], rendered: dict[str, Any]) -> dict[str, Any]:
             properties[written] = {**_nullable(schema), "title": title}
             if written != name and name not in model.hidden:
                 properties[written]["description"] = f"Same as `{name}`. {schema.get('description', '')}".strip()
-    own = model.own if issubclass(model, UnsupportedNode) else ()
-    properties |= {name: {"description": "Not supported yet."} for name in own}
     required = [{"anyOf": _ways(model, name, by_canonical.get(name, []))} for name in rendered.get("required", [])]
     if model.has_config:
         inner = [name for name in properties if name not in ("id", "type")]

@@ -12,6 +12,7 @@ from workflow_runtime.definition.fields import (
     QUOTE,
     SECONDS_OR_TEXT,
     Kind,
+    integer,
     raise_at,
     read_duration,
     read_literal,
@@ -81,6 +82,16 @@ def read_some_text(value: object) -> str:
     shown = "empty text" if isinstance(value, str) else kind_of(value)
     hint = QUOTE if isinstance(value, int | float) else None
     raise problem(rules.WRONG_KIND, f"expected some text, not {shown}", hint)
+
+
+def integer_or_template(least: int, most: int) -> Callable[[object], int | str]:
+    """A reader of whole numbers from ``least`` to ``most``, or exactly one ``${…}``."""
+    read = integer(least, most)
+
+    def read_either(value: object) -> int | str:
+        return value.strip() if isinstance(value, str) and is_one_template(value) else read(value)
+
+    return read_either
 
 
 def _or_template(read: Callable[[object], float]) -> Callable[[object], float | str]:

@@ -33,7 +33,7 @@ from workflow_runtime.definition.fields import (
 )
 from workflow_runtime.definition.ids import Id, Reference, Variables
 from workflow_runtime.definition.limits import LimiterName, Limits
-from workflow_runtime.definition.nodes import aggregation, control, loop, pending, wait, work
+from workflow_runtime.definition.nodes import aggregation, approval, control, loop, wait, work
 from workflow_runtime.definition.nodes.common import Node
 from workflow_runtime.definition.policies import (
     CompensationDefinition,
@@ -45,7 +45,7 @@ from workflow_runtime.definition.triggers import Trigger, recovered_triggers
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import normalized, with_normalized_keys
 
-NODE_MODULES = (aggregation, control, loop, pending, wait, work)
+NODE_MODULES = (aggregation, approval, control, loop, wait, work)
 """Importing them registers the types of node that a document may name."""
 
 MAX_ENTRIES = 100_000

@@ -16,11 +16,34 @@ SECRETS_PREFIX = "workflow/"  # of names in Secrets Manager
 ENV_PREFIX = "WORKFLOW_ENV_"  # only variables named so are readable as ${env.NAME}: the others hold credentials
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
+IDENTITY_CLAIM = "sub"  # of a JWT: who the caller is
+
 POOLS_VARIABLE = "WORKER_POOLS"
 SCHEDULED_QUEUES = (TIMERS, EVENTS)  # where schedules send
 
 _ALLOW_LIST = re.compile(r"TOOLS_[A-Z]+_ALLOW")
 _TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}
+
+
+class Callers(msgspec.Struct, frozen=True):
+    """Who callers of the API are. ``identity_claim``: of a JWT, the claim that says so. ``speaking_for_others``: those
+    who may answer approvals in somebody else's name: the backend of a web page, say."""
+
+    identity_claim: str = IDENTITY_CLAIM
+    speaking_for_others: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Callers:
+        """``IDENTITY_CLAIM``, and ``SPEAKING_FOR_OTHERS``: IAM principals or subjects, with commas."""
+        names = (name.strip() for name in environ.get("SPEAKING_FOR_OTHERS", "").split(","))
+        return cls(environ.get("IDENTITY_CLAIM") or IDENTITY_CLAIM, frozenset(filter(None, names)))
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables that `from_environment` reads; CDK sets them."""
+        return {
+            "IDENTITY_CLAIM": self.identity_claim,
+            "SPEAKING_FOR_OTHERS": ",".join(sorted(self.speaking_for_others)),
+        }
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ _SHAPES = {
     "aggregation": "invtrapezium",
     "fail": "octagon",
     "succeed": "doublecircle",
+    "sub_workflow": "component",
     "state": "box, style=rounded",
     "final": "box, style=rounded, peripheries=2",
     **dict.fromkeys(DOTS, "point, width=0.15"),

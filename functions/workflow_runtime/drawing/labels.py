@@ -11,7 +11,7 @@ from workflow_runtime.language.texts import LABEL_COLUMNS, preview, shorten
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import AgentSpec, NodeType, SwitchCase, ToolSpec, WaitSpec
+from workflow_runtime.plan.specs import AgentSpec, NodeType, SubWorkflowSpec, SwitchCase, ToolSpec, WaitSpec
 from workflow_runtime.plan.states import Delay, StatePlan, TransitionPlan
 
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "m"), (1.0, "s"))
@@ -32,6 +32,9 @@ def detail_of(node: NodePlan) -> str:
     match node.spec:
         case AgentSpec(agent=target) | ToolSpec(tool=target):
             return shorten(str(target.source) if isinstance(target, Formula) else target)
+        case SubWorkflowSpec(workflow=target, version=version):
+            number = f" (version {version})" if version else ""
+            return shorten((str(target.source) if isinstance(target, Formula) else target) + number)
         case WaitSpec() as wait:
             return shorten(_wait(wait))
     return ""

@@ -32,6 +32,7 @@ _SHAPES = {
     "aggregation": ("[/", "\\]"),
     "fail": (">", "]"),
     "succeed": ("((", "))"),
+    "sub_workflow": ("[[", "]]"),
 }
 _ROUNDED = ("(", ")")
 _LINKS: Mapping[str, str] = {

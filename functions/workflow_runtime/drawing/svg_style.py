@@ -90,6 +90,9 @@ def outline(kind: str, box: Box) -> list[str]:
         case "succeed":
             place = f'x="{x + 4:.1f}" y="{y + 4:.1f}" width="{width - 8:.1f}" height="{height - 8:.0f}"'
             return [_rectangle(box, 24), f'<rect class="mark" {place} rx="20"/>']
+        case "sub_workflow":
+            bars = f"M{x + 7:.1f} {y:.1f}v{height:.0f}M{x + width - 7:.1f} {y:.1f}v{height:.0f}"
+            return [_rectangle(box, 0), f'<path class="mark" d="{bars}"/>']
         case "agent":
             return [_rectangle(box, 24)]
         case _:

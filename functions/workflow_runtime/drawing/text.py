@@ -18,6 +18,7 @@ _MARKS = {  # by kind of node or state
     "fail": "✗",
     "succeed": "✓",
     "wait": "◷",
+    "sub_workflow": "⧉",
     "gathered": "•",
     "state": "□",
     "compound": "▣",

@@ -15,17 +15,21 @@ import msgspec
 
 from workflow_runtime.engine import compensation, ending, holding, pending, settling
 from workflow_runtime.engine.arrivals import (
+    accept_approval,
     accept_child,
     accept_result,
     accept_send_failure,
     accept_signal,
     accept_stop,
     accept_timer,
+    take_approval,
     take_signal,
 )
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, Continue, ControlChild
 from workflow_runtime.engine.events import (
+    ApprovalAnswered,
+    ApprovalDelegated,
     ChildEnded,
     ChildStarted,
     ControlEvent,
@@ -42,7 +46,7 @@ from workflow_runtime.engine.events import (
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
+from workflow_runtime.engine.lifecycle import AT_REST, EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.requests import accept_reopening, accept_request, reopen_for_parent
 from workflow_runtime.engine.scopes import Scopes
@@ -155,8 +159,9 @@ def advance(
         if turn.needs is not None:
             break
     else:
-        with suppress(ValuesMissing):
-            subscribe(scopes)
+        if plan.triggers:
+            with suppress(ValuesMissing):
+                subscribe(scopes)
     needs = turn.needs
     if needs is not None:
         return needs
@@ -236,7 +241,8 @@ def _take(scopes: Scopes, event: Event) -> str:
 
 def _is_told_of(turn: Turn, event: Event) -> bool:
     """Whether the journal says why an event had no effect: who sent it from outside may ask."""
-    return isinstance(event, (SignalReceived, ControlEvent)) and not turn.state.status.terminal
+    asked = (SignalReceived, ControlEvent, ApprovalAnswered, ApprovalDelegated)
+    return isinstance(event, asked) and not turn.state.status.terminal
 
 
 def _started(scopes: Scopes, _: ExecutionStarted) -> str:
@@ -251,7 +257,7 @@ def _returned(scopes: Scopes, event: EventReturned) -> str:
         return reason
     held = event.held
     try:
-        return take_signal(scopes, held) if isinstance(held, SignalReceived) else _TAKERS[type(held)](scopes, held)
+        return _RETAKERS.get(type(held), _TAKERS[type(held)])(scopes, held)
     except InvalidEvent as error:
         return str(error)
 
@@ -274,13 +280,21 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     EventReturned: _returned,
     RunStopped: accept_stop,
     **dict.fromkeys(get_args(ControlEvent), accept_request),
+    ApprovalAnswered: accept_approval,
+    ApprovalDelegated: accept_approval,
 }
+_RETAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
+    SignalReceived: take_signal,
+    ApprovalAnswered: take_approval,
+    ApprovalDelegated: take_approval,
+}
+"""Of events whose ids were noted when they were held."""
 
 
 def _must_go_on(turn: Turn) -> bool:
     """Whether something could be done at once that this commit had no room for."""
     state = turn.state
-    if state.status.terminal or turn.is_suspended:
+    if state.status in AT_REST:
         return bool(state.withdrawn or state.unannounced or state.backlog)
     if state.outbox or holding.returns(state):
         return True

@@ -17,6 +17,8 @@ from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import Unsubscribe
 from workflow_runtime.engine.events import (
     SELF,
+    ApprovalAnswered,
+    ApprovalDelegated,
     ChildEnded,
     ChildStarted,
     NodeFailed,
@@ -27,7 +29,7 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     TimerFired,
 )
-from workflow_runtime.engine.graph import loops, outcome, policy, resolve, waits
+from workflow_runtime.engine.graph import approvals, loops, outcome, policy, resolve, waits
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -183,6 +185,30 @@ def accept_send_failure(scopes: Scopes, event: SendFailed) -> str:
     data = {"type": "execution_error", "message": event.message, "node": event.machine or None}
     chart.raise_event("error.communication", data)
     return ""
+
+
+# ---- what people say
+
+
+def accept_approval(scopes: Scopes, event: ApprovalAnswered | ApprovalDelegated) -> str:
+    """Somebody has answered an approval, or named another who shall; taken once."""
+    if applied.is_known(scopes.turn, event.event_id):
+        return applied.TAKEN
+    return take_approval(scopes, event)
+
+
+def take_approval(scopes: Scopes, event: ApprovalAnswered | ApprovalDelegated) -> str:
+    """The same of one that was not taken before, or that was held."""
+    entry = scopes.turn.state.pending.get(pending.approval_entry(event.approval))
+    if entry is None:
+        return "the approval was decided, or is not needed any more"
+    scope = scopes[entry.scope]
+    assert isinstance(scope, GraphScope)
+    take = approvals.answer if isinstance(event, ApprovalAnswered) else approvals.delegate
+    reason = take(scope, entry.owner, event)  # type: ignore[arg-type]
+    if not reason:
+        applied.remember(scopes.turn, event.event_id)
+    return reason
 
 
 # ---- events with a name

@@ -27,12 +27,45 @@ class Child(msgspec.Struct, frozen=True, array_like=True):
     order: str
 
 
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What somebody has said to an approval. ``at``: epoch ms. ``data``, or ``blob``, where that is stored: what he
+    would have in place of what was shown; of objects, the keys that he changes."""
+
+    by: str
+    approved: bool
+    at: int
+    comment: str = ""
+    data: Json = msgspec.UNSET
+    blob: str | None = None
+
+
+class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
+    """People who are asked, and what they have said.
+
+    - ``number``: nothing else of this execution has it
+    - ``quorum``: how many must approve
+    - ``assignees``: who may answer (nobody named: whoever may call the API); ``later``: who is asked besides one day
+    - ``data``, or ``blob``, where that is stored: what they are shown
+    - ``prompt``: the beginning of what they are asked, for those who are asked later
+    """
+
+    number: int
+    quorum: int = 1
+    assignees: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    data: Json = None
+    blob: str | None = None
+    answers: tuple[Answer, ...] = ()
+    prompt: str = ""
+
+
 class PendingKind(StrEnum):
     """What an execution waits for."""
 
     TIMER = "timer"
     CHILD = "child"  # the end of an execution that it started
     EVENT = "event"
+    TASK = "task"  # what somebody outside has to do
 
 
 class Purpose(StrEnum):
@@ -48,6 +81,8 @@ class Purpose(StrEnum):
     TRIGGER = "trigger"  # of the execution: events of the bus with its correlation key
     STOP = "stop"  # of the execution: how long runs that were told to stop are awaited
     START = "start"  # of a node: that the execution it started is there
+    APPROVAL = "approval"  # of a node: what people say
+    ESCALATION = "escalation"  # of a node: the time when others are asked, too
 
 
 class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,6 +97,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``sent``: what a delayed send sends
     - ``workflow``: of a child; ``order``: token of the order that started it, if it was reopened since
     - ``held``: it has come, and is held while the execution is suspended
+    - ``approval``: who is asked, and what was said
     """
 
     kind: PendingKind
@@ -76,3 +112,4 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     workflow: str = ""
     held: bool = False
     order: str = ""
+    approval: Approval | None = None

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.engine.awaited import Answer
 from workflow_runtime.engine.passes import Items, Page, Passes
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -293,6 +294,36 @@ class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue")
     """Poke the own mailbox: nodes are ready beyond what one commit may order."""
 
 
+class AskApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="ask_approval"):
+    """Have people find an approval in their list. ``data``, or where it was stored: what they are shown; ``keep``:
+    where it must be stored, as the state says so. ``escalates_at``, ``expires_at``: epoch ms, 0: never.
+    """
+
+    approval: int
+    path: str
+    serial: int
+    at: int
+    prompt: str = ""
+    assignees: tuple[str, ...] = ()
+    quorum: int = 1
+    data: Json = None
+    blob: str | None = None
+    keep: str = ""
+    escalates_at: int = 0
+    expires_at: int = 0
+
+
+class UpdateApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="update_approval"):
+    """Show people what became of an approval: an ``answer``, who is asked by now (``assignees``, if that changed), and
+    its ``outcome``: approved, rejected, timeout or cancelled; "" while it is open."""
+
+    approval: int
+    at: int
+    answer: Answer | None = None
+    assignees: tuple[str, ...] = ()
+    outcome: str = ""
+
+
 Command: TypeAlias = (
     RunNode
     | RecordNode
@@ -315,6 +346,8 @@ Command: TypeAlias = (
     | ReplaceVariables
     | StorePages
     | Continue
+    | AskApproval
+    | UpdateApproval
 )
 
 Deferrable: TypeAlias = StartTimer | CancelTimer | SendSignal | StartChild | ControlChild
@@ -328,6 +361,7 @@ _PAYLOADS: dict[type, tuple[tuple[str, Json], ...]] = {
     SendSignal: (("data", None),),
     StartChild: (("input", None),),
     ReplaceVariables: (("variables", {}),),
+    AskApproval: (("data", None),),
 }
 """Fields that may be large, and what they are when their values are stored apart."""
 

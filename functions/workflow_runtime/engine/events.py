@@ -3,7 +3,7 @@
 ``event_id`` is deterministic, so that a repeat is recognised: ``start``, ``run:<path>#<serial>``, ``cmd:<command id>``,
 ``stop:<path>#<serial>``, ``timer:<timer>``, ``child:<execution id>`` (of one that was reopened, ``…:<attempt>``),
 ``child:<token>:started``, ``child:<token>:refused``, ``signal:<id>``, ``control:<id>``, where the id is the bus event's
-or the caller's; ``held:<number>`` of an event that comes back.
+or the caller's; ``approval:<number>:<id>``; ``held:<number>`` of an event that comes back.
 ``at`` is the sender's clock in epoch ms; the engine's own time is the dispatcher's, which never goes back.
 """
 
@@ -168,7 +168,44 @@ class ResumeRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
     suspension: str = ""
 
 
-HeldEvent: TypeAlias = SignalReceived | TimerFired | ChildEnded | ChildStarted | SendFailed | NodeSucceeded | NodeFailed
+class ApprovalAnswered(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="approval_answered"):
+    """Somebody has answered an approval of this execution, by its number. ``asker``: who sent the answer, if it is for
+    somebody else. ``data``, or ``blob``, where it is stored: what he changed in what he was shown."""
+
+    event_id: str
+    at: int
+    approval: int
+    by: str
+    approved: bool
+    comment: str = ""
+    data: Json = msgspec.UNSET
+    blob: str | None = None
+    asker: str = ""
+
+
+class ApprovalDelegated(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="approval_delegated"):
+    """Somebody who was asked has named another (``to``) who is asked instead."""
+
+    event_id: str
+    at: int
+    approval: int
+    by: str
+    to: str
+    reason: str = ""
+    asker: str = ""
+
+
+HeldEvent: TypeAlias = (
+    SignalReceived
+    | TimerFired
+    | ChildEnded
+    | ChildStarted
+    | SendFailed
+    | NodeSucceeded
+    | NodeFailed
+    | ApprovalAnswered
+    | ApprovalDelegated
+)
 
 
 class EventReturned(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="event_returned"):
@@ -266,6 +303,8 @@ Event: TypeAlias = (
     | EventReturned
     | ChildStarted
     | ReopenRequested
+    | ApprovalAnswered
+    | ApprovalDelegated
 )
 
 

@@ -11,6 +11,8 @@ from msgspec.structs import replace
 from workflow_runtime.engine import applied
 from workflow_runtime.engine.commands import HoldEvent
 from workflow_runtime.engine.events import (
+    ApprovalAnswered,
+    ApprovalDelegated,
     ChildEnded,
     ChildStarted,
     Event,
@@ -51,7 +53,7 @@ def hold(turn: Turn, event: Event) -> str:
         state.pending[id] = replace(entry, held=True)
     elif applied.is_known(turn, event.event_id):
         return applied.TAKEN
-    elif isinstance(event, SignalReceived) and state.held >= HELD_MAX:
+    elif isinstance(event, SignalReceived | ApprovalAnswered | ApprovalDelegated) and state.held >= HELD_MAX:
         raise InvalidEvent(f"the execution is suspended and holds {HELD_MAX:,} events already")
     else:
         applied.remember(turn, event.event_id)

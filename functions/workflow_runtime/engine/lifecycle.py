@@ -19,6 +19,8 @@ from typing import get_args
 import msgspec
 
 from workflow_runtime.engine.events import (
+    ApprovalAnswered,
+    ApprovalDelegated,
     CancelRequested,
     ChildEnded,
     ChildStarted,
@@ -56,6 +58,9 @@ class ExecutionStatus(StrEnum):
 
 
 _TERMINAL = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
+
+AT_REST = _TERMINAL | {ExecutionStatus.SUSPENDED}
+"""In these an execution decides nothing new."""
 
 
 class NodeStatus(StrEnum):
@@ -216,6 +221,7 @@ _HELD = ExecutionRow(ExecutionStatus.SUSPENDED, holds=True)
 _NOT_SUSPENDED = ExecutionRow(reason="the execution is not suspended", unchanged=True)
 _REPEATED = "the run's result is known already"
 _WITHDRAWN = "the run was cancelled before its result came"
+_ANSWERS: tuple[type[Event], ...] = (ApprovalAnswered, ApprovalDelegated)
 _COMPENSATING = "the execution is being compensated, and ends then"
 
 EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
@@ -271,6 +277,8 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     **{(status, RetryRequested): ExecutionRow(ExecutionStatus.RUNNING) for status in _TERMINAL},
     **{(status, CompensateRequested): ExecutionRow(status) for status in _TERMINAL},  # what it has to undo decides
     (ExecutionStatus.FAILED, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
+    **{(ExecutionStatus.RUNNING, event): ExecutionRow(ExecutionStatus.RUNNING) for event in _ANSWERS},
+    **{(ExecutionStatus.SUSPENDED, event): _HELD for event in _ANSWERS},
     (ExecutionStatus.CANCELLED, CancelRequested): ExecutionRow(reason=_ENDED.reason, unchanged=True),
     (ExecutionStatus.RUNNING, ChildStarted): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.SUSPENDED, ChildStarted): _HELD,

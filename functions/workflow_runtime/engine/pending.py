@@ -12,9 +12,10 @@ from bisect import bisect_left
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
-from workflow_runtime.engine.awaited import Child, Pending, PendingKind, Purpose, Sent
-from workflow_runtime.engine.commands import CancelTimer, ControlChild, StartTimer
+from workflow_runtime.engine.awaited import Approval, Child, Pending, PendingKind, Purpose, Sent
+from workflow_runtime.engine.commands import CancelTimer, ControlChild, StartTimer, UpdateApproval
 from workflow_runtime.engine.events import ChildEnded, ChildStarted
 from workflow_runtime.engine.scopes import Scope
 from workflow_runtime.engine.state import ExecutionState
@@ -73,6 +74,34 @@ def await_own_child(scope: Scope, node: int, token: str, purpose: Purpose, child
     order = child.order if child.order != token else ""
     entry = Pending(PendingKind.CHILD, purpose, scope.id, node, workflow=child.workflow_id, order=order)
     _open(scope, token, entry)
+
+
+def ask(scope: Scope, node: int, approval: Approval) -> None:
+    """Have the approval ``node`` wait for what people say."""
+    _open(
+        scope,
+        approval_entry(approval.number),
+        Pending(PendingKind.TASK, Purpose.APPROVAL, scope.id, node, approval=approval),
+    )
+
+
+def change_approval(scope: Scope, approval: Approval) -> None:
+    """It goes on, with other people or more answers."""
+    id = approval_entry(approval.number)
+    scope.turn.state.pending[id] = replace(scope.turn.state.pending[id], approval=approval)
+
+
+def decided(scope: Scope, node: int, approval: Approval) -> None:
+    """The approval ``node`` waits for nothing any more."""
+    id = approval_entry(approval.number)
+    del scope.turn.state.pending[id]
+    taken(scope, node, id)
+    drop_owned(scope, node)
+
+
+def approval_entry(number: int) -> str:
+    """The id of an approval in the table."""
+    return f"a{number}"
 
 
 def _open(scope: Scope, id: str, entry: Pending) -> None:
@@ -138,6 +167,8 @@ def _dropped(turn: Turn, id: str) -> None:
     if entry.kind is PendingKind.TIMER:
         turn.commands.append(CancelTimer(id, entry.due))
     _tell_child(turn, id, entry)
+    if (asked := entry.approval) is not None:
+        turn.commands.append(UpdateApproval(asked.number, turn.now, outcome="cancelled"))
 
 
 def _tell_child(turn: Turn, id: str, entry: Pending) -> None:

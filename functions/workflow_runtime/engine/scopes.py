@@ -146,6 +146,10 @@ class Scopes:
             found = self._make(id, self.turn.state.touch(id))
         return found
 
+    def touched(self, id: ScopeId) -> Scope | None:
+        """A scope that this turn has touched; None if it has not, or if there is none."""
+        return self._loaded.get(id)
+
     @property
     def root(self) -> Scope:
         """The graph at the top."""

@@ -13,7 +13,7 @@ from workflow_runtime.engine.graph import loops, readiness
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import SUSPENDED, ExecutionStatus
+from workflow_runtime.engine.lifecycle import AT_REST, SUSPENDED, ExecutionStatus
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scopes import Maker, Scopes
@@ -81,7 +81,7 @@ def settle(scopes: Scopes) -> None:
     if state.queued:
         _wake_queued(scopes)
     try:
-        while not (state.status.terminal or state.status is SUSPENDED):
+        while state.status not in AT_REST:
             if scopes.marked:
                 _settle_graphs(scopes)
                 if scopes.marked and turn.plan.has_loops:

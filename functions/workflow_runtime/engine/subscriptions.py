@@ -22,10 +22,10 @@ from workflow_runtime.engine.tables import keys_at
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import correlation_key
 from workflow_runtime.language.expressions import EvaluationError
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.plan import CorrelatedWait, Plan
-from workflow_runtime.plan.triggers import EventTrigger
 
 Subscription: TypeAlias = tuple[str, str, str]
 """An event, the key under which it is waited for, and the digest of the trigger that brings it."""
@@ -47,9 +47,9 @@ def _keyed(plan: Plan, entries: Iterable[Pending]) -> Iterable[Subscription]:
 def subscribe(scopes: Scopes) -> None:
     """Order what changed in the subscriptions. Raises `ValuesMissing`."""
     turn = scopes.turn
-    if not turn.plan.triggers or turn.state.status is not ExecutionStatus.RUNNING:
+    if turn.state.status is not ExecutionStatus.RUNNING:
         return
-    _open_routes(scopes)
+    open_routes(scopes)
     before = turn.listened_before
     if not before and not any(isinstance(command, Unsubscribe) for command in turn.commands):
         return
@@ -69,7 +69,7 @@ def end(turn: Turn) -> None:
 def listens(scopes: Scopes, signal: SignalReceived) -> bool:
     """Whether the execution waits for such an event now, under its key and by its route: what was ordered last may be
     older than this turn. One that an execution sent to all that wait came by no route. Raises `ValuesMissing`."""
-    _open_routes(scopes)
+    open_routes(scopes)
     return any(
         key == signal.key and (not signal.route or route in ("", signal.route))
         for _, key, route in _to(scopes.turn, signal.name)
@@ -97,14 +97,28 @@ def _to(turn: Turn, event: str, apart_from: Container[str] = ()) -> dict[Subscri
     return subscriptions(plan, {id: entry for id, entry in entries.items() if entry.name == event})
 
 
-def _open_routes(scopes: Scopes) -> None:
-    """Bring the execution's side of its triggers up to date, as its variables may have changed and nodes ended."""
-    plan = scopes.turn.plan
-    for number, trigger in enumerate(plan.triggers):
-        if isinstance(trigger, EventTrigger) and trigger.event and trigger.with_key is not None:
-            _keep_open(scopes, _route_id(number), number, trigger.event, _key(scopes, trigger.with_key, OUTPUTS))
-    for wait in plan.correlated_waits:
-        _keep_open(scopes, _early_id(wait), wait.spec.correlated, wait.spec.event, _early_key(scopes, wait))
+def open_routes(scopes: Scopes) -> None:
+    """Bring the execution's side of its triggers up to date, as its variables may have changed and nodes ended.
+
+    An execution that was at work when the turn began has them up to date as of then: only keys that depend on what has
+    changed since are computed again.
+    """
+    turn, plan = scopes.turn, scopes.turn.plan
+    root = scopes.touched(TOP_GRAPH)
+    moved = {root.block.first + node for node in root.moved} if isinstance(root, GraphScope) else set()
+    everything = turn.status_at_start is not ExecutionStatus.RUNNING
+    varying = everything or plan.keys_tell_time or scopes.touched(TOP_CHART) is not None
+    for number, trigger in plan.keyed_triggers:
+        id, key = _route_id(number), trigger.with_key
+        assert key is not None
+        entry = turn.state.pending.get(id)
+        is_old = entry is not None and entry.number != number  # older code did not note by which trigger events come
+        if everything or is_old or not moved.isdisjoint(key.nodes) or (varying and plan.varies(key)):
+            _keep_open(scopes, id, number, trigger.event, _key(scopes, key, OUTPUTS))
+    waits = [*(plan.correlated_waits if everything else plan.varying_waits if varying else ())]
+    waits += [wait for number in moved for wait in plan.waits_keyed_by.get(number, ())]
+    for id, wait in {_early_id(wait): wait for wait in waits}.items():
+        _keep_open(scopes, id, wait.spec.correlated, wait.spec.event, _early_key(scopes, wait))
 
 
 def _keep_open(scopes: Scopes, id: str, number: int, event: str, key: str | None) -> None:

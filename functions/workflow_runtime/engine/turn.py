@@ -84,18 +84,21 @@ class ValuesMissing(Exception):
 
 
 class Turn:
-    """``state``: the copy that this turn changes. ``pending_before``: what the execution waited for when it began, and
-    ``listened_before``: the same of those events alone that it listens to otherwise by now; None where it did not.
+    """What a turn works on.
 
-    ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``. ``status_before``: the execution's
-    when the event at hand came. ``replacing``: variables that this turn replaces. ``reason``: why somebody has it end,
-    in his words.
+    - ``state``: the copy that it changes
+    - ``pending_before``: what the execution waited for when the turn began; ``listened_before``: the same of the events
+      alone that it listens to otherwise by now, None of those that it did not listen to
+    - ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``
+    - ``status_at_start``, ``status_before``: the execution's when the turn began, and when the event at hand came
+    - ``replacing``: variables that this turn replaces
+    - ``reason``: why somebody has the execution end, in his words
     """
 
     __slots__ = (
         "_replaced_before", "_stored", "commands", "evaluations", "known", "listened_before", "macrosteps",
         "needs_blobs", "needs_globals", "needs_nodes", "needs_orders", "needs_passes", "needs_visits",
-        "pending_before", "plan", "reason", "replacing", "state", "status_before",
+        "pending_before", "plan", "reason", "replacing", "state", "status_at_start", "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -112,7 +115,7 @@ class Turn:
         self.needs_orders: dict[Read, None] = {}
         self.needs_globals = False
         self.evaluations = 0
-        self.status_before = state.status
+        self.status_before = self.status_at_start = state.status
         self.replacing: dict[str, Json] = {}
         self.needs_visits: dict[Read, None] = {}
         self.reason = ""

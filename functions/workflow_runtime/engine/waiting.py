@@ -13,7 +13,7 @@ from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import SubWorkflowSpec, WaitSpec
+from workflow_runtime.plan.specs import ApprovalSpec, SubWorkflowSpec, WaitSpec
 
 
 class Cause(StrEnum):
@@ -26,6 +26,7 @@ class Cause(StrEnum):
     TIMER = "timer"
     EVENT = "event"
     CHILD = "child"
+    APPROVAL = "approval"
     SUSPENDED = "suspended"
     LIMITER = "limiter"  # it waits in a line, of which the engine does not know
     FROZEN = "frozen"  # a switch holds it back, which the engine does not know
@@ -93,6 +94,8 @@ def cause_of(plan: Plan, state: ExecutionState, block: GraphBlock, graph: GraphS
             return Cause.EVENT if spec.event else Cause.TIMER
         case Mark.RUNNING if isinstance(block.nodes[index].spec, SubWorkflowSpec) and index in graph.pending:
             return Cause.CHILD
+        case Mark.RUNNING if isinstance(block.nodes[index].spec, ApprovalSpec) and index in graph.pending:
+            return Cause.APPROVAL
         case Mark.QUEUED:
             return Cause.CONCURRENCY if index in graph.held or plan.max_concurrency else Cause.QUEUE
         case Mark.READY:

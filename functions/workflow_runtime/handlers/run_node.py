@@ -17,10 +17,12 @@ from workflow_runtime.services.work.queue import Worker
 
 
 def create(runtime: Runtime, function: Function) -> Handler:
-    worker = Worker(runtime.node_runner(function.timeout_seconds), runtime.ports, function)
+    runner = runtime.node_runner(function.timeout_seconds)
+    worker = Worker(runner, runtime.ports, function, runtime.dead_letters)
 
     async def take(record: SQSRecord) -> None:
-        await worker.take(record.body, record.receipt_handle, int(record.attributes.approximate_receive_count))
+        receives = int(record.attributes.approximate_receive_count)
+        await worker.take(record.message_id, record.body, record.receipt_handle, receives)
 
     processors = SpareProcessors(_processor)
 

@@ -8,7 +8,9 @@ from typing import Protocol
 
 import msgspec
 
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.invokers.containment import Outcome
+from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
 
@@ -61,9 +63,10 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``target`` is the agent's or tool's id. ``idempotency_key`` is the same for all attempts of one visit. ``deadline``
     is epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
     ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
-    ``correlation_id``: what brought the execution about. ``limit_fences``: by limiter that let it begin, a number
-    larger than those of all calls that it let begin before. ``meter`` is written by the callee, ``stop`` by the runner;
-    ``late`` by whoever stops waiting for code that goes on.
+    ``correlation_id``: what brought the execution about; ``limit_fences``: by limiter that let it begin, a number
+    larger than those of all calls that it let begin before; ``parent``: what started it, if another execution did.
+    ``meter`` is written by the callee, ``stop`` by the runner; ``late`` by whoever stops waiting for code that goes on.
+    ``mask`` hides what is secret in the inputs from whoever records, logs or shows what came of them.
     """
 
     type: NodeType
@@ -80,10 +83,12 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     output_fields: tuple[str, ...] | None = None
     hops: int = 0
     correlation_id: str = ""
+    parent: Parent | None = None
     limit_fences: dict[str, int] = {}
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
     late: Late = msgspec.field(default_factory=Late)
+    mask: Mask = NOTHING_SECRET
 
 
 def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:

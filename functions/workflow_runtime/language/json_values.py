@@ -116,6 +116,21 @@ def to_json(value: Any, place: str = "", convert: Convert | None = None) -> Json
         raise (error.under(place) if place else error) from None
 
 
+def read_json(text: str | bytes) -> Json:
+    """The JSON value in ``text``, nested at most `DEPTH_MAX` levels. Raises `ValueError`.
+
+    For text of strangers; numbers and characters are as the decoder reads them (`to_json` is stricter).
+    """
+    try:
+        value = msgspec.json.decode(text)
+    except RecursionError:  # the decoder counts its levels and stops far above the bound
+        raise ValueError(f"a value {TOO_DEEP}") from None
+    opened = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    if opened > DEPTH_MAX and is_deeper(value, DEPTH_MAX):
+        raise ValueError(f"a value {TOO_DEEP}")
+    return value
+
+
 def is_deeper(value: Json, levels: int) -> bool:
     """Whether lists and objects stand in each other more than ``levels`` deep in a JSON value; without recursion."""
     level = [value] if type(value) in _CONTAINERS else []

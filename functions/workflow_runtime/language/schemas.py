@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
 import jsonschema_rs
 import msgspec
 
+from workflow_runtime.language.caching import cached_by_bytes
 from workflow_runtime.language.json_values import Json, Path
 
 PROBLEMS_SHOWN = 5  # what a model or a person can fix at once
 PROBLEM_CHARS_MAX = 300  # of one message; it may quote the value
-VALIDATORS_CACHED_MAX = 256  # warm processes meet few schemas
+VALIDATORS_CACHED_BYTES_MAX = 64 * 1024 * 1024  # warm processes meet few schemas
+VALIDATOR_BYTES = 8 * 1024  # of a small one; a larger one takes about 30 bytes per byte of its schema
 
 
 class SchemaUnusable(ValueError):
@@ -111,7 +112,11 @@ def validator_of(schema: Json) -> Any:
     return _validator(encoded)
 
 
-@lru_cache(VALIDATORS_CACHED_MAX)
+def _bytes_of(encoded: bytes, _: Any) -> int:
+    return VALIDATOR_BYTES + 30 * len(encoded)
+
+
+@cached_by_bytes(VALIDATORS_CACHED_BYTES_MAX, _bytes_of)
 def _validator(encoded: bytes) -> Any:
     try:
         return jsonschema_rs.Draft202012Validator(msgspec.json.decode(encoded), retriever=_refuse)

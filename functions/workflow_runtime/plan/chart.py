@@ -7,10 +7,13 @@ are named by their number in the plan.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import msgspec
 
+from workflow_runtime.language.templates import has_template
+from workflow_runtime.plan.actions import StartWorkflowAction
 from workflow_runtime.plan.chart_tree import Tree
 from workflow_runtime.plan.formulas import Formula, formulas_in
 from workflow_runtime.plan.states import ROOT_STATE, StatePlan
@@ -65,6 +68,11 @@ class ChartPlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         )
 
     @cached_property
+    def starts(self) -> frozenset[str]:
+        """The workflows that its actions start, as far as their ids are written."""
+        return frozenset(_started_in(self.states))
+
+    @cached_property
     def tree(self) -> Tree:
         """Where its states stand to each other."""
         return Tree(self.states)
@@ -73,3 +81,17 @@ class ChartPlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def formulas(self) -> tuple[Formula, ...]:
         """What the dispatcher evaluates for this chart, the graphs in it apart."""
         return tuple(formulas_in((self.outputs, self.states)))
+
+
+def _started_in(value: object) -> Iterator[str]:
+    """What the actions in a part of a chart start."""
+    if isinstance(value, StartWorkflowAction):
+        id = value.workflow_id.source
+        if isinstance(id, str) and not has_template(id):
+            yield id
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from _started_in(getattr(value, name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _started_in(item)

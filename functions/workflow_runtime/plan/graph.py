@@ -11,6 +11,7 @@ from workflow_runtime.plan.formulas import BindingKind, Formula, formulas_in
 from workflow_runtime.plan.policies import ErrorRule, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import (
     AggregationSpec,
+    ApprovalSpec,
     ConditionSpec,
     GatherSpec,
     LoopSpec,
@@ -161,8 +162,10 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """The nodes that a failure of this one may call."""
         plan = self.nodes[node]
         targets = [plan.fallback, *(own.target for own in plan.handlers), *(rule.target for rule in plan.on_error)]
-        if isinstance(plan.spec, WaitSpec):
+        if isinstance(plan.spec, WaitSpec | ApprovalSpec):
             targets.append(plan.spec.timeout_target)
+        if isinstance(plan.spec, ApprovalSpec):
+            targets.append(plan.spec.reject_target)
         return tuple(target for target in targets if target >= 0)
 
     @cached_property

@@ -13,11 +13,11 @@ from workflow_runtime.language.schemas import violation
 from workflow_runtime.plan.addresses import TOP_CHART, Place, ScopeId, passes_in, static_path
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import descriptors, is_runtime_event
-from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, Handler
-from workflow_runtime.plan.specs import WaitSpec
+from workflow_runtime.plan.specs import ApprovalSpec, SubWorkflowSpec, WaitSpec
 from workflow_runtime.plan.triggers import EventTrigger, Trigger, digest
 
 PLAN_SCHEMA = 1
@@ -262,6 +262,14 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return any(isinstance(node.spec, WaitSpec) for block in self.blocks for node in block.nodes)
 
     @cached_property
+    def approvals(self) -> tuple[str, ...]:
+        """Paths of the nodes that ask people."""
+        return tuple(
+            block.prefix + node.id for block in self.blocks for node in block.nodes
+            if isinstance(node.spec, ApprovalSpec)
+        )  # fmt: skip
+
+    @cached_property
     def waits_by_event(self) -> dict[str, tuple[str, ...]]:
         """Paths of its waits by the descriptor of the events that they listen to."""
         found: dict[str, list[str]] = {}
@@ -309,6 +317,41 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return found
 
     @cached_property
+    def keyed_triggers(self) -> tuple[tuple[int, EventTrigger], ...]:
+        """The triggers of the workflow that bring events to running executions, with their numbers."""
+        return tuple(
+            (number, trigger)
+            for number, trigger in enumerate(self.triggers)
+            if isinstance(trigger, EventTrigger) and trigger.event and trigger.with_key is not None
+        )
+
+    @cached_property
+    def keys_tell_time(self) -> bool:
+        """Whether an execution's side of a correlation has the time in it."""
+        keys = [*(trigger.with_key for _, trigger in self.keyed_triggers), *(w.spec.key for w in self.correlated_waits)]
+        return any(BindingKind.TIME in key.kinds for key in keys if key is not None)
+
+    def varies(self, key: Formula) -> bool:
+        """Whether the execution's side of a correlation may change though no node has ended."""
+        return BindingKind.TIME in key.kinds or (self.has_chart and key.asks_charts)
+
+    @cached_property
+    def varying_waits(self) -> tuple[CorrelatedWait, ...]:
+        """Those of the `correlated_waits` whose key varies."""
+        return tuple(wait for wait in self.correlated_waits if wait.spec.key is not None and self.varies(wait.spec.key))
+
+    @cached_property
+    def waits_keyed_by(self) -> dict[int, list[CorrelatedWait]]:
+        """The `correlated_waits` by the plan-wide numbers of the nodes at the top on which their key depends: those
+        that it names, and the wait itself, which has one beforehand only until it begins."""
+        found: dict[int, list[CorrelatedWait]] = {}
+        for wait in self.correlated_waits:
+            named = wait.spec.key.nodes if wait.spec.key is not None else ()
+            for number in (*named, self.root.first + wait.node) if wait.block == 0 else ():
+                found.setdefault(number, []).append(wait)
+        return found
+
+    @cached_property
     def correlated_by_event(self) -> dict[str, list[CorrelatedWait]]:
         """The `correlated_waits` by the name of their event."""
         found: dict[str, list[CorrelatedWait]] = {}
@@ -320,6 +363,13 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def correlated_routes(self) -> frozenset[int]:
         """Numbers of the triggers that waits have for themselves."""
         return frozenset(wait.spec.correlated for wait in self.correlated_waits)
+
+    @cached_property
+    def starts(self) -> frozenset[str]:
+        """The workflows that its nodes and actions may start, as far as their ids are written."""
+        specs = [node.spec for block in self.blocks for node in block.nodes if isinstance(node.spec, SubWorkflowSpec)]
+        found = (spec.allow if isinstance(spec.workflow, Formula) else (spec.workflow,) for spec in specs)
+        return frozenset[str]().union(*found, *(chart.starts for chart in self.charts))
 
     @cached_property
     def correlated_waits(self) -> tuple[CorrelatedWait, ...]:

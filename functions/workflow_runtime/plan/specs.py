@@ -11,6 +11,9 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.policies import RetryPolicy
 
+PEOPLE_MAX = 100
+"""Whom one approval may ask: each of them, and what they say, stands in the execution's state."""
+
 
 class NodeType(StrEnum):
     AGENT = "agent"
@@ -193,6 +196,35 @@ class SubWorkflowSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="sub_
     wait: bool = True
 
 
+class ApprovalSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="approval"):
+    """Ask people.
+
+    - ``assignees``: who may answer (None: whoever may call the API); after ``escalate_after`` seconds, ``escalate_to``
+      besides
+    - ``data``: what they are shown and may change, within the JSON Schema ``form``
+    - ``quorum``: how many must approve; with ``veto`` one rejection rejects, without it, one that makes the quorum
+      unreachable
+    - ``second_answer`` of the same person: refuse or replace; ``delegate``: somebody who is asked may name another
+    - ``timeout`` in seconds; ``on_timeout``, ``on_reject``: fail, continue or call (of ``…_target``)
+    """
+
+    prompt: Formula | None = None
+    assignees: Formula | None = None
+    form: Json = None
+    data: Formula | None = None
+    quorum: int | Formula = 1
+    veto: bool = True
+    second_answer: str = "refuse"
+    escalate_after: float | Formula | None = None
+    escalate_to: Formula | None = None
+    delegate: bool = True
+    timeout: float | Formula | None = None
+    on_timeout: str = "fail"
+    timeout_target: int = -1
+    on_reject: str = "fail"
+    reject_target: int = -1
+
+
 Spec: TypeAlias = (
     AgentSpec
     | ToolSpec
@@ -208,4 +240,5 @@ Spec: TypeAlias = (
     | MachineSpec
     | LoopSpec
     | SubWorkflowSpec
+    | ApprovalSpec
 )

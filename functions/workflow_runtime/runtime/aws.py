@@ -36,7 +36,7 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
     from workflow_runtime.backends.aws.backend import build_ports
     from workflow_runtime.backends.aws.secrets import SecretsManagerSecrets
     from workflow_runtime.backends.aws.tracing import trace_in
-    from workflow_runtime.deployment.settings import Settings, deployed_topology
+    from workflow_runtime.deployment.settings import Callers, Settings, deployed_topology
 
     topology = deployed_topology(environ)
     function = environ.get("FUNCTION")
@@ -63,6 +63,7 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
         end_process=lambda: os._exit(WORKER_LOST_EXIT_CODE),
         count=count,
         pools=topology.pools,
+        callers=Callers.from_environment(environ),
     )
 
 

@@ -14,7 +14,7 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,6 +29,7 @@ from workflow_runtime.ports import Poller, Ports, ScheduleRunner
 from workflow_runtime.runtime.observation import GatedPoller, GatedScheduler, ObservedTable, Observer, Silence
 from workflow_runtime.runtime.registries import Registries
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, workflow_env
+from workflow_runtime.runtime.workflow_files import WorkflowFiles, workflow_files
 from workflow_runtime.storage.keys import HEADER
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class LocalRuntime:
 
     ``environ``: where settings and secrets are (None: the process's). ``reach`` None: what the settings in ``environ``
     allow. ``wrap`` is put around what runs agents, and around what runs tools. ``observer`` is told of every change of
-    an execution or node run. Raises `DefinitionError` for agents and tools that cannot be read, `RequestError` for
+    an execution or node run. ``files``: where workflows are that are not published yet (None: below ``definitions``).
+    Raises `DefinitionError` for agents and tools that cannot be read, `RequestError` for
     settings that cannot.
     """
 
@@ -76,6 +78,7 @@ class LocalRuntime:
         environ: Mapping[str, str] | None = None,
         wrap: Callable[[Invoker], Invoker] | None = None,
         observer: Observer | None = None,
+        files: Callable[[], Iterable[Path]] | None = None,
     ) -> None:
         self.backend = backend
         self._definitions = definitions
@@ -83,6 +86,7 @@ class LocalRuntime:
         self._reach = reach if reach is not None else local_reach(self._environ)
         _check(self._reach)
         self._wrap = wrap
+        self.workflow_files = WorkflowFiles(files if files is not None else lambda: workflow_files(definitions))
         self._observer = observer or Silence()
         self._invokers: dict[NodeType, Invoker] = {}
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
@@ -110,7 +114,9 @@ class LocalRuntime:
         """Agents and tools as they are now, for `take`. May be called in any thread: authors' modules are imported, and
         may take their time. Raises `DefinitionError`.
         """
-        registries = Registries(self._definitions, mocks, reach=self._reach, ports=self.ports)
+        registries = Registries(
+            self._definitions, mocks, reach=self._reach, ports=self.ports, workflows=self.workflow_files
+        )
         _ = registries.catalogue  # which finds all that is wrong
         return registries
 
@@ -133,6 +139,7 @@ class LocalRuntime:
             secrets=EnvironmentSecrets(self._environ),
             env=workflow_env(self._environ),
             catalogue=registries.catalogue,
+            stands_in=registries.stands_in,
             is_ending=lambda: self._is_ending,
         )
 
@@ -142,11 +149,11 @@ class LocalRuntime:
             handler(event, context) if self._task is None else _as_task(handler, event, context)
         )
 
-    async def run_until_ended(self, execution_id: str) -> str:
-        """Run everything there is to run until this execution has ended; its status, which is open if it waits for the
-        outside.
+    async def run_until_ended(self, execution_id: str, enough: Callable[[], bool] = lambda: False) -> str:
+        """Run everything there is to run until this execution has ended, or it is ``enough``; its status, which is open
+        if it waits for the outside.
         """
-        await self.pump.run(lambda: self._has_ended(execution_id))
+        await self.pump.run(lambda: self._has_ended(execution_id) or enough())
         return self.services.documents.status(execution_id)
 
     async def settle(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
-from workflow_runtime.invokers.mocks import MockedInvoker, Mocks
+from workflow_runtime.invokers.mocks import MockedInvoker, Mocks, Unmocked
 from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices
@@ -16,14 +16,19 @@ from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.specs import NodeType
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from workflow_runtime.engine.state import Parent
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.language.json_values import Json
+    from workflow_runtime.plan.catalogue import CatalogueEntry
     from workflow_runtime.ports import Clock, Ports
 
 
 class Registries:
     """What is below ``definitions`` (None: only built-in tools), allowed what ``reach`` says; with ``mocks``, calls
     that have one never reach the real thing. ``ports``: those of the runtime in which built-in tools run.
+    ``workflows``: those that there are, if that is known.
 
     Raises `DefinitionError` for tools that cannot be used; for agents, `catalogue` and the first call of one do: a
     worker of tools never reads them.
@@ -36,21 +41,27 @@ class Registries:
         *,
         reach: Reach = LOCAL_REACH,
         ports: Ports | None = None,
+        workflows: Mapping[str, CatalogueEntry] | None = None,
     ) -> None:
         services = ToolServices(bus=ports.bus, offload=ports.offload) if ports is not None else ToolServices()
         self._mocks = mocks
+        self._workflows = workflows
         self._definitions = definitions
         self._agents = AgentRegistry.load(_below(definitions, "agents"))
         self._tools = ToolRegistry.load(_below(definitions, "tools"), reach=reach, services=services)
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """The agents and tools that definitions may name without a warning: registered ones and mocked ones. Raises
-        `DefinitionError` for what cannot be used."""
-        catalogue = Catalogue(self._agents.describe(), self._tools.describe(), limiters=self.limiters)
+        """What definitions may name without a warning: registered agents and tools, known workflows, and what is
+        mocked. Raises `DefinitionError` for what cannot be used."""
+        catalogue = Catalogue(self._agents.describe(), self._tools.describe(), self._workflows, self.limiters)
         if self._mocks is None:
             return catalogue
-        return catalogue.with_mocks(self._mocks.ids(NodeType.AGENT), self._mocks.ids(NodeType.TOOL))
+        return catalogue.with_mocks(*map(self._mocks.ids, (NodeType.AGENT, NodeType.TOOL, NodeType.SUB_WORKFLOW)))
+
+    def stands_in(self, workflow_id: str, parent: Parent, correlation_id: str) -> bool:
+        """Whether a mock answers in the place of a workflow that ``parent`` starts."""
+        return self._mocks is not None and self._mocks.stands_in(workflow_id, parent, correlation_id)
 
     @cached_property
     def limiters(self) -> dict[str, Limiter]:
@@ -67,9 +78,10 @@ class Registries:
         }
         if self._mocks is None:
             return invokers
-        schemas = {NodeType.AGENT: self._agent_schema, NodeType.TOOL: None}
+        invokers[NodeType.SUB_WORKFLOW] = Unmocked()
+        schemas = {NodeType.AGENT: self._agent_schema}
         return {
-            kind: MockedInvoker(self._mocks, kind, invoker, clock.sleep, schemas[kind])
+            kind: MockedInvoker(self._mocks, kind, invoker, clock.sleep, schemas.get(kind))
             for kind, invoker in invokers.items()
         }
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from workflow_runtime.deployment.settings import ENV_PREFIX
+from workflow_runtime.deployment.settings import ENV_PREFIX, Callers
 from workflow_runtime.deployment.topology import POOLS
 from workflow_runtime.errors import NodeError
 from workflow_runtime.plan.specs import NodeType
@@ -20,6 +20,7 @@ from workflow_runtime.services.views.executions import Documents
 from workflow_runtime.storage.stores import Stores
 
 if TYPE_CHECKING:
+    from workflow_runtime.engine.state import Parent
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.plan.catalogue import Catalogue
     from workflow_runtime.services.catalog.catalog import Catalog
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.freeze.looks import Looks
     from workflow_runtime.services.freeze.release import Releaser
     from workflow_runtime.services.freeze.requests import Freezes
+    from workflow_runtime.services.intake.approvals import Approvals
     from workflow_runtime.services.intake.events import Ingest
     from workflow_runtime.services.intake.signals import Signalling
     from workflow_runtime.services.intake.starts import Starter
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.sweep import Sweep
+    from workflow_runtime.services.views.approvals import ApprovalViews
     from workflow_runtime.services.views.recordings import Recordings
     from workflow_runtime.services.views.why import Explanations
     from workflow_runtime.services.work.attempt import Secrets
@@ -53,6 +56,15 @@ Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
 
 SECRET_PREFIX = "WORKFLOW_SECRET_"
 ID_BYTES = 16  # random: as unlikely to come twice as a UUID
+
+
+BY_SUBJECT = Callers()
+StandsIn = Callable[[str, "Parent", str], bool]
+
+
+def no_mocks(_workflow_id: str, _parent: Parent, _correlation_id: str) -> bool:
+    """No mock answers in the place of a workflow."""
+    return False
 
 
 def _ignore(name: str, value: int) -> None:
@@ -65,7 +77,9 @@ class Runtime:
     ``catalogue``: the agents and tools there are, for the compiler. ``end_process``: called after a blocking tool
     outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
     ``count`` takes metrics. ``pools``: the worker pools there are; None: one worker serves whatever pool is named.
-    ``is_ending``: whether the process is about to end, so that requests should not wait any longer.
+    ``stands_in``: whether a mock answers in the place of a workflow that another execution starts.
+    ``is_ending``: whether the process is about to end, so that requests should not wait any longer. ``callers``: who
+    callers of the API are.
     """
 
     def __init__(
@@ -81,10 +95,13 @@ class Runtime:
         count: Callable[[str, int], None] = _ignore,
         pools: Collection[str] | None = None,
         is_ending: Callable[[], bool] = lambda: False,
+        stands_in: StandsIn = no_mocks,
+        callers: Callers = BY_SUBJECT,
     ) -> None:
         self.ports = ports
         self.count = count
         self.is_ending = is_ending
+        self.callers = callers
         self._end_process = end_process
         self._invokers = invokers
         self._secrets = secrets
@@ -92,6 +109,7 @@ class Runtime:
         self._catalogue = catalogue
         self._pools = pools
         self._new_id = new_id
+        self._stands_in = stands_in
 
     @property
     def _served(self) -> Collection[str]:
@@ -232,13 +250,34 @@ class Runtime:
     def starter(self) -> Starter:
         from workflow_runtime.services.intake.starts import Starter
 
-        return Starter(self.ports.clock, self.stores, self.mailer, self.catalog, self._new_id, self._env, self.looks)
+        return Starter(
+            self.ports.clock,
+            self.stores,
+            self.mailer,
+            self.catalog,
+            self._new_id,
+            self._env,
+            self._stands_in,
+            self.looks,
+        )
 
     @cached_property
     def signalling(self) -> Signalling:
         from workflow_runtime.services.intake.signals import Signalling
 
         return Signalling(self.ports, self.stores, self.mailer, self._new_id)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        from workflow_runtime.services.intake.approvals import Approvals
+
+        return Approvals(self.ports, self.stores, self.mailer, self._new_id)
+
+    @cached_property
+    def approval_views(self) -> ApprovalViews:
+        from workflow_runtime.services.views.approvals import ApprovalViews
+
+        return ApprovalViews(self.ports, self.stores)
 
     @cached_property
     def control(self) -> Control:

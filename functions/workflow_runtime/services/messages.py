@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Collection
+from typing import TypeVar
 
 import msgspec
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event
-from workflow_runtime.errors import InvalidEvent
+from workflow_runtime.errors import InvalidEvent, RetryableError
+from workflow_runtime.language.json_values import DEPTH_MAX, Json, is_deeper
 from workflow_runtime.plan.limiters import Share
 from workflow_runtime.ports import Message
 
@@ -59,10 +63,27 @@ class Timer(msgspec.Struct, frozen=True):
     due: int
 
 
+class UnknownMessage(RetryableError):
+    """A readable message that this version of the runtime does not know, or knows otherwise."""
+
+
+class _Envelope(msgspec.Struct):
+    """Of any message, the execution that it is for; events of the bus have it in their detail."""
+
+    execution_id: Json = None
+    detail: dict[str, Json] = {}
+
+
+EXECUTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+LEVELS_MAX = DEPTH_MAX + 12  # a value, in what it travels in: an order in a failure in a mail, say
+
+Content = TypeVar("Content", Mail, Order, Timer)
+
 _encoder = msgspec.json.Encoder()
 _mails = msgspec.json.Decoder(Mail)
 _orders = msgspec.json.Decoder(Order)
 _timers = msgspec.json.Decoder(Timer)
+_envelopes = msgspec.json.Decoder(_Envelope)
 
 
 def mail_message(execution_id: str, event: Event, invocation: str) -> Message:
@@ -83,19 +104,13 @@ def order_message(order: Order) -> Message:
 
 
 def parse_mail(body: str) -> Mail:
-    """Raises `InvalidEvent` for a body that is not a mail."""
-    try:
-        return _mails.decode(body)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise InvalidEvent(f"not an event: {error}") from error
+    """Raises `InvalidEvent` for a body that is nothing like a mail, `UnknownMessage`."""
+    return _parsed(body, _mails, "event")
 
 
 def parse_order(body: str) -> Order:
-    """Raises `InvalidEvent` for a body that is not an order."""
-    try:
-        return _orders.decode(body)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise InvalidEvent(f"not an order: {error}") from error
+    """Raises `InvalidEvent` for a body that is nothing like an order, `UnknownMessage`."""
+    return _parsed(body, _orders, "command")
 
 
 def timer_body(timer: Timer) -> str:
@@ -103,8 +118,40 @@ def timer_body(timer: Timer) -> str:
 
 
 def parse_timer(body: str) -> Timer:
-    """Raises `InvalidEvent` for a body that is not a timer."""
+    """Raises `InvalidEvent` for a body that is nothing like a timer, `UnknownMessage`."""
+    return _parsed(body, _timers, "timer")
+
+
+def execution_named(body: str) -> str | None:
+    """The execution that a message is for, whatever else it says; None if it names none."""
     try:
-        return _timers.decode(body)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise InvalidEvent(f"not a timer: {error}") from error
+        envelope = _envelopes.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    found = envelope.execution_id if isinstance(envelope.execution_id, str) else envelope.detail.get("execution_id")
+    return found if isinstance(found, str) and EXECUTION_ID.fullmatch(found) else None
+
+
+def _parsed(body: str, decoder: msgspec.json.Decoder[Content], field: str) -> Content:
+    """A message of which ``field`` is the content. Ones with another content than is known here may be of a newer
+    version, which an upgrade sends: the queue keeps them until this one is replaced."""
+    try:
+        _check_depth(body)
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        if field in _keys(body) and execution_named(body) is not None:
+            raise UnknownMessage(f"not known here: {error}") from error
+        raise InvalidEvent(f"nothing that the runtime sends: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidEvent(f"unreadable: {error}") from error
+
+
+def _check_depth(body: str) -> None:
+    """Raises `ValueError` for a body whose values are nested too deeply to be stored."""
+    if body.count("[") + body.count("{") > LEVELS_MAX and is_deeper(msgspec.json.decode(body), LEVELS_MAX):
+        raise ValueError(f"it is nested more than {LEVELS_MAX} levels deep")
+
+
+def _keys(body: str) -> Collection[str]:
+    value = msgspec.json.decode(body)
+    return value if isinstance(value, dict) else ()

@@ -22,6 +22,9 @@ META = "META"
 PLAN_PART = "PLAN#"
 SOURCE_PART = "SOURCE#"
 FREEZES = "FREEZE"  # partition of all switches that freeze something
+APPROVAL_PREFIX = "APPROVAL#"
+OPEN_APPROVALS = "APPROVALS#open"  # index partition
+ENDED_APPROVALS = "APPROVALS#ended"  # index partition
 LIMITER_RULE_PREFIX = "LIMIT#"  # of sort keys there: rules of limiters, which are read with the switches
 WAITER_PREFIX = "W#"
 WORKFLOWS = "WORKFLOWS"  # index partition of all published workflows
@@ -78,6 +81,17 @@ def held_event(execution_id: str, number: int) -> Key:
 def unaddressed_dead(identity: str) -> Key:
     """A dead letter that names no execution."""
     return Key("DEAD", safe(identity))
+
+
+def approval(execution_id: str, number: int) -> Key:
+    """What people were asked, by its number in the execution."""
+    return execution(execution_id, f"{APPROVAL_PREFIX}{number:012d}")
+
+
+def approvals(execution_id: str, number: int, asked_at: int, *, is_open: bool) -> Key:
+    """Index key of an approval: those that are open, and those that are not, by the time they were asked. People answer
+    far fewer than the 1,000 a second that a partition takes."""
+    return Key(OPEN_APPROVALS if is_open else ENDED_APPROVALS, f"{asked_at:015d}#{execution_id}#{number:012d}")
 
 
 def due_shard(shard: int) -> str:

@@ -15,6 +15,7 @@ from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
 from workflow_runtime.storage.workflows import WorkflowStore
 
 if TYPE_CHECKING:
+    from workflow_runtime.storage.approvals import ApprovalStore
     from workflow_runtime.storage.held import HeldStore
     from workflow_runtime.storage.requests import RequestStore
     from workflow_runtime.storage.triggers import TriggerStore
@@ -64,6 +65,12 @@ class Stores:
         from workflow_runtime.storage.requests import RequestStore  # only the API takes requests
 
         return RequestStore(self._table)
+
+    @cached_property
+    def approvals(self) -> ApprovalStore:
+        from workflow_runtime.storage.approvals import ApprovalStore  # few workflows ask people
+
+        return ApprovalStore(self._table, self._blobs)
 
     @cached_property
     def freezes(self) -> FreezeStore:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache
 
 import msgspec
 
+from workflow_runtime.language.caching import cached_by_bytes
 from workflow_runtime.language.patterns import Pattern, PatternError, compile_pattern
 from workflow_runtime.plan.triggers import EventTrigger, digest
 from workflow_runtime.ports import ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 
 ANY_TOPIC = "*"
-COMPILED_MAX = 4096  # triggers kept ready in a warm process; one takes a few kilobytes
+COMPILED_BYTES_MAX = 32 * 1024 * 1024  # triggers kept ready in a warm process
+TRIGGER_BYTES = 2048  # of one; a pattern takes about 30 bytes per byte of its JSON besides
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,11 @@ def _registered(item: Item) -> RegisteredTrigger | None:
     return RegisteredTrigger(workflow_id, name, trigger, pattern)
 
 
-@lru_cache(COMPILED_MAX)
+def _bytes_of(data: bytes, _: tuple[EventTrigger, Pattern | None]) -> int:
+    return TRIGGER_BYTES + 30 * len(data)
+
+
+@cached_by_bytes(COMPILED_BYTES_MAX, _bytes_of)
 def _compiled(data: bytes) -> tuple[EventTrigger, Pattern | None]:
     trigger = _decoder.decode(data)
     return trigger, compile_pattern(trigger.filters) if trigger.filters is not None else None

@@ -75,6 +75,10 @@ class WorkflowStore:
                 return version
         raise ConflictError(f"workflow {plan.workflow_id!r} is being published by others; try again")
 
+    def keep(self, plan: Plan) -> None:
+        """Store a plan that is no version of a workflow."""
+        self._put_plan(plan, b"", "")
+
     def remove(self, pointer: Pointer, at: int) -> bool:
         """Take a workflow out of the catalogue; versions and plans stay. False when it was published meanwhile."""
         attributes: dict[str, Attribute] = {

@@ -13,7 +13,7 @@ from workflow_runtime.definition.identities import same_ids
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.frontends.client.mock_targets import unknown_mocks
-from workflow_runtime.frontends.client.sources import Definition, read_source, workflow_files
+from workflow_runtime.frontends.client.sources import Definition, read_source
 from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import Reach
@@ -23,10 +23,12 @@ from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.runtime.in_process import Backend, LocalRuntime
+from workflow_runtime.runtime.workflow_files import workflow_files
 from workflow_runtime.services.freeze.scopes import scope_of
 from workflow_runtime.services.intake.signals import publish_event
 from workflow_runtime.testing.driver import Driver, HeldClock
 from workflow_runtime.testing.mocks import Answer, Failure, LayeredMocks
+from workflow_runtime.testing.people import People
 from workflow_runtime.testing.result import Result, result_of
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)  # virtual time
 NO_REACH = Reach(advice="in tests nothing does: mock the tool (runtime.mock_tool)")
 
 
-class WorkflowTester:
+class WorkflowTester(People):
     """Runs workflows step by step. ``definitions``: a directory with ``workflows``, ``agents``, ``tools``; its
     workflows can be run by their ids. `close` it, or use it as a context manager."""
 
@@ -73,6 +75,10 @@ class WorkflowTester:
         source = read_source(definition)
         published = self._runtime.services.catalog.publish(source.data, source.file, scheduled=False)
         self._plans[published.version.workflow_id] = published.plan
+        for id in sorted(published.plan.starts - self._plans.keys()):
+            file = self._runtime.workflow_files.file_of(id)
+            if file is not None and id not in self._plans:  # one that it starts may have published it
+                self.publish(file)
         return published.version.workflow_id
 
     def run(
@@ -244,6 +250,13 @@ class WorkflowTester:
         """Answer calls of a tool instead of running it; as `mock_agent`."""
         self._mock(NodeType.TOOL, id, output, delay, script)
 
+    def mock_workflow(
+        self, id: str, output: Answer = None, *, delay: float = 0, script: list[dict[str, Json]] | None = None
+    ) -> None:
+        """Answer in the place of the executions that nodes and actions start of a workflow; as `mock_agent`, over their
+        input."""
+        self._mock(NodeType.SUB_WORKFLOW, id, output, delay, script)
+
     def _mock(
         self, kind: NodeType, id: str, output: Answer, delay: float, script: list[dict[str, Json]] | None
     ) -> None:
@@ -266,7 +279,8 @@ class WorkflowTester:
         *,
         times: int | None = None,
     ) -> None:
-        """Make attempts of an agent or tool node fail: by the node's path or id, or by the agent's or tool's id.
+        """Make attempts of an agent, tool or sub-workflow node fail: by the node's path or id, or by the id of the
+        agent, tool or workflow. A sub-workflow that is to fail does not run.
 
         ``times``: that many attempts; None: all of them.
         """

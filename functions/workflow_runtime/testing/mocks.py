@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.invokers.mocks import Mocks
@@ -30,7 +31,12 @@ class Failure(msgspec.Struct):
     met: bool = False
 
     def takes(self, call: NodeCall) -> bool:
-        names = (call.path, call.path.rpartition("/")[2], call.target)
+        path = call.parent.node if call.type is NodeType.SUB_WORKFLOW and call.parent is not None else call.path
+        return self.is_for(call.target, path)
+
+    def is_for(self, target: str, path: str) -> bool:
+        """Whether it is for a call of ``target`` by the node at ``path``."""
+        names = (path, path.rpartition("/")[2], target)
         return self.target in names and (self.left is None or self.left > 0)
 
 
@@ -55,13 +61,24 @@ class LayeredMocks(Mocks):
     def set(self, kind: NodeType, id: str, behaviour: Json) -> None:
         """``behaviour``: what a mock file says of this id. Raises `DefinitionError`."""
         self._functions.pop((kind, id), None)
-        self._own[kind, id] = Mocks.load({f"{kind.value}s": {id: behaviour}})
+        section = "workflows" if kind is NodeType.SUB_WORKFLOW else f"{kind.value}s"
+        self._own[kind, id] = Mocks.load({section: {id: behaviour}})
 
     def set_function(self, kind: NodeType, id: str, function: Callable[[dict[str, Json]], Json]) -> None:
         self._functions[kind, id] = function
 
     def use(self, execution_id: str, mocks: Mocks) -> None:
+        """Have these mocks answer in an execution, and in those that it brings about."""
         self._of_executions[execution_id] = mocks
+
+    def stands_in(self, workflow_id: str, parent: Parent, correlation_id: str) -> bool:
+        """Whether a mock, or a failure, answers in the place of a workflow that ``parent`` starts."""
+        if workflow_id in self.ids(NodeType.SUB_WORKFLOW):
+            return True
+        if any(failure.is_for(workflow_id, parent.node) for failure in self.failures):
+            return True
+        mocks = self._of_executions.get(correlation_id)
+        return mocks is not None and mocks.stands_in(workflow_id, parent, correlation_id)
 
     def behaviour(self, kind: NodeType, call: NodeCall) -> Behaviour | None:
         self.calls.append(call)
@@ -72,7 +89,7 @@ class LayeredMocks(Mocks):
         own = self._own.get((kind, call.target))
         if own is not None:
             return own.behaviour(kind, call)
-        mocks = self._of_executions.get(call.execution_id)
+        mocks = self._of_executions.get(call.execution_id) or self._of_executions.get(call.correlation_id)
         found = mocks.behaviour(kind, call) if mocks is not None else None
         if found is None and kind is NodeType.AGENT:
             hint = f"runtime.mock_agent({call.target!r}, …) gives it one"

@@ -22,6 +22,7 @@
           - {send: pay, data: {payment_method: card}}
           - {at: 24h}                           # so much time passes
           - {at: 2s, send: cancel}              # so much later, while agents and tools run
+          - {approve: check, by: ann, data: {amount: 5}}     # or `reject`, with a `comment`: what the node `check` asks
           - {bus: {source: shop, detail_type: order.packed, detail: {order_id: o-1}}}
         expect:
           status: running
@@ -48,11 +49,11 @@ import msgspec
 import pytest
 
 from workflow_runtime.errors import WorkflowRuntimeError
-from workflow_runtime.frontends.client.sources import SUFFIXES
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import Document, read_document
+from workflow_runtime.runtime.workflow_files import SUFFIXES
 from workflow_runtime.testing.differences import json_differences, shown
 from workflow_runtime.testing.kit import WorkflowTester
 from workflow_runtime.testing.result import Result

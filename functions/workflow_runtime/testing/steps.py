@@ -21,6 +21,20 @@ class Tester(Protocol):
 
     def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None: ...
 
+    def approve(
+        self,
+        execution_id: str,
+        path: str | None = None,
+        *,
+        by: str | None = None,
+        data: Json = msgspec.UNSET,
+        comment: str = "",
+        approved: bool = True,
+        settle: bool = True,
+    ) -> None: ...
+
+    def delegate(self, execution_id: str, to: str, path: str | None = None, *, by: str) -> None: ...
+
     def advance_time(self, duration: str | float, *, settle: bool = True) -> None: ...
 
     def settle(self) -> None: ...
@@ -32,23 +46,47 @@ class BusStep(msgspec.Struct, forbid_unknown_fields=True):
     detail: dict[str, Json] = {}
 
 
-class Step(msgspec.Struct, forbid_unknown_fields=True):
-    """One of: ``send`` an event with ``data``; ``at``: let so much time pass; ``bus``: put an event on the bus.
+_WHAT = ("send", "at", "bus", "approve", "reject", "delegate")
+_GOES_WITH = {
+    "data": ("send", "approve", "reject"),
+    "by": ("approve", "reject", "delegate"),
+    "comment": ("approve", "reject"),
+    "to": ("delegate",),
+}
 
-    ``at`` with ``send``: the event comes so much later, while agents and tools run.
+
+class Step(msgspec.Struct, forbid_unknown_fields=True):
+    """One of: ``send`` an event with ``data``; ``at``: let so much time pass; ``bus``: put an event on the bus;
+    ``approve`` or ``reject`` what the node at this path asks, ``by`` somebody (by default the first who has not
+    answered), with ``data`` and a ``comment``, or ``delegate`` it ``to`` another.
+
+    ``at`` with ``send``, ``approve`` or ``reject``: it comes so much later, while agents and tools run.
     """
 
     send: str | None = None
-    data: Json = None
+    data: Json = msgspec.UNSET
     at: str | int | float | None = None
     bus: BusStep | None = None
+    approve: str | None = None
+    reject: str | None = None
+    delegate: str | None = None
+    by: str | None = None
+    comment: str = ""
+    to: str | None = None
 
     def __post_init__(self) -> None:
-        given = {name for name in ("send", "at", "bus") if getattr(self, name) is not None}
-        if given not in ({"send"}, {"at"}, {"bus"}, {"at", "send"}):
-            raise ValueError("a step says one of `send`, `at` and `bus`, or `at` and `send`")
-        if self.data is not None and self.send is None:
-            raise ValueError("`data` goes with `send`")
+        given = {name for name in _WHAT if getattr(self, name) is not None}
+        timed = given - {"at"}
+        if len(timed) > 1 or not given or ("at" in given and timed - {"send", "approve", "reject"}):
+            raise ValueError(
+                "a step says one of `send`, `at`, `bus`, `approve`, `reject` and `delegate`; `at` may go with `send`,"
+                " `approve` and `reject`"
+            )
+        for field, goes_with in _GOES_WITH.items():
+            if getattr(self, field) not in (None, "", msgspec.UNSET) and not given & set(goes_with):
+                raise ValueError(f"`{field}` goes with {' and '.join(f'`{name}`' for name in goes_with)}")
+        if self.delegate is not None and (self.to is None or self.by is None):
+            raise ValueError("`delegate` needs `by`, who is asked, and `to`, who shall be")
         if self.at is not None:
             parse_duration(self.at)
 
@@ -56,13 +94,27 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
 def take(tester: Tester, execution_id: str, steps: Sequence[Step]) -> None:
     """Take the steps, each after all before it has settled, or at its time; then let all settle."""
     for step in steps:
-        meanwhile = step.at is not None and step.send is not None
+        answered = step.approve if step.approve is not None else step.reject
+        meanwhile = step.at is not None and (step.send is not None or answered is not None)
         if not meanwhile:
             tester.settle()
         if step.at is not None:
             tester.advance_time(step.at, settle=not meanwhile)
         if step.send is not None:
-            tester.send_event(execution_id, step.send, step.data, settle=not meanwhile)
+            data = None if step.data is msgspec.UNSET else step.data
+            tester.send_event(execution_id, step.send, data, settle=not meanwhile)
+        elif answered is not None:
+            tester.approve(
+                execution_id,
+                answered,
+                by=step.by,
+                data=step.data,
+                comment=step.comment,
+                approved=step.approve is not None,
+                settle=not meanwhile,
+            )
+        elif step.delegate is not None:
+            tester.delegate(execution_id, step.to or "", step.delegate, by=step.by or "")
         elif step.bus is not None:
             tester.publish_event(step.bus.source, step.bus.detail_type, step.bus.detail)
     tester.settle()

@@ -43,7 +43,7 @@ def hooks() -> Iterator[Api]:
 
 
 def signed(body: bytes, seconds: int = START // 1000) -> dict[str, str]:
-    signature = signature_of(SECRET, str(seconds), body)
+    signature = signature_of(SECRET, str(seconds), "POST /hooks/greeting/支付/完成", body)
     return {"Content-Type": "application/json", "X-Timestamp": str(seconds), "X-Signature": f"sha256={signature}"}
 
 

@@ -79,7 +79,7 @@ def test_what_is_otherwise_is_told(pytester: pytest.Pytester) -> None:
     ("step", "message"),
     [
         ("{sent: push}", "*one.yaml:2:*: unknown key 'sent'. Did you mean `send`?*"),
-        ("{bus: {detail_type: wind}, at: 1h}", "*a step says one of `send`, `at` and `bus`, or `at` and `send`*"),
+        ("{bus: {detail_type: wind}, at: 1h}", "*a step says one of `send`, `at`, `bus`, `approve`*`at` may go with*"),
         ("{at: tomorrow}", "*not a duration*"),
         ("{at: 1h, data: 1}", "*`data` goes with `send`*"),
     ],

@@ -151,6 +151,7 @@ class World:
                 self.runtime.node_runner(TOPOLOGY.function(function).timeout_seconds),
                 ports,
                 TOPOLOGY.function(function),
+                self.runtime.dead_letters,
             )
             for queue, function in QUEUES.items()
             if queue.startswith("node-")
@@ -309,7 +310,8 @@ class World:
             attributes: Any = record.event_record["attributes"]
             receives = int(attributes["ApproximateReceiveCount"])
             try:
-                await self._workers[queue].take(str(record.event_record["body"]), record.receipt_handle, receives)
+                body, message_id = str(record.event_record["body"]), str(record.event_record["messageId"])
+                await self._workers[queue].take(message_id, body, record.receipt_handle, receives)
                 taken.append(record.receipt_handle)
             except RetryableError:
                 return

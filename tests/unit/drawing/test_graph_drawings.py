@@ -74,6 +74,20 @@ def test_the_drawings_of_a_plan_are_golden(format: str, suffix: str) -> None:
     assert path.read_text(encoding="utf-8") == drawing
 
 
+@pytest.mark.parametrize(
+    ("format", "shown"),
+    [
+        ("mermaid", 'n0[["child<br/><small>付款 (version 3)</small>"]]'),
+        ("dot", "shape=component"),
+        ("text", "⧉"),
+        ("svg", "付款 (version 3)"),
+    ],
+)
+def test_a_sub_workflow_looks_like_one_and_says_which(format: str, shown: str) -> None:
+    node = "{id: child, type: sub_workflow, workflow_id: 付款, version: 3}"
+    assert shown in render(compile_or_raise(f"workflow: {{id: w, nodes: [{node}]}}"), format)
+
+
 def test_mermaid_texts_cannot_break_out_of_their_quotes() -> None:
     for line in render(compile_or_raise(HOSTILE), "mermaid").splitlines()[1:]:
         shape = r'    n\d+[\[({>/]+"[^"`<>\\|]*(<br/><small>[^"<>]*</small>)?"[\])}/\\]+'

@@ -14,9 +14,11 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.compiler import compile_or_raise
+from workflow_runtime.engine import settling
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, advance, new_execution
 from workflow_runtime.engine.codec import decode_state, encode_state
 from workflow_runtime.engine.commands import (
+    AskApproval,
     CancelRun,
     CancelTimer,
     Command,
@@ -44,12 +46,12 @@ from workflow_runtime.engine.events import (
     run_event_id,
 )
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
-from workflow_runtime.engine.lifecycle import STATUS_OF_MARK
+from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry, replay
 from workflow_runtime.engine.state import ExecutionState, Parent
-from workflow_runtime.engine.subscriptions import subscriptions
-from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs
+from workflow_runtime.engine.subscriptions import open_routes, subscriptions
+from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Known, Needs, Turn, ValuesMissing
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue, View, error_value, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
@@ -204,7 +206,7 @@ class Driver:
         for command in decision.commands:
             self._carry_out(command)
         if self.checked and self.status == "running":
-            assert self.subscribed == set(subscriptions(self.plan, self.state.pending))
+            self._assert_routes_open()
         if self.pokes and decision.commands and isinstance(decision.commands[-1], Continue):
             self.take(Poked(f"cmd:e1:{self.state.version}", self.now))
         return decision
@@ -403,6 +405,21 @@ class Driver:
             known = fetch(answer, known)
         raise AssertionError("the engine keeps asking")
 
+    def _assert_routes_open(self) -> None:
+        """What is kept of subscriptions from turn to turn is what computing all of them again gives."""
+        known, answered = NOTHING_KNOWN, False
+        while not answered:
+            turn = Turn(self.plan, self.state, known)
+            turn.status_at_start = ExecutionStatus.PENDING
+            try:
+                open_routes(settling.scopes_of(turn))
+                answered = True
+            except ValuesMissing:
+                assert turn.needs is not None
+                known = self._known(turn.needs, known)
+        assert dict(turn.state.pending) == dict(self.state.pending)
+        assert self.subscribed == set(subscriptions(self.plan, self.state.pending))
+
     def _known(self, needs: Needs, known: Known) -> Known:
         self.reads += 1
         nodes = dict(known.nodes)
@@ -460,6 +477,8 @@ class Driver:
                 self.subscribed.add((command.event, command.key, command.route))
             case Unsubscribe():
                 self.subscribed.discard((command.event, command.key, command.route))
+            case AskApproval(keep=key) if key:
+                self.blobs[key] = command.data
             case ReplaceVariables():
                 self.replaced[command.attempt] = {**self.replaced[command.before], **command.variables}
             case SetStatus(output_run=run) if run is not None:

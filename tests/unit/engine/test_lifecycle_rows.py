@@ -11,6 +11,8 @@ from tests.unit.engine.driver import START, Driver, control, plan_of
 
 from workflow_runtime.engine.commands import HoldEvent, RunNode
 from workflow_runtime.engine.events import (
+    ApprovalAnswered,
+    ApprovalDelegated,
     CancelRequested,
     ChildEnded,
     ChildStarted,
@@ -60,6 +62,8 @@ SAMPLES: tuple[Event, ...] = (
     RetryRequested("control:4", START, node="a"),
     SkipRequested("control:5", START, node="w"),
     CompensateRequested("control:6", START),
+    ApprovalAnswered("approval:1:x", START, 1, "ann", True),
+    ApprovalDelegated("approval:1:y", START, 1, "ann", "bob"),
     EventReturned("held:0", START, 0, SignalReceived("signal:y", START, "go", id="y")),
 )
 

@@ -6,6 +6,7 @@ import pytest
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.policy import (
+    TIMEOUT,
     Call,
     Case,
     Continue,
@@ -50,11 +51,11 @@ def wait(**fields: object) -> NodePlan:
         (node(), Failure(LOST, order(3)), True, Fail()),
         (node(), Failure(LOST), True, Fail()),
         (node(), Failure(LATE, order()), True, Fail()),
-        (wait(on_timeout="continue"), Failure(LATE, timed_out=True), True, Continue({})),
+        (wait(on_timeout="continue"), Failure(LATE, own=TIMEOUT, instead={}), True, Continue({})),
         (wait(on_timeout="continue"), Failure(LATE), True, Fail()),
-        (wait(on_timeout="call", timeout_target=2), Failure(LATE, timed_out=True), True, Call(2)),
-        (wait(on_timeout="call", timeout_target=2), Failure(LATE, timed_out=True), False, Fail()),
-        (wait(), Failure(LATE, timed_out=True), True, Fail()),
+        (wait(on_timeout="call", timeout_target=2), Failure(LATE, own=TIMEOUT, instead={}), True, Call(2)),
+        (wait(on_timeout="call", timeout_target=2), Failure(LATE, own=TIMEOUT, instead={}), False, Fail()),
+        (wait(), Failure(LATE, own=TIMEOUT, instead={}), True, Fail()),
         (node(on_error=(ErrorRule("skip"),)), Failure(BAD), True, Excuse(alive=False)),
         (node(on_error=(ErrorRule("continue"),)), Failure(BAD), True, Excuse(alive=True)),
         (node(on_error=(ErrorRule("fail"), ErrorRule("skip"))), Failure(BAD), True, Fail()),

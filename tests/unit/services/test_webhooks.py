@@ -55,7 +55,10 @@ def services(backend: Backend) -> Runtime:
 
 def call(body: bytes = BODY, seconds: int = START // 1000, endpoint: str = "支付/完成", **changes: Any) -> Call:
     timestamp = str(seconds)
-    headers = {"x-signature": signature_of(SECRET, timestamp, body), "x-timestamp": timestamp}
+    headers = {
+        "x-signature": signature_of(SECRET, timestamp, f"POST /hooks/订单/{endpoint}", body),
+        "x-timestamp": timestamp,
+    }
     return replace(Call("订单", endpoint, "POST", headers, {}, body), **changes)
 
 
@@ -153,7 +156,10 @@ def test_what_is_not_there_does_not_say_what_is(services: Runtime) -> None:
 def test_a_secret_that_is_missing_or_empty_lets_nobody_in(services: Runtime) -> None:
     for endpoint in ("nosecret", "emptysecret"):
         made = call(endpoint=endpoint)
-        unsigned = {**made.headers, "x-signature": signature_of("", made.headers["x-timestamp"], BODY)}
+        unsigned = {
+            **made.headers,
+            "x-signature": signature_of("", made.headers["x-timestamp"], f"POST {made.target}", BODY),
+        }
         assert code(services, replace(made, headers=unsigned)) == "unavailable"
 
 
@@ -179,7 +185,10 @@ def test_an_older_versions_webhook_is_gone(services: Runtime) -> None:
     assert code(services, call()) == "not_found"
 
 
-FORGED = {"x-signature": signature_of("", str(START // 1000), BODY), "x-timestamp": str(START // 1000)}
+FORGED = {
+    "x-signature": signature_of("", str(START // 1000), "POST /hooks/订单/unnamed", BODY),
+    "x-timestamp": str(START // 1000),
+}
 
 
 @pytest.mark.parametrize("headers", [{}, FORGED])
@@ -189,3 +198,14 @@ def test_an_endpoint_that_demands_signatures_but_names_no_secret_refuses_every_r
     with pytest.raises(RequestError, match="names no secret") as caught:
         services.webhooks.accept(call(endpoint="unnamed", headers=headers))
     assert caught.value.code == "unauthorized"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"endpoint": "keyed"}, {"method": "PUT"}, {"raw_query": "amount=9"}, {"workflow_id": "别的"}]
+)
+def test_a_signature_is_of_no_use_at_another_endpoint(services: Runtime, changes: dict[str, str]) -> None:
+    services.catalog.publish(SOURCE.replace("id: 订单", "id: 别的").encode())
+    assert code(services, call(**changes) if "endpoint" not in changes else replace(call(), **changes)) in (
+        "unauthorized",
+        "not_found",
+    )

@@ -13,7 +13,7 @@ from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Body
 from workflow_runtime.compiler.names.schemas import declared_keys
 from workflow_runtime.compiler.report import DocumentPath
-from workflow_runtime.compiler.shape.links import Called, handlers_of
+from workflow_runtime.compiler.shape.links import Called, Handlers
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before
 from workflow_runtime.definition.fields import MISSING
@@ -41,7 +41,7 @@ class Parts:
     ``first``: the plan-wide number of its first node. ``machines``: by node, the number of its chart and the nodes that
     are read inside. ``correlated``: by node, the number of the trigger that brings events to this wait.
     ``bodies``: by node, the graph that a loop repeats; ``loop``: the plan-wide number of the loop that repeats this.
-    ``handlers``: the workflow's. ``limiter``: gives the full name of a limiter.
+    ``handlers``: by node, those of the workflow. ``limiter``: gives the full name of a limiter.
     ``undone_by``: by node, the number of the graph that undoes it.
     """
 
@@ -52,7 +52,7 @@ class Parts:
         formulas: Mapping[DocumentPath, Formula],
         called: Called,
         first: int,
-        handlers: Sequence[ErrorHandler],
+        handlers: Handlers,
         limiter: Callable[[str], str],
     ) -> None:
         self.source = source
@@ -93,7 +93,7 @@ class Parts:
         found: dict[int, set[int]] = {}
         for source in range(len(self.source.nodes)):
             own = _fallback(self, source) if kind_of_node(self.source.nodes[source]).has_policies else -1
-            for target in {own, *(target for _, target in handlers_of(self.source, source, self.handlers))} - {-1}:
+            for target in {own, *(target for _, target in self.handlers[source])} - {-1}:
                 found.setdefault(target, set()).add(source)
         return {target: tuple(sorted(_all_above(found, target))) for target in found}
 
@@ -254,7 +254,7 @@ def _node(
         retry=tuple(map(retry_policy, node.retry_policy)) if kind.has_policies else (),
         on_error=tuple(_error_rule(rule, parts) for rule in node.on_error) if kind.has_policies else (),
         fallback=_fallback(parts, position) if kind.has_policies else -1,
-        handlers=tuple(NodeHandler(*found) for found in handlers_of(parts.source, position, parts.handlers)),
+        handlers=tuple(NodeHandler(*found) for found in parts.handlers[position]),
         compensate=parts.undone_by.get(position, -1),
         max_wait_seconds=node.max_wait if kind.pool is not None else None,
         limiters=tuple(map(parts.limiter, node.limiter)) if kind.pool is not None else (),

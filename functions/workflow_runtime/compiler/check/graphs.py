@@ -14,7 +14,6 @@ from workflow_runtime.compiler.report import Report
 from workflow_runtime.compiler.shape.links import Called
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.nodes.work import SubWorkflowNode
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.plan.catalogue import Catalogue
@@ -102,7 +101,7 @@ def _never_run(nodes: tuple[NodeDefinition, ...], graph: Graph, joins: list[Join
         if alive >= needed or len(sources) < max(needed, 1):
             continue
         dead.add(node)
-        if node < graph.count and not isinstance(nodes[node], UnsupportedNode):
+        if node < graph.count:
             ending = next((source for source in sources if source in final), None)
             behind = next((source for source in sources if source in dead), sources[0])
             shown = graph.authored(behind if ending is None else ending)

@@ -8,7 +8,7 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.report import DocumentPath, Report
-from workflow_runtime.compiler.shape.links import handlers_of
+from workflow_runtime.compiler.shape.links import Handlers
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.policies import ErrorHandler
 from workflow_runtime.definition.recovery import Gaps
@@ -28,17 +28,16 @@ def check_policies(graph: GraphSource, report: Report) -> None:
 
 
 def check_handlers(
-    definition: WorkflowDefinition, sources: Sources, catalogue: Catalogue | None, report: Report
+    definition: WorkflowDefinition,
+    sources: Sources,
+    by_graph: Sequence[Handlers],
+    catalogue: Catalogue | None,
+    report: Report,
 ) -> None:
-    """Error handlers that are never asked, or may have nobody to call."""
+    """Error handlers that are never asked, or may have nobody to call; ``by_graph``: those of each graph's nodes."""
     workflows = catalogue.workflows if catalogue is not None else None
     handlers = definition.error_handlers
-    busy = {
-        number
-        for graph in sources.graphs
-        for position in range(len(graph.nodes) if handlers else 0)
-        for number, _ in handlers_of(graph, position, handlers)
-    }
+    busy = {number for nodes in by_graph for found in nodes for number, _ in found}
     for number, handler in enumerate(handlers):
         place = ("error_handlers", number)
         _check_target(handler, (*place, "action", "target"), sources, workflows, report)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from workflow_runtime.compiler.kinds import (
     actions,
     aggregation,
+    approval,
     branching,
     ends,
     loop,
@@ -33,6 +34,7 @@ NODE_KINDS: dict[type[NodeDefinition], NodeKind] = {
     **machine.KINDS,
     **loop.KINDS,
     **sub_workflow.KINDS,
+    **approval.KINDS,
 }
 ACTION_KINDS: dict[type[ActionDefinition], ActionKind] = actions.KINDS
 

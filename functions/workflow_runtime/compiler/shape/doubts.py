@@ -14,14 +14,13 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.compiler.shape.ordering import Graph
-from workflow_runtime.definition.nodes.pending import UnsupportedNode
 from workflow_runtime.definition.recovery import ANY, WITHOUT_EDGES
 
 UNREAD = (rules.UNKNOWN_NODE, rules.SYNTAX, rules.UNDECLARED, rules.UNKNOWN_NODE_READ, rules.DYNAMIC_NODES)
 """Findings after which a node may lack a link."""
 
 INTO_OTHERS = frozenset(
-    {ANY, "id", "branches", "then", "otherwise", "on_timeout", "on_error", "fallback", "compensate"}
+    {ANY, "id", "branches", "then", "otherwise", "on_timeout", "on_reject", "on_error", "fallback", "compensate"}
 )
 """Fields of nodes that make links into others."""
 
@@ -51,8 +50,6 @@ def doubts_of(graph: GraphSource, report: Report) -> Doubts:
         or gaps.untyped
         or not gaps.fields.isdisjoint({"edges", "type", ANY})
     ):
-        return Doubts(everything=True)
-    if any(isinstance(node, UnsupportedNode) for node in graph.nodes):
         return Doubts(everything=True)
     if any(fields - WITHOUT_EDGES - {"condition"} for fields in gaps.edges.values()):
         return Doubts(everything=True)

@@ -15,11 +15,13 @@ from workflow_runtime.compiler.shape.doubts import Doubts, doubts_of
 from workflow_runtime.compiler.shape.gates import gated
 from workflow_runtime.compiler.shape.links import (
     Called,
+    Handlers,
     Named,
     called_nodes,
     calling_links,
     data_links,
     declared_links,
+    handlers_of,
     named_nodes,
     reading_links,
 )
@@ -29,9 +31,10 @@ from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A graph as far as it declares itself: its links, what its waits call, and what its nodes read."""
+    """A graph as far as it declares itself: its links, what its nodes call, and what they read."""
 
     source: GraphSource
+    handlers: Handlers
     links: Links
     calling: Links
     called: Called
@@ -40,9 +43,10 @@ class Draft(msgspec.Struct, frozen=True):
 
 def drafted(definition: WorkflowDefinition, source: GraphSource, report: Report) -> Draft:
     links = declared_links(source, report)
-    calling = calling_links(source, links, definition.error_handlers, report)
+    handlers = handlers_of(source, definition.error_handlers)
+    calling = calling_links(source, links, handlers, report)
     called = called_nodes(source, links, calling)
-    return Draft(source, links, calling, called, read_sites(source, called.dormant, called.live, report))
+    return Draft(source, handlers, links, calling, called, read_sites(source, called.dormant, called.live, report))
 
 
 def named_in(sources: Sources, drafts: Sequence[Draft], charts: Sequence[list[ReadSite]], report: Report) -> Named:

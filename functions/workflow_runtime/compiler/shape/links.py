@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import TypeAlias
 
 import msgspec
 
@@ -21,6 +22,10 @@ from workflow_runtime.compiler.shape.walks import DATA, DEPENDENCY, EDGE, TARGET
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.policies import ErrorHandler
 from workflow_runtime.plan.graph import EdgeKind
+
+Handlers: TypeAlias = Sequence[Sequence[tuple[int, int]]]
+"""Per node of a graph, the workflow's error handlers that are for it, by number; each with the node of this graph that
+runs as a fallback (-1: none does)."""
 
 NO_NODES = frozenset({"start", "end"})
 """They mean nothing in `edges`, unless nodes are called so."""
@@ -69,8 +74,8 @@ def declared_links(graph: GraphSource, report: Report) -> Links:
     return links
 
 
-def calling_links(graph: GraphSource, links: Links, handlers: Sequence[ErrorHandler], report: Report) -> Links:
-    """From each node to those that its `on_timeout`, `on_error` and `fallback` call, and the workflow's ``handlers``.
+def calling_links(graph: GraphSource, links: Links, handlers: Handlers, report: Report) -> Links:
+    """From each node to those that its `on_timeout`, `on_error` and `fallback` call, and its ``handlers``.
     They are not edges, and such a node has none: nobody could tell whether it is still going to run.
     """
     found: Links = {
@@ -89,8 +94,8 @@ def calling_links(graph: GraphSource, links: Links, handlers: Sequence[ErrorHand
                     message = f"`{name}`, which `{node.id}` calls, has an edge"
                     report.add(rules.CALLED_AND_LINKED, message, edges[target].place)
                 found[source, target] = Link(source, target, Rank(TARGET, (source,)), place, EdgeKind.ORDER)
-    for source in range(len(graph.nodes)):
-        for number, target in handlers_of(graph, source, handlers):
+    for source, own_handlers in enumerate(handlers):
+        for number, target in own_handlers:
             place = ("error_handlers", number, "action", "target")
             if target in edges:
                 message = f"`{graph.nodes[target].id}`, which an error handler calls, has an edge"
@@ -107,18 +112,16 @@ def calling_links(graph: GraphSource, links: Links, handlers: Sequence[ErrorHand
     return found
 
 
-def handlers_of(graph: GraphSource, position: int, handlers: Sequence[ErrorHandler]) -> list[tuple[int, int]]:
-    """The workflow's handlers that are for a node, by number; with the node of this graph that runs as a fallback (-1:
-    none does)."""
-    found = []
+def handlers_of(graph: GraphSource, handlers: Sequence[ErrorHandler]) -> Handlers:
+    """The workflow's handlers that are for each node of a graph."""
+    found: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]
     for number, handler in enumerate(handlers):
-        target = -1
-        if handler.action.target is not None:
-            target = graph.index.get(handler.action.target, graph.handled.get((position, handler.action.target), -1))
-        if handler.action.type == "fallback" and target in (-1, position):
-            continue
-        if is_for(handler, graph, position):
-            found.append((number, target))
+        name = handler.action.target
+        for position, own in enumerate(found):
+            target = -1 if name is None else graph.index.get(name, graph.handled.get((position, name), -1))
+            runs_nothing = handler.action.type == "fallback" and target in (-1, position)
+            if not runs_nothing and is_for(handler, graph, position):
+                own.append((number, target))
     return found
 
 
@@ -140,16 +143,19 @@ def _calls(node: NodeDefinition) -> Iterator[Target]:
 
 def called_nodes(graph: GraphSource, links: Links, calling: Links) -> Called:
     """Nodes that only a wait, a fallback, an error rule, a handler or a compensation names."""
-    names: set[str | None] = set()
-    for node in graph.nodes:
-        names.add(node.fallback.node if node.fallback is not None else None)
-        names.update(rule.target for rule in node.on_error)
     live = frozenset(target for _, target in calling)
     linked = {node for pair in links for node in pair}
-    index = graph.index
-    dormant = {index[name] for name in names if name is not None and name in index and index[name] not in linked}
     undoing = frozenset(graph.undoing) - live - linked
-    return Called(frozenset(dormant) - live - undoing, live, undoing)
+    named = {name for node in graph.nodes if not kind_of_node(node).has_policies for name in _named_in_vain(node)}
+    dormant = frozenset(graph.index[name] for name in named if name in graph.index) - linked - live - undoing
+    return Called(dormant, live, undoing)
+
+
+def _named_in_vain(node: NodeDefinition) -> Iterator[str]:
+    """The nodes that the policies of a node name, as if it could fail."""
+    targets = [rule.target for rule in node.on_error]
+    targets.append(node.fallback.node if node.fallback is not None else None)
+    return (target for target in targets if target is not None)
 
 
 def named_nodes(

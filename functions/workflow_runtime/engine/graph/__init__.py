@@ -2,8 +2,8 @@
 
 - `scope`: one graph at work, over `values`, what its nodes came to;
 - `readiness`: what follows for other nodes when one ends, over `joins` and `concurrency`;
-- a node begins: `control` (decided here), `waits`, `machines` (charts inside nodes), `loops` (graphs that are
-  repeated, over `loop_scope` and `collecting`), `children` (executions that nodes start), `work` (ordered from
+- a node begins: `control` (decided here), `waits`, `approvals`, `machines` (charts inside nodes), `loops` (graphs that
+  are repeated, over `loop_scope` and `collecting`), `children` (executions that nodes start), `work` (ordered from
   workers);
 - a node ends: `outcome`, over `policy` (what is done about a failure) and `failure` (what it means to the scope);
 - `outputs`: what a graph yields.
@@ -18,12 +18,13 @@ from collections.abc import Callable
 import msgspec
 
 from workflow_runtime.engine.awaited import Pending, Purpose
-from workflow_runtime.engine.graph import children, control, loops, machines, retries, waits, work
+from workflow_runtime.engine.graph import approvals, children, control, loops, machines, retries, waits, work
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.pending import Resolution
 from workflow_runtime.plan.specs import (
     AgentSpec,
     AggregationSpec,
+    ApprovalSpec,
     ConditionSpec,
     FailSpec,
     GatherSpec,
@@ -69,6 +70,7 @@ KINDS: dict[type[Spec], Kind] = {
     MachineSpec: Kind(machines.start, machines.resolved),
     LoopSpec: Kind(loops.start, loops.resolved),
     SubWorkflowSpec: Kind(children.start, children.resolved),
+    ApprovalSpec: Kind(approvals.start, approvals.resolved),
 }
 
 

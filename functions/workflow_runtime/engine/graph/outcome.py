@@ -12,6 +12,8 @@ from workflow_runtime.engine.graph import failure as failures
 from workflow_runtime.engine.graph import retries
 from workflow_runtime.engine.graph.concurrency import enqueue
 from workflow_runtime.engine.graph.policy import (
+    REJECT,
+    TIMEOUT,
     Call,
     Case,
     Continue,
@@ -34,7 +36,7 @@ from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.graph import OUTPUTS
-from workflow_runtime.plan.specs import AggregationSpec, PassSpec, SucceedSpec, WaitSpec
+from workflow_runtime.plan.specs import AggregationSpec, ApprovalSpec, PassSpec, SucceedSpec, WaitSpec
 
 COLLECTING = (AggregationSpec, PassSpec, SucceedSpec)
 """Specs that put values together, and that a worker runs when those are too large."""
@@ -239,6 +241,8 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
             _try_again(scope, node, failure, retry)
         case Substitute(target):
             _record_failure(scope, node, failure, handled=False)
+            if failure.instead:
+                scope.graph.given[node] = failure.instead
             _substitute(scope, node, target, failure.error)
         case Continue(output):
             _yielded(scope, node, output)
@@ -302,9 +306,14 @@ def _fallback_failed(scope: GraphScope, node: int, fallback: int, failure: Failu
     """What ran in the place of ``node`` has failed, too: that node's own error stands."""
     error = scope.graph.called[fallback]
     _end_failed(scope, fallback, failure, Change.HANDLE, handled=True)
-    timed_out = isinstance(scope.block.nodes[node].spec, WaitSpec) and error.type == "timeout"
     del scope.graph.fallbacks[node]
-    _failed(scope, node, Failure(error, timed_out=timed_out, fallback_error=failure.error))
+    own = _OWN.get(error.type, "") if isinstance(scope.block.nodes[node].spec, WaitSpec | ApprovalSpec) else ""
+    instead = scope.graph.given.pop(node, {})
+    _failed(scope, node, Failure(error, own=own, instead=instead, fallback_error=failure.error))
+
+
+_OWN = {"timeout": TIMEOUT, "rejected": REJECT}
+"""Which of a node's own rules is for an error of a type."""
 
 
 def _case(scope: GraphScope, node: int, failure: Failure) -> Case:

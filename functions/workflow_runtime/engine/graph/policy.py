@@ -16,23 +16,26 @@ from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.policies import Handler, RetryPolicy, covers, rule_for
-from workflow_runtime.plan.specs import WaitSpec
+from workflow_runtime.plan.specs import ApprovalSpec, WaitSpec
 
 WORKER_LOST_ATTEMPTS = 2  # extra attempts after a worker died; what it was doing may or may not have happened
+TIMEOUT, REJECT = "timeout", "reject"  # failures for which a node may have a rule of its own
 DELAY_SECONDS_MAX = 86_400.0  # also of an error that asks for a longer one
 
 
 class Failure(msgspec.Struct, frozen=True):
     """An attempt that failed.
 
-    ``order``: of the attempt, if a worker ran it (and recorded the error). ``timed_out``: the time that a wait was
-    given has run out. ``began``: False if there was no attempt, because its `when` could not be evaluated.
-    ``fallback_error``: of the node that ran in its place, which has failed, too.
+    ``order``: of the attempt, if a worker ran it (and recorded the error). ``own``: which of the node's own rules is
+    for it, timeout or reject; ``instead``: what the node yields if that says so. ``began``: False if there was no
+    attempt, because its `when` could not be evaluated. ``fallback_error``: of the node that ran in its place, which has
+    failed, too.
     """
 
     error: ErrorDocument
     order: RunNode | None = None
-    timed_out: bool = False
+    own: str = ""
+    instead: Json = None
     began: bool = True
     fallback_error: ErrorDocument | None = None
 
@@ -162,15 +165,17 @@ def _fallback(case: Case) -> Verdict | None:
     return Substitute(case.node.fallback) if case.is_free(case.node.fallback) else None
 
 
-def _on_timeout(case: Case) -> Verdict | None:
+def _own_rule(case: Case) -> Verdict | None:
+    """What a wait or an approval says of its time running out, and an approval of a rejection."""
     spec = case.node.spec if case.node is not None else None
-    if not case.failure.timed_out or not isinstance(spec, WaitSpec):
+    if not case.failure.own or not isinstance(spec, WaitSpec | ApprovalSpec):
         return None
-    if spec.on_timeout == "continue":
-        return Continue({})
-    if spec.on_timeout == "call" and spec.timeout_target >= 0 and case.is_free(spec.timeout_target):
-        return Call(spec.timeout_target)
-    return None
+    do, target = spec.on_timeout, spec.timeout_target
+    if case.failure.own == REJECT and isinstance(spec, ApprovalSpec):
+        do, target = spec.on_reject, spec.reject_target
+    if do == "continue":
+        return Continue(case.failure.instead)
+    return Call(target) if do == "call" and case.is_free(target) else None
 
 
 def _on_error(case: Case) -> Verdict | None:
@@ -217,7 +222,7 @@ _RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     _lost_worker,
     _retry_policy,
     _fallback,
-    _on_timeout,
+    _own_rule,
     _on_error,
     _handlers,
 )

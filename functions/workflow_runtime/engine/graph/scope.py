@@ -41,12 +41,18 @@ _GLOBAL_KINDS_IN_CHARTS = GLOBAL_KINDS - {BindingKind.VARIABLES}
 
 
 class GraphScope(GraphValues):
-    """``ended``: nodes whose outgoing edges are to be resolved; ``due``: nodes whose join is satisfied."""
+    """A graph scope and what is left to do in it. Nodes are local indices, unless they are called numbers.
 
-    __slots__ = ("due", "ended", "selections")
+    - ``moved``: nodes whose mark has changed in this turn
+    - ``ended``: nodes whose outgoing edges are to be resolved
+    - ``due``: nodes whose join is satisfied
+    """
+
+    __slots__ = ("due", "ended", "moved", "selections")
 
     def __init__(self, scopes: Scopes, id: ScopeId, graph: GraphState) -> None:
         super().__init__(scopes, id, graph)
+        self.moved: set[int] = set()
         self.ended: deque[int] = deque()
         self.due: deque[int] = deque()
         self.selections: dict[int, tuple[int, ...]] = {}
@@ -73,6 +79,7 @@ class GraphScope(GraphValues):
 
     def change(self, node: int, change: Change) -> None:
         """The node moves on in its lifecycle. A change that is not in the table is a bug of the engine: `KeyError`."""
+        self.moved.add(node)
         marks = self.graph.marks
         marks[node] = MARK_ROWS[marks[node], change]
 
@@ -92,6 +99,7 @@ class GraphScope(GraphValues):
         graph.joins.pop(node, None)
         graph.values_bytes.pop(node, None)
         graph.called.pop(node, None)
+        graph.given.pop(node, None)
         graph.begun.pop(node, None)
         graph.retries.pop(node, None)
         graph.callers.pop(node, None)

@@ -10,7 +10,7 @@ from workflow_runtime.engine.chart.events import data_of, of_signal
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.graph import outcome
 from workflow_runtime.engine.graph.outcome import Result, Yielded
-from workflow_runtime.engine.graph.policy import Failure
+from workflow_runtime.engine.graph.policy import TIMEOUT, Failure
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Change
 from workflow_runtime.engine.pending import Arrived, Resolution
@@ -44,7 +44,7 @@ def start(scope: GraphScope, node: int) -> None:
             del kept[place]
             outcome.ended(scope, node, Yielded(data))
             return
-    seconds = _seconds(scope, node, spec.timeout) if spec.timeout is not None else None
+    seconds = duration_seconds(scope, node, spec.timeout) if spec.timeout is not None else None
     pending.listen(scope, node, scope.path(node), spec.event, key, spec.correlated)
     if seconds is not None:
         pending.start_timer(scope, node, Purpose.TIMEOUT, scope.turn.now + round(seconds * 1000))
@@ -66,7 +66,7 @@ def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
     result: Result = Yielded(what.data if isinstance(what, Arrived) else {})
     if isinstance(what, Pending) and what.purpose is Purpose.TIMEOUT:
         error = ErrorDocument.of("timeout", f"`{spec.event}` did not come in time", scope.path(node))
-        result = Failure(error, timed_out=True)
+        result = Failure(error, own=TIMEOUT, instead={})
     outcome.conclude(scope, node, result)
 
 
@@ -80,10 +80,11 @@ def _due(scope: GraphScope, node: int, spec: WaitSpec) -> int:
     if spec.until is not None:
         return time_ms(scope.evaluate(spec.until, node))
     assert spec.seconds is not None
-    return scope.turn.now + round(_seconds(scope, node, spec.seconds) * 1000)
+    return scope.turn.now + round(duration_seconds(scope, node, spec.seconds) * 1000)
 
 
-def _seconds(scope: GraphScope, node: int, value: float | Formula) -> float:
+def duration_seconds(scope: GraphScope, node: int, value: float | Formula) -> float:
+    """What a field says that is a duration or computes one. Raises `ValuesMissing`, `EvaluationError`."""
     return seconds_of(scope.evaluate(value, node)) if isinstance(value, Formula) else parse_duration(value)
 
 

@@ -83,7 +83,7 @@ def _run(
     operands: tuple[int, ...],
     attempt: int = 1,
 ) -> RunNode:
-    wanted = dict.fromkeys(scope.block.first + operand for operand in operands)
+    wanted = dict.fromkeys([scope.block.first + operand for operand in operands]) if operands else {}
     previous = -1
     for formula in formulas:
         wanted.update(dict.fromkeys(formula.nodes))

@@ -77,9 +77,14 @@ def doubt_text(comparison: str) -> str:
 
 
 def evaluate(
-    formula: Formula, view: View, locals: Mapping[str, Json] = NO_LOCALS, unresolved: list[str] | None = None
+    formula: Formula,
+    view: View,
+    locals: Mapping[str, Json] = NO_LOCALS,
+    unresolved: list[str] | None = None,
+    derived: list[tuple[str, Json]] | None = None,
 ) -> Json:
-    """The formula's value. Paths that led nowhere are added to ``unresolved``. Raises `EvaluationError`."""
+    """The formula's value. Paths that led nowhere are added to ``unresolved``, what was made of secrets to ``derived``
+    (see `Scope`). Raises `EvaluationError`."""
     names: dict[str, Json] = dict(locals)
     outputs: set[str] = set()
     for binding in formula.bindings:
@@ -101,6 +106,8 @@ def evaluate(
     value = formula.compiled.evaluate(scope)
     if unresolved is not None:
         unresolved += scope.unresolved
+    if derived is not None:
+        derived += scope.derived
     if scope.doubts and view.doubt is not None:
         for comparison in scope.doubts:
             view.doubt(comparison)

@@ -20,7 +20,8 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from workflow_runtime.frontends.api.answers import Answer, problem_answer
 from workflow_runtime.frontends.api.problems import Problem, invalid, invalid_parameter, problem_of
 from workflow_runtime.frontends.api.request import Request
-from workflow_runtime.frontends.api.routes import Route, responses, routes
+from workflow_runtime.frontends.api.route import Route
+from workflow_runtime.frontends.api.routes import responses, routes
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -35,6 +36,7 @@ class Application:
 
     def __init__(self, runtime: Runtime) -> None:
         self._routes = routes(runtime)
+        self._runtime = runtime
         self._request: Request | None = None
         self._patterns = [(_pattern(route.rule), route.method) for route in self._routes]
         self.resolver = APIGatewayHttpResolver(enable_validation=True)
@@ -52,7 +54,7 @@ class Application:
         """The answer in payload version 2.0. Raises nothing: an unexpected error is logged and answered with 500."""
         method = "GET"
         try:
-            request = Request.of(event)
+            request = Request.of(event, self._runtime.callers.identity_claim)
             method = request.method
             answer = await self._prepare(request, context)
         except Exception as error:

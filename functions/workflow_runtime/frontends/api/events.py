@@ -53,10 +53,13 @@ class Events:
 
     async def receive(self, request: Request, workflow_id: WorkflowId, endpoint: Endpoint) -> Answer:
         """Start the execution that a webhook trigger asks for. `X-Signature` is the HMAC-SHA256 of
-        `<X-Timestamp>.<body>` in hexadecimal, `X-Timestamp` the present in epoch seconds; a signature counts once.
+        `<X-Timestamp>.<method> <path and query>.<body>` in hexadecimal, the path decoded, `X-Timestamp` the present in
+        epoch seconds; a signature counts once.
         """
         webhooks, offload = self._runtime.webhooks, self._runtime.ports.offload
-        call = Call(workflow_id, endpoint, request.method, request.headers, dict(request.query), request.body)
+        call = Call(
+            workflow_id, endpoint, request.method, request.headers, dict(request.query), request.body, request.raw_query
+        )
         accepted = await offload(webhooks.accept, call)
         execution_id = await offload(webhooks.start, accepted, hook_body(request))
         return json_answer({"execution_id": execution_id}, 202)

@@ -39,7 +39,7 @@ PAGE_BYTES_MAX = 2 * 1024 * 1024  # of entries: one commit may have ordered 500 
 SHOWN = (
     "by", "path", "serial", "attempt", "pool", "status", "detail_type", "error", "reason",
     "name", "key", "source", "to", "timer", "machine", "node", "given", "workflow_id", "execution_id", "level",
-    "message", "child", "operation",
+    "message", "child", "operation", "approval", "approved", "comment", "asker", "outcome",
 )  # fmt: skip
 """Fields of events and commands that say which one it is; the others are payloads and bookkeeping."""
 

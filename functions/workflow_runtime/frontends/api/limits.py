@@ -8,13 +8,17 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from pydantic import BeforeValidator
 
+from workflow_runtime.frontends.api import limit_models
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.limit_models import LimiterRequest, LimitsRequest
 from workflow_runtime.frontends.api.request import Request
+from workflow_runtime.frontends.api.route import Route, json_reply
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
+
+LIMITER_BODY = "what limiters allow"
 
 Name = Annotated[
     str,
@@ -50,3 +54,21 @@ class Limiters:
     async def delete(self, request: Request, limiter: Name) -> Answer:  # noqa: ARG002
         """Set a limiter no more: what a file declares is in force again; what waits for one that is gone begins."""
         return json_answer(await self._runtime.ports.offload(self._runtime.limits.delete, limiter))
+
+
+def limit_routes(runtime: Runtime) -> tuple[Route, ...]:
+    limiters, one = Limiters(runtime), "/limits/<limiter>"
+    detail = json_reply(limit_models.LimiterDetail, "The limiter, and who waits for it")
+    listed = json_reply(limit_models.LimiterList, "All limiters")
+    changed = json_reply(limit_models.Limiter, "The limiter as it is now")
+    request, requests = limit_models.LimiterRequest, limit_models.LimitsRequest
+    refusals = (400, 404, 413, 415, 422)
+    return (
+        Route("GET", "/limits", limiters.listing, "listLimits", (listed,), (422,)),
+        Route(
+            "PUT", "/limits", limiters.declare, "declareLimits", (listed,), refusals, LIMITER_BODY, body_model=requests
+        ),
+        Route("GET", one, limiters.get, "getLimit", (detail,), (404, 422)),
+        Route("PUT", one, limiters.put, "putLimit", (changed,), refusals, LIMITER_BODY, body_model=request),
+        Route("DELETE", one, limiters.delete, "deleteLimit", (changed,), (404, 422)),
+    )

@@ -14,20 +14,18 @@ from typing import Any, cast
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from workflow_runtime.frontends.api import chart_models, limit_models, models, operator_models
+from workflow_runtime.frontends.api import chart_models, models, operator_models
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.control import CONTROL_BODIES, control_body
 from workflow_runtime.frontends.api.problems import PROBLEM_TYPE
+from workflow_runtime.frontends.api.route import Route
 from workflow_runtime.frontends.api.routes import (
     BULK_BODY,
     CONTROL_BODY,
     EVENT_BODY,
     HOOK_BODY,
-    LIMITER_BODY,
-    LIMITS_BODY,
     SOURCE_BODY,
     START_BODY,
-    Route,
     content_types,
 )
 from workflow_runtime.runtime.services import Runtime
@@ -43,6 +41,7 @@ SCHEMAS = "#/components/schemas/"
 PROBLEMS = {
     400: "The body cannot be read",
     401: "The request is not signed, or not correctly",
+    403: "The caller may not do this",
     404: "There is no such resource",
     405: "The resource does not take this method",
     409: "The request conflicts with what is there",
@@ -80,9 +79,8 @@ def openapi_document() -> dict[str, Any]:
             (models.EventRequest, "validation"),
             (operator_models.ControlRequest, "validation"),
             (operator_models.BulkRequest, "validation"),
-            (limit_models.LimiterRequest, "validation"),
-            (limit_models.LimitsRequest, "validation"),
             *((model, "validation") for model in CONTROL_BODIES.values()),
+            *((route.body_model, "validation") for route in application.routes if route.body_model is not None),
             (chart_models.Truncated, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",
@@ -107,16 +105,18 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
     if not parameters:
         del operation["parameters"]
     if route.body is not None:
-        schema = {
-            SOURCE_BODY: DEFINITION_SCHEMA,
-            START_BODY: {"$ref": SCHEMAS + "StartRequest"},
-            EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
-            BULK_BODY: {"$ref": SCHEMAS + "BulkRequest"},
-            CONTROL_BODY: {"$ref": SCHEMAS + _control_body(route).__name__},
-            HOOK_BODY: HOOK_SCHEMA,
-            LIMITER_BODY: {"$ref": SCHEMAS + "LimiterRequest"},
-            LIMITS_BODY: {"$ref": SCHEMAS + "LimitsRequest"},
-        }[route.body]
+        schema = (
+            {"$ref": SCHEMAS + route.body_model.__name__}
+            if route.body_model is not None
+            else {
+                SOURCE_BODY: DEFINITION_SCHEMA,
+                START_BODY: {"$ref": SCHEMAS + "StartRequest"},
+                EVENT_BODY: {"$ref": SCHEMAS + "EventRequest"},
+                BULK_BODY: {"$ref": SCHEMAS + "BulkRequest"},
+                CONTROL_BODY: {"$ref": SCHEMAS + _control_body(route).__name__},
+                HOOK_BODY: HOOK_SCHEMA,
+            }[route.body]
+        )
         content = {media_type: {"schema": schema} for media_type in content_types(route.body)}
         operation["requestBody"] = {"required": _is_body_required(route), "content": content}
     answers = operation["responses"]
@@ -129,9 +129,10 @@ def _completed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_body_required(route: Route) -> bool:
-    if route.body == CONTROL_BODY:
-        return any(field.is_required() for field in _control_body(route).model_fields.values())
-    return route.body in (SOURCE_BODY, EVENT_BODY, LIMITER_BODY, LIMITS_BODY)
+    model = _control_body(route) if route.body == CONTROL_BODY else route.body_model
+    if model is not None:
+        return any(field.is_required() for field in model.model_fields.values())
+    return route.body in (SOURCE_BODY, EVENT_BODY)
 
 
 def _control_body(route: Route) -> type[BaseModel]:

@@ -17,6 +17,7 @@ RETRY_AFTER_SECONDS = 1
 STATUSES: dict[str, tuple[int, str]] = {
     "invalid_body": (400, "The body cannot be read"),
     "unauthorized": (401, "The request is not authenticated"),
+    "forbidden": (403, "The caller may not do this"),
     "not_found": (404, "There is no such resource"),
     "method_not_allowed": (405, "The resource does not take this method"),
     "conflict": (409, "The request conflicts with what is there"),

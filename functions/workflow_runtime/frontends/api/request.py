@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 
+from workflow_runtime.deployment.settings import IDENTITY_CLAIM
 from workflow_runtime.frontends.api.problems import Problem
 
 # /executions/{id}/nodes/… and /hooks/{workflow}/…: what follows is one path, slashes included.
@@ -17,11 +18,14 @@ NODES_SEGMENT = 3
 ENDPOINT_SEGMENT = 3
 SCOPE_SEGMENT = 2  # of a freeze or limiter: agents may have ids with a slash, and workflows have limiters of their own
 
+PARAMETERS_MAX = 100  # of a query
+
 
 class Request(msgspec.Struct, frozen=True):
     """``path`` is decoded and without ``prefix`` (the stage's, when its name stands in the URL).
 
     Headers go by their lower-case names. ``caller``: whom the gateway has let in, "" if it lets everybody in.
+    ``raw_query``: the query as it was sent.
     """
 
     method: str
@@ -31,10 +35,12 @@ class Request(msgspec.Struct, frozen=True):
     query: tuple[tuple[str, str], ...]
     body: bytes
     caller: str = ""
+    raw_query: str = ""
 
     @classmethod
-    def of(cls, event: Mapping[str, Any]) -> Request:
-        """Raises `Problem` for a body that is not what its flag says."""
+    def of(cls, event: Mapping[str, Any], identity_claim: str = IDENTITY_CLAIM) -> Request:
+        """``identity_claim``: of a token, the claim that says who the caller is. Raises `Problem` for a body that is
+        not what its flag says, and too long a query."""
         context = event["requestContext"]
         stage = context.get("stage") or "$default"
         path, prefix = unquote(event["rawPath"]), ""
@@ -47,7 +53,8 @@ class Request(msgspec.Struct, frozen=True):
             headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
             query=_query(event),
             body=_body(event),
-            caller=_caller(context.get("authorizer") or {}),
+            caller=_caller(context.get("authorizer") or {}, identity_claim),
+            raw_query=event.get("rawQueryString") or "",
         )
 
     def event(self) -> dict[str, Any]:
@@ -80,16 +87,19 @@ class Request(msgspec.Struct, frozen=True):
         return segments
 
 
-def _caller(authorizer: Mapping[str, Any]) -> str:
+def _caller(authorizer: Mapping[str, Any], identity_claim: str) -> str:
     """Who signed the request (IAM), or whom the token is about (JWT)."""
     iam, claims = authorizer.get("iam") or {}, (authorizer.get("jwt") or {}).get("claims") or {}
-    return str(iam.get("userArn") or claims.get("sub") or "")
+    return str(iam.get("userArn") or claims.get(identity_claim) or "")
 
 
 def _query(event: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     raw = event.get("rawQueryString")
     if raw:
-        return tuple(parse_qsl(raw, keep_blank_values=True, max_num_fields=100))
+        try:
+            return tuple(parse_qsl(raw, keep_blank_values=True, max_num_fields=PARAMETERS_MAX))
+        except ValueError:
+            raise Problem("invalid_request", f"a query has at most {PARAMETERS_MAX} parameters") from None
     return tuple((event.get("queryStringParameters") or {}).items())
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from workflow_runtime.frontends.api import limit_models, models, operator_models
+from workflow_runtime.frontends.api import models, operator_models
 from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer, json_answer
 from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
 from workflow_runtime.frontends.api.bulk import Bulks
@@ -17,8 +14,10 @@ from workflow_runtime.frontends.api.executions import Executions
 from workflow_runtime.frontends.api.freezes import Switches
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.journal import Journals
-from workflow_runtime.frontends.api.limits import Limiters
+from workflow_runtime.frontends.api.limits import limit_routes
+from workflow_runtime.frontends.api.people_routes import people_routes
 from workflow_runtime.frontends.api.request import Request
+from workflow_runtime.frontends.api.route import LOCATION_HEADER, RANGE_HEADER, Reply, Route, json_reply
 from workflow_runtime.frontends.api.workflows import Workflows
 from workflow_runtime.services.control.bulk import MANY
 from workflow_runtime.services.control.operations import OPERATIONS
@@ -26,11 +25,7 @@ from workflow_runtime.services.control.operations import OPERATIONS
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
 
-Operation = Callable[..., Awaitable[Answer]]
-
 TAG_HEADER = {"ETag": "The version, for If-Match and If-None-Match."}
-LOCATION_HEADER = {"Location": "Where the resource is."}
-RANGE_HEADER = {"Content-Range": "Which bytes of the value these are, and its size."}
 IF_MATCH = "If-Match"
 IF_NONE_MATCH = "If-None-Match"
 WORKFLOW = "/workflows/<workflow_id>"
@@ -39,38 +34,7 @@ START_BODY = "the input"
 EVENT_BODY = "an event"
 CONTROL_BODY = "a reason"
 BULK_BODY = "a selection"
-LIMITER_BODY = "a limiter"
-LIMITS_BODY = "limiters"
 HOOK_BODY = "what a webhook is told"
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """An answer that a route gives when all is well. ``model`` by media type: a pydantic model, or None for text."""
-
-    status: int
-    description: str
-    content: Mapping[str, type | None] = {}
-    headers: dict[str, str] = {}
-
-
-class Route(msgspec.Struct, frozen=True):
-    """``rule`` as Powertools writes them. ``body``: what it is, if the route takes one; ``conditions``: the conditional
-    headers it heeds; ``problems``: statuses of problems besides 405 and 5xx; ``any_query``: its query is the caller's
-    own."""
-
-    method: str
-    rule: str
-    operation: Operation
-    name: str
-    replies: tuple[Reply, ...]
-    problems: tuple[int, ...] = ()
-    body: str | None = None
-    conditions: tuple[str, ...] = ()
-    any_query: bool = False
-
-    @property
-    def tag(self) -> str:
-        return self.rule.split("/")[1]
 
 
 def routes(runtime: Runtime) -> tuple[Route, ...]:
@@ -83,8 +47,9 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         _event_route(events),
         *_control_routes(Controls(runtime)),
         *_bulk_routes(Bulks(runtime)),
+        *people_routes(runtime),
         *_freeze_routes(Switches(runtime)),
-        *_limit_routes(Limiters(runtime)),
+        *limit_routes(runtime),
         *_hook_routes(events),
         _health(runtime),
     )
@@ -108,7 +73,7 @@ def _publishing_routes(workflows: Workflows) -> tuple[Route, ...]:
             "/workflows/validate",
             workflows.validate,
             "validateWorkflow",
-            (_json(models.Validation, "What the compiler says"),),
+            (json_reply(models.Validation, "What the compiler says"),),
             (400, 413, 415, 422),
             SOURCE_BODY,
         ),
@@ -141,7 +106,7 @@ def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
             "/workflows",
             workflows.listing,
             "listWorkflows",
-            (_json(models.WorkflowPage, "Workflows"),),
+            (json_reply(models.WorkflowPage, "Workflows"),),
             (404, 422),
         ),
         Route(
@@ -161,7 +126,7 @@ def _workflow_routes(workflows: Workflows, graphs: Graphs) -> tuple[Route, ...]:
             f"{WORKFLOW}/versions",
             workflows.versions,
             "listVersions",
-            (_json(models.VersionPage, "Versions"),),
+            (json_reply(models.VersionPage, "Versions"),),
             (404, 422),
         ),
         Route(
@@ -186,7 +151,7 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             "startExecution",
             (
                 Reply(202, "Started", {JSON_TYPE: models.ExecutionSummary}, LOCATION_HEADER),
-                _json(models.Execution, "The execution ended, or waits only for an event"),
+                json_reply(models.Execution, "The execution ended, or waits only for an event"),
             ),
             (400, 404, 409, 413, 415, 422),
             START_BODY,
@@ -196,7 +161,7 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             "/executions",
             executions.listing,
             "listExecutions",
-            (_json(models.ExecutionPage, "Executions"),),
+            (json_reply(models.ExecutionPage, "Executions"),),
             (404, 422),
         ),
         Route(
@@ -204,7 +169,7 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             one,
             executions.get,
             "getExecution",
-            (_json(models.Execution, "The execution"), part),
+            (json_reply(models.Execution, "The execution"), part),
             (404, 416, 422),
         ),
         Route(
@@ -212,7 +177,7 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             f"{one}/nodes/<path>",
             executions.node,
             "getNode",
-            (_json(models.Node, "The node"), part),
+            (json_reply(models.Node, "The node"), part),
             (404, 416, 422),
         ),
         Route(
@@ -220,7 +185,7 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             f"{one}/why",
             executions.why,
             "whyExecution",
-            (_json(operator_models.Why, "What it waits for"),),
+            (json_reply(operator_models.Why, "What it waits for"),),
             (404, 422),
         ),
     )
@@ -233,7 +198,7 @@ def _journal_routes(journals: Journals) -> tuple[Route, ...]:
             "/executions/<execution_id>/history",
             journals.history,
             "getHistory",
-            (_json(models.HistoryPage, "What happened"),),
+            (json_reply(models.HistoryPage, "What happened"),),
             (404, 422),
         ),
         Route(
@@ -241,7 +206,7 @@ def _journal_routes(journals: Journals) -> tuple[Route, ...]:
             "/executions/<execution_id>/journal",
             journals.stored,
             "getJournal",
-            (_json(operator_models.JournalPage, "A part of the journal"),),
+            (json_reply(operator_models.JournalPage, "A part of the journal"),),
             (404, 413, 422),
         ),
     )
@@ -255,7 +220,7 @@ def _event_route(events: Events) -> Route:
         "sendEvent",
         (
             Reply(202, "On its way", {JSON_TYPE: models.EventAccepted}, LOCATION_HEADER),
-            _json(models.EventResult, "What the event did"),
+            json_reply(models.EventResult, "What the event did"),
         ),
         (400, 404, 409, 413, 415, 422, 429),
         EVENT_BODY,
@@ -271,7 +236,7 @@ def _control_routes(controls: Controls) -> tuple[Route, ...]:
             f"{operation.name}Execution",
             (
                 Reply(202, "On its way", {JSON_TYPE: operator_models.Controlled}, LOCATION_HEADER),
-                _json(operator_models.Controlled, "The execution was like that already"),
+                json_reply(operator_models.Controlled, "The execution was like that already"),
             ),
             (400, 404, 409, 413, 415, 422),
             CONTROL_BODY,
@@ -287,7 +252,7 @@ def _bulk_routes(bulks: Bulks) -> tuple[Route, ...]:
             f"{WORKFLOW}/executions/{operation.name}",
             bulks.operation(operation),
             f"{operation.name}Executions",
-            (_json(operator_models.BulkPage, "What was asked of the executions of this page"),),
+            (json_reply(operator_models.BulkPage, "What was asked of the executions of this page"),),
             (400, 404, 413, 415, 422),
             BULK_BODY,
         )
@@ -304,10 +269,12 @@ def _freeze_routes(switches: Switches) -> tuple[Route, ...]:
             "/freezes",
             switches.listing,
             "listFreezes",
-            (_json(operator_models.FreezeList, "What is frozen"),),
+            (json_reply(operator_models.FreezeList, "What is frozen"),),
             (422,),
         ),
-        Route("GET", one, switches.get, "getFreeze", (_json(operator_models.FreezeDetail, "The freeze"),), (404, 422)),
+        Route(
+            "GET", one, switches.get, "getFreeze", (json_reply(operator_models.FreezeDetail, "The freeze"),), (404, 422)
+        ),
         Route(
             "PUT",
             one,
@@ -318,20 +285,6 @@ def _freeze_routes(switches: Switches) -> tuple[Route, ...]:
             CONTROL_BODY,
         ),
         Route("DELETE", one, switches.thaw, "deleteFreeze", (Reply(200, "Thawed", frozen),), (404, 422)),
-    )
-
-
-def _limit_routes(limiters: Limiters) -> tuple[Route, ...]:
-    one = "/limits/<limiter>"
-    detail = _json(limit_models.LimiterDetail, "The limiter, and who waits for it")
-    listed = _json(limit_models.LimiterList, "All limiters")
-    changed = _json(limit_models.Limiter, "The limiter as it is now")
-    return (
-        Route("GET", "/limits", limiters.listing, "listLimits", (listed,), (422,)),
-        Route("PUT", "/limits", limiters.declare, "declareLimits", (listed,), (400, 413, 415, 422), LIMITS_BODY),
-        Route("GET", one, limiters.get, "getLimit", (detail,), (404, 422)),
-        Route("PUT", one, limiters.put, "putLimit", (changed,), (400, 404, 413, 415, 422), LIMITER_BODY),
-        Route("DELETE", one, limiters.delete, "deleteLimit", (changed,), (404, 422)),
     )
 
 
@@ -358,11 +311,7 @@ def _health(runtime: Runtime) -> Route:
         frozen = await runtime.ports.offload(runtime.looks.read)
         return json_answer({"status": "ok", "frozen": sorted(frozen)})
 
-    return Route("GET", "/health", check, "getHealth", (_json(models.Health, "It works"),), (422,))
-
-
-def _json(model: type, description: str) -> Reply:
-    return Reply(200, description, {JSON_TYPE: model})
+    return Route("GET", "/health", check, "getHealth", (json_reply(models.Health, "It works"),), (422,))
 
 
 def content_types(body: str) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ from workflow_runtime.frontends.client.errors import (
     NotFound,
     Unavailable,
 )
-from workflow_runtime.frontends.client.remote import PAGE_ITEMS_MAX, RemoteConnection
+from workflow_runtime.frontends.client.remote import RemoteConnection
+from workflow_runtime.frontends.client.remote_people import PAGE_ITEMS_MAX
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.frontends.dev.gateway import Gateway
 from workflow_runtime.language.json_values import Json
@@ -231,6 +232,8 @@ def refusals(server: Server) -> Iterator[None]:
 
 def _hint(server: Server, error: NotAuthorized) -> str:
     """What may help against a refusal. API Gateway tells neither why it refuses a token nor what of a signature."""
+    if error.code == "forbidden":
+        return ""  # the API itself says why
     if error.code in LOCAL_CODES:
         return "--profile and AWS_PROFILE choose AWS credentials, `aws sts get-caller-identity` tests them"
     if server.token is not None:

@@ -10,11 +10,12 @@ from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
 from workflow_runtime.frontends.cli.errors import CliError
 from workflow_runtime.frontends.cli.excerpts import finding_lines
-from workflow_runtime.frontends.cli.files import definitions_directory, read_source
+from workflow_runtime.frontends.cli.files import definitions_directory, read_source, workflows_beside
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.runtime.registries import Registries
+from workflow_runtime.runtime.workflow_files import WorkflowFiles
 
 
 class Registered:
@@ -23,18 +24,23 @@ class Registered:
     def __init__(self, definitions: Path | None) -> None:
         self._definitions = definitions
         self._catalogues: dict[Path | None, Catalogue | None] = {}
+        self._compiled: dict[Path, None] = {}
         self.findings: list[Finding] = []
 
     def directory(self, workflow: Path) -> Path | None:
         """The `definitions` directory that a workflow belongs to."""
         return self._definitions or definitions_directory(workflow)
 
+    def _workflows(self, directory: Path | None) -> WorkflowFiles:
+        return WorkflowFiles(lambda: workflows_beside(self._compiled, directory))
+
     def of(self, workflow: Path) -> Catalogue | None:
         """None when the definitions are wrong: then nothing can be said about names."""
         directory = self.directory(workflow)
+        self._compiled[workflow] = None
         if directory not in self._catalogues:
             try:
-                self._catalogues[directory] = Registries(directory).catalogue
+                self._catalogues[directory] = Registries(directory).catalogue.with_workflows(self._workflows(directory))
             except DefinitionError as error:
                 self._catalogues[directory] = None
                 self.findings += error.findings

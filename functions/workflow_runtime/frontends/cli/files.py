@@ -13,8 +13,9 @@ import msgspec
 
 from workflow_runtime.frontends.cli.errors import CliError, usage_error
 from workflow_runtime.language.json_values import Json, malformed
+from workflow_runtime.runtime.workflow_files import SUFFIXES
+from workflow_runtime.runtime.workflow_files import workflow_files as workflow_files_of
 
-SUFFIXES = (".yaml", ".yml", ".json")
 SOURCE_BYTES_MAX = 8 * 1024 * 1024  # twice what the compiler takes: it says that it is too much
 INPUT_BYTES_MAX = 16 * 1024 * 1024  # more than an execution takes, which says so
 UTF8_MARK = b"\xef\xbb\xbf"
@@ -85,6 +86,19 @@ def _holds_workflow(path: Path) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _FLOW_WORKFLOW.match(source) is not None
     return isinstance(value, dict) and "workflow" in value
+
+
+def workflows_beside(files: Iterable[Path], definitions: Path | None) -> list[Path]:
+    """The files of workflows that those in ``files`` may start: themselves, those in the same directories, and those of
+    the `definitions` directory."""
+    given = list(files)
+    beside = (
+        path
+        for folder in dict.fromkeys(file.absolute().parent for file in given)
+        for path in sorted(folder.iterdir())
+        if path.suffix in SUFFIXES and path.is_file() and _holds_workflow(path)
+    )
+    return list(dict.fromkeys(path.absolute() for path in (*given, *beside, *workflow_files_of(definitions))))
 
 
 def definitions_directory(workflow: Path | None) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
@@ -25,16 +25,18 @@ def local_runtime(
     *,
     verbose: bool,
     allow_http: Sequence[str] = (),
+    files: Callable[[], Iterable[Path]] | None = None,
 ) -> LocalRuntime:
     """A runtime on ``backend``, which it closes, also when the definitions or mocks cannot be read: `DefinitionError`.
 
     ``verbose``: what agents and tools raise is logged with its traceback. ``allow_http``: see `local_reach`.
+    ``files``: where workflows are that may be started.
     """
     try:
         loaded = Mocks.load(mocks) if mocks is not None else None
         wrap = TracedInvoker if verbose else None
         reach = local_reach(os.environ, allow_http)
-        return LocalRuntime(backend, definitions, loaded, reach=reach, environ=os.environ, wrap=wrap)
+        return LocalRuntime(backend, definitions, loaded, reach=reach, environ=os.environ, wrap=wrap, files=files)
     except BaseException:
         backend.close()
         raise

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.texts import log_lines
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ class TracedInvoker:
         except Exception as error:
             raised = error.__cause__ if isinstance(error, NodeError) else error
             if raised is not None:
-                logger.info("attempt %d raised", call.attempt, exc_info=raised, extra={"node": call.path})
+                logger.info(
+                    "attempt %d raised", call.attempt, exc_info=raised, extra={"node": call.path, "mask": call.mask}
+                )
             raise
 
 
@@ -90,7 +93,8 @@ class _Formatter(logging.Formatter):
         self._verbose = verbose
 
     def format(self, record: logging.LogRecord) -> str:
-        return log_lines(super().format(record))
+        mask: Mask = getattr(record, "mask", NOTHING_SECRET)
+        return log_lines(mask.text(super().format(record)))
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         found = [f"{name}={record.__dict__[name]}" for name in FIELDS if name in record.__dict__]

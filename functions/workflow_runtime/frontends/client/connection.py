@@ -56,6 +56,24 @@ class Connection(Protocol):
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
         """What an execution, or one node of it, waits for: at most ``limit`` nodes."""
 
+    async def approvals(
+        self, *, assignee: str | None, workflow: str | None, older_than: str | None, status: str, limit: int
+    ) -> list[dict[str, Json]]:
+        """What people are asked, newest first."""
+
+    async def approval(self, approval_id: str) -> dict[str, Json]:
+        """One of them, whole."""
+
+    async def answer(
+        self, approval_id: str, approved: bool, *, data: Json, comment: str, by: str | None, key: str | None
+    ) -> dict[str, Json]:
+        """What was answered, once it is on its way. ``data`` may be `msgspec.UNSET`."""
+
+    async def delegate(
+        self, approval_id: str, to: str, *, reason: str, by: str | None, key: str | None
+    ) -> dict[str, Json]:
+        """The same of naming somebody else."""
+
     async def freeze(self, scope: str, reason: str) -> dict[str, Json]:
         """Freeze a scope as `services.freeze.scopes` names it: the switch, and whether that changed anything."""
 

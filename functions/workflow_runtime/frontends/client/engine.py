@@ -16,6 +16,7 @@ from workflow_runtime.frontends.client.connection import Connection
 from workflow_runtime.frontends.client.errors import WaitTimeout, translated
 from workflow_runtime.frontends.client.events import EventBus
 from workflow_runtime.frontends.client.limits import ResourceQuota, Scheduler
+from workflow_runtime.frontends.client.people import LISTED_DEFAULT, PeopleMethods
 from workflow_runtime.frontends.client.sources import Definition, read_source
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.freeze.scopes import scope_of
@@ -25,14 +26,13 @@ if TYPE_CHECKING:
 
     from workflow_runtime.invokers.mocks import Mocks
 
-LISTED_DEFAULT = 50
 NOTHING: Mapping[str, Json] = {}
 WAITS_DEFAULT = 100
 LOOK_SECONDS = 0.02  # between looks at an execution that is about to go on
 REOPENING_SECONDS_MAX = 30  # until it does; else it was asked too late
 
 
-class WorkflowEngine:
+class WorkflowEngine(PeopleMethods):
     """Publishes workflows and runs executions::
 
         async with WorkflowEngine.local(definitions="definitions") as engine:

@@ -73,6 +73,7 @@ BY_CODE: dict[str, type[EngineError]] = {
     "conflict": Conflict,
     "ended": Conflict,
     "refused": Conflict,
+    "forbidden": NotAuthorized,
     "too_many": Unavailable,
     "invalid_event": InvalidInput,
     "invalid_input": InvalidInput,

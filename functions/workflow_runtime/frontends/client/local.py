@@ -16,15 +16,17 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.frontends.client.errors import Unavailable, WaitTimeout, translated
 from workflow_runtime.frontends.client.mock_targets import unknown_mocks
-from workflow_runtime.frontends.client.sources import Source, read_source, workflow_files
+from workflow_runtime.frontends.client.sources import Source, read_source
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.runtime.services import Runtime
+from workflow_runtime.runtime.workflow_files import workflow_files
 from workflow_runtime.services.control.bulk import Selection
 from workflow_runtime.services.freeze.requests import switch_json
 from workflow_runtime.services.intake.signals import accepted_json, publish_event
+from workflow_runtime.services.views.approvals import wanted_of
 from workflow_runtime.services.views.executions import header_json
 
 LOOK_SECONDS_MIN = 0.005  # between looks at what an event did
@@ -160,6 +162,37 @@ class LocalConnection:
         with translated():
             found = explanations.why(execution_id, limit) if node is None else explanations.why_node(execution_id, node)
             return found.json()
+
+    async def approvals(
+        self, *, assignee: str | None, workflow: str | None, older_than: str | None, status: str, limit: int
+    ) -> list[dict[str, Json]]:
+        services = self._open().services
+        with translated():
+            wanted = wanted_of(services.ports.clock.now(), assignee, workflow, older_than, status)
+            found: list[dict[str, Json]] = []
+            page = services.approval_views.list(wanted, limit)
+            while True:
+                found += page.items
+                if page.next is None or len(found) >= limit:
+                    return found[:limit]
+                page = services.approval_views.list(wanted, limit, page.next)
+
+    async def approval(self, approval_id: str) -> dict[str, Json]:
+        with translated():
+            return self._open().services.approval_views.get(approval_id)
+
+    async def answer(
+        self, approval_id: str, approved: bool, *, data: Json, comment: str, by: str | None, key: str | None
+    ) -> dict[str, Json]:
+        approvals = self._open().services.approvals
+        with translated():
+            return approvals.answer(approval_id, approved, by=by or "", data=data, comment=comment, key=key).json()
+
+    async def delegate(
+        self, approval_id: str, to: str, *, reason: str, by: str | None, key: str | None
+    ) -> dict[str, Json]:
+        with translated():
+            return self._open().services.approvals.delegate(approval_id, to, by=by or "", reason=reason, key=key).json()
 
     async def freeze(self, scope: str, reason: str) -> dict[str, Json]:
         with translated():

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import astuple
 
 from workflow_runtime.compiler import compile_workflow
 from workflow_runtime.findings import Finding
-from workflow_runtime.frontends.client.sources import read_source, workflow_files
+from workflow_runtime.frontends.client.sources import read_source
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.texts import quoted
@@ -19,15 +20,17 @@ from workflow_runtime.language.yaml.small_files import UNKNOWN_MOCK
 from workflow_runtime.plan.addresses import static_path
 from workflow_runtime.plan.catalogue import Catalogue
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import AgentSpec, ToolSpec
+from workflow_runtime.plan.specs import AgentSpec, SubWorkflowSpec, ToolSpec
+from workflow_runtime.runtime.workflow_files import workflow_files
 
 
 class Targets(msgspec.Struct, frozen=True):
-    """Ids of agents and tools; ``nodes``: ids and paths of the nodes that call them."""
+    """Ids of agents, tools and workflows that others start; ``nodes``: ids and paths of the nodes that call them."""
 
     agents: frozenset[str] = frozenset()
     tools: frozenset[str] = frozenset()
     nodes: frozenset[str] = frozenset()
+    workflows: frozenset[str] = frozenset()
 
     @classmethod
     def registered(cls, catalogue: Catalogue | None) -> Targets:
@@ -53,13 +56,16 @@ class Targets(msgspec.Struct, frozen=True):
                         agents.update([agent] if isinstance(agent, str) else allow)
                     case ToolSpec(tool, allow):
                         tools.update([tool] if isinstance(tool, str) else allow)
+                    case SubWorkflowSpec():
+                        pass
                     case _:
                         continue
                 nodes |= {node.id, block.prefix + node.id}
-        return cls(frozenset(agents), frozenset(tools), frozenset(nodes))
+        return cls(frozenset(agents), frozenset(tools), frozenset(nodes), plan.starts)
 
     def __or__(self, other: Targets) -> Targets:
-        return Targets(self.agents | other.agents, self.tools | other.tools, self.nodes | other.nodes)
+        fields = zip(astuple(self), astuple(other), strict=True)
+        return Targets(*(one | another for one, another in fields))
 
 
 def targets_below(definitions: Path | None, catalogue: Catalogue | None) -> Targets | None:
@@ -96,11 +102,11 @@ def unknown_mocks(
 
 
 def _unknown(mocks: Mocks, failing: Iterable[str], targets: Targets) -> list[Finding]:
-    known = targets.agents | targets.tools | targets.nodes
-    found = mocks.unknown(targets.agents, targets.tools)
+    known = targets.agents | targets.tools | targets.nodes | targets.workflows
+    found = mocks.unknown(targets.agents, targets.tools, targets.workflows)
     for target in failing:
         if static_path(target) not in known:
-            message = f"{quoted(target)}, which is to fail, is no agent or tool, and no node that calls one"
+            message = f"{quoted(target)}, which is to fail, is no agent, tool or workflow, and no node that calls one"
             hint = did_you_mean(target, sorted(known)) or UNKNOWN_MOCK.hint
             found.append(Finding(UNKNOWN_MOCK.id, UNKNOWN_MOCK.severity, message, hint=hint))
     return found

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -24,6 +22,13 @@ from workflow_runtime.frontends.client.errors import (
     checked_json,
 )
 from workflow_runtime.frontends.client.following import Follower
+from workflow_runtime.frontends.client.remote_people import (
+    PAGE_ITEMS_MAX,
+    RemotePeople,
+    is_left_out,
+    key_or_new,
+    segment,
+)
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.language.json_values import Json
@@ -34,14 +39,13 @@ PAUSE_SECONDS_MAX = 5.0
 LOOK_SECONDS_MIN = 0.1  # between looks at an execution that is waited for
 LOOK_SECONDS_MAX = 2.0
 LOOK_GROWTH = 1.5
-PAGE_ITEMS_MAX = 100  # the API's
 ENDED = frozenset(status.value for status in ExecutionStatus if status.terminal)
 WAIT_SECONDS_MAX = 20.0  # the API takes 25
 VALUES = ("input", "output", "variables")  # parts of a document that may have any size
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class RemoteConnection:
+class RemoteConnection(RemotePeople):
     """See `connection.Connection`; the arguments are those of `WorkflowEngine.remote`.
 
     Every call may be repeated: reads change nothing, publishing the same definition again changes nothing, and starts
@@ -91,7 +95,7 @@ class RemoteConnection:
             answer = await self._call("POST", "/workflows", content=source.data, headers={"content-type": kind})
         except Conflict:  # it is there with another plan: ours is its next version
             workflow_id = await self._id_of(source, kind)
-            path = f"/workflows/{_segment(workflow_id)}"
+            path = f"/workflows/{segment(workflow_id)}"
             answer = await self._call("PUT", path, content=source.data, headers={"content-type": kind})
         return str(answer["workflow_id"])
 
@@ -104,24 +108,24 @@ class RemoteConnection:
         await self._followers_are_ready()
         answer = await self._call(
             "POST",
-            f"/workflows/{_segment(workflow_id)}/execute",
+            f"/workflows/{segment(workflow_id)}/execute",
             params={"version": str(version)} if version is not None else {},
             content=msgspec.json.encode({"input": checked_json(input, "input", "invalid_input")}),
-            headers={"content-type": "application/json", "idempotency-key": _key(idempotency_key)},
+            headers={"content-type": "application/json", "idempotency-key": key_or_new(idempotency_key)},
         )
         return str(answer["execution_id"])
 
     async def document(self, execution_id: str) -> dict[str, Json]:
-        path = f"/executions/{_segment(execution_id)}"
+        path = f"/executions/{segment(execution_id)}"
         answer = await self._call("GET", path, params={"include": ",".join(("nodes", *VALUES))})
         document = answer.plain("execution_id")
         for name in VALUES:
-            if _is_left_out(document.get(name)):
+            if is_left_out(document.get(name)):
                 document[name] = await self._value(path, {"include": name})
         nodes = document.get("node_executions", {})
-        for node, entry in nodes.items() if not _is_left_out(nodes) else ():
-            if _is_left_out(entry.get("output")):
-                entry["output"] = await self._value(f"{path}/nodes/{_segment(node)}", {})
+        for node, entry in nodes.items() if not is_left_out(nodes) else ():
+            if is_left_out(entry.get("output")):
+                entry["output"] = await self._value(f"{path}/nodes/{segment(node)}", {})
         return document
 
     async def _value(self, path: str, parameters: dict[str, str]) -> Json:
@@ -140,7 +144,7 @@ class RemoteConnection:
         end = self._now() + seconds if seconds is not None else None
         pause = LOOK_SECONDS_MIN
         while True:
-            answer = await self._call("GET", f"/executions/{_segment(execution_id)}", params={"include": "output"})
+            answer = await self._call("GET", f"/executions/{segment(execution_id)}", params={"include": "output"})
             if answer["status"] in ENDED:
                 return await self.document(execution_id)
             left = end - self._now() if end is not None else pause
@@ -154,7 +158,7 @@ class RemoteConnection:
     ) -> dict[str, Json]:
         """Sent again under the same key while the caller waits longer than one request may."""
         await self._followers_are_ready()
-        path, key = f"/executions/{_segment(execution_id)}/events", _key(key)
+        path, key = f"/executions/{segment(execution_id)}/events", key_or_new(key)
         content = msgspec.json.encode({"event": name, "data": checked_json(data, "data", "invalid_event")})
         end = self._now() + (wait or 0)
         while True:
@@ -180,9 +184,9 @@ class RemoteConnection:
         }
         answer = await self._call(
             "POST",
-            f"/executions/{_segment(execution_id)}/{operation}",
+            f"/executions/{segment(execution_id)}/{operation}",
             content=msgspec.json.encode(body),
-            headers={"content-type": "application/json", "idempotency-key": _key(key)},
+            headers={"content-type": "application/json", "idempotency-key": key_or_new(key)},
         )
         return answer.plain("execution_id")
 
@@ -201,15 +205,15 @@ class RemoteConnection:
         fields = {name: checked_json(value, name, "invalid_request") for name, value in said.items()}
         answer = await self._call(
             "POST",
-            f"/workflows/{_segment(workflow_id)}/executions/{operation}",
+            f"/workflows/{segment(workflow_id)}/executions/{operation}",
             params={"cursor": cursor} if cursor is not None else {},
             content=msgspec.json.encode({**selection, "reason": reason, "fields": fields}),
-            headers={"content-type": "application/json", "idempotency-key": _key(key)},
+            headers={"content-type": "application/json", "idempotency-key": key_or_new(key)},
         )
         return answer.plain("execution_ids")
 
     async def why(self, execution_id: str, node: str | None, limit: int) -> dict[str, Json]:
-        path = f"/executions/{_segment(execution_id)}/why"
+        path = f"/executions/{segment(execution_id)}/why"
         params = {"node": node} if node is not None else {"limit": str(min(limit, PAGE_ITEMS_MAX))}
         answer = await self._call("GET", path, params=params)
         document = answer.plain("waits", "next_cursor")
@@ -225,7 +229,7 @@ class RemoteConnection:
         await self._followers_are_ready()
         answer: dict[str, Json] = await self._call(
             "PUT",
-            f"/freezes/{_segment(scope)}",
+            f"/freezes/{segment(scope)}",
             content=msgspec.json.encode({"reason": reason}),
             headers={"content-type": "application/json"},
         )
@@ -233,7 +237,7 @@ class RemoteConnection:
 
     async def thaw(self, scope: str) -> dict[str, Json]:
         await self._followers_are_ready()
-        answer: dict[str, Json] = await self._call("DELETE", f"/freezes/{_segment(scope)}")
+        answer: dict[str, Json] = await self._call("DELETE", f"/freezes/{segment(scope)}")
         return answer
 
     async def freezes(self) -> list[dict[str, Json]]:
@@ -245,16 +249,16 @@ class RemoteConnection:
         return found
 
     async def limit(self, name: str) -> dict[str, Json]:
-        answer: dict[str, Json] = await self._call("GET", f"/limits/{_segment(name)}")
+        answer: dict[str, Json] = await self._call("GET", f"/limits/{segment(name)}")
         return answer
 
     async def put_limit(self, name: str, fields: Mapping[str, Json]) -> dict[str, Json]:
         content, headers = msgspec.json.encode(dict(fields)), {"content-type": "application/json"}
-        answer: dict[str, Json] = await self._call("PUT", f"/limits/{_segment(name)}", content=content, headers=headers)
+        answer: dict[str, Json] = await self._call("PUT", f"/limits/{segment(name)}", content=content, headers=headers)
         return answer
 
     async def delete_limit(self, name: str) -> dict[str, Json]:
-        answer: dict[str, Json] = await self._call("DELETE", f"/limits/{_segment(name)}")
+        answer: dict[str, Json] = await self._call("DELETE", f"/limits/{segment(name)}")
         return answer
 
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
@@ -292,7 +296,7 @@ class RemoteConnection:
             await follower.ready.wait()
 
     async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
-        await self._call("GET", f"/workflows/{_segment(workflow_id)}")
+        await self._call("GET", f"/workflows/{segment(workflow_id)}")
         found: list[dict[str, Json]] = []
         cursor: str | None = None
         while len(found) < limit:
@@ -339,19 +343,6 @@ class RemoteConnection:
             if attempt < ATTEMPTS_MAX:
                 await self._sleep(pause)
         raise failure
-
-
-def _is_left_out(value: Json) -> bool:
-    """Whether this is the API's note in place of a large value. A value that looks like one is read again as it is."""
-    return isinstance(value, dict) and value.get("truncated") is True and isinstance(value.get("href"), str)
-
-
-def _key(given: str | None) -> str:
-    return given if given is not None else uuid.uuid4().hex
-
-
-def _segment(text: str) -> str:
-    return quote(text, safe="")
 
 
 def _retry_after(response: httpx.Response, pause: float) -> float:

@@ -10,8 +10,6 @@ import msgspec
 
 from workflow_runtime.language.json_values import Json
 
-SUFFIXES = (".yaml", ".yml", ".json")
-
 Definition: TypeAlias = "Path | str | Mapping[str, Json]"
 """A path; the definition itself, as a mapping with or without the outer ``workflow``; or a text: YAML or JSON if it has
 a line break or begins with ``{``, else the name of a file."""
@@ -36,11 +34,3 @@ def read_source(definition: Definition) -> Source:
     if isinstance(definition, str) and ("\n" in definition or definition.lstrip().startswith("{")):
         return Source(definition.encode())
     return Source(Path(definition).read_bytes(), str(definition))
-
-
-def workflow_files(definitions: Path | None) -> list[Path]:
-    """The workflow files of a definitions directory: those below its ``workflows``, by name."""
-    if definitions is None:
-        return []
-    folder = definitions / "workflows"
-    return sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES and file.is_file())

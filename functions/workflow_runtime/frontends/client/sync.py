@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET
 
-from workflow_runtime.frontends.client.engine import LISTED_DEFAULT, NOTHING, WAITS_DEFAULT, WorkflowEngine
+from workflow_runtime.frontends.client.engine import NOTHING, WAITS_DEFAULT, WorkflowEngine
 from workflow_runtime.frontends.client.events import EventBus, Handler, Subscription
 from workflow_runtime.frontends.client.limits import ResourceQuota, Scheduler
+from workflow_runtime.frontends.client.people import LISTED_DEFAULT, SyncPeopleMethods
 from workflow_runtime.frontends.client.sources import Definition
 from workflow_runtime.language.json_values import Json
 
@@ -51,7 +52,7 @@ class SyncEventBus:
         self._call(self._bus.publish(detail_type, detail, source=source))
 
 
-class SyncWorkflowEngine:
+class SyncWorkflowEngine(SyncPeopleMethods):
     """`WorkflowEngine` with ordinary methods; may be called from any thread.
 
     It has an event loop in a thread of its own, so that executions of a local engine go on between calls. The methods
@@ -59,7 +60,7 @@ class SyncWorkflowEngine:
     """
 
     def __init__(self, engine: WorkflowEngine) -> None:
-        self._engine = engine
+        self._engine = self._people = engine
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 

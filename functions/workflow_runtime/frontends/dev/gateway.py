@@ -6,7 +6,7 @@ encodes bodies that are not text as base64.
 
 It listens on loopback only, which leaves browsers on this machine that run a page from elsewhere: its requests name
 another ``Origin`` or, when a foreign name suddenly resolves to 127.0.0.1 (DNS rebinding), another ``Host``. Both are
-refused.
+refused. There is no authorizer: `AS_HEADER` says who calls.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from workflow_runtime.deployment.settings import IDENTITY_CLAIM
+
 BODY_BYTES_MAX = 10 * 1024 * 1024  # HTTP API: the largest payload
 STAGE = "$default"
+AS_HEADER = "x-workflow-as"  # percent-encoded: on one machine, callers say themselves who they are
 TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
 
 Scope = MutableMapping[str, Any]
@@ -169,6 +172,8 @@ def event_of(scope: Scope, headers: dict[str, str], body: bytes) -> dict[str, An
         },
         "isBase64Encoded": False,
     }
+    if name := headers.get(AS_HEADER):
+        event["requestContext"]["authorizer"] = {"jwt": {"claims": {IDENTITY_CLAIM: unquote(name)}}}
     if cookies:
         event["cookies"] = cookies
     if parameters := _joined_parameters(query):

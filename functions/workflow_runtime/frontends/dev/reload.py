@@ -12,12 +12,13 @@ from pathlib import Path
 from workflow_runtime.definition.identities import Identities
 from workflow_runtime.errors import DefinitionError, WorkflowRuntimeError
 from workflow_runtime.frontends.client.mock_targets import unknown_mocks
-from workflow_runtime.frontends.client.sources import SUFFIXES, read_source, workflow_files
+from workflow_runtime.frontends.client.sources import read_source
 from workflow_runtime.frontends.dev.log import log_findings, logger
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.threads import Threads
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.runtime.registries import Registries
+from workflow_runtime.runtime.workflow_files import SUFFIXES, workflow_files
 
 POLL_SECONDS = 0.5  # a directory of a few hundred files is looked through in a millisecond
 SETTLE_SECONDS = 0.05  # editors write in several steps

@@ -1,4 +1,4 @@
-"""Mocks: answers for agents and tools, from a file, so that a workflow runs without models and side effects.
+"""Mocks: answers for agents, tools and sub-workflows, from a file: a workflow runs without models and side effects.
 
 ::
 
@@ -13,7 +13,9 @@
           - {match: "inputs.channel == 'email'", return: {sent: true}}
           - {match: "len(text) > 100", raise: {type: validation_error, message: 太长}}
         default: {return: {sent: false}}                             # no case matches
-    default: {return: null}                                          # what has no mock; without it, it really runs
+    workflows:
+      退款: {return: {refunded: true}}                               # in the place of its executions, by their input
+    default: {return: null}                                          # agents and tools without a mock; else they run
 
 A `delay` (seconds) comes before the result; alone, its result is null. Names in templates and expressions: ``inputs``,
 and each input by its own name unless that is reserved.
@@ -24,6 +26,6 @@ node walk down the list, and nodes that run at the same time do not disturb each
 
 from __future__ import annotations
 
-from workflow_runtime.invokers.mocks.invoker import MockedInvoker, Mocks
+from workflow_runtime.invokers.mocks.invoker import MockedInvoker, Mocks, Unmocked
 
-__all__ = ["MockedInvoker", "Mocks"]
+__all__ = ["MockedInvoker", "Mocks", "Unmocked"]

@@ -20,7 +20,7 @@ from workflow_runtime.language.texts import quoted
 from workflow_runtime.language.yaml.small_files import DECLARED_TWICE, UNKNOWN_KEY, WRONG_FIELD, Document
 from workflow_runtime.plan.specs import NodeType
 
-TOP_KEYS = ("agents", "tools", "default")
+TOP_KEYS = ("agents", "tools", "workflows", "default")
 BEHAVIOUR_KEYS = ("return", "raise", "delay", "cases", "default")
 CASE_KEYS = ("match", "return", "raise", "delay")
 ERROR_KEYS = ("type", "message")
@@ -56,9 +56,10 @@ class MockFile(msgspec.Struct, frozen=True):
     agents: dict[str, tuple[Behaviour, ...]]
     tools: dict[str, tuple[Behaviour, ...]]
     default: Behaviour | None
+    workflows: dict[str, tuple[Behaviour, ...]] = {}
 
     def of(self, kind: NodeType) -> dict[str, tuple[Behaviour, ...]]:
-        return self.agents if kind is NodeType.AGENT else self.tools
+        return {NodeType.AGENT: self.agents, NodeType.SUB_WORKFLOW: self.workflows}.get(kind, self.tools)
 
 
 def read_mocks(document: Document, findings: list[Finding]) -> MockFile:
@@ -76,7 +77,8 @@ class _MockReader:
         if not self._is_object(value, (), TOP_KEYS):
             return MockFile({}, {}, None)
         default = self._behaviour(value["default"], ("default",)) if "default" in value else None
-        return MockFile(self._section(value, "agents"), self._section(value, "tools"), default)
+        agents, tools, workflows = (self._section(value, name) for name in ("agents", "tools", "workflows"))
+        return MockFile(agents, tools, default, workflows)
 
     def _section(self, file: dict[str, Json], name: str) -> dict[str, tuple[Behaviour, ...]]:
         section = file.get(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import DefinitionError, NodeError
 from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.schemas import expected_schema
@@ -54,12 +55,22 @@ class Mocks:
         return cls(file, document)
 
     def ids(self, kind: NodeType) -> frozenset[str]:
-        """The agents or tools that have a mock of their own."""
+        """The agents, tools or workflows that have a mock of their own."""
         return frozenset(self._file.of(kind))
 
-    def unknown(self, agents: Collection[str], tools: Collection[str]) -> list[Finding]:
-        """A finding for each mock of what is none of these ``agents`` and ``tools``."""
+    def stands_in(self, workflow_id: str, parent: Parent, correlation_id: str) -> bool:  # noqa: ARG002
+        """Whether a mock answers in the place of a workflow that ``parent`` starts."""
+        return workflow_id in self.ids(NodeType.SUB_WORKFLOW)
+
+    def unknown(
+        self, agents: Collection[str], tools: Collection[str], workflows: Collection[str] = ()
+    ) -> list[Finding]:
+        """A finding for each mock of what is none of these ``agents``, ``tools`` and ``workflows``."""
         found = []
+        for id in self.ids(NodeType.SUB_WORKFLOW) - set(workflows):
+            message = f"no workflow starts the workflow {quoted(id)}"
+            hint = did_you_mean(id, sorted(workflows))
+            found.append(self._document.finding(UNKNOWN_MOCK, message, ("workflows", id), hint))
         for kind, known, other in ((NodeType.AGENT, agents, tools), (NodeType.TOOL, tools, agents)):
             section = f"{kind.value}s"
             for id in self.ids(kind) - set(known):
@@ -75,15 +86,30 @@ class Mocks:
         """What this call does, the list's place counted on; None: there is no mock and no default."""
         listed = self._file.of(kind).get(call.target)
         if listed is None:
-            return self._file.default
+            return self._file.default if kind is not NodeType.SUB_WORKFLOW else None
         if len(listed) == 1:
             return listed[0]
-        key = (kind.value, call.target, call.execution_id, call.path)
+        caller = (call.execution_id, call.path)
+        if kind is NodeType.SUB_WORKFLOW and call.parent is not None:  # every call is an execution of its own
+            caller = (call.parent.execution_id, call.parent.node)
+        key = (kind.value, call.target, *caller)
         count = self._calls.pop(key, 0)
         self._calls[key] = count + 1
         if len(self._calls) > COUNTERS_MAX:
             self._calls.popitem(last=False)
         return listed[min(count, len(listed) - 1)]
+
+
+class Unmocked:
+    """What is called in the place of a workflow whose mock is gone."""
+
+    abandoned = 0
+
+    def limiters(self, target: str) -> Sequence[str]:  # noqa: ARG002
+        return ()
+
+    async def invoke(self, call: NodeCall) -> NodeResult:
+        raise NodeError("not_found", f"the workflow {call.target!r} has no mock any more")
 
 
 class MockedInvoker:
@@ -172,4 +198,5 @@ class MockedInvoker:
             raise NodeError("validation_error", message)
 
     def _name(self, call: NodeCall) -> str:
-        return f"mock of {self._kind.value} {call.target!r}"
+        kind = "workflow" if self._kind is NodeType.SUB_WORKFLOW else self._kind.value
+        return f"mock of {kind} {call.target!r}"

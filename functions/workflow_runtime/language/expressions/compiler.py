@@ -8,7 +8,12 @@ from workflow_runtime.language.expressions import operators, paths
 from workflow_runtime.language.expressions.errors import EvaluationError, ExpressionSyntaxError
 from workflow_runtime.language.expressions.functions import FUNCTIONS, ITEM_FUNCTIONS
 from workflow_runtime.language.expressions.functions.query import check_query, compile_pattern, found
-from workflow_runtime.language.expressions.limits import OPERATIONS_PER_STEP
+from workflow_runtime.language.expressions.limits import (
+    CALL_OPERATIONS,
+    ELEMENT_BYTES,
+    OPERATIONS_PER_STEP,
+    VALUE_BYTES,
+)
 from workflow_runtime.language.expressions.operators import Evaluator
 from workflow_runtime.language.expressions.scope import MISSING, Scope
 from workflow_runtime.language.expressions.syntax import (
@@ -143,7 +148,9 @@ class Compiler:
                 case At(index):
                     made.append(paths.index_step(self.compile(index)))
                 case Star():
-                    made.append(paths.star_step(self.steps(steps[position + 1 :])))
+                    before = self.operations
+                    rest = self.steps(steps[position + 1 :])
+                    made.append(paths.star_step(rest, self.cost_since(before) + len(rest) // OPERATIONS_PER_STEP))
                     break
         return tuple(made)
 
@@ -151,9 +158,14 @@ class Compiler:
         """An operand of ``??``, ``default`` or ``coalesce``: it may lead nowhere without being noted."""
         return paths.quiet(self.probe(node)) if isinstance(node, Name | Path) else self.compile(node)
 
+    def cost_since(self, before: int) -> int:
+        """Steps per element of what was compiled since there were ``before`` operations."""
+        return 1 + (self.operations - before) // OPERATIONS_PER_STEP
+
     # -- calls
 
     def call(self, node: Call) -> Evaluator:
+        self.operations += CALL_OPERATIONS
         if node.name in ITEM_FUNCTIONS:
             return located(self.over_items(node), node.offset, node.name)
         first = node.arguments[0] if node.arguments else None
@@ -191,7 +203,7 @@ class Compiler:
             if node.name == "count_by" and isinstance(second, Literal) and type(second.value) is str:
                 second = Path(Item(second.offset), (Key(second.value),), f"item.{second.value}", second.offset)
             body = self.compile(second)
-        cost = 1 + (self.operations - before) // OPERATIONS_PER_STEP
+        cost = self.cost_since(before)
         collect = _COLLECTORS[node.name]
 
         def evaluate(scope: Scope) -> Json:
@@ -222,11 +234,23 @@ def check_literal(check: Callable[[str], object], literal: Literal, what: str, h
 
 
 def list_of(items: tuple[Evaluator, ...]) -> Evaluator:
-    return lambda scope: [item(scope) for item in items]
+    size = VALUE_BYTES + ELEMENT_BYTES * len(items)
+
+    def evaluate(scope: Scope) -> Json:
+        scope.charge_memory(size)
+        return [item(scope) for item in items]
+
+    return evaluate
 
 
 def object_of(entries: tuple[tuple[str, Evaluator], ...]) -> Evaluator:
-    return lambda scope: {key: value(scope) for key, value in entries}
+    size = VALUE_BYTES * (1 + 3 * bool(entries) + len(entries))  # the first entries have a table made for them
+
+    def evaluate(scope: Scope) -> Json:
+        scope.charge_memory(size)
+        return {key: value(scope) for key, value in entries}
+
+    return evaluate
 
 
 def required(probe: Evaluator, text: str, offset: int) -> Evaluator:
@@ -240,10 +264,19 @@ def required(probe: Evaluator, text: str, offset: int) -> Evaluator:
 
 
 def apply(function: Callable[..., Json], arguments: tuple[Evaluator, ...]) -> Evaluator:
-    if len(arguments) == 1:
-        (only,) = arguments
-        return lambda scope: function(scope, only(scope))
-    return lambda scope: function(scope, *[argument(scope) for argument in arguments])
+    """The function's result; a text is paid as one that was made."""
+    first = arguments[0] if len(arguments) == 1 else None
+
+    def evaluate(scope: Scope) -> Json:
+        if first is not None:
+            value = function(scope, first(scope))
+        else:
+            value = function(scope, *[argument(scope) for argument in arguments])
+        if type(value) is str:
+            scope.charge_made(value)
+        return value
+
+    return evaluate
 
 
 def located(evaluate: Evaluator, offset: int, name: str = "") -> Evaluator:
@@ -255,7 +288,7 @@ def located(evaluate: Evaluator, offset: int, name: str = "") -> Evaluator:
         except EvaluationError as error:
             if error.offset >= 0:
                 raise
-            raise EvaluationError(f"{name}(): {error.message}" if name else error.message, offset) from None
+            raise error.at(offset, of=name) from None
         except OverflowError:
             raise EvaluationError(
                 f"{name}(): a number is too large" if name else "a number is too large", offset

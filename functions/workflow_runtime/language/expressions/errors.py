@@ -28,14 +28,28 @@ class EvaluationError(WorkflowRuntimeError):
     """A value that does not fit what is done with it, or a bound that was reached.
 
     ``offset`` points into the source (-1 while the place is not known yet: functions leave that to their call);
-    ``path`` is the place of the string inside a template's value.
+    ``path`` is the place of the string inside a template's value. ``quote``: what the message quotes of the value;
+    everything else in it is the language's own, so that `without_quote` is fit for an expression that reads secrets.
     """
 
-    def __init__(self, message: str, offset: int = -1, path: tuple[str | int, ...] = ()) -> None:
-        super().__init__(message, offset, path)
-        self.message = message
+    def __init__(self, message: str, offset: int = -1, path: tuple[str | int, ...] = (), quote: str = "") -> None:
+        super().__init__(message, offset, path, quote)
+        self.said = message
         self.offset = offset
         self.path = path
+        self.quote = quote
+
+    @property
+    def message(self) -> str:
+        return f"{self.said}: {self.quote}" if self.quote else self.said
+
+    def at(self, offset: int, path: tuple[str | int, ...] = (), *, of: str = "") -> EvaluationError:
+        """The same error, of this place and of the function ``of``."""
+        return EvaluationError(f"{of}(): {self.said}" if of else self.said, offset, path, self.quote)
+
+    def without_quote(self) -> EvaluationError:
+        """The same error, without anything of the value."""
+        return EvaluationError(self.said, self.offset, self.path)
 
     def __str__(self) -> str:
         return f"{self.message} (character {self.offset + 1})" if self.offset >= 0 else self.message

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
+from workflow_runtime.language.caching import cached_by_bytes
 from workflow_runtime.language.expressions.compiler import Compiler, builds
 from workflow_runtime.language.expressions.errors import EvaluationError, ExpressionSyntaxError
 from workflow_runtime.language.expressions.lexer import END, Token, tokenize
-from workflow_runtime.language.expressions.limits import RESULT_BYTES_MAX, STEPS_MAX
+from workflow_runtime.language.expressions.limits import (
+    COMPILED_BYTES_PER_CHARACTER,
+    EXPRESSIONS_CACHED_BYTES_MAX,
+    MEMORY_BYTES_MAX,
+    RESULT_BYTES_MAX,
+    STEPS_MAX,
+)
 from workflow_runtime.language.expressions.operators import Evaluator
 from workflow_runtime.language.expressions.parser import Parser
 from workflow_runtime.language.expressions.scope import Scope
@@ -15,20 +20,22 @@ from workflow_runtime.language.expressions.syntax import Reference
 from workflow_runtime.language.expressions.values import json_bytes
 from workflow_runtime.language.json_values import Json
 
-_CACHED_MAX = 4096  # sources; an entry is a few kilobytes
+SECRETS = "secrets"
+"""The name whose values are followed: what is derived from them, and that errors quote none of it."""
 
 
 class Expression:
     """Made by `compile_expression`. ``references``: every mention of a name, in order (``item`` of ``filter`` and
     its like left out)."""
 
-    __slots__ = ("_builds", "_run", "offset", "references", "source")
+    __slots__ = ("_builds", "_run", "offset", "reads_secrets", "references", "source")
 
     def __init__(
         self, source: str, run: Evaluator, references: tuple[Reference, ...], computed: bool, offset: int = 0
     ) -> None:
         self.source = source
         self.references = references
+        self.reads_secrets = any(reference.name == SECRETS for reference in references)
         self.offset = offset
         self._run = run
         self._builds = computed
@@ -47,6 +54,7 @@ class Expression:
         The value may share parts with the scope's: treat it as immutable.
         """
         scope.steps = STEPS_MAX
+        scope.memory = MEMORY_BYTES_MAX
         try:
             value = self._run(scope)
             if self._builds and value is not None and type(value) is not bool:
@@ -62,7 +70,11 @@ class Expression:
         return value
 
 
-@lru_cache(maxsize=_CACHED_MAX)
+def _bytes_of(source: str, _: Expression) -> int:
+    return COMPILED_BYTES_PER_CHARACTER * (len(source) + 4)
+
+
+@cached_by_bytes(EXPRESSIONS_CACHED_BYTES_MAX, _bytes_of)
 def compile_expression(source: str) -> Expression:
     """Compile a whole string that is one expression (language §3.1); equal sources share the result.
 

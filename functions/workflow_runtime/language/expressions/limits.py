@@ -24,7 +24,24 @@ DOUBTS_MAX = 20
 """Comparisons that one evaluation notes because only their types decided them; they are for people to read."""
 
 OPERATIONS_PER_STEP = 16
-"""The body of ``filter`` and its like costs a step per element for every 16 operations in it."""
+"""What runs once per element (the body of ``filter`` and its like, the steps after ``*``) costs a step per element for
+every 16 operations in it."""
+
+CALL_OPERATIONS = 4
+"""A call takes as long as that many operations."""
+
+MEMORY_BYTES_MAX = 64 * 1024 * 1024
+"""What one evaluation makes, counted as it makes it, also what it drops at once: short texts take far more memory than
+they have characters. A worker has 512 MB for ten nodes at once."""
+
+VALUE_BYTES = 64
+"""Of memory, for a text, a list or an object itself, and for an entry of an object."""
+
+ELEMENT_BYTES = 40
+"""Of memory, for an element of a list: its place, and a number that stands there."""
+
+PARSED_BYTES_PER_CHARACTER = 24
+"""Of memory, for JSON that is parsed: ``{}`` and its comma are 72 bytes."""
 
 INTEGER_MIN = -(2**63)
 INTEGER_MAX = 2**63 - 1
@@ -37,8 +54,18 @@ TEMPLATE_DEPTH_MAX = 100
 PATTERN_CHARACTERS_MAX = 1000
 """A regular expression for ``matches``."""
 
-PATTERN_MEMORY_BYTES_MAX = 1024 * 1024
-"""What re2 may use for one compiled pattern and its automaton."""
+PATTERN_MEMORY_BYTES_MAX = 256 * 1024
+"""What re2 may use for one compiled pattern, and again for its automaton: at most some 11,000 instructions, which take
+milliseconds to compile."""
+
+PATTERNS_CACHED_BYTES_MAX = 16 * 1024 * 1024
+"""Of compiled patterns that a process keeps, with the automatons they may get."""
 
 QUERY_CHARACTERS_MAX = 1000
 """A JMESPath query."""
+
+COMPILED_BYTES_PER_CHARACTER = 260
+"""What a compiled expression takes, closures and all, by the length of its source: measured, at most."""
+
+EXPRESSIONS_CACHED_BYTES_MAX = 32 * 1024 * 1024
+"""Of compiled expressions that a process keeps, and once more of templates' strings."""

@@ -47,6 +47,8 @@ def add(scope: Scope, left: Json, right: Json) -> Json:
         if size > RESULT_BYTES_MAX:
             raise EvaluationError(TOO_LARGE)
         scope.charge_text(size)
+        scope.charge_made(left)
+        scope.charge_made(right)
         return check_text(left + right)
     if left_type is list and right_type is list:
         scope.charge(len(left) + len(right))
@@ -111,7 +113,7 @@ def arithmetic(first: Evaluator, rest: list[tuple[str, Evaluator, int]]) -> Eval
             try:
                 value = apply(scope, value, other)
             except EvaluationError as error:
-                raise EvaluationError(error.message, offset) from None
+                raise error.at(offset) from None
             except OverflowError:
                 raise EvaluationError("the result is too large", offset) from None
         return value
@@ -127,7 +129,7 @@ def negative(operand: Evaluator, offset: int) -> Evaluator:
         try:
             return bounded(-value)
         except EvaluationError as error:
-            raise EvaluationError(error.message, offset) from None
+            raise error.at(offset) from None
 
     return evaluate
 
@@ -215,7 +217,7 @@ def membership(part: Evaluator, whole: Evaluator, negated: bool, offset: int, sh
         try:
             found = contains(scope, element, container)
         except EvaluationError as error:
-            raise EvaluationError(error.message, offset) from None
+            raise error.at(offset) from None
         if not found and type(container) is list and container and _are_text_and_number(element, container[0]):
             scope.report_doubt(shown)
         return found is not negated

@@ -143,14 +143,14 @@ def index_step(index: Evaluator) -> Step:
     return step
 
 
-def star_step(steps: tuple[Step, ...]) -> Step:
+def star_step(steps: tuple[Step, ...], cost: int) -> Step:
     """The rest of the path on every element of a list or value of an object; elements that have no such path are
-    left out."""
+    left out. ``cost``: steps per element."""
 
     def step(scope: Scope, value: Json) -> Json:
         if type(value) is not list and type(value) is not dict:
             return MISSING
-        scope.charge(len(value))
+        scope.charge(len(value) * cost)
         found = []
         for element in value.values() if isinstance(value, dict) else value:
             at = element

@@ -8,9 +8,11 @@ from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.limits import (
     CHARACTERS_PER_STEP_SHIFT,
     DOUBTS_MAX,
+    MEMORY_BYTES_MAX,
     RESULT_BYTES_MAX,
     STEPS_MAX,
     TEMPLATE_STEPS_MAX,
+    VALUE_BYTES,
 )
 from workflow_runtime.language.json_values import Json
 
@@ -35,14 +37,17 @@ class Scope:
     ``now`` and ``current_time`` when ``names`` does not bind them. ``uuid_seed`` and the count of calls make
     ``uuid()``. ``outputs``: names bound to node outputs, for which ``name.output.rest`` means ``name.rest`` unless
     the value has a key ``output``. ``active_states``: what ``in_state`` asks. ``unresolved`` collects the paths that
-    led nowhere, as written, once each; ``doubts`` the comparisons that only their types decided, likewise.
+    led nowhere, as written, once each; ``doubts`` the comparisons that only their types decided, likewise;
+    ``derived`` what templates' expressions made of secrets, each with its source.
     """
 
     __slots__ = (
         "active_states",
         "bytes_left",
+        "derived",
         "doubts",
         "item",
+        "memory",
         "names",
         "now_ms",
         "outputs",
@@ -69,9 +74,11 @@ class Scope:
         self.outputs = outputs
         self.active_states = active_states
         self.unresolved: list[str] = []
+        self.derived: list[tuple[str, Json]] = []
         self.doubts: list[str] = []
         self.item: Json = None
         self.steps = STEPS_MAX
+        self.memory = MEMORY_BYTES_MAX
         self.template_steps = TEMPLATE_STEPS_MAX
         self.bytes_left = RESULT_BYTES_MAX
 
@@ -84,6 +91,16 @@ class Scope:
     def charge_text(self, characters: int) -> None:
         """Pay for reading or making that many characters."""
         self.charge(characters >> CHARACTERS_PER_STEP_SHIFT)
+
+    def charge_memory(self, size: int) -> None:
+        """Pay for values that are made, in bytes."""
+        self.memory -= size
+        if self.memory < 0:
+            raise EvaluationError(f"more than {MEMORY_BYTES_MAX >> 20} MiB of values on the way")
+
+    def charge_made(self, text: str) -> None:
+        """Pay for the memory of a text that was made; none is larger than a result may be."""
+        self.charge_memory(VALUE_BYTES + (len(text) if text.isascii() else 4 * len(text)))
 
     def report_unresolved(self, path: str) -> None:
         if path not in self.unresolved:

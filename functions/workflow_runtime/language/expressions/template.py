@@ -7,15 +7,17 @@ A string that is exactly one ``${…}`` becomes the value itself; in other strin
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
 
+from workflow_runtime.language.caching import cached_by_bytes
 from workflow_runtime.language.expressions.errors import EvaluationError, ExpressionSyntaxError
 from workflow_runtime.language.expressions.expression import Expression, compile_tokens
 from workflow_runtime.language.expressions.lexer import tokenize
 from workflow_runtime.language.expressions.limits import (
+    COMPILED_BYTES_PER_CHARACTER,
+    EXPRESSIONS_CACHED_BYTES_MAX,
     RESULT_BYTES_MAX,
     STEPS_MAX,
     TEMPLATE_DEPTH_MAX,
@@ -110,7 +112,12 @@ def _compile_string(text: str, where: Where, references: list[Reference]) -> tup
     return None, _text(pieces, where)
 
 
-@lru_cache(maxsize=4096)
+def _bytes_of(text: str, pieces: tuple[Piece, ...]) -> int:
+    formulas = sum(len(piece.source) + 4 for piece in pieces if isinstance(piece, Expression))
+    return 8 * len(text) + COMPILED_BYTES_PER_CHARACTER * formulas  # the key and the pieces, wide ones
+
+
+@cached_by_bytes(EXPRESSIONS_CACHED_BYTES_MAX, _bytes_of)
 def parse_string(text: str) -> tuple[Piece, ...]:
     """The literal parts of a string and the expressions between them. Raises `ExpressionSyntaxError`."""
     pieces: list[Piece] = []
@@ -139,7 +146,11 @@ def _evaluate(expression: Expression, where: Where, scope: Scope) -> Json:
         value = expression.evaluate(scope)
     except EvaluationError as error:
         error.path = where
+        if expression.reads_secrets:
+            raise error.without_quote() from None
         raise
+    if expression.reads_secrets:
+        scope.derived.append((expression.source, value))
     scope.template_steps -= STEPS_MAX - scope.steps
     if scope.template_steps < 0:
         raise EvaluationError(f"more than {TEMPLATE_STEPS_MAX:,} steps in one template", expression.offset, where)
@@ -184,7 +195,7 @@ def _text(pieces: tuple[Piece, ...], where: Where) -> Render:
                 part = render_text(value, scope)
                 size = text_bytes(part)
             except EvaluationError as error:
-                raise EvaluationError(error.message, piece.offset, where) from None
+                raise error.at(piece.offset, where) from None
             except RecursionError:
                 raise EvaluationError("a value is nested too deeply", piece.offset, where) from None
             except UnicodeError:

@@ -55,7 +55,7 @@ def parse_iso(text: str) -> int:
             raise ValueError
         return _ms(datetime.fromisoformat(source.upper()))
     except (ValueError, OverflowError):
-        raise EvaluationError(f"not an ISO 8601 time: {text[:40]!r}") from None
+        raise EvaluationError("not an ISO 8601 time", quote=repr(text[:40])) from None
 
 
 def datetime_of(ms: int) -> datetime:
@@ -123,9 +123,8 @@ def format_pattern(ms: int, pattern: str) -> str:
     def replace(match: re.Match[str]) -> str:
         render = _FORMATS.get(match[1])
         if render is None:
-            raise EvaluationError(
-                f"unknown directive %{match[1]} in a time pattern; there are %{' %'.join(_FORMATS)} %F %T %R"
-            )
+            known = f"unknown directive in a time pattern; there are %{' %'.join(_FORMATS)} %F %T %R"
+            raise EvaluationError(known, quote=f"%{match[1]}")
         return render(moment)
 
     return _DIRECTIVE.sub(replace, _expand(pattern))
@@ -169,7 +168,7 @@ def parse_pattern(text: str, pattern: str) -> int:
             what = (
                 "is there twice" if directive in seen else f"cannot be read; there are %{' %'.join(_PARSERS)} %F %T %R"
             )
-            raise EvaluationError(f"the directive %{directive} of a time pattern {what}")
+            raise EvaluationError(f"a directive of a time pattern {what}", quote=f"%{directive}")
         seen.add(directive)
         parts += (re.escape(expanded[position : match.start()]), _PARSERS[directive])
         position = match.end()
@@ -177,11 +176,11 @@ def parse_pattern(text: str, pattern: str) -> int:
     # bounded texts, bounded repeats, one group per directive: at most a few thousand backtracks
     found = re.fullmatch("".join(parts), text.strip(), re.IGNORECASE) if len(text) <= _CHARACTERS_MAX else None
     if found is None:
-        raise EvaluationError(f"{text[:40]!r} does not fit the time pattern {pattern!r}")
+        raise EvaluationError("the text does not fit the time pattern", quote=f"{text[:40]!r}, {pattern!r}")
     try:
         return _assemble({key: value for key, value in found.groupdict().items() if value is not None})
     except (ValueError, OverflowError) as error:
-        raise EvaluationError(f"{text[:40]!r} is not a time: {error}") from None
+        raise EvaluationError("not a time", quote=f"{text[:40]!r}: {error}") from None
 
 
 def _assemble(fields: dict[str, str]) -> int:

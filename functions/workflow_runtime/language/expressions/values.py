@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import isfinite
-from typing import Any
 
 import msgspec
 
@@ -22,7 +21,9 @@ _KINDS: dict[type, str] = {
     list: "list",
     dict: "object",
 }
+_BYTES_PER_STEP_SHIFT = 4  # of JSON that is walked or written
 _INTEGER_DIGITS_MAX = 20  # sign and 64 bits
+UNSIGNED_MAX = 2**64 - 1  # values that come from outside may be that wide
 TOO_LARGE = f"a computed result is larger than {RESULT_BYTES_MAX // 1024:,} KiB"
 
 
@@ -116,18 +117,19 @@ def equals(left: Json, right: Json, scope: Scope | None = None) -> bool:
     return bool(left == right)
 
 
-def freeze(value: Json, scope: Scope) -> Any:
-    """A hashable stand-in: equal exactly for values that `equals` calls equal."""
+def freeze(value: Json, scope: Scope) -> str | bytes:
+    """A hashable stand-in: equal exactly for values that `equals` calls equal.
+
+    A text, or the JSON of anything else: only texts and bytes hash under a key of the process, so that nobody can
+    choose values (numbers, tuples of them) that all fall into one place of a table.
+    """
     value_type = type(value)
-    if value_type is list:
-        scope.charge(len(value))
-        return ("list", tuple([freeze(element, scope) for element in value]))
-    if value_type is dict:
-        scope.charge(len(value))
-        return ("object", frozenset([(key, freeze(element, scope)) for key, element in value.items()]))
     if value_type is str:
         scope.charge_text(len(value))
-    return ("boolean", value) if value_type is bool else value
+        return str(value)
+    if value_type is list or value_type is dict:
+        scope.charge(1 + (json_bytes(value, scope.steps << _BYTES_PER_STEP_SHIFT) >> _BYTES_PER_STEP_SHIFT))
+    return _sorted_encoder.encode(_with_plain_numbers(value, UNSIGNED_MAX))
 
 
 def json_bytes(value: Json, limit: int = RESULT_BYTES_MAX) -> int:
@@ -165,7 +167,7 @@ def _wide_bytes(value: str, limit: int) -> int:
 def _scalar_bytes(value: Json) -> int:
     value_type = type(value)
     if value_type is int:
-        if not INTEGER_MIN <= value <= 2**64 - 1:  # the widest that every JSON writer here can write
+        if not INTEGER_MIN <= value <= UNSIGNED_MAX:  # the widest that every JSON writer here can write
             raise EvaluationError("an integer beyond 64 bits")
         return _INTEGER_DIGITS_MAX if value > 99_999 or value < -9_999 else 5
     if value_type is float:
@@ -197,8 +199,8 @@ def render_number(value: int | float) -> str:
     return str(_plain_number(value))
 
 
-def _plain_number(value: int | float) -> int | float:
-    return int(value) if type(value) is float and value.is_integer() and INTEGER_MIN <= value <= INTEGER_MAX else value
+def _plain_number(value: int | float, most: int = INTEGER_MAX) -> int | float:
+    return int(value) if type(value) is float and value.is_integer() and INTEGER_MIN <= value <= most else value
 
 
 _encoder = msgspec.json.Encoder()
@@ -207,17 +209,17 @@ _sorted_encoder = msgspec.json.Encoder(order="sorted")
 
 def json_text(value: Json, scope: Scope, *, ordered: bool = False) -> str:
     """Compact JSON, at most 1 MiB; ``ordered`` sorts keys. Raises `EvaluationError` before memory grows."""
-    scope.charge(json_bytes(value) >> 4)
+    scope.charge(1 + (json_bytes(value) >> _BYTES_PER_STEP_SHIFT))
     encoder = _sorted_encoder if ordered else _encoder
     return check_text(encoder.encode(_with_plain_numbers(value)).decode())
 
 
-def _with_plain_numbers(value: Json) -> Json:
+def _with_plain_numbers(value: Json, most: int = INTEGER_MAX) -> Json:
     value_type = type(value)
     if value_type is float:
-        return _plain_number(value)
+        return _plain_number(value, most)
     if value_type is list:
-        return [_with_plain_numbers(element) for element in value]
+        return [_with_plain_numbers(element, most) for element in value]
     if value_type is dict:
-        return {key: _with_plain_numbers(element) for key, element in value.items()}
+        return {key: _with_plain_numbers(element, most) for key, element in value.items()}
     return value

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.findings import Finding
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.catalogue import CatalogueEntry
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
 from workflow_runtime.storage.stores import Stores
-from workflow_runtime.storage.workflows import VersionMismatch, WorkflowVersion
+from workflow_runtime.storage.workflows import VersionMismatch, WorkflowStore, WorkflowVersion
 
 if TYPE_CHECKING:
     from workflow_runtime.compiler import Compilation
@@ -26,6 +28,32 @@ class Published(msgspec.Struct, frozen=True):
     version: WorkflowVersion
     plan: Plan
     warnings: tuple[Finding, ...] = ()
+
+
+class PublishedWorkflows(Mapping[str, CatalogueEntry]):
+    """The latest versions of workflows, by id. It does not list them: there may be many."""
+
+    def __init__(self, workflows: WorkflowStore) -> None:
+        self._workflows = workflows
+
+    def __getitem__(self, id: str) -> CatalogueEntry:
+        version = self._workflows.latest(id)
+        if version is None:
+            raise KeyError(id)
+        plan = self._workflows.plan(version.plan_hash)
+        return CatalogueEntry(
+            id=id, source="workflow", input_schema=_object(plan.input_schema), output_schema=_object(plan.output_schema)
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _object(schema: Json) -> dict[str, Json] | None:
+    return schema if isinstance(schema, dict) else None
 
 
 class Catalog:
@@ -55,10 +83,18 @@ class Catalog:
         return self.store(self.compile(source, file), source, scheduled=scheduled)
 
     def compile(self, source: bytes, file: str = "") -> Compilation:
-        """What the compiler says of a definition, knowing the agents, tools and worker pools there are."""
+        """What the compiler says of a definition, knowing the agents, tools, workflows and worker pools there are."""
         from workflow_runtime.compiler import compile_workflow  # who only starts workflows does without it
 
-        return compile_workflow(source, file=file, catalogue=self.catalogue, pools=self._pools)
+        return compile_workflow(source, file=file, catalogue=self._known(), pools=self._pools)
+
+    def _known(self) -> Catalogue | None:
+        """The catalogue with the workflows that are published, which are looked up when they are asked for."""
+        if self.catalogue is None:
+            return None
+        published = msgspec.structs.replace(self.catalogue, workflows=PublishedWorkflows(self._workflows))
+        known = self.catalogue.workflows
+        return published.with_workflows(known) if known is not None else published
 
     def store(
         self, compilation: Compilation, source: bytes, over: int | None = None, *, scheduled: bool = True

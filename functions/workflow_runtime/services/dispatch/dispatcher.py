@@ -23,7 +23,7 @@ from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.engine import holding
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import Command, RecordNode, StorePages, payload, without_payload
+from workflow_runtime.engine.commands import AskApproval, Command, RecordNode, StorePages, payload, without_payload
 from workflow_runtime.engine.events import ControlEvent, Event, EventReturned, ExecutionStarted, NodeSucceeded
 from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.replay import JournalEntry
@@ -305,8 +305,9 @@ class Dispatcher:
                 data = msgspec.json.encode(large)
                 packed = pack_bytes(data)
                 room -= len(packed)
-                if is_large(data, packed) or room < 0:
-                    key = f"executions/{state.execution_id}/outputs/{commit_id}.{index}"
+                keep = command.keep if isinstance(command, AskApproval) else ""
+                if keep or is_large(data, packed) or room < 0:
+                    key = keep or f"executions/{state.execution_id}/outputs/{commit_id}.{index}"
                     self._executions.put_blob(key, packed)
                     command = without_payload(command, key)
             stored.append(self._without_inputs(state, commit_id, index, command))

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from workflow_runtime.deployment.metrics import LIFECYCLE, Metric
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE, LIFECYCLE_SOURCE
 from workflow_runtime.engine.commands import (
+    AskApproval,
     CancelRun,
     Command,
     Continue,
@@ -29,6 +30,7 @@ from workflow_runtime.engine.commands import (
     RunNode,
     SetStatus,
     StopRun,
+    UpdateApproval,
 )
 from workflow_runtime.engine.events import (
     EventReturned,
@@ -61,6 +63,7 @@ from workflow_runtime.storage.runs import Copied
 from workflow_runtime.storage.stores import Stores
 
 EVENT_SCHEMA_VERSION = 1  # of the details described in events/schemas
+TIMES = ("at", "started_at", "expires_at")  # in details: epoch ms here, ISO 8601 outside
 DISPATCHER = "dispatcher"  # owner of runs that no worker runs
 
 logger = logging.getLogger(__name__)
@@ -129,6 +132,9 @@ class Publisher:
         orders = [command for command in commands if isinstance(command, RunNode)]
         for refused in send_orders(self._ports, self._pools, state, orders, correlation_id):
             self._order_refused(state, refused)
+        asked = [command for command in commands if isinstance(command, AskApproval | UpdateApproval)]
+        if asked:  # before the event that tells people
+            self._stores.approvals.note(_header(plan, state), entry.version, asked)
         self._carry_out(self._courier.steps(plan, state, commands, correlation_id), done)
         if any(isinstance(command, Continue) for command in commands):
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
@@ -286,7 +292,7 @@ def _bus_event(plan: Plan, state: ExecutionState, event: PublishEvent, correlati
 
 def lifecycle_detail(event: PublishEvent) -> dict[str, Json]:
     """What a lifecycle event says, apart from whose it is."""
-    return {name: iso_time(value) if name in ("at", "started_at") else value for name, value in event.detail.items()}
+    return {name: iso_time(value) if name in TIMES else value for name, value in event.detail.items()}
 
 
 def _copied(plan: Plan, execution_id: str, records: Sequence[RecordNode]) -> dict[int, Copied]:

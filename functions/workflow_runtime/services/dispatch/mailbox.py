@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workflow_runtime.errors import InvalidEvent, RetryableError
 from workflow_runtime.services.dispatch.dispatcher import Delivery, Dispatcher, backoff_seconds
-from workflow_runtime.services.messages import parse_mail
+from workflow_runtime.services.messages import UnknownMessage, parse_mail
+
+logger = logging.getLogger(__name__)
 
 
 class MailboxBatch:
     """Takes a group when the first of its records is asked for; the others of the group are then known.
 
-    ``records``: as Lambda delivers them. A body that is not an event becomes a dead letter at once: delivered again,
-    it would hold up its group. Groups for which there is no time left go back at once.
+    ``records``: as Lambda delivers them. A body that nobody can read becomes a dead letter at once: delivered again,
+    it would hold up its group. One that a newer version sent does so, until that version takes it. Groups for which
+    there is no time left go back at once.
     """
 
     def __init__(self, dispatcher: Dispatcher, records: Sequence[Mapping[str, Any]]) -> None:
@@ -41,10 +45,16 @@ class MailboxBatch:
         records = self._groups[group]
         deliveries: list[Delivery] = []
         accepted: list[Mapping[str, Any]] = []
-        for record in records:
+        for place, record in enumerate(records):
             try:
                 deliveries.append(_delivery(group, record))
                 accepted.append(record)
+            except UnknownMessage as error:
+                logger.warning(
+                    "an event waits for a newer version", extra={"execution_id": group, "reason": str(error)}
+                )
+                self._taken |= {left["messageId"]: False for left in records[place:]}
+                break
             except InvalidEvent as error:
                 self._taken[record["messageId"]] = self._refuse(group, record, str(error))
         count = self._dispatcher.dispatch(group, deliveries)

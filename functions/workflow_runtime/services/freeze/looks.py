@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
@@ -75,10 +74,3 @@ class Looks:
 def first_of(scopes: Iterable[str], switches: Mapping[str, Switch]) -> Switch | None:
     """The first of these scopes' switches that holds."""
     return next((switches[scope] for scope in scopes if scope in switches), None) if switches else None
-
-
-def thaw_text(switch: Switch) -> str:
-    """What ends a freeze, and who wanted it since when and why."""
-    by = f" by {switch.by}" if switch.by else ""
-    reason = f": {switch.reason}" if switch.reason else ""
-    return f"a thaw of `{switch.scope}`, frozen since {iso_time(switch.since)}{by}{reason}"

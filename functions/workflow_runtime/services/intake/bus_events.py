@@ -52,10 +52,10 @@ class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"
 
     @cached_property
     def hops(self) -> int:
-        """How many executions passed it on; 0 for one that none published."""
+        """How many executions passed it on; 0 for one that none published. What callers say counts upward only."""
         mark = self.detail.get(ORIGIN_KEY)
         hops = mark.get("hops") if isinstance(mark, dict) else None
-        return hops if isinstance(hops, int) and not isinstance(hops, bool) else 0
+        return max(hops, 0) if isinstance(hops, int) and not isinstance(hops, bool) else 0
 
     @cached_property
     def correlation_id(self) -> str:

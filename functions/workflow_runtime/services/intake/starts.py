@@ -27,6 +27,7 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import Catalog
 from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.intake.stand_ins import stand_in
 from workflow_runtime.services.intake.tenants import shares_of, tenant_of
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.storage.records import Globals, Header
@@ -42,7 +43,8 @@ _correlation = re.compile(CORRELATION_PATTERN)
 
 class Starter:
     """``new_id`` gives a fresh identity per call; ``env``: deployment settings that definitions may read as
-    ``${env.NAME}``; ``looks``: what limiters there are.
+    ``${env.NAME}``. ``stands_in``: whether a mock answers in the place of a workflow, by its id, the execution that
+    starts it and the correlation id. ``looks``: what limiters there are.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Starter:
         catalog: Catalog,
         new_id: Callable[[], str],
         env: Mapping[str, str],
+        stands_in: Callable[[str, Parent, str], bool],
         looks: Looks,
     ) -> None:
         self._clock = clock
@@ -62,6 +65,8 @@ class Starter:
         self._catalog = catalog
         self._new_id = new_id
         self._env = dict(env)
+        self._stands_in = stands_in
+        self._workflows = stores.workflows
 
     def start(
         self,
@@ -91,15 +96,18 @@ class Starter:
             earlier = self._executions.header(execution_id)
             if earlier is not None:  # whatever version is the latest by now
                 return self._answer(earlier, input)
-        stored = self._catalog.version(workflow_id, version)
-        plan = self._catalog.plan(stored)
-        data = initial_globals(plan, execution_id, stored.number, input, self._env, now)
-        view = initial_view(plan, execution_id, stored.number, data, now)
+        if parent is not None and self._stands_in(workflow_id, parent, correlation_id):
+            plan, number = self._stand_in(workflow_id), 0
+        else:
+            stored = self._catalog.version(workflow_id, version)
+            plan, number = self._catalog.plan(stored), stored.number
+        data = initial_globals(plan, execution_id, number, input, self._env, now)
+        view = initial_view(plan, execution_id, number, data, now)
         tenant = tenant_of(plan, view)
         header = Header(
             execution_id=execution_id,
             workflow_id=workflow_id,
-            workflow_version=stored.number,
+            workflow_version=number,
             plan_hash=plan.hash,
             status=ExecutionStatus.PENDING,
             started_at=now,
@@ -116,6 +124,13 @@ class Starter:
             fields["parent_execution_id"] = parent.execution_id
         logger.info("execution created", extra=fields)
         return self._answer(header, input)
+
+    def _stand_in(self, workflow_id: str) -> Plan:
+        """What runs instead of a mocked workflow, with the schemas of the one that is published, if one is."""
+        latest = self._workflows.latest(workflow_id)
+        plan = stand_in(workflow_id, self._catalog.plan(latest) if latest is not None else None)
+        self._workflows.keep(plan)
+        return plan
 
     def _shared_limiters(self) -> Mapping[str, Limiter]:
         self._looks.known()

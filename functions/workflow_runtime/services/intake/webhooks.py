@@ -1,7 +1,9 @@
 """Webhooks: requests from outside that start executions and prove themselves by a signature.
 
-The signature is the HMAC-SHA256 of ``<timestamp>.<body>`` under the endpoint's secret, in hexadecimal. A request is
-taken within five minutes of its timestamp, and once. Path, query and other headers are not signed.
+The signature is the HMAC-SHA256 of ``<timestamp>.<method> <target>.<body>`` under the endpoint's secret, in
+hexadecimal; the target is ``/hooks/<workflow>/<endpoint>``, decoded, with the query as it was sent: what is signed for
+one endpoint is of no use at another. A request is taken within five minutes of its timestamp, and once. Other headers
+are not signed.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A request to an endpoint; headers by their lower-case names."""
+    """A request to an endpoint; headers by their lower-case names. ``raw_query``: the query as it was sent."""
 
     workflow_id: str
     endpoint: str
@@ -48,6 +50,12 @@ class Call(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
+    raw_query: str = ""
+
+    @property
+    def target(self) -> str:
+        path = f"/hooks/{self.workflow_id}/{self.endpoint.strip('/')}"
+        return f"{path}?{self.raw_query}" if self.raw_query else path
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -90,7 +98,7 @@ class Webhooks:
         timestamp = call.headers.get(TIMESTAMP_HEADER, "")
         if signature is None or not _TIMESTAMP.fullmatch(timestamp):
             raise RequestError("unauthorized", "the request is not signed as this endpoint asks for")
-        wanted = signature_of(self._secret(trigger.secret), timestamp, call.body)
+        wanted = signature_of(self._secret(trigger.secret), timestamp, f"{call.method} {call.target}", call.body)
         given = signature[1].lower()
         if not hmac.compare_digest(given, wanted):
             raise RequestError("unauthorized", "the request is not signed as this endpoint asks for")
@@ -155,6 +163,7 @@ class Webhooks:
         return secret
 
 
-def signature_of(secret: str, timestamp: str, body: bytes) -> str:
-    """What a sender puts into `X-Signature`."""
-    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+def signature_of(secret: str, timestamp: str, request: str, body: bytes) -> str:
+    """What a sender puts into `X-Signature`; ``request``: method and target."""
+    signed = f"{timestamp}.{request}.".encode("utf-8", "surrogatepass") + body
+    return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()

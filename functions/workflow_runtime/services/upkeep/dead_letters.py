@@ -10,7 +10,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.deployment.topology import TIMERS
@@ -18,7 +17,16 @@ from workflow_runtime.engine.events import NodeFailed, run_event_id
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.ports import Message, Ports
 from workflow_runtime.services.mail import Mailer
-from workflow_runtime.services.messages import Mail, Order, Timer, parse_mail, parse_order, parse_timer
+from workflow_runtime.services.messages import (
+    Mail,
+    Order,
+    Timer,
+    UnknownMessage,
+    execution_named,
+    parse_mail,
+    parse_order,
+    parse_timer,
+)
 from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -28,15 +36,6 @@ Content: TypeAlias = Order | Mail | Timer | None
 """What a body was; None: nothing that the runtime sends."""
 
 logger = logging.getLogger(__name__)
-
-
-class _BusEvent(msgspec.Struct):
-    """Of an event from the bus, the execution that it names."""
-
-    detail: dict[str, msgspec.Raw] = {}
-
-
-_bus_events = msgspec.json.Decoder(_BusEvent)
 
 
 class DeadLetters:
@@ -63,7 +62,7 @@ class DeadLetters:
 
     def record(self, message_id: str, body: str, reason: str, content: Content = None) -> None:
         """Keep a message that nothing can be done with. Doing it again changes nothing."""
-        execution_id = content.execution_id if content is not None else _execution_named(body)
+        execution_id = content.execution_id if content is not None else execution_named(body)
         kind = type(content).__name__.lower() if content is not None else "unknown"
         fields = {"execution_id": execution_id, "message_id": message_id, "kind": kind, "reason": reason}
         logger.error("a dead letter", extra=fields)
@@ -123,13 +122,6 @@ def _content(body: str) -> Content:
     for parse in (parse_order, parse_mail, parse_timer):
         try:
             return parse(body)
-        except InvalidEvent:
+        except (InvalidEvent, UnknownMessage):
             continue
     return None
-
-
-def _execution_named(body: str) -> str | None:
-    try:
-        return msgspec.json.decode(_bus_events.decode(body).detail.get("execution_id", b"null"), type=str)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return None

@@ -46,7 +46,7 @@ class ChartParts(msgspec.Struct, frozen=True):
 
 def listens(plan: Plan) -> bool:
     """Whether events or time may move an execution of this plan other than through its nodes."""
-    return bool(plan.charts) or plan.has_waits
+    return bool(plan.charts) or plan.has_waits or bool(plan.approvals)
 
 
 def moves_by_itself(state: ExecutionState, until: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from workflow_runtime.engine.codec import encode_state
-from workflow_runtime.engine.commands import CancelRun, RecordNode, ReplaceVariables, StorePages
+from workflow_runtime.engine.commands import AskApproval, CancelRun, RecordNode, ReplaceVariables, StorePages
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
 from workflow_runtime.engine.recording import NO_STATE, RecordedRun, Recording
 from workflow_runtime.engine.replay import JournalEntry
@@ -171,7 +171,7 @@ def _value(plan: Plan, run: Run) -> NodeValue:
 
 
 def _blobs(entry: JournalEntry) -> Iterator[str]:
-    """Where the data of the commit's large events, and what it stored for loops, is found."""
+    """Where the data of the commit's large events, what it stored for loops, and what people are shown is found."""
     for event in entry.events:
         blob: str | None = getattr(event, "blob", None)
         if blob is not None:
@@ -179,3 +179,5 @@ def _blobs(entry: JournalEntry) -> Iterator[str]:
     for command in entry.commands:
         if isinstance(command, StorePages):
             yield from command.keys
+        elif isinstance(command, AskApproval) and command.keep:
+            yield command.keep

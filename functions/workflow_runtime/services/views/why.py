@@ -25,14 +25,15 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.plan.addresses import TOP_CHART
-from workflow_runtime.plan.graph import GraphBlock, Join, JoinKind, NodePlan
+from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.ports import Ports
-from workflow_runtime.services.freeze.looks import Looks, thaw_text
+from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.explaining import LineViews
 from workflow_runtime.services.views.charts import ahead_parts, look_ahead
 from workflow_runtime.services.views.executions import header_json
+from workflow_runtime.services.views.moves import join_text, people_text, thaw_text
 from workflow_runtime.services.views.nodes import node_executions
 from workflow_runtime.storage.records import Header, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
@@ -257,6 +258,7 @@ class _Explanation:
             Cause.TIMER: self._for_a_time,
             Cause.EVENT: self._for_an_event,
             Cause.CHILD: self._for_an_execution,
+            Cause.APPROVAL: self._for_people,
             Cause.SUSPENDED: self._for_the_resumption,
             None: self._for_what_is_inside,
         }
@@ -277,7 +279,7 @@ class _Explanation:
     def _for_nodes(self) -> Waiting:
         sources = dict.fromkeys(open_sources(self._block, self._graph, self._open.index))
         paths = [path_in(self._plan, self._open.block, self._open.scope, source) for source in sources]
-        return self._of(_join_text(self._node.join, len(paths)), on=paths)
+        return self._of(join_text(self._node.join, len(paths)), on=paths)
 
     def _for_a_place(self) -> Waiting:
         if self._open.index in self._graph.held:
@@ -350,25 +352,17 @@ class _Explanation:
         since = self._graph.begun.get(self._open.index, 0)
         return self._of(moves, on=[id], since=since, until=due)
 
+    def _for_people(self) -> Waiting:
+        approval = next(entry.approval for entry in self._entries if entry.approval is not None)
+        since = self._graph.begun.get(self._open.index, 0)
+        moves, due = people_text(self._state.execution_id, approval), due_of(self._entries)
+        return self._of(moves, on=approval.assignees, since=since, until=due)
+
     def _for_what_is_inside(self) -> Waiting:
         since = self._graph.begun.get(self._open.index, 0)
         if self._open.path in self._state.scopes:
             return self._of("the end of the chart inside it", since=since)
         return self._of("the next commit of the execution", since=since)
-
-
-def _join_text(join: Join, count: int) -> str:
-    """What a node before which ``count`` nodes are open needs."""
-    which = "the end of that node" if count == 1 else f"the ends of these {count} nodes"
-    match join.kind:
-        case JoinKind.ALL_SUCCESS:
-            return f"{which}, with success (join `all_success`)"
-        case JoinKind.ANY:
-            return "the first success before it (join `any`)"
-        case JoinKind.AT_LEAST:
-            return f"{join.count} successes before it (join `at_least`)"
-        case _:
-            return which
 
 
 def _blockers(plan: Plan, state: ExecutionState, nodes: dict[str, Open], path: str) -> Iterator[Open]:

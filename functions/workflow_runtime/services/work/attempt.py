@@ -16,12 +16,14 @@ from msgspec.structs import replace
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
 from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall, NodeResult, Stop
+from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind, Formula
@@ -33,7 +35,7 @@ from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.orders import Orders
-from workflow_runtime.services.work.rendering import Rendering, lacks_names, masked, needs_globals, view_of
+from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
@@ -60,8 +62,8 @@ class Secrets(Protocol):
 
 class Attempt(msgspec.Struct):
     """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used; ``stop``:
-    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over;
-    ``admitted``: what it has taken of limiters."""
+    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over.
+    ``parent``: what started its execution; ``admitted``: what it has taken of limiters."""
 
     order: Order
     plan: Plan
@@ -70,11 +72,13 @@ class Attempt(msgspec.Struct):
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
     late: Late = msgspec.field(default_factory=Late)
+    parent: Parent | None = None
     admitted: Admitted = NOTHING_TAKEN
 
     @property
-    def secrets(self) -> tuple[str, ...]:
-        return tuple(self.rendering.view.secrets.values()) if self.rendering is not None else ()
+    def mask(self) -> Mask:
+        """Hides what its inputs hold of secrets; nothing is secret before they are read."""
+        return self.rendering.mask if self.rendering is not None else NOTHING_SECRET
 
 
 class Suspended(Exception):
@@ -170,7 +174,7 @@ class AttemptRunner:
             if not running:
                 return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
-            output = masked(result.output, attempt.secrets)
+            output = await self._masked(attempt.mask, result.output)
             ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=result.warnings)
             ended = _with_inputs(attempt, ended)
         except (RetryableError, InvalidEvent, Suspended):
@@ -188,6 +192,10 @@ class AttemptRunner:
             warnings=_notes(attempt, [*attempt.order.command.warnings, *doubts, *ended.warnings]),
             usage=attempt.meter.usage,
         )
+
+    async def _masked(self, mask: Mask, output: Json) -> Json:
+        """The output without secrets; in a thread, as many are looked for in each of its texts."""
+        return await self._ports.offload(mask.value, output) if mask else output
 
     async def _prepare(self, attempt: Attempt) -> bool:
         """Read inputs and header in one batch; False when the execution no longer runs. Raises `Suspended`."""
@@ -210,7 +218,8 @@ class AttemptRunner:
         items = await self._ports.offload(self._ports.table.get, list(wanted))
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {order.execution_id}")
-        status = header_of(order.execution_id, items[header_key]).status
+        header = header_of(order.execution_id, items[header_key])
+        attempt.parent, status = header.parent, header.status
         if status.terminal:
             return False
         if status is ExecutionStatus.SUSPENDED:
@@ -246,7 +255,7 @@ class AttemptRunner:
             return NodeResult(_decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         deadline = self._ports.clock.now() + int(seconds * 1000)
-        call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences)
+        call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, attempt.parent)
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
         try:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
@@ -317,7 +326,7 @@ def _with_inputs(attempt: Attempt, ended: Run) -> Run:
     may_be_replaced = rendering.node.fallback >= 0 or any(own.target >= 0 for own in rendering.node.handlers)
     if ended.status is RunStatus.FAILED and not may_be_replaced:
         return ended
-    return replace(ended, inputs=masked(rendering.rendered, attempt.secrets))
+    return replace(ended, inputs=attempt.mask.value(rendering.rendered))
 
 
 def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
@@ -332,7 +341,9 @@ def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
         fields = {"error": type(error).__name__, "at": f"{place.filename}:{place.lineno}"}
         logger.error("a node raised", extra={**ids_of(attempt.order), **fields})
         kind, message = "execution_error", described(error)
-    return ErrorDocument.of(kind, masked(message, attempt.secrets), attempt.order.command.path, retry_after)
+    return ErrorDocument.of(
+        attempt.mask.text(kind), attempt.mask.text(message), attempt.order.command.path, retry_after
+    )
 
 
 def _output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:
@@ -378,7 +389,7 @@ def _block_of(plan: Plan, path: str) -> GraphBlock:
 def _notes(attempt: Attempt, texts: Iterable[str]) -> tuple[str, ...]:
     """Texts for people as a record keeps them: each once, not too many, short, without secrets."""
     kept = islice(dict.fromkeys(texts), NOTES_MAX)
-    return tuple(_note(masked(storable_text(text), attempt.secrets)) for text in kept)
+    return tuple(_note(attempt.mask.text(storable_text(text))) for text in kept)
 
 
 def _note(text: str) -> str:

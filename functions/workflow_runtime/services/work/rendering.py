@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.invocation import NodeCall
+from workflow_runtime.invokers.masking import NOTHING_SECRET, VALUES_MAX, Derived, Mask, blended, texts_in
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, BindingKind, Formula
@@ -19,8 +21,6 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 from workflow_runtime.services.messages import Order
 from workflow_runtime.storage.records import Globals
-
-MASK = "***"
 
 
 def needs_globals(formulas: tuple[Formula, ...]) -> bool:
@@ -59,44 +59,50 @@ def view_of(
     )
 
 
-def masked(value: Json, secrets: Sequence[str]) -> Json:
-    """``value`` with every secret in its texts, keys included, replaced by ``***``."""
-    if not secrets:
-        return value
-    if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, MASK) if secret else value
-        return value
-    if isinstance(value, list):
-        return [masked(element, secrets) for element in value]
-    if isinstance(value, dict):
-        return {masked(name, secrets): masked(element, secrets) for name, element in value.items()}
-    return value
-
-
 class Rendering:
-    """Evaluates one node's formulas, noting paths that led nowhere (``unresolved``) and comparisons of a text with a
-    number (``doubts``). ``rendered``: its inputs, once there are any."""
+    """Evaluates one node's formulas, noting paths that led nowhere (``unresolved``), comparisons of a text with a
+    number (``doubts``), and what was made of secrets. ``rendered``: its inputs, once there are any."""
 
     def __init__(self, node: NodePlan, view: View, command: RunNode) -> None:
         self.command = command
         self.node = node
         self.unresolved: list[str] = []
+        self._derived: list[Derived] = []
+        self._mask: Mask | None = None
         self.doubts: list[str] = []
         self.view = replace(view, doubt=self.doubts.append)
         self.rendered: dict[str, Json] | None = None
 
-    def call(self, order: Order, workflow_id: str, deadline: int, fences: Mapping[str, int]) -> NodeCall:
+    @property
+    def mask(self) -> Mask:
+        """Hides what the node's inputs hold of secrets."""
+        if not self.view.secrets:
+            return NOTHING_SECRET
+        if self._mask is None:
+            self._mask = Mask(self.view.secrets.values(), self._derived)
+        return self._mask
+
+    def call(
+        self,
+        order: Order,
+        workflow_id: str,
+        deadline: int,
+        fences: Mapping[str, int],
+        parent: Parent | None = None,
+    ) -> NodeCall:
         """The node's call, inputs rendered. ``fences``: those of what it has taken of limiters. Raises `NodeError`."""
         spec = self.node.spec
         assert isinstance(spec, (AgentSpec, ToolSpec))
         target = spec.agent if isinstance(spec, AgentSpec) else spec.tool
         prompt = spec.prompt if isinstance(spec, AgentSpec) else None
         command = order.command
+        inputs = self.inputs()
+        if self.mask.overflows:
+            raise NodeError("execution_error", f"inputs: more than {VALUES_MAX:,} values are made of secrets")
         return NodeCall(
             type=self.node.type,
             target=self._target(target, spec.allow),
-            inputs=self.inputs(),
+            inputs=inputs,
             execution_id=order.execution_id,
             workflow_id=workflow_id,
             path=command.path,
@@ -108,6 +114,8 @@ class Rendering:
             output_fields=self.node.output_fields,
             hops=order.hops,
             correlation_id=order.correlation_id,
+            parent=parent,
+            mask=self.mask,
             limit_fences=dict(fences),
         )
 
@@ -117,18 +125,32 @@ class Rendering:
         else:
             value = self._value(self.node.inputs, "inputs") if self.node.inputs is not None else {}
         self.rendered = value if isinstance(value, dict) else {}
+        self._mask = None
         return self.rendered
 
     def shaped(self, inputs: dict[str, Json], output: Json) -> tuple[Json, tuple[str, ...]]:
         """The output as the node's ``outputs`` says, and warnings about fields that it lacked."""
         if self.node.shape is not None:
-            return self._value(self.node.shape, "outputs", {"inputs": inputs, "output": output}), ()
+            return self._shape(self.node.shape, inputs, output), ()
         fields = self.node.output_fields
         if fields is None:
             return output, ()
         source = output if isinstance(output, dict) else {}
         missing = tuple(f"output has no field {field!r}" for field in fields if field not in source)
         return {field: source.get(field) for field in fields}, missing
+
+    def _shape(self, shape: Formula, inputs: dict[str, Json], output: Json) -> Json:
+        """What ``outputs`` makes of inputs and output, without what depends on secrets: it is made once as it is and
+        once without them, and what differs is not told.
+        """
+        value = self._value(shape, "outputs", {"inputs": inputs, "output": output})
+        hidden = {"inputs": self.mask.value(inputs), "output": self.mask.value(output)}
+        if not self.mask or hidden == {"inputs": inputs, "output": output}:
+            return value
+        try:
+            return blended(value, self._value(shape, "outputs", hidden))
+        except NodeError:  # `***` is not what a function takes
+            return blended(value, None, texts_in(hidden))
 
     def _target(self, target: str | Formula, allow: tuple[str, ...]) -> str:
         if isinstance(target, str):
@@ -140,6 +162,7 @@ class Rendering:
 
     def _value(self, formula: Formula, field: str, locals: Mapping[str, Json] | None = None) -> Json:
         try:
-            return evaluate(formula, self.view, locals or {}, self.unresolved)
+            return evaluate(formula, self.view, locals or {}, self.unresolved, self._derived)
         except EvaluationError as error:
-            raise NodeError("execution_error", f"{field}: {error}") from error
+            shown = error.without_quote() if self.view.secrets else error
+            raise NodeError("execution_error", f"{field}: {shown}") from None

@@ -44,7 +44,6 @@ from workflow_runtime.services.work.attempt import (
     node_of,
     order_to_keep,
 )
-from workflow_runtime.services.work.rendering import masked
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -285,7 +284,7 @@ class NodeRunner:
         if isinstance(outcome.error, Exception):
             run = replace(run, status=RunStatus.FAILED, error=error_of(attempt, outcome.error))
         elif outcome.error is None:
-            run = replace(run, output=masked(outcome.value.output, attempt.secrets))
+            run = replace(run, output=attempt.mask.value(outcome.value.output))
         note = asyncio.ensure_future(self._note_late(attempt.order, run))
         self._notes.add(note)
         note.add_done_callback(self._notes.discard)

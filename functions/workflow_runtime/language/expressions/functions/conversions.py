@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.functions.registry import function
+from workflow_runtime.language.expressions.limits import PARSED_BYTES_PER_CHARACTER
 from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import bounded, check_text, json_text, kind, render_text, text
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, read_json
 
 _NUMBER = re.compile(r"\s*([+-]?)([0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})((?:[eE][+-]?[0-9]{1,5})?)\s*\Z")
 
 
 @function("number(x)", 1)
-def number(_: Scope, value: Json) -> int | float:
+def number(scope: Scope, value: Json) -> int | float:
     """Numbers stay, true is 1 and false 0, a text must be one decimal number."""
     if type(value) is int or type(value) is float:
         return value
     if type(value) is bool:
         return int(value)
     source = text(value)
+    scope.charge_text(len(source) << 3)
     match = _NUMBER.match(source) if len(source) <= 1000 else None
     if match is None:
-        raise EvaluationError(f"not a number: {source[:40]!r}")
+        raise EvaluationError("not a number", quote=repr(source[:40]))
     sign, digits, exponent = match.groups()
     if digits.isdigit() and not exponent:
         return bounded(int(sign + digits))
@@ -61,8 +61,9 @@ def to_json(scope: Scope, value: Json) -> str:
 @function("parse_json(text)", 1)
 def parse_json(scope: Scope, value: Json) -> Json:
     source = check_text(text(value))
-    scope.charge(len(source) >> 4)
+    scope.charge(1 + (len(source) >> 4))
+    scope.charge_memory(PARSED_BYTES_PER_CHARACTER * len(source))
     try:
-        return msgspec.json.decode(source)
-    except msgspec.DecodeError as error:
+        return read_json(source)
+    except ValueError as error:
         raise EvaluationError(f"not JSON: {error}") from None

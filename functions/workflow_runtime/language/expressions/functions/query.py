@@ -3,14 +3,15 @@ way."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
+from workflow_runtime.language.caching import ByteCache
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.functions.registry import function
 from workflow_runtime.language.expressions.limits import (
     PATTERN_CHARACTERS_MAX,
     PATTERN_MEMORY_BYTES_MAX,
+    PATTERNS_CACHED_BYTES_MAX,
     QUERY_CHARACTERS_MAX,
 )
 from workflow_runtime.language.expressions.scope import Scope
@@ -21,13 +22,20 @@ _SEARCH_SHIFT = 9
 """Without memory for its automaton re2 tries every instruction at every character; 2**9 of those take microseconds."""
 
 _COMPILING_STEPS = 50
-"""A pattern that is computed may be a new one each time; compiling takes far longer than searching a short text."""
+"""A pattern that is computed may be a new one each time; compiling takes far longer than searching a short text, and is
+paid by the size of the program, too."""
+
+_patterns: ByteCache[str, Any] = ByteCache(PATTERNS_CACHED_BYTES_MAX)
+
+_PROGRAM_SHIFT = 1  # two instructions are compiled in about a microsecond
+_INSTRUCTION_BYTES = 16
 
 
 @function("matches(text, pattern)", 2)
 def matches(scope: Scope, value: Json, pattern: Json) -> bool:
     """Whether the pattern (RE2 syntax) is found anywhere in the text; ``^`` and ``$`` tie it down."""
     scope.charge(_COMPILING_STEPS + len(text(pattern)))
+    scope.charge(compile_pattern(pattern).programsize >> _PROGRAM_SHIFT)
     return found(scope, value, pattern)
 
 
@@ -38,9 +46,17 @@ def found(scope: Scope, value: Json, pattern: str) -> bool:
     return compiled.search(subject) is not None
 
 
-@lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> Any:
     """The compiled pattern. Raises `EvaluationError`."""
+    compiled = _patterns.get(pattern)
+    if compiled is None:
+        compiled = _compiled(pattern)
+        program = _INSTRUCTION_BYTES * compiled.programsize
+        _patterns.put(pattern, compiled, program + PATTERN_MEMORY_BYTES_MAX // 4)  # few searches fill an automaton
+    return compiled
+
+
+def _compiled(pattern: str) -> Any:
     if len(pattern) > PATTERN_CHARACTERS_MAX:
         raise EvaluationError(f"a pattern longer than {PATTERN_CHARACTERS_MAX:,} characters")
     import re2
@@ -53,7 +69,7 @@ def compile_pattern(pattern: str) -> Any:
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise EvaluationError(f"not a regular expression: {reason[:100]}") from None
+        raise EvaluationError("not a regular expression", quote=reason[:100]) from None
 
 
 def check_query(query: str) -> None:
@@ -66,7 +82,7 @@ def check_query(query: str) -> None:
     try:
         parse(query)
     except (JMESPathError, ValueError) as error:
-        raise EvaluationError(f"not a JMESPath query: {str(error).partition(chr(10))[0][:200]}") from None
+        raise EvaluationError("not a JMESPath query", quote=str(error).partition("\n")[0][:200]) from None
 
 
 @function("jmespath(x, query)", 2)
@@ -83,7 +99,7 @@ def jmespath(scope: Scope, value: Json, query: Json) -> Json:
         return search(query, value, scope)
     except JMESPathError as error:
         reason = str(error).partition("\n")[0]
-        raise EvaluationError(f"JMESPath: {reason[:200]}") from None
+        raise EvaluationError("JMESPath", quote=reason[:200]) from None
     except (TypeError, ValueError, OverflowError, ZeroDivisionError, AttributeError) as error:
         # its functions let Python's own errors through: slice step 0, infinite floats, text of too many digits
-        raise EvaluationError(f"JMESPath: {str(error)[:200]}") from None
+        raise EvaluationError("JMESPath", quote=str(error)[:200]) from None

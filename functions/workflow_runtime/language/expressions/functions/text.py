@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.functions.registry import function
-from workflow_runtime.language.expressions.limits import RESULT_BYTES_MAX
+from workflow_runtime.language.expressions.limits import ELEMENT_BYTES, RESULT_BYTES_MAX, VALUE_BYTES
 from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import TOO_LARGE, check_text, render_text, sequence, text
 from workflow_runtime.language.json_values import Json
@@ -37,7 +37,9 @@ def split(scope: Scope, value: Json, separator: Json) -> list[str]:
     if text(separator) == "":
         raise EvaluationError("the separator is empty")
     source = _readable(scope, value)
-    scope.charge(source.count(separator) + 1)
+    parts = source.count(separator) + 1
+    scope.charge(parts)
+    scope.charge_memory(parts * (VALUE_BYTES + ELEMENT_BYTES) + (len(source) if source.isascii() else 4 * len(source)))
     return source.split(separator)
 
 

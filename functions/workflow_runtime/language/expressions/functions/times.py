@@ -49,5 +49,5 @@ def add_time(scope: Scope, value: Json, duration: Json) -> str:
     try:
         seconds = parse_duration(amount)
     except ValueError as error:
-        raise EvaluationError(str(error)) from None
+        raise EvaluationError("not a duration", quote=str(error).removeprefix("not a duration: ")) from None
     return format_iso(start + round(seconds * 1000) * (-1 if negative else 1))

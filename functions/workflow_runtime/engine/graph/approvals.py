@@ -1,0 +1,328 @@
+"""Approvals: nodes that wait for what people say.
+
+Who is asked and what they have said stands in the table of pending things, so that answers are judged here, one after
+the other; what people see of it is kept apart, and follows (`AskApproval`, `UpdateApproval`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from workflow_runtime.engine import pending
+from workflow_runtime.engine.awaited import Answer, Approval, Pending, Purpose
+from workflow_runtime.engine.commands import AskApproval, UpdateApproval
+from workflow_runtime.engine.events import ApprovalAnswered, ApprovalDelegated
+from workflow_runtime.engine.graph import outcome
+from workflow_runtime.engine.graph.outcome import Result, Yielded
+from workflow_runtime.engine.graph.policy import REJECT, TIMEOUT, Failure
+from workflow_runtime.engine.graph.scope import GraphScope
+from workflow_runtime.engine.graph.waits import begin, duration_seconds
+from workflow_runtime.engine.pending import Resolution
+from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.errors import ErrorDocument, NodeError
+from workflow_runtime.language.expressions import Scope, render_text
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.schemas import violation
+from workflow_runtime.language.texts import cut
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.specs import PEOPLE_MAX, ApprovalSpec
+
+PROMPT_CHARS_MAX = 10_000  # it travels in events; what is longer belongs into `data`
+PROMPT_KEPT_CHARS_MAX = 500  # in the state
+NAME_CHARS_MAX = 1_000
+DATA_KEPT_BYTES_MAX = 1_024  # of what is shown: more is stored apart, beside the state
+
+ReadBlob = Callable[[str], Json]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why an answer has no effect. ``code``: as in `RequestError`."""
+
+    code: str
+    message: str
+
+
+def start(scope: GraphScope, node: int) -> None:
+    """Ask. Raises `ValuesMissing`, `EvaluationError`, `NodeError`."""
+    spec = _spec(scope, node)
+    now = scope.turn.now
+    prompt = _prompt(scope, node, spec)
+    assignees = _people(scope, node, spec.assignees, "assignees")
+    later = _people(scope, node, spec.escalate_to, "escalate_to")
+    quorum = _quorum(scope, node, spec, {*assignees, *later})
+    shown = scope.evaluate(spec.data, node) if spec.data is not None else None
+    escalates_at, expires_at = (
+        now + round(duration_seconds(scope, node, value) * 1000) if value is not None else 0
+        for value in (spec.escalate_after, spec.timeout)
+    )
+    number = scope.turn.next_number()
+    asked = Approval(number, quorum, assignees, later, prompt=cut(prompt, PROMPT_KEPT_CHARS_MAX))
+    approval, keep = _kept(scope, asked, shown)
+    pending.ask(scope, node, approval)
+    if escalates_at:
+        pending.start_timer(scope, node, Purpose.ESCALATION, escalates_at)
+    if expires_at:
+        pending.start_timer(scope, node, Purpose.TIMEOUT, expires_at)
+    begin(scope, node)
+    command = AskApproval(
+        number,
+        scope.path(node),
+        scope.graph.serial(node),
+        now,
+        prompt,
+        assignees,
+        quorum,
+        data=shown,
+        keep=keep,
+        escalates_at=escalates_at,
+        expires_at=expires_at,
+    )
+    scope.commands.append(command)
+    _announce(scope, node, replace(approval, prompt=prompt), assignees, "asked", expires_at)
+
+
+def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
+    """A time has come. Raises `ValuesMissing`."""
+    assert isinstance(what, Pending), "answers come to `answer`"
+    approval = _approval(scope, node)
+    if what.purpose is Purpose.ESCALATION:
+        more = tuple(name for name in approval.later if name not in approval.assignees)
+        approval = replace(approval, assignees=(*approval.assignees, *more), later=())
+        _ask_others(scope, approval)
+        _announce(scope, node, approval, more, "escalated")
+        return
+    error = ErrorDocument.of("timeout", "nobody decided in time", scope.path(node))
+    output = _output(scope, approval, None)
+    update = UpdateApproval(approval.number, scope.turn.now, outcome="timeout")
+    _decide(scope, node, approval, update, Failure(error, own=TIMEOUT, instead=output))
+
+
+def answer(scope: GraphScope, node: int, event: ApprovalAnswered) -> str:
+    """Take an answer; why it has no effect, or "". Raises `ValuesMissing`."""
+    spec, approval = _spec(scope, node), _approval(scope, node)
+    refused = cannot_answer(spec, approval, event, scope.turn.blob)
+    if refused is not None:
+        return refused.message
+    said = Answer(event.by, event.approved, scope.turn.now, event.comment, event.data, event.blob)
+    others = tuple(answer for answer in approval.answers if answer.by != event.by)
+    approval = replace(approval, answers=(*others, said))
+    update = UpdateApproval(approval.number, scope.turn.now, said)
+    approved = _verdict(spec, approval)
+    if approved is None:
+        pending.change_approval(scope, approval)
+        scope.commands.append(update)
+        return ""
+    output = _output(scope, approval, said)
+    if approved:
+        _decide(scope, node, approval, replace(update, outcome="approved"), Yielded(output))
+    else:
+        failure = Failure(_rejection(scope, node, said), own=REJECT, instead=output)
+        _decide(scope, node, approval, replace(update, outcome="rejected"), failure)
+    return ""
+
+
+def _rejection(scope: GraphScope, node: int, said: Answer) -> ErrorDocument:
+    because = f": {said.comment}" if said.comment else ""
+    return ErrorDocument.of("rejected", f"{said.by or 'somebody'} rejected it{because}", scope.path(node))
+
+
+def delegate(scope: GraphScope, node: int, event: ApprovalDelegated) -> str:
+    """Ask somebody else instead of one who was asked; why that has no effect, or ""."""
+    approval = _approval(scope, node)
+    refused = cannot_delegate(_spec(scope, node), approval, event)
+    if refused is not None:
+        return refused.message
+    names = (event.to if name == event.by else name for name in approval.assignees)
+    approval = replace(approval, assignees=tuple(dict.fromkeys(names)))
+    _ask_others(scope, approval)
+    _announce(scope, node, approval, (event.to,), "delegated")
+    return ""
+
+
+# ---- what may be said
+
+
+def cannot_answer(spec: ApprovalSpec, approval: Approval, event: ApprovalAnswered, read: ReadBlob) -> Refused | None:
+    """Why the answer would have no effect now; ``read``: gets what was stored apart."""
+    if approval.assignees and event.by not in approval.assignees:
+        return Refused("forbidden", _not_asked(event.by))
+    before = next((answer for answer in approval.answers if answer.by == event.by), None)
+    if before is not None and spec.second_answer == "refuse":
+        said = "approved" if before.approved else "rejected"
+        who = event.by or "the unnamed caller"
+        return Refused("refused", f"{who} has {said} it already, and a second answer is refused")
+    if event.approved or event.data is not UNSET or event.blob is not None:
+        said_now = Answer(event.by, event.approved, 0, "", event.data, event.blob)
+        others = tuple(answer for answer in approval.answers if answer.by != event.by)
+        problem = _violation(spec, data_after(approval, (*others, said_now), said_now, read))
+        if problem:
+            return Refused("invalid_request", f"the data does not match the form: {problem}")
+    return None
+
+
+def cannot_delegate(spec: ApprovalSpec, approval: Approval, event: ApprovalDelegated) -> Refused | None:
+    """Why another cannot be asked instead now."""
+    if not approval.assignees:
+        return Refused("refused", "nobody is named in it, so whoever may call the API may answer")
+    if event.by not in approval.assignees:
+        return Refused("forbidden", _not_asked(event.by))
+    if not spec.delegate:
+        return Refused("refused", "this approval cannot be delegated (`delegate: false`)")
+    if any(answer.by == event.by for answer in approval.answers):
+        return Refused("refused", f"{event.by} has answered it already")
+    if event.to in approval.assignees or event.to in approval.later:
+        return Refused("refused", f"{event.to} is asked already, or will be")
+    return None
+
+
+def _not_asked(name: str) -> str:
+    who = f"{name} is" if name else "you are"
+    return f"{who} not among those who are asked" + ("" if name else ": nobody can tell who you are")
+
+
+def _violation(spec: ApprovalSpec, data: Json) -> str | None:
+    return violation(spec.form, data) if spec.form is not None else None
+
+
+def data_after(approval: Approval, answers: Sequence[Answer], last: Answer | None, read: ReadBlob) -> Json:
+    """What was shown with the changes of all who have approved and of ``last``, in the order of their answers."""
+    data = read(approval.blob) if approval.blob is not None else approval.data
+    for said in answers:
+        if (said.approved or said is last) and (said.data is not UNSET or said.blob is not None):
+            change = read(said.blob) if said.blob is not None else said.data
+            data = {**data, **change} if isinstance(data, dict) and isinstance(change, dict) else change
+    return data
+
+
+# ---- what follows
+
+
+def _verdict(spec: ApprovalSpec, approval: Approval) -> bool | None:
+    """Whether it is approved (True) or rejected; None: others still have to answer."""
+    approvals = sum(answer.approved for answer in approval.answers)
+    if approvals >= approval.quorum:
+        return True
+    if spec.veto:
+        return False if approvals < len(approval.answers) else None
+    heard = {answer.by for answer in approval.answers}
+    silent = {*approval.assignees, *approval.later} - heard
+    return False if approvals + len(silent) < approval.quorum else None
+
+
+def _decide(scope: GraphScope, node: int, approval: Approval, update: UpdateApproval, result: Result) -> None:
+    scope.commands.append(update)
+    pending.decided(scope, node, approval)
+    outcome.conclude(scope, node, result)
+
+
+def _ask_others(scope: GraphScope, approval: Approval) -> None:
+    pending.change_approval(scope, approval)
+    scope.commands.append(UpdateApproval(approval.number, scope.turn.now, assignees=approval.assignees))
+
+
+def _output(scope: GraphScope, approval: Approval, last: Answer | None) -> dict[str, Json]:
+    """Raises `ValuesMissing`."""
+    read = scope.turn.blob
+    return {
+        "approved": last is not None and last.approved,
+        "by": (last.by or None) if last is not None else None,
+        "at": iso_time(scope.turn.now),
+        "data": data_after(approval, approval.answers, last, read),
+        "comment": last.comment if last is not None else "",
+        "answers": [_answer_value(answer, read) for answer in approval.answers],
+    }
+
+
+def _answer_value(said: Answer, read: ReadBlob) -> dict[str, Json]:
+    data = read(said.blob) if said.blob is not None else said.data
+    value: dict[str, Json] = {"by": said.by or None, "approved": said.approved, "at": iso_time(said.at)}
+    return {**value, "comment": said.comment, **({} if data is UNSET else {"data": data})}
+
+
+def _announce(
+    scope: GraphScope,
+    node: int,
+    approval: Approval,
+    names: tuple[str, ...],
+    reason: str,
+    expires_at: int = 0,
+) -> None:
+    """Publish that these people are asked, whatever events the workflow wants: without it, nobody would know."""
+    scope.turn.publish(
+        "approval.requested",
+        approval_id=approval_id(scope.turn.state.execution_id, approval.number),
+        path=scope.path(node),
+        reason=reason,
+        assignees=list(names),
+        quorum=approval.quorum,
+        **({"prompt": approval.prompt} if approval.prompt else {}),
+        **({"expires_at": expires_at} if expires_at else {}),
+    )
+
+
+def approval_id(execution_id: str, number: int) -> str:
+    """What people name an approval by."""
+    return f"{execution_id}.{number}"
+
+
+# ---- what it is made of
+
+
+def _spec(scope: GraphScope, node: int) -> ApprovalSpec:
+    spec = scope.block.nodes[node].spec
+    assert isinstance(spec, ApprovalSpec)
+    return spec
+
+
+def _approval(scope: GraphScope, node: int) -> Approval:
+    return next(entry.approval for _, entry in pending.owned(scope, node) if entry.approval is not None)
+
+
+def _prompt(scope: GraphScope, node: int, spec: ApprovalSpec) -> str:
+    text = render_text(scope.evaluate(spec.prompt, node), Scope({})) if spec.prompt is not None else ""
+    if len(text) > PROMPT_CHARS_MAX:
+        message = f"the prompt has {len(text):,} characters; at most {PROMPT_CHARS_MAX:,} are possible: use `data`"
+        raise NodeError("too_large", message)
+    return text
+
+
+def _people(scope: GraphScope, node: int, formula: Formula | None, field: str) -> tuple[str, ...]:
+    """Names, each once. A list that turns out empty is an error: it would let everybody in, or nobody."""
+    if formula is None:
+        return ()
+    value = scope.evaluate(formula, node)
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise NodeError("validation_error", f"`{field}` is not a list of names")
+    found = tuple(dict.fromkeys(name.strip() for name in names))
+    if not found or "" in found:
+        raise NodeError("validation_error", f"`{field}` names nobody" if not found else f"a name in `{field}` is empty")
+    if len(found) > PEOPLE_MAX or any(len(name) > NAME_CHARS_MAX for name in found):
+        limits = f"{PEOPLE_MAX} names of at most {NAME_CHARS_MAX:,} characters"
+        raise NodeError("validation_error", f"`{field}` may have {limits}")
+    return found
+
+
+def _quorum(scope: GraphScope, node: int, spec: ApprovalSpec, asked: set[str]) -> int:
+    value = scope.evaluate(spec.quorum, node) if isinstance(spec.quorum, Formula) else spec.quorum
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= PEOPLE_MAX:
+        raise NodeError("validation_error", f"`quorum` is not a whole number from 1 to {PEOPLE_MAX}")
+    if asked and value > len(asked):
+        raise NodeError("validation_error", f"`quorum` is {value}, but only {len(asked)} can answer")
+    return value
+
+
+def _kept(scope: GraphScope, approval: Approval, shown: Json) -> tuple[Approval, str]:
+    """The approval with what is shown, or with where that must be stored, which is the second value."""
+    data = msgspec.json.encode(shown)
+    if len(data) <= DATA_KEPT_BYTES_MAX:
+        return replace(approval, data=shown), ""
+    digest = hashlib.sha256(data).hexdigest()[:40]
+    key = f"executions/{scope.turn.state.execution_id}/approvals/{approval.number}.{digest}"
+    return replace(approval, blob=key), key

@@ -1,0 +1,85 @@
+"""What people are asked and say, as pydantic models: approvals."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workflow_runtime.frontends.api.chart_models import Time
+
+Name = Field(None, min_length=1, max_length=1_000, description="Whose answer it is; by default the caller's own.")
+
+
+class AnswerRequest(BaseModel):
+    """What somebody says to an approval."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    approved: bool = Field(description="False rejects it.")
+    data: Any = Field(
+        None, description="What changes in what was shown: of objects, the keys that are given. It must fit the form."
+    )
+    comment: str = Field("", max_length=2_000)
+    by: str | None = Name
+
+
+class DelegateRequest(BaseModel):
+    """Who is asked instead."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: str = Field(min_length=1, max_length=1_000)
+    reason: str = Field("", max_length=2_000, description="Why, for the history.")
+    by: str | None = Name
+
+
+class Answered(BaseModel):
+    """An answer that is on its way; it has effect unless another was faster."""
+
+    approval_id: str = Field(examples=["ex-01j9….1"])
+    execution_id: str
+    by: str | None
+    approved: bool | None = Field(description="Null: somebody else was named.")
+    to: str | None
+    changed: bool = Field(description="False: the same answer was given before.")
+
+
+class ApprovalAnswer(BaseModel):
+    """What somebody said. `data` is there if the answer changed what was shown; lists leave it out."""
+
+    by: str | None
+    approved: bool
+    at: Time
+    comment: str
+    data: Any = Field(None)
+
+
+class Approval(BaseModel):
+    """People who are asked, by name; with no `assignees`, whoever may call the API."""
+
+    id: str
+    kind: Literal["node"]
+    status: Literal["open", "approved", "rejected", "timeout", "cancelled"]
+    execution_id: str
+    workflow_id: str
+    workflow_version: int
+    path: str = Field(description="Of the node that asks.")
+    prompt: str
+    assignees: list[str]
+    quorum: int = Field(description="How many must approve.")
+    asked_at: Time
+    escalates_at: Time | None = Field(description="When others are asked, too.")
+    expires_at: Time | None
+    ended_at: Time | None
+    answers: list[ApprovalAnswer]
+
+
+class ApprovalDetail(Approval):
+    form: Any = Field(description="JSON Schema of the data; null: any data will do.")
+    data: Any = Field(description="What is shown.")
+
+
+class ApprovalPage(BaseModel):
+    items: list[Approval]
+    next_cursor: str | None

@@ -1,0 +1,49 @@
+"""What a route is, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+from pydantic import BaseModel
+
+from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer
+
+Operation = Callable[..., Awaitable[Answer]]
+
+LOCATION_HEADER = {"Location": "Where the resource is."}
+RANGE_HEADER = {"Content-Range": "Which bytes of the value these are, and its size."}
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer that a route gives when all is well. ``model`` by media type: a pydantic model, or None for text."""
+
+    status: int
+    description: str
+    content: Mapping[str, type | None] = {}
+    headers: dict[str, str] = {}
+
+
+class Route(msgspec.Struct, frozen=True):
+    """``rule`` as Powertools writes them. ``body``: what it is, if the route takes one, and ``body_model``, unless that
+    follows from it; ``conditions``: the conditional headers it heeds; ``problems``: statuses of problems besides 405
+    and 5xx; ``any_query``: its query is the caller's own."""
+
+    method: str
+    rule: str
+    operation: Operation
+    name: str
+    replies: tuple[Reply, ...]
+    problems: tuple[int, ...] = ()
+    body: str | None = None
+    conditions: tuple[str, ...] = ()
+    any_query: bool = False
+    body_model: type[BaseModel] | None = None
+
+    @property
+    def tag(self) -> str:
+        return self.rule.split("/")[1]
+
+
+def json_reply(model: type, description: str) -> Reply:
+    return Reply(200, description, {JSON_TYPE: model})

@@ -1,0 +1,99 @@
+"""What a connection to the HTTP API asks for people: approvals."""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import UNSET
+
+from workflow_runtime.frontends.client.answers import Answer
+from workflow_runtime.frontends.client.errors import checked_json
+from workflow_runtime.language.json_values import Json
+
+AS_HEADER = "x-workflow-as"  # what `awr dev` takes for its caller
+PAGE_ITEMS_MAX = 100  # the API's
+
+
+class RemotePeople(ABC):
+    """Of `remote.RemoteConnection`."""
+
+    @abstractmethod
+    async def _call(self, method: str, path: str, **request: Any) -> Answer:
+        """The answer's JSON. Raises `EngineError`."""
+
+    @abstractmethod
+    async def _value(self, path: str, parameters: dict[str, str]) -> Json:
+        """A value that was too large for a document, read in slices of its JSON text."""
+
+    @abstractmethod
+    async def _followers_are_ready(self) -> None:
+        """What is done here after somebody began to listen is delivered to that caller."""
+
+    async def approvals(
+        self, *, assignee: str | None, workflow: str | None, older_than: str | None, status: str, limit: int
+    ) -> list[dict[str, Json]]:
+        given = {"assignee": assignee, "workflow": workflow, "older_than": older_than, "status": status}
+        params = {name: value for name, value in given.items() if value is not None}
+        found: list[dict[str, Json]] = []
+        cursor: str | None = None
+        while len(found) < limit:
+            more = {"cursor": cursor} if cursor is not None else {}
+            size = str(min(limit, PAGE_ITEMS_MAX))
+            page = await self._call("GET", "/approvals", params={**params, **more, "limit": size})
+            found += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        return found[:limit]
+
+    async def approval(self, approval_id: str) -> dict[str, Json]:
+        path = f"/approvals/{segment(approval_id)}"
+        document = (await self._call("GET", path)).plain("id", "answers")
+        if is_left_out(document["data"]):
+            document["data"] = await self._value(path, {})
+        for place, said in enumerate(document["answers"]):
+            if is_left_out(said.get("data")):
+                said["data"] = await self._value(path, {"answer": str(place)})
+        return document
+
+    async def answer(
+        self, approval_id: str, approved: bool, *, data: Json, comment: str, by: str | None, key: str | None
+    ) -> dict[str, Json]:
+        changed = {} if data is UNSET else {"data": checked_json(data, "data", "invalid_request")}
+        return await self._say(approval_id, "answer", {"approved": approved, "comment": comment, **changed}, by, key)
+
+    async def delegate(
+        self, approval_id: str, to: str, *, reason: str, by: str | None, key: str | None
+    ) -> dict[str, Json]:
+        return await self._say(approval_id, "delegate", {"to": to, "reason": reason}, by, key)
+
+    async def _say(
+        self, approval_id: str, what: str, body: dict[str, Json], by: str | None, key: str | None
+    ) -> dict[str, Json]:
+        """``by``: told to `awr dev` as who calls, to a deployed API as for whom."""
+        await self._followers_are_ready()
+        named, headers = ({"by": by}, {AS_HEADER: quote(by)}) if by else ({}, {})
+        answer = await self._call(
+            "POST",
+            f"/approvals/{segment(approval_id)}/{what}",
+            content=msgspec.json.encode({**body, **named}),
+            headers={"content-type": "application/json", "idempotency-key": key_or_new(key), **headers},
+        )
+        return answer.plain("approval_id")
+
+
+def is_left_out(value: Json) -> bool:
+    """Whether this is the API's note in place of a large value. A value that looks like one is read again as it is."""
+    return isinstance(value, dict) and value.get("truncated") is True and isinstance(value.get("href"), str)
+
+
+def key_or_new(given: str | None) -> str:
+    return given if given is not None else uuid.uuid4().hex
+
+
+def segment(text: str) -> str:
+    return quote(text, safe="")

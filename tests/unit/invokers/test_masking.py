@@ -1,0 +1,211 @@
+"""What is secret is hidden, however it was derived in a formula and however another system writes it."""
+
+import base64
+import json
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from workflow_runtime.errors import storable_text
+from workflow_runtime.invokers.masking import CUT_CHARACTERS_MIN, VALUES_MAX, Mask, blended
+from workflow_runtime.language.expressions import EvaluationError, Scope, compile_template
+from workflow_runtime.language.expressions.functions import FUNCTIONS, ITEM_FUNCTIONS
+from workflow_runtime.language.json_values import Json
+
+SHAPES = {
+    "token": "ghp_Zq3vXw91LmT8",
+    "spaces": "correct horse battery",
+    "marks": 'p@ss/w:rd!&"quoted"\\n=+',
+    "unicode": "пароль-密码-Straße",
+    "lines": "-----BEGIN KEY-----\nMIIEow\n-----END KEY-----\n",
+    "number": "918273645546",
+    "json": '{"user": "svc-account", "password": "hunter2-hunter2", "port": 54321, "hosts": ["db-7f3a.internal"]}',
+    "url": "postgres://svc:s3cr3t-pa55@db-7f3a.internal:5432/app",
+    "time": "2031-07-08T09:10:11.123Z",
+    "base64": base64.b64encode(b"inner-secret-value").decode(),
+}
+OTHERS: tuple[Json, ...] = ("zz", 2, ["zz"], {"zz": 1}, None)
+
+
+def derived_from(source: str, secret: str, others: Json = None) -> tuple[Json, Mask]:
+    """The value of a template over ``secrets.K``, and what hides it."""
+    scope = Scope({"secrets": {"K": secret}, "x": others})
+    value = compile_template(source).evaluate(scope)
+    return value, Mask([secret], scope.derived)
+
+
+def shown_of(call: str, secret: str, others: Json) -> tuple[str, Json]:
+    """What is told of a call: its error, its value."""
+    try:
+        value, mask = derived_from(f"${{{call}}}", secret, others)
+    except EvaluationError as error:
+        return str(error), None
+    return "", mask.value(value)
+
+
+def leaks(value: Json) -> bool:
+    """Whether a text or a number that is no small one is left."""
+    if isinstance(value, dict):
+        return any(map(leaks, value.values()))
+    if isinstance(value, list):
+        return any(map(leaks, value))
+    if isinstance(value, str):
+        return value.replace("***", "") not in ("", "zz")
+    return value is not None and not isinstance(value, bool) and abs(value) >= 1000
+
+
+def calls_of(name: str) -> list[str]:
+    """Calls of a function with the secret in each of its places."""
+    if name in ITEM_FUNCTIONS:
+        return [f"{name}([secrets.K], item)", f"{name}(split(secrets.K, 'e'), {{a: item}})"]
+    function = FUNCTIONS[name]
+    most = function.most if function.most >= 0 else 3
+    return [
+        f"{name}({', '.join('secrets.K' if place == at else 'x' for place in range(count))})"
+        for count in range(max(function.least, 1), most + 1)
+        for at in range(count)
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"uuid", "in_state"}))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_function_of_the_language_makes_of_a_secret_what_is_not_hidden(name: str, shape: str) -> None:
+    secret = SHAPES[shape]
+    for call in calls_of(name):
+        for other in OTHERS:
+            said, shown = shown_of(call, secret, other)
+            assert all(secret[at : at + 6] not in said for at in range(len(secret) - 5)), call
+            assert not leaks(shown), call
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "number(secrets.K)",
+        "parse_time(secrets.K)",
+        "parse_time(secrets.K, '%Y')",
+        "add_time(secrets.K, '1d')",
+        "add_time(now, secrets.K)",
+        "format_time(1800000000000, '%' + secrets.K)",
+        "matches('x', '(' + secrets.K)",
+        "jmespath(secrets, '!' + secrets.K)",
+        "parse_json(secrets.K)",
+    ],
+)
+def test_an_error_of_a_formula_that_reads_secrets_quotes_nothing(source: str) -> None:
+    with pytest.raises(EvaluationError) as caught:
+        compile_template(f"${{{source}}}").evaluate(Scope({"secrets": {"K": "!Zq3vXw91-not-it"}, "now": 10**12}))
+    assert "Zq3" not in str(caught.value)
+    assert "Zq3" not in repr(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_an_error_of_another_formula_still_quotes_the_value() -> None:
+    with pytest.raises(EvaluationError, match="not a number: 'abc'"):
+        compile_template("${number(x)}").evaluate(Scope({"x": "abc"}))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        str.upper,
+        str.lower,
+        quote,
+        quote_plus,
+        lambda text: quote(text, safe="/:@!&=+"),
+        lambda text: quote(text, safe="").lower(),
+        json.dumps,
+        lambda text: json.dumps(text, ensure_ascii=False),
+        repr,
+        lambda text: text.encode().hex(),
+        lambda text: base64.b64encode(b"user:" + text.encode()).decode(),
+        lambda text: base64.urlsafe_b64encode(b"ab" + text.encode() + b"cd").decode(),
+    ],
+)
+def test_a_secret_is_found_as_other_systems_write_it(shape: str, write: Any) -> None:
+    secret = SHAPES[shape]
+    written = write(secret)
+    hidden = Mask([secret]).value({"url": f"https://example.com/?key={written}&x=1"})["url"]
+    assert hidden.startswith("https://example.com/?key=")
+    assert hidden.endswith("&x=1")
+    left = hidden.removeprefix("https://example.com/?key=").removesuffix("&x=1")
+    assert "***" in left
+    assert len(left.replace("***", "")) <= 10, "at most what stands around a secret in base64"
+
+
+def test_of_two_secrets_that_begin_alike_nothing_is_left() -> None:
+    assert Mask(["abcd", "abcdREST"]).value("x abcdREST y abcd") == "x *** y ***"
+
+
+def test_secrets_that_overlap_are_both_hidden() -> None:
+    assert Mask(["abcdef", "defghi"]).value("<abcdefghi>") == "<***>"
+
+
+def test_the_leaves_of_a_parsed_secret_are_hidden() -> None:
+    mask = Mask([SHAPES["json"]])
+    shown = mask.value({"login": "hunter2-hunter2 at DB-7F3A.internal:54321", "port": 54321, "password": "ok"})
+    assert shown == {"login": "*** at ***:***", "port": "***", "password": "ok"}
+
+
+def test_the_password_of_a_url_is_hidden() -> None:
+    assert Mask([SHAPES["url"]]).value("login s3cr3t-pa55") == "login ***"
+
+
+def test_short_parts_are_hidden_only_where_they_stand_alone() -> None:
+    value, mask = derived_from("${slice(secrets.K, 0, 2)}", "ghp_Zq3vXw91LmT8")
+    assert mask.value({"a": value, "b": "a graph"}) == {"a": "***", "b": "a graph"}
+
+
+def test_what_the_formula_itself_says_is_no_secret() -> None:
+    value, mask = derived_from("${if(secrets.K == 'x', 'production', 'development')}" if "if" in FUNCTIONS
+                               else "${secrets.K == 'x' ? 'production' : 'development'}", "y" * 9)  # fmt: skip
+    assert mask.value(value) == "development"
+
+
+def test_lengths_and_comparisons_are_no_secrets() -> None:
+    value, mask = derived_from("${[len(secrets.K), secrets.K == 'x']}", "ghp_Zq3vXw91LmT8")
+    assert mask.value(value) == [16, False]
+
+
+@pytest.mark.parametrize("length", [CUT_CHARACTERS_MIN, 40, 200])
+def test_a_secret_that_was_cut_off_is_hidden_in_messages(length: int) -> None:
+    secret = "".join(f"{number:03}" for number in range(300))
+    assert Mask([secret]).text(f"bad value {secret[:length]}…") == "bad value ***…"
+
+
+def test_more_values_than_can_be_looked_for_hide_everything() -> None:
+    mask = Mask([json.dumps([f"value {number}" for number in range(VALUES_MAX + 1)])])
+    assert mask.overflows
+    assert mask.value({"a": ["anything"]}) == {"***": ["***"]}
+    assert mask.text("anything") == "***"
+
+
+def test_without_secrets_a_value_is_given_as_it_is() -> None:
+    value = {"a": ["x", 1]}
+    assert Mask().value(value) is value
+
+
+def test_texts_that_are_no_characters_can_be_searched() -> None:
+    assert Mask(["geheim"]).text(storable_text("\ud800 geheim %FF%zz \\u12")) == "? *** %FF%zz \\u12"
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "shown"),
+    [
+        ("same", "same", "same"),
+        ("Bearer K", "Bearer ***", "Bearer ***"),
+        ({"a": "K", "b": 1, "c": True, "d": None}, None, {"a": "***", "b": 1, "c": True, "d": None}),
+        ({"a": "K"}, {"a": "***", "b": 1}, {"a": "***"}),
+        (["K", "x"], ["***", "x"], ["***", "x"]),
+        (["K", "x"], ["x"], ["***", "***"]),
+        (1234, 5678, "***"),
+        (1234, 1234, 1234),
+    ],
+)
+def test_what_outputs_make_of_secrets_is_told_as_far_as_it_does_not_depend_on_them(
+    value: Json, told: Json, shown: Json
+) -> None:
+    assert blended(value, told) == shown
