@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from workflow_runtime.plan.formulas import Formula
+
 HORIZON_MS = 5_000
 """How far ahead a start may be booked, unless a limiter says otherwise."""
 
@@ -48,3 +50,21 @@ class Share(msgspec.Struct, frozen=True, array_like=True):
 
     key: str = ""
     weight: int = 1
+
+
+class PlanLimits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a workflow says of limits.
+
+    - ``own``: its own limiters by full name (``<workflow>/<name>``), with their ``keys`` and ``weights``
+    - ``executions``: name of the limiter that holds whole executions back; "": none does
+    - ``tenant``: whom an execution is for
+    """
+
+    own: dict[str, Limiter] = {}
+    keys: dict[str, Formula] = {}
+    weights: dict[str, Formula] = {}
+    executions: str = ""
+    tenant: Formula | None = None
+
+
+NO_LIMITS = PlanLimits()

@@ -15,7 +15,7 @@ from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import descriptors, is_runtime_event
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
-from workflow_runtime.plan.limiters import Limiter
+from workflow_runtime.plan.limiters import NO_LIMITS, PlanLimits
 from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, Handler
 from workflow_runtime.plan.specs import ApprovalSpec, SubWorkflowSpec, WaitSpec
 from workflow_runtime.plan.triggers import EventTrigger, Trigger, digest
@@ -42,8 +42,6 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A compiled workflow: a ``root`` graph (empty when there is none), a chart at the top (``charts[0]``, if
     ``has_chart``), or both, and in ``inner`` and ``charts`` what they hold.
 
-    ``limiters``: the workflow's own, by full name (``<workflow>/<name>``), with their ``keys`` and ``weights``;
-    ``limiter``: that of whole executions; ``tenant``: whom one is for.
     ``event_schemas``: of the data of events, by name. ``input_paths`` and ``variable_paths``: what the dispatcher's
     decisions read of them.
     """
@@ -69,22 +67,12 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     triggers: tuple[Trigger, ...] = ()
     handlers: tuple[Handler, ...] = ()
     compensation: Compensation = BY_DEFAULT
-    limiters: dict[str, Limiter] = {}
-    limiter: str = ""
-    tenant: Formula | None = None
-    keys: dict[str, Formula] = {}
-    weights: dict[str, Formula] = {}
+    limits: PlanLimits = NO_LIMITS
 
     @cached_property
     def blocks(self) -> tuple[GraphBlock, ...]:
         """All graphs by number; 0 is the root."""
         return (self.root, *self.inner)
-
-    @cached_property
-    def limiter_names(self) -> frozenset[str]:
-        """All limiters that the workflow names."""
-        named = {name for block in self.blocks for node in block.nodes for name in node.limiters}
-        return frozenset(named | {self.limiter} - {""})
 
     @cached_property
     def undoing_nodes(self) -> frozenset[int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from workflow_runtime.compiler.build.decisions import Decisions, shortest
-from workflow_runtime.compiler.build.limits import full_name, planned_formulas, planned_limiters
+from workflow_runtime.compiler.build.limits import planned_limits
 from workflow_runtime.compiler.collect.formulas import has_inputs
 from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
@@ -166,11 +166,7 @@ def assemble(
         triggers=triggers,
         handlers=tuple(map(handler, definition.error_handlers)),
         compensation=_compensation(definition),
-        limiters=planned_limiters(definition),
-        limiter=full_name(definition, definition.limiter) if definition.limiter is not None else "",
-        tenant=formulas.get(("tenant",)),
-        keys=planned_formulas(definition, formulas, "key"),
-        weights=planned_formulas(definition, formulas, "weight"),
+        limits=planned_limits(definition, formulas),
     )
 
 

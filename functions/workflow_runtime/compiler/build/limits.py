@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from workflow_runtime.compiler.report import DocumentPath
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.plan.formulas import Formula
-from workflow_runtime.plan.limiters import Limiter
+from workflow_runtime.plan.limiters import NO_LIMITS, PlanLimits
 
 
 def full_name(definition: WorkflowDefinition, name: str) -> str:
@@ -15,14 +15,22 @@ def full_name(definition: WorkflowDefinition, name: str) -> str:
     return f"{definition.id}/{name}" if name in definition.limits.limiters else name
 
 
-def planned_limiters(definition: WorkflowDefinition) -> dict[str, Limiter]:
-    """The workflow's own, by full name."""
-    return {full_name(definition, name): limiter.limiter() for name, limiter in definition.limits.limiters.items()}
+def planned_limits(definition: WorkflowDefinition, formulas: Mapping[DocumentPath, Formula]) -> PlanLimits:
+    own = definition.limits.limiters
+    if not own and definition.limiter is None and definition.tenant is None:
+        return NO_LIMITS
+    return PlanLimits(
+        own={full_name(definition, name): limiter.limiter() for name, limiter in own.items()},
+        keys=_templates(definition, formulas, "key"),
+        weights=_templates(definition, formulas, "weight"),
+        executions=full_name(definition, definition.limiter) if definition.limiter is not None else "",
+        tenant=formulas.get(("tenant",)),
+    )
 
 
-def planned_formulas(
+def _templates(
     definition: WorkflowDefinition, formulas: Mapping[DocumentPath, Formula], field: str
 ) -> dict[str, Formula]:
-    """Of the workflow's own limiters, by full name: their keys or weights that are templates."""
+    """Keys or weights of the workflow's own limiters that are templates, by full name."""
     paths = {name: ("limits", name, field) for name in definition.limits.limiters}
     return {full_name(definition, name): formulas[path] for name, path in paths.items() if path in formulas}

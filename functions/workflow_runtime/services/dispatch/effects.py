@@ -142,8 +142,8 @@ class Publisher:
             self._executions.set_status(_header(plan, state), statuses, entry.version)
             if state.status.terminal:
                 self._starts.give_back(plan, state.execution_id, state.shares, state.parent)
-            elif plan.limiter_names and state.status is ExecutionStatus.SUSPENDED:
-                self._leave_lines(state.execution_id)
+            elif state.status is ExecutionStatus.SUSPENDED:
+                self._leave_lines(plan, state.execution_id)
         if any(isinstance(command, OrderAgain) for command in commands):  # after the status, at which workers look
             self._order_again(StoredState(state, entry, False, correlation_id))
         self._publish_events(plan, state, commands, correlation_id)
@@ -168,8 +168,10 @@ class Publisher:
                 case _:
                     pass
 
-    def _leave_lines(self, execution_id: str) -> None:
+    def _leave_lines(self, plan: Plan, execution_id: str) -> None:
         """What waits for limiters is ordered again when the execution is resumed, and is in its place again then."""
+        if not any(node.limiters for block in plan.blocks for node in block.nodes):
+            return
         for run, _ in self._runs.list_held(execution_id):
             if run.status is RunStatus.WAITING:
                 released = replace(run, status=RunStatus.RELEASED, limiter="", limiter_key="", place="")

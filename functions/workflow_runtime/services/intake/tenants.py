@@ -21,9 +21,9 @@ KINDS = {"tenant": BindingKind.LOCAL, "input": BindingKind.INPUT, "variables": B
 
 def tenant_of(plan: Plan, view: View) -> str:
     """Whom the execution is for; "" if the workflow does not say. Raises `RequestError` (``invalid_input``)."""
-    if plan.tenant is None:
+    if plan.limits.tenant is None:
         return ""
-    tenant = _text(_value(plan.tenant, view, "", "tenant"))
+    tenant = _text(_value(plan.limits.tenant, view, "", "tenant"))
     if len(tenant) > TENANT_CHARS_MAX:
         raise RequestError("invalid_input", f"the tenant has {len(tenant)} characters, more than {TENANT_CHARS_MAX}")
     return tenant
@@ -33,13 +33,15 @@ def shares_of(plan: Plan, view: View, tenant: str, limiters: Mapping[str, Limite
     """The execution's part in those of its own and of the deployment's ``limiters`` that depend on it. Raises
     `RequestError` (``invalid_input``)."""
     shares: dict[str, Share] = {}
-    for name, limiter in {**plan.limiters, **limiters}.items():
+    for name, limiter in {**plan.limits.own, **limiters}.items():
         if not limiter.key and not isinstance(limiter.weight, str):
             if limiter.weight != 1:
                 shares[name] = Share(weight=limiter.weight)
             continue
-        key = plan.keys.get(name) or _formula(limiter.key)
-        weight = plan.weights.get(name) or (_formula(limiter.weight) if isinstance(limiter.weight, str) else None)
+        key = plan.limits.keys.get(name) or _formula(limiter.key)
+        weight = plan.limits.weights.get(name) or (
+            _formula(limiter.weight) if isinstance(limiter.weight, str) else None
+        )
         where = f"limiter {name!r}"
         value = _text(_value(key, view, tenant, f"the key of {where}")) if key is not None else ""
         number = _value(weight, view, tenant, f"the weight of {where}") if weight is not None else limiter.weight

@@ -85,7 +85,7 @@ class Admission:
         known = self._looks.limiters
         found: dict[str, Use] = {}
         for name in (*node.limiters, *others):
-            limiter = known.get(name) or plan.limiters.get(name)
+            limiter = known.get(name) or plan.limits.own.get(name)
             share = order.shares.get(name, Share())
             if limiter is None or limiter.limits_nothing or (limiter.key and not share.key):
                 continue

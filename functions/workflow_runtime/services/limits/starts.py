@@ -33,7 +33,7 @@ class StartAdmission:
     def holds_start(self, plan: Plan, header: Header, events: Sequence[Event]) -> bool:
         """Whether an execution must wait; then ``events``, which came for it, wait with it. Somebody's wish to cancel
         it is always heard. Raises `RetryableError`."""
-        if not plan.limiter:
+        if not plan.limits.executions:
             return False
         found = self._limiter(plan, header.shares, header.parent)
         if found is None or any(event.event_id.startswith(GRANTED) for event in events):
@@ -55,7 +55,7 @@ class StartAdmission:
 
     def give_back(self, plan: Plan, execution_id: str, shares: dict[str, Share], parent: Parent | None) -> None:
         """The execution has ended: its slot is free. Raises `RetryableError`."""
-        found = self._limiter(plan, shares, parent) if plan.limiter else None
+        found = self._limiter(plan, shares, parent) if plan.limits.executions else None
         if found is not None and found[1].concurrency and self._lines.release(found[0], holder_of(execution_id)):
             self._lines.nudge(found[0])
 
@@ -64,21 +64,21 @@ class StartAdmission:
     ) -> tuple[LimiterName, Limiter, Share] | None:
         """The limiter of the plan's executions, for this one; None if there is none."""
         self._looks.known()
-        limiter = self._looks.limiters.get(plan.limiter) or plan.limiters.get(plan.limiter)
-        share = shares.get(plan.limiter, Share())
+        limiter = self._looks.limiters.get(plan.limits.executions) or plan.limits.own.get(plan.limits.executions)
+        share = shares.get(plan.limits.executions, Share())
         awaited = parent is not None and parent.notify
         if limiter is None or limiter.limits_nothing or awaited or (limiter.key and not share.key):
             return None
-        return LimiterName(plan.limiter, share.key if limiter.key else ""), limiter, share
+        return LimiterName(plan.limits.executions, share.key if limiter.key else ""), limiter, share
 
 
 def start_place(plan: Plan, header: Header) -> tuple[LimiterName, str] | None:
     """The limiter for which the start of an execution may wait, and its place in the line; None: there is none."""
-    if not plan.limiter:
+    if not plan.limits.executions:
         return None
-    share = header.shares.get(plan.limiter, Share())
+    share = header.shares.get(plan.limits.executions, Share())
     place = place_of(plan.priority, header.tenant, header.started_at, holder_of(header.execution_id))
-    return LimiterName(plan.limiter, share.key), place
+    return LimiterName(plan.limits.executions, share.key), place
 
 
 def _waiters(header: Header, events: Sequence[Event], place: str, need: Need, weight: int) -> list[Waiter]:

@@ -61,9 +61,8 @@ class Secrets(Protocol):
 
 
 class Attempt(msgspec.Struct):
-    """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used; ``stop``:
-    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over.
-    ``parent``: what started its execution; ``admitted``: what it has taken of limiters."""
+    """An attempt under way: its order, what it runs, its record as claimed, and what it took of limiters. ``stop``
+    tells its code that nobody wants it any more; ``late``, what that came to when the attempt was over."""
 
     order: Order
     plan: Plan
