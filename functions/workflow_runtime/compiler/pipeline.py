@@ -20,6 +20,7 @@ from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn
 from workflow_runtime.compiler.check.events import check_merging
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, check_pools, warn_of_recursion
 from workflow_runtime.compiler.check.limits import check_limits, limit_sites
+from workflow_runtime.compiler.check.loops import check_bodies
 from workflow_runtime.compiler.check.policies import check_handlers, check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
 from workflow_runtime.compiler.check.triggers import check_triggers, plan_triggers, trigger_sites
@@ -36,7 +37,7 @@ from workflow_runtime.compiler.shape.drafts import Draft, drafted, finished_grap
 from workflow_runtime.compiler.shape.links import Named
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before, numbers_before
-from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
+from workflow_runtime.compiler.shape.walks import NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
 from workflow_runtime.definition.entry import entry_of
 from workflow_runtime.definition.loader import in_order, load
@@ -127,8 +128,8 @@ def _plan(
         charts = [chart_sites(chart, report) for chart in sources.charts]
         named = named_in(sources, drafts, charts, report)
         graphs = finished_graphs(drafts, named, report)
-    except TooManyEdges:
-        report.add(rules.TOO_MANY_EDGES, f"there are more than {EDGES_MAX:,} edges", ("nodes",))
+    except TooManyEdges as error:
+        report.add(rules.TOO_MANY_EDGES, str(error), ("nodes",))
         return None
     firsts = first_numbers(drafts, graphs)
     befores = [
@@ -189,6 +190,8 @@ def _check(
     report: Report,
 ) -> None:
     """What needs no finished graph."""
+    for listing in sources.listings:
+        check_bodies(listing, report)
     for graph in sources.graphs:
         check_nodes(graph, catalogue, report)
         check_policies(graph, report)

@@ -84,7 +84,9 @@ class Decision(msgspec.Struct, frozen=True):
     """The next state (one version on) and what must be done. ``changed`` False: nothing happened, there is nothing to
     commit.
 
-    ``ignored``: ids of events without effect, each with the reason. ``macrosteps``: what charts did.
+    - ``ignored``: ids of events without effect, each with the reason
+    - ``macrosteps``: what charts did
+    - ``applied``: identities of the events from outside that were taken, by which their repeats are recognised
     """
 
     state: ExecutionState
@@ -92,6 +94,7 @@ class Decision(msgspec.Struct, frozen=True):
     ignored: tuple[tuple[str, str], ...] = ()
     changed: bool = True
     macrosteps: tuple[Macrostep, ...] = ()
+    applied: tuple[str, ...] = ()
 
 
 NO_SHARES: Mapping[str, Share] = {}
@@ -161,7 +164,11 @@ def advance(
     else:
         if plan.triggers:
             with suppress(ValuesMissing):
-                subscribe(scopes)
+                failed = subscribe(scopes)
+                if failed is not None:
+                    ending.fail(scopes, failed)
+                    settling.settle(scopes)
+                    changed = True
     needs = turn.needs
     if needs is not None:
         return needs
@@ -173,7 +180,9 @@ def advance(
         _put_aside(scopes)
     _keep_values(scopes)
     scopes.release()
-    return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
+    return Decision(
+        turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps), tuple(turn.applied)
+    )
 
 
 def _begin_turn(plan: Plan, state: ExecutionState, known: Known) -> Turn:
@@ -348,7 +357,8 @@ def _forget_decided(scope: GraphScope) -> None:
 
 
 def _has_open_reader(scope: GraphScope, node: int) -> bool:
-    """Whether somebody may still decide something by it; readers later in the file are likelier to be open."""
+    """Whether any reader of the value may still decide something by it. Readers later in the file are more likely to be
+    open, so they are asked first."""
     readers = scope.block.readers[node]
     return OUTPUTS in readers[:1] or any(scope.is_open(reader) for reader in reversed(readers))
 

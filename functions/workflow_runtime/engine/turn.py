@@ -36,10 +36,16 @@ VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
-    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first. ``visits``:
-    successful runs of which inputs and output must be read whole. ``passes``: runs in passes that have ended, where
-    they are recorded; of a node that did not run, nothing is."""
+    """What must be read before the events can be decided on.
+
+    - ``reads``: recorded runs
+    - ``globals``: whether input, variables and env
+    - ``blobs``: payloads of signals
+    - ``orders``: of failed runs
+    - ``replaced``: the number of the variables in force, if others replaced the first
+    - ``visits``: successful runs of which inputs and output must be read whole
+    - ``passes``: runs in passes that have ended, where they are recorded; of a node that did not run, nothing is
+    """
 
     reads: tuple[Read, ...]
     globals: bool = False
@@ -59,13 +65,15 @@ class Visit(msgspec.Struct, frozen=True):
 
 class Known(msgspec.Struct, frozen=True):
     """Values fetched for a turn: recorded runs, pruned to their decision paths; ``globals`` as in `View`; payloads of
-    signals by where they are stored; orders of failed runs, None of one that kept none; whole visits."""
+    signals by where they are stored; orders of failed runs, None of one that kept none; whole visits; of the events at
+    hand, the identities of those that were taken before (``applied``)."""
 
     nodes: Mapping[Read, NodeValue] = {}
     globals: dict[str, Json] | None = None
     blobs: Mapping[str, Json] = {}
     orders: Mapping[Read, RunNode | None] = {}
     visits: Mapping[Read, Visit] = {}
+    applied: frozenset[str] = frozenset()
 
     def with_more(self, more: Known) -> Known:
         """Both together."""
@@ -76,6 +84,7 @@ class Known(msgspec.Struct, frozen=True):
             {**self.blobs, **more.blobs},
             {**self.orders, **more.orders},
             {**self.visits, **more.visits},
+            self.applied | more.applied,
         )
 
 
@@ -92,11 +101,12 @@ class Turn:
     - ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``
     - ``status_at_start``, ``status_before``: the execution's when the turn began, and when the event at hand came
     - ``replacing``: variables that this turn replaces
-    - ``reason``: why somebody has the execution end, in his words
+    - ``reason``: why someone asked for the execution to end, in their words
+    - ``applied``: identities of events from outside that it takes
     """
 
     __slots__ = (
-        "_replaced_before", "_stored", "commands", "evaluations", "known", "listened_before", "macrosteps",
+        "_replaced_before", "_stored", "applied", "commands", "evaluations", "known", "listened_before", "macrosteps",
         "needs_blobs", "needs_globals", "needs_nodes", "needs_orders", "needs_passes", "needs_visits",
         "pending_before", "plan", "reason", "replacing", "state", "status_at_start", "status_before",
     )  # fmt: skip
@@ -119,6 +129,7 @@ class Turn:
         self.replacing: dict[str, Json] = {}
         self.needs_visits: dict[Read, None] = {}
         self.reason = ""
+        self.applied: dict[str, None] = {}
         self._replaced_before = state.replaced
         self._stored: dict[str, Json] = {}
 
@@ -158,8 +169,11 @@ class Turn:
 
     @property
     def needs(self) -> Needs | None:
-        lacks = (self.needs_nodes, self.needs_blobs, self.needs_orders, self.needs_visits, self.needs_passes)
-        if not (self.needs_globals or any(lacks)):
+        """What must be read first, if anything."""
+        if not (
+            self.needs_nodes or self.needs_globals or self.needs_blobs
+            or self.needs_orders or self.needs_visits or self.needs_passes
+        ):  # fmt: skip
             return None
         reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
         blobs, orders = tuple(self.needs_blobs), tuple(self.needs_orders)

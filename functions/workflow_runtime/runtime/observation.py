@@ -32,6 +32,7 @@ class ObservedTable:
         self._table = table
         self._written = written
         self.get = table.get
+        self.delete = table.delete
         self.change = table.change  # of what is shared by executions: nobody observes that
         self.delete_all = table.delete_all
         self.query = table.query

@@ -9,6 +9,7 @@ import msgspec
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.passes import Passes
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
@@ -35,6 +36,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     compensation: str = ""  # completed or failed, once what it had done was undone
     attempt: int = 1  # how often it was begun or reopened
     replaced: int = 0  # the number of the newest variables that replaced earlier ones
+    lags_until: int = 0  # until when its mailbox is believed to have more than it can take in time
     tenant: str = ""  # whom it is for
     shares: dict[str, Share] = {}  # its part in limiters, by their names
 
@@ -52,15 +54,22 @@ class Globals(msgspec.Struct, frozen=True):
     env: dict[str, str] = {}
 
 
-class StoredState(msgspec.Struct, frozen=True):
-    """A state as committed, with the journal entry of its commit. ``published``: its entry is in the journal.
-    ``correlation_id``: the execution's.
+class Tags(msgspec.Struct, frozen=True):
+    """What is stored with a state and no part of it: the execution's ``correlation_id``, and ``due_since``, from which
+    the regular times follow at which it is looked after (epoch ms).
     """
+
+    correlation_id: str
+    due_since: int
+
+
+class StoredState(msgspec.Struct, frozen=True):
+    """A state as committed, with the journal entry of its commit. ``published``: its entry is in the journal."""
 
     state: ExecutionState
     last: JournalEntry
     published: bool
-    correlation_id: str
+    tags: Tags
 
 
 class RunStatus(StrEnum):
@@ -133,6 +142,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     late: LateResult | None = None  # of code that ran on
+    passes: Passes | None = None  # of a loop that succeeded
     child: str = ""  # the execution that it started
     limiter: str = ""  # that it waits for
     limiter_key: str = ""  # and for which value of its key
@@ -156,13 +166,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         fallback_used: bool = False,
         warnings: tuple[str, ...] = (),
         child: str = "",
+        passes: Passes | None = None,
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
         another. ``inputs`` likewise.
         """
         fields = {"output": output, "output_blob": output_blob, "attempt": attempt, "given": given}
         fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used, "warnings": warnings}
-        fields["child"] = child
+        fields |= {"child": child, "passes": passes}
         return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -162,6 +162,19 @@ class DynamoDbTable:
         else:
             self._write_batches([{"PutRequest": {"Item": _row(item)}} for item in items])
 
+    def delete(self, key: Key, condition: Condition) -> None:
+        check_key(key)
+        names: dict[str, str] = {}
+        values: _Values = {}
+        request: _Values = {
+            "TableName": self._table_name,
+            "Key": _key(key),
+            "ConditionExpression": _expression(condition, names, values),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+        self._write(f"deleting {key.partition} {key.sort}", lambda: self._client.delete_item(**request))
+
     def delete_all(self, keys: Sequence[Key]) -> None:
         for key in keys:
             check_key(key)
@@ -216,47 +229,67 @@ class DynamoDbTable:
             expression += f" AND begins_with({SORT_ATTRIBUTE}, :s)"
             values[":s"] = {"S": prefix}
         request = {"ScanIndexForward": not descending, "ConsistentRead": True, "KeyConditionExpression": expression}
-        ends = (after, end) if after else ()
-        return self._pages(request, values, limit, lambda item: item.key.sort in ends)
+        ends = [end for end in (after, end) if after and end is not None]
+        return self._pages(request, values, limit, ends, _sort)
 
-    def query_index(self, partition: str, prefix: str, *, before: str | None = None, limit: int) -> list[Item]:
+    def query_index(
+        self,
+        partition: str,
+        prefix: str = "",
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        descending: bool = True,
+        limit: int,
+    ) -> list[Item]:
         check_partition(partition)
         check_limit(limit)
-        values = {":p": {"S": partition}}
+        ends = [end for end in (sort_key_after(prefix), before) if end is not None]
+        low, high = max(prefix, after or ""), min(ends, default=None)
+        if high is not None and high <= low:
+            return []
+        values = {":p": {"S": partition}, ":l": {"S": low}, ":h": {"S": high}}
         expression = f"{INDEX_PARTITION_ATTRIBUTE} = :p"
-        end = sort_key_after(prefix)
-        if before is not None and before <= prefix:
-            return []  # whatever starts with the prefix is not below it
-        if before is None or (end is not None and end <= before):
-            before = None
-            if prefix:
-                expression += f" AND begins_with({INDEX_SORT_ATTRIBUTE}, :s)"
-                values[":s"] = {"S": prefix}
-        elif prefix:  # a key condition takes one range, and BETWEEN includes its end
-            expression += f" AND {INDEX_SORT_ATTRIBUTE} BETWEEN :s AND :e"
-            values |= {":s": {"S": prefix}, ":e": {"S": before}}
-        else:
-            expression += f" AND {INDEX_SORT_ATTRIBUTE} < :e"
-            values[":e"] = {"S": before}
-        request = {"IndexName": INDEX, "ScanIndexForward": False, "KeyConditionExpression": expression}
-        return self._pages(request, values, limit, lambda item: item.index is not None and item.index.sort == before)
+        if low and high is not None:  # a key condition takes one range, and BETWEEN includes both of its ends
+            expression += f" AND {INDEX_SORT_ATTRIBUTE} BETWEEN :l AND :h"
+        elif low:
+            expression += f" AND {INDEX_SORT_ATTRIBUTE} >= :l"
+        elif high is not None:
+            expression += f" AND {INDEX_SORT_ATTRIBUTE} < :h"
+        request = {"IndexName": INDEX, "ScanIndexForward": not descending, "KeyConditionExpression": expression}
+        used = {name: value for name, value in values.items() if name in expression}
+        return self._pages(request, used, limit, {end for end in (after, high) if end is not None}, _index_sort)
 
     def _pages(
-        self, request: _Values, values: _Values, limit: int | None, is_left_out: Callable[[Item], bool]
+        self,
+        request: _Values,
+        values: _Values,
+        limit: int | None,
+        without: Collection[str],
+        place: Callable[[Item], str | None],
     ) -> list[Item]:
         """All pages, without the items that a range of keys includes and nobody asked for: its ends."""
         request |= {"TableName": self._table_name, "ExpressionAttributeValues": values}
         items: list[Item] = []
         while limit is None or len(items) < limit:
-            if limit is not None:
-                request["Limit"] = limit - len(items) + (" BETWEEN " in request["KeyConditionExpression"])
+            if limit is not None:  # more on the page for the ends of BETWEEN, which are left out
+                request["Limit"] = limit - len(items) + len(without)
             with translated("querying items"):
                 answer = self._client.query(**request)
-            items += [item for item in map(_item, answer["Items"]) if not is_left_out(item)]
+            found = map(_item, answer["Items"])
+            items += [item for item in found if place(item) not in without]
             if "LastEvaluatedKey" not in answer:
                 break
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
         return items[:limit]
+
+
+def _sort(item: Item) -> str:
+    return item.key.sort
+
+
+def _index_sort(item: Item) -> str | None:
+    return item.index.sort if item.index is not None else None
 
 
 def _key(key: Key) -> _Values:

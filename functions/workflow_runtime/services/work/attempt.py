@@ -17,7 +17,6 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import Parent
-from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
@@ -27,13 +26,14 @@ from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind, Formula
-from workflow_runtime.plan.graph import GraphBlock, NodePlan
+from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import AggregationSpec, NodeType, SucceedSpec
+from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted
 from workflow_runtime.services.messages import Order
+from workflow_runtime.services.work.collecting import PassCollector, decided
 from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
 from workflow_runtime.storage import keys
@@ -106,6 +106,7 @@ class AttemptRunner:
         self._executions = stores.executions
         self._runs = stores.runs
         self._orders = Orders(stores)
+        self._passes = PassCollector(ports, stores)
 
     async def carry_out(self, attempt: Attempt) -> tuple[bool, Run]:
         """Read, run and record a claimed run: whether it was still ours to record, and how it ended. Once a renewal
@@ -135,7 +136,7 @@ class AttemptRunner:
             return await self._finish(execution_id, ended, owner), ended
         except (NodeError, ValueError) as error:
             message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
-            document = ErrorDocument.of("execution_error", message, ended.path)
+            document = ErrorDocument.of("too_large", message, ended.path)
             order = order_to_keep(attempt.plan, attempt.order.command)
             failed = replace(ended, status=RunStatus.FAILED, output=None, error=document, order=order)
             return await self._finish(execution_id, failed, owner), failed
@@ -174,6 +175,7 @@ class AttemptRunner:
                 return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
             output = await self._masked(attempt.mask, result.output)
+            claimed = replace(claimed, passes=attempt.order.command.passes)
             ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=result.warnings)
             ended = _with_inputs(attempt, ended)
         except (RetryableError, InvalidEvent, Suspended):
@@ -203,6 +205,8 @@ class AttemptRunner:
         command = order.command
         node = node_of(plan, command.path)
         formulas = node.worker_formulas if node is not None else _output_formulas(plan, order)
+        if node is not None and isinstance(node.spec, LoopSpec):
+            formulas = (*formulas, *filter(None, (plan.blocks[node.spec.body].outputs,)))
         header_key = keys.execution(order.execution_id, keys.HEADER)
         input_key = keys.input(order.execution_id, command.replaced)
         run_keys = {keys.run(order.execution_id, read.path(plan), read.serial): read.node for read in command.reads}
@@ -250,8 +254,11 @@ class AttemptRunner:
         plan, order, node = attempt.plan, attempt.order, rendering.node
         if order.command.path == OUTPUTS_PATH:
             return NodeResult(scope_output(plan, plan.root, order.command.succeeded_by, rendering.view))
+        if isinstance(node.spec, LoopSpec):
+            collected = await self._passes.collected(order, node.spec, rendering.view)
+            return NodeResult(rendering.shaped({}, collected)[0])
         if node.pool is None:
-            return NodeResult(_decided(plan, rendering))
+            return NodeResult(decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         deadline = self._ports.clock.now() + int(seconds * 1000)
         call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, attempt.parent)
@@ -350,20 +357,6 @@ def _output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:
     return (formula,) if formula is not None else ()
 
 
-def _decided(plan: Plan, rendering: Rendering) -> Json:
-    """The output of a node that the dispatcher would run itself if its values were smaller."""
-    node, view = rendering.node, rendering.view
-    inputs = rendering.inputs()
-    match node.spec:
-        case AggregationSpec() as spec:
-            output = aggregate(spec, operand_values(spec, _block_of(plan, rendering.command.path), view), view)
-        case SucceedSpec(output=formula) if formula is not None:
-            output = evaluate(formula, view, unresolved=rendering.unresolved)
-        case _:
-            output = inputs
-    return rendering.shaped(inputs, output)[0]
-
-
 def node_of(plan: Plan, path: str) -> NodePlan | None:
     """The node of this path; None for the scope's outputs."""
     place = plan.locate(path)
@@ -377,12 +370,6 @@ def order_to_keep(plan: Plan, command: RunNode) -> RunNode | None:
         return None
     may_go_on = node.retry or any(plan.handlers[own.number].retry is not None for own in node.handlers)
     return command if may_go_on else None
-
-
-def _block_of(plan: Plan, path: str) -> GraphBlock:
-    place = plan.locate(path)
-    assert place is not None, "only outputs have no node, and they are not aggregated"
-    return plan.blocks[place.block]
 
 
 def _notes(attempt: Attempt, texts: Iterable[str]) -> tuple[str, ...]:
