@@ -136,9 +136,7 @@ class Runtime:
         publisher = Publisher(
             self.ports, self.stores, self.mailer, courier, self.count, self._served, budget, self.starts
         )
-        return Dispatcher(
-            self.ports, self.stores, courier, publisher, self.holder, self.starts, self._new_id, self.count, budget
-        )
+        return Dispatcher(self.ports, self.stores, courier, publisher, self.starts, self._new_id, self.count, budget)
 
     @cached_property
     def lines(self) -> Lines:
@@ -150,7 +148,7 @@ class Runtime:
     def starts(self) -> StartAdmission:
         from workflow_runtime.services.limits.starts import StartAdmission
 
-        return StartAdmission(self.ports.clock, self.lines, self.looks)
+        return StartAdmission(self.ports.clock, self.lines, self.looks, self.holder)
 
     @cached_property
     def granter(self) -> Granter:

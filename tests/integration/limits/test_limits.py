@@ -261,6 +261,7 @@ def test_whatever_fails_there_are_never_too_many_and_nothing_waits_for_ever(seed
     assert world.worker.most_in(1_000) <= 6  # five, and what a message that comes late makes of it
     assert len({(one.execution_id, one.path) for one in world.worker.begun}) == 36
     world.failures = 0
+    world.play((world.now + 200_000, lambda: None))  # what was granted, and could not be told so, finds that it is over
     assert world.waiting("w/code") == world.waiting("w/rate") == []
 
 

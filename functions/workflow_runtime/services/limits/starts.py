@@ -15,6 +15,7 @@ from workflow_runtime.engine.state import Parent
 from workflow_runtime.plan.limiters import Limiter, Share
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
+from workflow_runtime.services.freeze.holding import Holder
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.arithmetic import Need
 from workflow_runtime.services.limits.granting import GRANTED
@@ -25,14 +26,19 @@ from workflow_runtime.storage.records import Header
 
 
 class StartAdmission:
-    def __init__(self, clock: Clock, lines: Lines, looks: Looks) -> None:
+    """``holder`` holds back the starts that are frozen."""
+
+    def __init__(self, clock: Clock, lines: Lines, looks: Looks, holder: Holder) -> None:
+        self._holder = holder
         self._clock = clock
         self._lines = lines
         self._looks = looks
 
     def holds_start(self, plan: Plan, header: Header, events: Sequence[Event]) -> bool:
-        """Whether an execution must wait; then ``events``, which came for it, wait with it. Somebody's wish to cancel
-        it is always heard. Raises `RetryableError`."""
+        """Whether an execution must not begin yet, because it is frozen or waits for a limiter; then ``events``, which
+        came for it, wait with it. Somebody's wish to cancel it is always heard. Raises `RetryableError`."""
+        if self._holder.holds_start(header, events):
+            return True
         if not plan.limits.executions:
             return False
         found = self._limiter(plan, header.shares, header.parent)
