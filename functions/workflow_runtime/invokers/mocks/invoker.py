@@ -26,6 +26,7 @@ from workflow_runtime.language.schemas import SchemaUnusable, schema_problems
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.texts import quoted
 from workflow_runtime.language.yaml.small_files import UNKNOWN_MOCK, WRONG_FIELD, Document, read_document
+from workflow_runtime.plan.addresses import passes_around
 from workflow_runtime.plan.specs import NodeType
 
 COUNTERS_MAX = 10_000  # nodes with lists that are counted at once; a long-lived `awr dev` forgets the oldest
@@ -147,7 +148,9 @@ class MockedInvoker:
         if behaviour is None:
             return await self._fallback.invoke(call)
         names = {name: value for name, value in call.inputs.items() if name not in RESERVED_NAMES}
-        scope = Scope({**names, "inputs": call.inputs})
+        passes = passes_around(call.path)
+        index = {"index": passes[-1][1]} if passes else {}
+        scope = Scope({**names, **index, "inputs": call.inputs})
         behaviour = self._chosen(behaviour, scope, call)
         if behaviour.delay_seconds:
             await self._sleep(behaviour.delay_seconds)
