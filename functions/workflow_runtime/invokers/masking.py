@@ -101,8 +101,8 @@ class Mask:
         return spans
 
     def _windows(self, text: str) -> Iterator[tuple[int, str]]:
-        """Parts of a text, with their places, so that decoding a large text takes little memory. They overlap by as much
-        as the longest secret takes when all of it is encoded."""
+        """Parts of a text, with their places, so that decoding a large text takes little memory. They overlap by as
+        much as the longest secret takes when all of it is encoded."""
         overlap = ENCODED_CHARACTERS_MAX * max(map(len, self._secrets), default=0)
         for at in range(0, len(text), WINDOW_CHARACTERS):
             yield at, text[at : at + WINDOW_CHARACTERS + overlap]
