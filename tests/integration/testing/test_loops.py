@@ -57,7 +57,7 @@ def test_a_failed_child_is_one_failed_pass(runtime: WorkflowTester) -> None:
         "workflow_id": "付款",
         "inputs": {"amount": "${item}"},
         "on_error": "continue",
-    }  # noqa: E501
+    }
     runtime.fail("each[1]/扣款", type="declined")
     result = runtime.run({"workflow": loop(child, items="${amounts}")}, {"amounts": [1, 2]})
     assert result.output == [{"number": "p1"}, None]
