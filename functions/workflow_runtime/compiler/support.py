@@ -19,8 +19,6 @@ def check_support(definition: WorkflowDefinition, sources: Sources, report: Repo
             _not_in_force("fresh", ("error_handlers", number, "action", "fresh"), report)
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
-            for what, path in _unsupported(node):
-                report.add(rules.NOT_SUPPORTED, f"{what} not supported yet", graph.at(position, *path))
             for field, path in _idle(node):
                 _not_in_force(field, graph.at(position, *path), report)
             for field, reason in () if position in graph.gaps.untyped else _without_effect(node):
@@ -33,18 +31,12 @@ def has_own_names(gaps: Gaps, sources: Sources) -> bool:
     return (
         gaps.hide_calls
         or not gaps.fields.isdisjoint(("type", *CHART_FIELDS))
-        or any(node.callback is not None for node in sources.nodes)
         or any("callback" in fields for fields in gaps.nodes.values())
     )
 
 
 def _not_in_force(field: str, path: DocumentPath, report: Report) -> None:
     report.add(rules.NOT_IN_FORCE, f"`{field}` is validated, but not in force yet", path)
-
-
-def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
-    if node.callback is not None:
-        yield "callbacks are", ("callback",)
 
 
 def _idle(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
@@ -62,6 +54,8 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
         yield "timeout", f"a node of type `{node.type}` takes no time"
     if node.max_wait is not None and kind.pool is None:
         yield "max_wait", "no worker runs this node, so it never waits for one"
+    if node.callback is not None and kind.pool is None:
+        yield "callback", "task tokens are given to agents and tools"
     for field in ("retry_policy", "fallback", "on_error", "compensate"):
         if getattr(node, field) and not kind.has_policies:
             yield field, "it is for nodes that do work or wait; this one only decides, and would decide the same again"

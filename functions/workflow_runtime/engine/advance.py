@@ -21,9 +21,12 @@ from workflow_runtime.engine.arrivals import (
     accept_send_failure,
     accept_signal,
     accept_stop,
+    accept_task,
     accept_timer,
+    accept_yield,
     take_approval,
     take_signal,
+    take_task,
 )
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, Continue, ControlChild
@@ -38,11 +41,14 @@ from workflow_runtime.engine.events import (
     ExecutionStarted,
     NodeFailed,
     NodeSucceeded,
+    NodeYielded,
     Poked,
     ReopenRequested,
     RunStopped,
     SendFailed,
     SignalReceived,
+    TaskCompleted,
+    TaskFailed,
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -233,7 +239,7 @@ def _take(scopes: Scopes, event: Event) -> str:
 
 def _is_told_of(turn: Turn, event: Event) -> bool:
     """Whether the journal says why an event had no effect: who sent it from outside may ask."""
-    asked = (SignalReceived, ControlEvent, ApprovalAnswered, ApprovalDelegated)
+    asked = (SignalReceived, ControlEvent, ApprovalAnswered, ApprovalDelegated, TaskCompleted, TaskFailed)
     return isinstance(event, asked) and not turn.state.status.terminal
 
 
@@ -274,11 +280,16 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     **dict.fromkeys(get_args(ControlEvent), accept_request),
     ApprovalAnswered: accept_approval,
     ApprovalDelegated: accept_approval,
+    NodeYielded: accept_yield,
+    TaskCompleted: accept_task,
+    TaskFailed: accept_task,
 }
 _RETAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     SignalReceived: take_signal,
     ApprovalAnswered: take_approval,
     ApprovalDelegated: take_approval,
+    TaskCompleted: take_task,
+    TaskFailed: take_task,
 }
 """Of events whose ids were noted when they were held."""
 

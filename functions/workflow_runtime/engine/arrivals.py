@@ -23,13 +23,16 @@ from workflow_runtime.engine.events import (
     ChildStarted,
     NodeFailed,
     NodeSucceeded,
+    NodeYielded,
     RunEnded,
     RunStopped,
     SendFailed,
     SignalReceived,
+    TaskCompleted,
+    TaskFailed,
     TimerFired,
 )
-from workflow_runtime.engine.graph import approvals, loops, outcome, policy, resolve, waits
+from workflow_runtime.engine.graph import approvals, callbacks, loops, outcome, policy, resolve, waits
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -61,26 +64,35 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     if scopes.turn.state.stopping.get(event.path) == event.serial:
         compensation.stopped(scopes, event)
         return ""
-    place = scopes.turn.plan.locate(event.path)
+    found = _current_run(scopes, event.path, event.serial)
+    if isinstance(found, str):
+        return found
+    scope, node = found
+    result = _result(event)
+    if scopes.turn.is_suspended and outcome.must_wait(scope, node, result):
+        return holding.hold(scopes.turn, event)
+    outcome.ended(scope, node, result)
+    return ""
+
+
+def _current_run(scopes: Scopes, path: str, serial: int) -> tuple[GraphScope, int] | str:
+    """The node whose run has come to something; or why that means nothing any more. Raises `InvalidEvent`."""
+    place = scopes.turn.plan.locate(path)
     if place is None:
-        raise InvalidEvent(f"the plan has no node {event.path!r}")
+        raise InvalidEvent(f"the plan has no node {path!r}")
     scope = scopes.get(place.scope)
     if scope is None:
         return "the state that ran it was left before its result came"
     assert isinstance(scope, GraphScope)
     current = scope.graph.serial(place.node)
-    if event.serial < current:
-        return f"run {event.serial} was superseded by run {current}"
+    if serial < current:
+        return f"run {serial} was superseded by run {current}"
     reason = RESULT_ROWS.get(scope.graph.marks[place.node])
-    if reason is None or event.serial > current:
-        raise InvalidEvent(f"run {event.serial} of node {event.path!r} was never ordered")
-    if reason:
-        return reason
-    result = _result(event)
-    if scopes.turn.is_suspended and outcome.must_wait(scope, place.node, result):
-        return holding.hold(scopes.turn, event)
-    outcome.ended(scope, place.node, result)
-    return ""
+    if reason is None and callbacks.awaits(scope, place.node):
+        return "the run's result is known already"
+    if reason is None or serial > current:
+        raise InvalidEvent(f"run {serial} of node {path!r} was never ordered")
+    return reason or (scope, place.node)
 
 
 def accept_stop(scopes: Scopes, event: RunStopped) -> str:
@@ -142,7 +154,10 @@ def accept_timer(scopes: Scopes, event: TimerFired) -> str:
         loops.retry_due(scope, entry.owner)
     else:
         assert isinstance(scope, GraphScope)
-        resolve(scope, entry.owner, entry)
+        if entry.purpose is Purpose.HEARTBEAT:
+            callbacks.heartbeat_due(scope, entry.owner, event.heard)
+        else:
+            resolve(scope, entry.owner, entry)
     return ""
 
 
@@ -187,7 +202,40 @@ def accept_send_failure(scopes: Scopes, event: SendFailed) -> str:
     return ""
 
 
-# ---- what people say
+# ---- what people and other systems say
+
+
+def accept_yield(scopes: Scopes, event: NodeYielded) -> str:
+    """The code of a run has returned; its node waits for its task token. Raises `InvalidEvent`."""
+    if scopes.turn.state.stopping.get(event.path) == event.serial:
+        compensation.stopped(scopes, event)
+        return ""
+    found = _current_run(scopes, event.path, event.serial)
+    if isinstance(found, str):
+        return found
+    callbacks.yielded(*found, event)
+    return ""
+
+
+def accept_task(scopes: Scopes, event: TaskCompleted | TaskFailed) -> str:
+    """Somebody has completed or failed a task token; taken once."""
+    if applied.is_known(scopes.turn, event.event_id):
+        return applied.TAKEN
+    return take_task(scopes, event)
+
+
+def take_task(scopes: Scopes, event: TaskCompleted | TaskFailed) -> str:
+    """The same of one that was not taken before, or that was held."""
+    place = scopes.turn.plan.locate(event.path)
+    scope = scopes.get(place.scope) if place is not None else None
+    if place is None or not isinstance(scope, GraphScope):
+        return "the node has ended"
+    reason = callbacks.cannot_take(scope.graph, place.node, event.serial, lost=event.lost)
+    if reason:
+        return reason
+    applied.remember(scopes.turn, event.event_id)
+    callbacks.take(scope, place.node, event)
+    return ""
 
 
 def accept_approval(scopes: Scopes, event: ApprovalAnswered | ApprovalDelegated) -> str:

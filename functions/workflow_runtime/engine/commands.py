@@ -324,6 +324,14 @@ class UpdateApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
     outcome: str = ""
 
 
+class CloseTask(msgspec.Struct, frozen=True, tag_field="command", tag="close_task"):
+    """Let the task token with this hash count no more; ``reason``: why, for who comes with it later."""
+
+    task: str
+    at: int
+    reason: str
+
+
 Command: TypeAlias = (
     RunNode
     | RecordNode
@@ -348,6 +356,7 @@ Command: TypeAlias = (
     | Continue
     | AskApproval
     | UpdateApproval
+    | CloseTask
 )
 
 Deferrable: TypeAlias = StartTimer | CancelTimer | SendSignal | StartChild | ControlChild

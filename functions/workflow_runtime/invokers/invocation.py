@@ -13,6 +13,7 @@ from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.sdk import Pending
 
 ORIGIN_KEY = "workflow_runtime"
 
@@ -65,7 +66,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
     ``correlation_id``: what brought the execution about; ``parent``: what started it, if another execution did.
     ``meter`` is written by the callee, ``stop`` by the runner; ``late`` by whoever stops waiting for code that goes on.
-    ``mask`` hides what is secret in the inputs from whoever records, logs or shows what came of them.
+    ``make_token``: the attempt's task token, made when it is first asked for. ``mask`` hides what is secret in the inputs from whoever records, logs or shows what came of them.
     """
 
     type: NodeType
@@ -87,6 +88,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     stop: Stop = msgspec.field(default_factory=Stop)
     late: Late = msgspec.field(default_factory=Late)
     mask: Mask = NOTHING_SECRET
+    make_token: Callable[[], str] = lambda: ""
 
 
 def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:
@@ -98,10 +100,12 @@ def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) 
 
 
 class NodeResult(msgspec.Struct, frozen=True):
-    """What an attempt returned. ``warnings``: what people should know of it, although it succeeded."""
+    """What an attempt returned. ``warnings``: what people should know of it, although it succeeded. ``pending``: it has
+    not: somebody is to complete its task token."""
 
     output: Json
     warnings: tuple[str, ...] = ()
+    pending: Pending | None = None
 
 
 class Invoker(Protocol):

@@ -65,6 +65,7 @@ class RunStatus(StrEnum):
     something to say of that."""
 
     RUNNING = "running"
+    YIELDED = "yielded"
     RELEASED = "released"
     SUCCESS = "success"
     FAILED = "failed"
@@ -99,6 +100,14 @@ class LateResult(msgspec.Struct, frozen=True, omit_defaults=True):
         return cls(run.status, run.ended_at, output, size, run.error)
 
 
+class Yielded(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run whose code has returned waits for: its task token (by its hash), and how long (ms)."""
+
+    task: str
+    timeout: int
+    heartbeat: int = 0
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a node: claimed (``running``) or ended. ``lease_until`` and times are epoch ms."""
 
@@ -124,6 +133,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     late: LateResult | None = None  # of code that ran on
+    yielded: Yielded | None = None
     child: str = ""  # the execution that it started
 
     @classmethod

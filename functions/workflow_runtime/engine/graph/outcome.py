@@ -57,13 +57,19 @@ class Yielded(msgspec.Struct, frozen=True):
     output: Json
 
 
+class Completed(msgspec.Struct, frozen=True):
+    """Somebody has completed the node's task token with this output, before its `outputs` shape it."""
+
+    output: Json
+
+
 class Given(msgspec.Struct, frozen=True):
     """Somebody says what the node's output is, whatever it would have made itself."""
 
     output: Json
 
 
-Result: TypeAlias = Reported | Yielded | Given | Failure
+Result: TypeAlias = Reported | Yielded | Completed | Given | Failure
 
 
 def ended(scope: GraphScope, node: int, result: Result) -> None:
@@ -74,6 +80,8 @@ def ended(scope: GraphScope, node: int, result: Result) -> None:
             _reported(scope, node, result)
         case Yielded(output):
             _yielded(scope, node, output)
+        case Completed(output):
+            _yielded(scope, node, output, completed=True)
         case Given(output):
             _succeed_with(scope, node, output, given=True)
         case Failure():
@@ -118,10 +126,11 @@ def _reported(scope: GraphScope, node: int, result: Reported) -> None:
         _substituted(scope, original, output_of, result)
 
 
-def _yielded(scope: GraphScope, node: int, output: Json) -> None:
+def _yielded(scope: GraphScope, node: int, output: Json, *, completed: bool = False) -> None:
+    """``completed``: through its task token; its inputs, which may hold secrets, stay with its worker's record."""
     plan = scope.block.nodes[node]
     inputs: Json = None
-    if plan.inputs is not None and (plan.shape is not None or plan.compensate >= 0):
+    if plan.inputs is not None and not completed and (plan.shape is not None or plan.compensate >= 0):
         inputs = scope.evaluate(plan.inputs, node)
     if plan.shape is not None:
         inputs = inputs if plan.inputs is not None else {}
@@ -129,7 +138,7 @@ def _yielded(scope: GraphScope, node: int, output: Json) -> None:
     elif plan.output_fields is not None:
         fields = output if isinstance(output, dict) else {}
         output = {field: fields.get(field) for field in plan.output_fields}
-    _succeed_with(scope, node, output, inputs)
+    _succeed_with(scope, node, output, inputs, completed=completed)
 
 
 def _succeed_with(
@@ -140,6 +149,7 @@ def _succeed_with(
     *,
     given: bool = False,
     fallback_used: bool = False,
+    completed: bool = False,
 ) -> None:
     """Record an output that no worker has recorded."""
     plan = scope.block.nodes[node]
@@ -158,7 +168,8 @@ def _succeed_with(
         warnings=scope.graph.notes.get(node, ()),
     )
     if plan.compensate >= 0:
-        record = replace(record, inputs=inputs)
+        own = Read(scope.block.first + node, serial, scope.prefix)
+        record = replace(record, inputs_of=own) if completed else replace(record, inputs=inputs)
     if fallback_used:
         record = _with_its_inputs(scope, node, record)
     scope.commands.append(record)

@@ -145,7 +145,8 @@ class Dispatcher:
                 plan, execution_id, header.workflow_version, header.started_at, header.parent, header.hops
             )
             events = _with_start(events, ExecutionStarted("start", header.started_at))
-        returned = self._returned(state)
+        events = self._knowledge.heard(state, events)
+        returned = self._knowledge.heard(state, self._returned(state))
         try:
             decision = self._decide(plan, state, [*returned, *events])
         except Exception as error:
