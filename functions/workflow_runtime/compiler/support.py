@@ -26,8 +26,8 @@ def check_support(definition: WorkflowDefinition, sources: Sources, report: Repo
                 report.add(rules.NO_EFFECT, message, graph.at(position, field))
 
 
-def has_own_names(gaps: Gaps, sources: Sources) -> bool:
-    """Whether parts that are not supported, or could not be read, may give names a meaning that they lack elsewhere."""
+def has_own_names(gaps: Gaps) -> bool:
+    """Whether parts that could not be read may give names a meaning that they lack elsewhere."""
     return (
         gaps.hide_calls
         or not gaps.fields.isdisjoint(("type", *CHART_FIELDS))

@@ -66,7 +66,8 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
     ``correlation_id``: what brought the execution about; ``parent``: what started it, if another execution did.
     ``meter`` is written by the callee, ``stop`` by the runner; ``late`` by whoever stops waiting for code that goes on.
-    ``make_token``: the attempt's task token, made when it is first asked for. ``mask`` hides what is secret in the inputs from whoever records, logs or shows what came of them.
+    ``make_token``: the attempt's task token, made when it is first asked for. ``mask`` hides what is secret in the
+    inputs from whoever records, logs or shows what came of them.
     """
 
     type: NodeType

@@ -62,7 +62,7 @@ class StoredState(msgspec.Struct, frozen=True):
 
 class RunStatus(StrEnum):
     """``released``: its worker could not begin; the next one to meet it takes it over. ``skipped``: there was none, but
-    something to say of that."""
+    something to say of that. ``yielded``: its code has returned, and somebody else completes its task token."""
 
     RUNNING = "running"
     YIELDED = "yielded"

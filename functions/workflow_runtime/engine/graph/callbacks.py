@@ -7,13 +7,14 @@ worker was lost counts as long as the visit is open, whatever runs by then.
 from __future__ import annotations
 
 from workflow_runtime.engine import pending
-from workflow_runtime.engine.awaited import Callback, Pending, Purpose
+from workflow_runtime.engine.awaited import Callback, Purpose
 from workflow_runtime.engine.events import NodeYielded, TaskCompleted, TaskFailed
 from workflow_runtime.engine.graph import outcome
 from workflow_runtime.engine.graph.outcome import Completed, Result
 from workflow_runtime.engine.graph.policy import Failure
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import Change, Mark
+from workflow_runtime.engine.pending import Resolution
 from workflow_runtime.engine.state import GraphState
 from workflow_runtime.errors import ErrorDocument
 
@@ -50,7 +51,7 @@ def heartbeat_due(scope: GraphScope, node: int, heard: int) -> None:
         _conclude(scope, node, _timeout(scope, node, f"its task token had no heartbeat for {silent:g} s"))
 
 
-def timed_out(scope: GraphScope, node: int, _: Pending) -> None:
+def timed_out(scope: GraphScope, node: int, _: Resolution) -> None:
     """Nobody has completed the token in time. Raises `ValuesMissing`."""
     _conclude(scope, node, _timeout(scope, node, "its task token was not completed in time"))
 

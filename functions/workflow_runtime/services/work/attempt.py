@@ -67,9 +67,9 @@ class Secrets(Protocol):
 
 
 class Attempt(msgspec.Struct):
-    """An attempt under way: its order, what it runs, its record as claimed, and its task token. ``meter``: what it has used; ``stop``:
-    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over.
-    ``parent``: what started its execution."""
+    """An attempt under way: its order, what it runs, its record as claimed, and its task token. ``meter``: what it has
+    used; ``stop``: tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was
+    over. ``parent``: what started its execution."""
 
     order: Order
     plan: Plan
