@@ -18,6 +18,7 @@ from workflow_runtime.compiler.check.compensation import check_compensations, ch
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
 from workflow_runtime.compiler.check.events import check_merging
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, check_pools, warn_of_recursion
+from workflow_runtime.compiler.check.loops import check_bodies
 from workflow_runtime.compiler.check.policies import check_handlers, check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
 from workflow_runtime.compiler.check.triggers import check_triggers, plan_triggers, trigger_sites
@@ -182,6 +183,8 @@ def _check(
     report: Report,
 ) -> None:
     """What needs no finished graph."""
+    for listing in sources.listings:
+        check_bodies(listing, report)
     for graph in sources.graphs:
         check_nodes(graph, catalogue, report)
         check_policies(graph, report)

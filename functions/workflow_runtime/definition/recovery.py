@@ -196,7 +196,7 @@ class Inner:
         """Sort in one line, which is wrong for every chart and graph around its ``place``."""
         owner: Place = ()
         if place[:1] == ("nodes",) and len(place) > 1:
-            owner, place = place[:2], place[2:]
+            owner, place = self._in_bodies(line, place[:2], place[2:])
         while place[:1] == ("states",):
             start = owner
             while place[:1] == ("states",) and len(place) > 1:
@@ -209,14 +209,29 @@ class Inner:
             graph, position = (*start, "run"), place[1]
             assert isinstance(position, int)
             owner, place = (*graph, position), place[2:]
-            wrong = self._nodes.setdefault(graph, {})
-            wrong.setdefault(position, set()).add(_field(line, place, _NODE_FIELDS))
+            self._note(line, graph, position, place)
+            owner, place = self._in_bodies(line, owner, place)
+
+    def _in_bodies(self, line: InitErrorDetails, owner: Place, place: Place) -> tuple[Place, Place]:
+        """Sort in the line for the bodies of loops that it is in; the innermost node around, and where in that it is
+        wrong."""
+        while True:
+            inner = place[1:] if place[:1] == ("config",) else place
+            if inner[:1] != ("body",) or len(inner) < 2 or not isinstance(inner[1], int):
+                return owner, place
+            graph, position = (*owner, "body"), inner[1]
+            owner, place = (*graph, position), inner[2:]
+            self._note(line, graph, position, place)
+
+    def _note(self, line: InitErrorDetails, graph: Place, position: int, place: Place) -> None:
+        wrong = self._nodes.setdefault(graph, {})
+        wrong.setdefault(position, set()).add(_field(line, place, _NODE_FIELDS))
 
     def runs(self, definition: WorkflowDefinition) -> dict[Place, Gaps]:
         """What the graphs of states lack."""
         found: dict[Place, Gaps] = {}
         for graph, wrong in self._nodes.items():
-            nodes = _at(definition, graph)
+            nodes = tuple(node for node in _at(definition, graph) if isinstance(node, NodeDefinition))
             count = Counter(node.id for node in nodes)
             unnamed = [
                 position

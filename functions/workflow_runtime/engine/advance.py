@@ -89,7 +89,8 @@ class Decision(msgspec.Struct, frozen=True):
     """The next state (one version on) and what must be done. ``changed`` False: nothing happened, there is nothing to
     commit.
 
-    ``ignored``: ids of events without effect, each with the reason. ``macrosteps``: what charts did.
+    - ``ignored``: ids of events without effect, each with the reason
+    - ``macrosteps``: what charts did
     """
 
     state: ExecutionState
@@ -159,7 +160,11 @@ def advance(
     else:
         if plan.triggers:
             with suppress(ValuesMissing):
-                subscribe(scopes)
+                failed = subscribe(scopes)
+                if failed is not None:
+                    ending.fail(scopes, failed)
+                    settling.settle(scopes)
+                    changed = True
     needs = turn.needs
     if needs is not None:
         return needs
@@ -351,7 +356,8 @@ def _forget_decided(scope: GraphScope) -> None:
 
 
 def _has_open_reader(scope: GraphScope, node: int) -> bool:
-    """Whether somebody may still decide something by it; readers later in the file are likelier to be open."""
+    """Whether any reader of the value may still decide something by it. Readers later in the file are more likely to be
+    open, so they are asked first."""
     readers = scope.block.readers[node]
     return OUTPUTS in readers[:1] or any(scope.is_open(reader) for reader in reversed(readers))
 

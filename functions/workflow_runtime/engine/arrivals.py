@@ -239,7 +239,7 @@ def take_task(scopes: Scopes, event: TaskCompleted | TaskFailed) -> str:
 
 
 def accept_approval(scopes: Scopes, event: ApprovalAnswered | ApprovalDelegated) -> str:
-    """Somebody has answered an approval, or named another who shall; taken once."""
+    """Someone has answered an approval, or delegated it; taken once."""
     if applied.is_known(scopes.turn, event.event_id):
         return applied.TAKEN
     return take_approval(scopes, event)
@@ -382,7 +382,7 @@ def tell_end(scopes: Scopes, ended: RunEnded) -> None:
 
 
 def chart_ended(chart: ChartScope, how: Ended) -> None:
-    """A chart is in a final state, or cannot go on: so it is with its node or, at the top, with the execution."""
+    """A chart is in a final state, or cannot go on: its node, or at the top the execution, ends the same way."""
     outer = chart.outer
     if outer is not None:
         assert isinstance(outer, GraphScope)

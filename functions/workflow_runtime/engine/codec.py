@@ -30,7 +30,7 @@ _pending_decoder = msgspec.json.Decoder(Pending)
 def decode_state(data: bytes) -> ExecutionState:
     """The state of these bytes. One of an older schema must be made `current` before it is worked on.
 
-    Raises `msgspec.ValidationError` for what is no state of this or an older schema.
+    Raises `msgspec.ValidationError` for anything that is not a state of this or an older schema.
     """
     state = _decoder.decode(data)
     if state.schema > STATE_SCHEMA:

@@ -35,19 +35,22 @@ class Read(msgspec.Struct, frozen=True, array_like=True):
 class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="run_node"):
     """Run one attempt of a node in a worker pool.
 
-    ``reads``: the ended runs its formulas may see, fixed when it became ready (``at``, epoch ms: its ``now``).
-    ``previous``: number of the node that ``${previous}`` means, -1 for none. ``statuses``: status by node number, for
-    ``${nodes.x.status}`` and for reads that did not succeed. ``names``: what variables of charts and event data
-    were, by name; ``states``: what was active. ``inputs``: rendered already, as an action's are. ``blob``: where names
-    and inputs were stored, if they are large. ``succeeded_by``: of outputs, the succeed node that ended the scope.
-    ``undoes``: of a compensation, the run that it undoes; its formulas see what that was given and what came of it.
-    ``replaced``: the number of the variables that it reads, if others replaced the first (0: none did); ``reopened``:
-    how often the execution had been reopened by then. ``caller``: number of the node that called this one, which reads
-    its inputs.
-    ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever.
-    ``warnings``: what was noted of the node before.
-    ``pages``: where the values of names lie that are stored apart. ``passes``, ``items``: of a loop whose output is put
-    together.
+    - ``reads``: the ended runs its formulas may see, fixed when it became ready (``at``, epoch ms: its ``now``)
+    - ``previous``: number of the node that ``${previous}`` means, -1 for none
+    - ``statuses``: status by node number, for ``${nodes.x.status}`` and for reads that did not succeed
+    - ``names``: what variables of charts and event data were, by name
+    - ``states``: what was active
+    - ``inputs``: rendered already, as an action's are
+    - ``blob``: where names and inputs were stored, if they are large
+    - ``succeeded_by``: of outputs, the succeed node that ended the scope
+    - ``undoes``: of a compensation, the run that it undoes; its formulas see what that was given and what came of it
+    - ``replaced``: the number of the variables that it reads, if others replaced the first (0: none did)
+    - ``reopened``: how often the execution had been reopened by then
+    - ``caller``: number of the node that called this one, which reads its inputs
+    - ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever
+    - ``warnings``: what was noted of the node before
+    - ``pages``: where the values of names lie that are stored apart
+    - ``passes``, ``items``: of a loop whose output is put together
     """
 
     path: str
@@ -93,7 +96,7 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     attempt: int = 1
     inputs: Json = None
     inputs_blob: str | None = None
-    given: bool = False  # the output is what somebody gave, not what the node made
+    given: bool = False  # the output was set from outside, not produced by the node
     output_of: Read | None = None  # the run whose output it is, too
     inputs_of: Read | None = None  # the run whose inputs it had, too
     fallback_used: bool = False  # the output is that of its fallback
@@ -101,11 +104,14 @@ class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     warnings: tuple[str, ...] = ()
     skipped: bool = False  # it did not run, and there is something to say of that
     child: str = ""  # the execution that it started
+    passes: Passes | None = None  # of a loop
 
 
 class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="cancel_run"):
-    """Record a run as cancelled. A worker that has claimed it may go on; its result comes too late. ``started_at``: of
-    what the dispatcher ran itself, when it began (epoch ms). ``child``: the execution that it started.
+    """Record a run as cancelled. A worker that has claimed it may go on; its result comes too late.
+
+    - ``started_at``: of what the dispatcher ran itself, when it began (epoch ms)
+    - ``child``: the execution that it started
     """
 
     path: str
@@ -115,8 +121,8 @@ class CancelRun(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
 
 
 class StopRun(msgspec.Struct, frozen=True, tag_field="command", tag="stop_run"):
-    """Tell a run that nobody goes on from it. One that has not begun never does, and `RunStopped` comes back; a worker
-    that has claimed it lets its code know, and records and reports how it ends."""
+    """Tell a run that its result is no longer needed. One that has not begun never does, and `RunStopped` comes back; a
+    worker that has claimed it lets its code know, and records and reports how it ends."""
 
     path: str
     serial: int
@@ -124,8 +130,8 @@ class StopRun(msgspec.Struct, frozen=True, tag_field="command", tag="stop_run"):
 
 class PublishEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="publish_event"):
     """Publish an event. A lifecycle event's ``detail`` is completed with the execution's identity when it is sent; one
-    of the author's (``custom``) is his payload, to which identity and ``hops`` are added under ``workflow_runtime``;
-    ``machine``: path of the chart that is told with `SendFailed` when the bus refuses it.
+    of the author's (``custom``) is the author's payload, to which identity and ``hops`` are added under
+    ``workflow_runtime``; ``machine``: path of the chart that is told with `SendFailed` when the bus refuses it.
     """
 
     detail_type: str
@@ -143,21 +149,22 @@ class Log(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", 
 
 
 class StartTimer(msgspec.Struct, frozen=True, tag_field="command", tag="start_timer"):
-    """Have `TimerFired` sent to the own mailbox at or soon after ``due`` (epoch ms). ``timer`` is never used again."""
+    """Have `TimerFired` sent to the execution's own mailbox at or soon after ``due`` (epoch ms). ``timer`` is never
+    used again."""
 
     timer: str
     due: int
 
 
 class CancelTimer(msgspec.Struct, frozen=True, tag_field="command", tag="cancel_timer"):
-    """Do not bother any more: the timer has no effect if it fires all the same."""
+    """Cancel a timer. If it fires anyway, it has no effect."""
 
     timer: str
     due: int
 
 
 class Subscribe(msgspec.Struct, frozen=True, tag_field="command", tag="subscribe"):
-    """Have bus events of this name and correlation key, by one trigger, sent to the own mailbox. Carried out before the
+    """Have bus events of this name and correlation key, by one trigger, sent to the execution. Carried out before the
     commit.
 
     ``route``: digest of the trigger; "" in what was committed before subscriptions had one.
@@ -192,11 +199,13 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     """Start an execution of another workflow. ``token`` names this order within the execution; with ``notify``,
     `ChildEnded` comes back when it ends.
 
-    ``machine``: path of the chart whose action starts it. ``node``: path of the node that does; then `ChildEnded` also
-    comes back at once if it cannot be started and, without ``notify``, `ChildStarted` if it can.
-    ``version``: of the workflow; 0: the latest. ``generation``: how many executions there are around the child, if
-    they wait for each other. ``reopens``: token of the order that started it before: the same execution is to go on,
-    and report under this token.
+    - ``machine``: path of the chart whose action starts it
+    - ``node``: path of the node that does; then `ChildEnded` also comes back at once if it cannot be started and,
+      without ``notify``, `ChildStarted` if it can
+    - ``version``: of the workflow; 0: the latest
+    - ``generation``: how many executions there are around the child, if they wait for each other
+    - ``reopens``: token of the order that started it before: the same execution is to go on, and report under this
+      token
     """
 
     token: str
@@ -291,7 +300,7 @@ class StorePages(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
 
 
 class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue"):
-    """Poke the own mailbox: nodes are ready beyond what one commit may order."""
+    """Poke the execution's own mailbox: nodes are ready beyond what one commit may order."""
 
 
 class AskApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="ask_approval"):

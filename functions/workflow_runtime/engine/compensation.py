@@ -127,7 +127,7 @@ def _visit(plan: Plan, path: str, serial: int) -> Undoable:
 
 
 def give_up(turn: Turn) -> None:
-    """Await nothing any more: what the runs still do comes too late."""
+    """Stop waiting: whatever the runs still do comes too late."""
     state = turn.state
     awaited, state.stopping = state.stopping, {}
     state.in_flight -= len(awaited)

@@ -1,4 +1,4 @@
-"""How executions end: completion with outputs, failure with the first error, or because somebody wants it.
+"""How executions end: completion with outputs, failure with the first error, or on request.
 
 One that does not complete undoes what succeeded in it, and only then has ended (`compensation`).
 """
@@ -80,7 +80,7 @@ def time_out(scopes: Scopes) -> None:
 
 
 def cancel(scopes: Scopes, reason: str) -> None:
-    """The execution ends because somebody wants it."""
+    """The execution ends because someone asked for it."""
     _end(scopes, ExecutionStatus.CANCELLED, compensation.cancelled(reason), compensation.CANCEL)
 
 
@@ -96,7 +96,7 @@ def fail_if_too_much_to_undo(scopes: Scopes) -> None:
 
 
 def undo_again(scopes: Scopes) -> bool:
-    """Of an execution that has ended: undo what is not undone yet, then end as before. False if there is nothing."""
+    """Undo what an ended execution has not undone yet, then end as before. False if there is nothing."""
     if not compensation.again(scopes):
         return False
     scopes.turn.state.attempt += 1
@@ -145,7 +145,7 @@ def close_all(scopes: Scopes, status: ExecutionStatus = ExecutionStatus.FAILED) 
     """Cancel whatever still runs.
 
     How the nodes of the graph at the top ended, and the configuration of the chart there, stay to be seen. So does what
-    its graphs have come to, unless all is done: somebody may want it to go on.
+    its graphs have done, unless all is done: someone may ask for it to go on.
     """
     scopes.root.close()
     top = scopes.top_chart
@@ -156,7 +156,7 @@ def close_all(scopes: Scopes, status: ExecutionStatus = ExecutionStatus.FAILED) 
 
 
 def _end(scopes: Scopes, status: ExecutionStatus, error: ErrorDocument, occasion: str) -> None:
-    """The execution ends badly: first it undoes what it has done, if it shall and there is something."""
+    """The execution ends badly: first it undoes what it has done, if that is wanted and there is anything to undo."""
     turn = scopes.turn
     state = turn.state
     wanted = compensation.is_wanted(turn, occasion)

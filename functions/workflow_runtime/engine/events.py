@@ -28,8 +28,9 @@ class ExecutionStarted(msgspec.Struct, frozen=True, omit_defaults=True, tag_fiel
 class NodeSucceeded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="node_succeeded"):
     """A run ended well; its output is recorded under (path, serial).
 
-    ``values``: the output pruned to what decisions read (the plan's ``decision_paths``), when it is small enough to
-    travel (``has_values``); ``values_bytes``: its encoded size in any case.
+    - ``values``: the output pruned to what decisions read (the plan's ``decision_paths``), when it is small enough to
+      travel (``has_values``)
+    - ``values_bytes``: its encoded size in any case
     """
 
     event_id: str
@@ -66,11 +67,14 @@ SELF = "self"
 class SignalReceived(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="signal_received"):
     """An event from outside: through the API, from the bus, or sent by an execution.
 
-    ``data``, or ``blob``, where large data was stored. ``id``: what formulas see as ``event.id`` (the bus event's id or
-    the caller's idempotency key); ``event_id`` is made of it. ``source``: who sent it. ``key``: the correlation key
-    that brought it here; None: it was addressed to this execution. ``route``: digest of the trigger that brought it
-    under that key; "" if an execution sent it to all that wait. ``to``: path of the nested machine it is for.
-    ``hops``: executions that passed it on before.
+    - ``data``, or ``blob``, where large data was stored
+    - ``id``: what formulas see as ``event.id`` (the bus event's id or the caller's idempotency key); ``event_id`` is
+      made of it
+    - ``source``: who sent it
+    - ``key``: the correlation key that brought it here; None: it was addressed to this execution
+    - ``route``: digest of the trigger that brought it under that key; "" if an execution sent it to all that wait
+    - ``to``: path of the nested machine it is for
+    - ``hops``: executions that passed it on before
     """
 
     event_id: str
@@ -100,7 +104,9 @@ class RunEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event
     """A graph that a chart ran has ended. Made by the engine, never sent: it waits its turn among the events of the
     execution's outbox.
 
-    ``scope``: address of the chart. ``block``: what it ran. ``name``: ``done.run.…`` or ``error.run.…``, with ``data``.
+    - ``scope``: address of the chart
+    - ``block``: what it ran
+    - ``name``: ``done.run.…`` or ``error.run.…``, with ``data``
     """
 
     scope: str
@@ -142,7 +148,7 @@ class SendFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
 
 
 class CancelRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="cancel_requested"):
-    """Somebody wants the execution to end now. ``by``: who, as far as the API knows; ``reason``: why, in his words."""
+    """Someone asks for the execution to end now. ``by``: who, as far as the API knows; ``reason``: in their words."""
 
     event_id: str
     at: int
@@ -151,7 +157,7 @@ class CancelRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
 
 
 class SuspendRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="suspend_requested"):
-    """Somebody wants the execution to stand still until it is resumed."""
+    """Someone asks for the execution to stand still until it is resumed."""
 
     event_id: str
     at: int
@@ -160,7 +166,7 @@ class SuspendRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_fiel
 
 
 class ResumeRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="resume_requested"):
-    """Somebody wants a suspended execution to go on. ``suspension``: only if the request with this event id suspended
+    """Someone asks for a suspended execution to go on. ``suspension``: only if the request with this event id suspended
     it."""
 
     event_id: str
@@ -231,7 +237,7 @@ class TaskFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
 
 
 class ApprovalDelegated(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="approval_delegated"):
-    """Somebody who was asked has named another (``to``) who is asked instead."""
+    """Someone who was asked has named another person (``to``) who is asked instead."""
 
     event_id: str
     at: int
@@ -260,7 +266,8 @@ HeldEvent: TypeAlias = (
 class EventReturned(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="event_returned"):
     """An event that was held while the execution was suspended comes back. Made by the dispatcher, never sent.
 
-    ``number``: under which it was held. ``refused``: why it cannot be taken; it is passed over.
+    - ``number``: under which it was held
+    - ``refused``: why it cannot be taken; it is passed over
     """
 
     event_id: str
@@ -280,8 +287,8 @@ class RunStopped(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
 
 
 class RetryRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="retry_requested"):
-    """Somebody wants an execution that has ended to go on: with what failed, was cancelled or was undone and, from the
-    node ``node``, with that and all after it. ``variables`` (or, if large, ``blob``) replace those of before."""
+    """Someone asks for an execution that has ended to go on: with what failed, was cancelled or was undone and, from
+    the node ``node``, with that and all after it. ``variables`` (or, if large, ``blob``) replace those of before."""
 
     event_id: str
     at: int
@@ -293,8 +300,8 @@ class RetryRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
 
 
 class SkipRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="skip_requested"):
-    """Somebody wants the execution to go on without the node at the path ``node``: skipped or, with an ``output`` (or,
-    if large, a ``blob``), as if it had succeeded."""
+    """Someone asks for the execution to go on without the node at the path ``node``: skipped or, with an ``output``
+    (or, if large, a ``blob``), as if it had succeeded."""
 
     event_id: str
     at: int
@@ -319,7 +326,7 @@ class ReopenRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
 class CompensateRequested(
     msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="compensate_requested"
 ):
-    """Somebody wants undone what an execution that has ended has done and not undone yet."""
+    """Someone asks for an execution that has ended to undo what it has done and not undone yet."""
 
     event_id: str
     at: int

@@ -81,8 +81,11 @@ class NodeStatus(StrEnum):
 
 
 class ExecutionRow(msgspec.Struct, frozen=True):
-    """Move to ``status``; or, with a ``reason``, ignore the event. ``unchanged``: the execution is as the event, a
-    request, wants it already. ``holds``: the event is kept, to be taken when the execution is resumed."""
+    """What an event means in a status: move to ``status``; or, with a ``reason``, ignore the event.
+
+    - ``unchanged``: the execution is as the event, a request, wants it already
+    - ``holds``: the event is kept, to be taken when the execution is resumed
+    """
 
     status: ExecutionStatus | None = None
     reason: str = ""
@@ -144,14 +147,14 @@ class Change(IntEnum):
     START = 3  # something begins to go on inside it
     SUCCEED = 4
     FAIL = 5
-    SKIP = 6  # it can no longer run, its `when` is false, or somebody wants it skipped
+    SKIP = 6  # it can no longer run, its `when` is false, or someone asked for it to be skipped
     PASS_OVER = 7  # its `when` is false, which its successors do not mind
     CANCEL = 8  # its scope ends, or another branch has won
     RETRY = 9  # an attempt failed, and another one follows
     EXCUSE = 10  # it failed, which its successors do not mind
     HANDLE = 11  # it failed, and a rule dealt with it
     DROP = 12  # its scope ends before it began
-    REOPEN = 13  # somebody wants a new visit of a node that has ended
+    REOPEN = 13  # someone asked for a new visit of a node that has ended
     ESCALATE = 14  # it failed, and a person decides what follows
 
 
@@ -175,6 +178,7 @@ MARK_ROWS: dict[tuple[int, Change], Mark] = {
     (Mark.READY, Change.EXCUSE): Mark.EXCUSED,
     (Mark.READY, Change.RETRY): Mark.RETRYING,
     (Mark.READY, Change.CANCEL): Mark.CANCELLED,
+    (Mark.RUNNING, Change.ORDER): Mark.READY,  # what went on inside it is put together by a worker
     (Mark.RUNNING, Change.SUCCEED): Mark.SUCCESS,
     (Mark.RUNNING, Change.FAIL): Mark.FAILED,
     (Mark.RUNNING, Change.EXCUSE): Mark.EXCUSED,

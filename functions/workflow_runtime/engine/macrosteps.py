@@ -8,12 +8,17 @@ import msgspec
 class Macrostep(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event taken to completion, eventless transitions and raised events included.
 
-    ``machine``: path of the chart, ``""`` at the top. ``source``: the state whose transition was taken first.
-    ``exited`` and ``entered`` in the order it happened; ``configuration``: the active leaf states afterwards.
-    ``taken``: the transitions, as ``event: source -> targets``; ``actions``: what was done, by type. ``reason``:
-    why nothing was taken, ``""`` when something was. ``at`` is epoch ms. ``failures``: actions, guards, delays and
-    outputs that failed, each with the reason; whether or not the chart went on to hear of it. ``warnings``: what else
-    people should know: texts that were compared with numbers.
+    - ``machine``: path of the chart, ``""`` at the top
+    - ``source``: the state whose transition was taken first
+    - ``exited``, ``entered``: states, in the order it happened
+    - ``configuration``: the active leaf states afterwards
+    - ``taken``: the transitions, as ``event: source -> targets``
+    - ``actions``: what was done, by type
+    - ``reason``: why nothing was taken, ``""`` when something was
+    - ``at``: epoch ms
+    - ``failures``: actions, guards, delays and outputs that failed, each with the reason; whether or not the chart went
+      on to hear of it
+    - ``warnings``: what else people should know: texts that were compared with numbers
     """
 
     machine: str

@@ -85,6 +85,12 @@ class Passes(msgspec.Struct, omit_defaults=True):
         copied.errors = self.errors.copy()
         return copied
 
+    def as_ordered(self) -> Passes:
+        """The passes as orders and records have them: for good, and in plain tables."""
+        copied = self.copy()
+        copied.firsts, copied.serials = dict(self.firsts), dict(self.serials)
+        return copied
+
     def end(self, index: int) -> PassEnd:
         """How a pass ended."""
         place, shift = divmod(index, _PASSES_A_BYTE)
@@ -110,7 +116,7 @@ class Passes(msgspec.Struct, omit_defaults=True):
 
 
 class LoopState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="loop"):
-    """A loop under way, or one that failed or was cancelled and may go on one day.
+    """A loop under way, or one that failed or was cancelled and may go on later.
 
     - ``node``: its plan-wide number
     - ``passes``: what is remembered of them; ``again``: those that run once more, before new ones begin

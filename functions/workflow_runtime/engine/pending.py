@@ -145,7 +145,7 @@ def owned(scope: Scope, owner: int) -> list[tuple[str, Pending]]:
 
 
 def drop(scope: Scope, owner: int, id: str) -> None:
-    """Nobody waits for this any more. A timer that fires all the same has no effect."""
+    """Nobody waits for this any more. A timer that fires anyway has no effect."""
     taken(scope, owner, id)
     _dropped(scope.turn, id)
 

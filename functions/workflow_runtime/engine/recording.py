@@ -86,7 +86,7 @@ def encode_recording(recording: Recording) -> bytes:
 
 
 def decode_recording(data: bytes) -> Recording:
-    """Raises `msgspec.DecodeError` for what is not a recording, or one of newer code."""
+    """Raises `msgspec.DecodeError` for anything that is not a recording, or for one written by newer code."""
     recording = _decoder.decode(data)
     if recording.schema > RECORDING_SCHEMA:
         newer = f"recording schema {recording.schema} is newer than this runtime's {RECORDING_SCHEMA}"

@@ -30,7 +30,8 @@ Fetch = Callable[[Needs], Known]
 class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One commit: the events it took at time ``now``, what it ordered, what it ignored or refused and why.
 
-    ``macrosteps``: what charts did. ``aborted``: the execution was failed from outside its plan, for this reason.
+    - ``macrosteps``: what charts did
+    - ``aborted``: the execution was failed from outside its plan, for this reason
 
     Events carry references and small decision values, never payloads.
     """

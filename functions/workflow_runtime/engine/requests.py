@@ -25,7 +25,8 @@ from workflow_runtime.engine.events import (
     SkipRequested,
     SuspendRequested,
 )
-from workflow_runtime.engine.graph import failure, outcome, reopening, retries
+from workflow_runtime.engine.graph import failure, loops, outcome, reopening, retries
+from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Given
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, Change, ExecutionStatus, Mark
@@ -35,7 +36,7 @@ from workflow_runtime.engine.suspending import accept_resume, accept_suspend, go
 from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.suggestions import with_hint
-from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId, passes_around
 from workflow_runtime.plan.plan import Plan
 
 
@@ -236,9 +237,26 @@ def _forget_undone(scopes: Scopes) -> dict[ScopeId, set[int]]:
         scope = scopes.get(address)
         if isinstance(scope, GraphScope) and scope.graph.block == block and scope.graph.serial(node) == visit.serial:
             found.setdefault(address, set()).update(reopening.all_after(scope, node))
+        elif scope is None:
+            _run_pass_again(scopes, address, found)
     state.undo[:] = kept
     state.fates.clear()
     return found
+
+
+def _run_pass_again(scopes: Scopes, address: ScopeId, found: dict[ScopeId, set[int]]) -> None:
+    """What was undone in a pass of a loop, of which nothing is left but the loop: that runs the pass once more. A loop
+    that has succeeded runs anew, and so does all after it."""
+    for loop, index in passes_around(address):
+        kept = scopes.get(loop)
+        if isinstance(kept, LoopScope):
+            loops.run_again(kept, index)
+            return
+        place = scopes.turn.plan.locate(loop)
+        around = scopes.get(place.scope) if place is not None else None
+        if place is not None and isinstance(around, GraphScope):
+            found.setdefault(place.scope, set()).update(reopening.all_after(around, place.node))
+            return
 
 
 # ---- skip

@@ -33,8 +33,10 @@ class Scope:
     """A scope at work: a graph or a chart, which say what is left open here. It is no abstract base class, since asking
     of what class a scope is, as every turn does, would then take ten times as long.
 
-    ``id``: its address. ``depth``: in how many scopes it is. ``prefix``: starts the paths of what is in it.
-    ``is_closed``: it ended in this turn.
+    - ``id``: its address
+    - ``depth``: in how many scopes it is
+    - ``prefix``: starts the paths of what is in it
+    - ``is_closed``: it ended in this turn
     """
 
     __slots__ = ("_outer", "depth", "id", "is_closed", "plan", "prefix", "scopes", "turn")
@@ -87,7 +89,7 @@ class Scope:
 
     @property
     def variables(self) -> Mapping[str, Json] | None:
-        """The variables that a chart has; None for what is no chart."""
+        """The variables of a chart; None for other scopes."""
         return None
 
     @property
@@ -107,7 +109,7 @@ class Scope:
         return NOT_GIVEN
 
     def kept_inside(self) -> Iterable[ScopeId]:
-        """Addresses of scopes inside that have ended and are remembered all the same."""
+        """Addresses of scopes inside that have ended but are still remembered."""
         return ()
 
     def close(self) -> None:

@@ -49,9 +49,10 @@ class ToleratedError(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Raised(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An internal event of a chart. ``runtime``: raised by the runtime, so its data never becomes variables.
+    """An internal event of a chart.
 
-    ``state`` and ``delay``: of a delay that has run out, whose it is.
+    - ``runtime``: raised by the runtime, so its data never becomes variables
+    - ``state``, ``delay``: of a delay that has run out, whose it is
     """
 
     name: str
@@ -208,8 +209,8 @@ ScopeState: TypeAlias = GraphState | ChartState | LoopState
 class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end.
 
-    ``node``: path of the node that did; "" if an action of a chart did. ``generation``: how many executions there are
-    around this one.
+    - ``node``: path of the node that did; "" if an action of a chart did
+    - ``generation``: how many executions there are around this one
     """
 
     execution_id: str

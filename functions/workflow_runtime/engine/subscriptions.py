@@ -20,7 +20,8 @@ from workflow_runtime.engine.pending import event_id, note_listener
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.tables import keys_at
 from workflow_runtime.engine.turn import Turn
-from workflow_runtime.engine.values.evaluation import correlation_key
+from workflow_runtime.engine.values.evaluation import correlation_key, reads_null
+from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
 from workflow_runtime.plan.formulas import BindingKind, Formula
@@ -44,21 +45,23 @@ def _keyed(plan: Plan, entries: Iterable[Pending]) -> Iterable[Subscription]:
     )
 
 
-def subscribe(scopes: Scopes) -> None:
-    """Order what changed in the subscriptions. Raises `ValuesMissing`."""
+def subscribe(scopes: Scopes) -> ErrorDocument | None:
+    """Order what changed in the subscriptions. The error of a key that can never be computed. Raises
+    `ValuesMissing`."""
     turn = scopes.turn
     if turn.state.status is not ExecutionStatus.RUNNING:
-        return
-    open_routes(scopes)
+        return None
+    failed = _open_routes(scopes)
     before = turn.listened_before
-    if not before and not any(isinstance(command, Unsubscribe) for command in turn.commands):
-        return
+    if failed or (not before and not any(isinstance(command, Unsubscribe) for command in turn.commands)):
+        return failed
     pending = turn.state.pending
     old = subscriptions(turn.plan, {id: entry for id, entry in before.items() if entry is not None})
     new = subscriptions(turn.plan, {id: pending[id] for id in before if id in pending})
     turn.commands[:] = [command for command in turn.commands if not _ends(turn, command)]
     turn.commands += [Subscribe(*found) for found in new if found not in old and not _has(turn, found, before)]
     turn.commands += [Unsubscribe(*found) for found in old if found not in new and not _has(turn, found, before)]
+    return None
 
 
 def end(turn: Turn) -> None:
@@ -69,7 +72,7 @@ def end(turn: Turn) -> None:
 def listens(scopes: Scopes, signal: SignalReceived) -> bool:
     """Whether the execution waits for such an event now, under its key and by its route: what was ordered last may be
     older than this turn. One that an execution sent to all that wait came by no route. Raises `ValuesMissing`."""
-    open_routes(scopes)
+    _open_routes(scopes)
     return any(
         key == signal.key and (not signal.route or route in ("", signal.route))
         for _, key, route in _to(scopes.turn, signal.name)
@@ -97,28 +100,39 @@ def _to(turn: Turn, event: str, apart_from: Container[str] = ()) -> dict[Subscri
     return subscriptions(plan, {id: entry for id, entry in entries.items() if entry.name == event})
 
 
-def open_routes(scopes: Scopes) -> None:
+def _open_routes(scopes: Scopes) -> ErrorDocument | None:
     """Bring the execution's side of its triggers up to date, as its variables may have changed and nodes ended.
 
     An execution that was at work when the turn began has them up to date as of then: only keys that depend on what has
-    changed since are computed again.
+    changed since are computed again. Returns the error of a trigger's key that fails although all that it reads is
+    there; that of a wait fails the wait.
     """
     turn, plan = scopes.turn, scopes.turn.plan
     root = scopes.touched(TOP_GRAPH)
     moved = {root.block.first + node for node in root.moved} if isinstance(root, GraphScope) else set()
     everything = turn.status_at_start is not ExecutionStatus.RUNNING
     varying = everything or plan.keys_tell_time or scopes.touched(TOP_CHART) is not None
+    failed: ErrorDocument | None = None
     for number, trigger in plan.keyed_triggers:
         id, key = _route_id(number), trigger.with_key
         assert key is not None
         entry = turn.state.pending.get(id)
         is_old = entry is not None and entry.number != number  # older code did not note by which trigger events come
         if everything or is_old or not moved.isdisjoint(key.nodes) or (varying and plan.varies(key)):
-            _keep_open(scopes, id, number, trigger.event, _key(scopes, key, OUTPUTS))
+            found = _key(scopes, key, OUTPUTS)
+            if isinstance(found, EvaluationError):
+                message = f"the key of `{trigger.event}` (`with` of trigger {number + 1}): {found}"
+                failed = failed or ErrorDocument.of("execution_error", message, "")
+            _keep_open(scopes, id, number, trigger.event, _known(found))
     waits = [*(plan.correlated_waits if everything else plan.varying_waits if varying else ())]
     waits += [wait for number in moved for wait in plan.waits_keyed_by.get(number, ())]
     for id, wait in {_early_id(wait): wait for wait in waits}.items():
-        _keep_open(scopes, id, wait.spec.correlated, wait.spec.event, _early_key(scopes, wait))
+        _keep_open(scopes, id, wait.spec.correlated, wait.spec.event, _known(_early_key(scopes, wait)))
+    return failed
+
+
+def _known(key: str | EvaluationError | None) -> str | None:
+    return None if isinstance(key, EvaluationError) else key
 
 
 def _keep_open(scopes: Scopes, id: str, number: int, event: str, key: str | None) -> None:
@@ -141,7 +155,7 @@ def _early_id(wait: CorrelatedWait) -> str:
     return f"early:{wait.block}.{wait.node}"
 
 
-def _early_key(scopes: Scopes, wait: CorrelatedWait) -> str | None:
+def _early_key(scopes: Scopes, wait: CorrelatedWait) -> str | EvaluationError | None:
     """The key of a wait that may still begin; None while something that it names has not ended.
 
     Of a wait in the graph at the top, that is known node by node. One further inside may begin again and again, and
@@ -151,7 +165,8 @@ def _early_key(scopes: Scopes, wait: CorrelatedWait) -> str | None:
     assert isinstance(root, GraphScope)
     assert formula is not None
     if wait.block:
-        return None if formula.nodes or BindingKind.PREVIOUS in formula.kinds else _key(scopes, formula, OUTPUTS)
+        later = formula.nodes or not formula.kinds.isdisjoint({BindingKind.PREVIOUS, BindingKind.LOOP})
+        return None if later else _key(scopes, formula, OUTPUTS)
     if root.graph.marks[wait.node] != Mark.WAITING or BindingKind.PREVIOUS in formula.kinds:
         return None
     if any(root.is_open(number - root.block.first) for number in formula.nodes):
@@ -159,11 +174,12 @@ def _early_key(scopes: Scopes, wait: CorrelatedWait) -> str | None:
     return _key(scopes, formula, wait.node)
 
 
-def _key(scopes: Scopes, formula: Formula, node: int) -> str | None:
-    """The execution's side of a correlation; none while it cannot be computed."""
+def _key(scopes: Scopes, formula: Formula, node: int) -> str | EvaluationError | None:
+    """The execution's side of a correlation; none while something that it reads is null; the error of one that cannot
+    be computed."""
     root = scopes.root
     assert isinstance(root, GraphScope)
     try:
         return correlation_key(root.evaluate(formula, node))
-    except EvaluationError:
-        return None
+    except EvaluationError as error:
+        return None if reads_null(formula, root.view((formula,), node)) else error

@@ -21,7 +21,7 @@ NO_TIMEOUT = -1
 
 
 def accept_suspend(scopes: Scopes, request: SuspendRequested) -> str:
-    """Stand still until somebody resumes it."""
+    """Stand still until the execution is resumed."""
     unstarted = scopes.turn.status_before is ExecutionStatus.PENDING
     _suspend(scopes, request.event_id, request.by, request.reason, unstarted=unstarted)
     return ""

@@ -139,7 +139,7 @@ class Layered(MutableMapping[K, V]):
 
 
 class Opened(MutableMapping[K, V]):
-    """A table whose entries stay as they were stored until somebody looks at them. What is set is set unstored."""
+    """A table whose entries stay encoded, as they were stored, until they are read. New entries are kept decoded."""
 
     __slots__ = ("decode", "entries")
 

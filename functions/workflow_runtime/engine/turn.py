@@ -36,10 +36,16 @@ VALUES_KEPT_BYTES_MAX = 1_024  # all of them together: a write unit of the state
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """Recorded runs, the globals, payloads of signals, and orders of failed runs, that must be read before the events
-    can be decided on. ``replaced``: the number of the variables in force, if others replaced the first. ``visits``:
-    successful runs of which inputs and output must be read whole. ``passes``: runs in passes that have ended, where
-    they are recorded; of a node that did not run, nothing is."""
+    """What must be read before the events can be decided on.
+
+    - ``reads``: recorded runs
+    - ``globals``: whether input, variables and env
+    - ``blobs``: payloads of signals
+    - ``orders``: of failed runs
+    - ``replaced``: the number of the variables in force, if others replaced the first
+    - ``visits``: successful runs of which inputs and output must be read whole
+    - ``passes``: runs in passes that have ended, where they are recorded; of a node that did not run, nothing is
+    """
 
     reads: tuple[Read, ...]
     globals: bool = False
@@ -92,7 +98,7 @@ class Turn:
     - ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``
     - ``status_at_start``, ``status_before``: the execution's when the turn began, and when the event at hand came
     - ``replacing``: variables that this turn replaces
-    - ``reason``: why somebody has the execution end, in his words
+    - ``reason``: why someone asked for the execution to end, in their words
     """
 
     __slots__ = (
@@ -158,8 +164,11 @@ class Turn:
 
     @property
     def needs(self) -> Needs | None:
-        lacks = (self.needs_nodes, self.needs_blobs, self.needs_orders, self.needs_visits, self.needs_passes)
-        if not (self.needs_globals or any(lacks)):
+        """What must be read first, if anything."""
+        if not (
+            self.needs_nodes or self.needs_globals or self.needs_blobs
+            or self.needs_orders or self.needs_visits or self.needs_passes
+        ):  # fmt: skip
             return None
         reads = tuple(sorted(self.needs_nodes, key=lambda read: (read.node, read.prefix or "")))
         blobs, orders = tuple(self.needs_blobs), tuple(self.needs_orders)

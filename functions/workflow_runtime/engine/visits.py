@@ -33,7 +33,7 @@ class Undoing(msgspec.Struct, omit_defaults=True):
     - ``left``: places in the state's ``undo`` below this one have not been looked at
     - ``open``: how many visits are being undone; ``held``: places of those whose compensation runs for another visit
     - ``serial``: the first serial that no compensation has had
-    - ``again``: somebody asked for it after the end
+    - ``again``: it was asked for after the end
     """
 
     status: ExecutionStatus

@@ -53,6 +53,11 @@ def pass_of(address: ScopeId) -> tuple[ScopeId, int]:
     return loop, int(index[:-1])
 
 
+def passes_around(address: ScopeId) -> list[tuple[ScopeId, int]]:
+    """The loops and passes that a scope is in, the outermost first."""
+    return [(address[: found.start()], int(found.group()[1:-1])) for found in _PASS.finditer(address)]
+
+
 def in_order_of_passes(path: str) -> list[tuple[str, int]]:
     """What to sort paths by, so that pass 10 comes after pass 9."""
     parts = _PASS.split(path)

@@ -42,10 +42,10 @@ class Argument(msgspec.Struct, frozen=True, kw_only=True):
 class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An agent, a tool or a workflow.
 
-    ``source``: where it comes from (``built-in``, a Python function, a file, ``mock``).
-    ``input_schema``, ``output_schema``: JSON Schemas; None: unknown, anything may be given or come back. An agent's
-    output is held to its schema; a tool's output schema is what its return annotation promises.
-    ``effects``: of a tool; None: they are not known.
+    - ``source``: where it comes from (``built-in``, a Python function, a file, ``mock``)
+    - ``input_schema``, ``output_schema``: JSON Schemas; None: unknown, anything may be given or come back. An agent's
+      output is held to its schema; a tool's output schema is what its return annotation promises
+    - ``effects``: of a tool; None: they are not known
     """
 
     id: str

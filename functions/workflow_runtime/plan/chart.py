@@ -22,8 +22,8 @@ from workflow_runtime.plan.states import ROOT_STATE, StatePlan
 class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """An agent or tool that an action calls: a ``block`` of one node.
 
-    ``owner``: the state that cancels it when exited (the chart itself for calls of transitions and exits).
-    ``variable``: what its result becomes. Not ``required``: nobody is told of its failure.
+    - ``owner``: the state that cancels it when exited (the chart itself for calls of transitions and exits)
+    - ``variable``: what its result becomes. Not ``required``: nobody is told of its failure
     """
 
     block: int
@@ -33,11 +33,12 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ChartPlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
-    """A chart. ``prefix`` starts the paths of what it runs (``""`` at the top, ``review/machine/`` when nested).
-    ``node``: the node it is inside of, by its plan-wide number; -1 at the top.
+    """A chart.
 
-    ``outputs`` None: its variables. ``on_unhandled_event``: ignore, defer or fail; ``on_unhandled_error``: fail or
-    ignore.
+    - ``prefix``: starts the paths of what it runs (``""`` at the top, ``review/machine/`` when nested)
+    - ``node``: the node it is inside of, by its plan-wide number; -1 at the top
+    - ``outputs``: None for its variables
+    - ``on_unhandled_event``: ignore, defer or fail; ``on_unhandled_error``: fail or ignore
     """
 
     states: tuple[StatePlan, ...]

@@ -60,17 +60,19 @@ class Edge(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
-    """One node. ``incoming`` (edge indices) is in dependency order; ``outgoing`` in file order of the targets.
+    """One node.
 
-    ``pool`` names the worker pool that runs it; None means that the dispatcher does, without a queue hop.
-    ``decision_paths`` are the paths of its output that decisions read (``()`` is the whole): its worker attaches their
-    values.
-    ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does).
-    ``max_wait_seconds``: how long an attempt may wait for a worker to begin it.
-    ``retry``: the first policy that is for an error counts; ``on_error``: the first rule; ``handlers``: those of the
-    workflow that are for this node, in order. ``fallback``: the node that runs once in its place when it has failed.
-    ``compensate``: number of the block that undoes it; -1: nothing does.
-    ``output_fields`` and ``shape`` are the two forms of the definition's ``outputs``; at most one is set.
+    - ``incoming``: edge indices in dependency order; ``outgoing``: in file order of the targets
+    - ``pool``: the worker pool that runs it; None: the dispatcher does, without a queue hop
+    - ``decision_paths``: the paths of its output that decisions read (``()`` is the whole): its worker attaches their
+      values
+    - ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does)
+    - ``max_wait_seconds``: how long an attempt may wait for a worker to begin it
+    - ``retry``: the first policy that is for an error counts; ``on_error``: the first rule
+    - ``handlers``: those of the workflow that are for this node, in order
+    - ``fallback``: the node that runs once in its place when it has failed
+    - ``compensate``: number of the block that undoes it; -1: nothing does
+    - ``output_fields``, ``shape``: the two forms of the definition's ``outputs``; at most one is set
     """
 
     id: str
@@ -137,11 +139,14 @@ class GraphBlock(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A graph scope: nodes, edges, and what it yields.
 
     Its nodes have local indices here, and plan-wide numbers (``first`` plus index) wherever formulas and orders name
-    them. ``prefix`` starts the paths of its nodes. ``chart``: the chart that runs it, -1 at the top; ``state``: the
-    state whose `run` it is, or that owns the call it is. ``loop``: plan-wide number of the loop whose body it is.
+    them.
 
-    ``outputs``: the author's template; without it ``sinks`` decide (one: its output; several: an object by node id of
-    those that succeeded; none: null).
+    - ``prefix``: starts the paths of its nodes
+    - ``chart``: the chart that runs it, -1 at the top
+    - ``state``: the state whose `run` it is, or that owns the call it is
+    - ``loop``: plan-wide number of the loop whose body it is
+    - ``outputs``: the author's template; without it ``sinks`` decide (one: its output; several: an object by node id of
+      those that succeeded; none: null)
     """
 
     nodes: tuple[NodePlan, ...]

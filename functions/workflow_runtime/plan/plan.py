@@ -41,8 +41,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A compiled workflow: a ``root`` graph (empty when there is none), a chart at the top (``charts[0]``, if
     ``has_chart``), or both, and in ``inner`` and ``charts`` what they hold.
 
-    ``event_schemas``: of the data of events, by name. ``input_paths`` and ``variable_paths``: what the dispatcher's
-    decisions read of them.
+    - ``event_schemas``: of the data of events, by name
+    - ``input_paths`` and ``variable_paths``: what the dispatcher's decisions read of them
     """
 
     workflow_id: str

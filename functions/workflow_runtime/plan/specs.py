@@ -167,13 +167,16 @@ class LoopSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="loop"):
     """Runs the graph ``body`` (its number in the plan) in passes: one for every element of ``items``, ``times`` of
     them, or while ``condition`` holds; ``until`` ends it after a pass.
 
-    ``name``: what the item is called besides ``item``. ``batch_size``: a pass gets a list of so many items.
-    ``max_concurrency``: passes at once; 0: as many as an execution carries. ``max_iterations``: most passes;
-    ``stops``: that many are enough, else more are an error.
-    ``retry``: of a whole pass. ``on_item_error`` is fail, skip or collect. ``tolerated``: failed passes that do not
-    fail the loop, as a number or a share in percent (``tolerated_share``); -1: any number of them.
-    ``is_chained``: passes read what those before them came to, so that each is collected when it ends.
-    ``reads``: plan-wide numbers of the nodes outside that anything inside reads.
+    - ``name``: what the item is called besides ``item``
+    - ``batch_size``: a pass gets a list of so many items
+    - ``max_concurrency``: passes at once; 0: as many as an execution carries
+    - ``max_iterations``: most passes
+    - ``stops``: that many are enough, else more are an error
+    - ``retry``: of a whole pass. ``on_item_error`` is fail, skip or collect
+    - ``tolerated``: failed passes that do not fail the loop, as a number or a share in percent (``tolerated_share``);
+      -1: any number of them
+    - ``is_chained``: passes read the results of earlier ones, so that each is collected when it ends
+    - ``reads``: plan-wide numbers of the nodes outside that anything inside reads
 
     What a pass contributes to the output is the output of its graph.
     """

@@ -23,12 +23,14 @@ class StateKind(StrEnum):
 
 
 class TransitionPlan(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``events``: descriptors (``order.*`` has the prefix form ``order``; ``*`` is everything); none: eventless.
+    """A transition of a state.
 
-    ``after``: the delay of the source state whose timer takes it, by number; -1: none does. No ``targets``: nothing is
-    exited or entered. ``merge``: the event's data becomes variables once the transition is taken.
-    ``overwrites``: variables that are the workflow's own (declared, given or set) and are overwritten all the same;
-    true: all of them.
+    - ``events``: descriptors (``order.*`` has the prefix form ``order``; ``*`` is everything); none: eventless
+    - ``after``: the delay of the source state whose timer takes it, by number; -1: none does
+    - ``targets``: if there are none, nothing is exited or entered
+    - ``merge``: the event's data becomes variables once the transition is taken
+    - ``overwrites``: variables that are the workflow's own (declared, given or set) and are overwritten anyway;
+      true: all of them
     """
 
     source: int
@@ -54,8 +56,8 @@ class StatePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     """One state. ``transitions`` in document order, those of ``always``, ``after``, ``on_done`` and ``on_error`` among
     them (events ``""``-less, by timer, ``done.run.<state>`` or ``done.state.<state>``, ``error.run.<state>``).
 
-    ``initial``: of a compound state, what is entered by default; of a history state, its default. ``output``: of a
-    final state, the data of its parent's done event.
+    - ``initial``: of a compound state, what is entered by default; of a history state, its default
+    - ``output``: of a final state, the data of its parent's done event
     """
 
     name: str

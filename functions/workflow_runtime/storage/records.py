@@ -9,6 +9,7 @@ import msgspec
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.passes import Passes
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
@@ -134,6 +135,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     late: LateResult | None = None  # of code that ran on
     yielded: Yielded | None = None
+    passes: Passes | None = None  # of a loop that succeeded
     child: str = ""  # the execution that it started
 
     @classmethod
@@ -154,13 +156,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         fallback_used: bool = False,
         warnings: tuple[str, ...] = (),
         child: str = "",
+        passes: Passes | None = None,
     ) -> Run:
         """A run that ended ``at``, with the output or where that is stored; it took no time unless it ``started_at``
         another. ``inputs`` likewise.
         """
         fields = {"output": output, "output_blob": output_blob, "attempt": attempt, "given": given}
         fields |= {"inputs": inputs, "inputs_blob": inputs_blob, "fallback_used": fallback_used, "warnings": warnings}
-        fields["child"] = child
+        fields |= {"child": child, "passes": passes}
         return _ended(path, serial, owner, at, RunStatus.SUCCESS, started_at, **fields)
 
     @classmethod

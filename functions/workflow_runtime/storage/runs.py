@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.passes import Passes
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
@@ -116,6 +117,13 @@ class RunStore:
         items = self._table.query(f"EX#{execution_id}", prefix)
         return [(self.run_of(item, with_output=False), item.attributes.get("output")) for item in items]
 
+    def held_at(self, execution_id: str, runs: Sequence[tuple[str, int]]) -> Sequence[tuple[Run, Attribute]]:
+        """The same for runs by path and serial, those that are recorded, in this order."""
+        wanted = [keys.run(execution_id, path, serial) for path, serial in runs]
+        items = self._table.get(wanted)
+        found = [items[key] for key in wanted if key in items]
+        return [(self.run_of(item, with_output=False), item.attributes.get("output")) for item in found]
+
     def output_json(self, held: Attribute) -> bytes:
         """The JSON text of an output that `list_held` found."""
         return get_json(self._blobs, held)
@@ -180,6 +188,8 @@ class RunStore:
             attributes["warnings"] = msgspec.json.encode(run.warnings)
         if run.child:
             attributes["child"] = run.child
+        if run.passes is not None:
+            attributes["passes"] = msgspec.json.encode(run.passes)
         return Item(keys.run(execution_id, run.path, run.serial), attributes)
 
     def run_of(self, item: Item, *, with_output: bool = True) -> Run:
@@ -205,6 +215,7 @@ class RunStore:
             late=_decoded(values.get("late"), LateResult),
             yielded=_decoded(values.get("yielded"), Yielded),
             child=str(values.get("child") or ""),
+            passes=_decoded(values.get("passes"), Passes),
         )
 
 

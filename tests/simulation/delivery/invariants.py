@@ -109,7 +109,11 @@ def _check_state(before: Item | None, after: Item) -> None:
     require(new.plan_hash == old.plan_hash, "P10: the plan changed under a running execution")
     require(new.now >= old.now, "the engine's time went back")
     if new.attempt != old.attempt:
-        require(old.status.terminal and new.attempt == old.attempt + 1, "it was reopened without having ended")
+        with_parent = old.parent is not None  # it may end, and go on because that does, in one commit
+        require(
+            (old.status.terminal or with_parent) and new.attempt == old.attempt + 1,
+            "it was reopened, and had not ended",
+        )
         return
     if old.status.terminal:
         require(new.status is old.status, f"P9: {old.status.value} became {new.status.value}")
@@ -129,7 +133,8 @@ def _check_run(before: Item, after: Item) -> None:
 def _check_header(before: Item, after: Item) -> None:
     old, new = before.attributes, after.attributes
     if old.get("attempt") != new.get("attempt"):
-        require(_RANKS[str(old["status"])] == _ENDED_RANK, "the header was reopened without having ended")
+        has_ended = _RANKS[str(old["status"])] == _ENDED_RANK
+        require(has_ended or "parent" in old, "the header was reopened, and had not ended")
         return
     ranks = _RANKS[str(old["status"])], _RANKS[str(new["status"])]
     require(ranks[0] <= ranks[1], f"the header went from {old['status']} back to {new['status']}")

@@ -148,6 +148,50 @@ workflow:
 """,
 }
 """An execution with a child, timers and events from outside."""
+_GENERATIONS = {
+    "top": """
+workflow:
+  id: top
+  nodes:
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: 中, type: sub_workflow, workflow_id: middle, inputs: {start: "${a.x}"}}
+    - {id: z, type: tool, tool: echo, inputs: {x: "${中.x}"}}
+""",
+    "impatient": """
+workflow:
+  id: impatient
+  nodes:
+    - {id: 中, type: sub_workflow, workflow_id: middle, inputs: {start: "${start}"}, timeout: 2s,
+       retry_policy: {max_retries: 1, retry_delay: 1s}, on_error: [{errors: [timeout], do: continue}]}
+    - {id: z, type: tool, tool: echo, dependencies: [中], inputs: {x: 1}}
+""",
+    "forgetful": """
+workflow:
+  id: forgetful
+  nodes:
+    - {id: 中, type: sub_workflow, workflow_id: bottom, wait: false, inputs: {start: "${start}"}}
+    - {id: end, type: control, subtype: succeed, dependencies: [中], output: "${中.execution_id}"}
+    - {id: slow, type: control, subtype: wait, duration: 1d}
+""",
+    "middle": """
+workflow:
+  id: middle
+  nodes:
+    - {id: m, type: tool, tool: echo, inputs: {x: "${start}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}
+    - {id: 下, type: sub_workflow, workflow_id: bottom, inputs: {start: "${m.x}"}}
+  outputs: {x: "${下.x}"}
+""",
+    "bottom": """
+workflow:
+  id: bottom
+  nodes:
+    - {id: b, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - {id: w, type: control, subtype: wait, duration: 5s, dependencies: [b]}
+    - {id: c, type: agent, agent: echo, dependencies: [w], inputs: {x: "${b.x}"}}
+  outputs: {x: "${c.x}"}
+""",
+}
+"""Executions that start each other."""
 _ASKING = {
     "escalating": """
 workflow:
@@ -166,9 +210,8 @@ INPUT = {"start": 1}
 
 @cache
 def source(name: str) -> bytes:
-    return (
-        _CHARTS.get(name) or _FAMILY.get(name) or _ASKING.get(name) or _HEAD.format(id=name) + _NODES[name]
-    ).encode()
+    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING
+    return (whole.get(name) or _HEAD.format(id=name) + _NODES[name]).encode()
 
 
 @cache

@@ -109,10 +109,11 @@ class Secrets:
 class World:
     """``seed`` decides everything that ``faults`` does not. Interleaved, invocations take turns at every port call.
 
-    ``runtime``: the process that runs the functions; ``operator``: another one, through which switches are set.
+    ``others``: further workflows, which it may start. ``runtime``: the process that runs the functions; ``operator``:
+    another one, through which switches are set.
     """
 
-    def __init__(self, name: str, seed: int = 0, faults: Plan | None = None) -> None:
+    def __init__(self, name: str, seed: int = 0, faults: Plan | None = None, others: tuple[str, ...] = ()) -> None:
         self.name = name
         self.random = Random(seed)
         self.faults: Plan = faults or NoFaults()
@@ -129,8 +130,9 @@ class World:
         self.raw = raw
         self.poller = self._backend.poller
         self.plan = scenarios.plan(name)
+        self.plans = {each: scenarios.plan(each) for each in (name, *others)}
         table = WatchedTable(raw.table)
-        self.queues = WatchedQueues(raw.queues, raw.table, {self.plan.hash: self.plan})
+        self.queues = WatchedQueues(raw.queues, raw.table, {plan.hash: plan for plan in self.plans.values()})
         ids = (f"{number:016x}" * 2 for number in count(1))
         ports = Ports(
             table=self._faulty(table),
@@ -145,7 +147,8 @@ class World:
         self.runtime = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         self.operator = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         self.calm = Runtime(raw, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
-        self.calm.stores.workflows.publish(self.plan, scenarios.source(name), START)
+        for each, plan in self.plans.items():
+            self.calm.stores.workflows.publish(plan, scenarios.source(each), START)
         self._workers = {
             queue: Worker(
                 self.runtime.node_runner(TOPOLOGY.function(function).timeout_seconds),
@@ -372,11 +375,12 @@ class World:
         return NodeResult(call.inputs)
 
     def _check_inputs_are_recorded(self, call: NodeCall) -> None:
-        node = self.plan.node(self.plan.numbers[call.path])
+        plan = self.plans[call.workflow_id]
+        node = plan.node(plan.numbers[call.path])
         items = self.raw.table.query(f"EX#{call.execution_id}", keys.RUN_PREFIX)
         recorded = {item.attributes["path"] for item in items if item.attributes["status"] == "success"}
         for index in node.inputs.nodes if node.inputs is not None else ():
-            source = self.plan.path(index)
+            source = plan.path(index)
             require(source in recorded, f"P4: {call.path} started before the result of {source} was recorded")
         require(None not in call.inputs.values(), f"P4: {call.path} started without an input: {call.inputs}")
 
@@ -414,7 +418,9 @@ class World:
         knowledge = Knowledge(self.raw.table, stores)
         header = store.header(self.execution_id)
         assert header is not None
-        fresh = new_execution(self.plan, self.execution_id, header.workflow_version, header.started_at)
+        fresh = new_execution(
+            self.plan, self.execution_id, header.workflow_version, header.started_at, header.parent, header.hops
+        )
         fetch = lambda needs: knowledge.fetch(self.plan, self.execution_id, needs, _nothing_known())  # noqa: E731
         require(replay(self.plan, fresh, journal, fetch) == stored.state, "replay gives another state")
         orders = [
@@ -453,7 +459,7 @@ def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @contextmanager
-def world(name: str, seed: int = 0, faults: Plan | None = None) -> Iterator[World]:
+def world(name: str, seed: int = 0, faults: Plan | None = None, others: tuple[str, ...] = ()) -> Iterator[World]:
     """A world, and an eye on its log."""
     log = WatchedLog()
     logger = logging.getLogger("workflow_runtime")
@@ -461,7 +467,7 @@ def world(name: str, seed: int = 0, faults: Plan | None = None) -> Iterator[Worl
     propagates, level = logger.propagate, logger.level
     logger.propagate = False
     logger.setLevel(logging.INFO)
-    simulated = World(name, seed, faults)
+    simulated = World(name, seed, faults, others)
     try:
         yield simulated
     except BaseException as error:

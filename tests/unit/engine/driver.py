@@ -48,6 +48,7 @@ from workflow_runtime.engine.events import (
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import STATUS_OF_MARK, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
+from workflow_runtime.engine.passes import PassEnd
 from workflow_runtime.engine.replay import JournalEntry, replay
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import open_routes, subscriptions
@@ -55,13 +56,14 @@ from workflow_runtime.engine.turn import COMMANDS_MAX, VALUE_KEPT_BYTES_MAX, Kno
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue, View, error_value, evaluate
 from workflow_runtime.engine.values.outputs import scope_output
+from workflow_runtime.engine.values.passes import contribution, runs_of
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import AggregationSpec, SucceedSpec
+from workflow_runtime.plan.specs import AggregationSpec, LoopSpec, SucceedSpec
 
 START = 1_700_000_000_000
 ATTACHED_BYTES_MAX = 4 * 1024  # as workers do: larger decision values are read
@@ -340,6 +342,8 @@ class Driver:
                 return scope_output(self.plan, self.plan.root, command.succeeded_by, view)
             node = self.node(path)
             match node.spec:
+                case LoopSpec() as spec:
+                    return self._collected(command, spec, view)
                 case AggregationSpec() as spec:
                     return aggregate(spec, operand_values(spec, self.plan.root, view), view)
                 case SucceedSpec(output=formula) if formula is not None:
@@ -350,6 +354,25 @@ class Driver:
             return Failure(error.type, error.message)
         except EvaluationError as error:
             return Failure("execution_error", str(error))
+
+    def _collected(self, command: RunNode, spec: LoopSpec, view: View) -> list[Json]:
+        """What a worker makes of the order of a loop."""
+        passes, block = command.passes, self.plan.blocks[spec.body]
+        assert passes is not None
+        errors = dict([value for key in passes.errors.pages for value in self.blobs[key]] + passes.errors.tail)
+        found: list[Json] = []
+        for index in passes.having(PassEnd.SUCCESS, PassEnd.FAILED):
+            if passes.end(index) is PassEnd.FAILED:
+                found += [{"error": errors[index]}] if index in errors else []
+                continue
+            given: dict[str, Json] = {"index": index}
+            if command.items is not None:
+                page = command.items.page(index) if command.items.values is None else None
+                given["item"] = self.blobs[page.key][page.place] if page else (command.items.values or [])[index]
+            runs = runs_of(passes, block, command.path, index)
+            known = {node: self.records[run] for node, run in runs if run in self.records}
+            found.append(contribution(block, view, command.path, index, known, given))
+        return found
 
     def view(self, command: RunNode) -> View:
         nodes = {index: NodeValue(status) for index, status in command.statuses.items()}

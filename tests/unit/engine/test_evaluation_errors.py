@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.engine.driver import Driver
 
-from workflow_runtime.compiler import compile_or_raise
+from workflow_runtime.compiler import compile_or_raise, compile_workflow
 from workflow_runtime.compiler.kinds import ACTION_KINDS, NODE_KINDS
 
 BAD = "${1 / zero}"
@@ -171,3 +171,58 @@ def test_an_action_on_the_way_to_the_end_that_fails_does_not_keep_the_chart_from
 )
 def test_a_formula_of_the_workflow_that_cannot_be_evaluated_fails_the_execution(fields: dict[str, Any]) -> None:
     assert played(**fields).status == "failed"
+
+
+BROKEN = "${1 +}"
+TWO = [{"id": name, "type": "control", "subtype": "pass"} for name in "ab"]
+WORK = {"id": "n", "type": "tool", "tool": "t"}
+TRIGGER = {"type": "event", "topic": "t"}
+KEYED = {**TRIGGER, "event": "go", "correlate": "${detail.id}", "with": "${id}"}
+OTHERS: dict[str, dict[str, Any]] = {
+    "variables": {"variables": {"x": [BAD]}, "nodes": TWO},
+    "outputs": {"outputs": {"x": BAD}, "nodes": TWO},
+    "edge": {"nodes": TWO, "edges": [{"from": "a", "to": "b", "condition": BAD}]},
+    "tool": {"nodes": [{**WORK, "tool": BAD, "allow": ["t"]}]},
+    "agent": {"nodes": [{"id": "n", "type": "agent", "agent": BAD, "allow": ["t"]}]},
+    "prompt": {"nodes": [{"id": "n", "type": "agent", "agent": "t", "prompt": f"go on: {BAD}"}]},
+    "inputs of a tool": {"nodes": [{**WORK, "inputs": {"x": [BAD]}}]},
+    "outputs of a tool": {"nodes": [{**WORK, "outputs": {"x": BAD}}]},
+    "fallback": {"nodes": [{**WORK, "fallback": {"value": {"x": BAD}}}]},
+    "inputs of a fallback": {"nodes": [{**WORK, "fallback": {"tool": "u", "inputs": {"x": BAD}}}]},
+    "prompt of a fallback": {"nodes": [{**WORK, "fallback": {"agent": "u", "prompt": BAD}}]},
+    "inputs of a compensation": {"nodes": [{**WORK, "compensate": {"tool": "u", "inputs": {"x": BAD}}}]},
+    "input of a trigger": {"nodes": TWO, "triggers": [{**TRIGGER, "input": {"x": BAD}}]},
+    "key of a trigger": {"nodes": TWO, "triggers": [{**TRIGGER, "key": BAD}]},
+    "correlate of a trigger": {"nodes": TWO, "triggers": [{**KEYED, "correlate": BAD}]},
+    "with of a trigger": {"nodes": TWO, "triggers": [{**KEYED, "with": BAD}]},
+    "input of a schedule": {"nodes": TWO, "triggers": [{"type": "schedule", "rate": "5m", "input": {"x": BAD}}]},
+    "correlate of a wait": {"nodes": [control("wait", event="go", correlate=BAD, **{"with": "${id}"})]},
+    "node of a state": {
+        "type": "hybrid",
+        "states": [{"name": "s", "run": {**WORK, "inputs": {"x": BAD}}, "on_done": "done"}],
+    },
+}
+
+
+def placed() -> dict[str, dict[str, Any]]:
+    """A workflow for every place where a formula may stand, with `BAD` in it."""
+    found = {f"node {'.'.join(place)}": {"nodes": [node, *TWO]} for place, node in NODES.items()}
+    for place, action in ACTIONS.items():
+        states = [{"name": "a", "on_enter": [action], "on_exit": [], "transitions": [{"event": "x", "target": "done"}]}]
+        found[f"action {'.'.join(place)}"] = {"type": "state_machine", "states": states}
+    for name, fields in CHARTS.items():
+        initial = fields["states"][0]["name"]
+        found[f"chart: {name}"] = {"type": "state_machine", "initial_state": initial, **fields}
+    return {**found, **OTHERS}
+
+
+PLACES = placed()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_formula_that_cannot_be_compiled_is_found_where_it_stands(place: str) -> None:
+    text = json.dumps({"workflow": {"id": "w", **PLACES[place]}}, indent=1).replace(BAD, BROKEN)
+    [line] = [number for number, content in enumerate(text.split("\n"), 1) if BROKEN in content]
+    compilation = compile_workflow(text)
+    assert compilation.plan is None
+    assert [found.line for found in compilation.findings if found.id == "WF401"] == [line]

@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.engine.driver import Driver, Failure, control, loop, plan_of
+from tests.unit.engine.driver import Driver, Failure, chart_of, control, loop, on, plan_of, state
 
 from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.events import (
+    CancelRequested,
+    ResumeRequested,
+    RetryRequested,
+    SkipRequested,
+    SuspendRequested,
+)
 from workflow_runtime.language.json_values import Json
 
 
@@ -231,10 +238,11 @@ def test_items_that_are_many_are_stored_apart() -> None:
     xs = [{"n": n, "text": "x" * 50} for n in range(250)]
     inputs = {"n": "${item.n}", "at": "${index}"}
     driver = begun(loop("each", {"id": "a", "inputs": inputs}, items="${xs}", max_concurrency=10), input={"xs": xs})
-    while driver.ordered:
+    while "each" not in driver.ordered:
         path = next(iter(driver.ordered))
         assert driver.inputs(path)["n"] == driver.inputs(path)["at"]
         driver.succeed(path, driver.inputs(path)["n"])
+    driver.play()
     assert driver.output == list(range(250))
     assert driver.replayed() == driver.state
 
@@ -284,8 +292,6 @@ def test_previous_at_the_start_of_a_pass_is_that_of_the_loop() -> None:
 
 
 def test_an_operators_retry_runs_only_the_passes_that_did_not_succeed() -> None:
-    from workflow_runtime.engine.events import RetryRequested
-
     driver = begun(loop("each", {"id": "a"}, times=6, max_concurrency=3))
     driver.succeed("each[0]/a", 0)
     driver.succeed("each[2]/a", 2)
@@ -297,3 +303,169 @@ def test_an_operators_retry_runs_only_the_passes_that_did_not_succeed() -> None:
     driver.play({f"each[{n}]/a": n for n in range(6)})
     assert (driver.status, driver.output) == ("completed", [0, 1, 2, 3, 4, 5])
     assert driver.replayed() == driver.state
+
+
+# ---- compensation, control, events: what others got wrong
+
+
+def undoable(id: str = "book") -> dict[str, Any]:
+    return {"id": id, "inputs": {"n": "${item}"}, "compensate": {"tool": "undo", "inputs": {"n": "${inputs.n}"}}}
+
+
+def test_passes_are_undone_one_by_one_each_with_its_own_input() -> None:
+    body = [undoable(), {"id": "check", "dependencies": ["book"]}]
+    driver = begun(loop("each", *body, items="${xs}", max_concurrency=0), input={"xs": [10, 20, 30]})
+    for n in (2, 0, 1):
+        driver.succeed(f"each[{n}]/book", {"ref": n})
+    driver.fail("each[1]/check", "boom")
+    undone = []
+    while driver.ordered:
+        (path,) = driver.ordered
+        undone.append((path, driver.inputs(path)))
+        driver.succeed(path)
+    assert undone == [(f"each[{n}]/book~compensate", {"n": (n + 1) * 10}) for n in (1, 0, 2)]
+    assert driver.status == "failed"
+    assert driver.replayed() == driver.state
+
+
+def test_a_pass_that_fails_is_not_undone_if_the_execution_goes_on() -> None:
+    body = [undoable(), {"id": "check", "dependencies": ["book"]}]
+    driver = begun(loop("each", *body, items="${xs}", on_item_error="skip"), input={"xs": [1, 2]})
+    driver.succeed("each[0]/book")
+    driver.fail("each[0]/check")
+    driver.play()
+    assert driver.status == "completed"
+    assert not [order for order in driver.commands(RunNode) if "compensate" in order.path]
+
+
+def test_what_was_undone_in_passes_runs_again_when_the_execution_is_retried() -> None:
+    body = [undoable(), {"id": "check", "dependencies": ["book"]}]
+    driver = begun(loop("each", *body, items="${xs}"), input={"xs": [1, 2]})
+    driver.succeed("each[0]/book", "first")
+    driver.succeed("each[0]/check")
+    driver.succeed("each[1]/book")
+    driver.fail("each[1]/check")
+    driver.play()
+    assert driver.status == "failed"
+    driver.take(RetryRequested("control:r", driver.now))
+    assert list(driver.ordered) == ["each[0]/book"]
+    driver.play({"each[0]/book": "again", "each[1]/book": "again"})
+    assert (driver.status, len(driver.output)) == ("completed", 2)
+    assert driver.replayed() == driver.state
+
+
+def test_a_wait_in_a_loop_has_a_key_of_its_own_in_every_pass() -> None:
+    wait = control("paid", "wait", event="pay", correlate="${detail.order}", **{"with": "${item.id}"})
+    driver = begun(loop("each", wait, items="${orders}", max_concurrency=0),
+                   input={"orders": [{"id": "a"}, {"id": "b"}]})  # fmt: skip
+    assert {key for _, key in driver.listens} == {"a", "b"}
+    route = next(route for _, key, route in driver.subscribed if key == "b")
+    driver.send("pay", {"n": 2}, key="b", route=route)
+    assert {key for _, key in driver.listens} == {"a"}
+    driver.send("pay", {"n": 1}, key="a", route=route)
+    assert driver.output == [{"n": 1}, {"n": 2}] or driver.output == [None, None]
+    assert driver.status == "completed"
+
+
+def test_many_waits_in_passes_take_each_event_once_however_often_it_comes() -> None:
+    wait = control("go", "wait", event="go", match="${event.data.n} == index")
+    driver = begun(loop("each", wait, times=200, max_concurrency=0, collect="${go.n}"))
+    driver.checked = False
+    for n in range(200):
+        event = driver.signal("go", {"n": n}, id=f"s{n}")
+        driver.take(event, event)
+        driver.take(event)
+    driver.play()
+    assert (driver.status, driver.output) == ("completed", list(range(200)))
+
+
+def test_a_suspended_loop_begins_no_pass_until_it_is_resumed() -> None:
+    driver = begun(loop("each", {"id": "a"}, times=4, max_concurrency=2))
+    driver.take(SuspendRequested("control:s", driver.now))
+    driver.succeed("each[0]/a", 0)
+    driver.succeed("each[1]/a", 1)
+    assert not driver.ordered
+    driver.take(ResumeRequested("control:r", driver.now))
+    assert set(driver.ordered) == {"each[2]/a", "each[3]/a"}
+    driver.play({"each[2]/a": 2, "each[3]/a": 3})
+    assert driver.output == [0, 1, 2, 3]
+    assert driver.replayed() == driver.state
+
+
+def test_after_a_cancellation_nothing_starts_and_a_retry_goes_on() -> None:
+    driver = begun(loop("each", {"id": "a"}, times=4, max_concurrency=2))
+    driver.succeed("each[0]/a", 0)
+    late = driver.success("each[1]/a", 1)
+    driver.take(CancelRequested("control:c", driver.now))
+    driver.take(late)
+    assert (driver.status, driver.ordered) == ("cancelled", {})
+    driver.take(RetryRequested("control:r", driver.now))
+    assert set(driver.ordered) == {"each[1]/a", "each[2]/a"}
+    driver.play({f"each[{n}]/a": n for n in range(4)})
+    assert driver.output == [0, 1, 2, 3]
+
+
+def test_a_retry_from_a_node_before_a_loop_runs_it_anew() -> None:
+    driver = begun({"id": "list"}, loop("each", {"id": "a"}, items="${list}"))
+    driver.succeed("list", [1, 2, 3])
+    driver.succeed("each[0]/a", "old")
+    driver.fail("each[1]/a")
+    driver.take(RetryRequested("control:r", driver.now, node="list"))
+    driver.succeed("list", [7])
+    driver.play({"each[0]/a": "new"})
+    assert (driver.status, driver.output) == ("completed", ["new"])
+
+
+def test_a_loop_that_runs_can_be_skipped_with_an_output() -> None:
+    driver = begun(loop("each", {"id": "a"}, times=4, max_concurrency=2))
+    driver.take(SkipRequested("control:s", driver.now, node="each", output=["given"]))
+    assert (driver.status, driver.output, driver.state.open_passes) == ("completed", ["given"], 0)
+    assert sorted(driver.cancelled) == ["each[0]/a", "each[1]/a"]
+
+
+def test_two_failures_at_once_are_one_end_and_the_lower_pass_is_its_error() -> None:
+    body = control("no", "fail", error="e${index}", message="no")
+    driver = begun(loop("each", body, times=5, max_concurrency=0))
+    assert (driver.status, driver.error) == ("failed", ("e0", "each[0]/no"))
+
+
+def test_the_pass_that_is_one_too_many_decides_and_later_ones_are_cancelled() -> None:
+    driver = begun(loop("each", {"id": "a"}, times=5, max_concurrency=0, tolerated_failures=1))
+    driver.fail("each[4]/a", "first")
+    late = driver.success("each[0]/a", 0)
+    driver.take(driver.failure("each[2]/a", "second"), late)
+    assert (driver.status, driver.error) == ("failed", ("second", "each[2]/a"))
+    assert sorted(driver.cancelled) == ["each[0]/a", "each[1]/a", "each[3]/a"]
+    assert driver.replayed() == driver.state
+
+
+def test_handlers_are_for_nodes_in_passes_too() -> None:
+    handlers = [{"node_pattern": "each/a", "error_type": "boom", "action": "continue"}]
+    driver = played(loop("each", {"id": "a"}, control("b", "pass", inputs={"a": "${a}"}, dependencies=["a"]), times=2),
+                    error_handlers=handlers, outcomes={"each[0]/a": Failure("boom"), "each[1]/a": 1})  # fmt: skip
+    assert driver.output == [{"a": None}, {"a": 1}]
+
+
+def test_a_loop_falls_back_once_it_has_failed() -> None:
+    driver = played(loop("each", {"id": "a"}, times=2, fallback={"value": ["instead"]}),
+                    outcomes={"each[1]/a": Failure("boom")})  # fmt: skip
+    assert (driver.status, driver.output) == ("completed", ["instead"])
+
+
+def test_a_loop_in_a_state_is_left_with_it() -> None:
+    run = loop("each", {"id": "a", "type": "tool", "tool": "t"}, times=3)
+    driver = Driver(chart_of([state("work", on("stop", "done"), run=[run])])).start()
+    assert list(driver.ordered) == ["work/each[0]/a"]
+    driver.succeed("work/each[0]/a")
+    driver.send("stop")
+    assert (driver.status, driver.cancelled) == ("completed", ["work/each[1]/a", "work/each"])
+
+
+def test_a_machine_in_a_pass_reads_its_item() -> None:
+    machine = {
+        "id": "m", "type": "state_machine", "inputs": {"x": "${doc}"},
+        "states": [{"name": "s", "always": [{"condition": "x == doc", "target": "done"}]}],
+        "outputs": {"got": "${doc}", "at": "${index}"},
+    }  # fmt: skip
+    driver = begun(loop("each", machine, items="${xs}", **{"as": "doc"}), input={"xs": ["p", "q"]})
+    assert driver.output == [{"got": "p", "at": 0}, {"got": "q", "at": 1}]

@@ -21,7 +21,11 @@ from workflow_runtime.plan.states import Delay, StateKind, StatePlan, Transition
 
 
 class ChartAssembly:
-    """``formulas``: by document path. ``firsts``: the plan-wide number of each graph's first node."""
+    """One chart, from what the stages before have settled to its plan.
+
+    - ``formulas``: by document path
+    - ``firsts``: the plan-wide number of each graph's first node
+    """
 
     def __init__(self, chart: ChartSource, formulas: Mapping[DocumentPath, Formula], firsts: list[int]) -> None:
         self._chart = chart

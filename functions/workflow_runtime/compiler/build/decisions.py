@@ -74,9 +74,11 @@ class _Paths:
 
 
 class GraphReads(msgspec.Struct, frozen=True):
-    """What is read in a graph. ``before``: numbers of the nodes that `previous` may mean at one; ``first``: the number
-    of its first node; ``wholes``: nodes whose whole output is read without being named (operands of aggregations,
-    sinks).
+    """What is read in a graph.
+
+    - ``before``: numbers of the nodes that `previous` may mean at one
+    - ``first``: the number of its first node
+    - ``wholes``: nodes whose whole output is read without being named (operands of aggregations, sinks)
     """
 
     bound: list[Bound]

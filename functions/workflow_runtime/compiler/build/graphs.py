@@ -37,10 +37,13 @@ NEVER = Formula("false", is_expression=True)
 class Parts:
     """Everything that the stages before have settled about one graph, read by document path or node index.
 
-    ``first``: the plan-wide number of its first node. ``machines``: by node, the number of its chart and the nodes that
-    are read inside. ``correlated``: by node, the number of the trigger that brings events to this wait.
-    ``bodies``: by node, the graph that a loop repeats; ``loop``: the plan-wide number of the loop that repeats this.
-    ``handlers``: by node, those of the workflow. ``undone_by``: by node, the number of the graph that undoes it.
+    - ``first``: the plan-wide number of its first node
+    - ``machines``: by node, the number of its chart and the nodes that are read inside
+    - ``correlated``: by node, the number of the trigger that brings events to this wait
+    - ``bodies``: by node, the graph that a loop repeats
+    - ``loop``: the plan-wide number of the loop that repeats this
+    - ``handlers``: by node, those of the workflow
+    - ``undone_by``: by node, the number of the graph that undoes it
     """
 
     def __init__(

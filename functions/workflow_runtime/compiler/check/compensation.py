@@ -107,7 +107,7 @@ def _last(source: GraphSource, graph: Graph) -> int:
 
 
 def _effects(node: NodeDefinition, catalogue: Catalogue | None) -> Effects:
-    """Those of a tool node; ``none`` of what is not known."""
+    """Those of a tool node; ``none`` if they are not known."""
     if not isinstance(node, ToolNode) or node.allow or catalogue is None:
         return Effects.NONE
     entry = catalogue.tools.get(node.tool)

@@ -53,10 +53,12 @@ class SiteKind(StrEnum):
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """``node``: the node that reads, -1 where none does. ``source``: the node that an edge leaves.
+    """Where a formula stands, and what may be read there.
 
-    ``in_worker``: evaluated by the worker that runs the node, so no decision needs what it reads. ``event``: an event
-    is at hand.
+    - ``node``: the node that reads, -1 where none does
+    - ``source``: the node that an edge leaves
+    - ``in_worker``: evaluated by the worker that runs the node, so no decision needs what it reads
+    - ``event``: an event is at hand
     """
 
     kind: SiteKind

@@ -41,16 +41,22 @@ class Undone(msgspec.Struct, frozen=True):
 
 
 class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
-    """A graph as it is written. ``place``: the document path of its nodes, ``positions``: which of the nodes there it
-    has, all in order if empty; ``edge_numbers`` likewise. ``outputs_place``: of what it yields.
-    ``chart``, ``state``: who runs it; ``loop``: the loop whose body it is, ``body_of`` as it is written.
-    ``loops``: those around, the innermost first; ``outside``: ids of the nodes around those. ``listing``: the list that
-    its nodes are part of.
+    """A graph as it is written.
 
-    ``outer``: the graphs around it, the innermost first; ``charts``: the charts whose variables it sees, likewise.
-    ``is_call``: it is one node, made of an action. ``undoes``: it is one node, a compensation for these.
-    ``fallbacks``: nodes made of fallbacks that are defined in others, or by error handlers, after the nodes that are
-    written; by position, whose each is. ``handled``: those of error handlers, by whose it is and the workflow it runs.
+    - ``place``: the document path of its nodes; ``positions``: which of the nodes there it has, all in order if empty;
+      ``edge_numbers`` likewise
+    - ``outputs_place``: of what it yields
+    - ``chart``, ``state``: who runs it
+    - ``loop``: the loop whose body it is; ``body_of``: the same as it is written
+    - ``loops``: those around, the innermost first; ``outside``: ids of the nodes around those
+    - ``listing``: the list that its nodes are part of
+    - ``outer``: the graphs around it, the innermost first
+    - ``charts``: the charts whose variables it sees, likewise
+    - ``is_call``: it is one node, made of an action
+    - ``undoes``: it is one node, a compensation for these
+    - ``fallbacks``: nodes made of fallbacks that are defined in others, or by error handlers, after the nodes that are
+      written; by position, the node that each belongs to
+    - ``handled``: those of error handlers, by whose it is and the workflow it runs
     """
 
     number: int
@@ -177,10 +183,13 @@ class CallSource(msgspec.Struct, frozen=True):
 class ChartSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     """A chart as it is written, its states flat in document order (0: the chart itself).
 
-    ``place``: the document path of what has its fields. ``node``: the graph and the node that it is inside of; None at
-    the top. ``chain``, ``charts``: see `GraphSource`; ``charts[0]`` is itself. ``runs``: block by state; ``calls``: by
-    document path of their action; `Sources` fills in both. ``is_whole``: nothing in it was wrong.
-    ``hides_states``: it may have states with other names than those that can be seen.
+    - ``place``: the document path of what has its fields
+    - ``node``: the graph and the node that it is inside of; None at the top
+    - ``chain``, ``charts``: see `GraphSource`; ``charts[0]`` is itself
+    - ``runs``: block by state
+    - ``calls``: by document path of their action; `Sources` fills in both
+    - ``is_whole``: nothing in it was wrong
+    - ``hides_states``: it may have states with other names than those that can be seen
     """
 
     number: int

@@ -35,8 +35,9 @@ class Over(Enum):
 class FormulaField(msgspec.Struct, frozen=True):
     """A field that holds a template or, with ``is_expression``, an expression.
 
-    ``path``: its place in the model; `EACH` stands for every entry of a list. ``locals``: names that exist here only.
-    ``or_number``: a number in it is taken as it is, not as a template.
+    - ``path``: its place in the model; `EACH` stands for every entry of a list
+    - ``locals``: names that exist here only
+    - ``or_number``: a number in it is taken as it is, not as a template
     """
 
     path: tuple[str, ...]
@@ -76,7 +77,7 @@ def _values(model: Model, path: tuple[str, ...], place: DocumentPath) -> Iterato
 
 class Body(msgspec.Struct, frozen=True):
     """The graph that a loop repeats: its number, the plan-wide numbers of the nodes outside that are read inside, and
-    whether passes read what those before them came to."""
+    whether passes read the results of earlier ones."""
 
     number: int
     reads: tuple[int, ...] = ()
@@ -122,8 +123,9 @@ class NodeParts(Protocol):
 class Checking(msgspec.Struct, frozen=True):
     """One node to be checked. ``catalogue`` None: which agents and tools there are is not known.
 
-    ``place``: where the node stands. ``unread``: whether one of these fields could not be read.
-    ``is_call``: it stands for an action, which has its inputs.
+    - ``place``: where the node stands
+    - ``unread``: whether one of these fields could not be read
+    - ``is_call``: it stands for an action, which has its inputs
     """
 
     place: DocumentPath
@@ -159,18 +161,24 @@ def _no_spec(node: Any, _: NodeParts) -> Spec:
 class NodeKind(msgspec.Struct, frozen=True, kw_only=True):
     """A type of node.
 
-    ``formulas``: its own fields, besides `when`, `inputs` and `outputs`, which all nodes have.
-    ``targets``: the nodes that it selects or starts, in file order; ``gates``: only one that it selects runs.
-    ``calls``: the nodes that it may call, which have no edges. ``check``: what one node alone tells.
-    ``output``: the JSON Schema of its output, before `outputs` choose from it; None: it is not known.
-    ``pool``: the worker pool that runs it unless it names another; None: the dispatcher runs it.
-    ``may_read_secrets``: in its inputs. ``reads_inputs``, ``has_fields``: whether `inputs` and a list of `outputs` mean
-    something; ``has_shape``: whether `outputs` shapes the output of the node itself. ``takes_time``: whether `timeout`
-    means something; ``own_timeout``: a field of the type itself.
-    ``yields``: whether a sink of this type contributes to what the graph yields. ``is_looked_through``: by `previous`
-    and aggregations. ``ends_scope``: nothing behind it runs. ``combines``: it takes the outputs of those before it.
-    ``has_policies``: whether `retry_policy`, `on_error` and `compensate` mean something. ``may_undo``: whether it may
-    be a compensation.
+    - ``formulas``: its own fields, besides `when`, `inputs` and `outputs`, which all nodes have
+    - ``targets``: the nodes that it selects or starts, in file order
+    - ``gates``: only one that it selects runs
+    - ``calls``: the nodes that it may call, which have no edges
+    - ``check``: what one node alone tells
+    - ``output``: the JSON Schema of its output, before `outputs` choose from it; None: it is not known
+    - ``pool``: the worker pool that runs it unless it names another; None: the dispatcher runs it
+    - ``may_read_secrets``: in its inputs
+    - ``reads_inputs``, ``has_fields``: whether `inputs` and a list of `outputs` mean something
+    - ``has_shape``: whether `outputs` shapes the output of the node itself
+    - ``takes_time``: whether `timeout` means something
+    - ``own_timeout``: a field of the type itself
+    - ``yields``: whether a sink of this type contributes to what the graph yields
+    - ``is_looked_through``: by `previous` and aggregations
+    - ``ends_scope``: nothing behind it runs
+    - ``combines``: it takes the outputs of those before it
+    - ``has_policies``: whether `retry_policy`, `on_error` and `compensate` mean something
+    - ``may_undo``: whether it may be a compensation
     """
 
     formulas: tuple[FormulaField, ...] = ()
@@ -219,7 +227,8 @@ def _no_action(action: Any, _: ActionParts) -> Action:
 class ActionKind(msgspec.Struct, frozen=True, kw_only=True):
     """An action of a chart.
 
-    ``blocks``: the fields that hold further actions. ``gives``: the names that those see besides the others.
+    - ``blocks``: the fields that hold further actions
+    - ``gives``: the names that those see besides the others
     """
 
     formulas: tuple[FormulaField, ...] = ()

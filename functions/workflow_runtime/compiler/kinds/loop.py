@@ -13,7 +13,7 @@ from workflow_runtime.plan.specs import LoopSpec
 CONDITIONAL_PASSES_MAX = 100  # of a loop that nobody knows the end of (language §2.2)
 COUNTED_PASSES_MAX = 100_000
 CHAINED_NAMES = frozenset({"previous_iteration", "iterations"})
-"""Names of what the passes before came to: only passes that follow each other know that."""
+"""Names of the results of earlier passes: only passes that run one after the other know those."""
 BODY_FORMULAS = (expression("while_condition"), expression("until"))
 """Fields of a loop that are read in a pass; `collect` is what its graph yields."""
 

@@ -58,8 +58,10 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 class Names:
-    """What a workflow declares. ``firsts``: per graph the plan-wide number of its first node. ``befores``: per graph
-    what `previous` may mean; None when the graph is not known.
+    """What a workflow declares.
+
+    - ``firsts``: per graph, the plan-wide number of its first node
+    - ``befores``: per graph, what `previous` may mean; None when the graph is not known
     """
 
     def __init__(
@@ -269,7 +271,7 @@ class Names:
         loop = self._loop_of_node(name)
         if loop is not None:
             message = f"`{name}` is in the body of the loop `{loop}`, so this is read from the input"
-            hint = f"Write `${{{loop}}}` for the list of what its passes came to, or `input.{name}` for the input."
+            hint = f"Write `${{{loop}}}` for the list of its passes' results, or `input.{name}` for the input."
             self._tell(rules.READS_PASS, message, use, hint)
         elif site.kind is SiteKind.KEY and not self._is_open:
             self._tell(rules.UNKNOWN_KEY, f"nothing declares `{name}`", use, hint)
@@ -342,7 +344,11 @@ def _parts(name: str) -> Iterator[str]:
 
 
 class Bindings(msgspec.Struct, frozen=True):
-    """``graphs``, ``charts``: by number; ``others``: of variables and triggers."""
+    """All formulas of a workflow, with their names resolved.
+
+    - ``graphs``, ``charts``: by number
+    - ``others``: of variables and triggers
+    """
 
     graphs: list[list[Bound]]
     charts: list[list[Bound]]
@@ -353,7 +359,7 @@ class Bindings(msgspec.Struct, frozen=True):
         return chain(self.others, *self.graphs, *self.charts)
 
     def chained(self, sources: Sources) -> frozenset[Enclosing]:
-        """The loops whose passes read what those before them came to."""
+        """The loops whose passes read the results of earlier ones."""
         return frozenset(
             place.loops[0]
             for item, place in self.placed(sources)

@@ -101,7 +101,7 @@ class Branched:
         return position
 
     def _ends(self, branch: tuple[int, ...]) -> list[int]:
-        """Members without successors inside the branch; a successor behind a hidden node is one all the same."""
+        """Members without successors inside the branch; a successor behind a hidden node counts, too."""
         inside = set(branch)
 
         def continues(node: int) -> bool:

@@ -26,7 +26,11 @@ INTO_OTHERS = frozenset(
 
 
 class Doubts(msgspec.Struct, frozen=True):
-    """``nodes``: those that may lack links into them; ``everything``: any node may."""
+    """What may be wrong with a graph's links because something could not be read.
+
+    - ``nodes``: those that may lack links into them
+    - ``everything``: any node may
+    """
 
     nodes: frozenset[int] = frozenset()
     everything: bool = False

@@ -35,9 +35,10 @@ class TooManyEdges(Exception):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """All mentions of source→target as one. ``conditions``: (text, document path) of each condition, to be and-ed.
+    """All mentions of source→target as one.
 
-    ``place``: where the first of the mentions stands.
+    - ``place``: where the first of the mentions stands
+    - ``conditions``: (text, document path) of each condition, to be and-ed
     """
 
     source: int

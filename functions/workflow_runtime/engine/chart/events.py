@@ -15,8 +15,11 @@ from workflow_runtime.language.look_alikes import with_normalized_keys
 
 
 class ChartEvent(msgspec.Struct, frozen=True):
-    """An event as a chart takes it. ``runtime``: its data never becomes variables. ``state`` and ``delay``: of a delay
-    that has run out, whose it is."""
+    """An event as a chart takes it.
+
+    - ``runtime``: its data never becomes variables
+    - ``state``, ``delay``: of a delay that has run out, whose it is
+    """
 
     name: str
     data: Json = None
@@ -38,7 +41,7 @@ class ChartEvent(msgspec.Struct, frozen=True):
 
 
 def data_of(turn: Turn, signal: SignalReceived) -> Json:
-    """An event's data; of one that waits, large data stays apart until somebody looks. Raises `ValuesMissing`."""
+    """An event's data; of one that waits, large data stays apart until it is read. Raises `ValuesMissing`."""
     return signal.data if signal.blob is None else turn.blob(signal.blob)
 
 

@@ -45,8 +45,9 @@ class ChartFailed(Exception):
 class Step:
     """A macrostep under way: what it did so far.
 
-    ``moves``: states exited and entered, by name; ``fresh``: states entered and not left since. ``refused``: guards
-    that were false, as text.
+    - ``moves``: states exited and entered, by name
+    - ``fresh``: states entered and not left since
+    - ``refused``: guards that were false, as text
     """
 
     __slots__ = ("actions", "fresh", "moves", "refused", "scope", "source", "taken")

@@ -157,7 +157,7 @@ class ChartScope(Scope):
         self._end()
 
     def halt(self) -> None:
-        """The same, but what its graphs have come to stays, too: they may go on one day."""
+        """The same, but the progress of its graphs is kept: they may go on later."""
         for block in self._running():
             self.scopes[self.run_id(block)].close()
         self._end()

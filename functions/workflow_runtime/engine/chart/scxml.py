@@ -43,9 +43,10 @@ History: TypeAlias = Mapping[int, Collection[int]]
 class Entry(msgspec.Struct, frozen=True):
     """What is entered: ``states`` in entry order.
 
-    ``defaults``: by compound state (the chart too, at the start), its `initial`, whose actions run after its own
-    ``on_enter``. ``history_defaults``: by parent, the default of a history state that had recorded nothing; its actions
-    run after those. As in SCXML, they run only if that parent is among ``states``.
+    - ``defaults``: by compound state (the chart too, at the start), its `initial`, whose actions run after its own
+      ``on_enter``
+    - ``history_defaults``: by parent, the default of a history state that had recorded nothing; its actions run after
+      those. As in SCXML, they run only if that parent is among ``states``
     """
 
     states: list[int]

@@ -44,11 +44,11 @@ from workflow_runtime.plan.specs import (
 class Kind(msgspec.Struct, frozen=True):
     """What the engine does with nodes of a type.
 
-    ``start``: begins one that is ready; it may be over at once, or fail by `EvaluationError` or `NodeError`.
-    ``resolved``: what a running one waits for has come; None for those that never run here. Both raise `ValuesMissing`.
+    - ``start``: begins one that is ready; it may be over at once, or fail by `EvaluationError` or `NodeError`
+    - ``resolved``: what a running one waits for has come; None for those that never run here
 
-    Nothing says how to stop one: what it waits for and what runs inside it is known from the tables
-    (`GraphScope.stop`).
+    Both raise `ValuesMissing`. Nothing says how to stop one: what it waits for and what runs inside it is known from
+    the tables (`GraphScope.stop`).
     """
 
     start: Callable[[GraphScope, int], None]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read
+from workflow_runtime.engine.graph.control import DECISION_BYTES_MAX
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outputs import graph_output
 from workflow_runtime.engine.graph.scope import GraphScope
-from workflow_runtime.engine.lifecycle import Mark
+from workflow_runtime.engine.graph.work import loop_order
+from workflow_runtime.engine.lifecycle import Change, Mark
 from workflow_runtime.engine.passes import Log, PassEnd
 from workflow_runtime.engine.turn import ValuesMissing
+from workflow_runtime.engine.values.passes import collecting_failed
 from workflow_runtime.errors import NodeError
 from workflow_runtime.language.json_values import Json
 
+RUNS_READ_MAX = 100  # to put an output together; more, or larger ones, are read by a worker
 TAIL_BYTES_MAX = 2 * 1024  # of a log in the state; beyond, its values are stored apart
 
 _MARKS = {"success": Mark.SUCCESS, "failed": Mark.FAILED, "cancelled": Mark.CANCELLED}
@@ -27,6 +32,23 @@ def append(loop: LoopScope, log: Log, value: Json) -> None:
         log.pages.append(f"{loop.turn.store([log.tail[:]])}.0")
         log.tail.clear()
         log.tail_bytes = 0
+
+
+def is_large(loop: LoopScope) -> bool:
+    """Whether a worker puts the output together."""
+    if loop.spec.is_chained:
+        return False
+    unread = loop.loop.passes.succeeded - len(loop.ended)
+    return loop.loop.bytes > DECISION_BYTES_MAX or unread * len(loop.body.contributors) > RUNS_READ_MAX
+
+
+def order(loop: LoopScope) -> None:
+    """Have a worker put the output together."""
+    scope, node = loop.around_it, loop.node
+    command = loop_order(scope, node, loop.body)
+    scope.change(node, Change.ORDER)
+    scope.turn.state.in_flight += 1
+    scope.commands.append(replace(command, passes=loop.loop.passes.as_ordered(), items=loop.loop.items))
 
 
 def collected(loop: LoopScope) -> list[Json]:
@@ -56,7 +78,7 @@ def _contribution(loop: LoopScope, index: int) -> Json:
     try:
         return graph_output(ended if ended is not None else _recorded(loop, index))
     except NodeError as error:
-        raise NodeError(error.type, f"pass {index}: {error.message.replace('outputs: ', 'collect: ', 1)}") from error
+        raise collecting_failed(index, error) from error
 
 
 def _recorded(loop: LoopScope, index: int) -> GraphScope:

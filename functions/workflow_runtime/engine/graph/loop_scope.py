@@ -20,9 +20,12 @@ from workflow_runtime.plan.specs import LoopSpec
 
 
 class LoopScope(Scope):
-    """``node``: index of the loop in the graph around it. ``body``: the graph that it repeats.
+    """A loop at work.
 
-    ``ended``: passes that succeeded in this turn. ``failing``: those whose failure fails the loop.
+    - ``node``: index of the loop in the graph around it
+    - ``body``: the graph that it repeats
+    - ``ended``: passes that succeeded in this turn
+    - ``failing``: those whose failure fails the loop
     """
 
     __slots__ = ("body", "ended", "failing", "loop", "node", "spec")
@@ -105,7 +108,7 @@ class LoopScope(Scope):
         return self.turn.blob(log.pages[-1])[-1] if log.pages else None
 
     def close(self) -> None:
-        """Cancel its passes. What it remembers stays, so that it can go on one day."""
+        """Cancel its passes. What it remembers stays, so that it can go on later."""
         passes = self.loop.passes
         for index in list(self.open_passes()):
             self.close_pass(self.scopes[self.pass_id(index)])

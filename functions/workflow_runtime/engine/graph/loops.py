@@ -139,7 +139,7 @@ def settle(loop: LoopScope) -> None:
         if not _has_room(loop):
             break
         _begin_pass(loop, index)
-    if not loop.is_closed and not loop.loop.open_count:
+    if not loop.is_closed and not loop.loop.open_count and loop.around_it.graph.marks[loop.node] == Mark.RUNNING:
         _complete(loop)
 
 
@@ -302,6 +302,11 @@ def _complete(loop: LoopScope) -> None:
         _fail(loop, loop.failing[min(loop.failing)])
         return
     scope, node = loop.around_it, loop.node
+    if collecting.is_large(loop):
+        pending.drop_owned(scope, node)
+        scope.graph.next_serials[node] = loop.next_serial()
+        collecting.order(loop)
+        return
     try:
         output = collecting.collected(loop)
     except NodeError as error:
@@ -309,11 +314,11 @@ def _complete(loop: LoopScope) -> None:
         return
     pending.drop_owned(scope, node)
     _forget(loop)
-    outcome.conclude(scope, node, Yielded(output))
+    outcome.conclude(scope, node, Yielded(output, loop.loop.passes.as_ordered()))
 
 
 def _fail(loop: LoopScope, error: ErrorDocument) -> None:
-    """The loop has failed. What it has come to is remembered if that is for good."""
+    """The loop has failed. If that is final, its progress is remembered."""
     scope, node = loop.around_it, loop.node
     pending.drop_owned(scope, node)
     loop.close()
@@ -349,7 +354,7 @@ def _go_on(loop: LoopScope) -> None:
 
 
 def run_again(loop: LoopScope, index: int) -> None:
-    """A pass has to run once more, whatever it came to."""
+    """A pass has to run again, whatever its outcome."""
     passes = loop.loop.passes
     passes.set_end(index, PassEnd.NONE)
     passes.serials.pop(index, None)

@@ -40,7 +40,7 @@ def start(scope: GraphScope, node: int) -> None:
 
 
 def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
-    """The chart reached a final state, or failed, or its time has run out; so it is with the node. Raises
+    """The chart reached a final state, failed or timed out, and the node ends the same way. Raises
     `ValuesMissing`."""
     scope.stop(node)
     if isinstance(what, Pending):

@@ -29,6 +29,7 @@ from workflow_runtime.engine.graph.policy import (
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.work import order_again
 from workflow_runtime.engine.lifecycle import SUSPENDED, WAITING, Change
+from workflow_runtime.engine.passes import Passes
 from workflow_runtime.engine.suspension import Escalation
 from workflow_runtime.engine.values.evaluation import error_value
 from workflow_runtime.engine.values.pruning import prune
@@ -43,8 +44,11 @@ COLLECTING = (AggregationSpec, PassSpec, SucceedSpec)
 
 
 class Reported(msgspec.Struct, frozen=True):
-    """A worker's run succeeded, and is recorded. ``values``: what decisions read of its output, if it came along
-    (``has_values``); ``values_bytes``: its size in any case."""
+    """A worker's run succeeded, and is recorded.
+
+    - ``values``: what decisions read of its output, if it came along (``has_values``)
+    - ``values_bytes``: its size in any case
+    """
 
     values: Json = None
     has_values: bool = False
@@ -52,9 +56,11 @@ class Reported(msgspec.Struct, frozen=True):
 
 
 class Yielded(msgspec.Struct, frozen=True):
-    """A node that the dispatcher ran itself succeeded with this output, before its `outputs` shape it."""
+    """A node that the dispatcher ran itself succeeded with this output, before its `outputs` shape it. ``passes``: of a
+    loop."""
 
     output: Json
+    passes: Passes | None = None
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -64,7 +70,7 @@ class Completed(msgspec.Struct, frozen=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """Somebody says what the node's output is, whatever it would have made itself."""
+    """The node's output is set from outside, whatever the node itself would have produced."""
 
     output: Json
 
@@ -78,8 +84,8 @@ def ended(scope: GraphScope, node: int, result: Result) -> None:
     match result:
         case Reported():
             _reported(scope, node, result)
-        case Yielded(output):
-            _yielded(scope, node, output)
+        case Yielded(output, passes):
+            _yielded(scope, node, output, passes)
         case Completed(output):
             _yielded(scope, node, output, completed=True)
         case Given(output):
@@ -126,7 +132,9 @@ def _reported(scope: GraphScope, node: int, result: Reported) -> None:
         _substituted(scope, original, output_of, result)
 
 
-def _yielded(scope: GraphScope, node: int, output: Json, *, completed: bool = False) -> None:
+def _yielded(
+    scope: GraphScope, node: int, output: Json, passes: Passes | None = None, *, completed: bool = False
+) -> None:
     """``completed``: through its task token; its inputs, which may hold secrets, stay with its worker's record."""
     plan = scope.block.nodes[node]
     inputs: Json = None
@@ -138,7 +146,7 @@ def _yielded(scope: GraphScope, node: int, output: Json, *, completed: bool = Fa
     elif plan.output_fields is not None:
         fields = output if isinstance(output, dict) else {}
         output = {field: fields.get(field) for field in plan.output_fields}
-    _succeed_with(scope, node, output, inputs, completed=completed)
+    _succeed_with(scope, node, output, inputs, completed=completed, passes=passes)
 
 
 def _succeed_with(
@@ -150,6 +158,7 @@ def _succeed_with(
     given: bool = False,
     fallback_used: bool = False,
     completed: bool = False,
+    passes: Passes | None = None,
 ) -> None:
     """Record an output that no worker has recorded."""
     plan = scope.block.nodes[node]
@@ -166,6 +175,7 @@ def _succeed_with(
         fallback_used=fallback_used,
         child=scope.child(node),
         warnings=scope.graph.notes.get(node, ()),
+        passes=passes,
     )
     if plan.compensate >= 0:
         own = Read(scope.block.first + node, serial, scope.prefix)

@@ -26,10 +26,11 @@ DELAY_SECONDS_MAX = 86_400.0  # also of an error that asks for a longer one
 class Failure(msgspec.Struct, frozen=True):
     """An attempt that failed.
 
-    ``order``: of the attempt, if a worker ran it (and recorded the error). ``own``: which of the node's own rules is
-    for it, timeout or reject; ``instead``: what the node yields if that says so. ``began``: False if there was no
-    attempt, because its `when` could not be evaluated. ``fallback_error``: of the node that ran in its place, which has
-    failed, too.
+    - ``order``: of the attempt, if a worker ran it (and recorded the error)
+    - ``own``: which of the node's own rules is for it, timeout or reject
+    - ``instead``: what the node yields if that rule says so
+    - ``began``: False if there was no attempt, because its `when` could not be evaluated
+    - ``fallback_error``: of the node that ran in its place, which has failed, too
     """
 
     error: ErrorDocument
@@ -43,9 +44,12 @@ class Failure(msgspec.Struct, frozen=True):
 class Case(msgspec.Struct, frozen=True):
     """A failure and what may be known when it is judged.
 
-    ``node`` None: it is of the run that puts the outputs together. ``handlers``: all of the workflow's. ``used``: how
-    often each of the node's retry policies, and of the handlers that are for it, has granted another attempt in this
-    visit. ``seed``: of the jitter; another one for each attempt. ``is_free``: whether a node can still be called.
+    - ``node``: None for the run that puts the outputs together
+    - ``handlers``: all of the workflow's
+    - ``used``: how often each of the node's retry policies, and of the handlers that are for it, has granted another
+      attempt in this visit
+    - ``seed``: of the jitter; another one for each attempt
+    - ``is_free``: whether a node can still be called
     """
 
     node: NodePlan | None
@@ -76,7 +80,7 @@ class Substitute(msgspec.Struct, frozen=True):
 
 
 class Continue(msgspec.Struct, frozen=True):
-    """The node succeeds all the same, with this output."""
+    """The node succeeds anyway, with this output."""
 
     output: Json
 

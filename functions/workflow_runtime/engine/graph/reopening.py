@@ -25,11 +25,12 @@ _RAN = frozenset({Mark.SUCCESS, Mark.FAILED, Mark.EXCUSED, Mark.HANDLED, Mark.CA
 
 
 def reopen(scope: GraphScope, again: Iterable[int] = (), *, with_lost: bool = True) -> None:
-    """Have these nodes run once more, whatever became of them, and those that were lost.
+    """Have these nodes run again, whatever their outcome, and those that were lost.
 
     Raises `ValuesMissing`.
     """
     graph = scope.graph
+    scope.is_closed = False  # it may have ended in this very turn
     for node in again:
         if node in scope.block.loops:
             scope.forget_inside(node)

@@ -135,7 +135,7 @@ class GraphScope(GraphValues):
     def stop(self, node: int) -> None:
         """End what a running or retrying node waits for, and the scope inside it. The node itself keeps its mark.
 
-        What a loop has come to is remembered if its graph fails, or ends early: it may go on one day.
+        The progress of a loop is remembered if its graph fails, or ends early: it may go on later.
         """
         pending.drop_owned(self, node)
         inner = self.scopes.get(self.path(node))
@@ -154,6 +154,7 @@ class GraphScope(GraphValues):
         """A loop of this graph does not go on where it was."""
         inner = self.scopes.get(self.path(node))
         if inner is not None:
+            self.graph.next_serials[node] = inner.next_serial()
             self.scopes.forget(inner)
 
     def put_aside(self) -> None:

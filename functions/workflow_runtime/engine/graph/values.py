@@ -1,4 +1,4 @@
-"""What a graph at work has come to: its block and its state, and what is known of its nodes."""
+"""A graph at work as others read it: its block and state, and what is known of its nodes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ NOTED_NODES_MAX = 100  # of a graph: they are for people, and the state has more
 
 
 class GraphValues(Scope):
-    """``fresh``, ``errors``: outputs and errors of this turn, by node; ``stand_ins``: nodes whose output is that of
-    another. Nodes are local indices, unless they are called numbers.
+    """A graph scope, as others read it. Nodes are local indices, unless they are called numbers.
+
+    - ``fresh``, ``errors``: outputs and errors of this turn, by node
+    - ``stand_ins``: nodes whose output is that of another
     """
 
     __slots__ = ("block", "errors", "fresh", "graph", "stand_ins")

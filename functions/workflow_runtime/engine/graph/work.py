@@ -12,7 +12,7 @@ from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.engine.values.visibility import loops_seen
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import PREVIOUS, Formula
-from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.graph import OUTPUTS, GraphBlock
 from workflow_runtime.plan.specs import AggregationSpec
 
 COLLECTOR_POOL = "tool"  # runs aggregations, passes and outputs that are too large for the dispatcher
@@ -73,6 +73,14 @@ def _bounded(scope: GraphScope, node: int, command: RunNode) -> RunNode:
     return command if seconds is None else replace(command, claim_by=scope.turn.now + round(seconds * 1000))
 
 
+def loop_order(scope: GraphScope, node: int, body: GraphBlock) -> RunNode:
+    """The order to put the output of a loop together; what it reads of the passes is not among its reads."""
+    formulas = (body.outputs,) if body.outputs is not None else ()
+    inside = range(body.first, body.first + len(body.nodes))
+    return _run(scope, scope.path(node), scope.graph.serial(node), COLLECTOR_POOL, formulas, node, (),
+                attempt(scope, node), inside)  # fmt: skip
+
+
 def _run(
     scope: GraphScope,
     path: str,
@@ -82,7 +90,9 @@ def _run(
     reader: int,
     operands: tuple[int, ...],
     attempt: int = 1,
+    inside: range = range(0),
 ) -> RunNode:
+    """``inside``: numbers of nodes that are read otherwise."""
     wanted = dict.fromkeys([scope.block.first + operand for operand in operands]) if operands else {}
     previous = -1
     for formula in formulas:
@@ -94,6 +104,8 @@ def _run(
     reads: list[Read] = []
     statuses: dict[int, str] = {}
     for number in wanted:
+        if number in inside:
+            continue
         mark, read = scope.find(number)
         if mark == SUCCESS or mark in FAILED_MARKS:
             reads.append(read)

@@ -45,12 +45,16 @@ def error_value(error: ErrorDocument) -> dict[str, Json]:
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What formulas see.
 
-    ``nodes``: ended nodes by number (one that is missing reads as null). ``globals``: ``{input, variables, env}``,
-    whole or pruned. ``names``: variables of charts, and what a called node is told. ``states``: active states of
-    charts. ``event``: the event at hand; ``overlay``: its data, as far as names of
-    charts may mean it.
-    ``previous``: node number or -1. ``place``: seeds ``uuid()``, the same for all attempts. ``reopened``: how often the
-    execution was reopened after an end. ``doubt``: told of each comparison of a text with a number.
+    - ``nodes``: ended nodes by number (one that is missing reads as null)
+    - ``globals``: ``{input, variables, env}``, whole or pruned
+    - ``names``: variables of charts, and what a called node is told
+    - ``states``: active states of charts
+    - ``event``: the event at hand
+    - ``overlay``: its data, as far as names of charts may mean it
+    - ``previous``: node number or -1
+    - ``place``: seeds ``uuid()``, the same for all attempts
+    - ``reopened``: how often the execution was reopened after an end
+    - ``doubt``: told of each comparison of a text with a number
     """
 
     plan: Plan
@@ -85,17 +89,7 @@ def evaluate(
 ) -> Json:
     """The formula's value. Paths that led nowhere are added to ``unresolved``, what was made of secrets to ``derived``
     (see `Scope`). Raises `EvaluationError`."""
-    names: dict[str, Json] = dict(locals)
-    outputs: set[str] = set()
-    for binding in formula.bindings:
-        if binding.kind in GIVEN:
-            if binding.name not in names and binding.name in view.names:
-                names[binding.name] = view.names[binding.name]
-            continue
-        if view.overlay and binding.name in view.overlay and binding.kind in MAY_COME_FROM_EVENT:
-            names[binding.name] = view.overlay[binding.name]
-        else:
-            _bind(names, outputs, binding, view)
+    names, outputs = _bound(formula, view, locals)
     scope = Scope(
         names,
         now_ms=view.now,
@@ -112,6 +106,34 @@ def evaluate(
         for comparison in scope.doubts:
             view.doubt(comparison)
     return value
+
+
+def reads_null(formula: Formula, view: View) -> bool:
+    """Whether something that it reads is null, or not there: it may be still to come."""
+    names, _ = _bound(formula, view, NO_LOCALS)
+    for reference in formula.compiled.references:
+        value = names.get(reference.name)
+        for key in reference.path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is None:
+            return True
+    return False
+
+
+def _bound(formula: Formula, view: View, locals: Mapping[str, Json]) -> tuple[dict[str, Json], set[str]]:
+    """The values of its names, and those of them that are outputs of nodes."""
+    names: dict[str, Json] = dict(locals)
+    outputs: set[str] = set()
+    for binding in formula.bindings:
+        if binding.kind in GIVEN:
+            if binding.name not in names and binding.name in view.names:
+                names[binding.name] = view.names[binding.name]
+            continue
+        if view.overlay and binding.name in view.overlay and binding.kind in MAY_COME_FROM_EVENT:
+            names[binding.name] = view.overlay[binding.name]
+        else:
+            _bind(names, outputs, binding, view)
+    return names, outputs
 
 
 def correlation_key(value: Json) -> str | None:

@@ -28,8 +28,12 @@ class Around(Protocol):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """``names``: variables that the formulas name. ``lacks``: one of the names is in no chart; it may be workflow
-    variable or input. ``states``: active ones."""
+    """What formulas see of the charts around them.
+
+    - ``names``: variables that they name
+    - ``lacks``: one of the names is in no chart; it may be a workflow variable or input
+    - ``states``: active ones
+    """
 
     names: dict[str, Json] = {}
     states: frozenset[str] = frozenset()

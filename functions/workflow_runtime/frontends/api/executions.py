@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -33,8 +34,10 @@ from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.waiting import wait_until
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.services.views.executions import Execution, header_json, position
+from workflow_runtime.ports import Attribute
+from workflow_runtime.services.views.executions import header_json, position
 from workflow_runtime.services.views.nodes import error_json
+from workflow_runtime.services.views.passes import Page
 from workflow_runtime.storage.records import LateResult, Run
 
 if TYPE_CHECKING:
@@ -128,6 +131,27 @@ class Executions:
         document["runs"] = [_run_json(run) for run in found.runs]
         return fitted(document, [Place(document, "output", _node_url(request, execution_id, path))])
 
+    async def passes(
+        self,
+        request: Request,
+        execution_id: ExecutionId,
+        path: NodePath,
+        limit: Limit = PAGE_ITEMS_DEFAULT,
+        cursor: Cursor = None,
+    ) -> Answer:
+        """Passes of a loop, in order, each with its nodes: those that have begun."""
+        check_id(execution_id)
+        of = ("passes", execution_id, path)
+        start = int(decode_cursor(of, cursor) or 0)
+        wanted = Page(path, start, limit)
+        found = await self._runtime.ports.offload(self._runtime.documents.passes, execution_id, wanted)
+        offload, outputs = self._runtime.ports.offload, found.node_outputs
+        places = await offload(self._node_places, request, execution_id, found.nodes, outputs)
+        more = encode_cursor(of, str(found.next)) if found.next is not None else None
+        document = {**found.loop.json(), **page(found.json(path), more)}
+        href = f"{execution_url(request, execution_id)}/nodes/{{path}}"
+        return fitted(document, places, Place(document, "items", href))
+
     async def why(
         self,
         request: Request,  # noqa: ARG002
@@ -165,16 +189,19 @@ class Executions:
         places = [_part_place(request, document, part) for part in ("input", "output", "variables") if part in document]
         if found.nodes is None:
             return fitted(document, places)
-        places += await self._runtime.ports.offload(self._node_places, request, found)
+        outputs = found.node_outputs
+        places += await self._runtime.ports.offload(self._node_places, request, execution_id, found.nodes, outputs)
         href = f"{execution_url(request, execution_id)}/nodes/{{path}}"
         return fitted(document, places, Place(document, "node_executions", href))
 
-    def _node_places(self, request: Request, found: Execution) -> list[Place]:
+    def _node_places(
+        self, request: Request, execution_id: str, nodes: dict[str, Json], outputs: Mapping[str, Attribute]
+    ) -> list[Place]:
         """Puts small outputs into the nodes' entries, notes in place of those in the blob store: one read each."""
         places = []
-        for id, held in found.node_outputs.items():
-            entry: dict[str, Any] = (found.nodes or {})[id]
-            href = _node_url(request, found.header.execution_id, id)
+        for id, held in outputs.items():
+            entry: dict[str, Any] = nodes[id]
+            href = _node_url(request, execution_id, id)
             if isinstance(held, str):
                 entry["output"] = note(href)
             else:

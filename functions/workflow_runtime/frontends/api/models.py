@@ -155,6 +155,16 @@ class ExecutionPage(BaseModel):
     next_cursor: str | None
 
 
+class LoopProgress(BaseModel):
+    """How far a loop is."""
+
+    total: int | None = Field(description="How many passes there are; null while nobody knows.")
+    done: int
+    succeeded: int
+    failed: int
+    running: int
+
+
 class NodeExecution(BaseModel):
     status: NodeStatus
     attempts: int
@@ -170,6 +180,7 @@ class NodeExecution(BaseModel):
     fallback_error: ErrorModel | None = Field(description="How its fallback failed, too.")
     usage: JsonObject | None
     child: str | None = Field(None, description="Of a sub-workflow: the execution that it started.")
+    passes: LoopProgress | None = Field(None, description="Of a loop: how far it is.")
 
 
 class Compensation(BaseModel):
@@ -303,6 +314,21 @@ class HistoryEntry(BaseModel):
     ignored: list[Reason]
     refused: list[Reason]
     transitions: list[Transition]
+
+
+class LoopPass(BaseModel):
+    """A pass of a loop."""
+
+    index: int
+    status: str = Field(description="`running`, `success`, `failed` or `cancelled`.")
+    nodes: dict[str, NodeExecution] = Field(description="By path; of a loop inside, the first passes only.")
+
+
+class PassPage(LoopProgress):
+    """Passes of a loop, in order."""
+
+    items: list[LoopPass] | Truncated
+    next_cursor: str | None
 
 
 class HistoryPage(BaseModel):

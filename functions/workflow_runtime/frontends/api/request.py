@@ -13,7 +13,7 @@ import msgspec
 from workflow_runtime.deployment.settings import IDENTITY_CLAIM
 from workflow_runtime.frontends.api.problems import Problem
 
-# /executions/{id}/nodes/… and /hooks/{workflow}/…: what follows is one path, slashes included.
+# /executions/{id}/nodes/…, …/passes/… and /hooks/{workflow}/…: what follows is one path, slashes included.
 NODES_SEGMENT = 3
 ENDPOINT_SEGMENT = 3
 SCOPE_SEGMENT = 2  # of a freeze: agents may have ids with a slash
@@ -78,7 +78,7 @@ class Request(msgspec.Struct, frozen=True):
 
     def _segments(self) -> list[str]:
         segments = self.path.split("/")
-        if segments[1:2] == ["executions"] and segments[NODES_SEGMENT : NODES_SEGMENT + 1] == ["nodes"]:
+        if segments[1:2] == ["executions"] and segments[NODES_SEGMENT : NODES_SEGMENT + 1] in (["nodes"], ["passes"]):
             return segments[: NODES_SEGMENT + 1] + (["/".join(segments[NODES_SEGMENT + 1 :])] if segments[4:] else [])
         if segments[1:2] == ["hooks"] and segments[ENDPOINT_SEGMENT:]:
             return [*segments[:ENDPOINT_SEGMENT], "/".join(segments[ENDPOINT_SEGMENT:])]

@@ -180,6 +180,14 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
         ),
         Route(
             "GET",
+            f"{one}/passes/<path>",
+            executions.passes,
+            "listPasses",
+            (json_reply(models.PassPage, "Passes of the loop"),),
+            (404, 422),
+        ),
+        Route(
+            "GET",
             f"{one}/why",
             executions.why,
             "whyExecution",

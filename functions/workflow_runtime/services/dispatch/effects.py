@@ -324,6 +324,7 @@ def _run_of(command: RecordNode) -> Run:
         fallback_used=command.fallback_used,
         child=command.child,
         warnings=command.warnings,
+        passes=command.passes,
     )
 
 

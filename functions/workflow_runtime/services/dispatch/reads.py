@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -20,6 +21,8 @@ from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.records import Globals, Run
 from workflow_runtime.storage.stores import Stores
+
+EventT = TypeVar("EventT", bound=Event)
 
 
 class Knowledge:
@@ -53,18 +56,18 @@ class Knowledge:
         """A run that is undone, whole."""
         return Visit(self._runs.inputs_of(item), self._runs.run_of(item).output)
 
-    def heard(self, state: ExecutionState, events: Sequence[Event]) -> list[Event]:
+    def heard(self, state: ExecutionState, events: Sequence[EventT]) -> list[EventT]:
         """The events; of timers at which a sign of life must have come, with when the last one came."""
         return [self._with_heartbeat(state, event) for event in events]
 
-    def _with_heartbeat(self, state: ExecutionState, event: Event) -> Event:
-        fired = event.held if isinstance(event, EventReturned) else event
+    def _with_heartbeat(self, state: ExecutionState, event: EventT) -> EventT:
+        fired: Event = event.held if isinstance(event, EventReturned) else event
         entry = state.pending.get(fired.timer) if isinstance(fired, TimerFired) else None
-        if entry is None or entry.purpose is not Purpose.HEARTBEAT:
+        if not isinstance(fired, TimerFired) or entry is None or entry.purpose is not Purpose.HEARTBEAT:
             return event
         task = self._stores.tasks.get(entry.name)
-        fired = replace(fired, heard=task.heard_at if task is not None else 0)
-        return replace(event, held=fired) if isinstance(event, EventReturned) else fired
+        known = replace(fired, heard=task.heard_at if task is not None else 0)
+        return cast(EventT, replace(event, held=known) if isinstance(event, EventReturned) else known)
 
     def _order(self, plan: Plan, execution_id: str, read: Read, item: Item) -> RunNode | None:
         """The order of a run: kept by its record if it failed and had more attempts. What an action called has its

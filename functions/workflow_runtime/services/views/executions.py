@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.passes import PassEnd
 from workflow_runtime.engine.preview import Preview, preview
 from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import normalized
+from workflow_runtime.plan.addresses import pass_address
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Attribute, Item, Ports
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens, moves_by_itself
 from workflow_runtime.services.views.compensation import compensations
-from workflow_runtime.services.views.nodes import error_json, node_executions
+from workflow_runtime.services.views.nodes import error_json, live_graphs, node_executions
+from workflow_runtime.services.views.passes import LoopView, Page, PassFinder, Shown
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.records import Globals, Header, Run, StoredState
@@ -81,6 +85,31 @@ class NodeDetail(msgspec.Struct, frozen=True):
     entry: dict[str, Json]
     runs: tuple[Run, ...]
     output: bytes
+
+
+class PassPage(msgspec.Struct, frozen=True):
+    """Passes of a loop from ``start`` on, with the entries of their nodes by path. ``next``: the first pass of the next
+    page; None: no further one has begun."""
+
+    loop: LoopView
+    start: int
+    nodes: dict[str, Json]
+    node_outputs: dict[str, Attribute]
+    next: int | None
+
+    def json(self, path: str) -> list[dict[str, Json]]:
+        """The passes, one by one."""
+        found: dict[int, dict[str, Json]] = {}
+        for node, entry in self.nodes.items():
+            index = int(node[len(path) + 1 :].partition("]")[0])
+            shown = found.setdefault(index, {"index": index, "status": self._status(index), "nodes": {}})
+            shown["nodes"][node] = entry
+        return [found[index] for index in sorted(found)]
+
+    def _status(self, index: int) -> str:
+        still = "running" if self.loop.open else "cancelled"
+        known = {PassEnd.SUCCESS: "success", PassEnd.FAILED: "failed"}
+        return known.get(self.loop.passes.end(index), still)
 
 
 class History(msgspec.Struct, frozen=True):
@@ -235,12 +264,42 @@ class Documents:
         return key in self._table.get([key])
 
     def _nodes(self, plan: Plan, stored: StoredState | None, execution_id: str) -> _Seen:
-        held = self._runs.list_held(execution_id)
-        runs = [run for run, _ in held]
         state = stored.state if stored is not None else None
-        entries = node_executions(plan, state, runs, None, self._frozen_in(plan))
-        outputs = {run.path: output for run, output in held if run.path in entries and entries[run.path]["started_at"]}
+        if plan.has_loops:
+            shown = self._finder(plan, state, execution_id).document()
+        else:
+            shown = Shown(held=[*self._runs.list_held(execution_id)])
+        return self._entries(plan, state, shown)
+
+    def _finder(self, plan: Plan, state: ExecutionState | None, execution_id: str) -> PassFinder:
+        return PassFinder(plan, state, live_graphs(plan, state), self._runs, execution_id)
+
+    def _entries(self, plan: Plan, state: ExecutionState | None, shown: Shown) -> _Seen:
+        runs = [run for run, _ in shown.held]
+        scopes = [(scope.block, scope.address) for scope in shown.scopes] if plan.has_loops else None
+        entries = node_executions(plan, state, runs, None, self._frozen_in(plan), scopes)
+        for path, loop in shown.loops.items():
+            if path in entries:
+                entries[path]["passes"] = loop.json()
+        outputs = {
+            run.path: output for run, output in shown.held if run.path in entries and entries[run.path]["started_at"]
+        }
         return entries, outputs, compensations(plan, state, runs)
+
+    def passes(self, execution_id: str, page: Page) -> PassPage:
+        """Some passes of a loop. Raises `RequestError` (``not_found``) also for what is no loop, or has not begun."""
+        header = self.header(execution_id)
+        plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(execution_id)
+        state = stored.state if stored is not None else None
+        shown = self._finder(plan, state, execution_id).page(page)
+        if shown is None:
+            message = f"execution {execution_id!r} has no loop {page.loop!r}, or it has not begun"
+            raise RequestError("not_found", message)
+        nodes, outputs, _ = self._entries(plan, state, shown)
+        loop = shown.loops[page.loop]
+        after = page.start + sum(scope.address == pass_address(page.loop, page.start + place)
+                                 for place, scope in enumerate(shown.scopes[: page.limit]))  # fmt: skip
+        return PassPage(loop, page.start, nodes or {}, outputs, after if after < loop.passes.begun else None)
 
     def _frozen_in(self, plan: Plan) -> Callable[[str], bool]:
         return lambda path: self._looks.holding_run(plan, path) is not None

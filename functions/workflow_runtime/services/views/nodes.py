@@ -44,9 +44,11 @@ def node_executions(
     runs: Iterable[Run],
     only: Collection[str] | None = None,
     is_frozen: Callable[[str], bool] = lambda _: False,
+    scopes: Iterable[tuple[int, ScopeId]] | None = None,
 ) -> dict[str, Json]:
     """One entry per node by path, in file order, hidden ones apart; or of the paths in ``only``. ``is_frozen``: whether
-    runs of the node of a path are held back; asked of those that no worker has begun.
+    runs of the node of a path are held back; asked of those that no worker has begun. ``scopes``: the numbers of blocks
+    and the addresses that are shown; by default those of the plan, and the passes of loops that are live or have runs.
 
     A live node has the status that the state gives it, and its newest run since its scope was entered. Any other has
     that of its newest run; without one it is waiting, or skipped once the execution has ended. A compensation has an
@@ -58,7 +60,7 @@ def node_executions(
     live = live_graphs(plan, state)
     undone = statuses_of_undone(plan, state)
     entries: dict[str, Json] = {}
-    for number, address in _places(plan, live, newest):
+    for number, address in scopes if scopes is not None else _places(plan, live, newest):
         block, graph = plan.blocks[number], live.get(address)
         for index, node in enumerate(block.nodes):
             path = path_in(plan, number, address, index)

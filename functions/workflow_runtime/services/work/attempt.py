@@ -27,19 +27,14 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.sdk import Pending
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.callbacks import AttemptToken, left_open
-from workflow_runtime.services.work.deciding import (
-    decided,
-    node_of,
-    order_to_keep,
-    output_formulas,
-    with_callers_inputs,
-)
+from workflow_runtime.services.work.collecting import PassCollector, decided
+from workflow_runtime.services.work.deciding import formulas_of, node_of, order_to_keep, with_callers_inputs
 from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
 from workflow_runtime.storage import keys
@@ -116,6 +111,7 @@ class AttemptRunner:
         self._executions = stores.executions
         self._runs = stores.runs
         self._orders = Orders(stores)
+        self._passes = PassCollector(ports, stores)
 
     async def carry_out(self, attempt: Attempt) -> tuple[bool, Run]:
         """Read, run and record a claimed run: whether it was still ours to record, and how it ended. Once a renewal
@@ -184,6 +180,7 @@ class AttemptRunner:
                 return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
             output = await self._masked(attempt.mask, result.output)
+            claimed = replace(claimed, passes=attempt.order.command.passes)
             ended = replace(claimed, status=RunStatus.SUCCESS, output=output)
             if result.pending is not None:
                 ended = left_open(attempt.node, result.pending, attempt.token.value, claimed)
@@ -214,7 +211,7 @@ class AttemptRunner:
         order = await self._ports.offload(self._orders.whole, attempt.order)
         command = order.command
         node = node_of(plan, command.path)
-        formulas = node.worker_formulas if node is not None else output_formulas(plan, order)
+        formulas = formulas_of(plan, node, order)
         header_key = keys.execution(order.execution_id, keys.HEADER)
         input_key = keys.input(order.execution_id, command.replaced)
         run_keys = {keys.run(order.execution_id, read.path(plan), read.serial): read.node for read in command.reads}
@@ -265,6 +262,9 @@ class AttemptRunner:
         plan, order, node = attempt.plan, attempt.order, rendering.node
         if order.command.path == OUTPUTS_PATH:
             return NodeResult(scope_output(plan, plan.root, order.command.succeeded_by, rendering.view))
+        if isinstance(node.spec, LoopSpec):
+            collected = await self._passes.collected(order, node.spec, rendering.view)
+            return NodeResult(rendering.shaped({}, collected)[0])
         if node.pool is None:
             return NodeResult(decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)

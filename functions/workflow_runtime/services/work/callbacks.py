@@ -15,7 +15,8 @@ from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.specs import CALLBACK_SECONDS, CallbackPlan
 from workflow_runtime.sdk import Pending
 from workflow_runtime.storage.records import Run, RunStatus, Yielded
-from workflow_runtime.storage.tasks import Task, TaskStore, hash_of
+from workflow_runtime.storage.stores import Stores
+from workflow_runtime.storage.tasks import Task, hash_of
 
 TOKEN_BYTES = 32  # 256 bits, which nobody guesses
 
@@ -23,10 +24,10 @@ TOKEN_BYTES = 32  # 256 bits, which nobody guesses
 class AttemptToken:
     """The token of one attempt, made and stored when it is first asked for. May be asked in any thread."""
 
-    def __init__(self, execution_id: str, command: RunNode, store: Callable[[], TaskStore], now: Callable[[], int]):
+    def __init__(self, execution_id: str, command: RunNode, stores: Stores, now: Callable[[], int]):
         self._execution_id = execution_id
         self._command = command
-        self._store = store
+        self._stores = stores
         self._now = now
         self._lock = Lock()
         self.value = ""
@@ -38,7 +39,7 @@ class AttemptToken:
                 token = secrets.token_urlsafe(TOKEN_BYTES)
                 command, at = self._command, self._now()
                 task = Task(execution_id=self._execution_id, path=command.path, serial=command.serial, made_at=at)
-                self._store().put(hash_of(token), task)
+                self._stores.tasks.put(hash_of(token), task)
                 self.value = token
             return self.value
 

@@ -1,33 +1,16 @@
-"""In the worker: what a plan says of the node of an order, and what the dispatcher would decide if it were smaller."""
+"""In the worker: what a plan says of the node of an order."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RunNode
-from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import View, evaluate
-from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import Formula
-from workflow_runtime.plan.graph import GraphBlock, NodePlan
+from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import AggregationSpec, SucceedSpec
+from workflow_runtime.plan.specs import LoopSpec
 from workflow_runtime.services.messages import Order
-from workflow_runtime.services.work.rendering import Rendering
-
-
-def decided(plan: Plan, rendering: Rendering) -> Json:
-    """The output of a node that the dispatcher would run itself if its values were smaller."""
-    node, view = rendering.node, rendering.view
-    inputs = rendering.inputs()
-    match node.spec:
-        case AggregationSpec() as spec:
-            output = aggregate(spec, operand_values(spec, _block_of(plan, rendering.command.path), view), view)
-        case SucceedSpec(output=formula) if formula is not None:
-            output = evaluate(formula, view, unresolved=rendering.unresolved)
-        case _:
-            output = inputs
-    return rendering.shaped(inputs, output)[0]
 
 
 def node_of(plan: Plan, path: str) -> NodePlan | None:
@@ -45,10 +28,13 @@ def order_to_keep(plan: Plan, command: RunNode) -> RunNode | None:
     return command if may_go_on else None
 
 
-def output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:
-    """What puts the execution's output together."""
-    formula, _ = plan.root.yields(order.command.succeeded_by)
-    return (formula,) if formula is not None else ()
+def formulas_of(plan: Plan, node: NodePlan | None, order: Order) -> tuple[Formula, ...]:
+    """What the worker evaluates for this node or, without one, to put the execution's output together."""
+    if node is None:
+        formula, _ = plan.root.yields(order.command.succeeded_by)
+        return (formula,) if formula is not None else ()
+    body = plan.blocks[node.spec.body].outputs if isinstance(node.spec, LoopSpec) else None
+    return node.worker_formulas if body is None else (*node.worker_formulas, body)
 
 
 def with_callers_inputs(plan: Plan, caller: int, view: View) -> View:
@@ -57,9 +43,3 @@ def with_callers_inputs(plan: Plan, caller: int, view: View) -> View:
     if formula is None:
         return view
     return replace(view, names={**view.names, "inputs": evaluate(formula, view)})
-
-
-def _block_of(plan: Plan, path: str) -> GraphBlock:
-    place = plan.locate(path)
-    assert place is not None, "only outputs have no node, and they are not aggregated"
-    return plan.blocks[place.block]

@@ -80,7 +80,7 @@ class NodeRunner:
         self._ports = ports
         self._workflows = stores.workflows
         self._runs = stores.runs
-        self._tasks = lambda: stores.tasks
+        self._stores = stores
         self._holder = holder
         self._looks = looks
         self._new_id = new_id
@@ -111,7 +111,7 @@ class NodeRunner:
             raise RetryableError(str(error)) from error
 
     def _token(self, order: Order) -> AttemptToken:
-        return AttemptToken(order.execution_id, order.command, self._tasks, self._ports.clock.now)
+        return AttemptToken(order.execution_id, order.command, self._stores, self._ports.clock.now)
 
     async def _is_held(self, order: Order, plan: Plan) -> bool:
         """Whether a freeze holds the order back."""
@@ -219,9 +219,9 @@ class NodeRunner:
 
     async def _close_token(self, attempt: Attempt) -> None:
         """The attempt has failed, and its task token counts no more."""
-        hash, now = hash_of(attempt.token.value), self._ports.clock.now()
+        own, now = hash_of(attempt.token.value), self._ports.clock.now()
         with suppress(RetryableError):  # the engine would refuse it, too
-            await self._ports.offload(self._tasks().close, hash, "the attempt has failed", now)
+            await self._ports.offload(self._stores.tasks.close, own, "the attempt has failed", now)
 
     async def _note_late(self, order: Order, ended: Run) -> None:
         """Keep for people what a run came to that had ended for everybody else: its effects may have happened."""
