@@ -17,6 +17,7 @@ from workflow_runtime.engine.holding import HELD_MAX
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import ErrorDocument, RequestError
+from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
@@ -43,8 +44,8 @@ class Tasks:
 
     def complete(self, token: str, output: Json = None, *, by: str = "") -> bool:
         """End the run with this output. False if the same was said before."""
-        data = _encoded(output)
         hash, task = self._task(token)
+        data = _encoded(output, Mask([token]))
         use = f"complete#{hashlib.sha256(data).hexdigest()[:32]}"
         lost = self._check(task, use)
         packed, blob = pack_bytes(data), None
@@ -66,7 +67,7 @@ class Tasks:
         digest = hashlib.sha256(msgspec.json.encode([type, message])).hexdigest()
         use = f"fail#{digest[:32]}"
         lost = self._check(task, use)
-        error = ErrorDocument.of(type, message, task.path)
+        error = ErrorDocument.of(type, str(Mask([token]).value(message)), task.path)
         event = TaskFailed(f"task:{hash}", self._clock.now(), task.path, task.serial, hash, error, lost, by)
         self._mailer.send(task.execution_id, event)
         return self._use(hash, task, use, FAILED)
@@ -120,10 +121,10 @@ class Tasks:
         return run is not None and run.error is not None and run.error.type == "worker_lost"
 
 
-def _encoded(output: Json) -> bytes:
-    """Raises `RequestError` (``invalid_request``)."""
+def _encoded(output: Json, mask: Mask) -> bytes:
+    """It as JSON, without the token. Raises `RequestError` (``invalid_request``)."""
     try:
-        data = msgspec.json.encode(to_json(output, "output"))
+        data = msgspec.json.encode(mask.value(to_json(output, "output")))
     except NotJson as error:
         raise RequestError("invalid_request", str(error)) from None
     if len(data) > INPUT_BYTES_MAX:
