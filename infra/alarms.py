@@ -20,6 +20,7 @@ AGE_SECONDS_MAX = {
     SWEEP: 300,
 }
 POOL_AGE_SECONDS_MAX = 3600  # a node may run for 900 s, and all that time its order is in the queue
+SWEEP_LATENESS_MS_MAX = 180_000  # a tick is a minute, and what is lost is to be found within five
 API_ERRORS_MAX = 5  # in 5 minutes
 
 
@@ -44,6 +45,14 @@ def alarms(topology: Topology, measured: Measured) -> Iterator[Alarm]:
         text="Something could not be processed and was recorded as a dead letter.",
         chapter="dead-letters",
         metric=measured.counted(Metric.DEAD_LETTERS),
+    )
+    yield Alarm(
+        id="SweepLate",
+        text="Executions are looked after later than they should be: what got lost stays lost for longer.",
+        chapter="sweep-late",
+        metric=measured.latest(Metric.SWEEP_LATENESS),
+        threshold=SWEEP_LATENESS_MS_MAX,
+        periods=2,
     )
     yield from _queues(topology, measured)
     yield from _functions(topology, measured)

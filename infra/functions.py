@@ -160,7 +160,7 @@ class Functions(Construct):
             f"{construct_id(function.name)}From{construct_id(source.queue)}",
             target=self.targets[function.name],
             event_source_arn=self._queues[source.queue].queue_arn,
-            batch_size=source.batch_size,
+            batch_size=self._pool(function).batch_size or source.batch_size,
             max_concurrency=max(concurrency, POLLERS_MIN) if concurrency else None,
             report_batch_item_failures=True,
         )

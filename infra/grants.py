@@ -19,16 +19,22 @@ from infra.props import RuntimeProps, WorkerPool
 from infra.storage import BLOB_PREFIX, Storage
 from infra.suppressions import accept_wildcard
 from workflow_runtime.backends.aws.table import INDEX
-from workflow_runtime.deployment.topology import BlobCall, Function, TableCall
+from workflow_runtime.deployment.topology import BlobCall, Function, ScheduleCall, TableCall
 
 TABLE_ACTIONS: Mapping[TableCall, tuple[str, ...]] = {
     "get": ("GetItem", "BatchGetItem"),
     "put": ("PutItem",),
     "update": ("UpdateItem",),
     "put_all": ("PutItem", "BatchWriteItem"),
+    "delete": ("DeleteItem",),
     "delete_all": ("BatchWriteItem",),
     "query": ("Query",),
 }  # `query_index` is Query on the index
+SCHEDULE_ACTIONS: Mapping[ScheduleCall, tuple[str, ...]] = {
+    "put": ("Create", "Update"),
+    "create": ("Create",),
+    "delete": ("Delete",),
+}
 BLOB_ACTIONS: Mapping[BlobCall, str] = {"get": "GetObject", "put": "PutObject"}
 POLLING_ACTIONS = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")  # by Lambda, in the function's name
 NETWORK_ACTIONS = (
@@ -93,7 +99,7 @@ class Grants:
         yield from self._blobs(function)
         yield from self._messages(function)
         if function.schedules:
-            yield from self._schedules()
+            yield from self._schedules(function)
         if function.publishes:
             yield Grant("Publish", ("events:PutEvents",), (self._events.bus.event_bus_arn,))
         if function.secrets:
@@ -141,8 +147,9 @@ class Grants:
         yield Grant("Hide", ("sqs:ChangeMessageVisibility",), hides)
         yield Grant("Send", ("sqs:SendMessage",), arns(function.sends))
 
-    def _schedules(self) -> Iterator[Grant]:
-        actions = tuple(f"scheduler:{verb}Schedule" for verb in ("Create", "Update", "Delete"))
+    def _schedules(self, function: Function) -> Iterator[Grant]:
+        verbs = _distinct(verb for call in function.schedules for verb in SCHEDULE_ACTIONS[call])
+        actions = tuple(f"scheduler:{verb}Schedule" for verb in verbs)
         reason = "Schedules are named by execution; the group is this deployment's own"
         yield Grant("Schedules", actions, (self._events.schedules_arn,), reason)
         to_scheduler = {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}

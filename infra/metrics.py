@@ -41,6 +41,10 @@ class Measured:
         """What its values are like: their mean, and what one in twenty exceeds."""
         return [self._own(metric, statistic, f"{metric} {label}") for statistic, label in STATISTICS]
 
+    def latest(self, metric: Metric) -> cloudwatch.Metric:
+        """Its largest value."""
+        return self._own(metric, "Maximum", metric)
+
     def batch_size(self) -> cloudwatch.Metric:
         """The dispatcher counts its events once per batch."""
         return self._own(Metric.EVENTS_DISPATCHED, "Average", "mean")

@@ -149,6 +149,7 @@ def _events(measured: Measured) -> list[cloudwatch.IWidget]:
         _graph("Events in, and what became of them", _counted(measured, *taken, *refused)),
         _graph("Timers delivered", _counted(measured, Metric.TIMERS_DELIVERED)),
         _graph("Timers: how late, ms", measured.values(Metric.TIMER_LATENESS)),
+        _graph("Sweep: how late, ms", measured.values(Metric.SWEEP_LATENESS)),
     ]
 
 

@@ -17,6 +17,7 @@ from aws_cdk import aws_sns as sns
 
 from infra.bundling import PYTHON, ROOT
 from workflow_runtime.deployment.settings import IDENTITY_CLAIM, SECRETS_PREFIX
+from workflow_runtime.ports import BATCH_MESSAGES_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class Reach:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPool:
     """What is special about a worker pool. ``concurrency_max``: batches at once, if not as in the topology; at least 2.
+    ``batch_size``: orders that one process carries out side by side, 1 to 10, if not as in the topology.
 
     ``agents``: it runs agents, so it gets their packages (as the pool `AGENTS_POOL` does anyway). ``bedrock_models``:
     ARNs of the models and inference profiles it may invoke. ``environment``: further variables, a provider's settings
@@ -52,6 +54,7 @@ class WorkerPool:
     """
 
     concurrency_max: int | None = None
+    batch_size: int | None = None
     memory_mb: int | None = None
     agents: bool = False
     reach: Reach = Reach()
@@ -59,6 +62,10 @@ class WorkerPool:
     environment: Mapping[str, str] = field(default_factory=dict)
     statements: tuple[iam.PolicyStatement, ...] = ()
     layers: tuple[lambda_.ILayerVersion, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None and not 1 <= self.batch_size <= BATCH_MESSAGES_MAX:
+            raise ValueError(f"batch_size: from 1 to {BATCH_MESSAGES_MAX} orders, not {self.batch_size}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

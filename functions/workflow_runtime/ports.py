@@ -90,6 +90,9 @@ class Table(Protocol):
     ) -> None:
         """Set attributes of an existing item, and its index key if ``index`` is given. Raises `ConditionFailed`."""
 
+    def delete(self, key: Key, condition: Condition) -> None:
+        """Delete an existing item. Raises `ConditionFailed`."""
+
     def delete_all(self, keys: Sequence[Key]) -> None:
         """Delete items (any number; batched; absent ones are fine)."""
 
@@ -102,8 +105,19 @@ class Table(Protocol):
         ``limit`` None means all of them, page by page.
         """
 
-    def query_index(self, partition: str, prefix: str, *, before: str | None = None, limit: int) -> list[Item]:
-        """Items by index key, largest sort key (newest) first, starting with ``prefix`` and below ``before``."""
+    def query_index(
+        self,
+        partition: str,
+        prefix: str = "",
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        descending: bool = True,
+        limit: int,
+    ) -> list[Item]:
+        """Items by index key, whose sort key starts with ``prefix`` and lies between ``after`` and ``before``, without
+        these; the largest first, or the smallest.
+        """
 
 
 class Blobs(Protocol):
@@ -147,8 +161,10 @@ class Queues(Protocol):
     def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
         """Send any number, batched by count and bytes; entries that failed for a passing reason are sent again."""
 
-    def set_visibility(self, queue: str, receipt_handle: str, seconds: int) -> None:
-        """Hide a received message for ``seconds`` from now. A stale receipt is ignored."""
+    def set_visibility(self, queue: str, seconds: Mapping[str, int]) -> None:
+        """Hide received messages, by their receipt handles, for so many seconds from now (any number; batched). Stale
+        receipts are ignored.
+        """
 
 
 class Bus(Protocol):

@@ -109,10 +109,10 @@ def test_a_delayed_message_waits(harness):
 def test_visibility_can_be_ended_and_prolonged(harness):
     harness.queues.send(WORK, [Message("x")])
     (first,) = harness.receive(WORK)
-    harness.queues.set_visibility(WORK, first.receipt_handle, 300)
+    harness.queues.set_visibility(WORK, {first.receipt_handle: 300})
     harness.pass_time(100)
     assert harness.receive(WORK) == []
-    harness.queues.set_visibility(WORK, first.receipt_handle, 0)
+    harness.queues.set_visibility(WORK, {first.receipt_handle: 0})
     harness.pass_time(1)  # moto compares strictly
     assert harness.bodies(WORK) == ["x"]
 
@@ -120,15 +120,15 @@ def test_visibility_can_be_ended_and_prolonged(harness):
 @pytest.mark.parametrize("seconds", [-1, 43201])
 def test_visibility_is_at_most_12_hours(harness, seconds):
     with pytest.raises(ValueError, match="43200"):
-        harness.queues.set_visibility(WORK, "any", seconds)
+        harness.queues.set_visibility(WORK, {"any": seconds})
 
 
 def test_unknown_and_spent_receipts_are_ignored(harness):
     harness.queues.send(WORK, [Message("x")])
     (record,) = harness.receive(WORK)
     harness.poller.delete(WORK, [record.receipt_handle])
-    harness.queues.set_visibility(WORK, record.receipt_handle, 0)
-    harness.queues.set_visibility(WORK, "nonsense", 10)
+    harness.queues.set_visibility(WORK, {record.receipt_handle: 0})
+    harness.queues.set_visibility(WORK, {"nonsense": 10})
     harness.poller.delete(WORK, ["nonsense"])
     assert harness.receive(WORK) == []
 
@@ -141,7 +141,7 @@ def test_a_receipt_is_void_once_the_message_was_received_again(harness):
     harness.pass_time(31)
     (second,) = harness.receive(WORK)
     harness.poller.delete(WORK, [first.receipt_handle])
-    harness.queues.set_visibility(WORK, first.receipt_handle, 0)
+    harness.queues.set_visibility(WORK, {first.receipt_handle: 0})
     assert harness.receive(WORK) == []
     harness.poller.delete(WORK, [second.receipt_handle])
     assert harness.poller.next_visible_at() is None
@@ -212,7 +212,7 @@ def test_a_group_goes_on_from_where_it_failed(harness):
     records = harness.receive(MAIL, 3)
     harness.poller.delete(MAIL, handles(records)[:1])
     for record in records[1:]:
-        harness.queues.set_visibility(MAIL, record.receipt_handle, 0)
+        harness.queues.set_visibility(MAIL, {record.receipt_handle: 0})
     harness.pass_time(1)
     assert harness.bodies(MAIL) == ["1", "2", "3"]
 
@@ -289,7 +289,7 @@ def test_the_edges_of_what_sqs_takes_are_taken(harness):
 def test_an_unknown_queue_is_refused(harness):
     for call in (
         lambda: harness.queues.send("nowhere", [Message("x")]),
-        lambda: harness.queues.set_visibility("nowhere", "r", 1),
+        lambda: harness.queues.set_visibility("nowhere", {"r": 1}),
         lambda: harness.poller.receive("nowhere", 1),
         lambda: harness.poller.delete("nowhere", ["r"]),
     ):
@@ -318,5 +318,5 @@ def test_the_hook_hears_of_messages_that_may_be_receivable(harness):
     harness.queues.send(MAIL, [mail("x")])
     assert heard == [WORK, MAIL]
     (record,) = harness.receive(WORK)
-    harness.queues.set_visibility(WORK, record.receipt_handle, 0)
+    harness.queues.set_visibility(WORK, {record.receipt_handle: 0})
     assert heard == [WORK, MAIL, WORK]

@@ -217,6 +217,33 @@ def test_items_that_share_an_index_key_are_all_listed(harness):
     assert harness.table.query_index("LIST", "sa", before="same", limit=1) == []
 
 
+def test_an_item_is_deleted_only_if_the_condition_holds(harness):
+    key = Key("P", "S")
+    with pytest.raises(ConditionFailed):
+        harness.table.delete(key, Equals("n", 1))
+    harness.table.put(Item(key, {"n": 2}, Key("LIST", "k")))
+    with pytest.raises(ConditionFailed):
+        harness.table.delete(key, Equals("n", 1))
+    assert harness.table.get([key])
+    harness.table.delete(key, Equals("n", 2))
+    assert harness.table.get([key]) == {}
+    assert harness.table.query_index("LIST", limit=1) == []
+
+
+def test_the_index_is_read_from_either_end_between_two_keys_that_are_left_out(harness):
+    for number in range(6):
+        harness.table.put(Item(Key("P", f"{number}"), {}, Key("LIST", f"k{number}")))
+    query = harness.table.query_index
+    assert sorts(query("LIST", descending=False, limit=9)) == ["0", "1", "2", "3", "4", "5"]
+    assert sorts(query("LIST", descending=False, limit=2)) == ["0", "1"]
+    assert sorts(query("LIST", after="k1", descending=False, limit=2)) == ["2", "3"]
+    assert sorts(query("LIST", "k", after="k1", before="k4", descending=False, limit=9)) == ["2", "3"]
+    assert sorts(query("LIST", after="k1", before="k4", limit=1)) == ["3"]
+    assert sorts(query("LIST", "k3", after="k1", limit=9)) == ["3"]
+    assert query("LIST", "k3", after="k3", limit=9) == []
+    assert query("LIST", after="k4", before="k2", limit=9) == []
+
+
 @pytest.mark.parametrize(
     "key", [Key("", "S"), Key("P", ""), Key("P" * 2049, "S"), Key("P", "S" * 1025), Key("P", "中" * 342)], ids=range(5)
 )

@@ -15,6 +15,7 @@ from tests.handlers.http_requests import ask
 from workflow_runtime.deployment.topology import DISPATCH, SWEEP, node_queue
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.freeze.looks import SEEN_MS
+from workflow_runtime.storage.due import shard_of
 
 AGENT = "    - {id: 写, type: agent, agent: 作者}\n"
 CHAIN = AGENT + "    - {id: 后, type: tool, tool: echo, dependencies: [写]}\n"
@@ -286,7 +287,7 @@ def test_the_sweep_sends_no_order_that_is_frozen(frozen: Bench) -> None:
     id = frozen.start(AGENT)
     frozen.settle()
     frozen.pass_time(3_600)
-    assert frozen.runtime.sweep.sweep().orders == 0
+    assert frozen.runtime.sweep.sweep(shard_of(id)).orders == 0
     frozen.settle()
     thaw(frozen, "agent:作者")
     frozen.settle()

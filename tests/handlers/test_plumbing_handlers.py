@@ -112,6 +112,8 @@ def test_the_sweep_finds_a_lost_order(bench: Bench) -> None:
     bench.pass_time(121)
     bench.runtime.ports.queues.send(SWEEP, [Message("{}")])
     assert bench.invoke(SWEEP, bench.receive(SWEEP)) == []
+    while bench.deliver(SWEEP):
+        pass
     assert ("OrdersSentAgain", 1) in bench.counts
     bench.drain()
     assert bench.document(execution_id)["status"] == "completed"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.handlers.bench import Bench
+from tests.handlers.bench import SOURCES, START, Bench
 
-from workflow_runtime.deployment.topology import node_queue
+from workflow_runtime.deployment.topology import TOPOLOGY, node_queue
 from workflow_runtime.ports import Message
+from workflow_runtime.services.work.attempt import LEASE_SECONDS
+from workflow_runtime.services.work.queue import HIDDEN_LONGER_SECONDS, Worker
+from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.runs import RunStore
 
 TOOLS = node_queue("tool")
 BATCH = 10
@@ -94,3 +98,68 @@ def test_a_repeated_order_reports_its_result_again_without_running(bench: Bench)
     assert len(bench.receive("dispatch.fifo")) == 2
     bench.drain()
     assert bench.document(execution_id)["status"] == "completed"
+
+
+def test_after_their_worker_died_the_nodes_of_a_batch_run_one_at_a_time(bench: Bench) -> None:
+    """One of ten has ended the process. Whichever that was, it takes no other with it again."""
+    execution_id = bench.start(
+        "".join(f"    - {{id: n{number}, type: tool, tool: watch}}\n" for number in range(BATCH))
+    )
+    bench.invoke("dispatch.fifo", bench.receive("dispatch.fifo"))
+    bench.receive(TOOLS)
+    runs = RunStore(bench.backend.ports.table, bench.backend.ports.blobs)
+    until = bench.clock.now() + LEASE_SECONDS * 1000
+    for number in range(BATCH):
+        claimed = Run(path=f"n{number}", serial=1, status=RunStatus.RUNNING, owner="/dead", lease_until=until)
+        assert runs.claim(execution_id, claimed)
+    active: list[int] = []
+    most: list[int] = []
+
+    async def watch(_: object) -> str:
+        active.append(1)
+        await asyncio.sleep(0.001)
+        most.append(len(active))
+        active.pop()
+        return "well"
+
+    bench.tools.tools["watch"] = watch
+    bench.pass_time(TOPOLOGY.queue(TOOLS).visibility_seconds + 1)
+    bench.drain()
+    document = bench.document(execution_id)
+    assert document["status"] == "completed"
+    assert max(most) == 1
+    assert {run.attempt for run in runs.list(execution_id) if run.status == "success"} == {2}
+    assert len(most) == BATCH, "none ran twice"
+
+
+def test_a_message_is_hidden_only_as_long_as_its_worker_shows_that_it_lives() -> None:
+    bench = Bench("embedded")
+    execution_id = bench.start("    - {id: a, type: tool, tool: slow}\n")
+    bench.deliver("dispatch.fifo")
+    bench.tools.tools["slow"] = lambda _: bench.clock.sleep(600)
+    (record,) = bench.receive(TOOLS)
+    runtime = bench.runtime
+    worker = Worker(runtime.node_runner(900), runtime.ports, SOURCES[TOOLS], runtime.dead_letters)
+    seen: list[int] = []
+
+    async def die_after(seconds: int) -> None:
+        batch = worker.batch([record.event_record])
+        under_way = [asyncio.ensure_future(batch.keep_hidden()), asyncio.ensure_future(batch.take(record.event_record))]
+        while bench.clock.now() < START + seconds * 1000:
+            await asyncio.sleep(0.001)
+            wakeup = bench.clock.next_wakeup()
+            assert wakeup is not None
+            bench.clock.advance_to(wakeup)
+            seen.append((bench.backend.poller.next_visible_at() or 0) - bench.clock.now())
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    asyncio.run(die_after(100))
+    hidden = (LEASE_SECONDS + HIDDEN_LONGER_SECONDS) * 1000
+    left = bench.backend.poller.next_visible_at() - bench.clock.now()
+    assert left <= hidden, "a dead worker is noticed within two minutes"
+    bench.pass_time(left // 1000 + 1)
+    assert bench.receive(TOOLS)
+    assert bench.document(execution_id)["status"] == "running"
+    bench.close()

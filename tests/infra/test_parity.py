@@ -149,7 +149,8 @@ def _expected(shipped: Deployed, function: Function) -> Any:
         yield from each(("secretsmanager:GetSecretValue",), _own(prefix, "secretsmanager", ":secret:workflow/*"))
     if function.schedules:
         group = shipped.at("Events/Schedules")["Name"]
-        verbs = ("scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule")
+        actions = {"put": ("Create", "Update"), "create": ("Create",), "delete": ("Delete",)}
+        verbs = [f"scheduler:{verb}Schedule" for call in function.schedules for verb in actions[call]]
         yield from each(verbs, _own(prefix, "scheduler", f":schedule/{group}/*"))
         yield from each(("iam:PassRole",), arn(shipped.paths["Events/SchedulerRole"]))
 

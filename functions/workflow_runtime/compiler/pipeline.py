@@ -35,7 +35,7 @@ from workflow_runtime.compiler.shape.drafts import Draft, drafted, finished_grap
 from workflow_runtime.compiler.shape.links import Named
 from workflow_runtime.compiler.shape.ordering import Graph
 from workflow_runtime.compiler.shape.predecessors import Before, numbers_before
-from workflow_runtime.compiler.shape.walks import EDGES_MAX, NODES_MAX, TooManyEdges
+from workflow_runtime.compiler.shape.walks import NODES_MAX, TooManyEdges
 from workflow_runtime.compiler.support import check_support
 from workflow_runtime.definition.entry import entry_of
 from workflow_runtime.definition.loader import in_order, load
@@ -122,8 +122,8 @@ def _plan(
         charts = [chart_sites(chart, report) for chart in sources.charts]
         named = named_in(sources, drafts, charts, report)
         graphs = finished_graphs(drafts, named, report)
-    except TooManyEdges:
-        report.add(rules.TOO_MANY_EDGES, f"there are more than {EDGES_MAX:,} edges", ("nodes",))
+    except TooManyEdges as error:
+        report.add(rules.TOO_MANY_EDGES, str(error), ("nodes",))
         return None
     firsts = first_numbers(drafts, graphs)
     befores = [

@@ -60,6 +60,7 @@ class Metric(StrEnum):
     EXECUTIONS_SWEPT = "ExecutionsSwept"
     ORDERS_SENT_AGAIN = "OrdersSentAgain"
     TIMERS_OVERDUE = "TimersOverdue"
+    SWEEP_LATENESS = "SweepLateness"  # from when an execution was to be looked after to when the sweep came to it
 
     @property
     def unit(self) -> str:
@@ -67,7 +68,7 @@ class Metric(StrEnum):
         return MILLISECONDS if self in _TIMES else COUNT
 
 
-_TIMES = (Metric.AGENT_DURATION, Metric.TOOL_DURATION, Metric.TIMER_LATENESS)
+_TIMES = (Metric.AGENT_DURATION, Metric.TOOL_DURATION, Metric.TIMER_LATENESS, Metric.SWEEP_LATENESS)
 
 DURATIONS = {"agent": Metric.AGENT_DURATION, "tool": Metric.TOOL_DURATION}
 """By a node's type; other types are decided, not run."""

@@ -11,10 +11,13 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-TableCall: TypeAlias = Literal["get", "put", "update", "put_all", "delete_all", "query", "query_index"]
+TableCall: TypeAlias = Literal["get", "put", "update", "put_all", "delete", "delete_all", "query", "query_index"]
 """A method of `ports.Table`."""
 BlobCall: TypeAlias = Literal["get", "put"]
 """A method of `ports.Blobs`."""
+
+ScheduleCall: TypeAlias = Literal["put", "create", "delete"]
+"""A method of `ports.Schedules`."""
 
 FUNCTION_TIMEOUT_TO_VISIBILITY = 6  # AWS: a queue's visibility timeout is at least six times its function's timeout
 
@@ -68,8 +71,8 @@ class Tick(msgspec.Struct, frozen=True):
 
 class Function(msgspec.Struct, frozen=True):
     """A Lambda. ``pool``: the worker pool it serves, for `run_node`. ``sends``: the queues it may send to. ``http``: it
-    answers the HTTP API. ``schedules``: it creates and deletes schedules, which send to the queue `TIMERS` or `EVENTS`.
-    ``table``, ``blobs``: what it calls of these ports; ``secrets``: it reads the deployment's secrets. ``open_routes``:
+    answers the HTTP API. ``table``, ``blobs``, ``schedules``: what it calls of these ports; schedules send to the queue
+    `TIMERS` or `EVENTS`. ``secrets``: it reads the deployment's secrets. ``open_routes``:
     routes of the HTTP API whose requests prove themselves, so that no authorizer does. ``snap_start``: somebody waits
     while it starts.
     """
@@ -83,7 +86,7 @@ class Function(msgspec.Struct, frozen=True):
     publishes: bool = False
     pool: str | None = None
     http: bool = False
-    schedules: bool = False
+    schedules: tuple[ScheduleCall, ...] = ()
     table: tuple[TableCall, ...] = ()
     blobs: tuple[BlobCall, ...] = ()
     secrets: bool = False
@@ -208,7 +211,7 @@ TOPOLOGY = Topology(
             sources=(),
             sends=(DISPATCH, SWEEP),
             http=True,
-            schedules=True,
+            schedules=("put", "delete"),
             table=("get", "put", "update", "put_all", "delete_all", "query", "query_index"),
             blobs=("get", "put"),
             secrets=True,
@@ -226,8 +229,8 @@ TOPOLOGY = Topology(
             sources=(EventSource(DISPATCH, batch_size=10, hides=True),),
             sends=(DISPATCH, TIMERS, *(node_queue(pool) for pool in POOLS)),
             publishes=True,
-            schedules=True,
-            table=("get", "put", "update", "put_all", "delete_all", "query"),
+            schedules=("create", "delete"),
+            table=("get", "put", "update", "put_all", "delete", "delete_all", "query"),
             blobs=("get", "put"),
             snap_start=True,
         ),
@@ -293,7 +296,7 @@ TOPOLOGY = Topology(
             memory_mb=512,
             sources=(EventSource(SWEEP, batch_size=1),),
             sends=(DISPATCH, SWEEP, *(node_queue(pool) for pool in POOLS)),
-            table=("get", "update", "delete_all", "query", "query_index"),
+            table=("get", "update", "delete", "delete_all", "query", "query_index"),
             blobs=("get",),
         ),
     ),

@@ -91,6 +91,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     - ``ignored``: ids of events without effect, each with the reason
     - ``macrosteps``: what charts did
+    - ``applied``: identities of the events from outside that were taken, by which their repeats are recognised
     """
 
     state: ExecutionState
@@ -98,6 +99,7 @@ class Decision(msgspec.Struct, frozen=True):
     ignored: tuple[tuple[str, str], ...] = ()
     changed: bool = True
     macrosteps: tuple[Macrostep, ...] = ()
+    applied: tuple[str, ...] = ()
 
 
 def new_execution(
@@ -176,7 +178,9 @@ def advance(
         _put_aside(scopes)
     _keep_values(scopes)
     scopes.release()
-    return Decision(turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps))
+    return Decision(
+        turn.state, tuple(turn.commands), tuple(ignored), changed, tuple(turn.macrosteps), tuple(turn.applied)
+    )
 
 
 def _begin_turn(plan: Plan, state: ExecutionState, known: Known) -> Turn:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import msgspec
-from msgspec.structs import replace
 
 from workflow_runtime.engine.awaited import Answer
 from workflow_runtime.engine.passes import Items, Page, Passes
@@ -51,6 +50,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     - ``warnings``: what was noted of the node before
     - ``pages``: where the values of names lie that are stored apart
     - ``passes``, ``items``: of a loop whose output is put together
+    - ``alone``: its worker runs nothing else meanwhile, as an attempt before may have killed its worker's process
     """
 
     path: str
@@ -77,6 +77,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     pages: dict[str, Page] = {}
     passes: Passes | None = None
     items: Items | None = None
+    alone: bool = False
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
@@ -371,33 +372,3 @@ Command: TypeAlias = (
 Deferrable: TypeAlias = StartTimer | CancelTimer | SendSignal | StartChild | ControlChild
 """What may be given by a later commit than the one that decided it, in order: nothing of its own commit builds on it.
 Each is a request or several; the others are sent many at a time, or are few."""
-
-_PAYLOADS: dict[type, tuple[tuple[str, Json], ...]] = {
-    RunNode: (("names", {}), ("inputs", None)),
-    RecordNode: (("output", None),),
-    SetStatus: (("output", None),),
-    SendSignal: (("data", None),),
-    StartChild: (("input", None),),
-    ReplaceVariables: (("variables", {}),),
-    AskApproval: (("data", None),),
-}
-"""Fields that may be large, and what they are when their values are stored apart."""
-
-
-def payload(command: Command) -> Json:
-    """What of a command may be large; None when there is nothing."""
-    fields = _PAYLOADS.get(type(command), ())
-    if len(fields) == 1:
-        return getattr(command, fields[0][0])
-    found = {name: getattr(command, name) for name, empty in fields if getattr(command, name) != empty}
-    return found or None
-
-
-def without_payload(command: Command, blob: str) -> Command:
-    """The command with `payload` stored apart, under ``blob``."""
-    return replace(command, blob=blob, **dict(_PAYLOADS[type(command)]))
-
-
-def with_payload(command: RunNode, stored: dict[str, Json]) -> RunNode:
-    """The command as it was before its payload was stored apart."""
-    return replace(command, blob=None, **stored)

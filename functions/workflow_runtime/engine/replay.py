@@ -6,16 +6,19 @@ not, the code or the plan is not what it was. `Difference` says where that shows
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance
-from workflow_runtime.engine.commands import CancelChild, Command, ControlChild, RecordNode, StorePages, without_payload
+from workflow_runtime.engine import applied
+from workflow_runtime.engine.advance import Decision, abort, advance
+from workflow_runtime.engine.commands import CancelChild, Command, ControlChild, RecordNode, StorePages
 from workflow_runtime.engine.events import Event
 from workflow_runtime.engine.macrosteps import Macrostep
+from workflow_runtime.engine.payloads import without_payload
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known, Needs
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
@@ -32,6 +35,7 @@ class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     - ``macrosteps``: what charts did
     - ``aborted``: the execution was failed from outside its plan, for this reason
+    - ``applied``: identities of the events from outside that it took
 
     Events carry references and small decision values, never payloads.
     """
@@ -45,6 +49,7 @@ class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     refused: tuple[tuple[str, str], ...] = ()
     aborted: ErrorDocument | None = None
     macrosteps: tuple[Macrostep, ...] = ()
+    applied: tuple[str, ...] = ()
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -126,7 +131,7 @@ def _retake(plan: Plan, state: ExecutionState, entry: JournalEntry, fetch: Fetch
         after = state.copy()
         after.version += 1
         return Decision(after, ())
-    known = NOTHING_KNOWN
+    known = Known(applied=_taken_before(entry))
     try:
         while isinstance(decision := advance(plan, state, entry.events, entry.now, known), Needs):
             known = known.with_more(fetch(decision))
@@ -134,6 +139,13 @@ def _retake(plan: Plan, state: ExecutionState, entry: JournalEntry, fetch: Fetch
         names = ", ".join(_name(event) for event in entry.events)
         raise ReplayMismatch(difference_at(entry, "events", names, f"a refusal: {error}")) from error
     return decision
+
+
+def _taken_before(entry: JournalEntry) -> frozenset[str]:
+    """Which of a commit's events had been taken by an earlier one: as often as they came, they were repeats."""
+    repeats = Counter(id for id, reason in entry.ignored if reason in (applied.TAKEN, applied.REQUEST_TAKEN))
+    came = Counter(event.event_id for event in entry.events)
+    return frozenset(applied.identity(id) for id, count in repeats.items() if count >= came[id])
 
 
 def _first_difference(entry: JournalEntry, decision: Decision) -> tuple[str, str, str] | None:

@@ -51,7 +51,7 @@ def subscribe(scopes: Scopes) -> ErrorDocument | None:
     turn = scopes.turn
     if turn.state.status is not ExecutionStatus.RUNNING:
         return None
-    failed = _open_routes(scopes)
+    failed = open_routes(scopes)
     before = turn.listened_before
     if failed or (not before and not any(isinstance(command, Unsubscribe) for command in turn.commands)):
         return failed
@@ -72,7 +72,7 @@ def end(turn: Turn) -> None:
 def listens(scopes: Scopes, signal: SignalReceived) -> bool:
     """Whether the execution waits for such an event now, under its key and by its route: what was ordered last may be
     older than this turn. One that an execution sent to all that wait came by no route. Raises `ValuesMissing`."""
-    _open_routes(scopes)
+    open_routes(scopes)
     return any(
         key == signal.key and (not signal.route or route in ("", signal.route))
         for _, key, route in _to(scopes.turn, signal.name)
@@ -100,7 +100,7 @@ def _to(turn: Turn, event: str, apart_from: Container[str] = ()) -> dict[Subscri
     return subscriptions(plan, {id: entry for id, entry in entries.items() if entry.name == event})
 
 
-def _open_routes(scopes: Scopes) -> ErrorDocument | None:
+def open_routes(scopes: Scopes) -> ErrorDocument | None:
     """Bring the execution's side of its triggers up to date, as its variables may have changed and nodes ended.
 
     An execution that was at work when the turn began has them up to date as of then: only keys that depend on what has

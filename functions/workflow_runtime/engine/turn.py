@@ -65,13 +65,15 @@ class Visit(msgspec.Struct, frozen=True):
 
 class Known(msgspec.Struct, frozen=True):
     """Values fetched for a turn: recorded runs, pruned to their decision paths; ``globals`` as in `View`; payloads of
-    signals by where they are stored; orders of failed runs, None of one that kept none; whole visits."""
+    signals by where they are stored; orders of failed runs, None of one that kept none; whole visits; of the events at
+    hand, the identities of those that were taken before (``applied``)."""
 
     nodes: Mapping[Read, NodeValue] = {}
     globals: dict[str, Json] | None = None
     blobs: Mapping[str, Json] = {}
     orders: Mapping[Read, RunNode | None] = {}
     visits: Mapping[Read, Visit] = {}
+    applied: frozenset[str] = frozenset()
 
     def with_more(self, more: Known) -> Known:
         """Both together."""
@@ -82,6 +84,7 @@ class Known(msgspec.Struct, frozen=True):
             {**self.blobs, **more.blobs},
             {**self.orders, **more.orders},
             {**self.visits, **more.visits},
+            self.applied | more.applied,
         )
 
 
@@ -99,10 +102,11 @@ class Turn:
     - ``status_at_start``, ``status_before``: the execution's when the turn began, and when the event at hand came
     - ``replacing``: variables that this turn replaces
     - ``reason``: why someone asked for the execution to end, in their words
+    - ``applied``: identities of events from outside that it takes
     """
 
     __slots__ = (
-        "_replaced_before", "_stored", "commands", "evaluations", "known", "listened_before", "macrosteps",
+        "_replaced_before", "_stored", "applied", "commands", "evaluations", "known", "listened_before", "macrosteps",
         "needs_blobs", "needs_globals", "needs_nodes", "needs_orders", "needs_passes", "needs_visits",
         "pending_before", "plan", "reason", "replacing", "state", "status_at_start", "status_before",
     )  # fmt: skip
@@ -125,6 +129,7 @@ class Turn:
         self.replacing: dict[str, Json] = {}
         self.needs_visits: dict[Read, None] = {}
         self.reason = ""
+        self.applied: dict[str, None] = {}
         self._replaced_before = state.replaced
         self._stored: dict[str, Json] = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -47,10 +47,10 @@ def _processor() -> SqsFifoPartialProcessor:
     return processor
 
 
-def _delay(runtime: Runtime, postponed: Sequence[tuple[str, int]]) -> None:
-    for receipt_handle, seconds in postponed:
-        with suppress(RetryableError):  # then it comes again after the queue's own visibility timeout
-            runtime.ports.queues.set_visibility(DISPATCH, receipt_handle, seconds)
+def _delay(runtime: Runtime, postponed: Mapping[str, int]) -> None:
+    if postponed:
+        with suppress(RetryableError):  # then they come again after the queue's own visibility timeout
+            runtime.ports.queues.set_visibility(DISPATCH, postponed)
 
 
 handler = on_lambda(create)

@@ -1,4 +1,4 @@
-"""`sweep` → what thawed freezes held is sent on; then, for a tick, one look after the executions that are due."""
+"""`sweep` → what thawed freezes held is sent on; a tick has every shard of what is due swept by its own message."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from workflow_runtime.errors import RetryableError
 from workflow_runtime.handlers.entry import Handler, LambdaEvent, on_lambda
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.freeze.release import RELEASE
+from workflow_runtime.services.upkeep.sweep import shard_in
 
 logger = logging.getLogger("workflow_runtime.handlers.sweep")
 
@@ -18,19 +19,26 @@ logger = logging.getLogger("workflow_runtime.handlers.sweep")
 def create(runtime: Runtime, function: Function) -> Handler:  # noqa: ARG001  every handler is made alike
     def handle(event: LambdaEvent, context: Any) -> dict[str, Any]:  # noqa: ARG001  Lambda passes it
         failed: list[dict[str, str]] = []
-        try:
-            runtime.releaser.release()
-            if all(record["body"] == RELEASE for record in event["Records"]):
-                return {"batchItemFailures": []}
-            swept = runtime.sweep.sweep()
-        except RetryableError as error:
-            logger.warning("the sweep is tried again later", extra={"reason": str(error)})
-            failed = [{"itemIdentifier": record["messageId"]} for record in event["Records"]]
-        else:
-            runtime.count(Metric.EXECUTIONS_SWEPT, swept.running + swept.ended)
-            runtime.count(Metric.ORDERS_SENT_AGAIN, swept.orders)
-            runtime.count(Metric.TIMERS_OVERDUE, swept.timers)
+        for record in event["Records"]:
+            try:
+                take(record["body"])
+            except RetryableError as error:
+                logger.warning("the sweep is tried again later", extra={"reason": str(error)})
+                failed.append({"itemIdentifier": record["messageId"]})
         return {"batchItemFailures": failed}
+
+    def take(body: str) -> None:
+        shard = shard_in(body)
+        if shard is None:
+            runtime.releaser.release()
+            if body != RELEASE:
+                runtime.sweep.request()
+            return
+        swept = runtime.sweep.sweep(shard)
+        runtime.count(Metric.EXECUTIONS_SWEPT, swept.running + swept.ended)
+        runtime.count(Metric.ORDERS_SENT_AGAIN, swept.orders)
+        runtime.count(Metric.TIMERS_OVERDUE, swept.timers)
+        runtime.count(Metric.SWEEP_LATENESS, swept.lateness)
 
     return handle
 

@@ -32,6 +32,7 @@ class ObservedTable:
         self._table = table
         self._written = written
         self.get = table.get
+        self.delete = table.delete
         self.delete_all = table.delete_all
         self.query = table.query
         self.query_index = table.query_index

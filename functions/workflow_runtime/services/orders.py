@@ -20,6 +20,7 @@ from workflow_runtime.storage.records import Run, RunStatus, StoredState
 from workflow_runtime.storage.stores import Stores
 
 GRACE_MS = 60_000  # that a lease or a timer may be over its time: its own way of being noticed comes first
+LEASE_MS = 90_000  # of a claim; a worker that lives longer renews it, and hides its message as long
 ENTRIES_PAGE = 25  # journal entries read at once
 ENTRIES_MAX = 2000  # journal entries searched for orders, newest first
 ORDERS_MAX = 500  # orders of one execution sent again at once
@@ -73,6 +74,13 @@ def _order(state: ExecutionState, command: RunNode, correlation_id: str) -> Orde
     )
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """How many orders were sent again; ``young``: others may turn out to be lost soon."""
+
+    count: int
+    young: bool
+
+
 class OpenOrders:
     """Orders of an execution whose end it does not know yet. ``pools``: those that have a queue."""
 
@@ -82,9 +90,8 @@ class OpenOrders:
         self._runs = stores.runs
         self._pools = pools
 
-    def send_lost(self, stored: StoredState, choose: Choice) -> int:
-        """Send those again that nobody is known to be carrying out, and that are chosen. Returns how many. Raises
-        `RetryableError`."""
+    def send_lost(self, stored: StoredState, choose: Choice) -> Sent:
+        """Send those again that nobody is known to be carrying out, and that are chosen. Raises `RetryableError`."""
         suspended = stored.state.status is ExecutionStatus.SUSPENDED
         return self._send(stored, _was_lost if suspended else _is_lost, choose)
 
@@ -93,9 +100,9 @@ class OpenOrders:
         `RetryableError`."""
         return self._send(
             stored, lambda _, run, __: run is None or run.status is RunStatus.RELEASED, lambda _, orders: orders
-        )
+        ).count
 
-    def _send(self, stored: StoredState, is_lost: Callable[[RunNode, Run | None, int], bool], choose: Choice) -> int:
+    def _send(self, stored: StoredState, is_lost: Callable[[RunNode, Run | None, int], bool], choose: Choice) -> Sent:
         state = stored.state
         wanted = state.in_flight + state.collecting
         orders = list(self._open(stored, wanted)) if wanted else []
@@ -106,9 +113,9 @@ class OpenOrders:
         if lost:
             fields = {"execution_id": state.execution_id, "orders": len(lost)}
             logger.warning("orders are sent again", extra=fields)
-        if refused := send_orders(self._ports, self._pools, state, lost, stored.correlation_id):
+        if refused := send_orders(self._ports, self._pools, state, lost, stored.tags.correlation_id):
             raise RetryableError(f"orders were refused by their queue: {refused[0].reason}")
-        return len(lost)
+        return Sent(len(lost), any(_is_young(order, runs.get((order.path, order.serial)), now) for order in orders))
 
     def _open(self, stored: StoredState, wanted: int) -> Iterator[RunNode]:
         """Orders whose run's end the engine has not taken yet, newest first; there are ``wanted`` of them.
@@ -133,6 +140,15 @@ class OpenOrders:
                         wanted -= 1
                 if wanted <= 0:
                     return
+
+
+def _is_young(order: RunNode, run: Run | None, now: int) -> bool:
+    """Whether it may turn out to be lost, and nobody but the sweep would notice: before the first renewal of a lease,
+    the queue keeps a dead worker's message for long.
+    """
+    if run is None:
+        return order.at + GRACE_MS > now
+    return run.status is RunStatus.RUNNING and run.started_at + GRACE_MS + LEASE_MS > now
 
 
 def _is_lost(order: RunNode, run: Run | None, now: int) -> bool:

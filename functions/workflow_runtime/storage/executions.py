@@ -18,7 +18,7 @@ from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.due import FIRST_SECONDS, Due, DueStore
+from workflow_runtime.storage.due import Due, DueStore
 from workflow_runtime.storage.headers import header_changes, header_item, header_of, outputs_key
 from workflow_runtime.storage.payloads import (
     get_json,
@@ -30,7 +30,7 @@ from workflow_runtime.storage.payloads import (
     unpack,
     unpack_bytes,
 )
-from workflow_runtime.storage.records import Globals, Header, StoredState
+from workflow_runtime.storage.records import Globals, Header, StoredState, Tags
 
 STATE_INLINE_BYTES_MAX = 200 * 1024  # half an item: the commit's journal entry needs the rest
 ENTRY_INLINE_BYTES_MAX = 100 * 1024  # of a journal entry; both together stay below 350 KB
@@ -85,7 +85,7 @@ class ExecutionStore:
             if first["hash"] != header.input_hash:
                 return replace(header, input_hash=str(first["hash"]))
             header = replace(header, plan_hash=str(first["plan"]), workflow_version=int(first["version"] or 0))
-        self._due.put(Due(header.execution_id, header.started_at + FIRST_SECONDS * 1000))  # before: never without it
+        self._due.put(Due.first(header.execution_id, header.started_at))  # before: never without it
         try:
             self._table.put(header_item(header), Absent())
         except ConditionFailed:
@@ -189,11 +189,12 @@ class ExecutionStore:
         last = _entries.decode(self._body(attributes["last"]))
         published = len(items) > 1 and items[1].key == keys.journal(execution_id, state.version)
         correlation_id = str(attributes.get("correlation") or execution_id)
-        return StoredState(state, last, published, correlation_id)
+        tags = Tags(correlation_id, int(attributes.get("due_since") or state.started_at))
+        return StoredState(state, last, published, tags)
 
-    def commit(self, state: ExecutionState, last: JournalEntry, correlation_id: str = "") -> bool:
+    def commit(self, state: ExecutionState, last: JournalEntry, tags: Tags | None = None) -> bool:
         """Put the state at its version if the version before is still the stored one. False when another commit came
-        first. ``correlation_id`` is kept beside the state, so that loading needs no read of the header.
+        first.
 
         A lost response makes our own write look like somebody else's; the commit id tells. Raises `StateTooLarge`.
         """
@@ -205,8 +206,10 @@ class ExecutionStore:
             "state": self._held(pack_bytes(encode_state(state)), f"{place}.state"),
             "last": self._held(self._packed(last), f"{place}.last", ENTRY_INLINE_BYTES_MAX),
         }
-        if correlation_id not in ("", state.execution_id):
-            attributes["correlation"] = correlation_id
+        if tags is not None and tags.correlation_id != state.execution_id:
+            attributes["correlation"] = tags.correlation_id
+        if tags is not None and tags.due_since != state.started_at:
+            attributes["due_since"] = tags.due_since
         condition = Absent() if state.version == 1 else Equals("v", state.version - 1)
         try:
             self._table.put(Item(key, attributes), condition)
@@ -258,10 +261,16 @@ class ExecutionStore:
         for command in commands:
             changes |= header_changes(command)
             if command.reopened:
-                self._due.put(Due(header.execution_id, command.at + FIRST_SECONDS * 1000))
+                self._due.put(Due.first(header.execution_id, command.at))
         index = keys.listing(header.workflow_id, commands[-1].status, header.started_at, header.execution_id)
         with suppress(ConditionFailed):
             self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
+
+    def note_lag(self, execution_id: str, until: int) -> None:
+        """Its mailbox has more than it can take in time; so it is believed until then (epoch ms)."""
+        key = keys.execution(execution_id, keys.HEADER)
+        with suppress(ConditionFailed):  # it takes no events any more
+            self._table.update(key, {"lags_until": until}, Equals("status", ExecutionStatus.RUNNING))
 
     def put_dead_letter(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
         """Keep a dead letter: what could not be taken or sent, and why."""

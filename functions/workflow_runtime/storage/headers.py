@@ -63,6 +63,7 @@ def header_of(execution_id: str, item: Item) -> Header:
         compensation=str(values.get("compensation") or ""),
         attempt=int(values.get("attempt") or 1),
         replaced=int(values.get("replaced") or 0),
+        lags_until=int(values.get("lags_until") or 0),
     )
 
 

@@ -71,6 +71,11 @@ def dead(execution_id: str, identity: str) -> Key:
     return execution(execution_id, f"DEAD#{safe(identity)}")
 
 
+def applied(execution_id: str, identity: str) -> Key:
+    """The mark that an event from outside was taken."""
+    return execution(execution_id, f"APPLIED#{identity}")
+
+
 def held_event(execution_id: str, number: int) -> Key:
     """An event that is held while the execution is suspended."""
     return execution(execution_id, f"HELD#{number:012d}")

@@ -28,7 +28,7 @@ def pack(value: Json) -> bytes:
 
 def pack_bytes(data: bytes) -> bytes:
     if len(data) > PAYLOAD_BYTES_MAX:
-        raise NodeError("execution_error", f"a value of {len(data)} bytes; at most {PAYLOAD_BYTES_MAX} are stored")
+        raise NodeError("too_large", f"a value of {len(data):,} bytes; at most {PAYLOAD_BYTES_MAX:,} are stored")
     if len(data) > PLAIN_BYTES_MAX:
         compressed = _compressed(data)
         if len(compressed) < len(data):

@@ -35,6 +35,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     compensation: str = ""  # completed or failed, once what it had done was undone
     attempt: int = 1  # how often it was begun or reopened
     replaced: int = 0  # the number of the newest variables that replaced earlier ones
+    lags_until: int = 0  # until when its mailbox is believed to have more than it can take in time
 
     @property
     def correlation_id(self) -> str:
@@ -50,15 +51,22 @@ class Globals(msgspec.Struct, frozen=True):
     env: dict[str, str] = {}
 
 
-class StoredState(msgspec.Struct, frozen=True):
-    """A state as committed, with the journal entry of its commit. ``published``: its entry is in the journal.
-    ``correlation_id``: the execution's.
+class Tags(msgspec.Struct, frozen=True):
+    """What is stored with a state and no part of it: the execution's ``correlation_id``, and ``due_since``, from which
+    the regular times follow at which it is looked after (epoch ms).
     """
+
+    correlation_id: str
+    due_since: int
+
+
+class StoredState(msgspec.Struct, frozen=True):
+    """A state as committed, with the journal entry of its commit. ``published``: its entry is in the journal."""
 
     state: ExecutionState
     last: JournalEntry
     published: bool
-    correlation_id: str
+    tags: Tags
 
 
 class RunStatus(StrEnum):

@@ -14,6 +14,7 @@ from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
 from workflow_runtime.storage.workflows import WorkflowStore
 
 if TYPE_CHECKING:
+    from workflow_runtime.storage.applied import AppliedStore
     from workflow_runtime.storage.approvals import ApprovalStore
     from workflow_runtime.storage.held import HeldStore
     from workflow_runtime.storage.requests import RequestStore
@@ -53,6 +54,12 @@ class Stores:
     @cached_property
     def owners(self) -> OwnerStore:
         return OwnerStore(self._table)
+
+    @cached_property
+    def applied(self) -> AppliedStore:
+        from workflow_runtime.storage.applied import AppliedStore  # most executions get no events from outside
+
+        return AppliedStore(self._table)
 
     @cached_property
     def held(self) -> HeldStore:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from workflow_runtime.backends.embedded.backend import open_backend
-from workflow_runtime.compiler import compile_or_raise
+from workflow_runtime.compiler import compile_or_raise, compile_workflow
 from workflow_runtime.errors import RequestError
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Item, Ports, Table
@@ -87,7 +87,7 @@ def test_without_a_precondition_both_versions_are_kept() -> None:
         ports = backend.ports
         WorkflowStore(ports.table).publish(plan("a"), source("a"), 1)
         slow = interrupted(ports.table, lambda other: other.publish(plan("b"), source("b"), 2))
-        published, is_new = publishing(ports, slow).replace("w", source("c"), anything)
+        published, is_new = publishing(ports, slow).replace("w", source("c"), compile_workflow(source("c")), anything)
         assert (published.version.number, is_new) == (3, False)
         hashes = [version.plan_hash for version in slow.versions("w", [1, 2, 3]).values()]
         assert hashes == [plan(node).hash for node in "abc"]
@@ -110,5 +110,5 @@ def test_a_create_that_loses_the_race_is_a_conflict() -> None:
         ports = backend.ports
         slow = interrupted(ports.table, lambda other: other.publish(plan("b"), source("b"), 2))
         with pytest.raises(RequestError) as error:
-            publishing(ports, slow).create(source("a"))
+            publishing(ports, slow).create(source("a"), compile_workflow(source("a")))
         assert error.value.code == "conflict"

@@ -96,7 +96,7 @@ def test_faults_that_pass_are_retryable_for_every_port(error):
         lambda: table(error)[0].delete_all(keys(1)),
         lambda: table(error)[0].query("P"),
         lambda: queues(error)[0].send(TOOL, [Message("x")]),
-        lambda: queues(error)[0].set_visibility(TOOL, "r", 1),
+        lambda: queues(error)[0].set_visibility(TOOL, {"r": 1}),
         lambda: bus(error)[0].publish([BusEvent("s", "t", "{}")]),
         lambda: blobs.put("k", b""),
         lambda: blobs.get("k"),
@@ -262,7 +262,18 @@ def test_messages_that_are_the_senders_fault_are_refused_by_their_place():
     ],
 )
 def test_stale_receipts_are_ignored(code):
-    queues(client_error(code))[0].set_visibility(TOOL, "r", 0)
+    failed = {"Failed": [{"Id": "1", "SenderFault": True, "Code": code, "Message": "stale"}]}
+    sender, client, _ = queues(failed)
+    sender.set_visibility(TOOL, {"r": 0, "s": 1})
+    assert len(client.requests) == 1
+
+
+def test_visibilities_are_changed_ten_at_a_time_and_a_passing_failure_is_retryable():
+    passing = {"Failed": [{"Id": "0", "SenderFault": False, "Code": "InternalError"}]}
+    sender, client, _ = queues({}, passing)
+    with pytest.raises(RetryableError, match="InternalError"):
+        sender.set_visibility(TOOL, dict.fromkeys(map(str, range(12)), 120))
+    assert [len(request["Entries"]) for request in client.requests] == [10, 2]
 
 
 def test_events_that_failed_for_a_passing_reason_are_published_again():

@@ -29,9 +29,7 @@ def letters(world: World) -> list[object]:
     return [letter["reason"] for letter in found]  # type: ignore[index,call-overload]
 
 
-@pytest.mark.parametrize(
-    "body", ["{", "[]", '{"execution_id": 1}', '{"execution_id":"x","event":{"event":"unknown"}}', "文"]
-)
+@pytest.mark.parametrize("body", ["{", "[]", '{"execution_id": 1}', "文"])
 def test_p6_a_body_that_is_no_event_is_buried_at_once_and_the_rest_of_its_group_goes_on(body: str) -> None:
     with world("chain") as poisoned:
         poisoned.start()

@@ -51,6 +51,7 @@ from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.messages import parse_timer
 from workflow_runtime.services.work.queue import Worker
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.due import SHARDS
 from workflow_runtime.storage.stores import Stores
 
 START = 1_700_000_000_000
@@ -210,7 +211,8 @@ class World:
         def sweep() -> None:
             with suppress(RetryableError):
                 self.runtime.releaser.release()
-                self.runtime.sweep.sweep()
+                for shard in range(SHARDS):
+                    self.runtime.sweep.sweep(shard)
 
         return Actor("sweep", sweep)
 
@@ -301,20 +303,18 @@ class World:
                 taken.append(record.receipt_handle)
             else:
                 failed.add(group)
-        for receipt_handle, seconds in batch.postponed:
-            self.raw.queues.set_visibility(queue, receipt_handle, seconds)
+        self.raw.queues.set_visibility(queue, batch.postponed)
         self.point()
         self.poller.delete(queue, taken)
 
     def _take_orders(self, queue: str, records: Sequence[SqsRecord]) -> None:
         taken: list[str] = []
 
+        batch = self._workers[queue].batch([record.event_record for record in records])
+
         async def take(record: SqsRecord) -> None:
-            attributes: Any = record.event_record["attributes"]
-            receives = int(attributes["ApproximateReceiveCount"])
             try:
-                body, message_id = str(record.event_record["body"]), str(record.event_record["messageId"])
-                await self._workers[queue].take(message_id, body, record.receipt_handle, receives)
+                await batch.take(record.event_record)
                 taken.append(record.receipt_handle)
             except RetryableError:
                 return

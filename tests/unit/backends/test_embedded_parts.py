@@ -30,7 +30,7 @@ def test_the_next_visible_time_is_exact_and_in_the_past_when_something_is_ready(
         assert poller.next_visible_at() <= clock.now()
         (record,) = poller.receive(DISPATCH, 1)
         assert poller.next_visible_at() == 31_000
-        queues.set_visibility(DISPATCH, record.receipt_handle, 5)
+        queues.set_visibility(DISPATCH, {record.receipt_handle: 5})
         assert poller.next_visible_at() == 6_000
 
 

@@ -90,7 +90,7 @@ class Model:
             body = self.random.choice(sorted(self.receipts))
             queue, handle = self.receipts[body]
             seconds = self.random.choice([0, 1, 60])
-            self.backend.ports.queues.set_visibility(queue, handle, seconds)
+            self.backend.ports.queues.set_visibility(queue, {handle: seconds})
             if self.hidden_until[body] > self.clock.now():
                 self.hidden_until[body] = self.clock.now() + seconds * 1000
 

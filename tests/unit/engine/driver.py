@@ -164,6 +164,7 @@ class Driver:
         self.blobs: dict[str, Json] = {}
         self.orders: dict[tuple[str, int], RunNode] = {}
         self.ignored: list[tuple[str, str]] = []
+        self.applied: set[str] = set()
         self.journal: list[JournalEntry] = []
         self.commits: list[tuple[Command, ...]] = []
         self.sent: list[Event] = []
@@ -190,6 +191,7 @@ class Driver:
             assert_timers_in_order(decision.state)
         self.ignored += decision.ignored
         self.sent += events
+        self.applied |= set(decision.applied)
         if not decision.changed:
             return decision
         self.state = decode_state(encode_state(decision.state)) if self.checked else decision.state
@@ -202,6 +204,7 @@ class Driver:
             decision.commands,
             decision.ignored,
             macrosteps=decision.macrosteps,
+            applied=decision.applied,
         )
         self.journal.append(msgspec.json.decode(msgspec.json.encode(entry), type=JournalEntry))
         self.commits.append(decision.commands)
@@ -419,7 +422,7 @@ class Driver:
     def _decide(
         self, state: ExecutionState, events: Sequence[Event], fetch: Callable[[Needs, Known], Known]
     ) -> Decision:
-        known = NOTHING_KNOWN
+        known = Known(applied=frozenset(self.applied))
         for _ in range(self.nodes_count + 3):
             answer = advance(self.plan, state, events, self.now, known)
             if isinstance(answer, Decision):

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from tests.unit.engine.driver import START, Driver, Failure, aggregation, control, plan_of
+from tests.unit.engine.driver import START, Driver, Failure, aggregation, control, loop, plan_of
 
 from workflow_runtime.engine import lifecycle
 from workflow_runtime.engine.events import CancelRequested, ResumeRequested, RetryRequested, SkipRequested
+from workflow_runtime.engine.graph.collecting import RUNS_READ_MAX
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import MARK_ROWS, Change, Mark
 
@@ -87,6 +88,12 @@ def lost_run_again() -> None:
     reopened(driver)
 
 
+def put_together_by_a_worker() -> None:
+    """The output of a loop that has had more passes before its last one than the dispatcher reads at once."""
+    each = loop("each", {"id": "a"}, items="${xs}", max_concurrency=100)
+    Driver(plan_of([each]), {"xs": [*range(RUNS_READ_MAX + 2)]}, checked=False).play()
+
+
 ASKED = {"error_handlers": [{"action": "escalate"}]}
 
 
@@ -137,6 +144,7 @@ SCENARIOS: tuple[Callable[[], object], ...] = (
     lambda: reopened(escalated({"id": "a", "when": "${1 / 0}"})),
     lambda: escalated(control("w", "wait", event="go", timeout=5)).elapse(6),
     lambda: escalated(DIVISION),
+    put_together_by_a_worker,
 )
 
 

@@ -17,6 +17,7 @@ from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.work.attempt import NOTE_CHARS_MAX, NOTES_MAX
+from workflow_runtime.storage.payloads import PAYLOAD_BYTES_MAX
 from workflow_runtime.storage.records import RunStatus
 
 USAGE = {"model": "m", "input_tokens": 20, "output_tokens": 10, "requests": 2}
@@ -150,3 +151,23 @@ def test_what_a_blocking_tool_comes_to_after_its_timeout_is_recorded_as_late(giv
 
     with LocalRuntime(open_backend(), wrap=lambda _: ToolInvoker(registry)) as local:
         asyncio.run(scenario(local))
+
+
+def test_a_result_beyond_what_can_be_stored_is_an_error_like_others_that_a_rule_may_deal_with() -> None:
+    entry = node_run(lambda _: "字" * (PAYLOAD_BYTES_MAX // 3 + 1), ", on_error: [{errors: [too_large], do: continue}]")
+    assert (entry["status"], entry["error"]["type"], entry["handled"]) == ("failed", "too_large", True)
+    assert "at most 52,428,800 are stored" in entry["error"]["message"]
+
+
+def test_every_attempt_that_timed_out_is_counted_and_shown() -> None:
+    clock = VirtualClock(0)
+    with LocalRuntime(open_backend(clock=clock), wrap=lambda _: Invoker(clock, lambda _: "sleep")) as local:
+        policy = "timeout: 5s, retry_policy: {max_retries: 2, retry_delay: 0}"
+        local.services.catalog.publish(
+            f"workflow: {{id: w, nodes: [{{id: a, type: tool, tool: t, {policy}}}]}}".encode()
+        )
+        execution_id = local.services.starter.start("w")
+        assert asyncio.run(local.run_until_ended(execution_id)) == "failed"
+        runs = local.services.documents.node(execution_id, "a").runs
+        assert [(run.attempt, run.error.type) for run in runs if run.error] == [(n, "timeout") for n in (1, 2, 3)]
+        assert [run.ended_at - run.started_at for run in runs] == [5000] * 3

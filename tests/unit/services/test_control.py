@@ -18,7 +18,9 @@ from workflow_runtime.errors import RequestError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.control.requests import Asked
+from workflow_runtime.services.upkeep.sweep import Swept
 from workflow_runtime.services.work.attempt import RENEWAL_SECONDS
+from workflow_runtime.storage.due import shard_of
 from workflow_runtime.storage.records import RunStatus
 
 START = 1_767_225_600_000
@@ -319,11 +321,11 @@ def test_it_is_looked_after_again(world: World) -> None:
     world.control.ask("cancel", execution)
     world.run(execution)
     world.clock.advance_to(START + DAY)
-    assert world.services.sweep.sweep().ended == 1
+    assert world.services.sweep.sweep(shard_of(execution)) == Swept(), "it has ended, and with it that it was due"
     ask(world, execution, "retry")
     world.run(execution)
     world.clock.advance_to(START + 2 * DAY)
-    assert world.services.sweep.sweep().running == 1
+    assert world.services.sweep.sweep(shard_of(execution)).running == 1
 
 
 def test_variables_are_replaced_for_the_next_attempt_and_shown(world: World) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
@@ -17,11 +18,21 @@ from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose
 from workflow_runtime.engine.events import NodeFailed, TimerFired
 from workflow_runtime.handlers import dispatch, run_node
 from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.ports import Item, Key
 from workflow_runtime.runtime.in_process import LocalRuntime
-from workflow_runtime.services.messages import parse_mail, parse_order
-from workflow_runtime.services.upkeep.sweep import CHECKS_MAX, Swept
+from workflow_runtime.services.messages import Timer, parse_mail, parse_order
+from workflow_runtime.services.upkeep.sweep import Swept
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.due import FIRST_SECONDS, SECONDS_MAX, SHARDS, DueStore
+from workflow_runtime.storage.due import (
+    FIRST_SECONDS,
+    ORDERED_SECONDS,
+    SECONDS_MAX,
+    SHARDS,
+    Due,
+    DueStore,
+    rearmed,
+    shard_of,
+)
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.storage.runs import RunStore
@@ -81,7 +92,15 @@ class House:
 
     def sweep(self, seconds: int = FIRST_SECONDS) -> Swept:
         self.clock.advance_to(self.clock.now() + seconds * 1000)
-        return self.services.sweep.sweep()
+        return self.sweep_now()
+
+    def sweep_now(self) -> Swept:
+        """All shards, as a tick has it done, and what each of them leaves."""
+        total = Swept()
+        for shard in range(SHARDS):
+            swept = self.services.sweep.sweep(shard)
+            total = Swept(*(one + other for one, other in zip(astuple(total)[:4], astuple(swept)[:4], strict=True)))
+        return total
 
     def status(self, execution_id: str) -> str:
         return self.services.documents.status(execution_id)
@@ -223,7 +242,7 @@ def test_a_worker_that_renews_its_lease_is_left_alone(house: House) -> None:
     for minutes in (2, 4, 8, 16):
         house.clock.advance_to(house.clock.now() + minutes * 60_000)
         house.runs.renew(execution_id, run, house.clock.now() + 90_000)
-        assert house.services.sweep.sweep() == Swept(running=1)
+        assert house.sweep_now() == Swept(running=1)
     assert house.lose(TOOL) == []
 
 
@@ -266,8 +285,60 @@ def test_what_runs_is_looked_after_in_doubling_distances_up_to_an_hour_and_what_
     assert order
     house.pump()
     assert house.status(execution_id) == "completed"
-    assert house.sweep(SECONDS_MAX) == Swept(ended=1)
-    assert house.due() == {}
+    assert house.due() == {}, "the ending commit took it away"
+
+
+def test_an_order_of_an_execution_that_has_run_for_long_is_found_as_soon_as_one_of_a_young_one(house: House) -> None:
+    wait = "    - {id: 零, type: control, subtype: wait, duration: 10h}\n    - {id: 一, dependencies: [零], "
+    house.services.catalog.publish(CHAIN.replace("    - {id: 一, ", wait).encode())
+    execution_id = house.start(ordered=True)
+    for _ in range(10):
+        house.sweep(SECONDS_MAX)
+        house.lose(DISPATCH)
+    house.clock.advance_to(START + 10 * SECONDS_MAX * 1000)
+    house.services.timers.deliver(Timer(execution_id, "t1", START + 36_000_000))
+    house.dispatch()
+    assert len(house.lose(TOOL)) == 1
+    assert 0 < house.due()[execution_id] <= ORDERED_SECONDS
+    assert house.sweep(ORDERED_SECONDS).orders == 1
+
+
+def test_an_order_that_was_too_young_to_be_lost_is_looked_at_again_soon(house: House) -> None:
+    execution_id = house.start()
+    house.clock.advance_to(START + (FIRST_SECONDS - 10) * 1000)
+    house.dispatch()
+    house.lose(TOOL)
+    assert house.sweep(10).orders == 0
+    assert house.due()[execution_id] == ORDERED_SECONDS
+    assert house.sweep(ORDERED_SECONDS).orders == 1
+
+
+def test_a_run_of_many_orders_arranges_to_be_looked_after_once_in_150_seconds_at_most() -> None:
+    since, writes = START, []
+    for now in range(START, START + 3 * 3600 * 1000, 1000):
+        if due := rearmed("e", since, now):
+            writes.append(now)
+            since = due.since
+    assert min(after - before for before, after in pairwise(writes)) >= ORDERED_SECONDS * 1000
+    assert writes[0] - START >= FIRST_SECONDS * 1000, "a short run writes nothing"
+
+
+def test_an_execution_that_was_begun_anew_is_looked_after_though_somebody_still_ends_it(house: House) -> None:
+    execution_id = house.start(ordered=True)
+    store = DueStore(house.backend.ports.table)
+    store.put(Due.first(execution_id, START + 5000))
+    store.remove(execution_id, START)
+    assert house.due() == {execution_id: FIRST_SECONDS + 5}
+
+
+def test_what_an_older_deployment_arranged_is_looked_after(house: House) -> None:
+    execution_id = house.start(ordered=True)
+    key = keys.execution(execution_id, keys.DUE)
+    at = START + 480_000
+    index = Key(keys.due_shard(shard_of(execution_id)), f"{at:015d}#{execution_id}")
+    house.backend.ports.table.put(Item(key, {"at": at, "seconds": 480}, index))
+    assert house.sweep(480).running == 1
+    assert house.due()[execution_id] > 0
 
 
 def test_a_start_that_died_before_its_header_is_forgotten_after_a_while_and_never_poked(house: House) -> None:
@@ -291,22 +362,11 @@ def test_one_execution_that_cannot_be_looked_after_keeps_no_other_from_it(house:
     assert house.status(sound) == "running"
 
 
-def test_a_sweep_is_bounded_and_the_next_one_goes_on(house: House) -> None:
-    started = [house.start() for _ in range(SHARDS * CHECKS_MAX + 50)]
-    while house.lose(DISPATCH):
-        pass
-    house.sweep()
-    waiting = [seconds for seconds in house.due().values() if seconds <= 0]
-    assert 0 < len(waiting) < len(started) / 2
-    house.sweep(60)
-    assert not [seconds for seconds in house.due().values() if seconds <= 0]
-
-
 def test_sweeping_twice_does_nothing_twice(house: House) -> None:
     execution_id = house.start(ordered=True)
     order = house.lose(TOOL)
     house.sweep()
-    assert house.services.sweep.sweep() == Swept()
+    assert house.sweep_now() == Swept()
     assert house.lose(TOOL) == order
     assert NodeFailed not in [type(parse_mail(body).event) for body in house.lose(DISPATCH)]
     assert house.status(execution_id) == "running"

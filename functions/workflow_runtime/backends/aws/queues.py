@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from workflow_runtime.backends.aws.batching import Indexed, send_in_batches
-from workflow_runtime.backends.aws.faults import Patience, error_code, sleep_up_to, translated
+from workflow_runtime.backends.aws.faults import Patience, sleep_up_to, translated
 from workflow_runtime.backends.aws.tracing import Trace, no_trace
 from workflow_runtime.backends.limits import check_visibility, message_refusal
 from workflow_runtime.deployment.topology import TOPOLOGY, Queue, Topology
-from workflow_runtime.ports import MESSAGE_BYTES_MAX, Message, Refusal
+from workflow_runtime.errors import RetryableError
+from workflow_runtime.ports import BATCH_MESSAGES_MAX, MESSAGE_BYTES_MAX, Message, Refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -81,17 +81,22 @@ class SqsQueues:
                 patience.wait(progress=progress)
         return refusals
 
-    def set_visibility(self, queue: str, receipt_handle: str, seconds: int) -> None:
-        check_visibility(seconds)
+    def set_visibility(self, queue: str, seconds: Mapping[str, int]) -> None:
+        for each in seconds.values():
+            check_visibility(each)
         url = self._url(queue)
-        with translated(f"changing the visibility of a message of {queue}"):
-            try:
-                self._client.change_message_visibility(
-                    QueueUrl=url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
-                )
-            except ClientError as error:
-                if error_code(error) not in _STALE:
-                    raise
+        pending = iter(seconds.items())
+        while batch := list(islice(pending, BATCH_MESSAGES_MAX)):
+            entries: list[Any] = [
+                {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": each}
+                for number, (receipt, each) in enumerate(batch)
+            ]
+            what = f"changing the visibility of messages of {queue}"
+            with translated(what):
+                answer = self._client.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+            failed = [failure for failure in answer.get("Failed", []) if failure["Code"] not in _STALE]
+            if failed:
+                raise RetryableError(f"{what}: {failed[0]['Code']}: {failed[0].get('Message', '')}")
 
     def _url(self, queue: str) -> str:
         url = self._queue_urls.get(queue)

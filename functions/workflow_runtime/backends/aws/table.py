@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +116,19 @@ class DynamoDbTable:
         else:
             self._write_batches([{"PutRequest": {"Item": _row(item)}} for item in items])
 
+    def delete(self, key: Key, condition: Condition) -> None:
+        check_key(key)
+        names: dict[str, str] = {}
+        values: _Values = {}
+        request: _Values = {
+            "TableName": self._table_name,
+            "Key": _key(key),
+            "ConditionExpression": _expression(condition, names, values),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+        self._write(f"deleting {key.partition} {key.sort}", lambda: self._client.delete_item(**request))
+
     def delete_all(self, keys: Sequence[Key]) -> None:
         for key in keys:
             check_key(key)
@@ -161,40 +174,46 @@ class DynamoDbTable:
         request = {"ScanIndexForward": not descending, "ConsistentRead": True}
         return self._pages({**request, "KeyConditionExpression": expression}, values, limit)
 
-    def query_index(self, partition: str, prefix: str, *, before: str | None = None, limit: int) -> list[Item]:
+    def query_index(
+        self,
+        partition: str,
+        prefix: str = "",
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        descending: bool = True,
+        limit: int,
+    ) -> list[Item]:
         check_partition(partition)
         check_limit(limit)
-        values = {":p": {"S": partition}}
+        ends = [end for end in (sort_key_after(prefix), before) if end is not None]
+        low, high = max(prefix, after or ""), min(ends, default=None)
+        if high is not None and high <= low:
+            return []
+        values = {":p": {"S": partition}, ":l": {"S": low}, ":h": {"S": high}}
         expression = f"{INDEX_PARTITION_ATTRIBUTE} = :p"
-        end = sort_key_after(prefix)
-        if before is not None and before <= prefix:
-            return []  # whatever starts with the prefix is not below it
-        if before is None or (end is not None and end <= before):
-            before = None
-            if prefix:
-                expression += f" AND begins_with({INDEX_SORT_ATTRIBUTE}, :s)"
-                values[":s"] = {"S": prefix}
-        elif prefix:  # a key condition takes one range, and BETWEEN includes its end
-            expression += f" AND {INDEX_SORT_ATTRIBUTE} BETWEEN :s AND :e"
-            values |= {":s": {"S": prefix}, ":e": {"S": before}}
-        else:
-            expression += f" AND {INDEX_SORT_ATTRIBUTE} < :e"
-            values[":e"] = {"S": before}
-        request = {"IndexName": INDEX, "ScanIndexForward": False, "KeyConditionExpression": expression}
-        return self._pages(request, values, limit, without_index_sort=before)
+        if low and high is not None:  # a key condition takes one range, and BETWEEN includes both of its ends
+            expression += f" AND {INDEX_SORT_ATTRIBUTE} BETWEEN :l AND :h"
+        elif low:
+            expression += f" AND {INDEX_SORT_ATTRIBUTE} >= :l"
+        elif high is not None:
+            expression += f" AND {INDEX_SORT_ATTRIBUTE} < :h"
+        request = {"IndexName": INDEX, "ScanIndexForward": not descending, "KeyConditionExpression": expression}
+        used = {name: value for name, value in values.items() if name in expression}
+        return self._pages(request, used, limit, without_index_sorts={end for end in (after, high) if end is not None})
 
     def _pages(
-        self, request: _Values, values: _Values, limit: int | None, without_index_sort: str | None = None
+        self, request: _Values, values: _Values, limit: int | None, without_index_sorts: Collection[str] = ()
     ) -> list[Item]:
         request |= {"TableName": self._table_name, "ExpressionAttributeValues": values}
         items: list[Item] = []
         while limit is None or len(items) < limit:
-            if limit is not None:  # one more on the page for the end of BETWEEN, which is left out
-                request["Limit"] = limit - len(items) + (without_index_sort is not None)
+            if limit is not None:  # more on the page for the ends of BETWEEN, which are left out
+                request["Limit"] = limit - len(items) + len(without_index_sorts)
             with translated("querying items"):
                 answer = self._client.query(**request)
             found = map(_item, answer["Items"])
-            items += [item for item in found if item.index is None or item.index.sort != without_index_sort]
+            items += [item for item in found if item.index is None or item.index.sort not in without_index_sorts]
             if "LastEvaluatedKey" not in answer:
                 break
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

@@ -7,7 +7,7 @@ flight visible again, which is what its holder's death calls for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import md5
 from itertools import count
 
@@ -98,15 +98,16 @@ class EmbeddedQueues:
             rows.append((next(self._numbers), name, message.body, message.group, deduplication_id, now, visible_at))
         return rows
 
-    def set_visibility(self, queue: str, receipt_handle: str, seconds: int) -> None:
-        check_visibility(seconds)
+    def set_visibility(self, queue: str, seconds: Mapping[str, int]) -> None:
+        for each in seconds.values():
+            check_visibility(each)
         mailbox = self._mailbox(queue)
         with self._database.lock:
             now = self._clock.now()
-            message = mailbox.receipts.get(receipt_handle)
-            if message is None or not message.hidden or message.visible_at <= now:
-                return
-            mailbox.hide(message, now + seconds * MILLISECONDS)
+            for receipt_handle, each in seconds.items():
+                message = mailbox.receipts.get(receipt_handle)
+                if message is not None and message.hidden and message.visible_at > now:
+                    mailbox.hide(message, now + each * MILLISECONDS)
         self.on_change(queue)
 
     def receive(self, queue: str, maximum: int) -> list[SqsRecord]:

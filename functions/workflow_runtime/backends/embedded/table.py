@@ -82,6 +82,12 @@ class EmbeddedTable:
                 index = Key(row[3], row[4])
             self._database.write(_PUT, _row(Item(key, {**attributes, **changes}, index)))
 
+    def delete(self, key: Key, condition: Condition) -> None:
+        check_key(key)
+        with self._database.lock:
+            _check(condition, key, self._database.read_one(_GET, key))
+            self._database.write_all((_DELETE, [key]))
+
     def delete_all(self, keys: Sequence[Key]) -> None:
         for key in keys:
             check_key(key)
@@ -108,18 +114,31 @@ class EmbeddedTable:
             rows = self._database.read(sql, parameters)
         return [_item(row) for row in rows]
 
-    def query_index(self, partition: str, prefix: str, *, before: str | None = None, limit: int) -> list[Item]:
+    def query_index(
+        self,
+        partition: str,
+        prefix: str = "",
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        descending: bool = True,
+        limit: int,
+    ) -> list[Item]:
         check_partition(partition)
         check_limit(limit)
         parameters: list[object] = [partition, prefix]
         sql = f"SELECT {_COLUMNS} FROM items WHERE index_partition = ? AND index_sort >= ?"
+        if after is not None:
+            sql += " AND index_sort > ?"
+            parameters.append(after)
         ends = [end for end in (sort_key_after(prefix), before) if end is not None]
         if ends:
             sql += " AND index_sort < ?"
             parameters.append(min(ends))
         parameters.append(limit)
+        order = "DESC" if descending else "ASC"
         with self._database.lock:
-            rows = self._database.read(sql + " ORDER BY index_sort DESC LIMIT ?", parameters)
+            rows = self._database.read(f"{sql} ORDER BY index_sort {order} LIMIT ?", parameters)
         return [_item(row) for row in rows]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import TracebackType
 from typing import Any
@@ -107,8 +107,8 @@ class _NoticedQueues:
             self._backend.on_send(queue)
         return refusals
 
-    def set_visibility(self, queue: str, receipt_handle: str, seconds: int) -> None:
-        self._queues.set_visibility(queue, receipt_handle, seconds)
+    def set_visibility(self, queue: str, seconds: Mapping[str, int]) -> None:
+        self._queues.set_visibility(queue, seconds)
         self._backend.on_send(queue)
 
 

@@ -16,6 +16,7 @@ from workflow_runtime.compiler.shape.walks import (
     Link,
     Links,
     Rank,
+    TooManyEdges,
     incoming_of,
     merge,
     topological_order,
@@ -24,6 +25,8 @@ from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.control import ParallelNode
 from workflow_runtime.plan.graph import EdgeKind
 from workflow_runtime.plan.specs import GatherSpec
+
+MEMBERSHIPS_MAX = 100_000  # as many as edges: some 450 parallel nodes inside of each other
 
 
 class Gather(msgspec.Struct, frozen=True):
@@ -45,6 +48,7 @@ class Branched:
         self.parallels = {position: node for position, node in enumerate(nodes) if isinstance(node, ParallelNode)}
         self.members: dict[int, tuple[tuple[int, ...], ...]] = {}
         self.gathers: list[Gather] = []
+        self._memberships = 0
         self._inside: dict[int, set[int]] = {}
         self._waits: dict[int, tuple[int, ...]] = {}
         self._targets: dict[int, list[int]] = {}
@@ -62,6 +66,10 @@ class Branched:
         merge(self.links, link)
 
     def set_members(self, parallel: int, members: tuple[tuple[int, ...], ...]) -> None:
+        """Raises `TooManyEdges`: a node deep inside of branches is a member of all of them."""
+        self._memberships += sum(map(len, members))
+        if self._memberships > MEMBERSHIPS_MAX:
+            raise TooManyEdges(f"branches inside of branches have more than {MEMBERSHIPS_MAX:,} members in all")
         self.members[parallel] = members
         self._inside[parallel] = {node for branch in members for node in branch}
 

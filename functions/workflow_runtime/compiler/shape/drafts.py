@@ -26,7 +26,7 @@ from workflow_runtime.compiler.shape.links import (
     reading_links,
 )
 from workflow_runtime.compiler.shape.ordering import Graph, finished, report_cycles
-from workflow_runtime.compiler.shape.walks import EDGES_MAX, Links, TooManyEdges
+from workflow_runtime.compiler.shape.walks import EDGES_MAX, TOO_MANY, Links, TooManyEdges
 from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
@@ -64,7 +64,7 @@ def finished_graphs(drafts: Sequence[Draft], named: Named, report: Report) -> li
         graph = _finished(draft, readers, report)
         count += len(draft.links) if graph is None else sum(map(len, graph.incoming))
         if count > EDGES_MAX:
-            raise TooManyEdges
+            raise TooManyEdges(TOO_MANY)
         found.append(graph)
     return found
 
@@ -73,7 +73,7 @@ def _finished(draft: Draft, readers: dict[int, dict[int, Use]], report: Report) 
     """None when there is a cycle, or when all links are in doubt: then cycles are all that can be told."""
     links = {**draft.links, **data_links(readers, draft.links)}
     if len(links) > EDGES_MAX:
-        raise TooManyEdges
+        raise TooManyEdges(TOO_MANY)
     ids = tuple(node.id for node in draft.source.nodes)
     doubts = doubts_of(draft.source, report)
     if doubts != Doubts() and report_cycles(ids, len(ids), {**reading_links(readers), **links}, report):

@@ -28,10 +28,11 @@ DEPENDENCY, EDGE, TARGET, DATA = range(4)
 
 NODES_MAX = 10_000  # what one mailbox advances in about a minute
 EDGES_MAX = 100_000  # ten per node on average: a plan of a few MB, loaded by every dispatch of a cold function
+TOO_MANY = f"there are more than {EDGES_MAX:,} edges"
 
 
 class TooManyEdges(Exception):
-    """Raised while links are added, before a product of branches and waiters fills the memory."""
+    """Raised while links and branches are made, before a product of them fills the memory; the text says which."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -58,7 +59,7 @@ def merge(links: Links, link: Link) -> None:
     known = links.get(pair)
     if known is None:
         if len(links) >= EDGES_MAX:
-            raise TooManyEdges
+            raise TooManyEdges(TOO_MANY)
         links[pair] = link
         return
     first = min(known, link, key=lambda mention: mention.rank)

@@ -26,6 +26,7 @@ from workflow_runtime.definition.fields import (
     word,
 )
 from workflow_runtime.definition.ids import DynamicId, Id, Ids, check_allow, read_id
+from workflow_runtime.definition.policies import RetryPolicies
 from workflow_runtime.definition.reading import Many, Model, Reading, kind_of, problem
 from workflow_runtime.definition.timed import DelayOrTemplate, EventName, EventTemplate, SomeText
 from workflow_runtime.language.suggestions import did_you_mean, nearest
@@ -167,6 +168,8 @@ class CallActionDefinition(ActionDefinition):
     result: Id | None = Field(None, description="Variable that the result becomes.")
     inputs: Inputs = Field({}, description="Named templates.")
     timeout: Duration | None = Field(None, description="Time limit of each attempt.")
+    max_wait: Duration | None = Field(None, description="How long an attempt may wait for a worker.")
+    retry_policy: RetryPolicies = Field((), description="Attempts after the first.")
     allow: Ids = Field((), description="What a computed id may be.")
 
     @property

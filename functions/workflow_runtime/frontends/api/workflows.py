@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from workflow_runtime.services.catalog.catalog import Published
 from workflow_runtime.storage.workflows import WorkflowVersion
 
 if TYPE_CHECKING:
+    from workflow_runtime.compiler import Compilation
     from workflow_runtime.runtime.services import Runtime
 
 
@@ -25,23 +27,29 @@ class Workflows:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
+    async def _compiled(self, source: bytes) -> Compilation:
+        """In a thread, whatever the ports do: a large definition takes seconds, and the event loop serves everybody."""
+        return await asyncio.to_thread(self._runtime.catalog.compile, source)
+
     async def create(self, request: Request) -> Answer:
         """Publish a new workflow; publishing the same definition again is not a conflict."""
         source = definition_source(request)
-        published, is_new = await self._runtime.ports.offload(self._runtime.publishing.create, source)
+        compilation = await self._compiled(source)
+        published, is_new = await self._runtime.ports.offload(self._runtime.publishing.create, source, compilation)
         return _published(request, published, is_new=is_new)
 
     async def replace(self, request: Request, workflow_id: WorkflowId) -> Answer:
         """Publish a workflow's next version, or its first."""
         source = definition_source(request)
+        compilation = await self._compiled(source)
         published, is_new = await self._runtime.ports.offload(
-            self._runtime.publishing.replace, workflow_id, source, expected(request)
+            self._runtime.publishing.replace, workflow_id, source, compilation, expected(request)
         )
         return _published(request, published, is_new=is_new)
 
     async def validate(self, request: Request) -> Answer:
         """What the compiler says of a definition; nothing is stored."""
-        compilation = await self._runtime.ports.offload(self._runtime.catalog.compile, definition_source(request))
+        compilation = await self._compiled(definition_source(request))
         plan = compilation.plan
         return json_answer(
             {

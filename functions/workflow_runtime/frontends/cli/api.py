@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
-from workflow_runtime.backends.embedded.backend import Backend, open_backend
+from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.engine.recording import RecordedRun, Recording
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.frontends.api.application import Application
+from workflow_runtime.frontends.cli.dispatching import dispatching
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode
 from workflow_runtime.frontends.cli.server import Server
 from workflow_runtime.frontends.client.errors import (
@@ -153,12 +154,17 @@ class Api(RemoteConnection):
 
 
 @asynccontextmanager
-async def api(server: Server) -> AsyncIterator[Api]:
-    """An open connection; what it refuses inside is raised as `CliError`."""
+async def api(server: Server, *, changes: bool = False) -> AsyncIterator[Api]:
+    """An open connection; what it refuses inside is raised as `CliError`. ``changes``: something will be asked of an
+    execution, which in a file takes effect at once."""
     if server.db is not None:
         with open_backend(server.db) as backend:
-            async with _connected(Api(FILE_URL, transport=_answers_from(backend)), server) as connection:
-                yield connection
+            runtime = Runtime(backend.ports, dict, secrets=EnvironmentSecrets())
+            async with AsyncExitStack() as stack:
+                if changes:
+                    await stack.enter_async_context(dispatching(backend, runtime))
+                connection = Api(FILE_URL, transport=_answers_from(runtime))
+                yield await stack.enter_async_context(_connected(connection, server))
         return
     server.check()
     with refusals(server):
@@ -184,9 +190,9 @@ async def _connected(connection: Api, server: Server) -> AsyncIterator[Api]:
             await connection.close()
 
 
-def _answers_from(backend: Backend) -> httpx.ASGITransport:
+def _answers_from(runtime: Runtime) -> httpx.ASGITransport:
     """The API itself, asked without a network: what it says of a file is what a server would say."""
-    application = Application(Runtime(backend.ports, dict, secrets=EnvironmentSecrets()))
+    application = Application(runtime)
     context = LocalContext(TOPOLOGY.function("api"))
     return httpx.ASGITransport(Gateway(lambda: application.answer, context, lambda *_: None))
 

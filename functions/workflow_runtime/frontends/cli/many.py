@@ -77,7 +77,7 @@ def ask_many(
     async def send() -> None:
         nonlocal total
         cursor: str | None = None
-        async with api(server) as connection:
+        async with api(server, changes=True) as connection:
             while not total or cursor is not None:
                 page = await connection.control_many(
                     operation, many.workflow_id, selection, reason, key=key, said=said, cursor=cursor

@@ -74,4 +74,8 @@ Database = Annotated[
     Path | None,
     typer.Option("--db", **existing("FILE", "Read this file of awr run or awr dev, instead of asking an API.")),
 ]
+ChangedDatabase = Annotated[
+    Path | None,
+    typer.Option("--db", **existing("FILE", "Ask it of this file of awr run or awr dev, instead of an API.")),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every attempt, with tracebacks, on stderr.")]

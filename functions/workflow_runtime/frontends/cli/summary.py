@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -20,6 +21,7 @@ LETTERS_SHOWN_MAX = 5
 
 STATUS_STYLES = {"completed": "bold green", "failed": "bold red", "cancelled": "bold yellow"}
 OPEN_STYLE = "bold cyan"
+_PASS = re.compile(r"\[[0-9]+\]$")
 
 WAITS = {
     "event": "for an event",
@@ -90,7 +92,9 @@ def waits_lines(document: Mapping[str, Json]) -> list[Line]:
 def waiting_lines(document: Mapping[str, Json]) -> list[Line]:
     """Which nodes wait for what, when nothing more can happen by itself."""
     nodes: Mapping[str, Mapping[str, Json]] = document["node_executions"]
+    holders = {*(document.get("machines") or {}), *(_PASS.sub("", path.rpartition("/")[0]) for path in nodes)}
     found = {id: entry for id, entry in nodes.items() if entry["status"] in ("ready", "running", "retrying")}
+    found = {id: entry for id, entry in found.items() if id not in holders}  # what is inside them is shown instead
     found |= {id: entry for id, entry in nodes.items() if entry["waiting_on"] not in (None, "dependency")}
     if not found and not document.get("current_states"):
         found = {id: entry for id, entry in nodes.items() if entry["status"] == "waiting"}

@@ -45,7 +45,8 @@ class AgentSettings(_Model):
 
 
 class AgentLimits(_Model):
-    """Most that one attempt may use; beyond it the attempt fails with ``budget_exceeded``."""
+    """Most that one attempt may use; beyond it the attempt fails with ``budget_exceeded``. Without a limit of its own,
+    an agent has 50 requests and a million tokens."""
 
     requests: PositiveInt | None = None
     input_tokens: PositiveInt | None = None

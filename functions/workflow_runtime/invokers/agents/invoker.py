@@ -27,6 +27,8 @@ Models = Callable[[AgentDefinition], "Model | str"]
 
 TRUNCATED = "the model stopped at its limit of tokens: the output may be cut off (settings: max_tokens)"
 REQUESTS_MAX = 50  # model requests of one attempt when the agent sets no limit: a loop that costs money must end
+TOTAL_TOKENS_MAX = 1_000_000  # likewise, of all its requests together; the longest contexts there are have as many
+OUTPUT_BYTES_MAX = 4 * 1024 * 1024  # as JSON: far more than any model writes at once
 
 
 def _named_model(agent: AgentDefinition) -> str:
@@ -117,6 +119,9 @@ class _Run:
         output = result.output[WRAPPER_FIELD] if wrapped else result.output
         if problems := self._problems_of(output):
             raise NodeError("validation_error", _mismatch(self._definition, problems))
+        if len(msgspec.json.encode(output)) > OUTPUT_BYTES_MAX:
+            text = f"agent {self._definition.id!r}: the output is larger than {OUTPUT_BYTES_MAX:,} bytes"
+            raise NodeError("budget_exceeded", text)
         cut = result.response.finish_reason == "length"
         return NodeResult(output, warnings=(TRUNCATED,) if cut else ())
 
@@ -176,7 +181,7 @@ def _usage_limits(agent: AgentDefinition) -> UsageLimits:
         request_limit=limits.requests or REQUESTS_MAX,
         input_tokens_limit=limits.input_tokens,
         output_tokens_limit=limits.output_tokens,
-        total_tokens_limit=limits.total_tokens,
+        total_tokens_limit=limits.total_tokens or TOTAL_TOKENS_MAX,
     )
 
 

@@ -34,12 +34,12 @@ class Publishing:
         self._workflows = stores.workflows
         self._executions = stores.executions
 
-    def create(self, source: bytes) -> tuple[Published, bool]:
+    def create(self, source: bytes, compilation: Compilation) -> tuple[Published, bool]:
         """Publish a workflow that is not published yet; whether it is new (False: it was there with the same plan).
+        ``compilation``: of ``source``, see `Catalog.compile`.
 
         Raises `DefinitionError`, `RequestError` (``conflict``: there is one with another plan; ``invalid_definition``).
         """
-        compilation = self._catalog.compile(source)
         before = self._latest(compilation)
         try:
             published = self._catalog.store(compilation, source, over=0)
@@ -50,13 +50,14 @@ class Publishing:
             ) from None
         return published, before is None
 
-    def replace(self, workflow_id: str, source: bytes, expected: Expected) -> tuple[Published, bool]:
+    def replace(
+        self, workflow_id: str, source: bytes, compilation: Compilation, expected: Expected
+    ) -> tuple[Published, bool]:
         """Publish the next version, or the first; whether the workflow is new.
 
         Raises `DefinitionError`, `RequestError` (``invalid_definition``: another workflow's id;
         ``precondition_failed``: ``expected`` does not allow the latest version).
         """
-        compilation = self._catalog.compile(source)
         if compilation.plan is not None and compilation.plan.workflow_id != normalized(workflow_id):
             found = compilation.plan.workflow_id
             raise RequestError("invalid_definition", f"the definition is of workflow {found!r}, not of {workflow_id!r}")

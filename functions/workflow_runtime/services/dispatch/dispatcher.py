@@ -14,21 +14,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.deployment.log_fields import add_log_fields, log_fields
 from workflow_runtime.deployment.metrics import Metric
-from workflow_runtime.engine import holding
+from workflow_runtime.engine import applied, holding
 from workflow_runtime.engine.advance import NOTHING_KNOWN, Decision, abort, advance, new_execution
 from workflow_runtime.engine.codec import current
-from workflow_runtime.engine.commands import AskApproval, Command, RecordNode, StorePages, payload, without_payload
+from workflow_runtime.engine.commands import (
+    AskApproval,
+    Command,
+    RecordNode,
+    RunNode,
+    SetStatus,
+    StorePages,
+)
 from workflow_runtime.engine.events import ControlEvent, Event, EventReturned, ExecutionStarted, NodeSucceeded
 from workflow_runtime.engine.macrosteps import Macrostep
+from workflow_runtime.engine.payloads import payload, without_payload
 from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState
-from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Needs
+from workflow_runtime.engine.turn import VALUE_KEPT_BYTES_MAX, Known, Needs
 from workflow_runtime.errors import ConflictError, ErrorDocument, InvalidEvent, RetryableError
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Ports
@@ -37,13 +46,17 @@ from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.freeze.holding import Holder
+from workflow_runtime.storage.due import rearmed
 from workflow_runtime.storage.executions import StateTooLarge
 from workflow_runtime.storage.payloads import is_large, pack_bytes
+from workflow_runtime.storage.records import Tags
 from workflow_runtime.storage.stores import Stores
 
 SUSPECT_RECEIVES = 3  # from this receive on, events are taken one by one; one that the engine cannot take is refused
 COMMIT_ATTEMPTS_MAX = 5  # races with other dispatchers of one execution; FIFO groups make them rare
 BACKOFF_SECONDS_MAX = 60
+LAG_MS = 30_000  # that an event has waited: some 6,000 are behind it, and 20,000 of one group would hide all others
+LAGGING_MS = 10_000  # how long that is believed after each batch
 OUTPUTS_INLINE_BYTES_MAX = 64 * 1024  # of all nodes decided in one commit: its item must stay far below 400 KB
 
 logger = logging.getLogger(__name__)
@@ -51,10 +64,11 @@ failure_log = logging.getLogger("workflow_runtime.failures")
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """An event as a queue delivered it, for the ``receives``-th time."""
+    """An event as a queue delivered it, for the ``receives``-th time. ``sent_at``: when it was sent (epoch ms)."""
 
     event: Event
     receives: int = 1
+    sent_at: int | None = None
 
 
 class Dispatcher:
@@ -102,7 +116,16 @@ class Dispatcher:
                 fields = {"execution_id": execution_id, "reason": str(error)}
                 logger.warning("dispatch is tried again later", exc_info=unexpected, extra=fields)
                 return start
+            self._tell_of_lag(execution_id, batch)
         return len(deliveries)
+
+    def _tell_of_lag(self, execution_id: str, batch: Sequence[Delivery]) -> None:
+        """An execution that is sent more than it can take is noted, so that the API takes no more for it."""
+        now = self._clock.now()
+        outside = [each.sent_at for each in batch if each.sent_at is not None and applied.is_remembered(each.event)]
+        if outside and now - min(outside) > LAG_MS:
+            with suppress(RetryableError):  # the next batch tells of it, too
+                self._executions.note_lag(execution_id, now + LAGGING_MS)
 
     def record_dead_letter(self, execution_id: str, identity: str, reason: str, body: str) -> None:
         """Keep a message that is not an event as a dead letter of the execution."""
@@ -123,12 +146,12 @@ class Dispatcher:
         stored = self._executions.load(execution_id)
         if stored is not None:
             state = stored.state
-            correlation_id = stored.correlation_id
-            add_log_fields(correlation_id=correlation_id)
+            tags = stored.tags
+            add_log_fields(correlation_id=tags.correlation_id)
             plan = self._plan(state.plan_hash)
             state = current(plan, state)
             if not stored.published:
-                self._publisher.publish(plan, state, stored.last, correlation_id, again=True)
+                self._publisher.publish(plan, state, stored.last, tags, again=True)
                 self.budget.check()
         else:
             header = self._executions.header(execution_id)
@@ -136,8 +159,8 @@ class Dispatcher:
                 for event in events:
                     self.record_dead_letter(execution_id, event.event_id, "there is no such execution", _text(event))
                 return True
-            correlation_id = header.correlation_id
-            add_log_fields(correlation_id=correlation_id)
+            tags = Tags(header.correlation_id, header.started_at)
+            add_log_fields(correlation_id=tags.correlation_id)
             if self._holder.holds_start(header, events):
                 return True
             plan = self._plan(header.plan_hash)
@@ -151,13 +174,11 @@ class Dispatcher:
             decision = self._decide(plan, state, [*returned, *events])
         except Exception as error:
             if returned:  # those first, so that it becomes clear which one it was
-                return self._take_returned(plan, state, returned, correlation_id) and self._try_take(
-                    execution_id, batch
-                )
-            return self._reject(plan, state, batch, error, correlation_id)
+                return self._take_returned(plan, state, returned, tags) and self._try_take(execution_id, batch)
+            return self._reject(plan, state, batch, error, tags)
         if not decision.changed:
             return True
-        return self._commit(plan, state, decision, [*returned, *events], correlation_id)
+        return self._commit(plan, state, decision, [*returned, *events], tags)
 
     def _returned(self, state: ExecutionState) -> list[EventReturned]:
         """The next events that were held and may be taken now."""
@@ -166,9 +187,7 @@ class Dispatcher:
         end = min(state.held_first + holding.RETURNED_TURN_MAX, state.held_next)
         return self._stores.held.get(state.execution_id, range(state.held_first, end))
 
-    def _take_returned(
-        self, plan: Plan, state: ExecutionState, returned: Sequence[EventReturned], correlation_id: str
-    ) -> bool:
+    def _take_returned(self, plan: Plan, state: ExecutionState, returned: Sequence[EventReturned], tags: Tags) -> bool:
         """Take these alone or, if that cannot be, the first of them; one that cannot be taken at all is refused."""
         events: Sequence[Event] = returned
         try:
@@ -177,7 +196,7 @@ class Dispatcher:
             raise
         except Exception:
             events, decision = self._take_first(plan, state, returned[0])
-        return self._commit(plan, state, decision, events, correlation_id)
+        return self._commit(plan, state, decision, events, tags)
 
     def _take_first(self, plan: Plan, state: ExecutionState, event: EventReturned) -> tuple[list[Event], Decision]:
         try:
@@ -199,13 +218,20 @@ class Dispatcher:
     def _decide(self, plan: Plan, state: ExecutionState, events: Sequence[Event]) -> Decision:
         """Advance, reading what the engine needs to know, until it decides."""
         now = self._clock.now()
-        known = NOTHING_KNOWN
+        known = self._applied(state, events)
         while isinstance(answer := advance(plan, state, events, now, known), Needs):
             known = self._knowledge.fetch(plan, state.execution_id, answer, known)
         return answer
 
+    def _applied(self, state: ExecutionState, events: Sequence[Event]) -> Known:
+        """Which of these events from outside were taken before."""
+        ids = [applied.identity(event.event_id) for event in events if applied.is_remembered(event)]
+        if not ids or not state.version:
+            return NOTHING_KNOWN
+        return Known(applied=self._stores.applied.of(state.execution_id, ids, self._clock.now()))
+
     def _reject(
-        self, plan: Plan, state: ExecutionState, batch: Sequence[Delivery], error: Exception, correlation_id: str
+        self, plan: Plan, state: ExecutionState, batch: Sequence[Delivery], error: Exception, tags: Tags
     ) -> bool:
         """The engine raised. Find out which event it was, and refuse that one for good if it is sure to raise again."""
         if isinstance(error, (RetryableError, ConflictError)):
@@ -220,26 +246,26 @@ class Dispatcher:
             raise RetryableError(f"the engine failed on {delivery.event.event_id}: {error!r}") from error
         self.record_dead_letter(state.execution_id, delivery.event.event_id, f"{error}", _text(delivery.event))
         if state.version == 0:
-            return self._start_alone(plan, state, correlation_id)
+            return self._start_alone(plan, state, tags)
         refused = state.copy()
         refused.version += 1
         entry = ((delivery.event.event_id, str(error)),)
-        return self._commit(plan, state, Decision(refused, ()), [], correlation_id, refused=entry)
+        return self._commit(plan, state, Decision(refused, ()), [], tags, refused=entry)
 
-    def _start_alone(self, plan: Plan, state: ExecutionState, correlation_id: str) -> bool:
+    def _start_alone(self, plan: Plan, state: ExecutionState, tags: Tags) -> bool:
         """Start without the event that was refused; an execution that cannot even start fails, visibly."""
         start = ExecutionStarted("start", state.started_at)
         try:
-            return self._commit(plan, state, self._decide(plan, state, [start]), [start], correlation_id)
+            return self._commit(plan, state, self._decide(plan, state, [start]), [start], tags)
         except (RetryableError, ConflictError):
             raise
         except Exception as error:
             document = ErrorDocument.of("execution_error", f"the execution could not start: {error}")
-            return self._abort(plan, state, document, correlation_id)
+            return self._abort(plan, state, document, tags)
 
-    def _abort(self, plan: Plan, state: ExecutionState, error: ErrorDocument, correlation_id: str) -> bool:
+    def _abort(self, plan: Plan, state: ExecutionState, error: ErrorDocument, tags: Tags) -> bool:
         """Fail the execution from its last committed ``state``, whatever its plan says."""
-        return self._commit(plan, state, abort(plan, state, error), [], correlation_id, aborted=error)
+        return self._commit(plan, state, abort(plan, state, error), [], tags, aborted=error)
 
     def _commit(
         self,
@@ -247,7 +273,7 @@ class Dispatcher:
         before: ExecutionState,
         decision: Decision,
         events: Sequence[Event],
-        correlation_id: str,
+        tags: Tags,
         *,
         refused: tuple[tuple[str, str], ...] = (),
         aborted: ErrorDocument | None = None,
@@ -265,19 +291,35 @@ class Dispatcher:
             refused,
             aborted,
             decision.macrosteps,
+            decision.applied,
         )
+        tags = replace(tags, due_since=self._look_after(state, decision.commands, tags.due_since))
         self._courier.subscribe(plan, state.execution_id, decision.commands)
         try:
-            committed = self._executions.commit(state, entry, correlation_id)
+            committed = self._executions.commit(state, entry, tags)
         except StateTooLarge as error:
             if aborted is not None:
                 raise RetryableError(f"not even the end of the execution can be stored: {error}") from error
-            return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)), correlation_id)
+            return self._abort(plan, before, ErrorDocument.of("state_too_large", str(error)), tags)
         if committed:
             self._count(Metric.COMMITS, 1)
             _log_failures(plan, state.execution_id, decision.macrosteps)
-            self._publisher.publish(plan, state, entry, correlation_id)
+            self._publisher.publish(plan, state, entry, tags)
         return committed
+
+    def _look_after(self, state: ExecutionState, commands: Sequence[Command], since: int) -> int:
+        """Since when the regular times of the sweep count from this commit on. Runs that it orders may get lost, which
+        is found soon only if that is arranged before.
+        """
+        reopened = [command.at for command in commands if isinstance(command, SetStatus) and command.reopened]
+        if reopened:
+            return reopened[-1]  # as it is put together with the status
+        if any(isinstance(command, RunNode) for command in commands):
+            due = rearmed(state.execution_id, since, state.now)
+            if due is not None:
+                self._stores.due.put(due)
+                return due.since
+        return since
 
     def _stored(self, state: ExecutionState, commit_id: str, commands: Sequence[Command]) -> tuple[Command, ...]:
         """The commands with large values replaced by where they were stored: commits, journal and messages stay

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.deployment.metrics import LIFECYCLE, Metric
 from workflow_runtime.deployment.topology import CUSTOM_SOURCE, LIFECYCLE_SOURCE
+from workflow_runtime.engine.applied import APPLIED_MS
 from workflow_runtime.engine.commands import (
     AskApproval,
     CancelRun,
@@ -56,8 +57,7 @@ from workflow_runtime.services.dispatch.pacing import Step, TimeBudget, carry_ou
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.orders import ORDERS_MAX, OpenOrders, RefusedOrder, send_orders
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.due import Due
-from workflow_runtime.storage.records import Header, Run, RunStatus, StoredState
+from workflow_runtime.storage.records import Header, Run, RunStatus, StoredState, Tags
 from workflow_runtime.storage.runs import Copied
 from workflow_runtime.storage.stores import Stores
 
@@ -93,7 +93,7 @@ class Publisher:
         self._budget = budget
 
     def publish(
-        self, plan: Plan, state: ExecutionState, entry: JournalEntry, correlation_id: str, *, again: bool = False
+        self, plan: Plan, state: ExecutionState, entry: JournalEntry, tags: Tags, *, again: bool = False
     ) -> None:
         """Carry out what ``entry`` ordered, then write it to the journal. Raises `RetryableError`. ``again``: somebody
         else has begun to; what is known to be done is not done twice.
@@ -101,16 +101,18 @@ class Publisher:
         done = self._executions.progress(state.execution_id, entry.commit_id) if again else set()
         known = len(done)
         try:
-            self._publish(plan, state, entry, correlation_id, done)
+            self._publish(plan, state, entry, tags, done)
         except RetryableError:
             if len(done) > known:
                 self._executions.keep_progress(state.execution_id, entry.commit_id, done)
             raise
+        if entry.applied:  # while the entry is missing, the commit itself tells what it took
+            self._stores.applied.put(state.execution_id, entry.applied, state.now + APPLIED_MS)
         self._executions.mark_published(state.execution_id, entry)
+        if state.status.terminal and not (state.backlog or state.withdrawn or state.unannounced):
+            self._stores.due.remove(state.execution_id, tags.due_since)
 
-    def _publish(
-        self, plan: Plan, state: ExecutionState, entry: JournalEntry, correlation_id: str, done: set[int]
-    ) -> None:
+    def _publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry, tags: Tags, done: set[int]) -> None:
         """That an execution runs, goes on, or undoes things after all, is written before what it orders: workers begin
         nothing of one that has ended or is suspended.
         """
@@ -126,7 +128,7 @@ class Publisher:
         if held := {command.event_id: command.number for command in commands if isinstance(command, HoldEvent)}:
             self._stores.held.put(state.execution_id, _events_to_hold(entry, held))
         orders = [command for command in commands if isinstance(command, RunNode)]
-        for refused in send_orders(self._ports, self._pools, state, orders, correlation_id):
+        for refused in send_orders(self._ports, self._pools, state, orders, tags.correlation_id):
             self._order_refused(state, refused)
         for command in commands:
             if isinstance(command, CloseTask):
@@ -134,14 +136,14 @@ class Publisher:
         asked = [command for command in commands if isinstance(command, AskApproval | UpdateApproval)]
         if asked:  # before the event that tells people
             self._stores.approvals.note(_header(plan, state), entry.version, asked)
-        self._carry_out(self._courier.steps(plan, state, commands, correlation_id), done)
+        self._carry_out(self._courier.steps(plan, state, commands, tags.correlation_id), done)
         if any(isinstance(command, Continue) for command in commands):
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
         if statuses and not is_first:
             self._executions.set_status(_header(plan, state), statuses, entry.version)
         if any(isinstance(command, OrderAgain) for command in commands):  # after the status, at which workers look
-            self._order_again(StoredState(state, entry, False, correlation_id))
-        self._publish_events(plan, state, commands, correlation_id)
+            self._order_again(StoredState(state, entry, False, tags))
+        self._publish_events(plan, state, commands, tags.correlation_id)
         self._courier.unsubscribe(plan, state, commands)
         if returned := [event.number for event in entry.events if isinstance(event, EventReturned)]:
             self._stores.held.delete(state.execution_id, [number for number in returned if number < state.held_first])
@@ -166,7 +168,7 @@ class Publisher:
     def _order_again(self, stored: StoredState) -> None:
         """Send what no worker has begun; what is too much for now is left to the next sweep."""
         if self._orders.send_unbegun(stored) == ORDERS_MAX:
-            self._stores.due.put(Due(stored.state.execution_id, self._ports.clock.now()))
+            self._stores.due.hasten(stored.state.execution_id, self._ports.clock.now())
 
     def _cancel(self, state: ExecutionState, command: CancelRun) -> None:
         """Close the run, whether a worker has begun it or not. Its worker, if it has one, meets that when it renews its

@@ -26,7 +26,7 @@ class MailboxBatch:
         self._groups: dict[str, list[Mapping[str, Any]]] = {}
         self._group_of: dict[str, str] = {}
         self._taken: dict[str, bool] = {}
-        self.postponed: list[tuple[str, int]] = []
+        self.postponed: dict[str, int] = {}
         for record in records:
             group = record["attributes"]["MessageGroupId"]
             self._groups.setdefault(group, []).append(record)
@@ -65,7 +65,7 @@ class MailboxBatch:
             left = records[failed:]
             in_time = not self._dispatcher.budget.is_short
             seconds = backoff_seconds(max(_receives(record) for record in left)) if in_time else 0
-            self.postponed += [(record["receiptHandle"], seconds) for record in left]
+            self.postponed |= {record["receiptHandle"]: seconds for record in left}
 
     def _refuse(self, group: str, record: Mapping[str, Any], reason: str) -> bool:
         try:
@@ -79,7 +79,7 @@ def _delivery(group: str, record: Mapping[str, Any]) -> Delivery:
     mail = parse_mail(record["body"])
     if mail.execution_id != group:
         raise InvalidEvent(f"an event for {mail.execution_id} in the mailbox of {group}")
-    return Delivery(mail.event, _receives(record))
+    return Delivery(mail.event, _receives(record), int(record["attributes"]["SentTimestamp"]))
 
 
 def _receives(record: Mapping[str, Any]) -> int:

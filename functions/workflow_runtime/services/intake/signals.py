@@ -79,7 +79,8 @@ class Signalling:
         will ask for its `result`.
 
         Raises `RequestError`: ``not_found``, ``ended``, ``invalid_event``, ``conflict`` (the key was used for an event
-        with another name or other data), ``too_many`` (it is suspended and holds no more events); `RetryableError`.
+        with another name or other data), ``too_many`` (it is suspended and holds no more events, or
+        gets more than it can take); `RetryableError`.
         """
         encoded, name = _encoded(data), normalized(name)
         header = self._executions.header(execution_id)
@@ -99,6 +100,8 @@ class Signalling:
             raise RequestError("ended", f"the execution has ended, it is {header.status}: it takes no more events")
         if header.status is ExecutionStatus.SUSPENDED:
             self._check_room(execution_id)
+        if header.lags_until > self._ports.clock.now():
+            raise RequestError("too_many", "the execution is sent more events than it can take; try again in a moment")
         packed = pack_bytes(encoded)
         blob = None
         if is_large(encoded, packed):

@@ -97,7 +97,8 @@ class DeadLetters:
         if stored.error is None:
             return
         identity = run_event_id(command.path, command.serial)
-        event = NodeFailed(identity, stored.ended_at, command.path, command.serial, stored.error, command)
+        alone = replace(command, alone=True)  # it may have killed its workers
+        event = NodeFailed(identity, stored.ended_at, command.path, command.serial, stored.error, alone)
         self._mailer.send(order.execution_id, event)
 
     def _closed(self, order: Order, failed: Run) -> Run:

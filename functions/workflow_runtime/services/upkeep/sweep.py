@@ -8,38 +8,42 @@ overdue timer is delivered. Everything it sends is recognised when it was not ne
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from threading import Lock
 
 import msgspec
 
-from workflow_runtime.deployment.topology import PLUMBING_TIMEOUT_SECONDS
+from workflow_runtime.deployment.topology import PLUMBING_TIMEOUT_SECONDS, SWEEP
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.ports import Ports
+from workflow_runtime.ports import Message, Ports
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import Timer
 from workflow_runtime.services.orders import GRACE_MS, ORDERS_MAX, OpenOrders
 from workflow_runtime.services.timers import Timers
-from workflow_runtime.storage.due import SECONDS_MAX, SHARDS, Due
+from workflow_runtime.storage.due import ORDERED_SECONDS, SHARDS, Due
 from workflow_runtime.storage.stores import Stores
 
 PAGE = 100  # due executions read at once
-CHECKS_MAX = 100  # running executions looked after in one shard and sweep
-SWEEP_SECONDS_MAX = PLUMBING_TIMEOUT_SECONDS * 2 // 3  # then the rest waits for the next tick
+SWEEP_SECONDS_MAX = PLUMBING_TIMEOUT_SECONDS * 2 // 3  # then another message has the rest looked after
 
 logger = logging.getLogger(__name__)
 
 
 class Swept(msgspec.Struct):
-    """What a sweep did: executions it looked after or found ended, orders and timers it sent again."""
+    """What a sweep did: executions it looked after or found ended, orders and timers it sent again; by how much (ms)
+    the first of them was late.
+    """
 
     running: int = 0
     ended: int = 0
     orders: int = 0
     timers: int = 0
+    lateness: int = 0
 
 
 class Sweep:
@@ -56,71 +60,82 @@ class Sweep:
         self._orders = OpenOrders(ports, stores, pools)
         self._due = stores.due
         self._executions = stores.executions
+        self._counting = Lock()
 
-    def sweep(self) -> Swept:
-        """Look after all executions that are due, within `SWEEP_SECONDS_MAX`. Raises `RetryableError`."""
+    def request(self, shards: Iterable[int] = range(SHARDS)) -> None:
+        """Have shards swept, each by an invocation of its own. Raises `RetryableError`."""
+        if self._ports.queues.send(SWEEP, [Message(shard_body(shard)) for shard in shards]):
+            raise RetryableError("the sweep's queue refused a message")
+
+    def sweep(self, shard: int) -> Swept:
+        """Look after the executions of a shard that are due, the oldest first, within `SWEEP_SECONDS_MAX`; what is left
+        then is requested. Raises `RetryableError`.
+        """
         swept = Swept()
-        end = self._ports.clock.now() + SWEEP_SECONDS_MAX * 1000
-        for shard in range(SHARDS):
-            self._sweep_shard(shard, end, swept)
-        return swept
-
-    def _sweep_shard(self, shard: int, end: int, swept: Swept) -> None:
-        checks = 0
-        before: Due | None = None
         until = self._ports.clock.now()
-        while checks < CHECKS_MAX and self._ports.clock.now() < end:
-            page = self._due.list(shard, until, PAGE, before)
-            for due in self._running(page, swept):
-                checks += 1
-                self._look_after(due, swept)
+        end = until + SWEEP_SECONDS_MAX * 1000
+        last: Due | None = None
+        while self._ports.clock.now() < end:
+            page = self._due.list(shard, until, PAGE, last)
+            if page and last is None:
+                swept.lateness = max(until - page[0].at, 0)
+            running = self._running(page, swept)
+            self._ports.together([partial(self._look_after, due, swept) for due in running])
             if len(page) < PAGE:
-                return
-            before = page[-1]
+                return swept
+            last = page[-1]
+        self.request([shard])
+        return swept
 
     def _running(self, page: Sequence[Due], swept: Swept) -> Sequence[Due]:
         """Those that run. What has ended is never due again; what has not begun is due later, a few times."""
         headers = self._executions.headers([due.execution_id for due in page])
         now = self._ports.clock.now()
         running: list[Due] = []
-        ended: list[str] = []
         for due in page:
             header = headers.get(due.execution_id)
             if header is not None and not header.status.terminal:
                 running.append(due)
-            elif header is not None or due.seconds == SECONDS_MAX:
-                ended.append(due.execution_id)
+            elif header is not None or due.is_old:
+                self._due.drop(due)
+                swept.ended += 1
             else:
                 self._due.move(due, due.next(now))
-        if ended:
-            self._due.remove(ended)
-            swept.ended += len(ended)
         return running
 
     def _look_after(self, due: Due, swept: Swept) -> None:
-        """One execution; whatever is wrong with it must not keep the sweep from the others. One that has more lost
-        orders than are sent at once is due again at once."""
-        orders = swept.orders
+        """One execution; whatever is wrong with it must not keep the sweep from the others."""
+        following = due.next(self._ports.clock.now())
         try:
-            self._check(due.execution_id, swept)
+            following = self._check(due, swept) or following
         except RetryableError:
             raise
         except Exception:
             logger.exception("an execution could not be looked after", extra={"execution_id": due.execution_id})
-        swept.running += 1
-        now = self._ports.clock.now()
-        has_more = swept.orders - orders >= ORDERS_MAX
-        self._due.move(due, Due(due.execution_id, now, due.seconds) if has_more else due.next(now))
+        with self._counting:
+            swept.running += 1
+        self._due.move(due, following)
 
-    def _check(self, execution_id: str, swept: Swept) -> None:
+    def _check(self, due: Due, swept: Swept) -> Due | None:
+        """When to look again, if that is sooner than usual: at once if more orders are lost than are sent at once, soon
+        if some are still too young to be lost.
+        """
+        execution_id, now = due.execution_id, self._ports.clock.now()
         stored = self._executions.load(execution_id)
         stands = stored is not None and stored.published and stored.state.status is ExecutionStatus.SUSPENDED
         if not stands:
             self._mailer.poke(execution_id)
         if stored is None or not stored.published or stored.state.status.terminal:
-            return  # the poke has it started, or published
-        swept.timers += self._deliver_overdue(stored.state)
-        swept.orders += self._orders.send_lost(stored, self._not_frozen)
+            return None  # the poke has it started, or published
+        timers = self._deliver_overdue(stored.state)
+        sent = self._orders.send_lost(stored, self._not_frozen)
+        with self._counting:
+            swept.timers += timers
+            swept.orders += sent.count
+        if sent.count >= ORDERS_MAX:
+            return Due(execution_id, now, due.since)
+        soon = now + ORDERED_SECONDS * 1000
+        return Due(execution_id, soon, due.since) if sent.young and soon < due.next(now).at else None
 
     def _deliver_overdue(self, state: ExecutionState) -> int:
         now = self._ports.clock.now()
@@ -137,3 +152,23 @@ class Sweep:
             return orders
         plan = self._workflows.plan(state.plan_hash)
         return [order for order in orders if self._looks.holding_run(plan, order.path) is None]
+
+
+class _Shard(msgspec.Struct):
+    shard: int
+
+
+_shards = msgspec.json.Decoder(_Shard)
+
+
+def shard_body(shard: int) -> str:
+    """The body of a message that has one shard swept."""
+    return msgspec.json.encode(_Shard(shard)).decode()
+
+
+def shard_in(body: str) -> int | None:
+    """The shard that a message wants to be swept; None: it is a tick."""
+    try:
+        return _shards.decode(body).shard
+    except msgspec.DecodeError:
+        return None

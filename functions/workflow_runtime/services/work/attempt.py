@@ -141,7 +141,7 @@ class AttemptRunner:
             return await self._finish(execution_id, ended, owner), ended
         except (NodeError, ValueError) as error:
             message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
-            document = ErrorDocument.of("execution_error", message, ended.path)
+            document = ErrorDocument.of("too_large", message, ended.path)
             order = order_to_keep(attempt.plan, attempt.order.command)
             failed = replace(ended, status=RunStatus.FAILED, output=None, error=document, order=order)
             return await self._finish(execution_id, failed, owner), failed

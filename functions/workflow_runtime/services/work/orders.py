@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from workflow_runtime.engine.commands import with_payload
 from workflow_runtime.engine.passes import Page
+from workflow_runtime.engine.payloads import with_payload
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Item
 from workflow_runtime.services.messages import Order

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import logging
-from typing import NoReturn
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn, TypeAlias
 
 from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import ConflictError, InvalidEvent, RetryableError
 from workflow_runtime.ports import DELAY_SECONDS_MAX, VISIBILITY_SECONDS_MAX, Message, Ports
 from workflow_runtime.services.dispatch.dispatcher import backoff_seconds
-from workflow_runtime.services.messages import UnknownMessage, parse_order
+from workflow_runtime.services.messages import Order, UnknownMessage, parse_order
 from workflow_runtime.services.upkeep.dead_letters import DeadLetters
+from workflow_runtime.services.work.attempt import LEASE_SECONDS, RENEWAL_SECONDS
 from workflow_runtime.services.work.runner import NodeRunner, Postponed
 
 WAITING_RECEIVES_MAX = 3  # then a copy waits in its place: an order that only waits must not become a dead letter
+HIDDEN_AFTER_SECONDS = 5  # what ends sooner needs no request more; what dies sooner, the sweep finds
+HIDDEN_LONGER_SECONDS = 30  # than the lease: whoever gets the order of a dead worker then finds its lease over
+
+Record: TypeAlias = Mapping[str, Any]
+Unread: TypeAlias = UnknownMessage | InvalidEvent
 
 logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """Takes the orders of ``function``'s queue; what is none goes to ``dead_letters``."""
+    """Takes the orders of ``function``'s queue, batch by batch; what is none goes to ``dead_letters``."""
 
     def __init__(self, runner: NodeRunner, ports: Ports, function: Function, dead_letters: DeadLetters) -> None:
         self._runner = runner
@@ -27,33 +35,74 @@ class Worker:
         self._dead_letters = dead_letters
         self._queue = function.sources[0].queue
 
-    async def take(self, message_id: str, body: str, receipt_handle: str, receives: int) -> None:
+    def batch(self, records: Sequence[Record]) -> Batch:
+        """The orders of one invocation, which share its process: ``records`` as Lambda delivers them."""
+        return Batch(self._runner, self._ports, self._queue, self._dead_letters, records)
+
+
+class Batch:
+    """Orders that one process carries out side by side; one that must run alone is the only one, and the others are
+    delivered again at once.
+
+    What is still under way after `HIDDEN_AFTER_SECONDS` stays invisible for as long as its lease lasts and a little
+    longer, which is renewed as the lease is: of a worker that dies, the queue delivers it soon to another.
+    """
+
+    def __init__(
+        self, runner: NodeRunner, ports: Ports, queue: str, dead_letters: DeadLetters, records: Sequence[Record]
+    ) -> None:
+        self._runner = runner
+        self._ports = ports
+        self._queue = queue
+        self._dead_letters = dead_letters
+        self._under_way = {record["receiptHandle"] for record in records}
+        self._orders = {record["messageId"]: _order(record["body"]) for record in records}
+        alone = (id for id, order in self._orders.items() if isinstance(order, Order) and order.command.alone)
+        self._alone = next(alone, None)
+
+    async def keep_hidden(self) -> None:
+        """Until it is cancelled."""
+        await self._ports.clock.sleep(HIDDEN_AFTER_SECONDS)
+        while self._under_way:
+            with suppress(RetryableError):  # then they come again sooner or later, and meet the lease
+                await self._hide(self._under_way, LEASE_SECONDS + HIDDEN_LONGER_SECONDS)
+            await self._ports.clock.sleep(RENEWAL_SECONDS)
+
+    async def take(self, record: Record) -> None:
         """Carry out one order. Returning acknowledges it; raises `RetryableError` when it must be delivered again.
 
         A body that nobody can read is a dead letter at first sight.
         """
         try:
-            order = parse_order(body)
-        except UnknownMessage as error:
-            await self._again(error, receipt_handle, receives, {})
-        except InvalidEvent as error:
-            await self._ports.offload(self._dead_letters.record, message_id, body, str(error))
+            await self._take(record)
+        finally:
+            self._under_way.discard(record["receiptHandle"])
+
+    async def _take(self, record: Record) -> None:
+        order = self._orders[record["messageId"]]
+        if isinstance(order, UnknownMessage):
+            await self._again(order, record, {})
+        if isinstance(order, InvalidEvent):
+            await self._ports.offload(self._dead_letters.record, record["messageId"], record["body"], str(order))
             return
         try:
+            if self._alone not in (None, record["messageId"]):
+                raise Postponed(0)
             await self._runner.run(order)
         except Postponed as error:
-            if receives >= WAITING_RECEIVES_MAX:
-                await self._send_again(body, error.seconds)
+            if _receives(record) >= WAITING_RECEIVES_MAX:
+                await self._send_again(record["body"], error.seconds)
                 return
-            await self._hide(receipt_handle, error.seconds)
+            await self._hide({record["receiptHandle"]}, error.seconds)
             raise RetryableError(str(error)) from error
         except (RetryableError, ConflictError, InvalidEvent) as error:
-            await self._again(error, receipt_handle, receives, order.log_fields)
+            await self._again(error, record, order.log_fields)
 
-    async def _again(self, error: Exception, receipt_handle: str, receives: int, ids: dict[str, str]) -> NoReturn:
+    async def _again(self, error: Exception, record: Record, ids: dict[str, str]) -> NoReturn:
         """Have an order delivered again, after a while. Raises `RetryableError`."""
+        receives = _receives(record)
         logger.warning("an order is delivered again later", extra={**ids, "reason": str(error), "receives": receives})
-        await self._hide(receipt_handle, backoff_seconds(receives))
+        await self._hide({record["receiptHandle"]}, backoff_seconds(receives))
         raise RetryableError(str(error)) from error
 
     async def _send_again(self, body: str, seconds: int) -> None:
@@ -61,6 +110,18 @@ class Worker:
         if await self._ports.offload(self._ports.queues.send, self._queue, [copy]):
             raise RetryableError("an order that has to wait was refused")
 
-    async def _hide(self, receipt_handle: str, seconds: int) -> None:
+    async def _hide(self, receipt_handles: Collection[str], seconds: int) -> None:
         seconds = min(seconds, VISIBILITY_SECONDS_MAX)
-        await self._ports.offload(self._ports.queues.set_visibility, self._queue, receipt_handle, seconds)
+        until = dict.fromkeys(receipt_handles, seconds)
+        await self._ports.offload(self._ports.queues.set_visibility, self._queue, until)
+
+
+def _order(body: str) -> Order | Unread:
+    try:
+        return parse_order(body)
+    except (UnknownMessage, InvalidEvent) as error:
+        return error
+
+
+def _receives(record: Record) -> int:
+    return int(record["attributes"]["ApproximateReceiveCount"])

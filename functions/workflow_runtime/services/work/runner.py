@@ -185,7 +185,7 @@ class NodeRunner:
                 owner=finder,
                 ended_at=now,
                 error=error,
-                order=order_to_keep(plan, order.command),
+                order=order_to_keep(plan, after_loss(order.command)),
             )
             if not await self._ports.offload(self._runs.finish, order.execution_id, lost, existing.owner):
                 raise RetryableError("the run ended while its worker was declared lost")
@@ -258,6 +258,13 @@ class NodeRunner:
             raise RetryableError(f"the result was refused: {refusals[0].reason}")
 
 
+def after_loss(command: RunNode) -> RunNode:
+    """An order whose attempt was lost with its worker, as it may be ordered again. Whose code ended the process is not
+    known, so each attempt that was in it goes on alone: the guilty one takes no others with it again.
+    """
+    return replace(command, alone=True)
+
+
 def _result_event(order: Order, plan: Plan, run: Run) -> Event:
     event_id = run_event_id(run.path, run.serial)
     if run.yielded is not None:
@@ -274,7 +281,8 @@ def _result_event(order: Order, plan: Plan, run: Run) -> Event:
             run.started_at,
         )
     if run.error is not None:
-        return NodeFailed(event_id, run.ended_at, run.path, run.serial, run.error, order.command)
+        command = after_loss(order.command) if run.error.type == "worker_lost" else order.command
+        return NodeFailed(event_id, run.ended_at, run.path, run.serial, run.error, command)
     node = node_of(plan, run.path)
     if node is None or not node.decision_paths:
         return NodeSucceeded(event_id, run.ended_at, run.path, run.serial)

@@ -258,6 +258,8 @@ NOON = "Sun, 29 Nov 2026 12:00:00 GMT"
         ("Sun Nov 29 12:01:30 2026", NOON, 90),
         ("Sun, 29 Nov 2026 11:00:00 GMT", NOON, 0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", None, 0),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", NOON, None),
+        ("Mon, 01 Jan 2020 00:00:00 +99999999999999", NOON, None),
         ("soon", NOON, None),
         ("-1", NOON, None),
         ("１２", NOON, None),
@@ -454,6 +456,16 @@ def test_a_bomb_is_bounded_while_it_is_unpacked() -> None:
     tracemalloc.start()
     try:
         assert "larger" in of_type(J, packed, content_encoding="gzip").fails().message
+        assert tracemalloc.get_traced_memory()[1] < 6 * RESPONSE_BYTES_MAX
+    finally:
+        tracemalloc.stop()
+
+
+def test_json_of_more_lists_and_objects_than_memory_is_good_for_is_not_parsed() -> None:
+    bomb = b"[" + b"[]," * 1_000_000 + b"[]]"
+    tracemalloc.start()
+    try:
+        assert "lists and objects" in of_type(J, bomb).fails().message
         assert tracemalloc.get_traced_memory()[1] < 6 * RESPONSE_BYTES_MAX
     finally:
         tracemalloc.stop()

@@ -115,3 +115,9 @@ def test_parsed_json_is_bounded_in_depth() -> None:
     with pytest.raises(EvaluationError, match="100 levels"):
         compile_expression("parse_json(a)").evaluate(Scope({"a": "[" * 100_000}))
     assert compile_expression("parse_json(a)").evaluate(Scope({"a": "[" * 100 + "]" * 100})) is not None
+
+
+@pytest.mark.parametrize("name", ["sum", "avg"])
+def test_a_text_after_a_fraction_is_no_number_either(name: str) -> None:
+    with pytest.raises(EvaluationError, match="string where a number is expected"):
+        compile_expression(f"{name}(a)").evaluate(Scope({"a": [1.5, "x"]}))

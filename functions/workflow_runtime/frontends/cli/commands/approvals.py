@@ -190,7 +190,7 @@ def _say(
 
 def _sent(server: Server, send: Callable[[Api], Awaitable[Document]], by: str | None) -> Document:
     async def ask() -> Document:
-        async with api(server) as connection:
+        async with api(server, changes=True) as connection:
             return await send(connection)
 
     try:

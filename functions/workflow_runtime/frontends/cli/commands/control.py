@@ -21,7 +21,7 @@ from workflow_runtime.frontends.cli.many import (
     ask_many,
     many_of,
 )
-from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile, Region, Token, Url
+from workflow_runtime.frontends.cli.options import AsJson, ChangedDatabase, ExecutionId, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server, header_value
 from workflow_runtime.language.json_values import Json
@@ -44,13 +44,14 @@ def _request(operation: str, words: tuple[str, str], help: str) -> Callable[...,
         status: OfStatuses = None,
         older_than: OlderThan = "",
         dry_run: DryRun = False,
+        db: ChangedDatabase = None,
         url: Url = URL_DEFAULT,
         token: Token = None,
         profile: Profile = None,
         region: Region = None,
         json: AsJson = False,
     ) -> int:
-        out, server = Output(json=json), Server(url, token, profile, region)
+        out, server = Output(json=json), Server(url, token, profile, region, db)
         many = many_of(execution, workflow, status, older_than, dry_run)
         return _ask(out, server, operation, many or execution, reason, key, words)
 
@@ -140,6 +141,7 @@ def retry(
     status: OfStatuses = None,
     older_than: OlderThan = "",
     dry_run: DryRun = False,
+    db: ChangedDatabase = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
     profile: Profile = None,
@@ -165,7 +167,7 @@ def retry(
     said: dict[str, Json] = {"from": from_node} if from_node else {}
     if given:
         said["variables"] = given
-    out, server = Output(json=json), Server(url, token, profile, region)
+    out, server = Output(json=json), Server(url, token, profile, region, db)
     many = many_of(execution, workflow, status, older_than, dry_run)
     return _ask(out, server, "retry", many or execution, reason, key, ("retrying", ""), **said)
 
@@ -179,6 +181,7 @@ def skip(
     ] = None,
     reason: Reason = "",
     key: Key = None,
+    db: ChangedDatabase = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
     profile: Profile = None,
@@ -199,7 +202,7 @@ def skip(
     said: dict[str, Json] = {"node": node}
     if output is not None:
         said["output"] = read_json(output, "--output", f"the output of node {node!r}")
-    out, server = Output(json=json), Server(url, token, profile, region)
+    out, server = Output(json=json), Server(url, token, profile, region, db)
     return _ask(out, server, "skip", execution, reason, key, (f"going on without `{node}`", ""), **said)
 
 
@@ -221,10 +224,12 @@ def _ask(
     execution = str(whom)
 
     async def send() -> Document:
-        async with api(server) as connection:
+        async with api(server, changes=True) as connection:
             return await connection.control(operation, execution, reason, key=key, said=said)
 
     answer = asyncio.run(send())
     out.document(answer)
     out.line([(f"{words[0] if answer['changed'] else words[1]}: ", "yellow"), execution])
+    if server.db is not None and operation not in ("cancel", "suspend"):
+        out.note(f"go on: awr run --resume {execution} --db {server.db}")
     return ExitCode.OK

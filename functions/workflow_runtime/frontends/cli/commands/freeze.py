@@ -11,7 +11,7 @@ import typer
 from workflow_runtime.errors import RequestError
 from workflow_runtime.frontends.cli.api import Document, api
 from workflow_runtime.frontends.cli.errors import ExitCode, usage_error
-from workflow_runtime.frontends.cli.options import AsJson, Profile, Region, Token, Url
+from workflow_runtime.frontends.cli.options import AsJson, ChangedDatabase, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Line, Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.services.freeze.scopes import scope_of
@@ -26,6 +26,7 @@ def freeze(
     agent: OfAgent = None,
     all_: OfAll = False,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for others.")] = "",
+    db: ChangedDatabase = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
     profile: Profile = None,
@@ -43,13 +44,13 @@ def freeze(
 
     Exit codes: 0 fine, 1 there is no such workflow, 2 wrong usage, 6 the API cannot be reached.
     """
-    out, server = Output(json=json), Server(url, token, profile, region)
+    out, server = Output(json=json), Server(url, token, profile, region, db)
     if workflow is None and agent is None and not all_:
         return _list(out, server)
     scope = _scope(workflow, agent, all_)
 
     async def send() -> Document:
-        async with api(server) as connection:
+        async with api(server, changes=True) as connection:
             return await connection.freeze(scope, reason)
 
     answer = asyncio.run(send())
@@ -62,6 +63,7 @@ def thaw(
     workflow: OfWorkflow = None,
     agent: OfAgent = None,
     all_: OfAll = False,
+    db: ChangedDatabase = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
     profile: Profile = None,
@@ -75,11 +77,11 @@ def thaw(
 
     Exit codes: 0 fine, 1 it is not frozen, 2 wrong usage, 6 the API cannot be reached.
     """
-    out, server = Output(json=json), Server(url, token, profile, region)
+    out, server = Output(json=json), Server(url, token, profile, region, db)
     scope = _scope(workflow, agent, all_)
 
     async def send() -> Document:
-        async with api(server) as connection:
+        async with api(server, changes=True) as connection:
             return await connection.thaw(scope)
 
     answer = asyncio.run(send())

@@ -12,7 +12,7 @@ from workflow_runtime.frontends.cli.api import Document, api
 from workflow_runtime.frontends.cli.charts import event_lines, failure_lines, state_lines, timer_lines, transition_spans
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import read_json
-from workflow_runtime.frontends.cli.options import AsJson, ExecutionId, Profile, Region, Token, Url
+from workflow_runtime.frontends.cli.options import AsJson, ChangedDatabase, ExecutionId, Profile, Region, Token, Url
 from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server, header_value
 
@@ -32,6 +32,7 @@ def signal(
         float | None,
         typer.Option("--wait", metavar="S", min=0, help="Wait this many seconds for what it does, and show it."),
     ] = None,
+    db: ChangedDatabase = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
     profile: Profile = None,
@@ -50,7 +51,7 @@ def signal(
       1  refused; with --wait: ignored    124  not known yet after --wait seconds
       2  wrong usage
     """
-    out, server = Output(json=json), Server(url, token, profile, region)
+    out, server = Output(json=json), Server(url, token, profile, region, db)
     if wait is not None and not math.isfinite(wait):
         raise usage_error("--wait is a number of seconds")
     if key is not None:
@@ -59,7 +60,7 @@ def signal(
     value = read_json(data, "DATA", f"the data of event {event!r}", example) if data is not None else None
 
     async def send() -> Document:
-        async with api(server) as connection:
+        async with api(server, changes=True) as connection:
             return await connection.send_event(execution, event, value, key=key, wait=wait)
 
     answer = asyncio.run(send())

@@ -11,18 +11,25 @@ import msgspec
 
 from workflow_runtime.language.json_values import INTEGER_MAX, INTEGER_MIN, Json, NotJson, to_json
 
+CONTAINERS_MAX = 250_000  # lists and objects: an empty one of two bytes takes sixty in memory, and as many as a copy
 INTEGER_CHARACTERS_MAX = 20  # of an integer within 64 bits, with its sign: longer ones need not be computed
 
 _LONG_NUMBER = re.compile("[0-9]{19}")  # a number that msgspec may read as a float, with its last digits lost
 _LONE = re.compile("[\ud800-\udfff]")
 
 
+class TooManyParts(ValueError):
+    """JSON that would take far more memory than it has characters."""
+
+
 def read_json(text: str, name: str, warn: Callable[[str], None]) -> Json:
     """The JSON value in ``text``. Numbers beyond 64 bits become text, NaN and infinities null, lone surrogates U+FFFD;
     ``warn`` is told of each kind once, and ``name`` is what the text is called then.
 
-    Raises `ValueError` for what is not JSON, or nested too deeply.
+    Raises `ValueError` for what is not JSON, or nested too deeply; `TooManyParts`, which is one.
     """
+    if text.count("[") + text.count("{") > CONTAINERS_MAX:
+        raise TooManyParts(f"has more than {CONTAINERS_MAX:,} lists and objects")
     if not _LONG_NUMBER.search(text):
         try:
             return to_json(msgspec.json.decode(text))

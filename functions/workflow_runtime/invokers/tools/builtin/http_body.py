@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from email.message import Message
 from typing import TYPE_CHECKING, Literal
 
-from workflow_runtime.invokers.tools.builtin.foreign_json import read_json
+from workflow_runtime.invokers.tools.builtin.foreign_json import TooManyParts, read_json
 from workflow_runtime.language.json_values import Json
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ class Body:
     def _json(self, text: str) -> Json:
         try:
             return read_json(text, "the body", self.warnings.append)
+        except TooManyParts as error:
+            raise Unreadable(str(error)) from None
         except ValueError:
             self.warnings.append("the body is marked as JSON but is not; it is given as text")
             return text

@@ -148,7 +148,7 @@ def _retry_after(headers: Mapping[str, Any]) -> float | None:
 def _http_date(value: Any) -> datetime | None:
     try:
         found = parsedate_to_datetime(value) if isinstance(value, str) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found.replace(tzinfo=found.tzinfo or UTC) if found is not None else None  # an HTTP date is in GMT
 

@@ -49,9 +49,8 @@ def absolute(_: Scope, value: Json) -> int | float:
 def total(scope: Scope, values: Json) -> int | float:
     elements = sequence(values)
     scope.charge(len(elements))
-    if any(type(number(element)) is float for element in elements):
-        return bounded(fsum(elements))
-    return bounded(sum(elements))
+    kinds = {type(number(element)) for element in elements}
+    return bounded(fsum(elements) if float in kinds else sum(elements))
 
 
 @function("avg(list)", 1)
