@@ -14,19 +14,16 @@ from typing import Any, get_args
 import msgspec
 
 from workflow_runtime.engine import compensation, ending, holding, pending, settling
+from workflow_runtime.engine.answers import accept_approval, accept_task, take_approval, take_task
 from workflow_runtime.engine.arrivals import (
-    accept_approval,
     accept_child,
     accept_result,
     accept_send_failure,
     accept_signal,
     accept_stop,
-    accept_task,
     accept_timer,
     accept_yield,
-    take_approval,
     take_signal,
-    take_task,
 )
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import Command, Continue, ControlChild

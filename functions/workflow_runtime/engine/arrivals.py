@@ -17,8 +17,6 @@ from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import Unsubscribe
 from workflow_runtime.engine.events import (
     SELF,
-    ApprovalAnswered,
-    ApprovalDelegated,
     ChildEnded,
     ChildStarted,
     NodeFailed,
@@ -28,11 +26,9 @@ from workflow_runtime.engine.events import (
     RunStopped,
     SendFailed,
     SignalReceived,
-    TaskCompleted,
-    TaskFailed,
     TimerFired,
 )
-from workflow_runtime.engine.graph import approvals, callbacks, loops, outcome, policy, resolve, waits
+from workflow_runtime.engine.graph import callbacks, loops, outcome, policy, resolve, waits
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -72,6 +68,18 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     if scopes.turn.is_suspended and outcome.must_wait(scope, node, result):
         return holding.hold(scopes.turn, event)
     outcome.ended(scope, node, result)
+    return ""
+
+
+def accept_yield(scopes: Scopes, event: NodeYielded) -> str:
+    """The code of a run has returned; its node waits for its task token. Raises `InvalidEvent`."""
+    if scopes.turn.state.stopping.get(event.path) == event.serial:
+        compensation.stopped(scopes, event)
+        return ""
+    found = _current_run(scopes, event.path, event.serial)
+    if isinstance(found, str):
+        return found
+    callbacks.yielded(*found, event)
     return ""
 
 
@@ -200,63 +208,6 @@ def accept_send_failure(scopes: Scopes, event: SendFailed) -> str:
     data = {"type": "execution_error", "message": event.message, "node": event.machine or None}
     chart.raise_event("error.communication", data)
     return ""
-
-
-# ---- what people and other systems say
-
-
-def accept_yield(scopes: Scopes, event: NodeYielded) -> str:
-    """The code of a run has returned; its node waits for its task token. Raises `InvalidEvent`."""
-    if scopes.turn.state.stopping.get(event.path) == event.serial:
-        compensation.stopped(scopes, event)
-        return ""
-    found = _current_run(scopes, event.path, event.serial)
-    if isinstance(found, str):
-        return found
-    callbacks.yielded(*found, event)
-    return ""
-
-
-def accept_task(scopes: Scopes, event: TaskCompleted | TaskFailed) -> str:
-    """Somebody has completed or failed a task token; taken once."""
-    if applied.is_known(scopes.turn, event.event_id):
-        return applied.TAKEN
-    return take_task(scopes, event)
-
-
-def take_task(scopes: Scopes, event: TaskCompleted | TaskFailed) -> str:
-    """The same of one that was not taken before, or that was held."""
-    place = scopes.turn.plan.locate(event.path)
-    scope = scopes.get(place.scope) if place is not None else None
-    if place is None or not isinstance(scope, GraphScope):
-        return "the node has ended"
-    reason = callbacks.cannot_take(scope.graph, place.node, event.serial, lost=event.lost)
-    if reason:
-        return reason
-    applied.remember(scopes.turn, event.event_id)
-    callbacks.take(scope, place.node, event)
-    return ""
-
-
-def accept_approval(scopes: Scopes, event: ApprovalAnswered | ApprovalDelegated) -> str:
-    """Someone has answered an approval, or delegated it; taken once."""
-    if applied.is_known(scopes.turn, event.event_id):
-        return applied.TAKEN
-    return take_approval(scopes, event)
-
-
-def take_approval(scopes: Scopes, event: ApprovalAnswered | ApprovalDelegated) -> str:
-    """The same of one that was not taken before, or that was held."""
-    entry = scopes.turn.state.pending.get(pending.approval_entry(event.approval))
-    if entry is None:
-        return "the approval was decided, or is not needed any more"
-    scope = scopes[entry.scope]
-    assert isinstance(scope, GraphScope)
-    take = approvals.answer if isinstance(event, ApprovalAnswered) else approvals.delegate
-    reason = take(scope, entry.owner, event)  # type: ignore[arg-type]
-    if not reason:
-        applied.remember(scopes.turn, event.event_id)
-    return reason
 
 
 # ---- events with a name
