@@ -25,6 +25,7 @@ TABLE_ACTIONS: Mapping[TableCall, tuple[str, ...]] = {
     "get": ("GetItem", "BatchGetItem"),
     "put": ("PutItem",),
     "update": ("UpdateItem",),
+    "change": ("UpdateItem",),
     "put_all": ("PutItem", "BatchWriteItem"),
     "delete": ("DeleteItem",),
     "delete_all": ("BatchWriteItem",),

@@ -41,8 +41,6 @@ def _not_in_force(field: str, path: DocumentPath, report: Report) -> None:
 
 def _idle(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
     """Fields that do nothing yet."""
-    if node.limiter:
-        yield "limiter", ("limiter",)
     for number, policy in enumerate(node.retry_policy):
         if policy.fresh is not None:
             yield "fresh", ("retry_policy", number, "fresh")
@@ -54,6 +52,9 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
         yield "timeout", f"a node of type `{node.type}` takes no time"
     if node.max_wait is not None and kind.pool is None:
         yield "max_wait", "no worker runs this node, so it never waits for one"
+    for field in ("limiter", "cost"):
+        if getattr(node, field) and kind.pool is None:
+            yield field, "no worker runs this node, and limiters hold back what workers run"
     if node.callback is not None and kind.pool is None:
         yield "callback", "task tokens are given to agents and tools"
     for field in ("retry_policy", "fallback", "on_error", "compensate"):

@@ -11,7 +11,7 @@ from workflow_runtime.language.texts import LABEL_COLUMNS, preview, shorten
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import AgentSpec, NodeType, SubWorkflowSpec, SwitchCase, ToolSpec, WaitSpec
+from workflow_runtime.plan.specs import AgentSpec, LoopSpec, NodeType, SubWorkflowSpec, SwitchCase, ToolSpec, WaitSpec
 from workflow_runtime.plan.states import Delay, StatePlan, TransitionPlan
 
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "m"), (1.0, "s"))
@@ -28,7 +28,7 @@ def kind_of(node: NodePlan) -> str:
 
 
 def detail_of(node: NodePlan) -> str:
-    """What a node runs, or waits for."""
+    """What a node runs, waits for, or is repeated for."""
     match node.spec:
         case AgentSpec(agent=target) | ToolSpec(tool=target):
             return shorten(str(target.source) if isinstance(target, Formula) else target)
@@ -37,6 +37,8 @@ def detail_of(node: NodePlan) -> str:
             return shorten((str(target.source) if isinstance(target, Formula) else target) + number)
         case WaitSpec() as wait:
             return shorten(_wait(wait))
+        case LoopSpec() as loop:
+            return shorten(_loop(loop))
     return ""
 
 
@@ -46,6 +48,16 @@ def undo_of(plan: Plan, node: NodePlan) -> str:
         return ""
     undo = plan.blocks[node.compensate].nodes[0]
     return detail_of(undo) if undo.id.endswith(f"{node.id}~compensate") else shorten(undo.name or undo.id)
+
+
+def _loop(loop: LoopSpec) -> str:
+    if loop.items is not None:
+        return f"for each of {_plain(loop.items)}"
+    if loop.times is not None:
+        return f"{loop.times if isinstance(loop.times, int) else _plain(loop.times)} times"
+    if loop.condition is not None:
+        return f"while {_plain(loop.condition)}"
+    return f"until {_plain(loop.until)}" if loop.until is not None else ""
 
 
 def _wait(wait: WaitSpec) -> str:

@@ -15,7 +15,7 @@ _CAME_TO_NOTHING = frozenset({"failed", "skipped", "cancelled"})
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """``statuses``: of nodes by path.
+    """``statuses``: of nodes by path; ``passes``: of loops by path, how far they are, as text.
 
     By path of the chart, ``""`` for the one at the top: ``active``, names of the leaf states that are active now;
     ``entered``, names of all states that ever were; ``taken``, the transitions, each as ``event: source -> targets``
@@ -26,6 +26,7 @@ class Progress(msgspec.Struct, frozen=True):
     active: Mapping[str, Collection[str]] = {}
     entered: Mapping[str, Collection[str]] = {}
     taken: Mapping[str, Collection[str]] = {}
+    passes: Mapping[str, str] = {}
 
 
 def state_status(name: str, active: Collection[str], entered: Collection[str]) -> str:

@@ -82,7 +82,8 @@ class _Reader:
                 continue
             path = block.prefix + node.id
             status = self._progress.statuses.get(path, "")
-            item = Item(path, shorten(node.name or node.id), kind_of(node), detail_of(node), (), parent, status)
+            detail = " · ".join(part for part in (detail_of(node), self._progress.passes.get(path, "")) if part)
+            item = Item(path, shorten(node.name or node.id), kind_of(node), detail, (), parent, status)
             places[index] = self.add(replace(item, undo=undo_of(self._plan, node)))
             if isinstance(node.spec, MachineSpec):
                 self.chart(node.spec.chart, places[index], path)

@@ -291,10 +291,11 @@ def cannot_skip(plan: Plan, state: ExecutionState, status: ExecutionStatus, path
     place = plan.locate(path)
     if problem:
         return problem
-    if place is None or plan.blocks[place.block].nodes[place.node].hidden:
-        return with_hint(f"the workflow has no node `{path}`", path, plan.numbers)
+    if place is None or plan.blocks[place.block].nodes[place.node].hidden or place.block in plan.undo_blocks:
+        known = [id for id in plan.numbers if "~" not in id]
+        return with_hint(f"the workflow has no node `{path}`", path, known)
     if place.scope not in state.scopes:
-        return f"the state of the node `{path}` is not active"
+        return f"the node `{path}` is not at work: what holds it has not begun, or is over"
     graph = state.graph(place.scope)
     mark = Mark(graph.marks[place.node])
     if status.terminal:
@@ -302,7 +303,7 @@ def cannot_skip(plan: Plan, state: ExecutionState, status: ExecutionStatus, path
     if any(other == place.node for other in graph.fallbacks.values()):
         return f"the node `{path}` runs in the place of another: skip that one"
     if mark == Mark.READY:
-        return f"the node `{path}` runs in a worker: it ends by itself"
+        return f"the node `{path}` was ordered from a worker: it can be skipped once it has failed"
     if mark not in _MAY_BE_SKIPPED:
         return f"the node `{path}` has ended, it is {STATUS_OF_MARK[mark].value}"
     if mark == Mark.WAITING and plan.blocks[place.block].nodes[place.node].called:

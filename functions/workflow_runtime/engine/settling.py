@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from workflow_runtime.engine import arrivals, compensation, ending, pending
 from workflow_runtime.engine.awaited import Purpose
 from workflow_runtime.engine.chart import interpreter
@@ -18,7 +20,7 @@ from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.pending import Ended
 from workflow_runtime.engine.scopes import Maker, Scopes
 from workflow_runtime.engine.state import ChartState, GraphState, ScopeState
-from workflow_runtime.engine.turn import Turn, ValuesMissing
+from workflow_runtime.engine.turn import COMMANDS_MAX, Turn, ValuesMissing
 from workflow_runtime.engine.values.outputs import check_output
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
@@ -105,7 +107,7 @@ def _wake_queued(scopes: Scopes) -> None:
     """Let scopes whose nodes wait for a free place look again, while there is one.
 
     What a graph still has in its queue after it was settled had no room in this commit, or found the execution's
-    `max_concurrency` reached: so a scope is not woken twice for the same place.
+    `max_concurrency` reached: so a scope that is woken takes a place at least, and no more are than there are places.
     """
     turn = scopes.turn
     if not turn.has_room:
@@ -113,8 +115,11 @@ def _wake_queued(scopes: Scopes) -> None:
     limit = turn.plan.max_concurrency
     if not turn.state.cut_short and limit and turn.state.in_flight >= limit:
         return
+    room = COMMANDS_MAX - len(turn.commands)
+    if limit and not turn.state.cut_short:
+        room = min(room, limit - turn.state.in_flight)
     turn.state.cut_short = False
-    for id in turn.state.queued:
+    for id in [*islice(turn.state.queued, room)]:
         scopes.mark(scopes[id])
 
 

@@ -24,6 +24,7 @@ from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
+from workflow_runtime.plan.limiters import Share
 from workflow_runtime.plan.plan import Plan
 
 STATE_SCHEMA = 2
@@ -249,6 +250,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
     - ``goes_on``: its parent wants it to go on once what it has done is undone
     - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
+    - ``tenant``: whom it is for; ``shares``: its part in limiters, by their names. The engine only keeps them
 
     Two states are equal if they are stored alike.
     """
@@ -297,6 +299,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     goes_on: bool = False
     open_passes: int = 0
     crowded: MutableMapping[ScopeId, bool] = {}
+    tenant: str = ""
+    shares: dict[str, Share] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)

@@ -29,6 +29,7 @@ class Cause(StrEnum):
     APPROVAL = "approval"
     CALLBACK = "callback"
     SUSPENDED = "suspended"
+    LIMITER = "limiter"  # it waits in a line, of which the engine does not know
     FROZEN = "frozen"  # a switch holds it back, which the engine does not know
 
 

@@ -286,10 +286,10 @@ class WorkflowTester(People):
         """
         self._mocks.failures.append(Failure(node_or_id, type, message, times))
 
-    def calls(self, node_or_id: str) -> list[NodeCall]:
-        """The calls so far of an agent or tool (by its id) or node (by its path): ``inputs``, ``prompt``, ``attempt``
-        …"""
-        return [call for call in self._mocks.calls if node_or_id in (call.target, call.path)]
+    def calls(self, node_or_id: str | None = None) -> list[NodeCall]:
+        """The calls so far, or those of an agent, tool or workflow (by its id) or node (by its path), in order:
+        ``inputs``, ``prompt``, ``attempt`` …"""
+        return [call for call in self._mocks.calls if node_or_id in (None, call.target, call.path)]
 
     @property
     def unmet_failures(self) -> list[str]:

@@ -459,7 +459,8 @@ def test_a_failed_node_is_skipped_without_an_output() -> None:
 @pytest.mark.parametrize(
     ("driver", "path", "why"),
     [
-        (lambda: Driver(plan_of(CHAIN)).start(), "a", "runs in a worker"),
+        (lambda: Driver(plan_of(CHAIN)).start(), "a", "ordered from a worker"),
+        (lambda: Driver(plan_of([{"id": "a", "compensate": {"tool": "u"}}])).start(), "a~compensate", "no node"),
         (lambda: Driver(plan_of(CHAIN)).start(), "nobody", "no node `nobody`"),
         (failed, "a", "has not failed"),
         (lambda: Driver(plan_of(CHAIN)).play(), "a", "has ended"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from workflow_runtime.language.schemas import SchemaUnusable, schema_problems
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.texts import quoted
 from workflow_runtime.language.yaml.small_files import UNKNOWN_MOCK, WRONG_FIELD, Document, read_document
+from workflow_runtime.plan.addresses import passes_around
 from workflow_runtime.plan.specs import NodeType
 
 COUNTERS_MAX = 10_000  # nodes with lists that are counted at once; a long-lived `awr dev` forgets the oldest
@@ -105,6 +106,9 @@ class Unmocked:
 
     abandoned = 0
 
+    def limiters(self, target: str) -> Sequence[str]:  # noqa: ARG002
+        return ()
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         raise NodeError("not_found", f"the workflow {call.target!r} has no mock any more")
 
@@ -134,6 +138,9 @@ class MockedInvoker:
     def abandoned(self) -> int:
         return self._fallback.abandoned
 
+    def limiters(self, target: str) -> Sequence[str]:
+        return self._fallback.limiters(target)
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: what the mock raises, ``execution_error`` when no case matches or a
         template fails, ``validation_error`` when a mocked agent's output does not match its schema."""
@@ -141,7 +148,9 @@ class MockedInvoker:
         if behaviour is None:
             return await self._fallback.invoke(call)
         names = {name: value for name, value in call.inputs.items() if name not in RESERVED_NAMES}
-        scope = Scope({**names, "inputs": call.inputs})
+        passes = passes_around(call.path)
+        index = {"index": passes[-1][1]} if passes else {}
+        scope = Scope({**names, **index, "inputs": call.inputs})
         behaviour = self._chosen(behaviour, scope, call)
         if behaviour.delay_seconds:
             await self._sleep(behaviour.delay_seconds)

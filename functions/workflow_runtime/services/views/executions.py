@@ -28,7 +28,7 @@ from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts, chart_parts, listens, moves_by_itself
 from workflow_runtime.services.views.compensation import compensations
 from workflow_runtime.services.views.nodes import error_json, live_graphs, node_executions
-from workflow_runtime.services.views.passes import LoopView, Page, PassFinder, Shown
+from workflow_runtime.services.views.passes import LoopView, Page, PassFinder, Shown, passes_text
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.records import Globals, Header, Run, StoredState
@@ -214,6 +214,7 @@ class Documents:
             {chart.path: chart.states for chart in self.ahead(header).charts},
             entered,
             taken,
+            {path: passes_text(entry["passes"]) for path, entry in nodes.items() if entry.get("passes")},
         )
 
     def ahead(self, header: Header) -> Preview:

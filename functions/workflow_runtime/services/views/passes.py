@@ -181,3 +181,10 @@ class PassFinder:
         for start in range(0, len(wanted), RUNS_READ_AT_ONCE):
             held += self._runs.held_at(self._execution_id, wanted[start : start + RUNS_READ_AT_ONCE])
         return held
+
+
+def passes_text(progress: Mapping[str, Json]) -> str:
+    """How far a loop is, in few words."""
+    total = "" if progress["total"] is None else f" of {progress['total']:,}"
+    failed = f", {progress['failed']:,} failed" if progress["failed"] else ""
+    return f"{progress['done']:,}{total} done{failed}"

@@ -87,8 +87,15 @@ class Rendering:
             self._mask = Mask([*self.view.secrets.values(), self._masked_token], self._derived)
         return self._mask
 
-    def call(self, order: Order, workflow_id: str, deadline: int, parent: Parent | None = None) -> NodeCall:
-        """The node's call, inputs rendered. Raises `NodeError`."""
+    def call(
+        self,
+        order: Order,
+        workflow_id: str,
+        deadline: int,
+        fences: Mapping[str, int],
+        parent: Parent | None = None,
+    ) -> NodeCall:
+        """The node's call, inputs rendered. ``fences``: those of what it has taken of limiters. Raises `NodeError`."""
         spec = self.node.spec
         assert isinstance(spec, (AgentSpec, ToolSpec))
         target = spec.agent if isinstance(spec, AgentSpec) else spec.tool
@@ -114,6 +121,7 @@ class Rendering:
             correlation_id=order.correlation_id,
             parent=parent,
             mask=self.mask,
+            limit_fences=dict(fences),
             make_token=self.token,
         )
 
