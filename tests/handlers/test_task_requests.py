@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import Any
 
 import msgspec
@@ -17,21 +16,16 @@ from workflow_runtime.storage.tasks import hash_of
 NODE = {
     "id": "render",
     "type": "tool",
-    "tool": "echo",
+    "tool": "render",
     "inputs": {"t": "${task_token}"},
     "callback": {"heartbeat": "1h"},
 }
 
 
-def started(bench: Bench, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> tuple[str, str]:
+def started(bench: Bench, **fields: Any) -> tuple[str, str]:
     """An execution whose node waits, and its token."""
-    tokens: list[str] = []
-
-    def token(_: int) -> str:
-        tokens.append(uuid.uuid4().hex)
-        return tokens[-1]
-
-    monkeypatch.setattr("workflow_runtime.services.work.callbacks.secrets.token_urlsafe", token)
+    tokens: list[Any] = []
+    bench.tools.tools["render"] = lambda call: tokens.append(call.inputs["t"])
     bench.runtime.catalog.publish(msgspec.json.encode({"workflow": {"id": "film", "nodes": [{**NODE, **fields}]}}))
     execution_id = bench.runtime.starter.start("film", {})
     work(bench)
@@ -39,8 +33,8 @@ def started(bench: Bench, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> tup
     return execution_id, tokens[0]
 
 
-def test_a_token_completes_its_node_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    execution_id, token = started(bench, monkeypatch)
+def test_a_token_completes_its_node_once(bench: Bench) -> None:
+    execution_id, token = started(bench)
     said = {"token": token, "output": {"url": "x"}}
     assert ask(bench, "POST", "/tasks/heartbeat", {"token": token}) == (200, {"changed": True})
     assert ask(bench, "POST", "/tasks/complete", said) == (202, {"changed": True})
@@ -54,8 +48,8 @@ def test_a_token_completes_its_node_once(bench: Bench, monkeypatch: pytest.Monke
         assert answer["detail"].startswith("the task token counts no more: it was completed at ")
 
 
-def test_a_token_is_never_shown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    execution_id, token = started(bench, monkeypatch)
+def test_a_token_is_never_shown(bench: Bench) -> None:
+    execution_id, token = started(bench)
     said = {"token": token, "type": "busy", "message": f"no place for {token}"}
     assert ask(bench, "POST", "/tasks/fail", said) == (202, {"changed": True})
     work(bench)
@@ -85,8 +79,8 @@ def test_what_is_refused(bench: Bench, what: str, body: dict[str, Any], status: 
     assert message in json.dumps(answer, ensure_ascii=False)
 
 
-def test_a_cancelled_node_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    execution_id, token = started(bench, monkeypatch)
+def test_a_cancelled_node_says_so(bench: Bench) -> None:
+    execution_id, token = started(bench)
     assert ask(bench, "POST", f"/executions/{execution_id}/cancel", {})[0] in (200, 202)
     work(bench)
     status, answer = ask(bench, "POST", "/tasks/complete", {"token": token})

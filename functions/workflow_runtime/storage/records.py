@@ -74,8 +74,8 @@ class StoredState(msgspec.Struct, frozen=True):
 
 class RunStatus(StrEnum):
     """``waiting``: it waits for a limiter. ``released``: its worker could not begin; the next one to meet it takes it
-    over. ``skipped``: there was none, but something to say of that. ``yielded``: its code has returned, and somebody else
-    completes its task token."""
+    over. ``skipped``: there was none, but something to say of that. ``yielded``: its code has returned, and somebody
+    else completes its task token."""
 
     WAITING = "waiting"
     RUNNING = "running"

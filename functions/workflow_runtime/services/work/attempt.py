@@ -63,8 +63,8 @@ class Secrets(Protocol):
 
 
 class Attempt(msgspec.Struct):
-    """An attempt under way: its order, what it runs, its record as claimed, its task token, and what it took of limiters.
-    ``stop`` tells its code that nobody wants it any more; ``late``, what that came to when the attempt was over."""
+    """An attempt under way: its order, what it runs, its record as claimed, its task token, and what it took of
+    limiters. ``stop`` tells its code that nobody wants it any more; ``late``, what that came to when it was over."""
 
     order: Order
     plan: Plan
