@@ -275,6 +275,7 @@ UNKNOWN_POOL = rule(
 )
 
 # Not supported, not in force
+NOT_SUPPORTED = rule("WF501", ERROR, "Not supported yet")
 NOT_IN_FORCE = rule("WF502", WARNING, "Validated, but not in force yet")
 ONLY_CALLED = rule("WF503", WARNING, "A node that nothing can call yet")
 NO_EFFECT = rule("WF504", WARNING, "A field without effect on this type of node", "Remove it.")
