@@ -50,9 +50,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workflow_runtime.frontends.client import SyncWorkflowEngine, WorkflowEngine
+    from workflow_runtime.frontends.client import ResourceQuota, SyncWorkflowEngine, WorkflowEngine
 
-__all__ = ["SyncWorkflowEngine", "WorkflowEngine"]
+__all__ = ["ResourceQuota", "SyncWorkflowEngine", "WorkflowEngine"]
 
 
 def __getattr__(name: str) -> Any:

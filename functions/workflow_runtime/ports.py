@@ -66,11 +66,91 @@ class Below(msgspec.Struct, frozen=True):
     value: int
 
 
-Condition: TypeAlias = Absent | Equals | Below
+class Missing(msgspec.Struct, frozen=True):
+    """Condition: there is no item, or it lacks this attribute."""
+
+    attribute: str
+
+
+class Present(msgspec.Struct, frozen=True):
+    """Condition: the item exists and has this attribute."""
+
+    attribute: str
+
+
+class Between(msgspec.Struct, frozen=True):
+    """Condition: the item exists and its numeric ``attribute`` is at least ``low`` and at most ``high``."""
+
+    attribute: str
+    low: int
+    high: int
+
+
+class AllOf(msgspec.Struct, frozen=True):
+    """Condition: each of these holds; there is at least one."""
+
+    conditions: tuple[Condition, ...]
+
+
+class AnyOf(msgspec.Struct, frozen=True):
+    """Condition: one of these holds."""
+
+    conditions: tuple[Condition, ...]
+
+
+Condition: TypeAlias = Absent | Equals | Below | Missing | Present | Between | AllOf | AnyOf
+
+
+def holds(condition: Condition, attributes: Mapping[str, Attribute] | None) -> bool:
+    """Whether it does for an item with these attributes; None: there is no item. DynamoDB compares values of one type
+    only."""
+    match condition:
+        case Absent():
+            return attributes is None
+        case Missing(attribute=name):
+            return attributes is None or name not in attributes
+        case Present(attribute=name):
+            return attributes is not None and name in attributes
+        case AllOf(conditions=conditions):
+            return all(holds(one, attributes) for one in conditions)
+        case AnyOf(conditions=conditions):
+            return any(holds(one, attributes) for one in conditions)
+    current = (attributes or {}).get(condition.attribute)
+    if isinstance(current, bool) or not isinstance(current, (int, str)):
+        return False
+    if isinstance(condition, Equals):
+        return isinstance(current, str) is isinstance(condition.value, str) and current == condition.value
+    if isinstance(current, str):
+        return False
+    if isinstance(condition, Below):
+        return current < condition.value
+    return condition.low <= current <= condition.high
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a change does to an item, which need not exist.
+
+    - ``set``: attributes and their new values
+    - ``add``: what is added to numeric attributes, where a missing one counts as 0
+    - ``remove``: attributes that go
+
+    No attribute is named twice, and at least one is.
+    """
+
+    set: Mapping[str, Attribute] = msgspec.field(default_factory=dict)
+    add: Mapping[str, int] = msgspec.field(default_factory=dict)
+    remove: tuple[str, ...] = ()
 
 
 class ConditionFailed(ConflictError):
-    """The condition did not hold. Our own write, its response lost, may have made it so: read, then decide."""
+    """The condition did not hold. Our own write, its response lost, may have made it so: read, then decide.
+
+    ``item``: of `Table.change`, the item as it was; None if there was none, and for the other calls.
+    """
+
+    def __init__(self, message: str = "", item: Item | None = None) -> None:
+        super().__init__(message)
+        self.item = item
 
 
 class Table(Protocol):
@@ -90,6 +170,10 @@ class Table(Protocol):
     ) -> None:
         """Set attributes of an existing item, and its index key if ``index`` is given. Raises `ConditionFailed`."""
 
+    def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
+        """Change attributes of an item, creating it if there is none, and answer it as it is then. Raises
+        `ConditionFailed`, which carries the item as it was."""
+
     def delete(self, key: Key, condition: Condition) -> None:
         """Delete an existing item. Raises `ConditionFailed`."""
 
@@ -97,10 +181,10 @@ class Table(Protocol):
         """Delete items (any number; batched; absent ones are fine)."""
 
     def query(
-        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None
+        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None, after: str = ""
     ) -> list[Item]:
         """Items of a partition whose sort key starts with ``prefix``, in sort-key order (UTF-8 bytes), consistently
-        read.
+        read. ``after`` (ascending only): those whose sort key is greater than this one, which starts with the prefix.
 
         ``limit`` None means all of them, page by page.
         """

@@ -22,7 +22,7 @@ up the others until the runtime notices, warns, and takes another loop for what 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -49,6 +49,7 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     ``hops``: executions that passed on the event which led to this call; events that the tool publishes go one further.
     ``correlation_id``: what brought the execution about, for calls to other systems.
     ``logger`` writes the execution and the node into each line. ``deadline`` is epoch ms.
+    ``limit_fences``: of each limiter that let the attempt begin, by name, a number larger than all that it gave before.
     ``warnings``: see `warn`; ``is_stopped``: what `cancelled` asks.
     """
 
@@ -62,6 +63,7 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     now: Callable[[], int]
     hops: int = 0
     correlation_id: str = ""
+    limit_fences: Mapping[str, int] = {}
     is_stopped: Callable[[], bool] = lambda: False
     warnings: list[str] = msgspec.field(default_factory=list)
 

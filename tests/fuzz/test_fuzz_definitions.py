@@ -11,7 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.fuzz.campaign import campaign
+import pytest
+from tests.fuzz.campaign import SECONDS, campaign
 from tests.simulation.engine.definitions import Builder
 from tests.unit.compiler.test_compiler_growth import SHAPES
 
@@ -121,6 +122,7 @@ def take(random: Random) -> str:
     return "a plan"
 
 
+@pytest.mark.timeout(SECONDS + 120)
 def test_edited_definitions_become_plans_or_findings() -> None:
     counts = campaign(take, SECONDS_MAX)
     if counts.total() > 100:

@@ -8,7 +8,8 @@ from random import Random
 from typing import Any
 
 import msgspec
-from tests.fuzz.campaign import campaign
+import pytest
+from tests.fuzz.campaign import SECONDS, campaign
 
 from workflow_runtime.language.expressions import EvaluationError, ExpressionSyntaxError, Scope, compile_expression
 from workflow_runtime.language.expressions.functions import FUNCTIONS, ITEM_FUNCTIONS
@@ -147,6 +148,7 @@ def take(random: Random) -> str:
     return "a value"
 
 
+@pytest.mark.timeout(SECONDS + 120)
 def test_expressions_over_large_data_end_within_their_bounds() -> None:
     data()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -29,6 +29,7 @@ from workflow_runtime.ports import (
     Absent,
     Attribute,
     BusEvent,
+    Change,
     Condition,
     Item,
     Key,
@@ -92,6 +93,16 @@ def check_update(key: Key, changes: Mapping[str, Attribute], condition: Conditio
     check_attributes(changes)
     if index is not None:
         check_key(index)
+
+
+def check_change(key: Key, change: Change) -> None:
+    """Raises `ValueError` for a change of nothing, one that names an attribute twice, and as `check_key` and
+    `check_attributes` do."""
+    named = [*change.set, *change.add, *change.remove]
+    if not named or len(set(named)) != len(named):
+        raise ValueError("a change names each of its attributes once, and at least one")
+    check_key(key)
+    check_attributes({**change.set, **change.add, **dict.fromkeys(change.remove)})
 
 
 def check_limit(limit: int | None) -> None:

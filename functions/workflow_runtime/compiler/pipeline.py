@@ -13,11 +13,13 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.build.charts import ChartAssembly
 from workflow_runtime.compiler.build.decisions import GraphReads, decided_paths
 from workflow_runtime.compiler.build.graphs import Parts, as_expression, assemble, assemble_graph
+from workflow_runtime.compiler.build.limits import full_name
 from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, check_paths, check_states_asked
 from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
 from workflow_runtime.compiler.check.events import check_merging
 from workflow_runtime.compiler.check.graphs import check_graph, check_nodes, check_pools, warn_of_recursion
+from workflow_runtime.compiler.check.limits import check_limits, limit_sites
 from workflow_runtime.compiler.check.loops import check_bodies
 from workflow_runtime.compiler.check.policies import check_handlers, check_policies
 from workflow_runtime.compiler.check.reachability import warn_of_chart
@@ -116,7 +118,11 @@ def _plan(
     check_pools(sources, pools, report)
     if not _has_fitting_size(definition, gaps, sources, report):
         return None
-    others = [*variable_sites(definition, report), *trigger_sites(definition, report)]
+    others = [
+        *variable_sites(definition, report),
+        *trigger_sites(definition, report),
+        *limit_sites(definition, report),
+    ]
     try:
         drafts = [drafted(definition, source, report) for source in sources.graphs]
         charts = [chart_sites(chart, report) for chart in sources.charts]
@@ -136,8 +142,9 @@ def _plan(
     check_reads(bound.placed(sources), sources, firsts, report)
     check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
+    limiter = partial(full_name, definition)
     parts = [
-        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, draft.handlers)
+        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, draft.handlers, limiter)
         for draft, graph, first in zip(drafts, graphs, firsts, strict=True)
     ]
     moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])
@@ -195,6 +202,7 @@ def _check(
     check_states_asked(bound.placed(sources), sources, report)
     check_merging(definition, sources, report)
     check_triggers(definition, sources, report)
+    check_limits(definition, sources, catalogue, report)
     for chart in sources.charts:
         warn_of_chart(chart, report)
 

@@ -228,6 +228,23 @@ UNKNOWN_KEY = rule(
     "Then it has no key, and gets no event.",
 )
 
+NODE_AT_START = rule(
+    "WF441",
+    ERROR,
+    "A tenant, or the key or weight of a limiter, reads a node",
+    "They are fixed when an execution starts, and read the input and the variables.",
+)
+UNKNOWN_LIMITER = rule(
+    "WF442",
+    WARNING,
+    "A limiter that is not declared",
+    "Declare it under `limits` or in definitions/limits.yaml: until then it holds nothing back.",
+)
+LIMITER_TWICE = rule("WF443", ERROR, "A limiter that definitions/limits.yaml declares too", "Give it another name.")
+IMPOSSIBLE_WAIT = rule(
+    "WF444", WARNING, "A `max_wait` that is shorter than the time between two starts", "Wait longer, or allow more."
+)
+
 NEVER_TRUE = rule("WF421", WARNING, "A comparison whose result is always the same", "Correct the value, or the schema.")
 TOOL_INPUTS = rule("WF422", WARNING, "Inputs that do not fit what a tool takes")
 TOO_MANY_PASSES = rule("WF428", WARNING, "A loop with more passes than it may have", "Raise `max_iterations`.")

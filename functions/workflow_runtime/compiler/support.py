@@ -9,6 +9,7 @@ from workflow_runtime.compiler.collect.sources import CHART_FIELDS, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.loop import LoopNode
 from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 
@@ -45,12 +46,12 @@ def _not_in_force(field: str, path: DocumentPath, report: Report) -> None:
 def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
     if node.callback is not None:
         yield "callbacks are", ("callback",)
+    if isinstance(node, LoopNode) and node.distribution == "executions":
+        yield "passes in executions of their own are", ("distribution",)
 
 
 def _idle(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
     """Fields that do nothing yet."""
-    if node.limiter:
-        yield "limiter", ("limiter",)
     for number, policy in enumerate(node.retry_policy):
         if policy.fresh is not None:
             yield "fresh", ("retry_policy", number, "fresh")
@@ -62,6 +63,9 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
         yield "timeout", f"a node of type `{node.type}` takes no time"
     if node.max_wait is not None and kind.pool is None:
         yield "max_wait", "no worker runs this node, so it never waits for one"
+    for field in ("limiter", "cost"):
+        if getattr(node, field) and kind.pool is None:
+            yield field, "no worker runs this node, and limiters hold back what workers run"
     for field in ("retry_policy", "fallback", "on_error", "compensate"):
         if getattr(node, field) and not kind.has_policies:
             yield field, "it is for nodes that do work or wait; this one only decides, and would decide the same again"

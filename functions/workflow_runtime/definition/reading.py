@@ -87,7 +87,7 @@ class Model(BaseModel):
     ``has_config``: fields may also stand below ``config:``. ``keeps_null``: fields for which null is a value;
     elsewhere null is "not given". ``hidden``: canonical names that cannot be written. ``preferred``: canonical → how
     messages call it. ``noun``: what to call it in messages. ``recoveries``: how to make the best of a wrong value of a
-    field; fields without one fall back on their defaults.
+    field; fields without one fall back on their defaults. ``others``: what stands under keys that are no fields.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -99,6 +99,7 @@ class Model(BaseModel):
     preferred: ClassVar[Mapping[str, str]] = {}
     noun: ClassVar[str] = "this mapping"
     recoveries: ClassVar[Mapping[str, Recovery]] = {}
+    others: ClassVar[type[Model] | None] = None
 
     @classmethod
     def written_names(cls) -> list[str]:
@@ -158,7 +159,7 @@ class Model(BaseModel):
                 name = cls.aliases.get(key, key)
                 if len(problems) >= MAX_KEY_PROBLEMS:
                     break
-                if key not in known and key not in cls.aliases:
+                if key not in known and key not in cls.aliases and not (cls.others and isinstance(item, dict)):
                     text = f"{quoted(key)} is not a field of {cls.noun}"
                     unknown = problem(rules.UNKNOWN_FIELD, text, near=(key, cls.written_names()))
                     problems.append(_detail(unknown, (*prefix, key)))

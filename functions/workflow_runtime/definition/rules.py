@@ -52,6 +52,7 @@ BAD_TIME = rule(
     "ISO 8601 (`2026-01-31T09:30:00Z`; without an offset it is UTC), or epoch milliseconds.",
 )
 UNKNOWN_ACTION = rule("WF222", ERROR, "An unknown action")
+BAD_RATE = rule("WF224", ERROR, "Not a rate", "A number and a time: `60/min`, `200k/min`, `5/s`.")
 SAME_WORKFLOW = rule(
     "WF223",
     ERROR,

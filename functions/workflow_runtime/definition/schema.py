@@ -110,7 +110,7 @@ def _open(model: type[Model], rendered: dict[str, Any]) -> dict[str, Any]:
         "description": (model.__doc__ or "").split("\n")[0].replace("``", "`"),
         "properties": properties,
         "patternProperties": _IGNORED,
-        "additionalProperties": False,
+        "additionalProperties": {"$ref": f"#/$defs/{model.others.__name__}"} if model.others is not None else False,
     }
     return {**schema, "allOf": required} if required else schema
 

@@ -18,14 +18,13 @@ from workflow_runtime.definition.charts.states import (
 )
 from workflow_runtime.definition.fields import (
     MISSING,
-    Count,
     Duration,
     Expression,
     Kind,
     Label,
     Object,
-    Priority,
     Schema,
+    Text,
     Value,
     raise_at,
     read_mapping,
@@ -33,6 +32,7 @@ from workflow_runtime.definition.fields import (
     word,
 )
 from workflow_runtime.definition.ids import Id, Reference, Variables
+from workflow_runtime.definition.limits import LimiterName, Limits
 from workflow_runtime.definition.nodes import aggregation, approval, control, loop, wait, work
 from workflow_runtime.definition.nodes.common import Node
 from workflow_runtime.definition.policies import (
@@ -102,15 +102,6 @@ class EdgeDefinition(Model):
     condition: Expression | None = Field(None, description="Expression; the edge is dead when it is false.")
 
 
-class Limits(Model):
-    """Limits of one execution."""
-
-    noun: ClassVar[str] = "`limits`"
-
-    max_concurrency: Count = Field(0, description="Nodes of one execution that run at once; 0 means no limit.")
-    priority: Priority = Field(0, description="Higher runs first.")
-
-
 class WorkflowDefinition(ChartDefinition):
     """A workflow."""
 
@@ -141,8 +132,11 @@ class WorkflowDefinition(ChartDefinition):
     compensation: CompensationDefinition | None = Field(None, description="When and how nodes are undone.")
     triggers: Annotated[tuple[Trigger, ...], Many(single=True)] = Field((), description="What starts executions.")
     limits: Limits = Field(
-        default_factory=lambda: Limits(max_concurrency=0, priority=0), description="Limits of one execution."
+        default_factory=lambda: Limits.model_validate({}),
+        description="Limits of one execution, and limiters of this workflow by name.",
     )
+    limiter: LimiterName | None = Field(None, description="Name of the limiter that holds whole executions back.")
+    tenant: Text | None = Field(None, description="Template over the input: whom an execution is for.")
     events: Annotated[tuple[Annotated[str, word("execution", "state", "node")], ...], Many(single=True)] = Field(
         ("execution", "state"), description="Lifecycle events that are published."
     )

@@ -34,6 +34,7 @@ class Metric(StrEnum):
     COMMITS = "Commits"  # each writes the state once: what an execution costs is mostly this
 
     # Attempts of nodes.
+    LIMITS_GRANTED = "LimitsGranted"  # node runs and executions that began after waiting for a limiter
     ORDERS_TAKEN = "OrdersTaken"  # messages of worker queues, those of attempts and those that only wait
     AGENT_DURATION = "AgentDuration"
     TOOL_DURATION = "ToolDuration"

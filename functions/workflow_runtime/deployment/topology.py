@@ -11,7 +11,9 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-TableCall: TypeAlias = Literal["get", "put", "update", "put_all", "delete", "delete_all", "query", "query_index"]
+TableCall: TypeAlias = Literal[
+    "get", "put", "update", "change", "put_all", "delete", "delete_all", "query", "query_index"
+]
 """A method of `ports.Table`."""
 BlobCall: TypeAlias = Literal["get", "put"]
 """A method of `ports.Blobs`."""
@@ -115,6 +117,7 @@ DISPATCH = "dispatch.fifo"
 EVENTS = "events"
 TIMERS = "timers"
 SWEEP = "sweep"
+LIMITS = "limits"
 DEAD_LETTERS = "dead-letters"
 DEAD_LETTERS_FIFO = "dead-letters.fifo"
 POOLS = ("agent", "tool")
@@ -197,7 +200,7 @@ TOPOLOGY = Topology(
                 dead_letters=DEAD_LETTERS,
                 receives_max=PLUMBING_RECEIVES_MAX,
             )
-            for name in (EVENTS, TIMERS, SWEEP)
+            for name in (EVENTS, TIMERS, SWEEP, LIMITS)
         ),
         Queue(DEAD_LETTERS, visibility_seconds=PLUMBING_VISIBILITY_SECONDS),
         Queue(DEAD_LETTERS_FIFO, visibility_seconds=PLUMBING_VISIBILITY_SECONDS, fifo=True),
@@ -209,10 +212,10 @@ TOPOLOGY = Topology(
             timeout_seconds=API_TIMEOUT_SECONDS,
             memory_mb=1024,
             sources=(),
-            sends=(DISPATCH, SWEEP),
+            sends=(DISPATCH, SWEEP, LIMITS),
             http=True,
             schedules=("put", "delete"),
-            table=("get", "put", "update", "put_all", "delete_all", "query", "query_index"),
+            table=("get", "put", "update", "change", "put_all", "delete_all", "query", "query_index"),
             blobs=("get", "put"),
             secrets=True,
             open_routes=tuple(f"{method} /hooks/{{workflow}}/{{endpoint+}}" for method in ("POST", "PUT", "GET")),
@@ -224,10 +227,10 @@ TOPOLOGY = Topology(
             timeout_seconds=DISPATCH_TIMEOUT_SECONDS,
             memory_mb=1024,
             sources=(EventSource(DISPATCH, batch_size=10, hides=True),),
-            sends=(DISPATCH, TIMERS, *(node_queue(pool) for pool in POOLS)),
+            sends=(DISPATCH, TIMERS, LIMITS, *(node_queue(pool) for pool in POOLS)),
             publishes=True,
             schedules=("create", "delete"),
-            table=("get", "put", "update", "put_all", "delete", "delete_all", "query"),
+            table=("get", "put", "update", "change", "put_all", "delete", "delete_all", "query"),
             blobs=("get", "put"),
             snap_start=True,
         ),
@@ -237,9 +240,9 @@ TOPOLOGY = Topology(
             timeout_seconds=NODE_TIMEOUT_SECONDS,
             memory_mb=1024,
             sources=(EventSource(node_queue("agent"), batch_size=1, concurrency_max=100, hides=True),),
-            sends=(DISPATCH,),
+            sends=(DISPATCH, LIMITS, node_queue("agent")),
             pool="agent",
-            table=("get", "put", "update", "query"),
+            table=("get", "put", "update", "change", "put_all", "delete_all", "query"),
             blobs=("get", "put"),
             secrets=True,
         ),
@@ -249,10 +252,10 @@ TOPOLOGY = Topology(
             timeout_seconds=NODE_TIMEOUT_SECONDS,
             memory_mb=512,
             sources=(EventSource(node_queue("tool"), batch_size=10, concurrency_max=100, hides=True),),
-            sends=(DISPATCH,),
+            sends=(DISPATCH, LIMITS, node_queue("tool")),
             publishes=True,
             pool="tool",
-            table=("get", "put", "update", "query"),
+            table=("get", "put", "update", "change", "put_all", "delete_all", "query"),
             blobs=("get", "put"),
             secrets=True,
         ),
@@ -277,6 +280,16 @@ TOPOLOGY = Topology(
             blobs=("put",),
         ),
         Function(
+            "limit_pump",
+            "workflow_runtime.handlers.limit_pump.handler",
+            timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
+            memory_mb=256,
+            sources=(EventSource(LIMITS, batch_size=1, concurrency_max=50),),
+            sends=(DISPATCH, LIMITS, *(node_queue(pool) for pool in POOLS)),
+            table=("get", "change", "delete_all", "query"),
+            blobs=("get",),
+        ),
+        Function(
             "dead_letter",
             "workflow_runtime.handlers.dead_letter.handler",
             timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
@@ -292,8 +305,8 @@ TOPOLOGY = Topology(
             timeout_seconds=PLUMBING_TIMEOUT_SECONDS,
             memory_mb=512,
             sources=(EventSource(SWEEP, batch_size=1),),
-            sends=(DISPATCH, SWEEP, *(node_queue(pool) for pool in POOLS)),
-            table=("get", "update", "delete", "delete_all", "query", "query_index"),
+            sends=(DISPATCH, SWEEP, LIMITS, *(node_queue(pool) for pool in POOLS)),
+            table=("get", "update", "change", "delete", "delete_all", "query", "query_index"),
             blobs=("get",),
         ),
     ),

@@ -7,7 +7,7 @@ committed; what it would have to read first is returned as `Needs`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, get_args
 
@@ -72,6 +72,7 @@ from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
 from workflow_runtime.plan.graph import OUTPUTS
+from workflow_runtime.plan.limiters import Share
 from workflow_runtime.plan.plan import Plan
 
 GLOBALS_KEPT_BYTES_MAX = 512  # parts of the input that decisions read, kept in the state instead of read again
@@ -96,6 +97,9 @@ class Decision(msgspec.Struct, frozen=True):
     applied: tuple[str, ...] = ()
 
 
+NO_SHARES: Mapping[str, Share] = {}
+
+
 def new_execution(
     plan: Plan,
     execution_id: str,
@@ -103,6 +107,8 @@ def new_execution(
     started_at: int,
     parent: Parent | None = None,
     hops: int = 0,
+    tenant: str = "",
+    shares: Mapping[str, Share] = NO_SHARES,
 ) -> ExecutionState:
     """The state before the first event."""
     return ExecutionState(
@@ -115,6 +121,8 @@ def new_execution(
         started_at=started_at,
         parent=parent,
         hops=hops,
+        tenant=tenant,
+        shares=dict(shares),
     )
 
 

@@ -25,6 +25,7 @@ from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.turn import Known, Needs
 from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.limiters import Share
 from workflow_runtime.plan.plan import Plan, decode_plan
 
 RECORDING_SCHEMA = 1
@@ -50,6 +51,7 @@ class Recording(msgspec.Struct, frozen=True, omit_defaults=True, dict=True, kw_o
     - ``globals``: input, variables and env; ``replaced``: those that an attempt of the execution put in their place
     - ``blobs``: data of large events by where it was stored
     - ``state``: what was stored after the last entry, if that was the newest
+    - ``tenant``, ``shares``: see `ExecutionState`
     """
 
     execution_id: str
@@ -66,6 +68,8 @@ class Recording(msgspec.Struct, frozen=True, omit_defaults=True, dict=True, kw_o
     replaced: dict[int, dict[str, Json]] = {}
     blobs: dict[str, Json] = {}
     state: msgspec.Raw = NO_STATE
+    tenant: str = ""
+    shares: dict[str, Share] = {}
 
     @cached_property
     def compiled(self) -> Plan:
@@ -108,6 +112,8 @@ def first_deviation(recording: Recording) -> Difference | None:
         recording.started_at,
         recording.parent,
         recording.hops,
+        recording.tenant,
+        recording.shares,
     )
     for entry in recording.entries:
         try:

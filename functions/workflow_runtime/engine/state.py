@@ -24,6 +24,7 @@ from workflow_runtime.engine.visits import Fate, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
+from workflow_runtime.plan.limiters import Share
 from workflow_runtime.plan.plan import Plan
 
 STATE_SCHEMA = 2
@@ -233,6 +234,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``in_flight``: how many nodes are ordered and open
     - ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because one
       commit's commands are bounded
+    - ``newer``: fields that a newer deployment stored, as JSON by name; they are stored again as they are
     - ``backlog``: commands still to be given, in their order, for the same reason
     - ``made``: how many timers, sends and children were ever made, for their ids
     - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
@@ -249,6 +251,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
     - ``goes_on``: its parent wants it to go on once what it has done is undone
     - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
+    - ``tenant``: whom it is for; ``shares``: its part in limiters, by their names. The engine only keeps them
 
     Two states are equal if they are stored alike.
     """
@@ -292,11 +295,14 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_next: int = 0
     undo_anyway: bool = False
     backlog: list[Deferrable] = []
+    newer: dict[str, bytes] = {}
     alarms: list[str] | None = None
     escalated: Escalation | None = None
     goes_on: bool = False
     open_passes: int = 0
     crowded: MutableMapping[ScopeId, bool] = {}
+    tenant: str = ""
+    shares: dict[str, Share] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
@@ -377,4 +383,8 @@ def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
     if not state.pending:
         state.pending = {}  # left out, whatever table it was
-    return _encoder.encode(state)
+    if not state.newer:
+        return _encoder.encode(state)
+    known = replace(state, newer={})
+    newer = b"".join(b"," + _encoder.encode(name) + b":" + value for name, value in state.newer.items())
+    return _encoder.encode(known)[:-1] + newer + b"}"

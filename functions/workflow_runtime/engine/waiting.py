@@ -28,6 +28,7 @@ class Cause(StrEnum):
     CHILD = "child"
     APPROVAL = "approval"
     SUSPENDED = "suspended"
+    LIMITER = "limiter"  # it waits in a line, of which the engine does not know
     FROZEN = "frozen"  # a switch holds it back, which the engine does not know
 
 

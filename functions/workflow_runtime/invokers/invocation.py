@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -63,7 +63,8 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``target`` is the agent's or tool's id. ``idempotency_key`` is the same for all attempts of one visit. ``deadline``
     is epoch ms; the runner enforces it, a callee may use it to plan. ``output_fields``: fields an agent without
     ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
-    ``correlation_id``: what brought the execution about; ``parent``: what started it, if another execution did.
+    ``correlation_id``: what brought the execution about; ``limit_fences``: by limiter that let it begin, a number
+    larger than those of all calls that it let begin before; ``parent``: what started it, if another execution did.
     ``meter`` is written by the callee, ``stop`` by the runner; ``late`` by whoever stops waiting for code that goes on.
     ``mask`` hides what is secret in the inputs from whoever records, logs or shows what came of them.
     """
@@ -83,6 +84,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     hops: int = 0
     correlation_id: str = ""
     parent: Parent | None = None
+    limit_fences: dict[str, int] = {}
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
     late: Late = msgspec.field(default_factory=Late)
@@ -112,5 +114,8 @@ class Invoker(Protocol):
     @property
     def abandoned(self) -> int:
         """Calls that still run although their attempt is over."""
+
+    def limiters(self, target: str) -> Sequence[str]:
+        """Names of limiters that hold every call of this target, if there are such."""
 
     async def invoke(self, call: NodeCall) -> NodeResult: ...

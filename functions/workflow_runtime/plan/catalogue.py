@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.limiters import Limiter
 
 ANY = "any"
 FILE_NAME = "catalogue.json"  # of a deployment's package, beside the definitions
@@ -72,16 +73,19 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 class Catalogue(msgspec.Struct, frozen=True, omit_defaults=True):
     """All agents, all tools and all workflows, by id. ``workflows`` None: which there are is not known here; they may
-    be looked up only when they are asked for.
+    be looked up only when they are asked for. ``limiters``: the shared ones, by name; None: nobody knows them.
     """
 
     agents: dict[str, CatalogueEntry] = {}
     tools: dict[str, CatalogueEntry] = {}
     workflows: Mapping[str, CatalogueEntry] | None = None
+    limiters: dict[str, Limiter] | None = None
 
     def with_mocks(self, agents: Iterable[str], tools: Iterable[str], workflows: Iterable[str] = ()) -> Catalogue:
         """This catalogue and the ids that only a file of mocks knows."""
-        mocked = Catalogue(_with_mocks(self.agents, agents), _with_mocks(self.tools, tools), self.workflows)
+        mocked = Catalogue(
+            _with_mocks(self.agents, agents), _with_mocks(self.tools, tools), self.workflows, self.limiters
+        )
         if self.workflows is None:
             return mocked
         return mocked.with_workflows(_mocks_beside(self.workflows, workflows))

@@ -67,6 +67,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
       values
     - ``called``: it runs only when another node's rule calls it (it has no edges, and is skipped if nobody does)
     - ``max_wait_seconds``: how long an attempt may wait for a worker to begin it
+    - ``limiters``: those that its attempts take of, by name; ``cost_tokens``: how many tokens one is expected to need
     - ``retry``: the first policy that is for an error counts; ``on_error``: the first rule
     - ``handlers``: those of the workflow that are for this node, in order
     - ``fallback``: the node that runs once in its place when it has failed
@@ -97,6 +98,8 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     handlers: tuple[NodeHandler, ...] = ()
     compensate: int = -1
     max_wait_seconds: float | None = None
+    limiters: tuple[str, ...] = ()
+    cost_tokens: int = 0
 
     @property
     def hidden(self) -> bool:

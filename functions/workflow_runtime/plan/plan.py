@@ -15,6 +15,7 @@ from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import descriptors, is_runtime_event
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
+from workflow_runtime.plan.limiters import NO_LIMITS, PlanLimits
 from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, Handler
 from workflow_runtime.plan.specs import ApprovalSpec, SubWorkflowSpec, WaitSpec
 from workflow_runtime.plan.triggers import EventTrigger, Trigger, digest
@@ -66,6 +67,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     triggers: tuple[Trigger, ...] = ()
     handlers: tuple[Handler, ...] = ()
     compensation: Compensation = BY_DEFAULT
+    limits: PlanLimits = NO_LIMITS
 
     @cached_property
     def blocks(self) -> tuple[GraphBlock, ...]:

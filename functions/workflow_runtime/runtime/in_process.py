@@ -99,7 +99,9 @@ class LocalRuntime:
         self._gate = GatedPoller(backend.poller)
         self._scheduler = GatedScheduler(backend.scheduler, self._gate)
         self.ports = replace(backend.ports, table=ObservedTable(backend.ports.table, self._written))
-        self.services = self._assembled(self.read(mocks))
+        registries = self.read(mocks)
+        self.services = self._assembled(registries)
+        self._declare(registries)
         handlers = {
             function.name: self._sharing(handler_of(function, self.services))
             for function in TOPOLOGY.functions
@@ -121,6 +123,12 @@ class LocalRuntime:
     def take(self, registries: Registries) -> None:
         """Run these agents and tools from now on."""
         self.services = self._assembled(registries)
+        self._declare(registries)
+
+    def _declare(self, registries: Registries) -> None:
+        """Have the limiters of the definitions in force."""
+        if self._definitions is not None:
+            self.services.limits.declare(registries.limiters)
 
     def _assembled(self, registries: Registries) -> Runtime:
         for kind, invoker in registries.invokers(self.ports.clock).items():

@@ -33,6 +33,7 @@ class ObservedTable:
         self._written = written
         self.get = table.get
         self.delete = table.delete
+        self.change = table.change  # of what is shared by executions: nobody observes that
         self.delete_all = table.delete_all
         self.query = table.query
         self.query_index = table.query_index

@@ -12,6 +12,7 @@ from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.plan.catalogue import Catalogue
+from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.specs import NodeType
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Registries:
         services = ToolServices(bus=ports.bus, offload=ports.offload) if ports is not None else ToolServices()
         self._mocks = mocks
         self._workflows = workflows
+        self._definitions = definitions
         self._agents = AgentRegistry.load(_below(definitions, "agents"))
         self._tools = ToolRegistry.load(_below(definitions, "tools"), reach=reach, services=services)
 
@@ -52,7 +54,7 @@ class Registries:
     def catalogue(self) -> Catalogue:
         """What definitions may name without a warning: registered agents and tools, known workflows, and what is
         mocked. Raises `DefinitionError` for what cannot be used."""
-        catalogue = Catalogue(self._agents.describe(), self._tools.describe(), self._workflows)
+        catalogue = Catalogue(self._agents.describe(), self._tools.describe(), self._workflows, self.limiters)
         if self._mocks is None:
             return catalogue
         return catalogue.with_mocks(*map(self._mocks.ids, (NodeType.AGENT, NodeType.TOOL, NodeType.SUB_WORKFLOW)))
@@ -60,6 +62,13 @@ class Registries:
     def stands_in(self, workflow_id: str, parent: Parent, correlation_id: str) -> bool:
         """Whether a mock answers in the place of a workflow that ``parent`` starts."""
         return self._mocks is not None and self._mocks.stands_in(workflow_id, parent, correlation_id)
+
+    @cached_property
+    def limiters(self) -> dict[str, Limiter]:
+        """The limiters that all workflows share. Raises `DefinitionError`."""
+        from workflow_runtime.definition.limits_file import read_limits  # workers do without it
+
+        return read_limits(self._definitions)
 
     def invokers(self, clock: Clock) -> dict[NodeType, Invoker]:
         """What runs agents and tools. ``clock``: the runtime's."""

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from workflow_runtime.services.intake.signals import Signalling
     from workflow_runtime.services.intake.starts import Starter
     from workflow_runtime.services.intake.webhooks import Webhooks
+    from workflow_runtime.services.limits.admission import Admission
+    from workflow_runtime.services.limits.granting import Granter, Pump
+    from workflow_runtime.services.limits.line import Lines
+    from workflow_runtime.services.limits.requests import Limits
+    from workflow_runtime.services.limits.starts import StartAdmission
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
     from workflow_runtime.services.upkeep.sweep import Sweep
@@ -128,8 +133,46 @@ class Runtime:
 
         budget = TimeBudget(self.ports.clock)
         courier = Courier(self.stores, self.mailer, self.timers, lambda: self.starter)
-        publisher = Publisher(self.ports, self.stores, self.mailer, courier, self.count, self._served, budget)
-        return Dispatcher(self.ports, self.stores, courier, publisher, self.holder, self._new_id, self.count, budget)
+        publisher = Publisher(
+            self.ports, self.stores, self.mailer, courier, self.count, self._served, budget, self.starts
+        )
+        return Dispatcher(self.ports, self.stores, courier, publisher, self.starts, self._new_id, self.count, budget)
+
+    @cached_property
+    def lines(self) -> Lines:
+        from workflow_runtime.services.limits.line import Lines
+
+        return Lines(self.ports, self.stores.limiters, self._new_id)
+
+    @cached_property
+    def starts(self) -> StartAdmission:
+        from workflow_runtime.services.limits.starts import StartAdmission
+
+        return StartAdmission(self.ports.clock, self.lines, self.looks, self.holder)
+
+    @cached_property
+    def granter(self) -> Granter:
+        from workflow_runtime.services.limits.granting import Granter
+
+        return Granter(self.ports, self.stores.limiters, self.mailer)
+
+    @cached_property
+    def pump(self) -> Pump:
+        from workflow_runtime.services.limits.granting import Pump
+
+        return Pump(self.ports, self.stores.limiters, self.lines, self.granter)
+
+    @cached_property
+    def limits(self) -> Limits:
+        from workflow_runtime.services.limits.requests import Limits
+
+        return Limits(self.ports.clock, self.stores, self.lines, self.looks)
+
+    @cached_property
+    def admission(self) -> Admission:
+        from workflow_runtime.services.limits.admission import Admission
+
+        return Admission(self.ports, self.stores.runs, self.lines, self.granter, self.looks, self._served)
 
     @cached_property
     def looks(self) -> Looks:
@@ -206,7 +249,14 @@ class Runtime:
         from workflow_runtime.services.intake.starts import Starter
 
         return Starter(
-            self.ports.clock, self.stores, self.mailer, self.catalog, self._new_id, self._env, self._stands_in
+            self.ports.clock,
+            self.stores,
+            self.mailer,
+            self.catalog,
+            self._new_id,
+            self._env,
+            self._stands_in,
+            self.looks,
         )
 
     @cached_property
@@ -249,7 +299,7 @@ class Runtime:
     def sweep(self) -> Sweep:
         from workflow_runtime.services.upkeep.sweep import Sweep
 
-        return Sweep(self.ports, self.stores, self.mailer, self.timers, self.looks, self._served)
+        return Sweep(self.ports, self.stores, self.mailer, self.timers, self.looks, self._served, self.lines)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
@@ -282,6 +332,7 @@ class Runtime:
             self._new_id,
             function_timeout_seconds,
             self.count,
+            self.admission,
         )
 
 

@@ -13,6 +13,7 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event
 from workflow_runtime.errors import InvalidEvent, RetryableError
 from workflow_runtime.language.json_values import DEPTH_MAX, Json, is_deeper
+from workflow_runtime.plan.limiters import Share
 from workflow_runtime.ports import Message
 
 
@@ -26,7 +27,12 @@ class Mail(msgspec.Struct, frozen=True):
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     """A `RunNode` command on its way to a worker, with what it needs to know of the execution.
 
-    ``hops``: executions that passed on the event which led to it. ``correlation_id``: see `log_fields`.
+    - ``hops``: executions that passed on the event which led to it
+    - ``correlation_id``: see `log_fields`
+    - ``tenant``: whom the execution is for; ``shares``: its part in limiters, by their names
+    - ``granted``: of limiters that let it begin, by name, their fencing numbers; ``granted_at``: from when on (epoch
+      ms)
+    - ``is_reminder``: it only has the time looked at that the order may wait
     """
 
     execution_id: str
@@ -36,6 +42,11 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     command: RunNode
     hops: int = 0
     correlation_id: str = ""
+    tenant: str = ""
+    shares: dict[str, Share] = {}
+    granted: dict[str, int] = {}
+    granted_at: int = 0
+    is_reminder: bool = False
 
     @property
     def log_fields(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -15,7 +15,10 @@ from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Ports
+from workflow_runtime.services.limits.arithmetic import holders, is_booked_ahead
+from workflow_runtime.services.limits.line import Lines
 from workflow_runtime.services.messages import Order, order_message
+from workflow_runtime.storage.limiters import LimiterName, holder_in
 from workflow_runtime.storage.records import Run, RunStatus, StoredState
 from workflow_runtime.storage.stores import Stores
 
@@ -71,6 +74,8 @@ def _order(state: ExecutionState, command: RunNode, correlation_id: str) -> Orde
         command,
         state.hops,
         correlation_id,
+        state.tenant,
+        state.shares,
     )
 
 
@@ -82,10 +87,13 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class OpenOrders:
-    """Orders of an execution whose end it does not know yet. ``pools``: those that have a queue."""
+    """Orders of an execution whose end it does not know yet. ``pools``: those that have a queue; ``lines``: where
+    orders that wait for limiters are looked for."""
 
-    def __init__(self, ports: Ports, stores: Stores, pools: Collection[str]) -> None:
+    def __init__(self, ports: Ports, stores: Stores, pools: Collection[str], lines: Lines | None = None) -> None:
         self._ports = ports
+        self._limiters = stores.limiters
+        self._lines = lines
         self._executions = stores.executions
         self._runs = stores.runs
         self._pools = pools
@@ -99,7 +107,7 @@ class OpenOrders:
         """Send those again that no worker has begun, the newest commit's apart. Returns how many. Raises
         `RetryableError`."""
         return self._send(
-            stored, lambda _, run, __: run is None or run.status is RunStatus.RELEASED, lambda _, orders: orders
+            stored, lambda _, run, __: run is None or run.status.unclaimed, lambda _, orders: orders
         ).count
 
     def _send(self, stored: StoredState, is_lost: Callable[[RunNode, Run | None, int], bool], choose: Choice) -> Sent:
@@ -108,7 +116,12 @@ class OpenOrders:
         orders = list(self._open(stored, wanted)) if wanted else []
         runs = self._runs.get_all(state.execution_id, [(order.path, order.serial) for order in orders])
         now = self._ports.clock.now()
-        lost = [order for order in orders if is_lost(order, runs.get((order.path, order.serial)), now)]
+        astray = self._out_of_line(runs.values()) if self._lines is not None else set()
+        lost = [
+            order
+            for order in orders
+            if (order.path, order.serial) in astray or is_lost(order, runs.get((order.path, order.serial)), now)
+        ]
         lost = choose(state, lost)[:ORDERS_MAX]
         if lost:
             fields = {"execution_id": state.execution_id, "orders": len(lost)}
@@ -116,6 +129,23 @@ class OpenOrders:
         if refused := send_orders(self._ports, self._pools, state, lost, stored.tags.correlation_id):
             raise RetryableError(f"orders were refused by their queue: {refused[0].reason}")
         return Sent(len(lost), any(_is_young(order, runs.get((order.path, order.serial)), now) for order in orders))
+
+    def _out_of_line(self, runs: Iterable[Run]) -> set[tuple[str, int]]:
+        """Runs that are taken to wait for a limiter, and stand in no line; those that do have a pump after this."""
+        waiting = {(run.path, run.serial): run for run in runs if run.status is RunStatus.WAITING}
+        by_limiter: dict[LimiterName, dict[tuple[str, int], str]] = {}
+        for key, run in waiting.items():
+            by_limiter.setdefault(LimiterName(run.limiter, run.limiter_key), {})[key] = run.place
+        astray: set[tuple[str, int]] = set()
+        for name, places in by_limiter.items():
+            there = self._limiters.standing(name, list(places.values()))
+            gauge = self._limiters.gauge(name)
+            if not is_booked_ahead(gauge, self._ports.clock.now()):  # else somebody's grant may be on its way
+                held = holders(gauge)
+                astray |= {key for key, place in places.items() if place not in there and holder_in(place) not in held}
+            if there and self._lines is not None:
+                self._lines.ensure_pump(name)
+        return astray
 
     def _open(self, stored: StoredState, wanted: int) -> Iterator[RunNode]:
         """Orders whose run's end the engine has not taken yet, newest first; there are ``wanted`` of them.
@@ -157,9 +187,9 @@ def _is_lost(order: RunNode, run: Run | None, now: int) -> bool:
         return order.at + GRACE_MS <= now
     if run.status is RunStatus.RUNNING:
         return run.lease_until + GRACE_MS <= now
-    return run.status is not RunStatus.CANCELLED
+    return run.status not in (RunStatus.CANCELLED, RunStatus.WAITING)
 
 
 def _was_lost(order: RunNode, run: Run | None, now: int) -> bool:
     """The same while the execution is suspended, when workers begin nothing."""
-    return run is not None and run.status is not RunStatus.RELEASED and _is_lost(order, run, now)
+    return run is not None and not run.status.unclaimed and _is_lost(order, run, now)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.limiters import Rule, rule_of
 from workflow_runtime.storage.payloads import get_json, pack_bytes, put_payload
 
 CLOSED_SECONDS = 7 * 24 * 3600  # how long a switch that is over stays in the table
@@ -67,8 +68,18 @@ class FreezeStore:
 
     def switches(self) -> Sequence[Switch]:
         """Those that hold, and those whose thaw is under way."""
-        found = map(_switch, self._table.query(keys.FREEZES))
-        return [switch for switch in found if not switch.closed]
+        return self.board()[0]
+
+    def board(self) -> tuple[Sequence[Switch], Sequence[Rule]]:
+        """The switches as `switches` has them, and the rules of limiters, which one query reads with them."""
+        switches: list[Switch] = []
+        rules: list[Rule] = []
+        for item in self._table.query(keys.FREEZES):
+            if item.key.sort.startswith(keys.LIMITER_RULE_PREFIX):
+                rules.append(rule_of(item))
+            elif not (switch := _switch(item)).closed:
+                switches.append(switch)
+        return switches, rules
 
     def switch(self, scope: str) -> Switch | None:
         """The newest one of a scope."""

@@ -8,12 +8,14 @@ from workflow_runtime.engine.commands import Read, SetStatus
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.plan.limiters import Share
 from workflow_runtime.ports import Attribute, Item, Key
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import pack
 from workflow_runtime.storage.records import Header
 
 _errors = msgspec.json.Decoder(ErrorDocument)
+_shares = msgspec.json.Decoder(dict[str, Share])
 _parents = msgspec.json.Decoder(Parent)
 
 
@@ -64,6 +66,8 @@ def header_of(execution_id: str, item: Item) -> Header:
         attempt=int(values.get("attempt") or 1),
         replaced=int(values.get("replaced") or 0),
         lags_until=int(values.get("lags_until") or 0),
+        tenant=str(values.get("tenant") or ""),
+        shares=_shares.decode(shares) if isinstance(shares := values.get("shares"), bytes) else {},
     )
 
 
@@ -83,5 +87,9 @@ def header_item(header: Header) -> Item:
         attributes["hops"] = header.hops
     if header.correlation:
         attributes["correlation"] = header.correlation
+    if header.tenant:
+        attributes["tenant"] = header.tenant
+    if header.shares:
+        attributes["shares"] = msgspec.json.encode(header.shares)
     index = keys.listing(header.workflow_id, header.status, header.started_at, header.execution_id)
     return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, index)

@@ -25,6 +25,8 @@ FREEZES = "FREEZE"  # partition of all switches that freeze something
 APPROVAL_PREFIX = "APPROVAL#"
 OPEN_APPROVALS = "APPROVALS#open"  # index partition
 ENDED_APPROVALS = "APPROVALS#ended"  # index partition
+LIMITER_RULE_PREFIX = "LIMIT#"  # of sort keys there: rules of limiters, which are read with the switches
+WAITER_PREFIX = "W#"
 WORKFLOWS = "WORKFLOWS"  # index partition of all published workflows
 EXPIRES = "expires_at"  # attribute with the epoch seconds from which DynamoDB may delete an item (`service_limits`)
 READABLE_CHARS_MAX = 200  # a sort key ends at 1,024 bytes; longer or non-ASCII text is hashed
@@ -156,6 +158,28 @@ def held_by(scope: str) -> str:
 def held(scope: str, generation: int, place: str) -> Key:
     """Something that the switch of this generation holds."""
     return Key(held_by(scope), f"{generation:015d}#{place}")
+
+
+def limiter_rule(name: str) -> Key:
+    return Key(FREEZES, f"{LIMITER_RULE_PREFIX}{safe(name)}")
+
+
+def limiter_names(name: str) -> str:
+    """The partition of what the values of a limiter's key were."""
+    return f"LIMIT#{safe(name)}"
+
+
+def limiter_name(name: str, key: str) -> Key:
+    return Key(limiter_names(name), f"KEY#{safe(key)}")
+
+
+def gauge(name: str, key: str) -> Key:
+    """How much of a limiter is taken; those who wait for it stand beside it."""
+    return Key(f"{limiter_names(name)}#{safe(key)}", "STATE")
+
+
+def waiter(name: str, key: str, place: str) -> Key:
+    return Key(gauge(name, key).partition, f"{WAITER_PREFIX}{place}")
 
 
 def webhook_call(workflow_id: str, endpoint: str, signature: str) -> Key:

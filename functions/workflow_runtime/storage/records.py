@@ -14,6 +14,7 @@ from workflow_runtime.engine.replay import JournalEntry
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.limiters import Share
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1  # how often it was begun or reopened
     replaced: int = 0  # the number of the newest variables that replaced earlier ones
     lags_until: int = 0  # until when its mailbox is believed to have more than it can take in time
+    tenant: str = ""  # whom it is for
+    shares: dict[str, Share] = {}  # its part in limiters, by their names
 
     @property
     def correlation_id(self) -> str:
@@ -70,9 +73,10 @@ class StoredState(msgspec.Struct, frozen=True):
 
 
 class RunStatus(StrEnum):
-    """``released``: its worker could not begin; the next one to meet it takes it over. ``skipped``: there was none, but
-    something to say of that."""
+    """``waiting``: it waits for a limiter. ``released``: its worker could not begin; the next one to meet it takes it
+    over. ``skipped``: there was none, but something to say of that."""
 
+    WAITING = "waiting"
     RUNNING = "running"
     RELEASED = "released"
     SUCCESS = "success"
@@ -83,7 +87,12 @@ class RunStatus(StrEnum):
     @property
     def open(self) -> bool:
         """Whether the run may still end."""
-        return self in (RunStatus.RUNNING, RunStatus.RELEASED)
+        return self in (RunStatus.WAITING, RunStatus.RUNNING, RunStatus.RELEASED)
+
+    @property
+    def unclaimed(self) -> bool:
+        """Whether no worker is on it, although it has a record."""
+        return self in (RunStatus.WAITING, RunStatus.RELEASED)
 
 
 STOP = "!stop"  # follows the owner's name while a run is open that was told to stop
@@ -135,6 +144,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     late: LateResult | None = None  # of code that ran on
     passes: Passes | None = None  # of a loop that succeeded
     child: str = ""  # the execution that it started
+    limiter: str = ""  # that it waits for
+    limiter_key: str = ""  # and for which value of its key
+    place: str = ""  # in whose line
 
     @classmethod
     def succeeded(

@@ -12,7 +12,7 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.passes import Passes
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.ports import Absent, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
+from workflow_runtime.ports import Absent, AnyOf, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
 from workflow_runtime.storage.records import STOP, LateResult, Run, RunStatus
@@ -45,6 +45,15 @@ class RunStore:
         """Create the run's record; False if it exists."""
         try:
             self._table.put(self.item(execution_id, run), Absent())
+        except ConditionFailed:
+            return False
+        return True
+
+    def wait(self, execution_id: str, run: Run) -> bool:
+        """Record that a run waits; False if somebody has claimed or closed it."""
+        try:
+            unclaimed = [Equals("status", status) for status in RunStatus if status.unclaimed]
+            self._table.put(self.item(execution_id, run), AnyOf((Absent(), *unclaimed)))
         except ConditionFailed:
             return False
         return True
@@ -158,6 +167,8 @@ class RunStore:
         elif run.status is RunStatus.SUCCESS:
             place = f"executions/{execution_id}/runs/{keys.safe(run.path)}/{run.serial}.{keys.safe(run.owner)}"
             attributes["output"] = put_payload(self._blobs, place, pack(run.output))
+        if run.place:
+            attributes |= {"limiter": run.limiter, "limiter_key": run.limiter_key, "place": run.place}
         if run.attempt != 1:
             attributes["attempt"] = run.attempt
         if run.error is not None:
@@ -213,6 +224,9 @@ class RunStore:
             late=_decoded(values.get("late"), LateResult),
             child=str(values.get("child") or ""),
             passes=_decoded(values.get("passes"), Passes),
+            limiter=str(values.get("limiter") or ""),
+            limiter_key=str(values.get("limiter_key") or ""),
+            place=str(values.get("place") or ""),
         )
 
 

@@ -9,6 +9,7 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.storage.due import DueStore
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.freezes import FreezeStore
+from workflow_runtime.storage.limiters import LimiterStore
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
 from workflow_runtime.storage.workflows import WorkflowStore
@@ -81,6 +82,10 @@ class Stores:
     @cached_property
     def freezes(self) -> FreezeStore:
         return FreezeStore(self._table, self._blobs)
+
+    @cached_property
+    def limiters(self) -> LimiterStore:
+        return LimiterStore(self._table, self._blobs)
 
     @cached_property
     def due(self) -> DueStore:

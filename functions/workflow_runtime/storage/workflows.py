@@ -9,13 +9,15 @@ from contextlib import suppress
 import msgspec
 
 from workflow_runtime.errors import ConflictError
+from workflow_runtime.language.caching import ByteCache
 from workflow_runtime.plan.plan import Plan, decode_plan, encode_plan
 from workflow_runtime.ports import Absent, Attribute, ConditionFailed, Equals, Item, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import pack_bytes, unpack_bytes
 
 CHUNK_BYTES_MAX = 300 * 1024  # of a compressed plan or source per item (DynamoDB: 400 KB)
-PLANS_CACHED_MAX = 64  # per process; a plan of 1,000 nodes takes about 2 MB
+PLANS_CACHED_BYTES_MAX = 256 * 1024 * 1024  # per process; a plan of 1,000 nodes takes about 2 MB, the largest some 50
+PLAN_BYTES_PER_BYTE = 10  # of a plan in memory, formulas and all, by the length of its JSON
 PUBLISH_ATTEMPTS_MAX = 10  # against others who publish the same workflow at the same moment
 
 
@@ -52,7 +54,7 @@ class WorkflowStore:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._plans: dict[str, Plan] = {}
+        self._plans: ByteCache[str, Plan] = ByteCache(PLANS_CACHED_BYTES_MAX)
 
     def publish(self, plan: Plan, source: bytes, at: int, over: int | None = None) -> WorkflowVersion:
         """Store a plan as the workflow's next version; the latest version again if it is the same plan.
@@ -135,10 +137,9 @@ class WorkflowStore:
             if not chunks:
                 raise KeyError(f"there is no plan {plan_hash}")
             packed = b"".join(chunk.attributes["data"] for chunk in chunks)  # type: ignore[misc]
-            plan = decode_plan(unpack_bytes(packed))
-            if len(self._plans) >= PLANS_CACHED_MAX:
-                del self._plans[next(iter(self._plans))]
-            self._plans[plan_hash] = plan
+            data = unpack_bytes(packed)
+            plan = decode_plan(data)
+            self._plans.put(plan_hash, plan, PLAN_BYTES_PER_BYTE * len(data))
         return plan
 
     def _put_plan(self, plan: Plan, source: bytes, source_hash: str) -> None:

@@ -109,6 +109,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(f"WORKFLOW_SECRET_{name}", value)
     (tmp_path / "definitions" / "workflows").mkdir(parents=True)
     (tmp_path / "definitions" / "tools").mkdir()
+    (tmp_path / "definitions" / "agents").mkdir()
+    (tmp_path / "definitions" / "agents" / "mine.yaml").write_text("agents: [{id: helper, model: test}]\n", "utf-8")
     (tmp_path / "definitions" / "tools" / "mine.py").write_text(TOOLS, "utf-8")
     return tmp_path
 
@@ -123,6 +125,7 @@ def test_what_succeeds_leaves_no_secret_in_output_or_database(awr: Awr, project:
     nodes = (
         f"    - {{id: echoed, type: tool, tool: echo, inputs: {json.dumps(INPUTS)}}}\n"
         '    - {id: written, type: tool, tool: written, inputs: {key: "${secrets.TOKEN}"}}\n'
+        '    - {id: asked, type: agent, agent: helper, inputs: {key: "${secrets.TOKEN}", pem: "${secrets.PEM}"}}\n'
         "    - id: shaped\n      type: tool\n      tool: echo\n"
         '      inputs: {key: "${secrets.TOKEN}", pin: "${secrets.PIN}", other: ok}\n'
         "      outputs:\n"

@@ -62,3 +62,16 @@ def test_json_is_the_document_and_unknown_ones_are_told(awr: Awr, execution: str
     assert [waiting["waiting_on"] for waiting in document["waits"]] == ["event", "retry", "dependency"]
     unknown = awr("why", execution, "无", "--db", "x.db")
     assert (unknown.exit_code, "has no node '无'" in unknown.stderr) == (1, True)
+
+
+def test_a_run_that_a_failure_suspends_says_who_can_take_it_up(awr: Awr) -> None:
+    source = "{id: 付, error_handlers: [{action: escalate}], nodes: [{id: 收款, type: tool, tool: http_request}]}"
+    Path("p.yaml").write_text(f"workflow: {source}", encoding="utf-8")
+    Path("m.yaml").write_text("tools: {http_request: {raise: {type: declined, message: 余额不足}}}", encoding="utf-8")
+    ran = awr("run", "p.yaml", "--mocks", "m.yaml", "--db", "p.db")
+    assert ran.exit_code == 5, ran.stderr
+    assert "the node `收款` failed with declined, and a person decides what follows" in ran.stdout
+    assert "hint: awr retry, awr skip or awr resume takes it up, through an API: awr dev --db p.db" in ran.stderr
+    execution = ran.stdout.split()[4]
+    explained = awr("why", execution, "--db", "p.db").stdout
+    assert "moved by a person, by `retry`, `skip` or, to let it fail, `resume`" in explained

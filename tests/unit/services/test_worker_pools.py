@@ -39,7 +39,7 @@ def test_a_deployment_names_its_added_pools_in_a_variable() -> None:
     variables = dict.fromkeys(("TABLE_NAME", "BUCKET_NAME", "BUS_NAME"), "x")
     variables |= {queue_variable(queue): queue for queue in queues_used(topology, "run_node_payments")}
     settings = Settings.from_environment(variables, function="run_node_payments", topology=topology)
-    assert settings.queue_urls.keys() == {"dispatch.fifo", "node-payments"}
+    assert settings.queue_urls.keys() == {"dispatch.fifo", "limits", "node-payments"}
 
 
 def test_a_node_chooses_its_pool() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
@@ -18,6 +18,7 @@ from workflow_runtime.backends.limits import (
     PARTITION_ATTRIBUTE,
     SORT_ATTRIBUTE,
     check_attributes,
+    check_change,
     check_distinct,
     check_item_bytes,
     check_key,
@@ -26,7 +27,22 @@ from workflow_runtime.backends.limits import (
     check_update,
     sort_key_after,
 )
-from workflow_runtime.ports import Absent, Attribute, Below, Condition, Item, Key
+from workflow_runtime.ports import (
+    Absent,
+    AllOf,
+    AnyOf,
+    Attribute,
+    Below,
+    Between,
+    Change,
+    Condition,
+    ConditionFailed,
+    Equals,
+    Item,
+    Key,
+    Missing,
+    Present,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -36,6 +52,9 @@ GET_KEYS_MAX = 100  # BatchGetItem
 WRITE_ITEMS_MAX = 25  # BatchWriteItem; 25 items of 400 KB stay under its 16 MB
 
 _CONFLICTS = frozenset({"TransactionConflictException", "ReplicatedWriteConflictException"})
+Result = TypeVar("Result")
+
+_CONDITION_FAILED = "ConditionalCheckFailedException"
 _Values = dict[str, Any]
 
 
@@ -109,6 +128,33 @@ class DynamoDbTable:
         }
         self._write(f"changing {key.partition} {key.sort}", lambda: self._client.update_item(**request))
 
+    def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
+        check_change(key, change)
+        names = {f"#{number}": name for number, name in enumerate((*change.set, *change.add, *change.remove))}
+        placeholders = {name: placeholder for placeholder, name in names.items()}
+        values = {f":{placeholders[name][1:]}": _value(value) for name, value in {**change.set, **change.add}.items()}
+        sets = [f"{placeholders[name]} = :{placeholders[name][1:]}" for name in change.set]
+        if change.add:
+            values[":zero"] = {"N": "0"}
+            sets += [f"{(at := placeholders[name])} = if_not_exists({at}, :zero) + :{at[1:]}" for name in change.add]
+        update = f"SET {', '.join(sets)}" if sets else ""
+        if change.remove:
+            update += f" REMOVE {', '.join(placeholders[name] for name in change.remove)}"
+        request: _Values = {
+            "TableName": self._table_name,
+            "Key": _key(key),
+            "UpdateExpression": update,
+            "ExpressionAttributeNames": names,
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if condition is not None:
+            request["ConditionExpression"] = _expression(condition, names, values)
+        if values:
+            request["ExpressionAttributeValues"] = values
+        answer = self._write(f"changing {key.partition} {key.sort}", lambda: self._client.update_item(**request))
+        return _item(answer["Attributes"])
+
     def put_all(self, items: Sequence[Item]) -> None:
         check_distinct([item.key for item in items])
         if len(items) == 1:
@@ -148,31 +194,43 @@ class DynamoDbTable:
                 if batch:
                     patience.wait(progress=len(batch) < given)
 
-    def _write(self, what: str, call: Callable[[], object]) -> None:
+    def _write(self, what: str, call: Callable[[], Result]) -> Result:
         """One write; a conflict with a transaction is not a lost race, so it is tried again."""
         patience = Patience(what, self._pause)
         while True:
             with translated(what):
                 try:
-                    call()
-                    return
+                    return call()
                 except ClientError as error:
-                    if error_code(error) not in _CONFLICTS:
+                    code = error_code(error)
+                    if code == _CONDITION_FAILED and (row := error.response.get("Item")):
+                        raise ConditionFailed(
+                            f"{what}: the condition does not hold", _item(cast("_Values", row))
+                        ) from error
+                    if code not in _CONFLICTS:
                         raise
             patience.wait()
 
     def query(
-        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None
+        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None, after: str = ""
     ) -> list[Item]:
         check_partition(partition)
         check_limit(limit)
         values = {":p": {"S": partition}}
         expression = f"{PARTITION_ATTRIBUTE} = :p"
-        if prefix:
+        end = sort_key_after(prefix)
+        if after and end is not None:  # a key condition takes one range, and BETWEEN includes its ends
+            expression += f" AND {SORT_ATTRIBUTE} BETWEEN :s AND :e"
+            values |= {":s": {"S": after}, ":e": {"S": end}}
+        elif after:
+            expression += f" AND {SORT_ATTRIBUTE} > :s"
+            values[":s"] = {"S": after}
+        elif prefix:
             expression += f" AND begins_with({SORT_ATTRIBUTE}, :s)"
             values[":s"] = {"S": prefix}
-        request = {"ScanIndexForward": not descending, "ConsistentRead": True}
-        return self._pages({**request, "KeyConditionExpression": expression}, values, limit)
+        request = {"ScanIndexForward": not descending, "ConsistentRead": True, "KeyConditionExpression": expression}
+        ends = [end for end in (after, end) if after and end is not None]
+        return self._pages(request, values, limit, ends, _sort)
 
     def query_index(
         self,
@@ -200,24 +258,38 @@ class DynamoDbTable:
             expression += f" AND {INDEX_SORT_ATTRIBUTE} < :h"
         request = {"IndexName": INDEX, "ScanIndexForward": not descending, "KeyConditionExpression": expression}
         used = {name: value for name, value in values.items() if name in expression}
-        return self._pages(request, used, limit, without_index_sorts={end for end in (after, high) if end is not None})
+        return self._pages(request, used, limit, {end for end in (after, high) if end is not None}, _index_sort)
 
     def _pages(
-        self, request: _Values, values: _Values, limit: int | None, without_index_sorts: Collection[str] = ()
+        self,
+        request: _Values,
+        values: _Values,
+        limit: int | None,
+        without: Collection[str],
+        place: Callable[[Item], str | None],
     ) -> list[Item]:
+        """All pages, without the items that a range of keys includes and nobody asked for: its ends."""
         request |= {"TableName": self._table_name, "ExpressionAttributeValues": values}
         items: list[Item] = []
         while limit is None or len(items) < limit:
             if limit is not None:  # more on the page for the ends of BETWEEN, which are left out
-                request["Limit"] = limit - len(items) + len(without_index_sorts)
+                request["Limit"] = limit - len(items) + len(without)
             with translated("querying items"):
                 answer = self._client.query(**request)
             found = map(_item, answer["Items"])
-            items += [item for item in found if item.index is None or item.index.sort not in without_index_sorts]
+            items += [item for item in found if place(item) not in without]
             if "LastEvaluatedKey" not in answer:
                 break
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
         return items[:limit]
+
+
+def _sort(item: Item) -> str:
+    return item.key.sort
+
+
+def _index_sort(item: Item) -> str | None:
+    return item.index.sort if item.index is not None else None
 
 
 def _key(key: Key) -> _Values:
@@ -270,10 +342,32 @@ def _plain(typed: Mapping[str, Any]) -> Attribute:
 
 
 def _expression(condition: Condition, names: dict[str, str], values: _Values) -> str:
-    """The condition, its name and value put in ``names`` and ``values``. A comparison implies that the item exists."""
-    if isinstance(condition, Absent):
-        names["#c"] = PARTITION_ATTRIBUTE
-        return "attribute_not_exists(#c)"
-    names["#c"] = condition.attribute
-    values[":c"] = _value(condition.value)
-    return "#c < :c" if isinstance(condition, Below) else "#c = :c"
+    """The condition; its names and values are put in ``names`` and ``values``. A comparison implies that the item
+    exists."""
+
+    def name(attribute: str) -> str:
+        placeholder = f"#c{len(names)}"
+        names[placeholder] = attribute
+        return placeholder
+
+    def value(given: Attribute) -> str:
+        placeholder = f":c{len(values)}"
+        values[placeholder] = _value(given)
+        return placeholder
+
+    match condition:
+        case Absent():
+            return f"attribute_not_exists({name(PARTITION_ATTRIBUTE)})"
+        case Missing(attribute=attribute):
+            return f"attribute_not_exists({name(attribute)})"
+        case Present(attribute=attribute):
+            return f"attribute_exists({name(attribute)})"
+        case Equals(attribute=attribute, value=wanted):
+            return f"{name(attribute)} = {value(wanted)}"
+        case Below(attribute=attribute, value=bound):
+            return f"{name(attribute)} < {value(bound)}"
+        case Between(attribute=attribute, low=low, high=high):
+            return f"{name(attribute)} BETWEEN {value(low)} AND {value(high)}"
+        case AllOf(conditions=conditions) | AnyOf(conditions=conditions):
+            word = " AND " if isinstance(condition, AllOf) else " OR "
+            return word.join(f"({_expression(one, names, values)})" for one in conditions)

@@ -10,6 +10,7 @@ import msgspec
 from workflow_runtime.backends.embedded.database import Database
 from workflow_runtime.backends.limits import (
     check_attributes,
+    check_change,
     check_distinct,
     check_item_bytes,
     check_key,
@@ -18,7 +19,17 @@ from workflow_runtime.backends.limits import (
     check_update,
     sort_key_after,
 )
-from workflow_runtime.ports import ITEM_BYTES_MAX, Absent, Attribute, Condition, ConditionFailed, Equals, Item, Key
+from workflow_runtime.ports import (
+    ITEM_BYTES_MAX,
+    Absent,
+    Attribute,
+    Change,
+    Condition,
+    ConditionFailed,
+    Item,
+    Key,
+    holds,
+)
 
 _COLUMNS = "partition, sort, attributes, index_partition, index_sort"
 _GET = f"SELECT {_COLUMNS} FROM items WHERE partition = ? AND sort = ?"
@@ -61,7 +72,7 @@ class EmbeddedTable:
                 if not self._database.write(_INSERT, row):
                     raise ConditionFailed(f"{item.key.partition} {item.key.sort} exists")
             else:
-                _check(condition, item.key, self._database.read_one(_GET, item.key))
+                _check(condition, item.key, self._read(item.key))
                 self._database.write(_PUT, row)
 
     def put_all(self, items: Sequence[Item]) -> None:
@@ -76,16 +87,36 @@ class EmbeddedTable:
     ) -> None:
         check_update(key, changes, condition, index)
         with self._database.lock:
-            row = self._database.read_one(_GET, key)
-            attributes = _check(condition, key, row)
-            if index is None and row[3] is not None:
-                index = Key(row[3], row[4])
+            item = self._read(key)
+            _check(condition, key, item)
+            attributes = item.attributes if item is not None else {}
+            if index is None and item is not None:
+                index = item.index
             self._database.write(_PUT, _row(Item(key, {**attributes, **changes}, index)))
+
+    def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
+        check_change(key, change)
+        with self._database.lock:
+            item = self._read(key)
+            _check(condition, key, item)
+            attributes = dict(item.attributes) if item is not None else {}
+            attributes.update(change.set)
+            for name, number in change.add.items():
+                attributes[name] = _number(attributes.get(name, 0), name) + number
+            for name in change.remove:
+                attributes.pop(name, None)
+            changed = Item(key, attributes, item.index if item is not None else None)
+            self._database.write(_PUT, _row(changed))
+        return changed
+
+    def _read(self, key: Key) -> Item | None:
+        row = self._database.read_one(_GET, key)
+        return _item(row) if row is not None else None
 
     def delete(self, key: Key, condition: Condition) -> None:
         check_key(key)
         with self._database.lock:
-            _check(condition, key, self._database.read_one(_GET, key))
+            _check(condition, key, self._read(key))
             self._database.write_all((_DELETE, [key]))
 
     def delete_all(self, keys: Sequence[Key]) -> None:
@@ -96,12 +127,12 @@ class EmbeddedTable:
                 self._database.write_all((_DELETE, keys))
 
     def query(
-        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None
+        self, partition: str, prefix: str = "", *, descending: bool = False, limit: int | None = None, after: str = ""
     ) -> list[Item]:
         check_partition(partition)
         check_limit(limit)
-        parameters: list[object] = [partition, prefix]
-        sql = f"SELECT {_COLUMNS} FROM items WHERE partition = ? AND sort >= ?"
+        parameters: list[object] = [partition, after or prefix]
+        sql = f"SELECT {_COLUMNS} FROM items WHERE partition = ? AND sort {'>' if after else '>='} ?"
         end = sort_key_after(prefix)
         if end is not None:
             sql += " AND sort < ?"
@@ -163,20 +194,15 @@ def _item(row: _Row) -> Item:
     return Item(Key(partition, sort), _decode(data), index)
 
 
-def _check(condition: Condition, key: Key, row: _Row | None) -> dict[str, Attribute]:
-    """The attributes of the row, if the condition holds for it. DynamoDB compares values of one type only."""
-    assert not isinstance(condition, Absent)
-    if row is not None:
-        attributes = cast("dict[str, Attribute]", _decode(row[2]))
-        current = attributes.get(condition.attribute)
-        if isinstance(condition, Equals):
-            text = isinstance(condition.value, str)
-            if (
-                isinstance(current, str if text else int)
-                and not isinstance(current, bool)
-                and current == condition.value
-            ):
-                return attributes
-        elif isinstance(current, int) and not isinstance(current, bool) and current < condition.value:
-            return attributes
-    raise ConditionFailed(f"{key.partition} {key.sort}: not {condition}")
+def _check(condition: Condition | None, key: Key, item: Item | None) -> None:
+    """Raises `ConditionFailed` unless the condition holds for the item."""
+    if condition is None:
+        return
+    if not holds(condition, item.attributes if item is not None else None):
+        raise ConditionFailed(f"{key.partition} {key.sort}: not {condition}", item)
+
+
+def _number(value: Attribute, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"attribute {name} is no number, so nothing can be added to it")
+    return value

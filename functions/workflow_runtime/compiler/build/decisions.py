@@ -18,7 +18,7 @@ from workflow_runtime.plan.formulas import BindingKind
 Path: TypeAlias = tuple[str, ...]
 WHOLE: Path = ()
 
-UNDECIDED = (SiteKind.VARIABLE, SiteKind.EVENT)
+UNDECIDED = (SiteKind.VARIABLE, SiteKind.EVENT, SiteKind.START)
 """Sites that are evaluated before there is anything to decide."""
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from workflow_runtime.compiler.build.decisions import Decisions, shortest
+from workflow_runtime.compiler.build.limits import planned_limits
 from workflow_runtime.compiler.collect.formulas import has_inputs
 from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
@@ -43,6 +44,7 @@ class Parts:
     - ``bodies``: by node, the graph that a loop repeats
     - ``loop``: the plan-wide number of the loop that repeats this
     - ``handlers``: by node, those of the workflow
+    - ``limiter``: gives the full name of a limiter
     - ``undone_by``: by node, the number of the graph that undoes it
     """
 
@@ -54,6 +56,7 @@ class Parts:
         called: Called,
         first: int,
         handlers: Handlers,
+        limiter: Callable[[str], str],
     ) -> None:
         self.source = source
         self.graph = graph
@@ -68,6 +71,7 @@ class Parts:
         self.sinks = _sinks(source.nodes, graph, called) if yields_sinks(source) else ()
         self.called = called
         self.handlers = handlers
+        self.limiter = limiter
         self.machines: dict[int, MachineSpec] = {}
         self.correlated: dict[int, int] = {}
         self.bodies: dict[int, Body] = {}
@@ -165,6 +169,7 @@ def assemble(
         triggers=triggers,
         handlers=tuple(map(handler, definition.error_handlers)),
         compensation=_compensation(definition),
+        limits=planned_limits(definition, formulas),
     )
 
 
@@ -251,6 +256,8 @@ def _node(
         handlers=tuple(NodeHandler(*found) for found in parts.handlers[position]),
         compensate=parts.undone_by.get(position, -1),
         max_wait_seconds=node.max_wait if kind.pool is not None else None,
+        limiters=tuple(map(parts.limiter, node.limiter)) if kind.pool is not None else (),
+        cost_tokens=node.cost.tokens if node.cost is not None and kind.pool is not None else 0,
     )
 
 

@@ -47,6 +47,7 @@ class SiteKind(StrEnum):
     CHART = "chart"  # guards, actions, delays and outputs of a chart
     EVENT = "event"  # of a trigger, over the event that comes: every name is one of its own
     KEY = "key"  # of a trigger, over the execution
+    START = "start"  # whom an execution is for, and keys of limiters: over the input and the variables
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):

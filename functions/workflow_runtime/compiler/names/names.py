@@ -156,7 +156,7 @@ class Names:
 
     def _is_charted(self, site: Site) -> bool:
         """Whether a chart's variables may have the name: then it is looked up when it is read."""
-        return bool(self._place.charts) and site.kind is not SiteKind.VARIABLE
+        return bool(self._place.charts) and site.kind not in (SiteKind.VARIABLE, SiteKind.START)
 
     def _of_event(self, use: Use) -> Binding | None:
         if use.name in NOT_OF_EVENTS:
@@ -312,7 +312,11 @@ class Names:
         self._report.add(rule, message, use.path, hint, within=use.text, offset=use.offset)
 
 
-NODELESS = {SiteKind.VARIABLE: rules.NODE_IN_VARIABLE, SiteKind.KEY: rules.NODE_IN_KEY}
+NODELESS = {
+    SiteKind.VARIABLE: rules.NODE_IN_VARIABLE,
+    SiteKind.KEY: rules.NODE_IN_KEY,
+    SiteKind.START: rules.NODE_AT_START,
+}
 """Sites that cannot read nodes, and what to say then."""
 
 

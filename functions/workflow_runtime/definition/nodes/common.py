@@ -15,7 +15,6 @@ from workflow_runtime.definition.fields import (
     Inputs,
     Kind,
     Label,
-    Literal,
     Object,
     Priority,
     integer,
@@ -24,6 +23,7 @@ from workflow_runtime.definition.fields import (
     word,
 )
 from workflow_runtime.definition.ids import Id, Ids, read_reference
+from workflow_runtime.definition.limits import CostDefinition, LimiterNames
 from workflow_runtime.definition.nodes.registry import TYPES, common_model, read_node
 from workflow_runtime.definition.policies import CallbackDefinition, Fallback, OnError, RetryPolicies
 from workflow_runtime.definition.reading import Model, Reading, kind_of, problem
@@ -122,7 +122,8 @@ class NodeDefinition(Model):
     )
     join: Join = Field(JoinDefinition(), description="When the node runs, given its edges.")
     priority: Priority = Field(0, description="Higher runs first.")
-    limiter: Literal | None = Field(None, description="Name of the limiter that the node counts against.")
+    limiter: LimiterNames = Field((), description="Name of the limiter that its attempts take of, or a list of names.")
+    cost: CostDefinition | None = Field(None, description="What an attempt is expected to need of its limiters.")
     callback: CallbackDefinition | None = Field(None, description="Wait until somebody completes the task token.")
     metadata: Object = Field({}, description="Free; any keys.")
 

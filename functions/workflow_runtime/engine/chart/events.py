@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import msgspec
 
@@ -14,7 +15,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import with_normalized_keys
 
 
-class ChartEvent(msgspec.Struct, frozen=True):
+class ChartEvent(msgspec.Struct, frozen=True, dict=True):
     """An event as a chart takes it.
 
     - ``runtime``: its data never becomes variables
@@ -30,8 +31,9 @@ class ChartEvent(msgspec.Struct, frozen=True):
     state: int = -1
     delay: int = -1
 
-    @property
+    @cached_property
     def overlay(self) -> Mapping[str, Json]:
+        """Its data, as far as names may mean parts of it."""
         return with_normalized_keys(self.data) if isinstance(self.data, dict) and self.delay < 0 else NO_LOCALS
 
     @property

@@ -83,7 +83,8 @@ class Step:
         elif transition.after >= 0:
             heard = transition.source == event.state and transition.after == event.delay
         else:
-            heard = any(matches(descriptor, event.name) for descriptor in transition.events)
+            exactly = event.name in transition.events
+            heard = exactly or any(matches(descriptor, event.name) for descriptor in transition.events)
         if not heard or transition.guard is None:
             return heard
         source = self.scope.chart.states[transition.source].name

@@ -16,7 +16,7 @@ from workflow_runtime.frontends.api.problems import Problem
 # /executions/{id}/nodes/…, …/passes/… and /hooks/{workflow}/…: what follows is one path, slashes included.
 NODES_SEGMENT = 3
 ENDPOINT_SEGMENT = 3
-SCOPE_SEGMENT = 2  # of a freeze: agents may have ids with a slash
+SCOPE_SEGMENT = 2  # of a freeze or limiter: agents may have ids with a slash, and workflows have limiters of their own
 
 PARAMETERS_MAX = 100  # of a query
 
@@ -82,7 +82,7 @@ class Request(msgspec.Struct, frozen=True):
             return segments[: NODES_SEGMENT + 1] + (["/".join(segments[NODES_SEGMENT + 1 :])] if segments[4:] else [])
         if segments[1:2] == ["hooks"] and segments[ENDPOINT_SEGMENT:]:
             return [*segments[:ENDPOINT_SEGMENT], "/".join(segments[ENDPOINT_SEGMENT:])]
-        if segments[1:2] == ["freezes"] and segments[SCOPE_SEGMENT:]:
+        if segments[1:2] in (["freezes"], ["limits"]) and segments[SCOPE_SEGMENT:]:
             return [*segments[:SCOPE_SEGMENT], "/".join(segments[SCOPE_SEGMENT:])]
         return segments
 

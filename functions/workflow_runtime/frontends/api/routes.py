@@ -14,6 +14,7 @@ from workflow_runtime.frontends.api.executions import Executions
 from workflow_runtime.frontends.api.freezes import Switches
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.journal import Journals
+from workflow_runtime.frontends.api.limits import limit_routes
 from workflow_runtime.frontends.api.people_routes import people_routes
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.route import LOCATION_HEADER, RANGE_HEADER, Reply, Route, json_reply
@@ -48,6 +49,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_bulk_routes(Bulks(runtime)),
         *people_routes(runtime),
         *_freeze_routes(Switches(runtime)),
+        *limit_routes(runtime),
         *_hook_routes(events),
         _health(runtime),
     )

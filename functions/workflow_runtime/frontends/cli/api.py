@@ -97,6 +97,12 @@ class Api(RemoteConnection):
             for entry in page.items:
                 yield entry
 
+    async def declare_limits(self, limits: Document) -> list[Document]:
+        """Declare the limiters that all workflows share, these and no others; all limiters there are then."""
+        content, headers = msgspec.json.encode({"limits": limits}), {"content-type": "application/json"}
+        found: list[Document] = (await self._call("PUT", "/limits", content=content, headers=headers))["items"]
+        return found
+
     async def frozen(self) -> list[Document]:
         """What is frozen; nothing where the API is of a version without freezes."""
         try:

@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "delegate": ("approvals:delegate", "Have somebody else asked in your place."),
     "freeze": ("freeze:freeze", "Hold back starts of a workflow, runs of an agent, or all of both."),
     "thaw": ("freeze:thaw", "Release what was frozen."),
+    "limits": ("limits:limits", "List limiters, show who waits, or change one."),
     "publish-event": ("signal:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),
     "status": ("status:status", "Show an execution, or watch it to its end."),

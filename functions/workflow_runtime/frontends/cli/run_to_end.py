@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from workflow_runtime.frontends.cli.progress import LocalWatch, Progress, epoch_
 from workflow_runtime.frontends.cli.repeating import Repetition, repeat_lines
 from workflow_runtime.frontends.cli.stepping import Step, Stepper, moves_time
 from workflow_runtime.frontends.cli.summary import dead_letter_lines, show_summary, waiting_lines
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.views.charts import listens
 
@@ -175,8 +176,17 @@ class RunToEnd:
             *self._people.hints(),
         ):
             self._out.note(line)
-        self._say_how_to_resume()
+        if document["suspension"] and self._options.db is not None:
+            self._out.note([("hint: ", "cyan"), self._who_goes_on(document["suspension"])])
+        else:
+            self._say_how_to_resume()
         return ExitCode.WAITING
+
+    def _who_goes_on(self, suspension: Mapping[str, Json]) -> str:
+        """Of a suspended execution, which goes on only when somebody asks for it."""
+        served = shlex.join(["awr", "dev", "--db", str(self._options.db)])
+        asked = "awr retry, awr skip or awr resume" if suspension["escalated"] else "awr resume"
+        return f"{asked} takes it up, through an API: {served}"
 
     def _stopped(self, how: str, code: ExitCode) -> ExitCode:
         """The execution is still under way; with a database file it can go on later."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,9 @@ class TracedInvoker:
     @property
     def abandoned(self) -> int:
         return self._invoker.abandoned
+
+    def limiters(self, target: str) -> Sequence[str]:
+        return self._invoker.limiters(target)
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         try:

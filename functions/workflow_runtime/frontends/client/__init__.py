@@ -4,6 +4,7 @@
 ``connection``  what an engine needs of either side
 ``local``       a connection to a runtime in this process, which runs in the background of the caller's event loop
 ``remote``      a connection to `awr dev` or a deployed API; ``signing`` SigV4 for it
+``limits``      quotas and rates, which become limiters
 ``events``      the engine's `EventBus`; ``following`` reads events from the histories that a remote side has
 ``errors``      what calls raise, the same on both sides
 
@@ -23,6 +24,7 @@ from workflow_runtime.frontends.client.errors import (
     WaitTimeout,
 )
 from workflow_runtime.frontends.client.events import EXECUTION_EVENTS, Event, EventBus, Handler, Subscription
+from workflow_runtime.frontends.client.limits import ResourceQuota, Scheduler
 from workflow_runtime.frontends.client.sync import SyncEventBus, SyncWorkflowEngine
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
     "InvalidInput",
     "NotAuthorized",
     "NotFound",
+    "ResourceQuota",
+    "Scheduler",
     "Subscription",
     "SyncEventBus",
     "SyncWorkflowEngine",

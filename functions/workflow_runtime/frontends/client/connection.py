@@ -83,6 +83,18 @@ class Connection(Protocol):
     async def freezes(self) -> list[dict[str, Json]]:
         """What is frozen, and what is being thawed."""
 
+    async def limits(self) -> list[dict[str, Json]]:
+        """All limiters, by name."""
+
+    async def limit(self, name: str) -> dict[str, Json]:
+        """A limiter, with what is taken of it and who waits."""
+
+    async def put_limit(self, name: str, fields: Mapping[str, Json]) -> dict[str, Json]:
+        """Set a limiter (fields as in a file), or pause or resume it (``paused``)."""
+
+    async def delete_limit(self, name: str) -> dict[str, Json]:
+        """Set it no more."""
+
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         """Put an event on the runtime's bus."""
 

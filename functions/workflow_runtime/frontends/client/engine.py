@@ -15,6 +15,7 @@ from msgspec import UNSET
 from workflow_runtime.frontends.client.connection import Connection
 from workflow_runtime.frontends.client.errors import WaitTimeout, translated
 from workflow_runtime.frontends.client.events import EventBus
+from workflow_runtime.frontends.client.limits import ResourceQuota, Scheduler
 from workflow_runtime.frontends.client.people import LISTED_DEFAULT, PeopleMethods
 from workflow_runtime.frontends.client.sources import Definition, read_source
 from workflow_runtime.language.json_values import Json
@@ -42,10 +43,13 @@ class WorkflowEngine(PeopleMethods):
     Several executions run side by side. Calls raise the errors of `workflow_runtime.frontends.client.errors`.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, quota: ResourceQuota | None = None) -> None:
         self._connection = connection
         self._attempts: dict[str, int] = {}
         self.event_bus = EventBus(connection)
+        self.scheduler = Scheduler(connection)
+        if quota is not None:
+            self.scheduler.set_quota(quota)
 
     @classmethod
     def local(
@@ -54,34 +58,43 @@ class WorkflowEngine(PeopleMethods):
         *,
         db: str | Path | None = None,
         mocks: str | Path | Mapping[str, Json] | Mocks | None = None,
+        quota: ResourceQuota | None = None,
     ) -> Self:
         """An engine with a whole runtime in this process, running as a background task of the event loop.
 
         ``definitions``: a directory with ``workflows``, ``agents`` and ``tools``; its workflows are published on
         opening. ``db``: a SQLite file that keeps everything, so that open executions go on in the next process; None:
-        memory. ``mocks``: a mocks file, its content, or `Mocks`. Opening raises `InvalidDefinition`, and `EngineError`
-        with the code ``database_locked`` while another process uses the file.
+        memory. ``mocks``: a mocks file, its content, or `Mocks`. ``quota``: how much may run at once. Opening raises
+        `InvalidDefinition`, and `EngineError` with the code ``database_locked`` while another process uses the file.
         """
         from workflow_runtime.frontends.client.local import LocalConnection
 
-        return cls(LocalConnection(definitions, db, mocks))
+        return cls(LocalConnection(definitions, db, mocks), quota)
 
     @classmethod
     def remote(
-        cls, url: str, *, headers: Mapping[str, str] | None = None, sign: bool | None = None, timeout: float = 30.0
+        cls,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        sign: bool | None = None,
+        timeout: float = 30.0,
+        quota: ResourceQuota | None = None,
     ) -> Self:
         """An engine of the HTTP API at ``url``: `awr dev`, or a deployed one.
 
         ``headers`` go with every request (a bearer token, say). ``sign``: with AWS credentials (SigV4); None: if the
-        host is API Gateway's. ``timeout``: seconds for one request. Calls that fail for a passing reason are repeated;
+        host is API Gateway's. ``timeout``: seconds for one request. ``quota``: how much may run at once, whoever
+        started it. Calls that fail for a passing reason are repeated;
         a start carries an idempotency key, so that repeating it starts nothing twice.
         """
         from workflow_runtime.frontends.client.remote import RemoteConnection
 
-        return cls(RemoteConnection(url, headers=headers, sign=sign, timeout_seconds=timeout))
+        return cls(RemoteConnection(url, headers=headers, sign=sign, timeout_seconds=timeout), quota)
 
     async def __aenter__(self) -> Self:
         await self._connection.open()
+        await self.scheduler.settle()
         return self
 
     async def __aexit__(
@@ -113,6 +126,7 @@ class WorkflowEngine(PeopleMethods):
         latest by default. ``idempotency_key``: a start with a key seen before returns the first execution's id.
         Raises `NotFound`, `InvalidInput`, and `Conflict` when the key came with another input.
         """
+        await self.scheduler.settle()
         execution_id = await self._connection.start(
             workflow_id, {} if input is None else input, version=version, idempotency_key=idempotency_key
         )
@@ -281,6 +295,33 @@ class WorkflowEngine(PeopleMethods):
     async def list_freezes(self) -> list[dict[str, Json]]:
         """What is frozen, and what is being thawed."""
         return await self._connection.freezes()
+
+    async def list_limits(self) -> list[dict[str, Json]]:
+        """All limiters: their names and what they allow."""
+        await self.scheduler.settle()
+        return await self._connection.limits()
+
+    async def get_limit(self, name: str) -> dict[str, Json]:
+        """A limiter: what it allows, what is taken of it, and who waits. Raises `NotFound`."""
+        await self.scheduler.settle()
+        return await self._connection.limit(name)
+
+    async def set_limit(self, name: str, **fields: Json) -> dict[str, Json]:
+        """Set a limiter over what a file declares of it, in force within seconds::
+
+            await engine.set_limit("openai", requests="60/min", concurrency=20)
+            await engine.set_limit("openai", paused=True)
+
+        The fields are those of a file; ``paused`` alone pauses it or resumes it. Raises `EngineError`.
+        """
+        await self.scheduler.settle()
+        return await self._connection.put_limit(name, fields)
+
+    async def delete_limit(self, name: str) -> dict[str, Json]:
+        """Set a limiter no more: what a file declares is in force again; what waits for one that is gone begins. Raises
+        `NotFound`."""
+        await self.scheduler.settle()
+        return await self._connection.delete_limit(name)
 
     async def wait(self, execution_id: str, timeout: float | None = None) -> dict[str, Json]:
         """The execution document once it has ended, however; once more, if this engine has asked it to go on. Raises

@@ -206,6 +206,22 @@ class LocalConnection:
         with translated():
             return [switch_json(switch) for switch in self._open().services.freezes.list()]
 
+    async def limits(self) -> list[dict[str, Json]]:
+        with translated():
+            return list(self._open().services.limits.list())
+
+    async def limit(self, name: str) -> dict[str, Json]:
+        with translated():
+            return self._open().services.limits.get(name)
+
+    async def put_limit(self, name: str, fields: Mapping[str, Json]) -> dict[str, Json]:
+        with translated():
+            return self._open().services.limits.put(name, fields)
+
+    async def delete_limit(self, name: str) -> dict[str, Json]:
+        with translated():
+            return self._open().services.limits.delete(name)
+
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         with translated():
             publish_event(self._open().ports.bus, source, detail_type, detail)

@@ -244,6 +244,23 @@ class RemoteConnection(RemotePeople):
         found: list[dict[str, Json]] = (await self._call("GET", "/freezes"))["items"]
         return found
 
+    async def limits(self) -> list[dict[str, Json]]:
+        found: list[dict[str, Json]] = (await self._call("GET", "/limits"))["items"]
+        return found
+
+    async def limit(self, name: str) -> dict[str, Json]:
+        answer: dict[str, Json] = await self._call("GET", f"/limits/{segment(name)}")
+        return answer
+
+    async def put_limit(self, name: str, fields: Mapping[str, Json]) -> dict[str, Json]:
+        content, headers = msgspec.json.encode(dict(fields)), {"content-type": "application/json"}
+        answer: dict[str, Json] = await self._call("PUT", f"/limits/{segment(name)}", content=content, headers=headers)
+        return answer
+
+    async def delete_limit(self, name: str) -> dict[str, Json]:
+        answer: dict[str, Json] = await self._call("DELETE", f"/limits/{segment(name)}")
+        return answer
+
     async def publish_event(self, source: str, detail_type: str, detail: dict[str, Json]) -> None:
         await self._followers_are_ready()
         event = {

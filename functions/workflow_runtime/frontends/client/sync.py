@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from workflow_runtime.frontends.client.engine import NOTHING, WAITS_DEFAULT, WorkflowEngine
 from workflow_runtime.frontends.client.events import EventBus, Handler, Subscription
+from workflow_runtime.frontends.client.limits import ResourceQuota, Scheduler
 from workflow_runtime.frontends.client.people import LISTED_DEFAULT, SyncPeopleMethods
 from workflow_runtime.frontends.client.sources import Definition
 from workflow_runtime.language.json_values import Json
@@ -70,14 +71,21 @@ class SyncWorkflowEngine(SyncPeopleMethods):
         *,
         db: str | Path | None = None,
         mocks: str | Path | Mapping[str, Json] | Mocks | None = None,
+        quota: ResourceQuota | None = None,
     ) -> Self:
-        return cls(WorkflowEngine.local(definitions, db=db, mocks=mocks))
+        return cls(WorkflowEngine.local(definitions, db=db, mocks=mocks, quota=quota))
 
     @classmethod
     def remote(
-        cls, url: str, *, headers: Mapping[str, str] | None = None, sign: bool | None = None, timeout: float = 30.0
+        cls,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        sign: bool | None = None,
+        timeout: float = 30.0,
+        quota: ResourceQuota | None = None,
     ) -> Self:
-        return cls(WorkflowEngine.remote(url, headers=headers, sign=sign, timeout=timeout))
+        return cls(WorkflowEngine.remote(url, headers=headers, sign=sign, timeout=timeout, quota=quota))
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -203,6 +211,22 @@ class SyncWorkflowEngine(SyncPeopleMethods):
 
     def list_freezes(self) -> list[dict[str, Json]]:
         return self._call(self._engine.list_freezes())
+
+    def list_limits(self) -> list[dict[str, Json]]:
+        return self._call(self._engine.list_limits())
+
+    def get_limit(self, name: str) -> dict[str, Json]:
+        return self._call(self._engine.get_limit(name))
+
+    def set_limit(self, name: str, **fields: Json) -> dict[str, Json]:
+        return self._call(self._engine.set_limit(name, **fields))
+
+    def delete_limit(self, name: str) -> dict[str, Json]:
+        return self._call(self._engine.delete_limit(name))
+
+    @property
+    def scheduler(self) -> Scheduler:
+        return self._engine.scheduler
 
     @property
     def event_bus(self) -> SyncEventBus:

@@ -58,6 +58,7 @@ class AgentDefinition(_Model):
     """An agent. ``model`` is pydantic-ai's ``provider:name`` (``bedrock:…``, ``openai:…``, ``anthropic:…``) or
     ``test``.
 
+    ``limiter``: one limiter, or several, that hold back its runs, beside those of the nodes.
     ``output_schema`` is a JSON Schema (2020-12) of the output; a node's own comes first. ``output_retries``: how often
     the model is asked again, within one attempt, for an output that does not match its schema.
     """
@@ -70,8 +71,14 @@ class AgentDefinition(_Model):
     output_schema: dict[str, Any] | None = None
     settings: AgentSettings = AgentSettings()
     limits: AgentLimits = AgentLimits()
+    limiter: tuple[str, ...] = ()
     output_retries: Annotated[int, Field(ge=0, le=10)] = 1
     metadata: dict[str, Any] = {}
+
+    @field_validator("limiter", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("output_schema")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Models = Callable[[AgentDefinition], "Model | str"]
 
 TRUNCATED = "the model stopped at its limit of tokens: the output may be cut off (settings: max_tokens)"
+AGENT_QUOTA = "agent:"
 REQUESTS_MAX = 50  # model requests of one attempt when the agent sets no limit: a loop that costs money must end
 TOTAL_TOKENS_MAX = 1_000_000  # likewise, of all its requests together; the longest contexts there are have as many
 OUTPUT_BYTES_MAX = 4 * 1024 * 1024  # as JSON: far more than any model writes at once
@@ -48,6 +49,15 @@ class AgentInvoker:
     def abandoned(self) -> int:
         """Agents that still run although their attempt was cancelled."""
         return self._containment.abandoned
+
+    def limiters(self, target: str) -> Sequence[str]:
+        """Those that the agent names; those of it, and of its model, that a quota sets; and the one that is called as
+        the model's provider is."""
+        agent = self._registry.get(target)
+        if agent is None:
+            return (f"{AGENT_QUOTA}{target}",)
+        provider, _, model = agent.model.partition(":")
+        return (*agent.limiter, f"{AGENT_QUOTA}{target}", f"{AGENT_QUOTA}{model}", provider)
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``rate_limited``, ``timeout``,

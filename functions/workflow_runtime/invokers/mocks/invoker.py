@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -106,6 +106,9 @@ class Unmocked:
 
     abandoned = 0
 
+    def limiters(self, target: str) -> Sequence[str]:  # noqa: ARG002
+        return ()
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         raise NodeError("not_found", f"the workflow {call.target!r} has no mock any more")
 
@@ -134,6 +137,9 @@ class MockedInvoker:
     @property
     def abandoned(self) -> int:
         return self._fallback.abandoned
+
+    def limiters(self, target: str) -> Sequence[str]:
+        return self._fallback.limiters(target)
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: what the mock raises, ``execution_error`` when no case matches or a

@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import logging
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -46,6 +47,9 @@ class ToolInvoker:
         worker that has any should end its process once the attempt is recorded."""
         return self._threads.abandoned + self._loops.abandoned
 
+    def limiters(self, target: str) -> Sequence[str]:  # noqa: ARG002  all tools alike
+        return ()
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``timeout``, what the tool raised,
         ``execution_error``."""
@@ -84,6 +88,7 @@ class ToolInvoker:
             now=self._now,
             hops=call.hops,
             correlation_id=call.correlation_id,
+            limit_fences=call.limit_fences,
             is_stopped=lambda: call.stop.requested,
         )
 

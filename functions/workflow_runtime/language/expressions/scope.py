@@ -100,7 +100,9 @@ class Scope:
 
     def charge_made(self, text: str) -> None:
         """Pay for the memory of a text that was made; none is larger than a result may be."""
-        self.charge_memory(VALUE_BYTES + (len(text) if text.isascii() else 4 * len(text)))
+        self.memory -= VALUE_BYTES + (len(text) if text.isascii() else 4 * len(text))
+        if self.memory < 0:
+            self.charge_memory(0)  # says so
 
     def report_unresolved(self, path: str) -> None:
         if path not in self.unresolved:

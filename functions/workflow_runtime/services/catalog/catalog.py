@@ -69,6 +69,7 @@ class Catalog:
     ) -> None:
         self._clock = clock
         self._workflows = stores.workflows
+        self._limiters = stores.limiters
         self._triggers = triggers
         self.catalogue = catalogue
         self._pools = pools
@@ -107,6 +108,7 @@ class Catalog:
         plan = compilation.plan
         before = self._workflows.latest(plan.workflow_id)
         self._triggers.announce(plan, scheduled=scheduled)
+        self._limiters.declare_own(plan.workflow_id, plan.limits.own, before is not None)
         try:
             version = self._workflows.publish(plan, source, self._clock.now(), over)
         except VersionMismatch:

@@ -45,7 +45,7 @@ from workflow_runtime.services.dispatch.effects import Publisher
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
-from workflow_runtime.services.freeze.holding import Holder
+from workflow_runtime.services.limits.starts import StartAdmission
 from workflow_runtime.storage.due import rearmed
 from workflow_runtime.storage.executions import StateTooLarge
 from workflow_runtime.storage.payloads import is_large, pack_bytes
@@ -72,7 +72,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Dispatcher:
-    """``courier`` and ``publisher`` carry out what is decided; ``holder`` holds back the starts that are frozen.
+    """``courier`` and ``publisher`` carry out what is decided; ``starts`` holds back those that may not begin yet.
     ``new_id`` gives a fresh identity per commit; ``count`` takes metrics; ``budget``: what is left of the invocation.
     """
 
@@ -82,7 +82,7 @@ class Dispatcher:
         stores: Stores,
         courier: Courier,
         publisher: Publisher,
-        holder: Holder,
+        starts: StartAdmission,
         new_id: Callable[[], str],
         count: Callable[[str, int], None],
         budget: TimeBudget,
@@ -90,7 +90,7 @@ class Dispatcher:
         self.budget = budget
         self._clock = ports.clock
         self._stores = stores
-        self._holder = holder
+        self._starts = starts
         self._workflows = stores.workflows
         self._executions = stores.executions
         self._knowledge = Knowledge(ports.table, stores)
@@ -161,11 +161,18 @@ class Dispatcher:
                 return True
             tags = Tags(header.correlation_id, header.started_at)
             add_log_fields(correlation_id=tags.correlation_id)
-            if self._holder.holds_start(header, events):
-                return True
             plan = self._plan(header.plan_hash)
+            if self._starts.holds_start(plan, header, events):
+                return True
             state = new_execution(
-                plan, execution_id, header.workflow_version, header.started_at, header.parent, header.hops
+                plan,
+                execution_id,
+                header.workflow_version,
+                header.started_at,
+                header.parent,
+                header.hops,
+                header.tenant,
+                header.shares,
             )
             events = _with_start(events, ExecutionStarted("start", header.started_at))
         returned = self._returned(state)

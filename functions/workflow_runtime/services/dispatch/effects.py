@@ -53,9 +53,11 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import BusEvent, Key, Ports, Refusal
 from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import Step, TimeBudget, carry_out
+from workflow_runtime.services.limits.starts import StartAdmission
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.orders import ORDERS_MAX, OpenOrders, RefusedOrder, send_orders
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.limiters import LimiterName
 from workflow_runtime.storage.records import Header, Run, RunStatus, StoredState, Tags
 from workflow_runtime.storage.runs import Copied
 from workflow_runtime.storage.stores import Stores
@@ -68,7 +70,8 @@ logger = logging.getLogger(__name__)
 
 
 class Publisher:
-    """``count`` takes metrics; ``pools``: those that have a queue; ``budget``: what is left of the invocation."""
+    """``count`` takes metrics; ``pools``: those that have a queue; ``budget``: what is left of the invocation;
+    ``starts`` takes back what executions held of limiters."""
 
     def __init__(
         self,
@@ -79,9 +82,11 @@ class Publisher:
         count: Callable[[str, int], None],
         pools: Collection[str],
         budget: TimeBudget,
+        starts: StartAdmission,
     ) -> None:
         self._ports = ports
         self._stores = stores
+        self._starts = starts
         self._orders = OpenOrders(ports, stores, pools)
         self._executions = stores.executions
         self._runs = stores.runs
@@ -137,6 +142,10 @@ class Publisher:
             self._mailer.send(state.execution_id, Poked(f"cmd:{state.execution_id}:{entry.version}", state.now))
         if statuses and not is_first:
             self._executions.set_status(_header(plan, state), statuses, entry.version)
+            if state.status.terminal:
+                self._starts.give_back(plan, state.execution_id, state.shares, state.parent)
+            elif state.status is ExecutionStatus.SUSPENDED:
+                self._leave_lines(plan, state.execution_id)
         if any(isinstance(command, OrderAgain) for command in commands):  # after the status, at which workers look
             self._order_again(StoredState(state, entry, False, tags))
         self._publish_events(plan, state, commands, tags.correlation_id)
@@ -161,6 +170,16 @@ class Publisher:
                 case _:
                     pass
 
+    def _leave_lines(self, plan: Plan, execution_id: str) -> None:
+        """What waits for limiters is ordered again when the execution is resumed, and is in its place again then."""
+        if not any(node.limiters for block in plan.blocks for node in block.nodes):
+            return
+        for run, _ in self._runs.list_held(execution_id):
+            if run.status is RunStatus.WAITING:
+                released = replace(run, status=RunStatus.RELEASED, limiter="", limiter_key="", place="")
+                if self._runs.finish(execution_id, released, run.owner):
+                    self._leave(run)
+
     def _order_again(self, stored: StoredState) -> None:
         """Send what no worker has begun; what is too much for now is left to the next sweep."""
         if self._orders.send_unbegun(stored) == ORDERS_MAX:
@@ -180,6 +199,12 @@ class Publisher:
         if found is not None and found.status.open:
             closed = replace(cancelled, attempt=found.attempt, started_at=found.started_at)
             self._runs.finish(state.execution_id, closed, found.owner)  # if it fails, the run has ended meanwhile
+            self._leave(found)
+
+    def _leave(self, run: Run) -> None:
+        """Who waits for a limiter does not any more."""
+        if run.status is RunStatus.WAITING:
+            self._stores.limiters.leave(LimiterName(run.limiter, run.limiter_key), [run.place])
 
     def _stop(self, state: ExecutionState, command: StopRun) -> None:
         """Tell the run's worker; if it has none, close the run, and report that."""
@@ -191,9 +216,10 @@ class Publisher:
                 if found is None or not self._runs.ask_to_stop(state.execution_id, found):
                     raise RetryableError("a run moved on while it was told to stop")
                 return
-            if found.status is RunStatus.RELEASED:
+            if found.status.unclaimed:
                 if not self._runs.finish(state.execution_id, closed, found.owner):
                     raise RetryableError("a worker took a run that was being closed")
+                self._leave(found)
             elif found.status is not RunStatus.CANCELLED:
                 return  # it has ended, and whoever ran it says so
         self._mailer.send(state.execution_id, RunStopped(f"stop:{path}#{serial}", state.now, path, serial))

@@ -1,9 +1,10 @@
-"""Which switches hold now, as of a few seconds ago at most."""
+"""Which switches hold now, and what the rules of limiters are, as of a few seconds ago at most."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.freeze.scopes import scopes_of_run, scopes_of_start
@@ -19,6 +20,7 @@ class Looks:
         self._clock = clock
         self._freezes = freezes
         self._seen: Mapping[str, Switch] = {}
+        self._rules: Mapping[str, Limiter] = {}
         self._until = 0
 
     @property
@@ -29,7 +31,9 @@ class Looks:
     def read(self) -> Mapping[str, Switch]:
         """The switches that hold, by scope, as they are now. Raises `RetryableError`."""
         until = self._clock.now() + SEEN_MS
-        self._seen = {switch.scope: switch for switch in self._freezes.switches() if switch.holds}
+        switches, rules = self._freezes.board()
+        self._seen = {switch.scope: switch for switch in switches if switch.holds}
+        self._rules = {rule.name: rule.limiter for rule in rules if rule.limiter is not None}
         self._until = until
         return self._seen
 
@@ -37,6 +41,11 @@ class Looks:
         """Those seen not long ago, else as they are now. Raises `RetryableError`."""
         seen = self.seen
         return seen if seen is not None else self.read()
+
+    @property
+    def limiters(self) -> Mapping[str, Limiter]:
+        """The limiters of the deployment, by name, as of the last look."""
+        return self._rules
 
     def holding_run(self, plan: Plan, path: str) -> Switch | None:
         """The switch that holds back new runs of the node of this path. Raises `RetryableError`."""

@@ -22,10 +22,13 @@ from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.look_alikes import normalized, with_normalized_keys
 from workflow_runtime.language.schemas import violation
+from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import Catalog
+from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.intake.stand_ins import stand_in
+from workflow_runtime.services.intake.tenants import shares_of, tenant_of
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.storage.records import Globals, Header
 from workflow_runtime.storage.stores import Stores
@@ -41,7 +44,7 @@ _correlation = re.compile(CORRELATION_PATTERN)
 class Starter:
     """``new_id`` gives a fresh identity per call; ``env``: deployment settings that definitions may read as
     ``${env.NAME}``. ``stands_in``: whether a mock answers in the place of a workflow, by its id, the execution that
-    starts it and the correlation id.
+    starts it and the correlation id. ``looks``: what limiters there are.
     """
 
     def __init__(
@@ -53,8 +56,10 @@ class Starter:
         new_id: Callable[[], str],
         env: Mapping[str, str],
         stands_in: Callable[[str, Parent, str], bool],
+        looks: Looks,
     ) -> None:
         self._clock = clock
+        self._looks = looks
         self._executions = stores.executions
         self._mailer = mailer
         self._catalog = catalog
@@ -97,6 +102,8 @@ class Starter:
             stored = self._catalog.version(workflow_id, version)
             plan, number = self._catalog.plan(stored), stored.number
         data = initial_globals(plan, execution_id, number, input, self._env, now)
+        view = initial_view(plan, execution_id, number, data, now)
+        tenant = tenant_of(plan, view)
         header = Header(
             execution_id=execution_id,
             workflow_id=workflow_id,
@@ -108,6 +115,8 @@ class Starter:
             parent=parent,
             hops=hops,
             correlation=correlation_id if correlation_id != execution_id else "",
+            tenant=tenant,
+            shares=shares_of(plan, view, tenant, self._shared_limiters()),
         )
         header = self._executions.create(header, data)
         fields = {"execution_id": execution_id, "correlation_id": header.correlation_id, "workflow_id": workflow_id}
@@ -122,6 +131,10 @@ class Starter:
         plan = stand_in(workflow_id, self._catalog.plan(latest) if latest is not None else None)
         self._workflows.keep(plan)
         return plan
+
+    def _shared_limiters(self) -> Mapping[str, Limiter]:
+        self._looks.known()
+        return self._looks.limiters
 
     def start_once(
         self, workflow_id: str, input: Json, start_key: str, *, hops: int = 0, correlation_id: str = ""
@@ -178,17 +191,7 @@ def initial_globals(
     if problem:
         raise RequestError("invalid_input", f"the input does not match the workflow's input_schema: {problem}")
     variables: dict[str, Json] = {}
-    data = {"input": input, "variables": variables, "env": dict(env)}
-    view = View(
-        plan=plan,
-        execution_id=execution_id,
-        workflow_version=workflow_version,
-        started_at=now,
-        now=now,
-        place="~variables",
-        nodes={},
-        globals=data,
-    )
+    view = initial_view(plan, execution_id, workflow_version, Globals(input, variables, dict(env)), now)
     for variable in plan.variables:
         if variable.overridable and variable.name in input:
             variables[variable.name] = input[variable.name]
@@ -198,6 +201,20 @@ def initial_globals(
         except EvaluationError as error:
             raise RequestError("invalid_input", f"variable {variable.name!r}: {error}") from error
     return Globals(input, variables, dict(env))
+
+
+def initial_view(plan: Plan, execution_id: str, workflow_version: int, data: Globals, now: int) -> View:
+    """What is seen before anything runs."""
+    return View(
+        plan=plan,
+        execution_id=execution_id,
+        workflow_version=workflow_version,
+        started_at=now,
+        now=now,
+        place="~variables",
+        nodes={},
+        globals={"input": data.input, "variables": data.variables, "env": data.env},
+    )
 
 
 def _input_hash(input: Json) -> str:

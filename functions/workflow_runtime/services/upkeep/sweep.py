@@ -21,6 +21,7 @@ from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Message, Ports
 from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.limits.line import Lines
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import Timer
 from workflow_runtime.services.orders import GRACE_MS, ORDERS_MAX, OpenOrders
@@ -50,14 +51,21 @@ class Sweep:
     """``pools``: those that have a queue."""
 
     def __init__(
-        self, ports: Ports, stores: Stores, mailer: Mailer, timers: Timers, looks: Looks, pools: Collection[str]
+        self,
+        ports: Ports,
+        stores: Stores,
+        mailer: Mailer,
+        timers: Timers,
+        looks: Looks,
+        pools: Collection[str],
+        lines: Lines,
     ) -> None:
         self._ports = ports
         self._looks = looks
         self._workflows = stores.workflows
         self._mailer = mailer
         self._timers = timers
-        self._orders = OpenOrders(ports, stores, pools)
+        self._orders = OpenOrders(ports, stores, pools, lines)
         self._due = stores.due
         self._executions = stores.executions
         self._counting = Lock()

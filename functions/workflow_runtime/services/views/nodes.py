@@ -21,6 +21,7 @@ from workflow_runtime.storage.records import Run, RunStatus
 
 NODE_STATUS_OF_RUN = {
     RunStatus.RUNNING: NodeStatus.RUNNING,
+    RunStatus.WAITING: NodeStatus.READY,
     RunStatus.RELEASED: NodeStatus.READY,
     RunStatus.SUCCESS: NodeStatus.SUCCESS,
     RunStatus.FAILED: NodeStatus.FAILED,
@@ -71,7 +72,9 @@ def node_executions(
             entry = entries[path] = _node_entry(plan, state, block, graph, index, found)
             if found is not None and (path, found.serial) in undone:
                 entry["status"] = undone[path, found.serial].value
-            if entry["waiting_on"] == Cause.QUEUE and is_frozen(path):
+            if entry["waiting_on"] == Cause.QUEUE and found is not None and found.status is RunStatus.WAITING:
+                entry["waiting_on"] = Cause.LIMITER.value
+            elif entry["waiting_on"] == Cause.QUEUE and is_frozen(path):
                 entry["waiting_on"] = Cause.FROZEN.value
     return entries
 

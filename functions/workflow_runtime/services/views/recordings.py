@@ -110,6 +110,8 @@ class Recordings:
             plan=msgspec.Raw(encode_plan(plan)),
             parent=header.parent,
             hops=header.hops,
+            tenant=header.tenant,
+            shares=header.shares,
             globals=pruned_globals(plan, self._executions.globals_of(self._table.get([key])[key])),
         )
 

@@ -16,6 +16,7 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import Mark, NodeStatus
+from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.preview import Preview
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.suspension import Suspension
@@ -30,6 +31,7 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import WaitSpec
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.limits.explaining import LineViews
 from workflow_runtime.services.views.charts import ahead_parts, look_ahead
 from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.services.views.moves import join_text, people_text, thaw_text
@@ -86,6 +88,7 @@ class Explanations:
 
     def __init__(self, ports: Ports, stores: Stores, looks: Looks) -> None:
         self._looks = looks
+        self._lines = LineViews(ports.clock, stores.limiters, looks)
         self._clock = ports.clock
         self._workflows = stores.workflows
         self._executions = stores.executions
@@ -136,6 +139,8 @@ class Explanations:
             since=header.started_at,
             moves="the dispatcher takes its start from the mailbox" if switch is None else thaw_text(switch),
         )
+        if switch is None:
+            waiting = msgspec.structs.replace(waiting, **self._lines.of_start(plan, header))
         return Why(header, (waiting,), ahead_parts(plan, Preview(), ()))
 
     def _not_open(self, header: Header, plan: Plan, state: ExecutionState | None, path: str) -> Waiting:
@@ -190,6 +195,7 @@ class Explanations:
         ordered = self._ordered(state, unbegun)
         for node in nodes:
             waiting = _Explanation(plan, state, node, runs.get(node.path), ordered.get(node.path, 0)).waiting()
+            waiting = msgspec.structs.replace(waiting, **self._lines.of_run(runs.get(node.path)))
             switch = self._looks.holding_run(plan, node.path) if node.path in ordered else None
             if switch is not None:
                 frozen = {"waiting_on": Cause.FROZEN, "on": (switch.scope,), "moves": thaw_text(switch)}
@@ -356,7 +362,9 @@ class _Explanation:
     def _for_what_is_inside(self) -> Waiting:
         since = self._graph.begun.get(self._open.index, 0)
         if self._open.path in self._state.scopes:
-            return self._of("the end of the chart inside it", since=since)
+            inside = self._state.look(self._open.path)
+            passes = isinstance(inside, LoopState)
+            return self._of("the end of its passes" if passes else "the end of the chart inside it", since=since)
         return self._of("the next commit of the execution", since=since)
 
 

@@ -31,6 +31,7 @@ from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.dispatch.reads import node_value
+from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.collecting import PassCollector, decided
 from workflow_runtime.services.work.orders import Orders
@@ -60,9 +61,8 @@ class Secrets(Protocol):
 
 
 class Attempt(msgspec.Struct):
-    """An attempt under way: its order, what it runs, and its record as claimed. ``meter``: what it has used; ``stop``:
-    tells its code that nobody wants it any more; ``late``: tells what that came to when the attempt was over.
-    ``parent``: what started its execution."""
+    """An attempt under way: its order, what it runs, its record as claimed, and what it took of limiters. ``stop``
+    tells its code that nobody wants it any more; ``late``, what that came to when the attempt was over."""
 
     order: Order
     plan: Plan
@@ -72,6 +72,7 @@ class Attempt(msgspec.Struct):
     stop: Stop = msgspec.field(default_factory=Stop)
     late: Late = msgspec.field(default_factory=Late)
     parent: Parent | None = None
+    admitted: Admitted = NOTHING_TAKEN
 
     @property
     def mask(self) -> Mask:
@@ -95,8 +96,10 @@ class AttemptRunner:
         invokers: Mapping[NodeType, Invoker],
         secrets: Secrets,
         function_timeout_seconds: int,
+        admission: Admission,
     ) -> None:
         self._ports = ports
+        self._admission = admission
         self._invokers = invokers
         self._secrets = secrets
         self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
@@ -258,7 +261,7 @@ class AttemptRunner:
             return NodeResult(decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         deadline = self._ports.clock.now() + int(seconds * 1000)
-        call = rendering.call(order, plan.workflow_id, deadline, attempt.parent)
+        call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, attempt.parent)
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
         try:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
@@ -301,6 +304,8 @@ class AttemptRunner:
     async def _renewed(self, attempt: Attempt, until: int) -> bool:
         """Whether the run is still ours. If it was told to stop, its code is let know, and ends when it will."""
         execution_id, claimed = attempt.order.execution_id, attempt.claimed
+        if attempt.admitted.uses:
+            await self._ports.offload(self._admission.renew, attempt.admitted)
         if await self._ports.offload(self._runs.renew, execution_id, claimed, until):
             return True
         told = replace(claimed, owner=claimed.owner + STOP)

@@ -82,8 +82,15 @@ class Rendering:
             self._mask = Mask(self.view.secrets.values(), self._derived)
         return self._mask
 
-    def call(self, order: Order, workflow_id: str, deadline: int, parent: Parent | None = None) -> NodeCall:
-        """The node's call, inputs rendered. Raises `NodeError`."""
+    def call(
+        self,
+        order: Order,
+        workflow_id: str,
+        deadline: int,
+        fences: Mapping[str, int],
+        parent: Parent | None = None,
+    ) -> NodeCall:
+        """The node's call, inputs rendered. ``fences``: those of what it has taken of limiters. Raises `NodeError`."""
         spec = self.node.spec
         assert isinstance(spec, (AgentSpec, ToolSpec))
         target = spec.agent if isinstance(spec, AgentSpec) else spec.tool
@@ -109,6 +116,7 @@ class Rendering:
             correlation_id=order.correlation_id,
             parent=parent,
             mask=self.mask,
+            limit_fences=dict(fences),
         )
 
     def inputs(self) -> dict[str, Json]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -31,6 +31,7 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.services.freeze.holding import Holder
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.freeze.scopes import scopes_of_run
+from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted, Use, limiters_of_call
 from workflow_runtime.services.messages import Order, mail_message
 from workflow_runtime.services.work.attempt import (
     LEASE_SECONDS,
@@ -46,6 +47,7 @@ from workflow_runtime.services.work.attempt import (
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
+TOKENS = ("input_tokens", "output_tokens")
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
 
 logger = logging.getLogger(__name__)
@@ -60,8 +62,8 @@ class Postponed(Exception):
 
 
 class NodeRunner:
-    """``invokers`` run agents and tools; ``holder`` holds back what is frozen, as ``looks`` knows;
-    ``function_timeout_seconds`` is the Lambda's own; ``count`` takes metrics.
+    """``invokers`` run agents and tools; ``holder`` holds back what is frozen, as ``looks`` knows, and ``admission``
+    what limiters do not let begin yet; ``function_timeout_seconds`` is the Lambda's own; ``count`` takes metrics.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class NodeRunner:
         new_id: Callable[[], str],
         function_timeout_seconds: int,
         count: Callable[[str, int], None],
+        admission: Admission,
     ) -> None:
         self._ports = ports
         self._workflows = stores.workflows
@@ -83,7 +86,9 @@ class NodeRunner:
         self._looks = looks
         self._new_id = new_id
         self._count = count
-        self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds)
+        self._invokers = invokers
+        self._admission = admission
+        self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds, admission)
         self._notes: set[asyncio.Future[None]] = set()  # being written; a loop keeps no task alive
 
     async def run(self, order: Order) -> None:
@@ -93,14 +98,25 @@ class NodeRunner:
             if await self._is_held(order, plan):
                 return
             claimed = await self._claim_of(order, plan)
-            existing = await self._claim(order, claimed)
+            if order.is_reminder:
+                await self._remind(order, plan, claimed)
+                return
+            uses = self._uses(order, plan)
+            admitted = NOTHING_TAKEN
+            if uses and claimed.error is None:
+                waited_for = await self._ports.offload(self._admission.admit, order, uses)
+                if waited_for is None:
+                    return
+                admitted = waited_for
+            waited_as = self._admission.owner_in_line(order, uses) if order.granted else ""
+            existing = await self._claim(order, claimed, waited_as)
             if existing is not None:
-                await self._met(order, plan, existing, claimed.owner)
+                await self._met(order, plan, existing, claimed.owner, uses)
             elif claimed.error is not None:
                 await self._report(order, plan, claimed)
                 self._tell_of_end(order, plan, claimed)
             else:
-                await self._attempt(Attempt(order, plan, claimed))
+                await self._attempt(Attempt(order, plan, claimed, admitted=admitted))
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
@@ -146,9 +162,14 @@ class NodeRunner:
         frozen = await self._ports.offload(self._looks.frozen_ms, scopes_of_run(plan, command.path), ordered, now)
         return now > command.claim_by + frozen
 
-    async def _claim(self, order: Order, claimed: Run) -> Run | None:
-        """Claim the run. Returns whoever has it; None when it is ours, also if the answer to our own claim was lost."""
+    async def _claim(self, order: Order, claimed: Run, waited_as: str) -> Run | None:
+        """Claim the run. Returns whoever has it; None when it is ours, also if the answer to our own claim was lost.
+        ``waited_as``: whose it is, if it has waited for a limiter."""
         execution_id = order.execution_id
+        if waited_as:
+            took_over: bool = await self._ports.offload(self._runs.finish, execution_id, claimed, waited_as)
+            if took_over:
+                return None
         if await self._ports.offload(self._runs.claim, execution_id, claimed):
             return None
         existing = await self._ports.offload(self._runs.get, execution_id, claimed.path, claimed.serial)
@@ -156,18 +177,39 @@ class NodeRunner:
             raise RetryableError("a claim was refused and is not there")
         if existing.owner == claimed.owner:
             return None
-        if existing.status is not RunStatus.RELEASED:
+        if not existing.status.unclaimed:
             return existing
         if not await self._ports.offload(self._runs.finish, execution_id, claimed, existing.owner):
             raise RetryableError("another worker took a released run")
         return None
 
-    async def _met(self, order: Order, plan: Plan, existing: Run, finder: str) -> None:
+    def _uses(self, order: Order, plan: Plan) -> tuple[Use, ...]:
+        """The limiters that the order takes of."""
+        node = node_of(plan, order.command.path)
+        if node is None or not (node.limiters or self._looks.limiters):
+            return ()
+        return self._admission.uses(order, plan, node, tuple(limiters_of_call(node, self._invokers)))
+
+    async def _remind(self, order: Order, plan: Plan, claimed: Run) -> None:
+        """Fail an order that still waits for a limiter though its time is up."""
+        waiting = await self._ports.offload(self._runs.get, order.execution_id, claimed.path, claimed.serial)
+        if waiting is None or waiting.status is not RunStatus.WAITING:
+            return
+        if claimed.error is None:
+            await self._ports.offload(self._admission.remind, order)
+        elif await self._ports.offload(self._runs.finish, order.execution_id, claimed, waiting.owner):
+            await self._ports.offload(self._admission.leave, waiting)
+            await self._report(order, plan, claimed)
+            self._tell_of_end(order, plan, claimed)
+
+    async def _met(self, order: Order, plan: Plan, existing: Run, finder: str, uses: Sequence[Use]) -> None:
         """The run is claimed or ended already: report again, step back, or declare its worker lost.
 
         The lost run changes its owner: a worker that only seemed dead must find that the run is no longer its own.
         """
         if existing.status is RunStatus.CANCELLED:
+            if uses:
+                await self._ports.offload(self._admission.give_back_lost, order, uses)
             return
         if existing.status is RunStatus.RUNNING:
             now = self._ports.clock.now()
@@ -187,9 +229,18 @@ class NodeRunner:
             self._count(Metric.WORKERS_LOST, 1)
             existing = lost
         await self._report(order, plan, existing)
+        if uses:
+            await self._ports.offload(self._admission.give_back_lost, order, uses)
 
     async def _attempt(self, attempt: Attempt) -> None:
         """Carry a claimed run out, then report its result."""
+        try:
+            await self._carry_out(attempt)
+        finally:
+            if attempt.admitted.uses:
+                await self._ports.offload(self._admission.give_back, attempt.order, attempt.admitted)
+
+    async def _carry_out(self, attempt: Attempt) -> None:
         order = attempt.order
         try:
             recorded, ended = await self._attempts.carry_out(attempt)
@@ -204,11 +255,20 @@ class NodeRunner:
             if stored.owner != ended.owner:  # who gave it up may have died before reporting that
                 logger.warning("a result came after its lease had ended", extra=ids_of(order))
                 await self._note_late(order, ended)
-                await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}")
+                await self._met(order, attempt.plan, stored, f"{self._ports.boot}/{self._new_id()}", ())
                 return
+        if attempt.admitted.uses:
+            await self._settle(attempt.admitted, ended)
         if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
         self._tell_of_end(order, attempt.plan, ended)
+
+    async def _settle(self, admitted: Admitted, ended: Run) -> None:
+        """Tell the limiters what the run has shown."""
+        if ended.error is not None and ended.error.type == "rate_limited":
+            await self._ports.offload(self._admission.heed, admitted, ended.error.retry_after)
+        tokens = sum(int(ended.usage.get(name) or 0) for name in TOKENS) if ended.usage else 0
+        await self._ports.offload(self._admission.settle_tokens, admitted, tokens)
 
     async def _note_late(self, order: Order, ended: Run) -> None:
         """Keep for people what a run came to that had ended for everybody else: its effects may have happened."""

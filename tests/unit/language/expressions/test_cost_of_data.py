@@ -4,8 +4,8 @@ import tracemalloc
 
 import pytest
 
-from workflow_runtime.language.expressions import EvaluationError, Scope, compile_expression
-from workflow_runtime.language.expressions.limits import MEMORY_BYTES_MAX, STEPS_MAX
+from workflow_runtime.language.expressions import EvaluationError, Scope, compile_expression, compile_template
+from workflow_runtime.language.expressions.limits import EXPRESSIONS_CACHED_BYTES_MAX, MEMORY_BYTES_MAX, STEPS_MAX
 from workflow_runtime.language.expressions.values import equals, freeze
 from workflow_runtime.language.json_values import Json
 
@@ -121,3 +121,14 @@ def test_parsed_json_is_bounded_in_depth() -> None:
 def test_a_text_after_a_fraction_is_no_number_either(name: str) -> None:
     with pytest.raises(EvaluationError, match="string where a number is expected"):
         compile_expression(f"{name}(a)").evaluate(Scope({"a": [1.5, "x"]}))
+
+
+def test_many_files_of_large_templates_do_not_fill_the_memory() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            compile_template(f"{number} ${{a}}" + "字" * 900_000)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < EXPRESSIONS_CACHED_BYTES_MAX

@@ -1,0 +1,67 @@
+"""Limits: the templates that are rendered at a start, what limiters are named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, read_site
+from workflow_runtime.compiler.collect.sources import Sources
+from workflow_runtime.compiler.report import DocumentPath, Report
+from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.workflow import WorkflowDefinition
+from workflow_runtime.language.suggestions import did_you_mean
+from workflow_runtime.plan.catalogue import Catalogue
+from workflow_runtime.plan.limiters import Limiter
+
+TENANT = frozenset({"tenant"})
+"""What keys and weights of limiters may read, besides the input and the variables."""
+
+
+def limit_sites(definition: WorkflowDefinition, report: Report) -> list[ReadSite]:
+    """The templates of the tenant, and of the workflow's own limiters."""
+    sites = []
+    if definition.tenant is not None:
+        sites.append(Site(kind=SiteKind.START, path=("tenant",), value=definition.tenant))
+    for name, limiter in definition.limits.limiters.items():
+        for field in ("key", "weight"):
+            value = getattr(limiter, field)
+            if isinstance(value, str) and value:
+                sites.append(Site(kind=SiteKind.START, path=("limits", name, field), value=value, locals=TENANT))
+    return [read_site(site, report) for site in sites]
+
+
+def check_limits(definition: WorkflowDefinition, sources: Sources, catalogue: Catalogue | None, report: Report) -> None:
+    """What is named is declared, once, and can let something begin in time."""
+    own = definition.limits.limiters
+    shared = catalogue.limiters if catalogue is not None else None
+    for name in own:
+        if shared is not None and name in shared:
+            report.add(rules.LIMITER_TWICE, f"the limiter `{name}` is declared for all workflows", ("limits", name))
+    for name, path in _named(definition, sources):
+        if shared is not None and name not in own and name not in shared:
+            hint = did_you_mean(name, [*own, *shared])
+            report.add(rules.UNKNOWN_LIMITER, f"no limiter `{name}` is declared", path, hint)
+    limiters = {**(shared or {}), **{name: limiter.limiter() for name, limiter in own.items()}}
+    for graph in sources.graphs:
+        for position, node in graph.own_nodes:
+            for limiter in (limiters.get(name) for name in node.limiter):
+                _check_wait(node, limiter, graph.at(position, "max_wait"), report)
+
+
+def _check_wait(node: NodeDefinition, limiter: Limiter | None, path: DocumentPath, report: Report) -> None:
+    if node.max_wait is None or limiter is None or limiter.requests is None:
+        return
+    seconds = limiter.requests.microseconds(1) / 1_000_000
+    if node.max_wait < seconds:
+        message = f"the limiter lets one begin every {seconds:g} s, and this node waits {node.max_wait:g} s"
+        report.add(rules.IMPOSSIBLE_WAIT, message, path)
+
+
+def _named(definition: WorkflowDefinition, sources: Sources) -> Iterator[tuple[str, DocumentPath]]:
+    if definition.limiter is not None:
+        yield definition.limiter, ("limiter",)
+    for graph in sources.graphs:
+        for position, node in graph.own_nodes:
+            for name in node.limiter:
+                yield name, graph.at(position, "limiter")

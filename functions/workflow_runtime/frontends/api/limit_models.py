@@ -1,0 +1,65 @@
+"""What is said of limiters, as pydantic models."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workflow_runtime.frontends.api.chart_models import Time
+
+RATE = "A number and a time: `60/min`, `200k/min`, `5/s`."
+
+
+class LimiterFields(BaseModel):
+    """What a limiter allows; one of `requests`, `tokens` and `concurrency` at least."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests: str | None = Field(None, description=f"Starts in a time. {RATE}", examples=["60/min"])
+    tokens: str | None = Field(None, description=f"Tokens of model requests in a time. {RATE}")
+    concurrency: int | None = Field(None, description="How many go on at once.")
+    burst: int | None = Field(None, description="Starts that may come earlier than the rate has them.")
+    horizon: float | str | None = Field(None, description="How far ahead a start may be booked; 5 s by default.")
+    key: str | None = Field(None, description="Template: a limiter for each of its values.")
+    weight: int | str | None = Field(None, description="How many of a tenant are served in a row, 1 to 10.")
+
+
+class LimiterRequest(LimiterFields):
+    paused: bool | None = Field(None, description="Whether nothing may begin that takes of the limiter.")
+
+
+class LimitsRequest(BaseModel):
+    """Limiters by name, as definitions/limits.yaml has them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limits: dict[str, LimiterFields]
+
+
+class Limiter(LimiterFields):
+    name: str
+    source: Literal["declared", "set"] = Field(description="By a file, or by whoever set it, who wins.")
+    declared: LimiterFields | None = Field(None, description="What a file says of one that was set.")
+
+
+class LimiterList(BaseModel):
+    items: list[Limiter]
+
+
+class Gauge(BaseModel):
+    """What is taken of a limiter, and who waits for it, for one value of its key."""
+
+    key: str | None
+    held: int = Field(description="Slots that are taken.")
+    waiting: int = Field(description="How many wait, of the first 1,000.")
+    more: bool
+    waiting_by_tenant: dict[str, int]
+    oldest_since: Time | None
+    last_start: Time | None = Field(description="When the last of them is expected to begin, by the rate of requests.")
+    paused: bool
+    closed_until: Time | None = Field(description="A provider has had enough until then.")
+
+
+class LimiterDetail(Limiter):
+    gauges: list[Gauge]

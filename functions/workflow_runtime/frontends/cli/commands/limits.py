@@ -1,0 +1,154 @@
+"""`awr limits`: what limiters there are, who waits for them, and setting them while they are in use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from workflow_runtime.definition.limits_file import read_limits_file
+from workflow_runtime.errors import DefinitionError
+from workflow_runtime.frontends.cli.api import Api, Document, api
+from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
+from workflow_runtime.frontends.cli.options import AsJson, Profile, Region, Token, Url
+from workflow_runtime.frontends.cli.output import Output
+from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
+from workflow_runtime.services.limits.requests import limiter_json
+
+Answer = TypeVar("Answer")
+
+FIELDS = ("requests", "tokens", "concurrency", "burst", "horizon", "key", "weight")
+
+
+class Action(StrEnum):
+    LIST = "list"
+    SHOW = "show"
+    SET = "set"
+    PAUSE = "pause"
+    RESUME = "resume"
+    DELETE = "delete"
+    DECLARE = "declare"
+
+
+def limits(
+    action: Annotated[Action, typer.Argument(help="What to do.")] = Action.LIST,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The limiter; for declare, a file.")] = None,
+    requests: Annotated[str | None, typer.Option(metavar="RATE", help="Starts in a time: 60/min.")] = None,
+    tokens: Annotated[str | None, typer.Option(metavar="RATE", help="Tokens of model requests: 200k/min.")] = None,
+    concurrency: Annotated[int | None, typer.Option(metavar="N", help="How many go on at once.")] = None,
+    burst: Annotated[int | None, typer.Option(metavar="N", help="Starts that may come early.")] = None,
+    horizon: Annotated[str | None, typer.Option(metavar="TIME", help="How far ahead a start is booked: 5s.")] = None,
+    key: Annotated[str | None, typer.Option(metavar="TEMPLATE", help="A limiter for each of its values.")] = None,
+    weight: Annotated[str | None, typer.Option(metavar="N", help="How many of a tenant are served in a row.")] = None,
+    url: Url = URL_DEFAULT,
+    token: Token = None,
+    profile: Profile = None,
+    region: Region = None,
+    json: AsJson = False,
+) -> int:
+    """List limiters, show who waits for one, or change one while it is in use.
+
+    What is set wins over what a file declares, until it is deleted; it is in force within seconds.
+
+    \b
+      awr limits
+      awr limits show openai
+      awr limits set openai --requests 60/min --concurrency 20
+      awr limits pause openai
+      awr limits resume openai
+      awr limits declare definitions/limits.yaml
+
+    Exit codes: 0 fine, 1 refused, or there is no such limiter, 2 wrong usage, 6 the API cannot be reached.
+    """
+    out, server = Output(json=json), Server(url, token, profile, region)
+    given = dict(zip(FIELDS, (requests, tokens, concurrency, burst, horizon, key, weight), strict=True))
+    fields = {field: value for field, value in given.items() if value is not None}
+    if fields and action is not Action.SET:
+        raise usage_error(f"--{next(iter(fields))} is for `awr limits set`", "awr limits set NAME --requests 60/min")
+    if action is Action.LIST:
+        return _list(out, _ask(server, lambda connection: connection.limits()))
+    if name is None:
+        what = "FILE" if action is Action.DECLARE else "NAME"
+        raise usage_error(f"{action.value} needs a {what.lower()}", f"awr limits {action.value} {what}")
+    if action is Action.DECLARE:
+        return _declare(out, server, Path(name))
+    if action is Action.SET and not fields:
+        raise usage_error("set needs a limit", f"awr limits set {name} --requests 60/min")
+    return _one(out, action, name, _ask(server, lambda connection: _change(connection, action, name, fields)))
+
+
+async def _change(connection: Api, action: Action, name: str, fields: Document) -> Document:
+    match action:
+        case Action.SET:
+            if isinstance(weight := fields.get("weight"), str) and weight.isdigit():
+                fields = {**fields, "weight": int(weight)}
+            await connection.put_limit(name, fields)
+        case Action.PAUSE | Action.RESUME:
+            await connection.put_limit(name, {"paused": action is Action.PAUSE})
+        case Action.DELETE:
+            return await connection.delete_limit(name)
+        case _:
+            pass
+    return await connection.limit(name)
+
+
+def _ask(server: Server, call: Callable[[Api], Awaitable[Answer]]) -> Answer:
+    async def ask() -> Answer:
+        async with api(server) as connection:
+            return await call(connection)
+
+    return asyncio.run(ask())
+
+
+def _declare(out: Output, server: Server, file: Path) -> int:
+    try:
+        limiters = read_limits_file(file)
+    except DefinitionError as error:
+        raise CliError("invalid_definition", f"{file} is not valid", findings=error.findings) from None
+    declared = {name: limiter_json(limiter) for name, limiter in limiters.items()}
+    found = _ask(server, lambda connection: connection.declare_limits(declared))
+    out.line([("declared ", "green"), (", ".join(declared) or "nothing", "bold")])
+    out.document({"limits": found})
+    return ExitCode.OK
+
+
+def _list(out: Output, found: list[Document]) -> int:
+    out.document({"limits": found})
+    for limiter in found:
+        out.line([(limiter["name"], "bold"), (f"  {_allowed(limiter)}", ""), (f"  {limiter['source']}", "dim")])
+    if not found:
+        out.note("no limiter is declared or set")
+    return ExitCode.OK
+
+
+def _one(out: Output, action: Action, name: str, limiter: Document) -> int:
+    out.document(limiter)
+    if action is Action.DELETE:
+        left = f"; in force again: {_allowed(limiter)}" if _allowed(limiter) else ""
+        out.line([("deleted ", "green"), (name, "bold"), (left, "")])
+        return ExitCode.OK
+    out.line([(limiter["name"], "bold"), (f"  {_allowed(limiter)}", ""), (f"  {limiter['source']}", "dim")])
+    for gauge in limiter.get("gauges", ()):
+        out.line(_standing(gauge))
+    return ExitCode.OK
+
+
+def _allowed(limiter: Document) -> str:
+    return ", ".join(f"{field} {limiter[field]}" for field in FIELDS if limiter.get(field) is not None)
+
+
+def _standing(gauge: Document) -> list[tuple[str, str]]:
+    """``  [acme]  3 held, 12 wait (acme 10, other 2), the last begins 2026-…``"""
+    count = f"{gauge['waiting']}{'+' if gauge['more'] else ''}"
+    tenants = ", ".join(f"{tenant} {number}" for tenant, number in gauge["waiting_by_tenant"].items() if tenant != "-")
+    waiting = f", {count} wait" + (f" ({tenants})" if tenants else "") if gauge["waiting"] else ""
+    last = f", the last is expected to begin at {gauge['last_start']}" if gauge["last_start"] else ""
+    closed = ", paused" if gauge["paused"] else ""
+    if gauge["closed_until"]:
+        closed = f", nothing begins before {gauge['closed_until']}: a provider had enough"
+    key = f"[{gauge['key']}]  " if gauge["key"] else ""
+    return [(f"  {key}", "cyan"), (f"{gauge['held']} held{waiting}{last}{closed}", "dim")]

@@ -1,0 +1,273 @@
+"""Admission of node runs: what an order takes of limiters before it is claimed, and gives back after it was recorded.
+
+See the package for why nothing gets lost and nothing is too much.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_runtime.deployment.topology import serving_queue
+from workflow_runtime.errors import RetryableError
+from workflow_runtime.invokers.invocation import Invoker
+from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.limiters import Limiter, Share
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
+from workflow_runtime.ports import DELAY_SECONDS_MAX, Ports
+from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.limits.arithmetic import LINE, Need
+from workflow_runtime.services.limits.granting import Granter, delayed
+from workflow_runtime.services.limits.line import Grant, Lines, Refusal
+from workflow_runtime.services.messages import Order, order_message
+from workflow_runtime.storage.limiters import LimiterName, Waiter, WaiterKind, holder_of, place_of, plain_tenant
+from workflow_runtime.storage.records import Run, RunStatus
+from workflow_runtime.storage.runs import RunStore
+
+EVERYTHING = "*"
+TYPE = "type:"
+FRESH_MS = 30_000  # after a grant, in which its lease is sure to last as long as that of the run
+GATE_MS = 1_000  # that nothing begins after a provider has had enough and did not say for how long
+
+logger = logging.getLogger(__name__)
+
+
+class Use(msgspec.Struct, frozen=True):
+    """A limiter that an order takes of. ``tokens``: what it is expected to need; ``weight``, ``priority``: of the order
+    in the line."""
+
+    name: LimiterName
+    limiter: Limiter
+    weight: int = 1
+    tokens: int = 0
+    priority: int = 0
+
+    @property
+    def has_slots(self) -> bool:
+        return self.limiter.concurrency > 0
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """What an order has taken. ``fences``: by the names of limiters."""
+
+    holder: str
+    uses: tuple[Use, ...] = ()
+    fences: Mapping[str, int] = {}
+    waited: bool = False
+
+
+NOTHING_TAKEN = Admitted("")
+
+
+class Admission:
+    """``pools``: those that have a queue."""
+
+    def __init__(
+        self, ports: Ports, runs: RunStore, lines: Lines, granter: Granter, looks: Looks, pools: Collection[str]
+    ) -> None:
+        self._clock = ports.clock
+        self._queues = ports.queues
+        self._runs = runs
+        self._lines = lines
+        self._granter = granter
+        self._looks = looks
+        self._pools = pools
+
+    def uses(self, order: Order, plan: Plan, node: NodePlan, others: Sequence[str]) -> tuple[Use, ...]:
+        """The limiters that an order of this node takes of, in the order of their names: those that it names, and of
+        the ``others`` those that there are."""
+        if not node.limiters and not self._looks.limiters:
+            return ()
+        known = self._looks.limiters
+        found: dict[str, Use] = {}
+        for name in (*node.limiters, *others):
+            limiter = known.get(name) or plan.limits.own.get(name)
+            share = order.shares.get(name, Share())
+            if limiter is None or limiter.limits_nothing or (limiter.key and not share.key):
+                continue
+            tokens = node.cost_tokens if limiter.tokens is not None else 0
+            found[name] = Use(
+                LimiterName(name, share.key if limiter.key else ""), limiter, share.weight, tokens, node.priority
+            )
+        return tuple(found[name] for name in sorted(found))
+
+    def admit(self, order: Order, uses: Sequence[Use]) -> Admitted | None:
+        """Take of all of them, in turn; None: the order waits, and its message is to be acknowledged. If its run is
+        not to be claimed any more, nothing is taken. Raises `RetryableError`."""
+        holder = holder_of(order.execution_id, order.command.path, order.command.serial)
+        now = self._clock.now()
+        fences: dict[str, int] = {}
+        held: list[tuple[Use, Grant]] = []
+        starts_at = now
+        for use in uses:
+            granted = self._granted(order, use, holder, is_only=len(uses) == 1) or self._lines.take(
+                use.name, use.limiter, self._need(order, use, holder)
+            )
+            if granted is None:
+                self._give_up(order, held, holder)
+                return None if self._wait(order, use, holder) else Admitted(holder)
+            fences[str(use.name)] = granted.fence
+            held.append((use, granted))
+            starts_at = max(starts_at, granted.starts_at)
+        if starts_at > self._clock.now():
+            self._send_later(replace(order, granted=fences, granted_at=starts_at))
+            return None
+        return Admitted(holder, tuple(use for use, _ in held), fences, bool(order.granted))
+
+    def _granted(self, order: Order, use: Use, holder: str, *, is_only: bool) -> Grant | None:
+        """What the order has been granted already; a slot must not have been given back since, by another message of
+        the same order."""
+        fence = order.granted.get(str(use.name))
+        if fence is None:
+            return None
+        lease = self._lines.lease()
+        if is_only and self._clock.now() < order.granted_at + FRESH_MS:
+            return Grant(order.granted_at, fence)  # its slot is given back when its run is over, and not before
+        if use.has_slots and not self._lines.holds(use.name, holder, lease):
+            return None
+        return Grant(order.granted_at, fence, lease)
+
+    def _need(self, order: Order, use: Use, holder: str) -> Need:
+        lease = self._lines.lease() + use.limiter.horizon_ms
+        return Need(holder, lease, tokens=use.tokens, tenant=plain_tenant(order.tenant))
+
+    def _give_up(self, order: Order, held: Sequence[tuple[Use, Grant]], holder: str) -> None:
+        """Give back what was taken before another limiter refused."""
+        for use, grant in held:
+            if use.has_slots and self._lines.release(use.name, holder, grant.lease_until):
+                self._grant_next(use, serving_queue(order.command.pool, self._pools))
+
+    def _send_later(self, order: Order) -> None:
+        queue = serving_queue(order.command.pool, self._pools)
+        if self._queues.send(queue, [delayed(order, self._clock.now())]):
+            raise RetryableError("an order that was granted for later was refused by its queue")
+
+    def _wait(self, order: Order, use: Use, holder: str) -> bool:
+        """Put the order into the line; False if somebody has claimed or closed its run."""
+        command = order.command
+        place = place_of(use.priority, order.tenant, command.at, holder)
+        run = Run(
+            path=command.path,
+            serial=command.serial,
+            status=RunStatus.WAITING,
+            owner=_owner(place),
+            attempt=command.attempt,
+            started_at=self._clock.now(),
+            limiter=use.name.name,
+            limiter_key=use.name.key,
+            place=place,
+        )
+        if not self._runs.wait(order.execution_id, run):
+            return False
+        plain = replace(order, granted={}, granted_at=0, is_reminder=False)
+        waiter = Waiter(
+            kind=WaiterKind.ORDER,
+            place=place,
+            holder=holder,
+            execution_id=order.execution_id,
+            since=command.at,
+            queue=serving_queue(command.pool, self._pools),
+            path=command.path,
+            serial=command.serial,
+            tenant=order.tenant,
+            weight=use.weight,
+            tokens=use.tokens,
+            body=order_message(plain).body.encode(),
+        )
+        self._lines.join(use.name, [waiter])
+        self.remind(plain)
+        return True
+
+    def remind(self, order: Order) -> None:
+        """Have the order looked at when it may wait no longer. Raises `RetryableError`."""
+        if order.command.claim_by:
+            left = (order.command.claim_by - self._clock.now()) / 1000 + 1
+            message = order_message(replace(order, is_reminder=True))
+            queue = serving_queue(order.command.pool, self._pools)
+            if self._queues.send(queue, [replace(message, delay_seconds=max(min(left, DELAY_SECONDS_MAX), 0))]):
+                raise RetryableError("the reminder of an order that waits was refused by its queue")
+
+    def owner_in_line(self, order: Order, uses: Sequence[Use]) -> str:
+        """Whose the run of an order is while it waits."""
+        holder = holder_of(order.execution_id, order.command.path, order.command.serial)
+        return _owner(place_of(uses[0].priority if uses else 0, order.tenant, order.command.at, holder))
+
+    def leave(self, run: Run) -> None:
+        """A run that waited does not any more."""
+        self._lines.leave(LimiterName(run.limiter, run.limiter_key), run.place)
+
+    def renew(self, admitted: Admitted) -> None:
+        """Hold the slots for longer. Raises `RetryableError`."""
+        for use in admitted.uses:
+            if use.has_slots:
+                self._lines.holds(use.name, admitted.holder, self._lines.lease())
+
+    def give_back(self, order: Order, admitted: Admitted) -> None:
+        """Give slots to those who wait for them, or back. Raises `RetryableError`."""
+        self._give_back(order, admitted.uses, admitted.holder, waited=admitted.waited)
+
+    def give_back_lost(self, order: Order, uses: Sequence[Use]) -> None:
+        """What a run held whose worker is dead."""
+        self._give_back(order, uses, holder_of(order.execution_id, order.command.path, order.command.serial))
+
+    def _give_back(self, order: Order, uses: Sequence[Use], holder: str, *, waited: bool = False) -> None:
+        for use in uses:
+            if use.has_slots:
+                self._pass_on(use, holder, serving_queue(order.command.pool, self._pools), waited=waited)
+
+    def _pass_on(self, use: Use, holder: str, queue: str, *, waited: bool) -> None:
+        """One slot: if there is a line, in one write to the next in it; else back."""
+        if waited or LINE in self._lines.known(use.name):
+            granted = self._lines.grant(use.name, use.limiter, gives=holder, queue=queue)
+            if not isinstance(granted, Refusal):
+                self._granter.send_on(use.name, [granted])
+                return
+        if self._lines.release(use.name, holder):
+            self._grant_next(use, queue)
+
+    def _grant_next(self, use: Use, queue: str) -> None:
+        granted = self._lines.grant(use.name, use.limiter, queue=queue)
+        if granted is Refusal.ELSEWHERE:
+            self._lines.nudge(use.name)
+        elif not isinstance(granted, Refusal):
+            self._granter.send_on(use.name, [granted])
+
+    def heed(self, admitted: Admitted, retry_after: float | None) -> None:
+        """A provider has had enough: nothing begins for a while."""
+        until = self._clock.now() + (int(retry_after * 1000) if retry_after else GATE_MS)
+        for use in admitted.uses:
+            if use.limiter.requests is not None or use.limiter.tokens is not None:
+                self._lines.close_until(use.name, until)
+
+    def settle_tokens(self, admitted: Admitted, used: int) -> None:
+        """What a run really needed, where it was held to a rate of tokens."""
+        for use in admitted.uses:
+            self._lines.correct_tokens(use.name, use.limiter, used - use.tokens)
+
+
+def _owner(place: str) -> str:
+    return f"line/{place}"
+
+
+def waiting(runs: Iterable[Run]) -> Iterator[tuple[LimiterName, Run]]:
+    """Of these runs those that wait in lines."""
+    for run in runs:
+        if run.status is RunStatus.WAITING:
+            yield LimiterName(run.limiter, run.limiter_key), run
+
+
+def limiters_of_call(node: NodePlan, invokers: Mapping[NodeType, Invoker]) -> Iterator[str]:
+    """Names of limiters that hold a node whether it names them or not, if there are such: those of everything, of its
+    type, and of what it runs."""
+    spec = node.spec
+    if not isinstance(spec, (AgentSpec, ToolSpec)):
+        return
+    yield EVERYTHING
+    yield f"{TYPE}{node.type}"
+    target = spec.agent if isinstance(spec, AgentSpec) else spec.tool
+    if isinstance(target, str) and node.type in invokers:
+        yield from invokers[node.type].limiters(target)

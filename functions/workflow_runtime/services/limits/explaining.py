@@ -1,0 +1,77 @@
+"""What is known of somebody who waits in the line of a limiter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from workflow_runtime.engine.waiting import Cause
+from workflow_runtime.plan.limiters import Limiter
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.ports import Clock
+from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.limits import arithmetic
+from workflow_runtime.services.limits.arithmetic import Gauge, number
+from workflow_runtime.services.limits.line import FOREVER
+from workflow_runtime.services.limits.starts import start_place
+from workflow_runtime.storage.limiters import LimiterName, LimiterStore, Waiter
+from workflow_runtime.storage.records import Header, Run, RunStatus
+
+LINE_SHOWN_MAX = 1_000  # waiters looked at; beyond, there are "more"
+
+
+class LineViews:
+    def __init__(self, clock: Clock, store: LimiterStore, looks: Looks) -> None:
+        self._clock = clock
+        self._store = store
+        self._looks = looks
+
+    def of_run(self, run: Run | None) -> dict[str, Any]:
+        """Fields of `why.Waiting` for a run that waits for a limiter; none for any other."""
+        if run is None or run.status is not RunStatus.WAITING:
+            return {}
+        return self._of(LimiterName(run.limiter, run.limiter_key), run.place)
+
+    def of_start(self, plan: Plan, header: Header) -> dict[str, Any]:
+        """The same for an execution that has not begun."""
+        found = start_place(plan, header)
+        return self._of(*found) if found is not None and self._store.standing(found[0], [found[1]]) else {}
+
+    def _of(self, name: LimiterName, place: str) -> dict[str, Any]:
+        self._looks.known()
+        gauge, line = self._store.gauge(name), self._store.line(name, LINE_SHOWN_MAX)
+        limiter, number_in_line = self._looks.limiters.get(name.name), place_in_line(line, place)
+        is_timed = limiter is not None and limiter.requests is not None and number_in_line > 0
+        return {
+            "waiting_on": Cause.LIMITER,
+            "on": (str(name),),
+            "since": int(place.split("#")[2]),
+            "until": expected_start(limiter, gauge, self._clock.now(), number_in_line) if limiter and is_timed else 0,
+            "moves": in_line_text(name, gauge, number_in_line, len(line)),
+        }
+
+
+def expected_start(limiter: Limiter, gauge: Gauge, now: int, place: int) -> int:
+    """When whoever has this place (1: the first) in the line is expected to begin (epoch ms), as far as rates say."""
+    start = now * 1000
+    for name, rate in ((arithmetic.REQUESTS_BOOKED, limiter.requests),):
+        if rate is not None:
+            start = max(start, number(gauge, name)) + rate.microseconds(max(place - 1, 0))
+    gate = number(gauge, arithmetic.GATE)
+    return max(start // 1000, gate if gate < FOREVER else 0)
+
+
+def in_line_text(name: LimiterName, gauge: Gauge, number_in_line: int, length: int) -> str:
+    """What would move somebody who has this place in the line (0: it is his turn already)."""
+    if not number_in_line:
+        return f"it is its turn at `{name}`; its message is on its way"
+    if number(gauge, arithmetic.GATE) >= FOREVER:
+        return f"`awr limits resume {name.name}`: it is paused"
+    where = f"place {number_in_line} of {length}{'+' if length == LINE_SHOWN_MAX else ''} in the line of `{name}`"
+    held = len(arithmetic.holders(gauge))
+    return f"{where}{f', of which {held} slots are taken' if held else ''}; `awr limits set {name.name}` changes it"
+
+
+def place_in_line(waiters: Sequence[Waiter], place: str) -> int:
+    """Which one of these it is, from 1; 0: none of them."""
+    return next((index for index, waiter in enumerate(waiters, 1) if waiter.place == place), 0)

@@ -1,0 +1,144 @@
+"""Sending on what was granted, and the pump, which grants what time brings. See the package for why that is safe."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_runtime.deployment.topology import PLUMBING_TIMEOUT_SECONDS
+from workflow_runtime.engine.events import Poked
+from workflow_runtime.errors import InvalidEvent, RetryableError
+from workflow_runtime.plan.limiters import HORIZON_MS, Limiter
+from workflow_runtime.ports import DELAY_SECONDS_MAX, Change, Equals, Message, Ports
+from workflow_runtime.services.limits import arithmetic
+from workflow_runtime.services.limits.line import Grant, Lines, PumpMessage, Refusal
+from workflow_runtime.services.mail import Mailer
+from workflow_runtime.services.messages import Mail, Order, order_message, parse_mail, parse_order
+from workflow_runtime.storage.limiters import LimiterName, LimiterStore, Waiter, WaiterKind
+
+PERIOD_MS = HORIZON_MS  # between two looks of a pump, at most
+PUMP_SECONDS_MAX = PLUMBING_TIMEOUT_SECONDS // 2  # of one look; what is left then is left to the next
+BATCH = 10  # grants sent on together
+GRANTED = "granted:"
+"""Starts the event id of a poke that begins an execution which has waited for a limiter."""
+
+logger = logging.getLogger(__name__)
+
+_pump_messages = msgspec.json.Decoder(PumpMessage)
+
+Granted = tuple[Waiter, Grant]
+
+
+class Granter:
+    """Sends on the messages of those whose turn it is; then they leave the line."""
+
+    def __init__(self, ports: Ports, store: LimiterStore, mailer: Mailer) -> None:
+        self._clock = ports.clock
+        self._queues = ports.queues
+        self._store = store
+        self._mailer = mailer
+
+    def send_on(self, name: LimiterName, granted: Sequence[Granted]) -> None:
+        """Raises `RetryableError`."""
+        mails: list[Mail] = []
+        orders: dict[str, list[Message]] = {}
+        for waiter, grant in granted:
+            match waiter.kind:
+                case WaiterKind.ORDER:
+                    orders.setdefault(waiter.queue, []).append(self._order(name, waiter, grant))
+                case WaiterKind.START:
+                    poke = Poked(f"{GRANTED}{name}:{grant.fence}", self._clock.now())
+                    mails.append(Mail(waiter.execution_id, poke))
+                case WaiterKind.EVENT:
+                    mails.append(parse_mail(self._store.body(waiter)))
+        refusals = list(self._mailer.send_all(mails)) if mails else []
+        for queue, messages in orders.items():
+            refusals += self._queues.send(queue, messages)
+        if refusals:
+            raise RetryableError(f"what waited for {name} was refused by its queue: {refusals[0].reason}")
+        self._store.leave(name, [waiter.place for waiter, _ in granted])
+
+    def _order(self, name: LimiterName, waiter: Waiter, grant: Grant) -> Message:
+        order = parse_order(self._store.body(waiter))
+        granted = {str(name): grant.fence}
+        return delayed(replace(order, granted=granted, granted_at=grant.starts_at), self._clock.now())
+
+
+def delayed(order: Order, now: int) -> Message:
+    """The message of an order that was granted for a time ahead."""
+    seconds = max(order.granted_at - now, 0) / 1000
+    return replace(order_message(order), delay_seconds=min(seconds, DELAY_SECONDS_MAX))
+
+
+class Pump:
+    """Looks after the line of a limiter: grants what time has brought, takes back the slots of the dead, and comes
+    again until the line is empty."""
+
+    def __init__(self, ports: Ports, store: LimiterStore, lines: Lines, granter: Granter) -> None:
+        self._clock = ports.clock
+        self._store = store
+        self._lines = lines
+        self._granter = granter
+
+    def take(self, body: str) -> int:
+        """Carry out one message. Returns how many were granted. Raises `InvalidEvent` for what is no message of a pump,
+        `RetryableError`."""
+        try:
+            message = _pump_messages.decode(body)
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            raise InvalidEvent(f"not a message of a pump: {error}") from error
+        name = LimiterName(message.name, message.key)
+        limiter = self._limiter(name)
+        gauge = self._lines.gauge(name)
+        if message.token and arithmetic.number(gauge, arithmetic.PUMP) != message.token:
+            return 0  # another one is the live pump's
+        mark = gauge.get(arithmetic.LINE)
+        granted, empty = self._grant_all(name, limiter)
+        if message.token:
+            self._go_on(name, limiter, message, mark if empty else None)
+        return granted
+
+    def _limiter(self, name: LimiterName) -> Limiter:
+        """As it is now; one that there is no more lets all begin."""
+        rule = self._store.rule(name.name)
+        return (rule.limiter if rule is not None else None) or Limiter()
+
+    def _grant_all(self, name: LimiterName, limiter: Limiter) -> tuple[int, bool]:
+        """Grant until nothing is left, of the line or of the limiter. How many, and whether the line is empty."""
+        end = self._clock.now() + PUMP_SECONDS_MAX * 1000
+        count = 0
+        batch: list[Granted] = []
+        seen: set[str] = set()
+        while self._clock.now() < end:
+            found = self._lines.grant(name, limiter, without=seen)
+            if isinstance(found, Refusal):
+                self._send(name, batch)
+                return count + len(batch), found is Refusal.EMPTY
+            batch.append(found)
+            seen.add(found[0].place)
+            if len(batch) == BATCH:
+                self._send(name, batch)
+                count += len(batch)
+                batch = []
+                seen.clear()
+        self._send(name, batch)
+        return count + len(batch), False
+
+    def _send(self, name: LimiterName, batch: Sequence[Granted]) -> None:
+        if batch:
+            self._granter.send_on(name, batch)
+
+    def _go_on(self, name: LimiterName, limiter: Limiter, message: PumpMessage, mark: object) -> None:
+        """Come again, unless the line was empty since it was marked as it was (``mark``)."""
+        if isinstance(mark, str):
+            rest = Change(remove=(arithmetic.LINE, arithmetic.PUMP))
+            if self._store.change(name, rest, Equals(arithmetic.LINE, mark))[0]:
+                return
+        # The message first: a crash in between leaves two, of which one finds that it is not the live pump's.
+        now = max(self._clock.now(), message.token + 1)
+        period = min(limiter.horizon_ms, PERIOD_MS) or PERIOD_MS
+        self._lines.send_pump(replace(message, token=now), period / 1000)
+        self._store.change(name, Change(set={arithmetic.PUMP: now}), Equals(arithmetic.PUMP, message.token))

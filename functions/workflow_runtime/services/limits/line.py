@@ -1,0 +1,235 @@
+"""The gauge and the line of limiters: taking, joining, granting, giving back. See the package for why that is safe."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from enum import Enum, auto
+
+import msgspec
+
+from workflow_runtime.deployment.topology import LIMITS
+from workflow_runtime.errors import RetryableError
+from workflow_runtime.plan.limiters import Limiter
+from workflow_runtime.ports import AnyOf, Below, Change, Condition, Message, Missing, Ports, Present, holds
+from workflow_runtime.services.limits import arithmetic
+from workflow_runtime.services.limits.arithmetic import Gauge, Need, number, taking
+from workflow_runtime.storage.limiters import CLASSES, LimiterName, LimiterStore, Waiter, WaiterKind, plain_tenant
+
+LEASE_JITTER_MS = 4_000
+LEASE_MS = 90_000  # a slot whose holder is silent for so long is free; as long as the lease of a run
+FOREVER = (1 << 53) - 1  # lease of a whole execution, whose end gives its slot back
+PUMP_SILENT_MS = 60_000  # then a pump is taken for dead by whoever joins the line
+TRIES_MAX = 8  # changes of a gauge that another one came before
+LOWER_CLASS_EVERY = 8  # one grant in so many goes to a lower class of priority than the first in the line
+GAUGES_KNOWN_MAX = 1000
+
+logger = logging.getLogger(__name__)
+
+_pump_messages = msgspec.json.Encoder()
+
+
+class PumpMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """To the pump of a limiter. ``token``: the time that stands in the gauge while this is the live pump's message; 0:
+    a nudge, which grants what there is to grant, once."""
+
+    name: str
+    key: str = ""
+    token: int = 0
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """Something taken: when it may begin (epoch ms), the fencing number, and until when a slot is held. Of two messages
+    of one order, the one that has renewed the slot last is the one that holds it: a lease tells them apart."""
+
+    starts_at: int
+    fence: int
+    lease_until: int = 0
+
+
+class Refusal(Enum):
+    FULL = auto()
+    """There is no slot, or the rate has nothing within the horizon."""
+    EMPTY = auto()
+    """There is nobody in the line."""
+    ELSEWHERE = auto()
+    """The next in the line waits for a queue that the caller may not send to."""
+
+
+class Lines:
+    """``new_id`` makes texts that nobody else has."""
+
+    def __init__(self, ports: Ports, store: LimiterStore, new_id: Callable[[], str]) -> None:
+        self._clock = ports.clock
+        self._queues = ports.queues
+        self._store = store
+        self._new_id = new_id
+        self._known: dict[LimiterName, Gauge] = {}
+
+    def take(self, name: LimiterName, limiter: Limiter, need: Need) -> Grant | None:
+        """Take what is needed; None: it must wait in the line."""
+        return self._take(name, limiter, need, in_line=False)
+
+    def _take(
+        self, name: LimiterName, limiter: Limiter, need: Need, *, in_line: bool, gives: str | None = None
+    ) -> Grant | None:
+        """``gives``: who gives his slot for it."""
+        gauge = self.known(name)
+        if not in_line and arithmetic.LINE in gauge:
+            gauge = self.gauge(name)  # to read is cheaper than a write in vain
+            if arithmetic.LINE in gauge and arithmetic.HOLDER + need.holder not in gauge:
+                return None
+        for _ in range(TRIES_MAX):
+            now = self._clock.now()
+            wanted = taking(limiter, need, now, gauge, in_line=in_line)
+            if gives is not None:
+                wanted = arithmetic.handed_over(wanted, gives)
+            done, gauge = self._change(name, wanted.change, wanted.condition)
+            if done:
+                starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
+                return Grant(starts, number(gauge, arithmetic.FENCE), need.lease_until)
+            if arithmetic.HOLDER + need.holder in gauge:
+                # The answer to an earlier call was lost, or the message came twice. When it may begin is not known any
+                # more; as late as whatever is booked last is never too early.
+                starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
+                lease = number(gauge, arithmetic.HOLDER + need.holder)
+                return Grant(starts, number(gauge, arithmetic.FENCE), lease)
+            if self._pruned(name, gauge, now):
+                gauge = self._known[name]
+            wanted = taking(limiter, need, now, gauge, in_line=in_line)
+            if gives is not None:
+                wanted = arithmetic.handed_over(wanted, gives)
+            if not holds(wanted.condition, gauge):
+                return None
+        return None
+
+    def _pruned(self, name: LimiterName, gauge: Gauge, now: int) -> bool:
+        """Take slots back whose holders are dead. Whether there were any."""
+        found = False
+        for change, condition in arithmetic.expired(gauge, now):
+            self._change(name, change, condition)
+            found = True
+        return found
+
+    def lease(self) -> int:
+        """Until when a slot is held that is taken now (epoch ms); hardly ever the same twice."""
+        return self._clock.now() + LEASE_MS + int(self._new_id()[:3], 16) % LEASE_JITTER_MS
+
+    def holds(self, name: LimiterName, holder: str, lease_until: int) -> bool:
+        """Hold a slot for longer; False if it is not held any more."""
+        return self._change(name, *arithmetic.renewing(holder, lease_until))[0]
+
+    def release(self, name: LimiterName, holder: str, lease_until: int | None = None) -> bool:
+        """Give a slot back, if it is held (under this lease, if one is given). Whether somebody waits for it."""
+        done, gauge = self._change(name, *arithmetic.releasing(holder, lease_until))
+        return done and arithmetic.LINE in gauge
+
+    def correct_tokens(self, name: LimiterName, limiter: Limiter, tokens: int) -> None:
+        """What was taken was too little by so many tokens; too much, if they are negative."""
+        if limiter.tokens is not None and tokens:
+            booked = limiter.tokens.microseconds(abs(tokens)) * (1 if tokens > 0 else -1)
+            self._change(name, Change(add={arithmetic.TOKENS_BOOKED: booked}), Present(arithmetic.TOKENS_BOOKED))
+
+    def close_until(self, name: LimiterName, until: int) -> None:
+        """Nothing begins before (epoch ms)."""
+        condition = AnyOf((Missing(arithmetic.GATE), Below(arithmetic.GATE, until)))
+        self._change(name, Change(set={arithmetic.GATE: until}), condition)
+
+    def open(self, name: LimiterName) -> None:
+        """Things begin again, those in the line first."""
+        self._change(name, Change(remove=(arithmetic.GATE,)))
+        self.nudge(name)
+
+    def join(self, name: LimiterName, waiters: Sequence[Waiter]) -> None:
+        """Take places in the line, then have a pump look after it. Raises `RetryableError`."""
+        if name.key:
+            self._store.remember(name)
+        self._store.join(name, waiters)
+        _, gauge = self._change(name, Change(set={arithmetic.LINE: self._new_id()[:16]}))
+        self.ensure_pump(name, gauge)
+
+    def ensure_pump(self, name: LimiterName, gauge: Gauge | None = None) -> None:
+        """Start a pump unless one was heard of not long ago. Raises `RetryableError`."""
+        now = self._clock.now()
+        gauge = gauge if gauge is not None else self._store.gauge(name)
+        if number(gauge, arithmetic.PUMP) > now - PUMP_SILENT_MS:
+            return
+        silent = AnyOf((Missing(arithmetic.PUMP), Below(arithmetic.PUMP, now - PUMP_SILENT_MS + 1)))
+        started, _ = self._change(name, Change(set={arithmetic.PUMP: now}), silent)
+        if started:
+            self.send_pump(PumpMessage(name.name, name.key, now))
+
+    def nudge(self, name: LimiterName) -> None:
+        """Have the pump's function grant what there is to grant. Raises `RetryableError`."""
+        self.send_pump(PumpMessage(name.name, name.key))
+
+    def send_pump(self, message: PumpMessage, delay_seconds: float = 0) -> None:
+        body = _pump_messages.encode(message).decode()
+        if self._queues.send(LIMITS, [Message(body, delay_seconds=delay_seconds)]):
+            raise RetryableError("the queue of the pump refused a message")
+
+    def leave(self, name: LimiterName, place: str) -> None:
+        """Nobody waits in this place any more."""
+        self._store.leave(name, [place])
+
+    def _next(self, name: LimiterName, gauge: Gauge, without: Collection[str]) -> Waiter | None:
+        """Whose turn it is: of the first class of priority, or of a lower one once in a while, so that none starves; in
+        it one tenant after the other, a few of each (his weight); of a tenant, the one who came first."""
+        first = self._store.first(name, without=without)
+        if first is None:
+            return None
+        place = first.place[0]
+        if number(gauge, arithmetic.FENCE) % LOWER_CLASS_EVERY == LOWER_CLASS_EVERY - 1 and int(place) < CLASSES:
+            lower = self._store.first(name, after=f"{place}$", without=without)  # `$` follows the `#` of the class
+            if lower is not None:
+                first, place = lower, lower.place[0]
+        tenant = str(gauge.get(arithmetic.LAST_TENANT) or "")
+        if not tenant or first.kind is WaiterKind.EVENT:
+            return first
+        again = self._store.first(name, f"{place}#{tenant}#", without=without)
+        if again is not None and number(gauge, arithmetic.SERVED) < again.weight:
+            return again
+        return self._store.first(name, f"{place}#", after=f"{place}#{tenant}$", without=without) or first
+
+    def grant(
+        self,
+        name: LimiterName,
+        limiter: Limiter,
+        *,
+        gives: str | None = None,
+        queue: str | None = None,
+        without: Collection[str] = (),
+    ) -> tuple[Waiter, Grant] | Refusal:
+        """Take what the next in the line needs, in his name, by the gauge as it was last seen. Whoever calls sends his
+        message on, and then has him leave.
+
+        ``gives``: who gives him his slot; ``queue``: the only one that the caller may send to; ``without``: places
+        whose waiters are on their way out already.
+        """
+        waiter = self._next(name, self.known(name), without)
+        if waiter is None:
+            return Refusal.EMPTY
+        if queue is not None and waiter.queue != queue:
+            return Refusal.ELSEWHERE
+        if waiter.kind is WaiterKind.EVENT:
+            return waiter, Grant(self._clock.now(), 0)
+        lease = FOREVER if waiter.kind is WaiterKind.START else self.lease() + limiter.horizon_ms
+        need = Need(waiter.holder, lease, waiter.requests, waiter.tokens, plain_tenant(waiter.tenant))
+        granted = self._take(name, limiter, need, in_line=True, gives=gives)
+        return (waiter, granted) if granted is not None else Refusal.FULL
+
+    def gauge(self, name: LimiterName) -> Gauge:
+        """The gauge as it is now."""
+        self._known[name] = self._store.gauge(name)
+        return self._known[name]
+
+    def known(self, name: LimiterName) -> Gauge:
+        """The gauge as of the last change."""
+        return self._known.get(name, {})
+
+    def _change(self, name: LimiterName, change: Change, condition: Condition | None = None) -> tuple[bool, Gauge]:
+        done, gauge = self._store.change(name, change, condition)
+        if len(self._known) >= GAUGES_KNOWN_MAX:
+            self._known.clear()
+        self._known[name] = gauge
+        return done, gauge

@@ -1,0 +1,156 @@
+"""Limiters as people see and set them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from workflow_runtime.engine.values.evaluation import iso_time
+from workflow_runtime.errors import RequestError
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.limiters import HORIZON_MS, Limiter, Rate
+from workflow_runtime.ports import Clock
+from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.limits import arithmetic
+from workflow_runtime.services.limits.arithmetic import Gauge, number
+from workflow_runtime.services.limits.explaining import LINE_SHOWN_MAX, expected_start
+from workflow_runtime.services.limits.line import FOREVER, Lines
+from workflow_runtime.storage.limiters import LimiterName, Rule
+from workflow_runtime.storage.stores import Stores
+
+NAME_CHARS_MAX = 300
+UNITS = ((1_000, "s"), (60_000, "min"), (3_600_000, "h"), (86_400_000, "day"))
+
+
+class Limits:
+    """All raise `RetryableError`, and `RequestError`: ``not_found`` for a limiter that nobody has declared or set."""
+
+    def __init__(self, clock: Clock, stores: Stores, lines: Lines, looks: Looks) -> None:
+        self._clock = clock
+        self._store = stores.limiters
+        self._lines = lines
+        self._looks = looks
+
+    def list(self) -> Sequence[dict[str, Json]]:
+        """All limiters, without their lines."""
+        return [_rule_json(rule) for rule in sorted(self._store.rules(), key=lambda rule: rule.name)]
+
+    def get(self, name: str) -> dict[str, Json]:
+        """A limiter, with what is taken of it and who waits: for each value of its key."""
+        rule = self._rule(name)
+        gauges = self._store.gauges(name)
+        if not gauges or not (rule.limiter and rule.limiter.key):
+            whole = LimiterName(name)
+            gauges = [(whole, self._store.gauge(whole)), *gauges]
+        return {**_rule_json(rule), "gauges": [self._gauge_json(one, gauge, rule) for one, gauge in gauges]}
+
+    def put(self, name: str, fields: Mapping[str, Json]) -> dict[str, Json]:
+        """Set a limiter, over what a file declares of it, in force within seconds. ``fields`` as in a file, or
+        ``paused``: True, and nothing begins that takes of it; False, and things begin again. Raises `RequestError`
+        (``invalid_request``)."""
+        fields = dict(fields)
+        paused = fields.pop("paused", None)
+        if fields or paused is None:
+            self._store.give(name, _checked(name, fields))
+            self._changed(name)
+        answer = _rule_json(self._rule(name))
+        if paused is not None:
+            self._gate(name, is_open=not paused)
+        return answer
+
+    def delete(self, name: str) -> dict[str, Json]:
+        """Set it no more: what a file declares is in force again; what waits for one that is gone begins."""
+        rule = self._rule(name)
+        self._store.take_back(name)
+        self._changed(name)
+        return _rule_json(Rule(name, rule.declared))
+
+    def declare(self, limiters: Mapping[str, Limiter]) -> None:
+        """Take over what the deployment's file says of shared limiters."""
+        self._store.declare(limiters)
+        self._looks.read()
+
+    def declare_fields(self, limits: Mapping[str, Mapping[str, Json]]) -> Sequence[dict[str, Json]]:
+        """The same by their fields; all limiters there are then. Raises `RequestError` (``invalid_request``)."""
+        self.declare({name: _checked(name, fields) for name, fields in limits.items()})
+        return self.list()
+
+    def _gate(self, name: str, *, is_open: bool) -> None:
+        for one in (LimiterName(name), *(found for found, _ in self._store.gauges(name))):
+            if is_open:
+                self._lines.open(one)
+            else:
+                self._lines.close_until(one, FOREVER)
+
+    def _rule(self, name: str) -> Rule:
+        rule = self._store.rule(name)
+        if rule is None or rule.limiter is None:
+            raise RequestError("not_found", f"there is no limiter {name!r}")
+        return rule
+
+    def _changed(self, name: str) -> None:
+        self._looks.read()
+        for one in (LimiterName(name), *(found for found, _ in self._store.gauges(name))):
+            if arithmetic.LINE in self._lines.gauge(one):
+                self._lines.nudge(one)
+
+    def _gauge_json(self, name: LimiterName, gauge: Gauge, rule: Rule) -> dict[str, Json]:
+        now = self._clock.now()
+        held = sum(until >= now for until in arithmetic.holders(gauge).values())
+        waiters = self._store.line(name, LINE_SHOWN_MAX) if arithmetic.LINE in gauge else ()
+        gate = number(gauge, arithmetic.GATE)
+        limiter = rule.limiter or Limiter()
+        return {
+            "key": name.key or None,
+            "held": held,
+            "waiting": len(waiters),
+            "more": len(waiters) == LINE_SHOWN_MAX,
+            "waiting_by_tenant": dict(Counter(waiter.tenant for waiter in waiters)),
+            "oldest_since": iso_time(min(waiter.since for waiter in waiters)) if waiters else None,
+            "last_start": iso_time(expected_start(limiter, gauge, now, len(waiters))) if waiters else None,
+            "paused": gate >= FOREVER,
+            "closed_until": iso_time(gate) if now < gate < FOREVER else None,
+        }
+
+
+def _checked(name: str, fields: Mapping[str, Json]) -> Limiter:
+    """The limiter that these fields are. Raises `RequestError` (``invalid_request``)."""
+    from workflow_runtime.definition.limits import limiter_of  # of those that ask the API, few set limiters
+
+    if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable():
+        raise RequestError("invalid_request", f"the name of a limiter has 1 to {NAME_CHARS_MAX} printable characters")
+    return limiter_of(fields, name)
+
+
+def limiter_json(limiter: Limiter) -> dict[str, Json]:
+    """The fields of a limiter, as a file has them."""
+    fields: dict[str, Json] = {}
+    if limiter.requests is not None:
+        fields["requests"] = rate_text(limiter.requests)
+    if limiter.tokens is not None:
+        fields["tokens"] = rate_text(limiter.tokens)
+    if limiter.concurrency:
+        fields["concurrency"] = limiter.concurrency
+    if limiter.burst:
+        fields["burst"] = limiter.burst
+    if limiter.horizon_ms != HORIZON_MS:
+        fields["horizon"] = limiter.horizon_ms / 1000
+    if limiter.key:
+        fields["key"] = limiter.key
+    if limiter.weight != 1:
+        fields["weight"] = limiter.weight
+    return fields
+
+
+def rate_text(rate: Rate) -> str:
+    """``60/min``, as a file says it."""
+    whole = [(rate.milliseconds // length, unit) for length, unit in UNITS if rate.milliseconds % length == 0]
+    count, unit = whole[-1] if whole else (rate.milliseconds / 1000, "s")
+    return f"{rate.units}/{'' if count == 1 else f'{count:g}'}{unit}"
+
+
+def _rule_json(rule: Rule) -> dict[str, Json]:
+    limiter = rule.limiter or Limiter()
+    declared = limiter_json(rule.declared) if rule.declared is not None and rule.given is not None else None
+    return {"name": rule.name, "source": "set" if rule.given is not None else "declared", **limiter_json(limiter),
+            **({"declared": declared} if declared is not None else {})}  # fmt: skip

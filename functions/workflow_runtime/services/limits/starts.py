@@ -1,0 +1,106 @@
+"""Admission of whole executions: a workflow's ``limiter`` has them wait, ``pending``, before their first event is
+taken.
+
+An execution holds its slot from its start to its end, without a lease: the commit that ends it gives it back. One that
+its parent awaits takes none: its parent's holds for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workflow_runtime.deployment.topology import DISPATCH
+from workflow_runtime.engine.events import CancelRequested, Event, Poked
+from workflow_runtime.engine.state import Parent
+from workflow_runtime.plan.limiters import Limiter, Share
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.ports import Clock
+from workflow_runtime.services.freeze.holding import Holder
+from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.limits.arithmetic import Need
+from workflow_runtime.services.limits.granting import GRANTED
+from workflow_runtime.services.limits.line import FOREVER, Lines
+from workflow_runtime.services.messages import Mail, mail_body
+from workflow_runtime.storage.limiters import LimiterName, Waiter, WaiterKind, holder_of, place_of, plain_tenant
+from workflow_runtime.storage.records import Header
+
+
+class StartAdmission:
+    """``holder`` holds back the starts that are frozen."""
+
+    def __init__(self, clock: Clock, lines: Lines, looks: Looks, holder: Holder) -> None:
+        self._holder = holder
+        self._clock = clock
+        self._lines = lines
+        self._looks = looks
+
+    def holds_start(self, plan: Plan, header: Header, events: Sequence[Event]) -> bool:
+        """Whether an execution must not begin yet, because it is frozen or waits for a limiter; then ``events``, which
+        came for it, wait with it. Somebody's wish to cancel it is always heard. Raises `RetryableError`."""
+        if self._holder.holds_start(header, events):
+            return True
+        if not plan.limits.executions:
+            return False
+        found = self._limiter(plan, header.shares, header.parent)
+        if found is None or any(event.event_id.startswith(GRANTED) for event in events):
+            return False
+        name, limiter, share = found
+        place = place_of(plan.priority, header.tenant, header.started_at, holder_of(header.execution_id))
+        if any(isinstance(event, CancelRequested) for event in events):
+            self._lines.leave(name, place)
+            return False
+        need = Need(holder_of(header.execution_id), FOREVER, tenant=plain_tenant(header.tenant))
+        now = self._clock.now()
+        granted = self._lines.take(name, limiter, need)
+        if granted is not None and granted.starts_at <= now:
+            return False
+        if granted is not None:
+            self._lines.release(name, need.holder)  # what a rate has booked ahead is left to those who come later
+        self._lines.join(name, list(_waiters(header, events, place, need, share.weight)))
+        return True
+
+    def give_back(self, plan: Plan, execution_id: str, shares: dict[str, Share], parent: Parent | None) -> None:
+        """The execution has ended: its slot is free. Raises `RetryableError`."""
+        found = self._limiter(plan, shares, parent) if plan.limits.executions else None
+        if found is not None and found[1].concurrency and self._lines.release(found[0], holder_of(execution_id)):
+            self._lines.nudge(found[0])
+
+    def _limiter(
+        self, plan: Plan, shares: dict[str, Share], parent: Parent | None
+    ) -> tuple[LimiterName, Limiter, Share] | None:
+        """The limiter of the plan's executions, for this one; None if there is none."""
+        self._looks.known()
+        limiter = self._looks.limiters.get(plan.limits.executions) or plan.limits.own.get(plan.limits.executions)
+        share = shares.get(plan.limits.executions, Share())
+        awaited = parent is not None and parent.notify
+        if limiter is None or limiter.limits_nothing or awaited or (limiter.key and not share.key):
+            return None
+        return LimiterName(plan.limits.executions, share.key if limiter.key else ""), limiter, share
+
+
+def start_place(plan: Plan, header: Header) -> tuple[LimiterName, str] | None:
+    """The limiter for which the start of an execution may wait, and its place in the line; None: there is none."""
+    if not plan.limits.executions:
+        return None
+    share = header.shares.get(plan.limits.executions, Share())
+    place = place_of(plan.priority, header.tenant, header.started_at, holder_of(header.execution_id))
+    return LimiterName(plan.limits.executions, share.key), place
+
+
+def _waiters(header: Header, events: Sequence[Event], place: str, need: Need, weight: int) -> list[Waiter]:
+    """A start, always in the same place; behind it, the events that came with it, in order."""
+    common = {
+        "holder": need.holder,
+        "execution_id": header.execution_id,
+        "since": header.started_at,
+        "queue": DISPATCH,
+        "tenant": header.tenant or "-",
+        "weight": weight,
+    }
+    found = [Waiter(kind=WaiterKind.START, place=place, **common)]  # type: ignore[arg-type]
+    for event in events:
+        if not isinstance(event, Poked):
+            body = mail_body(Mail(header.execution_id, event)).encode()
+            behind = f"{place}#{len(found):03d}{holder_of(event.event_id)}"
+            found.append(Waiter(kind=WaiterKind.EVENT, place=behind, body=body, **common))  # type: ignore[arg-type]
+    return found

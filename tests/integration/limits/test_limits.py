@@ -1,0 +1,274 @@
+"""Limits, through the real handlers on a virtual clock: what begins when, who waits, and what that costs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from zlib import crc32
+
+import pytest
+from tests.limits_world import LimitsWorld, fan
+
+from workflow_runtime.errors import NodeError
+from workflow_runtime.frontends.client.limits import ResourceQuota
+
+CODE = "  limits: {code: {requests: 60/min, concurrency: 6}}\n"
+
+
+def test_nodes_begin_at_the_rate_of_their_limiter_and_never_more_than_it_has_slots() -> None:
+    world = LimitsWorld(3.0)
+    world.publish(fan("w", 60, "limiter: code", CODE))
+    assert world.run(world.start("w")) == "completed"
+    assert world.worker.most <= 6
+    assert world.worker.most_in(60_000) <= 60
+    assert world.worker.starts[-1] == 59_000
+
+
+def test_slots_are_handed_on_when_they_get_free() -> None:
+    world = LimitsWorld(10.0)
+    world.publish(fan("w", 18, "limiter: code", "  limits: {code: {concurrency: 6}}\n"))
+    assert world.run(world.start("w")) == "completed"
+    assert world.worker.most == 6
+    assert world.worker.starts == sorted([0, 10_000, 20_000] * 6)
+
+
+def test_a_node_that_waits_costs_at_most_six_writes_and_two_messages_more() -> None:
+    """Beside the four writes of any node whose end is a commit of its own, and its order and result."""
+    world = LimitsWorld(3.0)
+    world.publish(fan("w", 200, "limiter: code", CODE))
+    execution = world.start("w")
+    world.calls.clear()
+    assert world.run(execution) == "completed"
+    assert world.calls["writes"] / 200 <= 4 + 6
+    assert world.calls["queues.send"] / 200 <= 2 + 2
+
+
+def test_nobody_polls_while_a_limiter_is_full() -> None:
+    world = LimitsWorld(600.0)
+    world.publish(fan("w", 300, "limiter: code", "  limits: {code: {concurrency: 1}}\n"))
+    world.start("w")
+    sent: list[tuple[int, int]] = []
+    world.play(
+        (10_000, world.calls.clear),
+        (70_000, lambda: sent.append((world.calls["sent node-tool"], world.calls["sent limits"]))),
+    )
+    ((orders, pumps),) = sent
+    assert orders == 0
+    assert pumps <= 12
+
+
+def test_tenants_take_turns_however_long_their_lines_are() -> None:
+    world = LimitsWorld(1.0)
+    world.publish(fan("w", 1, "limiter: code", "  tenant: '${who}'\n  limits: {code: {concurrency: 1}}\n"))
+    loud = [world.start("w", who="loud") for _ in range(45)]
+    quiet = {name: world.start("w", who=name) for name in ("a", "a1", "a2", "静", "b")}
+    assert all(world.run(execution) == "completed" for execution in (*loud, *quiet.values()))
+    order = [one.execution_id for one in world.worker.begun]
+    assert max(order.index(execution) for execution in quiet.values()) <= 12
+
+
+def test_a_tenant_of_more_weight_is_served_more_often_in_a_row() -> None:
+    head = "  tenant: '${who}'\n  limits: {code: {concurrency: 1, weight: '${weight}'}}\n"
+    world = LimitsWorld(1.0)
+    world.publish(fan("w", 1, "limiter: code", head))
+    started = {world.start("w", who=who, weight=weight): who for _ in range(9) for who, weight in (("x", 3), ("y", 1))}
+    for execution in started:
+        assert world.run(execution) == "completed"
+    served = "".join(started[one.execution_id] for one in world.worker.begun)
+    assert "xxxyxxxy" in served
+
+
+def test_a_higher_priority_goes_first_and_a_lower_one_does_not_starve() -> None:
+    nodes = "".join(
+        f"    - {{id: n{index}, type: tool, tool: echo, limiter: code, priority: {2 if index < 40 else -2}}}\n"
+        for index in range(42)
+    )
+    world = LimitsWorld(1.0)
+    world.publish(f"workflow:\n  id: w\n  limits: {{code: {{concurrency: 1}}}}\n  nodes:\n{nodes}")
+    assert world.run(world.start("w")) == "completed"
+    order = [one.path for one in world.worker.begun]
+    assert {"n40", "n41"}.isdisjoint(order[:5])
+    assert max(order.index("n40"), order.index("n41")) < 30
+
+
+def test_cancelling_an_execution_takes_all_its_nodes_out_of_the_line_at_once() -> None:
+    world = LimitsWorld(100.0)
+    world.publish(fan("w", 200, "limiter: code", "  limits: {code: {concurrency: 1}}\n"), fan("v", 1, "limiter: code"))
+    first = world.start("w")
+    waiting: list[int] = []
+    world.play(
+        (5_000, lambda: waiting.append(len(world.waiting("w/code")))),
+        (5_001, lambda: world.ask("cancel", first)),
+        (6_000, lambda: None),
+    )
+    assert waiting == [199]
+    assert world.document(first)["status"] == "cancelled"
+    assert world.waiting("w/code") == []
+
+
+def test_a_limit_that_is_raised_lets_more_begin_within_one_period() -> None:
+    world = LimitsWorld(1000.0)
+    world.publish(fan("w", 20, "limiter: code", "  limits: {code: {concurrency: 2}}\n"))
+    world.start("w")
+    opened: list[int] = []
+    world.play(
+        (10_000, lambda: opened.append(world.worker.open)),
+        (10_001, lambda: world.services.limits.put("w/code", {"concurrency": 9})),
+        (15_001, lambda: opened.append(world.worker.open)),
+    )
+    assert opened == [2, 9]
+    world.services.limits.delete("w/code")
+    assert world.services.limits.get("w/code")["concurrency"] == 2
+
+
+def test_a_provider_that_has_had_enough_stops_everybody_for_as_long_as_it_says() -> None:
+    world = LimitsWorld(1.0)
+    world.publish(fan("w", 30, "limiter: code, on_error: skip", "  limits: {code: {requests: 60/min}}\n"))
+    failed: list[int] = []
+
+    def refuses(_call: object) -> BaseException | None:
+        if failed or world.now < 5_000:
+            return None
+        failed.append(world.now)
+        return NodeError("rate_limited", "too many requests", retry_after=30)
+
+    world.worker.raises = refuses  # type: ignore[assignment]
+    assert world.run(world.start("w")) == "completed"
+    ahead = 5_000  # what was booked before is on its way
+    assert not [at for at in world.worker.starts if failed[0] + ahead < at < failed[0] + 30_000]
+    assert max(world.worker.starts) >= failed[0] + 30_000
+
+
+def test_who_waits_longer_than_it_may_is_throttled_then_and_leaves_the_line() -> None:
+    world = LimitsWorld(1000.0)
+    world.publish(fan("w", 3, "limiter: code, max_wait: 2m", "  limits: {code: {concurrency: 1}}\n"))
+    execution = world.start("w")
+    assert world.run(execution) == "failed"
+    document = world.document(execution)
+    assert document["error"]["type"] == "throttled"
+    assert 120_000 <= world.now <= 125_000
+    assert world.waiting("w/code") == []
+
+
+def test_a_workflow_s_limiter_holds_whole_executions_back() -> None:
+    world = LimitsWorld(10.0)
+    world.publish(fan("w", 2, "when: 'true'", "  limiter: whole\n  limits: {whole: {concurrency: 2}}\n"))
+    started = [world.start("w") for _ in range(6)]
+    statuses: list[list[str]] = []
+
+    def look() -> None:
+        statuses.append([world.document(execution)["status"] for execution in started])
+
+    world.play((5_000, look), (5_001, lambda: world.ask("cancel", started[-1])), (6_000, look), (60_000, lambda: None))
+    assert statuses[0] == ["running"] * 2 + ["pending"] * 4
+    assert statuses[1][-1] == "cancelled"
+    assert [world.document(execution)["status"] for execution in started[:-1]] == ["completed"] * 5
+    assert world.worker.most == 4
+    assert len(world.worker.begun) == 10
+    assert world.waiting("w/whole") == []
+
+
+def test_a_limiter_with_a_key_is_one_for_each_of_its_values() -> None:
+    world = LimitsWorld(10.0)
+    world.publish(fan("w", 2, "limiter: mine", "  limits: {mine: {concurrency: 1, key: '${账户}'}}\n"))
+    executions = [world.start("w", 账户=name) for name in ("甲", "乙")]
+    for execution in executions:
+        assert world.run(execution) == "completed"
+    assert world.worker.starts == [0, 0, 10_000, 10_000]
+    assert [gauge["key"] for gauge in world.services.limits.get("w/mine")["gauges"]] == ["甲", "乙"]
+
+
+def test_without_a_value_for_its_key_a_limiter_does_not_apply() -> None:
+    world = LimitsWorld(10.0)
+    world.publish(fan("w", 3, "limiter: mine", "  limits: {mine: {concurrency: 1, key: '${account}'}}\n"))
+    assert world.run(world.start("w")) == "completed"
+    assert world.worker.starts == [0, 0, 0]
+
+
+def test_a_paused_limiter_lets_nothing_begin_until_it_is_resumed() -> None:
+    world = LimitsWorld(1.0)
+    world.publish(fan("w", 3, "limiter: code", "  limits: {code: {requests: 5/s}}\n"))
+    world.services.limits.put("w/code", {"paused": True})
+    execution = world.start("w")
+    world.play((60_000, lambda: None))
+    assert world.worker.begun == []
+    assert world.services.limits.get("w/code")["gauges"][0]["paused"]
+    world.services.limits.put("w/code", {"paused": False})
+    assert world.run(execution) == "completed"
+    assert min(world.worker.starts) < 62_000
+
+
+def test_who_names_several_limiters_takes_of_all_or_waits_and_holds_none() -> None:
+    world = LimitsWorld(10.0)
+    head = "  limits: {a: {concurrency: 3}, b: {concurrency: 2}, c: {requests: 60/min}}\n"
+    world.publish(fan("w", 8, "limiter: [a, b, c]", head))
+    assert world.run(world.start("w")) == "completed"
+    assert world.worker.most == 2
+    for name in "abc":
+        assert world.services.limits.get(f"w/{name}")["gauges"][0]["held"] == 0
+
+
+def test_each_grant_has_a_larger_fence_than_all_before() -> None:
+    world = LimitsWorld(1.0)
+    world.publish(fan("w", 10, "limiter: code", "  limits: {code: {concurrency: 2}}\n"))
+    assert world.run(world.start("w")) == "completed"
+    fences = [one.fences["w/code"] for one in world.worker.begun]
+    assert len(set(fences)) == 10
+    assert fences == sorted(fences)
+
+
+def test_quotas_hold_all_nodes_and_those_of_a_type() -> None:
+    world = LimitsWorld(10.0)
+    world.publish(fan("w", 6, "when: 'true'"))
+    for name, slots in ResourceQuota(max_concurrent_tasks=3, max_tasks_per_type={"tool": 2}).limiters().items():
+        world.services.limits.put(name, {"concurrency": slots})
+    assert world.run(world.start("w")) == "completed"
+    assert world.worker.most == 2
+
+
+@pytest.mark.parametrize("quota", [{"max_concurrent_tasks": 0}, {"max_tasks_per_type": {"humans": 1}}])
+def test_quotas_that_make_no_sense_are_refused(quota: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"quota|max_tasks"):
+        ResourceQuota(**quota)  # type: ignore[arg-type]
+
+
+def test_suspended_executions_leave_the_line_and_come_back_to_their_place() -> None:
+    world = LimitsWorld(10.0)
+    world.publish(fan("w", 4, "limiter: code", "  limits: {code: {concurrency: 1}}\n"))
+    first = world.start("w")
+    waiting: list[int] = []
+    second: list[str] = []
+    world.play(
+        (1_000, lambda: world.ask("suspend", first)),
+        (2_000, lambda: waiting.append(len(world.waiting("w/code")))),
+        (2_001, lambda: second.append(world.start("w"))),
+        (3_000, lambda: world.ask("resume", first)),
+        (100_000, lambda: None),
+    )
+    assert waiting == [0]
+    assert [world.document(one)["status"] for one in (first, *second)] == ["completed"] * 2
+    order = [one.execution_id for one in world.worker.begun]
+    assert order.index(second[0]) >= 3
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_fails_there_are_never_too_many_and_nothing_waits_for_ever(seed: int) -> None:
+    world = LimitsWorld(lambda call: 1.0 + crc32(call.path.encode()) % 7, failures=30, seed=seed)
+    world.publish(fan("w", 12, "limiter: [code, rate]", "  limits: {code: {concurrency: 3}, rate: {requests: 5/s}}\n"))
+    executions = [world.start("w") for _ in range(3)]
+    for execution in executions:
+        assert world.run(execution) == "completed", (seed, world.document(execution)["error"])
+    assert world.worker.most <= 3
+    assert world.worker.most_in(1_000) <= 6  # five, and what a message that comes late makes of it
+    assert len({(one.execution_id, one.path) for one in world.worker.begun}) == 36
+    world.failures = 0
+    world.play((world.now + 200_000, lambda: None))  # what was granted, and could not be told so, finds that it is over
+    assert world.waiting("w/code") == world.waiting("w/rate") == []
+
+
+def test_a_rate_may_be_set_for_any_interval() -> None:
+    from workflow_runtime.definition.limits import read_rate
+    from workflow_runtime.plan.limiters import Rate
+
+    assert read_rate("60/min") == Rate(60, 60_000)
+    assert read_rate(" 200k / h ") == Rate(200_000, 3_600_000)
+    assert read_rate(f"7/{timedelta(minutes=1.5).total_seconds():g}s") == Rate(7, 90_000)

@@ -1,0 +1,200 @@
+"""A runtime on a virtual clock, in which nodes take as long as a test says, and calls of ports are counted and fail."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.errors import RetryableError
+from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.runtime.in_process import LocalRuntime
+
+START = 1_700_000_000_000
+WRITES = ("put", "update", "change")
+
+
+def _succeeds(_call: NodeCall) -> BaseException | None:
+    return None
+
+
+def _lasting(seconds: float) -> Callable[[NodeCall], float]:
+    return lambda _call: seconds
+
+
+class Begun:
+    """A node run that has begun: when (ms since the start), of which execution, and the fences it was given."""
+
+    def __init__(self, at: int, call: NodeCall) -> None:
+        self.at = at
+        self.path = call.path
+        self.execution_id = call.execution_id
+        self.fences = call.limit_fences
+
+
+class Worker:
+    """Runs every node in ``seconds``, and notes what goes on at once."""
+
+    abandoned = 0
+
+    def __init__(self, clock: VirtualClock, seconds: Callable[[NodeCall], float]) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self.begun: list[Begun] = []
+        self.open = 0
+        self.most = 0
+        self.raises: Callable[[NodeCall], BaseException | None] = _succeeds
+
+    def limiters(self, _target: str) -> Sequence[str]:
+        return ()
+
+    async def invoke(self, call: NodeCall) -> NodeResult:
+        self.begun.append(Begun(self._clock.now() - START, call))
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            await self._clock.sleep(self._seconds(call))
+            error = self.raises(call)
+            if error is not None:
+                raise error
+            return NodeResult({"at": self._clock.now() - START})
+        finally:
+            self.open -= 1
+
+    @property
+    def starts(self) -> list[int]:
+        return [one.at for one in self.begun]
+
+    def most_in(self, milliseconds: int) -> int:
+        """The most starts in any time of this length."""
+        starts = sorted(self.starts)
+        return max(sum(1 for other in starts if at <= other < at + milliseconds) for at in starts)
+
+
+class Calls:
+    """A port whose calls are counted, and fail once in a while: before they are carried out, or after."""
+
+    def __init__(self, port: Any, name: str, world: LimitsWorld) -> None:
+        self._port = port
+        self._name = name
+        self._world = world
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(self._port, name)
+        if not callable(function):
+            return function
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            world = self._world
+            key = f"{self._name}.{name}"
+            world.calls[key] += 1
+            if self._name == "table" and name in ("put_all", "delete_all"):
+                world.calls["writes"] += len(args[0])
+            elif self._name == "table" and name in WRITES:
+                world.calls["writes"] += 1
+            if name == "send":
+                world.calls[f"sent {args[0]}"] += len(args[1])
+            if world.fails():
+                if world.random.random() < 0.5:
+                    raise RetryableError(f"{key} failed before")
+                function(*args, **kwargs)
+                raise RetryableError(f"{key} failed after")
+            return function(*args, **kwargs)
+
+        return call
+
+
+class LimitsWorld:
+    """``seconds``: how long a node takes; ``failures``: of a thousand calls, from a seed."""
+
+    def __init__(self, seconds: Callable[[NodeCall], float] | float = 1.0, *, failures: int = 0, seed: int = 0) -> None:
+        self.clock = VirtualClock(START)
+        self.random = random.Random(seed)
+        self.failures = 0
+        self.calls: Counter[str] = Counter()
+        lasting = seconds if callable(seconds) else _lasting(seconds)
+        self.worker = Worker(self.clock, lasting)
+        backend = open_backend(clock=self.clock)
+        ports = backend.ports
+        backend.ports = replace(
+            ports, table=Calls(ports.table, "table", self), queues=Calls(ports.queues, "queues", self)
+        )
+        self.runtime = LocalRuntime(backend, wrap=lambda _invoker: self.worker)
+        self.failures = failures
+
+    @property
+    def services(self) -> Any:
+        return self.runtime.services
+
+    @property
+    def now(self) -> int:
+        return self.clock.now() - START
+
+    def fails(self) -> bool:
+        return bool(self.failures) and self.random.randrange(1000) < self.failures
+
+    def publish(self, *sources: str) -> None:
+        before, self.failures = self.failures, 0
+        for source in sources:
+            self.services.catalog.publish(source.encode())
+        self.failures = before
+
+    def start(self, workflow: str, **input: Any) -> str:
+        before, self.failures = self.failures, 0
+        execution = self.services.starter.start(workflow, input)
+        self.failures = before
+        return execution
+
+    def play(self, *moments: tuple[int, Callable[[], object]]) -> None:
+        """Let everything happen, and do something at these times (ms since the start), in order, until the last."""
+        reached: list[int] = []
+
+        def moment(at: int, action: Callable[[], object]) -> tuple[int, Callable[[], None]]:
+            def act() -> None:
+                action()
+                reached.append(at)
+
+            return START + at, act
+
+        made = [moment(*one) for one in moments]
+        asyncio.run(self.runtime.pump.run(lambda: len(reached) == len(made), moments=made))
+
+    def run(self, execution: str) -> str:
+        asyncio.run(self.runtime.pump.run(lambda: self._has_ended(execution)))
+        return str(self.document(execution)["status"])
+
+    def _has_ended(self, execution: str) -> bool:
+        """Looked at from outside, where nothing fails."""
+        before, self.failures = self.failures, 0
+        try:
+            return bool(self.services.documents.status(execution).terminal)
+        finally:
+            self.failures = before
+
+    def ask(self, operation: str, execution: str) -> None:
+        self.services.control.ask(operation, execution)
+
+    def document(self, execution: str) -> dict[str, Any]:
+        before, self.failures = self.failures, 0
+        try:
+            document: dict[str, Any] = self.services.documents.document(execution)
+        finally:
+            self.failures = before
+        return document
+
+    def waiting(self, name: str, key: str = "") -> list[Any]:
+        from workflow_runtime.storage.limiters import LimiterName
+
+        return list(self.services.stores.limiters.line(LimiterName(name, key), 1000))
+
+
+def fan(workflow: str, count: int, fields: str, head: str = "") -> str:
+    """A workflow of so many nodes beside each other, each with these fields."""
+    nodes = "".join(f"    - {{id: n{index}, type: tool, tool: echo, {fields}}}\n" for index in range(count))
+    return f"workflow:\n  id: {workflow}\n{head}  nodes:\n{nodes}"
