@@ -91,3 +91,29 @@ def test_what_actions_set_and_nodes_are_given_can_be_overwritten() -> None:
     states = [{"name": "a", "transitions": transitions}]
     node = {"id": "m", "type": "state_machine", "inputs": {"rounds": 0}, "states": states}
     assert ids(INPUT + f"  nodes: {json.dumps([node])}\n") == set()
+
+
+FIELDS = "{order: {properties: {total: {type: number}}}, note: {type: string}}"
+TOTAL = f"  input_schema: {{required: [order], properties: {FIELDS}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("condition", "more", "expected"),
+    [
+        ("order.total == 'x'", "", {"WF421"}),
+        ("order.totl > 1", "", {"WF413"}),
+        ("note > 1", "", set()),  # an event may bring it, if the input does not
+        ("order.total == 'x'", "  variables: {order: {}}\n", set()),
+        ("order.total == 'x'", "  merge_event_data: true\n", set()),
+        ("order.total == 'x'", "  merge_event_data: [order]\n", set()),
+    ],
+)
+def test_what_the_input_gives_and_nothing_changes_is_typed_in_charts(
+    condition: str, more: str, expected: set[str]
+) -> None:
+    assert ids(TOTAL + more + chart(f'event: x, condition: "{condition}"')) == expected
+
+
+def test_what_an_action_sets_is_not_typed_by_the_input() -> None:
+    action = "event: s, actions: [{set_variable: {name: order, value: 1}}]"
+    assert ids(TOTAL + chart("event: x, condition: \"order.total == 'x'\"", action)) == set()

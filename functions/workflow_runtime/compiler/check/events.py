@@ -80,6 +80,25 @@ def _own_names(definition: WorkflowDefinition, sources: Sources) -> frozenset[st
     return set_names(sources) | definition.variables.keys() | declared_keys(definition.input_schema)[0]
 
 
+def kept_from_input(definition: WorkflowDefinition, sources: Sources) -> frozenset[str]:
+    """The keys of the input that are always given, and that neither actions nor events change in a chart."""
+    schema = definition.input_schema
+    required = schema.get("required", ()) if isinstance(schema, dict) else ()
+    merged = {names for names, _, _ in _merging(sources) if names}
+    if True in merged:
+        return frozenset()
+    changed = set_names(sources) | definition.variables.keys() | {name for names in merged for name in names}
+    return frozenset(name for name in required if isinstance(name, str)) - changed
+
+
+def _merging(sources: Sources) -> Iterator[tuple[bool | tuple[str, ...] | None, DocumentPath, bool]]:
+    """What is written as `merge_event_data`, where, and whether its chart could be read whole."""
+    for chart in sources.charts:
+        yield chart.definition.merge_event_data, chart.place, chart.is_whole
+    for chart, transition in _transitions(sources):
+        yield transition.definition.merge_event_data, transition.place, chart.is_whole
+
+
 def check_merging(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
     """Names in `merge_event_data` that the workflow does not own: events may set these anyhow.
 
@@ -87,10 +106,7 @@ def check_merging(definition: WorkflowDefinition, sources: Sources, report: Repo
     """
     own = _own_names(definition, sources)
     is_open = declared_keys(definition.input_schema)[1]
-    written = [(chart.definition.merge_event_data, chart.place, chart.is_whole) for chart in sources.charts]
-    for chart, transition in _transitions(sources):
-        written.append((transition.definition.merge_event_data, transition.place, chart.is_whole))
-    for names, place, is_whole in written:
+    for names, place, is_whole in _merging(sources):
         for position, name in enumerate(names if isinstance(names, tuple) and is_whole else ()):
             _check_merged(name, (*place, "merge_event_data", position), own, is_open=is_open, report=report)
 

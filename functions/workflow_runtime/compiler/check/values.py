@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from workflow_runtime.compiler import rules
-from workflow_runtime.compiler.check.events import EventShapes
+from workflow_runtime.compiler.check.events import EventShapes, kept_from_input
 from workflow_runtime.compiler.check.shapes import TYPES, Shape, schema_of_template, shape
 from workflow_runtime.compiler.collect.formulas import SiteKind, Use
 from workflow_runtime.compiler.collect.graphs import ChartSource, GraphSource
@@ -77,6 +77,7 @@ class Shapes:
                 self._inputs[first + position] = shape(schema_of_template(node.inputs))
         self._firsts = firsts
         self._events = EventShapes(definition, sources)
+        self._kept = kept_from_input(definition, sources)
 
     def raw(self, graph: GraphSource, position: int) -> Shape | None:
         """What a node yields before its `outputs` choose from it."""
@@ -99,6 +100,8 @@ class Shapes:
                 return _pair(self._variables[binding.name], keys)
             case BindingKind.EVENT:
                 return self._events.of_event(item.site, keys)
+            case BindingKind.SCOPED if self._input is not None and binding.name in self._kept:
+                return _pair(self._input.field(binding.name), keys)
             case BindingKind.SCOPED:
                 return self._events.of_name(item.site, binding.name, keys)
             case BindingKind.LOCAL if item.site.kind is SiteKind.NODE:
