@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_aws_calls.py [--json] [--smoke]
 
-Every node returns 1 KB of JSON text that compresses as such text does. Figures are marginal: the difference between a
-larger and a smaller workflow, per node, so that starting and ending an execution is not in them.
+Every node returns 1 KB of JSON text that compresses as such text does. Figures per node are marginal: the difference
+between a larger and a smaller workflow; what is left of the smaller one without its nodes is what an execution costs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import logging
 import os
 import random
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ BUDGETS = {
     "chain": {"write_units": 4.0, "read_units": 4.0, "sqs_requests": 6.0},
     "fan-out": {"write_units": 2.5, "sqs_requests": 1.5},
 }
+BUDGETS["passes in turn"] = {name: round(value * 1.1, 2) for name, value in BUDGETS["chain"].items()}
+BUDGETS["passes at once"] = {name: round(value * 1.1, 2) for name, value in BUDGETS["fan-out"].items()}
+"""A pass has no record of its own: it costs what its nodes cost, and a tenth at most."""
 _WORDS = (
     "order customer address delivery status approved shipment invoice amount currency review agent summary answer "
     "request history priority category result confidence message region product quantity"
@@ -66,6 +70,16 @@ def fan_out(count: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def passes(count: int, *, at_once: bool = False) -> str:
+    body = '[{id: f, type: tool, tool: kilobyte, inputs: {x: "${first.text} ${index}"}}]'
+    limit = 0 if at_once else 1
+    return (
+        '    - {id: first, type: tool, tool: kilobyte, inputs: {x: "${start}"}}\n'
+        f"    - {{id: each, type: control, subtype: loop, times: {count}, max_concurrency: {limit}, body: {body}}}\n"
+        '    - {id: last, type: control, subtype: pass, inputs: {count: "${len(each)}"}}\n'
+    )
+
+
 def measure(smoke: bool) -> list[dict[str, Any]]:
     """One row per shape: figures per node, and the budget."""
     small, large = (5, 10) if smoke else (5, 25)
@@ -77,6 +91,8 @@ def measure(smoke: bool) -> list[dict[str, Any]]:
         return [
             _row("chain", meter, bench, chain, small, large),
             _row("fan-out", meter, bench, fan_out, narrow, wide),
+            _row("passes in turn", meter, bench, passes, small, large),
+            _row("passes at once", meter, bench, partial(passes, at_once=True), narrow, wide),
         ]
     finally:
         bench.close()
@@ -96,10 +112,12 @@ def _row(shape: str, meter: Meter, bench: Bench, nodes: Any, few: int, many: int
         assert bench.document(execution_id)["status"] == "completed"
     per_node = [round((large - small) / (many - few), 2) for small, large in zip(*figures, strict=True)]
     names = ("write_units", "read_units", "sqs_requests")
+    per_execution = [round(small - few * node, 1) for small, node in zip(figures[0], per_node, strict=True)]
     return {
         "shape": shape,
         "nodes": many,
         "per_node": dict(zip(names, per_node, strict=True)),
+        "per_execution": dict(zip(names, per_execution, strict=True)),
         "budget": BUDGETS[shape],
         "whole_execution": {**dict(zip(names, figures[1], strict=True)), "requests": requests},
     }
@@ -119,6 +137,8 @@ def main() -> None:
         figures = ", ".join(f"{name} {value}" for name, value in row["per_node"].items())
         budget = ", ".join(f"{name} {value}" for name, value in row["budget"].items())
         print(f"{row['shape']} of {row['nodes']}: per node {figures} (budget {budget})")
+        started = ", ".join(f"{name} {value}" for name, value in row["per_execution"].items())
+        print(f"  besides, per execution: {started}")
         print(f"  whole execution: {row['whole_execution']}")
 
 

@@ -9,6 +9,7 @@ from workflow_runtime.compiler.collect.sources import CHART_FIELDS, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.loop import LoopNode
 from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 
@@ -45,6 +46,8 @@ def _not_in_force(field: str, path: DocumentPath, report: Report) -> None:
 def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
     if node.callback is not None:
         yield "callbacks are", ("callback",)
+    if isinstance(node, LoopNode) and node.distribution == "executions":
+        yield "passes in executions of their own are", ("distribution",)
 
 
 def _idle(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:

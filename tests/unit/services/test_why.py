@@ -261,3 +261,12 @@ def test_a_large_execution_is_read_page_by_page(world: World) -> None:
     ]
     assert found == ids
     assert explanations.why(execution_id, 1_000, 2_000).next is None
+
+
+def test_a_loop_waits_for_its_passes_and_they_for_what_is_in_them(world: World) -> None:
+    each = {"id": "each", "type": "control", "subtype": "loop", "times": 3, "body": [wait("pause", seconds=60)]}
+    waits = world.why(world.settled(nodes=[each]))
+    assert waits["each"]["moves"] == "the end of its passes"
+    assert waits["each[0]/pause"]["waiting_on"] == "timer"
+    assert waits["each[0]/pause"]["until"] == AFTER_A_MINUTE
+    assert "each[1]/pause" not in waits

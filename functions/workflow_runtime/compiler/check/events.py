@@ -84,11 +84,14 @@ def kept_from_input(definition: WorkflowDefinition, sources: Sources) -> frozens
     """The keys of the input that are always given, and that neither actions nor events change in a chart."""
     schema = definition.input_schema
     required = schema.get("required", ()) if isinstance(schema, dict) else ()
-    merged = [names for names, _, _ in _merging(sources)]
+    merged = {names for names, _, _ in _merging(sources) if names}
     if True in merged:
         return frozenset()
-    listed = {name for names in merged if isinstance(names, tuple) for name in names}
-    changed = set_names(sources) | definition.variables.keys() | listed
+    changed = (
+        set_names(sources)
+        | definition.variables.keys()
+        | {name for names in merged if not isinstance(names, bool) for name in names}
+    )
     return frozenset(name for name in required if isinstance(name, str)) - changed
 
 

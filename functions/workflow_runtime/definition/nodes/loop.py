@@ -110,6 +110,9 @@ class LoopNode(ControlNode):
         None, description="A pass gets a list of so many items; the last one may get fewer."
     )
     max_concurrency: Count = Field(1, description="Passes that run at once; 0: as many as an execution carries.")
+    distribution: Annotated[str, word("inline", "executions")] = Field(
+        "inline", description="Where passes run: in this execution, or in executions of their own."
+    )
     max_iterations: Annotated[int, Kind(integer(1), {"type": "integer", "minimum": 1})] | None = Field(
         None, description="Most passes; by default 100 for `while` and `until`, else 100,000."
     )

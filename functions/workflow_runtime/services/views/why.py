@@ -16,6 +16,7 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.engine.lifecycle import Mark, NodeStatus
+from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.preview import Preview
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.suspension import Suspension
@@ -361,7 +362,9 @@ class _Explanation:
     def _for_what_is_inside(self) -> Waiting:
         since = self._graph.begun.get(self._open.index, 0)
         if self._open.path in self._state.scopes:
-            return self._of("the end of the chart inside it", since=since)
+            inside = self._state.look(self._open.path)
+            passes = isinstance(inside, LoopState)
+            return self._of("the end of its passes" if passes else "the end of the chart inside it", since=since)
         return self._of("the next commit of the execution", since=since)
 
 
