@@ -66,7 +66,8 @@ def json_schema(mocks: dict[str, Any]) -> dict[str, Any]:
     """
     (entry,), definitions = msgspec.json.schema_components([Scenario], ref_template="#/$defs/{name}")
     definitions["Step"]["oneOf"] = [
-        {"required": [what], "properties": dict.fromkeys(STEP_FIELDS - fields_with(what), False)} for what in WHAT
+        {"required": [what], "properties": dict.fromkeys(sorted(STEP_FIELDS - fields_with(what)), False)}
+        for what in WHAT
     ]
     definitions["Scenario"]["properties"]["mocks"] = {
         "description": "A mocks file, from here; or the mocks themselves.",
