@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -39,7 +39,7 @@ class Events(Construct):
         self.bus = events.EventBus(self, "Bus", description="Events into and out of workflows", kms_key=props.key)
         CfnOutput(self, "BusName", value=self.bus.event_bus_name, description="Put events for workflows on this bus")
         if props.archive_days:
-            self.bus.archive("Archive", event_pattern=_everything(), retention=Duration.days(props.archive_days))
+            self._archive(props)
         self._restrict(props)
         self.rules = {rule.name: self._rule(rule) for rule in topology.rules}
         for index, forwarding in enumerate(props.forwarding, start=1):
@@ -48,10 +48,21 @@ class Events(Construct):
         if props.approvals_topic is not None:
             self._tell_people(props.approvals_topic)
 
-        self.group = scheduler.ScheduleGroup(self, "Schedules", removal_policy=props.removal_policy)
+        # It goes with the stack, whatever stays: kept, its name would stand in the way of the next deployment. Timers
+        # that were in it are fired by the sweep, if the table lives on.
+        self.group = scheduler.ScheduleGroup(self, "Schedules", removal_policy=RemovalPolicy.DESTROY)
         self.scheduler_role = self._role("SchedulerRole", self.group.schedule_group_arn, SCHEDULED_QUEUES, props)
         self.schedules_arn = _schedules(self, self.group.schedule_group_name)
         self.ticks = {tick.name: self._tick(tick, props) for tick in topology.ticks}
+
+    def _archive(self, props: RuntimeProps) -> None:
+        """What came in: the runtime's own lifecycle events never come in again, and would be most of it."""
+        kept = self.bus.archive("Archive", event_pattern=_everything(), retention=Duration.days(props.archive_days))
+        made = kept.node.default_child
+        assert isinstance(made, events.CfnArchive)
+        made.add_property_override("EventPattern", {"source": [{"anything-but": LIFECYCLE_SOURCE}]})
+        if props.key is not None:
+            made.add_property_override("KmsKeyIdentifier", props.key.key_arn)
 
     def _restrict(self, props: RuntimeProps) -> None:
         """Nobody puts events without TLS; of other accounts only those named, and never as the runtime itself."""

@@ -19,7 +19,14 @@ from infra.props import RuntimeProps, WorkerPool
 from infra.storage import BLOB_PREFIX, Storage
 from infra.suppressions import accept_wildcard
 from workflow_runtime.backends.aws.table import INDEX
-from workflow_runtime.deployment.topology import BlobCall, Function, ScheduleCall, TableCall
+from workflow_runtime.deployment.topology import (
+    CUSTOM_SOURCE,
+    LIFECYCLE_SOURCE,
+    BlobCall,
+    Function,
+    ScheduleCall,
+    TableCall,
+)
 
 TABLE_ACTIONS: Mapping[TableCall, tuple[str, ...]] = {
     "get": ("GetItem", "BatchGetItem"),
@@ -102,7 +109,7 @@ class Grants:
         if function.schedules:
             yield from self._schedules(function)
         if function.publishes:
-            yield Grant("Publish", ("events:PutEvents",), (self._events.bus.event_bus_arn,))
+            yield self._publishing(function)
         if function.secrets:
             names = self._arn("secretsmanager", "secret", f"{self._props.secrets_prefix}*")
             reason = "Which secrets workflows name is not known here; the prefix is this deployment's own"
@@ -111,6 +118,13 @@ class Grants:
             yield Grant("Key", ("kms:Decrypt", "kms:GenerateDataKey"), (self._props.key.key_arn,))
         if self._props.network is not None:
             yield Grant("Network", NETWORK_ACTIONS, ("*",), TRACING_REASON)
+
+    def _publishing(self, function: Function) -> Grant:
+        """Only the dispatcher speaks as the runtime; tools publish under any other name."""
+        own = [LIFECYCLE_SOURCE, CUSTOM_SOURCE]
+        allowed = {"StringNotEquals": LIFECYCLE_SOURCE} if function.pool else {"StringEquals": own}
+        conditions = {operator: {"events:source": sources} for operator, sources in allowed.items()}
+        return Grant("Publish", ("events:PutEvents",), (self._events.bus.event_bus_arn,), conditions=conditions)
 
     def _pool(self, pool: WorkerPool) -> Iterator[Grant]:
         """What its built-in tools may reach, and its models."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Stack
+from aws_cdk import Annotations, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_logs as logs
@@ -82,6 +82,9 @@ class Monitoring(Construct):
         measured = Measured(stack, topology, storage.table, messaging.queues, events, functions.functions, api.api)
         log_groups = [functions.log_groups[function.name] for function in topology.functions]
         self._save_queries(stack, log_groups)
+        if props.alarm_topic is None:
+            text = "Nobody is told of alarms: give RuntimeProps an alarm_topic"
+            Annotations.of(self).add_warning_v2("workflow-runtime:alarmTopic", text)
         self.alarms = [self._alarm(alarm, props) for alarm in alarms(topology, measured)]
         dashboard = cloudwatch.Dashboard(self, "Dashboard", default_interval=metrics.DAY)
         dashboard.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", width=24, height=3, alarms=self.alarms))

@@ -137,7 +137,9 @@ class RuntimeProps:
     ``alarm_topic``: who is told of alarms.
     """
 
-    removal_policy: RemovalPolicy = RemovalPolicy.RETAIN
+    removal_policy: RemovalPolicy = (
+        RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+    )  # a first deployment that fails leaves none
     deletion_protection: bool = True
     key: kms.IKey | None = None
     payload_days: int = 430  # 400 days, an execution's longest life, and a month to look at it

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_aws_calls.py [--json] [--smoke]
 
-Every node returns 1 KB of JSON text that compresses as such text does. Figures are marginal: the difference between a
-larger and a smaller workflow, per node, so that starting and ending an execution is not in them.
+Every node returns 1 KB of JSON text that compresses as such text does. Figures per node are marginal: the difference
+between a larger and a smaller workflow; what is left of the smaller one without its nodes is what an execution costs.
 """
 
 from __future__ import annotations
@@ -112,10 +112,12 @@ def _row(shape: str, meter: Meter, bench: Bench, nodes: Any, few: int, many: int
         assert bench.document(execution_id)["status"] == "completed"
     per_node = [round((large - small) / (many - few), 2) for small, large in zip(*figures, strict=True)]
     names = ("write_units", "read_units", "sqs_requests")
+    per_execution = [round(small - few * node, 1) for small, node in zip(figures[0], per_node, strict=True)]
     return {
         "shape": shape,
         "nodes": many,
         "per_node": dict(zip(names, per_node, strict=True)),
+        "per_execution": dict(zip(names, per_execution, strict=True)),
         "budget": BUDGETS[shape],
         "whole_execution": {**dict(zip(names, figures[1], strict=True)), "requests": requests},
     }
@@ -135,6 +137,8 @@ def main() -> None:
         figures = ", ".join(f"{name} {value}" for name, value in row["per_node"].items())
         budget = ", ".join(f"{name} {value}" for name, value in row["budget"].items())
         print(f"{row['shape']} of {row['nodes']}: per node {figures} (budget {budget})")
+        started = ", ".join(f"{name} {value}" for name, value in row["per_execution"].items())
+        print(f"  besides, per execution: {started}")
         print(f"  whole execution: {row['whole_execution']}")
 
 

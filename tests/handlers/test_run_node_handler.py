@@ -84,7 +84,7 @@ def test_a_node_that_returns_more_than_can_be_stored_fails_and_says_so(bench: Be
     execution_id = bench.start("    - {id: huge, type: tool, tool: huge}\n")
     bench.drain()
     error = bench.document(execution_id)["error"]
-    assert (error["type"], error["node"]) == ("execution_error", "huge")
+    assert (error["type"], error["node"]) == ("too_large", "huge")
 
 
 def test_a_repeated_order_reports_its_result_again_without_running(bench: Bench) -> None:

@@ -18,6 +18,7 @@ from tests.infra.recorded_aws import RecordedSystem
 from workflow_runtime.deployment.topology import DEAD_LETTERS, DISPATCH, EVENTS, SWEEP, TIMERS, node_queue
 from workflow_runtime.ports import Message
 from workflow_runtime.services.messages import Timer, timer_body
+from workflow_runtime.storage.due import Due, DueStore
 
 LARGE = base64.b85encode(random.Random(1).randbytes(300_000)).decode()  # more than an item takes, also compressed
 SECRET = "s3cr3t"
@@ -186,12 +187,16 @@ def bury_the_dead(system: RecordedSystem) -> None:
     queues.send(TIMERS, [Message(LARGE), Message(timer_body(Timer(execution_id, "t", system.clock.now() + 5000)))])
     queues.send(EVENTS, [Message("no event"), Message(LARGE)])
     queues.send(DISPATCH, [Message("no mail", group=execution_id, deduplication_id="1")])
-    queues.send(node_queue("tool"), [Message("no order")])
-    queues.send(node_queue("agent"), [Message("no order")])
+    newer = msgspec.json.encode({"execution_id": execution_id, "command": {"command": "invented_later"}}).decode()
+    queues.send(node_queue("tool"), [Message("no order"), Message(newer)])
+    queues.send(node_queue("agent"), [Message("no order"), Message(newer)])
     system.drain(60)
 
 
 def lose_messages_and_sweep(system: RecordedSystem) -> None:
+    ended = start(system, "graph", {"text": "ends"})
+    system.drain(30)
+    DueStore(system.backend.ports.table).put(Due.first(ended, system.clock.now()))  # as if its end had not been told
     start(system, "graph", {"text": "lost"})
     assert dispatched(system)
     for queue in (node_queue("agent"), node_queue("tool")):  # both orders are taken and never carried out

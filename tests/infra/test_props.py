@@ -262,6 +262,7 @@ def test_another_account_may_put_events_but_not_in_the_runtimes_name(chosen_stac
 def test_the_archive_is_kept_for_as_long_as_asked(shipped: Deployed, chosen_stack: Deployed) -> None:
     (archive,) = shipped.of_type("AWS::Events::Archive").values()
     assert archive["RetentionDays"] == 14
+    assert archive["EventPattern"]["source"] == [{"anything-but": "workflow-runtime"}], "what may come in again"
     assert chosen_stack.of_type("AWS::Events::Archive") == {}
 
 

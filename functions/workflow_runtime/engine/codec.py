@@ -24,11 +24,14 @@ class _Stored(ExecutionState):
 
 
 _decoder = msgspec.json.Decoder(_Stored)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_KNOWN = frozenset(ExecutionState.__struct_fields__)
 _pending_decoder = msgspec.json.Decoder(Pending)
 
 
 def decode_state(data: bytes) -> ExecutionState:
-    """The state of these bytes. One of an older schema must be made `current` before it is worked on.
+    """The state of these bytes. One of an older schema must be made `current` before it is worked on. What a newer
+    deployment added to the layout without changing its schema is kept, as after a rollback nobody here knows it.
 
     Raises `msgspec.ValidationError` for anything that is not a state of this or an older schema.
     """
@@ -37,6 +40,9 @@ def decode_state(data: bytes) -> ExecutionState:
         raise msgspec.ValidationError(f"state schema {state.schema} is newer than this runtime's {STATE_SCHEMA}")
     if state.schema == UNNUMBERED_SCHEMA:
         return schema1.unplaced(data)
+    fields = _fields.decode(data)
+    if not fields.keys() <= _KNOWN:
+        state.newer = {name: bytes(value) for name, value in fields.items() if name not in _KNOWN}
     if state.pending:
         state.pending = Opened(state.pending, _pending_decoder.decode)  # type: ignore[arg-type]
     return state

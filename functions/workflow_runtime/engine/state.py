@@ -234,6 +234,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``in_flight``: how many nodes are ordered and open
     - ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because one
       commit's commands are bounded
+    - ``newer``: fields that a newer deployment stored, as JSON by name; they are stored again as they are
     - ``backlog``: commands still to be given, in their order, for the same reason
     - ``made``: how many timers, sends and children were ever made, for their ids
     - ``outbox``: events that the execution sent itself, and ends of graphs that its charts are still to be told of
@@ -294,6 +295,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     held_next: int = 0
     undo_anyway: bool = False
     backlog: list[Deferrable] = []
+    newer: dict[str, bytes] = {}
     alarms: list[str] | None = None
     escalated: Escalation | None = None
     goes_on: bool = False
@@ -381,4 +383,8 @@ def encode_state(state: ExecutionState) -> bytes:
     """The stored form; `codec.decode_state` reads it."""
     if not state.pending:
         state.pending = {}  # left out, whatever table it was
-    return _encoder.encode(state)
+    if not state.newer:
+        return _encoder.encode(state)
+    known = replace(state, newer={})
+    newer = b"".join(b"," + _encoder.encode(name) + b":" + value for name, value in state.newer.items())
+    return _encoder.encode(known)[:-1] + newer + b"}"
