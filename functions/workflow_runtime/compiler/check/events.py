@@ -90,7 +90,7 @@ def kept_from_input(definition: WorkflowDefinition, sources: Sources) -> frozens
     changed = (
         set_names(sources)
         | definition.variables.keys()
-        | {name for names in merged if isinstance(names, tuple) for name in names}
+        | {name for names in merged if not isinstance(names, bool) for name in names}
     )
     return frozenset(name for name in required if isinstance(name, str)) - changed
 
