@@ -69,8 +69,9 @@ class TaskError(msgspec.Struct, forbid_unknown_fields=True):
     message: str = ""
 
 
-_WHAT = ("send", "at", "bus", "approve", "reject", "delegate", "complete", "fail", "heartbeat")
-_AT_A_TIME = {"send", "approve", "reject", "complete", "fail", "heartbeat"}
+WHAT = ("send", "at", "bus", "approve", "reject", "delegate", "complete", "fail", "heartbeat")
+"""What a step may say; one of them, and `at` with those that it times."""
+_TIMED = ("send", "approve", "reject", "complete", "fail", "heartbeat")
 _GOES_WITH = {
     "data": ("send", "approve", "reject"),
     "by": ("approve", "reject", "delegate"),
@@ -107,10 +108,10 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
     heartbeat: str | None = None
 
     def __post_init__(self) -> None:
-        given = {name for name in _WHAT if getattr(self, name) is not None}
+        given = {name for name in WHAT if getattr(self, name) is not None}
         timed = given - {"at"}
-        if len(timed) > 1 or not given or ("at" in given and timed - _AT_A_TIME):
-            names = ", ".join(f"`{name}`" for name in _WHAT)
+        if len(timed) > 1 or not given or ("at" in given and timed.difference(_TIMED)):
+            names = ", ".join(f"`{name}`" for name in WHAT)
             raise ValueError(f"a step says one of {names}; `at` goes with any but `bus` and `delegate`")
         for field, goes_with in _GOES_WITH.items():
             if getattr(self, field) not in (None, "", msgspec.UNSET) and not given & set(goes_with):
@@ -121,11 +122,20 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
             parse_duration(self.at)
 
 
+STEP_FIELDS = frozenset(Step.__struct_fields__)
+
+
+def fields_with(what: str) -> frozenset[str]:
+    """The fields of a step that says this."""
+    own = {field for field, goes_with in _GOES_WITH.items() if what in goes_with}
+    return frozenset({what, *own, *(("at",) if what in _TIMED else ())})
+
+
 def take(tester: Tester, execution_id: str, steps: Sequence[Step]) -> None:
     """Take the steps, each after all before it has settled, or at its time; then let all settle."""
     for step in steps:
         answered = step.approve if step.approve is not None else step.reject
-        meanwhile = step.at is not None and any(getattr(step, name) is not None for name in _AT_A_TIME)
+        meanwhile = step.at is not None and any(getattr(step, name) is not None for name in _TIMED)
         if not meanwhile:
             tester.settle()
         if step.at is not None:
