@@ -356,15 +356,14 @@ class _Explanation:
 
     def _for_its_token(self) -> Waiting:
         callback = next(entry.callback for entry in self._entries if entry.callback is not None)
-        since = self._graph.begun.get(self._open.index, 0)
-        due = min(entry.due for entry in self._entries if entry.purpose is Purpose.TIMEOUT)
+        since, entries = self._graph.begun.get(self._open.index, 0), self._entries
+        due = min(entry.due for entry in entries if entry.purpose is Purpose.TIMEOUT)
         return self._of(callback_text(callback.heartbeat), since=since, until=due)
 
     def _for_people(self) -> Waiting:
         approval = next(entry.approval for entry in self._entries if entry.approval is not None)
-        since = self._graph.begun.get(self._open.index, 0)
         moves, due = people_text(self._state.execution_id, approval), due_of(self._entries)
-        return self._of(moves, on=approval.assignees, since=since, until=due)
+        return self._of(moves, on=approval.assignees, since=self._graph.begun.get(self._open.index, 0), until=due)
 
     def _for_what_is_inside(self) -> Waiting:
         since = self._graph.begun.get(self._open.index, 0)
