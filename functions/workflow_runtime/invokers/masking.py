@@ -20,6 +20,8 @@ VALUES_MAX = 1000  # of what is secret in one attempt: each is looked for in eve
 PART_CHARACTERS_MIN = 4  # of what a formula made of a secret, to be found inside a text; shorter ones stand alone
 CUT_CHARACTERS_MIN = 16  # of a secret that was cut off, in texts for people
 SECRET_NUMBER_MIN = 1000  # smaller numbers are lengths and counts
+WINDOW_CHARACTERS = 64 * 1024  # of a text that is decoded at once
+ENCODED_CHARACTERS_MAX = 12  # of one character: four bytes in UTF-8, or two halves as \uXXXX
 ENCODED_CHARACTERS_MIN = 8  # of base64: what is shorter may be anything
 
 Span: TypeAlias = tuple[int, int]
@@ -36,7 +38,8 @@ _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 class Mask:
     """Hides ``secrets``, and what was ``derived`` from them except what the formulas themselves say.
 
-    ``overflows``: these are more values than can be looked for, and it hides every text.
+    ``overflows``: these are more values than can be looked for. It hides every text of a value then; its attempt is
+    not made, so that messages have nothing to hide.
     """
 
     __slots__ = ("_alone", "_encoded", "_numbers", "_secrets", "_texts", "overflows")
@@ -83,10 +86,8 @@ class Mask:
 
     def text(self, text: str) -> str:
         """A text for people, which may also hold a secret that was cut off."""
-        if not self:
+        if not self or self.overflows:
             return text
-        if self.overflows:
-            return MASK
         return self._without(text, [*self._spans(text), *self._cut_spans(text)])
 
     def _spans(self, text: str) -> list[Span]:
@@ -94,9 +95,17 @@ class Mask:
         spans += self._spans_plain(text)
         for pattern, decode in ((_ENCODED, _percent_decoded), (_ESCAPED, _unescaped)):
             if pattern.search(text):
-                plain, places = _decoded(text, pattern, decode)
-                spans += [(places[start], places[end]) for start, end in self._spans_plain(plain)]
+                for at, window in self._windows(text):
+                    plain, places = _decoded(window, pattern, decode)
+                    spans += [(at + places[start], at + places[end]) for start, end in self._spans_plain(plain)]
         return spans
+
+    def _windows(self, text: str) -> Iterator[tuple[int, str]]:
+        """Parts of a text, with their places, so that decoding a large text takes little memory. They overlap by as
+        much as the longest secret takes when all of it is encoded."""
+        overlap = ENCODED_CHARACTERS_MAX * max(map(len, self._secrets), default=0)
+        for at in range(0, len(text), WINDOW_CHARACTERS):
+            yield at, text[at : at + WINDOW_CHARACTERS + overlap]
 
     def _spans_plain(self, text: str) -> Iterator[Span]:
         """Where secrets stand, in any case, and with ``+`` for a space, as in forms."""

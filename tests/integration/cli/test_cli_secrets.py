@@ -161,6 +161,17 @@ def test_what_fails_leaves_no_secret_in_errors_traces_or_database(awr: Awr, proj
     assert {place: found_in(text) for place, text in texts.items() if found_in(text)} == {}
 
 
+def test_more_secret_values_than_can_be_hidden_are_not_used(
+    awr: Awr, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = json.dumps([f"Canary-value-{number}" for number in range(1001)])
+    monkeypatch.setenv("WORKFLOW_SECRET_MANY", many)
+    path = written(project, '    - {id: a, type: tool, tool: echo, inputs: {x: "${parse_json(secrets.MANY)}"}}\n')
+    run = awr("run", path, "--db", "x.db")
+    assert "execution_error: inputs: more than 1,000 values are made of secrets" in run.output
+    assert [text for text in (run.output, *stored(project / "x.db")) if found_in(text)] == []
+
+
 def test_the_search_finds_what_is_not_hidden(awr: Awr, project: Path) -> None:
     """Else the other tests could not fail."""
     path = written(project, '    - {id: a, type: tool, tool: echo, inputs: {x: "${x}"}}\n')

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from workflow_runtime.errors import storable_text
-from workflow_runtime.invokers.masking import CUT_CHARACTERS_MIN, VALUES_MAX, Mask, blended
+from workflow_runtime.invokers.masking import CUT_CHARACTERS_MIN, VALUES_MAX, WINDOW_CHARACTERS, Mask, blended
 from workflow_runtime.language.expressions import EvaluationError, Scope, compile_template
 from workflow_runtime.language.expressions.functions import FUNCTIONS, ITEM_FUNCTIONS
 from workflow_runtime.language.json_values import Json
@@ -180,7 +180,14 @@ def test_more_values_than_can_be_looked_for_hide_everything() -> None:
     mask = Mask([json.dumps([f"value {number}" for number in range(VALUES_MAX + 1)])])
     assert mask.overflows
     assert mask.value({"a": ["anything"]}) == {"***": ["***"]}
-    assert mask.text("anything") == "***"
+
+
+@pytest.mark.parametrize("write", [lambda text: quote(text, safe=""), lambda text: json.dumps(text)[1:-1]])
+@pytest.mark.parametrize("before", [0, 1, WINDOW_CHARACTERS - 5, WINDOW_CHARACTERS, 3 * WINDOW_CHARACTERS - 1])
+def test_an_encoded_secret_is_found_anywhere_in_a_large_text(write: Any, before: int) -> None:
+    secret = SHAPES["unicode"] + SHAPES["marks"]
+    text = "." * before + write(secret) + "." * 100_000 + "%41\\n"
+    assert Mask([secret]).value(text) == "." * before + "***" + "." * 100_000 + "%41\\n"
 
 
 def test_without_secrets_a_value_is_given_as_it_is() -> None:

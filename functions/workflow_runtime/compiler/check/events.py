@@ -87,7 +87,11 @@ def kept_from_input(definition: WorkflowDefinition, sources: Sources) -> frozens
     merged = {names for names, _, _ in _merging(sources) if names}
     if True in merged:
         return frozenset()
-    changed = set_names(sources) | definition.variables.keys() | {name for names in merged for name in names}
+    changed = (
+        set_names(sources)
+        | definition.variables.keys()
+        | {name for names in merged if not isinstance(names, bool) for name in names}
+    )
     return frozenset(name for name in required if isinstance(name, str)) - changed
 
 
