@@ -46,7 +46,9 @@ class BusStep(msgspec.Struct, forbid_unknown_fields=True):
     detail: dict[str, Json] = {}
 
 
-_WHAT = ("send", "at", "bus", "approve", "reject", "delegate")
+WHAT = ("send", "at", "bus", "approve", "reject", "delegate")
+"""What a step may say; one of them, and `at` with those that it times."""
+_TIMED = ("send", "approve", "reject")
 _GOES_WITH = {
     "data": ("send", "approve", "reject"),
     "by": ("approve", "reject", "delegate"),
@@ -75,9 +77,9 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
     to: str | None = None
 
     def __post_init__(self) -> None:
-        given = {name for name in _WHAT if getattr(self, name) is not None}
+        given = {name for name in WHAT if getattr(self, name) is not None}
         timed = given - {"at"}
-        if len(timed) > 1 or not given or ("at" in given and timed - {"send", "approve", "reject"}):
+        if len(timed) > 1 or not given or ("at" in given and timed.difference(_TIMED)):
             raise ValueError(
                 "a step says one of `send`, `at`, `bus`, `approve`, `reject` and `delegate`; `at` may go with `send`,"
                 " `approve` and `reject`"
@@ -89,6 +91,15 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
             raise ValueError("`delegate` needs `by`, who is asked, and `to`, who shall be")
         if self.at is not None:
             parse_duration(self.at)
+
+
+STEP_FIELDS = frozenset(Step.__struct_fields__)
+
+
+def fields_with(what: str) -> frozenset[str]:
+    """The fields of a step that says this."""
+    own = {field for field, goes_with in _GOES_WITH.items() if what in goes_with}
+    return frozenset({what, *own, *(("at",) if what in _TIMED else ())})
 
 
 def take(tester: Tester, execution_id: str, steps: Sequence[Step]) -> None:
