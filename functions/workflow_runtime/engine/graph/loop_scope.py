@@ -115,7 +115,10 @@ class LoopScope(Scope):
             passes.firsts[index] = self.loop.next_serial
         pending.drop_all(self)
         self.loop.retries.clear()
-        self.turn.state.open_passes -= self.loop.open_count
+        state = self.turn.state
+        state.queued.pop(self.id, None)
+        state.crowded.pop(self.id, None)
+        state.open_passes -= self.loop.open_count
         self.loop.open_count = 0
         self.is_closed = True
 

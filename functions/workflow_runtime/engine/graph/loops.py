@@ -126,9 +126,13 @@ def _spec(scope: GraphScope, node: int) -> LoopSpec:
 
 
 def settle(loop: LoopScope) -> None:
-    """Begin passes as long as there is room, or end the loop. Raises `ValuesMissing`."""
+    """Begin passes as long as there is room, or end the loop. Raises `ValuesMissing`.
+
+    One that has failed or was cancelled, and is only remembered, stands still; so does one whose output a worker puts
+    together.
+    """
     loop.scopes.unmark(loop)
-    if loop.is_closed:
+    if loop.is_closed or loop.around_it.graph.marks[loop.node] != Mark.RUNNING:
         return
     if loop.failing:
         _fail(loop, loop.failing[min(loop.failing)])
@@ -139,7 +143,7 @@ def settle(loop: LoopScope) -> None:
         if not _has_room(loop):
             break
         _begin_pass(loop, index)
-    if not loop.is_closed and not loop.loop.open_count and loop.around_it.graph.marks[loop.node] == Mark.RUNNING:
+    if not loop.is_closed and not loop.loop.open_count:
         _complete(loop)
 
 
