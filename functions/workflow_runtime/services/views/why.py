@@ -349,7 +349,8 @@ class _Explanation:
         child = self._graph.children[self._open.index]
         id = child_execution_id(self._state.execution_id, child.order, child.workflow_id)
         due = due_of(self._entries)
-        moves = f"the end of that execution of `{child.workflow_id}`" + (", or the node's `timeout`" if due else "")
+        timeout = ", or the node's `timeout`" if due else ""
+        moves = f"the end of {id}, an execution of `{child.workflow_id}`{timeout}"
         since = self._graph.begun.get(self._open.index, 0)
         return self._of(moves, on=[id], since=since, until=due)
 
