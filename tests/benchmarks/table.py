@@ -197,10 +197,14 @@ def _sizes(compilations: list[dict[str, Any]], engine: dict[str, float], scopes:
         *(f"event {size:,}, µs" for size in SIZES),
     )
     what = "An event: decode the state, advance, encode it; all but the table."
+    beside = ", ".join(
+        f"{what} {scopes[f'{name}_1_memory_us']:.0f} and {scopes[f'{name}_1000_memory_us']:.0f}"
+        for name, what in {"result": "a node's result", "signal": "a signal", "timer": "a timer"}.items()
+    )
+    stored = max(value for name, value in scopes.items() if name.endswith("_per_scope_us"))
     idle = (
-        f"The engine alone, µs for a node's result: {scopes['1_memory_us']:.0f} beside one idle chart and its graph, "
-        f"{scopes['1000_memory_us']:.0f} beside 1,000 of each; decoding and encoding the state adds "
-        f"{scopes['per_scope_us']:.2f} for every idle scope."
+        f"The engine alone, µs for an event beside one idle chart and beside 1,000: {beside}; decoding and encoding "
+        f"the state adds at most {stored:.2f} for every idle scope and what it waits for."
     )
     return [*_table(head, lines()), "", what, idle]
 

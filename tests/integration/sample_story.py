@@ -23,6 +23,7 @@ from workflow_runtime.deployment.topology import (
     DEAD_LETTERS_FIFO,
     DISPATCH,
     EVENTS,
+    LIMITS,
     SWEEP,
     TIMERS,
     TOPOLOGY,
@@ -35,6 +36,7 @@ from workflow_runtime.runtime.registries import Registries
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.services.catalog.triggers import ScheduledStart
 from workflow_runtime.services.messages import Timer, mail_message, timer_body
+from workflow_runtime.storage.limiters import LimiterName
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "events"
@@ -87,6 +89,8 @@ class Story:
         self._take("dead_letter/order", DEAD_LETTERS)
         send(DEAD_LETTERS_FIFO, [mail_message(execution_id, Poked("poke:sample", START), "sample")])
         self._take("dead_letter/mail", DEAD_LETTERS_FIFO)
+        self.runtime.lines.nudge(LimiterName("openai"))
+        self._take("limit_pump/nudge", LIMITS)
         send(SWEEP, [Message("{}")])
         self._take("sweep/tick", SWEEP)
         return self.samples

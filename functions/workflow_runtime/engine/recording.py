@@ -22,7 +22,7 @@ from workflow_runtime.engine.replay import (
     replay,
 )
 from workflow_runtime.engine.state import ExecutionState, Parent
-from workflow_runtime.engine.turn import Known, Needs
+from workflow_runtime.engine.turn import Known, Needs, Visit
 from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.limiters import Share
@@ -35,12 +35,14 @@ NO_STATE = msgspec.Raw(b"null")
 
 
 class RecordedRun(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a node run ended, as decisions see it. ``order``: of a failed attempt, what it carried out."""
+    """How a node run ended, as decisions see it. ``order``: of a failed attempt, what it carried out. ``visit``: of one
+    that the dispatcher undoes itself, what it was given and yielded."""
 
     path: str
     serial: int
     value: NodeValue
     order: RunNode | None = None
+    visit: Visit | None = None
 
 
 class Recording(msgspec.Struct, frozen=True, omit_defaults=True, dict=True, kw_only=True):
@@ -162,7 +164,16 @@ class _Known:
             globals if needs.globals else None,
             {blob: self._recording.blobs[blob] for blob in needs.blobs},
             {read: self._order(read) for read in needs.orders},
+            {read: self._visit(read) for read in needs.visits},
         )
+
+    def _visit(self, read: Read) -> Visit:
+        visit = self._run(read).visit
+        if visit is None:
+            raise NotRecorded(
+                f"what run {read.serial} of node `{read.path(self._plan)}` was given, which is not recorded"
+            )
+        return visit
 
     def _value_in_pass(self, read: Read) -> NodeValue:
         """Of a node that did not run in its pass, nothing is recorded."""
@@ -172,7 +183,8 @@ class _Known:
     def _order(self, read: Read) -> RunNode | None:
         """The order of a run: kept with it, or, of what an action called, in the journal."""
         run = self._run(read)
-        if run.order is not None or self._plan.place(read.node)[0] not in self._plan.lone_blocks:
+        is_ordered = self._plan.place(read.node)[0] in self._plan.lone_blocks or self._plan.node(read.node).pool
+        if run.order is not None or not is_ordered:
             return run.order
         return next(
             (

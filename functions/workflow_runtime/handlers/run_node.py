@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import Function
@@ -22,17 +23,21 @@ def create(runtime: Runtime, function: Function) -> Handler:
     processors = SpareProcessors(_processor)
 
     async def handle(event: LambdaEvent, context: Any) -> Any:  # noqa: ARG001  Lambda passes it
-        with processors.lent() as processor:
-            batch = worker.batch(event["Records"])
-            hiding = asyncio.ensure_future(batch.keep_hidden())
-            with processor(
-                event["Records"], lambda record: batch.take(record.raw_event)
-            ):  # without a context: it costs an inspection of `take`
-                # What its async_process does, but in the running event loop instead of one of its own.
-                processing = [processor._async_process_record(record) for record in processor.records]
-                await (processing[0] if len(processing) == 1 else asyncio.gather(*processing))
+        batch = worker.batch(event["Records"])
+
+        async def take(record: SQSRecord) -> None:
+            await batch.take(record.raw_event)
+
+        hiding = asyncio.ensure_future(batch.keep_hidden())
+        try:
+            with processors.lent() as processor:
+                with processor(event["Records"], take):  # without a context: it costs an inspection of `take`
+                    # What its async_process does, but in the running event loop instead of one of its own.
+                    processing = [processor._async_process_record(record) for record in processor.records]
+                    await (processing[0] if len(processing) == 1 else asyncio.gather(*processing))
+                answer = processor.response()
+        finally:
             hiding.cancel()
-            answer = processor.response()
         runtime.count(Metric.ORDERS_TAKEN, len(event["Records"]))
         runtime.end_process_if_stuck()
         return answer

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.testing.steps import Step
+from workflow_runtime.testing.steps import STEP_FIELDS, WHAT, Step, fields_with
 
 
 class Fail(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,9 +66,8 @@ def json_schema(mocks: dict[str, Any]) -> dict[str, Any]:
     """
     (entry,), definitions = msgspec.json.schema_components([Scenario], ref_template="#/$defs/{name}")
     definitions["Step"]["oneOf"] = [
-        {"required": ["send"], "properties": {"bus": False}},
-        {"required": ["at"], "properties": {"send": False, "data": False, "bus": False}},
-        {"required": ["bus"], "properties": {"send": False, "data": False, "at": False}},
+        {"required": [what], "properties": dict.fromkeys(sorted(STEP_FIELDS - fields_with(what)), False)}
+        for what in WHAT
     ]
     definitions["Scenario"]["properties"]["mocks"] = {
         "description": "A mocks file, from here; or the mocks themselves.",

@@ -63,3 +63,14 @@ def test_validate_compares_inputs_and_reads_with_the_schemas_of_the_other_file(a
     assert "WF426: the workflow `付款` takes no `m`" in findings
     assert "WF413: `扣款` has no `double`" in findings
     assert awr("validate", "--strict", "wrong.yaml").exit_code == 1
+
+
+def test_resume_without_an_id_goes_on_with_the_execution_that_waits_for_others(awr: Awr) -> None:
+    slow = CHILD.replace("nodes: [", "nodes: [{id: w, type: control, subtype: wait, duration: 1h}, ").replace(
+        "subtype: pass, inputs", "subtype: pass, dependencies: [w], inputs"
+    )
+    write(("parent.yaml", PARENT), ("child.yaml", slow))
+    stopped = awr("run", "parent.yaml", "--input", '{"n": 4}', "--db", "runs.db", "--timeout", "0.5")
+    assert stopped.exit_code == 124
+    resumed = awr("run", "--resume", "--db", "runs.db", "--skip-time", "--json")
+    assert (resumed.exit_code, only_document(resumed.stdout)["output"]) == (0, {"got": 8})

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from workflow_runtime.errors import DefinitionError
-from workflow_runtime.testing import WorkflowTester
+from workflow_runtime.testing import WorkflowTester, replay
 
 pytest_plugins = ["workflow_runtime.testing.plugin"]
 
@@ -122,3 +122,20 @@ def test_workflows_of_the_definitions_folder_are_published_when_others_start_the
     with WorkflowTester.embedded(tmp_path) as runtime:
         runtime.mock_tool("pay", {"number": 3})
         assert runtime.run("父", {"amount": 4}).nodes["后"]["output"] == {"got": 3}
+
+
+@pytest.mark.parametrize("wait", ["1h", None])
+def test_a_recording_replays_what_a_workflow_has_undone(runtime: WorkflowTester, wait: str | None) -> None:
+    """Undone in the commit in which it ended, and in a later one, which has to read it."""
+    runtime.mock_workflow("payment", {"payment": "p1"})
+    runtime.mock_workflow("refund")
+    document = yaml.safe_load(guide_example())["workflow"]
+    charge = document["nodes"][0]
+    pause: list[dict[str, Any]] = []
+    if wait:
+        pause = [{"id": "p", "type": "control", "subtype": "wait", "duration": wait, "dependencies": ["charge"]}]
+    after = [node["id"] for node in (pause or [charge])]
+    ends = {"id": "e", "type": "control", "subtype": "fail", "error": "late", "message": "", "dependencies": after}
+    result = runtime.run({**document, "nodes": [charge, *pause, ends]}, {"order_id": "7", "total": 9})
+    result.assert_compensated("charge")
+    replay(runtime.recording(result.execution_id))

@@ -212,6 +212,11 @@ def many_loops(count: int) -> dict[str, Any]:
     return graph(*(control(f"l{i}", "loop", items="${x}", body=[tool(f"n{i}")]) for i in range(count // 2)))
 
 
+def loops_with_bodies_beside_them(count: int) -> dict[str, Any]:
+    loops = [control(f"l{i}", "loop", times=2, body=[f"n{i}"]) for i in range(count // 2)]
+    return graph(*loops, *(tool(f"n{i}") for i in range(count // 2)))
+
+
 def duplicates(count: int) -> dict[str, Any]:
     return graph(*(tool("same") for _ in range(count)))
 
@@ -262,6 +267,7 @@ SHAPES: list[Callable[[int], dict[str, Any]]] = [
     conditions_in_a_row, ladder_of_conditions, ladder_of_parallels, parallels_in_a_row, wide_parallel, passes_in_a_row,
     aggregations_in_a_row, edges_apart, references_in_one_node, references_to_all_above, long_expression,
     many_expressions_in_a_text, many_patterns, wide_filters, many_triggers, many_variables, many_handlers, many_loops,
+    loops_with_bodies_beside_them,
     duplicates, dangling_targets, chart_in_a_row, shared_event, many_transitions_of_one_event, states_in_states,
     many_assignments, many_graphs_in_states,
 ]  # fmt: skip

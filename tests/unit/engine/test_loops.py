@@ -469,3 +469,16 @@ def test_a_machine_in_a_pass_reads_its_item() -> None:
     }  # fmt: skip
     driver = begun(loop("each", machine, items="${xs}", **{"as": "doc"}), input={"xs": ["p", "q"]})
     assert driver.output == [{"got": "p", "at": 0}, {"got": "q", "at": 1}]
+
+
+def test_a_loop_that_has_failed_stays_still_whatever_happens_beside_it() -> None:
+    finally_ = {"id": "clean", "dependencies": ["each"], "join": "all_done"}
+    driver = begun(loop("each", {"id": "a"}, times=5), finally_)
+    driver.fail("each[0]/a", "boom")
+    assert list(driver.ordered) == ["clean"]
+    driver.take(SuspendRequested("control:s", driver.now))
+    driver.take(ResumeRequested("control:r", driver.now))
+    assert list(driver.ordered) == ["clean"]
+    driver.play()
+    assert (driver.status, driver.error) == ("failed", ("boom", "each[0]/a"))
+    assert len(driver.commands(RunNode)) == 2

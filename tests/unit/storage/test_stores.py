@@ -83,7 +83,7 @@ class Test_payloads:
         assert unpack(pack(value)) == value
 
     def test_there_is_a_limit(self) -> None:
-        with pytest.raises(NodeError, match=str(PAYLOAD_BYTES_MAX)):
+        with pytest.raises(NodeError, match=f"{PAYLOAD_BYTES_MAX:,}"):
             pack_bytes(bytes(PAYLOAD_BYTES_MAX + 1))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -12,8 +13,10 @@ from workflow_runtime.definition.nodes.loop import LoopNode
 from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import EdgeDefinition
 
+NO_LOOP = -1
 
-class Listing(msgspec.Struct, frozen=True):
+
+class Listing(msgspec.Struct, frozen=True, dict=True):
     """A list of nodes as it is written at ``place``, with the edges declared for it.
 
     ``owners``: of the nodes that belong to a loop of the same list, its position, by theirs.
@@ -25,19 +28,22 @@ class Listing(msgspec.Struct, frozen=True):
     gaps: Gaps
     owners: Mapping[int, int]
 
-    def members(self, loop: int | None) -> tuple[int, ...]:
-        """Positions of the nodes that belong to this loop; None: to no loop."""
-        return tuple(position for position in range(len(self.nodes)) if self.owners.get(position) == loop)
+    @cached_property
+    def members(self) -> dict[int, tuple[int, ...]]:
+        """Positions of the nodes that belong to a loop, by its position; by `NO_LOOP` those that belong to none."""
+        found: dict[int, list[int]] = {}
+        for position in range(len(self.nodes)):
+            found.setdefault(self.owners.get(position, NO_LOOP), []).append(position)
+        return {loop: tuple(positions) for loop, positions in found.items()}
 
-    def edges_among(self, members: Sequence[int], *, and_others: bool) -> dict[int, EdgeDefinition]:
-        """The edges between these nodes, by number. ``and_others``: also those that no graph has whole."""
-        owner_of = {self.nodes[position].id: self.owners.get(position) for position in range(len(self.nodes))}
-        own = {self.nodes[position].id for position in members}
-        found = {}
+    @cached_property
+    def edges_inside(self) -> dict[int, dict[int, EdgeDefinition]]:
+        """The edges between nodes of one loop, by number, by its position; by `NO_LOOP` all others."""
+        owners = {node.id: self.owners.get(position, NO_LOOP) for position, node in enumerate(self.nodes)}
+        found: dict[int, dict[int, EdgeDefinition]] = {}
         for number, edge in enumerate(self.edges):
-            is_whole = edge.source in owner_of and owner_of[edge.source] == owner_of.get(edge.target, -1)
-            if (is_whole and edge.source in own) or (and_others and not is_whole):
-                found[number] = edge
+            source, target = owners.get(edge.source, NO_LOOP), owners.get(edge.target, NO_LOOP)
+            found.setdefault(source if source == target else NO_LOOP, {})[number] = edge
         return found
 
 

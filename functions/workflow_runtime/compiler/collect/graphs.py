@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import msgspec
@@ -81,7 +81,7 @@ class GraphSource(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     body_of: LoopNode | None = None
     loops: tuple[Enclosing, ...] = ()
     listing: Listing | None = None
-    outside: frozenset[str] = frozenset()
+    outside: tuple[Mapping[str, int], ...] = ()
 
     @cached_property
     def inside(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 import re2
 
-from workflow_runtime.compiler.collect.bodies import Listing, listing
+from workflow_runtime.compiler.collect.bodies import NO_LOOP, Listing, listing
 from workflow_runtime.compiler.collect.graphs import CallSource, ChartSource, Enclosing, GraphSource, Undone
 from workflow_runtime.compiler.collect.short_forms import called_node, fallback_node, fallback_of, named_after
 from workflow_runtime.compiler.collect.states import calls_of, flatten
@@ -94,7 +94,7 @@ class Sources:
         """Add the graph of a list of nodes, without those that belong to the body of a loop among them."""
         whole = listing(graph.nodes, graph.place, graph.edges, graph.gaps)
         self.listings.append(whole)
-        self._add_graph(_part(graph, whole, None) if whole.owners else graph)
+        self._add_graph(_part(graph, whole, NO_LOOP) if whole.owners else graph)
 
     def _add_body(self, graph: GraphSource, position: int, node: LoopNode) -> None:
         here = Enclosing(graph.number, position)
@@ -112,7 +112,7 @@ class Sources:
             loops=(here, *graph.loops),
             loop=here,
             body_of=node,
-            outside=graph.outside.union(graph.index),
+            outside=(graph.index, *graph.outside),
         )
         if nodes or graph.listing is None:
             self._add_listed(body)
@@ -216,10 +216,10 @@ class Sources:
         )
 
 
-def _part(graph: GraphSource, whole: Listing, loop: int | None) -> GraphSource:
-    """The graph with those nodes and edges of a list that belong to this loop; None: to none."""
-    members = whole.members(loop)
-    edges = whole.edges_among(members, and_others=loop is None)
+def _part(graph: GraphSource, whole: Listing, loop: int) -> GraphSource:
+    """The graph with those nodes and edges of a list that belong to this loop."""
+    members = whole.members.get(loop, ())
+    edges = whole.edges_inside.get(loop, {})
     return msgspec.structs.replace(
         graph,
         nodes=tuple(whole.nodes[position] for position in members),

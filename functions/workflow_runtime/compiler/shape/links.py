@@ -248,7 +248,7 @@ def _find(graph: GraphSource, report: Report, name: str, place: DocumentPath) ->
     if position < 0 and name in graph.inside:
         message = f"`{name}` is in the body of the loop `{graph.inside[name]}`"
         report.add(rules.CROSSES_LOOP, message, place, f"Name `{graph.inside[name]}` instead.")
-    elif position < 0 and name in graph.outside:
+    elif position < 0 and any(name in ids for ids in graph.outside):
         report.add(rules.CROSSES_LOOP, f"`{name}` is outside of the loop that this node is in the body of", place)
     elif position < 0 and name and not graph.gaps.hides_id(name):
         report.add(rules.UNKNOWN_NODE, f"there is no node `{name}`", place, report.suggest(name, graph.index))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 import re2
-from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, model_validator
 
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.fields import (
@@ -80,7 +80,7 @@ def _recovered_body(value: Any, reading: Reading) -> tuple[Model | str, ...]:
 
 
 _Entry = Annotated[
-    NodeDefinition | str, BeforeValidator(_read_entry), WithJsonSchema({"anyOf": [TEXT, {"x-ref": "Node"}]})
+    NodeDefinition | str, PlainValidator(_read_entry), WithJsonSchema({"anyOf": [TEXT, {"x-ref": "Node"}]})
 ]
 _TIMES = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": ONE_TEMPLATE}]}
 _TOLERATED = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^(100|\d{1,2})\s*%$"}]}

@@ -119,7 +119,10 @@ class LoopScope(Scope):
         self.turn.state.crowded.pop(self.id, None)
         self.loop.failed_pass, self.loop.failure = -1, None
         self.loop.retries.clear()
-        self.turn.state.open_passes -= self.loop.open_count
+        state = self.turn.state
+        state.queued.pop(self.id, None)
+        state.crowded.pop(self.id, None)
+        state.open_passes -= self.loop.open_count
         self.loop.open_count = 0
         self.is_closed = True
 

@@ -126,11 +126,15 @@ def _spec(scope: GraphScope, node: int) -> LoopSpec:
 
 
 def settle(loop: LoopScope) -> None:
-    """Begin passes as long as there is room, or end the loop. Raises `ValuesMissing`."""
+    """Begin passes as long as there is room, or end the loop. Raises `ValuesMissing`.
+
+    One that has failed or was cancelled, and is only remembered, stands still; so does one whose output a worker puts
+    together.
+    """
     loop.scopes.unmark(loop)
     loop.turn.state.queued.pop(loop.id, None)
     if loop.is_closed or loop.around_it.graph.marks[loop.node] != Mark.RUNNING:
-        return  # it has ended, and is only remembered, or a worker puts its output together
+        return
     if loop.loop.failure is not None:
         _fail(loop, loop.loop.failure)
         return

@@ -12,6 +12,7 @@ from workflow_runtime.frontends.cli.stderr_log import TracedInvoker
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import local_reach
 from workflow_runtime.runtime.in_process import Backend, LocalRuntime
+from workflow_runtime.storage.records import Header
 
 WORKFLOWS_SEARCHED_MAX = 1_000
 OPEN_SHOWN_MAX = 10
@@ -43,13 +44,16 @@ def local_runtime(
 
 
 def only_open_execution(runtime: LocalRuntime, db: Path | None) -> str:
-    """The only execution of the file that has not ended. Raises `CliError` if there is none, or more than one."""
+    """The only execution of the file that has not ended, those apart that another one waits for. Raises `CliError` if
+    there is none, or more than one."""
     services = runtime.services
     found = [
         header
         for pointer in services.stores.workflows.list(WORKFLOWS_SEARCHED_MAX, None)
         for header in services.documents.list(pointer.workflow_id, OPEN_STATUSES, OPEN_SHOWN_MAX + 1, None)
     ]
+    open = {header.execution_id for header in found}
+    found = [header for header in found if _awaited_by(services.documents.header(header.execution_id)) not in open]
     match found:
         case [header]:
             return str(header.execution_id)
@@ -60,3 +64,8 @@ def only_open_execution(runtime: LocalRuntime, db: Path | None) -> str:
     more = " …" if len(found) > OPEN_SHOWN_MAX else ""
     message = f"several executions in {db} have not ended: {', '.join(shown)}{more}"
     raise usage_error(message, f"awr run --resume {found[0].execution_id} --db {db}")
+
+
+def _awaited_by(header: Header) -> str:
+    """The execution that waits for the end of this one; "" if none does."""
+    return header.parent.execution_id if header.parent is not None and header.parent.notify else ""

@@ -11,16 +11,17 @@ from workflow_runtime.engine.commands import AskApproval, CancelRun, RecordNode,
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
 from workflow_runtime.engine.recording import NO_STATE, RecordedRun, Recording
 from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.engine.turn import Visit
 from workflow_runtime.engine.values.evaluation import NodeValue
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan, encode_plan
-from workflow_runtime.ports import Ports
+from workflow_runtime.ports import Item, Ports
 from workflow_runtime.services.dispatch.reads import node_value, pruned_globals
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import unpack
-from workflow_runtime.storage.records import Header, Run
+from workflow_runtime.storage.records import Header, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
 ENTRIES_READ_AT_ONCE = 25
@@ -136,10 +137,20 @@ class Recordings:
         }
         items = self._table.get(list(wanted))
         return [
-            RecordedRun(run.path, run.serial, _value(plan, run), self._runs.order_of(item))
+            RecordedRun(
+                run.path, run.serial, _value(plan, run), self._runs.order_of(item), self._visit(plan, run, item)
+            )
             for item in items.values()
             if not (run := self._runs.run_of(item)).status.open
         ]
+
+    def _visit(self, plan: Plan, run: Run, item: Item) -> Visit | None:
+        """A run, whole, if the dispatcher itself may undo it."""
+        place = plan.locate(run.path)
+        number = plan.blocks[place.block].nodes[place.node].compensate if place is not None else -1
+        if number < 0 or run.status is not RunStatus.SUCCESS or plan.blocks[number].nodes[0].pool is not None:
+            return None
+        return Visit(self._runs.inputs_of(item), run.output)
 
 
 def assembled(pages: Iterable[RecordedPage]) -> Recording:

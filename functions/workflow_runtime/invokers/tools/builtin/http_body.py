@@ -135,13 +135,20 @@ def _unpacked(data: bytes, encoding: str) -> bytes:
         raise Unreadable(f"is encoded as {encoding[:40]!r}, which was not asked for")
     unpacked = bytearray()
     try:
-        for piece in _pieces(data, zlib.MAX_WBITS | 32):  # zlib or gzip, by the first bytes
+        for piece in _pieces(data, _format(data, encoding)):
             unpacked += piece
             if len(unpacked) > RESPONSE_BYTES_MAX:
                 raise _too_large()
     except zlib.error:
         raise Unreadable(f"is marked as {encoding} but is not") from None
     return bytes(unpacked)
+
+
+def _format(data: bytes, encoding: str) -> int:
+    """What zlib is told: zlib's own format or gzip, by the first bytes; or deflate without either's header, which some
+    servers send, against RFC 9110 §8.4.1.2."""
+    has_header = data[:2] == b"\x1f\x8b" or (data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0)
+    return zlib.MAX_WBITS | 32 if has_header or encoding != "deflate" else -zlib.MAX_WBITS
 
 
 def _pieces(data: bytes, wbits: int) -> Iterator[bytes]:

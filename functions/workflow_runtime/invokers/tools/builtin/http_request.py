@@ -285,12 +285,13 @@ def _origin(url: httpx.URL) -> str:
 
 
 def _shown(headers: httpx.Headers) -> dict[str, Any]:
-    """Headers by lower-case name. Repeated ones are joined by commas, as RFC 9110 §5.3 allows; ``set-cookie``, where it
-    does not, is a list.
+    """Headers by lower-case name. Repeated ones are lists, as some of their values hold commas; so is ``set-cookie``,
+    also when there is only one.
     """
-    shown: dict[str, Any] = {name.lower(): value for name, value in headers.items()}
-    if "set-cookie" in shown:
-        shown["set-cookie"] = headers.get_list("set-cookie")
+    shown: dict[str, Any] = {}
+    for name in dict.fromkeys(map(str.lower, headers)):
+        values = headers.get_list(name)
+        shown[name] = values if len(values) > 1 or name == "set-cookie" else values[0]
     return shown
 
 
