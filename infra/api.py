@@ -79,7 +79,7 @@ class Api(Construct):
             accept(
                 made,
                 "AwsSolutions::AwsSolutions-APIG4",
-                "Each request carries an HMAC signature that the function checks",
+                "Each request carries an HMAC signature, or a task token, that the function checks",
             )
 
     def _stage(self, function: Function, props: RuntimeProps) -> None:

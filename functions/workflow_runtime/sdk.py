@@ -29,7 +29,7 @@ import msgspec
 
 from workflow_runtime.errors import NodeError
 
-__all__ = ["NodeContext", "ToolError", "tool"]
+__all__ = ["NodeContext", "ToolError", "pending", "tool"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -50,7 +50,7 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     ``correlation_id``: what brought the execution about, for calls to other systems.
     ``logger`` writes the execution and the node into each line. ``deadline`` is epoch ms.
     ``limit_fences``: of each limiter that let the attempt begin, by name, a number larger than all that it gave before.
-    ``warnings``: see `warn`; ``is_stopped``: what `cancelled` asks.
+    ``warnings``: see `warn`; ``is_stopped``: what `cancelled` asks; ``make_token``: what `task_token` is from.
     """
 
     execution_id: str
@@ -65,7 +65,15 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str = ""
     limit_fences: Mapping[str, int] = {}
     is_stopped: Callable[[], bool] = lambda: False
+    make_token: Callable[[], str] = lambda: ""
     warnings: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def task_token(self) -> str:
+        """What somebody else completes this node with, once the tool has returned `pending`, or its node has a
+        `callback`: `POST /tasks/complete`. It is a secret of whoever may do that. Asking for it writes to the table.
+        """
+        return self.make_token()
 
     @property
     def cancelled(self) -> bool:
@@ -81,6 +89,23 @@ class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     def remaining_seconds(self) -> float:
         """Seconds left until the runner ends this attempt; 0 when none are."""
         return max(0.0, (self.deadline - self.now()) / 1000)
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """What `pending` returns."""
+
+    timeout: str | float | None = None
+    heartbeat: str | float | None = None
+
+
+def pending(*, timeout: str | float | None = None, heartbeat: str | float | None = None) -> Any:
+    """What a tool returns when somebody else is to finish its work: the node then waits until the task token
+    (`NodeContext.task_token`) is completed or failed.
+
+    ``timeout``: how long, from now on (``"2h"``, or seconds; 24 hours, unless the node's `callback` says otherwise);
+    ``heartbeat``: the longest silence meanwhile.
+    """
+    return Pending(timeout, heartbeat)
 
 
 class ToolMark(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The guide's examples of approvals do what the guide says."""
+"""The guide's examples of approvals and callbacks do what the guide says."""
 
 from __future__ import annotations
 
@@ -37,3 +37,22 @@ def test_the_chief_is_asked_after_a_day_and_a_rejection_is_told_to_the_author() 
         nodes = tester.result(execution_id).nodes
         assert nodes["tell_author"]["output"] == {"why": "chief rejected it: not now"}
         assert nodes["print"]["status"] == "skipped"
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_film_is_shown_when_somebody_has_rendered_it(guide: str) -> None:
+    with WorkflowTester.embedded() as tester:
+        execution_id = tester.start(example(guide, "render_film"), {"film": "Tea"})
+        tester.advance(minutes=9)
+        tester.heartbeat_task(execution_id, "render")
+        tester.advance(minutes=9)
+        tester.complete_task(execution_id, "render", {"url": "https://films/tea"})
+        assert tester.result(execution_id).nodes["show"]["output"] == {"url": "https://films/tea"}
+
+
+def test_a_film_that_nobody_renders_is_tried_again() -> None:
+    with WorkflowTester.embedded() as tester:
+        execution_id = tester.start(example(GUIDES[0], "render_film"), {"film": "Tea"})
+        tester.advance(minutes=11)
+        tester.complete_task(execution_id, "render", {"url": "https://films/tea"})
+        assert tester.result(execution_id).nodes["render"]["attempts"] == 2

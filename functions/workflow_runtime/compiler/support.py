@@ -29,12 +29,11 @@ def check_support(definition: WorkflowDefinition, sources: Sources, report: Repo
                 report.add(rules.NO_EFFECT, message, graph.at(position, field))
 
 
-def has_own_names(gaps: Gaps, sources: Sources) -> bool:
-    """Whether parts that are not supported, or could not be read, may give names a meaning that they lack elsewhere."""
+def has_own_names(gaps: Gaps) -> bool:
+    """Whether parts that could not be read may give names a meaning that they lack elsewhere."""
     return (
         gaps.hide_calls
         or not gaps.fields.isdisjoint(("type", *CHART_FIELDS))
-        or any(node.callback is not None for node in sources.nodes)
         or any("callback" in fields for fields in gaps.nodes.values())
     )
 
@@ -44,8 +43,6 @@ def _not_in_force(field: str, path: DocumentPath, report: Report) -> None:
 
 
 def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
-    if node.callback is not None:
-        yield "callbacks are", ("callback",)
     if isinstance(node, LoopNode) and node.distribution == "executions":
         yield "passes in executions of their own are", ("distribution",)
 
@@ -66,6 +63,8 @@ def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
     for field in ("limiter", "cost"):
         if getattr(node, field) and kind.pool is None:
             yield field, "no worker runs this node, and limiters hold back what workers run"
+    if node.callback is not None and kind.pool is None:
+        yield "callback", "task tokens are given to agents and tools"
     for field in ("retry_policy", "fallback", "on_error", "compensate"):
         if getattr(node, field) and not kind.has_policies:
             yield field, "it is for nodes that do work or wait; this one only decides, and would decide the same again"

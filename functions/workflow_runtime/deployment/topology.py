@@ -218,7 +218,10 @@ TOPOLOGY = Topology(
             table=("get", "put", "update", "change", "put_all", "delete_all", "query", "query_index"),
             blobs=("get", "put"),
             secrets=True,
-            open_routes=tuple(f"{method} /hooks/{{workflow}}/{{endpoint+}}" for method in ("POST", "PUT", "GET")),
+            open_routes=(
+                *(f"{method} /hooks/{{workflow}}/{{endpoint+}}" for method in ("POST", "PUT", "GET")),
+                "POST /tasks/{action}",
+            ),
             snap_start=True,
         ),
         Function(

@@ -14,15 +14,15 @@ from typing import Any, get_args
 import msgspec
 
 from workflow_runtime.engine import compensation, ending, holding, pending, settling
+from workflow_runtime.engine.answers import accept_approval, accept_task, take_approval, take_task
 from workflow_runtime.engine.arrivals import (
-    accept_approval,
     accept_child,
     accept_result,
     accept_send_failure,
     accept_signal,
     accept_stop,
     accept_timer,
-    take_approval,
+    accept_yield,
     take_signal,
 )
 from workflow_runtime.engine.codec import current
@@ -38,11 +38,14 @@ from workflow_runtime.engine.events import (
     ExecutionStarted,
     NodeFailed,
     NodeSucceeded,
+    NodeYielded,
     Poked,
     ReopenRequested,
     RunStopped,
     SendFailed,
     SignalReceived,
+    TaskCompleted,
+    TaskFailed,
     TimerFired,
 )
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -250,7 +253,7 @@ def _take(scopes: Scopes, event: Event) -> str:
 
 def _is_told_of(turn: Turn, event: Event) -> bool:
     """Whether the journal says why an event had no effect: who sent it from outside may ask."""
-    asked = (SignalReceived, ControlEvent, ApprovalAnswered, ApprovalDelegated)
+    asked = (SignalReceived, ControlEvent, ApprovalAnswered, ApprovalDelegated, TaskCompleted, TaskFailed)
     return isinstance(event, asked) and not turn.state.status.terminal
 
 
@@ -291,11 +294,16 @@ _TAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     **dict.fromkeys(get_args(ControlEvent), accept_request),
     ApprovalAnswered: accept_approval,
     ApprovalDelegated: accept_approval,
+    NodeYielded: accept_yield,
+    TaskCompleted: accept_task,
+    TaskFailed: accept_task,
 }
 _RETAKERS: dict[type[Event], Callable[[Scopes, Any], str]] = {
     SignalReceived: take_signal,
     ApprovalAnswered: take_approval,
     ApprovalDelegated: take_approval,
+    TaskCompleted: take_task,
+    TaskFailed: take_task,
 }
 """Of events whose ids were noted when they were held."""
 

@@ -17,19 +17,18 @@ from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.commands import Unsubscribe
 from workflow_runtime.engine.events import (
     SELF,
-    ApprovalAnswered,
-    ApprovalDelegated,
     ChildEnded,
     ChildStarted,
     NodeFailed,
     NodeSucceeded,
+    NodeYielded,
     RunEnded,
     RunStopped,
     SendFailed,
     SignalReceived,
     TimerFired,
 )
-from workflow_runtime.engine.graph import approvals, loops, outcome, policy, resolve, waits
+from workflow_runtime.engine.graph import callbacks, loops, outcome, policy, resolve, waits
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -61,26 +60,47 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     if scopes.turn.state.stopping.get(event.path) == event.serial:
         compensation.stopped(scopes, event)
         return ""
-    place = scopes.turn.plan.locate(event.path)
+    found = _current_run(scopes, event.path, event.serial)
+    if isinstance(found, str):
+        return found
+    scope, node = found
+    result = _result(event)
+    if scopes.turn.is_suspended and outcome.must_wait(scope, node, result):
+        return holding.hold(scopes.turn, event)
+    outcome.ended(scope, node, result)
+    return ""
+
+
+def accept_yield(scopes: Scopes, event: NodeYielded) -> str:
+    """The code of a run has returned; its node waits for its task token. Raises `InvalidEvent`."""
+    if scopes.turn.state.stopping.get(event.path) == event.serial:
+        compensation.stopped(scopes, event)
+        return ""
+    found = _current_run(scopes, event.path, event.serial)
+    if isinstance(found, str):
+        return found
+    callbacks.yielded(*found, event)
+    return ""
+
+
+def _current_run(scopes: Scopes, path: str, serial: int) -> tuple[GraphScope, int] | str:
+    """The node whose run has come to something; or why that means nothing any more. Raises `InvalidEvent`."""
+    place = scopes.turn.plan.locate(path)
     if place is None:
-        raise InvalidEvent(f"the plan has no node {event.path!r}")
+        raise InvalidEvent(f"the plan has no node {path!r}")
     scope = scopes.get(place.scope)
     if scope is None:
         return "the state that ran it was left before its result came"
     assert isinstance(scope, GraphScope)
     current = scope.graph.serial(place.node)
-    if event.serial < current:
-        return f"run {event.serial} was superseded by run {current}"
+    if serial < current:
+        return f"run {serial} was superseded by run {current}"
     reason = RESULT_ROWS.get(scope.graph.marks[place.node])
-    if reason is None or event.serial > current:
-        raise InvalidEvent(f"run {event.serial} of node {event.path!r} was never ordered")
-    if reason:
-        return reason
-    result = _result(event)
-    if scopes.turn.is_suspended and outcome.must_wait(scope, place.node, result):
-        return holding.hold(scopes.turn, event)
-    outcome.ended(scope, place.node, result)
-    return ""
+    if reason is None and callbacks.awaits(scope, place.node):
+        return "the run's result is known already"
+    if reason is None or serial > current:
+        raise InvalidEvent(f"run {serial} of node {path!r} was never ordered")
+    return reason or (scope, place.node)
 
 
 def accept_stop(scopes: Scopes, event: RunStopped) -> str:
@@ -142,7 +162,10 @@ def accept_timer(scopes: Scopes, event: TimerFired) -> str:
         loops.retry_due(scope, entry.owner)
     else:
         assert isinstance(scope, GraphScope)
-        resolve(scope, entry.owner, entry)
+        if entry.purpose is Purpose.HEARTBEAT:
+            callbacks.heartbeat_due(scope, entry.owner, event.heard)
+        else:
+            resolve(scope, entry.owner, entry)
     return ""
 
 
@@ -185,30 +208,6 @@ def accept_send_failure(scopes: Scopes, event: SendFailed) -> str:
     data = {"type": "execution_error", "message": event.message, "node": event.machine or None}
     chart.raise_event("error.communication", data)
     return ""
-
-
-# ---- what people say
-
-
-def accept_approval(scopes: Scopes, event: ApprovalAnswered | ApprovalDelegated) -> str:
-    """Someone has answered an approval, or delegated it; taken once."""
-    if applied.is_known(scopes.turn, event.event_id):
-        return applied.TAKEN
-    return take_approval(scopes, event)
-
-
-def take_approval(scopes: Scopes, event: ApprovalAnswered | ApprovalDelegated) -> str:
-    """The same of one that was not taken before, or that was held."""
-    entry = scopes.turn.state.pending.get(pending.approval_entry(event.approval))
-    if entry is None:
-        return "the approval was decided, or is not needed any more"
-    scope = scopes[entry.scope]
-    assert isinstance(scope, GraphScope)
-    take = approvals.answer if isinstance(event, ApprovalAnswered) else approvals.delegate
-    reason = take(scope, entry.owner, event)  # type: ignore[arg-type]
-    if not reason:
-        applied.remember(scopes.turn, event.event_id)
-    return reason
 
 
 # ---- events with a name

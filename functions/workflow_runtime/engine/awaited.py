@@ -59,6 +59,16 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     prompt: str = ""
 
 
+class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A task token that somebody is to complete: its hash ``task``, and the run that it is bound to. ``heartbeat``: the
+    longest silence (ms), 0: any."""
+
+    task: str
+    serial: int
+    attempt: int = 1
+    heartbeat: int = 0
+
+
 class PendingKind(StrEnum):
     """What an execution waits for."""
 
@@ -82,6 +92,8 @@ class Purpose(StrEnum):
     STOP = "stop"  # of the execution: how long runs that were told to stop are awaited
     START = "start"  # of a node: that the execution it started is there
     APPROVAL = "approval"  # of a node: what people say
+    CALLBACK = "callback"  # of a node: that its task token is completed
+    HEARTBEAT = "heartbeat"  # of a node: when the next sign of life must have come
     ESCALATION = "escalation"  # of a node: the time when others are asked, too
 
 
@@ -97,7 +109,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``sent``: what a delayed send sends
     - ``workflow``: of a child; ``order``: token of the order that started it, if it was reopened since
     - ``held``: it has come, and is held while the execution is suspended
-    - ``approval``: who is asked, and what was said
+    - ``approval``: who is asked, and what was said; ``callback``: which task token is to be completed
     """
 
     kind: PendingKind
@@ -113,3 +125,4 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     held: bool = False
     order: str = ""
     approval: Approval | None = None
+    callback: Callback | None = None

@@ -48,8 +48,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     - ``caller``: number of the node that called this one, which reads its inputs
     - ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever
     - ``warnings``: what was noted of the node before
-    - ``pages``: where the values of names lie that are stored apart
-    - ``passes``, ``items``: of a loop whose output is put together
+    - ``pages``: where the values of names lie that are stored apart; ``passes``, ``items``: of a loop to put together
     - ``alone``: its worker runs nothing else meanwhile, as an attempt before may have killed its worker's process
     """
 
@@ -287,8 +286,7 @@ class ReplaceVariables(msgspec.Struct, frozen=True, omit_defaults=True, tag_fiel
 
 
 class StorePages(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="store_pages"):
-    """Store values apart, page by page; carried out before the commit. ``key`` is made of what they are. ``pages`` are
-    not kept once they are stored."""
+    """Store values apart, page by page, before the commit. ``key`` is made of them. ``pages`` are not kept later."""
 
     key: str
     count: int
@@ -306,8 +304,7 @@ class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue")
 
 class AskApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="ask_approval"):
     """Have people find an approval in their list. ``data``, or where it was stored: what they are shown; ``keep``:
-    where it must be stored, as the state says so. ``escalates_at``, ``expires_at``: epoch ms, 0: never.
-    """
+    where it must be stored, as the state says so. ``escalates_at``, ``expires_at``: epoch ms, 0: never."""
 
     approval: int
     path: str
@@ -334,6 +331,14 @@ class UpdateApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
     outcome: str = ""
 
 
+class CloseTask(msgspec.Struct, frozen=True, tag_field="command", tag="close_task"):
+    """Let the task token with this hash count no more; ``reason``: why, for who comes with it later."""
+
+    task: str
+    at: int
+    reason: str
+
+
 Command: TypeAlias = (
     RunNode
     | RecordNode
@@ -358,6 +363,7 @@ Command: TypeAlias = (
     | Continue
     | AskApproval
     | UpdateApproval
+    | CloseTask
 )
 
 Deferrable: TypeAlias = StartTimer | CancelTimer | SendSignal | StartChild | ControlChild

@@ -13,7 +13,7 @@ from __future__ import annotations
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.awaited import Purpose
 from workflow_runtime.engine.commands import CancelRun, StopRun
-from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, RunStopped
+from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded, RunStopped
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.scopes import Scopes
@@ -105,7 +105,7 @@ def cancelled(reason: str) -> ErrorDocument:
 # ---- runs that were told to stop
 
 
-def stopped(scopes: Scopes, event: NodeSucceeded | NodeFailed | RunStopped) -> None:
+def stopped(scopes: Scopes, event: NodeSucceeded | NodeFailed | NodeYielded | RunStopped) -> None:
     """A run that was awaited has ended, or never began; one that succeeded is undone, too."""
     turn = scopes.turn
     state = turn.state

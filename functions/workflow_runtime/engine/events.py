@@ -3,7 +3,7 @@
 ``event_id`` is deterministic, so that a repeat is recognised: ``start``, ``run:<path>#<serial>``, ``cmd:<command id>``,
 ``stop:<path>#<serial>``, ``timer:<timer>``, ``child:<execution id>`` (of one that was reopened, ``…:<attempt>``),
 ``child:<token>:started``, ``child:<token>:refused``, ``signal:<id>``, ``control:<id>``, where the id is the bus event's
-or the caller's; ``approval:<number>:<id>``; ``held:<number>`` of an event that comes back.
+or the caller's; ``approval:<number>:<id>``; ``task:<hash>``; ``held:<number>`` of an event that comes back.
 ``at`` is the sender's clock in epoch ms; the engine's own time is the dispatcher's, which never goes back.
 """
 
@@ -91,11 +91,13 @@ class SignalReceived(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=
 
 
 class TimerFired(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="timer_fired"):
-    """A timer of this execution is due; ``at`` is not before its time."""
+    """A timer of this execution is due; ``at`` is not before its time. ``heard``: of a heartbeat's, when the last one
+    came (epoch ms), 0: none has, -1: nobody has looked."""
 
     event_id: str
     at: int
     timer: str
+    heard: int = -1
 
 
 class RunEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="run_ended"):
@@ -189,6 +191,51 @@ class ApprovalAnswered(msgspec.Struct, frozen=True, omit_defaults=True, tag_fiel
     asker: str = ""
 
 
+class NodeYielded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="node_yielded"):
+    """The code of a run has returned, and somebody is to complete its task token, whose hash is ``task``.
+
+    ``timeout``, ``heartbeat``: how long that may take at most, and the longest silence (ms; 0: any), from ``at`` on.
+    """
+
+    event_id: str
+    at: int
+    path: str
+    serial: int
+    task: str
+    timeout: int
+    heartbeat: int = 0
+    attempt: int = 1
+    started_at: int = 0
+
+
+class TaskCompleted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="task_completed"):
+    """Somebody has completed the task token of a run: with an ``output`` (or, if large, a ``blob``). ``lost``: the
+    worker of that run was lost, so that its token counts as long as the visit is open."""
+
+    event_id: str
+    at: int
+    path: str
+    serial: int
+    task: str
+    output: Json = None
+    blob: str | None = None
+    lost: bool = False
+    by: str = ""
+
+
+class TaskFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="task_failed"):
+    """Somebody has failed the task token of a run."""
+
+    event_id: str
+    at: int
+    path: str
+    serial: int
+    task: str
+    error: ErrorDocument
+    lost: bool = False
+    by: str = ""
+
+
 class ApprovalDelegated(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="approval_delegated"):
     """Someone who was asked has named another person (``to``) who is asked instead."""
 
@@ -211,6 +258,8 @@ HeldEvent: TypeAlias = (
     | NodeFailed
     | ApprovalAnswered
     | ApprovalDelegated
+    | TaskCompleted
+    | TaskFailed
 )
 
 
@@ -310,6 +359,9 @@ Event: TypeAlias = (
     | EventReturned
     | ChildStarted
     | ReopenRequested
+    | NodeYielded
+    | TaskCompleted
+    | TaskFailed
     | ApprovalAnswered
     | ApprovalDelegated
 )

@@ -18,6 +18,8 @@ from workflow_runtime.engine.events import (
     Event,
     EventReturned,
     SignalReceived,
+    TaskCompleted,
+    TaskFailed,
     TimerFired,
 )
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, SUSPENDED, ExecutionStatus
@@ -26,6 +28,7 @@ from workflow_runtime.engine.turn import Turn
 from workflow_runtime.errors import InvalidEvent
 
 HELD_MAX = 10_000  # events from outside are refused beyond (language §7); nothing of the execution's own is
+_FROM_OUTSIDE = (SignalReceived, ApprovalAnswered, ApprovalDelegated, TaskCompleted, TaskFailed)
 RETURNED_TURN_MAX = 50  # taken in one commit
 
 
@@ -53,7 +56,7 @@ def hold(turn: Turn, event: Event) -> str:
         state.pending[id] = replace(entry, held=True)
     elif applied.is_known(turn, event.event_id):
         return applied.TAKEN
-    elif isinstance(event, SignalReceived | ApprovalAnswered | ApprovalDelegated) and state.held >= HELD_MAX:
+    elif isinstance(event, _FROM_OUTSIDE) and state.held >= HELD_MAX:
         raise InvalidEvent(f"the execution is suspended and holds {HELD_MAX:,} events already")
     else:
         applied.remember(turn, event.event_id)

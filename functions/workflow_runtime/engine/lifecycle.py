@@ -30,6 +30,7 @@ from workflow_runtime.engine.events import (
     ExecutionStarted,
     NodeFailed,
     NodeSucceeded,
+    NodeYielded,
     Poked,
     ReopenRequested,
     ResumeRequested,
@@ -39,6 +40,8 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     SkipRequested,
     SuspendRequested,
+    TaskCompleted,
+    TaskFailed,
     TimerFired,
 )
 
@@ -225,7 +228,8 @@ _HELD = ExecutionRow(ExecutionStatus.SUSPENDED, holds=True)
 _NOT_SUSPENDED = ExecutionRow(reason="the execution is not suspended", unchanged=True)
 _REPEATED = "the run's result is known already"
 _WITHDRAWN = "the run was cancelled before its result came"
-_ANSWERS: tuple[type[Event], ...] = (ApprovalAnswered, ApprovalDelegated)
+_ANSWERS: tuple[type[Event], ...] = (ApprovalAnswered, ApprovalDelegated, TaskCompleted, TaskFailed)
+_OF_RUNS: tuple[type[Event], ...] = (NodeYielded, TaskCompleted, TaskFailed)
 _COMPENSATING = "the execution is being compensated, and ends then"
 
 EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
@@ -283,6 +287,9 @@ EXECUTION_ROWS: dict[tuple[ExecutionStatus, type[Event]], ExecutionRow] = {
     (ExecutionStatus.FAILED, SkipRequested): ExecutionRow(ExecutionStatus.RUNNING),
     **{(ExecutionStatus.RUNNING, event): ExecutionRow(ExecutionStatus.RUNNING) for event in _ANSWERS},
     **{(ExecutionStatus.SUSPENDED, event): _HELD for event in _ANSWERS},
+    (ExecutionStatus.RUNNING, NodeYielded): ExecutionRow(ExecutionStatus.RUNNING),
+    (ExecutionStatus.SUSPENDED, NodeYielded): ExecutionRow(ExecutionStatus.SUSPENDED),
+    **{(ExecutionStatus.COMPENSATING, event): ExecutionRow(ExecutionStatus.COMPENSATING) for event in _OF_RUNS},
     (ExecutionStatus.CANCELLED, CancelRequested): ExecutionRow(reason=_ENDED.reason, unchanged=True),
     (ExecutionStatus.RUNNING, ChildStarted): ExecutionRow(ExecutionStatus.RUNNING),
     (ExecutionStatus.SUSPENDED, ChildStarted): _HELD,

@@ -14,8 +14,8 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.awaited import Approval, Child, Pending, PendingKind, Purpose, Sent
-from workflow_runtime.engine.commands import CancelTimer, ControlChild, StartTimer, UpdateApproval
+from workflow_runtime.engine.awaited import Approval, Callback, Child, Pending, PendingKind, Purpose, Sent
+from workflow_runtime.engine.commands import CancelTimer, CloseTask, ControlChild, StartTimer, UpdateApproval
 from workflow_runtime.engine.events import ChildEnded, ChildStarted
 from workflow_runtime.engine.scopes import Scope
 from workflow_runtime.engine.state import ExecutionState
@@ -42,11 +42,18 @@ Resolution: TypeAlias = Pending | Arrived | Ended | ChildEnded | ChildStarted
 
 
 def start_timer(
-    scope: Scope, owner: int, purpose: Purpose, due: int, *, number: int = -1, sent: Sent | None = None
+    scope: Scope,
+    owner: int,
+    purpose: Purpose,
+    due: int,
+    *,
+    number: int = -1,
+    sent: Sent | None = None,
+    name: str = "",
 ) -> None:
-    """Wait until ``due`` (epoch ms)."""
+    """Wait until ``due`` (epoch ms). ``name``: of a heartbeat's, the hash of the task token."""
     timer = f"t{scope.turn.next_number()}"
-    entry = Pending(PendingKind.TIMER, purpose, scope.id, owner, due, number=number, sent=sent)
+    entry = Pending(PendingKind.TIMER, purpose, scope.id, owner, due, name, number=number, sent=sent)
     _set_alarm(scope.turn.state, timer, entry)
     _open(scope, timer, entry)
     scope.turn.commands.append(StartTimer(timer, due))
@@ -97,6 +104,12 @@ def decided(scope: Scope, node: int, approval: Approval) -> None:
     del scope.turn.state.pending[id]
     taken(scope, node, id)
     drop_owned(scope, node)
+
+
+def await_task(scope: Scope, node: int, path: str, callback: Callback) -> None:
+    """Have a node wait for its task token to be completed."""
+    entry = Pending(PendingKind.TASK, Purpose.CALLBACK, scope.id, node, callback=callback)
+    _open(scope, f"task:{path}", entry)
 
 
 def approval_entry(number: int) -> str:
@@ -169,6 +182,8 @@ def _dropped(turn: Turn, id: str) -> None:
     _tell_child(turn, id, entry)
     if (asked := entry.approval) is not None:
         turn.commands.append(UpdateApproval(asked.number, turn.now, outcome="cancelled"))
+    if (callback := entry.callback) is not None:
+        turn.commands.append(CloseTask(callback.task, turn.now, "the node has ended"))
 
 
 def _tell_child(turn: Turn, id: str, entry: Pending) -> None:

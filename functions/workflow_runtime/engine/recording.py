@@ -183,7 +183,8 @@ class _Known:
     def _order(self, read: Read) -> RunNode | None:
         """The order of a run: kept with it, or, of what an action called, in the journal."""
         run = self._run(read)
-        if run.order is not None or self._plan.place(read.node)[0] not in self._plan.lone_blocks:
+        is_ordered = self._plan.place(read.node)[0] in self._plan.lone_blocks or self._plan.node(read.node).pool
+        if run.order is not None or not is_ordered:
             return run.order
         return next(
             (

@@ -27,6 +27,7 @@ class Cause(StrEnum):
     EVENT = "event"
     CHILD = "child"
     APPROVAL = "approval"
+    CALLBACK = "callback"
     SUSPENDED = "suspended"
     LIMITER = "limiter"  # it waits in a line, of which the engine does not know
     FROZEN = "frozen"  # a switch holds it back, which the engine does not know
@@ -94,6 +95,8 @@ def cause_of(plan: Plan, state: ExecutionState, block: GraphBlock, graph: GraphS
             return Cause.EVENT if spec.event else Cause.TIMER
         case Mark.RUNNING if isinstance(block.nodes[index].spec, SubWorkflowSpec) and index in graph.pending:
             return Cause.CHILD
+        case Mark.RUNNING if _awaits_task(state, graph, index):
+            return Cause.CALLBACK
         case Mark.RUNNING if isinstance(block.nodes[index].spec, ApprovalSpec) and index in graph.pending:
             return Cause.APPROVAL
         case Mark.QUEUED:
@@ -101,6 +104,10 @@ def cause_of(plan: Plan, state: ExecutionState, block: GraphBlock, graph: GraphS
         case Mark.READY:
             return Cause.QUEUE
     return None
+
+
+def _awaits_task(state: ExecutionState, graph: GraphState, index: int) -> bool:
+    return any(entry.callback is not None for entry in entries_of(state, graph, index))
 
 
 def open_sources(block: GraphBlock, graph: GraphState, index: int) -> Iterator[int]:

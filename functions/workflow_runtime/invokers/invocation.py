@@ -13,6 +13,7 @@ from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.sdk import Pending
 
 ORIGIN_KEY = "workflow_runtime"
 
@@ -66,7 +67,8 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``correlation_id``: what brought the execution about; ``limit_fences``: by limiter that let it begin, a number
     larger than those of all calls that it let begin before; ``parent``: what started it, if another execution did.
     ``meter`` is written by the callee, ``stop`` by the runner; ``late`` by whoever stops waiting for code that goes on.
-    ``mask`` hides what is secret in the inputs from whoever records, logs or shows what came of them.
+    ``make_token``: the attempt's task token, made when it is first asked for. ``mask`` hides what is secret in the
+    inputs from whoever records, logs or shows what came of them.
     """
 
     type: NodeType
@@ -89,6 +91,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     stop: Stop = msgspec.field(default_factory=Stop)
     late: Late = msgspec.field(default_factory=Late)
     mask: Mask = NOTHING_SECRET
+    make_token: Callable[[], str] = lambda: ""
 
 
 def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:
@@ -100,10 +103,12 @@ def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) 
 
 
 class NodeResult(msgspec.Struct, frozen=True):
-    """What an attempt returned. ``warnings``: what people should know of it, although it succeeded."""
+    """What an attempt returned. ``warnings``: what people should know of it, although it succeeded. ``pending``: it has
+    not: somebody is to complete its task token."""
 
     output: Json
     warnings: tuple[str, ...] = ()
+    pending: Pending | None = None
 
 
 class Invoker(Protocol):

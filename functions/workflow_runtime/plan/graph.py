@@ -12,6 +12,7 @@ from workflow_runtime.plan.policies import ErrorRule, NodeHandler, RetryPolicy
 from workflow_runtime.plan.specs import (
     AggregationSpec,
     ApprovalSpec,
+    CallbackPlan,
     ConditionSpec,
     GatherSpec,
     LoopSpec,
@@ -100,6 +101,7 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     max_wait_seconds: float | None = None
     limiters: tuple[str, ...] = ()
     cost_tokens: int = 0
+    callback: CallbackPlan | None = None
 
     @property
     def hidden(self) -> bool:
@@ -114,7 +116,9 @@ class NodePlan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     @cached_property
     def decision_formulas(self) -> tuple[Formula, ...]:
         """What the dispatcher evaluates when this node is due, edge conditions apart."""
-        rendered = () if self.pool is not None else (self.spec, self.inputs, self.shape)
+        rendered: tuple[object, ...] = (self.spec, self.inputs, self.shape)
+        if self.pool is not None:
+            rendered = () if self.callback is None else (self.shape,)  # by then its worker has gone
         return tuple(formulas_in((self.when, *rendered)))
 
     @cached_property

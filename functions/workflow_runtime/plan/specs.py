@@ -15,6 +15,18 @@ PEOPLE_MAX = 100
 """Whom one approval may ask: each of them, and what they say, stands in the execution's state."""
 
 
+CALLBACK_SECONDS = 86_400.0
+"""How long somebody has to complete a task token, unless the node says otherwise (language §2.2)."""
+
+
+class CallbackPlan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """After its code has returned, a node waits for its task token: at most ``timeout_seconds``, and with
+    ``heartbeat_seconds`` at most so long for the next sign of life."""
+
+    timeout_seconds: float = CALLBACK_SECONDS
+    heartbeat_seconds: float | None = None
+
+
 class NodeType(StrEnum):
     AGENT = "agent"
     TOOL = "tool"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.intake.events import Ingest
     from workflow_runtime.services.intake.signals import Signalling
     from workflow_runtime.services.intake.starts import Starter
+    from workflow_runtime.services.intake.tasks import Tasks
     from workflow_runtime.services.intake.webhooks import Webhooks
     from workflow_runtime.services.limits.admission import Admission
     from workflow_runtime.services.limits.granting import Granter, Pump
@@ -264,6 +265,12 @@ class Runtime:
         from workflow_runtime.services.intake.signals import Signalling
 
         return Signalling(self.ports, self.stores, self.mailer, self._new_id)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        from workflow_runtime.services.intake.tasks import Tasks
+
+        return Tasks(self.ports, self.stores, self.mailer)
 
     @cached_property
     def approvals(self) -> Approvals:

@@ -9,8 +9,8 @@ from typing import TypeAlias
 import msgspec
 
 from workflow_runtime.deployment.topology import serving_queue
-from workflow_runtime.engine.commands import CancelRun, RunNode
-from workflow_runtime.engine.events import NodeFailed, NodeSucceeded
+from workflow_runtime.engine.commands import CancelRun, RecordNode, RunNode
+from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import RetryableError
@@ -159,10 +159,10 @@ class OpenOrders:
             versions = range(max(top - ENTRIES_PAGE, oldest) + 1, top + 1)
             for entry in reversed(self._executions.entries(stored.state.execution_id, versions)):
                 for event in entry.events:
-                    if isinstance(event, (NodeSucceeded, NodeFailed)):
+                    if isinstance(event, (NodeSucceeded, NodeFailed, NodeYielded)):
                         settled.add((event.path, event.serial))
                 for command in entry.commands:
-                    if isinstance(command, CancelRun):
+                    if isinstance(command, (CancelRun, RecordNode)):
                         settled.add((command.path, command.serial))
                 for command in entry.commands:
                     if isinstance(command, RunNode) and (command.path, command.serial) not in settled:

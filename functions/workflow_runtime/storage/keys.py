@@ -99,6 +99,11 @@ def approvals(execution_id: str, number: int, asked_at: int, *, is_open: bool) -
     return Key(OPEN_APPROVALS if is_open else ENDED_APPROVALS, f"{asked_at:015d}#{execution_id}#{number:012d}")
 
 
+def task(hash: str) -> Key:
+    """A task token, by its hash."""
+    return Key(f"TASK#{hash}", "TASK")
+
+
 def due_shard(shard: int) -> str:
     """Index partition of executions by when they are to be looked after."""
     return f"DUE#{shard}"

@@ -74,10 +74,12 @@ class StoredState(msgspec.Struct, frozen=True):
 
 class RunStatus(StrEnum):
     """``waiting``: it waits for a limiter. ``released``: its worker could not begin; the next one to meet it takes it
-    over. ``skipped``: there was none, but something to say of that."""
+    over. ``skipped``: there was none, but something to say of that. ``yielded``: its code has returned, and somebody
+    else completes its task token."""
 
     WAITING = "waiting"
     RUNNING = "running"
+    YIELDED = "yielded"
     RELEASED = "released"
     SUCCESS = "success"
     FAILED = "failed"
@@ -117,6 +119,14 @@ class LateResult(msgspec.Struct, frozen=True, omit_defaults=True):
         return cls(run.status, run.ended_at, output, size, run.error)
 
 
+class Yielded(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run whose code has returned waits for: its task token (by its hash), and how long (ms)."""
+
+    task: str
+    timeout: int
+    heartbeat: int = 0
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a node: claimed (``running``) or ended. ``lease_until`` and times are epoch ms."""
 
@@ -142,6 +152,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     late: LateResult | None = None  # of code that ran on
+    yielded: Yielded | None = None
     passes: Passes | None = None  # of a loop that succeeded
     child: str = ""  # the execution that it started
     limiter: str = ""  # that it waits for

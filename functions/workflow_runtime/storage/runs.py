@@ -15,7 +15,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Absent, AnyOf, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
-from workflow_runtime.storage.records import STOP, LateResult, Run, RunStatus
+from workflow_runtime.storage.records import STOP, LateResult, Run, RunStatus, Yielded
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -189,6 +189,8 @@ class RunStore:
             attributes["fallback_used"] = 1
         if run.fallback_error is not None:
             attributes["fallback_error"] = msgspec.json.encode(run.fallback_error)
+        if run.yielded is not None:
+            attributes["yielded"] = msgspec.json.encode(run.yielded)
         if run.usage is not None:
             attributes["usage"] = msgspec.json.encode(run.usage)
         if run.unresolved:
@@ -222,6 +224,7 @@ class RunStore:
             unresolved=_decoded(values.get("unresolved"), tuple[str, ...]) or (),
             warnings=_decoded(values.get("warnings"), tuple[str, ...]) or (),
             late=_decoded(values.get("late"), LateResult),
+            yielded=_decoded(values.get("yielded"), Yielded),
             child=str(values.get("child") or ""),
             passes=_decoded(values.get("passes"), Passes),
             limiter=str(values.get("limiter") or ""),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from workflow_runtime.storage.approvals import ApprovalStore
     from workflow_runtime.storage.held import HeldStore
     from workflow_runtime.storage.requests import RequestStore
+    from workflow_runtime.storage.tasks import TaskStore
     from workflow_runtime.storage.triggers import TriggerStore
 
 
@@ -72,6 +73,12 @@ class Stores:
         from workflow_runtime.storage.requests import RequestStore  # only the API takes requests
 
         return RequestStore(self._table)
+
+    @cached_property
+    def tasks(self) -> TaskStore:
+        from workflow_runtime.storage.tasks import TaskStore  # few nodes have callbacks
+
+        return TaskStore(self._table)
 
     @cached_property
     def approvals(self) -> ApprovalStore:

@@ -23,6 +23,7 @@
           - {at: 24h}                           # so much time passes
           - {at: 2s, send: cancel}              # so much later, while agents and tools run
           - {approve: check, by: ann, data: {amount: 5}}     # or `reject`, with a `comment`: what the node `check` asks
+          - {complete: render, output: {url: x}}    # or `fail` with an `error`, or `heartbeat`: the node's task token
           - {bus: {source: shop, detail_type: order.packed, detail: {order_id: o-1}}}
         expect:
           status: running

@@ -35,6 +35,22 @@ class Tester(Protocol):
 
     def delegate(self, execution_id: str, to: str, path: str | None = None, *, by: str) -> None: ...
 
+    def complete_task(
+        self, execution_id: str, path: str | None = None, output: Json = None, *, settle: bool = True
+    ) -> None: ...
+
+    def fail_task(
+        self,
+        execution_id: str,
+        path: str | None = None,
+        *,
+        type: str = "execution_error",
+        message: str = "",
+        settle: bool = True,
+    ) -> None: ...
+
+    def heartbeat_task(self, execution_id: str, path: str | None = None) -> None: ...
+
     def advance_time(self, duration: str | float, *, settle: bool = True) -> None: ...
 
     def settle(self) -> None: ...
@@ -46,23 +62,33 @@ class BusStep(msgspec.Struct, forbid_unknown_fields=True):
     detail: dict[str, Json] = {}
 
 
-WHAT = ("send", "at", "bus", "approve", "reject", "delegate")
+class TaskError(msgspec.Struct, forbid_unknown_fields=True):
+    """What a task is failed with."""
+
+    type: str = "execution_error"
+    message: str = ""
+
+
+WHAT = ("send", "at", "bus", "approve", "reject", "delegate", "complete", "fail", "heartbeat")
 """What a step may say; one of them, and `at` with those that it times."""
-_TIMED = ("send", "approve", "reject")
+_TIMED = ("send", "approve", "reject", "complete", "fail", "heartbeat")
 _GOES_WITH = {
     "data": ("send", "approve", "reject"),
     "by": ("approve", "reject", "delegate"),
     "comment": ("approve", "reject"),
     "to": ("delegate",),
+    "output": ("complete",),
+    "error": ("fail",),
 }
 
 
 class Step(msgspec.Struct, forbid_unknown_fields=True):
     """One of: ``send`` an event with ``data``; ``at``: let so much time pass; ``bus``: put an event on the bus;
     ``approve`` or ``reject`` what the node at this path asks, ``by`` somebody (by default the first who has not
-    answered), with ``data`` and a ``comment``, or ``delegate`` it ``to`` another.
+    answered), with ``data`` and a ``comment``, or ``delegate`` it ``to`` another; ``complete`` the task token of the
+    node at this path with ``output``, ``fail`` it with an ``error``, or have a ``heartbeat`` come.
 
-    ``at`` with ``send``, ``approve`` or ``reject``: it comes so much later, while agents and tools run.
+    ``at`` with any but ``bus`` and ``delegate``: it comes so much later, while agents and tools run.
     """
 
     send: str | None = None
@@ -75,15 +101,18 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
     by: str | None = None
     comment: str = ""
     to: str | None = None
+    complete: str | None = None
+    output: Json = msgspec.UNSET
+    fail: str | None = None
+    error: TaskError | None = None
+    heartbeat: str | None = None
 
     def __post_init__(self) -> None:
         given = {name for name in WHAT if getattr(self, name) is not None}
         timed = given - {"at"}
         if len(timed) > 1 or not given or ("at" in given and timed.difference(_TIMED)):
-            raise ValueError(
-                "a step says one of `send`, `at`, `bus`, `approve`, `reject` and `delegate`; `at` may go with `send`,"
-                " `approve` and `reject`"
-            )
+            names = ", ".join(f"`{name}`" for name in WHAT)
+            raise ValueError(f"a step says one of {names}; `at` goes with any but `bus` and `delegate`")
         for field, goes_with in _GOES_WITH.items():
             if getattr(self, field) not in (None, "", msgspec.UNSET) and not given & set(goes_with):
                 raise ValueError(f"`{field}` goes with {' and '.join(f'`{name}`' for name in goes_with)}")
@@ -106,7 +135,7 @@ def take(tester: Tester, execution_id: str, steps: Sequence[Step]) -> None:
     """Take the steps, each after all before it has settled, or at its time; then let all settle."""
     for step in steps:
         answered = step.approve if step.approve is not None else step.reject
-        meanwhile = step.at is not None and (step.send is not None or answered is not None)
+        meanwhile = step.at is not None and any(getattr(step, name) is not None for name in _TIMED)
         if not meanwhile:
             tester.settle()
         if step.at is not None:
@@ -124,6 +153,14 @@ def take(tester: Tester, execution_id: str, steps: Sequence[Step]) -> None:
                 approved=step.approve is not None,
                 settle=not meanwhile,
             )
+        elif step.complete is not None:
+            output = None if step.output is msgspec.UNSET else step.output
+            tester.complete_task(execution_id, step.complete, output, settle=not meanwhile)
+        elif step.fail is not None:
+            error = step.error or TaskError()
+            tester.fail_task(execution_id, step.fail, type=error.type, message=error.message, settle=not meanwhile)
+        elif step.heartbeat is not None:
+            tester.heartbeat_task(execution_id, step.heartbeat)
         elif step.delegate is not None:
             tester.delegate(execution_id, step.to or "", step.delegate, by=step.by or "")
         elif step.bus is not None:

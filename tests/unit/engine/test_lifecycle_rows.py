@@ -22,6 +22,7 @@ from workflow_runtime.engine.events import (
     ExecutionStarted,
     NodeFailed,
     NodeSucceeded,
+    NodeYielded,
     Poked,
     ReopenRequested,
     ResumeRequested,
@@ -31,6 +32,8 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     SkipRequested,
     SuspendRequested,
+    TaskCompleted,
+    TaskFailed,
     TimerFired,
 )
 from workflow_runtime.engine.lifecycle import EXECUTION_ROWS, ExecutionStatus
@@ -48,6 +51,9 @@ SAMPLES: tuple[Event, ...] = (
     ExecutionStarted("start", START),
     NodeSucceeded("run:b#1", START, "b", 1),
     NodeFailed("run:b#1", START, "b", 1, ERROR, RunNode("b", 1, "tool", START)),
+    NodeYielded("yield:b#1", START, "b", 1, "hash", 1000),
+    TaskCompleted("task:hash", START, "b", 1, "hash", {}),
+    TaskFailed("task:other", START, "b", 1, "other", ERROR),
     Poked("poke", START),
     SignalReceived("signal:x", START, "go", id="x"),
     TimerFired("timer:t1", START, "t1"),

@@ -28,7 +28,7 @@ from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan, Variable
 from workflow_runtime.plan.policies import BY_DEFAULT, Compensation, ErrorRule, Handler, NodeHandler, RetryPolicy
-from workflow_runtime.plan.specs import MachineSpec, NodeType
+from workflow_runtime.plan.specs import CALLBACK_SECONDS, CallbackPlan, MachineSpec, NodeType
 from workflow_runtime.plan.triggers import Trigger
 
 NEVER = Formula("false", is_expression=True)
@@ -258,7 +258,14 @@ def _node(
         max_wait_seconds=node.max_wait if kind.pool is not None else None,
         limiters=tuple(map(parts.limiter, node.limiter)) if kind.pool is not None else (),
         cost_tokens=node.cost.tokens if node.cost is not None and kind.pool is not None else 0,
+        callback=_callback(node) if kind.pool is not None else None,
     )
+
+
+def _callback(node: NodeDefinition) -> CallbackPlan | None:
+    if node.callback is None:
+        return None
+    return CallbackPlan(node.callback.timeout or CALLBACK_SECONDS, node.callback.heartbeat)
 
 
 def _fallback(parts: Parts, position: int) -> int:

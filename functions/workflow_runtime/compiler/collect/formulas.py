@@ -32,6 +32,9 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.templates import enclosed_in
 
 SHAPE_LOCALS = frozenset({"output", "inputs"})
+TASK_SHAPE_LOCALS = frozenset({"output"})
+NO_LOCALS: frozenset[str] = frozenset()
+TASK_LOCALS = frozenset({"task_token"})
 CALLED_LOCALS = frozenset({"inputs", "output", "error"})
 """Of fallbacks, error targets and compensations: what they see of the node they stand in for, or undo."""
 TIMEOUT_LOCALS = frozenset({"inputs", "error"})
@@ -159,9 +162,12 @@ def _node_sites(graph: GraphSource, position: int, node: NodeDefinition) -> Iter
         yield site(("when",), node.when, is_expression=True)
     if has_inputs(graph, position):
         told = position in graph.fallback_of and isinstance(graph.nodes[graph.fallback_of[position]], PassNode)
-        yield site(("inputs",), node.inputs, secrets=kind.may_read_secrets, in_worker=works and not told)
+        locals = TASK_LOCALS if works and node.callback is not None else NO_LOCALS
+        yield site(("inputs",), node.inputs, secrets=kind.may_read_secrets, in_worker=works and not told, locals=locals)
     if node.outputs is not None and not isinstance(node.outputs, tuple) and kind.has_shape:
-        yield site(("outputs",), node.outputs, locals=SHAPE_LOCALS, in_worker=works)
+        waits = works and node.callback is not None  # what comes then is not shaped by a worker
+        locals = TASK_SHAPE_LOCALS if waits else SHAPE_LOCALS
+        yield site(("outputs",), node.outputs, locals=locals, in_worker=works and not waits)
     for field in kind.formulas:
         for path, value in values_at(node, field):
             yield site(

@@ -74,7 +74,7 @@ class Names:
         report: Report,
     ) -> None:
         self._gaps = gaps
-        self._has_own_names = has_own_names(gaps, sources) or has_unknown_calls(sources)
+        self._has_own_names = has_own_names(gaps) or has_unknown_calls(sources)
         self._sources = sources
         self._firsts = firsts
         self._befores = befores

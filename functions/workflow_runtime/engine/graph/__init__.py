@@ -4,7 +4,7 @@
 - `readiness`: what follows for other nodes when one ends, over `joins` and `concurrency`;
 - a node begins: `control` (decided here), `waits`, `approvals`, `machines` (charts inside nodes), `loops` (graphs that
   are repeated, over `loop_scope` and `collecting`), `children` (executions that nodes start), `work` (ordered from
-  workers);
+  workers), `callbacks` (what workers have left to others);
 - a node ends: `outcome`, over `policy` (what is done about a failure) and `failure` (what it means to the scope);
 - `outputs`: what a graph yields.
 
@@ -18,7 +18,7 @@ from collections.abc import Callable
 import msgspec
 
 from workflow_runtime.engine.awaited import Pending, Purpose
-from workflow_runtime.engine.graph import approvals, children, control, loops, machines, retries, waits, work
+from workflow_runtime.engine.graph import approvals, callbacks, children, control, loops, machines, retries, waits, work
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.pending import Resolution
 from workflow_runtime.plan.specs import (
@@ -56,8 +56,8 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 KINDS: dict[type[Spec], Kind] = {
-    AgentSpec: Kind(work.order),
-    ToolSpec: Kind(work.order),
+    AgentSpec: Kind(work.order, callbacks.timed_out),
+    ToolSpec: Kind(work.order, callbacks.timed_out),
     SwitchSpec: Kind(control.switch),
     ConditionSpec: Kind(control.condition),
     ParallelSpec: Kind(control.parallel),

@@ -63,13 +63,19 @@ class Yielded(msgspec.Struct, frozen=True):
     passes: Passes | None = None
 
 
+class Completed(msgspec.Struct, frozen=True):
+    """Somebody has completed the node's task token with this output, before its `outputs` shape it."""
+
+    output: Json
+
+
 class Given(msgspec.Struct, frozen=True):
     """The node's output is set from outside, whatever the node itself would have produced."""
 
     output: Json
 
 
-Result: TypeAlias = Reported | Yielded | Given | Failure
+Result: TypeAlias = Reported | Yielded | Completed | Given | Failure
 
 
 def ended(scope: GraphScope, node: int, result: Result) -> None:
@@ -80,6 +86,8 @@ def ended(scope: GraphScope, node: int, result: Result) -> None:
             _reported(scope, node, result)
         case Yielded(output, passes):
             _yielded(scope, node, output, passes)
+        case Completed(output):
+            _yielded(scope, node, output, completed=True)
         case Given(output):
             _succeed_with(scope, node, output, given=True)
         case Failure():
@@ -124,10 +132,13 @@ def _reported(scope: GraphScope, node: int, result: Reported) -> None:
         _substituted(scope, original, output_of, result)
 
 
-def _yielded(scope: GraphScope, node: int, output: Json, passes: Passes | None = None) -> None:
+def _yielded(
+    scope: GraphScope, node: int, output: Json, passes: Passes | None = None, *, completed: bool = False
+) -> None:
+    """``completed``: through its task token; its inputs, which may hold secrets, stay with its worker's record."""
     plan = scope.block.nodes[node]
     inputs: Json = None
-    if plan.inputs is not None and (plan.shape is not None or plan.compensate >= 0):
+    if plan.inputs is not None and not completed and (plan.shape is not None or plan.compensate >= 0):
         inputs = scope.evaluate(plan.inputs, node)
     if plan.shape is not None:
         inputs = inputs if plan.inputs is not None else {}
@@ -135,7 +146,7 @@ def _yielded(scope: GraphScope, node: int, output: Json, passes: Passes | None =
     elif plan.output_fields is not None:
         fields = output if isinstance(output, dict) else {}
         output = {field: fields.get(field) for field in plan.output_fields}
-    _succeed_with(scope, node, output, inputs, passes=passes)
+    _succeed_with(scope, node, output, inputs, completed=completed, passes=passes)
 
 
 def _succeed_with(
@@ -146,6 +157,7 @@ def _succeed_with(
     *,
     given: bool = False,
     fallback_used: bool = False,
+    completed: bool = False,
     passes: Passes | None = None,
 ) -> None:
     """Record an output that no worker has recorded."""
@@ -166,7 +178,8 @@ def _succeed_with(
         passes=passes,
     )
     if plan.compensate >= 0:
-        record = replace(record, inputs=inputs)
+        own = Read(scope.block.first + node, serial, scope.prefix)
+        record = replace(record, inputs_of=own) if completed else replace(record, inputs=inputs)
     if fallback_used:
         record = _with_its_inputs(scope, node, record)
     scope.commands.append(record)

@@ -1,4 +1,4 @@
-"""What people are asked and say, as pydantic models: approvals."""
+"""What people and other systems are asked and say, as pydantic models: approvals and task tokens."""
 
 from __future__ import annotations
 
@@ -32,6 +32,33 @@ class DelegateRequest(BaseModel):
     to: str = Field(min_length=1, max_length=1_000)
     reason: str = Field("", max_length=2_000, description="Why, for the history.")
     by: str | None = Name
+
+
+class TaskRequest(BaseModel):
+    """A task token: a secret, which proves that its bearer may speak."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(min_length=1, max_length=200)
+
+
+class CompleteRequest(TaskRequest):
+    """A run is done."""
+
+    output: Any = Field(None, description="What the node yields, before its `outputs` shape it.")
+
+
+class FailRequest(TaskRequest):
+    """A run has failed."""
+
+    type: str = Field("execution_error", min_length=1, max_length=128, description="The error's type.")
+    message: str = Field("", max_length=2_000)
+
+
+class TaskAnswered(BaseModel):
+    """What was said is on its way."""
+
+    changed: bool = Field(description="False: the same was said before.")
 
 
 class Answered(BaseModel):

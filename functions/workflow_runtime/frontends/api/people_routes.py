@@ -1,7 +1,8 @@
-"""The routes for people: what they are asked, and what they say."""
+"""The routes for people and other systems: what they are asked, and what they say."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
@@ -10,10 +11,12 @@ from workflow_runtime.frontends.api import people_models
 from workflow_runtime.frontends.api.answers import JSON_TYPE
 from workflow_runtime.frontends.api.approvals import Approvals
 from workflow_runtime.frontends.api.route import LOCATION_HEADER, RANGE_HEADER, Operation, Reply, Route, json_reply
+from workflow_runtime.frontends.api.tasks import Tasks
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
 
+TASK_BODY = "a task token"
 ANSWER_BODY = "what somebody says"
 
 
@@ -42,7 +45,22 @@ def people_routes(runtime: Runtime) -> tuple[Route, ...]:
         ),
         _saying(f"{one}/answer", approvals.answer, "answerApproval", people_models.AnswerRequest),
         _saying(f"{one}/delegate", approvals.delegate, "delegateApproval", people_models.DelegateRequest),
+        *_task_routes(Tasks(runtime)),
     )
+
+
+def _task_routes(tasks: Tasks) -> Iterator[Route]:
+    said = {JSON_TYPE: people_models.TaskAnswered}
+    problems = (400, 404, 409, 413, 415, 422, 429)
+    known = Reply(200, "Noted, or said before", said)
+    for action, operation, model in (
+        ("complete", tasks.complete, people_models.CompleteRequest),
+        ("fail", tasks.fail, people_models.FailRequest),
+        ("heartbeat", tasks.heartbeat, people_models.TaskRequest),
+    ):
+        replies = (known,) if action == "heartbeat" else (Reply(202, "On its way", said), known)
+        name = f"{action}Task"
+        yield Route("POST", f"/tasks/{action}", operation, name, replies, problems, TASK_BODY, body_model=model)
 
 
 def _saying(rule: str, operation: Operation, name: str, model: type[BaseModel]) -> Route:

@@ -74,6 +74,10 @@ class Connection(Protocol):
     ) -> dict[str, Json]:
         """The same of naming somebody else."""
 
+    async def task(self, what: str, said: dict[str, Json]) -> bool:
+        """``what``: ``complete``, ``fail`` or ``heartbeat`` with a task token, and what goes with it. False if just
+        that was said before."""
+
     async def freeze(self, scope: str, reason: str) -> dict[str, Json]:
         """Freeze a scope as `services.freeze.scopes` names it: the switch, and whether that changed anything."""
 

@@ -194,6 +194,18 @@ class LocalConnection:
         with translated():
             return self._open().services.approvals.delegate(approval_id, to, by=by or "", reason=reason, key=key).json()
 
+    async def task(self, what: str, said: dict[str, Json]) -> bool:
+        tasks = self._open().services.tasks
+        with translated():
+            match what:
+                case "complete":
+                    return tasks.complete(**said)
+                case "fail":
+                    return tasks.fail(**said)
+                case _:
+                    tasks.heartbeat(**said)
+                    return True
+
     async def freeze(self, scope: str, reason: str) -> dict[str, Json]:
         with translated():
             return self._open().services.freezes.freeze(scope, reason, by="sdk").json()

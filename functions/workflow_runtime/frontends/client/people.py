@@ -65,6 +65,20 @@ class PeopleMethods:
         """Have ``to`` asked in the place of the caller, or of ``by``. Raises as `approve` does."""
         return await self._connection.delegate(approval_id, to, reason=reason, by=by, key=key)
 
+    async def complete_task(self, token: str, output: Json = None) -> bool:
+        """Complete the node that waits for this task token with ``output``; False if just that was said before. Raises
+        `NotFound`, `Conflict` when the token counts no more.
+        """
+        return await self._connection.task("complete", {"token": token, "output": output})
+
+    async def fail_task(self, token: str, type: str = "execution_error", message: str = "") -> bool:
+        """Fail the attempt that waits for this task token: its retry policy goes on; as `complete_task`."""
+        return await self._connection.task("fail", {"token": token, "type": type, "message": message})
+
+    async def heartbeat_task(self, token: str) -> None:
+        """Show that the work goes on, for nodes whose `callback` has a `heartbeat`; raises as `complete_task` does."""
+        await self._connection.task("heartbeat", {"token": token})
+
 
 class SyncPeopleMethods:
     """Of `SyncWorkflowEngine`; they mean what those of `PeopleMethods` do."""
@@ -113,3 +127,14 @@ class SyncPeopleMethods:
             self._people.delegate_approval(approval_id, to, reason=reason, by=by, key=key)
         )
         return said
+
+    def complete_task(self, token: str, output: Json = None) -> bool:
+        changed: bool = self._call(self._people.complete_task(token, output))
+        return changed
+
+    def fail_task(self, token: str, type: str = "execution_error", message: str = "") -> bool:
+        changed: bool = self._call(self._people.fail_task(token, type, message))
+        return changed
+
+    def heartbeat_task(self, token: str) -> None:
+        self._call(self._people.heartbeat_task(token))

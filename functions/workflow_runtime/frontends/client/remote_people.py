@@ -1,4 +1,4 @@
-"""What a connection to the HTTP API asks for people: approvals."""
+"""What a connection to the HTTP API asks for people: approvals, and task tokens."""
 
 from __future__ import annotations
 
@@ -70,6 +70,13 @@ class RemotePeople(ABC):
         self, approval_id: str, to: str, *, reason: str, by: str | None, key: str | None
     ) -> dict[str, Json]:
         return await self._say(approval_id, "delegate", {"to": to, "reason": reason}, by, key)
+
+    async def task(self, what: str, said: dict[str, Json]) -> bool:
+        await self._followers_are_ready()
+        body = checked_json(said, "the request", "invalid_request")
+        headers = {"content-type": "application/json"}
+        answer = await self._call("POST", f"/tasks/{what}", content=msgspec.json.encode(body), headers=headers)
+        return bool(answer["changed"])
 
     async def _say(
         self, approval_id: str, what: str, body: dict[str, Json], by: str | None, key: str | None

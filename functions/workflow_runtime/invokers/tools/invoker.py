@@ -21,7 +21,7 @@ from workflow_runtime.invokers.tools.tool import Tool
 from workflow_runtime.language.json_values import Json, NotJson, no_json, to_json
 from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.ports import Clock
-from workflow_runtime.sdk import NodeContext
+from workflow_runtime.sdk import NodeContext, Pending
 
 _logger = logging.getLogger("workflow_runtime.tools")
 
@@ -90,6 +90,7 @@ class ToolInvoker:
             correlation_id=call.correlation_id,
             limit_fences=call.limit_fences,
             is_stopped=lambda: call.stop.requested,
+            make_token=call.make_token,
         )
 
 
@@ -105,6 +106,8 @@ async def _awaited(tool: Tool, call: NodeCall, context: NodeContext) -> NodeResu
 
 
 def _result(tool: Tool, value: Any, context: NodeContext) -> NodeResult:
+    if isinstance(value, Pending):
+        return NodeResult(None, tuple(context.warnings), value)
     try:
         return NodeResult(result_json(value), warnings=tuple(context.warnings))
     except NotJson as error:

@@ -175,7 +175,8 @@ class Dispatcher:
                 header.shares,
             )
             events = _with_start(events, ExecutionStarted("start", header.started_at))
-        returned = self._returned(state)
+        events = self._knowledge.heard(state, events)
+        returned = self._knowledge.heard(state, self._returned(state))
         try:
             decision = self._decide(plan, state, [*returned, *events])
         except Exception as error:

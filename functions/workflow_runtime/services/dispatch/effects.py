@@ -20,6 +20,7 @@ from workflow_runtime.engine.applied import APPLIED_MS
 from workflow_runtime.engine.commands import (
     AskApproval,
     CancelRun,
+    CloseTask,
     Command,
     Continue,
     HoldEvent,
@@ -134,6 +135,9 @@ class Publisher:
         orders = [command for command in commands if isinstance(command, RunNode)]
         for refused in send_orders(self._ports, self._pools, state, orders, tags.correlation_id):
             self._order_refused(state, refused)
+        for command in commands:
+            if isinstance(command, CloseTask):
+                self._stores.tasks.close(command.task, command.reason, command.at)
         asked = [command for command in commands if isinstance(command, AskApproval | UpdateApproval)]
         if asked:  # before the event that tells people
             self._stores.approvals.note(_header(plan, state), entry.version, asked)
@@ -196,6 +200,9 @@ class Publisher:
         if self._runs.claim(state.execution_id, cancelled):
             return
         found = self._runs.get(state.execution_id, path, serial)
+        if found is not None and found.status is RunStatus.YIELDED:  # its worker has left it to the dispatcher
+            closed = replace(cancelled, attempt=found.attempt, started_at=found.started_at)
+            self._runs.record(state.execution_id, [closed])
         if found is not None and found.status.open:
             closed = replace(cancelled, attempt=found.attempt, started_at=found.started_at)
             self._runs.finish(state.execution_id, closed, found.owner)  # if it fails, the run has ended meanwhile

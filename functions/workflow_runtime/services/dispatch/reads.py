@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar, cast
+
 from msgspec.structs import replace
 
+from workflow_runtime.engine.awaited import Purpose
 from workflow_runtime.engine.commands import Read, RunNode
+from workflow_runtime.engine.events import Event, EventReturned, TimerFired
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.turn import Known, Needs, Visit
 from workflow_runtime.engine.values.evaluation import NOT_RUN, NodeValue
 from workflow_runtime.engine.values.pruning import prune
@@ -16,10 +22,13 @@ from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.records import Globals, Run
 from workflow_runtime.storage.stores import Stores
 
+EventT = TypeVar("EventT", bound=Event)
+
 
 class Knowledge:
     def __init__(self, table: Table, stores: Stores) -> None:
         self._table = table
+        self._stores = stores
         self._executions = stores.executions
         self._runs = stores.runs
 
@@ -47,10 +56,25 @@ class Knowledge:
         """A run that is undone, whole."""
         return Visit(self._runs.inputs_of(item), self._runs.run_of(item).output)
 
+    def heard(self, state: ExecutionState, events: Sequence[EventT]) -> list[EventT]:
+        """The events; of timers at which a sign of life must have come, with when the last one came."""
+        return [self._with_heartbeat(state, event) for event in events]
+
+    def _with_heartbeat(self, state: ExecutionState, event: EventT) -> EventT:
+        fired: Event = event.held if isinstance(event, EventReturned) else event
+        entry = state.pending.get(fired.timer) if isinstance(fired, TimerFired) else None
+        if not isinstance(fired, TimerFired) or entry is None or entry.purpose is not Purpose.HEARTBEAT:
+            return event
+        task = self._stores.tasks.get(entry.name)
+        known = replace(fired, heard=task.heard_at if task is not None else 0)
+        return cast(EventT, replace(event, held=known) if isinstance(event, EventReturned) else known)
+
     def _order(self, plan: Plan, execution_id: str, read: Read, item: Item) -> RunNode | None:
         """The order of a run: kept by its record if it failed and had more attempts. What an action called has its
         inputs from its order alone, and that stands in the journal."""
         kept = self._runs.order_of(item)
+        if kept is None and plan.node(read.node).pool is not None:  # the dispatcher has recorded how its task failed
+            return self._executions.order_of(execution_id, read.path(plan), read.serial)
         if kept is not None or plan.place(read.node)[0] not in plan.lone_blocks:
             return kept
         return self._executions.order_of(execution_id, read.path(plan), read.serial)

@@ -32,6 +32,12 @@ def join_text(join: Join, count: int) -> str:
             return which
 
 
+def callback_text(heartbeat: int) -> str:
+    """That its task token is to be completed; ``heartbeat``: the longest silence (ms)."""
+    silence = f", with a heartbeat at least every {heartbeat / 1000:g} s" if heartbeat else ""
+    return f"whoever has its task token completes or fails it (`POST /tasks/complete`){silence}"
+
+
 def people_text(execution_id: str, approval: Approval) -> str:
     """Whose answers to which approval are missing."""
     given = sum(answer.approved for answer in approval.answers)

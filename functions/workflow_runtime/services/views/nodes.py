@@ -21,6 +21,7 @@ from workflow_runtime.storage.records import Run, RunStatus
 
 NODE_STATUS_OF_RUN = {
     RunStatus.RUNNING: NodeStatus.RUNNING,
+    RunStatus.YIELDED: NodeStatus.RUNNING,
     RunStatus.WAITING: NodeStatus.READY,
     RunStatus.RELEASED: NodeStatus.READY,
     RunStatus.SUCCESS: NodeStatus.SUCCESS,
@@ -120,7 +121,11 @@ def _node_entry(
 def _status_of(run: Run | None, *, over: bool) -> NodeStatus:
     if run is None:
         return NodeStatus.SKIPPED if over else NodeStatus.WAITING
-    return NodeStatus.CANCELLED if over and run.status.open else NODE_STATUS_OF_RUN[run.status]
+    return (
+        NodeStatus.CANCELLED
+        if over and (run.status.open or run.status is RunStatus.YIELDED)
+        else NODE_STATUS_OF_RUN[run.status]
+    )
 
 
 def error_json(error: ErrorDocument | None) -> dict[str, Json] | None:

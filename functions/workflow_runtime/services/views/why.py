@@ -10,7 +10,7 @@ from itertools import islice
 
 import msgspec
 
-from workflow_runtime.engine.awaited import PendingKind
+from workflow_runtime.engine.awaited import PendingKind, Purpose
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
@@ -34,7 +34,7 @@ from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.explaining import LineViews
 from workflow_runtime.services.views.charts import ahead_parts, look_ahead
 from workflow_runtime.services.views.executions import header_json
-from workflow_runtime.services.views.moves import join_text, people_text, thaw_text
+from workflow_runtime.services.views.moves import callback_text, join_text, people_text, thaw_text
 from workflow_runtime.services.views.nodes import node_executions
 from workflow_runtime.storage.records import Header, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
@@ -260,6 +260,7 @@ class _Explanation:
             Cause.EVENT: self._for_an_event,
             Cause.CHILD: self._for_an_execution,
             Cause.APPROVAL: self._for_people,
+            Cause.CALLBACK: self._for_its_token,
             Cause.SUSPENDED: self._for_the_resumption,
             None: self._for_what_is_inside,
         }
@@ -346,18 +347,22 @@ class _Explanation:
         return self._of(" ".join(words), on=[spec.event], since=since, until=due)
 
     def _for_an_execution(self) -> Waiting:
-        child = self._graph.children[self._open.index]
+        child, due = self._graph.children[self._open.index], due_of(self._entries)
         id = child_execution_id(self._state.execution_id, child.order, child.workflow_id)
-        due = due_of(self._entries)
-        moves = f"the end of that execution of `{child.workflow_id}`" + (", or the node's `timeout`" if due else "")
-        since = self._graph.begun.get(self._open.index, 0)
-        return self._of(moves, on=[id], since=since, until=due)
+        timeout = ", or the node's `timeout`" if due else ""
+        moves = f"the end of {id}, an execution of `{child.workflow_id}`{timeout}"
+        return self._of(moves, on=[id], since=self._graph.begun.get(self._open.index, 0), until=due)
+
+    def _for_its_token(self) -> Waiting:
+        callback = next(entry.callback for entry in self._entries if entry.callback is not None)
+        since, entries = self._graph.begun.get(self._open.index, 0), self._entries
+        due = min(entry.due for entry in entries if entry.purpose is Purpose.TIMEOUT)
+        return self._of(callback_text(callback.heartbeat), since=since, until=due)
 
     def _for_people(self) -> Waiting:
         approval = next(entry.approval for entry in self._entries if entry.approval is not None)
-        since = self._graph.begun.get(self._open.index, 0)
         moves, due = people_text(self._state.execution_id, approval), due_of(self._entries)
-        return self._of(moves, on=approval.assignees, since=since, until=due)
+        return self._of(moves, on=approval.assignees, since=self._graph.begun.get(self._open.index, 0), until=due)
 
     def _for_what_is_inside(self) -> Waiting:
         since = self._graph.begun.get(self._open.index, 0)

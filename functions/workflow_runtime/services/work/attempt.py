@@ -13,11 +13,10 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.state import Parent
-from workflow_runtime.engine.values.evaluation import NodeValue, View, doubt_text, evaluate
+from workflow_runtime.engine.values.evaluation import NodeValue, doubt_text
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
 from workflow_runtime.invokers.containment import described, node_failure
@@ -25,15 +24,18 @@ from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall,
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.formulas import BindingKind, Formula
+from workflow_runtime.plan.formulas import BindingKind
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.ports import Ports
+from workflow_runtime.sdk import Pending
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted
 from workflow_runtime.services.messages import Order
+from workflow_runtime.services.work.callbacks import AttemptToken, left_open
 from workflow_runtime.services.work.collecting import PassCollector, decided
+from workflow_runtime.services.work.deciding import formulas_of, node_of, order_to_keep, with_callers_inputs
 from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
 from workflow_runtime.storage import keys
@@ -61,18 +63,24 @@ class Secrets(Protocol):
 
 
 class Attempt(msgspec.Struct):
-    """An attempt under way: its order, what it runs, its record as claimed, and what it took of limiters. ``stop``
-    tells its code that nobody wants it any more; ``late``, what that came to when the attempt was over."""
+    """An attempt under way: its order, what it runs, its record as claimed, its task token, and what it took of
+    limiters. ``stop`` tells its code that nobody wants it any more; ``late``, what that came to when it was over."""
 
     order: Order
     plan: Plan
     claimed: Run
+    token: AttemptToken
     rendering: Rendering | None = None
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
     late: Late = msgspec.field(default_factory=Late)
     parent: Parent | None = None
     admitted: Admitted = NOTHING_TAKEN
+
+    @property
+    def node(self) -> NodePlan | None:
+        """What it runs; None: it puts the execution's output together."""
+        return node_of(self.plan, self.order.command.path)
 
     @property
     def mask(self) -> Mask:
@@ -176,8 +184,10 @@ class AttemptRunner:
             result = await self._run_within_timeout(attempt)
             output = await self._masked(attempt.mask, result.output)
             claimed = replace(claimed, passes=attempt.order.command.passes)
-            ended = replace(claimed, status=RunStatus.SUCCESS, output=output, warnings=result.warnings)
-            ended = _with_inputs(attempt, ended)
+            ended = replace(claimed, status=RunStatus.SUCCESS, output=output)
+            if result.pending is not None:
+                ended = left_open(attempt.node, result.pending, attempt.token.value, claimed)
+            ended = _with_inputs(attempt, replace(ended, warnings=result.warnings))
         except (RetryableError, InvalidEvent, Suspended):
             raise
         except Exception as error:
@@ -204,9 +214,7 @@ class AttemptRunner:
         order = await self._ports.offload(self._orders.whole, attempt.order)
         command = order.command
         node = node_of(plan, command.path)
-        formulas = node.worker_formulas if node is not None else _output_formulas(plan, order)
-        if node is not None and isinstance(node.spec, LoopSpec):
-            formulas = (*formulas, *filter(None, (plan.blocks[node.spec.body].outputs,)))
+        formulas = formulas_of(plan, node, order)
         header_key = keys.execution(order.execution_id, keys.HEADER)
         input_key = keys.input(order.execution_id, command.replaced)
         run_keys = {keys.run(order.execution_id, read.path(plan), read.serial): read.node for read in command.reads}
@@ -237,8 +245,11 @@ class AttemptRunner:
             order = await self._ports.offload(self._orders.told, order, items[undone])
         secrets = await self._ports.offload(self._resolve_secrets, node)
         view = view_of(plan, order, nodes, data, secrets)
-        view = _with_callers_inputs(plan, command.caller, view)
-        attempt.rendering = Rendering(node if node is not None else plan.root.nodes[0], view, order.command)
+        view = with_callers_inputs(plan, command.caller, view)
+        if node is not None and node.callback is not None:
+            view = replace(view, names={**view.names, "task_token": await self._ports.offload(attempt.token)})
+        node = node if node is not None else plan.root.nodes[0]
+        attempt.rendering = Rendering(node, view, order.command, attempt.token)
         return True
 
     def _resolve_secrets(self, node: NodePlan | None) -> dict[str, str]:
@@ -268,6 +279,8 @@ class AttemptRunner:
         except TimeoutError:
             call.stop.requested = True
             raise NodeError("timeout", f"no result within {seconds:g} s") from None
+        if result.pending is not None or node.callback is not None:
+            return NodeResult(None, result.warnings, result.pending or Pending())
         output, warnings = rendering.shaped(call.inputs, result.output)
         return NodeResult(output, (*warnings, *result.warnings))
 
@@ -315,14 +328,6 @@ class AttemptRunner:
         return True
 
 
-def _with_callers_inputs(plan: Plan, caller: int, view: View) -> View:
-    """What a node sees that was called in the place of another, whose inputs it reads."""
-    formula = plan.node(caller).inputs if caller >= 0 else None
-    if formula is None:
-        return view
-    return replace(view, names={**view.names, "inputs": evaluate(formula, view)})
-
-
 def _with_inputs(attempt: Attempt, ended: Run) -> Run:
     """A success of a node that can be undone is recorded with what it was given; so is a failure, if another node may
     run in its place and succeed."""
@@ -350,26 +355,6 @@ def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
     return ErrorDocument.of(
         attempt.mask.text(kind), attempt.mask.text(message), attempt.order.command.path, retry_after
     )
-
-
-def _output_formulas(plan: Plan, order: Order) -> tuple[Formula, ...]:
-    formula, _ = plan.root.yields(order.command.succeeded_by)
-    return (formula,) if formula is not None else ()
-
-
-def node_of(plan: Plan, path: str) -> NodePlan | None:
-    """The node of this path; None for the scope's outputs."""
-    place = plan.locate(path)
-    return plan.blocks[place.block].nodes[place.node] if place is not None else None
-
-
-def order_to_keep(plan: Plan, command: RunNode) -> RunNode | None:
-    """The order of an attempt that failed, if another one may be ordered as it was."""
-    node = node_of(plan, command.path)
-    if node is None:
-        return None
-    may_go_on = node.retry or any(plan.handlers[own.number].retry is not None for own in node.handlers)
-    return command if may_go_on else None
 
 
 def _notes(attempt: Attempt, texts: Iterable[str]) -> tuple[str, ...]:

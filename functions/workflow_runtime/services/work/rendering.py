@@ -20,6 +20,7 @@ from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 from workflow_runtime.services.messages import Order
+from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.storage.records import Globals
 
 
@@ -61,10 +62,13 @@ def view_of(
 
 class Rendering:
     """Evaluates one node's formulas, noting paths that led nowhere (``unresolved``), comparisons of a text with a
-    number (``doubts``), and what was made of secrets. ``rendered``: its inputs, once there are any."""
+    number (``doubts``), and what was made of secrets. ``rendered``: its inputs, once there are any; ``token``: of its
+    attempt."""
 
-    def __init__(self, node: NodePlan, view: View, command: RunNode) -> None:
+    def __init__(self, node: NodePlan, view: View, command: RunNode, token: AttemptToken) -> None:
         self.command = command
+        self.token = token
+        self._masked_token = ""
         self.node = node
         self.unresolved: list[str] = []
         self._derived: list[Derived] = []
@@ -76,10 +80,11 @@ class Rendering:
     @property
     def mask(self) -> Mask:
         """Hides what the node's inputs hold of secrets."""
-        if not self.view.secrets:
+        if not self.view.secrets and not self.token.value:
             return NOTHING_SECRET
-        if self._mask is None:
-            self._mask = Mask(self.view.secrets.values(), self._derived)
+        if self._mask is None or self._masked_token != self.token.value:
+            self._masked_token = self.token.value
+            self._mask = Mask([*self.view.secrets.values(), self._masked_token], self._derived)
         return self._mask
 
     def call(
@@ -117,6 +122,7 @@ class Rendering:
             parent=parent,
             mask=self.mask,
             limit_fences=dict(fences),
+            make_token=self.token,
         )
 
     def inputs(self) -> dict[str, Json]:

@@ -20,7 +20,7 @@ from workflow_runtime.deployment.log_fields import log_fields
 from workflow_runtime.deployment.metrics import Metric, count_attempt
 from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.commands import RunNode
-from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, run_event_id
+from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, NodeYielded, run_event_id
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.invokers.containment import Outcome
@@ -41,11 +41,12 @@ from workflow_runtime.services.work.attempt import (
     Suspended,
     error_of,
     ids_of,
-    node_of,
-    order_to_keep,
 )
+from workflow_runtime.services.work.callbacks import AttemptToken
+from workflow_runtime.services.work.deciding import node_of, order_to_keep
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
+from workflow_runtime.storage.tasks import hash_of
 
 TOKENS = ("input_tokens", "output_tokens")
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
@@ -82,6 +83,7 @@ class NodeRunner:
         self._ports = ports
         self._workflows = stores.workflows
         self._runs = stores.runs
+        self._stores = stores
         self._holder = holder
         self._looks = looks
         self._new_id = new_id
@@ -116,13 +118,16 @@ class NodeRunner:
                 await self._report(order, plan, claimed)
                 self._tell_of_end(order, plan, claimed)
             else:
-                await self._attempt(Attempt(order, plan, claimed, admitted=admitted))
+                await self._attempt(Attempt(order, plan, claimed, self._token(order), admitted=admitted))
 
     def _plan(self, plan_hash: str) -> Plan:
         try:
             return self._workflows.plan(plan_hash)
         except KeyError as error:
             raise RetryableError(str(error)) from error
+
+    def _token(self, order: Order) -> AttemptToken:
+        return AttemptToken(order.execution_id, order.command, self._stores, self._ports.clock.now)
 
     async def _is_held(self, order: Order, plan: Plan) -> bool:
         """Whether a freeze holds the order back."""
@@ -247,6 +252,8 @@ class NodeRunner:
         except Suspended:
             logger.info("a node of a suspended execution is not begun", extra=ids_of(order))
             return  # its order is sent again when the execution is resumed
+        if ended.status is RunStatus.FAILED and attempt.token.value:
+            await self._close_token(attempt)
         attempt.late.listen(partial(self._came_late, attempt, ended))
         if not recorded:
             stored = await self._attempts.patiently(self._runs.get, order.execution_id, ended.path, ended.serial)
@@ -262,6 +269,12 @@ class NodeRunner:
         if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
         self._tell_of_end(order, attempt.plan, ended)
+
+    async def _close_token(self, attempt: Attempt) -> None:
+        """The attempt has failed, and its task token counts no more."""
+        own, now = hash_of(attempt.token.value), self._ports.clock.now()
+        with suppress(RetryableError):  # the engine would refuse it, too
+            await self._ports.offload(self._stores.tasks.close, own, "the attempt has failed", now)
 
     async def _settle(self, admitted: Admitted, ended: Run) -> None:
         """Tell the limiters what the run has shown."""
@@ -314,6 +327,19 @@ def after_loss(command: RunNode) -> RunNode:
 
 def _result_event(order: Order, plan: Plan, run: Run) -> Event:
     event_id = run_event_id(run.path, run.serial)
+    if run.yielded is not None:
+        yielded = run.yielded
+        return NodeYielded(
+            event_id,
+            run.ended_at,
+            run.path,
+            run.serial,
+            yielded.task,
+            yielded.timeout,
+            yielded.heartbeat,
+            run.attempt,
+            run.started_at,
+        )
     if run.error is not None:
         command = after_loss(order.command) if run.error.type == "worker_lost" else order.command
         return NodeFailed(event_id, run.ended_at, run.path, run.serial, run.error, command)

@@ -1,0 +1,45 @@
+"""In the worker: what a plan says of the node of an order."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from workflow_runtime.engine.commands import RunNode
+from workflow_runtime.engine.values.evaluation import View, evaluate
+from workflow_runtime.plan.formulas import Formula
+from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import LoopSpec
+from workflow_runtime.services.messages import Order
+
+
+def node_of(plan: Plan, path: str) -> NodePlan | None:
+    """The node of this path; None for the scope's outputs."""
+    place = plan.locate(path)
+    return plan.blocks[place.block].nodes[place.node] if place is not None else None
+
+
+def order_to_keep(plan: Plan, command: RunNode) -> RunNode | None:
+    """The order of an attempt that failed, if another one may be ordered as it was."""
+    node = node_of(plan, command.path)
+    if node is None:
+        return None
+    may_go_on = node.retry or any(plan.handlers[own.number].retry is not None for own in node.handlers)
+    return command if may_go_on else None
+
+
+def formulas_of(plan: Plan, node: NodePlan | None, order: Order) -> tuple[Formula, ...]:
+    """What the worker evaluates for this node or, without one, to put the execution's output together."""
+    if node is None:
+        formula, _ = plan.root.yields(order.command.succeeded_by)
+        return (formula,) if formula is not None else ()
+    body = plan.blocks[node.spec.body].outputs if isinstance(node.spec, LoopSpec) else None
+    return node.worker_formulas if body is None else (*node.worker_formulas, body)
+
+
+def with_callers_inputs(plan: Plan, caller: int, view: View) -> View:
+    """What a node sees that was called in the place of another, whose inputs it reads."""
+    formula = plan.node(caller).inputs if caller >= 0 else None
+    if formula is None:
+        return view
+    return replace(view, names={**view.names, "inputs": evaluate(formula, view)})
