@@ -9,7 +9,14 @@ from tests.unit.engine.driver import START, Driver, Failure, chart_of, control, 
 
 from workflow_runtime.engine.codec import encode_state
 from workflow_runtime.engine.commands import RunNode
-from workflow_runtime.engine.events import Poked, ResumeRequested, RetryRequested, SkipRequested, SuspendRequested
+from workflow_runtime.engine.events import (
+    CancelRequested,
+    Poked,
+    ResumeRequested,
+    RetryRequested,
+    SkipRequested,
+    SuspendRequested,
+)
 
 RESUME = ResumeRequested("control:r", START, "ann")
 RETRY = RetryRequested("control:y", START, "ann")
@@ -185,6 +192,27 @@ def test_passes_that_failed_cost_the_state_their_two_bits() -> None:
         driver.take(Poked("poke", driver.now))
         largest = max(largest, len(encode_state(driver.state)))
     assert largest < 4_000
+
+
+ONCE_MORE = {"times": 1, "item_retry": {"max_retries": 1, "retry_delay": 0}}
+
+
+def test_serials_go_on_behind_those_of_a_loop_that_failed_in_a_pass() -> None:
+    driver = Driver(plan_of([loop("outer", loop("inner", {"id": "a"}, **ONCE_MORE), **ONCE_MORE)])).start()
+    for _ in range(4):
+        driver.fail("outer[0]/inner[0]/a")
+    assert driver.status == "failed"
+    assert [order.serial for order in driver.commands(RunNode)] == [1, 2, 3, 4]
+
+
+def test_serials_go_on_behind_those_of_a_loop_that_was_cancelled_in_a_pass() -> None:
+    driver = Driver(plan_of([loop("outer", loop("inner", {"id": "a"}, **ONCE_MORE), **ONCE_MORE)])).start()
+    driver.fail("outer[0]/inner[0]/a")
+    driver.take(CancelRequested("control:c", START))
+    driver.take(RETRY)
+    assert [order.serial for order in driver.commands(RunNode)] == [1, 2, 3]
+    driver.play()
+    assert driver.status == "completed"
 
 
 def test_an_execution_with_a_timeout_can_be_suspended_after_it_was_reopened() -> None:

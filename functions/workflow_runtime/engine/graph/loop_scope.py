@@ -129,8 +129,8 @@ class LoopScope(Scope):
     def close_pass(self, scope: Scope) -> None:
         """A pass is over, however it ended; it still counts as open."""
         assert isinstance(scope, GraphScope)
-        self.loop.next_serial = max(self.loop.next_serial, scope.next_serial())
         self.scopes.close(scope)
+        self.loop.next_serial = max(self.loop.next_serial, scope.next_serial())  # what ended inside counts by now
 
     def next_serial(self) -> int:
         return max(self.loop.next_serial, self.loop.passes.first_serial + 1)

@@ -326,6 +326,7 @@ def _fail(loop: LoopScope, error: ErrorDocument) -> None:
     scope, node = loop.around_it, loop.node
     pending.drop_owned(scope, node)
     loop.close()
+    scope.graph.next_serials[node] = loop.next_serial()
     outcome.conclude(scope, node, Failure(error))
     if scope.graph.marks[node] not in (Mark.FAILED, Mark.ESCALATED) and loop.id in loop.scopes:
         _forget(loop)
