@@ -165,7 +165,7 @@ class World(Driver):
         self._number += 1
         return f"{kind}:{self._number}"
 
-    def _carry_out(self, command: Command) -> None:
+    def carry_out(self, command: Command) -> None:
         match command:
             case StartChild():
                 self.children[command.token] = command
@@ -179,7 +179,7 @@ class World(Driver):
                 self.kept[command.number] = next(e for e in reversed(self.sent) if e.event_id == command.event_id)
             case RecordNode() if (command.path, command.serial) in self._left:
                 self.records.pop((command.path, command.serial), None)  # what its worker had recorded
-        super()._carry_out(command)
+        super().carry_out(command)
 
     def say(self, event: Event) -> None:
         """Send an event, then what follows outside."""
