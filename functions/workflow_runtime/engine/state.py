@@ -207,11 +207,20 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
 ScopeState: TypeAlias = GraphState | ChartState | LoopState
 
 
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an execution that runs passes of another one's loop begins with: the ``loop``'s path, and the ``scopes`` it
+    is in, by address."""
+
+    loop: str
+    scopes: dict[ScopeId, ScopeState]
+
+
 class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end.
 
     - ``node``: path of the node that did; "" if an action of a chart did
     - ``generation``: how many executions there are around this one
+    - ``part``: of one that runs passes of a loop; the execution's state has it in other places
     """
 
     execution_id: str
@@ -219,6 +228,7 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     notify: bool = False
     node: str = ""
     generation: int = 0
+    part: Part | None = None
 
 
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
@@ -252,6 +262,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``goes_on``: its parent wants it to go on once what it has done is undone
     - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
     - ``tenant``: whom it is for; ``shares``: its part in limiters, by their names. The engine only keeps them
+    - ``part``: path of the loop whose passes this execution runs for its parent; ``failed_passes``: how many of them
+      have failed
 
     Two states are equal if they are stored alike.
     """
@@ -303,6 +315,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     crowded: MutableMapping[ScopeId, bool] = {}
     tenant: str = ""
     shares: dict[str, Share] = {}
+    part: str = ""
+    failed_passes: int = 0
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)

@@ -139,6 +139,11 @@ class LoopNode(ControlNode):
         return self.items is not None or self.times is not None
 
     @property
+    def is_distributed(self) -> bool:
+        """Whether passes run in executions of their own."""
+        return self.distribution == "executions"
+
+    @property
     def runs_in_turn(self) -> bool:
         """Whether a pass begins only when the one before has ended."""
         return self.max_concurrency == 1
@@ -172,6 +177,9 @@ class LoopNode(ControlNode):
         if condition is not None and not self.runs_in_turn:
             text = f"`{WAYS[condition]}` looks at pass after pass, so they cannot run at once"
             found.append(("max_concurrency", text, "Remove `max_concurrency`, or say 1."))
+        if self.is_distributed and (self.items is None or self.until is not None):
+            text = "only passes for `items`, without `until`, can run in executions of their own"
+            found.append(("distribution", text, "Remove `distribution`, or say `inline`."))
         if self.tolerated_failures is not None and self.on_item_error == "fail":
             text = "`tolerated_failures` lets passes fail, which `on_item_error: fail` does not"
             found.append(("tolerated_failures", text, "Say `on_item_error: skip` or `collect`, or remove one of them."))
