@@ -146,7 +146,7 @@ class LoopNode(ControlNode):
     @property
     def runs_in_turn(self) -> bool:
         """Whether a pass begins only when the one before has ended."""
-        return self.max_concurrency == 1
+        return self.max_concurrency == 1 and not self.is_distributed
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
@@ -174,7 +174,7 @@ class LoopNode(ControlNode):
                 if name in self.model_fields_set
             ]
         condition = next((name for name in ("while_condition", "until") if getattr(self, name) is not None), None)
-        if condition is not None and not self.runs_in_turn:
+        if condition is not None and self.max_concurrency != 1:
             text = f"`{WAYS[condition]}` looks at pass after pass, so they cannot run at once"
             found.append(("max_concurrency", text, "Remove `max_concurrency`, or say 1."))
         if self.is_distributed and (self.items is None or self.until is not None):
