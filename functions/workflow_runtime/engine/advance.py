@@ -126,7 +126,7 @@ def new_execution(
         execution_id,
         plan.hash,
         workflow_version,
-        scopes,
+        {**scopes},
         STATE_SCHEMA,
         now=started_at,
         started_at=started_at,

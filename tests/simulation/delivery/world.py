@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from random import Random
@@ -43,7 +43,9 @@ from workflow_runtime.engine.advance import new_execution
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.errors import NodeError, RequestError, RetryableError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
-from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.plan.parts import part_plan
+from workflow_runtime.plan.plan import Plan as CompiledPlan
+from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.ports import Ports, SqsRecord
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
@@ -133,7 +135,7 @@ class World:
         self.plan = scenarios.plan(name)
         self.plans = {each: scenarios.plan(each) for each in (name, *others)}
         table = WatchedTable(raw.table)
-        self.queues = WatchedQueues(raw.queues, raw.table, {plan.hash: plan for plan in self.plans.values()})
+        self.queues = WatchedQueues(raw.queues, raw.table, {plan.hash: plan for plan in _all_plans(self.plans.values())})
         ids = (f"{number:016x}" * 2 for number in count(1))
         ports = Ports(
             table=self._faulty(table),
@@ -435,6 +437,15 @@ class World:
 
     def close(self) -> None:
         self._backend.close()
+
+
+def _all_plans(plans: Iterable[CompiledPlan]) -> Iterator[CompiledPlan]:
+    """Those of workflows, and of executions that run passes of their loops."""
+    for plan in plans:
+        yield plan
+        for number, node in ((block.first + i, node) for block in plan.blocks for i, node in enumerate(block.nodes)):
+            if isinstance(node.spec, LoopSpec) and node.spec.is_distributed:
+                yield part_plan(plan, number)
 
 
 def _nothing_known() -> Any:
