@@ -176,7 +176,7 @@ def _doors(measured: Measured) -> list[cloudwatch.IWidget]:
 
 def _cost(topology: Topology, measured: Measured) -> list[cloudwatch.IWidget]:
     sent = [measured.sent(queue.name) for queue in topology.queues]
-    handled = (Metric.EVENTS_DISPATCHED, Metric.COMMITS, Metric.ORDERS_TAKEN)
+    handled = (Metric.EVENTS_DISPATCHED, Metric.COMMITS, Metric.ORDERS_TAKEN, Metric.LIMITS_GRANTED)
     return [
         _graph("Cost: table units, commits", [*measured.table_units(), *_counted(measured, *handled)]),
         _graph("Cost: messages sent", sent),

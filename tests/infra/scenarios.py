@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 from tests.infra.recorded_aws import RecordedSystem
 
-from workflow_runtime.deployment.topology import DEAD_LETTERS, DISPATCH, EVENTS, SWEEP, TIMERS, node_queue
+from workflow_runtime.deployment.topology import DEAD_LETTERS, DISPATCH, EVENTS, LIMITS, SWEEP, TIMERS, node_queue
 from workflow_runtime.ports import Message
 from workflow_runtime.services.messages import Timer, timer_body
 from workflow_runtime.storage.due import Due, DueStore
@@ -62,6 +62,17 @@ workflow:
         - {event: nudge, target: closed}
     - {name: closed, type: final}
 """
+LIMITED = """
+workflow:
+  id: limited
+  limiter: whole
+  limits: {whole: {concurrency: 1}, agents: {concurrency: 1}, tools: {concurrency: 1}}
+  nodes:
+    - {id: a, type: agent, agent: writer, limiter: agents, inputs: {topic: a}}
+    - {id: b, type: agent, agent: writer, limiter: agents, inputs: {topic: b}}
+    - {id: c, type: tool, tool: echo, limiter: tools}
+    - {id: d, type: tool, tool: echo, limiter: tools}
+"""
 LISTENER = """
 workflow:
   id: listener
@@ -90,6 +101,7 @@ def play(system: RecordedSystem) -> None:
     bury_the_dead(system)
     lose_messages_and_sweep(system)
     freeze_and_thaw(system)
+    run_into_limits(system)
     look_at_everything(system)
 
 
@@ -220,6 +232,26 @@ def freeze_and_thaw(system: RecordedSystem) -> None:
     system.drain(30)
     assert system.ask("GET", f"/executions/{execution_id}")["status"] == "completed"
     assert system.ask("GET", "/freezes")["items"] == []
+
+
+def run_into_limits(system: RecordedSystem) -> None:
+    """Nodes wait in two lines, and an execution in a third; a pump's message gets lost, and is sent again by the
+    sweep; then each makes room for the next.
+    """
+    system.ask("POST", "/workflows", LIMITED)
+    for limiter in ("agents", "tools"):
+        system.ask("PUT", f"/limits/limited/{limiter}", {"paused": True})
+    executions = [start(system, "limited", {}) for _ in range(2)]
+    for _ in range(20):
+        system.deliver()
+        lost = system.backend.poller.receive(LIMITS, 10)
+        system.backend.poller.delete(LIMITS, [record.receipt_handle for record in lost])
+    sweep(system)
+    assert system.ask("GET", "/limits/limited/agents")["gauges"][0]["waiting"] == 2
+    for limiter in ("agents", "tools"):
+        system.ask("PUT", f"/limits/limited/{limiter}", {"paused": False})
+    system.drain(60)
+    assert [system.ask("GET", f"/executions/{id}")["status"] for id in executions] == ["completed"] * 2
 
 
 def look_at_everything(system: RecordedSystem) -> None:

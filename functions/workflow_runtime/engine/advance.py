@@ -350,7 +350,7 @@ def _keep_values(scopes: Scopes) -> None:
     if state.status.terminal:
         return
     for scope in graphs:
-        for node, value in scope.fresh.items():
+        for node, value in scope.fresh.items() if not scope.is_closed else ():
             if not _has_open_reader(scope, node):
                 continue
             pruned = prune(value, scope.block.nodes[node].decision_paths)

@@ -13,6 +13,7 @@ from enum import IntEnum
 import msgspec
 
 from workflow_runtime.engine.tables import forked
+from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 
 _PASSES_A_BYTE = 4
@@ -172,6 +173,7 @@ class LoopState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="loop"):
     - ``collected``: of a loop whose passes read each other, what they contributed
     - ``bytes``: size of what is going to be read to put its output together
     - ``next_serial``: the first serial that no run in it has had
+    - ``failure``: of the pass ``failed_pass``, which fails the loop as soon as that may decide anything
     - ``parts``: of a loop whose passes run in executions of their own; none of them ever begins here
     - ``portion``: of a loop in such an execution, which passes they are
     """
@@ -187,6 +189,8 @@ class LoopState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="loop"):
     collected: Log = msgspec.field(default_factory=Log)
     bytes: int = 0
     next_serial: int = 0
+    failed_pass: int = -1
+    failure: ErrorDocument | None = None
     parts: Parts | None = None
     portion: Portion | None = None
 

@@ -205,6 +205,7 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
     turn.commands.append(status)
     if "execution" in turn.plan.events:
         turn.publish("execution.reopened", status="running", started_at=state.started_at, attempt=state.attempt)
+    root.pending.clear()  # what it waited for when it ended
     settling.start_deadline(scopes, turn.now)
     with_lost = turn.status_before is not ExecutionStatus.COMPLETED
     undone = _forget_undone(scopes)
@@ -214,7 +215,7 @@ def _reopen(scopes: Scopes, again: set[int], variables: dict[str, Json]) -> None
         return
     _set_in_charts(scopes, variables)
     for address in list(state.scopes):
-        scope = scopes[address]
+        scope = scopes.get(address)  # a loop is forgotten when all of it runs anew
         if isinstance(scope, GraphScope) and address != TOP_GRAPH:
             reopening.reopen(scope, undone.get(address, set()))
         elif isinstance(scope, ChartScope):
@@ -246,10 +247,10 @@ def _forget_undone(scopes: Scopes) -> dict[ScopeId, set[int]]:
 
 def _run_pass_again(scopes: Scopes, address: ScopeId, found: dict[ScopeId, set[int]]) -> None:
     """What was undone in a pass of a loop, of which nothing is left but the loop: that runs the pass once more. A loop
-    that has succeeded runs anew, and so does all after it."""
+    that has succeeded, or whose passes read each other, runs anew, and so does all after it."""
     for loop, index in passes_around(address):
         kept = scopes.get(loop)
-        if isinstance(kept, LoopScope):
+        if isinstance(kept, LoopScope) and not kept.spec.is_chained:
             loops.run_again(kept, index)
             return
         place = scopes.turn.plan.locate(loop)

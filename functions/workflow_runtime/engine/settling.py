@@ -89,9 +89,9 @@ def settle(scopes: Scopes) -> None:
         while state.status not in AT_REST:
             if scopes.marked:
                 _settle_graphs(scopes)
-                if scopes.marked and turn.plan.has_loops:
+                if scopes.marked and turn.plan.has_loops and state.status not in AT_REST:
                     _settle_loops(scopes)
-                if scopes.marked:
+                if scopes.marked and state.status not in AT_REST:
                     _settle_charts(scopes)
                 if state.queued:
                     _wake_queued(scopes)
@@ -172,6 +172,8 @@ def _settle_loops(scopes: Scopes) -> None:
         loops.settle(loop)
         if scopes.turn.needs is not None:
             raise ValuesMissing
+        if scopes.turn.state.status is SUSPENDED:
+            return
 
 
 def _settle_charts(scopes: Scopes) -> None:

@@ -112,7 +112,7 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
         timed = given - {"at"}
         if len(timed) > 1 or not given or ("at" in given and timed.difference(_TIMED)):
             names = ", ".join(f"`{name}`" for name in WHAT)
-            raise ValueError(f"a step says one of {names}; `at` goes with any but `bus` and `delegate`")
+            raise ValueError(f"a step says one of {names}; `at` may go with any but `bus` and `delegate`")
         for field, goes_with in _GOES_WITH.items():
             if getattr(self, field) not in (None, "", msgspec.UNSET) and not given & set(goes_with):
                 raise ValueError(f"`{field}` goes with {' and '.join(f'`{name}`' for name in goes_with)}")

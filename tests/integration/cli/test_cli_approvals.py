@@ -131,7 +131,7 @@ def test_what_is_asked_in_a_file_is_answered_there(awr: Awr, flow: Path, tmp_pat
     id = asked(awr, "--db", db)
     assert f"--approve check=JSON, or awr approve {id}" in waiting.stderr
     assert awr("approve", id, "--db", db, "--as", "李雷").exit_code == 0
-    done = awr("run", "--resume", "--db", db, "--json")
+    done = awr("status", id.partition(".")[0], "--db", db, "--json")
     assert only_document(done.stdout)["output"]["by"] == "李雷"
 
 

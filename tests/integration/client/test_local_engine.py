@@ -41,8 +41,8 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 
 def test_the_package_exports_the_engine_and_nothing_that_is_not_there() -> None:
     assert workflow_runtime.WorkflowEngine is WorkflowEngine
-    with pytest.raises(AttributeError, match="ResourceQuota"):
-        _ = workflow_runtime.ResourceQuota
+    with pytest.raises(AttributeError, match="NotThere"):
+        _ = workflow_runtime.NotThere
 
 
 def test_the_modules_of_tools_are_imported_once(tmp_path: Path) -> None:

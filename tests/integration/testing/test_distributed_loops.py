@@ -36,7 +36,13 @@ def test_3500_items_run_in_four_executions_and_come_back_in_order(runtime: Workf
     assert result.status == "completed", result.error
     assert result.nodes["各"]["output"] == [[x * 10, x] for x in range(3_500)]
     assert result.output == {"n": 3_500, "last": [34_990, 3_499]}
-    assert result.nodes["各"]["passes"] == {"total": 3_500, "done": 3_500, "succeeded": 3_500, "failed": 0, "running": 0}
+    assert result.nodes["各"]["passes"] == {
+        "total": 3_500,
+        "done": 3_500,
+        "succeeded": 3_500,
+        "failed": 0,
+        "running": 0,
+    }
     documents = [runtime.result(id).document for id in parts_of(result, 4)]
     assert [len(document["output"]) for document in documents] == [1_000, 1_000, 1_000, 500]
     assert {document["parent"]["execution_id"] for document in documents} == {result.execution_id}

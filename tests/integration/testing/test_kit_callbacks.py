@@ -140,6 +140,19 @@ def test_what_the_token_cannot_be_completed_with(tester: WorkflowTester) -> None
     assert tester.result(execution_id).status == "running"
 
 
+def test_a_cancelled_execution_undoes_at_once_though_a_node_waits_for_its_token(tester: WorkflowTester) -> None:
+    tester.mock_tool("undo", {})
+    tester.mock_tool("book", {})
+    book = {"id": "book", "type": "tool", "tool": "book", "compensate": {"tool": "undo"}}
+    render = {**RENDER, "compensate": {"tool": "undo"}, "dependencies": ["book"]}
+    execution_id = tester.start({"id": "film", "nodes": [book, render, SHOW]}, {"film": "春"})
+    tester.cancel(execution_id)
+    result = tester.result(execution_id)
+    assert result.status == "cancelled"
+    assert result.nodes["render"]["status"] == "cancelled"
+    assert len(tester.calls("undo")) == 1
+
+
 def test_a_cancelled_execution_takes_no_token(tester: WorkflowTester) -> None:
     execution_id = tester.start(workflow(), {"film": "春"})
     tester.cancel(execution_id)

@@ -139,3 +139,28 @@ def test_a_recording_replays_what_a_workflow_has_undone(runtime: WorkflowTester,
     result = runtime.run({**document, "nodes": [charge, *pause, ends]}, {"order_id": "7", "total": 9})
     result.assert_compensated("charge")
     replay(runtime.recording(result.execution_id))
+
+
+def test_a_sub_workflow_that_may_fail_does_not_fail_a_dynamic_fan_out(runtime: WorkflowTester) -> None:
+    child = {"type": "sub_workflow", "workflow_id": "付款", "inputs": {"amount": "${item}"}, "on_error": "continue"}
+    each = {"items": "${list}", "max_concurrency": 0, "body": [{"id": "付", **child}], "collect": "${付.number}"}
+    parent = {"id": "父", "nodes": [{"id": "each", "type": "control", "subtype": "loop", **each}]}
+    broken = {"match": "amount == 2", "raise": {"type": "declined"}}
+    script = {"workflows": {"付款": {"cases": [broken], "default": {"return": {"number": "${amount * 10}"}}}}}
+    result = runtime.run(parent, {"list": [1, 2, 3]}, script).assert_completed()
+    assert result.output == [10, None, 30]
+    children = {result.nodes[f"each[{index}]/付"]["child"] for index in range(3)}
+    assert len(children) == 3, "each pass has an execution of its own"
+    replay(runtime.recording(result.execution_id))
+
+
+def test_cancelling_a_loop_cancels_the_executions_of_its_passes(runtime: WorkflowTester) -> None:
+    child = {"id": "付款", "nodes": [{"id": "w", "type": "control", "subtype": "wait", "duration": "1d"}]}
+    runtime.publish(child)
+    body = [{"id": "付", "type": "sub_workflow", "workflow_id": "付款"}]
+    each = {"id": "each", "type": "control", "subtype": "loop", "times": 3, "max_concurrency": 2, "body": body}
+    execution = runtime.start({"id": "父", "nodes": [each]}, {})
+    begun = [runtime.result(execution).nodes[f"each[{index}]/付"]["child"] for index in range(2)]
+    runtime.cancel(execution)
+    assert runtime.result(execution).status == "cancelled"
+    assert [runtime.result(id).status for id in begun] == ["cancelled", "cancelled"]

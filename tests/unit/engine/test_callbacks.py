@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.unit.engine.driver import START, Driver, plan_of
+from tests.unit.engine.driver import START, Driver, loop, plan_of
 
 from workflow_runtime.engine.commands import CloseTask, RunNode
 from workflow_runtime.engine.events import (
@@ -114,6 +114,35 @@ def test_the_token_of_a_lost_worker_counts_while_the_visit_is_open(ordered: bool
     driver.succeed("then", {})
     assert driver.status == "completed"
     assert driver.replayed() == driver.state
+
+
+def test_what_runs_in_its_place_is_cancelled_once_the_token_of_a_lost_worker_is_completed() -> None:
+    driver = begun(fallback={"tool": "other"})
+    for _ in range(3):
+        driver.fail("ask", "worker_lost")
+    assert list(driver.ordered) == ["ask~fallback"]
+    driver.take(completed(1, lost=True))
+    assert driver.nodes["ask"] == "success"
+    assert driver.cancelled == ["ask~fallback"]
+    driver.succeed("then", {})
+    assert driver.status == "completed"
+    assert driver.state.in_flight == 0
+
+
+def test_a_pass_that_begins_anew_asks_under_another_token() -> None:
+    body = [{"id": "ask", "callback": {"timeout": "2h"}}, {"id": "b"}]
+    retry = {"max_retries": 1, "retry_delay": 5, "jitter": "none"}
+    driver = Driver(plan_of([loop("each", *body, times=2, max_concurrency=2, item_retry=retry)])).start()
+    driver.ordered.pop("each[0]/ask")
+    driver.take(NodeYielded("run:1", START, "each[0]/ask", 1, "h1", HOUR, 1_000))
+    driver.fail("each[0]/b")
+    assert [command.task for command in driver.commands(CloseTask)] == ["h1"]
+    assert reason(driver, replace(completed(), path="each[0]/ask")) == "the node has ended"
+    driver.elapse(10)
+    assert driver.ordered["each[0]/ask"].serial == 2
+    driver.take(CancelRequested("control:c", START))
+    assert not driver.state.pending
+    assert (driver.state.in_flight, driver.state.open_passes) == (0, 0)
 
 
 def test_silence_fails_it_unless_a_sign_of_life_came() -> None:

@@ -468,3 +468,18 @@ def test_a_failed_node_is_skipped_without_an_output() -> None:
 )
 def test_what_cannot_be_skipped_is_refused_with_the_reason(driver: Callable[[], Driver], path: str, why: str) -> None:
     assert why in reason(skip(driver(), path))
+
+
+def test_no_value_of_a_visit_that_was_undone_is_read_afterwards() -> None:
+    nodes = [
+        {"id": "a", "compensate": {"tool": "undo"}},
+        control("b", "pass", inputs={"x": "${1 / share}"}, dependencies=["a"]),
+    ]
+    driver = Driver(plan_of(nodes, variables={"share": 0}, outputs={"a": "${a.x}"})).start()
+    driver.succeed("a", {"x": 1})
+    assert driver.state.kept_bytes == 0
+    driver.play()
+    assert driver.status == "failed"
+    driver.take(RetryRequested("control:1", START, variables={"share": 1}))
+    driver.succeed("a", {"x": "y" * 5_000})
+    assert (driver.status, driver.output) == ("completed", {"a": "y" * 5_000})

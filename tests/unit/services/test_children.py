@@ -330,3 +330,4 @@ def test_the_parent_shows_its_child_and_the_child_its_parent(world: World) -> No
     assert world.services.documents.document(parent)["parent"] is None
     (waiting,) = world.services.explanations.why(parent, 10).waits
     assert (waiting.path, waiting.waiting_on, waiting.on) == ("n", "child", (middle,))
+    assert waiting.moves == f"the end of {middle}, an execution of `middle`"

@@ -84,14 +84,11 @@ def kept_from_input(definition: WorkflowDefinition, sources: Sources) -> frozens
     """The keys of the input that are always given, and that neither actions nor events change in a chart."""
     schema = definition.input_schema
     required = schema.get("required", ()) if isinstance(schema, dict) else ()
-    merged = {names for names, _, _ in _merging(sources) if names}
-    if True in merged:
-        return frozenset()
-    changed = (
-        set_names(sources)
-        | definition.variables.keys()
-        | {name for names in merged if not isinstance(names, bool) for name in names}
-    )
+    changed = set_names(sources) | definition.variables.keys()
+    for names, _, _ in _merging(sources):
+        if names is True:
+            return frozenset()
+        changed |= set(names or ())
     return frozenset(name for name in required if isinstance(name, str)) - changed
 
 

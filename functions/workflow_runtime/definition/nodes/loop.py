@@ -104,7 +104,9 @@ class LoopNode(ControlNode):
     keeps_null: ClassVar = frozenset({"collect"})
     recoveries: ClassVar[Mapping[str, Recovery]] = {"body": _recovered_body}
 
-    items: Annotated[Json, Kind(_read_items, _ITEMS)] = Field(None, description="A pass for every element of this list, or of one `${…}`.")
+    items: Annotated[Json, Kind(_read_items, _ITEMS)] = Field(
+        None, description="A pass for every element of this list, or of one `${…}`."
+    )
     item_name: Annotated[str, Kind(_read_item_name, {"type": "string", "pattern": ID_PATTERN})] = Field(
         ITEM, description="What the item is called in the body, besides `${item}`."
     )

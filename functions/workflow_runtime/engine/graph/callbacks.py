@@ -9,7 +9,7 @@ from __future__ import annotations
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.awaited import Callback, Purpose
 from workflow_runtime.engine.events import NodeYielded, TaskCompleted, TaskFailed
-from workflow_runtime.engine.graph import outcome
+from workflow_runtime.engine.graph import failure, outcome
 from workflow_runtime.engine.graph.outcome import Completed, Result
 from workflow_runtime.engine.graph.policy import Failure
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -76,24 +76,16 @@ def take(scope: GraphScope, node: int, event: TaskCompleted | TaskFailed) -> Non
 
 
 def _conclude(scope: GraphScope, node: int, result: Result) -> None:
-    """What still goes on in a worker comes too late."""
-    graph = scope.graph
-    match graph.marks[node]:
-        case Mark.READY:
-            scope.turn.state.in_flight -= 1
-        case Mark.RUNNING:
-            pending.drop_owned(scope, node)
-        case Mark.QUEUED | Mark.RETRYING:
-            _begin_again(scope, node)
+    """What still goes on in a worker comes too late, and nothing runs in the node's place any more."""
+    mark = scope.graph.marks[node]
+    failure.release(scope, node)
+    if mark in (Mark.QUEUED, Mark.RETRYING):
+        _begin_again(scope, node)
     outcome.conclude(scope, node, result)
 
 
 def _begin_again(scope: GraphScope, node: int) -> None:
     """A node between two attempts: the next one has come to its end before it was ordered."""
-    pending.drop_owned(scope, node)
-    for waiting in (scope.graph.held, scope.graph.queue):
-        if node in waiting:
-            waiting.remove(node)
     if scope.graph.marks[node] == Mark.RETRYING:
         scope.change(node, Change.ENQUEUE)
     scope.change(node, Change.START)

@@ -25,10 +25,9 @@ class LoopScope(Scope):
     - ``node``: index of the loop in the graph around it
     - ``body``: the graph that it repeats
     - ``ended``: passes that succeeded in this turn
-    - ``failing``: those whose failure fails the loop
     """
 
-    __slots__ = ("body", "ended", "failing", "loop", "node", "spec")
+    __slots__ = ("body", "ended", "loop", "node", "spec")
 
     def __init__(self, scopes: Scopes, id: ScopeId, loop: LoopState) -> None:
         plan = scopes.turn.plan
@@ -40,7 +39,6 @@ class LoopScope(Scope):
         self.loop = loop
         self.body: GraphBlock = plan.blocks[spec.body]
         self.ended: dict[int, GraphScope] = {}
-        self.failing: dict[int, ErrorDocument] = {}
 
     @property
     def outer_id(self) -> ScopeId | None:
@@ -107,13 +105,19 @@ class LoopScope(Scope):
             return log.tail[-1]
         return self.turn.blob(log.pages[-1])[-1] if log.pages else None
 
+    def fail(self, index: int, error: ErrorDocument) -> None:
+        """The failure of a pass fails the loop when it is settled; of several, that of the lowest pass."""
+        if self.loop.failure is None or index < self.loop.failed_pass:
+            self.loop.failed_pass, self.loop.failure = index, error
+
     def close(self) -> None:
         """Cancel its passes. What it remembers stays, so that it can go on later."""
-        passes = self.loop.passes
         for index in list(self.open_passes()):
             self.close_pass(self.scopes[self.pass_id(index)])
-            passes.firsts[index] = self.loop.next_serial
         pending.drop_all(self)
+        self.turn.state.queued.pop(self.id, None)
+        self.turn.state.crowded.pop(self.id, None)
+        self.loop.failed_pass, self.loop.failure = -1, None
         self.loop.retries.clear()
         state = self.turn.state
         state.queued.pop(self.id, None)
@@ -125,8 +129,8 @@ class LoopScope(Scope):
     def close_pass(self, scope: Scope) -> None:
         """A pass is over, however it ended; it still counts as open."""
         assert isinstance(scope, GraphScope)
-        self.loop.next_serial = max(self.loop.next_serial, scope.next_serial())
         self.scopes.close(scope)
+        self.loop.next_serial = max(self.loop.next_serial, scope.next_serial())  # what ended inside counts by now
 
     def next_serial(self) -> int:
         return max(self.loop.next_serial, self.loop.passes.first_serial + 1)

@@ -134,21 +134,20 @@ def settle(loop: LoopScope) -> None:
     together.
     """
     loop.scopes.unmark(loop)
+    loop.turn.state.queued.pop(loop.id, None)
     if loop.is_closed or loop.around_it.graph.marks[loop.node] != Mark.RUNNING:
         return
-    if loop.failing:
-        _fail(loop, loop.failing[min(loop.failing)])
+    if loop.loop.failure is not None:
+        _fail(loop, loop.loop.failure)
         return
-    state = loop.turn.state
-    state.queued.pop(loop.id, None)
     if loop.loop.parts is not None:
         parts.settle(loop)
         return
-    while not loop.is_closed and (index := _next(loop)) is not None:
+    while (index := _next(loop)) is not None:
         if not _has_room(loop):
-            break
+            return
         _begin_pass(loop, index)
-    if not loop.is_closed and not loop.loop.open_count:
+    if not loop.loop.open_count:
         _complete(loop)
 
 
@@ -162,7 +161,7 @@ def _next(loop: LoopScope) -> int | None:
     if not passes.begun and loop.spec.condition is not None and not _holds(loop, loop.spec.condition, None):
         loop.loop.is_over = True
         return None
-    return None if loop.is_closed else passes.begun
+    return passes.begun
 
 
 def _has_room(loop: LoopScope) -> bool:
@@ -210,7 +209,7 @@ def pass_ended(scope: GraphScope) -> None:
         try:
             _succeeded(loop, index, scope)
         except NodeError as error:
-            loop.failing[index] = ErrorDocument.of(error.type, error.message, scope.id)
+            loop.fail(index, ErrorDocument.of(error.type, error.message, scope.id))
             _closed(loop, index, scope, PassEnd.FAILED)
     else:
         _failed(loop, index, scope, scope.graph.failure)
@@ -244,7 +243,7 @@ def _failed(loop: LoopScope, index: int, scope: GraphScope, error: ErrorDocument
         return
     _closed(loop, index, scope, PassEnd.FAILED)
     if spec.on_item_error == "fail" or _too_many(loop):
-        loop.failing[index] = error
+        loop.fail(index, error)
         return
     if spec.on_item_error == "collect":
         entry = {"type": error.type, "message": error.message, "node": error.node}
@@ -272,7 +271,7 @@ def _closed(loop: LoopScope, index: int, scope: GraphScope, end: PassEnd) -> Non
     loop.close_pass(scope)
     passes.set_end(index, end)
     if end is not PassEnd.SUCCESS:
-        passes.firsts[index] = loop.loop.next_serial
+        passes.firsts.pop(index, None)  # nobody reads its runs, and should it run again, it gets new serials
     if loop.loop.portion is not None:
         loop.turn.state.failed_passes = passes.failed
     loop.loop.retries.pop(index, None)
@@ -286,12 +285,13 @@ def _go_round(loop: LoopScope, index: int, scope: GraphScope) -> None:
     if (spec.until is not None and _holds(loop, spec.until, scope)) or (
         spec.condition is not None and not _holds(loop, spec.condition, scope)
     ):
-        loop.loop.is_over = True
+        loop.loop.is_over = loop.loop.failure is None
     elif passes.count < 0 and passes.begun >= spec.max_iterations:
-        loop.loop.is_over = True
-        if not spec.stops and not loop.failing:
+        if spec.stops:
+            loop.loop.is_over = True
+        elif loop.loop.failure is None:
             message = f"it has not ended after {spec.max_iterations:,} passes"
-            loop.failing[index] = ErrorDocument.of("max_iterations", message, loop.id)
+            loop.fail(index, ErrorDocument.of("max_iterations", message, loop.id))
 
 
 def _holds(loop: LoopScope, condition: Formula, scope: GraphScope | None) -> bool:
@@ -301,7 +301,7 @@ def _holds(loop: LoopScope, condition: Formula, scope: GraphScope | None) -> boo
         return bool(seen.evaluate(condition, OUTPUTS))
     except EvaluationError as error:
         name = "until" if condition is loop.spec.until else "while"
-        loop.failing[loop.loop.passes.begun] = ErrorDocument.of("execution_error", f"{name}: {error}", loop.id)
+        loop.fail(loop.loop.passes.begun, ErrorDocument.of("execution_error", f"{name}: {error}", loop.id))
         return False
 
 
@@ -310,8 +310,8 @@ def _holds(loop: LoopScope, condition: Formula, scope: GraphScope | None) -> boo
 
 def _complete(loop: LoopScope) -> None:
     """None is open, and none is left. Raises `ValuesMissing`."""
-    if loop.failing:
-        _fail(loop, loop.failing[min(loop.failing)])
+    if loop.loop.failure is not None:
+        _fail(loop, loop.loop.failure)
         return
     scope, node = loop.around_it, loop.node
     if collecting.is_large(loop):
@@ -330,12 +330,13 @@ def _complete(loop: LoopScope) -> None:
 
 
 def _fail(loop: LoopScope, error: ErrorDocument) -> None:
-    """The loop has failed. If that is final, its progress is remembered."""
+    """The loop has failed. If that is final, or a person decides, its progress is remembered."""
     scope, node = loop.around_it, loop.node
     pending.drop_owned(scope, node)
     loop.close()
+    scope.graph.next_serials[node] = loop.next_serial()
     outcome.conclude(scope, node, Failure(error))
-    if scope.graph.marks[node] != Mark.FAILED and loop.id in loop.scopes:
+    if scope.graph.marks[node] not in (Mark.FAILED, Mark.ESCALATED) and loop.id in loop.scopes:
         _forget(loop)
 
 
@@ -357,7 +358,6 @@ def _go_on(loop: LoopScope) -> None:
         parts.go_on(loop)
         return
     state.open_count = 0
-    state.is_over = False
     if loop.spec.is_chained:  # those after it have read what it came to
         last = state.passes.begun - 1
         state.again = [last] if last >= 0 and state.passes.end(last) is not PassEnd.SUCCESS else []
@@ -365,6 +365,7 @@ def _go_on(loop: LoopScope) -> None:
         state.again = list(state.passes.having(PassEnd.NONE, PassEnd.FAILED))
     for index in state.again:
         run_again(loop, index)
+    state.is_over = state.is_over and not state.again
     loop.scopes.mark(loop)
 
 

@@ -104,12 +104,12 @@ def ended(loop: LoopScope, index: int, event: ChildEnded) -> None:
         parts.ends.set_end(index, PassEnd.SUCCESS)
     else:
         parts.ends.set_end(index, PassEnd.FAILED)
-        loop.failing[index] = error_of(loop.id, event)
+        loop.fail(index, error_of(loop.id, event))
     _count(loop, parts)
     failed, bound = loop.loop.passes.failed, tolerated(loop.spec, loop.loop.passes.count)
-    if 0 <= bound < failed and not loop.failing:
+    if 0 <= bound < failed and loop.loop.failure is None:
         message = f"{failed:,} passes have failed, and {bound:,} may"
-        loop.failing[index] = ErrorDocument.of("execution_error", message, loop.id)
+        loop.fail(index, ErrorDocument.of("execution_error", message, loop.id))
     loop.scopes.mark(loop)
 
 

@@ -179,6 +179,8 @@ class GraphScope(GraphValues):
                 self.turn.state.in_flight -= 1
             elif mark in (Mark.RUNNING, Mark.RETRYING):
                 self.stop(node)
+            elif mark == Mark.ESCALATED:
+                self.turn.state.escalated = None
             if mark in (Mark.READY, Mark.RUNNING) or node in graph.retries:
                 self.cancel_run(node)
             self.change(node, Change.DROP if mark == WAITING else Change.CANCEL)

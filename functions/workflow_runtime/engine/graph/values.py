@@ -21,9 +21,6 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId, pass_of
 from workflow_runtime.plan.graph import OUTPUTS, GraphBlock
 
-NOTES_MAX = 10  # of a node, and
-NOTED_NODES_MAX = 100  # of a graph: they are for people, and the state has more important things to hold
-
 
 class GraphValues(Scope):
     """A graph scope, as others read it. Nodes are local indices, unless they are called numbers.

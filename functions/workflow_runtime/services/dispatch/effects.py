@@ -200,13 +200,16 @@ class Publisher:
         if self._runs.claim(state.execution_id, cancelled):
             return
         found = self._runs.get(state.execution_id, path, serial)
-        if found is not None and found.status is RunStatus.YIELDED:  # its worker has left it to the dispatcher
-            closed = replace(cancelled, attempt=found.attempt, started_at=found.started_at)
-            self._runs.record(state.execution_id, [closed])
+        if found is not None and found.status is RunStatus.YIELDED:
+            self._close_yielded(state, cancelled, found)
         if found is not None and found.status.open:
             closed = replace(cancelled, attempt=found.attempt, started_at=found.started_at)
             self._runs.finish(state.execution_id, closed, found.owner)  # if it fails, the run has ended meanwhile
             self._leave(found)
+
+    def _close_yielded(self, state: ExecutionState, cancelled: Run, found: Run) -> None:
+        """Close a run whose worker has left it to the dispatcher."""
+        self._runs.record(state.execution_id, [replace(cancelled, attempt=found.attempt, started_at=found.started_at)])
 
     def _leave(self, run: Run) -> None:
         """Who waits for a limiter does not any more."""
@@ -223,7 +226,9 @@ class Publisher:
                 if found is None or not self._runs.ask_to_stop(state.execution_id, found):
                     raise RetryableError("a run moved on while it was told to stop")
                 return
-            if found.status.unclaimed:
+            if found.status is RunStatus.YIELDED:
+                self._close_yielded(state, closed, found)
+            elif found.status.unclaimed:
                 if not self._runs.finish(state.execution_id, closed, found.owner):
                     raise RetryableError("a worker took a run that was being closed")
                 self._leave(found)

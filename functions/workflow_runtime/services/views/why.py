@@ -347,12 +347,11 @@ class _Explanation:
         return self._of(" ".join(words), on=[spec.event], since=since, until=due)
 
     def _for_an_execution(self) -> Waiting:
-        child = self._graph.children[self._open.index]
+        child, due = self._graph.children[self._open.index], due_of(self._entries)
         id = child_execution_id(self._state.execution_id, child.order, child.workflow_id)
-        due = due_of(self._entries)
-        moves = f"the end of that execution of `{child.workflow_id}`" + (", or the node's `timeout`" if due else "")
-        since = self._graph.begun.get(self._open.index, 0)
-        return self._of(moves, on=[id], since=since, until=due)
+        timeout = ", or the node's `timeout`" if due else ""
+        moves = f"the end of {id}, an execution of `{child.workflow_id}`{timeout}"
+        return self._of(moves, on=[id], since=self._graph.begun.get(self._open.index, 0), until=due)
 
     def _for_its_token(self) -> Waiting:
         callback = next(entry.callback for entry in self._entries if entry.callback is not None)
