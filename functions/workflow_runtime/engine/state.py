@@ -17,6 +17,7 @@ from workflow_runtime.engine.awaited import Child, Pending, PendingKind
 from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.macrosteps import Raised
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.tables import forked, plain
@@ -47,20 +48,6 @@ class ToleratedError(msgspec.Struct, frozen=True, array_like=True):
 
     node: int
     error: ErrorDocument
-
-
-class Raised(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An internal event of a chart.
-
-    - ``runtime``: raised by the runtime, so its data never becomes variables
-    - ``state``, ``delay``: of a delay that has run out, whose it is
-    """
-
-    name: str
-    data: Json = None
-    runtime: bool = False
-    state: int = -1
-    delay: int = -1
 
 
 class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):

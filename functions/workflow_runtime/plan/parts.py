@@ -17,13 +17,6 @@ def part_plan(plan: Plan, loop: int) -> Plan:
     The loop runs its passes itself, and leaves to the execution that waits for it what is done about their failure, and
     with their output. Nothing follows it, charts around it hear nothing, and no time is counted.
     """
-    known = plan.part_plans.get(loop)
-    if known is None:
-        known = plan.part_plans[loop] = _part_plan(plan, loop)
-    return known
-
-
-def _part_plan(plan: Plan, loop: int) -> Plan:
     number, index = plan.place(loop)
     blocks = list(plan.blocks)
     blocks[number] = _alone(blocks[number], index)

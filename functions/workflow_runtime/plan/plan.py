@@ -104,11 +104,6 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return self.blocks[block].prefix + self.blocks[block].nodes[index].id
 
     @cached_property
-    def part_plans(self) -> dict[int, Plan]:
-        """Plans of executions that run passes of its loops, by plan-wide number, as far as they were asked for."""
-        return {}
-
-    @cached_property
     def numbers(self) -> dict[str, int]:
         """Plan-wide number by path. A node that only undoes others has that path in its own block, which comes later
         than the graph where it is written and skipped."""

@@ -69,6 +69,7 @@ class Courier:
         self._mailer = mailer
         self._timers = timers
         self._starter = starter
+        self._part_plans: dict[tuple[str, int], Plan] = {}
 
     def subscribe(self, plan: Plan, execution_id: str, commands: Sequence[Command]) -> None:
         """What a commit will wait for; before it, so that no event is missed."""
@@ -158,9 +159,11 @@ class Courier:
             return
         part, runs = found
         loop = plan.numbers[static_path(portion.loop)]
-        self._starter().start_part(
-            part_plan(plan, loop), _child(state, command), state, replace(parent, part=part), runs, correlation_id
-        )
+        known = self._part_plans.get((plan.hash, loop))
+        if known is None:
+            known = self._part_plans[plan.hash, loop] = part_plan(plan, loop)
+        child = _child(state, command)
+        self._starter().start_part(known, child, state, replace(parent, part=part), runs, correlation_id)
 
     def _goes_on(self, state: ExecutionState, command: StartChild) -> bool:
         """Have the child go on that an earlier order started; False if there is none."""
