@@ -209,7 +209,7 @@ class Driver:
         self.journal.append(msgspec.json.decode(msgspec.json.encode(entry), type=JournalEntry))
         self.commits.append(decision.commands)
         for command in decision.commands:
-            self._carry_out(command)
+            self.carry_out(command)
         if self.checked and self.status == "running":
             self._assert_routes_open()
         if self.pokes and decision.commands and isinstance(decision.commands[-1], Continue):
@@ -467,7 +467,7 @@ class Driver:
         }
         return Known(nodes, pruned, blobs, orders)
 
-    def _carry_out(self, command: Command) -> None:
+    def carry_out(self, command: Command) -> None:
         match command:
             case RunNode():
                 assert command.path not in self.ordered

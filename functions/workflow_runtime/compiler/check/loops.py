@@ -15,9 +15,12 @@ def check_bodies(listing: Listing, report: Report) -> None:
     for position, node in enumerate(listing.nodes):
         if not isinstance(node, LoopNode):
             continue
+        named: set[str] = set()
         for number, entry in enumerate(node.body):
             if not isinstance(entry, str):
                 continue
+            stands_twice = entry in named
+            named.add(entry)
             place = (*listing.place, position, "body", number)
             target = index.get(entry)
             owner = listing.owners.get(target) if target is not None else None
@@ -34,5 +37,5 @@ def check_bodies(listing: Listing, report: Report) -> None:
                 other = listing.nodes[owner].id
                 hint = "A node belongs to one loop: give each its own."
                 report.add(rules.BAD_BODY, f"`{entry}` is in the body of the loop `{other}` already", place, hint)
-            elif node.body.index(entry) != number:
+            elif stands_twice:
                 report.add(rules.BAD_BODY, f"`{entry}` stands twice in the body", place, "Keep one of them.")

@@ -12,4 +12,4 @@ def seconds_of(value: Json) -> float:
     try:
         return float(parse_duration(value))
     except (TypeError, ValueError, OverflowError) as error:
-        raise EvaluationError(f"not a duration: {error}") from error
+        raise EvaluationError(f"not a duration: {str(error).removeprefix('not a duration: ')}") from error
