@@ -56,6 +56,12 @@ _NODES = {
     - {id: c, type: tool, tool: fail, dependencies: [a]}
     - {id: d, type: tool, tool: echo, dependencies: [b, c], join: any, inputs: {x: "${previous.x}"}}
 """,
+    "people": """
+    - {id: check, type: control, subtype: approval, assignees: [ann], timeout: 1d, on_timeout: continue}
+    - {id: render, type: tool, tool: echo, dependencies: [check], inputs: {token: "${task_token}"},
+       callback: {timeout: 1d}}
+    - {id: z, type: tool, tool: echo, inputs: {x: "${render.x}"}}
+""",
     "undo": """
     - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}, compensate: {tool: echo, inputs: {x: "${inputs.x}"}}}
     - {id: b, type: agent, agent: echo, inputs: {x: "${a.x}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}

@@ -40,6 +40,7 @@ from workflow_runtime.deployment.topology import (
     node_queue,
 )
 from workflow_runtime.engine.advance import new_execution
+from workflow_runtime.engine.commands import RecordNode, RunNode
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.errors import NodeError, RequestError, RetryableError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
@@ -434,11 +435,15 @@ class World:
             (command.path, command.serial)
             for entry in journal
             for command in entry.commands
-            if type(command).__name__ in ("RunNode", "RecordNode")
+            if isinstance(command, RunNode) or (isinstance(command, RecordNode) and not self._is_yielded(command.path))
         ]
         require(len(orders) == len(set(orders)), f"P5: ordered twice: {orders}")
         item = self.raw.table.get([keys.execution(self.execution_id, keys.STATE)])
         require(state_of(next(iter(item.values()))).status.value == header.status, "header and state disagree")
+
+    def _is_yielded(self, path: str) -> bool:
+        """Whether a worker runs the node and the dispatcher records what somebody else makes of it."""
+        return self.plan.node(self.plan.numbers[path]).callback is not None
 
     def close(self) -> None:
         self._backend.close()
