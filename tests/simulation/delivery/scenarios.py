@@ -214,12 +214,33 @@ workflow:
 """,
 }
 """Executions that do not end by themselves: a person decides on a failure, or approves; another system completes."""
+_PARTS = {
+    "parted": """
+workflow:
+  id: parted
+  nodes:
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - id: 各
+      type: control
+      subtype: loop
+      items: [1, 2, 3]
+      distribution: executions
+      max_concurrency: 2
+      body:
+        - {id: b, type: tool, tool: echo, inputs: {x: "${item + a.x}"}}
+        - {id: w, type: control, subtype: wait, duration: 5s, dependencies: [b]}
+        - {id: c, type: agent, agent: echo, dependencies: [w], inputs: {x: "${b.x}"}}
+      collect: ${c.x}
+    - {id: z, type: tool, tool: echo, inputs: {x: "${各}"}}
+""",
+}
+"""A loop whose passes run in an execution of their own."""
 INPUT = {"start": 1}
 
 
 @cache
 def source(name: str) -> bytes:
-    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING
+    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS
     return (whole.get(name) or _HEAD.format(id=name) + _NODES[name]).encode()
 
 
