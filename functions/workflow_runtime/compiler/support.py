@@ -9,7 +9,6 @@ from workflow_runtime.compiler.collect.sources import CHART_FIELDS, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.common import NodeDefinition
-from workflow_runtime.definition.nodes.loop import LoopNode
 from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 
@@ -20,8 +19,6 @@ def check_support(definition: WorkflowDefinition, sources: Sources, report: Repo
             _not_in_force("fresh", ("error_handlers", number, "action", "fresh"), report)
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
-            for what, path in _unsupported(node):
-                report.add(rules.NOT_SUPPORTED, f"{what} not supported yet", graph.at(position, *path))
             for field, path in _idle(node):
                 _not_in_force(field, graph.at(position, *path), report)
             for field, reason in () if position in graph.gaps.untyped else _without_effect(node):
@@ -40,11 +37,6 @@ def has_own_names(gaps: Gaps) -> bool:
 
 def _not_in_force(field: str, path: DocumentPath, report: Report) -> None:
     report.add(rules.NOT_IN_FORCE, f"`{field}` is validated, but not in force yet", path)
-
-
-def _unsupported(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
-    if isinstance(node, LoopNode) and node.distribution == "executions":
-        yield "passes in executions of their own are", ("distribution",)
 
 
 def _idle(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:

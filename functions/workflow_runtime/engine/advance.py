@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, get_args
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine import compensation, ending, holding, pending, settling
 from workflow_runtime.engine.answers import accept_approval, accept_task, take_approval, take_task
@@ -51,6 +52,7 @@ from workflow_runtime.engine.events import (
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import AT_REST, EXECUTION_ROWS, ExecutionStatus
 from workflow_runtime.engine.macrosteps import Macrostep
+from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.requests import accept_reopening, accept_request, reopen_for_parent
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import (
@@ -59,6 +61,7 @@ from workflow_runtime.engine.state import (
     ExecutionState,
     GraphState,
     Parent,
+    ScopeState,
     initial_graph_state,
 )
 from workflow_runtime.engine.subscriptions import subscribe
@@ -73,7 +76,7 @@ from workflow_runtime.engine.turn import (
 )
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, InvalidEvent
-from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH
+from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
 from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.limiters import Share
 from workflow_runtime.plan.plan import Plan
@@ -114,11 +117,16 @@ def new_execution(
     shares: Mapping[str, Share] = NO_SHARES,
 ) -> ExecutionState:
     """The state before the first event."""
+    part = parent.part if parent is not None else None
+    scopes: dict[ScopeId, ScopeState] = {TOP_GRAPH: initial_graph_state(plan, 0)}
+    if parent is not None and part is not None:
+        parent = replace(parent, part=None)
+        scopes = {address: scope.copy() for address, scope in part.scopes.items()}
     return ExecutionState(
         execution_id,
         plan.hash,
         workflow_version,
-        {TOP_GRAPH: initial_graph_state(plan, 0)},
+        {**scopes},
         STATE_SCHEMA,
         now=started_at,
         started_at=started_at,
@@ -126,6 +134,8 @@ def new_execution(
         hops=hops,
         tenant=tenant,
         shares=dict(shares),
+        part=part.loop if part is not None else "",
+        open_passes=sum(scope.open_count for scope in scopes.values() if isinstance(scope, LoopState)),
     )
 
 

@@ -28,7 +28,7 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     TimerFired,
 )
-from workflow_runtime.engine.graph import callbacks, loops, outcome, policy, resolve, waits
+from workflow_runtime.engine.graph import callbacks, loops, outcome, parts, policy, resolve, waits
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -179,6 +179,9 @@ def accept_child(scopes: Scopes, event: ChildEnded | ChildStarted) -> str:
     pending.taken(scope, entry.owner, event.token)
     if isinstance(scope, GraphScope):
         resolve(scope, entry.owner, event)
+    elif isinstance(scope, LoopScope):
+        assert isinstance(event, ChildEnded), "parts of loops are awaited"
+        parts.ended(scope, entry.owner, event)
     elif isinstance(event, ChildEnded):
         _tell_of_child(scope, entry, event)
     return ""

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from workflow_runtime.engine.awaited import Answer
-from workflow_runtime.engine.passes import Items, Page, Passes
+from workflow_runtime.engine.passes import Items, Page, Passes, Portion
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
@@ -77,6 +77,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     passes: Passes | None = None
     items: Items | None = None
     alone: bool = False
+    parts: tuple[str, ...] = ()
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):
@@ -206,6 +207,7 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     - ``generation``: how many executions there are around the child, if they wait for each other
     - ``reopens``: token of the order that started it before: the same execution is to go on, and report under this
       token
+    - ``portion``: it is no other workflow, but passes of a loop of this execution
     """
 
     token: str
@@ -219,6 +221,7 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     version: int = 0
     generation: int = 0
     reopens: str = ""
+    portion: Portion | None = None
 
 
 class ControlChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="control_child"):
@@ -261,7 +264,7 @@ class NotifyParent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="c
 class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="set_status"):
     """Write the execution's new status to its header; with the output (or where it was recorded) and error when it
     ended. ``compensation``: completed or failed, when what succeeded has been undone; an output that the header has
-    already stays.
+    already stays. The ``prefix`` of an ``output_run`` is the whole path of the node whose output it is.
     """
 
     status: str

@@ -41,6 +41,22 @@ def end_root_if_done(root: GraphScope) -> None:
         _complete_root(turn, root)
 
 
+def end_part_if_done(scope: GraphScope) -> None:
+    """Once the loop has ended whose passes this execution runs, so has the execution, and with the loop's output."""
+    turn = scope.turn
+    state = turn.state
+    if state.status is not ExecutionStatus.RUNNING or scope.graph.open_count or state.unannounced:
+        return
+    if scope.graph.failure is not None:
+        fail(scope.scopes, scope.graph.failure)
+        return
+    loop = turn.plan.locate(state.part)
+    assert loop is not None, "it is entered at this loop"
+    run = Read(scope.block.first + loop.node, scope.graph.serial(loop.node), state.part)
+    _stop(scope.scopes, ExecutionStatus.COMPLETED)
+    _conclude(scope.scopes, SetStatus(ExecutionStatus.COMPLETED, turn.now, output_run=run))
+
+
 def _complete_root(turn: Turn, root: GraphScope) -> None:
     if root.graph.values_bytes.get(OUTPUTS, 0) > DECISION_BYTES_MAX:
         order_outputs(root)

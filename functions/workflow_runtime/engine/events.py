@@ -117,7 +117,7 @@ class RunEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event
 
 class ChildEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="child_ended"):
     """An execution that this one started has ended. ``token``: as in its `StartChild`. ``execution_id``: ""
-    if it could not be started."""
+    if it could not be started. ``failed_passes``: of one that ran passes of a loop."""
 
     event_id: str
     at: int
@@ -127,6 +127,7 @@ class ChildEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
     output: Json = None
     blob: str | None = None
     error: ErrorDocument | None = None
+    failed_passes: int = 0
 
 
 class ChildStarted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="child_started"):

@@ -1,8 +1,10 @@
-"""What a chart did with an event, as a value for the journal and for people."""
+"""What a chart did with an event, as a value for the journal and for people, and what it raises meanwhile."""
 
 from __future__ import annotations
 
 import msgspec
+
+from workflow_runtime.language.json_values import Json
 
 
 class Macrostep(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -33,3 +35,17 @@ class Macrostep(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     failures: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+class Raised(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An internal event of a chart.
+
+    - ``runtime``: raised by the runtime, so its data never becomes variables
+    - ``state``, ``delay``: of a delay that has run out, whose it is
+    """
+
+    name: str
+    data: Json = None
+    runtime: bool = False
+    state: int = -1
+    delay: int = -1

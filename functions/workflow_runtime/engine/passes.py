@@ -36,14 +36,20 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
 
 class Items(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the passes of a loop are for, one by one: ``values``, or pages of so many (``page_size``) that are stored
-    apart; ``key`` starts the pages' keys."""
+    apart; ``key`` starts the pages' keys. ``first``: the place of the first pass's item, in a part of a loop."""
 
     values: list[Json] | None = None
     key: str = ""
     page_size: int = 0
+    first: int = 0
 
     def page(self, index: int) -> Page:
-        return Page(f"{self.key}.{index // self.page_size}", index % self.page_size)
+        place = self.first + index
+        return Page(f"{self.key}.{place // self.page_size}", place % self.page_size)
+
+    def of(self, index: int) -> Json | Page:
+        """What a pass is for, or where that is stored."""
+        return self.values[self.first + index] if self.values is not None else self.page(index)
 
 
 class Log(msgspec.Struct, omit_defaults=True):
@@ -116,6 +122,44 @@ class Passes(msgspec.Struct, omit_defaults=True):
         return self.firsts.get(index, self.first_serial)
 
 
+class Portion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Passes of the loop at this path that an execution of their own runs: so many (``count``), from ``first`` on.
+
+    - ``max_concurrency``: how many of them may run at once; 0: as many as an execution carries
+    - ``tolerated``: how many may fail; -1: as the loop says
+    """
+
+    loop: str
+    first: int
+    count: int
+    max_concurrency: int = 0
+    tolerated: int = -1
+
+
+class Parts(msgspec.Struct, omit_defaults=True):
+    """The executions that run the passes of a loop.
+
+    - ``ends``: of them all; ``again``: those that are to go on
+    - ``orders``: tokens of the orders that started them
+    - ``outputs``: where what they came to is stored; ``failures``: how many of their passes have failed
+    """
+
+    ends: Passes = msgspec.field(default_factory=Passes)
+    again: list[int] = []
+    orders: MutableMapping[int, str] = {}
+    outputs: MutableMapping[int, str] = {}
+    failures: MutableMapping[int, int] = {}
+
+    def copy(self) -> Parts:
+        return Parts(
+            self.ends.copy(),
+            self.again[:],
+            forked(self.orders) if self.orders else {},
+            forked(self.outputs) if self.outputs else {},
+            forked(self.failures) if self.failures else {},
+        )
+
+
 class LoopState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="loop"):
     """A loop under way, or one that failed or was cancelled and may go on later.
 
@@ -130,6 +174,8 @@ class LoopState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="loop"):
     - ``bytes``: size of what is going to be read to put its output together
     - ``next_serial``: the first serial that no run in it has had
     - ``failure``: of the pass ``failed_pass``, which fails the loop as soon as that may decide anything
+    - ``parts``: of a loop whose passes run in executions of their own; none of them ever begins here
+    - ``portion``: of a loop in such an execution, which passes they are
     """
 
     node: int
@@ -145,6 +191,8 @@ class LoopState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="loop"):
     next_serial: int = 0
     failed_pass: int = -1
     failure: ErrorDocument | None = None
+    parts: Parts | None = None
+    portion: Portion | None = None
 
     def copy(self) -> LoopState:
         copied = copy(self)
@@ -153,4 +201,5 @@ class LoopState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="loop"):
         copied.retries = self.retries.copy()
         copied.pending = forked(self.pending) if self.pending else {}
         copied.collected = self.collected.copy()
+        copied.parts = self.parts.copy() if self.parts is not None else None
         return copied

@@ -13,6 +13,7 @@ import msgspec
 from workflow_runtime.engine.awaited import Pending, PendingKind, Purpose, Sent
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.macrosteps import Raised
 from workflow_runtime.engine.state import (
     STATE_SCHEMA,
     UNNUMBERED_SCHEMA,
@@ -21,7 +22,6 @@ from workflow_runtime.engine.state import (
     GraphState,
     Parent,
     Progress,
-    Raised,
     ScopeState,
     ToleratedError,
 )

@@ -51,6 +51,9 @@ def begin(scopes: Scopes, since: int) -> None:
 def start(scopes: Scopes) -> None:
     """Start the chart at the top, whose variables the graph may read, then the graph. Raises `ValuesMissing`."""
     turn = scopes.turn
+    if turn.state.part:
+        scopes.mark(scopes[turn.state.part])
+        return
     if turn.plan.has_chart:
         known = turn.need_globals()
         data = known["input"] if isinstance(known["input"], dict) else {}
@@ -135,7 +138,9 @@ def _settle_graphs(scopes: Scopes) -> None:
             return
         if len(scopes.turn.state.undo) > compensation.UNDO_MAX:
             ending.fail_if_too_much_to_undo(scopes)
-        if scope.id == TOP_GRAPH:
+        if scopes.turn.state.part and scope.id == scopes.turn.state.part.rpartition("/")[0]:
+            ending.end_part_if_done(scope)
+        elif scope.id == TOP_GRAPH:
             ending.end_root_if_done(scope)
         elif scope.graph.undoes >= 0:
             if not scope.graph.open_count:

@@ -17,6 +17,7 @@ from workflow_runtime.engine.awaited import Child, Pending, PendingKind
 from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
+from workflow_runtime.engine.macrosteps import Raised
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.tables import forked, plain
@@ -47,20 +48,6 @@ class ToleratedError(msgspec.Struct, frozen=True, array_like=True):
 
     node: int
     error: ErrorDocument
-
-
-class Raised(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An internal event of a chart.
-
-    - ``runtime``: raised by the runtime, so its data never becomes variables
-    - ``state``, ``delay``: of a delay that has run out, whose it is
-    """
-
-    name: str
-    data: Json = None
-    runtime: bool = False
-    state: int = -1
-    delay: int = -1
 
 
 class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"):
@@ -207,11 +194,20 @@ class ChartState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="chart"
 ScopeState: TypeAlias = GraphState | ChartState | LoopState
 
 
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an execution that runs passes of another one's loop begins with: the ``loop``'s path, and the ``scopes`` it
+    is in, by address."""
+
+    loop: str
+    scopes: dict[ScopeId, ScopeState]
+
+
 class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The execution that started this one, and under which of its tokens; ``notify``: it is told of the end.
 
     - ``node``: path of the node that did; "" if an action of a chart did
     - ``generation``: how many executions there are around this one
+    - ``part``: of one that runs passes of a loop; the execution's state has it in other places
     """
 
     execution_id: str
@@ -219,6 +215,7 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     notify: bool = False
     node: str = ""
     generation: int = 0
+    part: Part | None = None
 
 
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
@@ -252,6 +249,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``goes_on``: its parent wants it to go on once what it has done is undone
     - ``open_passes``: of all its loops; ``crowded``: loops that could begin another one, but for those
     - ``tenant``: whom it is for; ``shares``: its part in limiters, by their names. The engine only keeps them
+    - ``part``: path of the loop whose passes this execution runs for its parent; ``failed_passes``: how many of them
+      have failed
 
     Two states are equal if they are stored alike.
     """
@@ -303,6 +302,8 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     crowded: MutableMapping[ScopeId, bool] = {}
     tenant: str = ""
     shares: dict[str, Share] = {}
+    part: str = ""
+    failed_passes: int = 0
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)

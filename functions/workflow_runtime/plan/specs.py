@@ -177,6 +177,7 @@ class LoopSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="loop"):
       -1: any number of them
     - ``is_chained``: passes read the results of earlier ones, so that each is collected when it ends
     - ``reads``: plan-wide numbers of the nodes outside that anything inside reads
+    - ``is_distributed``: passes run in executions of their own
 
     What a pass contributes to the output is the output of its graph.
     """
@@ -197,6 +198,7 @@ class LoopSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="loop"):
     tolerated_share: int = -1
     is_chained: bool = False
     reads: tuple[int, ...] = ()
+    is_distributed: bool = False
 
 
 class SubWorkflowSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="sub_workflow"):

@@ -70,8 +70,16 @@ class ExecutionStore:
         Of two starts with one id, the first to write its input decides input, variables and plan, even if it died
         before its header. With another input nothing is created: the answer has the first one's ``input_hash``.
         """
-        key = keys.execution(header.execution_id, keys.INPUT)
         held = self._put_named(f"executions/{header.execution_id}/input", pack(msgspec.to_builtins(data)))
+        return self._create(header, held)
+
+    def create_beside(self, header: Header, origin: str, replaced: int) -> Header:
+        """The same with the input and variables (of this number) of another execution, which may lie where they are."""
+        key = keys.input(origin, replaced)
+        return self._create(header, self._table.get([key])[key].attributes["data"])
+
+    def _create(self, header: Header, held: Attribute) -> Header:
+        key = keys.execution(header.execution_id, keys.INPUT)
         attributes: dict[str, Attribute] = {
             "data": held,
             "hash": header.input_hash,

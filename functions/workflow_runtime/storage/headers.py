@@ -42,7 +42,8 @@ def header_changes(command: SetStatus) -> dict[str, Attribute]:
 
 
 def outputs_key(run: Read) -> str:
-    return keys.run("", "~outputs", run.serial).sort
+    """Of the run that the execution's output is recorded with: of its outputs, or of the node that is all there is."""
+    return keys.run("", "~outputs" if run.prefix is None else run.prefix, run.serial).sort
 
 
 def header_of(execution_id: str, item: Item) -> Header:

@@ -105,6 +105,13 @@ class RunStore:
                     items[place].attributes[name] = held
         self._table.put_all(items)
 
+    def copy(self, origin: str, execution_id: str, runs: Sequence[tuple[str, int]]) -> None:
+        """Record runs of one execution with another, too; large outputs stay where they are stored."""
+        wanted = {keys.run(origin, path, serial): keys.run(execution_id, path, serial) for path, serial in runs}
+        found = self._table.get(list(wanted)) if wanted else {}
+        if found:
+            self._table.put_all([Item(wanted[key], item.attributes) for key, item in found.items()])
+
     def get(self, execution_id: str, path: str, serial: int) -> Run | None:
         key = keys.run(execution_id, path, serial)
         item = self._table.get([key]).get(key)

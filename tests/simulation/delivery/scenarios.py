@@ -56,6 +56,12 @@ _NODES = {
     - {id: c, type: tool, tool: fail, dependencies: [a]}
     - {id: d, type: tool, tool: echo, dependencies: [b, c], join: any, inputs: {x: "${previous.x}"}}
 """,
+    "people": """
+    - {id: check, type: control, subtype: approval, assignees: [ann], timeout: 1d, on_timeout: continue}
+    - {id: render, type: tool, tool: echo, dependencies: [check], inputs: {token: "${task_token}"},
+       callback: {timeout: 1d}}
+    - {id: z, type: tool, tool: echo, inputs: {x: "${render.x}"}}
+""",
     "undo": """
     - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}, compensate: {tool: echo, inputs: {x: "${inputs.x}"}}}
     - {id: b, type: agent, agent: echo, inputs: {x: "${a.x}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}
@@ -205,12 +211,33 @@ workflow:
 """,
 }
 """An execution that does not end by itself: a person decides on a failure."""
+_PARTS = {
+    "parted": """
+workflow:
+  id: parted
+  nodes:
+    - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}}
+    - id: 各
+      type: control
+      subtype: loop
+      items: [1, 2, 3]
+      distribution: executions
+      max_concurrency: 2
+      body:
+        - {id: b, type: tool, tool: echo, inputs: {x: "${item + a.x}"}}
+        - {id: w, type: control, subtype: wait, duration: 5s, dependencies: [b]}
+        - {id: c, type: agent, agent: echo, dependencies: [w], inputs: {x: "${b.x}"}}
+      collect: ${c.x}
+    - {id: z, type: tool, tool: echo, inputs: {x: "${各}"}}
+""",
+}
+"""A loop whose passes run in an execution of their own."""
 INPUT = {"start": 1}
 
 
 @cache
 def source(name: str) -> bytes:
-    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING
+    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS
     return (whole.get(name) or _HEAD.format(id=name) + _NODES[name]).encode()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from random import Random
@@ -40,10 +40,14 @@ from workflow_runtime.deployment.topology import (
     node_queue,
 )
 from workflow_runtime.engine.advance import new_execution
+from workflow_runtime.engine.commands import RecordNode, RunNode
 from workflow_runtime.engine.replay import replay
 from workflow_runtime.errors import NodeError, RequestError, RetryableError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
-from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.plan.addresses import static_path
+from workflow_runtime.plan.parts import part_plan
+from workflow_runtime.plan.plan import Plan as CompiledPlan
+from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.ports import Ports, SqsRecord
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.dispatch.mailbox import MailboxBatch
@@ -133,7 +137,9 @@ class World:
         self.plan = scenarios.plan(name)
         self.plans = {each: scenarios.plan(each) for each in (name, *others)}
         table = WatchedTable(raw.table)
-        self.queues = WatchedQueues(raw.queues, raw.table, {plan.hash: plan for plan in self.plans.values()})
+        self.queues = WatchedQueues(
+            raw.queues, raw.table, {plan.hash: plan for plan in _all_plans(self.plans.values())}
+        )
         ids = (f"{number:016x}" * 2 for number in count(1))
         ports = Ports(
             table=self._faulty(table),
@@ -376,11 +382,13 @@ class World:
 
     def _check_inputs_are_recorded(self, call: NodeCall) -> None:
         plan = self.plans[call.workflow_id]
-        node = plan.node(plan.numbers[call.path])
+        number = plan.numbers[static_path(call.path)]
+        node, (block, _) = plan.node(number), plan.place(number)
         items = self.raw.table.query(f"EX#{call.execution_id}", keys.RUN_PREFIX)
         recorded = {item.attributes["path"] for item in items if item.attributes["status"] == "success"}
         for index in node.inputs.nodes if node.inputs is not None else ():
-            source = plan.path(index)
+            beside = plan.place(index)[0] == block
+            source = call.path.removesuffix(node.id) + plan.node(index).id if beside else plan.path(index)
             require(source in recorded, f"P4: {call.path} started before the result of {source} was recorded")
         require(None not in call.inputs.values(), f"P4: {call.path} started without an input: {call.inputs}")
 
@@ -427,14 +435,27 @@ class World:
             (command.path, command.serial)
             for entry in journal
             for command in entry.commands
-            if type(command).__name__ in ("RunNode", "RecordNode")
+            if isinstance(command, RunNode) or (isinstance(command, RecordNode) and not self._is_yielded(command.path))
         ]
         require(len(orders) == len(set(orders)), f"P5: ordered twice: {orders}")
         item = self.raw.table.get([keys.execution(self.execution_id, keys.STATE)])
         require(state_of(next(iter(item.values()))).status.value == header.status, "header and state disagree")
 
+    def _is_yielded(self, path: str) -> bool:
+        """Whether a worker runs the node and the dispatcher records what somebody else makes of it."""
+        return self.plan.node(self.plan.numbers[path]).callback is not None
+
     def close(self) -> None:
         self._backend.close()
+
+
+def _all_plans(plans: Iterable[CompiledPlan]) -> Iterator[CompiledPlan]:
+    """Those of workflows, and of executions that run passes of their loops."""
+    for plan in plans:
+        yield plan
+        for number, node in ((block.first + i, node) for block in plan.blocks for i, node in enumerate(block.nodes)):
+            if isinstance(node.spec, LoopSpec) and node.spec.is_distributed:
+                yield part_plan(plan, number)
 
 
 def _nothing_known() -> Any:

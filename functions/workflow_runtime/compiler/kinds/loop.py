@@ -67,6 +67,7 @@ def _spec(node: LoopNode, parts: NodeParts) -> LoopSpec:
         tolerated_share=int(str(tolerated).rstrip("% ")) if share else -1,
         is_chained=parts.body.is_chained,
         reads=parts.body.reads,
+        is_distributed=node.is_distributed,
     )
 
 

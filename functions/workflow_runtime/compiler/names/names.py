@@ -145,8 +145,10 @@ class Names:
 
     def _looped(self, loop: LoopNode, use: Use) -> Binding | None:
         if use.name in CHAINED_NAMES and not loop.runs_in_turn:
-            message = f"`{use.name}` needs passes that follow each other, and those of `{loop.id}` run at once"
-            return self._refuse(rules.NOT_HERE, message, use, "Say `max_concurrency: 1`.")
+            how = "run in executions of their own" if loop.is_distributed else "run at once"
+            message = f"`{use.name}` needs passes that follow each other, and those of `{loop.id}` {how}"
+            hint = "Say `max_concurrency: 1`" + (", without `distribution`." if loop.is_distributed else ".")
+            return self._refuse(rules.NOT_HERE, message, use, hint)
         return Binding(use.name, BindingKind.LOOP)
 
     def _node(self, name: str) -> int | None:

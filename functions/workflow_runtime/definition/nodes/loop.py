@@ -16,10 +16,10 @@ from workflow_runtime.definition.fields import (
     Count,
     Expression,
     Kind,
-    ListOrTemplate,
     Value,
     integer,
     raise_all,
+    read_list_or_template,
     word,
 )
 from workflow_runtime.definition.ids import ID_PATTERN, read_id, read_reference
@@ -40,6 +40,13 @@ _PERCENTAGE = re2.compile(r"^(100|\d{1,2})\s*%$")
 
 def _read_item_name(value: object) -> str:
     return ITEM if value == ITEM else read_id(value)
+
+
+def _read_items(value: object) -> Json:
+    """A list, or exactly one ``${…}``."""
+    if isinstance(value, dict) and "s3" in value:
+        raise problem(rules.WRONG_KIND, "items from S3 are not supported yet", "Give a list, or exactly one `${…}`.")
+    return read_list_or_template(value)
 
 
 def _read_times(value: object) -> Json:
@@ -82,6 +89,7 @@ def _recovered_body(value: Any, reading: Reading) -> tuple[Model | str, ...]:
 _Entry = Annotated[
     NodeDefinition | str, PlainValidator(_read_entry), WithJsonSchema({"anyOf": [TEXT, {"x-ref": "Node"}]})
 ]
+_ITEMS = {"anyOf": [{"type": "array"}, {"type": "string", "pattern": ONE_TEMPLATE}]}
 _TIMES = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": ONE_TEMPLATE}]}
 _TOLERATED = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^(100|\d{1,2})\s*%$"}]}
 
@@ -96,7 +104,9 @@ class LoopNode(ControlNode):
     keeps_null: ClassVar = frozenset({"collect"})
     recoveries: ClassVar[Mapping[str, Recovery]] = {"body": _recovered_body}
 
-    items: ListOrTemplate | None = Field(None, description="A pass for every element of this list, or of one `${…}`.")
+    items: Annotated[Json, Kind(_read_items, _ITEMS)] = Field(
+        None, description="A pass for every element of this list, or of one `${…}`."
+    )
     item_name: Annotated[str, Kind(_read_item_name, {"type": "string", "pattern": ID_PATTERN})] = Field(
         ITEM, description="What the item is called in the body, besides `${item}`."
     )
@@ -139,9 +149,14 @@ class LoopNode(ControlNode):
         return self.items is not None or self.times is not None
 
     @property
+    def is_distributed(self) -> bool:
+        """Whether passes run in executions of their own."""
+        return self.distribution == "executions"
+
+    @property
     def runs_in_turn(self) -> bool:
         """Whether a pass begins only when the one before has ended."""
-        return self.max_concurrency == 1
+        return self.max_concurrency == 1 and not self.is_distributed
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
@@ -169,9 +184,12 @@ class LoopNode(ControlNode):
                 if name in self.model_fields_set
             ]
         condition = next((name for name in ("while_condition", "until") if getattr(self, name) is not None), None)
-        if condition is not None and not self.runs_in_turn:
+        if condition is not None and self.max_concurrency != 1:
             text = f"`{WAYS[condition]}` looks at pass after pass, so they cannot run at once"
             found.append(("max_concurrency", text, "Remove `max_concurrency`, or say 1."))
+        if self.is_distributed and (self.items is None or self.until is not None):
+            text = "only passes for `items`, without `until`, can run in executions of their own"
+            found.append(("distribution", text, "Remove `distribution`, or say `inline`."))
         if self.tolerated_failures is not None and self.on_item_error == "fail":
             text = "`tolerated_failures` lets passes fail, which `on_item_error: fail` does not"
             found.append(("tolerated_failures", text, "Say `on_item_error: skip` or `collect`, or remove one of them."))

@@ -8,7 +8,7 @@ from functools import cached_property
 import msgspec
 
 from workflow_runtime.engine.events import RunEnded, SignalReceived
-from workflow_runtime.engine.state import Raised
+from workflow_runtime.engine.macrosteps import Raised
 from workflow_runtime.engine.turn import Turn
 from workflow_runtime.engine.values.evaluation import NO_LOCALS, iso_time
 from workflow_runtime.language.json_values import Json

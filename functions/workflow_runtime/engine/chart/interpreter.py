@@ -17,8 +17,7 @@ from workflow_runtime.engine.chart.events import ChartEvent, of_raised, of_run
 from workflow_runtime.engine.chart.runs import begin_run
 from workflow_runtime.engine.chart.scope import ChartScope
 from workflow_runtime.engine.events import RunEnded
-from workflow_runtime.engine.macrosteps import Macrostep
-from workflow_runtime.engine.state import Raised
+from workflow_runtime.engine.macrosteps import Macrostep, Raised
 from workflow_runtime.engine.values.durations import seconds_of
 from workflow_runtime.engine.values.evaluation import NO_LOCALS
 from workflow_runtime.errors import ErrorDocument

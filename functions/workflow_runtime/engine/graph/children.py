@@ -18,6 +18,7 @@ from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.waits import begin
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.pending import Resolution
+from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.errors import Cause, ErrorDocument, NodeError
 from workflow_runtime.plan.specs import SubWorkflowSpec
 
@@ -30,10 +31,7 @@ def start(scope: GraphScope, node: int) -> None:
     plan, spec, state = scope.block.nodes[node], _spec(scope, node), scope.turn.state
     workflow_id = _workflow(scope, node, spec)
     inputs = scope.evaluate(plan.inputs, node) if plan.inputs is not None else {}
-    generation = (state.parent.generation if state.parent is not None else 0) + 1
-    if generation > GENERATIONS_MAX:
-        message = f"an execution has at most {GENERATIONS_MAX} generations of sub-workflows below it"
-        raise NodeError("child_start_failed", message)
+    generation = next_generation(state)
     token = f"{scope.path(node)}#{scope.graph.serial(node)}"
     earlier = _last_of_earlier_visit(scope, node, workflow_id)
     child = scope.graph.children[node] = Child(workflow_id, earlier.order if earlier is not None else token)
@@ -68,13 +66,22 @@ def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
         case ChildEnded():
             if not what.execution_id:
                 del scope.graph.children[node]
-            result = Failure(_error(scope, node, what))
+            result = Failure(error_of(scope.path(node), what))
         case Pending():
             seconds = scope.block.nodes[node].timeout_seconds or 0
             result = Failure(ErrorDocument.of("timeout", f"it has not ended within {seconds:g} s", scope.path(node)))
         case _:
             raise AssertionError("sub-workflows wait for nothing else")
     outcome.conclude(scope, node, result)
+
+
+def next_generation(state: ExecutionState) -> int:
+    """Of what an execution starts. Raises `NodeError` (``child_start_failed``)."""
+    generation = (state.parent.generation if state.parent is not None else 0) + 1
+    if generation > GENERATIONS_MAX:
+        message = f"an execution has at most {GENERATIONS_MAX} generations of sub-workflows below it"
+        raise NodeError("child_start_failed", message)
+    return generation
 
 
 def _spec(scope: GraphScope, node: int) -> SubWorkflowSpec:
@@ -102,9 +109,9 @@ def _last_of_earlier_visit(scope: GraphScope, node: int, workflow_id: str) -> Ch
     return child
 
 
-def _error(scope: GraphScope, node: int, ended: ChildEnded) -> ErrorDocument:
-    """Of a node whose execution did not succeed, or could not be started."""
-    path, error = scope.path(node), ended.error
+def error_of(path: str, ended: ChildEnded) -> ErrorDocument:
+    """Of the node at this path, whose execution did not succeed, or could not be started."""
+    error = ended.error
     if not ended.execution_id and error is not None:
         return ErrorDocument.of(error.type, error.message, path)
     cause = Cause(ended.execution_id, error.node if error is not None else "")

@@ -48,7 +48,13 @@ def order(loop: LoopScope) -> None:
     command = loop_order(scope, node, loop.body)
     scope.change(node, Change.ORDER)
     scope.turn.state.in_flight += 1
-    scope.commands.append(replace(command, passes=loop.loop.passes.as_ordered(), items=loop.loop.items))
+    state = loop.loop
+    if state.parts is not None:
+        joined = tuple(state.parts.outputs[index] for index in sorted(state.parts.outputs))
+        command = replace(command, passes=state.passes.as_ordered(), parts=joined)
+    else:
+        command = replace(command, passes=state.passes.as_ordered(), items=state.items)
+    scope.commands.append(command)
 
 
 def collected(loop: LoopScope) -> list[Json]:

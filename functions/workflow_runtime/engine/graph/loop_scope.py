@@ -85,16 +85,16 @@ class LoopScope(Scope):
 
     def given_to(self, index: int, name: str) -> Json | Page:
         """What a name means that the loop gives to a pass; see `plan.BindingKind.LOOP`."""
+        items = self.loop.items
         if name == "index":
-            return index
+            return index + (items.first if items is not None else 0)
         if name == "iterations":
             return self.values(self.loop.collected)
         if name == "previous_iteration":
             return self._last(self.loop.collected)
-        items = self.loop.items
         if items is None or name not in ("item", "current", self.spec.name):
             return NOT_GIVEN
-        return items.values[index] if items.values is not None else items.page(index)
+        return items.of(index)
 
     def values(self, log: Log) -> list[Json]:
         """All values of a log. Raises `ValuesMissing`."""

@@ -13,7 +13,7 @@ import msgspec
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.awaited import Pending, Purpose
-from workflow_runtime.engine.graph import collecting, outcome
+from workflow_runtime.engine.graph import collecting, outcome, parts
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Yielded
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
@@ -53,7 +53,9 @@ def start(scope: GraphScope, node: int) -> None:
             outcome.ended(scope, node, Yielded([]))
             return
         number = scope.block.first + node
-        scope.scopes.open(scope.path(node), LoopState(number, passes, items=_stored(scope, items)))
+        loop = LoopState(number, passes, items=_stored(scope, items))
+        loop.parts = parts.planned(scope.turn.state, spec, passes.count)
+        scope.scopes.open(scope.path(node), loop)
     begin(scope, node)
     seconds = scope.block.nodes[node].timeout_seconds
     if seconds is not None:
@@ -138,6 +140,9 @@ def settle(loop: LoopScope) -> None:
     if loop.loop.failure is not None:
         _fail(loop, loop.loop.failure)
         return
+    if loop.loop.parts is not None:
+        parts.settle(loop)
+        return
     while (index := _next(loop)) is not None:
         if not _has_room(loop):
             return
@@ -163,7 +168,9 @@ def _has_room(loop: LoopScope) -> bool:
     """Whether another pass may begin now. A loop whose passes wait for those of others has one at least: so loops
     inside loops never wait for each other."""
     state, open_count = loop.turn.state, loop.loop.open_count
-    if open_count >= (loop.spec.max_concurrency or OPEN_PASSES_MAX):
+    portion = loop.loop.portion
+    limit = portion.max_concurrency if portion is not None else loop.spec.max_concurrency
+    if open_count >= (limit or OPEN_PASSES_MAX):
         return False
     if not loop.turn.has_room:
         state.queued[loop.id] = True
@@ -253,10 +260,9 @@ def retry_due(loop: LoopScope, index: int) -> None:
 
 def _too_many(loop: LoopScope) -> bool:
     """Whether more passes have failed than the loop tolerates."""
-    spec, passes = loop.spec, loop.loop.passes
-    if spec.tolerated_share >= 0:
-        return passes.failed * 100 > spec.tolerated_share * passes.count
-    return 0 <= spec.tolerated < passes.failed
+    portion = loop.loop.portion
+    tolerated = portion.tolerated if portion is not None else parts.tolerated(loop.spec, loop.loop.passes.count)
+    return 0 <= tolerated < loop.loop.passes.failed
 
 
 def _closed(loop: LoopScope, index: int, scope: GraphScope, end: PassEnd) -> None:
@@ -266,6 +272,8 @@ def _closed(loop: LoopScope, index: int, scope: GraphScope, end: PassEnd) -> Non
     passes.set_end(index, end)
     if end is not PassEnd.SUCCESS:
         passes.firsts.pop(index, None)  # nobody reads its runs, and should it run again, it gets new serials
+    if loop.loop.portion is not None:
+        loop.turn.state.failed_passes = passes.failed
     loop.loop.retries.pop(index, None)
     loop.loop.open_count -= 1
     loop.turn.state.open_passes -= 1
@@ -346,6 +354,9 @@ def _go_on(loop: LoopScope) -> None:
     state = loop.loop
     loop.is_closed = False
     state.pending.clear()
+    if state.parts is not None:
+        parts.go_on(loop)
+        return
     state.open_count = 0
     if loop.spec.is_chained:  # those after it have read what it came to
         last = state.passes.begun - 1

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from workflow_runtime.engine.commands import (
     CancelChild,
     CancelTimer,
@@ -37,9 +39,13 @@ from workflow_runtime.engine.events import (
 )
 from workflow_runtime.engine.identity import child_execution_id, child_key
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.passes import Portion
+from workflow_runtime.engine.portions import part_of
 from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.subscriptions import subscriptions
 from workflow_runtime.errors import ErrorDocument, RequestError
+from workflow_runtime.plan.addresses import static_path
+from workflow_runtime.plan.parts import part_plan
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.services.dispatch.pacing import Step
 from workflow_runtime.services.intake.starts import Starter
@@ -63,6 +69,7 @@ class Courier:
         self._mailer = mailer
         self._timers = timers
         self._starter = starter
+        self._part_plans: dict[tuple[str, int], Plan] = {}
 
     def subscribe(self, plan: Plan, execution_id: str, commands: Sequence[Command]) -> None:
         """What a commit will wait for; before it, so that no event is missed."""
@@ -97,7 +104,7 @@ class Courier:
                 case CancelTimer(timer=timer, due=due):
                     yield Step(number, timer, partial(self._timers.cancel, state.execution_id, timer, due))
                 case StartChild():
-                    start = partial(self._start_child, state, command, correlation_id)
+                    start = partial(self._start_child, plan, state, command, correlation_id)
                     yield Step(number, lane(_child(state, command)), start)
                 case ControlChild():
                     yield Step(number, lane(_child(state, command)), partial(self._control_child, state, command))
@@ -113,11 +120,14 @@ class Courier:
                 case _:
                     pass
 
-    def _start_child(self, state: ExecutionState, command: StartChild, correlation_id: str) -> None:
+    def _start_child(self, plan: Plan, state: ExecutionState, command: StartChild, correlation_id: str) -> None:
         data = unpack(self._executions.get_blob(command.blob)) if command.blob is not None else command.input
         parent = Parent(state.execution_id, command.token, command.notify, command.node, command.generation)
         order = command.reopens or command.token
         if command.reopens and self._goes_on(state, command):
+            return
+        if command.portion is not None:
+            self._start_part(plan, state, command, command.portion, parent, correlation_id)
             return
         try:
             child = self._starter().start(
@@ -133,6 +143,27 @@ class Courier:
             self._not_started(state, command, error)
         else:
             self._started(state, command, child)
+
+    def _start_part(
+        self,
+        plan: Plan,
+        state: ExecutionState,
+        command: StartChild,
+        portion: Portion,
+        parent: Parent,
+        correlation_id: str,
+    ) -> None:
+        """Start the execution that runs these passes of a loop, unless the loop is over by now."""
+        found = part_of(plan, state, portion)
+        if found is None:
+            return
+        part, runs = found
+        loop = plan.numbers[static_path(portion.loop)]
+        known = self._part_plans.get((plan.hash, loop))
+        if known is None:
+            known = self._part_plans[plan.hash, loop] = part_plan(plan, loop)
+        child = _child(state, command)
+        self._starter().start_part(known, child, state, replace(parent, part=part), runs, correlation_id)
 
     def _goes_on(self, state: ExecutionState, command: StartChild) -> bool:
         """Have the child go on that an earlier order started; False if there is none."""
@@ -219,6 +250,7 @@ class Courier:
             output=output,
             blob=blob,
             error=state.error,
+            failed_passes=state.failed_passes,
         )
         self._mailer.send(command.execution_id, event)
 

@@ -9,13 +9,13 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from workflow_runtime.engine.identity import keyed_execution_id
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.state import Parent
+from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.engine.values.evaluation import View, evaluate
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.language.expressions import EvaluationError
@@ -67,6 +67,7 @@ class Starter:
         self._env = dict(env)
         self._stands_in = stands_in
         self._workflows = stores.workflows
+        self._runs = stores.runs
 
     def start(
         self,
@@ -124,6 +125,38 @@ class Starter:
             fields["parent_execution_id"] = parent.execution_id
         logger.info("execution created", extra=fields)
         return self._answer(header, input)
+
+    def start_part(
+        self,
+        plan: Plan,
+        execution_id: str,
+        origin: ExecutionState,
+        parent: Parent,
+        runs: Sequence[tuple[str, int]],
+        correlation_id: str,
+    ) -> None:
+        """Start the execution of this id that runs passes of a loop of ``origin``; again, nothing happens.
+
+        It reads what that reads: input and variables as they are there, and its ``runs`` by path and serial.
+        """
+        if self._executions.header(execution_id) is None:
+            self._workflows.keep(plan)
+            self._runs.copy(origin.execution_id, execution_id, runs)
+            header = Header(
+                execution_id=execution_id,
+                workflow_id=plan.workflow_id,
+                workflow_version=origin.workflow_version,
+                plan_hash=plan.hash,
+                status=ExecutionStatus.PENDING,
+                started_at=self._clock.now(),
+                parent=parent,
+                hops=origin.hops,
+                correlation=correlation_id,
+                tenant=origin.tenant,
+                shares=origin.shares,
+            )
+            self._executions.create_beside(header, origin.execution_id, origin.replaced)
+        self._mailer.poke(execution_id)
 
     def _stand_in(self, workflow_id: str) -> Plan:
         """What runs instead of a mocked workflow, with the schemas of the one that is published, if one is."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from workflow_runtime.engine.passes import Items, Log, PassEnd, Passes
+from workflow_runtime.engine.passes import Items, Log, Page, PassEnd, Passes
 from workflow_runtime.engine.values.aggregation import aggregate, operand_values
 from workflow_runtime.engine.values.evaluation import NodeValue, View, evaluate
 from workflow_runtime.engine.values.passes import contribution, runs_of
@@ -36,6 +36,8 @@ class PassCollector:
         command = order.command
         passes = command.passes
         assert passes is not None, "the order of a loop has them"
+        if command.parts:
+            return await self._ports.offload(self._joined, command.parts)
         block = view.plan.blocks[spec.body]
         errors = dict(await self._ports.offload(self._values, passes.errors))
         ended = list(passes.having(PassEnd.SUCCESS, PassEnd.FAILED))
@@ -72,17 +74,22 @@ class PassCollector:
     ) -> dict[int, dict[str, Any]]:
         """What the loop gives to these passes, as far as they are asked for it when they are collected."""
         asked = block.outputs is not None and BindingKind.LOOP in block.outputs.kinds
-        given: dict[int, dict[str, Any]] = {index: {"index": index} for index in chunk}
+        first = items.first if items is not None else 0
+        given: dict[int, dict[str, Any]] = {index: {"index": first + index} for index in chunk}
         if not asked or items is None:
             return given
         pages: dict[str, list[Json]] = {}
         for index in chunk:
-            item = items.values[index] if items.values is not None else self._item(items, index, pages)
+            held = items.of(index)
+            item = self._stored(held, pages) if isinstance(held, Page) else held
             given[index] |= dict.fromkeys(("item", "current", spec.name), item)
         return given
 
-    def _item(self, items: Items, index: int, pages: dict[str, list[Json]]) -> Json:
-        page = items.page(index)
+    def _joined(self, parts: Sequence[str]) -> list[Json]:
+        """What executions that ran passes came to, in one list."""
+        return [value for key in parts for value in unpack(self._executions.get_blob(key))]
+
+    def _stored(self, page: Page, pages: dict[str, list[Json]]) -> Json:
         if page.key not in pages:
             pages[page.key] = unpack(self._executions.get_blob(page.key))
         return pages[page.key][page.place]
