@@ -222,7 +222,8 @@ def timed_out(seed: int, faults: Plan) -> None:
             middle = middle_of(disturbed.execution_id, serial)
             below = [id for id in (middle, bottom_of(middle)) if disturbed.calm.stores.executions.header(id)]
             found = {disturbed.calm.documents.status(id).value for id in below}
-            assert found <= ({"cancelled", "completed"} if late else {"cancelled"})
+            # A dispatcher that dies before it tells the child leaves that the time to come to its end.
+            assert found <= ({"cancelled", "completed"} if late or isinstance(faults, FaultAt) else {"cancelled"})
         check_all(disturbed)
 
 
