@@ -18,6 +18,7 @@ ENVIRONMENT = {
     "QUEUE_URL_EVENTS": "https://sqs/1/events",
     "QUEUE_URL_TIMERS": "https://sqs/1/timers",
     "QUEUE_URL_SWEEP": "https://sqs/1/sweep",
+    "QUEUE_URL_LIMITS": "https://sqs/1/limits",
     "QUEUE_URL_DEAD_LETTERS": "https://sqs/1/dead-letters",
     "QUEUE_URL_DEAD_LETTERS_FIFO": "https://sqs/1/dead-letters.fifo",
     "QUEUE_ARN_EVENTS": "arn:events",
@@ -40,6 +41,7 @@ def test_settings_are_read_with_their_defaults():
             "events": "https://sqs/1/events",
             "timers": "https://sqs/1/timers",
             "sweep": "https://sqs/1/sweep",
+            "limits": "https://sqs/1/limits",
             "dead-letters": "https://sqs/1/dead-letters",
             "dead-letters.fifo": "https://sqs/1/dead-letters.fifo",
         },
@@ -78,7 +80,7 @@ def test_everything_that_is_missing_or_wrong_is_named_at_once():
 
 def test_a_function_needs_only_its_own_queues():
     environ = {name: value for name, value in ENVIRONMENT.items() if name != "QUEUE_URL_NODE_AGENT"}
-    assert set(Settings.from_environment(environ, function="run_node_tool").queue_urls) == {DISPATCH, "node-tool"}
+    assert set(Settings.from_environment(environ, function="run_node_tool").queue_urls) == {DISPATCH, "limits", "node-tool"}
     with pytest.raises(RequestError, match="QUEUE_URL_NODE_AGENT is missing"):
         Settings.from_environment(environ, function="dispatch")
     with pytest.raises(ValueError, match="no function nobody"):
