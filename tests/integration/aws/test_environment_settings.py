@@ -80,7 +80,11 @@ def test_everything_that_is_missing_or_wrong_is_named_at_once():
 
 def test_a_function_needs_only_its_own_queues():
     environ = {name: value for name, value in ENVIRONMENT.items() if name != "QUEUE_URL_NODE_AGENT"}
-    assert set(Settings.from_environment(environ, function="run_node_tool").queue_urls) == {DISPATCH, "limits", "node-tool"}
+    assert set(Settings.from_environment(environ, function="run_node_tool").queue_urls) == {
+        DISPATCH,
+        "limits",
+        "node-tool",
+    }
     with pytest.raises(RequestError, match="QUEUE_URL_NODE_AGENT is missing"):
         Settings.from_environment(environ, function="dispatch")
     with pytest.raises(ValueError, match="no function nobody"):

@@ -56,12 +56,6 @@ _NODES = {
     - {id: c, type: tool, tool: fail, dependencies: [a]}
     - {id: d, type: tool, tool: echo, dependencies: [b, c], join: any, inputs: {x: "${previous.x}"}}
 """,
-    "people": """
-    - {id: check, type: control, subtype: approval, assignees: [ann], timeout: 1d, on_timeout: continue}
-    - {id: render, type: tool, tool: echo, dependencies: [check], inputs: {token: "${task_token}"},
-       callback: {timeout: 1d}}
-    - {id: z, type: tool, tool: echo, inputs: {x: "${render.x}"}}
-""",
     "undo": """
     - {id: a, type: tool, tool: echo, inputs: {x: "${start}"}, compensate: {tool: echo, inputs: {x: "${inputs.x}"}}}
     - {id: b, type: agent, agent: echo, inputs: {x: "${a.x}"}, compensate: {tool: echo, inputs: {x: "${output.x}"}}}
@@ -209,8 +203,17 @@ workflow:
     - {id: b, type: agent, agent: echo, inputs: {x: "${a.x}"}}
     - {id: c, type: tool, tool: echo, dependencies: [bad, b], join: all_success, inputs: {x: "${bad.x}", y: "${b.x}"}}
 """,
+    "people": """
+workflow:
+  id: people
+  nodes:
+    - {id: check, type: control, subtype: approval, assignees: [ann], timeout: 1d, on_timeout: continue}
+    - {id: render, type: tool, tool: echo, dependencies: [check], inputs: {token: "${task_token}"},
+       callback: {timeout: 1d}}
+    - {id: z, type: tool, tool: echo, inputs: {x: "${render.x}"}}
+""",
 }
-"""An execution that does not end by itself: a person decides on a failure."""
+"""Executions that do not end by themselves: a person decides on a failure, or approves; another system completes."""
 _PARTS = {
     "parted": """
 workflow:

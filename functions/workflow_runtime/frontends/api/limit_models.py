@@ -14,7 +14,7 @@ RATE = "A number and a time: `60/min`, `200k/min`, `5/s`."
 class LimiterFields(BaseModel):
     """What a limiter allows; one of `requests`, `tokens` and `concurrency` at least."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     requests: str | None = Field(None, description=f"Starts in a time. {RATE}", examples=["60/min"])
     tokens: str | None = Field(None, description=f"Tokens of model requests in a time. {RATE}")
@@ -32,7 +32,7 @@ class LimiterRequest(LimiterFields):
 class LimitsRequest(BaseModel):
     """Limiters by name, as definitions/limits.yaml has them."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     limits: dict[str, LimiterFields]
 
