@@ -48,7 +48,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     - ``caller``: number of the node that called this one, which reads its inputs
     - ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever
     - ``warnings``: what was noted of the node before
-    - ``pages``: where the values of names lie that are stored apart; ``passes``, ``items``: of a loop to put together
+    - ``pages``: where the values of names lie that are stored apart; ``passes``, ``items``: of a loop to put together;
+      ``parts``: where what its parts came to is stored
     - ``alone``: its worker runs nothing else meanwhile, as an attempt before may have killed its worker's process
     """
 

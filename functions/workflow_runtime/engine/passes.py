@@ -126,7 +126,7 @@ class Portion(msgspec.Struct, frozen=True, omit_defaults=True):
     """Passes of the loop at this path that an execution of their own runs: so many (``count``), from ``first`` on.
 
     - ``max_concurrency``: how many of them may run at once; 0: as many as an execution carries
-    - ``tolerated``: how many may fail; -1: as the loop says
+    - ``tolerated``: how many passes of the whole loop may fail; -1: any number
     """
 
     loop: str
