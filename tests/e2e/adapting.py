@@ -11,6 +11,9 @@ UNKNOWN_TYPES = frozenset({"AWS::Events::Archive", "AWS::Events::EventBusPolicy"
 # On AWS the right to send, or delete, one message is the right to do so with several; here each has a name of its own.
 BATCHES = {"sqs:SendMessage": "sqs:SendMessageBatch", "sqs:DeleteMessage": "sqs:DeleteMessageBatch"}
 
+# It does not know what source an event has when it looks for who may put it.
+CONDITION = frozenset({"Condition"})
+
 # It takes every schedule for one of the default group when it looks for who may create or delete it.
 DEFAULT_GROUP = {"Fn::Sub": "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/default/*"}
 
@@ -41,7 +44,11 @@ def _adapted_statement(statement: Mapping[str, Any]) -> Mapping[str, Any]:
     actions, resources = _listed(statement["Action"]), _listed(statement["Resource"])
     batches = [BATCHES[action] for action in actions if action in BATCHES]
     groups = [DEFAULT_GROUP] if "scheduler:CreateSchedule" in actions else []
-    return {**statement, "Action": [*actions, *batches], "Resource": [*resources, *groups]}
+    conditions = (
+        {} if "events:PutEvents" in actions else {name: statement[name] for name in CONDITION & statement.keys()}
+    )
+    rest = {name: value for name, value in statement.items() if name not in CONDITION}
+    return {**rest, **conditions, "Action": [*actions, *batches], "Resource": [*resources, *groups]}
 
 
 def _listed(value: Any) -> list[Any]:
