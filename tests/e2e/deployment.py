@@ -75,9 +75,10 @@ def _mocks(folder: Path) -> Path:
     for path in sorted((ROOT / "definitions" / "mocks").glob("*.yaml")):
         mocks = yaml.safe_load(path.read_text(encoding="utf-8"))
         for kind in merged:
-            added = mocks.get(kind, {})
-            assert not merged[kind].keys() & added.keys(), f"{path.name}: mocked before"
-            merged[kind] |= _hurried(added)
+            added = _hurried(mocks.get(kind, {}))
+            others = {name for name in merged[kind].keys() & added.keys() if merged[kind][name] != added[name]}
+            assert not others, f"{path.name}: mocked otherwise before: {others}"
+            merged[kind] |= added
     file = folder / "mocks.yaml"
     file.write_text(yaml.safe_dump(merged, allow_unicode=True), encoding="utf-8")
     return file
