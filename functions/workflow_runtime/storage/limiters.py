@@ -30,7 +30,6 @@ from workflow_runtime.storage.payloads import get_json, pack_bytes, put_payload
 
 CLASSES = 5  # of priority; the first is served first
 NO_TENANT = "-"
-KEYED_SECONDS = 30 * 24 * 3600  # how long the gauge of one value of a key stays after it was last used
 
 _PLAIN_TENANT = re.compile(r"[0-9A-Za-z._@-]{1,64}")
 

@@ -5,8 +5,7 @@ See the package for why nothing gets lost and nothing is too much.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -32,8 +31,6 @@ EVERYTHING = "*"
 TYPE = "type:"
 FRESH_MS = 30_000  # after a grant, in which its lease is sure to last as long as that of the run
 GATE_MS = 1_000  # that nothing begins after a provider has had enough and did not say for how long
-
-logger = logging.getLogger(__name__)
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -80,8 +77,6 @@ class Admission:
     def uses(self, order: Order, plan: Plan, node: NodePlan, others: Sequence[str]) -> tuple[Use, ...]:
         """The limiters that an order of this node takes of, in the order of their names: those that it names, and of
         the ``others`` those that there are."""
-        if not node.limiters and not self._looks.limiters:
-            return ()
         known = self._looks.limiters
         found: dict[str, Use] = {}
         for name in (*node.limiters, *others):
@@ -99,10 +94,9 @@ class Admission:
         """Take of all of them, in turn; None: the order waits, and its message is to be acknowledged. If its run is
         not to be claimed any more, nothing is taken. Raises `RetryableError`."""
         holder = holder_of(order.execution_id, order.command.path, order.command.serial)
-        now = self._clock.now()
         fences: dict[str, int] = {}
         held: list[tuple[Use, Grant]] = []
-        starts_at = now
+        starts_at = 0
         for use in uses:
             granted = self._granted(order, use, holder, is_only=len(uses) == 1) or self._lines.take(
                 use.name, use.limiter, self._need(order, use, holder)
@@ -124,9 +118,9 @@ class Admission:
         fence = order.granted.get(str(use.name))
         if fence is None:
             return None
-        lease = self._lines.lease()
         if is_only and self._clock.now() < order.granted_at + FRESH_MS:
             return Grant(order.granted_at, fence)  # its slot is given back when its run is over, and not before
+        lease = self._lines.lease()
         if use.has_slots and not self._lines.holds(use.name, holder, lease):
             return None
         return Grant(order.granted_at, fence, lease)
@@ -251,13 +245,6 @@ class Admission:
 
 def _owner(place: str) -> str:
     return f"line/{place}"
-
-
-def waiting(runs: Iterable[Run]) -> Iterator[tuple[LimiterName, Run]]:
-    """Of these runs those that wait in lines."""
-    for run in runs:
-        if run.status is RunStatus.WAITING:
-            yield LimiterName(run.limiter, run.limiter_key), run
 
 
 def limiters_of_call(node: NodePlan, invokers: Mapping[NodeType, Invoker]) -> Iterator[str]:

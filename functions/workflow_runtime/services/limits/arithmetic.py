@@ -122,9 +122,9 @@ def starts_at(limiter: Limiter, costs: Mapping[str, int], now: int, gauge: Gauge
 
 def expired(gauge: Gauge, now: int) -> Iterator[tuple[Change, Condition]]:
     """What takes the slots back whose holders are dead."""
-    for name, until in gauge.items():
-        if name.startswith(HOLDER) and isinstance(until, int) and until < now:
-            yield Change(add={SLOTS_HELD: -1}, remove=(name,)), Equals(name, until)
+    for holder, until in holders(gauge).items():
+        if until < now:
+            yield releasing(holder, until)
 
 
 def releasing(holder: str, lease_until: int | None = None) -> tuple[Change, Condition]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -24,8 +23,6 @@ PUMP_SECONDS_MAX = PLUMBING_TIMEOUT_SECONDS // 2  # of one look; what is left th
 BATCH = 10  # grants sent on together
 GRANTED = "granted:"
 """Starts the event id of a poke that begins an execution which has waited for a limiter."""
-
-logger = logging.getLogger(__name__)
 
 _pump_messages = msgspec.json.Decoder(PumpMessage)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum, auto
 
@@ -13,18 +12,16 @@ from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.ports import AnyOf, Below, Change, Condition, Message, Missing, Ports, Present, holds
 from workflow_runtime.services.limits import arithmetic
-from workflow_runtime.services.limits.arithmetic import Gauge, Need, number, taking
+from workflow_runtime.services.limits.arithmetic import Gauge, Need, Taking, number, taking
 from workflow_runtime.storage.limiters import CLASSES, LimiterName, LimiterStore, Waiter, WaiterKind, plain_tenant
 
-LEASE_JITTER_MS = 4_000
+LEASE_JITTER_MS = 4_000  # two leases taken within one millisecond must still differ: they tell holders apart
 LEASE_MS = 90_000  # a slot whose holder is silent for so long is free; as long as the lease of a run
 FOREVER = (1 << 53) - 1  # lease of a whole execution, whose end gives its slot back
 PUMP_SILENT_MS = 60_000  # then a pump is taken for dead by whoever joins the line
 TRIES_MAX = 8  # changes of a gauge that another one came before
 LOWER_CLASS_EVERY = 8  # one grant in so many goes to a lower class of priority than the first in the line
 GAUGES_KNOWN_MAX = 1000
-
-logger = logging.getLogger(__name__)
 
 _pump_messages = msgspec.json.Encoder()
 
@@ -79,11 +76,14 @@ class Lines:
             gauge = self.gauge(name)  # to read is cheaper than a write in vain
             if arithmetic.LINE in gauge and arithmetic.HOLDER + need.holder not in gauge:
                 return None
+
+        def wanted_at(now: int) -> Taking:
+            wanted = taking(limiter, need, now, gauge, in_line=in_line)
+            return wanted if gives is None else arithmetic.handed_over(wanted, gives)
+
         for _ in range(TRIES_MAX):
             now = self._clock.now()
-            wanted = taking(limiter, need, now, gauge, in_line=in_line)
-            if gives is not None:
-                wanted = arithmetic.handed_over(wanted, gives)
+            wanted = wanted_at(now)
             done, gauge = self._change(name, wanted.change, wanted.condition)
             if done:
                 starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
@@ -96,10 +96,7 @@ class Lines:
                 return Grant(starts, number(gauge, arithmetic.FENCE), lease)
             if self._pruned(name, gauge, now):
                 gauge = self._known[name]
-            wanted = taking(limiter, need, now, gauge, in_line=in_line)
-            if gives is not None:
-                wanted = arithmetic.handed_over(wanted, gives)
-            if not holds(wanted.condition, gauge):
+            if not holds(wanted_at(now).condition, gauge):
                 return None
         return None
 

@@ -21,7 +21,15 @@ from workflow_runtime.services.limits.arithmetic import Need
 from workflow_runtime.services.limits.granting import GRANTED
 from workflow_runtime.services.limits.line import FOREVER, Lines
 from workflow_runtime.services.messages import Mail, mail_body
-from workflow_runtime.storage.limiters import LimiterName, Waiter, WaiterKind, holder_of, place_of, plain_tenant
+from workflow_runtime.storage.limiters import (
+    NO_TENANT,
+    LimiterName,
+    Waiter,
+    WaiterKind,
+    holder_of,
+    place_of,
+    plain_tenant,
+)
 from workflow_runtime.storage.records import Header
 
 
@@ -45,7 +53,7 @@ class StartAdmission:
         if found is None or any(event.event_id.startswith(GRANTED) for event in events):
             return False
         name, limiter, share = found
-        place = place_of(plan.priority, header.tenant, header.started_at, holder_of(header.execution_id))
+        place = _place(plan, header)
         if any(isinstance(event, CancelRequested) for event in events):
             self._lines.leave(name, place)
             return False
@@ -83,8 +91,11 @@ def start_place(plan: Plan, header: Header) -> tuple[LimiterName, str] | None:
     if not plan.limits.executions:
         return None
     share = header.shares.get(plan.limits.executions, Share())
-    place = place_of(plan.priority, header.tenant, header.started_at, holder_of(header.execution_id))
-    return LimiterName(plan.limits.executions, share.key), place
+    return LimiterName(plan.limits.executions, share.key), _place(plan, header)
+
+
+def _place(plan: Plan, header: Header) -> str:
+    return place_of(plan.priority, header.tenant, header.started_at, holder_of(header.execution_id))
 
 
 def _waiters(header: Header, events: Sequence[Event], place: str, need: Need, weight: int) -> list[Waiter]:
@@ -94,7 +105,7 @@ def _waiters(header: Header, events: Sequence[Event], place: str, need: Need, we
         "execution_id": header.execution_id,
         "since": header.started_at,
         "queue": DISPATCH,
-        "tenant": header.tenant or "-",
+        "tenant": header.tenant or NO_TENANT,
         "weight": weight,
     }
     found = [Waiter(kind=WaiterKind.START, place=place, **common)]  # type: ignore[arg-type]

@@ -80,57 +80,57 @@ def approvals(
     return ExitCode.OK
 
 
-def approve(
-    approval: ApprovalId,
-    data: Data = None,
-    comment: Comment = "",
-    as_: As = None,
-    key: Key = None,
-    db: Database = None,
-    url: Url = URL_DEFAULT,
-    token: Token = None,
-    profile: Profile = None,
-    region: Region = None,
-    json: AsJson = False,
-) -> int:
+def _answering(approved: bool, help: str) -> Callable[..., int]:
+    """The command that says yes, or no."""
+
+    def command(
+        approval: ApprovalId,
+        data: Data = None,
+        comment: Comment = "",
+        as_: As = None,
+        key: Key = None,
+        db: Database = None,
+        url: Url = URL_DEFAULT,
+        token: Token = None,
+        profile: Profile = None,
+        region: Region = None,
+        json: AsJson = False,
+    ) -> int:
+        out, server = Output(json=json), Server(url, token, profile, region, db)
+        return _say(out, server, approval, approved, data, comment, as_, key)
+
+    command.__doc__ = help
+    return command
+
+
+approve = _answering(
+    True,
     """Approve what people are asked.
 
-    \b
-      awr approve ex-01a2….1 --as ann --comment "within budget"
-      awr approve ex-01a2….1 --as ann --data '{"amount": 80}'
+\b
+  awr approve ex-01a2….1 --as ann --comment "within budget"
+  awr approve ex-01a2….1 --as ann --data '{"amount": 80}'
 
-    \b
-    Exit codes:
-      0  on its way, or said before       2  wrong usage
-      1  refused, with the reason         6  the API cannot be reached
-    """
-    return _say(Output(json=json), Server(url, token, profile, region, db), approval, True, data, comment, as_, key)
+\b
+Exit codes:
+  0  on its way, or said before       2  wrong usage
+  1  refused, with the reason         6  the API cannot be reached
+""",
+)
 
-
-def reject(
-    approval: ApprovalId,
-    data: Data = None,
-    comment: Comment = "",
-    as_: As = None,
-    key: Key = None,
-    db: Database = None,
-    url: Url = URL_DEFAULT,
-    token: Token = None,
-    profile: Profile = None,
-    region: Region = None,
-    json: AsJson = False,
-) -> int:
+reject = _answering(
+    False,
     """Reject what people are asked.
 
-    \b
-      awr reject ex-01a2….1 --as ann --comment "too expensive"
+\b
+  awr reject ex-01a2….1 --as ann --comment "too expensive"
 
-    \b
-    Exit codes:
-      0  on its way, or said before       2  wrong usage
-      1  refused, with the reason         6  the API cannot be reached
-    """
-    return _say(Output(json=json), Server(url, token, profile, region, db), approval, False, data, comment, as_, key)
+\b
+Exit codes:
+  0  on its way, or said before       2  wrong usage
+  1  refused, with the reason         6  the API cannot be reached
+""",
+)
 
 
 def delegate(
