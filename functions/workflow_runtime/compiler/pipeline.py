@@ -137,7 +137,7 @@ def _plan(
     ]
     names = Names(definition, gaps, sources, firsts, befores, report)
     bound = bind_all(names, sources, drafts, charts, others)
-    _check(definition, sources, drafts, bound, catalogue, report)
+    _check(definition, gaps, sources, drafts, bound, catalogue, report)
     check_compensations(definition, gaps, sources, graphs, catalogue, report)
     check_reads(bound.placed(sources), sources, firsts, report)
     check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
@@ -183,6 +183,7 @@ def _check_finished(workflow_id: str, part: Parts, moments: Sequence[Moment], re
 
 def _check(
     definition: WorkflowDefinition,
+    gaps: Gaps,
     sources: Sources,
     drafts: Sequence[Draft],
     bound: Bindings,
@@ -202,7 +203,7 @@ def _check(
     check_states_asked(bound.placed(sources), sources, report)
     check_merging(definition, sources, report)
     check_triggers(definition, sources, report)
-    check_limits(definition, sources, catalogue, report)
+    check_limits(definition, gaps, sources, catalogue, report)
     for chart in sources.charts:
         warn_of_chart(chart, report)
 

@@ -9,6 +9,7 @@ from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind,
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.plan.catalogue import Catalogue
@@ -31,15 +32,18 @@ def limit_sites(definition: WorkflowDefinition, report: Report) -> list[ReadSite
     return [read_site(site, report) for site in sites]
 
 
-def check_limits(definition: WorkflowDefinition, sources: Sources, catalogue: Catalogue | None, report: Report) -> None:
+def check_limits(
+    definition: WorkflowDefinition, gaps: Gaps, sources: Sources, catalogue: Catalogue | None, report: Report
+) -> None:
     """What is named is declared, once, and can let something begin in time."""
     own = definition.limits.limiters
     shared = catalogue.limiters if catalogue is not None else None
     for name in own:
         if shared is not None and name in shared:
             report.add(rules.LIMITER_TWICE, f"the limiter `{name}` is declared for all workflows", ("limits", name))
+    knows_own = gaps.fields.isdisjoint(("limits", ANY))
     for name, path in _named(definition, sources):
-        if shared is not None and name not in own and name not in shared:
+        if knows_own and shared is not None and name not in own and name not in shared:
             hint = did_you_mean(name, [*own, *shared])
             report.add(rules.UNKNOWN_LIMITER, f"no limiter `{name}` is declared", path, hint)
     limiters = {**(shared or {}), **{name: limiter.limiter() for name, limiter in own.items()}}

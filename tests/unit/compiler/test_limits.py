@@ -1,0 +1,64 @@
+"""What the compiler says of limits, and what becomes of them in a plan."""
+
+from __future__ import annotations
+
+import pytest
+
+from workflow_runtime.compiler import compile_or_raise, compile_workflow
+from workflow_runtime.plan.catalogue import Catalogue
+from workflow_runtime.plan.limiters import Limiter, Rate
+
+SHARED = Catalogue(limiters={"openai": Limiter(requests=Rate(60, 60_000))})
+
+
+def found(body: str, catalogue: Catalogue | None = SHARED) -> list[tuple[str, int]]:
+    """Findings about limits: id and line."""
+    findings = compile_workflow(f"workflow:\n  id: w\n{body}", catalogue=catalogue).findings
+    return [(one.id, one.line) for one in findings if one.id not in ("WF417", "WF418")]
+
+
+NODE = "  nodes: [{id: a, type: tool, tool: t, %s}]\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (NODE % "limiter: openai", []),
+        (NODE % "limiter: opnai", [("WF442", 3)]),
+        ("  limiter: nobody\n" + NODE % "when: 'true'", [("WF442", 3)]),
+        ("  limits: {openai: {concurrency: 1}}\n" + NODE % "limiter: openai", [("WF443", 3)]),
+        (NODE % "limiter: openai, max_wait: 500ms", [("WF444", 3)]),
+        (NODE % "limiter: openai, max_wait: 1s", []),
+        (NODE % "limiter: [openai, openai]", [("WF209", 3)]),
+        (NODE % "limiter: '${x}'", [("WF210", 3)]),
+        ("  limits: {mine: {}}\n" + NODE % "limiter: mine", [("WF202", 3)]),
+        ("  limits: {mine: {requests: 0/min}}\n" + NODE % "limiter: mine", [("WF224", 3)]),
+        ("  limits: {mine: {requests: 5/fortnight}}\n" + NODE % "limiter: mine", [("WF224", 3)]),
+        ("  limits: {mine: {concurrency: 1, horizon: 1h}}\n" + NODE % "limiter: mine", [("WF213", 3)]),
+        ("  limits: {mine: {concurrency: 1, weight: 11}}\n" + NODE % "limiter: mine", [("WF213", 3)]),
+        ("  limits: {mine: {concurrency: 1, key: '${a}'}}\n" + NODE % "limiter: mine", [("WF441", 3)]),
+        ("  limits: {mine: {concurrency: 1, key: '${a'}}\n" + NODE % "limiter: mine", [("WF401", 3)]),
+        ("  limits: {max_concurency: 2}\n" + NODE % "when: 'true'", [("WF201", 3)]),
+        ("  tenant: '${nodes.a.status}'\n" + NODE % "when: 'true'", [("WF441", 3)]),
+    ],
+)
+def test_what_is_wrong_with_limits_is_a_finding_on_its_line(body: str, expected: list[tuple[str, int]]) -> None:
+    assert found(body) == expected
+
+
+def test_nobody_knows_shared_limiters_without_a_catalogue() -> None:
+    assert found(NODE % "limiter: whatever", None) == []
+
+
+def test_a_workflow_s_own_limiters_have_its_name_before_theirs() -> None:
+    limits = "{whole: {concurrency: 2}, m: {tokens: 2k/h, key: '${tenant}'}}"
+    head = f"  limiter: whole\n  tenant: '${{who}}'\n  limits: {limits}\n"
+    plan = compile_or_raise(f"workflow:\n  id: 限\n{head}{NODE % 'limiter: [m, openai], cost: {tokens: 7}'}")
+    node = plan.root.nodes[0]
+    assert (node.limiters, node.cost_tokens) == (("限/m", "openai"), 7)
+    assert plan.limits.own == {
+        "限/whole": Limiter(concurrency=2),
+        "限/m": Limiter(tokens=Rate(2_000, 3_600_000), key="${tenant}"),
+    }
+    assert (plan.limits.executions, plan.limits.keys.keys()) == ("限/whole", {"限/m"})
+    assert plan.limits.tenant is not None
