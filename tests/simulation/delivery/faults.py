@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
+from functools import cache
 from random import Random
 from typing import Any, Protocol
 
@@ -66,6 +67,20 @@ class FaultAt:
             return None
         self.happened = True
         return self._fault
+
+
+@cache
+def without_faults(tale: Callable[..., object], *about: Hashable) -> tuple[object, int]:
+    """What a tale (of a seed, a plan and what it is about) returns without faults, and how many calls lead to it."""
+    faults = NoFaults()
+    return tale(0, faults, *about), len(faults.calls)
+
+
+def at_every_call(tale: Callable[..., object], fault: Fault, *about: Hashable, first: int = 0, step: int = 1) -> None:
+    """Tell a tale again and again, with a fault at another of its calls each time: it returns what it always does."""
+    expected, calls = without_faults(tale, *about)
+    for place in range(first, calls, step):
+        assert tale(place, FaultAt(place, fault), *about) == expected, f"{fault.value} at call {place}"
 
 
 class RandomFaults:

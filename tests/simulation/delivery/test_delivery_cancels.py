@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 
 import pytest
-from tests.simulation.delivery.faults import Crash, Fault, FaultAt, NoFaults, Plan
+from tests.simulation.delivery.faults import Crash, Fault, Plan, at_every_call
 from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.errors import RetryableError
@@ -20,7 +19,7 @@ STEP = 1 if EVERYTHING else 20
 NAMES = ("chain", "fan_out", "chart", "undo")
 
 
-def cancelled(name: str, seed: int, faults: Plan, rounds: int) -> None:
+def cancelled(seed: int, faults: Plan, name: str, rounds: int) -> None:
     """Run a workflow for so many rounds of deliveries, cancel it, and let everything come to its end."""
     with world(name, seed, faults) as disturbed:
         disturbed.start()
@@ -45,18 +44,10 @@ def cancel(disturbed: World) -> None:
         return
 
 
-@cache
-def calls(name: str, rounds: int) -> int:
-    faults = NoFaults()
-    cancelled(name, 0, faults, rounds)
-    return len(faults.calls)
-
-
 @pytest.mark.parametrize("rounds", [0, 1, 2])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p2_p5_p8_p9_a_fault_at_any_call_does_not_save_an_execution_from_its_cancellation(
     name: str, fault: Fault, rounds: int
 ) -> None:
-    for place in range(rounds, calls(name, rounds), STEP):
-        cancelled(name, place, FaultAt(place, fault), rounds)
+    at_every_call(cancelled, fault, name, rounds, first=rounds, step=STEP)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 
 import pytest
 from tests.simulation.delivery import scenarios
-from tests.simulation.delivery.faults import Crash, Fault, FaultAt, NoFaults, Plan
+from tests.simulation.delivery.faults import Crash, Fault, FaultAt, Plan, at_every_call, without_faults
 from tests.simulation.delivery.invariants import Violation, require
 from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_crashes import undisturbed
@@ -48,7 +47,7 @@ def nothing(_: World) -> None:
     """No bug."""
 
 
-def frozen_and_thawed(scope: str, faults: Plan, seed: int, bug: Callable[[World], None] = nothing) -> None:
+def frozen_and_thawed(seed: int, faults: Plan, scope: str, bug: Callable[[World], None] = nothing) -> None:
     """Freeze, start, run what can run, look at what is held, thaw, and let everything come to its end."""
     with world("chain", seed, faults) as disturbed:
         bug(disturbed)
@@ -84,18 +83,10 @@ def ends_at_once(world: World) -> None:
     ends_well(world)
 
 
-@cache
-def calls(scope: str) -> int:
-    faults = NoFaults()
-    frozen_and_thawed(scope, faults, 0)
-    return len(faults.calls)
-
-
 @pytest.mark.parametrize("scope", HELD)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p3_p6_p8_a_fault_at_any_call_loses_nothing_that_is_frozen(scope: str, fault: Fault) -> None:
-    for place in range(0, calls(scope), STEP):
-        frozen_and_thawed(scope, FaultAt(place, fault), place)
+    at_every_call(frozen_and_thawed, fault, scope, step=STEP)
 
 
 @pytest.mark.parametrize("part", range(3))
@@ -140,9 +131,9 @@ def test_these_simulations_find_the_bugs_that_they_are_for() -> None:
     with pytest.raises(Violation, match="at once"):
         unseen_thaw(looks_once)
     found = 0
-    for place in range(calls("agent:echo")):
+    for place in range(without_faults(frozen_and_thawed, "agent:echo")[1]):
         try:
-            frozen_and_thawed("agent:echo", FaultAt(place, Fault.CRASH_BEFORE), place, forgets_early)
+            frozen_and_thawed(place, FaultAt(place, Fault.CRASH_BEFORE), "agent:echo", forgets_early)
         except Violation:
             found += 1
     assert found

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cache
 
 import pytest
-from tests.simulation.delivery.faults import Crash, Fault, FaultAt, NoFaults, Plan
+from tests.simulation.delivery.faults import Crash, Fault, FaultAt, Plan, at_every_call
 from tests.simulation.delivery.invariants import require
 from tests.simulation.delivery.world import TERMINAL, World, world
 
@@ -183,7 +182,7 @@ STORIES: dict[str, Callable[[World], None]] = {
 }
 
 
-def tell(story: str, seed: int, faults: Plan, rounds: int) -> None:
+def tell(seed: int, faults: Plan, story: str, rounds: int) -> None:
     with world("top", seed, faults, OTHERS) as disturbed:
         disturbed.start()
         for _ in range(rounds):
@@ -192,21 +191,13 @@ def tell(story: str, seed: int, faults: Plan, rounds: int) -> None:
         check_all(disturbed)
 
 
-@cache
-def calls(story: str, rounds: int) -> int:
-    faults = NoFaults()
-    tell(story, 0, faults, rounds)
-    return len(faults.calls)
-
-
 @pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p2_p5_p8_a_fault_at_any_call_changes_nothing_of_what_becomes_of_three_generations(
     story: str, fault: Fault, rounds: int
 ) -> None:
-    for place in range(rounds, calls(story, rounds), STEP):
-        tell(story, place, FaultAt(place, fault), rounds)
+    at_every_call(tell, fault, story, rounds, first=rounds, step=STEP)
 
 
 def timed_out(seed: int, faults: Plan) -> None:
@@ -227,17 +218,9 @@ def timed_out(seed: int, faults: Plan) -> None:
         check_all(disturbed)
 
 
-@cache
-def timeout_calls() -> int:
-    faults = NoFaults()
-    timed_out(0, faults)
-    return len(faults.calls)
-
-
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p8_a_fault_at_any_call_does_not_save_a_generation_from_a_timeout(fault: Fault) -> None:
-    for place in range(0, timeout_calls(), STEP):
-        timed_out(place, FaultAt(place, fault))
+    at_every_call(timed_out, fault, step=STEP)
 
 
 def forgotten(seed: int, faults: Plan) -> None:
@@ -258,14 +241,6 @@ def forgotten(seed: int, faults: Plan) -> None:
         assert disturbed.calm.documents.status(child) == "completed"
 
 
-@cache
-def forgotten_calls() -> int:
-    faults = NoFaults()
-    forgotten(0, faults)
-    return len(faults.calls)
-
-
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p1_p8_an_execution_that_nobody_waits_for_runs_wherever_its_parent_crashed(fault: Fault) -> None:
-    for place in range(forgotten_calls()):
-        forgotten(place, FaultAt(place, fault))
+    at_every_call(forgotten, fault)

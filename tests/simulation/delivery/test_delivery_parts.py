@@ -7,10 +7,9 @@ end, and each pass happens once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import pytest
-from tests.simulation.delivery.faults import Fault, FaultAt, NoFaults, Plan
+from tests.simulation.delivery.faults import Fault, Plan, at_every_call
 from tests.simulation.delivery.invariants import require
 from tests.simulation.delivery.test_delivery_generations import FAULTS, ROUNDS, STEP, ask
 from tests.simulation.delivery.world import TERMINAL, World, world
@@ -86,7 +85,7 @@ def cancelled_and_retried(disturbed: World) -> None:
 STORIES: dict[str, Callable[[World], None]] = {s.__name__: s for s in (runs, cancelled, cancelled_and_retried)}
 
 
-def tell(story: str, seed: int, faults: Plan, rounds: int) -> None:
+def tell(seed: int, faults: Plan, story: str, rounds: int) -> None:
     with world("parted", seed, faults) as disturbed:
         disturbed.start()
         for _ in range(rounds):
@@ -95,18 +94,10 @@ def tell(story: str, seed: int, faults: Plan, rounds: int) -> None:
         check_all(disturbed)
 
 
-@cache
-def calls(story: str, rounds: int) -> int:
-    faults = NoFaults()
-    tell(story, 0, faults, rounds)
-    return len(faults.calls)
-
-
 @pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p2_p5_p8_a_fault_at_any_call_changes_nothing_of_what_becomes_of_a_part(
     story: str, fault: Fault, rounds: int
 ) -> None:
-    for place in range(rounds, calls(story, rounds), STEP):
-        tell(story, place, FaultAt(place, fault), rounds)
+    at_every_call(tell, fault, story, rounds, first=rounds, step=STEP)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cache
 
 import pytest
-from tests.simulation.delivery.faults import Crash, Fault, FaultAt, NoFaults, Plan
+from tests.simulation.delivery.faults import Crash, Fault, Plan, at_every_call
 from tests.simulation.delivery.world import TERMINAL, World, world
 
 from workflow_runtime.errors import RequestError, RetryableError
@@ -157,7 +156,7 @@ STORIES = {
 }
 
 
-def tell(story: str, seed: int, faults: Plan) -> None:
+def tell(seed: int, faults: Plan, story: str) -> None:
     with world("people", seed, faults) as disturbed:
         told = Story(disturbed)
         disturbed.start()
@@ -165,15 +164,7 @@ def tell(story: str, seed: int, faults: Plan) -> None:
         disturbed.check_end()
 
 
-@cache
-def calls(story: str) -> int:
-    faults = NoFaults()
-    tell(story, 0, faults)
-    return len(faults.calls)
-
-
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p2_p5_p8_what_is_said_counts_once_whatever_crashes(story: str, fault: Fault) -> None:
-    for place in range(0, calls(story), STEP):
-        tell(story, place, FaultAt(place, fault))
+    at_every_call(tell, fault, story, step=STEP)

@@ -7,12 +7,11 @@ they lead to is the same, and done once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import msgspec
 import pytest
-from tests.simulation.delivery.faults import Crash, Fault, FaultAt, NoFaults, Plan
+from tests.simulation.delivery.faults import Crash, Fault, Plan, at_every_call
 from tests.simulation.delivery.test_delivery_cancels import FAULTS, STEP
 from tests.simulation.delivery.world import World, world
 
@@ -77,9 +76,9 @@ STORIES: tuple[tuple[str, Story], ...] = (
 )
 
 
-def told(name: str, story: Story, faults: Plan) -> str:
+def told(seed: int, faults: Plan, name: str, story: Story) -> str:
     """What is left in the end, after faults from the request on; of a failure that is escalated, from the start on."""
-    with world(name, 0, faults if name == "escalating" else None) as disturbed:
+    with world(name, seed, faults if name == "escalating" else None) as disturbed:
         disturbed.start()
         disturbed.drain()
         disturbed.faults = faults
@@ -92,17 +91,9 @@ def told(name: str, story: Story, faults: Plan) -> str:
         return msgspec.json.encode(parts).decode()
 
 
-@cache
-def undisturbed(name: str, story: Story) -> tuple[str, int]:
-    faults = NoFaults()
-    return told(name, story, faults), len(faults.calls)
-
-
 @pytest.mark.parametrize(("name", "story"), STORIES, ids=lambda part: getattr(part, "__name__", part))
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p2_p3_p5_p8_p9_a_fault_at_any_call_changes_nothing_of_what_a_request_leads_to(
     name: str, story: Story, fault: Fault
 ) -> None:
-    expected, calls = undisturbed(name, story)
-    for place in range(0, calls, STEP):
-        assert told(name, story, FaultAt(place, fault)) == expected, f"{fault.value} at call {place}"
+    at_every_call(told, fault, name, story, step=STEP)

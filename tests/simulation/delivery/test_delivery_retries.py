@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import pytest
-from tests.simulation.delivery.faults import Crash, Fault, FaultAt, NoFaults, Plan
+from tests.simulation.delivery.faults import Crash, Fault, Plan, at_every_call
 from tests.simulation.delivery.test_delivery_cancels import FAULTS, NAMES, STEP, cancel
 from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.errors import RetryableError
 
 
-def retried(name: str, seed: int, faults: Plan, rounds: int, **fields: Any) -> str:
+def retried(seed: int, faults: Plan, name: str, rounds: int, **fields: Any) -> str:
     """Run a workflow for so many rounds of deliveries, cancel it, retry it, and let everything come to its end; how
     that is."""
     with world(name, seed) as disturbed:
@@ -45,16 +44,8 @@ def retry(disturbed: World, **fields: Any) -> None:
         return
 
 
-@cache
-def undisturbed(name: str, rounds: int) -> tuple[str, int]:
-    faults = NoFaults()
-    return retried(name, 0, faults, rounds), len(faults.calls)
-
-
 @pytest.mark.parametrize("rounds", [0, 1, 2])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p2_p5_p8_a_fault_at_any_call_changes_nothing_about_a_retry(name: str, fault: Fault, rounds: int) -> None:
-    expected, calls = undisturbed(name, rounds)
-    for place in range(rounds, calls, STEP):
-        assert retried(name, place, FaultAt(place, fault), rounds) == expected
+    at_every_call(retried, fault, name, rounds, first=rounds, step=STEP)

@@ -7,11 +7,10 @@ and ``DELIVERY_FIRST_SEED`` as for other interleavings.
 from __future__ import annotations
 
 import os
-from functools import cache
 
 import pytest
 from tests.simulation.delivery import scenarios
-from tests.simulation.delivery.faults import Crash, Fault, FaultAt, NoFaults, Plan
+from tests.simulation.delivery.faults import Crash, Fault, Plan, at_every_call
 from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_crashes import undisturbed
 from tests.simulation.delivery.world import TERMINAL, World, world
@@ -26,7 +25,7 @@ FIRST_SEED = int(os.environ.get("DELIVERY_FIRST_SEED", "0"))
 NAMES = ("chain", "fan_out", "failing", "undo", "chart")
 
 
-def suspended_and_resumed(name: str, seed: int, faults: Plan, rounds: int) -> None:
+def suspended_and_resumed(seed: int, faults: Plan, name: str, rounds: int) -> None:
     """Run a workflow for so many rounds of deliveries, suspend it, let come to rest what may, resume it, to its end."""
     expected, _ = undisturbed(name)
     with world(name, seed, faults) as disturbed:
@@ -60,24 +59,16 @@ def ask(disturbed: World, operation: str) -> None:
         return
 
 
-@cache
-def calls(name: str, rounds: int) -> int:
-    faults = NoFaults()
-    suspended_and_resumed(name, 0, faults, rounds)
-    return len(faults.calls)
-
-
 @pytest.mark.parametrize("rounds", range(5))
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p2_p5_p6_p8_a_fault_at_any_call_changes_nothing_of_what_a_suspension_leaves(
     name: str, fault: Fault, rounds: int
 ) -> None:
-    for place in range(rounds, calls(name, rounds), STEP):
-        suspended_and_resumed(name, place, FaultAt(place, fault), rounds)
+    at_every_call(suspended_and_resumed, fault, name, rounds, first=rounds, step=STEP)
 
 
-def suspended_and_cancelled(name: str, seed: int, faults: Plan) -> None:
+def suspended_and_cancelled(seed: int, faults: Plan, name: str) -> None:
     """Suspend it half-way, let come to rest what may, and cancel it."""
     with world(name, seed, faults) as disturbed:
         disturbed.start()
@@ -93,20 +84,12 @@ def suspended_and_cancelled(name: str, seed: int, faults: Plan) -> None:
         assert disturbed.document()["suspension"] is None
 
 
-@cache
-def cancel_calls(name: str) -> int:
-    faults = NoFaults()
-    suspended_and_cancelled(name, 0, faults)
-    return len(faults.calls)
-
-
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p8_p9_a_fault_at_any_call_does_not_save_a_suspended_execution_from_its_cancellation(
     name: str, fault: Fault
 ) -> None:
-    for place in range(0, cancel_calls(name), STEP):
-        suspended_and_cancelled(name, place, FaultAt(place, fault))
+    at_every_call(suspended_and_cancelled, fault, name, step=STEP)
 
 
 @pytest.mark.parametrize("part", range(len(scenarios.NAMES)))
@@ -121,7 +104,7 @@ def test_p2_to_p9_hold_for_any_interleaving_with_suspensions_and_resumptions(par
                 assert wild.outcome() == expected
 
 
-def family(faults: Plan, seed: int, rounds: int) -> None:
+def family(seed: int, faults: Plan, rounds: int) -> None:
     """Suspend a parent while its child runs, with events, timers and the child's end in flight; resume it, to its end.
 
     Events are sent all the time; each takes effect once, in the order they were sent.
@@ -169,15 +152,7 @@ def put(disturbed: World, number: int, event: str = "put") -> None:
         return
 
 
-@cache
-def family_calls(rounds: int) -> int:
-    faults = NoFaults()
-    family(faults, 0, rounds)
-    return len(faults.calls)
-
-
 @pytest.mark.parametrize("rounds", range(4))
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_p6_p7_p8_a_fault_at_any_call_loses_and_doubles_nothing_that_is_held(fault: Fault, rounds: int) -> None:
-    for place in range(rounds, family_calls(rounds), STEP):
-        family(FaultAt(place, fault), place, rounds)
+    at_every_call(family, fault, rounds, first=rounds, step=STEP)
