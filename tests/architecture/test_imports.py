@@ -48,7 +48,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "typer": {"frontends/cli"},
     "rich": {"frontends/cli"},
     "pydantic_ai": {"invokers/agents"},
-    "uvicorn": {"frontends/dev"},
+    "uvicorn": {"frontends/server"},
     "httpx": {"invokers/tools", "frontends/client", "frontends/cli"},
 }
 

@@ -10,7 +10,7 @@ import pytest
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.frontends.dev.doors import BusDoor
-from workflow_runtime.frontends.dev.gateway import Gateway
+from workflow_runtime.frontends.server.gateway import Gateway
 
 JSON = {"content-type": "application/json"}
 EVENT = {"source": "shop", "detail_type": "order.paid", "detail": {"order_id": "o-1"}}

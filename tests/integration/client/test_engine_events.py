@@ -27,7 +27,7 @@ from workflow_runtime.frontends.client import (
 from workflow_runtime.frontends.client.events import Wanted
 from workflow_runtime.frontends.client.remote import RemoteConnection
 from workflow_runtime.frontends.dev.doors import BusDoor
-from workflow_runtime.frontends.dev.gateway import Gateway
+from workflow_runtime.frontends.server.gateway import Gateway
 from workflow_runtime.handlers.api import create
 from workflow_runtime.runtime.in_process import LocalRuntime
 

@@ -13,7 +13,7 @@ from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.frontends.client import WorkflowEngine
 from workflow_runtime.frontends.client.remote import RemoteConnection
-from workflow_runtime.frontends.dev.gateway import Gateway
+from workflow_runtime.frontends.server.gateway import Gateway
 from workflow_runtime.handlers.api import create
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime

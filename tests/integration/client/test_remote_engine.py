@@ -30,7 +30,7 @@ from workflow_runtime.frontends.client import (
 )
 from workflow_runtime.frontends.client.remote import ATTEMPTS_MAX, RemoteConnection
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
-from workflow_runtime.frontends.dev.gateway import Gateway
+from workflow_runtime.frontends.server.gateway import Gateway
 from workflow_runtime.handlers.api import create
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime

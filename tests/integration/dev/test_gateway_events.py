@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.frontends.dev.gateway import BODY_BYTES_MAX, Gateway, refusal, response_of
+from workflow_runtime.frontends.server.admission import Refused
+from workflow_runtime.frontends.server.gateway import BODY_BYTES_MAX, LOOPBACK, Gateway, response_of
 
 CHUNK = b"x" * (1024 * 1024)
 
@@ -166,7 +167,8 @@ def test_other_hosts_are_refused_before_the_handler_sees_them(host: bytes) -> No
     ],
 )
 def test_pages_of_other_origins_are_refused(origin: str, refused: bool) -> None:
-    assert bool(refusal({"host": "localhost:8080", "origin": origin})) is refused
+    admitted = LOOPBACK.admit("GET", "/workflows", {"host": "localhost:8080", "origin": origin})
+    assert isinstance(admitted, Refused) is refused
 
 
 def test_an_answer_becomes_the_response() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from workflow_runtime.deployment.log_fields import log_fields
 from workflow_runtime.frontends.dev.doors import LogDoor
-from workflow_runtime.frontends.dev.log import LINES_KEPT_MAX, RecentLines
+from workflow_runtime.frontends.dev.recent import LINES_KEPT_MAX, RecentLines
 
 ID = "ex-01a204d5603e-edb72076c6964bbf"
 ALWAYS = (0, 10**15)

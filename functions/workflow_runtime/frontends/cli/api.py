@@ -30,7 +30,7 @@ from workflow_runtime.frontends.client.errors import (
 from workflow_runtime.frontends.client.remote import RemoteConnection
 from workflow_runtime.frontends.client.remote_people import PAGE_ITEMS_MAX
 from workflow_runtime.frontends.client.sources import Source
-from workflow_runtime.frontends.dev.gateway import Gateway
+from workflow_runtime.frontends.server.gateway import Gateway
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.services.views.recordings import RecordedPage, assembled

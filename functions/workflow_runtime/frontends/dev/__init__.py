@@ -1,10 +1,9 @@
-"""`awr dev`: the whole runtime in one process behind HTTP, for development and for a single machine.
+"""`awr dev`: the whole runtime in one process behind HTTP, for development.
 
-``server``    opens everything, runs it, closes it; ``options`` what it is told
-``gateway``   HTTP requests as API Gateway's events for the `api` handler, its answers back as responses (ASGI)
+``server``    puts the parts together; ``options`` what it is told
 ``doors``     paths besides the API's: onto the embedded bus (EventBridge has its own way in), and to recent log lines
 ``reload``    publishes `definitions/` and watches it
-``log``       what is written to stderr, and kept for `awr logs`
+``recent``    the last log lines, for `awr logs`
 
-Imports `runtime` and the API's models; uvicorn only when serving.
+Imports `server`, which runs it, and the API's models.
 """

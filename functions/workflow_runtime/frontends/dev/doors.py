@@ -12,8 +12,8 @@ from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.models import BusEventRequest
 from workflow_runtime.frontends.api.problems import Problem, problem_of
 from workflow_runtime.frontends.api.request import Request
-from workflow_runtime.frontends.dev.gateway import Answering
-from workflow_runtime.frontends.dev.log import RecentLines
+from workflow_runtime.frontends.dev.recent import RecentLines
+from workflow_runtime.frontends.server.gateway import Answering
 from workflow_runtime.ports import Bus
 from workflow_runtime.services.intake.signals import publish_event
 

@@ -13,7 +13,7 @@ from workflow_runtime.definition.identities import Identities
 from workflow_runtime.errors import DefinitionError, WorkflowRuntimeError
 from workflow_runtime.frontends.client.mock_targets import unknown_mocks
 from workflow_runtime.frontends.client.sources import read_source
-from workflow_runtime.frontends.dev.log import log_findings, logger
+from workflow_runtime.frontends.server.log import log_findings, logger
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.threads import Threads
 from workflow_runtime.runtime.in_process import LocalRuntime

@@ -9,7 +9,8 @@ import typer
 
 from workflow_runtime.frontends.cli.options import AllowHttp, MocksFile, NewDatabase, existing
 from workflow_runtime.frontends.dev.options import HELP, PORT_DEFAULT, DevOptions, definitions_default
-from workflow_runtime.frontends.dev.server import exit_code, serve
+from workflow_runtime.frontends.dev.server import serve
+from workflow_runtime.frontends.server.running import exit_code
 
 
 def dev(

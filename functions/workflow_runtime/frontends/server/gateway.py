@@ -2,11 +2,7 @@
 
 Sources: "Working with AWS Lambda proxy integrations for HTTP APIs" (payload format 2.0). Like the
 service, it hands over the path decoded and the query string raw, joins repeated headers and parameters with commas, and
-encodes bodies that are not text as base64.
-
-It listens on loopback only, which leaves browsers on this machine that run a page from elsewhere: its requests name
-another ``Origin`` or, when a foreign name suddenly resolves to 127.0.0.1 (DNS rebinding), another ``Host``. Both are
-refused. There is no authorizer: `AS_HEADER` says who calls.
+encodes bodies that are not text as base64. A `Door` stands where the authorizer does.
 """
 
 from __future__ import annotations
@@ -15,10 +11,9 @@ import asyncio
 import base64
 import binascii
 import logging
-import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -26,10 +21,10 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from workflow_runtime.deployment.settings import IDENTITY_CLAIM
+from workflow_runtime.frontends.server.admission import Door, Loopback, Refused
 
 BODY_BYTES_MAX = 10 * 1024 * 1024  # HTTP API: the largest payload
 STAGE = "$default"
-AS_HEADER = "x-workflow-as"  # percent-encoded: on one machine, callers say themselves who they are
 TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
 
 Scope = MutableMapping[str, Any]
@@ -38,9 +33,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Answering = Callable[[dict[str, Any], Any], Awaitable[Any]]
 Logged = Callable[[str, str, int, float], None]
 
-logger = logging.getLogger(__name__)
+LOOPBACK = Loopback()
 
-_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
+logger = logging.getLogger(__name__)
 
 
 class TooLarge(Exception):
@@ -59,12 +54,13 @@ class Response(msgspec.Struct, frozen=True):
 
 class Gateway:
     """``answering`` is asked for the handler at every request, so that it may be exchanged. ``logged`` gets method,
-    path, status and milliseconds of every request."""
+    path, status and milliseconds of every request. ``door`` lets requests in."""
 
-    def __init__(self, answering: Callable[[], Answering], context: Any, logged: Logged) -> None:
+    def __init__(self, answering: Callable[[], Answering], context: Any, logged: Logged, door: Door = LOOPBACK) -> None:
         self._answering = answering
         self._context = context
         self._logged = logged
+        self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,33 +75,22 @@ class Gateway:
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         headers = joined_headers(scope["headers"])
-        problem = refusal(headers)
-        if problem:
-            return _problem(403, "forbidden", "Refused", problem, close=True)
+        caller = self._door.admit(scope["method"], path_of(scope), headers)
+        if isinstance(caller, Refused):
+            return _refusal(caller)
         try:
             body = await _read(headers, receive)
         except TooLarge:
             detail = f"the body has more than {BODY_BYTES_MAX} bytes"
             return _problem(413, "too_large", "The body is too large", detail, close=True)
         try:
-            answer = await self._answering()(event_of(scope, headers, body), self._context)
+            answer = await self._answering()(event_of(scope, headers, body, caller.name), self._context)
             return response_of(answer)
         except asyncio.CancelledError:  # only the server's end cancels requests; a traceback would help nobody
-            return _problem(503, "unavailable", "The server stops", "awr dev is stopping; try again later", close=True)
+            return _problem(503, "unavailable", "The server stops", "it is stopping; try again later", close=True)
         except Exception:
             logger.exception("a request failed")
-            return _problem(500, "internal_error", "The request failed", "the log of awr dev has the reason")
-
-
-def refusal(headers: Mapping[str, str]) -> str:
-    """Why a request is refused; "" when it is not. ``headers`` by lower-case name."""
-    host = headers.get("host", "")
-    if _HOST.fullmatch(host) is None:
-        return "the Host must be localhost or a loopback address: this server is for this machine only"
-    origin = headers.get("origin")
-    if origin is not None and origin.lower() != f"http://{host}".lower():
-        return "web pages from other origins may not use this server"
-    return ""
+            return _problem(500, "internal_error", "The request failed", "the log of the server has the reason")
 
 
 def joined_headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -138,11 +123,16 @@ async def _read(headers: dict[str, str], receive: Receive) -> bytes:
             return b"".join(chunks)
 
 
-def event_of(scope: Scope, headers: dict[str, str], body: bytes) -> dict[str, Any]:
-    """The request as API Gateway delivers it. ``headers``: of `joined_headers`."""
+def path_of(scope: Scope) -> str:
+    """The path of a request, decoded."""
+    return unquote(scope.get("raw_path", scope["path"].encode()).decode("latin-1"), errors="replace")
+
+
+def event_of(scope: Scope, headers: dict[str, str], body: bytes, caller: str = "") -> dict[str, Any]:
+    """The request as API Gateway delivers it. ``headers``: of `joined_headers`; ``caller``: whom the door let in."""
     headers = dict(headers)
     cookies = [cookie.strip() for cookie in headers.pop("cookie", "").split(";") if cookie.strip()]
-    path = unquote(scope.get("raw_path", scope["path"].encode()).decode("latin-1"), errors="replace")
+    path = path_of(scope)
     query = scope.get("query_string", b"").decode("latin-1")
     now = time.time()
     host = headers.get("host", "localhost")
@@ -172,8 +162,8 @@ def event_of(scope: Scope, headers: dict[str, str], body: bytes) -> dict[str, An
         },
         "isBase64Encoded": False,
     }
-    if name := headers.get(AS_HEADER):
-        event["requestContext"]["authorizer"] = {"jwt": {"claims": {IDENTITY_CLAIM: unquote(name)}}}
+    if caller:
+        event["requestContext"]["authorizer"] = {"jwt": {"claims": {IDENTITY_CLAIM: caller}}}
     if cookies:
         event["cookies"] = cookies
     if parameters := _joined_parameters(query):
@@ -222,6 +212,13 @@ def response_of(answer: Any) -> Response:
     if data and not any(name == b"content-type" for name, _ in headers):
         headers.append((b"content-type", b"application/json"))
     return Response(int(answer["statusCode"]), headers, data)
+
+
+def _refusal(refused: Refused) -> Response:
+    """Closes the connection: the body was not read."""
+    response = _problem(refused.status, refused.code, refused.title, refused.detail, close=True)
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in refused.headers]
+    return Response(response.status, [*response.headers, *headers], response.body)
 
 
 def _problem(status: int, code: str, title: str, detail: str, *, close: bool = False) -> Response:
