@@ -10,6 +10,7 @@ import msgspec
 
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.invokers.containment import Outcome
+from workflow_runtime.invokers.gate import ModelGate
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
@@ -67,7 +68,8 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``correlation_id``: what brought the execution about; ``limit_fences``: by limiter that let it begin, a number
     larger than those of all calls that it let begin before; ``parent``: what started it, if another execution did.
     ``meter`` is written by the callee, ``stop`` by the runner; ``late`` by whoever stops waiting for code that goes on.
-    ``make_token``: the attempt's task token, made when it is first asked for. ``mask`` hides what is secret in the
+    ``make_token``: the attempt's task token, made when it is first asked for. ``gate``: asked before each request of a
+    model, if anything limits their tokens or money. ``mask`` hides what is secret in the
     inputs from whoever records, logs or shows what came of them.
     """
 
@@ -92,6 +94,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     late: Late = msgspec.field(default_factory=Late)
     mask: Mask = NOTHING_SECRET
     make_token: Callable[[], str] = lambda: ""
+    gate: ModelGate | None = None
 
 
 def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:

@@ -12,6 +12,7 @@ from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.registry import AgentRegistry
 from workflow_runtime.invokers.agents.schemas import expected_schema
 from workflow_runtime.invokers.containment import Containment
+from workflow_runtime.invokers.gate import ModelGate
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.model_schemas import WRAPPER_FIELD, for_model
@@ -89,7 +90,8 @@ class AgentInvoker:
         raise node_error(agent, raised, run.problems) from None
 
     async def _run(self, run: _Run, agent: AgentDefinition, call: NodeCall) -> NodeResult:
-        return await run(self._models(agent), _message(call))
+        model = self._models(agent)
+        return await run(model if call.gate is None else _gated(model, call.gate), _message(call))
 
 
 class _Run:
@@ -112,12 +114,13 @@ class _Run:
         usage = self._usage
         if not usage.requests:
             return None
-        return {
+        used: dict[str, Json] = {
             "model": self._model,
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
             "requests": usage.requests,
         }
+        return used if usage.cost is None else {**used, "usd": float(usage.cost)}
 
     async def __call__(self, model: Model | str, message: str) -> NodeResult:
         if self._schema is not None:
@@ -171,6 +174,12 @@ class _Run:
                 return output
 
         return agent, wrapped
+
+
+def _gated(model: Model | str, gate: ModelGate) -> Model:
+    from workflow_runtime.invokers.agents.gated_model import GatedModel
+
+    return GatedModel(model, gate)
 
 
 def _message(call: NodeCall) -> str:
