@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -97,15 +97,26 @@ def parse_entry(
 
 
 def _plain(problem: Any) -> str:
-    message = str(problem["msg"]).removeprefix("Value error, ").replace("valid dictionary", "mapping")
-    return f"`{problem['loc'][-1]}`: {message}" if problem["loc"] else message
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    message = message.replace("valid dictionary", "mapping").replace("valid tuple", "list")
+    name = next((part for part in reversed(problem["loc"]) if isinstance(part, str)), None)
+    return f"`{name}`: {message}" if name is not None else message
 
 
 def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
     for part in location:
-        field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        if isinstance(part, int):
+            continue  # an item of the list that the field before it holds
+        field = next((field for name, field in model.model_fields.items() if part in (name, field.alias)), None)
+        inner = _model_in(field.annotation) if field is not None else None
+        if inner is None:
             return []
-        model = annotation
-    return list(model.model_fields)
+        model = inner
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, itself or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)

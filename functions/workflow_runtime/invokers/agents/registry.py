@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.definition import PROVIDER_PREFIXES, AgentDefinition
+from workflow_runtime.invokers.agents.support import not_in_force
 from workflow_runtime.invokers.entries import read_entries
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import did_you_mean
-from workflow_runtime.language.yaml.small_files import UNKNOWN_KEY, Document
+from workflow_runtime.language.yaml.small_files import NOT_IN_FORCE, UNKNOWN_KEY, Document
 from workflow_runtime.plan.catalogue import CatalogueEntry
 
 
@@ -46,11 +48,7 @@ class AgentRegistry:
         findings: list[Finding] = []
         entries = read_entries(self._directory, "agents", AgentDefinition, findings)
         for agent, document in entries.values():
-            for key in agent.settings.model_extra or {}:
-                if not key.startswith(PROVIDER_PREFIXES):
-                    hint = did_you_mean(key, type(agent.settings).model_fields)
-                    message = f"agent {agent.id!r}: unknown key {key!r} in `settings`"
-                    findings.append(document.finding(UNKNOWN_KEY, message, _place(document.value, agent.id, key), hint))
+            findings += _findings(agent, document)
         if findings:
             raise DefinitionError(findings)
         return entries
@@ -62,9 +60,22 @@ def _entry(agent: AgentDefinition, document: Document) -> CatalogueEntry:
     )
 
 
-def _place(value: object, id: str, key: str) -> tuple[str | int, ...]:
+def _findings(agent: AgentDefinition, document: Document) -> Iterator[Finding]:
+    place = _place(document.value, agent.id)
+    for key in agent.settings.model_extra or {}:
+        if not key.startswith(PROVIDER_PREFIXES):
+            hint = did_you_mean(key, type(agent.settings).model_fields)
+            message = f"agent {agent.id!r}: unknown key {key!r} in `settings`"
+            yield document.finding(UNKNOWN_KEY, message, (*place, "settings", key), hint)
+    for field in not_in_force(agent):
+        message = f"agent {agent.id!r}: `{'.'.join(field)}` is not in force yet"
+        yield document.finding(NOT_IN_FORCE, message, (*place, *field))
+
+
+def _place(value: object, id: str) -> tuple[str | int, ...]:
+    """Where a document declares the agent."""
     agents = value.get("agents") if isinstance(value, dict) else None
     for index, agent in enumerate(agents if isinstance(agents, list) else ()):
         if isinstance(agent, dict) and normalized(str(agent.get("id"))) == id:
-            return ("agents", index, "settings", key)
-    return ("settings", key)
+            return ("agents", index)
+    return ()

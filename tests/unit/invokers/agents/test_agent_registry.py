@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.invokers.agents import AgentRegistry
+from workflow_runtime.invokers.agents.support import NOT_IN_FORCE
+
+USED: dict[tuple[str, ...], object] = {
+    ("tools",): ["echo"],
+    ("on_unknown",): "fail",
+    ("limits", "usd"): 1,
+    ("limits", "tool_calls"): 1,
+    ("limits", "turns_without_progress"): 1,
+}
 
 
 def load(tmp_path: Path, **files: str) -> AgentRegistry:
@@ -81,3 +91,25 @@ def test_a_providers_own_settings_pass(tmp_path: Path) -> None:
     agent = registry.get("a")
     assert agent is not None
     assert agent.settings.for_model() == {"anthropic_thinking": {"type": "enabled"}, "top_p": 0.5}
+
+
+def test_a_limiter_is_one_name_or_a_list_of_names(tmp_path: Path) -> None:
+    registry = load(
+        tmp_path, a="agents:\n- {id: a, model: test, limiter: x}\n- {id: b, model: test, limiter: [x, y]}\n"
+    )
+    assert [agent.limiter for id in "ab" if (agent := registry.get(id))] == [("x",), ("x", "y")]
+
+
+@pytest.mark.parametrize("place", NOT_IN_FORCE, ids=".".join)
+def test_an_agent_that_uses_a_field_not_in_force_yet_is_refused(tmp_path: Path, place: tuple[str, ...]) -> None:
+    value: object = USED[place]
+    for name in reversed(place):
+        value = {name: value}
+    with pytest.raises(DefinitionError) as caught:
+        _ = load(tmp_path, a=json.dumps({"id": "a", "model": "test", **dict(value)})).ids  # type: ignore[call-overload]
+    (finding,) = caught.value.findings
+    assert (finding.id, finding.path) == ("WF608", ".".join(place))
+
+
+def test_a_field_not_in_force_yet_may_say_what_is_so_without_it(tmp_path: Path) -> None:
+    assert load(tmp_path, a="id: a\nmodel: test\ntools: []\n").ids == {"a"}

@@ -1,0 +1,50 @@
+"""Kinds of fields that definitions of agents are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from workflow_runtime.language.expressions import ExpressionSyntaxError, compile_expression
+from workflow_runtime.language.suggestions import with_hint
+
+PositiveInt = Annotated[int, Field(gt=0)]
+
+
+class FrozenModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def as_tuple(value: object) -> object:
+    """A list as what the fields hold: files have lists, frozen models tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _one_or_several(value: object) -> object:
+    return (value,) if isinstance(value, str) else as_tuple(value)
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(as_tuple, json_schema_input_type=list[str])]
+TextOrTexts = Annotated[tuple[str, ...], BeforeValidator(_one_or_several, json_schema_input_type=str | list[str])]
+
+
+def expression_over(*names: str) -> BeforeValidator:
+    """What makes a text the source of an expression that may read these names; a boolean stands for itself."""
+
+    def read(value: object) -> str:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if not isinstance(value, str):
+            raise ValueError("an expression is needed")
+        try:
+            expression = compile_expression(value)
+        except ExpressionSyntaxError as error:
+            text = f"{error.message} (character {error.offset + 1})"
+            raise ValueError(f"{text}: {error.hint}" if error.hint else text) from None
+        for reference in expression.references:
+            if reference.name not in names:
+                raise ValueError(with_hint(f"`{reference.name}` is not known here", reference.name, names))
+        return value
+
+    return BeforeValidator(read, json_schema_input_type=str | bool)
