@@ -315,6 +315,31 @@ def test_frozen_time_does_not_count_against_max_wait(frozen: Bench, busy_seconds
         assert document["error"]["type"] == "throttled"
 
 
+@pytest.mark.parametrize(("busy_seconds", "status"), [(200, "completed"), (301, "failed")])
+def test_suspended_time_does_not_count_against_max_wait_either(frozen: Bench, busy_seconds: int, status: str) -> None:
+    """Two suspensions while an order lies in its queue; the message that was there before them is the first to come."""
+    execution_id = frozen.start("    - {id: 写, type: agent, agent: 作者, max_wait: 5m}\n")
+    while frozen.deliver(DISPATCH):
+        pass
+    for number in range(2):
+        frozen.runtime.control.ask("suspend", execution_id, key=f"suspend {number}")
+        while frozen.deliver(DISPATCH):
+            pass
+        frozen.pass_time(3600)
+        if number:
+            frozen.settle()  # a worker comes to it meanwhile
+            assert frozen.document(execution_id)["node_executions"]["写"]["status"] == "ready"
+        frozen.runtime.control.ask("resume", execution_id, key=f"resume {number}")
+        while frozen.deliver(DISPATCH):
+            pass
+    frozen.pass_time(busy_seconds)
+    frozen.settle()
+    document = frozen.document(execution_id)
+    assert document["status"] == status
+    if status == "failed":
+        assert document["error"]["type"] == "throttled"
+
+
 def test_many_are_released_page_by_page() -> None:
     bench = Bench("embedded")  # simulated queues take long for so many messages
     bench.tools.tools["作者"] = lambda call: call.inputs

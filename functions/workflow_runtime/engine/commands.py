@@ -46,7 +46,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     - ``replaced``: the number of the variables that it reads, if others replaced the first (0: none did)
     - ``reopened``: how often the execution had been reopened by then
     - ``caller``: number of the node that called this one, which reads its inputs
-    - ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more; 0: it may wait for ever
+    - ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more, time in which the execution is
+      suspended left out, of which ``suspended_ms`` lay before the order; 0: it may wait for ever
     - ``warnings``: what was noted of the node before
     - ``pages``: where the values of names lie that are stored apart; ``passes``, ``items``: of a loop to put together;
       ``parts``: where what its parts came to is stored
@@ -73,6 +74,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     reopened: int = 0
     caller: int = -1
     claim_by: int = 0
+    suspended_ms: int = 0
     warnings: tuple[str, ...] = ()
     pages: dict[str, Page] = {}
     passes: Passes | None = None
@@ -277,6 +279,7 @@ class SetStatus(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comm
     compensation: str = ""
     reopened: int = 0  # as which attempt the execution goes on
     replaced: int = 0  # the number of the newest variables that replaced earlier ones
+    suspended_ms: int = 0  # for how long the execution has been suspended altogether
 
 
 class ReplaceVariables(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="replace_variables"):

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.awaited import Purpose
-from workflow_runtime.engine.commands import CancelRun, StopRun
+from workflow_runtime.engine.commands import CancelRun, Read, RecordNode, StopRun
 from workflow_runtime.engine.events import NodeFailed, NodeSucceeded, NodeYielded, RunStopped
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.engine.state import ExecutionState, initial_graph_state
 from workflow_runtime.engine.turn import COMMANDS_MAX, Turn
-from workflow_runtime.engine.visits import Fate, Undoable, Undoing
+from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.plan import Plan
@@ -38,28 +38,39 @@ def is_wanted(turn: Turn, occasion: str) -> bool:
 
 
 def spare(turn: Turn) -> None:
-    """Runs that this commit cancels are told to stop and awaited instead, if they are a worker's and can be undone."""
-    stopping = turn.state.stopping
+    """Runs that this commit cancels are told to stop and awaited instead, if they are a worker's and can be undone.
+
+    What runs in the place of a node that has failed is undone by that node's compensation, unless it has its own.
+    """
+    state, stopping = turn.state, turn.state.stopping
     for place, command in reversed(list(enumerate(turn.commands))):
         if isinstance(command, CancelRun) and _is_spared(turn, command.path):
             turn.commands[place] = StopRun(command.path, command.serial)
             _await(turn, command.path, command.serial)
-    for path, serial in turn.state.withdrawn:
+    for path, serial in state.withdrawn:
         if path not in stopping and _is_spared(turn, path):
             _await(turn, path, serial)
+    if state.originals:  # how they end is known once what runs in their place has
+        open = {original.path for original in state.originals.values()}
+        turn.commands[:] = [c for c in turn.commands if not (isinstance(c, CancelRun) and c.path in open)]
+        state.withdrawn[:] = [run for run in state.withdrawn if run[0] not in open]
 
 
 def _is_spared(turn: Turn, path: str) -> bool:
     place = turn.plan.locate(path)
-    if place is None or path in turn.state.stopping:
+    if place is None or path in turn.state.stopping or path in turn.idle:
         return False
     node = turn.plan.blocks[place.block].nodes[place.node]
-    return node.compensate >= 0 and node.pool is not None
+    return node.pool is not None and (node.compensate >= 0 or path in turn.originals)
 
 
 def _await(turn: Turn, path: str, serial: int) -> None:
     turn.state.stopping[path] = serial
     turn.state.in_flight += 1
+    original = turn.originals.get(path)
+    place = turn.plan.locate(path)
+    if original is not None and place is not None and turn.plan.blocks[place.block].nodes[place.node].compensate < 0:
+        turn.state.originals[path] = original
 
 
 def has_work(state: ExecutionState) -> bool:
@@ -111,28 +122,56 @@ def stopped(scopes: Scopes, event: NodeSucceeded | NodeFailed | NodeYielded | Ru
     state = turn.state
     del state.stopping[event.path]
     state.in_flight -= 1
+    original = state.originals.pop(event.path, None)
     if isinstance(event, NodeSucceeded):
-        state.undo.append(_visit(turn.plan, event.path, event.serial))
+        done = _read(turn.plan, event.path, event.serial)
         turn.announce(event.path, "success")
+        if original is not None:
+            done = _succeeded_by_fallback(turn, original, done)
+        state.undo.append(Undoable(done.node, done.serial, done.prefix or ""))
+    elif original is not None:
+        turn.cancel(original.path, original.serial, original.started_at, original.child)
     if not state.stopping and state.status is ExecutionStatus.COMPENSATING:
         pending.drop_owned(scopes.root, -1)
         _undo_all(state)
 
 
-def _visit(plan: Plan, path: str, serial: int) -> Undoable:
+def _read(plan: Plan, path: str, serial: int) -> Read:
     place = plan.locate(path)
     assert place is not None, "only nodes of the plan are awaited"
     block = plan.blocks[place.block]
-    return Undoable(block.first + place.node, serial, path[: len(path) - len(block.nodes[place.node].id)])
+    return Read(block.first + place.node, serial, path[: len(path) - len(block.nodes[place.node].id)])
+
+
+def _succeeded_by_fallback(turn: Turn, original: Original, done: Read) -> Read:
+    """What ran in the place of a node has succeeded after all: so has the node, with that output and its own inputs."""
+    own = _read(turn.plan, original.path, original.serial)
+    record = RecordNode(
+        original.path,
+        original.serial,
+        turn.now,
+        started_at=original.started_at,
+        attempt=original.attempt,
+        output_of=done,
+        inputs_of=Read(own.node, own.serial - 1, own.prefix),
+        fallback_used=True,
+        child=original.child,
+    )
+    turn.commands.append(record)
+    turn.announce(original.path, "success")
+    return own
 
 
 def give_up(turn: Turn) -> None:
     """Stop waiting: whatever the runs still do comes too late."""
     state = turn.state
     awaited, state.stopping = state.stopping, {}
+    originals, state.originals = state.originals, {}
     state.in_flight -= len(awaited)
     for path, serial in awaited.items():
         turn.cancel(path, serial)
+    for original in originals.values():
+        turn.cancel(original.path, original.serial, original.started_at, original.child)
     if state.status is ExecutionStatus.COMPENSATING:
         _undo_all(state)
 

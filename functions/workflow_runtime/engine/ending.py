@@ -153,6 +153,7 @@ def break_off(scopes: Scopes, error: ErrorDocument) -> None:
     undoing.open = undoing.left = 0
     undoing.held.clear()
     state.stopping.clear()
+    state.originals.clear()
     ended = undoing.error if undoing.status is ExecutionStatus.FAILED else None
     _conclude(scopes, SetStatus(undoing.status, scopes.turn.now, error=ended, compensation="failed"))
 

@@ -21,7 +21,7 @@ from workflow_runtime.engine.macrosteps import Raised
 from workflow_runtime.engine.passes import LoopState
 from workflow_runtime.engine.suspension import Escalation, Suspension
 from workflow_runtime.engine.tables import forked, plain
-from workflow_runtime.engine.visits import Fate, Undoable, Undoing
+from workflow_runtime.engine.visits import Fate, Original, Undoable, Undoing
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, TOP_GRAPH, ScopeId
@@ -240,10 +240,12 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``unprompted``: macrosteps since anything came from outside, to end circles
     - ``undo``: visits that can be undone, in the order of their completion; ``fates``: what became of them, by place;
       ``undoing``: the compensation that is under way, or was the last
-    - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path
+    - ``stopping``: runs that were told to stop and are awaited, because they can be undone: serial by path;
+      ``originals``: of those that the compensation of another node undoes, in whose place they run, that one
     - ``attempt``: how often it was begun or reopened; ``replaced``: the number of the newest variables that replaced
       earlier ones, 0 if none did; ``aborted``: it was failed from outside its plan, and cannot go on
-    - ``suspension``: while it is suspended; ``escalated``: the failure that suspended it, if one did
+    - ``suspension``: while it is suspended; ``escalated``: the failure that suspended it, if one did;
+      ``suspended_ms``: how long the suspensions before took altogether
     - ``held_first``, ``held_next``: numbers of the oldest event that is held, and of the next one that will be
     - ``undo_anyway``: a handler wants what succeeded undone when it fails
     - ``goes_on``: its parent wants it to go on once what it has done is undone
@@ -286,6 +288,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     fates: MutableMapping[int, Fate] = {}
     undoing: Undoing | None = None
     stopping: MutableMapping[str, int] = {}
+    originals: dict[str, Original] = {}
     attempt: int = 1
     replaced: int = 0
     aborted: bool = False
@@ -304,6 +307,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     shares: dict[str, Share] = {}
     part: str = ""
     failed_passes: int = 0
+    suspended_ms: int = 0
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionState) and encode_state(self) == encode_state(other)
@@ -327,6 +331,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         copied.undoing = self.undoing.copy() if self.undoing is not None else None
         copied.crowded = forked(self.crowded) if self.crowded else {}
         copied.stopping = forked(self.stopping) if self.stopping else {}
+        copied.originals = self.originals.copy()
         return copied
 
     def touch(self, address: ScopeId) -> ScopeState:

@@ -73,6 +73,8 @@ def go_on(scopes: Scopes, reason: str) -> Escalation | None:
     if suspension.unstarted:
         settling.begin(scopes, turn.now)
         return None
+    if any(node.max_wait_seconds is not None for block in turn.plan.blocks for node in block.nodes):
+        state.suspended_ms += max(turn.now - suspension.at, 0)  # else nobody asks
     _set_status(scopes, ExecutionStatus.RUNNING, "execution.resumed")
     if suspension.timeout_left != NO_TIMEOUT:
         pending.start_timer(scopes.root, -1, Purpose.DEADLINE, turn.now + suspension.timeout_left)
@@ -108,7 +110,7 @@ def _stop_timeout(scopes: Scopes) -> int:
 def _set_status(scopes: Scopes, status: ExecutionStatus, event: str) -> None:
     turn = scopes.turn
     turn.state.status = status
-    turn.commands.append(SetStatus(status, turn.now))
+    turn.commands.append(SetStatus(status, turn.now, suspended_ms=turn.state.suspended_ms))
     if "execution" in turn.plan.events:
         turn.publish(event, status=status.value, started_at=turn.state.started_at)
 

@@ -27,6 +27,7 @@ from workflow_runtime.engine.macrosteps import Macrostep
 from workflow_runtime.engine.passes import Page
 from workflow_runtime.engine.state import ExecutionState
 from workflow_runtime.engine.values.evaluation import NodeValue
+from workflow_runtime.engine.visits import Original
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.plan import Plan
 
@@ -103,12 +104,16 @@ class Turn:
     - ``replacing``: variables that this turn replaces
     - ``reason``: why someone asked for the execution to end, in their words
     - ``applied``: identities of events from outside that it takes
+    - ``idle``: paths of nodes that it cancels and of which no worker has a run: another runs in their place, or their
+      next attempt is yet to come; ``originals``: by path of what it cancels, the node in whose place that runs, if that
+      can be undone
     """
 
     __slots__ = (
-        "_replaced_before", "_stored", "applied", "commands", "evaluations", "known", "listened_before", "macrosteps",
-        "needs_blobs", "needs_globals", "needs_nodes", "needs_orders", "needs_passes", "needs_visits",
-        "pending_before", "plan", "reason", "replacing", "state", "status_at_start", "status_before",
+        "_replaced_before", "_stored", "applied", "commands", "evaluations", "idle", "known", "listened_before",
+        "macrosteps", "needs_blobs", "needs_globals", "needs_nodes", "needs_orders", "needs_passes", "needs_visits",
+        "originals", "pending_before", "plan", "reason", "replacing", "state", "status_at_start",
+        "status_before",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, state: ExecutionState, known: Known) -> None:
@@ -130,6 +135,8 @@ class Turn:
         self.needs_visits: dict[Read, None] = {}
         self.reason = ""
         self.applied: dict[str, None] = {}
+        self.idle: set[str] = set()
+        self.originals: dict[str, Original] = {}
         self._replaced_before = state.replaced
         self._stored: dict[str, Json] = {}
 

@@ -19,6 +19,17 @@ class Undoable(msgspec.Struct, frozen=True, array_like=True):
     prefix: str = ""
 
 
+class Original(msgspec.Struct, frozen=True, array_like=True):
+    """A node that has failed, and in whose place another one runs: its path, the serial of the run that its success
+    would be, since when that goes on (epoch ms), which attempt it is, and the execution that the node started."""
+
+    path: str
+    serial: int
+    started_at: int
+    attempt: int
+    child: str = ""
+
+
 class Fate(msgspec.Struct, frozen=True, array_like=True):
     """What became of undoing a visit: the mark of its compensation, and the serial of that one's last run."""
 

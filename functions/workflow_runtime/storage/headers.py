@@ -28,6 +28,8 @@ def header_changes(command: SetStatus) -> dict[str, Attribute]:
             changes |= dict.fromkeys(("ended_at", "error", "output", "output_run", "compensation"))
     if command.replaced:
         changes["replaced"] = command.replaced
+    if command.suspended_ms:
+        changes["suspended_ms"] = command.suspended_ms
     if command.error is not None:
         changes["error"] = msgspec.json.encode(command.error)
     if ExecutionStatus(command.status).terminal:
@@ -66,6 +68,7 @@ def header_of(execution_id: str, item: Item) -> Header:
         compensation=str(values.get("compensation") or ""),
         attempt=int(values.get("attempt") or 1),
         replaced=int(values.get("replaced") or 0),
+        suspended_ms=int(values.get("suspended_ms") or 0),
         lags_until=int(values.get("lags_until") or 0),
         tenant=str(values.get("tenant") or ""),
         shares=_shares.decode(shares) if isinstance(shares := values.get("shares"), bytes) else {},

@@ -36,6 +36,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     compensation: str = ""  # completed or failed, once what it had done was undone
     attempt: int = 1  # how often it was begun or reopened
     replaced: int = 0  # the number of the newest variables that replaced earlier ones
+    suspended_ms: int = 0  # for how long it has been suspended altogether, what goes on left out
     lags_until: int = 0  # until when its mailbox is believed to have more than it can take in time
     tenant: str = ""  # whom it is for
     shares: dict[str, Share] = {}  # its part in limiters, by their names
@@ -203,10 +204,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         fallback_error: ErrorDocument | None = None,
         warnings: tuple[str, ...] = (),
         child: str = "",
+        inputs: Json = None,
+        inputs_blob: str | None = None,
     ) -> Run:
         """A run that failed ``at``."""
         fields = {"error": error, "attempt": attempt, "handled": handled, "order": order}
         fields |= {"fallback_error": fallback_error, "warnings": warnings, "child": child}
+        fields |= {"inputs": inputs, "inputs_blob": inputs_blob}
         return _ended(path, serial, owner, at, RunStatus.FAILED, started_at, **fields)
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from zlib import crc32
 
 import pytest
@@ -146,6 +147,24 @@ def test_who_waits_longer_than_it_may_is_throttled_then_and_leaves_the_line() ->
     document = world.document(execution)
     assert document["error"]["type"] == "throttled"
     assert 120_000 <= world.now <= 125_000
+    assert world.waiting("w/code") == []
+
+
+def test_time_in_which_the_execution_is_suspended_does_not_count_for_how_long_one_waits_in_line() -> None:
+    world = LimitsWorld(1000.0)
+    world.publish(fan("w", 2, "limiter: code, max_wait: 2m", "  limits: {code: {concurrency: 1}}\n"))
+    execution = world.start("w")
+    ended: list[str] = []
+    steps = [(60_000, "suspend"), (660_000, "resume"), (715_000, ""), (730_000, "")]
+
+    def take(asked: str) -> None:
+        if asked:
+            world.ask(asked, execution)
+        ended.append(world.document(execution)["status"])
+
+    world.play(*((at, partial(take, asked)) for at, asked in steps))
+    assert ended[-2:] == ["running", "failed"]
+    assert world.document(execution)["error"]["type"] == "throttled"
     assert world.waiting("w/code") == []
 
 

@@ -97,7 +97,7 @@ def played_and_undone(definition: dict[str, Any], outcomes: dict[str, Script], r
 def test_what_succeeded_is_undone_as_the_reference_says(seed: int) -> None:
     random = Random(seed)
     definition = {**Builder(random).definition(), "limits": {}, "error_handlers": []}
-    definition = undoable(recovering(definition, random) if random.random() < 0.3 else definition, random)
+    definition = undoable(recovering(definition, random) if random.random() < 0.5 else definition, random)
     outcomes = {**scripts(definition, random), **undo_scripts(definition, random)}
     found = played_and_undone(definition, deepcopy(outcomes), random)
     if found is None:

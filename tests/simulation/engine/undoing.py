@@ -15,6 +15,7 @@ from tests.simulation.engine.reference import ENDED, Definition, Graph
 
 CANCEL = "!cancel"
 UNDO = "~compensate"
+FALLBACK = "~fallback"
 Undone = tuple[str, bool, Any]
 """A visit that was undone: its node, whether that went well, and what its compensation was given."""
 
@@ -28,8 +29,6 @@ def undoable(definition: Definition, random: Random) -> Definition:
             node["compensate"] = {"tool": "u", "inputs": {"of": "${output.v}", "why": "${error.type}"}}
             if random.random() < 0.5:
                 node["compensate"]["retry_policy"] = {"max_retries": 1, "retry_delay": 0, "jitter": "none"}
-            if "tool" in node.get("fallback", {}):
-                del node["fallback"]
     occasions = ["failure", "cancel"]
     on = random.choice([occasions, *([occasion] for occasion in occasions)])
     definition["compensation"] = {"on": on, "order": random.choice(["reverse", "parallel"])}
@@ -71,8 +70,9 @@ class Undoing(Recovering):
             self.told.remove(id)
             outcome = taken(self.outcomes[id])
             if not isinstance(outcome, tuple):
-                self.output[id] = outcome
-                self.done.append(id)
+                node = id.removesuffix(FALLBACK)
+                self.output[node] = outcome
+                self.done.append(node)
         elif own != id:
             if own in self.open:  # else another order of the scan has led here
                 self.try_to_undo(own, taken(self.outcomes[id]))
@@ -97,7 +97,8 @@ class Undoing(Recovering):
     def withdraw(self, ids: list[str]) -> None:
         occasion = self.occasion or ("failure" if self.failure is not None else "")
         if occasion in self.compensation["on"]:
-            self.told |= {id for id in ids if self.status[id] == "ready" and "compensate" in self.graph.nodes[id]}
+            runs = [id for id in ids if self.status[id] == "ready" and "compensate" in self.graph.nodes[id]]
+            self.told |= {id + FALLBACK if id in self.replaced else id for id in runs}
         super().withdraw(ids)
 
     def end_if_over(self) -> None:

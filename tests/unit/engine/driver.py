@@ -246,8 +246,7 @@ class Driver:
 
     def success(self, path: str, output: Json = None) -> NodeSucceeded:
         """Record a run's output; the event that reports it."""
-        if path != OUTPUTS_PATH and self.node(path).compensate >= 0:
-            self.given[path, self.ordered[path].serial] = self.inputs(path)
+        self._give(path)
         command = self.ordered.pop(path)
         self.records[path, command.serial] = NodeValue("success", output)
         event_id = run_event_id(path, command.serial)
@@ -263,10 +262,16 @@ class Driver:
         self, path: str, type: str = "execution_error", message: str = "it failed", **fields: Any
     ) -> NodeFailed:
         """Record a run's error and its order; the event that reports it."""
+        self._give(path)
         command = self.ordered.pop(path)
         error = ErrorDocument.of(type, message, path, **fields)
         self.records[path, command.serial] = NodeValue("failed", error=error_value(error))
         return NodeFailed(run_event_id(path, command.serial), self.now, path, command.serial, error, command)
+
+    def _give(self, path: str) -> None:
+        """Record what a run that can be undone was given."""
+        if path != OUTPUTS_PATH and self.node(path).compensate >= 0:
+            self.given[path, self.ordered[path].serial] = self.inputs(path)
 
     def answer(self, path: str, outcome: Json | Failure) -> Event:
         """The event of a run that ends so."""
@@ -482,7 +487,10 @@ class Driver:
                 if command.output_of is not None:
                     output = self.records[command.output_of.path(self.plan), command.output_of.serial].output
                 self.records[command.path, command.serial] = NodeValue(status, output, error)
-                self.given[command.path, command.serial] = command.inputs
+                inputs = command.inputs
+                if command.inputs_of is not None:
+                    inputs = self.given.get((command.inputs_of.path(self.plan), command.inputs_of.serial))
+                self.given[command.path, command.serial] = inputs
             case CancelRun():
                 self.cancelled.append(command.path)
                 self.ordered.pop(command.path, None)  # its result may be under way

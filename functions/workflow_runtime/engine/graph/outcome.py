@@ -7,9 +7,9 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.commands import Read, RecordNode
+from workflow_runtime.engine.commands import Read
 from workflow_runtime.engine.graph import failure as failures
-from workflow_runtime.engine.graph import retries
+from workflow_runtime.engine.graph import records, retries
 from workflow_runtime.engine.graph.concurrency import enqueue
 from workflow_runtime.engine.graph.policy import (
     REJECT,
@@ -162,26 +162,13 @@ def _succeed_with(
 ) -> None:
     """Record an output that no worker has recorded."""
     plan = scope.block.nodes[node]
-    path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
-    attempt = retries.attempt(scope, node)
-    record = RecordNode(
-        path,
-        serial,
-        scope.turn.now,
-        output=output,
-        started_at=begun,
-        attempt=attempt,
-        given=given,
-        fallback_used=fallback_used,
-        child=scope.child(node),
-        warnings=scope.graph.notes.get(node, ()),
-        passes=passes,
-    )
-    if plan.compensate >= 0:
-        own = Read(scope.block.first + node, serial, scope.prefix)
-        record = replace(record, inputs_of=own) if completed else replace(record, inputs=inputs)
+    record = records.record(scope, node, output=output, given=given, fallback_used=fallback_used, passes=passes)
     if fallback_used:
-        record = _with_its_inputs(scope, node, record)
+        record = records.with_earlier_inputs(scope, node, record)
+    elif completed and plan.compensate >= 0:
+        record = replace(record, inputs_of=Read(scope.block.first + node, record.serial, scope.prefix))
+    elif plan.compensate >= 0:
+        record = replace(record, inputs=inputs)
     scope.commands.append(record)
     scope.keep(node, output)
     if any(_collects(scope, reader) for reader in scope.block.readers[node]):
@@ -194,19 +181,8 @@ def _succeed_with(
 
 def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported) -> None:
     """What ran in the place of ``node`` has succeeded, by a worker; its output becomes that of both."""
-    path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
-    record = RecordNode(
-        path,
-        serial,
-        scope.turn.now,
-        started_at=begun,
-        attempt=retries.attempt(scope, node),
-        output_of=output_of,
-        fallback_used=True,
-        child=scope.child(node),
-        warnings=scope.graph.notes.get(node, ()),
-    )
-    scope.commands.append(_with_its_inputs(scope, node, record))
+    record = records.record(scope, node, output_of=output_of, fallback_used=True)
+    scope.commands.append(records.with_earlier_inputs(scope, node, record))
     if result.has_values:
         scope.keep(node, result.values)
     else:
@@ -217,17 +193,6 @@ def _substituted(scope: GraphScope, node: int, output_of: Read, result: Reported
     _succeeded(scope, node)
     if original >= 0:
         _substituted(scope, original, output_of, result)
-
-
-def _with_its_inputs(scope: GraphScope, node: int, record: RecordNode) -> RecordNode:
-    """The record of a node that fell back with the inputs that it had, if they are needed to undo it: a worker has
-    recorded them with the attempt that failed."""
-    plan = scope.block.nodes[node]
-    if plan.compensate < 0:
-        return record
-    if plan.pool is None:
-        return replace(record, inputs=scope.evaluate(plan.inputs, node) if plan.inputs is not None else None)
-    return replace(record, inputs_of=Read(scope.block.first + node, scope.graph.serial(node) - 1, scope.prefix))
 
 
 def _succeeded(scope: GraphScope, node: int) -> None:
@@ -261,7 +226,7 @@ def _failed(scope: GraphScope, node: int, failure: Failure) -> None:
         case Retry() as retry:
             _try_again(scope, node, failure, retry)
         case Substitute(target):
-            _record_failure(scope, node, failure, handled=False)
+            _record_failure(scope, node, failure, handled=False, falls_back=True)
             if failure.instead:
                 scope.graph.given[node] = failure.instead
             _substitute(scope, node, target, failure.error)
@@ -300,7 +265,7 @@ def _escalate(scope: GraphScope, node: int, failure: Failure) -> None:
 
 def _try_again(scope: GraphScope, node: int, failure: Failure, retry: Retry) -> None:
     """The attempt has failed, and another one follows."""
-    attempt = failure.order.attempt if failure.order is not None else retries.attempt(scope, node)
+    attempt = failure.order.attempt if failure.order is not None else scope.attempt(node)
     if failure.fallback_error is None:
         _record_failure(scope, node, failure, handled=False)
     else:
@@ -354,25 +319,15 @@ def _end_failed(scope: GraphScope, node: int, failure: Failure, change: Change, 
     scope.errors[node] = failure.error
 
 
-def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: bool) -> None:
-    """Record an attempt that the dispatcher made itself; a worker has recorded its own."""
+def _record_failure(scope: GraphScope, node: int, failure: Failure, *, handled: bool, falls_back: bool = False) -> None:
+    """Record an attempt that the dispatcher made itself; a worker has recorded its own. ``falls_back``: another node is
+    to run in its place, and may have to be undone with the inputs of this one."""
     if failure.order is not None:
         scope.turn.state.in_flight -= 1
     else:
-        path, serial, begun = scope.path(node), scope.graph.serial(node), scope.graph.begun.get(node, 0)
-        record = RecordNode(
-            path,
-            serial,
-            scope.turn.now,
-            error=failure.error,
-            handled=handled,
-            started_at=begun,
-            attempt=retries.attempt(scope, node),
-            fallback_error=failure.fallback_error,
-            child=scope.child(node),
-            warnings=scope.graph.notes.get(node, ()),
-        )
-        scope.commands.append(record)
+        said = {"error": failure.error, "handled": handled, "fallback_error": failure.fallback_error}
+        record = records.record(scope, node, **said)
+        scope.commands.append(records.with_own_inputs(scope, node, record) if falls_back else record)
 
 
 def _call(scope: GraphScope, node: int, target: int, error: ErrorDocument) -> None:

@@ -65,11 +65,6 @@ def seed(scope: GraphScope, node: int) -> str:
     return f"{scope.turn.state.execution_id}/run:{scope.path(node)}#{scope.graph.serial(node)}"
 
 
-def attempt(scope: GraphScope, node: int) -> int:
-    """The number of the attempt at hand, of a node that the dispatcher runs itself."""
-    return 1 + sum(scope.graph.retries.get(node, ()))
-
-
 def order_as_before(scope: GraphScope, node: int) -> RunNode | None:
     """The order of the next attempt of a node that is retried; None for a first attempt, or if there is no order to
     repeat. Raises `ValuesMissing`.

@@ -27,7 +27,7 @@ from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.turn import ValuesMissing
 from workflow_runtime.engine.values.evaluation import View, doubt_text, error_value, evaluate
 from workflow_runtime.engine.values.visibility import NOTHING_SEEN, Seen, charts_seen, loops_seen
-from workflow_runtime.engine.visits import Undoable
+from workflow_runtime.engine.visits import Original, Undoable
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.formulas import GLOBAL_KINDS, PREVIOUS, BindingKind, Formula
@@ -44,15 +44,17 @@ class GraphScope(GraphValues):
     """A graph scope and what is left to do in it. Nodes are local indices, unless they are called numbers.
 
     - ``moved``: nodes whose mark has changed in this turn
+    - ``covered``: nodes that have succeeded by others, which have compensations of their own
     - ``ended``: nodes whose outgoing edges are to be resolved
     - ``due``: nodes whose join is satisfied
     """
 
-    __slots__ = ("due", "ended", "moved", "selections")
+    __slots__ = ("covered", "due", "ended", "moved", "selections")
 
     def __init__(self, scopes: Scopes, id: ScopeId, graph: GraphState) -> None:
         super().__init__(scopes, id, graph)
         self.moved: set[int] = set()
+        self.covered: set[int] = set()
         self.ended: deque[int] = deque()
         self.due: deque[int] = deque()
         self.selections: dict[int, tuple[int, ...]] = {}
@@ -107,7 +109,9 @@ class GraphScope(GraphValues):
             graph.children.pop(node, None)
         notes = graph.notes.pop(node, ())
         fallback = graph.fallbacks.pop(node, -1)
-        undone_by_fallback = fallback >= 0 and self.block.nodes[fallback].compensate >= 0
+        undone_by_fallback = fallback >= 0 and (self.block.nodes[fallback].compensate >= 0 or fallback in self.covered)
+        if undone_by_fallback:
+            self.covered.add(node)
         if node in self.block.loops and change not in (Change.FAIL, Change.CANCEL):
             self.forget_inside(node)
         if notes and graph.marks[node] in SKIPPED_MARKS and self.turn.has_room:
@@ -121,9 +125,22 @@ class GraphScope(GraphValues):
         if "node" in self.plan.events and not self.block.nodes[node].hidden:
             self.turn.announce(self.path(node), STATUS_OF_MARK[graph.marks[node]].value)
 
+    def attempt(self, node: int) -> int:
+        """The number of the attempt at hand, of a node that the dispatcher runs itself."""
+        return 1 + sum(self.graph.retries.get(node, ()))
+
     def cancel_run(self, node: int) -> None:
         """Have the run of a node that has begun, or was ordered, recorded as cancelled."""
-        self.turn.cancel(self.path(node), self.graph.serial(node), self.graph.begun.get(node, 0), self.child(node))
+        path, graph = self.path(node), self.graph
+        if node in graph.fallbacks or graph.marks[node] in (Mark.RETRYING, Mark.QUEUED):
+            self.turn.idle.add(path)
+        original = self.stands_in_for(node)
+        while original >= 0 and self.block.nodes[original].compensate < 0:
+            original = self.stands_in_for(original)
+        if original >= 0:
+            run = self.path(original), graph.serial(original), graph.begun[original]
+            self.turn.originals[path] = Original(*run, self.attempt(original), self.child(original))
+        self.turn.cancel(path, graph.serial(node), graph.begun.get(node, 0), self.child(node))
 
     def child(self, node: int) -> str:
         """The execution that the node has started; "" if there is none."""

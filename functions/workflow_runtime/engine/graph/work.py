@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read, RunNode
-from workflow_runtime.engine.graph.retries import attempt, order_as_before
+from workflow_runtime.engine.graph.retries import order_as_before
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import FAILED_MARKS, STATUS_OF_MARK, SUCCESS, Change
 from workflow_runtime.engine.values.pruning import prune
@@ -41,7 +41,7 @@ def _first_order(scope: GraphScope, node: int) -> RunNode:
     inputs = scope.block.nodes[caller].inputs if caller >= 0 else None
     formulas = plan.worker_formulas if inputs is None else (*plan.worker_formulas, inputs)
     command = _run(scope, path, scope.graph.serial(node), plan.pool or COLLECTOR_POOL, formulas, node,
-                   operands, attempt(scope, node))  # fmt: skip
+                   operands, scope.attempt(node))  # fmt: skip
     if inputs is not None:
         command = replace(command, caller=scope.block.first + caller)
     if node in scope.graph.given:
@@ -70,7 +70,10 @@ def order_again(scope: GraphScope, node: int, failed: RunNode) -> None:
 def _bounded(scope: GraphScope, node: int, command: RunNode) -> RunNode:
     """The order with the time by which a worker must have begun it, if that is bounded."""
     seconds = scope.block.nodes[node].max_wait_seconds
-    return command if seconds is None else replace(command, claim_by=scope.turn.now + round(seconds * 1000))
+    if seconds is None:
+        return command
+    state = scope.turn.state
+    return replace(command, claim_by=state.now + round(seconds * 1000), suspended_ms=state.suspended_ms)
 
 
 def loop_order(scope: GraphScope, node: int, body: GraphBlock) -> RunNode:
@@ -78,7 +81,7 @@ def loop_order(scope: GraphScope, node: int, body: GraphBlock) -> RunNode:
     formulas = (body.outputs,) if body.outputs is not None else ()
     inside = range(body.first, body.first + len(body.nodes))
     return _run(scope, scope.path(node), scope.graph.serial(node), COLLECTOR_POOL, formulas, node, (),
-                attempt(scope, node), inside)  # fmt: skip
+                scope.attempt(node), inside)  # fmt: skip
 
 
 def _run(

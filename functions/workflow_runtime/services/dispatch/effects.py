@@ -341,6 +341,8 @@ def _run_of(command: RecordNode) -> Run:
             fallback_error=command.fallback_error,
             child=command.child,
             warnings=command.warnings,
+            inputs=command.inputs,
+            inputs_blob=command.inputs_blob,
         )
     return Run.succeeded(
         path,

@@ -173,13 +173,13 @@ class Admission:
             body=order_message(plain).body.encode(),
         )
         self._lines.join(use.name, [waiter])
-        self.remind(plain)
+        self.remind(plain, command.claim_by)
         return True
 
-    def remind(self, order: Order) -> None:
-        """Have the order looked at when it may wait no longer. Raises `RetryableError`."""
-        if order.command.claim_by:
-            left = (order.command.claim_by - self._clock.now()) / 1000 + 1
+    def remind(self, order: Order, until: int) -> None:
+        """Have the order looked at when it may wait no longer (epoch ms; 0: never). Raises `RetryableError`."""
+        if until:
+            left = (until - self._clock.now()) / 1000 + 1
             message = order_message(replace(order, is_reminder=True))
             queue = serving_queue(order.command.pool, self._pools)
             if self._queues.send(queue, [replace(message, delay_seconds=max(min(left, DELAY_SECONDS_MAX), 0))]):

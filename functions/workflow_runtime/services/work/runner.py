@@ -21,6 +21,7 @@ from workflow_runtime.deployment.metrics import Metric, count_attempt
 from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, NodeYielded, run_event_id
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.invokers.containment import Outcome
@@ -144,7 +145,7 @@ class NodeRunner:
         now = self._ports.clock.now()
         command = order.command
         owner = f"{self._ports.boot}/{self._new_id()}"
-        if command.claim_by and await self._is_overdue(plan, command, now):
+        if command.claim_by and now > await self._ports.offload(self._claimable_until, order, plan, now):
             error = ErrorDocument.of("throttled", "no worker began the attempt within `max_wait`", command.path)
             kept = order_to_keep(plan, command)
             return Run.failed(command.path, command.serial, owner, now, error, attempt=command.attempt, order=kept)
@@ -158,14 +159,21 @@ class NodeRunner:
             lease_until=now + LEASE_SECONDS * 1000,
         )
 
-    async def _is_overdue(self, plan: Plan, command: RunNode, now: int) -> bool:
-        """Whether an attempt that may wait a while only has waited longer, time in which it was frozen left out."""
+    def _claimable_until(self, order: Order, plan: Plan, now: int) -> int:
+        """Until when (epoch ms) an attempt that may wait a while only can be begun, time in which it was frozen or its
+        execution suspended left out. Where both were, it counts twice: rather a late attempt than one that others keep
+        from beginning and that fails for it. Raises `RetryableError`."""
+        command = order.command
         if now <= command.claim_by:
-            return False
+            return command.claim_by
+        header = self._stores.executions.header(order.execution_id)
+        if header is not None and header.status is ExecutionStatus.SUSPENDED:
+            return now
+        suspended = header.suspended_ms - command.suspended_ms if header is not None else 0
         node = node_of(plan, command.path)
         ordered = command.claim_by - round((node.max_wait_seconds or 0) * 1000) if node is not None else command.at
-        frozen = await self._ports.offload(self._looks.frozen_ms, scopes_of_run(plan, command.path), ordered, now)
-        return now > command.claim_by + frozen
+        frozen = self._looks.frozen_ms(scopes_of_run(plan, command.path), ordered, now)
+        return command.claim_by + suspended + frozen
 
     async def _claim(self, order: Order, claimed: Run, waited_as: str) -> Run | None:
         """Claim the run. Returns whoever has it; None when it is ours, also if the answer to our own claim was lost.
@@ -201,7 +209,8 @@ class NodeRunner:
         if waiting is None or waiting.status is not RunStatus.WAITING:
             return
         if claimed.error is None:
-            await self._ports.offload(self._admission.remind, order)
+            until = await self._ports.offload(self._claimable_until, order, plan, self._ports.clock.now())
+            await self._ports.offload(self._admission.remind, order, until)
         elif await self._ports.offload(self._runs.finish, order.execution_id, claimed, waiting.owner):
             await self._ports.offload(self._admission.leave, waiting)
             await self._report(order, plan, claimed)
