@@ -50,6 +50,11 @@ class NodeError(WorkflowRuntimeError):
         self.retry_after = retry_after
 
 
+class TransportError(NodeError):
+    """The way to something that a node needs has failed, not what the node does: an agent's next attempt goes on from
+    the steps that were recorded."""
+
+
 class RequestError(WorkflowRuntimeError):
     """A request (start, publish, query) that cannot be carried out as it is. ``code`` is stable, for programs."""
 

@@ -114,7 +114,7 @@ def _plan(
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
     catalogue = _with_itself(definition, catalogue)
     sources = Sources(definition, gaps)
-    check_support(definition, sources, report)
+    check_support(sources, report)
     check_pools(sources, pools, report)
     if not _has_fitting_size(definition, gaps, sources, report):
         return None

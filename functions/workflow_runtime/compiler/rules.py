@@ -274,8 +274,7 @@ UNKNOWN_POOL = rule(
     "WF430", ERROR, "A worker pool that the deployment does not have", "Add the pool to the deployment, or correct it."
 )
 
-# Not in force
-NOT_IN_FORCE = rule("WF502", WARNING, "Validated, but not in force yet")
+# Without effect
 ONLY_CALLED = rule("WF503", WARNING, "A node that nothing can call yet")
 NO_EFFECT = rule("WF504", WARNING, "A field without effect on this type of node", "Remove it.")
 NEVER_APPLIES = rule(

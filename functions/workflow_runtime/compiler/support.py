@@ -10,20 +10,14 @@ from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.report import DocumentPath, Report
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.recovery import Gaps
-from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
-def check_support(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
-    for number, handler in enumerate(definition.error_handlers):
-        if handler.action.fresh is not None:
-            _not_in_force("fresh", ("error_handlers", number, "action", "fresh"), report)
+def check_support(sources: Sources, report: Report) -> None:
     for graph in sources.graphs:
         for position, node in graph.own_nodes:
-            for field, path in _idle(node):
-                _not_in_force(field, graph.at(position, *path), report)
-            for field, reason in () if position in graph.gaps.untyped else _without_effect(node):
-                message = f"`{field}` has no effect here: {reason}"
-                report.add(rules.NO_EFFECT, message, graph.at(position, field))
+            for path, reason in () if position in graph.gaps.untyped else _without_effect(node):
+                message = f"`{path[-1]}` has no effect here: {reason}"
+                report.add(rules.NO_EFFECT, message, graph.at(position, *path))
 
 
 def has_own_names(gaps: Gaps) -> bool:
@@ -35,18 +29,15 @@ def has_own_names(gaps: Gaps) -> bool:
     )
 
 
-def _not_in_force(field: str, path: DocumentPath, report: Report) -> None:
-    report.add(rules.NOT_IN_FORCE, f"`{field}` is validated, but not in force yet", path)
-
-
-def _idle(node: NodeDefinition) -> Iterator[tuple[str, DocumentPath]]:
-    """Fields that do nothing yet."""
+def _without_effect(node: NodeDefinition) -> Iterator[tuple[DocumentPath, str]]:
+    for field, reason in _fields_without_effect(node):
+        yield (field,), reason
     for number, policy in enumerate(node.retry_policy):
-        if policy.fresh is not None:
-            yield "fresh", ("retry_policy", number, "fresh")
+        if policy.fresh is not None and node.type != "agent":
+            yield ("retry_policy", number, "fresh"), "only agents have steps that a next attempt could go on from"
 
 
-def _without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
+def _fields_without_effect(node: NodeDefinition) -> Iterator[tuple[str, str]]:
     kind = kind_of_node(node)
     if node.timeout is not None and not kind.takes_time:
         yield "timeout", f"a node of type `{node.type}` takes no time"

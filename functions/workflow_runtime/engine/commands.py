@@ -52,6 +52,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     - ``pages``: where the values of names lie that are stored apart; ``passes``, ``items``: of a loop to put together;
       ``parts``: where what its parts came to is stored
     - ``alone``: its worker runs nothing else meanwhile, as an attempt before may have killed its worker's process
+    - ``log``: of an agent, how often its visit has begun anew; ``fresh``: of an attempt that failed, whether the next
+      one does, unless its retry policy says otherwise
     """
 
     path: str
@@ -80,6 +82,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     passes: Passes | None = None
     items: Items | None = None
     alone: bool = False
+    log: int = 0
+    fresh: bool = False
     parts: tuple[str, ...] = ()
 
 

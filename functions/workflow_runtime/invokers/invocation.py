@@ -12,6 +12,7 @@ from workflow_runtime.engine.state import Parent
 from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.gate import ModelGate
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
+from workflow_runtime.invokers.steps import NOT_RECORDED, Steps
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.sdk import Pending
@@ -71,6 +72,8 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``make_token``: the attempt's task token, made when it is first asked for. ``gate``: asked before each request of a
     model, if anything limits their tokens or money. ``mask`` hides what is secret in the
     inputs from whoever records, logs or shows what came of them.
+    ``serial``: of the run, ``visit``: of the first one of its visit; ``log``: how often the visit has begun anew;
+    ``steps``: where an agent's steps in it are recorded.
     """
 
     type: NodeType
@@ -95,6 +98,10 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     mask: Mask = NOTHING_SECRET
     make_token: Callable[[], str] = lambda: ""
     gate: ModelGate | None = None
+    serial: int = 1
+    visit: int = 1
+    log: int = 0
+    steps: Steps = NOT_RECORDED
 
 
 def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:

@@ -23,7 +23,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """Up to ``max_retries`` more attempts after errors of these types. Delays are in seconds.
 
     ``backoff`` is exponential (times ``factor`` with each attempt), linear or fixed. ``jitter``: each delay is spread
-    at random between zero and its length.
+    at random between zero and its length. ``fresh``: whether an agent's next attempt forgets the steps of those before;
+    None: that depends on the error.
     """
 
     max_retries: int = 3
@@ -34,6 +35,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     jitter: bool = True
     errors: tuple[str, ...] = ("*",)
     exclude_errors: tuple[str, ...] = ()
+    fresh: bool | None = None
 
     def retries(self, type: str) -> bool:
         """Whether errors of this type are its business."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,17 +72,19 @@ class Registries:
 
     def invokers(self, clock: Clock) -> dict[NodeType, Invoker]:
         """What runs agents and tools. ``clock``: the runtime's."""
-        invokers: dict[NodeType, Invoker] = {
-            NodeType.AGENT: AgentInvoker(self._agents),
-            NodeType.TOOL: ToolInvoker(self._tools, clock),
-        }
+        tools: Invoker = ToolInvoker(self._tools, clock)
         if self._mocks is None:
-            return invokers
-        invokers[NodeType.SUB_WORKFLOW] = Unmocked()
-        schemas = {NodeType.AGENT: self._agent_schema}
+            return {
+                NodeType.AGENT: AgentInvoker(self._agents, tools=self._tools, tool_invoker=tools),
+                NodeType.TOOL: tools,
+            }
+        mocked = partial(MockedInvoker, self._mocks, sleep=clock.sleep)
+        tools = mocked(NodeType.TOOL, tools)
+        agents = AgentInvoker(self._agents, tools=self._tools, tool_invoker=tools)
         return {
-            kind: MockedInvoker(self._mocks, kind, invoker, clock.sleep, schemas.get(kind))
-            for kind, invoker in invokers.items()
+            NodeType.AGENT: mocked(NodeType.AGENT, agents, agent_schema=self._agent_schema),
+            NodeType.TOOL: tools,
+            NodeType.SUB_WORKFLOW: mocked(NodeType.SUB_WORKFLOW, Unmocked()),
         }
 
     def _agent_schema(self, id: str) -> Json:

@@ -18,6 +18,7 @@ JOURNAL_PREFIX = "J#"
 PROGRESS = "PROGRESS"
 STATE = "J#STATE"  # sorts after every J#<digits>
 RUN_PREFIX = "RUN#"
+STEP_PREFIX = "STEP#"
 META = "META"
 PLAN_PART = "PLAN#"
 SOURCE_PART = "SOURCE#"
@@ -67,6 +68,16 @@ def journal(execution_id: str, version: int) -> Key:
 
 def run(execution_id: str, path: str, serial: int) -> Key:
     return execution(execution_id, f"{RUN_PREFIX}{safe(path)}#{serial:06d}")
+
+
+def steps(path: str, visit: int) -> str:
+    """What the sort keys of the steps of an agent's visit begin with."""
+    return f"{STEP_PREFIX}{safe(path)}#{visit:06d}."
+
+
+def step(execution_id: str, path: str, visit: int, log: int, name: str, ordinal: int) -> Key:
+    """A model request or a tool call of an agent, in its visit's log of this number."""
+    return execution(execution_id, f"{steps(path, visit)}{log:03d}#{safe(name)}#{ordinal:06d}")
 
 
 def dead(execution_id: str, identity: str) -> Key:
@@ -210,11 +221,6 @@ def plan(plan_hash: str, part: str, chunk: int) -> Key:
     return Key(f"PLAN#{plan_hash}", f"{part}{chunk:04d}")
 
 
-def listing(workflow_id: str | None, shard: int) -> str:
-    """A partition of the list of a workflow's executions; None: of all executions."""
-    return f"EXECUTIONS#{named(workflow_id)}#{shard:02d}" if workflow_id is not None else f"EXECUTIONS#{shard:02d}"
-
-
-def started(started_at: int, execution_id: str) -> str:
-    """An execution's place in lists: by the time of its start."""
-    return f"{started_at:015d}#{execution_id}"
+def listing(workflow_id: str, status: str, started_at: int, execution_id: str) -> Key:
+    """Index key of a header: executions of a workflow by status, then time."""
+    return Key(f"WF#{named(workflow_id)}", f"{status}#{started_at:015d}#{execution_id}")

@@ -10,7 +10,6 @@ from workflow_runtime.storage.due import DueStore
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.freezes import FreezeStore
 from workflow_runtime.storage.limiters import LimiterStore
-from workflow_runtime.storage.listing import Listing
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
 from workflow_runtime.storage.workflows import WorkflowStore
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from workflow_runtime.storage.approvals import ApprovalStore
     from workflow_runtime.storage.held import HeldStore
     from workflow_runtime.storage.requests import RequestStore
+    from workflow_runtime.storage.steps import StepStore
     from workflow_runtime.storage.tasks import TaskStore
     from workflow_runtime.storage.triggers import TriggerStore
 
@@ -30,7 +30,6 @@ class Stores:
     def __init__(self, ports: Ports) -> None:
         self._table = ports.table
         self._blobs = ports.blobs
-        self._together = ports.together
 
     @cached_property
     def executions(self) -> ExecutionStore:
@@ -39,10 +38,6 @@ class Stores:
     @cached_property
     def runs(self) -> RunStore:
         return RunStore(self._table, self._blobs)
-
-    @cached_property
-    def listing(self) -> Listing:
-        return Listing(self._table, self.executions.headers, self._together)
 
     @cached_property
     def workflows(self) -> WorkflowStore:
@@ -79,6 +74,12 @@ class Stores:
         from workflow_runtime.storage.requests import RequestStore  # only the API takes requests
 
         return RequestStore(self._table)
+
+    @cached_property
+    def steps(self) -> StepStore:
+        from workflow_runtime.storage.steps import StepStore  # only agents have steps
+
+        return StepStore(self._table, self._blobs)
 
     @cached_property
     def tasks(self) -> TaskStore:

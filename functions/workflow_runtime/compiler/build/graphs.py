@@ -290,6 +290,7 @@ def retry_policy(policy: RetryPolicyDefinition) -> RetryPolicy:
         jitter=policy.jitter == "full",
         errors=policy.errors,
         exclude_errors=policy.exclude_errors,
+        fresh=policy.fresh,
     )
 
 

@@ -67,10 +67,11 @@ class Repeat(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Another attempt, in ``delay`` ms. ``used``: as in `Case`, this one counted."""
+    """Another attempt, in ``delay`` ms. ``used``: as in `Case`, this one counted. ``fresh``: as in `RetryPolicy`."""
 
     delay: int
     used: tuple[int, ...]
+    fresh: bool | None = None
 
 
 class Substitute(msgspec.Struct, frozen=True):
@@ -159,7 +160,7 @@ def _granted(policy: RetryPolicy, used: tuple[int, ...], place: int, error: Erro
     delay = policy.delay_before(counts[place])
     if policy.jitter:
         delay *= _uniform(seed)
-    return Retry(round(min(max(delay, error.retry_after), DELAY_SECONDS_MAX) * 1000), tuple(counts))
+    return Retry(round(min(max(delay, error.retry_after), DELAY_SECONDS_MAX) * 1000), tuple(counts), policy.fresh)
 
 
 def _fallback(case: Case) -> Verdict | None:

@@ -22,6 +22,8 @@ def wait(scope: GraphScope, node: int, retry: Retry) -> None:
     """The attempt at hand has failed and is recorded; begin the next one when it is time."""
     graph = scope.graph
     graph.retries[node] = retry.used
+    if retry.fresh is not None:
+        graph.fresh[node] = retry.fresh
     graph.serials[node] = graph.serial(node) + 1
     graph.begun.pop(node, None)
     scope.change(node, Change.RETRY)
@@ -81,6 +83,15 @@ def order_as_before(scope: GraphScope, node: int) -> RunNode | None:
         raise ValuesMissing
     order = scope.turn.known.orders[failed]
     if order is None or serial > scope.graph.visit(node):
-        return replace(order, serial=serial, attempt=order.attempt + 1) if order is not None else None
+        return _next_attempt(scope, node, order) if order is not None else None
     reopened = scope.turn.state.attempt - 1
-    return replace(order, serial=serial, visit=serial, attempt=1, at=scope.turn.now, reopened=reopened)
+    anew = replace(order, serial=serial, visit=serial, attempt=1, at=scope.turn.now, reopened=reopened)
+    return replace(anew, log=0, fresh=False)
+
+
+def _next_attempt(scope: GraphScope, node: int, failed: RunNode) -> RunNode:
+    """The order of the attempt after this one. An agent goes on from its steps, or forgets them: as the policy says
+    that granted the attempt, else as its error has it."""
+    fresh = scope.graph.fresh.pop(node, failed.fresh)
+    serial = scope.graph.serial(node)
+    return replace(failed, serial=serial, attempt=failed.attempt + 1, log=failed.log + fresh, fresh=False)

@@ -6,7 +6,7 @@ import re
 
 from pydantic_ai import exceptions
 
-from workflow_runtime.errors import NodeError
+from workflow_runtime.errors import NodeError, TransportError
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 
 EXTRAS = ("anthropic", "bedrock", "openai")
@@ -19,7 +19,15 @@ def node_error(agent: AgentDefinition, error: BaseException, problems: list[str]
     ``problems``: how the last output failed its schema, if that was the reason.
     """
     type, reason = _sort(agent, error, problems)
-    return NodeError(type, f"agent {agent.id!r}: {reason}", _retry_after(error))
+    kind = TransportError if _is_of_transport(error) else NodeError
+    return kind(type, f"agent {agent.id!r}: {reason}", _retry_after(error))
+
+
+def _is_of_transport(error: BaseException) -> bool:
+    """Whether no model has answered: nothing is recorded of that request, so another attempt makes it again."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_of_transport, error.exceptions))
+    return isinstance(error, exceptions.ModelAPIError)
 
 
 def _retry_after(error: BaseException) -> float | None:

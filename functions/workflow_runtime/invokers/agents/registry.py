@@ -11,6 +11,7 @@ from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.definition import PROVIDER_PREFIXES, AgentDefinition
 from workflow_runtime.invokers.agents.support import not_in_force
 from workflow_runtime.invokers.entries import read_entries
+from workflow_runtime.language.json_values import path_text
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import NOT_IN_FORCE, UNKNOWN_KEY, Document
@@ -68,7 +69,7 @@ def _findings(agent: AgentDefinition, document: Document) -> Iterator[Finding]:
             message = f"agent {agent.id!r}: unknown key {key!r} in `settings`"
             yield document.finding(UNKNOWN_KEY, message, (*place, "settings", key), hint)
     for field in not_in_force(agent):
-        message = f"agent {agent.id!r}: `{'.'.join(field)}` is not in force yet"
+        message = f"agent {agent.id!r}: `{path_text(field)}` is not in force yet"
         yield document.finding(NOT_IN_FORCE, message, (*place, *field))
 
 

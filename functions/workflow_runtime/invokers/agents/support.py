@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import BaseModel
-
 from workflow_runtime.invokers.agents.definition import AgentDefinition
+from workflow_runtime.invokers.agents.tool_entries import AgentTool
 
-NOT_IN_FORCE: tuple[tuple[str, ...], ...] = (
-    ("tools",),
-    ("on_unknown",),
-    ("limits", "usd"),
-    ("limits", "tool_calls"),
-    ("limits", "turns_without_progress"),
-)
+Place = tuple[str | int, ...]
 
 
-def not_in_force(agent: AgentDefinition) -> Iterator[tuple[str, ...]]:
+def not_in_force(agent: AgentDefinition) -> Iterator[Place]:
     """The places in ``agent`` of fields that it uses and that do nothing yet."""
-    return (place for place in NOT_IN_FORCE if _says(agent, place))
+    if agent.limits.usd is not None:
+        yield "limits", "usd"
+    if agent.on_unknown == "ask":
+        yield ("on_unknown",)
+    for number, entry in enumerate(agent.tools):
+        for field in _of_tool(entry):
+            yield "tools", number, field
 
 
-def _says(model: BaseModel, place: tuple[str, ...]) -> bool:
-    name, *rest = place
-    value = getattr(model, name)
-    if rest:
-        return _says(value, tuple(rest))
-    return name in model.model_fields_set and value != type(model).model_fields[name].get_default()
+def _of_tool(entry: AgentTool) -> Iterator[str]:
+    if entry.kind != "tool":
+        yield entry.kind
+    if entry.as_ == "node":
+        yield "as"
+    if entry.on_unknown == "ask":
+        yield "on_unknown"
+    if entry.approve is not None:
+        yield "approve"

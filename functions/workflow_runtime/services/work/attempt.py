@@ -35,12 +35,14 @@ from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission,
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.callbacks import AttemptToken, left_open
 from workflow_runtime.services.work.collecting import PassCollector, decided
-from workflow_runtime.services.work.deciding import formulas_of, node_of, order_to_keep, with_callers_inputs
+from workflow_runtime.services.work.deciding import formulas_of, is_fresh, node_of, order_to_keep, with_callers_inputs
 from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
+from workflow_runtime.services.work.steps import VisitSteps
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
+from workflow_runtime.storage.steps import Visit
 from workflow_runtime.storage.stores import Stores
 
 LEASE_SECONDS = 90  # how long a silent worker is believed to live
@@ -111,6 +113,7 @@ class AttemptRunner:
         self._invokers = invokers
         self._secrets = secrets
         self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
+        self._stores = stores
         self._executions = stores.executions
         self._runs = stores.runs
         self._orders = Orders(stores)
@@ -145,7 +148,7 @@ class AttemptRunner:
         except (NodeError, ValueError) as error:
             message = error.message if isinstance(error, NodeError) else "the result does not fit into the table"
             document = ErrorDocument.of("too_large", message, ended.path)
-            order = order_to_keep(attempt.plan, attempt.order.command)
+            order = order_to_keep(attempt.plan, attempt.order.command, fresh=True)
             failed = replace(ended, status=RunStatus.FAILED, output=None, error=document, order=order)
             return await self._finish(execution_id, failed, owner), failed
 
@@ -191,7 +194,7 @@ class AttemptRunner:
         except (RetryableError, InvalidEvent, Suspended):
             raise
         except Exception as error:
-            order = order_to_keep(attempt.plan, attempt.order.command)
+            order = order_to_keep(attempt.plan, attempt.order.command, fresh=is_fresh(error))
             ended = replace(claimed, status=RunStatus.FAILED, error=error_of(attempt, error), order=order)
             ended = _with_inputs(attempt, ended)
         noted = attempt.rendering
@@ -273,6 +276,8 @@ class AttemptRunner:
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         deadline = self._ports.clock.now() + int(seconds * 1000)
         call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, attempt.parent)
+        if node.type is NodeType.AGENT:
+            call = replace(call, steps=self._steps(order))
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
         try:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
@@ -283,6 +288,11 @@ class AttemptRunner:
             return NodeResult(None, result.warnings, result.pending or Pending())
         output, warnings = rendering.shaped(call.inputs, result.output)
         return NodeResult(output, (*warnings, *result.warnings))
+
+    def _steps(self, order: Order) -> VisitSteps:
+        command = order.command
+        visit = Visit(order.execution_id, command.path, command.visit, command.serial)
+        return VisitSteps(self._ports, self._stores.steps, visit, LEASE_SECONDS)
 
     async def _invoked(self, type: NodeType, call: NodeCall) -> NodeResult:
         """What the invoker gives. Whatever else it raises is a `NodeError`, unless we are cancelled: it has run, and

@@ -6,10 +6,11 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.values.evaluation import View, evaluate
+from workflow_runtime.errors import NodeError, TransportError
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import LoopSpec
+from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.services.messages import Order
 
 
@@ -19,13 +20,25 @@ def node_of(plan: Plan, path: str) -> NodePlan | None:
     return plan.blocks[place.block].nodes[place.node] if place is not None else None
 
 
-def order_to_keep(plan: Plan, command: RunNode) -> RunNode | None:
-    """The order of an attempt that failed, if another one may be ordered as it was."""
+GOES_ON_AFTER = frozenset({"timeout", "rate_limited", "throttled", "worker_lost"})
+"""Error types after which a replay of an agent's steps leads on; after others it would fail again (language §6)."""
+
+
+def order_to_keep(plan: Plan, command: RunNode, *, fresh: bool = False) -> RunNode | None:
+    """The order of an attempt that failed, if another one may be ordered as it was. ``fresh``: see `is_fresh`."""
     node = node_of(plan, command.path)
     if node is None:
         return None
     may_go_on = node.retry or any(plan.handlers[own.number].retry is not None for own in node.handlers)
-    return command if may_go_on else None
+    if not may_go_on:
+        return None
+    return replace(command, fresh=True) if fresh and node.type is NodeType.AGENT else command
+
+
+def is_fresh(error: Exception) -> bool:
+    """Whether the attempt after one that failed so begins anew, unless a policy says otherwise."""
+    type = error.type if isinstance(error, NodeError) else "execution_error"
+    return type not in GOES_ON_AFTER and not isinstance(error, TransportError)
 
 
 def formulas_of(plan: Plan, node: NodePlan | None, order: Order) -> tuple[Formula, ...]:

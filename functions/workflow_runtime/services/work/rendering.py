@@ -123,6 +123,9 @@ class Rendering:
             mask=self.mask,
             limit_fences=dict(fences),
             make_token=self.token,
+            serial=command.serial,
+            visit=command.visit,
+            log=command.log,
         )
 
     def inputs(self) -> dict[str, Json]:

@@ -9,14 +9,16 @@ import pytest
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.invokers.agents import AgentRegistry
-from workflow_runtime.invokers.agents.support import NOT_IN_FORCE
 
-USED: dict[tuple[str, ...], object] = {
-    ("tools",): ["echo"],
-    ("on_unknown",): "fail",
-    ("limits", "usd"): 1,
-    ("limits", "tool_calls"): 1,
-    ("limits", "turns_without_progress"): 1,
+NOT_IN_FORCE: dict[str, dict[str, object]] = {
+    "limits.usd": {"limits": {"usd": 1}},
+    "tools[0].workflow_id": {"tools": [{"workflow_id": "w"}]},
+    "tools[0].agent": {"tools": [{"agent": "b"}]},
+    "tools[0].mcp": {"tools": [{"mcp": "github"}]},
+    "tools[0].as": {"tools": [{"tool": "echo", "as": "node"}]},
+    "tools[1].approve": {"tools": ["echo", {"tool": "search", "approve": True}]},
+    "tools[0].on_unknown": {"tools": [{"tool": "echo", "on_unknown": "ask"}]},
+    "on_unknown": {"on_unknown": "ask"},
 }
 
 
@@ -100,15 +102,12 @@ def test_a_limiter_is_one_name_or_a_list_of_names(tmp_path: Path) -> None:
     assert [agent.limiter for id in "ab" if (agent := registry.get(id))] == [("x",), ("x", "y")]
 
 
-@pytest.mark.parametrize("place", NOT_IN_FORCE, ids=".".join)
-def test_an_agent_that_uses_a_field_not_in_force_yet_is_refused(tmp_path: Path, place: tuple[str, ...]) -> None:
-    value: object = USED[place]
-    for name in reversed(place):
-        value = {name: value}
+@pytest.mark.parametrize("place", NOT_IN_FORCE)
+def test_an_agent_that_uses_a_field_not_in_force_yet_is_refused(tmp_path: Path, place: str) -> None:
     with pytest.raises(DefinitionError) as caught:
-        _ = load(tmp_path, a=json.dumps({"id": "a", "model": "test", **dict(value)})).ids  # type: ignore[call-overload]
+        _ = load(tmp_path, a=json.dumps({"id": "a", "model": "test", **NOT_IN_FORCE[place]})).ids
     (finding,) = caught.value.findings
-    assert (finding.id, finding.path) == ("WF608", ".".join(place))
+    assert (finding.id, finding.path) == ("WF608", place)
 
 
 def test_a_field_not_in_force_yet_may_say_what_is_so_without_it(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pydantic_ai.usage import RequestUsage
 
 from workflow_runtime.errors import ERROR_MESSAGE_CHARS_MAX, NodeError
 from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
-from workflow_runtime.invokers.agents.invoker import OUTPUT_BYTES_MAX, REQUESTS_MAX, TOTAL_TOKENS_MAX
+from workflow_runtime.invokers.agents.run import OUTPUT_BYTES_MAX, REQUESTS_MAX, TOTAL_TOKENS_MAX
 from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.plan.specs import NodeType
 

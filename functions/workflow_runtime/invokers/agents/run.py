@@ -1,0 +1,124 @@
+"""One run of one agent on pydantic-ai. Imports it: import this only to run an agent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from pydantic_ai import Agent, ModelRetry, ModelSettings, StructuredDict
+from pydantic_ai.models import Model
+from pydantic_ai.usage import RunUsage, UsageLimits
+
+from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.agents.definition import AgentDefinition
+from workflow_runtime.invokers.agents.durability import AwrDurability
+from workflow_runtime.invokers.agents.model_steps import ModelSteps, Paid
+from workflow_runtime.invokers.agents.offers import Offer
+from workflow_runtime.invokers.agents.step_log import StepLog
+from workflow_runtime.invokers.agents.tool_calls import ToolCalls
+from workflow_runtime.invokers.agents.toolset import OfferedTools
+from workflow_runtime.invokers.agents.turns import Turns
+from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
+from workflow_runtime.language.json_values import Json, NotJson, to_json
+from workflow_runtime.language.model_schemas import WRAPPER_FIELD, for_model
+from workflow_runtime.language.schemas import schema_problems, validator_of
+
+TRUNCATED = "the model stopped at its limit of tokens: the output may be cut off (settings: max_tokens)"
+REQUESTS_MAX = 50  # model requests of a visit when the agent sets no limit: a loop that costs money must end
+TOTAL_TOKENS_MAX = 1_000_000  # likewise, of all its requests together; the longest contexts there are have as many
+OUTPUT_BYTES_MAX = 4 * 1024 * 1024  # as JSON: far more than any model writes at once
+
+
+class AgentRun:
+    """``problems``: how the last output the model gave failed the schema. ``paid``: see `Meter.usage`."""
+
+    def __init__(self, agent: AgentDefinition, schema: Json, call: NodeCall, log: StepLog, paid: Paid) -> None:
+        self._definition = agent
+        self._schema = schema
+        self._call = call
+        self._log = log
+        self._paid = paid
+        self.problems: list[str] = []
+
+    async def __call__(self, model: Model | str, offers: dict[str, Offer], tools: Invoker) -> NodeResult:
+        if self._schema is not None:
+            validator_of(self._schema)  # before the model is paid for
+        turns = Turns(self._definition, offers)
+        calls = ToolCalls(self._call, self._log, tools)
+        durability = AwrDurability(self._log, ModelSteps(self._log, turns, self._call.mask, self._paid))
+        agent, wrapped = self._agent(model, durability, [OfferedTools(offers, turns, calls)] if offers else [])
+        async with agent:  # closes the provider's connections: the next attempt may have another event loop
+            result = await agent.run(
+                _message(self._call), usage_limits=_usage_limits(self._definition), usage=RunUsage()
+            )
+        output = result.output[WRAPPER_FIELD] if wrapped else result.output
+        if problems := self._problems_of(output):
+            raise NodeError("validation_error", _mismatch(self._definition, problems))
+        if len(msgspec.json.encode(output)) > OUTPUT_BYTES_MAX:
+            text = f"agent {self._definition.id!r}: the output is larger than {OUTPUT_BYTES_MAX:,} bytes"
+            raise NodeError("budget_exceeded", text)
+        cut = (TRUNCATED,) if result.response.finish_reason == "length" else ()
+        return NodeResult(output, warnings=(*cut, *calls.warnings))
+
+    def _problems_of(self, output: Json) -> list[str]:
+        """Why the output cannot be taken; empty when it can."""
+        try:
+            to_json(output)
+        except NotJson as error:
+            return [str(error)]
+        return schema_problems(self._schema, output) if self._schema is not None else []
+
+    def _agent(
+        self, model: Model | str, durability: AwrDurability, toolsets: list[OfferedTools]
+    ) -> tuple[Agent[object, Any], bool]:
+        definition = self._definition
+        output_type: Any = str
+        wrapped = False
+        if self._schema is not None:
+            object_schema, wrapped = for_model(self._schema)
+            output_type = StructuredDict(object_schema, name="output")
+        agent: Agent[object, Any] = Agent(
+            model,
+            output_type=output_type,
+            instructions=definition.instructions or None,
+            name=definition.id,
+            model_settings=_settings(definition),
+            retries=definition.output_retries,
+            toolsets=toolsets,
+            capabilities=[durability],
+        )
+        if self._schema is not None:
+
+            @agent.output_validator
+            def check(output: Any) -> Any:
+                value = output.get(WRAPPER_FIELD) if wrapped else output
+                self.problems = self._problems_of(value)
+                if self.problems:
+                    raise ModelRetry("The output does not match its schema: " + "; ".join(self.problems))
+                return output
+
+        return agent, wrapped
+
+
+def _message(call: NodeCall) -> str:
+    """The user message: the prompt, or the inputs as JSON (UTF-8, not escaped)."""
+    return call.prompt if call.prompt is not None else msgspec.json.encode(call.inputs).decode()
+
+
+def _settings(agent: AgentDefinition) -> ModelSettings:
+    settings: Any = agent.settings.for_model()  # keys checked by AgentSettings; provider keys pass as they are
+    return settings  # type: ignore[no-any-return]
+
+
+def _usage_limits(agent: AgentDefinition) -> UsageLimits:
+    limits = agent.limits
+    return UsageLimits(
+        request_limit=limits.requests or REQUESTS_MAX,
+        input_tokens_limit=limits.input_tokens,
+        output_tokens_limit=limits.output_tokens,
+        total_tokens_limit=limits.total_tokens or TOTAL_TOKENS_MAX,
+    )
+
+
+def _mismatch(agent: AgentDefinition, problems: list[str]) -> str:
+    return f"agent {agent.id!r}: the output does not match its schema: {'; '.join(problems)}"

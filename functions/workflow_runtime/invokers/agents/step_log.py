@@ -1,0 +1,130 @@
+"""The step log of one run of an agent: what is recorded of its visit is taken from there, everything else is done, and
+recorded before anything follows from it.
+
+A step is known by its name and its number among those of that name, in the order of the conversation; never by when it
+ended, nor by its content. What it was asked is kept beside its result, so that a replay which asks something else is
+an error instead of a wrong answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
+
+from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.steps import Steps
+from workflow_runtime.language.json_values import Json
+from workflow_runtime.storage.steps import Step
+
+DEFINITION = "definition"
+
+Describe = Callable[[Json, Json], str]
+"""How what was asked when a step was recorded differs from what is asked now."""
+
+
+class StepLog:
+    """The steps of one run of an agent, in the visit's ``log``.
+
+    ``is_first``: nothing is recorded yet. ``is_eager`` False: what ends the run need not be recorded, as the run's own
+    record follows at once; a model request is recorded when something comes after it.
+    """
+
+    def __init__(self, steps: Steps, log: int, *, is_first: bool, is_eager: bool) -> None:
+        self._steps = steps
+        self._log = log
+        self._is_first = is_first
+        self._is_eager = is_eager
+        self._recorded: dict[tuple[int, str, int], Step] = {}
+        self._counts: Counter[str] = Counter()
+        self._definition: Step | None = None
+        self._held: Step | None = None
+
+    async def open(self, definition: Json) -> Json:
+        """Read what is recorded of the visit. Returns the definition that it began with: this, if it begins now. That
+        is recorded with the first step that is."""
+        found = [] if self._is_first else await self._steps.of_visit()
+        self._recorded = {(step.log, step.name, step.ordinal): step for step in found}
+        first = self._recorded.get((0, DEFINITION, 1))
+        if first is None:
+            first = self._definition = Step(name=DEFINITION, ordinal=1, result=definition)
+            if self._is_eager:
+                return await self._record_definition()
+        return first.result
+
+    async def _record_definition(self) -> Json:
+        definition, self._definition = self._definition, None
+        if definition is None:
+            return None
+        counts = await self._steps.record(definition)
+        if self._is_first and counts.result != definition.result:
+            raise NodeError("worker_lost", "another run of this visit has begun with another definition")
+        return counts.result
+
+    def next_of(self, name: str) -> int:
+        """The number of the next step of this name, from 1."""
+        self._counts[name] += 1
+        return self._counts[name]
+
+    def find(self, name: str, ordinal: int) -> Step | None:
+        """The step, if it is recorded."""
+        return self._recorded.get((self._log, name, ordinal))
+
+    def made_before(self, asked: Step, same: int) -> Step | None:
+        """The step that was asked the same, the ``same``-th such one, before the visit began anew; the latest."""
+        for log in range(self._log - 1, -1, -1):
+            alike = [
+                step
+                for (other, name, _), step in sorted(self._recorded.items())
+                if other == log and name == asked.name and step.fingerprint == asked.fingerprint
+            ]
+            if len(alike) >= same:
+                return alike[same - 1]
+        return None
+
+    async def take(
+        self, step: Step, do: Callable[[], Awaitable[Step]], describe: Describe, *, may_be_last: bool = False
+    ) -> Step:
+        """The step as it is recorded, or else done now. ``step``: its name, number and what it asks; ``do`` gives it
+        with what it came to. Raises `NodeError`: ``replay_diverged``, or what `Steps` do."""
+        await self._flush()
+        found = self.find(step.name, step.ordinal)
+        if found is None:
+            done = await do()
+            if may_be_last and not self._is_eager:
+                self._held = done
+                return done
+            found = await self.record(done)
+        self.check(found, step, describe)
+        return found
+
+    def check(self, recorded: Step, asked: Step, describe: Describe) -> None:
+        """Raises `NodeError` (``replay_diverged``) if the step was recorded of something else than is asked now."""
+        if recorded.fingerprint != asked.fingerprint:
+            text = describe(recorded.fingerprint, asked.fingerprint)
+            raise NodeError("replay_diverged", f"step {asked.name} {asked.ordinal} was recorded as another one: {text}")
+
+    async def record(self, step: Step) -> Step:
+        """Record a step that is done; what counts."""
+        await self._record_definition()
+        return self._keep(await self._steps.record(replace(step, log=self._log)))
+
+    async def begin(self, step: Step) -> Step:
+        """Record that a step begins; what counts."""
+        await self._record_definition()
+        return self._keep(await self._steps.begin(replace(step, log=self._log)))
+
+    async def outcome(self, step: Step) -> Step:
+        """What became of a step that another run has begun."""
+        return self._keep(await self._steps.outcome(step))
+
+    async def _flush(self) -> None:
+        """Record what was held: something follows from it now."""
+        held, self._held = self._held, None
+        if held is not None and (await self.record(held)).result != held.result:
+            raise NodeError("worker_lost", "another run of this visit was answered otherwise")
+
+    def _keep(self, step: Step) -> Step:
+        self._recorded[step.log, step.name, step.ordinal] = step
+        return step

@@ -1,0 +1,55 @@
+"""The tools of an agent as pydantic-ai sees them. Imports pydantic-ai: import it only to run an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_ai import ModelRetry, RunContext, ToolDefinition
+from pydantic_ai.exceptions import ToolFailed
+from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
+from pydantic_core import SchemaValidator, core_schema
+
+from workflow_runtime.invokers.agents.offers import Offer
+from workflow_runtime.invokers.agents.tool_calls import FAILED, VALUE, WRONG, ToolCalls
+from workflow_runtime.invokers.agents.turns import Turns
+
+WRONG_ARGUMENTS_MAX = 3  # in a row, of one tool: then the model does not understand it
+_ANY_OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema()))
+
+
+class OfferedTools(AbstractToolset[Any]):
+    """What an agent is offered. A tool checks its arguments itself, by the rules that hold for tool nodes."""
+
+    def __init__(self, offers: Mapping[str, Offer], turns: Turns, calls: ToolCalls) -> None:
+        self._offers = offers
+        self._turns = turns
+        self._calls = calls
+
+    @property
+    def id(self) -> str:
+        return "tools"
+
+    async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:  # noqa: ARG002  always the same
+        return {name: self._tool(offer) for name, offer in self._offers.items()}
+
+    def _tool(self, offer: Offer) -> ToolsetTool[Any]:
+        definition = ToolDefinition(name=offer.name, description=offer.description, parameters_json_schema=offer.schema)
+        return ToolsetTool(
+            toolset=self, tool_def=definition, max_retries=WRONG_ARGUMENTS_MAX, args_validator=_ANY_OBJECT
+        )
+
+    async def call_tool(
+        self,
+        name: str,
+        tool_args: dict[str, Any],
+        ctx: RunContext[Any],
+        tool: ToolsetTool[Any],  # noqa: ARG002
+    ) -> Any:
+        assert ctx.tool_call_id is not None, "calls that models make have an id"
+        result = await self._calls.make(self._offers[name], tool_args, self._turns.place(ctx.tool_call_id))
+        if WRONG in result:
+            raise ModelRetry(str(result[WRONG]))
+        if FAILED in result:
+            raise ToolFailed(str(result[FAILED]))
+        return result[VALUE]

@@ -1,0 +1,61 @@
+"""In the worker: where the steps of an agent's visit are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from msgspec.structs import replace
+
+from workflow_runtime.errors import RetryableError, TransportError
+from workflow_runtime.ports import Ports
+from workflow_runtime.storage.steps import Step, StepStore, Visit
+
+PAUSES_SECONDS = (1, 2, 4)  # between attempts to record a step: what it came to was paid for
+LOOK_SECONDS = 10  # between looks at a step that another run has begun
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class VisitSteps:
+    """The steps of ``visit``. ``lease_seconds``: how long a silent worker is believed to live. Raises `TransportError`
+    when the table cannot be reached."""
+
+    def __init__(self, ports: Ports, store: StepStore, visit: Visit, lease_seconds: int) -> None:
+        self._ports = ports
+        self._store = store
+        self._visit = visit
+        self._lease_seconds = lease_seconds
+
+    async def of_visit(self) -> list[Step]:
+        return await self._patiently(self._store.of_visit, self._visit)
+
+    async def record(self, step: Step) -> Step:
+        return await self._patiently(self._store.record, self._visit, self._own(step))
+
+    async def begin(self, step: Step) -> Step:
+        return await self._patiently(self._store.begin, self._visit, self._own(step))
+
+    async def outcome(self, step: Step) -> Step:
+        until = step.at + self._lease_seconds * 1000
+        while not step.done and self._ports.clock.now() < until:
+            await self._ports.clock.sleep(LOOK_SECONDS)
+            step = await self._patiently(self._store.get, self._visit, step)
+        return step
+
+    def _own(self, step: Step) -> Step:
+        return replace(step, serial=self._visit.serial, at=self._ports.clock.now())
+
+    async def _patiently(
+        self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs
+    ) -> Result:
+        for seconds in PAUSES_SECONDS:
+            try:
+                return await self._ports.offload(call, *args, **named)
+            except RetryableError:
+                await self._ports.clock.sleep(seconds)
+        try:
+            return await self._ports.offload(call, *args, **named)
+        except RetryableError as error:
+            raise TransportError("execution_error", f"the step log cannot be reached: {error}") from error

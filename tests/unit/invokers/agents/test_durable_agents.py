@@ -1,0 +1,250 @@
+"""What an agent has done stays done, whatever becomes of its worker."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.invokers.agents.visits import Scripted, Visits, begun
+
+from workflow_runtime.invokers.agents.offers import name_for_model
+from workflow_runtime.invokers.masking import Mask
+from workflow_runtime.sdk import NodeContext
+from workflow_runtime.storage.steps import Visit
+
+ASK_BOTH = [("search", {"q": "a"}), ("search", {"q": "b"})]
+
+
+class Tools:
+    """Counts what is called."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def search(self, q: str) -> dict[str, str]:
+        self.calls.append(q)
+        return {"found": q.upper()}
+
+    def pay(self, amount: int) -> str:
+        self.calls.append(amount)
+        return f"paid {amount}"
+
+    def broken(self) -> None:
+        self.calls.append("broken")
+        raise KeyError("no such thing")
+
+
+@pytest.fixture
+def tools() -> Tools:
+    return Tools()
+
+
+def visits(folder: Path, tools: Tools, *turns: Any, names: tuple[str, ...] = ("search",), **fields: Any) -> Visits:
+    return Visits(folder, Scripted(*turns), {name: getattr(tools, name) for name in names}, **fields)
+
+
+def test_each_recorded_model_call_is_paid_once(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, ASK_BOTH, "done")
+    assert world.run().output == "done"
+    assert world.run().output == "done"
+    assert len(world.model.asked) == 2
+    assert sorted(tools.calls) == ["a", "b"]
+    assert world.names == ["definition#1", "model#1", "model#2", "tool:search#1", "tool:search#2"]
+
+
+def test_a_worker_that_dies_goes_on_where_it_was(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, ASK_BOTH, [("search", {"q": "c"})], "done")
+    world.model.dies_at = 2
+    assert world.fails().type == "execution_error"  # in the tests' process; a worker's is gone
+    world.model.dies_at = None
+    assert world.run().output == "done"
+    assert sorted(tools.calls) == ["a", "b", "c"]
+    assert len(world.model.asked) == 4
+
+
+def test_parallel_calls_are_known_by_their_place_in_the_answer(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, ASK_BOTH, "done")
+    world.run()
+    world.forget("tool:search#1")
+    world.run()
+    assert world.model.told == [{"found": "A"}, {"found": "B"}]
+    assert sorted(tools.calls) == ["a", "a", "b"]
+
+
+def test_a_replay_counts_as_used_what_it_has_really_asked(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, ASK_BOTH, "done")
+    first, second = world.call(), world.call()
+    for call in (first, second):
+        asyncio.run(world.invoker().invoke(call))
+    assert first.meter.usage is not None
+    assert first.meter.usage["requests"] == 2
+    assert second.meter.usage is None
+
+
+def test_an_agent_without_tools_records_nothing_that_its_run_records(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, "done", names=())
+    assert world.run().output == "done"
+    assert world.names == []
+
+
+def test_an_answer_that_was_not_usable_is_recorded_before_the_model_is_asked_again(
+    tmp_path: Path, tools: Tools
+) -> None:
+    world = visits(tmp_path, tools, "no JSON", "still none", names=(), output_schema={"type": "integer"})
+    assert world.fails().type == "validation_error"
+    assert world.names == ["definition#1", "model#1"]
+
+
+def test_a_visit_keeps_the_definition_it_began_with(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, ASK_BOTH, "done", instructions="old")
+    world.model.dies_at = 2
+    world.fails()
+    world.model.dies_at = None
+    world.fields["instructions"] = "new"
+    assert world.run().output == "done"
+    assert {message.instructions for message in world.model.asked[-1] if hasattr(message, "instructions")} == {"old"}
+
+
+def test_a_tool_whose_schema_has_changed_under_a_visit_is_an_error(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, ASK_BOTH, "done")
+    world.run()
+
+    def search(q: str, most: int = 3) -> str:
+        return f"{q}{most}"
+
+    world.tools["search"] = search
+    failure = world.fails()
+    assert failure.type == "replay_diverged"
+    assert failure.message.startswith("step model 1 was recorded as another one: recorded: 1 message (")
+    assert failure.message.endswith("they differ in the tool `search` (has another schema)")
+
+
+def test_a_new_log_begins_with_nothing_but_the_definition(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, ASK_BOTH, "done")
+    world.run()
+    world.run(log=1)
+    assert len(world.model.asked) == 4
+    assert len(tools.calls) == 2  # `search` may do something, as far as anybody has said: see the next test
+    assert world.names[:5] == ["definition#1", "model#1", "model#2", "tool:search#1", "tool:search#2"]
+    assert [step.log for step in world.steps].count(1) == 4
+
+
+def test_a_call_that_may_happen_but_once_is_never_made_again_in_a_visit(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, [("pay", {"amount": 1}), ("pay", {"amount": 1})], "done", names=("pay",))
+    world.run()
+    assert tools.calls == [1, 1]  # the model wanted both
+    world.run(log=1)
+    assert tools.calls == [1, 1]
+    assert world.model.told == ["paid 1", "paid 1"]
+
+
+def test_calls_without_effect_are_made_again_in_a_new_log(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, ASK_BOTH, "done")
+    world.effects["search"] = "none"
+    world.run()
+    world.run(log=1)
+    assert sorted(tools.calls) == ["a", "a", "b", "b"]
+
+
+@pytest.mark.parametrize("on_unknown", ["fail", "retry"])
+def test_a_call_of_which_nobody_knows_whether_it_happened_is_what_the_agent_says(
+    tmp_path: Path, tools: Tools, on_unknown: str
+) -> None:
+    world = visits(tmp_path, tools, [("pay", {"amount": 1})], "done", names=("pay",), on_unknown=on_unknown)
+    world.run()
+    [paid] = [step for step in world.steps if step.name == "tool:pay"]
+    world.forget("tool:pay#1")
+    world.store.begin(Visit("e", "p", 1, 1), begun(paid))
+    if on_unknown == "retry":
+        assert world.run().output == "done"
+        assert tools.calls == [1, 1]
+    else:
+        assert world.fails().type == "effect_unknown"
+        assert tools.calls == [1]
+
+
+def test_a_tool_that_fails_tells_the_model_and_a_replay_tells_it_the_same(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, [("broken", {})], "sorry", names=("broken",))
+    assert world.run().output == "sorry"
+    assert world.model.told == ["execution_error: tool 'broken': KeyError: 'no such thing'"]
+    world.run()
+    assert tools.calls == ["broken"]
+
+
+def test_arguments_that_do_not_fit_go_back_to_the_model(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, [("pay", {"amount": "much"})], [("pay", {"amount": 2})], "done", names=("pay",))
+    assert world.run().output == "done"
+    assert tools.calls == [2]
+    assert "argument 'amount'" in str(world.model.asked[1])
+
+
+def test_a_tool_may_be_called_as_often_as_its_entry_says(tmp_path: Path, tools: Tools) -> None:
+    entry = {"tool": "pay", "limit": 1}
+    world = visits(tmp_path, tools, [("pay", {"amount": 1}), ("pay", {"amount": 2})], "ok", names=("pay",))
+    world.fields["tools"] = [entry]
+    assert world.run().output == "ok"
+    assert tools.calls == [1]
+    assert world.model.told[1] == "budget_exceeded: only 1 call of this tool may be made, and none is left"
+
+
+def test_limits_are_checked_before_parallel_tools_start(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, [("pay", {"amount": n}) for n in range(5)], "ok", names=("pay",))
+    world.fields["limits"] = {"tool_calls": 4}
+    failure = world.fails()
+    assert (failure.type, tools.calls) == ("budget_exceeded", [])
+    assert failure.message == "agent 'a': the model asked for 5 tool calls, at most 4 are allowed"
+
+
+def test_turns_that_only_repeat_calls_end(tmp_path: Path, tools: Tools) -> None:
+    turn = [("search", {"q": "a"})]
+    world = visits(tmp_path, tools, *[turn] * 9, limits={"turns_without_progress": 2})
+    assert world.fails().type == "budget_exceeded"
+    assert len(world.model.asked) == 4
+
+
+def test_tools_with_names_in_any_script_can_be_offered(tmp_path: Path, tools: Tools) -> None:
+    name = name_for_model("查询")
+    world = Visits(tmp_path, Scripted([(name, {"q": "a"})], "done"), {"查询": tools.search})
+    assert name.isascii()
+    assert world.run().output == "done"
+    assert tools.calls == ["a"]
+
+
+def test_an_unknown_tool_fails_before_a_model_is_paid(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, "done")
+    world.fields["tools"] = ["serch"]
+    failure = world.fails()
+    assert (failure.type, failure.message) == (
+        "not_found",
+        "agent 'a': there is no tool 'serch'. Did you mean `search`?",
+    )
+    assert world.model.asked == []
+
+
+def test_secrets_stand_in_no_step(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, [("search", {"q": "the key is c4n4ry-c4n4ry"})], "c4n4ry-c4n4ry is it")
+    world.run(mask=Mask(["c4n4ry-c4n4ry"]))
+    assert tools.calls == ["the key is ***"]
+    world.run(mask=Mask(["c4n4ry-c4n4ry"]))
+    assert len(world.model.asked) == 2
+    items = world.backend.ports.table.query("EX#e", "STEP#")
+    assert "c4n4ry" not in str([step.result for step in world.steps]) + str(items)
+
+
+def test_a_tool_is_told_of_its_call_as_in_a_node(tmp_path: Path) -> None:
+    keys: list[str] = []
+
+    def act(x: int, context: NodeContext) -> int:
+        keys.append(context.idempotency_key)
+        context.warn(f"with {x}")
+        return x
+
+    turn = [("act", {"x": 1}), ("act", {"x": 2}), ("act", {"x": 1})]
+    world = Visits(tmp_path, Scripted(turn, "done"), {"act": act})
+    result = world.run()
+    assert len(set(keys)) == 3
+    assert all(key.startswith("e:p:1:act:") for key in keys)
+    assert sorted(result.warnings) == ["with 1", "with 1", "with 2"]
+    assert sorted(world.run().warnings) == sorted(result.warnings)
