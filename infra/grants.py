@@ -18,7 +18,7 @@ from infra.events import Events
 from infra.props import RuntimeProps, WorkerPool
 from infra.storage import BLOB_PREFIX, Storage
 from infra.suppressions import accept_wildcard
-from workflow_runtime.backends.aws.table import INDEX
+from workflow_runtime.backends.aws.items import INDEXES
 from workflow_runtime.deployment.topology import (
     CUSTOM_SOURCE,
     LIFECYCLE_SOURCE,
@@ -37,7 +37,7 @@ TABLE_ACTIONS: Mapping[TableCall, tuple[str, ...]] = {
     "delete": ("DeleteItem",),
     "delete_all": ("BatchWriteItem",),
     "query": ("Query",),
-}  # `query_index` is Query on the index
+}  # `query_index` is Query on the indexes
 SCHEDULE_ACTIONS: Mapping[ScheduleCall, tuple[str, ...]] = {
     "put": ("Create", "Update"),
     "create": ("Create",),
@@ -142,7 +142,7 @@ class Grants:
         actions = _distinct(f"dynamodb:{name}" for call in function.table for name in TABLE_ACTIONS.get(call, ()))
         yield Grant("Table", actions, (table,))
         if "query_index" in function.table:
-            yield Grant("Index", ("dynamodb:Query",), (f"{table}/index/{INDEX}",))
+            yield Grant("Index", ("dynamodb:Query",), tuple(f"{table}/index/{name}" for name, _, _ in INDEXES.values()))
 
     def _blobs(self, function: Function) -> Iterator[Grant]:
         bucket = self._storage.bucket

@@ -9,14 +9,17 @@ from constructs import Construct
 
 from infra.props import RuntimeProps
 from infra.suppressions import accept
-from workflow_runtime.backends.aws.table import INDEX
+from workflow_runtime.backends.aws.items import INDEX, LISTING
 from workflow_runtime.backends.limits import (
     EXPIRES_ATTRIBUTE,
     INDEX_PARTITION_ATTRIBUTE,
     INDEX_SORT_ATTRIBUTE,
+    LISTING_PARTITION_ATTRIBUTE,
+    LISTING_SORT_ATTRIBUTE,
     PARTITION_ATTRIBUTE,
     SORT_ATTRIBUTE,
 )
+from workflow_runtime.ports import LISTED_ATTRIBUTES
 
 BLOB_PREFIX = "executions/"  # of all keys: whatever is in the bucket belongs to an execution
 UPLOAD_DAYS_MAX = 7  # of an upload in parts that was never finished
@@ -50,6 +53,14 @@ class Storage(Construct):
             index_name=INDEX,
             partition_key=_text(INDEX_PARTITION_ATTRIBUTE),
             sort_key=_text(INDEX_SORT_ATTRIBUTE),
+        )
+        # CloudFormation adds or removes one index in an update, so no release may do more.
+        table.add_global_secondary_index(
+            index_name=LISTING,
+            partition_key=_text(LISTING_PARTITION_ATTRIBUTE),
+            sort_key=_text(LISTING_SORT_ATTRIBUTE),
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=list(LISTED_ATTRIBUTES),
         )
         return table
 

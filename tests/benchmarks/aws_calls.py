@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from workflow_runtime.ports import LISTED_ATTRIBUTES
+
 WRITE_UNIT_BYTES = 1024
 READ_UNIT_BYTES = 4096
-INDEX_KEYS = ("index_pk", "index_sk")
+INDEXES = ((("index_pk", "index_sk"), None), (("listing_pk", "listing_sk"), LISTED_ATTRIBUTES))
+"""Keys, and what is copied besides; None: all of the item."""
 SQS_OF_LAMBDA = ("ReceiveMessage", "DeleteMessageBatch")  # made by Lambda's poller, charged all the same
 
 
@@ -73,15 +76,29 @@ class Meter:
 
 
 def written(before: dict[str, Any] | None, after: dict[str, Any] | None) -> int:
-    """Write units of turning one item into the other, index included."""
+    """Write units of turning one item into the other, indexes included."""
     cost = units(max(size(before), size(after)), WRITE_UNIT_BYTES)
-    keys = [
-        tuple(item.get(name, {}).get("S") for name in INDEX_KEYS) if item else (None, None) for item in (before, after)
-    ]
-    if before != after and keys != [(None, None)] * 2:
-        moved = keys[0] != keys[1] and keys[0] != (None, None)
-        cost += units(size(after), WRITE_UNIT_BYTES) + (units(size(before), WRITE_UNIT_BYTES) if moved else 0)
+    for keys, copied in INDEXES:
+        old, new = _copy(before, keys, copied), _copy(after, keys, copied)
+        if old == new:
+            continue
+        moved = old is not None and new is not None and any(old[key] != new[key] for key in keys)
+        cost += (
+            units(size(old), WRITE_UNIT_BYTES) + units(size(new), WRITE_UNIT_BYTES)
+            if moved
+            else units(max(size(old), size(new)), WRITE_UNIT_BYTES)
+        )
     return cost
+
+
+def _copy(item: dict[str, Any] | None, keys: Any, copied: Any) -> dict[str, Any] | None:
+    """What an index holds of an item; None: it does not stand there."""
+    if item is None or keys[0] not in item:
+        return None
+    if copied is None:
+        return item
+    shown = ("pk", "sk", *keys, *copied)
+    return {name: value for name, value in item.items() if name in shown}
 
 
 def units(total: int, unit_bytes: int) -> int:

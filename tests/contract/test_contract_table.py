@@ -398,3 +398,36 @@ def test_a_query_goes_on_after_a_key(harness):
     assert sorts(harness.table.query("EX#1", "W#", after="W#a", limit=2)) == ["W#b", "W#c"]
     assert sorts(harness.table.query("EX#1", "", after="W#c")) == ["W#d", "X#a"]
     assert harness.table.query("EX#1", "W#", after="W#d") == []
+
+
+def test_the_listing_carries_what_is_listed_of_an_item_and_nothing_else(harness):
+    whole = Item(Key("P", "S"), {"status": "running", "n": 1}, Key("LIST", "i"), Key("LIST", "l"))
+    harness.table.put(whole)
+    assert harness.table.get([whole.key]) == {whole.key: whole}
+    assert harness.table.query_index("LIST", limit=9) == [whole]
+    (listed,) = harness.table.query_index("LIST", limit=9, of="listing")
+    assert (listed.key, listed.attributes, listed.listing) == (whole.key, {"status": "running"}, whole.listing)
+
+
+def test_an_update_may_put_an_item_into_the_listing_and_leaves_it_there(harness):
+    key = Key("P", "S")
+    harness.table.put(Item(key, {"n": 1}, Key("LIST", "i")))
+    harness.table.update(key, {"n": 2}, Equals("n", 1), listing=Key("LIST", "l"))
+    harness.table.update(key, {"n": 3}, Equals("n", 2))
+    harness.table.change(key, Change(set={"status": "new"}))
+    assert harness.table.get([key])[key] == Item(key, {"n": 3, "status": "new"}, Key("LIST", "i"), Key("LIST", "l"))
+    assert harness.table.query_index("LIST", limit=9, of="listing")[0].attributes == {"status": "new"}
+
+
+def test_an_index_is_read_where_a_condition_holds(harness):
+    for number in range(9):
+        status = "odd" if number % 2 else "even"
+        harness.table.put(Item(Key("P", f"{number}"), {"status": status}, listing=Key("LIST", f"k{number}")))
+
+    def query(**options):
+        return sorts(harness.table.query_index("LIST", of="listing", **options))
+
+    assert query(where=Equals("status", "odd"), limit=3) == ["7", "5", "3"]
+    assert query(where=Equals("status", "odd"), before="k5", limit=9) == ["3", "1"]
+    assert query(where=AnyOf((Equals("status", "odd"), Equals("status", "even"))), limit=2) == ["8", "7"]
+    assert query(where=Equals("status", "none"), limit=2) == []

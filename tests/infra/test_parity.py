@@ -11,7 +11,7 @@ from infra.names import construct_id
 from infra.storage import BLOB_PREFIX
 from tests.infra.deployed import Deployed, arn, listed
 
-from workflow_runtime.backends.aws.table import INDEX
+from workflow_runtime.backends.aws.items import INDEX, LISTING
 from workflow_runtime.deployment.settings import (
     SCHEDULED_QUEUES,
     Settings,
@@ -131,7 +131,8 @@ def _expected(shipped: Deployed, function: Function) -> Any:
     for call in function.table:
         yield from each((f"dynamodb:{name}" for name in TABLE_ACTIONS.get(call, ())), table)
         if call == "query_index":
-            yield from each(("dynamodb:Query",), {"Fn::Join": ["", [table, f"/index/{INDEX}"]]})
+            for index in (INDEX, LISTING):
+                yield from each(("dynamodb:Query",), {"Fn::Join": ["", [table, f"/index/{index}"]]})
     for blob_call in function.blobs:
         objects = {"Fn::Join": ["", [bucket, f"/{BLOB_PREFIX}*"]]}
         yield from each((f"s3:{BLOB_ACTIONS[blob_call]}",), objects)

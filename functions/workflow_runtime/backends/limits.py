@@ -41,8 +41,19 @@ PARTITION_ATTRIBUTE = "pk"
 SORT_ATTRIBUTE = "sk"
 INDEX_PARTITION_ATTRIBUTE = "index_pk"
 INDEX_SORT_ATTRIBUTE = "index_sk"
+LISTING_PARTITION_ATTRIBUTE = "listing_pk"
+LISTING_SORT_ATTRIBUTE = "listing_sk"
 EXPIRES_ATTRIBUTE = "expires_at"  # epoch seconds from which DynamoDB may delete the item (its time to live)
-KEY_ATTRIBUTES = frozenset({PARTITION_ATTRIBUTE, SORT_ATTRIBUTE, INDEX_PARTITION_ATTRIBUTE, INDEX_SORT_ATTRIBUTE})
+KEY_ATTRIBUTES = frozenset(
+    {
+        PARTITION_ATTRIBUTE,
+        SORT_ATTRIBUTE,
+        INDEX_PARTITION_ATTRIBUTE,
+        INDEX_SORT_ATTRIBUTE,
+        LISTING_PARTITION_ATTRIBUTE,
+        LISTING_SORT_ATTRIBUTE,
+    }
+)
 
 BLOB_KEY_BYTES_MAX = 1024  # S3: object keys
 SOURCE_CHARACTERS_MAX = 256  # EventBridge: Source
@@ -82,17 +93,20 @@ def check_distinct(keys: Sequence[Key]) -> None:
         raise ValueError("a batch of writes names one key twice")
 
 
-def check_update(key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None) -> None:
+def check_update(
+    key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None, listing: Key | None
+) -> None:
     """Raises `ValueError` for an update of an item that may not exist, one without changes, and as `check_key` and
     `check_attributes` do."""
     if isinstance(condition, Absent):
         raise ValueError("an update is of an item that exists")
-    if not changes and index is None:
+    given = [place for place in (index, listing) if place is not None]
+    if not changes and not given:
         raise ValueError("an update without changes")
     check_key(key)
     check_attributes(changes)
-    if index is not None:
-        check_key(index)
+    for place in given:
+        check_key(place)
 
 
 def check_change(key: Key, change: Change) -> None:

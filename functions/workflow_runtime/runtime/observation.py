@@ -48,9 +48,14 @@ class ObservedTable:
             self._notice(item.key, item.attributes)
 
     def update(
-        self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
+        self,
+        key: Key,
+        changes: Mapping[str, Attribute],
+        condition: Condition,
+        index: Key | None = None,
+        listing: Key | None = None,
     ) -> None:
-        self._table.update(key, changes, condition, index)
+        self._table.update(key, changes, condition, index, listing)
         self._notice(key, changes)
 
     def _notice(self, key: Key, attributes: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from workflow_runtime.ports import Absent, Attribute, Below, Blobs, ConditionFai
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.due import Due, DueStore
 from workflow_runtime.storage.headers import header_changes, header_item, header_of, outputs_key
+from workflow_runtime.storage.listing import place_among_all, place_in_workflow
 from workflow_runtime.storage.payloads import (
     get_json,
     get_payload,
@@ -87,7 +88,7 @@ class ExecutionStore:
             "version": header.workflow_version,
         }
         try:
-            self._table.put(Item(key, attributes), Absent())
+            self._table.put(Item(key, attributes, listing=place_among_all(header)), Absent())
         except ConditionFailed:
             first = self._table.get([key])[key].attributes
             if first["hash"] != header.input_hash:
@@ -270,9 +271,9 @@ class ExecutionStore:
             changes |= header_changes(command)
             if command.reopened:
                 self._due.put(Due.first(header.execution_id, command.at))
-        index = keys.listing(header.workflow_id, commands[-1].status, header.started_at, header.execution_id)
+        key, listing = keys.execution(header.execution_id, keys.HEADER), place_in_workflow(header)
         with suppress(ConditionFailed):
-            self._table.update(keys.execution(header.execution_id, keys.HEADER), changes, Below("v", version), index)
+            self._table.update(key, changes, Below("v", version), listing=listing)
 
     def note_lag(self, execution_id: str, until: int) -> None:
         """Its mailbox has more than it can take in time; so it is believed until then (epoch ms)."""
@@ -297,11 +298,6 @@ class ExecutionStore:
     def dead_letters(self, execution_id: str) -> list[dict[str, Json]]:
         items = self._table.query(f"EX#{execution_id}", "DEAD#")
         return [get_payload(self._blobs, item.attributes["letter"]) for item in items]
-
-    def list(self, workflow_id: str, status: ExecutionStatus, limit: int, before: str | None = None) -> list[Header]:
-        """Executions of a workflow in one status, newest first, older than the index position ``before``."""
-        items = self._table.query_index(keys.workflow(workflow_id).partition, f"{status}#", before=before, limit=limit)
-        return [header_of(item.key.partition.removeprefix("EX#"), item) for item in items]
 
     def _put_named(self, place: str, packed: bytes) -> bytes | str:
         """A payload, a large one under the hash of its bytes: who comes again with others must not overwrite it."""

@@ -11,6 +11,7 @@ from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.plan.limiters import Share
 from workflow_runtime.ports import Attribute, Item, Key
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.listing import place_in_workflow
 from workflow_runtime.storage.payloads import pack
 from workflow_runtime.storage.records import Header
 
@@ -95,5 +96,4 @@ def header_item(header: Header) -> Item:
         attributes["tenant"] = header.tenant
     if header.shares:
         attributes["shares"] = msgspec.json.encode(header.shares)
-    index = keys.listing(header.workflow_id, header.status, header.started_at, header.execution_id)
-    return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, index)
+    return Item(Key(f"EX#{header.execution_id}", keys.HEADER), attributes, listing=place_in_workflow(header))

@@ -221,6 +221,11 @@ def plan(plan_hash: str, part: str, chunk: int) -> Key:
     return Key(f"PLAN#{plan_hash}", f"{part}{chunk:04d}")
 
 
-def listing(workflow_id: str, status: str, started_at: int, execution_id: str) -> Key:
-    """Index key of a header: executions of a workflow by status, then time."""
-    return Key(f"WF#{named(workflow_id)}", f"{status}#{started_at:015d}#{execution_id}")
+def listing(workflow_id: str | None, shard: int) -> str:
+    """A partition of the list of a workflow's executions; None: of all executions."""
+    return f"EXECUTIONS#{named(workflow_id)}#{shard:02d}" if workflow_id is not None else f"EXECUTIONS#{shard:02d}"
+
+
+def started(started_at: int, execution_id: str) -> str:
+    """An execution's place in lists: by the time of its start."""
+    return f"{started_at:015d}#{execution_id}"

@@ -10,6 +10,7 @@ from workflow_runtime.storage.due import DueStore
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.freezes import FreezeStore
 from workflow_runtime.storage.limiters import LimiterStore
+from workflow_runtime.storage.listing import Listing
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
 from workflow_runtime.storage.workflows import WorkflowStore
@@ -30,6 +31,7 @@ class Stores:
     def __init__(self, ports: Ports) -> None:
         self._table = ports.table
         self._blobs = ports.blobs
+        self._together = ports.together
 
     @cached_property
     def executions(self) -> ExecutionStore:
@@ -38,6 +40,10 @@ class Stores:
     @cached_property
     def runs(self) -> RunStore:
         return RunStore(self._table, self._blobs)
+
+    @cached_property
+    def listing(self) -> Listing:
+        return Listing(self._table, self.executions.headers, self._together)
 
     @cached_property
     def workflows(self) -> WorkflowStore:

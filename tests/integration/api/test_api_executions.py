@@ -185,7 +185,27 @@ def test_executions_are_listed_by_status(api: Any) -> None:
     assert [item["execution_id"] for item in completed] == [execution_id]
     assert api("GET", "/executions?workflow=greeting&status=done").code == "invalid_request"
     assert api("GET", "/executions?workflow=nobody-has-it").json["items"] == []
-    assert api("GET", "/executions").json["errors"][0]["name"] == "workflow"
+
+
+def test_executions_of_all_workflows_are_listed_by_time_and_status(api: Any) -> None:
+    api.publish()
+    api.publish("workflow: {id: 第二, nodes: [{id: n, type: control, subtype: pass}]}")
+    first, second, third = api.run(), api.start("第二").json["execution_id"], api.start().json["execution_id"]
+
+    def listed(query: str = "") -> list[str]:
+        return [item["execution_id"] for item in api("GET", f"/executions?{query}").json["items"]]
+
+    assert sorted(listed()) == sorted([first, second, third])
+    assert listed("status=completed") == [first]
+    page = api("GET", "/executions?limit=1").json
+    rest = api("GET", f"/executions?limit=9&cursor={page['next_cursor']}").json
+    assert [item["execution_id"] for item in page["items"] + rest["items"]] == listed()
+    assert rest["next_cursor"] is None
+    assert listed("started_after=2100-01-01T00:00:00Z") == []
+    assert listed("started_before=2000-01-01T00:00:00Z") == []
+    assert len(listed("started_after=2000-01-01T00:00:00%2B08:00&started_before=2100-01-01T00:00:00Z")) == 3
+    for wrong in ("started_after=yesterday", "started_before=2026-01-01T00:00:00"):
+        assert api("GET", f"/executions?{wrong}").code == "invalid_request"
 
 
 def test_a_cursor_of_another_list_is_refused(api: Any) -> None:

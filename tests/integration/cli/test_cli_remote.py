@@ -173,6 +173,8 @@ def test_lists_are_the_newest_first_and_say_when_there_is_more(awr: Awr, publish
     workflows = only_document(awr("list", "--json").stdout)["workflows"]
     assert published in [entry["workflow_id"] for entry in workflows]
     assert "version 1" in awr("list").stdout
+    of_all = [awr("list", *words).stdout for words in (("--all",), ("--since", "1h"))]
+    assert all(f"{ids[1]}  {published}" in shown for shown in of_all)
 
 
 def test_an_empty_list_is_no_error_but_a_workflow_there_is_not_is_one(awr: Awr, published: str) -> None:
@@ -236,7 +238,9 @@ def test_a_server_that_is_not_there_exits_6_and_asks_for_awr_dev(awr: Awr) -> No
         (("list", "--url", "http://a:99999"), "not an http:// or https:// address"),
         (("list", "--url", "ftp://a"), "not an http:// or https:// address"),
         (("list", "--token", "secret\nsecret"), "line breaks"),
-        (("list", "--status", "failed"), "of which workflow"),
+        (("list", "w", "--all"), "of all workflows, not only those of 'w'"),
+        (("list", "--since", "yesterday"), "--since"),
+        (("list", "--since", "9999999999d"), "--since"),
         (("list", "w", "--status", "done"), "done"),
         (("list", "--limit", "0"), "--limit"),
         (("start", "w", "--key", "钥"), "ASCII"),

@@ -69,10 +69,10 @@ class WatchedTable:
             self._check(before.get(item.key), item)
 
     def update(
-        self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
+        self, key: Key, changes: Mapping[str, Attribute], condition: Condition, *places: Any, **named: Any
     ) -> None:
         before = self._table.get([key]).get(key)
-        self._table.update(key, changes, condition, index)
+        self._table.update(key, changes, condition, *places, **named)
         self._check(before, self._table.get([key])[key])
 
     def _check(self, before: Item | None, after: Item) -> None:

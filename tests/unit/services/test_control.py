@@ -21,6 +21,7 @@ from workflow_runtime.services.control.requests import Asked
 from workflow_runtime.services.upkeep.sweep import Swept
 from workflow_runtime.services.work.attempt import RENEWAL_SECONDS
 from workflow_runtime.storage.due import shard_of
+from workflow_runtime.storage.listing import Wanted
 from workflow_runtime.storage.records import RunStatus
 
 START = 1_767_225_600_000
@@ -442,7 +443,7 @@ def test_a_cancellation_that_is_repeated_does_not_cancel_what_was_retried(world:
 def test_a_child_is_reopened_by_its_parent_only(world: World) -> None:
     failing(world, "甲")
     world.run(world.start(PARENT.format(id="p", child="w", more="result_event: over"), GRAPH))
-    child = world.services.documents.list("w", list(ExecutionStatus), 10, None)[0]
+    child = world.services.documents.list(Wanted(tuple(ExecutionStatus), "w"), 10).headers[0]
     assert child.status == "failed"
     assert "waits for this one" in refused(world, child.execution_id, "retry").message
 

@@ -20,6 +20,7 @@ from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.dispatch.dispatcher import Delivery
 from workflow_runtime.services.intake.starts import is_correlation_id
 from workflow_runtime.services.messages import parse_order
+from workflow_runtime.storage.listing import Wanted
 
 DEFINITIONS = Path(__file__).parents[3] / "definitions"
 START = 1_767_225_600_000
@@ -85,7 +86,7 @@ def run(runtime: LocalRuntime, correlation_id: str) -> dict[str, str]:
     asyncio.run(runtime.run_until_ended(execution_id))
     found = {}
     for workflow_id in ("parent", "child", "listener"):
-        (header,) = runtime.services.documents.list(workflow_id, tuple(ExecutionStatus), 10, None)
+        (header,) = runtime.services.documents.list(Wanted(tuple(ExecutionStatus), workflow_id), 10).headers
         asyncio.run(runtime.run_until_ended(header.execution_id))
         found[workflow_id] = header.correlation_id
     return found

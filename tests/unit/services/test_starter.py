@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RequestError
 from workflow_runtime.ports import Absent, Condition, Item
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.storage import keys
-from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.listing import Wanted
 
 START = 1_700_000_000_000
 PLAIN = b"workflow: {id: w, nodes: [{id: a, type: tool, tool: echo}]}"
@@ -175,8 +176,11 @@ def test_lists_are_by_status_newest_first(backend: Backend) -> None:
     for second in range(4):
         backend.ports.clock.advance_to(START + second * 1000)  # type: ignore[attr-defined]
         started.append(services.starter.start("w"))
-    store = ExecutionStore(backend.ports.table, backend.ports.blobs)
-    assert [header.execution_id for header in store.list("w", "pending", 10)] == started[::-1]
-    newest = store.list("w", "pending", 2)
-    assert [header.execution_id for header in newest] == started[:1:-1]
-    assert store.list("w", "running", 10) == []
+    pending, running = (Wanted([ExecutionStatus(status)], "w") for status in ("pending", "running"))
+
+    def listed(wanted: Wanted, limit: int) -> list[str]:
+        return [header.execution_id for header in services.documents.list(wanted, limit).headers]
+
+    assert listed(pending, 10) == started[::-1]
+    assert listed(pending, 2) == started[:1:-1]
+    assert listed(running, 10) == []

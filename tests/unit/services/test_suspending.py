@@ -30,6 +30,7 @@ from workflow_runtime.runtime.in_process import LocalRuntime
 from workflow_runtime.services.dispatch.dispatcher import Delivery
 from workflow_runtime.services.orders import ORDERS_MAX
 from workflow_runtime.storage.due import shard_of
+from workflow_runtime.storage.listing import Wanted
 from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.testing.driver import HeldClock
 
@@ -418,8 +419,8 @@ def test_suspended_executions_are_listed_and_explained(world: World) -> None:
     execution = world.start(WAITS)
     world.settle(execution)
     act(world, "suspend", execution)
-    found = world.services.documents.list("waits", [world.services.documents.status(execution)], 10, None)
-    assert [header.execution_id for header in found] == [execution]
+    found = world.services.documents.list(Wanted([world.services.documents.status(execution)], "waits"), 10)
+    assert [header.execution_id for header in found.headers] == [execution]
     why = world.services.explanations.why(execution, 10)
     assert why.waits[0].waiting_on == "suspended"
     assert "李雷" in why.waits[0].moves

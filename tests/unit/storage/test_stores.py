@@ -148,13 +148,6 @@ class Test_headers:
         assert found is not None
         assert (found.status, found.ended_at) == ("completed", 9)
 
-    def test_the_listing_follows_the_status(self, store: ExecutionStore) -> None:
-        header = self.header(store)
-        assert [each.execution_id for each in store.list("流程", "pending", 5)] == ["ex"]
-        store.set_status(header, [SetStatus("running", 6)], 1)
-        assert store.list("流程", "pending", 5) == []
-        assert [each.execution_id for each in store.list("流程", ExecutionStatus.RUNNING, 5)] == ["ex"]
-
 
 class Test_runs:
     def run(self, **fields: Any) -> Run:

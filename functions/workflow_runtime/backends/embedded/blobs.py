@@ -5,6 +5,9 @@ from __future__ import annotations
 from workflow_runtime.backends.embedded.database import Database
 from workflow_runtime.backends.limits import check_blob_key
 
+_DELETE = "DELETE FROM blobs WHERE key = ?"
+_INSERT = "INSERT INTO blobs (key, chunk, data) VALUES (?, ?, ?)"
+
 CHUNK_BYTES = 64 * 1024 * 1024  # SQLite refuses values over 1 GB
 
 
@@ -21,7 +24,8 @@ class EmbeddedBlobs:
         rows = [(key, chunk, data[start : start + self._chunk_bytes]) for chunk, start in enumerate(starts)]
         with self._database.lock:
             self._database.write_all(
-                ("DELETE FROM blobs WHERE key = ?", [(key,)]), ("INSERT INTO blobs VALUES (?, ?, ?)", rows)
+                ("DELETE FROM blobs WHERE key = ?", [(key,)]),
+                ("INSERT INTO blobs (key, chunk, data) VALUES (?, ?, ?)", rows),
             )
 
     def get(self, key: str) -> bytes:

@@ -21,16 +21,15 @@ MEMORY_DATABASE_ID = "00000000-0000-4000"  # the same each time: what runs in me
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
     partition TEXT NOT NULL, sort TEXT NOT NULL, attributes BLOB NOT NULL, index_partition TEXT, index_sort TEXT,
-    PRIMARY KEY (partition, sort)
+    listing_partition TEXT, listing_sort TEXT, expires_at INTEGER, PRIMARY KEY (partition, sort)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS items_index ON items (index_partition, index_sort) WHERE index_partition IS NOT NULL;
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY, queue TEXT NOT NULL, body TEXT NOT NULL, group_id TEXT, deduplication_id TEXT,
     sent_at INTEGER NOT NULL, visible_at INTEGER NOT NULL, receives INTEGER NOT NULL DEFAULT 0,
     first_received_at INTEGER NOT NULL DEFAULT 0, dead_letter_source TEXT
 );
 CREATE TABLE IF NOT EXISTS blobs (
-    key TEXT NOT NULL, chunk INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (key, chunk)
+    key TEXT NOT NULL, chunk INTEGER NOT NULL, data BLOB NOT NULL, expires_at INTEGER, PRIMARY KEY (key, chunk)
 );
 CREATE TABLE IF NOT EXISTS schedules (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, queue TEXT NOT NULL, body TEXT NOT NULL, expression TEXT NOT NULL,
@@ -40,6 +39,19 @@ CREATE INDEX IF NOT EXISTS schedules_due ON schedules (kind, next_at);
 CREATE TABLE IF NOT EXISTS boots (
     id INTEGER PRIMARY KEY CHECK (id = 1), database_id TEXT NOT NULL, boot INTEGER NOT NULL
 );
+"""
+
+# Columns that files of earlier versions lack; those versions leave them empty, so both can work with a file in turn.
+_ADDED = {
+    "items": {"listing_partition": "TEXT", "listing_sort": "TEXT", "expires_at": "INTEGER"},
+    "blobs": {"expires_at": "INTEGER"},
+}
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS items_index ON items (index_partition, index_sort) WHERE index_partition IS NOT NULL;
+CREATE INDEX IF NOT EXISTS items_listing ON items (listing_partition, listing_sort)
+    WHERE listing_partition IS NOT NULL;
+CREATE INDEX IF NOT EXISTS items_expiring ON items (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS blobs_expiring ON blobs (expires_at) WHERE expires_at IS NOT NULL;
 """
 
 
@@ -134,6 +146,11 @@ class Database:
 
     def _start(self, new_database_id: str) -> tuple[str, int]:
         self._connection.executescript(_SCHEMA)
+        for table, columns in _ADDED.items():
+            found = {column[1] for column in self._connection.execute(f"PRAGMA table_info({table})")}
+            for name in columns.keys() - found:
+                self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+        self._connection.executescript(_INDEXES)
         self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._connection.execute(
             "INSERT INTO boots VALUES (1, ?, 1) ON CONFLICT (id) DO UPDATE SET boot = boot + 1", (new_database_id,)
@@ -176,6 +193,12 @@ class Database:
                 raise
         except sqlite3.Error as error:
             raise _translated(error) from error
+
+    def expire(self, now_seconds: int) -> None:
+        """Delete what was kept until then."""
+        with self.lock:
+            for table in _ADDED:
+                self.write(f"DELETE FROM {table} WHERE expires_at <= ?", (now_seconds,))
 
     def close(self) -> None:
         """Close the database and release the lock; doing it twice is fine."""

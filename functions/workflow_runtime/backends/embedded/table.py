@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import cast
 
 import msgspec
 
 from workflow_runtime.backends.embedded.database import Database
 from workflow_runtime.backends.limits import (
+    EXPIRES_ATTRIBUTE,
     check_attributes,
     check_change,
     check_distinct,
@@ -21,26 +23,32 @@ from workflow_runtime.backends.limits import (
 )
 from workflow_runtime.ports import (
     ITEM_BYTES_MAX,
+    LISTED_ATTRIBUTES,
     Absent,
     Attribute,
     Change,
     Condition,
     ConditionFailed,
+    IndexName,
     Item,
     Key,
     holds,
 )
 
-_COLUMNS = "partition, sort, attributes, index_partition, index_sort"
+_COLUMNS = "partition, sort, attributes, index_partition, index_sort, listing_partition, listing_sort, expires_at"
 _GET = f"SELECT {_COLUMNS} FROM items WHERE partition = ? AND sort = ?"
-_PUT = f"INSERT OR REPLACE INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
-_INSERT = f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_PUT = f"INSERT OR REPLACE INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _DELETE = "DELETE FROM items WHERE partition = ? AND sort = ?"
 
 # MessagePack is at least half as large as DynamoDB's formula says, so small rows need no exact sum.
 _SURELY_SMALL_BYTES = ITEM_BYTES_MAX // 2 - 4096
 
-_Row = tuple[str, str, bytes, str | None, str | None]
+_FILTERED_PAGE = 1_000  # rows read at once where a condition leaves some out
+
+_Row = tuple[str, str, bytes, str | None, str | None, str | None, str | None, int | None]
+
+_NOWHERE = (None, None)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -83,16 +91,21 @@ class EmbeddedTable:
                 self._database.write_all((_PUT, rows))
 
     def update(
-        self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
+        self,
+        key: Key,
+        changes: Mapping[str, Attribute],
+        condition: Condition,
+        index: Key | None = None,
+        listing: Key | None = None,
     ) -> None:
-        check_update(key, changes, condition, index)
+        check_update(key, changes, condition, index, listing)
         with self._database.lock:
             item = self._read(key)
             _check(condition, key, item)
             attributes = item.attributes if item is not None else {}
-            if index is None and item is not None:
-                index = item.index
-            self._database.write(_PUT, _row(Item(key, {**attributes, **changes}, index)))
+            if item is not None:
+                index, listing = index or item.index, listing or item.listing
+            self._database.write(_PUT, _row(Item(key, {**attributes, **changes}, index, listing)))
 
     def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
         check_change(key, change)
@@ -105,7 +118,8 @@ class EmbeddedTable:
                 attributes[name] = _number(attributes.get(name, 0), name) + number
             for name in change.remove:
                 attributes.pop(name, None)
-            changed = Item(key, attributes, item.index if item is not None else None)
+            places = (item.index, item.listing) if item is not None else (None, None)
+            changed = Item(key, attributes, *places)
             self._database.write(_PUT, _row(changed))
         return changed
 
@@ -154,23 +168,31 @@ class EmbeddedTable:
         before: str | None = None,
         descending: bool = True,
         limit: int,
+        of: IndexName = "index",
+        where: Condition | None = None,
     ) -> list[Item]:
         check_partition(partition)
         check_limit(limit)
         parameters: list[object] = [partition, prefix]
-        sql = f"SELECT {_COLUMNS} FROM items WHERE index_partition = ? AND index_sort >= ?"
+        sql = f"SELECT {_COLUMNS} FROM items WHERE {of}_partition = ? AND {of}_sort >= ?"
         if after is not None:
-            sql += " AND index_sort > ?"
+            sql += f" AND {of}_sort > ?"
             parameters.append(after)
         ends = [end for end in (sort_key_after(prefix), before) if end is not None]
         if ends:
-            sql += " AND index_sort < ?"
+            sql += f" AND {of}_sort < ?"
             parameters.append(min(ends))
-        parameters.append(limit)
-        order = "DESC" if descending else "ASC"
+        sql += f" ORDER BY {of}_sort {'DESC' if descending else 'ASC'} LIMIT ? OFFSET ?"
+        at_once = limit if where is None else max(limit, _FILTERED_PAGE)
+        found: list[Item] = []
         with self._database.lock:
-            rows = self._database.read(f"{sql} ORDER BY index_sort {order} LIMIT ?", parameters)
-        return [_item(row) for row in rows]
+            for offset in count(0, at_once):
+                rows = self._database.read(sql, [*parameters, at_once, offset])
+                items = (_item(row) if of == "index" else _listed(row) for row in rows)
+                found += [item for item in items if where is None or holds(where, item.attributes)]
+                if len(found) >= limit or len(rows) < at_once:
+                    return found[:limit]
+        raise AssertionError("unreachable")
 
 
 def _row(item: Item) -> _Row:
@@ -182,16 +204,27 @@ def _row(item: Item) -> _Row:
         raise ValueError("an integer is out of range: they have up to 64 bits") from error
     if len(data) > _SURELY_SMALL_BYTES:
         check_item_bytes(item)
-    if item.index is None:
-        return (*item.key, data, None, None)
-    check_key(item.index)
-    return (*item.key, data, *item.index)
+    expires = cast("int | None", item.attributes.get(EXPIRES_ATTRIBUTE))
+    if item.index is None and item.listing is None:
+        return (*item.key, data, None, None, None, None, expires)
+    for place in (item.index, item.listing):
+        if place is not None:
+            check_key(place)
+    return (*item.key, data, *(item.index or _NOWHERE), *(item.listing or _NOWHERE), expires)
 
 
 def _item(row: _Row) -> Item:
-    partition, sort, data, index_partition, index_sort = row
+    partition, sort, data, index_partition, index_sort, listing_partition, listing_sort, _ = row
     index = None if index_partition is None else Key(index_partition, cast("str", index_sort))
-    return Item(Key(partition, sort), _decode(data), index)
+    listing = None if listing_partition is None else Key(listing_partition, cast("str", listing_sort))
+    return Item(Key(partition, sort), _decode(data), index, listing)
+
+
+def _listed(row: _Row) -> Item:
+    """What the narrow index carries of an item."""
+    item = _item(row)
+    shown = {name: item.attributes[name] for name in LISTED_ATTRIBUTES if name in item.attributes}
+    return Item(item.key, shown, None, item.listing)
 
 
 def _check(condition: Condition | None, key: Key, item: Item | None) -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from workflow_runtime.backends.aws.items import INDEX, INDEXES, LISTING
 from workflow_runtime.backends.aws.schedules import EventBridgeSchedules
-from workflow_runtime.backends.aws.table import INDEX
 from workflow_runtime.backends.clock import RealClock
 from workflow_runtime.backends.limits import (
     EXPIRES_ATTRIBUTE,
-    INDEX_PARTITION_ATTRIBUTE,
-    INDEX_SORT_ATTRIBUTE,
     PARTITION_ATTRIBUTE,
     SORT_ATTRIBUTE,
 )
 from workflow_runtime.deployment.settings import Settings
 from workflow_runtime.deployment.topology import Queue, Topology
-from workflow_runtime.ports import Schedule
+from workflow_runtime.ports import LISTED_ATTRIBUTES, Schedule
 
 if TYPE_CHECKING:
     from workflow_runtime.backends.aws.backend import Clients
@@ -62,25 +60,21 @@ def queue_arn(clients: Clients, url: str) -> str:
 
 
 def _create_table(clients: Clients, name: str) -> None:
-    attributes = (PARTITION_ATTRIBUTE, SORT_ATTRIBUTE, INDEX_PARTITION_ATTRIBUTE, INDEX_SORT_ATTRIBUTE)
+    projections: dict[str, Any] = {
+        INDEX: {"ProjectionType": "ALL"},
+        LISTING: {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(LISTED_ATTRIBUTES)},
+    }
+    indexes: Any = [
+        {"IndexName": index, "KeySchema": _key_schema(partition, sort), "Projection": projections[index]}
+        for index, partition, sort in INDEXES.values()
+    ]
+    attributes = (PARTITION_ATTRIBUTE, SORT_ATTRIBUTE, *(key for _, *keys in INDEXES.values() for key in keys))
     clients.dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": attribute, "AttributeType": "S"} for attribute in attributes],
-        KeySchema=[
-            {"AttributeName": PARTITION_ATTRIBUTE, "KeyType": "HASH"},
-            {"AttributeName": SORT_ATTRIBUTE, "KeyType": "RANGE"},
-        ],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": INDEX,
-                "KeySchema": [
-                    {"AttributeName": INDEX_PARTITION_ATTRIBUTE, "KeyType": "HASH"},
-                    {"AttributeName": INDEX_SORT_ATTRIBUTE, "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
+        KeySchema=_key_schema(PARTITION_ATTRIBUTE, SORT_ATTRIBUTE),
+        GlobalSecondaryIndexes=indexes,
     )
     clients.dynamodb.get_waiter("table_exists").wait(TableName=name)
     clients.dynamodb.update_time_to_live(
@@ -89,6 +83,10 @@ def _create_table(clients: Clients, name: str) -> None:
     clients.dynamodb.update_continuous_backups(
         TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
+
+
+def _key_schema(partition: str, sort: str) -> list[Any]:
+    return [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
 
 
 def _create_queue(clients: Clients, queue: Queue, prefix: str, urls: dict[str, str]) -> str:

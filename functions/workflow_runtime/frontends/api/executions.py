@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import msgspec
 from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import AwareDatetime
 
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.evaluation import iso_time
@@ -35,9 +37,10 @@ from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.waiting import wait_until
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.ports import Attribute
-from workflow_runtime.services.views.executions import header_json, position
+from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.services.views.nodes import error_json
 from workflow_runtime.services.views.passes import Page
+from workflow_runtime.storage.listing import Wanted
 from workflow_runtime.storage.records import LateResult, Run
 
 if TYPE_CHECKING:
@@ -46,11 +49,16 @@ if TYPE_CHECKING:
 INCLUDED_DEFAULT = "output"
 INCLUDE_PATTERN = r"^(nodes|input|output|variables)(,(nodes|input|output|variables)){0,3}$"
 NODE_CHARS_MAX = 2_000
+TIME_MS_MAX = 10**15 - 1  # positions in lists have 15 digits
 
 Include = Annotated[
     str, Query(pattern=INCLUDE_PATTERN, description="Parts to include: `nodes`, `input`, `output`, `variables`.")
 ]
-OfWorkflow = Annotated[str, Query(min_length=1, max_length=128, description="The workflow's id.")]
+OfWorkflow = Annotated[
+    str | None, Query(min_length=1, max_length=128, description="Only executions of this workflow (its id).")
+]
+StartedAfter = Annotated[AwareDatetime | None, Query(description="Only executions started at this time or later.")]
+StartedBefore = Annotated[AwareDatetime | None, Query(description="Only executions started before this time.")]
 OfNode = Annotated[
     str | None,
     Query(min_length=1, max_length=NODE_CHARS_MAX, description="Only this node (its path), and what it waits for."),
@@ -91,18 +99,24 @@ class Executions:
     async def listing(
         self,
         request: Request,  # noqa: ARG002
-        workflow: OfWorkflow,
+        workflow: OfWorkflow = None,
         status: OfStatus = None,
+        started_after: StartedAfter = None,
+        started_before: StartedBefore = None,
         limit: Limit = PAGE_ITEMS_DEFAULT,
         cursor: Cursor = None,
     ) -> Answer:
-        """Executions of a workflow, the newest first."""
-        of = ("executions", workflow, status or "")
-        before = decode_cursor(of, cursor)
+        """Executions, the newest first: of a workflow, or of all. A page of all workflows in one status may hold fewer
+        than asked for, or none, and lead on: `next_cursor` tells.
+        """
+        since, until = _milliseconds(started_after), _milliseconds(started_before)
+        of = ("executions", workflow or "", status or "", str(since), str(until))
+        before = decode_cursor(of, cursor) or (f"{until:015d}" if until else None)
         statuses = tuple(ExecutionStatus) if status is None else (status,)
-        found = await self._runtime.ports.offload(self._runtime.documents.list, workflow, statuses, limit + 1, before)
-        more = encode_cursor(of, position(found[limit - 1])) if len(found) > limit else None
-        return json_answer(page([header_json(header) for header in found[:limit]], more))
+        wanted = Wanted(statuses, workflow, before, since)
+        found = await self._runtime.ports.offload(self._runtime.documents.list, wanted, limit)
+        more = encode_cursor(of, found.next) if found.next is not None else None
+        return json_answer(page(list(map(header_json, found.headers)), more))
 
     async def get(
         self, request: Request, execution_id: ExecutionId, include: Include = INCLUDED_DEFAULT, range: Range = None
@@ -208,6 +222,11 @@ class Executions:
                 entry["output"] = msgspec.Raw(self._runtime.documents.node_output(held))
                 places.append(Place(entry, "output", href))
         return places
+
+
+def _milliseconds(time: datetime | None) -> int:
+    """Of a time that an execution may have started at; 0: none is given."""
+    return min(max(int(time.timestamp() * 1000), 1), TIME_MS_MAX) if time is not None else 0
 
 
 def _run_json(run: Run) -> dict[str, Json]:

@@ -84,10 +84,13 @@ class Api(RemoteConnection):
         """Published workflows, the newest first; and whether there are more."""
         return await self._listed("/workflows", {}, limit)
 
-    async def executions(self, workflow_id: str, status: str | None, limit: int) -> tuple[list[Document], bool]:
-        """Executions of a workflow, the newest first; and whether there are more."""
-        parameters = {"workflow": workflow_id, **({"status": status} if status is not None else {})}
-        return await self._listed("/executions", parameters, limit)
+    async def executions(
+        self, workflow_id: str | None, status: str | None, since: str | None, limit: int
+    ) -> tuple[list[Document], bool]:
+        """Executions of a workflow, or of all, the newest first, started ``since`` (a time in ISO 8601); and whether
+        there are more."""
+        given = {"workflow": workflow_id, "status": status, "started_after": since}
+        return await self._listed("/executions", {name: text for name, text in given.items() if text}, limit)
 
     async def history(self, execution_id: str) -> AsyncIterator[Document]:
         """What happened until now, commit by commit."""

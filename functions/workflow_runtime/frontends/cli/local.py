@@ -12,6 +12,7 @@ from workflow_runtime.frontends.cli.stderr_log import TracedInvoker
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools.reach import local_reach
 from workflow_runtime.runtime.in_process import Backend, LocalRuntime
+from workflow_runtime.storage.listing import Wanted
 from workflow_runtime.storage.records import Header
 
 WORKFLOWS_SEARCHED_MAX = 1_000
@@ -50,7 +51,7 @@ def only_open_execution(runtime: LocalRuntime, db: Path | None) -> str:
     found = [
         header
         for pointer in services.stores.workflows.list(WORKFLOWS_SEARCHED_MAX, None)
-        for header in services.documents.list(pointer.workflow_id, OPEN_STATUSES, OPEN_SHOWN_MAX + 1, None)
+        for header in services.documents.list(Wanted(OPEN_STATUSES, pointer.workflow_id), OPEN_SHOWN_MAX + 1).headers
     ]
     open = {header.execution_id for header in found}
     found = [header for header in found if _awaited_by(services.documents.header(header.execution_id)) not in open]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Protocol
 
 from workflow_runtime.frontends.client.sources import Source
@@ -108,5 +109,7 @@ class Connection(Protocol):
         """Call ``deliver``, in the running event loop, with events from now on: at least those of this execution, or
         of executions of this workflow. Returns what ends that."""
 
-    async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
+    async def list(
+        self, workflow_id: str | None, status: str | None, since: datetime | None, limit: int
+    ) -> list[dict[str, Json]]:
         """Executions, newest first: id, workflow, version, status, start, end and error of each."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from workflow_runtime.frontends.client.connection import Connection
-from workflow_runtime.frontends.client.errors import WaitTimeout, translated
+from workflow_runtime.frontends.client.errors import InvalidInput, WaitTimeout, translated
 from workflow_runtime.frontends.client.events import EventBus
 from workflow_runtime.frontends.client.limits import ResourceQuota, Scheduler
 from workflow_runtime.frontends.client.people import LISTED_DEFAULT, PeopleMethods
@@ -22,6 +22,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.services.freeze.scopes import scope_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Self
 
     from workflow_runtime.invokers.mocks import Mocks
@@ -141,10 +142,18 @@ class WorkflowEngine(PeopleMethods):
         return await self._connection.document(execution_id)
 
     async def list_executions(
-        self, workflow_id: str, status: str | None = None, *, limit: int = LISTED_DEFAULT
+        self,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        *,
+        since: datetime | None = None,
+        limit: int = LISTED_DEFAULT,
     ) -> list[dict[str, Json]]:
-        """Executions of a workflow, newest first, at most ``limit``; all, or those in one ``status``."""
-        return await self._connection.list(workflow_id, status, limit)
+        """Executions of a workflow, or of all, newest first, at most ``limit``; all, or those in one ``status``, or
+        started ``since`` then (an aware time)."""
+        if since is not None and since.tzinfo is None:
+            raise InvalidInput(f"since: {since} has no time zone", "invalid_input")
+        return await self._connection.list(workflow_id, status, since, limit)
 
     async def send_event(
         self,

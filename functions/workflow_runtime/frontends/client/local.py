@@ -7,7 +7,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.bus import EmbeddedBus
@@ -28,6 +31,7 @@ from workflow_runtime.services.freeze.requests import switch_json
 from workflow_runtime.services.intake.signals import accepted_json, publish_event
 from workflow_runtime.services.views.approvals import wanted_of
 from workflow_runtime.services.views.executions import header_json
+from workflow_runtime.storage.listing import Wanted
 
 LOOK_SECONDS_MIN = 0.005  # between looks at what an event did
 LOOK_SECONDS_MAX = 0.5
@@ -249,12 +253,22 @@ class LocalConnection:
         loop = asyncio.get_running_loop()
         return self._bus.subscribe(lambda event: _call_in(loop, deliver, event))
 
-    async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
+    async def list(
+        self, workflow_id: str | None, status: str | None, since: datetime | None, limit: int
+    ) -> list[dict[str, Json]]:
+        found: list[dict[str, Json]] = []
         with translated():
-            runtime = self._open()
-            runtime.services.catalog.version(workflow_id)
-            found = runtime.services.documents.list(workflow_id, _statuses(status), limit, None)
-            return [header_json(header) for header in found]
+            services = self._open().services
+            if workflow_id is not None:
+                services.catalog.version(workflow_id)
+            since_ms = int(since.timestamp() * 1000) if since is not None else 0
+            wanted = Wanted(_statuses(status), workflow_id, None, since_ms)
+            while True:
+                page = services.documents.list(wanted, limit - len(found))
+                found += map(header_json, page.headers)
+                if page.next is None or len(found) >= limit:
+                    return found
+                wanted = replace(wanted, before=page.next)
 
     def _open(self) -> LocalRuntime:
         if self._runtime is None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -295,12 +296,19 @@ class RemoteConnection(RemotePeople):
         for follower in list(self._followers):
             await follower.ready.wait()
 
-    async def list(self, workflow_id: str, status: str | None, limit: int) -> list[dict[str, Json]]:
-        await self._call("GET", f"/workflows/{segment(workflow_id)}")
+    async def list(
+        self, workflow_id: str | None, status: str | None, since: datetime | None, limit: int
+    ) -> list[dict[str, Json]]:
+        if workflow_id is not None:
+            await self._call("GET", f"/workflows/{segment(workflow_id)}")
         found: list[dict[str, Json]] = []
         cursor: str | None = None
         while len(found) < limit:
-            params = {"workflow": workflow_id, "limit": str(min(limit - len(found), PAGE_ITEMS_MAX))}
+            params = {"limit": str(min(limit - len(found), PAGE_ITEMS_MAX))}
+            if workflow_id is not None:
+                params["workflow"] = workflow_id
+            if since is not None:
+                params["started_after"] = since.isoformat()
             if status is not None:
                 params["status"] = status
             if cursor is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -126,9 +127,14 @@ class SyncWorkflowEngine(SyncPeopleMethods):
         return self._call(self._engine.get_execution_status(execution_id))
 
     def list_executions(
-        self, workflow_id: str, status: str | None = None, *, limit: int = LISTED_DEFAULT
+        self,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        *,
+        since: datetime | None = None,
+        limit: int = LISTED_DEFAULT,
     ) -> list[dict[str, Json]]:
-        return self._call(self._engine.list_executions(workflow_id, status, limit=limit))
+        return self._call(self._engine.list_executions(workflow_id, status, since=since, limit=limit))
 
     def send_event(
         self,

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.engine.lifecycle import ExecutionStatus
@@ -25,7 +26,7 @@ from workflow_runtime.frontends.server.gateway import Gateway
 from workflow_runtime.frontends.server.log import ExecutionLog, logger
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime
-from workflow_runtime.services.views.executions import position as position_of
+from workflow_runtime.storage.listing import Wanted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,12 +198,13 @@ def poke_open_executions(runtime: LocalRuntime) -> None:
     position: str | None = None
     while pointers := services.stores.workflows.list(PAGE_ITEMS, position):
         for pointer in pointers:
-            before: str | None = None
-            while headers := services.documents.list(pointer.workflow_id, OPEN_STATUSES, PAGE_ITEMS, before):
-                for header in headers:
+            wanted: Wanted | None = Wanted(OPEN_STATUSES, pointer.workflow_id)
+            while wanted is not None:
+                page = services.documents.list(wanted, PAGE_ITEMS)
+                for header in page.headers:
                     services.mailer.poke(header.execution_id)
-                poked += len(headers)
-                before = position_of(headers[-1])
+                poked += len(page.headers)
+                wanted = replace(wanted, before=page.next) if page.next is not None else None
         position = pointers[-1].position
     if poked:
         logger.info("%d open executions go on", poked)

@@ -14,6 +14,7 @@ from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import Catalog, Published
+from workflow_runtime.storage.listing import Wanted
 from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.workflows import VersionMismatch, WorkflowVersion
 
@@ -32,7 +33,7 @@ class Publishing:
         self._clock = clock
         self._catalog = catalog
         self._workflows = stores.workflows
-        self._executions = stores.executions
+        self._listing = stores.listing
 
     def create(self, source: bytes, compilation: Compilation) -> tuple[Published, bool]:
         """Publish a workflow that is not published yet; whether it is new (False: it was there with the same plan).
@@ -85,7 +86,7 @@ class Publishing:
             version = self._workflows.version(workflow_id, pointer.latest)
             if not expected(version):
                 raise RequestError("precondition_failed", "the workflow's latest version is another one")
-            if not force and any(self._executions.list(workflow_id, status, 1) for status in OPEN_STATUSES):
+            if not force and self._listing.page(Wanted(OPEN_STATUSES, workflow_id), 1).headers:
                 raise RequestError("conflict", f"executions of workflow {workflow_id!r} are running")
             if self._workflows.remove(pointer, self._clock.now()):
                 if version is not None:

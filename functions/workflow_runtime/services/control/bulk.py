@@ -8,7 +8,7 @@ started before a time, in some statuses, each looked at once, the newest first.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -20,8 +20,8 @@ from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import Catalog
 from workflow_runtime.services.control.operations import OPERATIONS
 from workflow_runtime.services.control.requests import NOTHING, Control
-from workflow_runtime.services.views.executions import Documents, position
-from workflow_runtime.storage.records import Header
+from workflow_runtime.services.views.executions import Documents
+from workflow_runtime.storage.listing import Wanted, position
 
 ASKING_SECONDS_MAX = 15  # of a page: an answer of the API has 29 s
 KEY_DIGITS = 32  # of a request's key, as it is carried on
@@ -103,11 +103,11 @@ class Bulk:
             key = hashlib.sha256((key or self._new_id()).encode()).hexdigest()[:KEY_DIGITS]
         else:
             key, _, before = place.partition("|")
-        found = self._documents.list(selection.workflow_id, statuses, limit + 1, before)
-        page = found[:limit]
+        found = self._documents.list(Wanted(statuses, selection.workflow_id, before), limit)
+        page = found.headers
         if selection.dry_run:
             ids = tuple(header.execution_id for header in page)
-            return Batch(operation, True, ids, 0, 0, (), _place(key, page) if len(found) > limit else None)
+            return Batch(operation, True, ids, 0, 0, (), _place(key, found.next))
         end = self._clock.now() + ASKING_SECONDS_MAX * 1000
         asked: list[str] = []
         changed = unchanged = 0
@@ -125,13 +125,13 @@ class Bulk:
             else:
                 changed += answer.changed
                 unchanged += not answer.changed
-        next = _place(key, page[: len(asked)]) if len(asked) < len(found) else None
-        return Batch(operation, False, tuple(asked), changed, unchanged, tuple(refused.values()), next)
+        next = position(page[len(asked) - 1]) if len(asked) < len(page) else found.next
+        return Batch(operation, False, tuple(asked), changed, unchanged, tuple(refused.values()), _place(key, next))
 
 
-def _place(key: str, page: Sequence[Header]) -> str:
-    """The place behind these executions."""
-    return f"{key}|{position(page[-1])}"
+def _place(key: str, next: str | None) -> str | None:
+    """Where the request's next page begins."""
+    return f"{key}|{next}" if next is not None else None
 
 
 def statuses_of(operation: str) -> tuple[ExecutionStatus, ...]:

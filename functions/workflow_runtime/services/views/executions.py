@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from heapq import nlargest
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -31,6 +30,8 @@ from workflow_runtime.services.views.nodes import error_json, live_graphs, node_
 from workflow_runtime.services.views.passes import LoopView, Page, PassFinder, Shown, passes_text
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
+from workflow_runtime.storage.listing import Page as ExecutionPage
+from workflow_runtime.storage.listing import Wanted
 from workflow_runtime.storage.records import Globals, Header, Run, StoredState
 from workflow_runtime.storage.stores import Stores
 
@@ -128,23 +129,13 @@ class Documents:
         self._clock = ports.clock
         self._workflows = stores.workflows
         self._executions = stores.executions
+        self._listing = stores.listing
         self._runs = stores.runs
 
-    def list(
-        self, workflow_id: str, statuses: Collection[ExecutionStatus], limit: int, before: str | None
-    ) -> Sequence[Header]:
-        """Executions of a workflow, newest first, older than the `position` ``before``.
-
-        One query per status, in the order of life: an execution that moves on between two of them is found twice,
-        never missed.
-        """
-        found: dict[str, Header] = {}
-        for status in ExecutionStatus:
-            if status in statuses:
-                end = f"{status}#{before}" if before is not None else None
-                for header in self._executions.list(workflow_id, status, limit, end):
-                    found[header.execution_id] = header
-        return nlargest(limit, found.values(), key=position)
+    def list(self, wanted: Wanted, limit: int) -> ExecutionPage:
+        """Executions, newest first, at most ``limit``. One that was started a moment ago may be missing (indexes are
+        eventually consistent); the status of each is that of now."""
+        return self._listing.page(wanted, limit)
 
     def header(self, execution_id: str) -> Header:
         header = self._executions.header(execution_id)
@@ -320,11 +311,6 @@ class Documents:
     def dead_letters(self, execution_id: str) -> Sequence[dict[str, Json]]:
         """What could not be taken or sent for this execution: ``{reason, body}`` each."""
         return self._executions.dead_letters(execution_id)
-
-
-def position(header: Header) -> str:
-    """An execution's place among those of its workflow, whatever its status: it never changes."""
-    return f"{header.started_at:015d}#{header.execution_id}"
 
 
 def header_json(header: Header) -> dict[str, Json]:

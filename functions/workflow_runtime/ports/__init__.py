@@ -10,12 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from workflow_runtime.errors import ConflictError
 from workflow_runtime.plan.events import TOPIC_CHARACTERS_MAX as TOPIC_CHARACTERS_MAX  # also a limit of `Bus`
+from workflow_runtime.ports.conditions import Absent as Absent
+from workflow_runtime.ports.conditions import AllOf as AllOf
+from workflow_runtime.ports.conditions import AnyOf as AnyOf
+from workflow_runtime.ports.conditions import Attribute as Attribute
+from workflow_runtime.ports.conditions import Below as Below
+from workflow_runtime.ports.conditions import Between as Between
+from workflow_runtime.ports.conditions import Condition as Condition
+from workflow_runtime.ports.conditions import Equals as Equals
+from workflow_runtime.ports.conditions import Missing as Missing
+from workflow_runtime.ports.conditions import Present as Present
+from workflow_runtime.ports.conditions import holds as holds
 
 ITEM_BYTES_MAX = 400 * 1024  # DynamoDB: one item, names and values together
 PARTITION_KEY_BYTES_MAX = 2048  # DynamoDB
@@ -32,8 +43,6 @@ SCHEDULE_BODY_BYTES_MAX = 256 * 1024  # EventBridge Scheduler: a target's input
 MINUTE_MS = 60_000  # EventBridge Scheduler fires within the minute
 SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"  # in a schedule's body: becomes the time it was due, in ISO 8601
 
-Attribute: TypeAlias = str | int | bytes | bool | None
-
 
 class Key(NamedTuple):
     partition: str
@@ -41,90 +50,22 @@ class Key(NamedTuple):
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A row of the table. ``index``: its key in the one secondary index (`INDEX`), or None to stay out of it."""
+    """A row of the table.
+
+    - ``index``: its key in the index that carries whole items, or None to stay out of it
+    - ``listing``: its key in the index that carries `LISTED_ATTRIBUTES` only, or None: for what is written so often
+      that a copy of it would cost
+    """
 
     key: Key
     attributes: dict[str, Attribute]
     index: Key | None = None
+    listing: Key | None = None
 
 
-class Absent(msgspec.Struct, frozen=True):
-    """Condition: there is no item of this key."""
-
-
-class Equals(msgspec.Struct, frozen=True):
-    """Condition: the item exists and its ``attribute`` has this value."""
-
-    attribute: str
-    value: str | int
-
-
-class Below(msgspec.Struct, frozen=True):
-    """Condition: the item exists and its numeric ``attribute`` is less than ``value``."""
-
-    attribute: str
-    value: int
-
-
-class Missing(msgspec.Struct, frozen=True):
-    """Condition: there is no item, or it lacks this attribute."""
-
-    attribute: str
-
-
-class Present(msgspec.Struct, frozen=True):
-    """Condition: the item exists and has this attribute."""
-
-    attribute: str
-
-
-class Between(msgspec.Struct, frozen=True):
-    """Condition: the item exists and its numeric ``attribute`` is at least ``low`` and at most ``high``."""
-
-    attribute: str
-    low: int
-    high: int
-
-
-class AllOf(msgspec.Struct, frozen=True):
-    """Condition: each of these holds; there is at least one."""
-
-    conditions: tuple[Condition, ...]
-
-
-class AnyOf(msgspec.Struct, frozen=True):
-    """Condition: one of these holds."""
-
-    conditions: tuple[Condition, ...]
-
-
-Condition: TypeAlias = Absent | Equals | Below | Missing | Present | Between | AllOf | AnyOf
-
-
-def holds(condition: Condition, attributes: Mapping[str, Attribute] | None) -> bool:
-    """Whether it does for an item with these attributes; None: there is no item. DynamoDB compares values of one type
-    only."""
-    match condition:
-        case Absent():
-            return attributes is None
-        case Missing(attribute=name):
-            return attributes is None or name not in attributes
-        case Present(attribute=name):
-            return attributes is not None and name in attributes
-        case AllOf(conditions=conditions):
-            return all(holds(one, attributes) for one in conditions)
-        case AnyOf(conditions=conditions):
-            return any(holds(one, attributes) for one in conditions)
-    current = (attributes or {}).get(condition.attribute)
-    if isinstance(current, bool) or not isinstance(current, (int, str)):
-        return False
-    if isinstance(condition, Equals):
-        return isinstance(current, str) is isinstance(condition.value, str) and current == condition.value
-    if isinstance(current, str):
-        return False
-    if isinstance(condition, Below):
-        return current < condition.value
-    return condition.low <= current <= condition.high
+IndexName: TypeAlias = Literal["index", "listing"]
+"""A secondary index, by the field of `Item` that is its key."""
+LISTED_ATTRIBUTES = ("status",)
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -154,7 +95,7 @@ class ConditionFailed(ConflictError):
 
 
 class Table(Protocol):
-    """One table, one secondary index. Reads by key are consistent; index reads are eventually consistent."""
+    """One table, two secondary indexes. Reads by key are consistent; index reads are eventually consistent."""
 
     def get(self, keys: Sequence[Key]) -> dict[Key, Item]:
         """The items that exist among ``keys`` (any number; batched in hundreds), consistently read."""
@@ -166,9 +107,14 @@ class Table(Protocol):
         """Write whole items without conditions (any number; batched; not atomic)."""
 
     def update(
-        self, key: Key, changes: Mapping[str, Attribute], condition: Condition, index: Key | None = None
+        self,
+        key: Key,
+        changes: Mapping[str, Attribute],
+        condition: Condition,
+        index: Key | None = None,
+        listing: Key | None = None,
     ) -> None:
-        """Set attributes of an existing item, and its index key if ``index`` is given. Raises `ConditionFailed`."""
+        """Set attributes of an existing item, and its keys in the indexes that are given. Raises `ConditionFailed`."""
 
     def change(self, key: Key, change: Change, condition: Condition | None = None) -> Item:
         """Change attributes of an item, creating it if there is none, and answer it as it is then. Raises
@@ -198,9 +144,11 @@ class Table(Protocol):
         before: str | None = None,
         descending: bool = True,
         limit: int,
+        of: IndexName = "index",
+        where: Condition | None = None,
     ) -> list[Item]:
         """Items by index key, whose sort key starts with ``prefix`` and lies between ``after`` and ``before``, without
-        these; the largest first, or the smallest.
+        these; the largest first, or the smallest; of those, ``where`` this holds, which is read and not indexed.
         """
 
 
