@@ -20,8 +20,9 @@ from workflow_runtime.deployment.topology import Function
 
 METHODS = ("GET", "POST", "PUT", "DELETE")  # OPTIONS is API Gateway's own, without authorizer
 EVERY_PATH = "/{proxy+}"
-REQUEST_HEADERS = ("authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "x-amz-date",
-                   "x-amz-security-token", "x-correlation-id")  # fmt: skip
+REQUEST_HEADERS = ("authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
+                   "mcp-method", "mcp-name", "mcp-protocol-version", "x-amz-date", "x-amz-security-token",
+                   "x-correlation-id")  # fmt: skip
 ANSWER_HEADERS = ("content-range", "etag", "location", "retry-after")
 ACCESS_LOG = {
     "request_id": "$context.requestId",
@@ -79,7 +80,7 @@ class Api(Construct):
             accept(
                 made,
                 "AwsSolutions::AwsSolutions-APIG4",
-                "Each request carries an HMAC signature, or a task token, that the function checks",
+                "Requests carry a signature or a task token that the function checks, or read what is public",
             )
 
     def _stage(self, function: Function, props: RuntimeProps) -> None:

@@ -181,7 +181,16 @@ def _accept_findings(function: lambda_.Function) -> None:
 
 def _chosen_callers(props: RuntimeProps) -> dict[str, str]:
     """Who callers of the API are, where that is not as by default."""
-    callers, default = Callers(props.identity_claim, frozenset(props.speaking_for_others)), Callers()
+    callers, default = (
+        Callers(
+            props.identity_claim,
+            frozenset(props.speaking_for_others),
+            props.jwt.issuer if props.jwt else "",
+            props.jwt.scopes if props.jwt else (),
+            frozenset(props.cors.origins if props.cors else ()),
+        ),
+        Callers(),
+    )
     chosen, usual = callers.to_environment(), default.to_environment()
     return {name: value for name, value in chosen.items() if value != usual[name]}
 

@@ -278,7 +278,13 @@ def test_bearer_tokens_take_the_place_of_signatures(chosen_stack: Deployed) -> N
 
 
 def test_the_api_knows_who_its_callers_are(shipped: Deployed, chosen_stack: Deployed) -> None:
-    assert Callers.from_environment(variables(chosen_stack, "api")) == Callers("email", frozenset({"portal", "desk"}))
+    assert Callers.from_environment(variables(chosen_stack, "api")) == Callers(
+        "email",
+        frozenset({"portal", "desk"}),
+        issuer="https://login.example.com",
+        scopes=("workflows/use",),
+        web_origins=frozenset({"https://app.example.com"}),
+    )
     assert Callers.from_environment(variables(shipped, "api")) == Callers()
     assert "SPEAKING_FOR_OTHERS" not in variables(chosen_stack, "dispatch")
 

@@ -202,7 +202,7 @@ def _check(
     check_paths(sources, report)
     check_states_asked(bound.placed(sources), sources, report)
     check_merging(definition, sources, report)
-    check_triggers(definition, sources, report)
+    check_triggers(definition, gaps, sources, report)
     check_limits(definition, gaps, sources, catalogue, report)
     for chart in sources.charts:
         warn_of_chart(chart, report)

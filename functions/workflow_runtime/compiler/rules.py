@@ -145,6 +145,20 @@ NEVER_MATCHES = rule("WF347", WARNING, "A topic or filters that no event can mat
 
 SAME_WEBHOOK = rule("WF348", ERROR, "Two webhooks that take the same requests", "Give one another endpoint or method.")
 
+NO_TOOL_SCHEMA = rule(
+    "WF349",
+    ERROR,
+    "A workflow that is exposed without saying what it takes",
+    "Add an `input_schema` of type `object`: models fill it in.",
+)
+
+LONG_TOOL = rule(
+    "WF339",
+    ERROR,
+    "A workflow that is exposed and says too much",
+    "Shorten its `description`, or simplify its schemas.",
+)
+
 # Compensation
 BAD_COMPENSATION = rule("WF350", ERROR, "A node that cannot undo others")
 NOT_UNDONE = rule(

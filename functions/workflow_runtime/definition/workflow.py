@@ -141,6 +141,10 @@ class WorkflowDefinition(ChartDefinition):
         ("execution", "state"), description="Lifecycle events that are published."
     )
 
+    expose: Annotated[tuple[Annotated[str, word("mcp")], ...], Many(single=True)] = Field(
+        (), description="`mcp`: the workflow is a tool of the MCP server; it needs an `input_schema`."
+    )
+
     @model_validator(mode="after")
     def _parts_of_type(self) -> Self:
         chart = sorted(self.model_fields_set & {"initial_state", "final_states", "states"})

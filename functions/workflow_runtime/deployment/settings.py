@@ -26,23 +26,44 @@ _TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": 
 
 
 class Callers(msgspec.Struct, frozen=True):
-    """Who callers of the API are. ``identity_claim``: of a JWT, the claim that says so. ``speaking_for_others``: those
-    who may answer approvals in somebody else's name: the backend of a web page, say."""
+    """Who callers of the API are.
+
+    - ``identity_claim``: of a JWT, the claim that says so
+    - ``speaking_for_others``: those who may answer approvals in somebody else's name: the backend of a web page, say
+    - ``issuer``, ``scopes``: who issues the JWTs, and what they must grant; "": requests are signed by IAM
+    - ``web_origins``: the origins of web pages that may call (``*``: any)
+    """
 
     identity_claim: str = IDENTITY_CLAIM
     speaking_for_others: frozenset[str] = frozenset()
+    issuer: str = ""
+    scopes: tuple[str, ...] = ()
+    web_origins: frozenset[str] = frozenset()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Callers:
-        """``IDENTITY_CLAIM``, and ``SPEAKING_FOR_OTHERS``: IAM principals or subjects, with commas."""
-        names = (name.strip() for name in environ.get("SPEAKING_FOR_OTHERS", "").split(","))
-        return cls(environ.get("IDENTITY_CLAIM") or IDENTITY_CLAIM, frozenset(filter(None, names)))
+        """``IDENTITY_CLAIM``, ``JWT_ISSUER``; and, with commas, ``SPEAKING_FOR_OTHERS`` (IAM principals or subjects),
+        ``JWT_SCOPES``, ``WEB_ORIGINS``."""
+
+        def listed(variable: str) -> tuple[str, ...]:
+            return tuple(filter(None, (name.strip() for name in environ.get(variable, "").split(","))))
+
+        return cls(
+            environ.get("IDENTITY_CLAIM") or IDENTITY_CLAIM,
+            frozenset(listed("SPEAKING_FOR_OTHERS")),
+            environ.get("JWT_ISSUER", ""),
+            listed("JWT_SCOPES"),
+            frozenset(listed("WEB_ORIGINS")),
+        )
 
     def to_environment(self) -> dict[str, str]:
         """The variables that `from_environment` reads; CDK sets them."""
         return {
             "IDENTITY_CLAIM": self.identity_claim,
             "SPEAKING_FOR_OTHERS": ",".join(sorted(self.speaking_for_others)),
+            "JWT_ISSUER": self.issuer,
+            "JWT_SCOPES": ",".join(self.scopes),
+            "WEB_ORIGINS": ",".join(sorted(self.web_origins)),
         }
 
 

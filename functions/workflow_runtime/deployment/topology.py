@@ -221,6 +221,8 @@ TOPOLOGY = Topology(
             open_routes=(
                 *(f"{method} /hooks/{{workflow}}/{{endpoint+}}" for method in ("POST", "PUT", "GET")),
                 "POST /tasks/{action}",
+                "GET /.well-known/oauth-protected-resource",
+                "GET /.well-known/oauth-protected-resource/mcp",
             ),
             snap_start=True,
         ),

@@ -13,6 +13,7 @@ from workflow_runtime.language.schemas import violation
 from workflow_runtime.plan.addresses import TOP_CHART, Place, ScopeId, passes_in, static_path
 from workflow_runtime.plan.chart import ChartPlan
 from workflow_runtime.plan.events import descriptors, is_runtime_event
+from workflow_runtime.plan.exposure import Exposure
 from workflow_runtime.plan.formulas import BindingKind, Formula
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.limiters import NO_LIMITS, PlanLimits
@@ -44,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     - ``event_schemas``: of the data of events, by name
     - ``input_paths`` and ``variable_paths``: what the dispatcher's decisions read of them
+    - ``exposed``: what it is as a tool of the MCP server; None: it is none
     """
 
     workflow_id: str
@@ -68,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     handlers: tuple[Handler, ...] = ()
     compensation: Compensation = BY_DEFAULT
     limits: PlanLimits = NO_LIMITS
+    exposed: Exposure | None = None
 
     @cached_property
     def blocks(self) -> tuple[GraphBlock, ...]:

@@ -27,6 +27,7 @@ APPROVAL_PREFIX = "APPROVAL#"
 OPEN_APPROVALS = "APPROVALS#open"  # index partition
 ENDED_APPROVALS = "APPROVALS#ended"  # index partition
 LIMITER_RULE_PREFIX = "LIMIT#"  # of sort keys there: rules of limiters, which are read with the switches
+EXPOSED = "EXPOSED#mcp"  # partition of the workflows that the MCP server offers
 WAITER_PREFIX = "W#"
 WORKFLOWS = "WORKFLOWS"  # index partition of all published workflows
 EXPIRES = "expires_at"  # attribute with the epoch seconds from which DynamoDB may delete an item (`service_limits`)
@@ -205,6 +206,11 @@ def webhook_call(workflow_id: str, endpoint: str, signature: str) -> Key:
 
 def workflow(workflow_id: str, sort: str = META) -> Key:
     return Key(f"WF#{named(workflow_id)}", sort)
+
+
+def exposed(tool: str) -> Key:
+    """A workflow that the MCP server offers, by the name of its tool."""
+    return Key(EXPOSED, safe(tool))
 
 
 def workflow_version(workflow_id: str, version: int) -> Key:

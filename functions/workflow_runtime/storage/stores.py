@@ -18,6 +18,7 @@ from workflow_runtime.storage.workflows import WorkflowStore
 if TYPE_CHECKING:
     from workflow_runtime.storage.applied import AppliedStore
     from workflow_runtime.storage.approvals import ApprovalStore
+    from workflow_runtime.storage.exposed import ExposedStore
     from workflow_runtime.storage.held import HeldStore
     from workflow_runtime.storage.requests import RequestStore
     from workflow_runtime.storage.steps import StepStore
@@ -54,6 +55,12 @@ class Stores:
         from workflow_runtime.storage.triggers import TriggerStore  # with it comes the pattern language
 
         return TriggerStore(self._table)
+
+    @cached_property
+    def exposed(self) -> ExposedStore:
+        from workflow_runtime.storage.exposed import ExposedStore  # few workflows are tools of others
+
+        return ExposedStore(self._table)
 
     @cached_property
     def subscriptions(self) -> SubscriptionStore:

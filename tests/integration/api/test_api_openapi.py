@@ -28,6 +28,8 @@ def test_it_is_openapi_3_1_and_every_reference_leads_somewhere() -> None:
 
 def test_every_problem_is_described_as_one() -> None:
     for _, operation in operations(openapi_document()):
+        if operation["operationId"] == "callMcp":
+            continue  # JSON-RPC has errors of its own
         for status, answer in operation["responses"].items():
             assert int(status) < 400 or list(answer["content"]) == [PROBLEM_TYPE]
             assert int(status) < 400 or int(status) in {known for known, _ in STATUSES.values()}

@@ -24,6 +24,7 @@ from workflow_runtime.definition.policies import RetryPolicy as RetryPolicyDefin
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.chart import ChartPlan
+from workflow_runtime.plan.exposure import Exposure
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, Join, JoinKind, NodePlan
 from workflow_runtime.plan.plan import Plan, Variable
@@ -170,7 +171,14 @@ def assemble(
         handlers=tuple(map(handler, definition.error_handlers)),
         compensation=_compensation(definition),
         limits=planned_limits(definition, formulas),
+        exposed=_exposure(definition),
     )
+
+
+def _exposure(definition: WorkflowDefinition) -> Exposure | None:
+    if "mcp" not in definition.expose:
+        return None
+    return Exposure(definition.description if isinstance(definition.description, str) else "")
 
 
 def _compensation(definition: WorkflowDefinition) -> Compensation:

@@ -1,4 +1,4 @@
-"""Stage *triggers*: what starts executions, and what brings events of the bus to those that wait for them.
+"""Stage *triggers*: what starts executions, and what brings events of the bus to those that wait for them; tools.
 
 Formulas over an event read nothing but that event; the `with` of a trigger reads the execution.
 """
@@ -6,6 +6,8 @@ Formulas over an event read nothing but that event; the `with` of a trigger read
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+
+import msgspec
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.check.filters import check_filters
@@ -22,6 +24,7 @@ from workflow_runtime.language.expressions import compile_template
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.schedules import ScheduleError, cron_expression, rate_expression
+from workflow_runtime.plan.exposure import TOLD_BYTES_MAX
 from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger, WebhookTrigger
 
@@ -31,10 +34,11 @@ def trigger_sites(definition: WorkflowDefinition, report: Report) -> list[ReadSi
     return [read_site(site, report) for site in _sites(definition)]
 
 
-def check_triggers(definition: WorkflowDefinition, sources: Sources, report: Report) -> None:
+def check_triggers(definition: WorkflowDefinition, gaps: Gaps, sources: Sources, report: Report) -> None:
     """Schedules that cannot be expressed, filters that are not patterns, secrets without a name, input that is
-    refused, events that nothing takes.
+    refused, events that nothing takes, tools of which nobody knows what they take.
     """
+    _check_exposure(definition, gaps, report)
     declared, is_open = declared_keys(definition.input_schema)
     heard = _heard(sources)
     for event in definition.event_schemas if heard is not None else ():
@@ -84,6 +88,24 @@ def plan_triggers(
                 key = formulas[graph.at(position, "correlate")]
                 found.append(EventTrigger(topics=(node.event,), event=node.event, correlate=key))
     return tuple(found), numbers
+
+
+def _check_exposure(definition: WorkflowDefinition, gaps: Gaps, report: Report) -> None:
+    """A tool takes an object whose parts are known."""
+    if not definition.expose or "input_schema" in gaps.fields:
+        return
+    schema = definition.input_schema
+    if not isinstance(schema, dict):
+        report.add(rules.NO_TOOL_SCHEMA, "`expose: mcp` needs an `input_schema`", ("expose",))
+        return
+    types = schema.get("type", "object")
+    if "object" not in (types if isinstance(types, list) else [types]):
+        message = f"what a tool takes is an object, not {types!r}"
+        report.add(rules.NO_TOOL_SCHEMA, message, ("input_schema", "type"))
+    told = len(msgspec.json.encode([definition.description, schema, definition.output_schema]))
+    if told > TOLD_BYTES_MAX:
+        message = f"description and schemas have {told:,} bytes; models are told at most {TOLD_BYTES_MAX:,} of a tool"
+        report.add(rules.LONG_TOOL, message, ("expose",))
 
 
 def _sites(definition: WorkflowDefinition) -> Iterator[Site]:

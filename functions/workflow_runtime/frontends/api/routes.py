@@ -15,6 +15,7 @@ from workflow_runtime.frontends.api.freezes import Switches
 from workflow_runtime.frontends.api.graphs import TYPES, Graphs
 from workflow_runtime.frontends.api.journal import Journals
 from workflow_runtime.frontends.api.limits import limit_routes
+from workflow_runtime.frontends.api.mcp_routes import CALL_BODY, mcp_routes
 from workflow_runtime.frontends.api.people_routes import people_routes
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.route import LOCATION_HEADER, RANGE_HEADER, Reply, Route, json_reply
@@ -51,6 +52,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_freeze_routes(Switches(runtime)),
         *limit_routes(runtime),
         *_hook_routes(events),
+        *mcp_routes(runtime),
         _health(runtime),
     )
 
@@ -326,6 +328,8 @@ def content_types(body: str) -> tuple[str, ...]:
     """The types of a route's body, the usual one first."""
     if body == HOOK_BODY:
         return (*JSON_TYPES, FORM_TYPE)
+    if body == CALL_BODY:
+        return JSON_TYPES
     return (*YAML_TYPES, *JSON_TYPES) if body == SOURCE_BODY else (*JSON_TYPES, *YAML_TYPES)
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from workflow_runtime.services.catalog.triggers import Triggers
 
 
+PUBLISHERS_MAX = 3  # who publish the same workflow at the same moment
+
+
 class Published(msgspec.Struct, frozen=True):
     """A stored version, its plan, and what the compiler warned about."""
 
@@ -70,6 +73,7 @@ class Catalog:
         self._clock = clock
         self._workflows = stores.workflows
         self._limiters = stores.limiters
+        self._stores = stores
         self._triggers = triggers
         self.catalogue = catalogue
         self._pools = pools
@@ -115,17 +119,44 @@ class Catalog:
             self._triggers.settle(plan.workflow_id, plan)
             raise
         self._triggers.announce(plan, scheduled=scheduled)  # who lost against us has retired the same ones, perhaps
+        if plan.exposed is not None:
+            self._expose_newest(plan.workflow_id)
         if before is not None and before.plan_hash != plan.hash:
             self.superseded(before)
         return Published(version, plan, tuple(compilation.findings))
 
     def superseded(self, version: WorkflowVersion) -> None:
-        """Retire the triggers that only this version has, now that it is not the latest any more."""
+        """Retire the triggers that only this version has, and its tool, now that it is not the latest any more."""
         try:
             plan = self._workflows.plan(version.plan_hash)
         except (KeyError, msgspec.ValidationError):  # from before there were triggers, or of a newer deployment
             return
         self._triggers.settle(version.workflow_id, plan)
+        if plan.exposed is not None:
+            self._expose_newest(version.workflow_id)
+
+    def _expose_newest(self, workflow_id: str) -> None:
+        """Have the list of tools say of a workflow what its newest version does.
+
+        The list is an index, not the truth: whoever calls a tool asks the newest version (`exposed`). Publishers who
+        meet look again afterwards, so whatever comes last, the newest version stands there.
+        """
+        for _ in range(PUBLISHERS_MAX):
+            newest = self._workflows.latest(workflow_id)
+            plan = self._workflows.plan(newest.plan_hash) if newest is not None else None
+            if plan is not None and plan.exposed is not None:
+                self._stores.exposed.put(plan)
+            else:
+                self._stores.exposed.delete(workflow_id)
+            if self._workflows.latest(workflow_id) == newest:
+                return
+
+    def exposed(self, tool: str) -> Plan | None:
+        """The newest version of the workflow that is this tool, if that version is one."""
+        found = self._stores.exposed.get(tool)
+        newest = self._workflows.latest(found.workflow_id) if found is not None else None
+        plan = self._workflows.plan(newest.plan_hash) if newest is not None else None
+        return plan if plan is not None and plan.exposed is not None else None
 
     def version(self, workflow_id: str, number: int | None = None) -> WorkflowVersion:
         """A stored version of a published workflow, by default the latest. Raises `RequestError` (``not_found``)."""
