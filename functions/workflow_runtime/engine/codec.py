@@ -16,14 +16,19 @@ from workflow_runtime.plan.plan import Plan
 __all__ = ["current", "decode_state", "encode_state"]
 
 
-class _Stored(ExecutionState):
+class _Stored(ExecutionState, forbid_unknown_fields=True):
     """A state as it is read: with its scopes, and what it waits for, as bytes."""
 
     scopes: MutableMapping[ScopeId, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
     pending: MutableMapping[str, msgspec.Raw] = msgspec.field(default_factory=dict)  # type: ignore[assignment]
 
 
+class _StoredElsewhere(_Stored, forbid_unknown_fields=False):
+    """The same with fields that this deployment does not know."""
+
+
 _decoder = msgspec.json.Decoder(_Stored)
+_decoder_elsewhere = msgspec.json.Decoder(_StoredElsewhere)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _KNOWN = frozenset(ExecutionState.__struct_fields__)
 _pending_decoder = msgspec.json.Decoder(Pending)
@@ -35,14 +40,15 @@ def decode_state(data: bytes) -> ExecutionState:
 
     Raises `msgspec.ValidationError` for anything that is not a state of this or an older schema.
     """
-    state = _decoder.decode(data)
+    try:
+        state: _Stored = _decoder.decode(data)
+    except msgspec.ValidationError:  # looking for unknown fields first would be a second walk through every state
+        state = _decoder_elsewhere.decode(data)
+        state.newer = {name: bytes(value) for name, value in _fields.decode(data).items() if name not in _KNOWN}
     if state.schema > STATE_SCHEMA:
         raise msgspec.ValidationError(f"state schema {state.schema} is newer than this runtime's {STATE_SCHEMA}")
     if state.schema == UNNUMBERED_SCHEMA:
         return schema1.unplaced(data)
-    fields = _fields.decode(data)
-    if not fields.keys() <= _KNOWN:
-        state.newer = {name: bytes(value) for name, value in fields.items() if name not in _KNOWN}
     if state.pending:
         state.pending = Opened(state.pending, _pending_decoder.decode)  # type: ignore[arg-type]
     return state

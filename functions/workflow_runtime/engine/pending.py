@@ -54,7 +54,7 @@ def start_timer(
     """Wait until ``due`` (epoch ms). ``name``: of a heartbeat's, the hash of the task token."""
     timer = f"t{scope.turn.next_number()}"
     entry = Pending(PendingKind.TIMER, purpose, scope.id, owner, due, name, number=number, sent=sent)
-    _set_alarm(scope.turn.state, timer, entry)
+    _set_alarm(scope.turn, timer, entry)
     _open(scope, timer, entry)
     scope.turn.commands.append(StartTimer(timer, due))
 
@@ -194,7 +194,7 @@ def _tell_child(turn: Turn, id: str, entry: Pending) -> None:
 
 def _remove(turn: Turn, id: str, entry: Pending) -> None:
     if entry.kind is PendingKind.TIMER:
-        _clear_alarm(turn.state, id, entry)
+        _clear_alarm(turn, id, entry)
     elif entry.kind is PendingKind.EVENT:
         note_listener(turn, id)
     del turn.state.pending[id]
@@ -218,21 +218,29 @@ def first_due(turn: Turn, timer: str) -> str:
 
 
 def _alarms(state: ExecutionState) -> list[str]:
-    """The timers in the order in which they fire. The list itself may be shared, so changes make a new one."""
+    """The timers in the order in which they fire."""
     if state.alarms is None:
         timers = {id: entry for id, entry in state.pending.items() if entry.kind is PendingKind.TIMER}
         state.alarms = sorted(timers, key=lambda id: _order(id, timers[id]))
     return state.alarms
 
 
-def _set_alarm(state: ExecutionState, id: str, entry: Pending) -> None:
-    alarms, place = _alarms(state), _place(state, id, entry)
-    state.alarms = [*alarms[:place], id, *alarms[place:]]
+def _own_alarms(turn: Turn) -> list[str]:
+    """The same to change: copied once a turn, since the state before it keeps its own."""
+    if not turn.owns_alarms:
+        turn.state.alarms = _alarms(turn.state).copy()
+        turn.owns_alarms = True
+    return _alarms(turn.state)
 
 
-def _clear_alarm(state: ExecutionState, id: str, entry: Pending) -> None:
-    alarms, place = _alarms(state), _place(state, id, entry)
-    state.alarms = alarms[:place] + alarms[place + 1 :]
+def _set_alarm(turn: Turn, id: str, entry: Pending) -> None:
+    alarms = _own_alarms(turn)
+    alarms.insert(_place(turn.state, id, entry), id)
+
+
+def _clear_alarm(turn: Turn, id: str, entry: Pending) -> None:
+    alarms = _own_alarms(turn)
+    del alarms[_place(turn.state, id, entry)]
 
 
 def _place(state: ExecutionState, id: str, entry: Pending) -> int:

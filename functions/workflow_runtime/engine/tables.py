@@ -26,11 +26,12 @@ def forked(table: MutableMapping[K, V]) -> MutableMapping[K, V]:
     """An independent table with the same entries in the same order. ``table`` itself must not be changed any more."""
     if isinstance(table, dict):
         return table.copy() if len(table) <= SHORT_MAX else Layered(table)
-    if isinstance(table, Layered):
-        is_light = table.changes_count <= SHORT_MAX or table.changes_count <= isqrt(len(table))
-        return table.copy() if is_light else forked(table.merged())
-    assert isinstance(table, Opened)
-    return Opened(forked(table.entries), table.decode)
+    if type(table) is Opened:  # whether it is an instance takes longer to tell, of abstract classes
+        return Opened(forked(table.entries), table.decode)
+    assert isinstance(table, Layered)
+    changes_count = table.changes_count
+    is_light = changes_count <= SHORT_MAX or changes_count <= isqrt(len(table))
+    return table.copy() if is_light else forked(table.merged())
 
 
 def keys_at(table: Mapping[str, V], places: Collection[str]) -> list[str]:
@@ -39,14 +40,17 @@ def keys_at(table: Mapping[str, V], places: Collection[str]) -> list[str]:
 
     A long table is not searched: it costs what is found, and only the keys with pass numbers are looked through.
     """
+    if type(table) is Opened:
+        return keys_at(table.entries, places)
     if isinstance(table, dict) or len(places) > len(table):
         return [key for key in table if (static_path(key) if "[" in key else key) in places]
-    if isinstance(table, Opened):
-        return keys_at(table.entries, places)
     assert isinstance(table, Layered)
-    found = {place for place in places if place in table}
-    found.update(key for key in table.passes() if static_path(key) in places)
-    return list(found) if len(found) < 2 else [key for key in table if key in found]
+    found = [place for place in places if place in table]
+    found += [key for key in table.passes() if static_path(key) in places]
+    if len(found) < 2:
+        return found
+    wanted = {*found}
+    return [key for key in table if key in wanted]
 
 
 class Layered(MutableMapping[K, V]):
@@ -68,7 +72,8 @@ class Layered(MutableMapping[K, V]):
         return len(self._changed) + len(self._gone) + len(self._added)
 
     def copy(self) -> Layered[K, V]:
-        copied = Layered(self._base)
+        copied: Layered[K, V] = Layered.__new__(Layered)
+        copied._base = self._base
         copied._changed = self._changed.copy()
         copied._gone = self._gone.copy()
         copied._added = self._added.copy()
@@ -82,14 +87,14 @@ class Layered(MutableMapping[K, V]):
         found.update(self._added)
         return found
 
-    def passes(self: Layered[str, V]) -> Iterator[str]:
+    def passes(self: Layered[str, V]) -> list[str]:
         """The keys with pass numbers, in no order. For tables whose keys are paths."""
         if self._base_passes is None:
             # Most tables have none, which one look at all keys together tells sooner than one at each.
             found = "[" in "\n".join(self._base)
             self._base_passes = [key for key in self._base if "[" in key] if found else []
-        yield from filterfalse(self._gone.__contains__, self._base_passes)
-        yield from (key for key in self._added if "[" in key)
+        added = [key for key in self._added if "[" in key]
+        return [*filterfalse(self._gone.__contains__, self._base_passes), *added] if self._base_passes else added
 
     def __getitem__(self, key: K) -> V:
         if key in self._added:

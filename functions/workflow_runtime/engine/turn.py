@@ -102,6 +102,7 @@ class Turn:
     - ``evaluations``: how many formulas of charts were evaluated; seeds ``uuid()``
     - ``status_at_start``, ``status_before``: the execution's when the turn began, and when the event at hand came
     - ``replacing``: variables that this turn replaces
+    - ``owns_alarms``: whether the state's order of timers is its own already, not the one it began with
     - ``reason``: why someone asked for the execution to end, in their words
     - ``applied``: identities of events from outside that it takes
     - ``idle``: paths of nodes that it cancels and of which no worker has a run: another runs in their place, or their
@@ -112,7 +113,7 @@ class Turn:
     __slots__ = (
         "_replaced_before", "_stored", "applied", "commands", "evaluations", "idle", "known", "listened_before",
         "macrosteps", "needs_blobs", "needs_globals", "needs_nodes", "needs_orders", "needs_passes", "needs_visits",
-        "originals", "pending_before", "plan", "reason", "replacing", "state", "status_at_start",
+        "originals", "owns_alarms", "pending_before", "plan", "reason", "replacing", "state", "status_at_start",
         "status_before",
     )  # fmt: skip
 
@@ -130,6 +131,7 @@ class Turn:
         self.needs_orders: dict[Read, None] = {}
         self.needs_globals = False
         self.evaluations = 0
+        self.owns_alarms = False
         self.status_before = self.status_at_start = state.status
         self.replacing: dict[str, Json] = {}
         self.needs_visits: dict[Read, None] = {}
