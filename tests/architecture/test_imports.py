@@ -39,8 +39,8 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 
 # Where third-party packages stop: a package or a folder of one.
 THIRD_PARTY: dict[str, set[str]] = {
-    "boto3": {"backends/aws", "backends/simulated_aws", "invokers/tools"},
-    "botocore": {"backends/aws", "backends/simulated_aws", "invokers/tools", "frontends/client"},
+    "boto3": {"backends/aws", "backends/simulated_aws", "invokers/agents", "invokers/tools"},
+    "botocore": {"backends/aws", "backends/simulated_aws", "invokers/agents", "invokers/tools", "frontends/client"},
     "yaml": {"language"},
     "pydantic": {"definition", "invokers", "frontends/api", "sdk"},
     "sqlite3": {"backends/embedded"},

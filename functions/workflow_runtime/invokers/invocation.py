@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from workflow_runtime.engine.state import Parent
+from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.gate import ModelGate
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
@@ -60,6 +61,14 @@ class Late:
             listener(self._outcome)
 
 
+Reveal = Callable[[str], Awaitable[tuple[str, Mask]]]
+
+
+async def reveal_nothing(name: str) -> tuple[str, Mask]:
+    """Of a runtime without secrets."""
+    raise NodeError("not_found", f"there is no secret {name!r}")
+
+
 class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one agent or tool node, inputs rendered.
 
@@ -69,7 +78,8 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``correlation_id``: what brought the execution about; ``limit_fences``: by limiter that let it begin, a number
     larger than those of all calls that it let begin before; ``parent``: what started it, if another execution did.
     ``meter`` is written by the callee, ``stop`` by the runner; ``late`` by whoever stops waiting for code that goes on.
-    ``make_token``: the attempt's task token, made when it is first asked for. ``gate``: asked before each request of a
+    ``make_token``: the attempt's task token, made when it is first asked for. ``reveal``: a secret by its name, and
+    the mask that hides it, too; raises `NodeError` (``not_found``). ``gate``: asked before each request of a
     model, if anything limits their tokens or money. ``mask`` hides what is secret in the
     inputs from whoever records, logs or shows what came of them.
     ``serial``: of the run, ``visit``: of the first one of its visit; ``log``: how often the visit has begun anew;
@@ -97,6 +107,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     late: Late = msgspec.field(default_factory=Late)
     mask: Mask = NOTHING_SECRET
     make_token: Callable[[], str] = lambda: ""
+    reveal: Reveal = reveal_nothing
     gate: ModelGate | None = None
     serial: int = 1
     visit: int = 1

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests import model_server
 from tests.integration.cli.conftest import Awr
 
 SECRETS = {
@@ -179,3 +180,21 @@ def test_the_search_finds_what_is_not_hidden(awr: Awr, project: Path) -> None:
     assert run.exit_code == 0
     assert found_in(run.stdout)
     assert sum(bool(found_in(text)) for text in stored(project / "x.db")) >= 2
+
+
+def test_a_server_that_gives_back_an_agents_key_leaves_no_secret(awr: Awr, project: Path) -> None:
+    with model_server.serving() as server:
+        agent = f"{{id: asker, model: 'openai:m', base_url: '{server.url}', credentials: '${{secrets.TOKEN}}'}}"
+        (project / "definitions" / "agents" / "asker.yaml").write_text(agent, "utf-8")
+        path = written(project, "    - {id: ask, type: agent, agent: asker}\n")
+        server.answer(lambda _: model_server.text(f"your key is {server.keys[-1]}"))
+        answered = awr("run", path, "--db", "y.db", "--json", "--verbose")
+        server.answer(lambda _: model_server.error(401, f"wrong key {server.keys[-1]}"))
+        refused = awr("run", path, "--db", "y.db", "--json", "--verbose")
+    assert server.keys[0] == SECRETS["TOKEN"]
+    assert "your key is ***" in answered.stdout
+    assert "refused the credentials" in refused.stdout
+    for run in (answered, refused):
+        assert not found_in(run.stdout + run.stderr)
+    for text in stored(project / "y.db"):
+        assert not found_in(text)

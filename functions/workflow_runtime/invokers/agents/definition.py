@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AliasChoices, ConfigDict, Field, field_validator, model_validator
 
 from workflow_runtime.invokers.agents.fields import FrozenModel, PositiveInt, TextOrTexts
+from workflow_runtime.invokers.agents.model_choices import (
+    FALLBACKS,
+    BaseUrl,
+    Credentials,
+    Fallbacks,
+    ModelChoice,
+    ModelChoices,
+)
 from workflow_runtime.invokers.agents.tool_entries import OnUnknown, ToolEntries
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.model_schemas import for_model
@@ -58,10 +67,22 @@ class AgentLimits(FrozenModel):
     turns_without_progress: PositiveInt | None = None
 
 
-class AgentDefinition(FrozenModel):
-    """An agent. ``model`` is pydantic-ai's ``provider:name`` (``bedrock:…``, ``openai:…``, ``anthropic:…``) or
-    ``test``.
+def _model_or_models(schema: dict[str, Any]) -> None:
+    """What pydantic does not say by itself: a definition has one of two keys."""
+    properties = schema["properties"]
+    one_or_several = properties.pop("model")["anyOf"]
+    properties["model"] = {"anyOf": [form for form in one_or_several if form.get("type") != "array"]}
+    properties["models"] = next(form for form in one_or_several if form.get("type") == "array")
+    schema["required"].remove("model")
+    schema["oneOf"] = [{"required": ["model"]}, {"required": ["models"]}]
 
+
+class AgentDefinition(FrozenModel):
+    """An agent. Its ``models`` are pydantic-ai's ``provider:name`` (``bedrock:…``, ``openai:…``, ``anthropic:…``) or
+    ``test``; ``model`` is the same as a list of one. The next one is asked after what ``fallback_on`` lists.
+
+    ``base_url``: where the API of the models is; ``credentials``: the secret with the key for it.
+    ``cache``: how long the provider is to keep the beginning of what it is sent, where it can.
     ``limiter``: one limiter, or several, that hold back its runs, beside those of the nodes.
     ``tools``: what it may call; ``on_unknown``: what to do when a crash leaves open whether a call happened that must
     not happen twice, for tools that do not say.
@@ -69,8 +90,14 @@ class AgentDefinition(FrozenModel):
     the model is asked again, within one attempt, for an output that does not match its schema.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_model_or_models)
+
     id: Annotated[str, Field(pattern=ID_PATTERN, max_length=128), AfterValidator(normalized)]
-    model: Annotated[str, Field(pattern=r"^(test|[a-z0-9/-]+:\S+)$")]
+    models: ModelChoices = Field(validation_alias=AliasChoices("model", "models"))
+    fallback_on: Fallbacks = FALLBACKS
+    base_url: BaseUrl | None = None
+    credentials: Credentials | None = None
+    cache: Literal["5m", "1h"] | None = None
     instructions: str = ""
     name: str = ""
     description: str = ""
@@ -82,6 +109,47 @@ class AgentDefinition(FrozenModel):
     on_unknown: OnUnknown | None = None
     output_retries: Annotated[int, Field(ge=0, le=10)] = 1
     metadata: dict[str, Any] = Field(default={})
+
+    @property
+    def model(self) -> str:
+        """The one that is asked first."""
+        return self.models[0].model
+
+    @property
+    def choices(self) -> tuple[ModelChoice, ...]:
+        """The models in their order, each with all that is said of it."""
+        return tuple(
+            choice.model_copy(
+                update={
+                    "base_url": choice.base_url or self.base_url,
+                    "credentials": choice.credentials or self.credentials,
+                }
+            )
+            for choice in self.models
+        )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_way_to_name_models(cls, value: object) -> object:
+        if isinstance(value, dict) and {"model", "models"} <= value.keys():
+            raise ValueError("an agent has `model` or `models`, not both")
+        if isinstance(value, dict) and isinstance(value.get("model"), list):
+            raise ValueError("`model` is one model; a list of them is `models`")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problems := list(self._problems()):
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        if "fallback_on" in self.model_fields_set and not (self.fallback_on and len(self.models) > 1):
+            yield "`fallback_on` says after what the next of several `models` is asked"
+        for field in ("base_url", "credentials"):
+            if getattr(self, field) is not None and len({choice.provider for choice in self.models}) > 1:
+                yield f"`{field}` would go to several providers: write it beside each model, `{{model: …, {field}: …}}`"
+        yield from (problem for choice in self.choices if (problem := choice.problem()) is not None)
 
     @field_validator("output_schema")
     @classmethod

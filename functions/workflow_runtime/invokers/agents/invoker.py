@@ -12,7 +12,6 @@ from workflow_runtime.invokers.agents.registry import AgentRegistry
 from workflow_runtime.invokers.agents.schemas import expected_schema
 from workflow_runtime.invokers.agents.step_log import StepLog
 from workflow_runtime.invokers.containment import Containment
-from workflow_runtime.invokers.gate import ModelGate
 from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
 from workflow_runtime.invokers.tools.invoker import ToolInvoker
 from workflow_runtime.invokers.tools.registry import ToolRegistry
@@ -22,25 +21,23 @@ from workflow_runtime.language.suggestions import with_hint
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
+    from workflow_runtime.invokers.agents.model_choices import ModelChoice
+    from workflow_runtime.invokers.agents.models import Keys
     from workflow_runtime.invokers.agents.run import AgentRun
 
-Models = Callable[[AgentDefinition], "Model | str"]
+Models = Callable[["ModelChoice"], "Model | str"]
 
 AGENT_QUOTA = "agent:"
 
 
-def _named_model(agent: AgentDefinition) -> str:
-    return agent.model
-
-
 class AgentInvoker:
-    """Runs agents. ``models`` chooses the model of an agent (a pydantic-ai model or its name); by default, the one it
-    names. ``tools``: those that agents may be offered, which ``tool_invoker`` runs."""
+    """Runs agents. ``models`` says what each of an agent's models stands for (a pydantic-ai model or its name); by
+    default, they are what they say. ``tools``: those that agents may be offered, which ``tool_invoker`` runs."""
 
     def __init__(
         self,
         registry: AgentRegistry,
-        models: Models = _named_model,
+        models: Models | None = None,
         tools: ToolRegistry | None = None,
         tool_invoker: Invoker | None = None,
     ) -> None:
@@ -74,6 +71,7 @@ class AgentInvoker:
         try:
             from workflow_runtime.invokers.agents.model_errors import node_error
             from workflow_runtime.invokers.agents.model_steps import Paid
+            from workflow_runtime.invokers.agents.models import revealed
             from workflow_runtime.invokers.agents.run import AgentRun
         except ImportError as error:
             raise NodeError(
@@ -85,10 +83,11 @@ class AgentInvoker:
         agent = AgentDefinition.model_validate(
             await log.open(agent.model_dump(mode="json", by_alias=True, exclude_unset=True))
         )
-        paid = Paid(agent.model)
+        call, keys = await revealed(agent, call)
+        paid = Paid(agent.models[0].name)
         run = AgentRun(agent, expected_schema(call, agent.output_schema), call, log, paid)
         try:
-            outcome = await self._containment.run(self._run(run, agent, call.gate))
+            outcome = await self._containment.run(self._run(run, agent, call, keys))
         finally:
             call.meter.usage = paid.usage  # also of an attempt that failed, or that nobody waits for any more
         raised = outcome.error
@@ -100,16 +99,11 @@ class AgentInvoker:
         # of providers quote keys and requests, and causes reach the logs.
         raise node_error(agent, raised, run.problems) from None
 
-    async def _run(self, run: AgentRun, agent: AgentDefinition, gate: ModelGate | None) -> NodeResult:
-        model = self._models(agent)
-        offers = offers_of(agent, self._tools)
-        return await run(model if gate is None else _gated(model, gate), offers, self._tool_invoker)
+    async def _run(self, run: AgentRun, agent: AgentDefinition, call: NodeCall, keys: Keys) -> NodeResult:
+        from workflow_runtime.invokers.agents.models import model_of
 
-
-def _gated(model: Model | str, gate: ModelGate) -> Model:
-    from workflow_runtime.invokers.agents.gated_model import GatedModel
-
-    return GatedModel(model, gate)
+        model, settings = model_of(agent, call, keys, self._models)
+        return await run(model, settings, offers_of(agent, self._tools), self._tool_invoker)
 
 
 def _log_of(agent: AgentDefinition, call: NodeCall) -> StepLog:

@@ -13,6 +13,7 @@ from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.durability import AwrDurability
 from workflow_runtime.invokers.agents.model_steps import ModelSteps, Paid
+from workflow_runtime.invokers.agents.models import replaced
 from workflow_runtime.invokers.agents.offers import Offer
 from workflow_runtime.invokers.agents.step_log import StepLog
 from workflow_runtime.invokers.agents.tool_calls import ToolCalls
@@ -40,13 +41,16 @@ class AgentRun:
         self._paid = paid
         self.problems: list[str] = []
 
-    async def __call__(self, model: Model | str, offers: dict[str, Offer], tools: Invoker) -> NodeResult:
+    async def __call__(
+        self, model: Model, settings: ModelSettings, offers: dict[str, Offer], tools: Invoker
+    ) -> NodeResult:
         if self._schema is not None:
             validator_of(self._schema)  # before the model is paid for
         turns = Turns(self._definition, offers)
         calls = ToolCalls(self._call, self._log, tools)
         durability = AwrDurability(self._log, ModelSteps(self._log, turns, self._call.mask, self._paid))
-        agent, wrapped = self._agent(model, durability, [OfferedTools(offers, turns, calls)] if offers else [])
+        toolsets = [OfferedTools(offers, turns, calls)] if offers else []
+        agent, wrapped = self._agent(model, settings, durability, toolsets)
         async with agent:  # closes the provider's connections: the next attempt may have another event loop
             result = await agent.run(
                 _message(self._call), usage_limits=_usage_limits(self._definition), usage=RunUsage()
@@ -58,7 +62,7 @@ class AgentRun:
             text = f"agent {self._definition.id!r}: the output is larger than {OUTPUT_BYTES_MAX:,} bytes"
             raise NodeError("budget_exceeded", text)
         cut = (TRUNCATED,) if result.response.finish_reason == "length" else ()
-        return NodeResult(output, warnings=(*cut, *calls.warnings))
+        return NodeResult(output, warnings=(*replaced(result.all_messages()), *cut, *calls.warnings))
 
     def _problems_of(self, output: Json) -> list[str]:
         """Why the output cannot be taken; empty when it can."""
@@ -69,7 +73,7 @@ class AgentRun:
         return schema_problems(self._schema, output) if self._schema is not None else []
 
     def _agent(
-        self, model: Model | str, durability: AwrDurability, toolsets: list[OfferedTools]
+        self, model: Model, settings: ModelSettings, durability: AwrDurability, toolsets: list[OfferedTools]
     ) -> tuple[Agent[object, Any], bool]:
         definition = self._definition
         output_type: Any = str
@@ -82,7 +86,7 @@ class AgentRun:
             output_type=output_type,
             instructions=definition.instructions or None,
             name=definition.id,
-            model_settings=_settings(definition),
+            model_settings=settings,
             retries=definition.output_retries,
             toolsets=toolsets,
             capabilities=[durability],
@@ -103,11 +107,6 @@ class AgentRun:
 def _message(call: NodeCall) -> str:
     """The user message: the prompt, or the inputs as JSON (UTF-8, not escaped)."""
     return call.prompt if call.prompt is not None else msgspec.json.encode(call.inputs).decode()
-
-
-def _settings(agent: AgentDefinition) -> ModelSettings:
-    settings: Any = agent.settings.for_model()  # keys checked by AgentSettings; provider keys pass as they are
-    return settings  # type: ignore[no-any-return]
 
 
 def _usage_limits(agent: AgentDefinition) -> UsageLimits:

@@ -93,6 +93,8 @@ def _entry(value: object) -> object:
 
 def _distinct(entries: tuple[AgentTool, ...]) -> tuple[AgentTool, ...]:
     """Models call tools by name alone, whatever is behind the name; a server's tools have names of their own."""
+    if len(entries) > TOOLS_MAX:
+        raise ValueError(f"an agent has at most {TOOLS_MAX} tools")
     seen: set[tuple[bool, str]] = set()
     for entry in entries:
         name = (entry.kind == "mcp", entry.id)
@@ -105,7 +107,6 @@ def _distinct(entries: tuple[AgentTool, ...]) -> tuple[AgentTool, ...]:
 ToolEntry = Annotated[AgentTool, BeforeValidator(_entry, json_schema_input_type=str | AgentTool)]
 ToolEntries = Annotated[
     tuple[ToolEntry, ...],
-    Field(max_length=TOOLS_MAX),
     AfterValidator(_distinct),
     BeforeValidator(as_tuple, json_schema_input_type=list[ToolEntry]),
 ]

@@ -7,6 +7,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -261,6 +262,11 @@ class AttemptRunner:
         names = [reference.path[0] for reference in node.inputs.compiled.references if reference.name == "secrets"]
         return {name: self._secrets.get(name) for name in names}
 
+    async def _reveal(self, rendering: Rendering, name: str) -> tuple[str, Mask]:
+        """See `NodeCall.reveal`."""
+        secret = await self._ports.offload(self._secrets.get, name)
+        return secret, rendering.hide(secret)
+
     async def _run_within_timeout(self, attempt: Attempt) -> NodeResult:
         """The node's output as its ``outputs`` shapes it. Raises `NodeError`."""
         rendering = attempt.rendering
@@ -276,6 +282,7 @@ class AttemptRunner:
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         deadline = self._ports.clock.now() + int(seconds * 1000)
         call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, attempt.parent)
+        call = replace(call, reveal=partial(self._reveal, rendering))
         if node.type is NodeType.AGENT:
             call = replace(call, steps=self._steps(order))
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late

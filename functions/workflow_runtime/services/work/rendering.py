@@ -73,19 +73,26 @@ class Rendering:
         self.unresolved: list[str] = []
         self._derived: list[Derived] = []
         self._mask: Mask | None = None
+        self._revealed: list[str] = []
         self.doubts: list[str] = []
         self.view = replace(view, doubt=self.doubts.append)
         self.rendered: dict[str, Json] | None = None
 
     @property
     def mask(self) -> Mask:
-        """Hides what the node's inputs hold of secrets."""
-        if not self.view.secrets and not self.token.value:
+        """Hides what the node's inputs hold of secrets, and those that were asked for beside."""
+        if not self.view.secrets and not self.token.value and not self._revealed:
             return NOTHING_SECRET
         if self._mask is None or self._masked_token != self.token.value:
             self._masked_token = self.token.value
-            self._mask = Mask([*self.view.secrets.values(), self._masked_token], self._derived)
+            self._mask = Mask([*self.view.secrets.values(), self._masked_token, *self._revealed], self._derived)
         return self._mask
+
+    def hide(self, secret: str) -> Mask:
+        """Have the mask hide a secret that whoever runs the call has asked for."""
+        self._revealed.append(secret)
+        self._mask = None
+        return self.mask
 
     def call(
         self,

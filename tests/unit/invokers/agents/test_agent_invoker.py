@@ -103,7 +103,7 @@ def test_the_inputs_are_the_message_and_the_instructions_the_system_prompt(regis
 
     assert run(registry, FunctionModel(reply)).output == "答"
     run(registry, FunctionModel(reply), prompt="问题：你好")
-    settings = {"temperature": 0.5, "max_tokens": 9}
+    settings = {"temperature": 0.5, "max_tokens": 9, "max_retries": 0}
     assert seen == [('{"文":"你好","n":1}', "你是助手", settings), ("问题：你好", "你是助手", settings)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from workflow_runtime.errors import DefinitionError
-from workflow_runtime.invokers.agents import AgentRegistry
+from workflow_runtime.invokers.agents import AgentDefinition, AgentRegistry
 
 NOT_IN_FORCE: dict[str, dict[str, object]] = {
     "limits.usd": {"limits": {"usd": 1}},
@@ -60,7 +60,25 @@ def test_files_are_read_at_first_use(tmp_path: Path) -> None:
         ("id: a\nmodel: test\ninstruction: x\n", "a.yaml:3:14: error WF603: unknown key 'instruction'"),
         ("id: a\nmodel: test\ninstruction: x\n", "Did you mean `instructions`?"),
         ("id: a\n", "`model` is required"),
-        ("id: a\nmodel: gpt-5\n", "`model`"),
+        ("id: a\nmodel: gpt-5\n", "`model`: a model is `provider:name`, for example `openai:gpt-5`, or `test`"),
+        ("id: a\nmodel: 7\n", "`model`: a model is `provider:name`"),
+        ("id: a\nmodel: test\nmodels: [test]\n", "an agent has `model` or `models`, not both"),
+        ("id: a\nmodel: [test]\n", "`model` is one model; a list of them is `models`"),
+        ("id: a\nmodels: []\n", "an agent has 1 to 8 models"),
+        ("id: a\nmodels: ['openai:x', 'openai:x']\n", "'openai:x' is listed twice"),
+        ("id: a\nmodels: ['openai:x', {mdel: y}]\n", "a.yaml:2:29: error WF603: unknown key 'mdel'"),
+        ("id: a\nmodels: ['openai:x', 'groq:y']\nfallback_on: [timeouts]\n", "`fallback_on`: Input should be"),
+        ("id: a\nmodels: ['openai:x', 'groq:y']\nfallback_on: []\n", "`fallback_on` says after what"),
+        ("id: a\nmodel: 'openai:x'\nfallback_on: [timeout]\n", "`fallback_on` says after what"),
+        ("id: a\nmodel: 'openai:x'\nbase_url: 'ftp://x'\n", "`base_url`: a URL with http or https is needed"),
+        ("id: a\nmodel: 'openai:x'\nbase_url: 'http://u:p@x'\n", "a URL holds no credentials"),
+        ("id: a\nmodel: 'openai:x'\nbase_url: 'http://x:port'\n", "this is not a URL"),
+        ("id: a\nmodel: 'openai:x'\nbase_url: 'http://x/?k=v'\n", "has no `?` and no `#`"),
+        ("id: a\nmodel: 'groq:x'\nbase_url: 'http://x'\n", "is `openai:NAME`, not `groq:x`"),
+        ("id: a\nmodel: 'openai:x'\ncredentials: sk-1\n", "`credentials`: credentials are named, not written down"),
+        ("id: a\nmodel: 'bedrock:x'\ncredentials: '${secrets.K}'\n", "signed by the credentials of AWS"),
+        ("id: a\nmodels: ['openai:x', 'groq:y']\ncredentials: '${secrets.K}'\n", "would go to several providers"),
+        ("id: a\nmodel: 'openai:x'\ncache: 2m\n", "`cache`: Input should be '5m' or '1h'"),
         ("id: a\nmodel: test\nsettings: {temperatur: 1}\n", "Did you mean `temperature`?"),
         ("id: a\nmodel: test\nsettings: {temperature: hot}\n", "`temperature`"),
         ("id: a\nmodel: test\nsettings: {max_tokens: 0}\n", "`max_tokens`"),
@@ -112,3 +130,18 @@ def test_an_agent_that_uses_a_field_not_in_force_yet_is_refused(tmp_path: Path, 
 
 def test_a_field_not_in_force_yet_may_say_what_is_so_without_it(tmp_path: Path) -> None:
     assert load(tmp_path, a="id: a\nmodel: test\ntools: []\n").ids == {"a"}
+
+
+def test_a_definition_is_read_again_from_what_it_says(tmp_path: Path) -> None:
+    registry = load(
+        tmp_path,
+        a="id: a\nmodels: ['openai:x', {model: 'openai:y', base_url: 'http://y'}]\ncredentials: '${secrets.K}'\n",
+    )
+    agent = registry.get("a")
+    assert agent is not None
+    said = agent.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    assert AgentDefinition.model_validate(said) == agent
+    assert [(choice.model, choice.base_url, choice.secret) for choice in agent.choices] == [
+        ("openai:x", None, "K"),
+        ("openai:y", "http://y", "K"),
+    ]
