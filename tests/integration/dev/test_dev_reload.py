@@ -11,7 +11,7 @@ import pytest
 
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.errors import RequestError
-from workflow_runtime.frontends.dev.reload import Files, Reloader
+from workflow_runtime.frontends.server.reload import Files, Reloader
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import LocalRuntime
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,6 +17,8 @@ from workflow_runtime.errors import RequestError, RetryableError
 SCHEMA_VERSION = 1
 STATEMENTS_CACHED_MAX = 128
 CHECKPOINT_PAGES = 4000  # 16 MB of log between checkpoints: each one costs two fsyncs
+COPIED_PAGES = 256  # 1 MB between two chances for others
+OTHERS_SECONDS = 0.001  # long enough for a waiting thread to get the lock
 MEMORY_DATABASE_ID = "00000000-0000-4000"  # the same each time: what runs in memory can be repeated exactly
 
 _SCHEMA = """
@@ -71,7 +74,7 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         lock_path = path.with_name(path.name + ".lock")
         # Held open as long as the lock; like the database, for its owner's eyes only.
-        self._file = open(lock_path, "a+", opener=_private)  # noqa: SIM115
+        self._file = open(lock_path, "a+", opener=private)  # noqa: SIM115
         try:
             _lock(self._file)
         except OSError:
@@ -87,7 +90,7 @@ class FileLock:
         self._file.close()
 
 
-def _private(path: str | os.PathLike[str], flags: int) -> int:
+def private(path: str | os.PathLike[str], flags: int) -> int:
     """Open a file, readable and writable by its owner only if it is created: payloads may be confidential."""
     return os.open(path, flags, 0o600)
 
@@ -128,7 +131,7 @@ class Database:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file_lock = FileLock(path)
-            os.close(_private(path, os.O_RDWR | os.O_CREAT))  # SQLite gives its other files the mode of this one
+            os.close(private(path, os.O_RDWR | os.O_CREAT))  # SQLite gives its other files the mode of this one
         self._connection = sqlite3.connect(
             ":memory:" if path is None else path,
             isolation_level=None,  # transactions are ours
@@ -199,6 +202,21 @@ class Database:
         with self.lock:
             for table in _ADDED:
                 self.write(f"DELETE FROM {table} WHERE expires_at <= ?", (now_seconds,))
+
+    def copy_to(self, copy: sqlite3.Connection) -> None:
+        """Copy everything into an empty database; may be called in any thread, and others go on between its steps.
+
+        The copy is the database as it is at the last step: what this connection changes meanwhile, SQLite changes in
+        pages already copied, too (sqlite3_backup_step). As each step has ``lock``, none falls into a transaction.
+        """
+
+        def let_others(_status: int, _remaining: int, _total: int) -> None:
+            self.lock.release()
+            time.sleep(OTHERS_SECONDS)
+            self.lock.acquire()
+
+        with self.lock:
+            self._connection.backup(copy, pages=COPIED_PAGES, progress=let_others)
 
     def close(self) -> None:
         """Close the database and release the lock; doing it twice is fine."""

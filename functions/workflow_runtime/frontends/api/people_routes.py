@@ -10,7 +10,15 @@ from pydantic import BaseModel
 from workflow_runtime.frontends.api import people_models
 from workflow_runtime.frontends.api.answers import JSON_TYPE
 from workflow_runtime.frontends.api.approvals import Approvals
-from workflow_runtime.frontends.api.route import LOCATION_HEADER, RANGE_HEADER, Operation, Reply, Route, json_reply
+from workflow_runtime.frontends.api.route import (
+    LOCATION_HEADER,
+    RANGE_HEADER,
+    Operation,
+    Reply,
+    Route,
+    Scope,
+    json_reply,
+)
 from workflow_runtime.frontends.api.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -60,7 +68,8 @@ def _task_routes(tasks: Tasks) -> Iterator[Route]:
     ):
         replies = (known,) if action == "heartbeat" else (Reply(202, "On its way", said), known)
         name = f"{action}Task"
-        yield Route("POST", f"/tasks/{action}", operation, name, replies, problems, TASK_BODY, body_model=model)
+        rule = f"/tasks/{action}"
+        yield Route("POST", rule, operation, name, replies, problems, TASK_BODY, body_model=model, scope=Scope.OPEN)
 
 
 def _saying(rule: str, operation: Operation, name: str, model: type[BaseModel]) -> Route:
@@ -70,4 +79,4 @@ def _saying(rule: str, operation: Operation, name: str, model: type[BaseModel]) 
         Reply(200, "The same was said before", answered),
     )
     problems = (400, 403, 404, 409, 413, 415, 422, 429)
-    return Route("POST", rule, operation, name, replies, problems, ANSWER_BODY, body_model=model)
+    return Route("POST", rule, operation, name, replies, problems, ANSWER_BODY, body_model=model, scope=Scope.APPROVE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
 
 import msgspec
 from pydantic import BaseModel
@@ -13,6 +14,16 @@ Operation = Callable[..., Awaitable[Answer]]
 
 LOCATION_HEADER = {"Location": "Where the resource is."}
 RANGE_HEADER = {"Content-Range": "Which bytes of the value these are, and its size."}
+
+
+class Scope(StrEnum):
+    """What a caller needs in order to use a route, where callers have scopes (`awr serve`)."""
+
+    OPEN = "open"  # nothing: the request proves itself, by a signature or a task token
+    READ = "read"
+    RUN = "run"  # start executions, send events
+    OPERATE = "operate"  # publish, control executions, freeze, set limits
+    APPROVE = "approve"  # answer what people are asked
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -27,7 +38,9 @@ class Reply(msgspec.Struct, frozen=True):
 class Route(msgspec.Struct, frozen=True):
     """``rule`` as Powertools writes them. ``body``: what it is, if the route takes one, and ``body_model``, unless that
     follows from it; ``conditions``: the conditional headers it heeds; ``problems``: statuses of problems besides 405
-    and 5xx; ``any_query``: its query is the caller's own."""
+    and 5xx; ``any_query``: its query is the caller's own. ``scope``: what callers need, unless it is as usual: reading
+    for GET, operating for all else.
+    """
 
     method: str
     rule: str
@@ -39,6 +52,14 @@ class Route(msgspec.Struct, frozen=True):
     conditions: tuple[str, ...] = ()
     any_query: bool = False
     body_model: type[BaseModel] | None = None
+    scope: Scope | None = None
+
+    @property
+    def needs(self) -> Scope:
+        """The scope of those who may use it."""
+        if self.scope is not None:
+            return self.scope
+        return Scope.READ if self.method == "GET" else Scope.OPERATE
 
     @property
     def tag(self) -> str:

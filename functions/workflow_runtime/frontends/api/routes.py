@@ -18,7 +18,7 @@ from workflow_runtime.frontends.api.limits import limit_routes
 from workflow_runtime.frontends.api.mcp_routes import CALL_BODY, mcp_routes
 from workflow_runtime.frontends.api.people_routes import people_routes
 from workflow_runtime.frontends.api.request import Request
-from workflow_runtime.frontends.api.route import LOCATION_HEADER, RANGE_HEADER, Reply, Route, json_reply
+from workflow_runtime.frontends.api.route import LOCATION_HEADER, RANGE_HEADER, Reply, Route, Scope, json_reply
 from workflow_runtime.frontends.api.workflows import Workflows
 from workflow_runtime.services.control.bulk import MANY
 from workflow_runtime.services.control.operations import OPERATIONS
@@ -78,6 +78,7 @@ def _publishing_routes(workflows: Workflows) -> tuple[Route, ...]:
             (json_reply(models.Validation, "What the compiler says"),),
             (400, 413, 415, 422),
             SOURCE_BODY,
+            scope=Scope.READ,
         ),
         Route(
             "PUT",
@@ -157,6 +158,7 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
             ),
             (400, 404, 409, 413, 415, 422),
             START_BODY,
+            scope=Scope.RUN,
         ),
         Route(
             "GET",
@@ -234,6 +236,7 @@ def _event_route(events: Events) -> Route:
         ),
         (400, 404, 409, 413, 415, 422, 429),
         EVENT_BODY,
+        scope=Scope.RUN,
     )
 
 
@@ -310,6 +313,7 @@ def _hook_routes(events: Events) -> tuple[Route, ...]:
             (400, 401, 404, 409, 413, 415, 422),
             HOOK_BODY if method != "GET" else None,
             any_query=True,
+            scope=Scope.OPEN,
         )
         for method in ("POST", "PUT", "GET")
     )

@@ -2,7 +2,6 @@
 
 ``server``    puts the parts together; ``options`` what it is told
 ``doors``     paths besides the API's: onto the embedded bus (EventBridge has its own way in), and to recent log lines
-``reload``    publishes `definitions/` and watches it
 ``recent``    the last log lines, for `awr logs`
 
 Imports `server`, which runs it, and the API's models.

@@ -13,15 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.errors import DefinitionError, WorkflowRuntimeError
 from workflow_runtime.frontends.dev.doors import BusDoor, LogDoor
 from workflow_runtime.frontends.dev.options import HELP, PORT_DEFAULT, DevOptions, definitions_default
 from workflow_runtime.frontends.dev.recent import RecentLines
-from workflow_runtime.frontends.dev.reload import Reloader
 from workflow_runtime.frontends.server.gateway import Gateway
 from workflow_runtime.frontends.server.log import log_findings, log_request, log_to, logger, text_lines
+from workflow_runtime.frontends.server.reload import Reloader
 from workflow_runtime.frontends.server.running import (
     INTERRUPTED_EXIT_CODE,
     LOOPBACK_HOST,
@@ -51,7 +52,7 @@ def serve(options: DevOptions) -> signal.Signals | None:
     with log_to_stderr() as recent, listen(LOOPBACK_HOST, options.port) as listener:
         reach = local_reach(os.environ, options.allow_http)
         # Before there is a loop: Ctrl-C ends the import of an author's module, too.
-        runtime = opened(options.db, options.definitions, options.mocks, reach)
+        runtime = opened(open_backend(options.db), options.definitions, options.mocks, reach)
         return asyncio.run(_serve(options, runtime, listener, recent))
 
 

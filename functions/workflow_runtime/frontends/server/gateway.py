@@ -30,6 +30,7 @@ TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answering = Callable[[dict[str, Any], Any], Awaitable[Any]]
 Logged = Callable[[str, str, int, float], None]
 
@@ -70,27 +71,27 @@ class Gateway:
             response = await self._respond(scope, receive)
         except Disconnected:
             return
-        await _send(send, response, bodiless=scope["method"] == "HEAD")
+        await send_response(send, response, bodiless=scope["method"] == "HEAD")
         self._logged(scope["method"], scope["path"], response.status, (time.perf_counter() - begun) * 1000)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         headers = joined_headers(scope["headers"])
         caller = self._door.admit(scope["method"], path_of(scope), headers)
         if isinstance(caller, Refused):
-            return _refusal(caller)
+            return refusal(caller)
         try:
             body = await _read(headers, receive)
         except TooLarge:
             detail = f"the body has more than {BODY_BYTES_MAX} bytes"
-            return _problem(413, "too_large", "The body is too large", detail, close=True)
+            return problem(413, "too_large", "The body is too large", detail, close=True)
         try:
             answer = await self._answering()(event_of(scope, headers, body, caller.name), self._context)
             return response_of(answer)
         except asyncio.CancelledError:  # only the server's end cancels requests; a traceback would help nobody
-            return _problem(503, "unavailable", "The server stops", "it is stopping; try again later", close=True)
+            return problem(503, "unavailable", "The server stops", "it is stopping; try again later", close=True)
         except Exception:
             logger.exception("a request failed")
-            return _problem(500, "internal_error", "The request failed", "the log of the server has the reason")
+            return problem(500, "internal_error", "The request failed", "the log of the server has the reason")
 
 
 def joined_headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -214,14 +215,14 @@ def response_of(answer: Any) -> Response:
     return Response(int(answer["statusCode"]), headers, data)
 
 
-def _refusal(refused: Refused) -> Response:
+def refusal(refused: Refused) -> Response:
     """Closes the connection: the body was not read."""
-    response = _problem(refused.status, refused.code, refused.title, refused.detail, close=True)
+    response = problem(refused.status, refused.code, refused.title, refused.detail, close=True)
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in refused.headers]
     return Response(response.status, [*response.headers, *headers], response.body)
 
 
-def _problem(status: int, code: str, title: str, detail: str, *, close: bool = False) -> Response:
+def problem(status: int, code: str, title: str, detail: str, *, close: bool = False) -> Response:
     document = {
         "type": f"urn:agent-workflow-runtime:problem:{code.replace('_', '-')}",
         "title": title,
@@ -233,7 +234,7 @@ def _problem(status: int, code: str, title: str, detail: str, *, close: bool = F
     return Response(status, [*headers, (b"connection", b"close")] if close else headers, msgspec.json.encode(document))
 
 
-async def _send(send: Send, response: Response, *, bodiless: bool) -> None:
+async def send_response(send: Send, response: Response, *, bodiless: bool) -> None:
     """``bodiless``: the answer to a HEAD; its length stays that of the GET."""
     headers = list(response.headers)
     if response.status not in (204, 304) and (response.body or not bodiless):

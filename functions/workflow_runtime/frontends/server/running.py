@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RequestError
-from workflow_runtime.frontends.server.gateway import Gateway
+from workflow_runtime.frontends.server.gateway import App
 from workflow_runtime.frontends.server.log import ExecutionLog, logger
 from workflow_runtime.invokers.mocks import Mocks
-from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.runtime.in_process import Backend, LocalRuntime
 from workflow_runtime.storage.listing import Wanted
 
 if TYPE_CHECKING:
@@ -63,13 +62,13 @@ class Listening(msgspec.Struct, frozen=True):
 
 
 class Server:
-    """Runs ``gateway`` and ``runtime`` until SIGINT or SIGTERM. ``received``: the signals so far."""
+    """Runs ``app`` and ``runtime`` until SIGINT or SIGTERM. ``received``: the signals so far."""
 
-    def __init__(self, runtime: LocalRuntime, gateway: Gateway, listener: socket.socket, how: Listening) -> None:
+    def __init__(self, runtime: LocalRuntime, app: App, listener: socket.socket, how: Listening) -> None:
         self._runtime = runtime
         self._how = how
         self._listener = listener
-        self._server = _uvicorn_server(gateway, how.proxies)
+        self._server = _uvicorn_server(app, how.proxies)
         self.received: list[signal.Signals] = []
 
     @property
@@ -138,15 +137,14 @@ class Server:
                 loop.remove_signal_handler(number)
 
 
-def opened(db: Path | None, definitions: Path | None, mocks: Path | None, reach: Reach) -> LocalRuntime:
-    """A runtime on a database file (None: in memory). Raises `RequestError` (database in use, no such directory),
+def opened(backend: Backend, definitions: Path | None, mocks: Path | None, reach: Reach) -> LocalRuntime:
+    """A runtime on ``backend``, which is closed if there cannot be one. Raises `RequestError` (no such directory),
     `DefinitionError` for agents, tools or mocks that cannot be read.
     """
-    if definitions is not None and not definitions.is_dir():
-        raise RequestError("not_found", f"there is no directory {definitions}")
-    answers = Mocks.load(mocks) if mocks is not None else None
-    backend = open_backend(db)
     try:
+        if definitions is not None and not definitions.is_dir():
+            raise RequestError("not_found", f"there is no directory {definitions}")
+        answers = Mocks.load(mocks) if mocks is not None else None
         return LocalRuntime(backend, definitions, answers, reach=reach, observer=ExecutionLog())
     except BaseException:
         backend.close()
@@ -210,7 +208,7 @@ def poke_open_executions(runtime: LocalRuntime) -> None:
         logger.info("%d open executions go on", poked)
 
 
-def _uvicorn_server(app: Gateway, proxies: str) -> uvicorn.Server:
+def _uvicorn_server(app: App, proxies: str) -> uvicorn.Server:
     import uvicorn
 
     class QuietServer(uvicorn.Server):

@@ -81,11 +81,15 @@ class Reloader:
         """Look for changes until cancelled."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            changed = self._files.changed()
-            while changed and (more := await self._changed_meanwhile()):
-                changed |= more
-            if changed:
-                await self.take(changed)
+            await self.look()
+
+    async def look(self) -> None:
+        """Take into use what has changed since the last look."""
+        changed = self._files.changed()
+        while changed and (more := await self._changed_meanwhile()):
+            changed |= more
+        if changed:
+            await self.take(changed)
 
     async def _changed_meanwhile(self) -> set[Path]:
         await asyncio.sleep(SETTLE_SECONDS)
