@@ -47,9 +47,23 @@ WORKFLOW = {
 
 
 class Load:
-    """``executions`` starts at once; the server is killed when a share of them was accepted."""
+    """``executions`` starts at once; the server is killed when a share of them was accepted, or ended as ``end`` does
+    it. ``start`` starts a server on a database; ``headers`` are those of every request.
+    """
 
-    def __init__(self, directory: Path, executions: int, kills: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        executions: int,
+        kills: int,
+        *,
+        start: Callable[[Path, Path], DevProcess] = lambda log, db: DevProcess(log, "--db", db),
+        end: Callable[[DevProcess], object] = DevProcess.kill,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self._start_on = start
+        self._end = end
+        self._headers = headers or {}
         self._directory = directory
         self._executions = executions
         self._kill_at = [executions * (number + 1) // (kills + 2) for number in range(kills)]
@@ -57,12 +71,12 @@ class Load:
         self._server = self._start()
 
     def _start(self) -> DevProcess:
-        return DevProcess(self._directory / "dev.log", "--db", self._directory / "dev.db")
+        return self._start_on(self._directory / "dev.log", self._directory / "dev.db")
 
     async def run(self) -> dict[str, Any]:
         begun = time.perf_counter()
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
-        async with httpx.AsyncClient(timeout=60, limits=limits) as client:
+        async with httpx.AsyncClient(timeout=60, limits=limits, headers=self._headers) as client:
             (await client.post(f"{self._server.url}/workflows", json=WORKFLOW)).raise_for_status()
             killing = asyncio.create_task(self._kill_half_way())
             await asyncio.gather(*(self._execute(client, number) for number in range(self._executions)))
@@ -89,7 +103,7 @@ class Load:
         for share in self._kill_at:
             while len(self._accepted) < share:
                 await asyncio.sleep(0.005)
-            await asyncio.to_thread(self._server.kill)
+            await asyncio.to_thread(self._end, self._server)
             self._server = await asyncio.to_thread(self._start)
 
     async def _execute(self, client: httpx.AsyncClient, number: int) -> None:
@@ -120,7 +134,11 @@ class Load:
                 document: dict[str, Any] = response.json()
                 return document
             except httpx.TransportError:
-                await asyncio.sleep(0.1)  # it was killed; the next one is on its way
+                await asyncio.sleep(0.1)  # it has ended; the next one is on its way
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    raise
+                await asyncio.sleep(0.1)  # it is ending
 
 
 def main() -> int:

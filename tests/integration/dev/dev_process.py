@@ -1,4 +1,4 @@
-"""`awr dev` as a process of its own, for tests and for the load script."""
+"""`awr dev` and `awr serve` as processes of their own, for tests and for the load script."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from types import TracebackType
 FUNCTIONS = Path(__file__).parents[3] / "functions"
 
 
+DEV = ("-m", "workflow_runtime.frontends.dev")
+SERVE = ("-c", "from workflow_runtime.frontends.cli import main; main()", "serve")
+
+
 class DevProcess:
     """Started at once; ``url`` is known when it listens. What it logs is in ``log`` (a file)."""
 
-    def __init__(self, log: Path, *arguments: str | Path) -> None:
+    def __init__(self, log: Path, *arguments: str | Path, program: tuple[str, ...] = DEV) -> None:
         self.log = log
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "workflow_runtime.frontends.dev", "--port", "0", *map(str, arguments)],
+            [sys.executable, "-u", *program, "--port", "0", *map(str, arguments)],
             env={**os.environ, "PYTHONPATH": str(FUNCTIONS)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -32,7 +36,7 @@ class DevProcess:
         seen = []
         for line in self._process.stderr:
             seen.append(line)
-            if found := re.search(r"listening on (\S+)", line):
+            if found := re.search(r'listening on ([^\s"]+)', line):
                 self._copy(seen)
                 return found.group(1)
         raise AssertionError("it ended before it listened:\n" + "".join(seen))
@@ -55,6 +59,10 @@ class DevProcess:
         self._process.kill()
         self._process.wait()
         self._copier.join()
+
+    def hang_up(self) -> None:
+        """Ask it to read everything again."""
+        self._process.send_signal(signal.SIGHUP)
 
     def stop(self) -> int:
         """As a supervisor does; the exit code."""
