@@ -8,8 +8,10 @@ units) is not counted here again. Imports nothing of the project: code and deplo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 NAMESPACE = "WorkflowRuntime"
 MILLISECONDS = "Milliseconds"
@@ -85,18 +87,36 @@ LIFECYCLE = {
 """By the lifecycle event that tells of it."""
 
 
-def count_attempt(
-    count: Callable[[str, int], None], node_type: str, attempt: int, milliseconds: int, error: str | None
-) -> None:
-    """Measure an attempt that ended; ``error``: the type of its error. Only agents and tools are measured: other nodes
-    are decided rather than run.
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """An attempt of a node that has ended and was not cancelled.
+
+    ``workflow_id``: of its execution.
+    ``node_type``: agents and tools; other nodes are decided rather than run.
+    ``target``: the agent or tool.
+    ``attempt``: from 1.
+    ``milliseconds``: from its claim to its end.
+    ``error``: the type of its error; None: it succeeded.
+    ``usage``: what models used, as `invokers.invocation.Meter.usage`; None: nothing.
     """
-    if node_type not in DURATIONS:
+
+    workflow_id: str
+    node_type: str
+    target: str
+    attempt: int
+    milliseconds: int
+    error: str | None = None
+    usage: Mapping[str, Any] | None = None
+
+
+def count_attempt(count: Callable[[str, int], None], ended: AttemptEnded) -> None:
+    """Measure an attempt that ended. Only agents and tools are measured."""
+    if ended.node_type not in DURATIONS:
         return
-    count(DURATIONS[node_type], milliseconds)
-    if attempt > 1:
+    count(DURATIONS[ended.node_type], ended.milliseconds)
+    if ended.attempt > 1:
         count(Metric.NODE_RETRIES, 1)
-    if error is not None:
-        count(ERRORS[node_type], 1)
-        if error == RATE_LIMITED:
+    if ended.error is not None:
+        count(ERRORS[ended.node_type], 1)
+        if ended.error == RATE_LIMITED:
             count(Metric.NODES_THROTTLED, 1)

@@ -44,12 +44,22 @@ class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="agent"):
     prompt: Formula | None = None
     output_schema: Json = None
 
+    @property
+    def target(self) -> str | Formula:
+        """What runs, whether agent or tool."""
+        return self.agent
+
 
 class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="tool"):
     """Run a tool. ``tool`` is an id, or a formula that may only yield one of ``allow``."""
 
     tool: str | Formula
     allow: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str | Formula:
+        """What runs, whether agent or tool."""
+        return self.tool
 
 
 class SwitchCase(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -141,6 +141,8 @@ class LocalRuntime:
             catalogue=registries.catalogue,
             stands_in=registries.stands_in,
             is_ending=lambda: self._is_ending,
+            count=self._observer.counted,
+            attempt_ended=self._observer.attempt_ended,
         )
 
     def _sharing(self, handler: Handler) -> Handler:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from workflow_runtime.deployment.metrics import AttemptEnded
 from workflow_runtime.ports import Attribute, Condition, Item, Key, Poller, ScheduleRunner, SqsRecord, Table
 
 EXECUTION_PREFIX = "EX#"
@@ -13,16 +14,46 @@ Written = Callable[[str, str, Mapping[str, Any]], None]
 
 
 class Observer(Protocol):
-    """Told of every write to an execution's items; in whatever thread, so it must be quick and must not raise."""
+    """Told of every write to an execution's items, of every count of `deployment.metrics`, and of every attempt that
+    ended; in whatever thread, so it must be quick and must not raise.
+    """
 
     def wrote(self, execution_id: str, sort: str, attributes: Mapping[str, Any]) -> None:
         """``sort``: which item (see `storage.keys`); ``attributes``: the item's, or the changed ones of an update."""
 
+    def counted(self, name: str, value: int) -> None:
+        """``name``: a `Metric`."""
+
+    def attempt_ended(self, ended: AttemptEnded) -> None: ...
+
 
 class Silence:
-    """Nobody looks."""
+    """Nobody looks; and, to be derived from, whoever looks at a part only."""
 
     def wrote(self, execution_id: str, sort: str, attributes: Mapping[str, Any]) -> None: ...
+
+    def counted(self, name: str, value: int) -> None: ...
+
+    def attempt_ended(self, ended: AttemptEnded) -> None: ...
+
+
+class Observers:
+    """Several, each told of everything."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def wrote(self, execution_id: str, sort: str, attributes: Mapping[str, Any]) -> None:
+        for observer in self._observers:
+            observer.wrote(execution_id, sort, attributes)
+
+    def counted(self, name: str, value: int) -> None:
+        for observer in self._observers:
+            observer.counted(name, value)
+
+    def attempt_ended(self, ended: AttemptEnded) -> None:
+        for observer in self._observers:
+            observer.attempt_ended(ended)
 
 
 class ObservedTable:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from workflow_runtime.deployment.metrics import AttemptEnded, count_attempt
 from workflow_runtime.deployment.settings import ENV_PREFIX, Callers
 from workflow_runtime.deployment.topology import POOLS
 from workflow_runtime.errors import NodeError
@@ -77,7 +78,8 @@ class Runtime:
 
     ``catalogue``: the agents and tools there are, for the compiler. ``end_process``: called after a blocking tool
     outlived its timeout, when its result is recorded; on Lambda it ends the process, so that the thread ends too.
-    ``count`` takes metrics. ``pools``: the worker pools there are; None: one worker serves whatever pool is named.
+    ``count`` takes metrics; ``attempt_ended`` is told of attempts (None: they are counted).
+    ``pools``: the worker pools there are; None: one worker serves whatever pool is named.
     ``stands_in``: whether a mock answers in the place of a workflow that another execution starts.
     ``is_ending``: whether the process is about to end, so that requests should not wait any longer. ``callers``: who
     callers of the API are.
@@ -94,6 +96,7 @@ class Runtime:
         new_id: Callable[[], str] = lambda: os.urandom(ID_BYTES).hex(),
         end_process: Callable[[], None] = lambda: None,
         count: Callable[[str, int], None] = _ignore,
+        attempt_ended: Callable[[AttemptEnded], None] | None = None,
         pools: Collection[str] | None = None,
         is_ending: Callable[[], bool] = lambda: False,
         stands_in: StandsIn = no_mocks,
@@ -101,6 +104,7 @@ class Runtime:
     ) -> None:
         self.ports = ports
         self.count = count
+        self._attempt_ended = partial(count_attempt, count) if attempt_ended is None else attempt_ended
         self.is_ending = is_ending
         self.callers = callers
         self._end_process = end_process
@@ -340,6 +344,7 @@ class Runtime:
             function_timeout_seconds,
             self.count,
             self.admission,
+            self._attempt_ended,
         )
 
 

@@ -11,7 +11,7 @@ from workflow_runtime.backends.embedded.blobs import EmbeddedBlobs
 from workflow_runtime.backends.embedded.bus import EmbeddedBus
 from workflow_runtime.backends.embedded.clock import RealClock
 from workflow_runtime.backends.embedded.database import Database
-from workflow_runtime.backends.embedded.queues import EmbeddedQueues
+from workflow_runtime.backends.embedded.queues import EmbeddedQueues, QueueDepth
 from workflow_runtime.backends.embedded.schedules import EmbeddedSchedules
 from workflow_runtime.backends.embedded.table import EmbeddedTable
 from workflow_runtime.deployment.topology import TOPOLOGY, Topology
@@ -67,6 +67,9 @@ class Backend:
     def bus_events(self) -> list[dict[str, Any]]:
         """The last events published, oldest first, as EventBridge delivers them."""
         return self.bus.recent()
+
+    def queue_depths(self) -> list[QueueDepth]:
+        return self._queues.depths()
 
     def close(self) -> None:
         self.database.close()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import md5
 from itertools import count
 
+import msgspec
+
 from workflow_runtime.backends.embedded.database import Database
 from workflow_runtime.backends.embedded.mailboxes import FifoMailbox, Mailbox, StoredMessage, mailbox_of
 from workflow_runtime.backends.limits import check_visibility, message_refusal
@@ -35,6 +37,20 @@ FROM messages ORDER BY id
 """
 
 
+class QueueDepth(msgspec.Struct, frozen=True):
+    """A queue at one moment.
+
+    ``ready``: messages that may be received.
+    ``messages``: all, those under way and delayed ones included.
+    ``oldest_ms``: how long ago the oldest that is ready was sent; 0: none is.
+    """
+
+    queue: str
+    ready: int
+    messages: int
+    oldest_ms: int
+
+
 class EmbeddedQueues:
     """See `ports.Queues` and `ports.Poller`.
 
@@ -57,6 +73,12 @@ class EmbeddedQueues:
         for name, *columns in self._database.read(_LOAD, (BODY_CHARACTERS_IN_MEMORY_MAX,)):
             if name in self._mailboxes:  # a queue that a later topology dropped keeps its messages in the file
                 self._mailboxes[name].add(StoredMessage(*columns), now)
+
+    def depths(self) -> list[QueueDepth]:
+        """Of all queues."""
+        with self._database.lock:
+            now = self._clock.now()
+            return [_depth(name, mailbox, now) for name, mailbox in self._mailboxes.items()]
 
     def send(self, queue: str, messages: Sequence[Message]) -> list[Refusal]:
         mailbox = self._mailbox(queue)
@@ -225,3 +247,9 @@ def _arn(queue: str) -> str:
 
 def _nothing(queue: str) -> None:
     """Nobody waits for messages."""
+
+
+def _depth(name: str, mailbox: Mailbox, now: int) -> QueueDepth:
+    messages = mailbox.messages.values()
+    ready = [message.sent_at for message in messages if not message.hidden and message.visible_at <= now]
+    return QueueDepth(name, len(ready), len(messages), max(0, now - min(ready, default=now)))

@@ -21,7 +21,7 @@ from workflow_runtime.frontends.dev.doors import BusDoor, LogDoor
 from workflow_runtime.frontends.dev.options import HELP, PORT_DEFAULT, DevOptions, definitions_default
 from workflow_runtime.frontends.dev.recent import RecentLines
 from workflow_runtime.frontends.server.gateway import Gateway
-from workflow_runtime.frontends.server.log import log_findings, log_request, log_to, logger, text_lines
+from workflow_runtime.frontends.server.log import ExecutionLog, log_findings, log_request, log_to, logger, text_lines
 from workflow_runtime.frontends.server.reload import Reloader
 from workflow_runtime.frontends.server.running import (
     INTERRUPTED_EXIT_CODE,
@@ -52,7 +52,7 @@ def serve(options: DevOptions) -> signal.Signals | None:
     with log_to_stderr() as recent, listen(LOOPBACK_HOST, options.port) as listener:
         reach = local_reach(os.environ, options.allow_http)
         # Before there is a loop: Ctrl-C ends the import of an author's module, too.
-        runtime = opened(open_backend(options.db), options.definitions, options.mocks, reach)
+        runtime = opened(open_backend(options.db), options.definitions, options.mocks, reach, ExecutionLog())
         return asyncio.run(_serve(options, runtime, listener, recent))
 
 

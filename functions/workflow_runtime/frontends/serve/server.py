@@ -19,13 +19,15 @@ from workflow_runtime.errors import DefinitionError, RequestError
 from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.api.route import Route, Scope
 from workflow_runtime.frontends.serve.backups import BACKUP_PATH, Backups
-from workflow_runtime.frontends.serve.health import LIVE_PATH, READY_PATH, Health
+from workflow_runtime.frontends.serve.gauges import Gauges
 from workflow_runtime.frontends.serve.json_log import json_lines
+from workflow_runtime.frontends.serve.metrics import Measurements
 from workflow_runtime.frontends.serve.options import LogFormat, ServeOptions
+from workflow_runtime.frontends.serve.own_paths import LIVE_PATH, METRICS_PATH, READY_PATH, OwnPaths
 from workflow_runtime.frontends.serve.scopes import TokenDoor
 from workflow_runtime.frontends.serve.tokens import TokenFile
 from workflow_runtime.frontends.server.gateway import Gateway
-from workflow_runtime.frontends.server.log import log_findings, log_request, log_to, logger, text_lines
+from workflow_runtime.frontends.server.log import ExecutionLog, log_findings, log_request, log_to, logger, text_lines
 from workflow_runtime.frontends.server.reload import Reloader
 from workflow_runtime.frontends.server.running import (
     Listening,
@@ -38,10 +40,16 @@ from workflow_runtime.frontends.server.running import (
 )
 from workflow_runtime.invokers.tools.reach import local_reach
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.runtime.observation import Observers
 
 PROGRAM = "awr serve"
 TOKENS_LOOK_SECONDS = 2.0  # between looks at the tokens file: a revoked token works no longer than that
-OWN_PATHS = {LIVE_PATH: Scope.OPEN, READY_PATH: Scope.OPEN, BACKUP_PATH: Scope.OPERATE}
+OWN_PATHS = {
+    LIVE_PATH: Scope.OPEN,
+    READY_PATH: Scope.OPEN,
+    METRICS_PATH: Scope.READ,
+    BACKUP_PATH: Scope.OPERATE,
+}
 
 
 def serve(options: ServeOptions) -> signal.Signals | None:
@@ -55,8 +63,17 @@ def serve(options: ServeOptions) -> signal.Signals | None:
         tokens = _tokens(options)
         # Before there is a loop: Ctrl-C ends the import of an author's module, too.
         backend = open_backend(options.db)
-        runtime = opened(backend, options.definitions, None, local_reach(os.environ, options.allow_http))
-        return asyncio.run(_serve(options, runtime, backend.database, listener, tokens))
+        measurements = Measurements()
+        reach = local_reach(os.environ, options.allow_http)
+        runtime = opened(backend, options.definitions, None, reach, Observers(ExecutionLog(), measurements))
+        measurements.workflow_of = partial(_workflow_of, runtime)
+        measurements.registry.register(Gauges(measurements, backend.queue_depths, lambda: runtime.services.limits))
+        return asyncio.run(_serve(options, runtime, backend.database, listener, tokens, measurements))
+
+
+def _workflow_of(runtime: LocalRuntime, execution_id: str) -> str:
+    header = runtime.services.stores.executions.header(execution_id)
+    return header.workflow_id if header is not None else ""
 
 
 def _tokens(options: ServeOptions) -> TokenFile:
@@ -89,19 +106,24 @@ class CurrentApi:
 
 
 async def _serve(
-    options: ServeOptions, runtime: LocalRuntime, database: Database, listener: socket.socket, tokens: TokenFile
+    options: ServeOptions,
+    runtime: LocalRuntime,
+    database: Database,
+    listener: socket.socket,
+    tokens: TokenFile,
+    measurements: Measurements,
 ) -> signal.Signals | None:
     api = CurrentApi(runtime)
     door = TokenDoor(tokens, api.routes, OWN_PATHS)
-    health = Health(runtime, lambda: server.is_ending, api)
-    gateway = Gateway(lambda: health, LocalContext(TOPOLOGY.function("api")), log_request, door)
+    paths = OwnPaths(runtime, lambda: server.is_ending, measurements.text, api)
+    gateway = Gateway(lambda: paths, LocalContext(TOPOLOGY.function("api")), log_request, door)
     app = Backups(gateway, door, partial(back_up, database), options.db)
     how = Listening(PROGRAM, options.drain_seconds, "the next start continues with it", options.proxies)
     server = Server(runtime, app, listener, how)
     try:
         reloader = Reloader(runtime, options.definitions, None, api.renew)
         reloader.publish_all()
-        poke_open_executions(runtime)
+        poke_open_executions(runtime, measurements.saw_open)
         runtime.start()
         logger.info("%d tokens; everything is kept in %s", len(tokens), options.db)
         logger.info("listening on %s", url_of(listener))

@@ -12,6 +12,7 @@ import msgspec
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.findings import Finding
 from workflow_runtime.language.texts import cut, log_lines, visible
+from workflow_runtime.runtime.observation import Silence
 from workflow_runtime.storage import keys
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -58,7 +59,7 @@ class ReasonFormatter(logging.Formatter):
         return f"{first} ({visible(cut(', '.join(extra)))}){newline}{rest}" if extra else text
 
 
-class ExecutionLog:
+class ExecutionLog(Silence):
     """A `client.observation.Observer` that logs executions and node runs. Writes that happen twice are logged twice."""
 
     def wrote(self, execution_id: str, sort: str, attributes: Mapping[str, Any]) -> None:

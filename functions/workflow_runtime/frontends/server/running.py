@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RequestError
 from workflow_runtime.frontends.server.gateway import App
-from workflow_runtime.frontends.server.log import ExecutionLog, logger
+from workflow_runtime.frontends.server.log import logger
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import Backend, LocalRuntime
 from workflow_runtime.storage.listing import Wanted
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import uvicorn
 
     from workflow_runtime.invokers.tools.reach import Reach
+    from workflow_runtime.runtime.observation import Observer
+    from workflow_runtime.storage.records import Header
 
 LOOPBACK_HOST = "127.0.0.1"
 CONNECTIONS_WAITING_MAX = 2048  # the system's own limit may be lower
@@ -137,7 +139,9 @@ class Server:
                 loop.remove_signal_handler(number)
 
 
-def opened(backend: Backend, definitions: Path | None, mocks: Path | None, reach: Reach) -> LocalRuntime:
+def opened(
+    backend: Backend, definitions: Path | None, mocks: Path | None, reach: Reach, observer: Observer
+) -> LocalRuntime:
     """A runtime on ``backend``, which is closed if there cannot be one. Raises `RequestError` (no such directory),
     `DefinitionError` for agents, tools or mocks that cannot be read.
     """
@@ -145,7 +149,7 @@ def opened(backend: Backend, definitions: Path | None, mocks: Path | None, reach
         if definitions is not None and not definitions.is_dir():
             raise RequestError("not_found", f"there is no directory {definitions}")
         answers = Mocks.load(mocks) if mocks is not None else None
-        return LocalRuntime(backend, definitions, answers, reach=reach, observer=ExecutionLog())
+        return LocalRuntime(backend, definitions, answers, reach=reach, observer=observer)
     except BaseException:
         backend.close()
         raise
@@ -189,8 +193,10 @@ def exit_code(stopped_by: signal.Signals | None) -> int:
     return INTERRUPTED_EXIT_CODE if stopped_by is signal.SIGINT else 0
 
 
-def poke_open_executions(runtime: LocalRuntime) -> None:
-    """Have every open execution looked at: what an earlier process accepted and had not ordered yet is found so."""
+def poke_open_executions(runtime: LocalRuntime, seen: Callable[[Header], None] = lambda _header: None) -> None:
+    """Have every open execution looked at: what an earlier process accepted and had not ordered yet is found so.
+    ``seen`` is told of each.
+    """
     services = runtime.services
     poked = 0
     position: str | None = None
@@ -200,6 +206,7 @@ def poke_open_executions(runtime: LocalRuntime) -> None:
             while wanted is not None:
                 page = services.documents.list(wanted, PAGE_ITEMS)
                 for header in page.headers:
+                    seen(header)
                     services.mailer.poke(header.execution_id)
                 poked += len(page.headers)
                 wanted = replace(wanted, before=page.next) if page.next is not None else None

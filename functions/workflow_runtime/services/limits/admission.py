@@ -250,11 +250,10 @@ def _owner(place: str) -> str:
 def limiters_of_call(node: NodePlan, invokers: Mapping[NodeType, Invoker]) -> Iterator[str]:
     """Names of limiters that hold a node whether it names them or not, if there are such: those of everything, of its
     type, and of what it runs."""
-    spec = node.spec
-    if not isinstance(spec, (AgentSpec, ToolSpec)):
+    if not isinstance(node.spec, (AgentSpec, ToolSpec)):
         return
     yield EVERYTHING
     yield f"{TYPE}{node.type}"
-    target = spec.agent if isinstance(spec, AgentSpec) else spec.tool
+    target = node.spec.target
     if isinstance(target, str) and node.type in invokers:
         yield from invokers[node.type].limiters(target)

@@ -105,7 +105,6 @@ class Rendering:
         """The node's call, inputs rendered. ``fences``: those of what it has taken of limiters. Raises `NodeError`."""
         spec = self.node.spec
         assert isinstance(spec, (AgentSpec, ToolSpec))
-        target = spec.agent if isinstance(spec, AgentSpec) else spec.tool
         prompt = spec.prompt if isinstance(spec, AgentSpec) else None
         command = order.command
         inputs = self.inputs()
@@ -113,7 +112,7 @@ class Rendering:
             raise NodeError("execution_error", f"inputs: more than {VALUES_MAX:,} values are made of secrets")
         return NodeCall(
             type=self.node.type,
-            target=self._target(target, spec.allow),
+            target=self._target(spec.target, spec.allow),
             inputs=inputs,
             execution_id=order.execution_id,
             workflow_id=workflow_id,

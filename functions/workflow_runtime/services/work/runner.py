@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.deployment.log_fields import log_fields
-from workflow_runtime.deployment.metrics import Metric, count_attempt
+from workflow_runtime.deployment.metrics import AttemptEnded, Metric
 from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event, NodeFailed, NodeSucceeded, NodeYielded, run_event_id
@@ -26,8 +26,9 @@ from workflow_runtime.engine.values.pruning import prune
 from workflow_runtime.errors import ErrorDocument, RetryableError
 from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.invocation import Invoker, NodeResult
+from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.plan.specs import AgentSpec, NodeType, ToolSpec
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.freeze.holding import Holder
 from workflow_runtime.services.freeze.looks import Looks
@@ -65,7 +66,8 @@ class Postponed(Exception):
 
 class NodeRunner:
     """``invokers`` run agents and tools; ``holder`` holds back what is frozen, as ``looks`` knows, and ``admission``
-    what limiters do not let begin yet; ``function_timeout_seconds`` is the Lambda's own; ``count`` takes metrics.
+    what limiters do not let begin yet; ``function_timeout_seconds`` is the Lambda's own; ``count`` takes metrics, and
+    ``attempt_ended`` what each attempt was.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class NodeRunner:
         function_timeout_seconds: int,
         count: Callable[[str, int], None],
         admission: Admission,
+        attempt_ended: Callable[[AttemptEnded], None],
     ) -> None:
         self._ports = ports
         self._workflows = stores.workflows
@@ -89,6 +92,7 @@ class NodeRunner:
         self._looks = looks
         self._new_id = new_id
         self._count = count
+        self._attempt_ended = attempt_ended
         self._invokers = invokers
         self._admission = admission
         self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds, admission)
@@ -316,7 +320,11 @@ class NodeRunner:
         milliseconds, error = ended.ended_at - ended.started_at, ended.error.type if ended.error is not None else None
         node = node_of(plan, ended.path)
         if node is not None and ended.status is not RunStatus.CANCELLED:
-            count_attempt(self._count, node.type, ended.attempt, milliseconds, error)
+            self._attempt_ended(
+                AttemptEnded(
+                    plan.workflow_id, node.type, _target(node), ended.attempt, milliseconds, error, ended.usage
+                )
+            )
         fields = {"status": ended.status, "ms": milliseconds, "attempt": ended.attempt}
         logger.info("node ended", extra={**ids_of(order), **fields, **({"error": error} if error is not None else {})})
 
@@ -359,3 +367,9 @@ def _result_event(order: Order, plan: Plan, run: Run) -> Event:
     size = len(msgspec.json.encode(values))
     small = size <= VALUES_ATTACHED_BYTES_MAX
     return NodeSucceeded(event_id, run.ended_at, run.path, run.serial, values if small else None, small, size)
+
+
+def _target(node: NodePlan) -> str:
+    """The agent or tool that a node runs; "" if it runs neither, or a formula says which."""
+    target = node.spec.target if isinstance(node.spec, (AgentSpec, ToolSpec)) else ""
+    return target if isinstance(target, str) else ""

@@ -1,0 +1,89 @@
+"""Gauges: what stands still until somebody looks, read at each scrape."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from workflow_runtime.backends.embedded.queues import QueueDepth
+from workflow_runtime.errors import WorkflowRuntimeError
+from workflow_runtime.frontends.serve.metrics import LABEL_VALUES_MAX, PREFIX, Measurements
+from workflow_runtime.services.limits.requests import Limits
+
+LIMITERS_SECONDS = 10.0  # how long what is read of limiters stands: it takes a few reads for each
+
+
+class Gauges(Collector):
+    """``depths`` reads the queues, ``limits`` gives the limiters as they are now; ``seconds`` is a clock that grows."""
+
+    def __init__(
+        self,
+        measurements: Measurements,
+        depths: Callable[[], Sequence[QueueDepth]],
+        limits: Callable[[], Limits],
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._measurements = measurements
+        self._depths = depths
+        self._limits = limits
+        self._seconds = seconds
+        self._limiters: tuple[float, list[GaugeMetricFamily]] | None = None
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield _family("open_executions", "Executions that have not ended.", "workflow").filled(
+            self._measurements.open_executions().items()
+        )
+        depths = self._depths()
+        yield _family("queue_messages", "Messages of a queue.", "queue").filled(
+            (it.queue, it.messages) for it in depths
+        )
+        yield _family("queue_ready_messages", "Messages that wait for a worker.", "queue").filled(
+            (it.queue, it.ready) for it in depths
+        )
+        yield _family("queue_age_seconds", "How long the oldest message waits.", "queue").filled(
+            (it.queue, it.oldest_ms / 1000) for it in depths
+        )
+        yield from self._of_limiters()
+
+    def _of_limiters(self) -> list[GaugeMetricFamily]:
+        now = self._seconds()
+        if self._limiters is None or now - self._limiters[0] > LIMITERS_SECONDS:
+            self._limiters = now, _limiter_families(self._limits())
+        return self._limiters[1]
+
+
+class _family(GaugeMetricFamily):
+    def __init__(self, name: str, text: str, *labels: str) -> None:
+        super().__init__(f"{PREFIX}_{name}", text, labels=labels)
+
+    def filled(self, values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:
+        """With a value for each of the one label's."""
+        for label, value in values:
+            self.add_metric([label], value)
+        return self
+
+
+def _limiter_families(limits: Limits) -> list[GaugeMetricFamily]:
+    """Of a keyed limiter, the sum over its keys."""
+    names = [str(limiter["name"]) for limiter in limits.list()][:LABEL_VALUES_MAX]
+    waiting, held, slots, paused = {}, {}, {}, {}
+    for name in names:
+        try:
+            limiter = limits.get(name)
+        except WorkflowRuntimeError:  # it was deleted meanwhile
+            continue
+        gauges = limiter["gauges"]
+        waiting[name] = sum(gauge["waiting"] for gauge in gauges)
+        held[name] = sum(gauge["held"] for gauge in gauges)
+        paused[name] = sum(bool(gauge["paused"]) for gauge in gauges)
+        if limiter.get("concurrency"):
+            slots[name] = limiter["concurrency"]
+    return [
+        _family("limiter_waiting", "Who waits in its line.", "limiter").filled(waiting.items()),
+        _family("limiter_held", "Slots that are taken.", "limiter").filled(held.items()),
+        _family("limiter_slots", "Slots that there are, for each value of its key.", "limiter").filled(slots.items()),
+        _family("limiter_paused", "Whether it is paused.", "limiter").filled(paused.items()),
+    ]

@@ -1,0 +1,155 @@
+"""``GET /metrics``: what happens on this server, in the OpenMetrics format that Prometheus scrapes.
+
+Counters and histograms count what this process has seen; gauges are read when somebody asks. Labels are names of
+workflows, agents, models, limiters and queues, of which there is a bounded number; never ids of executions, tenants or
+keys. What is done twice after a fault counts twice.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter as Count
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from platform import python_version
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info
+from prometheus_client.openmetrics.exposition import generate_latest
+
+from workflow_runtime.deployment.metrics import MILLISECONDS, AttemptEnded, Metric
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.runtime.observation import Silence
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.records import Header
+
+LABEL_VALUES_MAX = 200  # of one label of one metric: more would cost the server that scrapes
+OTHER = "(other)"
+BY_FORMULA = "(by formula)"  # an agent or tool that the plan does not name
+SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
+"""Buckets: a node without a model takes milliseconds, an execution that waits for people takes days."""
+
+PREFIX = "awr"
+DISTRIBUTION = "agent-workflow-runtime"
+
+
+class Bounded:
+    """Values of a label as they are, until there are too many."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        if value not in self._known:
+            if len(self._known) >= LABEL_VALUES_MAX:
+                return OTHER
+            self._known.add(value)
+        return value
+
+
+class _Open(msgspec.Struct, frozen=True):
+    workflow: str
+    started_at: int  # epoch ms
+
+
+class Measurements(Silence):
+    """An observer that counts. ``workflow_of``: of an execution that this process did not see begin, "" if there is
+    none.
+    """
+
+    def __init__(self, workflow_of: Callable[[str], str] = lambda _id: "") -> None:
+        self.workflow_of = workflow_of
+        self.registry = CollectorRegistry()
+        self._lock = threading.Lock()
+        self._open: dict[str, _Open] = {}
+        self._workflow, self._agent, self._model, self._error = Bounded(), Bounded(), Bounded(), Bounded()
+        self._executions = self._counter("executions", "Executions by what became of them.", "workflow", "status")
+        self._execution_seconds = self._histogram("execution_duration", "From start to end.", "workflow", "status")
+        self._runs = self._counter("node_runs", "Attempts of agents and tools.", "workflow", "type", "status")
+        self._run_seconds = self._histogram("node_run_duration", "Of attempts, from claim to end.", "type", "status")
+        self._errors = self._counter("node_errors", "Attempts that failed, by error.", "type", "error")
+        self._tokens = self._counter("model_tokens", "Tokens of models.", "agent", "model", "direction")
+        self._requests = self._counter("model_requests", "Requests of models.", "agent", "model")
+        self._dollars = self._counter("model_cost_usd", "Price of models, where it is known.", "agent", "model")
+        self._happenings = self._counter("events", "What the runtime counts (deployment/metrics.py).", "event")
+        self._lateness = self._histogram("lateness", "How late timers and the sweep are.", "what")
+        build = Info(f"{PREFIX}_build", "What runs.", registry=self.registry)
+        build.info({"version": version(DISTRIBUTION), "python": python_version()})
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        full = f"{PREFIX}_{name}_seconds"
+        return Histogram(full, text, labels, registry=self.registry, buckets=SECONDS)
+
+    def open_executions(self) -> dict[str, int]:
+        """How many executions have not ended, by workflow."""
+        with self._lock:
+            return Count(known.workflow for known in self._open.values())
+
+    def saw_open(self, header: Header) -> None:
+        """Of an execution that an earlier process began."""
+        with self._lock:
+            self._open[header.execution_id] = _Open(self._workflow(header.workflow_id), header.started_at)
+
+    # What an observer is told.
+
+    def wrote(self, execution_id: str, sort: str, attributes: Mapping[str, Any]) -> None:
+        if sort != keys.HEADER:
+            return
+        if "workflow" in attributes:
+            workflow = self._workflow(str(attributes["workflow"]))
+            with self._lock:
+                self._open[execution_id] = _Open(workflow, int(attributes.get("started_at") or 0))
+            self._executions.labels(workflow, "started").inc()
+        status = attributes.get("status")
+        if isinstance(status, str) and ExecutionStatus(status).terminal:
+            self._ended(execution_id, status, int(attributes.get("ended_at") or 0))
+
+    def _ended(self, execution_id: str, status: str, at: int) -> None:
+        with self._lock:
+            known = self._open.pop(execution_id, None)
+        workflow = known.workflow if known is not None else self._workflow(self.workflow_of(execution_id))
+        self._executions.labels(workflow, status).inc()
+        if known is not None and known.started_at:
+            self._execution_seconds.labels(workflow, status).observe(max(0, at - known.started_at) / 1000)
+
+    def attempt_ended(self, ended: AttemptEnded) -> None:
+        status = "success" if ended.error is None else "failed"
+        self._runs.labels(self._workflow(ended.workflow_id), ended.node_type, status).inc()
+        self._run_seconds.labels(ended.node_type, status).observe(ended.milliseconds / 1000)
+        if ended.error is not None:
+            self._errors.labels(ended.node_type, self._error(ended.error)).inc()
+        if ended.usage:
+            self._used(self._agent(ended.target or BY_FORMULA), ended.usage)
+
+    def _used(self, agent: str, usage: Mapping[str, Any]) -> None:
+        model = self._model(str(usage.get("model") or ""))
+        self._requests.labels(agent, model).inc(_number(usage, "requests"))
+        self._tokens.labels(agent, model, "input").inc(_number(usage, "input_tokens"))
+        self._tokens.labels(agent, model, "output").inc(_number(usage, "output_tokens"))
+        if "usd" in usage:
+            self._dollars.labels(agent, model).inc(_number(usage, "usd"))
+
+    def counted(self, name: str, value: int) -> None:
+        if Metric(name).unit == MILLISECONDS:
+            self._lateness.labels(_snake(name)).observe(value / 1000)
+        else:
+            self._happenings.labels(_snake(name)).inc(value)
+
+    def text(self) -> str:
+        """Everything, as Prometheus scrapes it."""
+        text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]
+        return text.decode()
+
+
+def _number(usage: Mapping[str, Any], name: str) -> float:
+    return max(0.0, float(usage.get(name) or 0))
+
+
+def _snake(name: str) -> str:
+    """``DeadLetters`` as ``dead_letters``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
