@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info
-from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.exposition import choose_encoder
 
-from workflow_runtime.deployment.metrics import MILLISECONDS, AttemptEnded, Metric
+from workflow_runtime.deployment.metrics import DURATIONS, MILLISECONDS, RATE_LIMITED, AttemptEnded, Metric
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.runtime.observation import Silence
 from workflow_runtime.storage import keys
@@ -77,6 +77,18 @@ class Measurements(Silence):
         self._lateness = self._histogram("lateness", "How late timers and the sweep are.", "what")
         build = Info(f"{PREFIX}_build", "What runs.", registry=self.registry)
         build.info({"version": version(DISTRIBUTION), "python": python_version()})
+
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """What is not there cannot grow: an increase from nothing to one would be none."""
+        for metric in Metric:
+            if metric.unit == MILLISECONDS:
+                self._lateness.labels(_snake(metric))
+            else:
+                self._happenings.labels(_snake(metric))
+        for node_type in DURATIONS:
+            self._errors.labels(node_type, self._error(RATE_LIMITED))
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
@@ -140,10 +152,12 @@ class Measurements(Silence):
         else:
             self._happenings.labels(_snake(name)).inc(value)
 
-    def text(self) -> str:
-        """Everything, as Prometheus scrapes it."""
-        text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]
-        return text.decode()
+    def text(self, accept: str = "") -> tuple[bytes, str]:
+        """Everything, in the format that the header ``Accept`` asks for (OpenMetrics, or Prometheus' older one), and
+        the type of that.
+        """
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
 
 
 def _number(usage: Mapping[str, Any], name: str) -> float:

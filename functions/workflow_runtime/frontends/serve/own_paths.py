@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
-
 from workflow_runtime.errors import WorkflowRuntimeError
 from workflow_runtime.frontends.api.answers import Answer, json_answer, problem_answer
 from workflow_runtime.frontends.api.problems import Problem
@@ -27,15 +25,19 @@ class OwnPaths:
     """Answers them; everything else goes on to ``inner``."""
 
     def __init__(
-        self, runtime: LocalRuntime, is_ending: Callable[[], bool], metrics: Callable[[], str], inner: Answering
+        self,
+        runtime: LocalRuntime,
+        is_ending: Callable[[], bool],
+        metrics: Callable[[str], tuple[bytes, str]],
+        inner: Answering,
     ) -> None:
         self._runtime = runtime
         self._is_ending = is_ending
         self._inner = inner
-        self._answers: dict[str, Callable[[], Answer]] = {
-            LIVE_PATH: lambda: json_answer({"status": "ok"}),
-            READY_PATH: self._ready,
-            METRICS_PATH: lambda: Answer(200, metrics().encode(), CONTENT_TYPE_LATEST),
+        self._answers: dict[str, Callable[[str], Answer]] = {
+            LIVE_PATH: lambda _accept: json_answer({"status": "ok"}),
+            READY_PATH: lambda _accept: self._ready(),
+            METRICS_PATH: lambda accept: Answer(200, *metrics(accept)),
         }
 
     async def __call__(self, event: dict[str, Any], context: Any) -> Any:
@@ -46,7 +48,7 @@ class OwnPaths:
         if method not in ("GET", "HEAD"):
             problem = Problem("method_not_allowed", "this path takes GET, HEAD", headers={"Allow": "GET, HEAD"})
             return problem_answer(problem).event()
-        return answer().event(method)
+        return answer(event["headers"].get("accept", "")).event(method)
 
     def _ready(self) -> Answer:
         if self._is_ending():
