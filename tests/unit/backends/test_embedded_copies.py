@@ -27,7 +27,7 @@ def test_a_copy_holds_whole_transactions_whatever_is_written_meanwhile(tmp_path:
     with open_backend(tmp_path / "a.db") as backend:
         for number in range(PAIRS):
             pair(backend, number, 0)
-            backend.database.write("INSERT INTO blobs VALUES (?, 0, ?)", (str(number), FILLING))
+            backend.database.write("INSERT INTO blobs (key, chunk, data) VALUES (?, 0, ?)", (str(number), FILLING))
 
         def write() -> None:
             value = 0

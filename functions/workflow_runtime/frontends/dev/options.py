@@ -14,12 +14,10 @@ Publishes DIR/workflows and picks up every change in DIR at once. With --db ever
 after a crash or kill -9, start it again and every execution continues where it was. Without it, everything is in
 memory.
 
-It is also the way to run on a single machine in production, with what that means: one process, on one machine, with
-its disk. Accepted requests survive the process's death, but the last moments before a power cut may be lost (SQLite's
-WAL with synchronous=NORMAL). It listens on loopback only and has no authentication: to be reached from elsewhere it
-needs a reverse proxy on this machine that authenticates and speaks TLS. Run it under a supervisor that restarts it
-(systemd, say), and back the file up with SQLite's means. A node under way when the process dies counts as a lost
-worker: its attempt is not repeated silently. For more than one machine, deploy to AWS.
+It listens on loopback only and asks nobody who they are; awr serve is the same runtime for production on a single
+machine. Accepted requests survive the process's death, but the last moments before a power cut may be lost (SQLite's
+WAL with synchronous=NORMAL). A node under way when the process dies counts as a lost worker: its attempt is not
+repeated silently.
 
 Ctrl-C ends it with exit code 130: requests are answered, and with --db nodes under way get a second to end. SIGTERM
 ends it with exit code 0, and gives them ten. What is left then goes on in the next process.
