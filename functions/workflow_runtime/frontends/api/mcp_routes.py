@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from workflow_runtime.frontends.api.answers import JSON_TYPE
 from workflow_runtime.frontends.api.chart_models import JsonObject
-from workflow_runtime.frontends.api.route import Reply, Route, json_reply
+from workflow_runtime.frontends.api.route import Reply, Route, Scope, json_reply
 from workflow_runtime.frontends.mcp.server import McpServer
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def mcp_routes(runtime: Runtime) -> tuple[Route, ...]:
             (422,),
             body=CALL_BODY,
             body_model=McpCall,
+            scope=Scope.RUN,
         ),
         Route(
             "GET",
@@ -79,6 +80,7 @@ def mcp_routes(runtime: Runtime) -> tuple[Route, ...]:
             "getResourceMetadata",
             known,
             (404, 422),
+            scope=Scope.OPEN,
         ),
         Route(
             "GET",
@@ -87,5 +89,6 @@ def mcp_routes(runtime: Runtime) -> tuple[Route, ...]:
             "getMcpResourceMetadata",
             known,
             (404, 422),
+            scope=Scope.OPEN,
         ),
     )
