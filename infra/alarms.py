@@ -21,6 +21,8 @@ AGE_SECONDS_MAX = {
 }
 POOL_AGE_SECONDS_MAX = 3600  # a node may run for 900 s, and all that time its order is in the queue
 SWEEP_LATENESS_MS_MAX = 180_000  # a tick is a minute, and what is lost is to be found within five
+LINE_AGE_MS_MAX = 3_600_000  # a node that waits longer for a limiter had better say so by `max_wait`
+BUDGET_DRAWN_PERCENT_MAX = 80  # there is time to raise it, or to find out who spends it
 API_ERRORS_MAX = 5  # in 5 minutes
 
 
@@ -54,6 +56,7 @@ def alarms(topology: Topology, measured: Measured) -> Iterator[Alarm]:
         threshold=SWEEP_LATENESS_MS_MAX,
         periods=2,
     )
+    yield from _limits(measured)
     yield from _queues(topology, measured)
     yield from _functions(topology, measured)
     yield Alarm(
@@ -76,6 +79,29 @@ def alarms(topology: Topology, measured: Measured) -> Iterator[Alarm]:
         chapter="table-throttled",
         metric=measured.table_throttles(),
         periods=3,
+    )
+
+
+def _limits(measured: Measured) -> Iterator[Alarm]:
+    yield Alarm(
+        id="LineAge",
+        text="Something has waited for a limiter for more than an hour.",
+        chapter="line-age",
+        metric=measured.latest(Metric.LINE_AGE),
+        threshold=LINE_AGE_MS_MAX,
+    )
+    yield Alarm(
+        id="PumpLost",
+        text="The pump of a limiter was lost, and its line stood still until the sweep came.",
+        chapter="pump-lost",
+        metric=measured.counted(Metric.PUMPS_LOST),
+    )
+    yield Alarm(
+        id="BudgetDrawn",
+        text="The budget of a limiter is nearly used up.",
+        chapter="budget-drawn",
+        metric=measured.latest(Metric.BUDGET_DRAWN),
+        threshold=BUDGET_DRAWN_PERCENT_MAX,
     )
 
 

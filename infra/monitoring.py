@@ -160,6 +160,9 @@ def _load(topology: Topology, measured: Measured) -> list[cloudwatch.IWidget]:
     fed = [queue.name for queue in topology.queues if queue.dead_letters is not None]
     names = [function.name for function in topology.functions]
     return [
+        _graph("Lines of limiters: wait of the next, ms", [measured.latest(Metric.LINE_AGE)]),
+        _graph("Pumps of limiters started again", _counted(measured, Metric.PUMPS_LOST)),
+        _graph("Budgets of limiters drawn, %", [measured.latest(Metric.BUDGET_DRAWN)]),
         _graph("Age of the oldest message, s", [measured.queue_age(name) for name in fed]),
         _graph("Function errors", [measured.of_function(name, "Errors") for name in names]),
         _graph("Function throttles", [measured.of_function(name, "Throttles") for name in names]),

@@ -13,8 +13,12 @@ from msgspec.structs import replace
 from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.errors import RetryableError
+from workflow_runtime.invokers.gate import ModelRequest, Spent
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.plan.limiters import Budget
 from workflow_runtime.runtime.in_process import LocalRuntime
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.limiters import LimiterName
 
 START = 1_700_000_000_000
 WRITES = ("put", "update", "change")
@@ -26,6 +30,19 @@ def _succeeds(_call: NodeCall) -> BaseException | None:
 
 def _lasting(seconds: float) -> Callable[[NodeCall], float]:
     return lambda _call: seconds
+
+
+class Asked:
+    """A request of a model that a node makes: what it is estimated at, and what it uses. A token of input costs one
+    micro-dollar, one of output two; ``price``: 0 if nobody knows that."""
+
+    def __init__(self, most: tuple[int, int], used: tuple[int, int], price: int = 1, model: str = "m") -> None:
+        self.request = ModelRequest(model, *most, lambda given, written: price * (given + 2 * written) or None)
+        self.used = used
+
+    @property
+    def spent(self) -> Spent:
+        return Spent(*self.used, self.request.price(*self.used))
 
 
 class Begun:
@@ -50,16 +67,29 @@ class Worker:
         self.open = 0
         self.most = 0
         self.raises: Callable[[NodeCall], BaseException | None] = _succeeds
+        self.asks: Sequence[Asked] = ()
+        self.of_visit: Budget | None = None
+        self.paid: list[tuple[int, NodeCall, Asked]] = []
 
     def limiters(self, _target: str) -> Sequence[str]:
         return ()
+
+    def budget(self, _target: str) -> Budget | None:
+        return self.of_visit
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         self.begun.append(Begun(self._clock.now() - START, call))
         self.open += 1
         self.most = max(self.most, self.open)
         try:
-            await self._clock.sleep(self._seconds(call))
+            for asked in self.asks if call.gate is not None else ():
+                assert call.gate is not None
+                permit = await call.gate.reserve(asked.request)
+                self.paid.append((self._clock.now() - START, call, asked))
+                await self._clock.sleep(self._seconds(call))
+                await call.gate.settle(permit, asked.spent)
+            if call.gate is None or not self.asks:
+                await self._clock.sleep(self._seconds(call))
             error = self.raises(call)
             if error is not None:
                 raise error
@@ -188,13 +218,21 @@ class LimitsWorld:
             self.failures = before
         return document
 
-    def waiting(self, name: str, key: str = "") -> list[Any]:
-        from workflow_runtime.storage.limiters import LimiterName
+    def balance(self, execution: str) -> dict[str, Any]:
+        """The account of an execution."""
+        return dict(self.services.stores.budgets.balance(keys.budget(execution)))
 
+    def drawn(self, name: str, key: str = "") -> tuple[int, int]:
+        """What is drawn of a limiter's budget in this window: micro-dollars, tokens."""
+        limiter = self.services.looks.limiters[name]
+        _, used, _ = self.services.budgets.spent(LimiterName(name, key), limiter)
+        return tuple(used)
+
+    def waiting(self, name: str, key: str = "") -> list[Any]:
         return list(self.services.stores.limiters.line(LimiterName(name, key), 1000))
 
 
-def fan(workflow: str, count: int, fields: str, head: str = "") -> str:
+def fan(workflow: str, count: int, fields: str, head: str = "", what: str = "type: tool, tool: echo") -> str:
     """A workflow of so many nodes beside each other, each with these fields."""
-    nodes = "".join(f"    - {{id: n{index}, type: tool, tool: echo, {fields}}}\n" for index in range(count))
+    nodes = "".join(f"    - {{id: n{index}, {what}, {fields}}}\n" for index in range(count))
     return f"workflow:\n  id: {workflow}\n{head}  nodes:\n{nodes}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from workflow_runtime.deployment.metrics import MILLISECONDS, Metric
+from workflow_runtime.deployment.metrics import COUNT, MILLISECONDS, PERCENT, Metric
 
 RATE = "[$__rate_interval]"  # Grafana's own: fits the time range and how often is scraped
 
@@ -87,18 +87,21 @@ PROMETHEUS = (
         Query("sum by (limiter) (awr_limiter_held)", "{{limiter}} taken"),
         Query("sum by (limiter) (awr_limiter_slots)", "{{limiter}} of"),
     )),
+    Panel("Budgets of limiters that are drawn", "percent", (Query("max by (what) (awr_percent)", "{{what}}"),)),
     Panel("What the runtime counts", "ops", (Query(rate("events", "event"), "{{event}}"),)),
     Panel("Lateness of timers and the sweep, p95", "s", (Query(quantile(0.95, "lateness", "what"), "{{what}}"),)),
 )  # fmt: skip
 
 
 def cloudwatch_panels() -> Iterator[CloudWatchPanel]:
-    """Each count in sum; of each duration the mean and what one in twenty exceeds."""
-    counts = [metric for metric in Metric if metric.unit != MILLISECONDS]
+    """Each count in sum; of each duration the mean and what one in twenty exceeds; of each part in use the largest."""
+    counts = [metric for metric in Metric if metric.unit == COUNT]
     for metric in counts:
         yield CloudWatchPanel(_words(metric), "short", (Statistic(metric, "Sum"),))
     for metric in (metric for metric in Metric if metric.unit == MILLISECONDS):
         yield CloudWatchPanel(_words(metric), "ms", (Statistic(metric, "Average"), Statistic(metric, "p95")))
+    for metric in (metric for metric in Metric if metric.unit == PERCENT):
+        yield CloudWatchPanel(_words(metric), "percent", (Statistic(metric, "Maximum"),))
 
 
 def _words(metric: Metric) -> str:
@@ -125,6 +128,9 @@ ALERTS = (
           "Attempts end without a result.", "A tool ends its process, or the machine has too little memory."),
     Alert("ModelsThrottled", 'sum(rate(awr_node_errors_total{error="rate_limited"}[10m])) > 0.2', 10, "ticket",
           "Providers answer with 429.", "A limiter (definitions/limits.yaml) makes runs wait instead of failing."),
+    Alert("BudgetDrawn", 'awr_percent{what="budget_drawn"} >= 80', 0, "ticket",
+          "The budget of a limiter is nearly used up.",
+          "awr limits show says of which; awr limits set NAME --usd 50/day raises it."),
     Alert("LineGrows", "min_over_time(awr_limiter_waiting[30m]) > 50", 0, "ticket",
           "More than 50 wait for the limiter {{ $labels.limiter }} for half an hour.",
           "awr limits show says who waits; raise it, or start less."),

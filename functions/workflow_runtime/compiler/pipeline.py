@@ -13,7 +13,7 @@ from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.build.charts import ChartAssembly
 from workflow_runtime.compiler.build.decisions import GraphReads, decided_paths
 from workflow_runtime.compiler.build.graphs import Parts, as_expression, assemble, assemble_graph
-from workflow_runtime.compiler.build.limits import full_name
+from workflow_runtime.compiler.build.limits import full_name, with_budget
 from workflow_runtime.compiler.check.charts import STATES_MAX, check_chart, check_paths, check_states_asked
 from workflow_runtime.compiler.check.compensation import check_compensations, check_reads
 from workflow_runtime.compiler.check.early_reads import Moment, moments_of, warn_of_early_reads
@@ -143,9 +143,10 @@ def _plan(
     check_values(definition, sources, bound.placed(sources), firsts, catalogue, report)
     formulas = {item.site.path: item.formula for item in bound.all}
     limiter = partial(full_name, definition)
+    handlers = [with_budget(definition, draft.handlers) for draft in drafts]
     parts = [
-        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, draft.handlers, limiter)
-        for draft, graph, first in zip(drafts, graphs, firsts, strict=True)
+        None if graph is None else Parts(draft.source, graph, formulas, draft.called, first, own, limiter)
+        for draft, graph, first, own in zip(drafts, graphs, firsts, handlers, strict=True)
     ]
     moments = moments_of(bound.placed(sources), firsts, [draft.called for draft in drafts])
     for part, read in zip(parts, moments, strict=True):

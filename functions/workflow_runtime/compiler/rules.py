@@ -255,6 +255,18 @@ UNKNOWN_LIMITER = rule(
     "Declare it under `limits` or in definitions/limits.yaml: until then it holds nothing back.",
 )
 LIMITER_TWICE = rule("WF443", ERROR, "A limiter that definitions/limits.yaml declares too", "Give it another name.")
+BUDGET_TOO_SMALL = rule(
+    "WF445",
+    WARNING,
+    "A budget that a single answer of an agent may exceed",
+    "Allow more, or fewer `max_tokens` in the agent's settings: as it is, the model is never asked.",
+)
+ONE_MODEL = rule(
+    "WF446",
+    WARNING,
+    "A budget that asks the next model of an agent that has one",
+    "Give the agent several `models`: with one, `degrade` is `fail`.",
+)
 IMPOSSIBLE_WAIT = rule(
     "WF444", WARNING, "A `max_wait` that is shorter than the time between two starts", "Wait longer, or allow more."
 )

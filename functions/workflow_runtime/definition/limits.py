@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from workflow_runtime.definition import rules
+from workflow_runtime.definition.budgets import LimiterBudgetDefinition
 from workflow_runtime.definition.fields import TEXT, Count, Duration, Kind, Priority, integer, read_text
 from workflow_runtime.definition.ids import id_problem
-from workflow_runtime.definition.reading import Model, details, kind_of, problem
+from workflow_runtime.definition.rates import RATE, read_rate
+from workflow_runtime.definition.reading import Model, details, problem
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.language.templates import has_template, is_one_template
-from workflow_runtime.language.texts import quoted
+from workflow_runtime.language.templates import is_one_template
 from workflow_runtime.plan.limiters import HORIZON_MS, Limiter, Rate
 
 WEIGHT_MAX = 10
 HORIZON_SECONDS_MAX = 900.0  # what is booked ahead waits in a queue, which keeps a message back for so long
-_RATE = re.compile(
-    r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([kM]?)\s*/\s*(\d{1,6}(?:\.\d{1,3})?)?\s*(s|sec|second|min|minute|h|hour|day)\s*"
-)
-_MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000}
-_SECONDS = {"s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "day": 86_400}
-_RATE_HINT = "For example `60/min`, `200k/min` or `5/s`; units are s, min, h and day."
-
-
-def read_rate(value: object) -> Rate:
-    """``60/min``: so many in so much time."""
-    if has_template(value):
-        raise problem(rules.LITERAL_FOR_NOW, "a rate must be a literal, not `${…}`")
-    found = _RATE.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        shown = quoted(value) if isinstance(value, str) else kind_of(value)
-        raise problem(rules.BAD_RATE, f"{shown} is not a rate", _RATE_HINT)
-    units = float(found[1]) * _MULTIPLES[found[2]]
-    if units < 1:
-        raise problem(rules.BAD_RATE, "a rate of less than one lets nothing begin", "Name a longer time: `1/day`.")
-    milliseconds = round(float(found[3] or 1) * _SECONDS[found[4]] * 1000)
-    if milliseconds < 1:
-        raise problem(rules.BAD_RATE, "a rate is so many in some time, not in none", _RATE_HINT)
-    return Rate(round(units), milliseconds)
 
 
 def read_limiters(value: object) -> tuple[str, ...]:
@@ -68,7 +45,6 @@ def read_weight(value: object) -> int | str:
     return integer(1, WEIGHT_MAX)(value)
 
 
-RATE = {"type": "string", "pattern": r"^\s*[0-9.]+\s*[kM]?\s*/\s*[0-9.]*\s*(s|sec|second|min|minute|h|hour|day)\s*$"}
 RateField = Annotated[Rate, Kind(read_rate, RATE)]
 LimiterNames = Annotated[
     tuple[str, ...], Kind(read_limiters, {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]})
@@ -101,11 +77,14 @@ class LimiterDefinition(Model):
         "", description="Template over input, variables and tenant: a limiter for each of its values."
     )
     weight: Weight = Field(1, description="How many of a tenant are served in a row, 1 to 10.")
+    budget: LimiterBudgetDefinition | None = Field(
+        None, description="What the models of all that name it may cost in a time."
+    )
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
-        if self.requests is None and self.tokens is None and not self.concurrency:
-            raise problem(rules.REQUIRED, "a limiter needs `requests`, `tokens` or `concurrency`")
+        if self.requests is None and self.tokens is None and not self.concurrency and self.budget is None:
+            raise problem(rules.REQUIRED, "a limiter needs `requests`, `tokens`, `concurrency` or `budget`")
         if self.burst and self.requests is None:
             raise problem(rules.COMBINATION, "`burst` is for a rate of `requests`", at=("burst",))
         if self.horizon is not None and self.horizon > HORIZON_SECONDS_MAX:
@@ -116,7 +95,8 @@ class LimiterDefinition(Model):
     def limiter(self) -> Limiter:
         horizon = HORIZON_MS if self.horizon is None else round(self.horizon * 1000)
         weight = self.weight if isinstance(self.weight, (int, str)) else 1
-        return Limiter(self.requests, self.tokens, self.concurrency, self.burst, horizon, self.key, weight)
+        budget = self.budget.budget() if self.budget is not None else None
+        return Limiter(self.requests, self.tokens, self.concurrency, self.burst, horizon, self.key, weight, budget)
 
 
 class Limits(Model):

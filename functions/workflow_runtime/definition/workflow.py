@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from workflow_runtime.definition import rules
+from workflow_runtime.definition.budgets import BudgetDefinition
 from workflow_runtime.definition.charts.states import (
     ChartDefinition,
 )
@@ -137,6 +138,9 @@ class WorkflowDefinition(ChartDefinition):
     )
     limiter: LimiterName | None = Field(None, description="Name of the limiter that holds whole executions back.")
     tenant: Text | None = Field(None, description="Template over the input: whom an execution is for.")
+    budget: BudgetDefinition | None = Field(
+        None, description="What the models of an execution may cost, awaited children included."
+    )
     events: Annotated[tuple[Annotated[str, word("execution", "state", "node")], ...], Many(single=True)] = Field(
         ("execution", "state"), description="Lifecycle events that are published."
     )

@@ -16,6 +16,7 @@ from typing import Any
 NAMESPACE = "WorkflowRuntime"
 MILLISECONDS = "Milliseconds"
 COUNT = "Count"
+PERCENT = "Percent"
 RATE_LIMITED = "rate_limited"  # the error of an attempt that a provider or service had no room for
 
 
@@ -37,6 +38,9 @@ class Metric(StrEnum):
 
     # Attempts of nodes.
     LIMITS_GRANTED = "LimitsGranted"  # node runs and executions that began after waiting for a limiter
+    LINE_AGE = "LineAge"  # how long whoever is next in the line of a limiter has waited
+    PUMPS_LOST = "PumpsLost"  # pumps of limiters that the sweep had to start again
+    BUDGET_DRAWN = "BudgetDrawn"  # of a limiter's budget, whenever some is drawn
     ORDERS_TAKEN = "OrdersTaken"  # messages of worker queues, those of attempts and those that only wait
     AGENT_DURATION = "AgentDuration"
     TOOL_DURATION = "ToolDuration"
@@ -68,10 +72,12 @@ class Metric(StrEnum):
     @property
     def unit(self) -> str:
         """As CloudWatch names it."""
+        if self is Metric.BUDGET_DRAWN:
+            return PERCENT
         return MILLISECONDS if self in _TIMES else COUNT
 
 
-_TIMES = (Metric.AGENT_DURATION, Metric.TOOL_DURATION, Metric.TIMER_LATENESS, Metric.SWEEP_LATENESS)
+_TIMES = (Metric.AGENT_DURATION, Metric.TOOL_DURATION, Metric.LINE_AGE, Metric.TIMER_LATENESS, Metric.SWEEP_LATENESS)
 
 DURATIONS = {"agent": Metric.AGENT_DURATION, "tool": Metric.TOOL_DURATION}
 """By a node's type; other types are decided, not run."""

@@ -211,6 +211,7 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``node``: path of the node that did; "" if an action of a chart did
     - ``generation``: how many executions there are around this one
     - ``part``: of one that runs passes of a loop; the execution's state has it in other places
+    - ``payer``: the execution that pays for its models, too: that one, or one that awaits it in turn
     """
 
     execution_id: str
@@ -219,6 +220,7 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str = ""
     generation: int = 0
     part: Part | None = None
+    payer: str = ""
 
 
 class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
@@ -230,8 +232,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
     - ``alarms``: the ids of its timers, in the order in which they fire; None: nobody has put them in order yet
     - ``queued``: scopes with nodes that are ready but not ordered yet; ``cut_short``: because a commit had no more room
     - ``globals``: the parts of input, variables and env that decisions read, once they were fetched, if they are small
-    - ``kept_bytes``: of decision values kept in all scopes
-    - ``in_flight``: how many nodes are ordered and open
+    - ``kept_bytes``: of decision values kept in all scopes; ``in_flight``: how many nodes are ordered and open
     - ``withdrawn``, ``unannounced``: runs still to be cancelled, and node events still to be published, because one
       commit's commands are bounded
     - ``newer``: fields that a newer deployment stored, as JSON by name; they are stored again as they are

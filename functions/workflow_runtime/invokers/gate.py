@@ -14,9 +14,7 @@ from typing import Protocol
 import msgspec
 
 from workflow_runtime.errors import NodeError
-
-MICROS = 1_000_000  # micro-dollars in a dollar: money is counted in whole ones of these
-BUDGET_EXCEEDED = "budget_exceeded"
+from workflow_runtime.plan.policies import BUDGET_EXCEEDED
 
 Price = Callable[[int, int], "int | None"]
 """Micro-dollars for so many tokens of input and output; None: nobody knows a price of the model."""

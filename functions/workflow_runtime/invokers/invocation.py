@@ -15,9 +15,11 @@ from workflow_runtime.invokers.gate import ModelGate
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.invokers.steps import NOT_RECORDED, Steps
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.plan.limiters import Budget
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.sdk import Pending
 
+TOKENS = ("input_tokens", "output_tokens")
 ORIGIN_KEY = "workflow_runtime"
 
 
@@ -28,6 +30,11 @@ class Meter(msgspec.Struct):
     """
 
     usage: dict[str, Json] | None = None
+
+    @property
+    def tokens(self) -> int | None:
+        """Of input and output together, if they are known."""
+        return sum(int(self.usage.get(name) or 0) for name in TOKENS) if self.usage else None
 
 
 class Stop(msgspec.Struct):
@@ -143,5 +150,8 @@ class Invoker(Protocol):
 
     def limiters(self, target: str) -> Sequence[str]:
         """Names of limiters that hold every call of this target, if there are such."""
+
+    def budget(self, target: str) -> Budget | None:
+        """What the models of one visit of this target may cost, if that is limited."""
 
     async def invoke(self, call: NodeCall) -> NodeResult: ...

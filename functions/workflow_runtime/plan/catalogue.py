@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.limiters import Limiter
+from workflow_runtime.plan.limiters import Budget, Limiter
 
 ANY = "any"
 FILE_NAME = "catalogue.json"  # of a deployment's package, beside the definitions
@@ -47,6 +47,8 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     - ``input_schema``, ``output_schema``: JSON Schemas; None: unknown, anything may be given or come back. An agent's
       output is held to its schema; a tool's output schema is what its return annotation promises
     - ``effects``: of a tool; None: they are not known
+    - ``models``: of an agent, in the order in which they are asked; ``output_tokens``: the most that one answer may
+      have, 0 if it does not say; ``budget``: of one visit
     """
 
     id: str
@@ -55,6 +57,9 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     input_schema: dict[str, Any] | None = None
     output_schema: dict[str, Any] | None = None
     effects: Effects | None = None
+    models: tuple[str, ...] = ()
+    output_tokens: int = 0
+    budget: Budget | None = None
 
     @property
     def arguments(self) -> tuple[Argument, ...]:

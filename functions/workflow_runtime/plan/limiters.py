@@ -21,6 +21,32 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
         return -(-units * self.milliseconds * 1000 // self.units)
 
 
+MICROS = 1_000_000
+"""Micro-dollars in a dollar: money is counted in whole ones of these."""
+
+
+OUTPUT_TOKENS_DEFAULT = 8_192
+"""The most that an answer may have that a budget pays for, where its agent does not say (`settings: max_tokens`)."""
+
+
+class Budget(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the requests of models may cost.
+
+    - ``micros``: micro-dollars, ``tokens``: of input and output; 0: any number
+    - ``window_ms``: of a limiter: in every time of this length, counted from the epoch; 0: for good
+    - ``expected``: before a request, what such requests have used is reserved, not the most that it can use
+    - ``on_exceeded``: fail, degrade (the agent's next model is asked) or compensate (fail, and undo)
+    - ``tokens_suffice``: of a model without a price, tokens are counted only; else it is refused where money counts
+    """
+
+    micros: int = 0
+    tokens: int = 0
+    window_ms: int = 0
+    expected: bool = False
+    on_exceeded: str = "fail"
+    tokens_suffice: bool = False
+
+
 class Limiter(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a limiter allows to those that name it.
 
@@ -30,6 +56,7 @@ class Limiter(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``horizon_ms``: how far ahead a start may be booked
     - ``key``: template over input, variables and tenant, rendered at the start: a limiter for each of its values
     - ``weight``: how many of a tenant's are served in a row; a number, or a template as ``key`` is one
+    - ``budget``: what the models may cost of all that name it
     """
 
     requests: Rate | None = None
@@ -39,9 +66,11 @@ class Limiter(msgspec.Struct, frozen=True, omit_defaults=True):
     horizon_ms: int = HORIZON_MS
     key: str = ""
     weight: int | str = 1
+    budget: Budget | None = None
 
     @property
-    def limits_nothing(self) -> bool:
+    def holds_nothing(self) -> bool:
+        """Whether whoever names it may always begin."""
         return self.requests is None and self.tokens is None and not self.concurrency
 
 
@@ -58,6 +87,7 @@ class PlanLimits(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``own``: its own limiters by full name (``<workflow>/<name>``), with their ``keys`` and ``weights``
     - ``executions``: name of the limiter that holds whole executions back; "": none does
     - ``tenant``: whom an execution is for
+    - ``budget``: what the models of an execution may cost
     """
 
     own: dict[str, Limiter] = {}
@@ -65,6 +95,7 @@ class PlanLimits(msgspec.Struct, frozen=True, omit_defaults=True):
     weights: dict[str, Formula] = {}
     executions: str = ""
     tenant: Formula | None = None
+    budget: Budget | None = None
 
 
 NO_LIMITS = PlanLimits()

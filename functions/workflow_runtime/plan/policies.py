@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+BUDGET_EXCEEDED = "budget_exceeded"
 NEVER_BY_DEFAULT = frozenset(
-    {"rejected", "not_allowed", "budget_exceeded", "tool_changed", "replay_diverged", "effect_unknown", "cancelled"}
+    {"rejected", "not_allowed", BUDGET_EXCEEDED, "tool_changed", "replay_diverged", "effect_unknown", "cancelled"}
 )
 """Error types for which another attempt would end the same way, or be wrong; retried only where a policy names them."""
 

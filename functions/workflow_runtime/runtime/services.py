@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from workflow_runtime.services.intake.tasks import Tasks
     from workflow_runtime.services.intake.webhooks import Webhooks
     from workflow_runtime.services.limits.admission import Admission
+    from workflow_runtime.services.limits.budgets import Budgets
+    from workflow_runtime.services.limits.gates import Gates
     from workflow_runtime.services.limits.granting import Granter, Pump
     from workflow_runtime.services.limits.line import Lines
     from workflow_runtime.services.limits.requests import Limits
@@ -147,13 +149,13 @@ class Runtime:
     def lines(self) -> Lines:
         from workflow_runtime.services.limits.line import Lines
 
-        return Lines(self.ports, self.stores.limiters, self._new_id)
+        return Lines(self.ports, self.stores.limiters, self._new_id, self.count)
 
     @cached_property
     def starts(self) -> StartAdmission:
         from workflow_runtime.services.limits.starts import StartAdmission
 
-        return StartAdmission(self.ports.clock, self.lines, self.looks, self.holder)
+        return StartAdmission(self.ports.clock, self.lines, self.looks, self.holder, lambda: self.budgets)
 
     @cached_property
     def granter(self) -> Granter:
@@ -165,19 +167,31 @@ class Runtime:
     def pump(self) -> Pump:
         from workflow_runtime.services.limits.granting import Pump
 
-        return Pump(self.ports, self.stores.limiters, self.lines, self.granter)
+        return Pump(self.ports, self.stores.limiters, self.lines, self.granter, self.count)
 
     @cached_property
     def limits(self) -> Limits:
         from workflow_runtime.services.limits.requests import Limits
 
-        return Limits(self.ports.clock, self.stores, self.lines, self.looks)
+        return Limits(self.ports.clock, self.stores, self.lines, self.looks, self.budgets)
 
     @cached_property
     def admission(self) -> Admission:
         from workflow_runtime.services.limits.admission import Admission
 
         return Admission(self.ports, self.stores.runs, self.lines, self.granter, self.looks, self._served)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        from workflow_runtime.services.limits.budgets import Budgets
+
+        return Budgets(self.ports.clock, self.stores.budgets, self.count)
+
+    @cached_property
+    def gates(self) -> Gates:
+        from workflow_runtime.services.limits.gates import Gates
+
+        return Gates(self.ports, self.stores, self.budgets, self.lines, self.looks)
 
     @cached_property
     def looks(self) -> Looks:
@@ -344,6 +358,7 @@ class Runtime:
             function_timeout_seconds,
             self.count,
             self.admission,
+            self.gates,
             self._attempt_ended,
         )
 

@@ -199,6 +199,21 @@ def waiter(name: str, key: str, place: str) -> Key:
     return Key(gauge(name, key).partition, f"{WAITER_PREFIX}{place}")
 
 
+def limiter_budget(name: str, key: str, window: int) -> Key:
+    """What is drawn of a limiter's budget in the window that began then (epoch ms)."""
+    return Key(gauge(name, key).partition, f"B#{window:015d}")
+
+
+def budget(execution_id: str) -> Key:
+    """What the models of an execution have used."""
+    return execution(execution_id, "BUDGET#")
+
+
+def visit_budget(execution_id: str, path: str, visit: int) -> Key:
+    """What the model of an agent's visit has used."""
+    return execution(execution_id, f"BUDGET#{safe(path)}#{visit:06d}")
+
+
 def webhook_call(workflow_id: str, endpoint: str, signature: str) -> Key:
     """The mark that a signed request was taken."""
     return Key(f"HOOK#{named(workflow_id)}#{safe(endpoint)}#{signature}", "CALL")

@@ -18,6 +18,7 @@ from workflow_runtime.storage.workflows import WorkflowStore
 if TYPE_CHECKING:
     from workflow_runtime.storage.applied import AppliedStore
     from workflow_runtime.storage.approvals import ApprovalStore
+    from workflow_runtime.storage.budgets import BudgetStore
     from workflow_runtime.storage.exposed import ExposedStore
     from workflow_runtime.storage.held import HeldStore
     from workflow_runtime.storage.requests import RequestStore
@@ -113,6 +114,12 @@ class Stores:
     @cached_property
     def limiters(self) -> LimiterStore:
         return LimiterStore(self._table, self._blobs)
+
+    @cached_property
+    def budgets(self) -> BudgetStore:
+        from workflow_runtime.storage.budgets import BudgetStore  # few workflows have budgets
+
+        return BudgetStore(self._table)
 
     @cached_property
     def due(self) -> DueStore:

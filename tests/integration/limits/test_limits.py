@@ -285,7 +285,7 @@ def test_whatever_fails_there_are_never_too_many_and_nothing_waits_for_ever(seed
 
 
 def test_a_rate_may_be_set_for_any_interval() -> None:
-    from workflow_runtime.definition.limits import read_rate
+    from workflow_runtime.definition.rates import read_rate
     from workflow_runtime.plan.limiters import Rate
 
     assert read_rate("60/min") == Rate(60, 60_000)

@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 
 from workflow_runtime.compiler import compile_or_raise, compile_workflow
-from workflow_runtime.plan.catalogue import Catalogue
-from workflow_runtime.plan.limiters import Limiter, Rate
+from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
+from workflow_runtime.plan.limiters import Budget, Limiter, Rate
 
-SHARED = Catalogue(limiters={"openai": Limiter(requests=Rate(60, 60_000))})
+SHARED = Catalogue(
+    agents={"a": CatalogueEntry(id="a", models=("openai:x",), output_tokens=5_000)},
+    limiters={
+        "openai": Limiter(requests=Rate(60, 60_000)),
+        "tokens": Limiter(tokens=Rate(1_000, 60_000)),
+        "poor": Limiter(budget=Budget(micros=1_000_000, window_ms=86_400_000, on_exceeded="degrade")),
+    },
+)
 
 
 def found(body: str, catalogue: Catalogue | None = SHARED) -> list[tuple[str, int]]:
@@ -17,6 +24,7 @@ def found(body: str, catalogue: Catalogue | None = SHARED) -> list[tuple[str, in
     return [(one.id, one.line) for one in findings if one.id not in ("WF417", "WF418")]
 
 
+AGENT = "  nodes: [{id: a, type: agent, agent: a, %s}]\n"
 NODE = "  nodes: [{id: a, type: tool, tool: t, %s}]\n"
 
 
@@ -39,6 +47,19 @@ NODE = "  nodes: [{id: a, type: tool, tool: t, %s}]\n"
         ("  limits: {mine: {concurrency: 1, key: '${a}'}}\n" + NODE % "limiter: mine", [("WF441", 3)]),
         ("  limits: {mine: {concurrency: 1, key: '${a'}}\n" + NODE % "limiter: mine", [("WF401", 3)]),
         ("  limits: {max_concurency: 2}\n" + NODE % "when: 'true'", [("WF201", 3)]),
+        (NODE % "limiter: tokens, max_wait: 5s, cost: {tokens: 200}", [("WF444", 3)]),
+        ("  budget: {}\n" + NODE % "when: 'true'", [("WF202", 3)]),
+        ("  budget: {usd: 0}\n" + NODE % "when: 'true'", [("WF213", 3)]),
+        ("  budget: {usd: '${x}'}\n" + NODE % "when: 'true'", [("WF211", 3)]),
+        ("  budget: {tokens: 1.5x}\n" + NODE % "when: 'true'", [("WF203", 3)]),
+        ("  budget: {tokens: 4k, on_exceeded: beg}\n" + NODE % "when: 'true'", [("WF205", 3)]),
+        ("  limits: {m: {budget: {usd: 20}}}\n" + NODE % "limiter: m", [("WF224", 3)]),
+        ("  limits: {m: {budget: {usd: 20/day, tokens: 5M/h}}}\n" + NODE % "limiter: m", [("WF216", 3)]),
+        ("  limits: {m: {budget: {usd: 20/day, on_exceeded: ask}}}\n" + NODE % "limiter: m", [("WF205", 3)]),
+        ("  budget: {tokens: 4k}\n" + AGENT % "when: 'true'", [("WF445", 4)]),
+        ("  budget: {tokens: 4k, reserve: expected}\n" + AGENT % "when: 'true'", []),
+        ("  budget: {usd: 4, on_exceeded: degrade}\n" + AGENT % "when: 'true'", [("WF446", 4)]),
+        (AGENT % "limiter: poor", [("WF446", 3)]),
         ("  tenant: '${nodes.a.status}'\n" + NODE % "when: 'true'", [("WF441", 3)]),
     ],
 )

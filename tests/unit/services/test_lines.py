@@ -21,7 +21,10 @@ LEASE = START + 90_000
 def processes(number: int) -> list[Lines]:
     ports = open_backend(clock=VirtualClock(START)).ports
     ids = count()
-    return [Lines(ports, LimiterStore(ports.table, ports.blobs), lambda: str(next(ids))) for _ in range(number)]
+    return [
+        Lines(ports, LimiterStore(ports.table, ports.blobs), lambda: str(next(ids)), lambda _name, _value: None)
+        for _ in range(number)
+    ]
 
 
 def waiter(holder: str) -> Waiter:

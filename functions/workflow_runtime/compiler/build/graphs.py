@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from workflow_runtime.compiler.build.decisions import Decisions, shortest
-from workflow_runtime.compiler.build.limits import planned_limits
+from workflow_runtime.compiler.build.limits import budget_handlers, planned_limits
 from workflow_runtime.compiler.collect.formulas import has_inputs
 from workflow_runtime.compiler.collect.graphs import GraphSource
 from workflow_runtime.compiler.kinds import kind_of_node
@@ -168,7 +168,7 @@ def assemble(
         charts=tuple(charts),
         has_chart=bool(charts) and charts[0].node < 0,
         triggers=triggers,
-        handlers=tuple(map(handler, definition.error_handlers)),
+        handlers=(*map(handler, definition.error_handlers), *budget_handlers(definition)),
         compensation=_compensation(definition),
         limits=planned_limits(definition, formulas),
         exposed=_exposure(definition),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from workflow_runtime.compiler import rules
 from workflow_runtime.compiler.collect.formulas import ReadSite, Site, SiteKind, read_site
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.report import DocumentPath, Report
+from workflow_runtime.definition.budgets import BudgetDefinition
 from workflow_runtime.definition.nodes.common import NodeDefinition
+from workflow_runtime.definition.nodes.work import AgentNode
 from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 from workflow_runtime.language.suggestions import did_you_mean
-from workflow_runtime.plan.catalogue import Catalogue
-from workflow_runtime.plan.limiters import Limiter
+from workflow_runtime.plan.catalogue import Catalogue, CatalogueEntry
+from workflow_runtime.plan.limiters import OUTPUT_TOKENS_DEFAULT, Budget, Limiter
 
 TENANT = frozenset({"tenant"})
 """What keys and weights of limiters may read, besides the input and the variables."""
@@ -51,15 +53,41 @@ def check_limits(
         for position, node in graph.own_nodes:
             for limiter in (limiters.get(name) for name in node.limiter):
                 _check_wait(node, limiter, graph.at(position, "max_wait"), report)
+            agent = catalogue.agents.get(node.agent) if catalogue is not None and isinstance(node, AgentNode) else None
+            if agent is not None:
+                named = [*node.limiter, *([definition.limiter] if definition.limiter is not None else [])]
+                budgets = [agent.budget, *(limiters[name].budget for name in named if name in limiters)]
+                _check_agent(agent, budgets, definition.budget, graph.at(position, "agent"), report)
 
 
 def _check_wait(node: NodeDefinition, limiter: Limiter | None, path: DocumentPath, report: Report) -> None:
-    if node.max_wait is None or limiter is None or limiter.requests is None:
+    """A node may wait at least until the one before it, which needs as much, is through."""
+    if node.max_wait is None or limiter is None:
         return
-    seconds = limiter.requests.microseconds(1) / 1_000_000
+    rates = ((limiter.requests, 1), (limiter.tokens, node.cost.tokens if node.cost is not None else 0))
+    seconds = max((rate.microseconds(units) / 1_000_000 for rate, units in rates if rate is not None), default=0)
     if node.max_wait < seconds:
         message = f"the limiter lets one begin every {seconds:g} s, and this node waits {node.max_wait:g} s"
         report.add(rules.IMPOSSIBLE_WAIT, message, path)
+
+
+def _check_agent(
+    agent: CatalogueEntry,
+    budgets: Iterable[Budget | None],
+    own: BudgetDefinition | None,
+    path: DocumentPath,
+    report: Report,
+) -> None:
+    """Each budget pays for an answer at least, and `degrade` has a model to ask. ``own``: of the workflow."""
+    answer = agent.output_tokens or OUTPUT_TOKENS_DEFAULT
+    for budget in (*budgets, own.budget() if own is not None else None):
+        if budget is None:
+            continue
+        if 0 < budget.tokens < answer and not budget.expected:
+            message = f"an answer of the agent `{agent.id}` may have {answer:,} tokens, the budget {budget.tokens:,}"
+            report.add(rules.BUDGET_TOO_SMALL, message, path)
+        if budget.on_exceeded == "degrade" and len(agent.models) == 1:
+            report.add(rules.ONE_MODEL, f"the agent `{agent.id}` has only {agent.models[0]}", path)
 
 
 def _named(definition: WorkflowDefinition, sources: Sources) -> Iterator[tuple[str, DocumentPath]]:

@@ -11,8 +11,20 @@ from workflow_runtime.frontends.api.chart_models import Time
 RATE = "A number and a time: `60/min`, `200k/min`, `5/s`."
 
 
+class LimiterBudget(BaseModel):
+    """What the models of all that name a limiter may cost in a time; one of `usd` and `tokens` at least."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    usd: str | None = Field(None, description="Dollars in a time: `20/day`, counted from midnight UTC.")
+    tokens: str | None = Field(None, description="Tokens in a time: `5M/day`.")
+    reserve: Literal["worst", "expected"] | None = None
+    on_exceeded: Literal["fail", "degrade"] | None = None
+    unknown_price: Literal["refuse", "tokens"] | None = None
+
+
 class LimiterFields(BaseModel):
-    """What a limiter allows; one of `requests`, `tokens` and `concurrency` at least."""
+    """What a limiter allows; one of `requests`, `tokens`, `concurrency` and `budget` at least."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -23,6 +35,7 @@ class LimiterFields(BaseModel):
     horizon: float | str | None = Field(None, description="How far ahead a start may be booked; 5 s by default.")
     key: str | None = Field(None, description="Template: a limiter for each of its values.")
     weight: int | str | None = Field(None, description="How many of a tenant are served in a row, 1 to 10.")
+    budget: LimiterBudget | None = None
 
 
 class LimiterRequest(LimiterFields):
@@ -47,6 +60,25 @@ class LimiterList(BaseModel):
     items: list[Limiter]
 
 
+class DrawnDollars(BaseModel):
+    limit: float
+    drawn: float
+
+
+class DrawnTokens(BaseModel):
+    limit: int
+    drawn: int
+
+
+class Drawn(BaseModel):
+    """What executions have drawn of a limiter's budget in the time that `ends_at` then. They draw slices, and give back
+    at their ends what they have not used."""
+
+    usd: DrawnDollars | None = None
+    tokens: DrawnTokens | None = None
+    ends_at: Time
+
+
 class Gauge(BaseModel):
     """What is taken of a limiter, and who waits for it, for one value of its key."""
 
@@ -59,7 +91,27 @@ class Gauge(BaseModel):
     last_start: Time | None = Field(description="When the last of them is expected to begin, by the rate of requests.")
     paused: bool
     closed_until: Time | None = Field(description="A provider has had enough until then.")
+    budget: Drawn | None
 
 
 class LimiterDetail(Limiter):
     gauges: list[Gauge]
+
+
+class Dollars(BaseModel):
+    limit: float
+    used: float = Field(description="What is reserved included.")
+    reserved: float = Field(description="For requests of models that are under way.")
+
+
+class Tokens(BaseModel):
+    limit: int
+    used: int = Field(description="What is reserved included.")
+    reserved: int = Field(description="For requests of models that are under way.")
+
+
+class Spending(BaseModel):
+    """What models may use, and have used."""
+
+    usd: Dollars | None
+    tokens: Tokens | None

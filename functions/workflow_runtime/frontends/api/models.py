@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from workflow_runtime.engine.lifecycle import ExecutionStatus, NodeStatus
 from workflow_runtime.findings import Severity
 from workflow_runtime.frontends.api.chart_models import ChartParts, JsonObject, Time, Transition, Truncated
+from workflow_runtime.frontends.api.limit_models import Spending
 
 
 def _an_object(value: Any) -> Any:
@@ -228,6 +229,7 @@ class Execution(ExecutionSummary, ChartParts):
     output: Any = None
     parent: Parent | None = None
     suspension: Suspension | None = Field(None, description="While it is suspended.")
+    budget: Spending | None = Field(None, description="What its models may use and have used, if it has a budget.")
     transitions: list[Transition] = Field([], description="The last 100; the history has them all.")
     node_executions: dict[str, NodeExecution] | Truncated | None = None
     compensations: list[Compensation] | Truncated | None = Field(

@@ -14,6 +14,7 @@ from workflow_runtime.language.texts import log_lines
 
 if TYPE_CHECKING:
     from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
+    from workflow_runtime.plan.limiters import Budget
 
 TOLD_LOGGERS = (  # of what the progress and the summary say anyway
     "workflow_runtime.services.work.runner",
@@ -58,6 +59,9 @@ class TracedInvoker:
     @property
     def abandoned(self) -> int:
         return self._invoker.abandoned
+
+    def budget(self, target: str) -> Budget | None:
+        return self._invoker.budget(target)
 
     def limiters(self, target: str) -> Sequence[str]:
         return self._invoker.limiters(target)

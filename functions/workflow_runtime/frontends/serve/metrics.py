@@ -16,10 +16,10 @@ from platform import python_version
 from typing import Any
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import choose_encoder
 
-from workflow_runtime.deployment.metrics import DURATIONS, MILLISECONDS, RATE_LIMITED, AttemptEnded, Metric
+from workflow_runtime.deployment.metrics import DURATIONS, MILLISECONDS, PERCENT, RATE_LIMITED, AttemptEnded, Metric
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.runtime.observation import Silence
 from workflow_runtime.storage import keys
@@ -75,6 +75,7 @@ class Measurements(Silence):
         self._dollars = self._counter("model_cost_usd", "Price of models, where it is known.", "agent", "model")
         self._happenings = self._counter("events", "What the runtime counts (deployment/metrics.py).", "event")
         self._lateness = self._histogram("lateness", "How late timers and the sweep are.", "what")
+        self._percents = Gauge(f"{PREFIX}_percent", "Parts in use, as last seen.", ("what",), registry=self.registry)
         build = Info(f"{PREFIX}_build", "What runs.", registry=self.registry)
         build.info({"version": version(DISTRIBUTION), "python": python_version()})
 
@@ -85,6 +86,8 @@ class Measurements(Silence):
         for metric in Metric:
             if metric.unit == MILLISECONDS:
                 self._lateness.labels(_snake(metric))
+            elif metric.unit == PERCENT:
+                self._percents.labels(_snake(metric))
             else:
                 self._happenings.labels(_snake(metric))
         for node_type in DURATIONS:
@@ -149,6 +152,8 @@ class Measurements(Silence):
     def counted(self, name: str, value: int) -> None:
         if Metric(name).unit == MILLISECONDS:
             self._lateness.labels(_snake(name)).observe(value / 1000)
+        elif Metric(name).unit == PERCENT:
+            self._percents.labels(_snake(name)).set(value)
         else:
             self._happenings.labels(_snake(name)).inc(value)
 

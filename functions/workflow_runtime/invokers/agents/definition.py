@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, ConfigDict, Field, field_validator, model_validator
 
+from workflow_runtime.definition.budgets import VisitBudgetDefinition
 from workflow_runtime.invokers.agents.fields import FrozenModel, PositiveInt, TextOrTexts
 from workflow_runtime.invokers.agents.model_choices import (
     FALLBACKS,
@@ -20,6 +21,7 @@ from workflow_runtime.invokers.agents.tool_entries import OnUnknown, ToolEntries
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.model_schemas import for_model
 from workflow_runtime.language.schemas import SchemaUnusable, validator_of
+from workflow_runtime.plan.limiters import MICROS, Budget
 
 ID_PATTERN = r"^\w[\w-]*$"  # language §1: letters, digits, `_`, `-` of any script
 
@@ -86,6 +88,7 @@ class AgentDefinition(FrozenModel):
     ``limiter``: one limiter, or several, that hold back its runs, beside those of the nodes.
     ``tools``: what it may call; ``on_unknown``: what to do when a crash leaves open whether a call happened that must
     not happen twice, for tools that do not say.
+    ``budget``: what the models of one visit may cost.
     ``output_schema`` is a JSON Schema (2020-12) of the output; a node's own comes first. ``output_retries``: how often
     the model is asked again, within one attempt, for an output that does not match its schema.
     """
@@ -107,6 +110,7 @@ class AgentDefinition(FrozenModel):
     limiter: TextOrTexts = ()
     tools: ToolEntries = ()
     on_unknown: OnUnknown | None = None
+    budget: VisitBudgetDefinition | None = None
     output_retries: Annotated[int, Field(ge=0, le=10)] = 1
     metadata: dict[str, Any] = Field(default={})
 
@@ -161,3 +165,16 @@ class AgentDefinition(FrozenModel):
             except SchemaUnusable as error:
                 raise ValueError(str(error)) from None
         return value
+
+    @property
+    def visit_budget(self) -> Budget | None:
+        """What the models of one visit may cost: `budget`, or the money of `limits`."""
+        if self.budget is not None:
+            return self.budget.budget()
+        return Budget(micros=round(self.limits.usd * MICROS)) if self.limits.usd is not None else None
+
+    @model_validator(mode="after")
+    def _says_it_once(self) -> Self:
+        if self.budget is not None and self.limits.usd is not None:
+            raise ValueError("`limits: {usd: …}` is short for a budget; this agent has one")
+        return self

@@ -15,7 +15,8 @@ from pydantic_ai.models.test import TestModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from workflow_runtime.invokers.gate import MICROS, ModelGate, ModelRequest, Permit, Price, Spent
+from workflow_runtime.invokers.gate import ModelGate, ModelRequest, Permit, Price, Spent
+from workflow_runtime.plan.limiters import MICROS
 
 ASCII_CHARS_A_TOKEN = 3  # tokenizers have about four for English prose, and fewer for code and JSON
 TOKENS_A_CHAR = 1.5  # of other scripts: older tokenizers have more than one for a Chinese character

@@ -17,6 +17,7 @@ from workflow_runtime.invokers.tools.invoker import ToolInvoker
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.language.schemas import SchemaUnusable
 from workflow_runtime.language.suggestions import with_hint
+from workflow_runtime.plan.limiters import Budget
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -60,6 +61,11 @@ class AgentInvoker:
             return (f"{AGENT_QUOTA}{target}",)
         provider, _, model = agent.model.partition(":")
         return (*agent.limiter, f"{AGENT_QUOTA}{target}", f"{AGENT_QUOTA}{model}", provider)
+
+    def budget(self, target: str) -> Budget | None:
+        """That of the agent."""
+        agent = self._registry.get(target)
+        return agent.visit_budget if agent is not None else None
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``rate_limited``, ``timeout``,

@@ -57,7 +57,13 @@ class AgentRegistry:
 
 def _entry(agent: AgentDefinition, document: Document) -> CatalogueEntry:
     return CatalogueEntry(
-        id=agent.id, description=agent.description, source=document.file, output_schema=agent.output_schema
+        id=agent.id,
+        description=agent.description,
+        source=document.file,
+        output_schema=agent.output_schema,
+        models=tuple(choice.model for choice in agent.choices),
+        output_tokens=agent.settings.max_tokens or 0,
+        budget=agent.visit_budget,
     )
 
 

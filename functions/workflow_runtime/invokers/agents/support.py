@@ -12,8 +12,6 @@ Place = tuple[str | int, ...]
 
 def not_in_force(agent: AgentDefinition) -> Iterator[Place]:
     """The places in ``agent`` of fields that it uses and that do nothing yet."""
-    if agent.limits.usd is not None:
-        yield "limits", "usd"
     if agent.on_unknown == "ask":
         yield ("on_unknown",)
     for number, entry in enumerate(agent.tools):

@@ -27,6 +27,7 @@ from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.texts import quoted
 from workflow_runtime.language.yaml.small_files import UNKNOWN_MOCK, WRONG_FIELD, Document, read_document
 from workflow_runtime.plan.addresses import passes_around
+from workflow_runtime.plan.limiters import Budget
 from workflow_runtime.plan.specs import NodeType
 
 COUNTERS_MAX = 10_000  # nodes with lists that are counted at once; a long-lived `awr dev` forgets the oldest
@@ -109,6 +110,9 @@ class Unmocked:
     def limiters(self, target: str) -> Sequence[str]:  # noqa: ARG002
         return ()
 
+    def budget(self, target: str) -> Budget | None:  # noqa: ARG002
+        return None
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         raise NodeError("not_found", f"the workflow {call.target!r} has no mock any more")
 
@@ -140,6 +144,9 @@ class MockedInvoker:
 
     def limiters(self, target: str) -> Sequence[str]:
         return self._fallback.limiters(target)
+
+    def budget(self, target: str) -> Budget | None:
+        return self._fallback.budget(target)
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: what the mock raises, ``execution_error`` when no case matches or a

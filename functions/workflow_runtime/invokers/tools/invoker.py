@@ -20,6 +20,7 @@ from workflow_runtime.invokers.tools.threads import Threads
 from workflow_runtime.invokers.tools.tool import Tool
 from workflow_runtime.language.json_values import Json, NotJson, no_json, to_json
 from workflow_runtime.language.suggestions import with_hint
+from workflow_runtime.plan.limiters import Budget
 from workflow_runtime.ports import Clock
 from workflow_runtime.sdk import NodeContext, Pending
 
@@ -46,6 +47,10 @@ class ToolInvoker:
         """Tools that still run although their attempt was cancelled: blocking ones, and async ones that do not stop. A
         worker that has any should end its process once the attempt is recorded."""
         return self._threads.abandoned + self._loops.abandoned
+
+    def budget(self, target: str) -> Budget | None:  # noqa: ARG002
+        """Tools ask no models."""
+        return None
 
     def limiters(self, target: str) -> Sequence[str]:  # noqa: ARG002  all tools alike
         return ()

@@ -147,7 +147,7 @@ class Publisher:
         if statuses and not is_first:
             self._executions.set_status(_header(plan, state), statuses, entry.version)
             if state.status.terminal:
-                self._starts.give_back(plan, state.execution_id, state.shares, state.parent)
+                self._starts.give_back(plan, state)
             elif state.status is ExecutionStatus.SUSPENDED:
                 self._leave_lines(plan, state.execution_id)
         if any(isinstance(command, OrderAgain) for command in commands):  # after the status, at which workers look

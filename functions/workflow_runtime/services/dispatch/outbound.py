@@ -123,6 +123,8 @@ class Courier:
     def _start_child(self, plan: Plan, state: ExecutionState, command: StartChild, correlation_id: str) -> None:
         data = unpack(self._executions.get_blob(command.blob)) if command.blob is not None else command.input
         parent = Parent(state.execution_id, command.token, command.notify, command.node, command.generation)
+        if command.notify:
+            parent = replace(parent, payer=_payer(plan, state))
         order = command.reopens or command.token
         if command.reopens and self._goes_on(state, command):
             return
@@ -253,6 +255,13 @@ class Courier:
             failed_passes=state.failed_passes,
         )
         self._mailer.send(command.execution_id, event)
+
+
+def _payer(plan: Plan, state: ExecutionState) -> str:
+    """The execution that pays for the models of one that this one awaits, if any does."""
+    if plan.limits.budget is not None or plan.limits.executions:
+        return state.execution_id
+    return state.parent.payer if state.parent is not None else ""
 
 
 _START_ERRORS = {"not_found": "not_found", "invalid_input": "validation_error"}

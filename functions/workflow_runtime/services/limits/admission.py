@@ -82,9 +82,9 @@ class Admission:
         for name in (*node.limiters, *others):
             limiter = known.get(name) or plan.limits.own.get(name)
             share = order.shares.get(name, Share())
-            if limiter is None or limiter.limits_nothing or (limiter.key and not share.key):
+            if limiter is None or limiter.holds_nothing or (limiter.key and not share.key):
                 continue
-            tokens = node.cost_tokens if limiter.tokens is not None else 0
+            tokens = max(node.cost_tokens, 1) if limiter.tokens is not None else 0
             found[name] = Use(
                 LimiterName(name, share.key if limiter.key else ""), limiter, share.weight, tokens, node.priority
             )
@@ -236,11 +236,6 @@ class Admission:
         for use in admitted.uses:
             if use.limiter.requests is not None or use.limiter.tokens is not None:
                 self._lines.close_until(use.name, until)
-
-    def settle_tokens(self, admitted: Admitted, used: int) -> None:
-        """What a run really needed, where it was held to a rate of tokens."""
-        for use in admitted.uses:
-            self._lines.correct_tokens(use.name, use.limiter, used - use.tokens)
 
 
 def _owner(place: str) -> str:

@@ -83,11 +83,25 @@ def number(gauge: Gauge, name: str) -> int:
 def taking(limiter: Limiter, need: Need, now: int, gauge: Gauge, *, in_line: bool = False) -> Taking:
     """Take requests, tokens and a slot together or not at all. ``in_line``: who takes has waited; nobody else may while
     there is a line."""
-    sets: dict[str, Attribute] = _served(need, gauge) if in_line else {}
-    adds = {FENCE: 1}
-    conditions: list[Condition] = [AnyOf((Missing(GATE), Below(GATE, now + 1)))]
+    taken = booking(limiter, need, now, gauge)
+    sets: dict[str, Attribute] = {**taken.change.set, **(_served(need, gauge) if in_line else {})}
+    adds = {**taken.change.add, FENCE: 1}
+    conditions = list(taken.conditions)
     if not in_line:
         conditions.append(Missing(LINE))
+    if limiter.concurrency:
+        holder = HOLDER + need.holder
+        sets[holder] = need.lease_until
+        adds[SLOTS_HELD] = 1
+        conditions += [AnyOf((Missing(SLOTS_HELD), Below(SLOTS_HELD, limiter.concurrency))), Missing(holder)]
+    return Taking(Change(set=sets, add=adds), tuple(conditions), taken.costs)
+
+
+def booking(limiter: Limiter, need: Need, now: int, gauge: Gauge) -> Taking:
+    """Take requests and tokens only, for somebody who has begun: there may be a line."""
+    sets: dict[str, Attribute] = {}
+    adds: dict[str, int] = {}
+    conditions: list[Condition] = [AnyOf((Missing(GATE), Below(GATE, now + 1)))]
     costs: dict[str, int] = {}
     for name, rate, units in _rates(limiter, need):
         costs[name] = cost = rate.microseconds(units)
@@ -97,11 +111,6 @@ def taking(limiter: Limiter, need: Need, now: int, gauge: Gauge, *, in_line: boo
         else:
             sets[name] = now * 1000 + cost
             conditions.append(AnyOf((Missing(name), Below(name, now * 1000 + 1))))
-    if limiter.concurrency:
-        holder = HOLDER + need.holder
-        sets[holder] = need.lease_until
-        adds[SLOTS_HELD] = 1
-        conditions += [AnyOf((Missing(SLOTS_HELD), Below(SLOTS_HELD, limiter.concurrency))), Missing(holder)]
     return Taking(Change(set=sets, add=adds), tuple(conditions), costs)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
+from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import PLUMBING_TIMEOUT_SECONDS
 from workflow_runtime.engine.events import Poked
 from workflow_runtime.errors import InvalidEvent, RetryableError
@@ -72,9 +73,17 @@ def delayed(order: Order, now: int) -> Message:
 
 class Pump:
     """Looks after the line of a limiter: grants what time has brought, takes back the slots of the dead, and comes
-    again until the line is empty."""
+    again until the line is empty. ``count`` takes metrics."""
 
-    def __init__(self, ports: Ports, store: LimiterStore, lines: Lines, granter: Granter) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        store: LimiterStore,
+        lines: Lines,
+        granter: Granter,
+        count: Callable[[str, int], None],
+    ) -> None:
+        self._count = count
         self._clock = ports.clock
         self._store = store
         self._lines = lines
@@ -96,6 +105,8 @@ class Pump:
         granted, empty = self._grant_all(name, limiter)
         if message.token:
             self._go_on(name, limiter, message, mark if empty else None)
+        if not empty and (first := self._store.first(name)) is not None:
+            self._count(Metric.LINE_AGE, self._clock.now() - first.since)
         return granted
 
     def _limiter(self, name: LimiterName) -> Limiter:

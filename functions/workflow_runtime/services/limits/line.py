@@ -7,6 +7,7 @@ from enum import Enum, auto
 
 import msgspec
 
+from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import LIMITS
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan.limiters import Limiter
@@ -54,9 +55,12 @@ class Refusal(Enum):
 
 
 class Lines:
-    """``new_id`` makes texts that nobody else has."""
+    """``new_id`` makes texts that nobody else has; ``count`` takes metrics."""
 
-    def __init__(self, ports: Ports, store: LimiterStore, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, ports: Ports, store: LimiterStore, new_id: Callable[[], str], count: Callable[[str, int], None]
+    ) -> None:
+        self._count = count
         self._clock = ports.clock
         self._queues = ports.queues
         self._store = store
@@ -99,6 +103,21 @@ class Lines:
             if not holds(wanted_at(now).condition, gauge):
                 return None
         return None
+
+    def book(self, name: LimiterName, limiter: Limiter, need: Need) -> tuple[bool, int]:
+        """Take requests and tokens for somebody who has begun, at most the limiter's horizon ahead. Whether they are
+        taken, and from when on they are his (epoch ms); if they are not, when to look again, 0: never."""
+        gauge = self.known(name)
+        for _ in range(TRIES_MAX):
+            now = self._clock.now()
+            wanted = arithmetic.booking(limiter, need, now, gauge)
+            done, gauge = self._change(name, wanted.change, wanted.condition)
+            if done:
+                return True, arithmetic.starts_at(limiter, wanted.costs, now, gauge)
+            if not holds(arithmetic.booking(limiter, need, now, gauge).condition, gauge):
+                gate = number(gauge, arithmetic.GATE)
+                return False, gate if now < gate < FOREVER else 0
+        return False, self._clock.now() + 1
 
     def _pruned(self, name: LimiterName, gauge: Gauge, now: int) -> bool:
         """Take slots back whose holders are dead. Whether there were any."""
@@ -154,6 +173,8 @@ class Lines:
         silent = AnyOf((Missing(arithmetic.PUMP), Below(arithmetic.PUMP, now - PUMP_SILENT_MS + 1)))
         started, _ = self._change(name, Change(set={arithmetic.PUMP: now}), silent)
         if started:
+            if arithmetic.PUMP in gauge:
+                self._count(Metric.PUMPS_LOST, 1)
             self.send_pump(PumpMessage(name.name, name.key, now))
 
     def nudge(self, name: LimiterName) -> None:

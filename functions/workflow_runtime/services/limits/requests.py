@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import RequestError
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.plan.limiters import HORIZON_MS, Limiter, Rate
+from workflow_runtime.plan.limiters import HORIZON_MS, MICROS, Budget, Limiter, Rate
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.services.limits.arithmetic import Gauge, number
+from workflow_runtime.services.limits.budgets import Budgets
 from workflow_runtime.services.limits.explaining import LINE_SHOWN_MAX, expected_start
 from workflow_runtime.services.limits.line import FOREVER, Lines
 from workflow_runtime.storage.limiters import LimiterName, Rule
@@ -25,11 +26,12 @@ UNITS = ((1_000, "s"), (60_000, "min"), (3_600_000, "h"), (86_400_000, "day"))
 class Limits:
     """All raise `RetryableError`, and `RequestError`: ``not_found`` for a limiter that nobody has declared or set."""
 
-    def __init__(self, clock: Clock, stores: Stores, lines: Lines, looks: Looks) -> None:
+    def __init__(self, clock: Clock, stores: Stores, lines: Lines, looks: Looks, budgets: Budgets) -> None:
         self._clock = clock
         self._store = stores.limiters
         self._lines = lines
         self._looks = looks
+        self._budgets = budgets
 
     def list(self) -> Sequence[dict[str, Json]]:
         """All limiters, without their lines."""
@@ -110,7 +112,19 @@ class Limits:
             "last_start": iso_time(expected_start(limiter, gauge, now, len(waiters))) if waiters else None,
             "paused": gate >= FOREVER,
             "closed_until": iso_time(gate) if now < gate < FOREVER else None,
+            "budget": self._budget_json(name, limiter),
         }
+
+    def _budget_json(self, name: LimiterName, limiter: Limiter) -> Json:
+        if limiter.budget is None:
+            return None
+        budget, drawn, ends_at = self._budgets.spent(name, limiter)
+        amounts: dict[str, Json] = {}
+        if budget.micros:
+            amounts["usd"] = {"limit": budget.micros / MICROS, "drawn": drawn.micros / MICROS}
+        if budget.tokens:
+            amounts["tokens"] = {"limit": budget.tokens, "drawn": drawn.tokens}
+        return {**amounts, "ends_at": iso_time(ends_at)}
 
 
 def _checked(name: str, fields: Mapping[str, Json]) -> Limiter:
@@ -139,14 +153,27 @@ def limiter_json(limiter: Limiter) -> dict[str, Json]:
         fields["key"] = limiter.key
     if limiter.weight != 1:
         fields["weight"] = limiter.weight
+    if limiter.budget is not None:
+        fields["budget"] = _budget_fields(limiter.budget)
     return fields
 
 
-def rate_text(rate: Rate) -> str:
-    """``60/min``, as a file says it."""
+def _budget_fields(budget: Budget) -> dict[str, Json]:
+    fields: dict[str, Json] = {}
+    if budget.micros:
+        fields["usd"] = rate_text(Rate(budget.micros, budget.window_ms), MICROS)
+    if budget.tokens:
+        fields["tokens"] = rate_text(Rate(budget.tokens, budget.window_ms))
+    said = {"reserve": ("worst", "expected")[budget.expected], "on_exceeded": budget.on_exceeded,
+            "unknown_price": ("refuse", "tokens")[budget.tokens_suffice]}  # fmt: skip
+    return {**fields, **{name: word for name, word in said.items() if word not in ("worst", "fail", "refuse")}}
+
+
+def rate_text(rate: Rate, units: int = 1) -> str:
+    """``60/min``, as a file says it. ``units``: how many of what is counted one of them is."""
     whole = [(rate.milliseconds // length, unit) for length, unit in UNITS if rate.milliseconds % length == 0]
     count, unit = whole[-1] if whole else (rate.milliseconds / 1000, "s")
-    return f"{rate.units}/{'' if count == 1 else f'{count:g}'}{unit}"
+    return f"{rate.units / units:.15g}/{'' if count == 1 else f'{count:g}'}{unit}"
 
 
 def _rule_json(rule: Rule) -> dict[str, Json]:

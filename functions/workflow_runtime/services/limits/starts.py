@@ -7,20 +7,23 @@ its parent awaits takes none: its parent's holds for both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from workflow_runtime.deployment.topology import DISPATCH
 from workflow_runtime.engine.events import CancelRequested, Event, Poked
-from workflow_runtime.engine.state import Parent
+from workflow_runtime.engine.state import ExecutionState, Parent
 from workflow_runtime.plan.limiters import Limiter, Share
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import AgentSpec
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.freeze.holding import Holder
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.limits.arithmetic import Need
+from workflow_runtime.services.limits.budgets import Budgets
 from workflow_runtime.services.limits.granting import GRANTED
 from workflow_runtime.services.limits.line import FOREVER, Lines
 from workflow_runtime.services.messages import Mail, mail_body
+from workflow_runtime.storage import keys
 from workflow_runtime.storage.limiters import (
     NO_TENANT,
     LimiterName,
@@ -34,13 +37,16 @@ from workflow_runtime.storage.records import Header
 
 
 class StartAdmission:
-    """``holder`` holds back the starts that are frozen."""
+    """``holder`` holds back the starts that are frozen; ``budgets`` is called when the first one ends that has any."""
 
-    def __init__(self, clock: Clock, lines: Lines, looks: Looks, holder: Holder) -> None:
+    def __init__(
+        self, clock: Clock, lines: Lines, looks: Looks, holder: Holder, budgets: Callable[[], Budgets]
+    ) -> None:
         self._holder = holder
         self._clock = clock
         self._lines = lines
         self._looks = looks
+        self._budgets = budgets
 
     def holds_start(self, plan: Plan, header: Header, events: Sequence[Event]) -> bool:
         """Whether an execution must not begin yet, because it is frozen or waits for a limiter; then ``events``, which
@@ -67,11 +73,23 @@ class StartAdmission:
         self._lines.join(name, list(_waiters(header, events, place, need, share.weight)))
         return True
 
-    def give_back(self, plan: Plan, execution_id: str, shares: dict[str, Share], parent: Parent | None) -> None:
-        """The execution has ended: its slot is free. Raises `RetryableError`."""
-        found = self._limiter(plan, shares, parent) if plan.limits.executions else None
-        if found is not None and found[1].concurrency and self._lines.release(found[0], holder_of(execution_id)):
+    def give_back(self, plan: Plan, state: ExecutionState) -> None:
+        """The execution has ended: its slot is free, and what it has drawn of budgets and not used is others'. Raises
+        `RetryableError`."""
+        found = self._limiter(plan, state.shares, state.parent) if plan.limits.executions else None
+        if found is not None and found[1].concurrency and self._lines.release(found[0], holder_of(state.execution_id)):
             self._lines.nudge(found[0])
+        if self._has_budgets(plan):
+            self._budgets().close(keys.budget(state.execution_id), state.execution_id, state.attempt)
+
+    def _has_budgets(self, plan: Plan) -> bool:
+        if plan.limits.budget is not None:
+            return True
+        if not any(isinstance(node.spec, AgentSpec) for block in plan.blocks for node in block.nodes):
+            return False
+        self._looks.known()
+        limiters = (*self._looks.limiters.values(), *plan.limits.own.values())
+        return any(limiter.budget is not None for limiter in limiters)
 
     def _limiter(
         self, plan: Plan, shares: dict[str, Share], parent: Parent | None
@@ -81,7 +99,7 @@ class StartAdmission:
         limiter = self._looks.limiters.get(plan.limits.executions) or plan.limits.own.get(plan.limits.executions)
         share = shares.get(plan.limits.executions, Share())
         awaited = parent is not None and parent.notify
-        if limiter is None or limiter.limits_nothing or awaited or (limiter.key and not share.key):
+        if limiter is None or limiter.holds_nothing or awaited or (limiter.key and not share.key):
             return None
         return LimiterName(plan.limits.executions, share.key if limiter.key else ""), limiter, share
 

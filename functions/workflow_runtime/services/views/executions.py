@@ -47,7 +47,7 @@ class Execution(msgspec.Struct, frozen=True):
     """An execution as it is now: its header, and the parts asked for, payloads as JSON text. ``nodes``: entries by
     path, without their outputs; ``node_outputs``: what is stored of those; ``compensations``: entries per visit.
     ``suspension``: since when, by whom and why it stands still, how many events are held, and the failure that a person
-    decides on, if one suspended it.
+    decides on, if one suspended it. ``budget``: what its models may use, have used, and have reserved of that.
     """
 
     header: Header
@@ -59,6 +59,7 @@ class Execution(msgspec.Struct, frozen=True):
     node_outputs: dict[str, Attribute] = {}
     compensations: list[dict[str, Json]] = []
     suspension: dict[str, Json] | None = None
+    budget: dict[str, Json] | None = None
 
     def document(self, value_of: Callable[[bytes], Any]) -> dict[str, Any]:
         """The one execution document, without outputs of nodes. ``value_of`` makes a value of a payload's JSON text."""
@@ -68,6 +69,7 @@ class Execution(msgspec.Struct, frozen=True):
                 document[part] = value_of(text)
         document["parent"] = _parent(self.header)
         document["suspension"] = self.suspension
+        document["budget"] = self.budget
         document["variables"] = self.variables
         document |= self.charts.json()
         if self.nodes is not None:
@@ -131,6 +133,7 @@ class Documents:
         self._executions = stores.executions
         self._listing = stores.listing
         self._runs = stores.runs
+        self._stores = stores
 
     def list(self, wanted: Wanted, limit: int) -> ExecutionPage:
         """Executions, newest first, at most ``limit``. One that was started a moment ago may be missing (indexes are
@@ -185,7 +188,15 @@ class Documents:
             variables,
             *seen,
             _suspension(stored),
+            self._budget(plan, execution_id),
         )
+
+    def _budget(self, plan: Plan, execution_id: str) -> dict[str, Json] | None:
+        if plan.limits.budget is None:
+            return None
+        from workflow_runtime.services.views.budgets import budget_json  # few workflows have one
+
+        return budget_json(plan.limits.budget, self._stores.budgets.balance(keys.budget(execution_id)))
 
     def drawn_progress(self, header: Header) -> Progress:
         """How far an execution is, for drawings; of charts, what the newest `ENTRIES_READ_MAX` commits tell."""

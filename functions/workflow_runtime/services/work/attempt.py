@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
-from workflow_runtime.engine.state import Parent
 from workflow_runtime.engine.values.evaluation import NodeValue, doubt_text
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
@@ -33,6 +32,7 @@ from workflow_runtime.ports import Ports
 from workflow_runtime.sdk import Pending
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted
+from workflow_runtime.services.limits.gates import Gates
 from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.callbacks import AttemptToken, left_open
 from workflow_runtime.services.work.collecting import PassCollector, decided
@@ -42,7 +42,7 @@ from workflow_runtime.services.work.rendering import Rendering, lacks_names, nee
 from workflow_runtime.services.work.steps import VisitSteps
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
-from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
+from workflow_runtime.storage.records import STOP, Globals, Header, Run, RunStatus
 from workflow_runtime.storage.steps import Visit
 from workflow_runtime.storage.stores import Stores
 
@@ -77,7 +77,7 @@ class Attempt(msgspec.Struct):
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
     late: Late = msgspec.field(default_factory=Late)
-    parent: Parent | None = None
+    header: Header | None = None
     admitted: Admitted = NOTHING_TAKEN
 
     @property
@@ -108,9 +108,11 @@ class AttemptRunner:
         secrets: Secrets,
         function_timeout_seconds: int,
         admission: Admission,
+        gates: Gates,
     ) -> None:
         self._ports = ports
         self._admission = admission
+        self._gates = gates
         self._invokers = invokers
         self._secrets = secrets
         self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
@@ -234,7 +236,7 @@ class AttemptRunner:
         if header_key not in items:
             raise InvalidEvent(f"there is no execution {order.execution_id}")
         header = header_of(order.execution_id, items[header_key])
-        attempt.parent, status = header.parent, header.status
+        attempt.header, status = header, header.status
         if status.terminal:
             return False
         if status is ExecutionStatus.SUSPENDED:
@@ -269,8 +271,9 @@ class AttemptRunner:
 
     async def _run_within_timeout(self, attempt: Attempt) -> NodeResult:
         """The node's output as its ``outputs`` shapes it. Raises `NodeError`."""
-        rendering = attempt.rendering
+        rendering, header = attempt.rendering, attempt.header
         assert rendering is not None
+        assert header is not None
         plan, order, node = attempt.plan, attempt.order, rendering.node
         if order.command.path == OUTPUTS_PATH:
             return NodeResult(scope_output(plan, plan.root, order.command.succeeded_by, rendering.view))
@@ -281,16 +284,23 @@ class AttemptRunner:
             return NodeResult(decided(plan, rendering))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         deadline = self._ports.clock.now() + int(seconds * 1000)
-        call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, attempt.parent)
+        call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, header.parent)
         call = replace(call, reveal=partial(self._reveal, rendering))
         if node.type is NodeType.AGENT:
             call = replace(call, steps=self._steps(order))
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
+        uses = attempt.admitted.uses
+        gate = await self._ports.offload(
+            self._gates.gate, order, plan, node, header, uses, self._invokers, call.target, deadline
+        )
         try:
-            result = await self._ports.clock.within(seconds, self._invoked(node.type, call))
+            result = await self._ports.clock.within(seconds, self._invoked(node.type, replace(call, gate=gate)))
         except TimeoutError:
             call.stop.requested = True
             raise NodeError("timeout", f"no result within {seconds:g} s") from None
+        finally:
+            if gate is not None:
+                await gate.close(call.meter.tokens)
         if result.pending is not None or node.callback is not None:
             return NodeResult(None, result.warnings, result.pending or Pending())
         output, warnings = rendering.shaped(call.inputs, result.output)

@@ -34,6 +34,7 @@ from workflow_runtime.services.freeze.holding import Holder
 from workflow_runtime.services.freeze.looks import Looks
 from workflow_runtime.services.freeze.scopes import scopes_of_run
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted, Use, limiters_of_call
+from workflow_runtime.services.limits.gates import Gates
 from workflow_runtime.services.messages import Order, mail_message
 from workflow_runtime.services.work.attempt import (
     LEASE_SECONDS,
@@ -50,7 +51,6 @@ from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.tasks import hash_of
 
-TOKENS = ("input_tokens", "output_tokens")
 VALUES_ATTACHED_BYTES_MAX = 4 * 1024  # decision values that travel with the result; larger ones are read
 
 logger = logging.getLogger(__name__)
@@ -66,8 +66,8 @@ class Postponed(Exception):
 
 class NodeRunner:
     """``invokers`` run agents and tools; ``holder`` holds back what is frozen, as ``looks`` knows, and ``admission``
-    what limiters do not let begin yet; ``function_timeout_seconds`` is the Lambda's own; ``count`` takes metrics, and
-    ``attempt_ended`` what each attempt was.
+    what limiters do not let begin yet; ``gates`` stand before models; ``function_timeout_seconds`` is the Lambda's own;
+    ``count`` takes metrics, and ``attempt_ended`` what each attempt was.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class NodeRunner:
         function_timeout_seconds: int,
         count: Callable[[str, int], None],
         admission: Admission,
+        gates: Gates,
         attempt_ended: Callable[[AttemptEnded], None],
     ) -> None:
         self._ports = ports
@@ -95,7 +96,7 @@ class NodeRunner:
         self._attempt_ended = attempt_ended
         self._invokers = invokers
         self._admission = admission
-        self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds, admission)
+        self._attempts = AttemptRunner(ports, stores, invokers, secrets, function_timeout_seconds, admission, gates)
         self._notes: set[asyncio.Future[None]] = set()  # being written; a loop keeps no task alive
 
     async def run(self, order: Order) -> None:
@@ -290,11 +291,9 @@ class NodeRunner:
             await self._ports.offload(self._stores.tasks.close, own, "the attempt has failed", now)
 
     async def _settle(self, admitted: Admitted, ended: Run) -> None:
-        """Tell the limiters what the run has shown."""
+        """Tell the limiters if a provider has had enough."""
         if ended.error is not None and ended.error.type == "rate_limited":
             await self._ports.offload(self._admission.heed, admitted, ended.error.retry_after)
-        tokens = sum(int(ended.usage.get(name) or 0) for name in TOKENS) if ended.usage else 0
-        await self._ports.offload(self._admission.settle_tokens, admitted, tokens)
 
     async def _note_late(self, order: Order, ended: Run) -> None:
         """Keep for people what a run came to that had ended for everybody else: its effects may have happened."""

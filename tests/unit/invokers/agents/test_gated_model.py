@@ -126,9 +126,14 @@ def test_estimates_are_above_what_any_tokenizer_makes_of_a_text(texts: Sequence[
     assert least <= estimated_tokens(messages, ModelRequestParameters()) <= most
 
 
+class Gpt(FunctionModel):
+    """A model that says it is OpenAI's."""
+
+    model_name = "gpt-4o"
+    system = "openai"
+
+
 def test_prices_come_from_the_list_of_the_providers_and_nobody_guesses_one() -> None:
-    known = FunctionModel(lambda _m, _i: ModelResponse(parts=[]), model_name="gpt-4o")
-    known._system = "openai"
-    assert price_of(known)(1_000_000, 0) == 2_500_000
+    assert price_of(Gpt(lambda _messages, _info: ModelResponse(parts=[])))(1_000_000, 0) == 2_500_000
     assert price_of(answers())(1, 1) is None
     assert price_of(TestModel())(1, 1) == 0

@@ -44,6 +44,7 @@ def limits(
     horizon: Annotated[str | None, typer.Option(metavar="TIME", help="How far ahead a start is booked: 5s.")] = None,
     key: Annotated[str | None, typer.Option(metavar="TEMPLATE", help="A limiter for each of its values.")] = None,
     weight: Annotated[str | None, typer.Option(metavar="N", help="How many of a tenant are served in a row.")] = None,
+    usd: Annotated[str | None, typer.Option(metavar="RATE", help="What models may cost: 20/day.")] = None,
     url: Url = URL_DEFAULT,
     token: Token = None,
     profile: Profile = None,
@@ -66,9 +67,12 @@ def limits(
     """
     out, server = Output(json=json), Server(url, token, profile, region)
     given = dict(zip(FIELDS, (requests, tokens, concurrency, burst, horizon, key, weight), strict=True))
-    fields = {field: value for field, value in given.items() if value is not None}
+    fields: Document = {field: value for field, value in given.items() if value is not None}
+    if usd is not None:
+        fields["budget"] = {"usd": usd}
     if fields and action is not Action.SET:
-        raise usage_error(f"--{next(iter(fields))} is for `awr limits set`", "awr limits set NAME --requests 60/min")
+        option = "usd" if usd is not None else next(iter(fields))
+        raise usage_error(f"--{option} is for `awr limits set`", "awr limits set NAME --requests 60/min")
     if action is Action.LIST:
         return _list(out, _ask(server, lambda connection: connection.limits()))
     if name is None:
@@ -138,7 +142,12 @@ def _one(out: Output, action: Action, name: str, limiter: Document) -> int:
 
 
 def _allowed(limiter: Document) -> str:
-    return ", ".join(f"{field} {limiter[field]}" for field in FIELDS if limiter.get(field) is not None)
+    said = [f"{field} {limiter[field]}" for field in FIELDS if limiter.get(field) is not None]
+    budget = limiter.get("budget") or {}
+    said += [
+        f"budget {'$' if field == 'usd' else ''}{budget[field]}" for field in ("usd", "tokens") if budget.get(field)
+    ]
+    return ", ".join(said)
 
 
 def _standing(gauge: Document) -> list[tuple[str, str]]:
@@ -151,4 +160,13 @@ def _standing(gauge: Document) -> list[tuple[str, str]]:
     if gauge["closed_until"]:
         closed = f", nothing begins before {gauge['closed_until']}: a provider had enough"
     key = f"[{gauge['key']}]  " if gauge["key"] else ""
-    return [(f"  {key}", "cyan"), (f"{gauge['held']} held{waiting}{last}{closed}", "dim")]
+    return [(f"  {key}", "cyan"), (f"{gauge['held']} held{waiting}{last}{closed}{_drawn(gauge)}", "dim")]
+
+
+def _drawn(gauge: Document) -> str:
+    """``, $12.50 of $20 drawn until 2026-…``"""
+    budget = gauge.get("budget") or {}
+    parts = [f"${budget['usd']['drawn']:,.2f} of ${budget['usd']['limit']:,.2f}"] if budget.get("usd") else []
+    if budget.get("tokens"):
+        parts.append(f"{budget['tokens']['drawn']:,} of {budget['tokens']['limit']:,} tokens")
+    return f", {' and '.join(parts)} drawn until {budget['ends_at']}" if parts else ""

@@ -1,0 +1,138 @@
+"""Which budgets and rates the requests of an attempt are held to, and its gate, if there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from workflow_runtime.engine.state import Parent
+from workflow_runtime.errors import RetryableError
+from workflow_runtime.invokers.invocation import Invoker
+from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.limiters import Budget, Share
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.freeze.looks import Looks
+from workflow_runtime.services.limits.accounts import Account, Draw
+from workflow_runtime.services.limits.admission import Use, limiters_of_call
+from workflow_runtime.services.limits.budgets import Budgets
+from workflow_runtime.services.limits.gating import Answers, AttemptGate, Rated
+from workflow_runtime.services.limits.line import Lines
+from workflow_runtime.services.messages import Order
+from workflow_runtime.storage import keys
+from workflow_runtime.storage.limiters import LimiterName, holder_of
+from workflow_runtime.storage.records import Header
+from workflow_runtime.storage.stores import Stores
+
+NO_BUDGET = Budget()
+ANCESTORS_KNOWN_MAX = 1000
+
+
+class Payer(msgspec.Struct, frozen=True):
+    """An execution that pays for what it runs, and for what those run that it awaits."""
+
+    plan: Plan
+    shares: Mapping[str, Share]
+    parent: Parent | None
+    attempt: int
+
+
+class Gates:
+    def __init__(self, ports: Ports, stores: Stores, budgets: Budgets, lines: Lines, looks: Looks) -> None:
+        self._ports = ports
+        self._executions = stores.executions
+        self._workflows = stores.workflows
+        self._budgets = budgets
+        self._lines = lines
+        self._looks = looks
+        self._answers = Answers()
+        self._ancestors: dict[str, Payer] = {}
+
+    def gate(
+        self,
+        order: Order,
+        plan: Plan,
+        node: NodePlan,
+        header: Header,
+        uses: Sequence[Use],
+        invokers: Mapping[NodeType, Invoker],
+        target: str,
+        deadline: int,
+    ) -> AttemptGate | None:
+        """The gate of an attempt of an agent; None if nothing limits its tokens or money. ``uses``: what it has taken
+        of limiters before it began. Raises `RetryableError`."""
+        if node.type is not NodeType.AGENT:
+            return None
+        invoker = invokers[node.type]
+        own = frozenset(invoker.limiters(target))
+        rated = [
+            Rated(use.name, use.limiter, use.tokens, use.name.name in own)
+            for use in uses
+            if use.limiter.tokens is not None or (use.limiter.requests is not None and use.name.name in own)
+        ]
+        accounts = self._accounts(order, plan, node, header, invokers, invoker.budget(target))
+        if not rated and not accounts:
+            return None
+        holder = holder_of(order.execution_id, order.command.path, order.command.serial)
+        return AttemptGate(
+            self._ports, self._budgets, self._lines, self._answers, target, accounts, rated, holder, deadline
+        )
+
+    def _accounts(
+        self,
+        order: Order,
+        plan: Plan,
+        node: NodePlan,
+        header: Header,
+        invokers: Mapping[NodeType, Invoker],
+        of_visit: Budget | None,
+    ) -> Sequence[Account]:
+        found = []
+        command, id = order.command, order.execution_id
+        if of_visit is not None:
+            key = keys.visit_budget(id, command.path, command.visit)
+            found.append(Account(key, id, of_visit, f"this visit of `{command.path}`"))
+        payer = Payer(plan, header.shares, header.parent, header.attempt)
+        names = (*node.limiters, *limiters_of_call(node, invokers))
+        seen: set[LimiterName] = set()
+        while True:
+            draws = [draw for draw in self._draws(payer, names) if draw.name not in seen]
+            seen.update(draw.name for draw in draws)
+            budget = _budget(payer)
+            if draws or budget is not None:
+                of = "the execution" if id == order.execution_id else f"the execution {id}"
+                found.append(Account(keys.budget(id), id, budget or NO_BUDGET, of, tuple(draws), payer.attempt))
+            id, names = payer.parent.payer if payer.parent is not None else "", ()
+            if not id:
+                return found
+            payer = self._ancestor(id)
+
+    def _draws(self, payer: Payer, names: Iterable[str]) -> Iterable[Draw]:
+        """The limiters with budgets that these names are; and the one that holds the whole execution."""
+        awaited = payer.parent is not None and payer.parent.notify
+        whole = payer.plan.limits.executions
+        for name in dict.fromkeys((*names, *((whole,) if whole and not awaited else ()))):
+            limiter = self._looks.limiters.get(name) or payer.plan.limits.own.get(name)
+            share = payer.shares.get(name, Share())
+            if limiter is not None and limiter.budget is not None and (share.key or not limiter.key):
+                yield Draw(LimiterName(name, share.key if limiter.key else ""), limiter.budget)
+
+    def _ancestor(self, execution_id: str) -> Payer:
+        """An execution that pays for one that it awaits, as it was when it was first looked at."""
+        known = self._ancestors.get(execution_id)
+        if known is None:
+            header = self._executions.header(execution_id)
+            if header is None:
+                raise RetryableError(f"there is no execution {execution_id}")
+            known = Payer(self._workflows.plan(header.plan_hash), header.shares, header.parent, header.attempt)
+            if len(self._ancestors) >= ANCESTORS_KNOWN_MAX:
+                self._ancestors.clear()
+            self._ancestors[execution_id] = known
+        return known
+
+
+def _budget(payer: Payer) -> Budget | None:
+    """Its own; of an execution that runs a part of another one, that one's is enough."""
+    return None if payer.parent is not None and payer.parent.part is not None else payer.plan.limits.budget

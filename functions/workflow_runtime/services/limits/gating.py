@@ -1,0 +1,245 @@
+"""The gate of an attempt: what its requests of models reserve of budgets, and take of rates, before they are made.
+
+What it costs: nothing where nothing limits tokens or money; else two writes a request and account, a slice now and
+then, and two writes for each rate of tokens.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_runtime.errors import NodeError, RetryableError
+from workflow_runtime.invokers.gate import ModelRequest, OverBudget, Permit, Spent
+from workflow_runtime.plan.limiters import MICROS, OUTPUT_TOKENS_DEFAULT, Limiter
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.limits.accounts import Account, Amount
+from workflow_runtime.services.limits.arithmetic import Need
+from workflow_runtime.services.limits.budgets import Budgets, Lack, Reservation
+from workflow_runtime.services.limits.line import Lines
+from workflow_runtime.storage.limiters import LimiterName
+
+ANSWERS_KEPT = 200  # of an agent and model, in this process: what is `expected` of the next one
+ANSWERS_NEEDED = 20  # with fewer, the worst is expected
+EXPECTED_QUANTILE = 0.95
+PATIENCE_SECONDS = (1, 2, 4, 8, 15, 30)  # for others to settle what they have reserved of a budget
+FAULT_PAUSES_SECONDS = (1, 2, 4)  # between tries of a write that failed
+
+logger = logging.getLogger(__name__)
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class Rated(msgspec.Struct, frozen=True):
+    """A limiter whose rates the requests of an attempt take of. ``tokens``: taken before it began; ``per_request``:
+    also a request for each after the first, which was taken then."""
+
+    name: LimiterName
+    limiter: Limiter
+    tokens: int = 0
+    per_request: bool = False
+
+
+class Answers:
+    """How long answers of models were, in this process: by agent and model."""
+
+    def __init__(self) -> None:
+        self._lengths: dict[tuple[str, str], deque[int]] = {}
+
+    def note(self, agent: str, model: str, tokens: int) -> None:
+        self._lengths.setdefault((agent, model), deque(maxlen=ANSWERS_KEPT)).append(tokens)
+
+    def expected(self, agent: str, model: str) -> int | None:
+        """The length that only few are beyond; None: too few are known."""
+        lengths = sorted(self._lengths.get((agent, model), ()))
+        return lengths[int(len(lengths) * EXPECTED_QUANTILE)] if len(lengths) >= ANSWERS_NEEDED else None
+
+
+class _Open(msgspec.Struct):
+    """A request that is not settled. ``made``: the model was asked."""
+
+    request: ModelRequest
+    paid: list[Reservation] = []
+    booked: list[tuple[Rated, int]] = []
+    made: bool = False
+
+
+class AttemptGate:
+    """The `ModelGate` of one attempt. ``accounts``: those that a request is paid from, all of them; ``rated``: limiters
+    with rates; ``holder``: names the attempt among all; ``deadline``: epoch ms."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        budgets: Budgets,
+        lines: Lines,
+        answers: Answers,
+        agent: str,
+        accounts: Sequence[Account],
+        rated: Sequence[Rated],
+        holder: str,
+        deadline: int,
+    ) -> None:
+        self._ports = ports
+        self._budgets = budgets
+        self._lines = lines
+        self._answers = answers
+        self._agent = agent
+        self._accounts = accounts
+        self._rated = rated
+        self._holder = holder
+        self._deadline = deadline
+        self._count = 0
+        self._open: dict[str, _Open] = {}
+
+    async def reserve(self, request: ModelRequest) -> Permit:
+        self._count += 1
+        key = f"{self._holder}.{self._count}"
+        opened = self._open[key] = _Open(request)
+        is_first = self._count == 1
+        try:
+            for account in self._accounts:
+                opened.paid.append(await self._pay(account, key, request))
+            for rated in self._rated:
+                opened.booked.append((rated, await self._book(rated, request, is_first=is_first)))
+        except NodeError:
+            await self._settle(key, Spent())
+            raise
+        opened.made = True
+        worst = any(not account.expects for account in self._accounts)
+        bound = OUTPUT_TOKENS_DEFAULT if worst and not request.output_tokens else 0
+        return Permit(key, request, bound)
+
+    async def settle(self, permit: Permit, spent: Spent | None) -> None:
+        if spent is not None and spent.output_tokens:
+            self._answers.note(self._agent, permit.request.model, spent.output_tokens)
+        await self._settle(permit.key, spent)
+
+    async def close(self, tokens_used: int | None) -> None:
+        """The attempt is over: what is open is settled. ``tokens_used``: by an attempt that asked no model through
+        this, if that is known."""
+        for key, opened in list(self._open.items()):
+            await self._settle(key, None if opened.made else Spent())
+        if not self._count and tokens_used is not None:
+            for rated in self._rated:
+                await self._correct(rated, tokens_used - rated.tokens)
+
+    async def _pay(self, account: Account, key: str, request: ModelRequest) -> Reservation:
+        """Reserve of one account; wait a little if there would be enough once others have settled."""
+        need = self._need(account, request)
+        pauses = iter(PATIENCE_SECONDS)
+        while True:
+            found = await self._patiently(self._budgets.reserve, account, key, need)
+            if isinstance(found, Reservation):
+                return found
+            seconds = next(pauses, 0)
+            in_time = self._ports.clock.now() + seconds * 1000 < self._deadline
+            if not seconds or not in_time or not found.may_pass:
+                raise OverBudget(lack_text(found), degrades=found.budget.on_exceeded == "degrade")
+            await self._ports.clock.sleep(seconds)
+
+    def _need(self, account: Account, request: ModelRequest) -> Amount:
+        """What a request may need. Raises `OverBudget` if that is money, and nobody knows how much."""
+        output = request.output_tokens or OUTPUT_TOKENS_DEFAULT
+        if account.expects:
+            output = min(self._answers.expected(self._agent, request.model) or output, output)
+        micros = request.price(request.input_tokens, output)
+        if micros is None and any(budget.micros and not budget.tokens_suffice for budget in account.budgets):
+            degrades = any(budget.on_exceeded == "degrade" for budget in account.budgets)
+            text = f"no price of the model {request.model} is known, and the budget of {account.of} counts money"
+            raise OverBudget(f"{text} (`unknown_price: tokens` counts its tokens only)", degrades=degrades)
+        return Amount(micros or 0, request.input_tokens + output)
+
+    async def _book(self, rated: Rated, request: ModelRequest, *, is_first: bool) -> int:
+        """Take of the rates of one limiter, and wait until it is the request's turn. How many tokens are taken."""
+        before = rated.tokens if is_first else 0
+        tokens = max(request.input_tokens + request.output_tokens - before, 0) if rated.limiter.tokens else 0
+        need = Need(self._holder, 0, int(rated.per_request and not is_first), tokens)
+        if not need.requests and not need.tokens:
+            return before
+        while True:
+            left = self._deadline - self._ports.clock.now()
+            limiter = replace(rated.limiter, horizon_ms=max(left, 0))
+            taken, at = await self._patiently(self._lines.book, rated.name, limiter, need)
+            seconds = (at - self._ports.clock.now()) / 1000
+            if (not taken and not at) or at > self._deadline:
+                text = f"the limiter `{rated.name}` has no room for a request of {tokens_text(tokens)} in time"
+                raise NodeError("throttled", text)
+            if seconds > 0:
+                await self._ports.clock.sleep(seconds)
+            if taken:
+                return before + tokens
+
+    async def _settle(self, key: str, spent: Spent | None) -> None:
+        opened = self._open.get(key)
+        if opened is None:
+            return
+        try:
+            while opened.paid:
+                await self._patiently(self._budgets.settle, opened.paid[-1], _actual(opened.paid[-1], spent))
+                opened.paid.pop()
+            while opened.booked:
+                rated, tokens = opened.booked[-1]
+                if spent is not None:
+                    await self._correct(rated, spent.input_tokens + spent.output_tokens - tokens)
+                opened.booked.pop()
+        except RetryableError as error:  # what it had reserved counts, until somebody settles it
+            logger.warning("what a request of a model has used could not be recorded: %s", error)
+        else:
+            del self._open[key]
+
+    async def _correct(self, rated: Rated, tokens: int) -> None:
+        await self._patiently(self._lines.correct_tokens, rated.name, rated.limiter, tokens)
+
+    async def _patiently(
+        self, call: Callable[Parameters, Result], *args: Parameters.args, **named: Parameters.kwargs
+    ) -> Result:
+        """A port call, tried again for a while."""
+        for seconds in FAULT_PAUSES_SECONDS:
+            try:
+                return await self._ports.offload(call, *args, **named)
+            except RetryableError:
+                await self._ports.clock.sleep(seconds)
+        return await self._ports.offload(call, *args, **named)
+
+
+def _actual(reservation: Reservation, spent: Spent | None) -> Amount | None:
+    """What a request has really used; None: all that it had reserved."""
+    if spent is None:
+        return None
+    micros = spent.micros if spent.micros is not None else reservation.need.micros
+    return Amount(micros, spent.input_tokens + spent.output_tokens)
+
+
+def lack_text(lack: Lack) -> str:
+    """Why a request was not made, for people."""
+    if lack.over:
+        return f"the budget of {lack.of} is closed: it has ended"
+    lacking = [
+        _lacking(most, used, need, money=money)
+        for most, used, need, money in zip(lack.cap, lack.used, lack.need, (True, False), strict=True)
+        if most and used + need > most
+    ]
+    return f"the budget of {lack.of} has not enough for another request of the model: {' and '.join(lacking)}"
+
+
+def _lacking(most: int, used: int, need: int, *, money: bool) -> str:
+    show = dollars if money else tokens_text
+    return f"{show(used)} of {show(most)} are used or reserved, and it may need {show(need)}"
+
+
+def dollars(micros: int) -> str:
+    """``$1.25``, with as many digits as it takes."""
+    text = f"{micros / MICROS:,.6f}".rstrip("0")
+    whole, _, part = text.partition(".")
+    return f"${whole}.{part:0<2}"
+
+
+def tokens_text(tokens: int) -> str:
+    return f"{tokens:,} tokens"
