@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -27,7 +27,10 @@ LEASE_MS = 90_000  # of a claim; a worker that lives longer renews it, and hides
 ENTRIES_PAGE = 25  # journal entries read at once
 ENTRIES_MAX = 2000  # journal entries searched for orders, newest first
 ORDERS_MAX = 500  # orders of one execution sent again at once
+SERVED_READ_MAX = 50  # runs that have ended, read to see how long orders lie in a queue
 
+Ran: TypeAlias = tuple[str, int]
+"""Path and serial of a run."""
 Choice: TypeAlias = Callable[[ExecutionState, list[RunNode]], list[RunNode]]
 
 logger = logging.getLogger(__name__)
@@ -97,6 +100,8 @@ class OpenOrders:
         self._executions = stores.executions
         self._runs = stores.runs
         self._pools = pools
+        self._waits: dict[str, tuple[int, int]] = {}
+        """By pool, how long (ms) orders begun lately had lain in its queue, and when that was found."""
 
     def send_lost(self, stored: StoredState, choose: Choice) -> Sent:
         """Send those again that nobody is known to be carrying out, and that are chosen. Raises `RetryableError`."""
@@ -113,15 +118,18 @@ class OpenOrders:
     def _send(self, stored: StoredState, is_lost: Callable[[RunNode, Run | None, int], bool], choose: Choice) -> Sent:
         state = stored.state
         wanted = state.in_flight + state.collecting
-        orders = list(self._open(stored, wanted)) if wanted else []
+        orders, served = self._listed(stored, wanted) if wanted else ([], [])
         runs = self._runs.get_all(state.execution_id, [(order.path, order.serial) for order in orders])
         now = self._ports.clock.now()
+        if len(runs) < len(orders):
+            self._note_waits(state.execution_id, orders, served[:SERVED_READ_MAX], runs, now)
         astray = self._out_of_line(runs.values()) if self._lines is not None else set()
         lost = [
             order
             for order in orders
             if (order.path, order.serial) in astray or is_lost(order, runs.get((order.path, order.serial)), now)
         ]
+        lost = [order for order in lost if (order.path, order.serial) in runs or not self._may_wait(order, now)]
         lost = choose(state, lost)[:ORDERS_MAX]
         if lost:
             fields = {"execution_id": state.execution_id, "orders": len(lost)}
@@ -129,6 +137,25 @@ class OpenOrders:
         if refused := send_orders(self._ports, self._pools, state, lost, stored.tags.correlation_id):
             raise RetryableError(f"orders were refused by their queue: {refused[0].reason}")
         return Sent(len(lost), any(_is_young(order, runs.get((order.path, order.serial)), now) for order in orders))
+
+    def _note_waits(
+        self, execution_id: str, orders: Sequence[RunNode], served: Sequence[RunNode], runs: Mapping[Ran, Run], now: int
+    ) -> None:
+        """Note how long orders have lain in the queues of their pools that were begun lately."""
+        begun = {**runs, **self._runs.get_all(execution_id, [(order.path, order.serial) for order in served])}
+        for order in (*orders, *served):
+            run = begun.get((order.path, order.serial))
+            if run is None or order.attempt > 1 or run.started_at <= now - GRACE_MS:
+                continue
+            seen_at, longest = self._waits.get(order.pool, (0, 0))
+            waited = run.started_at - order.at
+            self._waits[order.pool] = now, max(waited, longest) if seen_at > now - GRACE_MS else waited
+
+    def _may_wait(self, order: RunNode, now: int) -> bool:
+        """Whether an order that nobody has begun may still lie in its queue: others were begun lately that had been in
+        it as long."""
+        seen_at, waited = self._waits.get(order.pool, (0, 0))
+        return seen_at > now - GRACE_MS and order.at + waited + GRACE_MS > now
 
     def _out_of_line(self, runs: Iterable[Run]) -> set[tuple[str, int]]:
         """Runs that are taken to wait for a limiter, and stand in no line; those that do have a pump after this."""
@@ -147,12 +174,15 @@ class OpenOrders:
                 self._lines.ensure_pump(name)
         return astray
 
-    def _open(self, stored: StoredState, wanted: int) -> Iterator[RunNode]:
-        """Orders whose run's end the engine has not taken yet, newest first; there are ``wanted`` of them.
+    def _listed(self, stored: StoredState, wanted: int) -> tuple[list[RunNode], list[RunNode]]:
+        """Orders whose run's end the engine has not taken yet, newest first; there are ``wanted`` of them. And others
+        that it meets on the way, what ended last first.
 
         From the newest journal entry on: that an order was settled stands after the order.
         """
-        settled: set[tuple[str, int]] = set(stored.state.withdrawn)
+        settled: dict[Ran, None] = dict.fromkeys(stored.state.withdrawn)
+        found: list[RunNode] = []
+        served: dict[Ran, RunNode] = {}
         newest = stored.state.version
         oldest = max(newest - ENTRIES_MAX, 0)
         for top in range(newest, oldest, -ENTRIES_PAGE):
@@ -160,16 +190,19 @@ class OpenOrders:
             for entry in reversed(self._executions.entries(stored.state.execution_id, versions)):
                 for event in entry.events:
                     if isinstance(event, (NodeSucceeded, NodeFailed, NodeYielded)):
-                        settled.add((event.path, event.serial))
+                        settled[event.path, event.serial] = None
                 for command in entry.commands:
                     if isinstance(command, (CancelRun, RecordNode)):
-                        settled.add((command.path, command.serial))
+                        settled[command.path, command.serial] = None
                 for command in entry.commands:
-                    if isinstance(command, RunNode) and (command.path, command.serial) not in settled:
-                        yield command
-                        wanted -= 1
-                if wanted <= 0:
-                    return
+                    if isinstance(command, RunNode):
+                        if (command.path, command.serial) in settled:
+                            served[command.path, command.serial] = command
+                        elif len(found) < wanted:
+                            found.append(command)
+            if len(found) == wanted:
+                break
+        return found, [served[ran] for ran in settled if ran in served]
 
 
 def _is_young(order: RunNode, run: Run | None, now: int) -> bool:

@@ -235,6 +235,25 @@ def test_orders_that_were_carried_out_are_not_sent_again(house: House) -> None:
     assert house.lose(TOOL) == []
 
 
+def test_orders_that_wait_in_a_long_queue_are_not_sent_again_but_a_lost_one_is(house: House) -> None:
+    """A worker takes one order in 25 seconds."""
+    echo = ", ".join(f"{{id: n{number}, type: tool, tool: echo}}" for number in range(20))
+    house.services.catalog.publish(f"workflow: {{id: wide, nodes: [{echo}]}}".encode())
+    house.services.starter.start("wide")
+    house.dispatch()
+    (lost,) = house.backend.poller.receive(TOOL, 1)
+    house.backend.poller.delete(TOOL, [lost.receipt_handle])
+    handler = run_node.create(house.services, TOPOLOGY.function("run_node_tool"))
+    for number in range(19):
+        house.clock.advance_to(house.clock.now() + 25_000)
+        (taken,) = house.backend.poller.receive(TOOL, 1)
+        asyncio.run(handler({"Records": [taken.event_record]}, None))
+        house.backend.poller.delete(TOOL, [taken.receipt_handle])
+        house.dispatch()
+        assert house.sweep_now().orders == 0, f"after {number}"
+    assert [house.sweep(SECONDS_MAX).orders, len(house.lose(TOOL))] == [1, 1]
+
+
 def test_a_worker_that_renews_its_lease_is_left_alone(house: House) -> None:
     execution_id = house.start(ordered=True)
     house.lose(TOOL)
