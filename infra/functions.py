@@ -22,6 +22,7 @@ from infra.storage import Storage
 from infra.suppressions import accept
 from workflow_runtime.deployment.settings import (
     ENV_PREFIX,
+    ITEMS_ALLOW,
     POOLS_VARIABLE,
     SCHEDULED_QUEUES,
     Callers,
@@ -197,4 +198,5 @@ def _chosen_callers(props: RuntimeProps) -> dict[str, str]:
 
 def _allow_lists(reach: Reach) -> dict[str, str]:
     lists = {variable: ",".join(getattr(reach, area)) for area, variable in SETTINGS.items()}
+    lists[ITEMS_ALLOW] = ",".join(reach.items)
     return {variable: text for variable, text in lists.items() if text}

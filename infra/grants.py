@@ -134,6 +134,9 @@ class Grants:
         yield Grant("Database", ("rds-data:ExecuteStatement",), reach.database)
         yield Grant("DatabaseLogin", ("secretsmanager:GetSecretValue",), reach.database_secrets)
         yield Grant("Functions", ("lambda:InvokeFunction",), called, "An entry of the allow-list, as it was written")
+        items = tuple(f"arn:{self._stack.partition}:s3:::{entry}" for entry in reach.items)
+        yield Grant("Items", ("s3:GetObject",), items, "An entry of the allow-list, as it was written")
+        yield Grant("ItemsKeys", ("kms:Decrypt",), reach.items_keys)
         models = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
         yield Grant("Models", models, pool.bedrock_models, "An entry of the pool's models, as it was written")
 

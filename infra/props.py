@@ -17,16 +17,23 @@ from aws_cdk import aws_sns as sns
 
 from infra.bundling import PYTHON, ROOT
 from workflow_runtime.deployment.settings import IDENTITY_CLAIM, SECRETS_PREFIX
+from workflow_runtime.deployment.topology import SPARE_POOL
 from workflow_runtime.ports import BATCH_MESSAGES_MAX
+
+ITEMS_ENTRY = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([^*?,$]*\*|[^*?,$]+)")
+"""A bucket, and in it one file or what begins alike: IAM would take any other ``*`` or ``?`` for more than is meant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """What the built-in tools of a worker pool may reach; empty: that tool is off. Entries as `tooling.reach` says.
+    """What the built-in tools of a worker pool may reach; empty: that tool is off. Entries as `tools.reach` says.
 
     The pool's role gets what the entries need and no more, so in a deployment ``database`` takes cluster ARNs,
     ``functions`` function names or ARNs (a final ``*`` matches any rest). ``email`` needs the SES identities (ARNs) to
     send from, ``database`` the secrets (ARNs) to log in with.
+
+    ``items``: files of S3 that loops may read items from, ``bucket/key`` (a final ``*`` matches any rest), of the pool
+    `ITEMS_POOL`, which reads them; ``items_keys``: ARNs of KMS keys that they are encrypted with.
     """
 
     http: tuple[str, ...] = ()
@@ -35,12 +42,17 @@ class Reach:
     database: tuple[str, ...] = ()
     database_secrets: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    items_keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.email) != bool(self.email_identities):
             raise ValueError("email: name both the recipients and the identities to send from")
         if bool(self.database) != bool(self.database_secrets):
             raise ValueError("database: name both the clusters and the secrets to log in with")
+        for entry in self.items:
+            if not ITEMS_ENTRY.fullmatch(entry):
+                raise ValueError(f"items: {entry!r} is no bucket/key, perhaps with a final *")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +122,7 @@ class Forwarding:
     pattern: Mapping[str, object]
 
 
+ITEMS_POOL = SPARE_POOL  # the pool that reads items of loops
 AGENTS_POOL = "agent"  # the pool that runs agents unless their nodes choose another
 POOL_NAME = re.compile(r"(?=.{1,40}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")  # what definitions may name
 
@@ -176,3 +189,5 @@ class RuntimeProps:
         for name in self.pools:
             if not POOL_NAME.fullmatch(name):
                 raise ValueError(f"pools: {name!r} is not a name; small letters, digits and single hyphens, at most 40")
+            if self.pools[name].reach.items and name != ITEMS_POOL:
+                raise ValueError(f"pools: items of loops are read in the pool {ITEMS_POOL!r}, not in {name!r}")

@@ -125,6 +125,8 @@ def _arn(kind: str, name: str) -> str:
             return f"arn:aws:scheduler:{here}:schedule-group/{name}"
         case "AWS::Logs::LogGroup":
             return f"arn:aws:logs:{here}:log-group:{name}:*"
+        case "AWS::KMS::Key":
+            return f"arn:aws:kms:{here}:key/{name}"
         case "AWS::IAM::Role":
             return f"arn:aws:iam::{ACCOUNT}:role/{name}"
     raise KeyError(f"no ARN for {kind} {name}")

@@ -15,10 +15,14 @@ from aws_cdk import aws_sns as sns
 from infra.props import Cors, Forwarding, Jwt, Network, Reach, RuntimeProps, Throttle, WorkerPool
 from infra.runtime import WorkflowRuntime
 from tests.infra.deployed import Deployed, listed, synthesize
+from tests.infra.policies import Template
 from tests.infra.test_template import lint_findings
 
+from workflow_runtime.backends.aws.files import S3Files
 from workflow_runtime.deployment.settings import Callers, Settings, deployed_topology
 from workflow_runtime.deployment.topology import TOPOLOGY
+from workflow_runtime.errors import NodeError
+from workflow_runtime.ports import File
 
 SUBNETS = ("subnet-0123456789abcdef0", "subnet-0123456789abcdef1")
 OPEN_ROUTES = {route for function in TOPOLOGY.functions for route in function.open_routes}
@@ -27,6 +31,7 @@ MODEL = f"arn:aws:bedrock:{REGION}::foundation-model/anthropic.claude-sonnet-4-5
 IDENTITY = f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/example.com"
 CLUSTER = f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:orders"
 LOGIN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:orders-login-a1b2c3"
+ITEMS_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 DEFAULT_BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
 PARTNER = "444455556666"
 BUCKET_PATTERN = {"source": ["aws.s3"], "detail": {"bucket": {"name": [{"prefix": "incoming-"}]}}}
@@ -63,6 +68,8 @@ def chosen(scope: Stack) -> RuntimeProps:
                     database=(CLUSTER,),
                     database_secrets=(LOGIN,),
                     functions=("orders-*",),
+                    items=("orders/in/*", "orders/名单.csv"),
+                    items_keys=(ITEMS_KEY,),
                 ),
                 environment={"ORDERS_TABLE": "orders"},
                 statements=(
@@ -194,6 +201,7 @@ def test_only_the_pool_with_reach_has_it(chosen_stack: Deployed) -> None:
     }
     assert reached <= allowed
     assert any(action == "lambda:InvokeFunction" and "orders-*" in resource for action, resource in allowed)
+    assert ("kms:Decrypt", ITEMS_KEY) in allowed
     for function in TOPOLOGY.functions:
         if function.name not in ("run_node_tool", "run_node_payments"):
             assert not any(name.startswith("TOOLS_") for name in variables(chosen_stack, function.name))
@@ -201,6 +209,50 @@ def test_only_the_pool_with_reach_has_it(chosen_stack: Deployed) -> None:
             assert actions.isdisjoint({"ses:SendEmail", "rds-data:ExecuteStatement", "lambda:InvokeFunction"})
     models = [resource for action, resource in chosen_stack.allowed("run_node_agent") if action.startswith("bedrock:")]
     assert set(models) == {MODEL}
+
+
+FILES = [
+    *[("orders", key) for key in ("in/a.csv", "in/", "in", "名单.csv", "名单.csv.bak", "IN/a.csv", "x/in/a.csv")],
+    ("orders2", "in/a.csv"),
+    ("order", "s/in/a.csv"),
+]
+
+
+@pytest.mark.parametrize(("bucket", "key"), FILES)
+def test_loops_read_what_the_role_allows_and_nothing_else(chosen_stack: Deployed, bucket: str, key: str) -> None:
+    made = {name: str(value) for name, value in variables(chosen_stack, "run_node_tool").items()}
+    files = S3Files(NoS3(), Settings.from_environment(made, function="run_node_tool").item_files)
+    permissions = Template(chosen_stack.template, {"SCHEDULE_GROUP": "schedules"}).permissions("run_node_tool")
+    is_allowed = any(each.allows("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}") for each in permissions)
+    with pytest.raises(Asked if is_allowed else NodeError):
+        files.find(bucket, key)
+    with pytest.raises(Asked if is_allowed else NodeError):
+        files.read(bucket, key, File(1, "v"), 0, 1)
+
+
+class Asked(Exception):
+    """S3 was."""
+
+
+class NoS3:
+    """Where every request would go."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Asked(name)
+
+
+TOO_WIDE = ["orders", "*", "*/in.csv", "orders*", "orders/", "orders/a*b", "orders/a?", "Or/a", "o/a,b"]
+
+
+@pytest.mark.parametrize("entry", TOO_WIDE)
+def test_entries_that_would_open_more_than_they_say_are_refused(entry: str) -> None:
+    with pytest.raises(ValueError, match="items: "):
+        Reach(items=(entry,))
+
+
+def test_items_are_read_in_the_tool_pool_only() -> None:
+    with pytest.raises(ValueError, match="are read in the pool 'tool', not in 'agent'"):
+        RuntimeProps(pools={"agent": WorkerPool(reach=Reach(items=("orders/*",)))})
 
 
 def test_in_the_shipped_stack_no_tool_reaches_anything(shipped: Deployed) -> None:

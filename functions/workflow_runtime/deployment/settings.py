@@ -21,6 +21,8 @@ IDENTITY_CLAIM = "sub"  # of a JWT: who the caller is
 POOLS_VARIABLE = "WORKER_POOLS"
 SCHEDULED_QUEUES = (TIMERS, EVENTS)  # where schedules send
 
+ITEMS_ALLOW = "TOOLS_ITEMS_ALLOW"
+"""The files of S3 that loops may read items from: ``bucket/key``, with commas; a final ``*`` matches any rest."""
 _ALLOW_LIST = re.compile(r"TOOLS_[A-Z]+_ALLOW")
 _TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}
 
@@ -73,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``queue_urls`` and ``queue_arns`` go by the names of `topology`; the latter, ``schedule_group`` and
     ``schedule_role_arn`` (which sends when a schedule is due) are for functions that make schedules. ``local``: not on
     AWS, so there is no Lambda around.
-    ``tool_allow_lists``: the variables named ``TOOLS_…_ALLOW``, as they are, for `tooling.reach`.
+    ``tool_allow_lists``: the variables named ``TOOLS_…_ALLOW``, as they are, for `tools.reach` and `item_files`.
     ``mocks_file_for_tests``: answers in place of agents and tools. Deployed code holds no such file, unless a test put
     it there; workers warn of it whenever they start.
     """
@@ -129,6 +131,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             schedule_role_arn=environ["SCHEDULE_ROLE_ARN"] if schedules else "",
             queue_arns={queue: environ[arn_variable(queue)] for queue in SCHEDULED_QUEUES} if schedules else {},
         )
+
+    @property
+    def item_files(self) -> tuple[str, ...]:
+        """The entries of `ITEMS_ALLOW`."""
+        return tuple(entry.strip() for entry in self.tool_allow_lists.get(ITEMS_ALLOW, "").split(",") if entry.strip())
 
     def to_environment(self) -> dict[str, str]:
         """The variables that `from_environment` reads these settings back from; CDK and the local runner set them."""

@@ -64,6 +64,11 @@ def accept_result(scopes: Scopes, event: NodeSucceeded | NodeFailed) -> str:
     if isinstance(found, str):
         return found
     scope, node = found
+    if isinstance(event, NodeSucceeded) and loops.awaits_items(scope, node):
+        if scopes.turn.is_suspended:
+            return holding.hold(scopes.turn, event)
+        loops.items_read(scope, node, event.values)
+        return ""
     result = _result(event)
     if scopes.turn.is_suspended and outcome.must_wait(scope, node, result):
         return holding.hold(scopes.turn, event)

@@ -51,6 +51,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     - ``warnings``: what was noted of the node before
     - ``pages``: where the values of names lie that are stored apart; ``passes``, ``items``: of a loop to put together;
       ``parts``: where what its parts came to is stored
+    - ``reads_file``: of a loop, that its items are read from a file, which ``inputs`` names
     - ``alone``: its worker runs nothing else meanwhile, as an attempt before may have killed its worker's process
     - ``log``: of an agent, how often its visit has begun anew; ``fresh``: of an attempt that failed, whether the next
       one does, unless its retry policy says otherwise
@@ -85,6 +86,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     log: int = 0
     fresh: bool = False
     parts: tuple[str, ...] = ()
+    reads_file: bool = False
 
 
 class RecordNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="record_node"):

@@ -200,7 +200,7 @@ MARK_ROWS: dict[tuple[int, Change], Mark] = {
     (Mark.ESCALATED, Change.SKIP): Mark.SKIPPED,
     (Mark.ESCALATED, Change.FAIL): Mark.FAILED,
     (Mark.ESCALATED, Change.CANCEL): Mark.CANCELLED,
-    # A fallback runs in its place.
+    # A fallback runs in its place, or a worker has read what a loop is for.
     (Mark.READY, Change.START): Mark.RUNNING,
     (Mark.RUNNING, Change.START): Mark.RUNNING,
     # What people ask for: an end that is given, and new visits.

@@ -188,6 +188,7 @@ class LoopSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="loop"):
     - ``is_chained``: passes read the results of earlier ones, so that each is collected when it ends
     - ``reads``: plan-wide numbers of the nodes outside that anything inside reads
     - ``is_distributed``: passes run in executions of their own
+    - ``reads_file``: ``items`` says where they lie, as ``{"s3": address, "format": word}``; a worker reads them
 
     What a pass contributes to the output is the output of its graph.
     """
@@ -209,6 +210,7 @@ class LoopSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="loop"):
     is_chained: bool = False
     reads: tuple[int, ...] = ()
     is_distributed: bool = False
+    reads_file: bool = False
 
 
 class SubWorkflowSpec(msgspec.Struct, frozen=True, omit_defaults=True, tag="sub_workflow"):

@@ -1,5 +1,4 @@
-"""What the services need from the outside world, as Protocols; `aws` and `local` implement them, one contract suite
-tests both.
+"""What the services need from the outside world, as Protocols; one contract suite tests all that implement them.
 
 Every call is its own transaction: nothing spans two calls. All of them follow the rules of the AWS services
 (limits below), so that what works embedded works deployed. All raise `RetryableError` for faults of the infrastructure
@@ -275,6 +274,22 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
+class File(NamedTuple):
+    """Of `Files`. ``size``: in bytes; ``version``: tells it from what was there before or will be."""
+
+    size: int
+    version: str
+
+
+class Files(Protocol):
+    """What loops may read items from: objects of S3, or on one machine files in folders. Both raise `NodeError`: for a
+    file that is not there or may not be read, and for one that is another than `find` found."""
+
+    def find(self, bucket: str, key: str) -> File: ...
+
+    def read(self, bucket: str, key: str, file: File, start: int, size: int) -> bytes: ...
+
+
 class Clock(Protocol):
     """Time, real or virtual. All times are integers: milliseconds since the epoch, UTC."""
 
@@ -326,6 +341,7 @@ class Ports(msgspec.Struct, frozen=True):
     queues: Queues
     bus: Bus
     schedules: Schedules
+    files: Files
     clock: Clock
     offload: Offload
     boot: str = ""

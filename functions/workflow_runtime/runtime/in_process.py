@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec.structs import replace
 
 from workflow_runtime.backends.embedded.pump import Handler, Pump
+from workflow_runtime.backends.folder_files import FolderFiles
 from workflow_runtime.deployment.topology import TOPOLOGY, Function
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, SETTINGS, Reach, local_reach
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from workflow_runtime.invokers.invocation import Invoker
     from workflow_runtime.invokers.mocks import Mocks
     from workflow_runtime.plan.specs import NodeType
+
+BUCKETS_VARIABLE = "BUCKETS_DIR"  # the environment variable that names the folder that stands for S3
+BUCKETS_FOLDER = "buckets"  # by default, below the definitions
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +102,11 @@ class LocalRuntime:
         self._stopped = False
         self._gate = GatedPoller(backend.poller)
         self._scheduler = GatedScheduler(backend.scheduler, self._gate)
-        self.ports = replace(backend.ports, table=ObservedTable(backend.ports.table, self._written))
+        self.ports = replace(
+            backend.ports,
+            table=ObservedTable(backend.ports.table, self._written),
+            files=FolderFiles(_buckets_folder(definitions, self._environ)),
+        )
         registries = self.read(mocks)
         self.services = self._assembled(registries)
         self._declare(registries)
@@ -308,6 +316,14 @@ def handler_of(function: Function, runtime: Runtime) -> Handler:
     module, _, _ = function.handler.rpartition(".")
     handler: Handler = importlib.import_module(module).create(runtime, function)
     return handler
+
+
+def _buckets_folder(definitions: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The folder that stands for S3: in it, a folder for each bucket."""
+    given = environ.get(BUCKETS_VARIABLE)
+    if given:
+        return Path(given)
+    return definitions / BUCKETS_FOLDER if definitions is not None else None
 
 
 def _check(reach: Reach) -> None:

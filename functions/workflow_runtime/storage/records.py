@@ -155,6 +155,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     late: LateResult | None = None  # of code that ran on
     yielded: Yielded | None = None
     passes: Passes | None = None  # of a loop that succeeded
+    items: Json = None  # of a loop whose items were read from a file: how many passes, and where the items are stored
     child: str = ""  # the execution that it started
     limiter: str = ""  # that it waits for
     limiter_key: str = ""  # and for which value of its key

@@ -208,6 +208,8 @@ class RunStore:
             attributes["child"] = run.child
         if run.passes is not None:
             attributes["passes"] = msgspec.json.encode(run.passes)
+        if run.items is not None:
+            attributes["items"] = msgspec.json.encode(run.items)
         return Item(keys.run(execution_id, run.path, run.serial), attributes)
 
     def run_of(self, item: Item, *, with_output: bool = True) -> Run:
@@ -234,6 +236,7 @@ class RunStore:
             yielded=_decoded(values.get("yielded"), Yielded),
             child=str(values.get("child") or ""),
             passes=_decoded(values.get("passes"), Passes),
+            items=_decoded(values.get("items"), Any),
             limiter=str(values.get("limiter") or ""),
             limiter_key=str(values.get("limiter_key") or ""),
             place=str(values.get("place") or ""),

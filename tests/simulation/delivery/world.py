@@ -147,6 +147,7 @@ class World:
             queues=self._faulty(self.queues),
             bus=self._faulty(WatchedBus(raw.bus)),
             schedules=self._faulty(raw.schedules),
+            files=raw.files,
             clock=self.clock,
             offload=_offload,
             boot="",

@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from workflow_runtime.backends.aws.blobs import S3Blobs
 from workflow_runtime.backends.aws.bus import EventBridgeBus
+from workflow_runtime.backends.aws.files import S3Files
 from workflow_runtime.backends.aws.queues import SqsQueues
 from workflow_runtime.backends.aws.schedules import EventBridgeSchedules
 from workflow_runtime.backends.aws.table import DynamoDbTable
@@ -119,6 +120,7 @@ def build_ports(
         schedules=EventBridgeSchedules(
             clients.scheduler, settings.schedule_group, settings.schedule_role_arn, settings.queue_arns, clock
         ),
+        files=S3Files(clients.s3, settings.item_files),
         clock=clock,
         offload=asyncio.to_thread,
         together=in_threads,

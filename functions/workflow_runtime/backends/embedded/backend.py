@@ -14,6 +14,7 @@ from workflow_runtime.backends.embedded.database import Database
 from workflow_runtime.backends.embedded.queues import EmbeddedQueues, QueueDepth
 from workflow_runtime.backends.embedded.schedules import EmbeddedSchedules
 from workflow_runtime.backends.embedded.table import EmbeddedTable
+from workflow_runtime.backends.folder_files import FolderFiles
 from workflow_runtime.deployment.topology import TOPOLOGY, Topology
 from workflow_runtime.ports import Clock, Poller, Ports, ScheduleRunner
 
@@ -48,6 +49,7 @@ class Backend:
             queues=self._queues,
             bus=self.bus,
             schedules=self._schedules,
+            files=FolderFiles(None),
             clock=clock,
             offload=run_at_once,
             boot=f"boot-{database.boot}",

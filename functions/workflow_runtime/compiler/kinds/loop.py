@@ -68,6 +68,7 @@ def _spec(node: LoopNode, parts: NodeParts) -> LoopSpec:
         is_chained=parts.body.is_chained,
         reads=parts.body.reads,
         is_distributed=node.is_distributed,
+        reads_file=node.reads_file,
     )
 
 

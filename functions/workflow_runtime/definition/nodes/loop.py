@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 import re2
 from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.fields import (
@@ -19,6 +20,7 @@ from workflow_runtime.definition.fields import (
     Value,
     integer,
     raise_all,
+    raise_at,
     read_list_or_template,
     word,
 )
@@ -28,6 +30,7 @@ from workflow_runtime.definition.nodes.control import ControlNode
 from workflow_runtime.definition.nodes.registry import control_type, read_node, recovered_node
 from workflow_runtime.definition.policies import RetryPolicies
 from workflow_runtime.definition.reading import Many, Model, Reading, Recovery, as_entries, kind_of, problem
+from workflow_runtime.language.item_files import FORMATS, format_of, parse_address
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.templates import has_template, is_one_template
 from workflow_runtime.language.texts import quoted
@@ -35,6 +38,16 @@ from workflow_runtime.language.texts import quoted
 ITEM = "item"
 """What an item is called, whatever else it is called (`as`)."""
 WAYS = {"items": "items", "times": "times", "while_condition": "while", "until": "until"}
+_FORMAT = word(*FORMATS)
+_FILE_FIELDS = ("s3", "format")
+_FILE_HINT = "For example `items: {s3: s3://orders/2026/may.csv}`."
+_FILE_SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "properties": {"s3": TEXT, "format": _FORMAT.schema},
+    "required": ["s3"],
+    "patternProperties": {"^x-": {}},
+    "additionalProperties": False,
+}
 _PERCENTAGE = re2.compile(r"^(100|\d{1,2})\s*%$")
 
 
@@ -43,10 +56,40 @@ def _read_item_name(value: object) -> str:
 
 
 def _read_items(value: object) -> Json:
-    """A list, or exactly one ``${…}``."""
-    if isinstance(value, dict) and "s3" in value:
-        raise problem(rules.WRONG_KIND, "items from S3 are not supported yet", "Give a list, or exactly one `${…}`.")
-    return read_list_or_template(value)
+    """A list, exactly one ``${…}``, or a file: ``{s3: address, format: word}``."""
+    return _read_file(value) if isinstance(value, dict) else read_list_or_template(value)
+
+
+def _read_file(value: Mapping[str, object]) -> Json:
+    given = {name: item for name, item in value.items() if not name.startswith("x-")}
+    unknown = [
+        problem(rules.UNKNOWN_FIELD, f"unknown field {quoted(name)}", at=(name,), near=(name, _FILE_FIELDS))
+        for name in given
+        if name not in _FILE_FIELDS
+    ]
+    raise_all(unknown)
+    address = given.get("s3")
+    if not isinstance(address, str):
+        message = "items in a file need its address" if address is None else f"expected text, not {kind_of(address)}"
+        raise problem(rules.WRONG_KIND, message, _FILE_HINT, ("s3",) if "s3" in given else ())
+    if "format" in given:
+        try:
+            _FORMAT.read(given["format"])
+        except PydanticCustomError as error:
+            raise_at([("format", error)])
+    if not has_template(address):
+        _check_address(address, has_format="format" in given)
+    return given
+
+
+def _check_address(address: str, *, has_format: bool) -> None:
+    try:
+        _, key = parse_address(address)
+    except ValueError as error:
+        raise problem(rules.WRONG_KIND, f"{quoted(address)}: {error}", _FILE_HINT, ("s3",)) from None
+    if not has_format and format_of(key) is None:
+        message = f"the name of {quoted(address)} does not tell its format"
+        raise problem(rules.REQUIRED, message, f"Say `format`: {', '.join(FORMATS)}.")
 
 
 def _read_times(value: object) -> Json:
@@ -89,7 +132,7 @@ def _recovered_body(value: Any, reading: Reading) -> tuple[Model | str, ...]:
 _Entry = Annotated[
     NodeDefinition | str, PlainValidator(_read_entry), WithJsonSchema({"anyOf": [TEXT, {"x-ref": "Node"}]})
 ]
-_ITEMS = {"anyOf": [{"type": "array"}, {"type": "string", "pattern": ONE_TEMPLATE}]}
+_ITEMS = {"anyOf": [{"type": "array"}, {"type": "string", "pattern": ONE_TEMPLATE}, _FILE_SCHEMA]}
 _TIMES = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": ONE_TEMPLATE}]}
 _TOLERATED = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^(100|\d{1,2})\s*%$"}]}
 
@@ -105,7 +148,7 @@ class LoopNode(ControlNode):
     recoveries: ClassVar[Mapping[str, Recovery]] = {"body": _recovered_body}
 
     items: Annotated[Json, Kind(_read_items, _ITEMS)] = Field(
-        None, description="A pass for every element of this list, or of one `${…}`."
+        None, description="A pass for every element of this list, of one `${…}`, or of a file (`{s3: address}`)."
     )
     item_name: Annotated[str, Kind(_read_item_name, {"type": "string", "pattern": ID_PATTERN})] = Field(
         ITEM, description="What the item is called in the body, besides `${item}`."
@@ -154,6 +197,11 @@ class LoopNode(ControlNode):
         return self.distribution == "executions"
 
     @property
+    def reads_file(self) -> bool:
+        """Whether its items lie in a file, which a worker reads."""
+        return isinstance(self.items, dict)
+
+    @property
     def runs_in_turn(self) -> bool:
         """Whether a pass begins only when the one before has ended."""
         return self.max_concurrency == 1 and not self.is_distributed
@@ -190,6 +238,9 @@ class LoopNode(ControlNode):
         if self.is_distributed and (self.items is None or self.until is not None):
             text = "only passes for `items`, without `until`, can run in executions of their own"
             found.append(("distribution", text, "Remove `distribution`, or say `inline`."))
+        if self.reads_file and not self.is_distributed:
+            text = "items of a file are for passes that run in executions of their own"
+            found.append(("items", text, "Say `distribution: executions`."))
         if self.tolerated_failures is not None and self.on_item_error == "fail":
             text = "`tolerated_failures` lets passes fail, which `on_item_error: fail` does not"
             found.append(("tolerated_failures", text, "Say `on_item_error: skip` or `collect`, or remove one of them."))

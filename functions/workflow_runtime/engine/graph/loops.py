@@ -9,24 +9,22 @@ from __future__ import annotations
 
 from itertools import islice
 
-import msgspec
-
 from workflow_runtime.engine import pending
 from workflow_runtime.engine.awaited import Pending, Purpose
-from workflow_runtime.engine.graph import collecting, outcome, parts
+from workflow_runtime.engine.graph import collecting, outcome, parts, retries, work
+from workflow_runtime.engine.graph.loop_items import counted, first_serial, stored
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Yielded
 from workflow_runtime.engine.graph.outputs import graph_output, skip_uncalled
 from workflow_runtime.engine.graph.policy import Failure, pass_retry
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.graph.waits import begin
-from workflow_runtime.engine.lifecycle import Mark
+from workflow_runtime.engine.lifecycle import Change, Mark
 from workflow_runtime.engine.passes import Items, LoopState, PassEnd, Passes
 from workflow_runtime.engine.pending import Resolution
 from workflow_runtime.engine.scopes import Scopes
 from workflow_runtime.errors import ErrorDocument, NodeError
 from workflow_runtime.language.expressions import EvaluationError
-from workflow_runtime.language.expressions.values import kind
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import pass_of
 from workflow_runtime.plan.formulas import Formula
@@ -34,9 +32,6 @@ from workflow_runtime.plan.graph import OUTPUTS
 from workflow_runtime.plan.specs import LoopSpec
 
 OPEN_PASSES_MAX = 1_000  # of one execution: each is a scope in its state meanwhile
-ITEMS_KEPT_BYTES_MAX = 2 * 1024  # of a loop's items that stay in the state; more are stored apart
-PAGE_BYTES = 64 * 1024  # of items that are stored together, about
-PAGE_ITEMS_MAX = 100
 
 # ---- the node
 
@@ -47,19 +42,55 @@ def start(scope: GraphScope, node: int) -> None:
     kept = scope.scopes.get(scope.path(node))
     if isinstance(kept, LoopScope):
         _go_on(kept)
+    elif spec.reads_file:
+        assert spec.items is not None, "that is what is read"
+        parts.check_depth(scope.turn.state)
+        file = scope.evaluate(spec.items, node)
+        begin(scope, node)
+        work.order_items(scope, node, file)
+        return
     else:
-        passes, items = _counted(scope, node, spec)
+        passes, items = counted(scope, node, spec)
         if not passes.count:
             outcome.ended(scope, node, Yielded([]))
             return
-        number = scope.block.first + node
-        loop = LoopState(number, passes, items=_stored(scope, items))
-        loop.parts = parts.planned(scope.turn.state, spec, passes.count)
-        scope.scopes.open(scope.path(node), loop)
+        _open(scope, node, passes, stored(scope, items))
     begin(scope, node)
+    _limit_time(scope, node)
+
+
+def awaits_items(scope: GraphScope, node: int) -> bool:
+    """Whether what a worker does for the node is to read what it is going to loop over."""
+    spec = scope.block.nodes[node].spec
+    return isinstance(spec, LoopSpec) and spec.reads_file and scope.path(node) not in scope.scopes
+
+
+def items_read(scope: GraphScope, node: int, found: Json) -> None:
+    """A worker has read the items of a loop and stored them: how many (``count``), and where (``key``, so many in each
+    page). What the node does from now on is another visit than the worker's run. Raises `ValuesMissing`."""
+    scope.turn.state.in_flight -= 1
+    scope.change(node, Change.START)
+    retries.begin_visit(scope, node)
+    if not found["count"]:
+        outcome.conclude(scope, node, Yielded([]))
+        return
+    passes = Passes(found["count"], first_serial=first_serial(scope, node))
+    _open(scope, node, passes, Items(None, found["key"], found["page_size"]))
+    _limit_time(scope, node)
+
+
+def _open(scope: GraphScope, node: int, passes: Passes, items: Items | None) -> None:
+    """Raises `NodeError`."""
+    loop = LoopState(scope.block.first + node, passes, items=items)
+    loop.parts = parts.planned(scope.turn.state, _spec(scope, node), passes.count)
+    scope.scopes.open(scope.path(node), loop)
+
+
+def _limit_time(scope: GraphScope, node: int) -> None:
+    """Have the time of the loop run out, counted from when it began."""
     seconds = scope.block.nodes[node].timeout_seconds
     if seconds is not None:
-        pending.start_timer(scope, node, Purpose.TIMEOUT, scope.turn.now + round(seconds * 1000))
+        pending.start_timer(scope, node, Purpose.TIMEOUT, scope.graph.begun[node] + round(seconds * 1000))
 
 
 def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
@@ -69,53 +100,6 @@ def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
     assert isinstance(loop, LoopScope)
     seconds = scope.block.nodes[node].timeout_seconds or 0
     _fail(loop, ErrorDocument.of("timeout", f"it has not ended within {seconds:g} s", scope.path(node)))
-
-
-def _counted(scope: GraphScope, node: int, spec: LoopSpec) -> tuple[Passes, list[Json] | None]:
-    """The passes that there are going to be, as far as that is known, and what they are for."""
-    first_serial = scope.graph.next_serials.get(node, scope.graph.first_serial)
-    items: list[Json] | None = None
-    count = -1
-    if spec.items is not None:
-        items = _batches(_listed(scope.evaluate(spec.items, node)), spec.batch_size)
-        count = len(items)
-    elif spec.times is not None:
-        count = _whole_number(scope.evaluate(spec.times, node) if isinstance(spec.times, Formula) else spec.times)
-    if count > spec.max_iterations:
-        if not spec.stops:
-            raise NodeError("max_iterations", f"{count:,} passes are more than {spec.max_iterations:,}")
-        count = spec.max_iterations
-        items = items[:count] if items is not None else None
-    return Passes(count, first_serial=first_serial), items
-
-
-def _listed(value: Json) -> list[Json]:
-    if not isinstance(value, list):
-        raise NodeError("execution_error", f"items of a loop must be a list, not {kind(value)}")
-    return value
-
-
-def _batches(items: list[Json], size: int) -> list[Json]:
-    return [items[start : start + size] for start in range(0, len(items), size)] if size else items
-
-
-def _whole_number(value: Json) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
-        shown = f"the number {value}" if isinstance(value, int | float) and not isinstance(value, bool) else kind(value)
-        raise NodeError("execution_error", f"`times` of a loop must be a whole number, not {shown}")
-    return int(value)
-
-
-def _stored(scope: GraphScope, items: list[Json] | None) -> Items | None:
-    """The items as the state has them: few and small ones, or where they are stored."""
-    if items is None:
-        return None
-    size = len(msgspec.json.encode(items))
-    if size <= ITEMS_KEPT_BYTES_MAX:
-        return Items(items)
-    page_size = max(1, min(PAGE_ITEMS_MAX, PAGE_BYTES * len(items) // size))
-    key = scope.turn.store([items[start : start + page_size] for start in range(0, len(items), page_size)])
-    return Items(None, key, page_size)
 
 
 def _spec(scope: GraphScope, node: int) -> LoopSpec:

@@ -23,12 +23,17 @@ PART_PASSES = 1_000
 PARTS_OPEN_MAX = 100
 
 
+def check_depth(state: ExecutionState) -> None:
+    """Raises `NodeError` where a loop may not start executions."""
+    next_generation(state)
+
+
 def planned(state: ExecutionState, spec: LoopSpec, count: int) -> Parts | None:
     """The parts of a loop of so many passes; None: it runs them itself. Raises `NodeError` where it may not start
     executions."""
     if not spec.is_distributed:
         return None
-    next_generation(state)
+    check_depth(state)
     return Parts(Passes(-(-count // PART_PASSES)))
 
 

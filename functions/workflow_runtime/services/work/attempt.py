@@ -31,6 +31,7 @@ from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.sdk import Pending
 from workflow_runtime.services.dispatch.reads import node_value
+from workflow_runtime.services.items.reading import ItemReader
 from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted
 from workflow_runtime.services.limits.gates import Gates
 from workflow_runtime.services.messages import Order
@@ -121,6 +122,7 @@ class AttemptRunner:
         self._runs = stores.runs
         self._orders = Orders(stores)
         self._passes = PassCollector(ports, stores)
+        self._items = ItemReader(ports, stores)
 
     async def carry_out(self, attempt: Attempt) -> tuple[bool, Run]:
         """Read, run and record a claimed run: whether it was still ours to record, and how it ended. Once a renewal
@@ -191,6 +193,8 @@ class AttemptRunner:
             output = await self._masked(attempt.mask, result.output)
             claimed = replace(claimed, passes=attempt.order.command.passes)
             ended = replace(claimed, status=RunStatus.SUCCESS, output=output)
+            if attempt.order.command.reads_file:
+                ended = replace(ended, output=None, items=output)
             if result.pending is not None:
                 ended = left_open(attempt.node, result.pending, attempt.token.value, claimed)
             ended = _with_inputs(attempt, replace(ended, warnings=result.warnings))
@@ -277,12 +281,14 @@ class AttemptRunner:
         plan, order, node = attempt.plan, attempt.order, rendering.node
         if order.command.path == OUTPUTS_PATH:
             return NodeResult(scope_output(plan, plan.root, order.command.succeeded_by, rendering.view))
+        seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
+        if isinstance(node.spec, LoopSpec) and order.command.reads_file:
+            return NodeResult(await self._items_of(order, node.spec, seconds))
         if isinstance(node.spec, LoopSpec):
             collected = await self._passes.collected(order, node.spec, rendering.view)
             return NodeResult(rendering.shaped({}, collected)[0])
         if node.pool is None:
             return NodeResult(decided(plan, rendering))
-        seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         deadline = self._ports.clock.now() + int(seconds * 1000)
         call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, header.parent)
         call = replace(call, reveal=partial(self._reveal, rendering))
@@ -310,6 +316,13 @@ class AttemptRunner:
         command = order.command
         visit = Visit(order.execution_id, command.path, command.visit, command.serial)
         return VisitSteps(self._ports, self._stores.steps, visit, LEASE_SECONDS)
+
+    async def _items_of(self, order: Order, spec: LoopSpec, seconds: float) -> Json:
+        """See `ItemReader.read`."""
+        try:
+            return await self._ports.clock.within(seconds, self._items.read(order, spec))
+        except TimeoutError:
+            raise NodeError("timeout", f"the items were not read within {seconds:g} s") from None
 
     async def _invoked(self, type: NodeType, call: NodeCall) -> NodeResult:
         """What the invoker gives. Whatever else it raises is a `NodeError`, unless we are cancelled: it has run, and

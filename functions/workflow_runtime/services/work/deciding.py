@@ -46,6 +46,8 @@ def formulas_of(plan: Plan, node: NodePlan | None, order: Order) -> tuple[Formul
     if node is None:
         formula, _ = plan.root.yields(order.command.succeeded_by)
         return (formula,) if formula is not None else ()
+    if order.command.reads_file:
+        return ()  # what the file is stands in the order
     body = plan.blocks[node.spec.body].outputs if isinstance(node.spec, LoopSpec) else None
     return node.worker_formulas if body is None else (*node.worker_formulas, body)
 

@@ -359,6 +359,8 @@ def _result_event(order: Order, plan: Plan, run: Run) -> Event:
     if run.error is not None:
         command = after_loss(order.command) if run.error.type == "worker_lost" else order.command
         return NodeFailed(event_id, run.ended_at, run.path, run.serial, run.error, command)
+    if order.command.reads_file:
+        return NodeSucceeded(event_id, run.ended_at, run.path, run.serial, run.items, True)
     node = node_of(plan, run.path)
     if node is None or not node.decision_paths:
         return NodeSucceeded(event_id, run.ended_at, run.path, run.serial)
