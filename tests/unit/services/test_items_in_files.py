@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.services.replaying import assert_replays
 from tests.unit.services.test_control import START, World
 
 from workflow_runtime.backends.embedded.backend import open_backend
+from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.identity import child_execution_id
+from workflow_runtime.plan.specs import LoopSpec
 from workflow_runtime.ports import File
 from workflow_runtime.runtime.in_process import BUCKETS_VARIABLE, LocalRuntime
-from workflow_runtime.services.items import reading
 from workflow_runtime.services.items.formats import ITEM_BYTES_MAX
-from workflow_runtime.services.items.reading import PAGE_PASSES_MAX, PART_BYTES, Pages
+from workflow_runtime.services.items.reading import PAGE_BYTES, PART_BYTES, ItemReader
+from workflow_runtime.services.messages import Order
 from workflow_runtime.storage import keys
+from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.records import RunStatus
+from workflow_runtime.storage.stores import Stores
 
 PATH = "各"
 LOOP: dict[str, Any] = {
@@ -252,11 +257,14 @@ def test_what_a_pass_is_for_lies_in_pages_that_a_worker_reads_in_parts() -> None
             whole = line * (size // len(line) + 2)
             return whole[start % len(line) :][:size]
 
-    items = reading._encoded(reading.items_in(reading._parts(Endless(), "b", "k"), "jsonl"))
-    pages = Pages(items)
-    sizes = [len(page) for page in pages]
-    assert pages.count == 20_000
-    assert max(asked) <= PART_BYTES
+    with open_backend() as backend:
+        ports = replace(backend.ports, files=Endless())
+        command = RunNode(PATH, 1, "tool", 0, inputs={"s3": "s3://orders/a.jsonl"}, has_inputs=True)
+        spec = LoopSpec(body=0, max_iterations=100_000)
+        found = asyncio.run(ItemReader(ports, Stores(ports)).read(Order("ex-1", "", 1, 0, command), spec, 60))
+        pages = [unpack(ports.blobs.get(f"{found['key']}.{page}")) for page in range(-(-20_000 // found["page_size"]))]
+    assert found["count"] == sum(map(len, pages)) == 20_000
     assert sum(asked) == len(line) * 20_000
-    assert pages.size <= PAGE_PASSES_MAX
-    assert max(sizes) <= 2 * reading.PAGE_BYTES
+    assert max(asked) <= PART_BYTES
+    assert {len(page) for page in pages[:-1]} == {found["page_size"]}
+    assert found["page_size"] * len(line) <= 2 * PAGE_BYTES

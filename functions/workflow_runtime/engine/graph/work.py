@@ -87,7 +87,7 @@ def loop_order(scope: GraphScope, node: int, body: GraphBlock) -> RunNode:
 def order_items(scope: GraphScope, node: int, file: dict[str, Json]) -> None:
     """Have a worker read the items of a loop that has begun from a file."""
     path, serial = scope.path(node), scope.graph.serial(node)
-    command = _run(scope, path, serial, COLLECTOR_POOL, (), node, (), attempt(scope, node))
+    command = _run(scope, path, serial, COLLECTOR_POOL, (), node, (), scope.attempt(node))
     scope.change(node, Change.ORDER)
     scope.turn.state.in_flight += 1
     scope.commands.append(replace(command, inputs=file, has_inputs=True, reads_file=True))

@@ -34,9 +34,16 @@ class ItemReader:
         self._ports = ports
         self._executions = stores.executions
 
-    async def read(self, order: Order, spec: LoopSpec) -> Json:
-        """Read the items that an order names. How many passes they are for, and where each page of what those are for
-        is stored: under ``key`` and the page's number, ``page_size`` in each. Raises `NodeError`."""
+    async def read(self, order: Order, spec: LoopSpec, seconds: float) -> Json:
+        """Read the items that an order names, within so many seconds. How many passes they are for, and where each page
+        of what those are for is stored: under ``key`` and the page's number, ``page_size`` in each. Raises `NodeError`.
+        """
+        try:
+            return await self._ports.clock.within(seconds, self._read(order, spec))
+        except TimeoutError:
+            raise NodeError("timeout", f"the items were not read within {seconds:g} s") from None
+
+    async def _read(self, order: Order, spec: LoopSpec) -> Json:
         address, bucket, key, format = _source(order.command.inputs)
         identity = f"{order.command.path}#{order.command.serial}"
         place = f"executions/{order.execution_id}/items/{hashlib.sha256(identity.encode()).hexdigest()[:40]}"

@@ -283,7 +283,7 @@ class AttemptRunner:
             return NodeResult(scope_output(plan, plan.root, order.command.succeeded_by, rendering.view))
         seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
         if isinstance(node.spec, LoopSpec) and order.command.reads_file:
-            return NodeResult(await self._items_of(order, node.spec, seconds))
+            return NodeResult(await self._items.read(order, node.spec, seconds))
         if isinstance(node.spec, LoopSpec):
             collected = await self._passes.collected(order, node.spec, rendering.view)
             return NodeResult(rendering.shaped({}, collected)[0])
@@ -316,13 +316,6 @@ class AttemptRunner:
         command = order.command
         visit = Visit(order.execution_id, command.path, command.visit, command.serial)
         return VisitSteps(self._ports, self._stores.steps, visit, LEASE_SECONDS)
-
-    async def _items_of(self, order: Order, spec: LoopSpec, seconds: float) -> Json:
-        """See `ItemReader.read`."""
-        try:
-            return await self._ports.clock.within(seconds, self._items.read(order, spec))
-        except TimeoutError:
-            raise NodeError("timeout", f"the items were not read within {seconds:g} s") from None
 
     async def _invoked(self, type: NodeType, call: NodeCall) -> NodeResult:
         """What the invoker gives. Whatever else it raises is a `NodeError`, unless we are cancelled: it has run, and
