@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_items.py [--items N] [--format jsonl|json|csv] [--json] [--smoke]
 
-Every 97th pass fails and is tolerated. Besides time and memory: the largest item of the table, the engine's time per
-event at the beginning and at the end of the run, and how long the result is in order and whole.
+Every 97th pass fails and is tolerated, and the result must be whole and in order. Besides time and memory: the largest
+item of the table, and the engine's time per event after the passes have begun, and at the end.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.engine.advance import advance
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.runtime.in_process import BUCKETS_VARIABLE, LocalRuntime
+from workflow_runtime.runtime.observation import Silence
 from workflow_runtime.services.dispatch import dispatcher
 
 ITEMS = 100_000
@@ -56,7 +57,7 @@ MOCKS = {
 }
 
 
-class Sizes:
+class Sizes(Silence):
     """The largest item that was written, and how many events the engine took in how long."""
 
     def __init__(self) -> None:
@@ -122,7 +123,7 @@ def measure(count: int, format: str) -> dict[str, Any]:
         "ms_per_pass": round(seconds * 1000 / count, 2),
         "passes": document["node_executions"]["each"]["passes"],
         "events": sum(taken for taken, _ in sizes.turns),
-        "engine_us_per_event": {"first tenth": sizes.us_per_event(0, 0.1), "last tenth": sizes.us_per_event(0.9, 1)},
+        "engine_us_per_event": {"second tenth": sizes.us_per_event(0.1, 0.2), "last tenth": sizes.us_per_event(0.9, 1)},
         "largest_item_kb": round(sizes.largest[0] / 1024, 1),
         "largest_item": sizes.largest[1],
         "file_mb": round(megabytes, 1),

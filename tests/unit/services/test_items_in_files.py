@@ -19,6 +19,7 @@ from workflow_runtime.engine.identity import child_execution_id
 from workflow_runtime.plan.specs import LoopSpec
 from workflow_runtime.ports import File
 from workflow_runtime.runtime.in_process import BUCKETS_VARIABLE, LocalRuntime
+from workflow_runtime.runtime.observation import Silence
 from workflow_runtime.services.items.formats import ITEM_BYTES_MAX
 from workflow_runtime.services.items.reading import PAGE_BYTES, PART_BYTES, ItemReader
 from workflow_runtime.services.messages import Order
@@ -38,7 +39,7 @@ LOOP: dict[str, Any] = {
 }
 
 
-class FileWorld(World):
+class FileWorld(World, Silence):
     """While a worker reads a file, something else may happen: ``meanwhile``; ``asked``: how often it did."""
 
     def __init__(self) -> None:
