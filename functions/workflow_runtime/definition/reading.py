@@ -275,6 +275,15 @@ def each(model: type[Model]) -> Recovery:
     return recover
 
 
+def one(model: type[Model]) -> Recovery:
+    """Recovers a single ``model``; nothing is known of what is no mapping."""
+
+    def recover(value: Any, reading: Reading) -> Model | None:
+        return recovered_entry(model, value, reading) if isinstance(value, dict) else None
+
+    return recover
+
+
 def as_entries(value: Any) -> Sequence[Any]:
     """The entries of a list that may be written without the list when there is one."""
     return value if isinstance(value, list) else [value] if isinstance(value, dict) else []

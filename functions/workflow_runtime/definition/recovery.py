@@ -84,10 +84,9 @@ class Gaps(msgspec.Struct, frozen=True):
     def hide_variables(self) -> bool:
         return not self.fields.isdisjoint({"variables", ANY})
 
-    @property
-    def hide_names(self) -> bool:
+    def hides_name(self, name: str) -> bool:
         """Whether a name may be declared although nothing that can be seen declares it."""
-        return bool(self.unnamed) or self.hide_ids or self.hide_variables or "input_schema" in self.fields
+        return self.hides_id(name) or self.hide_variables or "input_schema" in self.fields
 
     @property
     def hide_calls(self) -> bool:
@@ -127,7 +126,7 @@ def recover(
     """
     reading.limit = math.inf  # what is read again was counted before
     absent = {"nodes"} - body.keys()  # an unknown key may be meant as them, however it is called
-    fields = {_workflow_field(key) for key in beside} | (absent if beside else set())
+    fields = {meant for key in beside for meant in _meant(key, body)} | (absent if beside else set())
     nodes, edges, variables = _listed(body, "nodes"), _listed(body, "edges"), set()
     if reading.unsure_types:
         fields.add("defaults")
@@ -148,7 +147,7 @@ def recover(
                 fields.add("variables")
             case (str(name), *_):
                 is_unknown = len(place) == 1 and _is_unknown(line)
-                fields |= {_workflow_field(name), *absent} if is_unknown else {name}
+                fields |= {*_meant(name, body), *absent} if is_unknown else {name}
             case _:
                 fields.add(ANY)
     unnamed = _unnamed(nodes or (), wrong_nodes)
@@ -298,9 +297,9 @@ def _field(line: InitErrorDetails, place: Sequence[str | int], known: Sequence[s
     return _CANONICAL.get(name, name)
 
 
-def _workflow_field(key: str) -> str:
-    """What an unknown key of the workflow may be meant as."""
-    return nearest(key, WorkflowDefinition.model_fields) or ANY
+def _meant(key: str, body: Mapping[str, Any]) -> set[str]:
+    """What an unknown key of the workflow may be meant as: nothing, if that is there besides."""
+    return {nearest(key, WorkflowDefinition.model_fields) or ANY} - body.keys()
 
 
 def _unnamed(nodes: Sequence[Any], wrong: Wrong) -> frozenset[int]:

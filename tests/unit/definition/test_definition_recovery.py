@@ -2,6 +2,7 @@
 
 import pytest
 
+from workflow_runtime.definition.charts.actions import ActionDefinition
 from workflow_runtime.definition.charts.states import StateMachineNode
 from workflow_runtime.definition.loader import load
 from workflow_runtime.definition.nodes.common import NodeDefinition
@@ -11,7 +12,7 @@ from workflow_runtime.definition.recovery import Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
 
 
-def _mended(text: str) -> tuple[WorkflowDefinition, Gaps]:
+def _recovered(text: str) -> tuple[WorkflowDefinition, Gaps]:
     loaded = load(text)
     assert loaded.findings
     assert loaded.definition is not None
@@ -38,7 +39,7 @@ workflow:
 
 
 def test_what_is_sound_stays_and_positions_are_kept() -> None:
-    definition, _ = _mended(TEXT)
+    definition, _ = _recovered(TEXT)
     untyped, agent, switch, nothing, tool = definition.nodes
     assert type(untyped) is NodeDefinition
     assert (untyped.id, untyped.dependencies, untyped.when, untyped.timeout) == ("查询", ("a",), "${a.ok}", None)
@@ -53,7 +54,7 @@ def test_what_is_sound_stays_and_positions_are_kept() -> None:
 
 
 def test_gaps_name_what_was_dropped() -> None:
-    _, gaps = _mended(TEXT)
+    _, gaps = _recovered(TEXT)
     assert gaps.fields == {"id", "name", "variables"}
     assert gaps.nodes[0] == {"type", "timeout"}
     assert gaps.nodes[1] == {"agent", "timeout"}
@@ -64,7 +65,7 @@ def test_gaps_name_what_was_dropped() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "3", "[]", "{}"])
-def test_without_a_mapping_there_is_nothing_to_mend(value: str) -> None:
+def test_without_a_mapping_there_is_nothing_to_recover(value: str) -> None:
     assert load(f"workflow: {value}").definition is None
 
 
@@ -121,10 +122,10 @@ workflow:
 
 
 def test_what_is_sound_in_a_chart_stays() -> None:
-    definition, _ = _mended(CHART)
+    definition, _ = _recovered(CHART)
     first, second = definition.states
     assert [transition.targets for transition in first.transitions] == [("乙",), ("丙",), ()]
-    assert (first.on_enter, len(first.on_exit)) == ((), 1)
+    assert ([type(action) for action in first.on_enter], len(first.on_exit)) == ([ActionDefinition], 1)
     assert [(node.id, type(node)) for node in first.run] == [
         ("一", NodeDefinition),
         ("二", ToolNode),
@@ -143,7 +144,7 @@ def test_what_is_sound_in_a_chart_stays() -> None:
 
 
 def test_gaps_tell_which_charts_and_graphs_are_not_whole() -> None:
-    _, gaps = _mended(CHART)
+    _, gaps = _recovered(CHART)
     assert gaps.fields == {"states"}
     assert gaps.nodes == {0: {"states"}}
     run = ("states", 0, "run")

@@ -100,8 +100,39 @@ UNKNOWN = "    - {id: b, type: tool, tool: t, dependencies: [ghost]}\n"
         ("  triggers: [{type: event}, {type: schedule, cron: '99 * * * *'}]\n", "WF340"),
         ("  variables: {x: '${1 +}'}\n", "WF401"),
         ("  unknown: 1\n", "WF201"),
+        ("  nods: 1\n", "WF201"),
+        ("nods: 1\n", "WF201"),
+        ("  edges: [{from: a, to: b, too: c}]\n", "WF201"),
     ],
 )
 def test_no_mistake_hides_another(other: str, id: str) -> None:
     ids = [id for id, *_ in found(GRAPH + UNKNOWN + other)]
     assert {"WF301", id} <= set(ids)
+
+
+@pytest.mark.parametrize(
+    ("action", "id"),
+    [
+        ("{log: '${1 +}', x: 1}", "WF201"),
+        ("{log: '${1 +}', level: loud}", "WF205"),
+        ("{tool: t, inputs: {q: '${1 +}'}, timeout: soon}", "WF212"),
+        ("{type: send, event: e, data: '${1 +}', delay: soon}", "WF212"),
+        ("[{lgo: x}, {log: '${1 +}'}]", "WF222"),
+        ("[5, {log: '${1 +}'}]", "WF203"),
+        ("{if: x, then: [{log: '${1 +}', x: 1}]}", "WF201"),
+        ("{for_each: '${x}', do: [{log: '${1 +}', x: 1}]}", "WF201"),
+    ],
+)
+@pytest.mark.parametrize(
+    "place",
+    ["on_enter: %s", "on_exit: %s", "transitions: {event: e, actions: %s}", "on_done: {target: s, actions: %s}"],
+)
+def test_a_wrong_action_hides_no_other_mistake_in_it_or_beside_it(place: str, action: str, id: str) -> None:
+    ids = [id for id, *_ in found(f"{CHART}    - name: s\n      {place % action}\n")]
+    assert {"WF401", id} <= set(ids)
+
+
+def test_an_id_that_stands_twice_hides_no_name_that_nothing_declares() -> None:
+    twice, reader = "- {id: a, type: tool, tool: t}", "- {id: b, type: tool, tool: t, inputs: {x: '${c.x}'}}"
+    closed = "  input_schema: {type: object, properties: {q: {type: string}}, additionalProperties: false}\n"
+    assert [id for id, *_ in found(f"{GRAPH}    {twice}\n    {reader}\n{closed}")] == ["WF208", "WF402"]

@@ -222,7 +222,7 @@ class Names:
         if not use.keys:
             return self._refuse(rules.DYNAMIC_NODES, "which node is read must be known beforehand", use)
         node = self._node(use.keys[0])
-        if node is None and self._hides_ids():
+        if node is None and self._hides_id(use.keys[0]):
             return None
         if node is None:
             hint = self._report.suggest(use.keys[0], self._ids())
@@ -234,9 +234,9 @@ class Names:
         """Of all nodes that can be seen."""
         return (id for enclosing in self._place.chain for id in self._sources.graphs[enclosing.graph].index)
 
-    def _hides_ids(self) -> bool:
-        graphs = (self._sources.graphs[enclosing.graph] for enclosing in self._place.chain)
-        return any(graph.gaps.unnamed or graph.gaps.hide_ids or graph.shares_ids for graph in graphs)
+    def _hides_id(self, name: str) -> bool:
+        """Whether a node that can be read here may have this id, although none is known to."""
+        return any(self._sources.graphs[enclosing.graph].gaps.hides_id(name) for enclosing in self._place.chain)
 
     def _input(self, use: Use, site: Site) -> Binding | None:
         """A name that is not a node: a variable of a chart, or a key of the input."""
@@ -250,9 +250,9 @@ class Names:
 
     def _is_declared(self, name: str, charted: bool) -> bool:
         """Whether it is declared, or may be by something that could not be read."""
-        if name in self._declared or name in ("input", "trigger") or self._gaps.hide_names or self._hides_ids():
+        if name in self._declared or name in ("input", "trigger") or self._gaps.hides_name(name):
             return True
-        return charted and (name in self._set or name in self._variables)
+        return self._hides_id(name) or (charted and (name in self._set or name in self._variables))
 
     def _is_undeclared(self, use: Use, site: Site, charted: bool) -> bool:
         """Reports what is to be said of a name that nothing declares; whether it is an error. In a chart it only is if

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
-from pydantic_core import InitErrorDetails
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from workflow_runtime.definition import rules
 from workflow_runtime.definition.fields import (
@@ -27,7 +27,7 @@ from workflow_runtime.definition.fields import (
 )
 from workflow_runtime.definition.ids import DynamicId, Id, Ids, check_allow, read_id
 from workflow_runtime.definition.policies import RetryPolicies
-from workflow_runtime.definition.reading import Many, Model, Reading, kind_of, problem
+from workflow_runtime.definition.reading import Many, Model, Reading, as_entries, kind_of, problem, recovered_entry
 from workflow_runtime.definition.timed import DelayOrTemplate, EventName, EventTemplate, SomeText
 from workflow_runtime.language.suggestions import did_you_mean, nearest
 from workflow_runtime.language.texts import quoted
@@ -214,6 +214,18 @@ Action = Annotated[
 Actions = Annotated[tuple[Action, ...], Many(single=True)]
 
 
+def recovered_actions(value: Any, reading: Reading) -> tuple[Model, ...]:
+    """The best effort at actions: every one stays at its place; of one that cannot be told, nothing is known."""
+    return tuple(recovered_entry(_meant_class(entry), entry, reading) for entry in as_entries(value))
+
+
+def _meant_class(value: Any) -> type[ActionDefinition]:
+    try:
+        return action_class(value) if isinstance(value, dict) else ActionDefinition
+    except PydanticCustomError:
+        return ActionDefinition
+
+
 class IfActionDefinition(ActionDefinition):
     """Takes the actions of `then` or of `else`."""
 
@@ -222,6 +234,7 @@ class IfActionDefinition(ActionDefinition):
     short: ClassVar[str] = "condition"
     aliases: ClassVar = {"else": "otherwise"}
     hidden: ClassVar = frozenset({"otherwise"})
+    recoveries: ClassVar = {"then": recovered_actions, "otherwise": recovered_actions}
 
     condition: Expression = Field(description="Expression.")
     then: Actions = Field((), description="Actions when it is true.")
@@ -250,6 +263,7 @@ class ForEachActionDefinition(ActionDefinition):
     short: ClassVar[str] = "items"
     aliases: ClassVar = {"as": "as_name"}
     hidden: ClassVar = frozenset({"as_name"})
+    recoveries: ClassVar = {"do": recovered_actions}
 
     items: ListOrTemplate = Field(description="The list, or one `${…}`.")
     as_name: _LocalName = Field("item", description="What the item is called.")

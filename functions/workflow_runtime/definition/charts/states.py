@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.charts.actions import Actions
+from workflow_runtime.definition.charts.actions import Actions, recovered_actions
 from workflow_runtime.definition.charts.transitions import (
     AfterDefinition,
     AlwaysDefinition,
@@ -29,12 +29,13 @@ from workflow_runtime.definition.charts.transitions import (
     InitialDefinition,
     Merge,
     Reaction,
+    TransitionDefinition,
 )
 from workflow_runtime.definition.fields import MISSING, Object, Value, raise_all, word
 from workflow_runtime.definition.ids import Id, Ids
 from workflow_runtime.definition.nodes.common import NodeDefinition
 from workflow_runtime.definition.nodes.registry import node_type, read_node, recovered_node
-from workflow_runtime.definition.reading import Many, Model, Reading, Recovery, as_entries, each, problem
+from workflow_runtime.definition.reading import Many, Model, Reading, Recovery, as_entries, each, one, problem
 
 MAX_STATES = 10_000
 """Children of one state that are looked at; how many a plan may have is the compiler's business."""
@@ -102,6 +103,12 @@ class StateDefinition(Model):
         "transitions": each(EventTransitionDefinition),
         "always": each(AlwaysDefinition),
         "after": each(AfterDefinition),
+        "on_enter": recovered_actions,
+        "on_exit": recovered_actions,
+        "on_done": one(TransitionDefinition),
+        "on_error": one(TransitionDefinition),
+        "initial": one(InitialDefinition),
+        "default": one(InitialDefinition),
     }
 
     name: Id = Field(description="Unique within the chart.")
@@ -218,7 +225,10 @@ def unclear_start(
 class ChartDefinition(Model):
     """What a workflow and a state machine node say of their charts."""
 
-    recoveries: ClassVar[Mapping[str, Recovery]] = {"states": _recovered_states}
+    recoveries: ClassVar[Mapping[str, Recovery]] = {
+        "states": _recovered_states,
+        "initial_state": one(InitialDefinition),
+    }
 
     initial_state: Initial | None = Field(None, description="The state or states a chart starts in.")
     final_states: Ids = Field((), description="States that end the chart; they need no entry in `states`.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from workflow_runtime.definition import rules
-from workflow_runtime.definition.charts.actions import Actions
+from workflow_runtime.definition.charts.actions import Actions, recovered_actions
 from workflow_runtime.definition.fields import Expression, Kind, word
 from workflow_runtime.definition.ids import read_ids
 from workflow_runtime.definition.reading import Model, Reading, TextAs, kind_of, problem
@@ -32,6 +32,7 @@ class InitialDefinition(Model):
     aliases: ClassVar = {"target": "targets"}
     hidden: ClassVar = frozenset({"targets"})
     preferred: ClassVar = {"targets": "target"}
+    recoveries: ClassVar = {"actions": recovered_actions}
 
     targets: _Targets = Field(description="State or states that are entered.")
     actions: Actions = Field((), description="Actions on the way.")
@@ -62,6 +63,7 @@ class TransitionDefinition(Model):
     aliases: ClassVar = {"target": "targets"}
     hidden: ClassVar = frozenset({"targets", "events", "merge_event_data"})
     preferred: ClassVar = {"events": "event"}
+    recoveries: ClassVar = {"actions": recovered_actions}
 
     events: Descriptors = Field((), description="Event or events: a name, `order.*`, or `*`.")
     condition: Expression | None = Field(None, description="Expression; the transition is taken only when true.")
