@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workflow_runtime.errors import DefinitionError
 from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
 from workflow_runtime.invokers.mocks import MockedInvoker, Mocks, Unmocked
 from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
@@ -55,9 +56,13 @@ class Registries:
         """What definitions may name without a warning: registered agents and tools, known workflows, and what is
         mocked. Raises `DefinitionError` for what cannot be used."""
         catalogue = Catalogue(self._agents.describe(), self._tools.describe(), self._workflows, self.limiters)
-        if self._mocks is None:
-            return catalogue
-        return catalogue.with_mocks(*map(self._mocks.ids, (NodeType.AGENT, NodeType.TOOL, NodeType.SUB_WORKFLOW)))
+        if self._mocks is not None:
+            mocked = map(self._mocks.ids, (NodeType.AGENT, NodeType.TOOL, NodeType.SUB_WORKFLOW))
+            catalogue = catalogue.with_mocks(*mocked)
+        known = {"tool": catalogue.tools, "agent": catalogue.agents}
+        if findings := list(self._agents.unknown_references(known)):
+            raise DefinitionError(findings)
+        return catalogue
 
     def stands_in(self, workflow_id: str, parent: Parent, correlation_id: str) -> bool:
         """Whether a mock answers in the place of a workflow that ``parent`` starts."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AliasChoices, ConfigDict, Field, field_vali
 
 from workflow_runtime.definition.budgets import VisitBudgetDefinition
 from workflow_runtime.invokers.agents.fields import FrozenModel, PositiveInt, TextOrTexts
+from workflow_runtime.invokers.agents.guardrail_entries import Guardrails, Rules
 from workflow_runtime.invokers.agents.model_choices import (
     FALLBACKS,
     BaseUrl,
@@ -89,6 +90,8 @@ class AgentDefinition(FrozenModel):
     ``tools``: what it may call; ``on_unknown``: what to do when a crash leaves open whether a call happened that must
     not happen twice, for tools that do not say.
     ``budget``: what the models of one visit may cost.
+    ``guardrails``: the checks that the message to the model, its output and the arguments of its calls have to pass;
+    ``rules``: which calls must not be made after which others.
     ``output_schema`` is a JSON Schema (2020-12) of the output; a node's own comes first. ``output_retries``: how often
     the model is asked again, within one attempt, for an output that does not match its schema.
     """
@@ -111,6 +114,8 @@ class AgentDefinition(FrozenModel):
     tools: ToolEntries = ()
     on_unknown: OnUnknown | None = None
     budget: VisitBudgetDefinition | None = None
+    guardrails: Guardrails = Guardrails()
+    rules: Rules = ()
     output_retries: Annotated[int, Field(ge=0, le=10)] = 1
     metadata: dict[str, Any] = Field(default={})
 

@@ -37,14 +37,19 @@ def expression_over(*names: str) -> BeforeValidator:
             return "true" if value else "false"
         if not isinstance(value, str):
             raise ValueError("an expression is needed")
-        try:
-            expression = compile_expression(value)
-        except ExpressionSyntaxError as error:
-            text = f"{error.message} (character {error.offset + 1})"
-            raise ValueError(f"{text}: {error.hint}" if error.hint else text) from None
-        for reference in expression.references:
-            if reference.name not in names:
-                raise ValueError(with_hint(f"`{reference.name}` is not known here", reference.name, names))
+        problem = expression_problem(value, names)
+        if problem is not None:
+            raise ValueError(problem)
         return value
 
     return BeforeValidator(read, json_schema_input_type=str | bool)
+
+
+def expression_problem(source: str, names: tuple[str, ...]) -> str | None:
+    """What is wrong with a text as an expression that may read these names."""
+    try:
+        expression = compile_expression(source)
+    except ExpressionSyntaxError as error:
+        return str(error)
+    unknown = next((reference.name for reference in expression.references if reference.name not in names), None)
+    return with_hint(f"`{unknown}` is not known here", unknown, names) if unknown is not None else None

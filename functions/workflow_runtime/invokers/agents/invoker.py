@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AgentDefinition
+from workflow_runtime.invokers.agents.guardrails import Guard
 from workflow_runtime.invokers.agents.offers import offers_of
 from workflow_runtime.invokers.agents.registry import AgentRegistry
 from workflow_runtime.invokers.agents.schemas import expected_schema
 from workflow_runtime.invokers.agents.step_log import StepLog
 from workflow_runtime.invokers.containment import Containment
-from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
+from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult
 from workflow_runtime.invokers.tools.invoker import ToolInvoker
 from workflow_runtime.invokers.tools.registry import ToolRegistry
+from workflow_runtime.invokers.usage import total
 from workflow_runtime.language.schemas import SchemaUnusable
 from workflow_runtime.language.suggestions import with_hint
 from workflow_runtime.plan.limiters import Budget
@@ -69,7 +71,7 @@ class AgentInvoker:
 
     async def invoke(self, call: NodeCall) -> NodeResult:
         """One attempt. Raises `NodeError`: ``not_found``, ``validation_error``, ``rate_limited``, ``timeout``,
-        ``budget_exceeded``, ``replay_diverged``, ``effect_unknown``, ``execution_error``."""
+        ``budget_exceeded``, ``guardrail_failed``, ``replay_diverged``, ``effect_unknown``, ``execution_error``."""
         agent = self._registry.get(call.target)
         if agent is None:
             text = with_hint(f"there is no agent {call.target!r}", call.target, self._registry.ids)
@@ -91,11 +93,15 @@ class AgentInvoker:
         )
         call, keys = await revealed(agent, call)
         paid = Paid(agent.models[0].name)
-        run = AgentRun(agent, expected_schema(call, agent.output_schema), call, log, paid)
+        checked = Meter()
+        guard = Guard(agent, call, log, self._tool_invoker.invoke, self.invoke, checked)
+        run = AgentRun(agent, expected_schema(call, agent.output_schema), call, log, paid, guard)
         try:
             outcome = await self._containment.run(self._run(run, agent, call, keys))
         finally:
-            call.meter.usage = paid.usage  # also of an attempt that failed, or that nobody waits for any more
+            call.meter.usage = total(
+                (paid.usage, checked.usage)
+            )  # also of an attempt that failed, or that nobody waits for any more
         raised = outcome.error
         if raised is None or isinstance(raised, NodeError):
             return outcome.result()

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.definition import PROVIDER_PREFIXES, AgentDefinition
+from workflow_runtime.invokers.agents.references import circle, not_its_tools, references_of
 from workflow_runtime.invokers.agents.support import not_in_force
 from workflow_runtime.invokers.entries import read_entries
 from workflow_runtime.language.json_values import path_text
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import did_you_mean
-from workflow_runtime.language.yaml.small_files import NOT_IN_FORCE, UNKNOWN_KEY, Document
+from workflow_runtime.language.yaml.small_files import (
+    AGENT_CIRCLE,
+    NOT_IN_FORCE,
+    UNKNOWN_KEY,
+    UNKNOWN_REFERENCE,
+    Document,
+)
 from workflow_runtime.plan.catalogue import CatalogueEntry
 
 
@@ -44,12 +51,24 @@ class AgentRegistry:
         """Every agent as plain data, by id in order. Raises `DefinitionError` when any file is wrong."""
         return {id: _entry(*self._agents[id]) for id in sorted(self._agents)}
 
+    def unknown_references(self, known: Mapping[str, Collection[str]]) -> Iterator[Finding]:
+        """A finding for everything that an agent names and that there is not. ``known``: what there is, by kind (as
+        ``tool``); others are not looked for. Raises `DefinitionError` when any file is wrong."""
+        for agent, document in self._agents.values():
+            for reference in references_of(agent):
+                there = known.get(reference.kind)
+                if there is not None and reference.id not in there:
+                    message = f"agent {agent.id!r} names the {reference.kind} {reference.id!r}, which does not exist"
+                    place = (*_place(document.value, agent.id), *reference.place)
+                    yield document.finding(UNKNOWN_REFERENCE, message, place, did_you_mean(reference.id, there))
+
     @cached_property
     def _agents(self) -> dict[str, tuple[AgentDefinition, Document]]:
         findings: list[Finding] = []
         entries = read_entries(self._directory, "agents", AgentDefinition, findings)
         for agent, document in entries.values():
             findings += _findings(agent, document)
+        findings += _references(entries)
         if findings:
             raise DefinitionError(findings)
         return entries
@@ -77,6 +96,23 @@ def _findings(agent: AgentDefinition, document: Document) -> Iterator[Finding]:
     for field in not_in_force(agent):
         message = f"agent {agent.id!r}: `{path_text(field)}` is not in force yet"
         yield document.finding(NOT_IN_FORCE, message, (*place, *field))
+
+
+def _references(entries: Mapping[str, tuple[AgentDefinition, Document]]) -> Iterator[Finding]:
+    """What is wrong with what agents name of themselves and of one another."""
+    for agent, document in entries.values():
+        at = _place(document.value, agent.id)
+        for tool, place in not_its_tools(agent):
+            message = f"agent {agent.id!r} has no tool {tool!r}"
+            hint = did_you_mean(tool, [entry.id for entry in agent.tools])
+            yield document.finding(UNKNOWN_REFERENCE, message, (*at, *place), hint)
+    called = circle({id: agent for id, (agent, _) in entries.items()})
+    if called:
+        caller, callee, *_ = called
+        agent, document = entries[caller]
+        place = next(reference.place for reference in references_of(agent) if reference.id == callee)
+        message = f"agents call one another in a circle: {' calls '.join(map(repr, called))}"
+        yield document.finding(AGENT_CIRCLE, message, (*_place(document.value, caller), *place))
 
 
 def _place(value: object, id: str) -> tuple[str | int, ...]:

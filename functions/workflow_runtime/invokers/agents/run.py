@@ -12,6 +12,7 @@ from pydantic_ai.usage import RunUsage, UsageLimits
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.durability import AwrDurability
+from workflow_runtime.invokers.agents.guardrails import AskAgain, Guard
 from workflow_runtime.invokers.agents.model_steps import ModelSteps, Paid
 from workflow_runtime.invokers.agents.models import replaced
 from workflow_runtime.invokers.agents.offers import Offer
@@ -33,12 +34,16 @@ OUTPUT_BYTES_MAX = 4 * 1024 * 1024  # as JSON: far more than any model writes at
 class AgentRun:
     """``problems``: how the last output the model gave failed the schema. ``paid``: see `Meter.usage`."""
 
-    def __init__(self, agent: AgentDefinition, schema: Json, call: NodeCall, log: StepLog, paid: Paid) -> None:
+    def __init__(
+        self, agent: AgentDefinition, schema: Json, call: NodeCall, log: StepLog, paid: Paid, guard: Guard
+    ) -> None:
         self._definition = agent
         self._schema = schema
         self._call = call
         self._log = log
         self._paid = paid
+        self._guard = guard
+        self._misfits = 0
         self.problems: list[str] = []
 
     async def __call__(
@@ -49,12 +54,11 @@ class AgentRun:
         turns = Turns(self._definition, offers)
         calls = ToolCalls(self._call, self._log, tools)
         durability = AwrDurability(self._log, ModelSteps(self._log, turns, self._call.mask, self._paid))
-        toolsets = [OfferedTools(offers, turns, calls)] if offers else []
+        toolsets = [OfferedTools(offers, turns, calls, self._guard)] if offers else []
         agent, wrapped = self._agent(model, settings, durability, toolsets)
+        message = await self._guard.message(_message(self._call))
         async with agent:  # closes the provider's connections: the next attempt may have another event loop
-            result = await agent.run(
-                _message(self._call), usage_limits=_usage_limits(self._definition), usage=RunUsage()
-            )
+            result = await agent.run(message, usage_limits=_usage_limits(self._definition), usage=RunUsage())
         output = result.output[WRAPPER_FIELD] if wrapped else result.output
         if problems := self._problems_of(output):
             raise NodeError("validation_error", _mismatch(self._definition, problems))
@@ -87,21 +91,30 @@ class AgentRun:
             instructions=definition.instructions or None,
             name=definition.id,
             model_settings=settings,
-            retries=definition.output_retries,
+            retries=definition.output_retries + self._guard.retries,
             toolsets=toolsets,
             capabilities=[durability],
         )
-        if self._schema is not None:
 
-            @agent.output_validator
-            def check(output: Any) -> Any:
-                value = output.get(WRAPPER_FIELD) if wrapped else output
-                self.problems = self._problems_of(value)
-                if self.problems:
-                    raise ModelRetry("The output does not match its schema: " + "; ".join(self.problems))
-                return output
+        @agent.output_validator
+        async def check(output: Any) -> Any:
+            checked = await self._checked(output.get(WRAPPER_FIELD) if wrapped else output)
+            return {WRAPPER_FIELD: checked} if wrapped else checked
 
         return agent, wrapped
+
+    async def _checked(self, output: Json) -> Json:
+        """The output that fits. Raises pydantic-ai's `ModelRetry` where the model is asked for another, `NodeError`."""
+        self.problems = self._problems_of(output)
+        if self.problems:
+            self._misfits += 1
+            if self._misfits > self._definition.output_retries:
+                raise NodeError("validation_error", _mismatch(self._definition, self.problems))
+            raise ModelRetry("The output does not match its schema: " + "; ".join(self.problems))
+        try:
+            return await self._guard.output(output)
+        except AskAgain as asked:
+            raise ModelRetry(f"The output cannot be taken: {asked.reason}") from None
 
 
 def _message(call: NodeCall) -> str:

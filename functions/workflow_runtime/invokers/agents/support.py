@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from workflow_runtime.invokers.agents.definition import AgentDefinition
+from workflow_runtime.invokers.agents.references import Place, guardrails_of
 from workflow_runtime.invokers.agents.tool_entries import AgentTool
-
-Place = tuple[str | int, ...]
 
 
 def not_in_force(agent: AgentDefinition) -> Iterator[Place]:
     """The places in ``agent`` of fields that it uses and that do nothing yet."""
     if agent.on_unknown == "ask":
         yield ("on_unknown",)
+    yield from _of_guardrails(agent)
     for number, entry in enumerate(agent.tools):
         for field in _of_tool(entry):
             yield "tools", number, field
+
+
+def _of_guardrails(agent: AgentDefinition) -> Iterator[Place]:
+    for place, guardrail in guardrails_of(agent):
+        if guardrail.on_fail == "human":
+            yield *place, "on_fail"
+    for number, rule in enumerate(agent.rules):
+        if rule.require is not None:
+            yield "rules", number, "require"
 
 
 def _of_tool(entry: AgentTool) -> Iterator[str]:

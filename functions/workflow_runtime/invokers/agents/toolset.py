@@ -10,9 +10,11 @@ from pydantic_ai.exceptions import ToolFailed
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
+from workflow_runtime.invokers.agents.guardrails import AskAgain, Guard
 from workflow_runtime.invokers.agents.offers import Offer
 from workflow_runtime.invokers.agents.tool_calls import FAILED, VALUE, WRONG, ToolCalls
-from workflow_runtime.invokers.agents.turns import Turns
+from workflow_runtime.invokers.agents.turns import Place, Turns
+from workflow_runtime.language.json_values import Json
 
 WRONG_ARGUMENTS_MAX = 3  # in a row, of one tool: then the model does not understand it
 _ANY_OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema()))
@@ -21,10 +23,11 @@ _ANY_OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), 
 class OfferedTools(AbstractToolset[Any]):
     """What an agent is offered. A tool checks its arguments itself, by the rules that hold for tool nodes."""
 
-    def __init__(self, offers: Mapping[str, Offer], turns: Turns, calls: ToolCalls) -> None:
+    def __init__(self, offers: Mapping[str, Offer], turns: Turns, calls: ToolCalls, guard: Guard) -> None:
         self._offers = offers
         self._turns = turns
         self._calls = calls
+        self._guard = guard
 
     @property
     def id(self) -> str:
@@ -47,9 +50,17 @@ class OfferedTools(AbstractToolset[Any]):
         tool: ToolsetTool[Any],  # noqa: ARG002
     ) -> Any:
         assert ctx.tool_call_id is not None, "calls that models make have an id"
-        result = await self._calls.make(self._offers[name], tool_args, self._turns.place(ctx.tool_call_id))
+        offer, place = self._offers[name], self._turns.place(ctx.tool_call_id)
+        try:
+            arguments = await self._guard.arguments(offer.id, tool_args, self._steps_before(place))
+        except AskAgain as asked:
+            raise ToolFailed(asked.reason) from None
+        result = await self._calls.make(offer, arguments, place)
         if WRONG in result:
             raise ModelRetry(str(result[WRONG]))
         if FAILED in result:
             raise ToolFailed(str(result[FAILED]))
         return result[VALUE]
+
+    def _steps_before(self, place: Place) -> list[Json]:
+        return [{"tool": self._offers[name].id, "args": arguments} for name, arguments in self._turns.before(place)]

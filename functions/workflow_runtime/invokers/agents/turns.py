@@ -24,11 +24,13 @@ class Place(msgspec.Struct, frozen=True):
     - ``ordinal``: the how-manieth call of its tool it is, from 1
     - ``same``: the how-manieth with these very arguments
     - ``arguments``: their hash
+    - ``number``: how many calls were asked for before it, of whatever tool
     """
 
     ordinal: int
     same: int
     arguments: str
+    number: int = 0
 
 
 class Turns:
@@ -41,6 +43,7 @@ class Turns:
         self._same: Counter[tuple[str, str]] = Counter()
         self._places: dict[str, Place] = {}
         self._stale = 0
+        self._asked_for: list[tuple[str, Any]] = []
 
     def take(self, response: ModelResponse) -> None:
         """Take note of what a model's answer asks for. Raises `NodeError` (``budget_exceeded``)."""
@@ -53,12 +56,19 @@ class Turns:
             self._calls[name] += 1
             self._same[name, arguments] += 1
             is_new = is_new or self._same[name, arguments] == 1
-            self._places[call.tool_call_id] = Place(self._calls[name], self._same[name, arguments], arguments)
+            number = len(self._asked_for)
+            self._asked_for.append((name, arguments_of(call.args)))
+            self._places[call.tool_call_id] = Place(self._calls[name], self._same[name, arguments], arguments, number)
         self._stale = 0 if is_new else self._stale + 1
         self._check()
 
     def place(self, tool_call_id: str) -> Place:
         return self._places[tool_call_id]
+
+    def before(self, place: Place) -> list[tuple[str, Any]]:
+        """The calls that were asked for before the one at ``place``: the names that tools have for the model, and their
+        arguments."""
+        return self._asked_for[: place.number]
 
     def _check(self) -> None:
         limits, made = self._agent.limits, self._calls.total()

@@ -39,6 +39,15 @@ NOT_IN_FORCE = rule(
     "A field of an agent that is not in force yet",
     "Remove it: the agent would run as if it were not there.",
 )
+UNKNOWN_REFERENCE = rule(
+    "WF609", Severity.ERROR, "An agent names a tool or an agent that does not exist", "Correct the id, or declare it."
+)
+AGENT_CIRCLE = rule(
+    "WF610",
+    Severity.ERROR,
+    "Agents that call one another in a circle",
+    "Have one of them end the conversation instead of calling another.",
+)
 
 
 class Document(msgspec.Struct, frozen=True):

@@ -95,24 +95,26 @@ class Visits:
             **fields,
         )
 
-    def invoker(self) -> AgentInvoker:
+    def invoker(self, model: FunctionModel | None = None) -> AgentInvoker:
         text = repr({"id": "a", "model": "openai:x", **self.fields})
         self.folder.mkdir(exist_ok=True)
         (self.folder / "a.yaml").write_text(text)
         tools = ToolRegistry(
             describe(function, id, "", effects=self.effects.get(id)) for id, function in self.tools.items()
         )
-        return AgentInvoker(
-            AgentRegistry.load(self.folder), lambda _: FunctionModel(self.model), tools, ToolInvoker(tools, self.clock)
-        )
+        asked = model or FunctionModel(self.model)
+        return AgentInvoker(AgentRegistry.load(self.folder), lambda _: asked, tools, ToolInvoker(tools, self.clock))
 
     def run(self, **fields: Any) -> NodeResult:
         """Run the visit again."""
         return asyncio.run(self.invoker().invoke(self.call(**fields)))
 
     def fails(self, **fields: Any) -> NodeError:
+        return self.failing(self.invoker(), self.call(**fields))
+
+    def failing(self, invoker: AgentInvoker, call: NodeCall) -> NodeError:
         try:
-            result = self.run(**fields)
+            result = asyncio.run(invoker.invoke(call))
         except NodeError as error:
             return error
         raise AssertionError(f"it did not fail, but gave {result}")

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import pytest
 
+from workflow_runtime.errors import DefinitionError
 from workflow_runtime.invokers.agents import AgentRegistry
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.invokers.tools import ToolRegistry
@@ -70,3 +72,18 @@ def test_a_catalogue_survives_being_stored(tmp_path: Path) -> None:
     assert catalogue.tools["echo"].source == "built-in"
     assert catalogue.tools["搜索"].source.endswith("t.yaml")
     assert "url" not in {argument.name for argument in catalogue.tools["搜索"].arguments}
+
+
+def test_an_agent_that_names_what_there_is_not_is_refused_unless_that_is_mocked(tmp_path: Path) -> None:
+    folder = definitions(tmp_path)
+    agent = "{id: b, model: test, tools: [serach, echo], guardrails: {output: [{check: {agent: judge}}]}}"
+    (folder / "agents" / "b.yaml").write_text(agent)
+    with pytest.raises(DefinitionError) as caught:
+        _ = Registries(folder).catalogue
+    assert [(finding.id, finding.path) for finding in caught.value.findings] == [
+        ("WF609", "tools[0]"),
+        ("WF609", "guardrails.output[0].check"),
+    ]
+    assert "names the tool 'serach', which does not exist" in caught.value.findings[0].message
+    mocks = Mocks.load({"tools": {"serach": {"return": None}}, "agents": {"judge": {"return": {"ok": True}}}})
+    assert "b" in Registries(folder, mocks).catalogue.agents
