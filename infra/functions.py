@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
@@ -138,6 +139,8 @@ class Functions(Construct):
         service = {"POWERTOOLS_SERVICE_NAME": Stack.of(self).stack_name}
         if function.http:
             service |= _chosen_callers(props)
+        if function.pool or function.name == "dispatch":
+            service |= _collector(props)
         added = [name for name in self._topology.pools if name not in POOLS]
         if added:
             service[POOLS_VARIABLE] = ",".join(added)
@@ -194,6 +197,15 @@ def _chosen_callers(props: RuntimeProps) -> dict[str, str]:
     )
     chosen, usual = callers.to_environment(), default.to_environment()
     return {name: value for name, value in chosen.items() if value != usual[name]}
+
+
+def _collector(props: RuntimeProps) -> dict[str, str]:
+    """OpenTelemetry's own variables, as `backends.otlp` reads them."""
+    if props.collector is None:
+        return {}
+    headers = ",".join(f"{name}={quote(value)}" for name, value in props.collector.headers.items())
+    named = {"OTEL_EXPORTER_OTLP_HEADERS": headers} if headers else {}
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": props.collector.endpoint, **named}
 
 
 def _allow_lists(reach: Reach) -> dict[str, str]:

@@ -122,6 +122,15 @@ class Forwarding:
     pattern: Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """An OpenTelemetry collector that takes traces by OTLP/HTTP at ``<endpoint>/v1/traces``; ``headers`` go with them.
+    A Lambda extension of the collector listens at ``http://localhost:4318``; give its layer to the pools."""
+
+    endpoint: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 ITEMS_POOL = SPARE_POOL  # the pool that reads items of loops
 AGENTS_POOL = "agent"  # the pool that runs agents unless their nodes choose another
 POOL_NAME = re.compile(r"(?=.{1,40}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")  # what definitions may name
@@ -147,7 +156,7 @@ class RuntimeProps:
     API: ``jwt`` in place of IAM, and its ``identity_claim``, which says who the caller is; ``speaking_for_others``:
     callers (IAM principals, or values of that claim) who may answer approvals in somebody else's name; ``cors``;
     ``throttle`` of all routes, ``open_throttle`` of each without authorizer.
-    ``alarm_topic``: who is told of alarms.
+    ``alarm_topic``: who is told of alarms. ``collector``: who gets traces of executions.
     """
 
     removal_policy: RemovalPolicy = (
@@ -179,6 +188,7 @@ class RuntimeProps:
     identity_claim: str = IDENTITY_CLAIM
     speaking_for_others: tuple[str, ...] = ()
     cors: Cors | None = None
+    collector: Collector | None = None
     throttle: Throttle = Throttle(rate=500, burst=1000)
     open_throttle: Throttle = Throttle(rate=50, burst=100)
 

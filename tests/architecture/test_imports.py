@@ -49,6 +49,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "typer": {"frontends/cli"},
     "rich": {"frontends/cli"},
     "pydantic_ai": {"invokers/agents"},
+    "opentelemetry": {"invokers/agents"},
     "uvicorn": {"frontends/server"},
     "httpx": {"invokers/tools", "frontends/client", "frontends/cli"},
 }

@@ -12,13 +12,14 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
-from infra.props import Cors, Forwarding, Jwt, Network, Reach, RuntimeProps, Throttle, WorkerPool
+from infra.props import Collector, Cors, Forwarding, Jwt, Network, Reach, RuntimeProps, Throttle, WorkerPool
 from infra.runtime import WorkflowRuntime
 from tests.infra.deployed import Deployed, listed, synthesize
 from tests.infra.policies import Template
 from tests.infra.test_template import lint_findings
 
 from workflow_runtime.backends.aws.files import S3Files
+from workflow_runtime.backends.otlp import collector_of
 from workflow_runtime.deployment.settings import Callers, Settings, deployed_topology
 from workflow_runtime.deployment.topology import TOPOLOGY
 from workflow_runtime.errors import NodeError
@@ -83,6 +84,7 @@ def chosen(scope: Stack) -> RuntimeProps:
             "payments": WorkerPool(reach=Reach(http=("pay.example.com",))),
         },
         environment={"REGION": REGION},
+        collector=Collector(endpoint="https://otlp.example.com", headers={"authorization": "Bearer a,b"}),
         secrets_prefix="orders/",
         architecture=lambda_.Architecture.X86_64,
         reserved_concurrency={"dispatch": 50, "api": 20},
@@ -327,6 +329,16 @@ def test_bearer_tokens_take_the_place_of_signatures(chosen_stack: Deployed) -> N
         assert routes[route]["AuthorizationScopes"] == ["workflows/use"]
     (authorizer,) = chosen_stack.of_type("AWS::ApiGatewayV2::Authorizer").values()
     assert authorizer["JwtConfiguration"] == {"Audience": ["workflows"], "Issuer": "https://login.example.com"}
+
+
+def test_workers_and_the_dispatcher_know_the_collector(shipped: Deployed, chosen_stack: Deployed) -> None:
+    for function in ("run_node_agent", "run_node_payments", "dispatch"):
+        found = collector_of(variables(chosen_stack, function))
+        assert found is not None
+        assert found.service == "Test"
+        assert collector_of(variables(shipped, "dispatch")) is None
+    assert variables(chosen_stack, "dispatch")["OTEL_EXPORTER_OTLP_HEADERS"] == "authorization=Bearer%20a%2Cb"
+    assert collector_of(variables(chosen_stack, "sweep")) is None
 
 
 def test_the_api_knows_who_its_callers_are(shipped: Deployed, chosen_stack: Deployed) -> None:

@@ -18,3 +18,14 @@ def child_key(execution_id: str, token: str) -> str:
 def child_execution_id(execution_id: str, token: str, workflow_id: str) -> str:
     """The id of that child, an execution of this workflow."""
     return keyed_execution_id(workflow_id, child_key(execution_id, token))
+
+
+def trace_id(execution_id: str) -> str:
+    """The OpenTelemetry trace of an execution: 16 bytes, in hexadecimal."""
+    return hashlib.sha256(f"trace\0{execution_id}".encode()).hexdigest()[:32]
+
+
+def span_id(execution_id: str, *place: str | int) -> str:
+    """A span in that trace: 8 bytes, in hexadecimal. ``place``: path and serial of a run, and what names a step of it;
+    nothing: the execution itself."""
+    return hashlib.sha256("\0".join(("span", execution_id, *map(str, place))).encode()).hexdigest()[:16]

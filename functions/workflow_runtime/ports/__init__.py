@@ -331,9 +331,21 @@ def in_turn(calls: Sequence[Callable[[], None]]) -> None:
         raise failures[0]
 
 
+SERVICE_DEFAULT = "workflow-runtime"  # what a deployment is called in traces, if nobody named it
+
+
+class TraceSink(Protocol):
+    """An OpenTelemetry collector. ``service``: what the deployment is called there."""
+
+    service: str
+
+    def send(self, body: bytes) -> None:
+        """Hand over an OTLP request in JSON. Raises nothing: traces are for people, and nothing depends on them."""
+
+
 class Ports(msgspec.Struct, frozen=True):
     """One backend, complete. ``boot`` names this start of an exclusive backend: leases of other boots are void ("" on
-    AWS).
+    AWS). ``traces`` None: nobody collects any.
     """
 
     table: Table
@@ -346,3 +358,4 @@ class Ports(msgspec.Struct, frozen=True):
     offload: Offload
     boot: str = ""
     together: Together = in_turn
+    traces: TraceSink | None = None

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from workflow_runtime.plan.specs import NodeType
-from workflow_runtime.runtime.services import Runtime, workflow_env
+from workflow_runtime.runtime.services import Runtime, collector, workflow_env
 
 if TYPE_CHECKING:
     from workflow_runtime.deployment.settings import Settings
@@ -44,6 +46,7 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
     definitions = Path(settings.definitions_directory)
     publishes = function is not None and topology.function(function).http
     ports = build_ports(settings, clock=clock, topology=topology, trace=trace_in(environ))
+    ports = replace(ports, traces=collector(environ))
 
     def invokers() -> dict[NodeType, Invoker]:
         # With these come pydantic and all tools: only workers need them.

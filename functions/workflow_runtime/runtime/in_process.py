@@ -29,7 +29,7 @@ from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, SETTINGS, Reach, l
 from workflow_runtime.ports import Poller, Ports, ScheduleRunner
 from workflow_runtime.runtime.observation import GatedPoller, GatedScheduler, ObservedTable, Observer, Silence
 from workflow_runtime.runtime.registries import Registries
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, workflow_env
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, collector, workflow_env
 from workflow_runtime.runtime.workflow_files import WorkflowFiles, workflow_files
 from workflow_runtime.storage.keys import HEADER
 
@@ -106,6 +106,7 @@ class LocalRuntime:
             backend.ports,
             table=ObservedTable(backend.ports.table, self._written),
             files=FolderFiles(_buckets_folder(definitions, self._environ)),
+            traces=collector(self._environ),
         )
         registries = self.read(mocks)
         self.services = self._assembled(registries)

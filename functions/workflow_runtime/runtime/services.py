@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from workflow_runtime.deployment.metrics import AttemptEnded, count_attempt
 from workflow_runtime.deployment.settings import ENV_PREFIX, Callers
 from workflow_runtime.deployment.topology import POOLS
-from workflow_runtime.errors import NodeError
+from workflow_runtime.errors import NodeError, RequestError
 from workflow_runtime.plan.specs import NodeType
-from workflow_runtime.ports import Ports
+from workflow_runtime.ports import Ports, TraceSink
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.views.executions import Documents
 from workflow_runtime.storage.stores import Stores
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.upkeep.sweep import Sweep
     from workflow_runtime.services.views.approvals import ApprovalViews
     from workflow_runtime.services.views.recordings import Recordings
+    from workflow_runtime.services.views.traces import Traces
     from workflow_runtime.services.views.why import Explanations
     from workflow_runtime.services.work.attempt import Secrets
     from workflow_runtime.services.work.runner import NodeRunner
@@ -228,6 +229,12 @@ class Runtime:
         return Explanations(self.ports, self.stores, self.looks)
 
     @cached_property
+    def traces(self) -> Traces:
+        from workflow_runtime.services.views.traces import Traces
+
+        return Traces(self.ports, self.stores)
+
+    @cached_property
     def recordings(self) -> Recordings:
         from workflow_runtime.services.views.recordings import Recordings
 
@@ -374,6 +381,18 @@ class EnvironmentSecrets:
         if value is None:
             raise NodeError("not_found", f"there is no secret {name!r}: the variable {SECRET_PREFIX}{name} is not set")
         return value
+
+
+def collector(environ: Mapping[str, str]) -> TraceSink | None:
+    """Who collects traces, if OpenTelemetry's variables name somebody. Raises `RequestError` (``settings_invalid``)."""
+    if not any(name.startswith("OTEL_EXPORTER_OTLP_") for name in environ):
+        return None
+    from workflow_runtime.backends.otlp import collector_of  # few deployments have a collector
+
+    try:
+        return collector_of(environ)
+    except ValueError as error:
+        raise RequestError("settings_invalid", str(error)) from None
 
 
 def workflow_env(environ: Mapping[str, str]) -> dict[str, str]:

@@ -73,7 +73,12 @@ def run(execution_id: str, path: str, serial: int) -> Key:
 
 def steps(path: str, visit: int) -> str:
     """What the sort keys of the steps of an agent's visit begin with."""
-    return f"{STEP_PREFIX}{safe(path)}#{visit:06d}."
+    return f"{steps_of(path)}{visit:06d}."
+
+
+def steps_of(path: str) -> str:
+    """The same of all its visits; the visit's number follows, and a full stop."""
+    return f"{STEP_PREFIX}{safe(path)}#"
 
 
 def step(execution_id: str, path: str, visit: int, log: int, name: str, ordinal: int) -> Key:

@@ -133,6 +133,11 @@ class RunStore:
         items = self._table.query(f"EX#{execution_id}", prefix)
         return [(self.run_of(item, with_output=False), item.attributes.get("output")) for item in items]
 
+    def page(self, execution_id: str, after: str, limit: int) -> Sequence[tuple[str, Run]]:
+        """Runs behind the sort key ``after`` ("": from the first on), without their outputs, each with its own."""
+        items = self._table.query(f"EX#{execution_id}", keys.RUN_PREFIX, after=after, limit=limit)
+        return [(item.key.sort, self.run_of(item, with_output=False)) for item in items]
+
     def held_at(self, execution_id: str, runs: Sequence[tuple[str, int]]) -> Sequence[tuple[Run, Attribute]]:
         """The same for runs by path and serial, those that are recorded, in this order."""
         wanted = [keys.run(execution_id, path, serial) for path, serial in runs]

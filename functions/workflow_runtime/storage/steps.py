@@ -61,6 +61,16 @@ class StepStore:
         prefix = keys.steps(visit.path, visit.number)
         return [self._step(item) for item in self._table.query(f"EX#{visit.execution_id}", prefix)]
 
+    def told(self, execution_id: str, path: str) -> list[tuple[int, Step]]:
+        """What there is to tell of all steps of a node, by the numbers of its visits: not what they came to."""
+        prefix = keys.steps_of(path)
+        found = []
+        for item in self._table.query(f"EX#{execution_id}", prefix):
+            values = {name: value for name, value in item.attributes.items() if name not in ("r", "args", "fp")}
+            visit = int(item.key.sort.removeprefix(prefix).partition(".")[0])
+            found.append((visit, self._step(Item(item.key, values))))
+        return found
+
     def record(self, visit: Visit, step: Step) -> Step:
         """Record what a step came to. Returns what counts: this, or what somebody recorded before."""
         try:

@@ -28,7 +28,9 @@ from workflow_runtime.frontends.api.problems import Problem
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.waiting import wait_until
 from workflow_runtime.language.texts import cut
+from workflow_runtime.ports import SERVICE_DEFAULT
 from workflow_runtime.services.dispatch.effects import lifecycle_detail
+from workflow_runtime.services.tracing.otlp import otlp_request
 from workflow_runtime.services.views.charts import transition_json
 
 if TYPE_CHECKING:
@@ -73,6 +75,19 @@ class Journals:
         entries, finished = _fitting(shown, finished=found.finished)
         last = entries[-1]["version"] if entries else after
         return json_answer(page(entries, None if finished else encode_cursor(of, str(last))))
+
+    async def trace(self, request: Request, execution_id: ExecutionId, cursor: Cursor = None) -> Answer:  # noqa: ARG002
+        """The execution as an OpenTelemetry trace, in OTLP's JSON: the execution itself, node runs that have ended, and
+        requests and calls of agents. Ids are the same whenever it is asked for.
+        """
+        check_id(execution_id)
+        of = ("trace", execution_id)
+        after = decode_cursor(of, cursor) or ""
+        found = await self._runtime.ports.offload(self._runtime.traces.page, execution_id, after)
+        more = encode_cursor(of, found.next) if found.next is not None else None
+        sink = self._runtime.ports.traces
+        service = sink.service if sink is not None else SERVICE_DEFAULT
+        return json_answer({**otlp_request(found.spans, service), "next_cursor": more})
 
     async def stored(self, request: Request, execution_id: ExecutionId, cursor: Cursor = None) -> Answer:  # noqa: ARG002
         """The journal as it is stored, with what its decisions read, for `awr export` and `awr replay`. Its layout

@@ -32,6 +32,13 @@ class JournalPage(BaseModel):
     next_cursor: str | None
 
 
+class Trace(BaseModel):
+    """A part of an OpenTelemetry trace: a collector takes it as it is at `/v1/traces`."""
+
+    resourceSpans: list[JsonObject] = Field(description="As in OTLP's JSON encoding.")
+    next_cursor: str | None
+
+
 class Waiting(BaseModel):
     """A node that has not ended; with an empty path, or that of a chart, the execution or the chart."""
 

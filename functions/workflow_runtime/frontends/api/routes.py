@@ -221,6 +221,14 @@ def _journal_routes(journals: Journals) -> tuple[Route, ...]:
             (json_reply(operator_models.JournalPage, "A part of the journal"),),
             (404, 413, 422),
         ),
+        Route(
+            "GET",
+            "/executions/<execution_id>/trace",
+            journals.trace,
+            "getTrace",
+            (json_reply(operator_models.Trace, "Spans of the trace"),),
+            (404, 422),
+        ),
     )
 
 

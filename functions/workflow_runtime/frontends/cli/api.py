@@ -113,6 +113,18 @@ class Api(RemoteConnection):
         except NotFound:
             return []
 
+    async def trace(self, execution_id: str) -> AsyncIterator[Document]:
+        """The execution's trace in OTLP's JSON, in parts that a collector takes."""
+        path = f"/executions/{_segment(execution_id)}/trace"
+        cursor: str | None = None
+        while True:
+            answer = await self._answer("GET", path, params={"cursor": cursor} if cursor is not None else {})
+            page = answer.json()
+            cursor = page.pop("next_cursor")
+            yield page
+            if cursor is None:
+                return
+
     async def recording(self, execution_id: str) -> Recording:
         """The execution's journal until now, with what its decisions read."""
         path = f"/executions/{_segment(execution_id)}/journal"

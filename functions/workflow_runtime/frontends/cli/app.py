@@ -66,6 +66,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why:why", "Show what an execution waits for, and what would move it."),
     "history": ("history:history", "Show what happened in an execution."),
     "export": ("replay:export", "Export an execution as a recording, for replays."),
+    "trace": ("trace:trace", "Show an execution as a trace, or send it to an OpenTelemetry collector."),
     "replay": ("replay:replay", "Replay an execution's journal, and show the first difference."),
     "logs": ("logs:logs", "Show what was logged about an execution."),
 }

@@ -81,6 +81,7 @@ class AgentInvoker:
             from workflow_runtime.invokers.agents.model_steps import Paid
             from workflow_runtime.invokers.agents.models import revealed
             from workflow_runtime.invokers.agents.run import AgentRun
+            from workflow_runtime.invokers.agents.spans import below_run
         except ImportError as error:
             raise NodeError(
                 "execution_error",
@@ -97,7 +98,8 @@ class AgentInvoker:
         guard = Guard(agent, call, log, self._tool_invoker.invoke, self.invoke, checked)
         run = AgentRun(agent, expected_schema(call, agent.output_schema), call, log, paid, guard)
         try:
-            outcome = await self._containment.run(self._run(run, agent, call, keys))
+            with below_run(call):
+                outcome = await self._containment.run(self._run(run, agent, call, keys))
         finally:
             call.meter.usage = total(
                 (paid.usage, checked.usage)

@@ -116,6 +116,12 @@ class Publisher:
         self._executions.mark_published(state.execution_id, entry)
         if state.status.terminal and not (state.backlog or state.withdrawn or state.unannounced):
             self._stores.due.remove(state.execution_id, tags.due_since)
+        if self._ports.traces is not None:
+            from workflow_runtime.services.tracing.exporting import export_commit  # few deployments have a collector
+
+            records = [_run_of(command) for command in entry.commands if isinstance(command, RecordNode)]
+            has_ended = state.status.terminal and any(isinstance(command, SetStatus) for command in entry.commands)
+            export_commit(self._ports, plan, state, tags.correlation_id, records, has_ended=has_ended)
 
     def _publish(self, plan: Plan, state: ExecutionState, entry: JournalEntry, tags: Tags, done: set[int]) -> None:
         """That an execution runs, goes on, or undoes things after all, is written before what it orders: workers begin

@@ -67,8 +67,9 @@ class Secrets(Protocol):
 
 
 class Attempt(msgspec.Struct):
-    """An attempt under way: its order, what it runs, its record as claimed, its task token, and what it took of
-    limiters. ``stop`` tells its code that nobody wants it any more; ``late``, what that came to when it was over."""
+    """An attempt under way: its order, what it runs, its record as claimed, its task token, what it took of limiters,
+    and its ``steps``, if it runs an agent. ``stop`` tells its code that nobody wants it any more; ``late``, what that
+    came to when it was over."""
 
     order: Order
     plan: Plan
@@ -78,6 +79,7 @@ class Attempt(msgspec.Struct):
     meter: Meter = msgspec.field(default_factory=Meter)
     stop: Stop = msgspec.field(default_factory=Stop)
     late: Late = msgspec.field(default_factory=Late)
+    steps: VisitSteps | None = None
     header: Header | None = None
     admitted: Admitted = NOTHING_TAKEN
 
@@ -293,7 +295,8 @@ class AttemptRunner:
         call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, header.parent)
         call = replace(call, reveal=partial(self._reveal, rendering))
         if node.type is NodeType.AGENT:
-            call = replace(call, steps=self._steps(order))
+            attempt.steps = self._steps(order)
+            call = replace(call, steps=attempt.steps)
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
         uses = attempt.admitted.uses
         gate = await self._ports.offload(

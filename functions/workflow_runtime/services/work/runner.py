@@ -283,6 +283,16 @@ class NodeRunner:
         if ended.status is not RunStatus.CANCELLED:
             await self._report(order, attempt.plan, ended)
         self._tell_of_end(order, attempt.plan, ended)
+        if self._ports.traces is not None:
+            await self._trace(attempt, ended)
+
+    async def _trace(self, attempt: Attempt, ended: Run) -> None:
+        from workflow_runtime.services.tracing.exporting import export_attempt  # few deployments have a collector
+
+        order, steps = attempt.order, attempt.steps.made if attempt.steps is not None else ()
+        await self._ports.offload(
+            export_attempt, self._ports, attempt.plan, order.execution_id, ended, order.command.visit, steps
+        )
 
     async def _close_token(self, attempt: Attempt) -> None:
         """The attempt has failed, and its task token counts no more."""

@@ -27,12 +27,15 @@ class VisitSteps:
         self._store = store
         self._visit = visit
         self._lease_seconds = lease_seconds
+        self.made: list[Step] = []  # for people: without what they came to
 
     async def of_visit(self) -> list[Step]:
         return await self._patiently(self._store.of_visit, self._visit)
 
     async def record(self, step: Step) -> Step:
-        return await self._patiently(self._store.record, self._visit, self._own(step))
+        own = self._own(step)
+        self.made.append(replace(own, result=None, fingerprint=None, arguments=None))
+        return await self._patiently(self._store.record, self._visit, own)
 
     async def begin(self, step: Step) -> Step:
         return await self._patiently(self._store.begin, self._visit, self._own(step))
