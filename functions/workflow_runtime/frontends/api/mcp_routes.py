@@ -71,7 +71,7 @@ def mcp_routes(runtime: Runtime) -> tuple[Route, ...]:
             (422,),
             body=CALL_BODY,
             body_model=McpCall,
-            scope=Scope.RUN,
+            scope=Scope.MCP,
         ),
         Route(
             "GET",

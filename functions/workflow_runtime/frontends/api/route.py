@@ -24,6 +24,7 @@ class Scope(StrEnum):
     RUN = "run"  # start executions, send events
     OPERATE = "operate"  # publish, control executions, freeze, set limits
     APPROVE = "approve"  # answer what people are asked
+    MCP = "mcp"  # call workflows that are tools, answer what these ask, cancel them
 
 
 class Reply(msgspec.Struct, frozen=True):
