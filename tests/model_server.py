@@ -50,7 +50,7 @@ def error(status: int, message: str = "no", code: str | None = None, **headers: 
 
 
 class ModelServer:
-    """Answers each request with the next of its replies, and the last one for ever. A reply may be a function of the
+    """Answers each request with the next of its replies, and the last one forever. A reply may be a function of the
     request. ``requests``: what it was asked; ``keys``: the bearer tokens that came with them."""
 
     def __init__(self, port: int) -> None:

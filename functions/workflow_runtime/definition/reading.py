@@ -87,7 +87,8 @@ class Model(BaseModel):
     ``has_config``: fields may also stand below ``config:``. ``keeps_null``: fields for which null is a value;
     elsewhere null is "not given". ``hidden``: canonical names that cannot be written. ``preferred``: canonical → how
     messages call it. ``noun``: what to call it in messages. ``recoveries``: how to make the best of a wrong value of a
-    field; fields without one fall back on their defaults. ``others``: what stands under keys that are no fields.
+    field; fields without one fall back on their defaults. ``others``: what stands under other keys than those of
+    fields.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -276,7 +277,7 @@ def each(model: type[Model]) -> Recovery:
 
 
 def one(model: type[Model]) -> Recovery:
-    """Recovers a single ``model``; nothing is known of what is no mapping."""
+    """Recovers a single ``model``; None for anything but a mapping."""
 
     def recover(value: Any, reading: Reading) -> Model | None:
         return recovered_entry(model, value, reading) if isinstance(value, dict) else None

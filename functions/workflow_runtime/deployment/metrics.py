@@ -38,7 +38,7 @@ class Metric(StrEnum):
 
     # Attempts of nodes.
     LIMITS_GRANTED = "LimitsGranted"  # node runs and executions that began after waiting for a limiter
-    LINE_AGE = "LineAge"  # how long whoever is next in the line of a limiter has waited
+    LINE_AGE = "LineAge"  # how long the next in the line of a limiter has waited
     PUMPS_LOST = "PumpsLost"  # pumps of limiters that the sweep had to start again
     BUDGET_DRAWN = "BudgetDrawn"  # of a limiter's budget, whenever some is drawn
     ORDERS_TAKEN = "OrdersTaken"  # messages of worker queues, those of attempts and those that only wait

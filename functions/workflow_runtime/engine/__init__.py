@@ -3,7 +3,7 @@
 Theory of operation. A turn is what one `advance` does, in five steps:
 
 1. **take**: each event meets the table of its execution's status (`lifecycle`), which takes, ignores or refuses it;
-2. **resolve**: an event that is taken goes to whoever waits for it (`arrivals`): the result of a run to its node, a
+2. **resolve**: an event that is taken goes to what waits for it (`arrivals`): the result of a run to its node, a
    timer or a child's end to its owner in the table of pending things, an event with a name to the first that hears it;
 3. **settle**: what changed has consequences, in its scope and in others, until nothing more follows (`settling`);
 4. **subscribe**: events that are now waited for under a key are ordered, others called off (`subscriptions`);

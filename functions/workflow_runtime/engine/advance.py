@@ -206,7 +206,7 @@ def _begin_turn(plan: Plan, state: ExecutionState, known: Known) -> Turn:
 
 def _with_earlier_timers(turn: Turn, events: Sequence[Event]) -> Iterator[tuple[Event, bool]]:
     """The events, and whether each is to be held; before a timer that is not, those that were due before it, or at the
-    same time and started before it: whoever delivers them may change their order, which must not decide what an
+    same time and started before it: delivery may change their order, which must not decide what an
     execution does."""
     for event in events:
         held = holding.must_wait(turn.state, event)

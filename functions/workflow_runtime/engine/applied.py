@@ -1,6 +1,6 @@
 """Ids of events and requests from outside that were taken, so that repeats have no effect (promise P6).
 
-Those of earlier turns are not in the state, which would grow with every event: whoever calls `advance` says which of
+Those of earlier turns are not in the state, which would grow with every event: the caller of `advance` says which of
 the events at hand were taken (`Known.applied`), and keeps those that this turn takes (`Decision.applied`) for
 `APPLIED_MS`.
 """

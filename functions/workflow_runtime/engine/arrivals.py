@@ -1,8 +1,8 @@
 """What an event means here: to whom it goes, and what becomes of one that nobody takes (language §2.2, §4).
 
-Results of runs go to their node by path. Timers and ends of children go to whoever the table of pending things names.
-Events with a name are offered to the waits and charts that are active, innermost first. Each function returns why the
-event had no effect, or ``""``; each raises `ValuesMissing`.
+Results of runs go to their node by path. Timers and ends of children go to the owner named in the table of pending
+things. Events with a name are offered to the waits and charts that are active, innermost first. Each function returns
+why the event had no effect, or ``""``; each raises `ValuesMissing`.
 """
 
 from __future__ import annotations

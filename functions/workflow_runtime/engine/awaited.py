@@ -28,8 +28,8 @@ class Child(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What somebody has said to an approval. ``at``: epoch ms. ``data``, or ``blob``, where that is stored: what he
-    would have in place of what was shown; of objects, the keys that he changes."""
+    """What somebody has said to an approval. ``at``: epoch ms. ``data``, or ``blob``, where that is stored: what
+    they would have in place of what was shown; of objects, the keys that they change."""
 
     by: str
     approved: bool
@@ -44,7 +44,7 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
 
     - ``number``: nothing else of this execution has it
     - ``quorum``: how many must approve
-    - ``assignees``: who may answer (nobody named: whoever may call the API); ``later``: who is asked besides one day
+    - ``assignees``: who may answer (nobody named: whoever may call the API); ``later``: who else is asked later
     - ``data``, or ``blob``, where that is stored: what they are shown
     - ``prompt``: the beginning of what they are asked, for those who are asked later
     """

@@ -47,7 +47,7 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     - ``reopened``: how often the execution had been reopened by then
     - ``caller``: number of the node that called this one, which reads its inputs
     - ``claim_by``: a worker that comes to it later (epoch ms) does not run it any more, time in which the execution is
-      suspended left out, of which ``suspended_ms`` lay before the order; 0: it may wait for ever
+      suspended left out, of which ``suspended_ms`` lay before the order; 0: it may wait forever
     - ``warnings``: what was noted of the node before
     - ``pages``: where the values of names lie that are stored apart; ``passes``, ``items``: of a loop to put together;
       ``parts``: where what its parts came to is stored
@@ -216,7 +216,7 @@ class StartChild(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="com
     - ``generation``: how many executions there are around the child, if they wait for each other
     - ``reopens``: token of the order that started it before: the same execution is to go on, and report under this
       token
-    - ``portion``: it is no other workflow, but passes of a loop of this execution
+    - ``portion``: it runs passes of a loop of this execution, not another workflow
     """
 
     token: str

@@ -179,7 +179,7 @@ class ResumeRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag_field
 
 class ApprovalAnswered(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="approval_answered"):
     """Somebody has answered an approval of this execution, by its number. ``asker``: who sent the answer, if it is for
-    somebody else. ``data``, or ``blob``, where it is stored: what he changed in what he was shown."""
+    somebody else. ``data``, or ``blob``, where it is stored: what they changed in what they were shown."""
 
     event_id: str
     at: int

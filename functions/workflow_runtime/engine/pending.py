@@ -1,6 +1,6 @@
-"""Everything that an execution waits for: one table, by id; whoever waits knows the ids of what is his.
+"""Everything that an execution waits for: one table, by id; each waiting node or state knows its own ids.
 
-An entry ends in one of two ways: it is `taken`, because what was waited for has come, or dropped, because nobody waits
+An entry ends in one of two ways: it is `taken`, because what was waited for has come, or dropped, because nothing waits
 for it any more; an execution that a node has started is told to end then. A timer's id is never used again; that of an
 event is made of whose it is. What changed in the events that are waited for under a key is what changes in the
 subscriptions (`subscriptions`).

@@ -103,7 +103,7 @@ def decode_recording(data: bytes) -> Recording:
 def first_deviation(recording: Recording) -> Difference | None:
     """The first place where this engine decides otherwise than the recorded one did; None if there is none.
 
-    Whatever the engine raises is a difference, too. Raises `msgspec.ValidationError` for a plan or state that is none.
+    Whatever the engine raises is a difference, too. Raises `msgspec.ValidationError` for an invalid plan or state.
     """
     plan = recording.compiled
     known = _Known(recording, plan)

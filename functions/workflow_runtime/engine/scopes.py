@@ -30,8 +30,8 @@ Maker = Callable[["Scopes", ScopeId, Any], "Scope"]
 
 
 class Scope:
-    """A scope at work: a graph or a chart, which say what is left open here. It is no abstract base class, since asking
-    of what class a scope is, as every turn does, would then take ten times as long.
+    """A scope at work: a graph or a chart, which say what is left open here. It is not an abstract base class, since
+    asking of what class a scope is, as every turn does, would then take ten times as long.
 
     - ``id``: its address
     - ``depth``: in how many scopes it is
@@ -113,7 +113,7 @@ class Scope:
         return ()
 
     def close(self) -> None:
-        """Cancel everything in it, from outside. Its state stays with whoever closes it."""
+        """Cancel everything in it, from outside. Its state stays with the caller."""
         raise NotImplementedError
 
     def next_serial(self) -> int:
@@ -200,7 +200,7 @@ class Scopes:
         self.marked.pop(scope.id, None)
 
     def take_marked(self, kind: type[Scope]) -> list[Any]:
-        """The marked scopes of a kind, for whoever is about to do it; outer ones first."""
+        """The marked scopes of a kind, whose work the caller does; outer ones first."""
         found = [scope for scope in self.marked.values() if isinstance(scope, kind)]
         if len(found) == len(self.marked):
             self.marked.clear()

@@ -339,7 +339,7 @@ class ExecutionState(msgspec.Struct, omit_defaults=True, eq=False):
         return copied
 
     def touch(self, address: ScopeId) -> ScopeState:
-        """A scope to change. Only for whoever has copied the state, once. Raises `KeyError`."""
+        """A scope to change. Only for a caller that has copied the state, once. Raises `KeyError`."""
         held = self.scopes[address]
         scope = _scopes.decode(held) if isinstance(held, msgspec.Raw) else held.copy()
         self.scopes[address] = scope

@@ -149,7 +149,7 @@ class Turn:
     def store(self, pages: Sequence[Json]) -> str:
         """Have values stored apart, each page under the key that is given back and its number.
 
-        The key is made of what they are: whoever commits first, the same key means the same values.
+        The key is made of what they are: the same key means the same values, no matter who commits first.
         """
         digest = hashlib.sha256(msgspec.json.encode(pages)).hexdigest()[:40]
         key = f"executions/{self.state.execution_id}/pages/{digest}"

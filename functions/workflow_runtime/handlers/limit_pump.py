@@ -1,4 +1,4 @@
-"""`limits` → the pump of a limiter: whoever waits in its line begins when there is room and time for it."""
+"""`limits` → the pump of a limiter: what waits in its line begins when there is room and time for it."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Containment:
 
     async def run(self, work: Coroutine[Any, Any, Result]) -> Outcome[Result]:
         """What ``work`` gave. Raises `asyncio.CancelledError` only when the caller is cancelled; then ``work`` is
-        cancelled too, and waited for, but not for ever.
+        cancelled too, and waited for, but not forever.
         """
         _tame_tasks_of(asyncio.get_running_loop())
         task = asyncio.create_task(given(work))

@@ -36,7 +36,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
 class Permit(msgspec.Struct, frozen=True):
     """What was reserved for a request. ``key``: names it among all of its attempt; ``output_tokens``: the most that the
-    model may be asked to write, or nothing more was reserved than that; 0: as many as it likes."""
+    model may be asked to write, or nothing more was reserved than that; 0: any number."""
 
     key: str
     request: ModelRequest

@@ -149,7 +149,7 @@ def _found(form: str, text: str) -> Iterator[Span]:
 
 
 def _leaves(value: Json) -> Iterator[str | int | float]:
-    """The texts and numbers in a value; names are no secrets."""
+    """The texts and numbers in a value; names are not secrets."""
     pending = [value]
     while pending:
         item = pending.pop()

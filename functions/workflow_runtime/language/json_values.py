@@ -201,7 +201,7 @@ def no_json(value: Any) -> NotJson:
         advice = "a set has no order: use sorted(…)"
     elif isinstance(value, bytes | bytearray):
         advice = "decode it, or use base64"
-    return NotJson(f"is a {type(value).__name__}, which is not a JSON value; {advice}")
+    return NotJson(f"is of type {type(value).__name__}, which is not a JSON value; {advice}")
 
 
 def _object(value: Mapping[Any, Any], depth: int, convert: Convert | None) -> dict[str, Json]:

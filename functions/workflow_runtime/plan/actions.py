@@ -76,7 +76,7 @@ class ForEachAction(msgspec.Struct, frozen=True, omit_defaults=True, tag="for_ea
 
 
 class StartWorkflowAction(msgspec.Struct, frozen=True, omit_defaults=True, tag="start_workflow"):
-    """Start an execution that goes its own way; ``result_event`` comes back when it ends."""
+    """Start an execution that runs independently; ``result_event`` comes back when it ends."""
 
     workflow_id: Formula
     input: Formula | None = None

@@ -70,7 +70,7 @@ class Limiter(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def holds_nothing(self) -> bool:
-        """Whether whoever names it may always begin."""
+        """Whether nodes that name it may always begin."""
         return self.requests is None and self.tokens is None and not self.concurrency
 
 

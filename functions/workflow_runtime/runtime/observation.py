@@ -28,7 +28,7 @@ class Observer(Protocol):
 
 
 class Silence:
-    """Nobody looks; and, to be derived from, whoever looks at a part only."""
+    """Observes nothing; a base for observers that look at a part only."""
 
     def wrote(self, execution_id: str, sort: str, attributes: Mapping[str, Any]) -> None: ...
 

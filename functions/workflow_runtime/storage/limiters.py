@@ -63,9 +63,9 @@ class WaiterKind(StrEnum):
 
 
 class Waiter(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody in a line. ``place``: his place and key in it: who joins it again is found there. ``holder``: names him
-    among the holders of slots. ``requests``, ``tokens``: what he needs of the rates. ``body``: of the message to send
-    on when it is his turn, to ``queue``. ``since``: epoch ms.
+    """A waiter in a line. ``place``: its place and key there, where it is found when it joins again. ``holder``:
+    names it among the holders of slots. ``requests``, ``tokens``: what it needs of the rates. ``body``: of the
+    message to send on when it is its turn, to ``queue``. ``since``: epoch ms.
     """
 
     kind: WaiterKind
@@ -185,7 +185,7 @@ class LimiterStore:
     # Lines
 
     def join(self, limiter: LimiterName, waiters: Iterable[Waiter]) -> None:
-        """Put somebody in his place; large bodies are stored apart."""
+        """Put a waiter in its place; large bodies are stored apart."""
         self._table.put_all([self._item(limiter, waiter) for waiter in waiters])
 
     def first(

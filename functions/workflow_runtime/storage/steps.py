@@ -1,6 +1,6 @@
 """The step log of agents: every model request and every tool call of a visit, an item each.
 
-Whoever records a step first decides what it came to; everybody else takes that over. So an attempt that only seemed
+The first to record a step decides what it came to; everybody else takes that over. So an attempt that only seemed
 lost and the one that followed it share one history, without a lock.
 """
 

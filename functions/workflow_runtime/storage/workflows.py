@@ -78,7 +78,7 @@ class WorkflowStore:
         raise ConflictError(f"workflow {plan.workflow_id!r} is being published by others; try again")
 
     def keep(self, plan: Plan) -> None:
-        """Store a plan that is no version of a workflow."""
+        """Store a plan that is not a version of a workflow."""
         self._put_plan(plan, b"", "")
 
     def remove(self, pointer: Pointer, at: int) -> bool:

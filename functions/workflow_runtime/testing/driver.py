@@ -127,7 +127,7 @@ class Driver:
         if not done:
             raise AssertionError(
                 f"the runtime has not come to rest within {STEP_SECONDS_MAX:g} s: something hangs, or a chart goes on "
-                "for ever by its own timers and events"
+                "forever by its own timers and events"
             )
         if self._clock is not None:
             self._clock.limit = self._clock.now()

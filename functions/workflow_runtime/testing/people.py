@@ -1,4 +1,4 @@
-"""The part of the test kit that plays people, and whoever else has been asked for something."""
+"""The part of the test kit that plays people and holders of task tokens."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
             if getattr(self, field) not in (None, "", msgspec.UNSET) and not given & set(goes_with):
                 raise ValueError(f"`{field}` goes with {' and '.join(f'`{name}`' for name in goes_with)}")
         if self.delegate is not None and (self.to is None or self.by is None):
-            raise ValueError("`delegate` needs `by`, who is asked, and `to`, who shall be")
+            raise ValueError("`delegate` needs `by`, who was asked, and `to`, who is asked instead")
         if self.at is not None:
             parse_duration(self.at)
 

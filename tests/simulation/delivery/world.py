@@ -412,7 +412,7 @@ class World:
 
     def check_end(self, dead_letters: int = 0) -> None:
         """After a fault-free tail: ended, nothing left anywhere, and the journal tells the whole story."""
-        require(self.document()["status"] in TERMINAL, f"P8: the execution is {self.document()['status']} for ever")
+        require(self.document()["status"] in TERMINAL, f"P8: the execution is {self.document()['status']} forever")
         require(self.poller.next_visible_at() is None, "a queue is not empty")
         letters = self.dead_letters()
         require(letters == dead_letters, f"P6: {letters} dead letters, expected {dead_letters}")

@@ -1,4 +1,4 @@
-"""Charts that would go on for ever by themselves are stopped, with what goes round."""
+"""Charts that would go on forever by themselves are stopped, with what goes round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A formula that cannot be evaluated fails what it belongs to, wherever it stands: nothing is left running for ever."""
+"""A formula that cannot be evaluated fails what it belongs to, wherever it stands: nothing is left running forever."""
 
 from __future__ import annotations
 

@@ -90,8 +90,8 @@ CIRCLE.append(CIRCLE)
         ({1, 2}, "sorted"),
         ({1: 2}, "key of type int"),
         ("a\ud83d", "lone surrogates"),
-        (object(), "is a object"),
-        (Point, "is a type"),
+        (object(), "is of type object"),
+        (Point, "is of type type"),
         pytest.param(CIRCLE, "contains itself", id="circle"),
     ],
 )

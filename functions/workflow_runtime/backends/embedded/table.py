@@ -237,5 +237,5 @@ def _check(condition: Condition | None, key: Key, item: Item | None) -> None:
 
 def _number(value: Attribute, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"attribute {name} is no number, so nothing can be added to it")
+        raise ValueError(f"attribute {name} is not a number, so nothing can be added to it")
     return value

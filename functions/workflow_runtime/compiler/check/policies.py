@@ -55,7 +55,7 @@ def _check_target(
     workflows: Mapping[str, CatalogueEntry] | None,
     report: Report,
 ) -> None:
-    """What a handler runs that is no node here: a workflow, perhaps."""
+    """What a handler runs that is not a node here: a workflow, perhaps."""
     target = handler.action.target
     if target is None or any(target in graph.index for graph in sources.graphs):
         return

@@ -160,7 +160,7 @@ class Sources:
                 self._add_graph(self._inside(chart, position, call.owner, (called,), call.place, is_call=True))
 
     def _add_workflows(self, handlers: Sequence[ErrorHandler]) -> None:
-        """What error handlers run in the place of nodes that is no node: workflows."""
+        """What error handlers run in the place of nodes and that are not nodes themselves: workflows."""
         names = {id for graph in self.graphs for id in graph.index}
         others = [handler for handler in handlers if handler.action.target not in (None, *names)]
         if others:

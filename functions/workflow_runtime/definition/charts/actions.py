@@ -151,7 +151,7 @@ class CancelSendActionDefinition(ActionDefinition):
 
 
 class StartWorkflowActionDefinition(ActionDefinition):
-    """Starts another workflow, which goes its own way."""
+    """Starts another workflow, which runs independently."""
 
     noun: ClassVar[str] = "the action `start_workflow`"
     kind: ClassVar[str] = "start_workflow"

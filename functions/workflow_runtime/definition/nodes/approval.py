@@ -78,7 +78,7 @@ class ApprovalNode(ControlNode):
     escalate_after: DurationOrTemplate = Field(None, description="After how long `escalate_to` are asked, too.")
     escalate_to: People = Field(None, description="Who is asked besides when it takes long.")
     delegate: Flag = Field(True, description="Whether somebody who is asked may name another instead.")
-    timeout: DurationOrTemplate = Field(None, description="How long to wait; by default for ever.")
+    timeout: DurationOrTemplate = Field(None, description="How long to wait; by default forever.")
     on_timeout: Reference = Field("fail", description="`fail`, `continue`, or the id of a node that runs then.")
     on_reject: Reference = Field("fail", description="`fail`, `continue`, or the id of a node that runs then.")
 

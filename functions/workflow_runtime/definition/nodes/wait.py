@@ -34,7 +34,7 @@ class WaitNode(ControlNode):
     match: Expression | None = Field(None, description="Expression over `${event}`; other events are not taken.")
     correlate: Value = Field(None, description="Template over an event of the bus: the key to look for.")
     with_value: Value = Field(None, description="Template over this execution: its key.")
-    timeout: DurationOrTemplate = Field(None, description="How long to wait for the event; by default for ever.")
+    timeout: DurationOrTemplate = Field(None, description="How long to wait for the event; by default forever.")
     on_timeout: Reference = Field("fail", description="`fail`, `continue`, or the id of a node that runs then.")
 
     @classmethod

@@ -119,7 +119,7 @@ def _select(scope: GraphScope, node: int, targets: tuple[int, ...]) -> None:
     for index in scope.block.nodes[node].outgoing:
         edge = scope.block.edges[index]
         if edge.kind is EdgeKind.GATE and edge.target not in targets:
-            scope.graph.untaken[index] = True  # also of a target that no longer waits: it may run again one day
+            scope.graph.untaken[index] = True  # also of a target that no longer waits: it may run again later
 
 
 def case_matches(value: Json, wanted: Json) -> bool:

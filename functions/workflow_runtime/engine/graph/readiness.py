@@ -1,4 +1,4 @@
-"""Readiness: resolving edges, judging joins, skipping, and handing nodes to whoever runs them.
+"""Readiness: resolving edges, judging joins, skipping, and handing nodes to what runs them.
 
 Work lists instead of recursion: a chain of ten thousand skipped nodes is an ordinary graph.
 """

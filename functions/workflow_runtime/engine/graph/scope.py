@@ -118,7 +118,7 @@ class GraphScope(GraphValues):
         if notes and graph.marks[node] in SKIPPED_MARKS and self.turn.has_room:
             skip = RecordNode(self.path(node), graph.serial(node), self.turn.now, warnings=notes, skipped=True)
             self.commands.append(skip)
-            graph.serials[node] = skip.serial + 1  # should it run one day, its record is another
+            graph.serials[node] = skip.serial + 1  # if it runs later, it has another record
         self.ended.append(node)
         self.scopes.mark(self)
         if self.block.nodes[node].compensate >= 0 and change is Change.SUCCEED and not undone_by_fallback:

@@ -1,6 +1,6 @@
 """Names to values: carries out the bindings that the compiler resolved, for the dispatcher and for the worker alike.
 
-Whoever evaluates a formula describes what it can see as a `View`; `evaluate` looks up exactly the names the formula
+The caller describes what a formula can see as a `View`; `evaluate` looks up exactly the names the formula
 has.
 """
 

@@ -10,8 +10,8 @@ from workflow_runtime.language.json_values import Json
 def prune(value: Json, paths: Sequence[tuple[str, ...]]) -> Json:
     """``value`` reduced to ``paths`` (none of which is a prefix of another); ``()`` is all of it.
 
-    What is no object where a path goes on is kept whole if it is a list (an index may follow), else as it is: reading
-    on then leads nowhere, exactly as in the original.
+    A value other than an object where a path goes on is kept whole if it is a list (an index may follow), else as it
+    is: reading on then leads nowhere, exactly as in the original.
     """
     if () in paths or not isinstance(value, dict):
         return value

@@ -38,7 +38,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 class Route(msgspec.Struct, frozen=True):
     """``rule`` as Powertools writes them. ``body``: what it is, if the route takes one, and ``body_model``, unless that
-    follows from it; ``conditions``: the conditional headers it heeds; ``problems``: statuses of problems besides 405
+    follows from it; ``conditions``: the conditional headers it honours; ``problems``: statuses of problems besides 405
     and 5xx; ``any_query``: its query is the caller's own. ``scope``: what callers need, unless it is as usual: reading
     for GET, operating for all else.
     """

@@ -179,7 +179,7 @@ def _show(out: Output, error: CliError) -> None:
 
 
 def _forget_stdout() -> None:
-    """Whoever read our output has gone; Python must not complain when it flushes at exit."""
+    """The reader of our output has gone; Python must not complain when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -172,4 +172,4 @@ def _typed(name: str, schema: Json, shown: Json) -> Json:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        return text  # what is no JSON is text; whether the form takes it is its business
+        return text  # anything but JSON is text; whether the form takes it is its business

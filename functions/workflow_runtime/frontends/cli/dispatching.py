@@ -39,7 +39,8 @@ class _Dispatch:
         self._handler = handler_of(function, runtime)
 
     def once(self) -> None:
-        """Take everything that can be received. What cannot be taken now is left for whoever opens the file next."""
+        """Take everything that can be received. What cannot be taken now is left for the next process that opens the
+        file."""
         while records := self._poller.receive(self._source.queue, self._source.batch_size):
             answer = self._handler({"Records": [record.event_record for record in records]}, self._context)
             failed = {failure["itemIdentifier"] for failure in (answer or {}).get("batchItemFailures", ())}

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 REPEATS_MAX = 20  # that change nothing at all: the next ones will not either
 ATTEMPTS_MAX = 1_000  # that set variables or call something, as a counter or a poll does, but leave no state
-TURNS_MAX = (
-    5_000  # taken because of its own timers and events, nothing from outside between: it will take them for ever
-)
+TURNS_MAX = 5_000  # taken because of its own timers and events, nothing from outside between: it will take them forever
 UNCHANGING = frozenset({"log", "publish_event", "if", "for_each"})  # actions; what the last two do is named beside them
 ENTRIES_READ_AT_ONCE = 4  # mostly there is one new
 

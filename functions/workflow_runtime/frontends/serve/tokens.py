@@ -112,7 +112,7 @@ def _entry(written: Json) -> TokenEntry:
 
 
 def write_tokens(file: Path, entries: Sequence[TokenEntry]) -> None:
-    """Replace the file in one step: whoever reads it meanwhile sees the old one or the new one."""
+    """Replace the file in one step: a concurrent reader sees the old one or the new one."""
     text = HEADER + yaml.safe_dump(
         [msgspec.to_builtins(entry) for entry in entries], allow_unicode=True, sort_keys=False
     )

@@ -32,7 +32,7 @@ def _model_name(value: object) -> object:
 def _base_url(value: str) -> str:
     try:
         parts = urlsplit(value)
-        parts.port  # noqa: B018 (raises for what is no port)
+        parts.port  # noqa: B018 (raises unless it is a port)
     except ValueError as error:
         raise ValueError(f"this is not a URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:

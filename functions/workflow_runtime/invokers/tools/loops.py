@@ -76,7 +76,7 @@ class Call:
 
 
 class AuthorLoop:
-    """An event loop in a daemon thread of its own. Whatever a task or a callback raises, it goes on."""
+    """An event loop in a daemon thread of its own. It goes on, no matter what a task or a callback raises."""
 
     def __init__(self, blocked_seconds: float) -> None:
         self.blocked_seconds = blocked_seconds
@@ -207,7 +207,7 @@ class AuthorLoops:
         self, work: Coroutine[Any, Any, Result], name: str, late: Callable[[Outcome[Result]], None] | None = None
     ) -> Outcome[Result]:
         """What ``work`` gave; ``name`` stands in warnings. Raises `asyncio.CancelledError` only when the caller is
-        cancelled; then ``work`` is cancelled too, and waited for, but not for ever, and not if it blocks. What it gives
+        cancelled; then ``work`` is cancelled too, and waited for, but not forever, and not if it blocks. What it gives
         all the same is ``late``.
         """
         call = self._current.begin(work, name)

@@ -183,7 +183,7 @@ KEY = "idempotency_key"
 
 
 def _effects(function: Callable[..., Any]) -> Effects:
-    """Of a tool that does not say: whoever reads the idempotency key, or is given one, is taken to heed it."""
+    """Of a tool that does not say: one that reads the idempotency key, or is given one, is assumed to honour it."""
     code = getattr(function, "__code__", None)
     reads = KEY in (*code.co_names, *code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) if code else False
     return Effects.IDEMPOTENT if reads else Effects.ONCE

@@ -135,7 +135,7 @@ def freeze(value: Json, scope: Scope) -> str | bytes:
 def json_bytes(value: Json, limit: int = RESULT_BYTES_MAX) -> int:
     """Size of ``value`` as compact JSON in UTF-8 (escapes not counted), without making it.
 
-    Stops at ``limit``: raises `EvaluationError` for more, and for what is no JSON. Shared parts count once per
+    Stops at ``limit``: raises `EvaluationError` for more, and for values that are not JSON. Shared parts count once per
     mention, as they would when written, and the walk keeps its own stack: neither sharing nor nesting can blow it up.
     """
     total = 0

@@ -155,7 +155,7 @@ def _statuses(operation: str, wanted: Collection[str]) -> tuple[ExecutionStatus,
 
 
 def _milliseconds(older_than: str) -> int:
-    """Raises `RequestError` (``invalid_request``) for what is no duration."""
+    """Raises `RequestError` (``invalid_request``) for anything but a duration."""
     try:
         return round(parse_duration(older_than or 0) * 1000)
     except ValueError as error:

@@ -67,8 +67,8 @@ class Control:
         by: str = "",
         said: Mapping[str, Json] = NOTHING,
     ) -> Asked:
-        """Ask for one of `OPERATIONS`. ``by``: who asks, for the history; ``key``: the same for repeats, which get the
-        first answer for 24 hours; ``said``: what the operation takes beside the reason, named as in the API.
+        """Ask for one of `OPERATIONS`. ``by``: the caller, for the history; ``key``: the same for repeats, which get
+        the first answer for 24 hours; ``said``: what the operation takes beside the reason, named as in the API.
 
         Raises `RequestError`: ``not_found``, ``ended`` and ``refused`` (its status, or what it is doing, does not allow
         it), ``conflict`` (the key was used for another request), ``invalid_request``; `RetryableError`.
@@ -127,7 +127,8 @@ _NO_ROW = ExecutionRow()
 
 
 def _fields(operation: Operation, said: Mapping[str, Json]) -> dict[str, Json]:
-    """What was said, by the fields of the event. Raises `RequestError` (``invalid_request``) for what is no JSON."""
+    """What was said, by the fields of the event. Raises `RequestError` (``invalid_request``) for values that are not
+    JSON."""
     fields = {operation.names.get(name, name): value for name, value in said.items()}
     if isinstance(node := fields.get("node"), str):
         fields["node"] = normalized(node)

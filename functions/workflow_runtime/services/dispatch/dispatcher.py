@@ -2,7 +2,7 @@
 
 Why nothing is lost and nothing happens twice:
 
-- One conditional put commits state, journal entry and orders together, version v to v+1. Whoever loses the race starts
+- One conditional put commits state, journal entry and orders together, version v to v+1. The loser of a race starts
   over and publishes nothing; a lost response is told from a lost race by the commit id.
 - The journal entry of v in the table means: all that commit v ordered was sent. While it is missing, the next
   dispatcher, whatever brought it here, publishes the commit again before it advances anything. Orders sent twice are

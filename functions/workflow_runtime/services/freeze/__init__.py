@@ -7,8 +7,8 @@ waits in a queue (`holding`). A thaw marks the switch, and then sends on what st
 (`release`). Nothing is lost, because of the order of things:
 
 - *Hold*: put the item, then read the switches, not from the cache. If the switch still holds, acknowledge; if not, go
-  on as if there were none. Either that read finds the mark of the thaw, and whoever holds back goes on himself; or it
-  came before the mark, so that the item stood there when the thaw began to read items.
+  on as if there were none. Either that read finds the mark of the thaw, and the worker that holds back goes on by
+  itself; or it came before the mark, so that the item stood there when the thaw began to read items.
 - *Release*: send the messages, then delete the items. A crash in between sends them again: a start is only a poke, an
   event has its id, an order its run, which only one worker claims.
 - *Generations*: a switch that is set anew holds its items under another number. Who still releases for the one before

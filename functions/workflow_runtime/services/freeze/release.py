@@ -56,8 +56,8 @@ class Releaser:
         return sent
 
     def _release(self, switch: Switch, end: int) -> int:
-        """Send on what one switch holds. Somebody who took it for one that holds may still come, and goes on himself;
-        what he has put under it is looked for until nobody can any more."""
+        """Send on what one switch holds. A worker that took it for one that holds may still come, and goes on by
+        itself; what it has put under the switch is looked for until none can any more."""
         sent = 0
         while self._clock.now() < end:
             page = self._freezes.held(switch, PAGE)

@@ -31,8 +31,8 @@ class Freezing(msgspec.Struct, frozen=True):
 
 
 class Freezes:
-    """``by``: who asks, as far as that is known. Scopes are as in `scopes`. All raise `RetryableError`, and
-    `RequestError` (``invalid_request``) for what is no scope.
+    """``by``: the caller, as far as known. Scopes are as in `scopes`. All raise `RetryableError`, and
+    `RequestError` (``invalid_request``) for anything but a scope.
     """
 
     def __init__(self, clock: Clock, stores: Stores, looks: Looks, releaser: Releaser) -> None:

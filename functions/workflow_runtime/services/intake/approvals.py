@@ -85,11 +85,12 @@ class Approvals:
         comment: str = "",
         key: str | None = None,
     ) -> Said:
-        """Approve or reject in the name of ``by``. ``asker``: who sends that, if somebody else; ``data``: what he would
-        have in place of what he was shown; ``key``: the same for repeats. The same answer again changes nothing.
+        """Approve or reject in the name of ``by``. ``asker``: who sends that, if somebody else; ``data``: what they
+        would have in place of what they were shown; ``key``: the same for repeats. The same answer again changes
+        nothing.
 
-        Raises `RequestError`: ``not_found``, ``forbidden`` (he is not asked), ``refused`` (it is decided, or his second
-        answer), ``invalid_request`` (the data does not match the form), ``too_many``; `RetryableError`.
+        Raises `RequestError`: ``not_found``, ``forbidden`` (they are not asked), ``refused`` (it is decided, or their
+        second answer), ``invalid_request`` (the data does not match the form), ``too_many``; `RetryableError`.
         """
         execution_id, number = parts_of(id)
         comment = _text(comment, "comment", COMMENT_CHARS_MAX)
@@ -168,7 +169,7 @@ class Approvals:
 
 
 def speaker(caller: str, by: str | None, speaking_for_others: frozenset[str]) -> str:
-    """In whose name a caller of the API answers: his own, or ``by``. Raises `RequestError` (``forbidden``)."""
+    """In whose name a caller of the API answers: their own, or ``by``. Raises `RequestError` (``forbidden``)."""
     if by is None or by == caller:
         return caller
     if caller in speaking_for_others:

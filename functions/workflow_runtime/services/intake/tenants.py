@@ -16,7 +16,7 @@ TENANT_CHARS_MAX = 128
 KEY_CHARS_MAX = 256
 WEIGHT_MAX = 10
 KINDS = {"tenant": BindingKind.LOCAL, "input": BindingKind.INPUT, "variables": BindingKind.VARIABLES}
-"""Of names in the template of a shared limiter that are no variable and no key of the input."""
+"""Of names in the template of a shared limiter that are neither a variable nor a key of the input."""
 
 
 def tenant_of(plan: Plan, view: View) -> str:

@@ -5,15 +5,16 @@ who wait. The engine knows nothing of this: it orders, and workers and the start
 
 - *Take*: one conditional write books requests and tokens and a slot together, or nothing. A start that is booked some
   seconds ahead is sent again with that delay.
-- *Line*: whoever cannot begin puts his message into the line, and acknowledges it: nobody polls, nothing waits in a
-  queue. While there is a line, nobody takes past it.
-- *Grant*: whoever gives a slot back takes it, in the same write, for the next in the line, and sends his message on;
-  the *pump*, one message for a limiter with a line, does that for whatever time brings, and for whatever got lost.
+- *Line*: a worker that cannot begin puts its message into the line, and acknowledges it: nobody polls, nothing waits
+  in a queue. While there is a line, nobody takes past it.
+- *Grant*: a worker that gives a slot back takes it, in the same write, for the next in the line, and sends that
+  message on; the *pump*, one message for a limiter with a line, does that for whatever time brings, and for whatever
+  got lost.
 - *Fence*: a grant has a larger number than every one before. Slots of workers are leased: a dead one's is taken back.
 
-Why nothing gets lost: a message is acknowledged when its waiter is in the line; a waiter leaves the line when his
-message was sent on; in between, a crash sends it twice, and a run is claimed once. Whoever joins a line marks it
-(``q``) after he has taken his place, with a text of his own; the pump goes to sleep only if that mark is still the one
+Why nothing gets lost: a message is acknowledged when its waiter is in the line; a waiter leaves the line when its
+message was sent on; in between, a crash sends it twice, and a run is claimed once. Whatever joins a line marks it
+(``q``) after it has taken its place, with a text of its own; the pump goes to sleep only if that mark is still the one
 it saw before it found the line empty. Why there are never too many: every slot is an entry of the gauge, put there by
 the condition that there is room; the same run cannot have two.
 """

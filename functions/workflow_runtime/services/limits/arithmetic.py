@@ -51,7 +51,7 @@ class Need(msgspec.Struct, frozen=True):
     """What somebody takes of a limiter: requests, tokens, and a slot if it has any.
 
     - ``holder``: names the one who takes it; never used for another
-    - ``lease_until``: for how long he is believed to live (epoch ms)
+    - ``lease_until``: for how long it is believed to live (epoch ms)
     - ``tenant``: whom it is for, as it stands in keys
     """
 

@@ -62,7 +62,7 @@ def expected_start(limiter: Limiter, gauge: Gauge, now: int, place: int) -> int:
 
 
 def in_line_text(name: LimiterName, gauge: Gauge, number_in_line: int, length: int) -> str:
-    """What would move somebody who has this place in the line (0: it is his turn already)."""
+    """What would move a waiter with this place in the line (0: it is its turn already)."""
     if not number_in_line:
         return f"it is its turn at `{name}`; its message is on its way"
     if number(gauge, arithmetic.GATE) >= FOREVER:

@@ -90,8 +90,8 @@ class Pump:
         self._granter = granter
 
     def take(self, body: str) -> int:
-        """Carry out one message. Returns how many were granted. Raises `InvalidEvent` for what is no message of a pump,
-        `RetryableError`."""
+        """Carry out one message. Returns how many were granted. Raises `InvalidEvent` for anything but a message of a
+        pump, `RetryableError`."""
         try:
             message = _pump_messages.decode(body)
         except (msgspec.DecodeError, UnicodeEncodeError) as error:

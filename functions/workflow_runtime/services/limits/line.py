@@ -19,7 +19,7 @@ from workflow_runtime.storage.limiters import CLASSES, LimiterName, LimiterStore
 LEASE_JITTER_MS = 4_000  # two leases taken within one millisecond must still differ: they tell holders apart
 LEASE_MS = 90_000  # a slot whose holder is silent for so long is free; as long as the lease of a run
 FOREVER = (1 << 53) - 1  # lease of a whole execution, whose end gives its slot back
-PUMP_SILENT_MS = 60_000  # then a pump is taken for dead by whoever joins the line
+PUMP_SILENT_MS = 60_000  # then a pump is taken for dead by the next that joins the line
 TRIES_MAX = 8  # changes of a gauge that another one came before
 LOWER_CLASS_EVERY = 8  # one grant in so many goes to a lower class of priority than the first in the line
 GAUGES_KNOWN_MAX = 1000
@@ -74,7 +74,7 @@ class Lines:
     def _take(
         self, name: LimiterName, limiter: Limiter, need: Need, *, in_line: bool, gives: str | None = None
     ) -> Grant | None:
-        """``gives``: who gives his slot for it."""
+        """``gives``: who gives up a slot for it."""
         gauge = self.known(name)
         if not in_line and arithmetic.LINE in gauge:
             gauge = self.gauge(name)  # to read is cheaper than a write in vain
@@ -106,7 +106,7 @@ class Lines:
 
     def book(self, name: LimiterName, limiter: Limiter, need: Need) -> tuple[bool, int]:
         """Take requests and tokens for somebody who has begun, at most the limiter's horizon ahead. Whether they are
-        taken, and from when on they are his (epoch ms); if they are not, when to look again, 0: never."""
+        taken, and from when on they are held (epoch ms); if they are not, when to look again, 0: never."""
         gauge = self.known(name)
         for _ in range(TRIES_MAX):
             now = self._clock.now()
@@ -192,7 +192,7 @@ class Lines:
 
     def _next(self, name: LimiterName, gauge: Gauge, without: Collection[str]) -> Waiter | None:
         """Whose turn it is: of the first class of priority, or of a lower one once in a while, so that none starves; in
-        it one tenant after the other, a few of each (his weight); of a tenant, the one who came first."""
+        it one tenant after the other, a few of each (its weight); of a tenant, the one who came first."""
         first = self._store.first(name, without=without)
         if first is None:
             return None
@@ -218,10 +218,10 @@ class Lines:
         queue: str | None = None,
         without: Collection[str] = (),
     ) -> tuple[Waiter, Grant] | Refusal:
-        """Take what the next in the line needs, in his name, by the gauge as it was last seen. Whoever calls sends his
-        message on, and then has him leave.
+        """Take what the next in the line needs, on its behalf, by the gauge as it was last seen. The caller sends its
+        message on, and then has it leave.
 
-        ``gives``: who gives him his slot; ``queue``: the only one that the caller may send to; ``without``: places
+        ``gives``: who gives up a slot for it; ``queue``: the only one that the caller may send to; ``without``: places
         whose waiters are on their way out already.
         """
         waiter = self._next(name, self.known(name), without)

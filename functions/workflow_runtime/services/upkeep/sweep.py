@@ -1,6 +1,6 @@
 """The sweep: every running execution is looked after from time to time, so that nothing that got lost stays lost.
 
-Whatever it finds it only starts again: a poke publishes what a dispatcher left half done; an order sent again is
+It only starts again what it finds: a poke publishes what a dispatcher left half done; an order sent again is
 carried out if it never was, reports a result whose report got lost, or finds the expired lease of a dead worker; an
 overdue timer is delivered. Everything it sends is recognised when it was not needed.
 """

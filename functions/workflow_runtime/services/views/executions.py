@@ -290,7 +290,7 @@ class Documents:
         return entries, outputs, compensations(plan, state, runs)
 
     def passes(self, execution_id: str, page: Page) -> PassPage:
-        """Some passes of a loop. Raises `RequestError` (``not_found``) also for what is no loop, or has not begun."""
+        """Some passes of a loop. Raises `RequestError` (``not_found``) also if it is not a loop, or has not begun."""
         header = self.header(execution_id)
         plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(execution_id)
         state = stored.state if stored is not None else None

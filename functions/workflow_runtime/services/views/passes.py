@@ -93,7 +93,7 @@ class PassFinder:
         return shown
 
     def page(self, page: Page) -> Shown | None:
-        """Some passes of a loop, and the first ones of those inside. None: it is no loop, or has not begun."""
+        """Some passes of a loop, and the first ones of those inside. None: it is not a loop, or has not begun."""
         place = self._plan.locate(page.loop)
         if place is None or place.node not in self._plan.blocks[place.block].loops:
             return None

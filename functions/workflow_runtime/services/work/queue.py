@@ -18,7 +18,7 @@ from workflow_runtime.services.work.runner import NodeRunner, Postponed
 
 WAITING_RECEIVES_MAX = 3  # then a copy waits in its place: an order that only waits must not become a dead letter
 HIDDEN_AFTER_SECONDS = 5  # what ends sooner needs no request more; what dies sooner, the sweep finds
-HIDDEN_LONGER_SECONDS = 30  # than the lease: whoever gets the order of a dead worker then finds its lease over
+HIDDEN_LONGER_SECONDS = 30  # than the lease: the next to get the order of a dead worker then finds its lease over
 
 Record: TypeAlias = Mapping[str, Any]
 Unread: TypeAlias = UnknownMessage | InvalidEvent

@@ -1,8 +1,9 @@
 """The node runner: claim, read, run, record, report, acknowledge; one attempt of one node per order.
 
-A run belongs to whoever wrote its claim. A repeat of a finished run reports its result again; a repeat of one under a
-valid lease steps back until the lease ends; an expired lease is never run again but reported as ``worker_lost``, and
-only the engine grants another attempt, under another serial. So effects per serial are at most one (promises P2, P3).
+A run belongs to the worker that wrote its claim. A repeat of a finished run reports its result again; a repeat of one
+under a valid lease steps back until the lease ends; an expired lease is never run again but reported as
+``worker_lost``, and only the engine grants another attempt, under another serial. So effects per serial are at most
+one (promises P2, P3).
 """
 
 from __future__ import annotations
@@ -181,7 +182,7 @@ class NodeRunner:
         return command.claim_by + suspended + frozen
 
     async def _claim(self, order: Order, claimed: Run, waited_as: str) -> Run | None:
-        """Claim the run. Returns whoever has it; None when it is ours, also if the answer to our own claim was lost.
+        """Claim the run. Returns the holder; None when it is ours, also if the answer to our own claim was lost.
         ``waited_as``: whose it is, if it has waited for a limiter."""
         execution_id = order.execution_id
         if waited_as:

@@ -73,7 +73,7 @@ def fails(registry: AgentRegistry, model: Any, target: str = "plain", **fields: 
 
 
 def structured(*outputs: Any) -> FunctionModel:
-    """Gives these outputs one after the other, the last one for ever."""
+    """Gives these outputs one after the other, the last one forever."""
     left = list(outputs)
 
     def reply(_messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:

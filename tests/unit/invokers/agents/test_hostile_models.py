@@ -79,7 +79,7 @@ def deep(levels: int) -> Any:
 MODELS: dict[str, tuple[str, Reply]] = {
     "never fits the schema": ("shaped", lambda info: output(info, {"n": "no"})),
     "says nothing at all": ("shaped", lambda _: []),
-    "thinks for ever": ("shaped", lambda _: [ThinkingPart("hm " * 1000)]),
+    "thinks forever": ("shaped", lambda _: [ThinkingPart("hm " * 1000)]),
     "gives text for an output": ("shaped", lambda _: [TextPart("n is 7")]),
     "calls tools that there are not": ("shaped", lambda _: [ToolCallPart("rm_rf", {"path": "/"})]),
     "calls a thousand tools at once": ("shaped", lambda _: [ToolCallPart(f"t{i}", {}) for i in range(1000)]),
