@@ -1,10 +1,10 @@
-"""A graph at work as others read it: its block and state, and what is known of its nodes."""
+"""A graph at work as others read it: its block and state, what is known of its nodes, what `${previous}` means."""
 
 from __future__ import annotations
 
 from workflow_runtime.engine.commands import Read
-from workflow_runtime.engine.graph.previous import previous
 from workflow_runtime.engine.lifecycle import (
+    ALIVE_MARKS,
     FAILED_MARKS,
     MARKS,
     STATUS_OF_MARK,
@@ -19,7 +19,7 @@ from workflow_runtime.engine.values.evaluation import NodeValue, error_value
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_CHART, ScopeId, pass_of
-from workflow_runtime.plan.graph import OUTPUTS, GraphBlock
+from workflow_runtime.plan.graph import OUTPUTS, EdgeKind, GraphBlock, looks_through
 
 
 class GraphValues(Scope):
@@ -156,3 +156,31 @@ class GraphValues(Scope):
         around = self._enclosing().outer
         assert isinstance(around, GraphValues)
         return around.previous(self.plan.place(self.block.loop)[1])
+
+
+def previous(block: GraphBlock, graph: GraphState, node: int, *, behind: bool) -> int:
+    """The number of the last alive predecessor in dependency order, looking through control nodes; -1: none.
+
+    ``behind``: as a successor of ``node`` sees it, so that it may be the node itself.
+    """
+    pending = [node] if behind else _alive_sources(block, graph, node)
+    seen: set[int] = set()
+    while pending:
+        source = pending.pop()
+        if not looks_through(block.nodes[source]):
+            return block.first + source
+        if source not in seen:
+            seen.add(source)
+            pending += _alive_sources(block, graph, source)
+    return -1
+
+
+def _alive_sources(block: GraphBlock, graph: GraphState, node: int) -> list[int]:
+    """Predecessors over alive edges, in dependency order."""
+    found: list[int] = []
+    for index in block.nodes[node].incoming:
+        edge = block.edges[index]
+        alive = graph.marks[edge.source] in ALIVE_MARKS and index not in graph.untaken
+        if alive and edge.kind is not EdgeKind.ORDER:
+            found.append(edge.source)
+    return found

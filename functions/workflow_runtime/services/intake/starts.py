@@ -22,12 +22,14 @@ from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.language.json_values import Json, NotJson, to_json
 from workflow_runtime.language.look_alikes import normalized, with_normalized_keys
 from workflow_runtime.language.schemas import violation
+from workflow_runtime.plan.formulas import Binding, BindingKind, Formula
+from workflow_runtime.plan.graph import GraphBlock, NodePlan
 from workflow_runtime.plan.limiters import Limiter
 from workflow_runtime.plan.plan import Plan
+from workflow_runtime.plan.specs import NodeType, ToolSpec
 from workflow_runtime.ports import Clock
 from workflow_runtime.services.catalog.catalog import Catalog
 from workflow_runtime.services.freeze.looks import Looks
-from workflow_runtime.services.intake.stand_ins import stand_in
 from workflow_runtime.services.intake.tenants import shares_of, tenant_of
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.storage.records import Globals, Header
@@ -256,3 +258,29 @@ def _input_hash(input: Json) -> str:
 
 def is_correlation_id(value: Json) -> bool:
     return isinstance(value, str) and _correlation.fullmatch(value) is not None
+
+
+MOCK = "mock"
+"""Id of the only node of an execution that a mock answers."""
+
+
+def stand_in(workflow_id: str, published: Plan | None) -> Plan:
+    """The plan of an execution that a mock answers, held to the schemas of the workflow that is ``published``.
+
+    It has one node, so that it takes its time, fails, is cancelled and is shown like any other.
+    """
+    inputs = Formula("${execution.input}", (Binding("execution", BindingKind.EXECUTION),))
+    node = NodePlan(
+        MOCK,
+        NodeType.SUB_WORKFLOW,
+        ToolSpec(workflow_id),
+        pool=NodeType.TOOL.value,
+        inputs=inputs,
+        decision_paths=((),),  # its output, whole, is the execution's
+    )
+    return Plan(
+        workflow_id,
+        GraphBlock((node,), (), sinks=(0,)),
+        input_schema=published.input_schema if published is not None else None,
+        output_schema=published.output_schema if published is not None else None,
+    )
