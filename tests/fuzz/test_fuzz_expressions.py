@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.fuzz.campaign import SECONDS, campaign
+from tests.recursion import calls_left
 
 from workflow_runtime.language.expressions import EvaluationError, ExpressionSyntaxError, Scope, compile_expression
 from workflow_runtime.language.expressions.functions import FUNCTIONS, ITEM_FUNCTIONS
@@ -19,6 +20,7 @@ from workflow_runtime.language.json_values import Json
 SIZE = 100_000
 MODULUS = 2**61 - 1  # of Python's hash of numbers
 SECONDS_MAX = 3.0  # of CPU: steps take a microsecond or less, on a machine that does nothing else
+CALLS_MAX = 700  # in each other; Python allows 1,000
 GROWTH_BYTES_MAX = 6 * MEMORY_BYTES_MAX  # of the process over the whole campaign; data and caches are there before
 LITERALS = [
     "0",
@@ -137,8 +139,9 @@ def take(random: Random) -> str:
     source = Grammar(random).expression(random.randint(1, 6))
     scope = Scope(dict(data()), now_ms=1_800_000_000_000)
     try:
-        expression = compile_expression(source)
-        value = expression.evaluate(scope)
+        with calls_left(CALLS_MAX):
+            expression = compile_expression(source)
+            value = expression.evaluate(scope)
     except ExpressionSyntaxError:
         return "no expression"
     except EvaluationError:

@@ -11,7 +11,9 @@ import enum
 import math
 import re
 import uuid
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import msgspec
@@ -116,19 +118,38 @@ def to_json(value: Any, place: str = "", convert: Convert | None = None) -> Json
         raise (error.under(place) if place else error) from None
 
 
-def read_json(text: str | bytes) -> Json:
-    """The JSON value in ``text``, nested at most `DEPTH_MAX` levels. Raises `ValueError`.
+class TooDeep(msgspec.DecodeError):
+    """JSON text whose lists and objects stand in each other too deep to be decoded."""
+
+
+def read_json(text: str | bytes, levels: int = DEPTH_MAX) -> Json:
+    """The JSON value in ``text``, nested at most ``levels`` deep. Raises `msgspec.DecodeError`, `UnicodeError`.
 
     For text of strangers; numbers and characters are as the decoder reads them (`to_json` is stricter).
     """
-    try:
-        value = msgspec.json.decode(text)
-    except RecursionError:  # the decoder counts its levels and stops far above the bound
-        raise ValueError(f"a value {TOO_DEEP}") from None
-    opened = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
-    if opened > DEPTH_MAX and is_deeper(value, DEPTH_MAX):
-        raise ValueError(f"a value {TOO_DEEP}")
-    return value
+    check_levels(text, levels)
+    return msgspec.json.decode(text)
+
+
+def check_levels(text: str | bytes, levels: int = DEPTH_MAX) -> None:
+    """Raises `TooDeep` for JSON text that is nested more than ``levels`` deep, before anything decodes it: decoders
+    recurse, and how deep they can depends on who calls them. Linear in the text, and without recursion.
+
+    Up to the first mistake in it, the text is taken apart here as any decoder does, and none reads on after that: so
+    none goes deeper than is found here, whatever the text is.
+    """
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if data.count(b"[") + data.count(b"{") <= levels:
+        return
+    marks = _ESCAPE.sub(b"", data).translate(None, _NO_MARKS)
+    brackets = b"".join(marks.split(b'"')[::2])  # every other piece is inside of a text
+    if max(accumulate(array("b", brackets.translate(_UP_OR_DOWN))), default=0) > levels:
+        raise TooDeep(f"the value is nested more than {levels} levels deep")
+
+
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_NO_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
+_UP_OR_DOWN = bytes.maketrans(b"[{]}", array("b", (1, 1, -1, -1)).tobytes())
 
 
 def is_deeper(value: Json, levels: int) -> bool:

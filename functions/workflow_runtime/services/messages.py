@@ -12,7 +12,7 @@ import msgspec
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Event
 from workflow_runtime.errors import InvalidEvent, RetryableError
-from workflow_runtime.language.json_values import DEPTH_MAX, Json, is_deeper
+from workflow_runtime.language.json_values import DEPTH_MAX, Json, check_levels
 from workflow_runtime.plan.limiters import Share
 from workflow_runtime.ports import Message
 
@@ -125,8 +125,9 @@ def parse_timer(body: str) -> Timer:
 def execution_named(body: str) -> str | None:
     """The execution that a message is for, whatever else it says; None if it names none."""
     try:
+        check_levels(body, LEVELS_MAX)
         envelope = _envelopes.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError):
         return None
     found = envelope.execution_id if isinstance(envelope.execution_id, str) else envelope.detail.get("execution_id")
     return found if isinstance(found, str) and EXECUTION_ID.fullmatch(found) else None
@@ -136,20 +137,14 @@ def _parsed(body: str, decoder: msgspec.json.Decoder[Content], field: str) -> Co
     """A message of which ``field`` is the content. Ones with another content than is known here may be of a newer
     version, which an upgrade sends: the queue keeps them until this one is replaced."""
     try:
-        _check_depth(body)
+        check_levels(body, LEVELS_MAX)
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         if field in _keys(body) and execution_named(body) is not None:
             raise UnknownMessage(f"not known here: {error}") from error
         raise InvalidEvent(f"nothing that the runtime sends: {error}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InvalidEvent(f"unreadable: {error}") from error
-
-
-def _check_depth(body: str) -> None:
-    """Raises `ValueError` for a body whose values are nested too deeply to be stored."""
-    if body.count("[") + body.count("{") > LEVELS_MAX and is_deeper(msgspec.json.decode(body), LEVELS_MAX):
-        raise ValueError(f"it is nested more than {LEVELS_MAX} levels deep")
 
 
 def _keys(body: str) -> Collection[str]:

@@ -1,7 +1,12 @@
-"""Faults between the services and their ports: what a call may suffer, and who decides it."""
+"""Faults between the services and their ports: what a call may suffer, and who decides it.
+
+How much is tried is for the environment to say: with ``DELIVERY_EVERY_FAULT=crash`` tests crash at every single call,
+with ``=1`` every call suffers every kind of fault; otherwise a part of the calls crashes.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
 from functools import cache
@@ -22,6 +27,16 @@ class Fault(Enum):
     LOST = "the answer is lost, the SDK calls again"
     LOST_AND_GIVEN_UP = "applied, but reported as failed"
     PARTLY = "the first half applied, then failed"
+
+
+CRASHES = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
+WANTED = os.environ.get("DELIVERY_EVERY_FAULT", "")
+FAULTS: tuple[Fault, ...] = tuple(Fault) if WANTED == "1" else CRASHES
+
+
+def every(step: int) -> int:
+    """At each of how many calls there is a fault, if it is at this one of them when nothing else is wanted."""
+    return 1 if WANTED else step
 
 
 READS = frozenset({"get", "query", "query_index"})

@@ -1,21 +1,17 @@
 """Faults at the port calls of an execution that is cancelled half-way: it is cancelled, once, and nothing is left.
 
-``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at every 20th.
+Crashes at every 20th call, or more (`faults`).
 """
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from tests.simulation.delivery.faults import Crash, Fault, Plan, at_every_call
+from tests.simulation.delivery.faults import FAULTS, Crash, Fault, Plan, at_every_call, every
 from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.errors import RetryableError
 
-EVERYTHING = os.environ.get("DELIVERY_EVERY_FAULT") == "1"
-FAULTS = tuple(Fault) if EVERYTHING else (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
-STEP = 1 if EVERYTHING else 20
+STEP = every(20)
 NAMES = ("chain", "fan_out", "chart", "undo")
 
 

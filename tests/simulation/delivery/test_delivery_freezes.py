@@ -1,7 +1,7 @@
 """Freezes and thaws under faults, and interleaved with everything else: nothing is lost, nothing is done twice.
 
-``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at every 5th. ``DELIVERY_SEEDS``
-and ``DELIVERY_FIRST_SEED`` as for other interleavings.
+Crashes at every 5th call, or more (`faults`). ``DELIVERY_SEEDS`` and ``DELIVERY_FIRST_SEED`` as for other
+interleavings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from tests.simulation.delivery import scenarios
-from tests.simulation.delivery.faults import Crash, Fault, FaultAt, Plan, at_every_call, without_faults
+from tests.simulation.delivery.faults import FAULTS, Crash, Fault, FaultAt, Plan, at_every_call, every, without_faults
 from tests.simulation.delivery.invariants import Violation, require
 from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_crashes import undisturbed
@@ -24,9 +24,7 @@ from workflow_runtime.services.freeze.looks import SEEN_MS, Looks
 from workflow_runtime.services.freeze.release import SETTLED_MS, Releaser
 from workflow_runtime.storage.freezes import FreezeStore, Held, Switch
 
-EVERYTHING = os.environ.get("DELIVERY_EVERY_FAULT") == "1"
-FAULTS = tuple(Fault) if EVERYTHING else (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
-STEP = 1 if EVERYTHING else 5
+STEP = every(5)
 SEEDS = int(os.environ.get("DELIVERY_SEEDS", "90"))
 FIRST_SEED = int(os.environ.get("DELIVERY_FIRST_SEED", "0"))
 HELD = {"workflow:chain": 1, "agent:echo": 1, "all": 1}

@@ -1,16 +1,15 @@
 """Three generations of executions under faults: whatever happens to whom, all come to the same end, and each part of
 each of them happens once.
 
-``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at every 20th.
+Crashes at every 20th call, or more (`faults`).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
-from tests.simulation.delivery.faults import Crash, Fault, FaultAt, Plan, at_every_call
+from tests.simulation.delivery.faults import FAULTS, Crash, Fault, FaultAt, Plan, at_every_call, every
 from tests.simulation.delivery.invariants import require
 from tests.simulation.delivery.world import TERMINAL, World, world
 
@@ -23,9 +22,7 @@ from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.storage.stores import Stores
 
-EVERYTHING = os.environ.get("DELIVERY_EVERY_FAULT") == "1"
-FAULTS = tuple(Fault) if EVERYTHING else (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
-STEP = 1 if EVERYTHING else 20
+STEP = every(20)
 ROUNDS = (0, 2, 4, 6)
 OTHERS = ("middle", "bottom")
 

@@ -1,7 +1,7 @@
 """A loop whose passes run in an execution of their own, under faults: whatever happens to whom, both come to the same
 end, and each pass happens once.
 
-``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at every 20th.
+Crashes at every 20th call, or more (`faults`).
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.simulation.delivery.faults import Fault, Plan, at_every_call
+from tests.simulation.delivery.faults import FAULTS, Fault, Plan, at_every_call
 from tests.simulation.delivery.invariants import require
-from tests.simulation.delivery.test_delivery_generations import FAULTS, ROUNDS, STEP, ask
+from tests.simulation.delivery.test_delivery_generations import ROUNDS, STEP, ask
 from tests.simulation.delivery.world import TERMINAL, World, world
 
 from workflow_runtime.engine.advance import new_execution

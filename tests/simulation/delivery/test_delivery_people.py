@@ -6,19 +6,16 @@ else happens at the same time.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
-from tests.simulation.delivery.faults import Crash, Fault, Plan, at_every_call
+from tests.simulation.delivery.faults import FAULTS, Crash, Fault, Plan, at_every_call, every
 from tests.simulation.delivery.world import TERMINAL, World, world
 
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.invokers.invocation import NodeCall
 
-EVERYTHING = os.environ.get("DELIVERY_EVERY_FAULT") == "1"
-FAULTS = tuple(Fault) if EVERYTHING else (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
-STEP = 1 if EVERYTHING else 3
+STEP = every(3)
 DAY = 86_400_000
 
 

@@ -1,7 +1,7 @@
 """Faults at the port calls of requests to skip, to undo, and to go on from a failure that a person decides on: what
 they lead to is the same, and done once.
 
-``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at every 20th.
+Crashes at every 20th call, or more (`faults`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.simulation.delivery.faults import Crash, Fault, Plan, at_every_call
-from tests.simulation.delivery.test_delivery_cancels import FAULTS, STEP
+from tests.simulation.delivery.faults import FAULTS, Crash, Fault, Plan, at_every_call
+from tests.simulation.delivery.test_delivery_cancels import STEP
 from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.errors import RetryableError

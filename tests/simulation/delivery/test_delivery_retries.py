@@ -1,6 +1,6 @@
 """Faults at the port calls of an execution that was cancelled and is retried: it ends as if nothing had happened.
 
-``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at every 20th.
+Crashes at every 20th call, or more (`faults`).
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.simulation.delivery.faults import Crash, Fault, Plan, at_every_call
-from tests.simulation.delivery.test_delivery_cancels import FAULTS, NAMES, STEP, cancel
+from tests.simulation.delivery.faults import FAULTS, Crash, Fault, Plan, at_every_call
+from tests.simulation.delivery.test_delivery_cancels import NAMES, STEP, cancel
 from tests.simulation.delivery.world import World, world
 
 from workflow_runtime.errors import RetryableError

@@ -1,7 +1,7 @@
 """Suspending and resuming under faults, and interleaved with everything else: nothing is lost, nothing is done twice.
 
-``DELIVERY_EVERY_FAULT=1`` tries every kind of fault at every call; otherwise crashes at every 20th. ``DELIVERY_SEEDS``
-and ``DELIVERY_FIRST_SEED`` as for other interleavings.
+Crashes at every 20th call, or more (`faults`). ``DELIVERY_SEEDS`` and ``DELIVERY_FIRST_SEED`` as for other
+interleavings.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ import os
 
 import pytest
 from tests.simulation.delivery import scenarios
-from tests.simulation.delivery.faults import Crash, Fault, Plan, at_every_call
+from tests.simulation.delivery.faults import FAULTS, Crash, Fault, Plan, at_every_call, every
 from tests.simulation.delivery.schedule import run_wildly
 from tests.simulation.delivery.test_delivery_crashes import undisturbed
 from tests.simulation.delivery.world import TERMINAL, World, world
 
 from workflow_runtime.errors import RequestError, RetryableError
 
-EVERYTHING = os.environ.get("DELIVERY_EVERY_FAULT") == "1"
-FAULTS = tuple(Fault) if EVERYTHING else (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
-STEP = 1 if EVERYTHING else 20
+STEP = every(20)
 SEEDS = int(os.environ.get("DELIVERY_SEEDS", "60"))
 FIRST_SEED = int(os.environ.get("DELIVERY_FIRST_SEED", "0"))
 NAMES = ("chain", "fan_out", "failing", "undo", "chart")

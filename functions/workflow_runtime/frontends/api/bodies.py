@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from workflow_runtime.frontends.api.problems import Problem, invalid
 from workflow_runtime.frontends.api.request import Request
-from workflow_runtime.language.json_values import DEPTH_MAX, is_deeper, malformed
+from workflow_runtime.language.json_values import DEPTH_MAX, TooDeep, is_deeper, malformed, read_json
 from workflow_runtime.services.intake.starts import INPUT_BYTES_MAX
 
 JSON_TYPES = ("application/json",)
@@ -104,8 +104,8 @@ def _text(body: bytes, charset: str) -> str:
 
 def _json(text: str) -> Any:
     try:
-        return msgspec.json.decode(text.removeprefix("\ufeff"))
-    except RecursionError:
+        return read_json(text.removeprefix("\ufeff"), LEVELS_MAX)
+    except TooDeep:
         raise Problem("invalid_request", _too_deep()) from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise Problem("invalid_body", f"the body is not JSON: {malformed(text, error)}") from None

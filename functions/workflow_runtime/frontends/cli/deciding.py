@@ -15,6 +15,7 @@ from workflow_runtime.frontends.cli.errors import usage_error
 from workflow_runtime.frontends.cli.files import read_json
 from workflow_runtime.frontends.cli.output import Line, Output
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import read_json as json_in
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.addresses import static_path
@@ -170,6 +171,6 @@ def _typed(name: str, schema: Json, shown: Json) -> Json:
     if wants_text:
         return text
     try:
-        return msgspec.json.decode(text)
+        return json_in(text)
     except msgspec.DecodeError:
         return text  # anything but JSON is text; whether the form takes it is its business

@@ -13,6 +13,7 @@ import msgspec
 
 from workflow_runtime.frontends.cli.errors import CliError, usage_error
 from workflow_runtime.language.json_values import Json, malformed
+from workflow_runtime.language.json_values import read_json as json_in
 from workflow_runtime.runtime.workflow_files import SUFFIXES
 from workflow_runtime.runtime.workflow_files import workflow_files as workflow_files_of
 
@@ -82,8 +83,8 @@ def _holds_workflow(path: Path) -> bool:
     if source.lstrip()[:1] != b"{":
         return _BLOCK_WORKFLOW.search(source) is not None
     try:
-        value = msgspec.json.decode(source)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = json_in(source)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return _FLOW_WORKFLOW.match(source) is not None
     return isinstance(value, dict) and "workflow" in value
 
@@ -146,8 +147,8 @@ def read_json(value: str, option: str, what: str, example: str = "") -> Json:
         hint = f"{option} takes JSON, @FILE, or @- for stdin"
         raise CliError("invalid_input", f"{what} file {place!r} cannot be read: {error.strerror}", hint) from None
     try:
-        return msgspec.json.decode(data.removeprefix(UTF8_MARK))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json_in(data.removeprefix(UTF8_MARK))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         hint = f"for example {example}" if example else ""
         if not example and value and not value.startswith(("{", "[", '"', "@")):
             hint = (

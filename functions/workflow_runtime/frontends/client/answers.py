@@ -19,6 +19,7 @@ from workflow_runtime.frontends.client.errors import (
     TooLarge,
     Unavailable,
 )
+from workflow_runtime.language.json_values import DEPTH_MAX, read_json
 from workflow_runtime.language.texts import shorten
 
 PASSING_STATUSES = (429, 500, 502, 503, 504)
@@ -31,6 +32,7 @@ BY_STATUS: dict[int, type[EngineError]] = {
     413: TooLarge,
 }
 BY_PROBLEM: dict[str, type[EngineError]] = {"invalid_input": InvalidInput, "invalid_event": InvalidInput}
+LEVELS_MAX = DEPTH_MAX + 12  # a value, in the document that tells of it
 EXCERPT_BYTES = 4096  # of a body that is not ours: enough for what a page says first
 EXCERPT_COLUMNS = 200
 
@@ -56,7 +58,7 @@ class Answer(dict[str, Any]):
 def answer_of(response: httpx.Response) -> Answer:
     """The JSON object of a success. Raises `EngineError` (``unexpected_answer``)."""
     try:
-        value = msgspec.json.decode(response.content)
+        value = read_json(response.content, LEVELS_MAX)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         what = f" ({error})" if "json" in response.headers.get("content-type", "") else ""
         raise unexpected(f"{_place(response)} with {_shown(response)}{what}") from None
@@ -69,8 +71,10 @@ def error_of(response: httpx.Response) -> EngineError:
     """The error that a problem document, or any other failed answer, tells of."""
     status = response.status_code
     try:
-        problem = msgspec.json.decode(response.content, type=dict[str, Any])
+        problem = read_json(response.content, LEVELS_MAX)
     except (msgspec.DecodeError, UnicodeDecodeError):
+        problem = {}
+    if not isinstance(problem, dict):
         problem = {}
     code = str(problem.get("code") or f"http_{status}")
     message = str(problem.get("detail") or problem.get("message") or "")

@@ -32,7 +32,7 @@ from workflow_runtime.frontends.client.remote_people import (
 )
 from workflow_runtime.frontends.client.signing import SigV4, aws_region
 from workflow_runtime.frontends.client.sources import Source
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, read_json
 
 ATTEMPTS_MAX = 5
 PAUSE_SECONDS_MIN = 0.1
@@ -139,7 +139,7 @@ class RemoteConnection(RemotePeople):
             if not length.isdecimal() or not response.content:
                 raise unexpected(f"a part of {response.request.url} was answered without its range")
             if len(text) >= int(length):
-                return msgspec.json.decode(text)
+                return read_json(text)
 
     async def wait(self, execution_id: str, seconds: float | None) -> dict[str, Json]:
         end = self._now() + seconds if seconds is not None else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workflow_runtime.language.caching import cached_by_bytes
 from workflow_runtime.language.expressions.compiler import Compiler, builds
-from workflow_runtime.language.expressions.errors import EvaluationError, ExpressionSyntaxError
+from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.lexer import END, Token, tokenize
 from workflow_runtime.language.expressions.limits import (
     COMPILED_BYTES_PER_CHARACTER,
@@ -63,8 +63,6 @@ class Expression:
             if error.offset < 0:
                 error.offset = self.offset
             raise
-        except RecursionError:
-            raise EvaluationError("a value is nested too deeply", self.offset) from None
         except UnicodeError:
             raise EvaluationError("a text that is not valid Unicode", self.offset) from None
         return value
@@ -86,12 +84,9 @@ def compile_expression(source: str) -> Expression:
 def compile_tokens(source: str, tokens: list[Token]) -> Expression:
     """Compile the expression that ``tokens`` of ``source`` make. Raises `ExpressionSyntaxError`."""
     parser = Parser(source, tokens)
-    try:
-        tree = parser.parse()
-        run = Compiler().compile(tree)
-        computed = builds(tree)
-    except RecursionError:
-        raise ExpressionSyntaxError("nested too deeply", tokens[0].start, "split it over several expressions") from None
+    tree = parser.parse()
+    run = Compiler().compile(tree)
+    computed = builds(tree)
     assert tokens[-1].kind == END, "the lexer always ends with END"
     start, end = tokens[0].start, tokens[-1].start
     return Expression(source[start:end], run, tuple(parser.references), computed, start)

@@ -4,8 +4,12 @@ SOURCE_BYTES_MAX = 4 * 1024
 """One expression, in UTF-8. Longer ones belong in a tool."""
 
 DEPTH_MAX = 50
-"""Brackets, calls, prefixes and branches inside each other: parser, compiler and evaluation recurse once or a few
-times per level."""
+"""Brackets, calls, prefixes and branches inside each other."""
+
+HEIGHT_MAX = 180
+"""Operands of operators inside each other: more than three for each of those brackets. Parser, compiler and evaluation
+recurse two or three times for each, and a few times for each bracket: together with the depth of values and queries,
+less than 700 of the 1,000 calls that Python allows in each other."""
 
 STEPS_MAX = 100_000
 """Elements visited by one evaluation of one expression; a step is at most about a microsecond of work."""
@@ -63,6 +67,10 @@ PATTERNS_CACHED_BYTES_MAX = 16 * 1024 * 1024
 
 QUERY_CHARACTERS_MAX = 1000
 """A JMESPath query."""
+
+QUERY_PARTS_MAX = 60
+"""Brackets, projections and operators of a JMESPath query: all of them may stand in each other, and its parser and
+interpreter recurse four times for each."""
 
 COMPILED_BYTES_PER_CHARACTER = 260
 """What a compiled expression takes, closures and all, by the length of its source: measured, at most."""

@@ -10,7 +10,7 @@ from workflow_runtime.language.expressions.errors import ExpressionSyntaxError
 from workflow_runtime.language.expressions.functions import FUNCTIONS, ITEM_FUNCTIONS
 from workflow_runtime.language.expressions.hints import check_call, function_hint, hint_for
 from workflow_runtime.language.expressions.lexer import END, NAME, OPERATOR, VALUE, Token
-from workflow_runtime.language.expressions.limits import DEPTH_MAX
+from workflow_runtime.language.expressions.limits import DEPTH_MAX, HEIGHT_MAX
 from workflow_runtime.language.expressions.syntax import (
     Arithmetic,
     At,
@@ -54,6 +54,7 @@ _LEVELS = {
     "/": PRODUCT,
     "%": PRODUCT,
 }
+SPLIT_IT = "split it over several expressions"
 _LITERALS = {"true": True, "false": False, "null": None}
 _FOREIGN_LITERALS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"} | dict.fromkeys(
     ("None", "Null", "NULL", "nil", "undefined"), "null"
@@ -68,6 +69,7 @@ class Parser:
         self.tokens = tokens
         self.position = 0
         self.depth = 0
+        self.height = 0
         self.item_depth = 0
         self.references: list[Reference] = []
 
@@ -137,16 +139,20 @@ class Parser:
     def enter(self, token: Token) -> None:
         self.depth += 1
         if self.depth > DEPTH_MAX:
-            raise ExpressionSyntaxError(
-                f"nested more than {DEPTH_MAX} deep", token.start, "split it over several expressions"
-            )
+            raise ExpressionSyntaxError(f"nested more than {DEPTH_MAX} deep", token.start, SPLIT_IT)
 
     def binary(self, floor: int) -> Node:
+        self.height += 1
+        if self.height > HEIGHT_MAX:
+            raise ExpressionSyntaxError(
+                f"operators are nested more than {HEIGHT_MAX} deep", self.peek().start, SPLIT_IT
+            )
         left = self.prefix(floor)
         while True:
             token = self.peek()
             level = _LEVELS.get(token.text, 0) if token.kind == OPERATOR else 0
             if level == 0 or level < floor:
+                self.height -= 1
                 return left
             if level == COMPARISON:
                 left = self.comparison(left)

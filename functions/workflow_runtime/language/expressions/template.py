@@ -196,8 +196,6 @@ def _text(pieces: tuple[Piece, ...], where: Where) -> Render:
                 size = text_bytes(part)
             except EvaluationError as error:
                 raise error.at(piece.offset, where) from None
-            except RecursionError:
-                raise EvaluationError("a value is nested too deeply", piece.offset, where) from None
             except UnicodeError:
                 raise EvaluationError("a text that is not valid Unicode", piece.offset, where) from None
             _pay(scope, size, piece.offset, where)

@@ -10,7 +10,7 @@ import msgspec
 from workflow_runtime.language.expressions.errors import EvaluationError
 from workflow_runtime.language.expressions.limits import INTEGER_MAX, INTEGER_MIN, RESULT_BYTES_MAX
 from workflow_runtime.language.expressions.scope import Scope
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import DEPTH_MAX, Json, is_deeper
 
 _KINDS: dict[type, str] = {
     type(None): "null",
@@ -24,6 +24,7 @@ _KINDS: dict[type, str] = {
 _BYTES_PER_STEP_SHIFT = 4  # of JSON that is walked or written
 _INTEGER_DIGITS_MAX = 20  # sign and 64 bits
 UNSIGNED_MAX = 2**64 - 1  # values that come from outside may be that wide
+TOO_DEEP = f"a value is nested more than {DEPTH_MAX} levels deep"
 TOO_LARGE = f"a computed result is larger than {RESULT_BYTES_MAX // 1024:,} KiB"
 
 
@@ -95,8 +96,9 @@ def check_text(value: str) -> str:
     return value
 
 
-def equals(left: Json, right: Json, scope: Scope | None = None) -> bool:
-    """Equality of JSON values: ``1 == 1.0``, ``true != 1``. Walks are charged to ``scope`` when there is one."""
+def equals(left: Json, right: Json, scope: Scope | None = None, depth: int = 0) -> bool:
+    """Equality of JSON values: ``1 == 1.0``, ``true != 1``. Walks are charged to ``scope`` when there is one;
+    ``depth``: of what is around. Raises `EvaluationError`."""
     left_type, right_type = type(left), type(right)
     if left_type is not right_type:
         return left_type in (int, float) and right_type in (int, float) and bool(left == right)
@@ -105,16 +107,24 @@ def equals(left: Json, right: Json, scope: Scope | None = None) -> bool:
             return False
         if scope is not None:
             scope.charge(len(left))
-        return all(equals(a, b, scope) for a, b in zip(left, right, strict=True))
+        inner = _deeper(depth)
+        return all(equals(a, b, scope, inner) for a, b in zip(left, right, strict=True))
     if left_type is dict:
         if len(left) != len(right):
             return False
         if scope is not None:
             scope.charge(len(left))
-        return all(key in right and equals(value, right[key], scope) for key, value in left.items())
+        inner = _deeper(depth)
+        return all(key in right and equals(value, right[key], scope, inner) for key, value in left.items())
     if left_type is str and scope is not None and len(left) == len(right):
         scope.charge_text(len(left))
     return bool(left == right)
+
+
+def _deeper(depth: int) -> int:
+    if depth == DEPTH_MAX:
+        raise EvaluationError(TOO_DEEP)
+    return depth + 1
 
 
 def freeze(value: Json, scope: Scope) -> str | bytes:
@@ -129,6 +139,7 @@ def freeze(value: Json, scope: Scope) -> str | bytes:
         return str(value)
     if value_type is list or value_type is dict:
         scope.charge(1 + (json_bytes(value, scope.steps << _BYTES_PER_STEP_SHIFT) >> _BYTES_PER_STEP_SHIFT))
+        _check_depth(value)
     return _sorted_encoder.encode(_with_plain_numbers(value, UNSIGNED_MAX))
 
 
@@ -210,8 +221,14 @@ _sorted_encoder = msgspec.json.Encoder(order="sorted")
 def json_text(value: Json, scope: Scope, *, ordered: bool = False) -> str:
     """Compact JSON, at most 1 MiB; ``ordered`` sorts keys. Raises `EvaluationError` before memory grows."""
     scope.charge(1 + (json_bytes(value) >> _BYTES_PER_STEP_SHIFT))
+    _check_depth(value)
     encoder = _sorted_encoder if ordered else _encoder
     return check_text(encoder.encode(_with_plain_numbers(value)).decode())
+
+
+def _check_depth(value: Json) -> None:
+    if is_deeper(value, DEPTH_MAX):
+        raise EvaluationError(TOO_DEEP)
 
 
 def _with_plain_numbers(value: Json, most: int = INTEGER_MAX) -> Json:

@@ -13,7 +13,7 @@ from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.errors import InvalidEvent
 from workflow_runtime.invokers.invocation import ORIGIN_KEY
 from workflow_runtime.language.expressions import EvaluationError, parse_iso
-from workflow_runtime.language.json_values import Json, NotJson, to_json
+from workflow_runtime.language.json_values import DEPTH_MAX, Json, NotJson, read_json, to_json
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.ports import Blobs
 from workflow_runtime.services.catalog.triggers import Occasion, ScheduledStart
@@ -115,7 +115,7 @@ class BusEvent(msgspec.Struct, frozen=True, rename={"detail_type": "detail-type"
 def parse_body(body: str) -> BusEvent | ScheduledStart:
     """Raises `InvalidEvent` for what is neither."""
     try:
-        value: Any = msgspec.json.decode(body)
+        value: Any = read_json(body, DEPTH_MAX + 1)
         if isinstance(value, dict):  # the bounds of values are those of its fields
             value = {name: to_json(field, name) for name, field in value.items()}
         if isinstance(value, dict) and "schedule" in value and "detail-type" not in value:
@@ -123,6 +123,6 @@ def parse_body(body: str) -> BusEvent | ScheduledStart:
         event = msgspec.convert(value, BusEvent)
         parse_iso(event.time)
         event = replace(event, detail_type=normalized(event.detail_type))
-    except (msgspec.MsgspecError, NotJson, UnicodeError, RecursionError, EvaluationError) as error:
+    except (msgspec.MsgspecError, NotJson, UnicodeError, EvaluationError) as error:
         raise InvalidEvent(f"not an event: {error}") from error
     return event

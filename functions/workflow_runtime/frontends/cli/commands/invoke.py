@@ -26,6 +26,7 @@ from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.stderr_log import log_to_stderr
 from workflow_runtime.frontends.client.mock_targets import unknown_mocks
 from workflow_runtime.invokers.mocks import Mocks
+from workflow_runtime.language.json_values import read_json
 from workflow_runtime.runtime.in_process import handler_of
 from workflow_runtime.runtime.services import Runtime
 
@@ -104,8 +105,8 @@ def _event(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         data = file.read(INPUT_BYTES_MAX)
     try:
-        event = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        event = read_json(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CliError("invalid_event", f"{path} is not valid JSON: {error}") from None
     if not isinstance(event, dict):
         raise CliError("invalid_event", f"{path} is not an event: an event is a JSON object")

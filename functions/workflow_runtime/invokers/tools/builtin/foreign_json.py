@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from workflow_runtime.language.json_values import INTEGER_MAX, INTEGER_MIN, Json, NotJson, to_json
+from workflow_runtime.language.json_values import INTEGER_MAX, INTEGER_MIN, Json, NotJson, check_levels, to_json
 
 CONTAINERS_MAX = 250_000  # lists and objects: an empty one of two bytes takes sixty in memory, and as many as a copy
 INTEGER_CHARACTERS_MAX = 20  # of an integer within 64 bits, with its sign: longer ones need not be computed
@@ -30,15 +30,13 @@ def read_json(text: str, name: str, warn: Callable[[str], None]) -> Json:
     """
     if text.count("[") + text.count("{") > CONTAINERS_MAX:
         raise TooManyParts(f"has more than {CONTAINERS_MAX:,} lists and objects")
+    check_levels(text)
     if not _LONG_NUMBER.search(text):
         try:
             return to_json(msgspec.json.decode(text))
-        except (msgspec.DecodeError, NotJson, RecursionError, UnicodeError):
+        except (msgspec.DecodeError, NotJson, UnicodeError):
             pass
-    try:
-        return _Reader(name, warn).read(text)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
+    return _Reader(name, warn).read(text)
 
 
 class _Reader:

@@ -9,7 +9,7 @@ from workflow_runtime.language.expressions.functions.registry import function
 from workflow_runtime.language.expressions.limits import PARSED_BYTES_PER_CHARACTER
 from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import bounded, check_text, json_text, kind, render_text, text
-from workflow_runtime.language.json_values import Json, read_json
+from workflow_runtime.language.json_values import Json, TooDeep, read_json
 
 _NUMBER = re.compile(r"\s*([+-]?)([0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})((?:[eE][+-]?[0-9]{1,5})?)\s*\Z")
 
@@ -65,5 +65,7 @@ def parse_json(scope: Scope, value: Json) -> Json:
     scope.charge_memory(PARSED_BYTES_PER_CHARACTER * len(source))
     try:
         return read_json(source)
+    except TooDeep as error:
+        raise EvaluationError(str(error)) from None
     except ValueError as error:
         raise EvaluationError(f"not JSON: {error}") from None

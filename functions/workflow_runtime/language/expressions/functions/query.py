@@ -3,6 +3,7 @@ way."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from workflow_runtime.language.caching import ByteCache
@@ -13,6 +14,7 @@ from workflow_runtime.language.expressions.limits import (
     PATTERN_MEMORY_BYTES_MAX,
     PATTERNS_CACHED_BYTES_MAX,
     QUERY_CHARACTERS_MAX,
+    QUERY_PARTS_MAX,
 )
 from workflow_runtime.language.expressions.scope import Scope
 from workflow_runtime.language.expressions.values import text
@@ -27,6 +29,7 @@ paid by the size of the program, too."""
 
 _patterns: ByteCache[str, Any] = ByteCache(PATTERNS_CACHED_BYTES_MAX)
 
+_QUERY_PART = re.compile(r"&&|\|\||[=!<>]=|[\[({*!&|<>]")
 _PROGRAM_SHIFT = 1  # two instructions are compiled in about a microsecond
 _INSTRUCTION_BYTES = 16
 
@@ -74,8 +77,7 @@ def _compiled(pattern: str) -> Any:
 
 def check_query(query: str) -> None:
     """Raises `EvaluationError` unless ``query`` is JMESPath within the bounds."""
-    if len(query) > QUERY_CHARACTERS_MAX:
-        raise EvaluationError(f"a query longer than {QUERY_CHARACTERS_MAX:,} characters")
+    _check_size(query)
     from jmespath import compile as parse
     from jmespath.exceptions import JMESPathError
 
@@ -85,11 +87,17 @@ def check_query(query: str) -> None:
         raise EvaluationError("not a JMESPath query", quote=str(error).partition("\n")[0][:200]) from None
 
 
+def _check_size(query: str) -> None:
+    if len(query) > QUERY_CHARACTERS_MAX:
+        raise EvaluationError(f"a query longer than {QUERY_CHARACTERS_MAX:,} characters")
+    if len(_QUERY_PART.findall(query)) > QUERY_PARTS_MAX:
+        raise EvaluationError(f"a query of more than {QUERY_PARTS_MAX} brackets and operators, which may be too deep")
+
+
 @function("jmespath(x, query)", 2)
 def jmespath(scope: Scope, value: Json, query: Json) -> Json:
     """The result of a JMESPath query; null where it finds nothing."""
-    if len(text(query)) > QUERY_CHARACTERS_MAX:
-        raise EvaluationError(f"a query longer than {QUERY_CHARACTERS_MAX:,} characters")
+    _check_size(text(query))
     scope.charge(1 + len(query))
     from jmespath.exceptions import JMESPathError
 
