@@ -10,6 +10,7 @@ from functools import partial
 import msgspec
 
 from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.bounds import TRANSITIONS_MAX, TooMuch
 from workflow_runtime.compiler.build.charts import ChartAssembly
 from workflow_runtime.compiler.build.decisions import GraphReads, decided_paths
 from workflow_runtime.compiler.build.graphs import Parts, as_expression, assemble, assemble_graph
@@ -27,6 +28,7 @@ from workflow_runtime.compiler.check.triggers import check_triggers, plan_trigge
 from workflow_runtime.compiler.check.values import check_values
 from workflow_runtime.compiler.collect.chart_formulas import chart_sites
 from workflow_runtime.compiler.collect.formulas import variable_sites
+from workflow_runtime.compiler.collect.graphs import ChartSource
 from workflow_runtime.compiler.collect.sources import Sources
 from workflow_runtime.compiler.kinds.kind import Body
 from workflow_runtime.compiler.names.names import Bindings, Names, bind_all
@@ -113,23 +115,26 @@ def _plan(
 ) -> Plan | None:
     """The plan, as far as the definition shows it: what may merely follow from an error is not reported."""
     catalogue = _with_itself(definition, catalogue)
-    sources = Sources(definition, gaps)
-    check_support(sources, report)
-    check_pools(sources, pools, report)
-    if not _has_fitting_size(definition, gaps, sources, report):
-        return None
-    others = [
-        *variable_sites(definition, report),
-        *trigger_sites(definition, report),
-        *limit_sites(definition, report),
-    ]
     try:
+        sources = Sources(definition, gaps, report.spent)
+        check_support(sources, report)
+        check_pools(sources, pools, report)
+        if not _has_fitting_size(definition, gaps, sources, report):
+            return None
+        others = [
+            *variable_sites(definition, report),
+            *trigger_sites(definition, report),
+            *limit_sites(definition, report),
+        ]
         drafts = [drafted(definition, source, report) for source in sources.graphs]
         charts = [chart_sites(chart, report) for chart in sources.charts]
         named = named_in(sources, drafts, charts, report)
         graphs = finished_graphs(drafts, named, report)
     except TooManyEdges as error:
         report.add(rules.TOO_MANY_EDGES, str(error), ("nodes",))
+        return None
+    except TooMuch as error:
+        report.add(error.rule, str(error), error.place)
         return None
     firsts = first_numbers(drafts, graphs)
     befores = [
@@ -257,7 +262,16 @@ def _has_fitting_size(definition: WorkflowDefinition, gaps: Gaps, sources: Sourc
         report.add(rules.TOO_MANY_NODES, f"{nodes:,} nodes are more than {NODES_MAX:,}", ("nodes",))
     if states > STATES_MAX:
         report.add(rules.TOO_MANY_STATES, f"{states:,} states are more than {STATES_MAX:,}", ("states",))
-    return nodes <= NODES_MAX and states <= STATES_MAX
+    transitions = sum(map(_count_transitions, sources.charts))
+    if transitions > TRANSITIONS_MAX:
+        message = f"{transitions:,} transitions are more than {TRANSITIONS_MAX:,}"
+        report.add(rules.TOO_MANY_TRANSITIONS, message, ("states",))
+    return nodes <= NODES_MAX and states <= STATES_MAX and transitions <= TRANSITIONS_MAX
+
+
+def _count_transitions(chart: ChartSource) -> int:
+    written = [state.definition for state in chart.states if state.definition is not None]
+    return sum(len(state.transitions) + len(state.after) + len(state.always) for state in written)
 
 
 def _conditions(graph: Graph, formulas: dict[DocumentPath, Formula], report: Report) -> dict[tuple[int, int], Formula]:

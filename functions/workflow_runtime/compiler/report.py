@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import TypeAlias
 
 import msgspec
 
+from workflow_runtime.compiler.bounds import DocumentPath, Spent
 from workflow_runtime.definition.source import Source
 from workflow_runtime.findings import Finding, Rule, Severity
 from workflow_runtime.language.suggestions import did_you_mean
-
-DocumentPath: TypeAlias = tuple[str | int, ...]
 
 SUGGESTIONS_MAX = 20
 """Comparing a name with 10,000 others takes a fifth of a second; nobody reads more hints than these."""
@@ -33,6 +31,7 @@ class Report:
         self._counts: Counter[Severity] = Counter()
         self._places: dict[str, list[DocumentPath]] = {}
         self._suggestions = 0
+        self.spent = Spent()
 
     def add(
         self,

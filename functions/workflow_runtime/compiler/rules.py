@@ -100,6 +100,16 @@ CALL_IN_LOOP = rule(
     "Put it into a `run` graph: an agent or tool node takes the whole list, or several nodes take a part each.",
 )
 TOO_MANY_STATES = rule("WF327", ERROR, "The workflow has too many states", "Split it into several workflows.")
+TOO_MANY_TRANSITIONS = rule("WF333", ERROR, "The workflow has too many transitions", "Split it into several workflows.")
+TOO_MANY_EXPRESSIONS = rule(
+    "WF334", ERROR, "The workflow has too many expressions", "Give large values as files or inputs, or split it."
+)
+TOO_MANY_REFERENCES = rule(
+    "WF335", ERROR, "The expressions name too much", "Put values together once, in a node, and read that."
+)
+TOO_MANY_PATTERNS = rule(
+    "WF336", ERROR, "The workflow has too many patterns, or too large ones", "Compare texts where that is enough."
+)
 UNREACHABLE_STATE = rule("WF328", WARNING, "A state that is never entered")
 NEVER_TAKEN = rule(
     "WF329", WARNING, "A transition that is never taken", "Give the earlier one a condition, or remove one of the two."

@@ -27,6 +27,7 @@ from workflow_runtime.definition.fields import (
 )
 from workflow_runtime.definition.ids import DynamicId, Reference
 from workflow_runtime.definition.reading import Many, Model, TextAs, problem
+from workflow_runtime.language.expressions import PATTERN_MEMORY_BYTES_MAX
 from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.templates import has_template
 from workflow_runtime.language.texts import shorten
@@ -62,6 +63,7 @@ def read_pattern(value: object) -> str:
         )
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = PATTERN_MEMORY_BYTES_MAX
     try:
         re2.compile(text, options)
     except re2.error as error:

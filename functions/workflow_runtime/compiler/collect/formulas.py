@@ -28,7 +28,7 @@ from workflow_runtime.language.expressions import (
     compile_expression,
     compile_template,
 )
-from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.json_values import Json, walk_texts
 from workflow_runtime.language.templates import enclosed_in
 
 SHAPE_LOCALS = frozenset({"output", "inputs"})
@@ -116,8 +116,12 @@ def variable_sites(definition: WorkflowDefinition, report: Report) -> list[ReadS
 
 
 def read_site(site: Site, report: Report) -> ReadSite:
-    """A site with the names that it reads."""
+    """A site with the names that it reads. Raises `TooMuch`."""
+    for path, text in walk_texts(site.value, site.path):
+        report.spent.expressions(1 if site.is_expression else text.count("${"), path)
+        report.spent.patterns(text, path)
     compiled, uses = _compiled(site, report)
+    report.spent.references(len(uses), site.path)
     return ReadSite(site, uses, compiled)
 
 

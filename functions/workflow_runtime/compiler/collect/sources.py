@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
-import re2
 
+from workflow_runtime.compiler.bounds import Spent
 from workflow_runtime.compiler.collect.bodies import NO_LOOP, Listing, listing
 from workflow_runtime.compiler.collect.graphs import CallSource, ChartSource, Enclosing, GraphSource, Undone
 from workflow_runtime.compiler.collect.short_forms import called_node, fallback_node, fallback_of, named_after
@@ -25,6 +25,7 @@ from workflow_runtime.definition.nodes.loop import LoopNode
 from workflow_runtime.definition.policies import ErrorHandler
 from workflow_runtime.definition.recovery import ANY, Gaps
 from workflow_runtime.definition.workflow import WorkflowDefinition
+from workflow_runtime.language.expressions import compile_pattern
 from workflow_runtime.plan.graph import FALLBACK
 
 NOT_OF_COMPENSATIONS = {"dependencies": (), "fallback": None, "on_error": (), "compensate": None}
@@ -35,7 +36,9 @@ CHART_FIELDS = ("states", "initial_state", "final_states")
 class Sources:
     """All graphs and charts by number. ``graphs[0]`` is the one at the top; ``charts[0]`` is iff ``has_chart``."""
 
-    def __init__(self, definition: WorkflowDefinition, gaps: Gaps) -> None:
+    def __init__(self, definition: WorkflowDefinition, gaps: Gaps, spent: Spent) -> None:
+        """Raises `TooMuch`."""
+        self._spent = spent
         self.graphs: list[GraphSource] = []
         self.listings: list[Listing] = []
         self._gaps = gaps
@@ -164,7 +167,8 @@ class Sources:
         names = {id for graph in self.graphs for id in graph.index}
         others = [handler for handler in handlers if handler.action.target not in (None, *names)]
         if others:
-            self.graphs = [_with_workflows(graph, others) for graph in self.graphs]
+            matchers = [Matcher(handler, self._spent) for handler in others]
+            self.graphs = [_with_workflows(graph, matchers) for graph in self.graphs]
 
     def _add_compensations(self, graph: GraphSource) -> None:
         """What undoes nodes of a graph. It runs when their scope may have ended: it sees the nodes that it undoes, and
@@ -246,13 +250,13 @@ def _with_fallbacks(graph: GraphSource) -> GraphSource:
     )
 
 
-def _with_workflows(graph: GraphSource, handlers: Sequence[ErrorHandler]) -> GraphSource:
+def _with_workflows(graph: GraphSource, matchers: Sequence[Matcher]) -> GraphSource:
     """The graph with a node more for each node and workflow that one of these handlers runs in its place."""
     nodes, fallbacks, handled = list(graph.nodes), dict(graph.fallbacks), dict(graph.handled)
     for position, node in enumerate(graph.nodes):
-        for handler in handlers:
-            target = handler.action.target
-            if target is None or (position, target) in handled or not is_for(handler, graph, position):
+        for matcher in matchers:
+            target = matcher.handler.action.target
+            if target is None or (position, target) in handled or not matcher.is_for(graph, position):
                 continue
             handled[position, target] = len(nodes)
             fallbacks[len(nodes)] = position
@@ -260,10 +264,19 @@ def _with_workflows(graph: GraphSource, handlers: Sequence[ErrorHandler]) -> Gra
     return msgspec.structs.replace(graph, nodes=tuple(nodes), fallbacks=fallbacks, handled=handled)
 
 
-def is_for(handler: ErrorHandler, graph: GraphSource, position: int) -> bool:
-    """Whether a node is one of those that an error handler is for."""
-    node = graph.nodes[position]
-    if not kind_of_node(node).has_policies or position in graph.fallbacks or graph.undoes is not None:
-        return False
-    name = f"{graph.prefix}{node.id}" if "/" in handler.node_pattern else node.id
-    return re2.fullmatch(handler.node_pattern, name) is not None
+class Matcher:
+    """Says of which nodes an error handler is for."""
+
+    def __init__(self, handler: ErrorHandler, spent: Spent) -> None:
+        self.handler = handler
+        self._pattern = compile_pattern(handler.node_pattern)
+        self._spent = spent
+
+    def is_for(self, graph: GraphSource, position: int) -> bool:
+        """Whether the handler is for a node. Raises `TooMuch`."""
+        node = graph.nodes[position]
+        if not kind_of_node(node).has_policies or position in graph.fallbacks or graph.undoes is not None:
+            return False
+        name = f"{graph.prefix}{node.id}" if "/" in self.handler.node_pattern else node.id
+        self._spent.match(len(name), self._pattern.programsize)
+        return self._pattern.fullmatch(name) is not None

@@ -43,7 +43,7 @@ class Draft(msgspec.Struct, frozen=True):
 
 def drafted(definition: WorkflowDefinition, source: GraphSource, report: Report) -> Draft:
     links = declared_links(source, report)
-    handlers = handlers_of(source, definition.error_handlers)
+    handlers = handlers_of(source, definition.error_handlers, report.spent)
     calling = calling_links(source, links, handlers, report)
     called = called_nodes(source, links, calling)
     return Draft(source, handlers, links, calling, called, read_sites(source, called.dormant, called.live, report))

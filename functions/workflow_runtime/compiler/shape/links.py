@@ -12,9 +12,10 @@ from typing import TypeAlias
 import msgspec
 
 from workflow_runtime.compiler import rules
+from workflow_runtime.compiler.bounds import Spent
 from workflow_runtime.compiler.collect.formulas import ReadSite, SiteKind, Use
 from workflow_runtime.compiler.collect.graphs import OWN, Enclosing, GraphSource
-from workflow_runtime.compiler.collect.sources import Sources, is_for
+from workflow_runtime.compiler.collect.sources import Matcher, Sources
 from workflow_runtime.compiler.kinds import kind_of_node
 from workflow_runtime.compiler.kinds.kind import Target
 from workflow_runtime.compiler.report import DocumentPath, Report
@@ -112,15 +113,15 @@ def calling_links(graph: GraphSource, links: Links, handlers: Handlers, report: 
     return found
 
 
-def handlers_of(graph: GraphSource, handlers: Sequence[ErrorHandler]) -> Handlers:
-    """The workflow's handlers that are for each node of a graph."""
+def handlers_of(graph: GraphSource, handlers: Sequence[ErrorHandler], spent: Spent) -> Handlers:
+    """The workflow's handlers that are for each node of a graph. Raises `TooMuch`."""
     found: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]
     for number, handler in enumerate(handlers):
-        name = handler.action.target
+        name, matcher = handler.action.target, Matcher(handler, spent)
         for position, own in enumerate(found):
             target = -1 if name is None else graph.index.get(name, graph.handled.get((position, name), -1))
             runs_nothing = handler.action.type == "fallback" and target in (-1, position)
-            if not runs_nothing and is_for(handler, graph, position):
+            if not runs_nothing and matcher.is_for(graph, position):
                 own.append((number, target))
     return found
 

@@ -16,6 +16,8 @@ or the clock: the caller puts names and the time into the scope.
 from workflow_runtime.language.expressions.errors import EvaluationError, ExpressionSyntaxError
 from workflow_runtime.language.expressions.expression import Expression, compile_expression
 from workflow_runtime.language.expressions.functions import FUNCTIONS
+from workflow_runtime.language.expressions.functions.query import compile_pattern
+from workflow_runtime.language.expressions.limits import PATTERN_MEMORY_BYTES_MAX
 from workflow_runtime.language.expressions.names import (
     ID_PATTERN,
     IDENTIFIER_PATTERN,
@@ -33,6 +35,7 @@ __all__ = [
     "FUNCTIONS",
     "IDENTIFIER_PATTERN",
     "ID_PATTERN",
+    "PATTERN_MEMORY_BYTES_MAX",
     "RESERVED_NAMES",
     "EvaluationError",
     "Expression",
@@ -41,6 +44,7 @@ __all__ = [
     "Scope",
     "Template",
     "compile_expression",
+    "compile_pattern",
     "compile_template",
     "equals",
     "format_iso",
