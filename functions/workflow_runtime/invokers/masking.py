@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from workflow_runtime.language.json_values import Json, read_json
@@ -20,8 +21,10 @@ VALUES_MAX = 1000  # of what is secret in one attempt: each is looked for in eve
 PART_CHARACTERS_MIN = 4  # of what a formula made of a secret, to be found inside a text; shorter ones stand alone
 CUT_CHARACTERS_MIN = 16  # of a secret that was cut off, in texts for people
 SECRET_NUMBER_MIN = 1000  # smaller numbers are lengths and counts
+TEXT_CHARACTERS_MAX = 64 * 1024  # of a text for people in which secrets are looked for
 WINDOW_CHARACTERS = 64 * 1024  # of a text that is decoded at once
 ENCODED_CHARACTERS_MAX = 12  # of one character: four bytes in UTF-8, or two halves as \uXXXX
+SIEVE_CHARACTERS_MAX = 20_000  # of all that is looked for at once: such a pattern is compiled in milliseconds
 ENCODED_CHARACTERS_MIN = 8  # of base64: what is shorter may be anything
 
 Span: TypeAlias = tuple[int, int]
@@ -42,7 +45,7 @@ class Mask:
     not made, so that messages have nothing to hide.
     """
 
-    __slots__ = ("_alone", "_encoded", "_numbers", "_secrets", "_texts", "overflows")
+    __slots__ = ("_alone", "_encoded", "_numbers", "_secrets", "_sieve", "_texts", "overflows")
 
     def __init__(self, secrets: Iterable[str] = (), derived: Iterable[Derived] = ()) -> None:
         self._alone: set[str] = set()
@@ -56,6 +59,7 @@ class Mask:
         self._secrets = [] if self.overflows else list(texts)
         self._texts = {form for text in self._secrets for form in (text, text.lower(), text.upper().lower())}
         self._encoded = {form for text in self._secrets for form in _encodings(text)}
+        self._sieve = _sieve(self._texts | self._encoded)
 
     def _derive(self, value: Json, source: str, texts: set[str]) -> None:
         for leaf in _leaves(value):
@@ -85,20 +89,31 @@ class Mask:
         return value
 
     def text(self, text: str) -> str:
-        """A text for people, which may also hold a secret that was cut off."""
+        """A text for people, which may also hold a secret that was cut off; what is too long for people is cut off
+        here, with what may be the beginning of a secret."""
         if not self or self.overflows:
             return text
-        return self._without(text, [*self._spans(text), *self._cut_spans(text)])
+        kept = text[:TEXT_CHARACTERS_MAX]
+        hidden = self._without(kept, [*self._spans(kept), *self._cut_spans(kept)])
+        return hidden if len(kept) == len(text) else hidden[:-CUT_CHARACTERS_MIN]
 
     def _spans(self, text: str) -> list[Span]:
-        spans = [span for form in self._encoded for span in _found(form, text)]
-        spans += self._spans_plain(text)
+        spans: list[Span] = []
+        if self._may_hold_any(text):
+            spans += [span for form in self._encoded for span in _found(form, text)]
+            spans += self._spans_plain(text)
         for pattern, decode in ((_ENCODED, _percent_decoded), (_ESCAPED, _unescaped)):
             if pattern.search(text):
                 for at, window in self._windows(text):
+                    if not self._may_hold_any(pattern.sub(partial(_joined, decode), window)):
+                        continue
                     plain, places = _decoded(window, pattern, decode)
                     spans += [(at + places[start], at + places[end]) for start, end in self._spans_plain(plain)]
         return spans
+
+    def _may_hold_any(self, text: str) -> bool:
+        """False if certainly no secret stands in the text, which one look at each character tells."""
+        return self._sieve is None or self._sieve.search(text.encode("utf-8", "replace")) is not None
 
     def _windows(self, text: str) -> Iterator[tuple[int, str]]:
         """Parts of a text, with their places, so that decoding a large text takes little memory. They overlap by as
@@ -136,6 +151,21 @@ class Mask:
                 parts += (text[shown:start], MASK)
             shown = max(shown, end)
         return "".join((*parts, text[shown:])) if parts else text
+
+
+def _sieve(forms: Collection[str]) -> Any:
+    """Finds any of these texts in any case, and with ``+`` for a space; None if it cannot tell for sure, for other
+    characters than ASCII have more than two cases, or if there are too many."""
+    if not forms or not all(map(str.isascii, forms)) or sum(map(len, forms)) > SIEVE_CHARACTERS_MAX:
+        return None
+    import re2
+
+    either = "|".join(re2.escape(form).replace(r"\ ", "[ +]") for form in sorted(forms))
+    return re2.compile(f"(?i){either}".encode())
+
+
+def _joined(decode: Callable[[str], list[Piece]], match: re.Match[str]) -> str:
+    return "".join([piece for piece, _ in decode(match[0])])
 
 
 NOTHING_SECRET = Mask()

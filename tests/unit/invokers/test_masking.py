@@ -8,7 +8,14 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from workflow_runtime.errors import storable_text
-from workflow_runtime.invokers.masking import CUT_CHARACTERS_MIN, VALUES_MAX, WINDOW_CHARACTERS, Mask, blended
+from workflow_runtime.invokers.masking import (
+    CUT_CHARACTERS_MIN,
+    TEXT_CHARACTERS_MAX,
+    VALUES_MAX,
+    WINDOW_CHARACTERS,
+    Mask,
+    blended,
+)
 from workflow_runtime.language.expressions import EvaluationError, Scope, compile_template
 from workflow_runtime.language.expressions.functions import FUNCTIONS, ITEM_FUNCTIONS
 from workflow_runtime.language.json_values import Json
@@ -188,6 +195,22 @@ def test_an_encoded_secret_is_found_anywhere_in_a_large_text(write: Any, before:
     secret = SHAPES["unicode"] + SHAPES["marks"]
     text = "." * before + write(secret) + "." * 100_000 + "%41\\n"
     assert Mask([secret]).value(text) == "." * before + "***" + "." * 100_000 + "%41\\n"
+
+
+def test_of_a_text_for_people_that_is_too_long_nothing_is_left_of_a_secret_at_its_end() -> None:
+    secret = SHAPES["url"]
+    for before in range(TEXT_CHARACTERS_MAX - 2 * len(secret), TEXT_CHARACTERS_MAX):
+        shown = Mask([secret]).text("." * before + secret * 3)
+        assert set(shown) <= set(".*")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("change", [str, str.upper, str.lower, quote_plus, json.dumps])
+def test_the_quick_look_misses_nothing_that_the_long_one_finds(shape: str, change: Any) -> None:
+    text = f"<{change(SHAPES[shape])}>"
+    quick, slow = Mask([SHAPES[shape]]), Mask([SHAPES[shape], "é" * 9])  # which no quick look can find
+    assert quick.value(text) == slow.value(text)
+    assert "***" in quick.value(text)
 
 
 def test_without_secrets_a_value_is_given_as_it_is() -> None:

@@ -51,6 +51,7 @@ LEASE_SECONDS = 90  # how long a silent worker is believed to live
 RENEWAL_SECONDS = 30  # a third of the lease: two renewals may fail
 TIMEOUT_MARGIN_SECONDS = 20  # of the function's own timeout, for reading and recording
 PAUSES_SECONDS = (1, 2, 4)  # between attempts to record a result; well within that margin
+ASIDE_BYTES_MIN = 64 * 1024  # of JSON in which secrets are looked for: a few milliseconds
 NOTES_MAX = 100  # unresolved paths, warnings: texts for people, in an item of at most 400 KB
 NOTE_CHARS_MAX = 500
 
@@ -192,20 +193,20 @@ class AttemptRunner:
             if not running:
                 return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
-            output = await self._masked(attempt.mask, result.output)
+            output = await aside(attempt.mask, attempt.mask.value, result.output)
             claimed = replace(claimed, passes=attempt.order.command.passes)
             ended = replace(claimed, status=RunStatus.SUCCESS, output=output)
             if attempt.order.command.reads_file:
                 ended = replace(ended, output=None, items=output)
             if result.pending is not None:
                 ended = left_open(attempt.node, result.pending, attempt.token.value, claimed)
-            ended = _with_inputs(attempt, replace(ended, warnings=result.warnings))
+            ended = await _with_inputs(attempt, replace(ended, warnings=result.warnings))
         except (RetryableError, InvalidEvent, Suspended):
             raise
         except Exception as error:
             order = order_to_keep(attempt.plan, attempt.order.command, fresh=is_fresh(error))
             ended = replace(claimed, status=RunStatus.FAILED, error=error_of(attempt, error), order=order)
-            ended = _with_inputs(attempt, ended)
+            ended = await _with_inputs(attempt, ended)
         noted = attempt.rendering
         doubts = [doubt_text(comparison) for comparison in noted.doubts] if noted is not None else []
         return replace(
@@ -215,10 +216,6 @@ class AttemptRunner:
             warnings=_notes(attempt, [*attempt.order.command.warnings, *doubts, *ended.warnings]),
             usage=attempt.meter.usage,
         )
-
-    async def _masked(self, mask: Mask, output: Json) -> Json:
-        """The output without secrets; in a thread, as many are looked for in each of its texts."""
-        return await self._ports.offload(mask.value, output) if mask else output
 
     async def _prepare(self, attempt: Attempt) -> bool:
         """Read inputs and header in one batch; False when the execution no longer runs. Raises `Suspended`."""
@@ -312,7 +309,7 @@ class AttemptRunner:
                 await gate.close(call.meter.tokens)
         if result.pending is not None or node.callback is not None:
             return NodeResult(None, result.warnings, result.pending or Pending())
-        output, warnings = rendering.shaped(call.inputs, result.output)
+        output, warnings = await aside(attempt.mask, rendering.shaped, call.inputs, result.output)
         return NodeResult(output, (*warnings, *result.warnings))
 
     def _steps(self, order: Order) -> VisitSteps:
@@ -364,7 +361,15 @@ class AttemptRunner:
         return True
 
 
-def _with_inputs(attempt: Attempt, ended: Run) -> Run:
+async def aside(mask: Mask, work: Callable[..., Result], *values: Json) -> Result:
+    """What ``work`` makes of these values. Secrets are looked for in large ones in a thread: that takes far longer than
+    anything else that the event loop does between two of the calls it serves."""
+    if mask and len(msgspec.json.encode(values)) > ASIDE_BYTES_MIN:
+        return await asyncio.to_thread(work, *values)
+    return work(*values)
+
+
+async def _with_inputs(attempt: Attempt, ended: Run) -> Run:
     """A success of a node that can be undone is recorded with what it was given; so is a failure, if another node may
     run in its place and succeed."""
     rendering = attempt.rendering
@@ -373,7 +378,7 @@ def _with_inputs(attempt: Attempt, ended: Run) -> Run:
     may_be_replaced = rendering.node.fallback >= 0 or any(own.target >= 0 for own in rendering.node.handlers)
     if ended.status is RunStatus.FAILED and not may_be_replaced:
         return ended
-    return replace(ended, inputs=attempt.mask.value(rendering.rendered))
+    return replace(ended, inputs=await aside(attempt.mask, attempt.mask.value, rendering.rendered))
 
 
 def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:

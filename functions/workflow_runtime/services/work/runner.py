@@ -43,6 +43,7 @@ from workflow_runtime.services.work.attempt import (
     AttemptRunner,
     Secrets,
     Suspended,
+    aside,
     error_of,
     ids_of,
 )
@@ -317,13 +318,16 @@ class NodeRunner:
     def _came_late(self, attempt: Attempt, ended: Run, outcome: Outcome[NodeResult]) -> None:
         """The code of an attempt that is over, and was recorded as ``ended``, has come to its end, too."""
         run = replace(ended, status=RunStatus.SUCCESS, error=None, ended_at=self._ports.clock.now())
+        note = asyncio.ensure_future(self._note_outcome(attempt, run, outcome))
+        self._notes.add(note)
+        note.add_done_callback(self._notes.discard)
+
+    async def _note_outcome(self, attempt: Attempt, run: Run, outcome: Outcome[NodeResult]) -> None:
         if isinstance(outcome.error, Exception):
             run = replace(run, status=RunStatus.FAILED, error=error_of(attempt, outcome.error))
         elif outcome.error is None:
-            run = replace(run, output=attempt.mask.value(outcome.value.output))
-        note = asyncio.ensure_future(self._note_late(attempt.order, run))
-        self._notes.add(note)
-        note.add_done_callback(self._notes.discard)
+            run = replace(run, output=await aside(attempt.mask, attempt.mask.value, outcome.value.output))
+        await self._note_late(attempt.order, run)
 
     def _tell_of_end(self, order: Order, plan: Plan, ended: Run) -> None:
         """In the log and the metrics."""
