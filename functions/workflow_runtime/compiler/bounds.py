@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 
 from workflow_runtime.compiler import rules
+from workflow_runtime.definition.reading import Place
 from workflow_runtime.findings import Rule
-
-DocumentPath = tuple[str | int, ...]
 
 TRANSITIONS_MAX = 25_000  # of states there are 10,000 at most
 EXPRESSIONS_MAX = 100_000  # `${…}` and conditions, ten per node on average: compiled in a few seconds
@@ -27,7 +26,7 @@ _MATCHES = re.compile(r"\bmatches\s*\(")
 class TooMuch(Exception):
     """The file holds more of a kind than it may. ``rule``, ``place``: of the finding."""
 
-    def __init__(self, rule: Rule, message: str, place: DocumentPath) -> None:
+    def __init__(self, rule: Rule, message: str, place: Place) -> None:
         super().__init__(message)
         self.rule = rule
         self.place = place
@@ -42,19 +41,19 @@ class Spent:
         self._patterns = 0
         self._matching = 0
 
-    def expressions(self, count: int, place: DocumentPath) -> None:
+    def expressions(self, count: int, place: Place) -> None:
         """Raises `TooMuch`."""
         self._expressions = _more(
             self._expressions, count, EXPRESSIONS_MAX, "expressions", rules.TOO_MANY_EXPRESSIONS, place
         )
 
-    def references(self, count: int, place: DocumentPath) -> None:
+    def references(self, count: int, place: Place) -> None:
         """Raises `TooMuch`."""
         self._references = _more(
             self._references, count, REFERENCES_MAX, "references", rules.TOO_MANY_REFERENCES, place
         )
 
-    def patterns(self, text: str, place: DocumentPath) -> None:
+    def patterns(self, text: str, place: Place) -> None:
         """Those that an expression may hold. Raises `TooMuch`."""
         if "matches" in text:
             found = len(_MATCHES.findall(text))
@@ -68,7 +67,7 @@ class Spent:
             raise TooMuch(rules.TOO_MANY_PATTERNS, message, ("error_handlers",))
 
 
-def _more(before: int, count: int, most: int, what: str, rule: Rule, place: DocumentPath) -> int:
+def _more(before: int, count: int, most: int, what: str, rule: Rule, place: Place) -> int:
     if before + count > most:
         raise TooMuch(rule, f"with these there are more than {most:,} {what} in the file", place)
     return before + count

@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain
+from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.compiler.bounds import DocumentPath, Spent
+from workflow_runtime.compiler.bounds import Spent
 from workflow_runtime.definition.source import Source
 from workflow_runtime.findings import Finding, Rule, Severity
 from workflow_runtime.language.suggestions import did_you_mean
+
+DocumentPath: TypeAlias = tuple[str | int, ...]
 
 SUGGESTIONS_MAX = 20
 """Comparing a name with 10,000 others takes a fifth of a second; nobody reads more hints than these."""

@@ -16,7 +16,7 @@ from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.runtime.in_process import LocalRuntime
-from workflow_runtime.services.work.attempt import NOTE_CHARS_MAX, NOTES_MAX
+from workflow_runtime.services.work.masked import NOTE_CHARS_MAX, NOTES_MAX
 from workflow_runtime.storage.payloads import PAYLOAD_BYTES_MAX
 from workflow_runtime.storage.records import RunStatus
 

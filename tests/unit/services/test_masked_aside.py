@@ -10,7 +10,7 @@ import pytest
 
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.services.work.attempt import ASIDE_BYTES_MIN, aside
+from workflow_runtime.services.work.masked import ASIDE_BYTES_MIN, aside
 
 SECRET = Mask(["geheim-9173"])
 

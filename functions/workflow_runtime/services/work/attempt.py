@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import msgspec
@@ -18,12 +17,11 @@ from workflow_runtime.engine.graph.work import OUTPUTS_PATH
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.values.evaluation import NodeValue, doubt_text
 from workflow_runtime.engine.values.outputs import scope_output
-from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError, storable_text
+from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError
 from workflow_runtime.invokers.containment import described, node_failure
 from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall, NodeResult, Stop
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.language.expressions import EvaluationError
-from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.formulas import BindingKind
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.plan import Plan
@@ -38,6 +36,7 @@ from workflow_runtime.services.messages import Order
 from workflow_runtime.services.work.callbacks import AttemptToken, left_open
 from workflow_runtime.services.work.collecting import PassCollector, decided
 from workflow_runtime.services.work.deciding import formulas_of, is_fresh, node_of, order_to_keep, with_callers_inputs
+from workflow_runtime.services.work.masked import aside, notes
 from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
 from workflow_runtime.services.work.steps import VisitSteps
@@ -51,9 +50,6 @@ LEASE_SECONDS = 90  # how long a silent worker is believed to live
 RENEWAL_SECONDS = 30  # a third of the lease: two renewals may fail
 TIMEOUT_MARGIN_SECONDS = 20  # of the function's own timeout, for reading and recording
 PAUSES_SECONDS = (1, 2, 4)  # between attempts to record a result; well within that margin
-ASIDE_BYTES_MIN = 64 * 1024  # of JSON in which secrets are looked for: a few milliseconds
-NOTES_MAX = 100  # unresolved paths, warnings: texts for people, in an item of at most 400 KB
-NOTE_CHARS_MAX = 500
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -212,8 +208,8 @@ class AttemptRunner:
         return replace(
             ended,
             ended_at=self._ports.clock.now(),
-            unresolved=_notes(attempt, noted.unresolved if noted is not None else ()),
-            warnings=_notes(attempt, [*attempt.order.command.warnings, *doubts, *ended.warnings]),
+            unresolved=notes(attempt.mask, noted.unresolved if noted is not None else ()),
+            warnings=notes(attempt.mask, [*attempt.order.command.warnings, *doubts, *ended.warnings]),
             usage=attempt.meter.usage,
         )
 
@@ -361,14 +357,6 @@ class AttemptRunner:
         return True
 
 
-async def aside(mask: Mask, work: Callable[..., Result], *values: Json) -> Result:
-    """What ``work`` makes of these values. Secrets are looked for in large ones in a thread: that takes far longer than
-    anything else that the event loop does between two of the calls it serves."""
-    if mask and len(msgspec.json.encode(values)) > ASIDE_BYTES_MIN:
-        return await asyncio.to_thread(work, *values)
-    return work(*values)
-
-
 async def _with_inputs(attempt: Attempt, ended: Run) -> Run:
     """A success of a node that can be undone is recorded with what it was given; so is a failure, if another node may
     run in its place and succeed."""
@@ -396,16 +384,6 @@ def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
     return ErrorDocument.of(
         attempt.mask.text(kind), attempt.mask.text(message), attempt.order.command.path, retry_after
     )
-
-
-def _notes(attempt: Attempt, texts: Iterable[str]) -> tuple[str, ...]:
-    """Texts for people as a record keeps them: each once, not too many, short, without secrets."""
-    kept = islice(dict.fromkeys(texts), NOTES_MAX)
-    return tuple(_note(attempt.mask.text(storable_text(text))) for text in kept)
-
-
-def _note(text: str) -> str:
-    return text if len(text) <= NOTE_CHARS_MAX else text[: NOTE_CHARS_MAX - 1] + "…"
 
 
 def ids_of(order: Order) -> dict[str, Any]:

@@ -43,12 +43,12 @@ from workflow_runtime.services.work.attempt import (
     AttemptRunner,
     Secrets,
     Suspended,
-    aside,
     error_of,
     ids_of,
 )
 from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.deciding import node_of, order_to_keep
+from workflow_runtime.services.work.masked import aside
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.tasks import hash_of
