@@ -130,6 +130,7 @@ class Functions(Construct):
             schedule_role_arn=self._events.scheduler_role.role_arn if function.schedules else "",
             log_level=props.log_level,
             secrets_prefix=props.secrets_prefix,
+            retention_days=props.retention_days,
             tool_allow_lists=_allow_lists(pool.reach),
         )
         variables = {name: value for name, value in settings.to_environment().items() if value}

@@ -43,7 +43,11 @@ SCHEDULE_ACTIONS: Mapping[ScheduleCall, tuple[str, ...]] = {
     "create": ("Create",),
     "delete": ("Delete",),
 }
-BLOB_ACTIONS: Mapping[BlobCall, str] = {"get": "GetObject", "put": "PutObject"}
+BLOB_ACTIONS: Mapping[BlobCall, tuple[str, ...]] = {
+    "get": ("GetObject",),
+    "put": ("PutObject",),
+    "renew": ("GetObject", "PutObject"),
+}
 POLLING_ACTIONS = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")  # by Lambda, in the function's name
 NETWORK_ACTIONS = (
     "ec2:CreateNetworkInterface",
@@ -149,7 +153,7 @@ class Grants:
 
     def _blobs(self, function: Function) -> Iterator[Grant]:
         bucket = self._storage.bucket
-        actions = tuple(f"s3:{BLOB_ACTIONS[call]}" for call in function.blobs)
+        actions = _distinct(f"s3:{name}" for call in function.blobs for name in BLOB_ACTIONS[call])
         reason = "Objects are named by execution; any function may meet any execution"
         yield Grant("Blobs", actions, (bucket.arn_for_objects(f"{BLOB_PREFIX}*"),), reason)
         if "get" in function.blobs:  # else S3 answers 403 for an object that is not there, in place of 404

@@ -16,7 +16,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 
 from infra.bundling import PYTHON, ROOT
-from workflow_runtime.deployment.settings import IDENTITY_CLAIM, SECRETS_PREFIX
+from workflow_runtime.deployment.settings import IDENTITY_CLAIM, RETENTION_DAYS, RETENTION_DAYS_MAX, SECRETS_PREFIX
 from workflow_runtime.deployment.topology import SPARE_POOL
 from workflow_runtime.ports import BATCH_MESSAGES_MAX
 
@@ -141,8 +141,8 @@ class RuntimeProps:
     """All that a deployment of the runtime may choose.
 
     Data: ``removal_policy`` and ``deletion_protection`` of the table, the bucket and the logs; ``key`` encrypts them,
-    the queues and the bus instead of AWS's own keys. ``payload_days``: how long large payloads are kept; longer than
-    the longest execution.
+    the queues and the bus instead of AWS's own keys. ``retention_days``: executions are
+    kept at least so long after their end, and at most twice that.
     Workers: ``pools`` by name, where something is special about them; names that the topology does not have become new
     pools, which nodes choose by ``pool: name``. ``environment``: what workflows read as ``${env.NAME}``.
     ``secrets_prefix``: of the names in Secrets Manager that are ``${secrets.NAME}``. ``definitions``: the folder with
@@ -164,7 +164,7 @@ class RuntimeProps:
     )  # a first deployment that fails leaves none
     deletion_protection: bool = True
     key: kms.IKey | None = None
-    payload_days: int = 430  # 400 days, an execution's longest life, and a month to look at it
+    retention_days: int = RETENTION_DAYS
     log_level: str = "INFO"
     log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH
     network: Network | None = None
@@ -196,6 +196,8 @@ class RuntimeProps:
     approvals_topic: sns.ITopic | None = None
 
     def __post_init__(self) -> None:
+        if not 1 <= self.retention_days <= RETENTION_DAYS_MAX:
+            raise ValueError(f"retention_days: from 1 to {RETENTION_DAYS_MAX}, not {self.retention_days}")
         for name in self.pools:
             if not POOL_NAME.fullmatch(name):
                 raise ValueError(f"pools: {name!r} is not a name; small letters, digits and single hyphens, at most 40")

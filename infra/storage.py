@@ -79,7 +79,7 @@ class Storage(Construct):
                 s3.LifecycleRule(
                     id="expire",
                     prefix=BLOB_PREFIX,
-                    expiration=Duration.days(props.payload_days),
+                    expiration=Duration.days(2 * props.retention_days),  # as items: see `storage.retention`
                     abort_incomplete_multipart_upload_after=Duration.days(UPLOAD_DAYS_MAX),
                 )
             ],

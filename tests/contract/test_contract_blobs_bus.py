@@ -87,3 +87,16 @@ def test_offload_gives_the_result_and_the_error_of_a_call(harness):
 
     with pytest.raises(KeyError):
         asyncio.run(fails())
+
+
+def test_objects_are_listed_by_prefix_in_order_and_renewed_in_place(harness):
+    for name in ("a/1", "a/2", "a/3", "b/1", "a"):
+        harness.blobs.put(name, name.encode())
+    assert harness.blobs.list("a/", "", 9) == ["a/1", "a/2", "a/3"]
+    assert harness.blobs.list("a/", "a/1", 1) == ["a/2"]
+    assert harness.blobs.list("c/", "", 9) == []
+    harness.blobs.renew("a/1")
+    assert harness.blobs.get("a/1") == b"a/1"
+    with pytest.raises(KeyError):
+        harness.blobs.renew("c/1")
+    assert harness.blobs.list("c/", "", 9) == []

@@ -135,7 +135,7 @@ def _expected(shipped: Deployed, function: Function) -> Any:
                 yield from each(("dynamodb:Query",), {"Fn::Join": ["", [table, f"/index/{index}"]]})
     for blob_call in function.blobs:
         objects = {"Fn::Join": ["", [bucket, f"/{BLOB_PREFIX}*"]]}
-        yield from each((f"s3:{BLOB_ACTIONS[blob_call]}",), objects)
+        yield from each((f"s3:{name}" for name in BLOB_ACTIONS[blob_call]), objects)
         if blob_call == "get":
             yield from each(("s3:ListBucket",), bucket)
     for source in function.sources:

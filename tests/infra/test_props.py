@@ -54,7 +54,7 @@ def chosen(scope: Stack) -> RuntimeProps:
         removal_policy=RemovalPolicy.DESTROY,
         deletion_protection=False,
         key=key,
-        payload_days=90,
+        retention_days=30,
         log_level="DEBUG",
         log_retention=logs.RetentionDays.ONE_WEEK,
         network=Network(vpc=vpc),

@@ -16,6 +16,10 @@ SECRETS_PREFIX = "workflow/"  # of names in Secrets Manager
 ENV_PREFIX = "WORKFLOW_ENV_"  # only variables named so are readable as ${env.NAME}: the others hold credentials
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
+RETENTION_DAYS = 90  # at least so long, and at most twice that, executions are kept after their end
+
+RETENTION_DAYS_MAX = 3650
+
 IDENTITY_CLAIM = "sub"  # of a JWT: who the caller is
 
 POOLS_VARIABLE = "WORKER_POOLS"
@@ -75,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``queue_urls`` and ``queue_arns`` go by the names of `topology`; the latter, ``schedule_group`` and
     ``schedule_role_arn`` (which sends when a schedule is due) are for functions that make schedules. ``local``: not on
     AWS, so there is no Lambda around.
+    ``retention_days``: how long executions are kept after their end, at least; at most twice that.
     ``tool_allow_lists``: the variables named ``TOOLS_…_ALLOW``, as they are, for `tools.reach` and `item_files`.
     ``mocks_file_for_tests``: answers in place of agents and tools. Deployed code holds no such file, unless a test put
     it there; workers warn of it whenever they start.
@@ -93,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     schedule_group: str = ""
     schedule_role_arn: str = ""
     queue_arns: dict[str, str] = {}
+    retention_days: int = RETENTION_DAYS
 
     @classmethod
     def from_environment(
@@ -114,6 +120,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         local = _TRUTH.get(environ.get("LOCAL", "").lower())
         if local is None:
             problems.append(f"LOCAL is {environ['LOCAL']}, not 1 or 0")
+        retention = environ.get("RETENTION_DAYS") or str(RETENTION_DAYS)
+        if not (retention.isascii() and retention.isdigit() and 1 <= int(retention) <= RETENTION_DAYS_MAX):
+            problems.append(f"RETENTION_DAYS is {retention}, not a number of days from 1 to {RETENTION_DAYS_MAX}")
         if problems or local is None:
             raise RequestError("settings_invalid", f"environment variables: {'; '.join(problems)}")
         return cls(
@@ -130,6 +139,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             schedule_group=environ["SCHEDULE_GROUP"] if schedules else "",
             schedule_role_arn=environ["SCHEDULE_ROLE_ARN"] if schedules else "",
             queue_arns={queue: environ[arn_variable(queue)] for queue in SCHEDULED_QUEUES} if schedules else {},
+            retention_days=int(retention),
         )
 
     @property
@@ -152,6 +162,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "SECRETS_PREFIX": self.secrets_prefix,
             "MOCKS_FILE_FOR_TESTS": self.mocks_file_for_tests or "",
             "LOCAL": str(int(self.local)),
+            "RETENTION_DAYS": str(self.retention_days),
             **self.tool_allow_lists,
         }
 

@@ -15,8 +15,8 @@ TableCall: TypeAlias = Literal[
     "get", "put", "update", "change", "put_all", "delete", "delete_all", "query", "query_index"
 ]
 """A method of `ports.Table`."""
-BlobCall: TypeAlias = Literal["get", "put"]
-"""A method of `ports.Blobs`."""
+BlobCall: TypeAlias = Literal["get", "put", "renew"]
+"""A method of `ports.Blobs`; ``renew`` goes with its ``list``."""
 
 ScheduleCall: TypeAlias = Literal["put", "create", "delete"]
 """A method of `ports.Schedules`."""
@@ -312,7 +312,7 @@ TOPOLOGY = Topology(
             sources=(EventSource(SWEEP, batch_size=1),),
             sends=(DISPATCH, SWEEP, LIMITS, *(node_queue(pool) for pool in POOLS)),
             table=("get", "update", "change", "delete", "delete_all", "query", "query_index"),
-            blobs=("get",),
+            blobs=("get", "renew"),
         ),
     ),
     rules=(Rule("ingest", {"source": [{"anything-but": LIFECYCLE_SOURCE}]}, EVENTS),),

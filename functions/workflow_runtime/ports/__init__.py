@@ -159,6 +159,12 @@ class Blobs(Protocol):
     def get(self, key: str) -> bytes:
         """Raises `KeyError` when there is no such object."""
 
+    def list(self, prefix: str, after: str, limit: int) -> list[str]:
+        """The next keys that start with ``prefix``, in the order of their bytes, behind ``after`` ("": the first)."""
+
+    def renew(self, key: str) -> None:
+        """Keep an object for as long as one that is written now. Raises `KeyError` when there is none."""
+
 
 class Message(msgspec.Struct, frozen=True):
     """To a queue. FIFO queues need ``group`` and ``deduplication_id`` and take no delay. SQS rounds

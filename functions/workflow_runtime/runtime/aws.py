@@ -67,6 +67,7 @@ def aws_runtime(environ: Mapping[str, str], count: Callable[[str, int], None], c
         count=count,
         pools=topology.pools,
         callers=Callers.from_environment(environ),
+        retention_days=settings.retention_days,
     )
 
 

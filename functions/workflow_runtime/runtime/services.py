@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from workflow_runtime.deployment.metrics import AttemptEnded, count_attempt
-from workflow_runtime.deployment.settings import ENV_PREFIX, Callers
+from workflow_runtime.deployment.settings import ENV_PREFIX, RETENTION_DAYS, Callers
 from workflow_runtime.deployment.topology import POOLS
 from workflow_runtime.errors import NodeError, RequestError
 from workflow_runtime.plan.specs import NodeType
@@ -85,7 +85,7 @@ class Runtime:
     ``pools``: the worker pools there are; None: one worker serves whatever pool is named.
     ``stands_in``: whether a mock answers in the place of a workflow that another execution starts.
     ``is_ending``: whether the process is about to end, so that requests should not wait any longer. ``callers``: who
-    callers of the API are.
+    callers of the API are. ``retention_days``: how long executions are kept after their end.
     """
 
     def __init__(
@@ -104,7 +104,9 @@ class Runtime:
         is_ending: Callable[[], bool] = lambda: False,
         stands_in: StandsIn = no_mocks,
         callers: Callers = BY_SUBJECT,
+        retention_days: int = RETENTION_DAYS,
     ) -> None:
+        self._retention_days = retention_days
         self.ports = ports
         self.count = count
         self._attempt_ended = partial(count_attempt, count) if attempt_ended is None else attempt_ended
@@ -126,7 +128,7 @@ class Runtime:
 
     @cached_property
     def stores(self) -> Stores:
-        return Stores(self.ports)
+        return Stores(self.ports, self._retention_days)
 
     @cached_property
     def mailer(self) -> Mailer:

@@ -135,7 +135,7 @@ class ApprovalStore:
             "data": approval.data,
             "answers": answers,
             "escalates_at": approval.escalates_at,
-            "expires_at": approval.expires_at,
+            "answer_until": approval.expires_at,
             "ended_at": approval.ended_at,
             "outcome": approval.outcome,
         }
@@ -159,7 +159,7 @@ class ApprovalStore:
             data=values["data"],
             answers=_answers.decode(get_json(self._blobs, values["answers"])),
             escalates_at=int(values["escalates_at"] or 0),
-            expires_at=int(values["expires_at"] or 0),
+            expires_at=int(values.get("answer_until", values[keys.EXPIRES]) or 0),  # its name in earlier versions
             ended_at=int(values["ended_at"] or 0),
             outcome=str(values["outcome"] or ""),
             version=int(values["v"] or 0),

@@ -281,6 +281,13 @@ class ExecutionStore:
         with suppress(ConditionFailed):  # it takes no events any more
             self._table.update(key, {"lags_until": until}, Equals("status", ExecutionStatus.RUNNING))
 
+    def note_renewal(self, header: Header, at: int, place: str) -> None:
+        """All of it was renewed by then (epoch ms), or up to a ``place``; unless it has moved on."""
+        key = keys.execution(header.execution_id, keys.HEADER)
+        changes: dict[str, Attribute] = {"renewed_to": place} if place else {"renewed_at": at, "renewed_to": ""}
+        with suppress(ConditionFailed):
+            self._table.update(key, changes, Equals("v", header.state_version))
+
     def put_dead_letter(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
         """Keep a dead letter: what could not be taken or sent, and why."""
         packed = self._put_named(f"executions/{execution_id}/dead", pack({"reason": reason, "body": body}))

@@ -25,6 +25,7 @@ def header_changes(command: SetStatus) -> dict[str, Attribute]:
     changes: dict[str, Attribute] = {"status": command.status}
     if command.reopened:
         changes["attempt"] = command.reopened
+        changes["renewed_at"] = 1  # at once: some of it may be about to expire
         if command.status == ExecutionStatus.RUNNING:
             changes |= dict.fromkeys(("ended_at", "error", "output", "output_run", "compensation"))
     if command.replaced:
@@ -72,6 +73,8 @@ def header_of(execution_id: str, item: Item) -> Header:
         suspended_ms=int(values.get("suspended_ms") or 0),
         lags_until=int(values.get("lags_until") or 0),
         tenant=str(values.get("tenant") or ""),
+        renewed_at=int(values.get("renewed_at") or 0),
+        renewed_to=str(values.get("renewed_to") or ""),
         shares=_shares.decode(shares) if isinstance(shares := values.get("shares"), bytes) else {},
     )
 

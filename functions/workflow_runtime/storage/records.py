@@ -39,6 +39,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     suspended_ms: int = 0  # for how long it has been suspended altogether, what goes on left out
     lags_until: int = 0  # until when its mailbox is believed to have more than it can take in time
     tenant: str = ""  # whom it is for
+    renewed_at: int = 0  # when all of it was last kept for another retention, or was to be; 0: when it was started
+    renewed_to: str = ""  # how far a renewal has come, while one is under way
     shares: dict[str, Share] = {}  # its part in limiters, by their names
 
     @property

@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from workflow_runtime.deployment.settings import RETENTION_DAYS
 from workflow_runtime.ports import Ports
 from workflow_runtime.storage.due import DueStore
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.freezes import FreezeStore
 from workflow_runtime.storage.limiters import LimiterStore
 from workflow_runtime.storage.listing import Listing
+from workflow_runtime.storage.retention import ExpiringTable, Renewal, Retention
 from workflow_runtime.storage.runs import RunStore
 from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
 from workflow_runtime.storage.workflows import WorkflowStore
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
 
 
 class Stores:
-    """What services read and write of the one table and the blob store behind ``ports``."""
+    """What services read and write of the one table and the blob store behind ``ports``. ``retention_days``: how long
+    executions are kept."""
 
-    def __init__(self, ports: Ports) -> None:
-        self._table = ports.table
+    def __init__(self, ports: Ports, retention_days: int = RETENTION_DAYS) -> None:
+        self.retention = Retention(ports.clock.now, retention_days)
+        self._table = ExpiringTable(ports.table, self.retention)
         self._blobs = ports.blobs
         self._together = ports.together
 
@@ -46,6 +50,10 @@ class Stores:
     @cached_property
     def listing(self) -> Listing:
         return Listing(self._table, self.executions.headers, self._together)
+
+    @cached_property
+    def renewal(self) -> Renewal:
+        return Renewal(self._table, self._blobs)
 
     @cached_property
     def workflows(self) -> WorkflowStore:

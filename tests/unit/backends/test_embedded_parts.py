@@ -106,7 +106,7 @@ def test_the_bus_keeps_only_the_last_events():
 
 def test_large_objects_are_stored_in_chunks():
     database = Database(None)
-    blobs = EmbeddedBlobs(database, chunk_bytes=10)
+    blobs = EmbeddedBlobs(database, VirtualClock(0), chunk_bytes=10)
     blobs.put("k", b"0123456789" * 3 + b"end")
     blobs.put("k", b"0123456789" * 3 + b"end")
     assert blobs.get("k") == b"0123456789" * 3 + b"end"

@@ -11,6 +11,7 @@ from workflow_runtime.backends.limits import check_blob_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 
 class S3Blobs:
@@ -30,6 +31,27 @@ class S3Blobs:
         with translated("reading an object"):
             try:
                 return self._client.get_object(Bucket=self._bucket_name, Key=key)["Body"].read()
+            except ClientError as error:
+                if error_code(error) == "NoSuchKey":
+                    raise KeyError(key) from error
+                raise
+
+    def list(self, prefix: str, after: str, limit: int) -> list[str]:
+        with translated("listing objects"):
+            answer = self._client.list_objects_v2(
+                Bucket=self._bucket_name, Prefix=prefix, StartAfter=after, MaxKeys=limit
+            )
+        return [found["Key"] for found in answer.get("Contents", ())]
+
+    def renew(self, key: str) -> None:
+        """A copy in place: the bucket's lifecycle counts from the last writing. S3 takes none that changes nothing."""
+        check_blob_key(key)
+        source: CopySourceTypeDef = {"Bucket": self._bucket_name, "Key": key}
+        with translated("renewing an object"):
+            try:
+                self._client.copy_object(
+                    Bucket=self._bucket_name, Key=key, CopySource=source, MetadataDirective="REPLACE"
+                )
             except ClientError as error:
                 if error_code(error) == "NoSuchKey":
                     raise KeyError(key) from error

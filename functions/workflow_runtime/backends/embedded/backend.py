@@ -16,7 +16,10 @@ from workflow_runtime.backends.embedded.schedules import EmbeddedSchedules
 from workflow_runtime.backends.embedded.table import EmbeddedTable
 from workflow_runtime.backends.folder_files import FolderFiles
 from workflow_runtime.deployment.topology import TOPOLOGY, Topology
-from workflow_runtime.ports import Clock, Poller, Ports, ScheduleRunner
+from workflow_runtime.ports import MINUTE_MS, Clock, Poller, Ports, ScheduleRunner
+
+GAP_MS = 5 * MINUTE_MS  # between ticks of every minute
+STEADY_MS = 60 * MINUTE_MS  # by then the sweep has renewed what lives
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -29,6 +32,28 @@ async def run_at_once(
     return function(*args, **kwargs)
 
 
+class Expiry:
+    """Deletes what has expired, as DynamoDB and S3 do by themselves; ``tick`` comes every minute.
+
+    Nothing is deleted until ticks have come for a while without a gap: a file that nobody had open, or a machine that
+    slept, may hold executions that live and were not renewed in time, which the sweep does first.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._since = self._last = clock.now()
+
+    def tick(self) -> None:
+        now = self._clock.now()
+        if now - self._last > GAP_MS:
+            self._since = now
+        self._last = now
+        if now - self._since >= STEADY_MS:
+            self._since = now
+            self._database.expire(now // 1000)
+
+
 class Backend:
     """An open embedded backend; `close` it, or use it as a context manager, to let the next process have the file.
 
@@ -39,13 +64,15 @@ class Backend:
         self.database = database
         self._queues = EmbeddedQueues(database, clock, topology)
         self._schedules = EmbeddedSchedules(database, clock, topology, self._queues)
+        if isinstance(clock, RealClock):  # virtual time jumps, and nothing that lives is renewed meanwhile
+            self._schedules.on_tick = Expiry(database, clock).tick
         self.poller: Poller = self._queues
         self.scheduler: ScheduleRunner = self._schedules
         self.bus = EmbeddedBus(clock, database.database_id, database.boot)
         self.bus.follow_rules(self._queues, topology)
         self.ports = Ports(
             table=EmbeddedTable(database),
-            blobs=EmbeddedBlobs(database),
+            blobs=EmbeddedBlobs(database, clock),
             queues=self._queues,
             bus=self.bus,
             schedules=self._schedules,

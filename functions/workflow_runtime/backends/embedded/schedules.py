@@ -29,7 +29,7 @@ class EmbeddedSchedules:
 
     A message is sent before its schedule moves on: a crash in between fires twice, as EventBridge Scheduler may too.
     Occurrences of a recurring schedule that were missed, because nothing ran or virtual time jumped, fire once.
-    ``on_change`` is called with the queue's name when a schedule was put.
+    ``on_change`` is called with the queue's name when a schedule was put; ``on_tick`` before a tick is sent.
     """
 
     def __init__(self, database: Database, clock: Clock, topology: Topology, queues: Queues) -> None:
@@ -37,6 +37,7 @@ class EmbeddedSchedules:
         self._clock = clock
         self._queues = queues
         self.on_change: Callable[[str], None] = _nothing
+        self.on_tick: Callable[[], None] = lambda: None
         self._names = {queue.name for queue in topology.queues}
         self._ticks = {tick.schedule_name for tick in topology.ticks}
         for tick in topology.ticks:
@@ -79,6 +80,8 @@ class EmbeddedSchedules:
         with self._database.lock:
             due = self._database.read(_DUE, (now,))
         for name, queue, body, expression, timezone, at in due:
+            if name in self._ticks:
+                self.on_tick()
             self._queues.send(queue, [Message(scheduled_body(body, at))])
             following = self._following(expression, timezone, at, now) if expression else None
             with self._database.lock:

@@ -52,6 +52,7 @@ class Control:
         self._clock = ports.clock
         self._blobs = ports.blobs
         self._executions = stores.executions
+        self._retention = stores.retention
         self._requests = stores.requests
         self._workflows = stores.workflows
         self._mailer = mailer
@@ -84,6 +85,8 @@ class Control:
         kept = self._requests.kept_answer(execution_id, key, self._clock.now()) if key is not None else None
         if kept is None:
             _check_allowed(asked_for, header.status, row)
+            if header.status.terminal and row.status is not None and not self._retention.may_reopen(header.ended_at):
+                raise RequestError("refused", f"the execution ended {_TOO_LONG_AGO}")
             self._check_possible(asked_for, header, fields)
             is_reopened = header.status.terminal and row.status is not None
             until, attempt = self._clock.now() + KEPT_MS, header.attempt + is_reopened
@@ -124,6 +127,7 @@ class Control:
 
 
 _NO_ROW = ExecutionRow()
+_TOO_LONG_AGO = "so long ago that what it would go on from expires; start another one"
 
 
 def _fields(operation: Operation, said: Mapping[str, Json]) -> dict[str, Json]:

@@ -27,6 +27,7 @@ from workflow_runtime.services.messages import Timer
 from workflow_runtime.services.orders import GRACE_MS, ORDERS_MAX, OpenOrders
 from workflow_runtime.services.timers import Timers
 from workflow_runtime.storage.due import ORDERED_SECONDS, SHARDS, Due
+from workflow_runtime.storage.records import Header
 from workflow_runtime.storage.stores import Stores
 
 PAGE = 100  # due executions read at once
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 class Swept(msgspec.Struct):
     """What a sweep did: executions it looked after or found ended, orders and timers it sent again; by how much (ms)
-    the first of them was late.
+    the first of them was late; executions of which it had all kept for another retention.
     """
 
     running: int = 0
@@ -45,6 +46,7 @@ class Swept(msgspec.Struct):
     orders: int = 0
     timers: int = 0
     lateness: int = 0
+    renewed: int = 0
 
 
 class Sweep:
@@ -68,6 +70,8 @@ class Sweep:
         self._orders = OpenOrders(ports, stores, pools, lines)
         self._due = stores.due
         self._executions = stores.executions
+        self._retention = stores.retention
+        self._renewal = stores.renewal
         self._counting = Lock()
 
     def request(self, shards: Iterable[int] = range(SHARDS)) -> None:
@@ -88,22 +92,22 @@ class Sweep:
             if page and last is None:
                 swept.lateness = max(until - page[0].at, 0)
             running = self._running(page, swept)
-            self._ports.together([partial(self._look_after, due, swept) for due in running])
+            self._ports.together([partial(self._look_after, due, header, swept) for due, header in running])
             if len(page) < PAGE:
                 return swept
             last = page[-1]
         self.request([shard])
         return swept
 
-    def _running(self, page: Sequence[Due], swept: Swept) -> Sequence[Due]:
+    def _running(self, page: Sequence[Due], swept: Swept) -> Sequence[tuple[Due, Header]]:
         """Those that run. What has ended is never due again; what has not begun is due later, a few times."""
         headers = self._executions.headers([due.execution_id for due in page])
         now = self._ports.clock.now()
-        running: list[Due] = []
+        running: list[tuple[Due, Header]] = []
         for due in page:
             header = headers.get(due.execution_id)
             if header is not None and not header.status.terminal:
-                running.append(due)
+                running.append((due, header))
             elif header is not None or due.is_old:
                 self._due.drop(due)
                 swept.ended += 1
@@ -111,11 +115,13 @@ class Sweep:
                 self._due.move(due, due.next(now))
         return running
 
-    def _look_after(self, due: Due, swept: Swept) -> None:
+    def _look_after(self, due: Due, header: Header, swept: Swept) -> None:
         """One execution; whatever is wrong with it must not keep the sweep from the others."""
         following = due.next(self._ports.clock.now())
         try:
             following = self._check(due, swept) or following
+            if self._retention.is_due(header.renewed_at or header.started_at) and not self._renew(header, swept):
+                following = min(following, Due(due.execution_id, self._ports.clock.now(), due.since), key=_time)
         except RetryableError:
             raise
         except Exception:
@@ -123,6 +129,15 @@ class Sweep:
         with self._counting:
             swept.running += 1
         self._due.move(due, following)
+
+    def _renew(self, header: Header, swept: Swept) -> bool:
+        """Have it kept for another retention, from where an earlier sweep has come to; whether that is all of it."""
+        began_at = self._ports.clock.now()
+        place = self._renewal.renew(header.execution_id, header.renewed_to)
+        self._executions.note_renewal(header, began_at, place)
+        with self._counting:
+            swept.renewed += not place
+        return not place
 
     def _check(self, due: Due, swept: Swept) -> Due | None:
         """When to look again, if that is sooner than usual: at once if more orders are lost than are sent at once, soon
@@ -160,6 +175,10 @@ class Sweep:
             return orders
         plan = self._workflows.plan(state.plan_hash)
         return [order for order in orders if self._looks.holding_run(plan, order.path) is None]
+
+
+def _time(due: Due) -> int:
+    return due.at
 
 
 class _Shard(msgspec.Struct):
