@@ -22,7 +22,7 @@ from workflow_runtime.engine.events import Poked, TimerFired
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Message
 from workflow_runtime.services.messages import Timer, mail_message, parse_mail, timer_body
-from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.dead_letters import LetterStore
 
 NODES = "    - {id: a, type: tool, tool: echo, inputs: {x: 1}}\n"
 
@@ -44,7 +44,7 @@ def lose(bench: Bench, queue: str) -> list[str]:
 
 def letters(bench: Bench, execution_id: str) -> list[Any]:
     ports = bench.runtime.ports
-    found: Any = ExecutionStore(ports.table, ports.blobs).dead_letters(execution_id)
+    found: Any = LetterStore(ports.table, ports.blobs).documents(execution_id)
     return [letter["reason"] for letter in found]
 
 

@@ -11,11 +11,12 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from workflow_runtime.deployment.metrics import AttemptEnded, count_attempt
-from workflow_runtime.deployment.settings import ENV_PREFIX, RETENTION_DAYS, Callers
+from workflow_runtime.deployment.settings import RETENTION_DAYS, Callers
 from workflow_runtime.deployment.topology import POOLS
-from workflow_runtime.errors import NodeError, RequestError
 from workflow_runtime.plan.specs import NodeType
-from workflow_runtime.ports import Ports, TraceSink
+from workflow_runtime.ports import Ports
+from workflow_runtime.runtime.environment import EnvironmentSecrets as EnvironmentSecrets
+from workflow_runtime.runtime.environment import workflow_env as workflow_env
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.views.executions import Documents
 from workflow_runtime.storage.stores import Stores
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.limits.starts import StartAdmission
     from workflow_runtime.services.timers import Timers
     from workflow_runtime.services.upkeep.dead_letters import DeadLetters
+    from workflow_runtime.services.upkeep.redrive import Redrive
     from workflow_runtime.services.upkeep.sweep import Sweep
     from workflow_runtime.services.views.approvals import ApprovalViews
     from workflow_runtime.services.views.recordings import Recordings
@@ -59,7 +61,6 @@ if TYPE_CHECKING:
 
 Invokers = Callable[[], "Mapping[NodeType, Invoker]"]
 
-SECRET_PREFIX = "WORKFLOW_SECRET_"
 ID_BYTES = 16  # random: as unlikely to come twice as a UUID
 
 
@@ -342,6 +343,12 @@ class Runtime:
         return DeadLetters(self.ports, self.stores, self.mailer)
 
     @cached_property
+    def redrive(self) -> Redrive:
+        from workflow_runtime.services.upkeep.redrive import Redrive
+
+        return Redrive(self.ports, self.stores, self.timers, self.ingest)
+
+    @cached_property
     def invokers(self) -> Mapping[NodeType, Invoker]:
         return self._invokers()
 
@@ -370,33 +377,3 @@ class Runtime:
             self.gates,
             self._attempt_ended,
         )
-
-
-class EnvironmentSecrets:
-    """``${secrets.NAME}`` from the environment variable ``WORKFLOW_SECRET_NAME``: local runs and tests."""
-
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
-        self._environ = os.environ if environ is None else environ
-
-    def get(self, name: str) -> str:
-        value = self._environ.get(SECRET_PREFIX + name)
-        if value is None:
-            raise NodeError("not_found", f"there is no secret {name!r}: the variable {SECRET_PREFIX}{name} is not set")
-        return value
-
-
-def collector(environ: Mapping[str, str]) -> TraceSink | None:
-    """Who collects traces, if OpenTelemetry's variables name somebody. Raises `RequestError` (``settings_invalid``)."""
-    if not any(name.startswith("OTEL_EXPORTER_OTLP_") for name in environ):
-        return None
-    from workflow_runtime.backends.otlp import collector_of  # few deployments have a collector
-
-    try:
-        return collector_of(environ)
-    except ValueError as error:
-        raise RequestError("settings_invalid", str(error)) from None
-
-
-def workflow_env(environ: Mapping[str, str]) -> dict[str, str]:
-    """The deployment settings in an environment: ``WORKFLOW_ENV_REGION`` is ``${env.REGION}``."""
-    return {name.removeprefix(ENV_PREFIX): value for name, value in environ.items() if name.startswith(ENV_PREFIX)}

@@ -288,24 +288,6 @@ class ExecutionStore:
         with suppress(ConditionFailed):
             self._table.update(key, changes, Equals("v", header.state_version))
 
-    def put_dead_letter(self, execution_id: str, identity: str, reason: str, body: str, at: int) -> None:
-        """Keep a dead letter: what could not be taken or sent, and why."""
-        packed = self._put_named(f"executions/{execution_id}/dead", pack({"reason": reason, "body": body}))
-        self._table.put(Item(keys.dead(execution_id, identity), {"letter": packed, "at": at}))
-
-    def put_unaddressed_dead_letter(self, identity: str, reason: str, body: str, at: int) -> None:
-        """Keep a dead letter that names no execution."""
-        packed = self._put_named("executions/unaddressed/dead", pack({"reason": reason, "body": body}))
-        self._table.put(Item(keys.unaddressed_dead(identity), {"letter": packed, "at": at}))
-
-    def has_dead_letter(self, execution_id: str, identity: str) -> bool:
-        key = keys.dead(execution_id, identity)
-        return key in self._table.get([key])
-
-    def dead_letters(self, execution_id: str) -> list[dict[str, Json]]:
-        items = self._table.query(f"EX#{execution_id}", "DEAD#")
-        return [get_payload(self._blobs, item.attributes["letter"]) for item in items]
-
     def _put_named(self, place: str, packed: bytes) -> bytes | str:
         """A payload, a large one under the hash of its bytes: who comes again with others must not overwrite it."""
         return put_payload(self._blobs, f"{place}/{hashlib.sha256(packed).hexdigest()[:40]}", packed)

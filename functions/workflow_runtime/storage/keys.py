@@ -14,6 +14,8 @@ from workflow_runtime.ports import Key
 DUE = "DUE"
 HEADER = "HEADER"
 INPUT = "INPUT"
+DEAD_PREFIX = "DEAD#"
+DEAD_LETTERS = "DEAD_LETTERS"  # index partition of all dead letters, which are few
 JOURNAL_PREFIX = "J#"
 PROGRESS = "PROGRESS"
 STATE = "J#STATE"  # sorts after every J#<digits>
@@ -87,7 +89,12 @@ def step(execution_id: str, path: str, visit: int, log: int, name: str, ordinal:
 
 
 def dead(execution_id: str, identity: str) -> Key:
-    return execution(execution_id, f"DEAD#{safe(identity)}")
+    return execution(execution_id, f"{DEAD_PREFIX}{safe(identity)}")
+
+
+def dead_listing(sent: str, execution_id: str, sort: str) -> Key:
+    """Index key of a dead letter: all of them in the order of sending."""
+    return Key(DEAD_LETTERS, f"{sent}#{execution_id}#{sort}")
 
 
 def applied(execution_id: str, identity: str) -> Key:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from workflow_runtime.storage.applied import AppliedStore
     from workflow_runtime.storage.approvals import ApprovalStore
     from workflow_runtime.storage.budgets import BudgetStore
+    from workflow_runtime.storage.dead_letters import LetterStore
     from workflow_runtime.storage.exposed import ExposedStore
     from workflow_runtime.storage.held import HeldStore
     from workflow_runtime.storage.requests import RequestStore
@@ -54,6 +55,12 @@ class Stores:
     @cached_property
     def renewal(self) -> Renewal:
         return Renewal(self._table, self._blobs)
+
+    @cached_property
+    def dead_letters(self) -> LetterStore:
+        from workflow_runtime.storage.dead_letters import LetterStore  # few executions have any
+
+        return LetterStore(self._table, self._blobs)
 
     @cached_property
     def workflows(self) -> WorkflowStore:

@@ -208,6 +208,30 @@ def test_executions_of_all_workflows_are_listed_by_time_and_status(api: Any) -> 
         assert api("GET", f"/executions?{wrong}").code == "invalid_request"
 
 
+def test_dead_letters_are_listed_and_brought_back_once(api: Any) -> None:
+    api.publish(CHART.replace("AFTER", "1h"))
+    execution_id = api.start("door").json["execution_id"]
+    asyncio.run(api.runtime.settle(execution_id))
+    mail = {"execution_id": execution_id, "event": {"event": "signal_received", "event_id": "signal:1", "at": 1,
+            "name": "leave", "id": "1"}}  # fmt: skip
+    letters = api.runtime.services.stores.dead_letters
+    letters.put(execution_id, "m1", "given up", msgspec.json.encode(mail).decode(), 1_700_000_000_000)
+    listed = api("GET", f"/dead-letters?execution={execution_id}").json["items"]
+    assert [(one["id"], one["reason"], one["redriven_at"]) for one in listed] == [("m1", "given up", None)]
+    asked = {"execution_id": execution_id}
+
+    def redrive(body: Any) -> Any:
+        return api("POST", "/dead-letters/redrive", msgspec.json.encode(body).decode(), JSON)
+
+    assert redrive({**asked, "dry_run": True}).json["items"][0]["outcome"] == "would_send"
+    assert redrive({}).json["items"][0]["outcome"] == "sent"
+    assert redrive(asked).json["items"][0]["why"] == "it was brought back already"
+    assert api("GET", "/dead-letters").json["items"][0]["redriven_at"]
+    assert redrive({"execution_id": "no id"}).code == "not_found"
+    assert redrive({"dry_run": "perhaps"}).code == "invalid_request"
+    assert redrive({"execution": execution_id}).code == "invalid_request"
+
+
 def test_a_cursor_of_another_list_is_refused(api: Any) -> None:
     api.publish()
     for _ in range(3):

@@ -193,7 +193,7 @@ def test_the_result_of_a_tool_that_does_not_mind_is_ignored(world: World) -> Non
     asyncio.run(world.runtime.pump.run(lambda: False))
     assert world.status(execution) == "cancelled"
     assert world.nodes(execution)["甲"] == "cancelled"
-    assert world.services.stores.executions.dead_letters(execution) == []
+    assert world.services.stores.dead_letters.documents(execution) == []
     late = world.services.documents.node(execution, "甲").runs[0].late
     assert late is not None, "it may have had effects, so people see what it came to"
     assert (late.status, late.output, late.at) == (RunStatus.SUCCESS, "late", START + (RENEWAL_SECONDS - 1) * 1000)

@@ -25,6 +25,7 @@ from workflow_runtime.services.messages import (
     timer_body,
 )
 from workflow_runtime.services.upkeep.dead_letters import OWNER
+from workflow_runtime.storage.dead_letters import LetterStore
 from workflow_runtime.storage.executions import ExecutionStore
 from workflow_runtime.storage.payloads import get_payload
 from workflow_runtime.storage.records import Run, RunStatus
@@ -74,7 +75,7 @@ class Morgue:
         return message_id
 
     def reasons(self, execution_id: str) -> list[Any]:
-        letters: Any = self.store.dead_letters(execution_id)
+        letters: Any = LetterStore(self.ports.table, self.ports.blobs).documents(execution_id)
         return [letter["reason"] for letter in letters]
 
     def unaddressed(self) -> list[Any]:

@@ -14,7 +14,7 @@ from workflow_runtime.backends.embedded.backend import open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.ports import Bus, BusEvent, Refusal
 from workflow_runtime.runtime.in_process import LocalRuntime
-from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.dead_letters import LetterStore
 
 SOURCE = """
 workflow:
@@ -66,7 +66,7 @@ def test_it_is_kept_as_a_dead_letter_and_stands_in_the_history(runtime: LocalRun
     execution_id = runtime.services.starter.start("publishing")
     asyncio.run(runtime.run_until_ended(execution_id))
     ports = runtime.ports
-    [letter] = ExecutionStore(ports.table, ports.blobs).dead_letters(execution_id)
+    [letter] = LetterStore(ports.table, ports.blobs).documents(execution_id)
     assert "does not like" in str(letter["reason"])
     entries = runtime.services.documents.history(execution_id, 0, 100).entries
     [failure] = [event for entry in entries for event in entry.events if type(event).__name__ == "SendFailed"]

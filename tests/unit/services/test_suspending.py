@@ -367,7 +367,7 @@ def test_a_suspended_execution_holds_ten_thousand_events_and_refuses_more(world:
         world.services.signalling.send(execution, "put", {"n": number})
     world.settle(execution)
     assert state_of(world, execution).held == 10_000
-    assert len(executions.dead_letters(execution)) == 2
+    assert len(world.services.stores.dead_letters.documents(execution)) == 2
     with pytest.raises(RequestError) as caught:
         world.services.signalling.send(execution, "put", {"n": 9})
     assert caught.value.code == "too_many"
@@ -395,7 +395,7 @@ def test_a_held_event_that_cannot_be_taken_becomes_a_dead_letter_and_the_others_
     act(world, "resume", execution)
     assert world.status(execution) == "running"
     assert state_of(world, execution).held == 0
-    (letter,) = stores.executions.dead_letters(execution)
+    (letter,) = stores.dead_letters.documents(execution)
     assert "child_ended" in letter["body"]
     assert world.nodes(execution)["e"] == "success"
 

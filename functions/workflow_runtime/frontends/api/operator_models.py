@@ -1,4 +1,6 @@
-"""What operators ask for and get, as pydantic models: journals, what holds an execution up, control, freezes."""
+"""What operators ask for and get, as pydantic models: journals, what holds an execution up, control, freezes,
+dead letters.
+"""
 
 from __future__ import annotations
 
@@ -136,6 +138,42 @@ class Controlled(BaseModel):
     id: str = Field(description="The idempotency key, or made up; the history has the request as `control:<id>`.")
     changed: bool = Field(description="False: the execution was as the request wants it already.")
     attempt: int = Field(description="Which of the execution's it is from then on: 1, and one more when it reopens.")
+
+
+class DeadLetter(BaseModel):
+    """A message that its queue gave up, or an event that could not be taken or sent."""
+
+    id: str
+    execution_id: str | None = Field(description="The execution that it names.")
+    reason: str
+    at: Time = Field(description="When it was given up.")
+    redriven_at: Time | None = Field(description="When it was brought back.")
+
+
+class DeadLetterPage(BaseModel):
+    items: list[DeadLetter]
+    next_cursor: str | None
+
+
+class RedriveRequest(BaseModel):
+    """Which dead letters are meant: those of an execution, or all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    execution_id: str | None = Field(None, description="Only those that name this execution.")
+    dry_run: bool = Field(False, description="Only say what would be brought back.")
+
+
+class Redriven(DeadLetter):
+    outcome: Literal["sent", "would_send", "left"]
+    why: str | None = Field(description="Why it was left.")
+
+
+class RedrivePage(BaseModel):
+    """What became of the letters of this page. The request goes on with its `next_cursor` and the same body."""
+
+    items: list[Redriven]
+    next_cursor: str | None
 
 
 class Freeze(BaseModel):

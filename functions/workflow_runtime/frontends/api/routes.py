@@ -9,6 +9,7 @@ from workflow_runtime.frontends.api.answers import JSON_TYPE, Answer, json_answe
 from workflow_runtime.frontends.api.bodies import FORM_TYPE, JSON_TYPES, YAML_TYPES
 from workflow_runtime.frontends.api.bulk import Bulks
 from workflow_runtime.frontends.api.control import Controls
+from workflow_runtime.frontends.api.dead_letters import dead_letter_routes
 from workflow_runtime.frontends.api.events import Events
 from workflow_runtime.frontends.api.executions import Executions
 from workflow_runtime.frontends.api.freezes import Switches
@@ -51,6 +52,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *people_routes(runtime),
         *_freeze_routes(Switches(runtime)),
         *limit_routes(runtime),
+        *dead_letter_routes(runtime),
         *_hook_routes(events),
         *mcp_routes(runtime),
         _health(runtime),

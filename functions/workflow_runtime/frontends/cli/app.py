@@ -59,6 +59,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "delegate": ("approvals:delegate", "Have somebody else asked in your place."),
     "freeze": ("freeze:freeze", "Hold back starts of a workflow, runs of an agent, or all of both."),
     "thaw": ("freeze:thaw", "Release what was frozen."),
+    "redrive": ("redrive:redrive", "List dead letters, or bring them back."),
     "limits": ("limits:limits", "List limiters, show who waits, or change one."),
     "publish-event": ("signal:publish_event", "Put an event on the bus of awr dev."),
     "list": ("list:list_", "List the published workflows, or the executions of one."),

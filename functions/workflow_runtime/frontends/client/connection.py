@@ -85,6 +85,12 @@ class Connection(Protocol):
     async def thaw(self, scope: str) -> dict[str, Json]:
         """The same of a thaw."""
 
+    async def dead_letters(self, execution_id: str | None, limit: int) -> list[dict[str, Json]]:
+        """Of an execution or of all, the first sent first."""
+
+    async def redrive(self, execution_id: str | None, *, dry_run: bool) -> list[dict[str, Json]]:
+        """Bring dead letters back: each, and what became of it."""
+
     async def freezes(self) -> list[dict[str, Json]]:
         """What is frozen, and what is being thawed."""
 

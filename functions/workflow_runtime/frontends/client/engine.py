@@ -301,6 +301,19 @@ class WorkflowEngine(PeopleMethods):
         """Have what was held back go on, in order, within seconds. Raises `NotFound` where nothing was ever frozen."""
         return await self._connection.thaw(_scope(workflow=workflow, agent=agent, everything=all))
 
+    async def list_dead_letters(
+        self, execution_id: str | None = None, *, limit: int = LISTED_DEFAULT
+    ) -> list[dict[str, Json]]:
+        """Messages that their queue gave up, and events that could not be taken or sent, the first sent first: ``id``,
+        ``execution_id``, ``reason``, ``at``, ``redriven_at``. Of an execution, or of all."""
+        return await self._connection.dead_letters(execution_id, limit)
+
+    async def redrive(self, execution_id: str | None = None, *, dry_run: bool = False) -> list[dict[str, Json]]:
+        """Bring dead letters back, of an execution or all of them, those of one execution in order: each with its
+        ``outcome`` (``sent``, ``would_send``, ``left``) and ``why`` it was left. What was brought back is left by later
+        calls. ``dry_run``: only say what would be."""
+        return await self._connection.redrive(execution_id, dry_run=dry_run)
+
     async def list_freezes(self) -> list[dict[str, Json]]:
         """What is frozen, and what is being thawed."""
         return await self._connection.freezes()

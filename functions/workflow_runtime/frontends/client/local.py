@@ -29,6 +29,7 @@ from workflow_runtime.runtime.workflow_files import workflow_files
 from workflow_runtime.services.control.bulk import Selection
 from workflow_runtime.services.freeze.requests import switch_json
 from workflow_runtime.services.intake.signals import accepted_json, publish_event
+from workflow_runtime.services.upkeep.redrive import letter_json, redriven_json
 from workflow_runtime.services.views.approvals import wanted_of
 from workflow_runtime.services.views.executions import header_json
 from workflow_runtime.storage.listing import Wanted
@@ -36,7 +37,7 @@ from workflow_runtime.storage.listing import Wanted
 LOOK_SECONDS_MIN = 0.005  # between looks at what an event did
 LOOK_SECONDS_MAX = 0.5
 LOOK_GROWTH = 1.5
-PAGE_ITEMS = 100  # executions that one page of a request about many asks
+PAGE_ITEMS = 100  # executions or dead letters that one page of a request about many asks
 
 logger = logging.getLogger(__name__)
 
@@ -217,6 +218,22 @@ class LocalConnection:
     async def thaw(self, scope: str) -> dict[str, Json]:
         with translated():
             return self._open().services.freezes.thaw(scope).json()
+
+    async def dead_letters(self, execution_id: str | None, limit: int) -> list[dict[str, Json]]:
+        with translated():
+            letters, _ = self._open().services.stores.dead_letters.list(execution_id, limit, None)
+            return list(map(letter_json, letters))
+
+    async def redrive(self, execution_id: str | None, *, dry_run: bool) -> list[dict[str, Json]]:
+        found: list[dict[str, Json]] = []
+        with translated():
+            redrive, after = self._open().services.redrive, None
+            while True:
+                page = redrive.redrive(execution_id, PAGE_ITEMS, after, dry_run=dry_run)
+                found += map(redriven_json, page.letters)
+                if page.next is None:
+                    return found
+                after = page.next
 
     async def freezes(self) -> list[dict[str, Json]]:
         with translated():

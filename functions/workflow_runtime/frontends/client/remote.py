@@ -241,6 +241,29 @@ class RemoteConnection(RemotePeople):
         answer: dict[str, Json] = await self._call("DELETE", f"/freezes/{segment(scope)}")
         return answer
 
+    async def dead_letters(self, execution_id: str | None, limit: int) -> list[dict[str, Json]]:
+        params = {"execution": execution_id} if execution_id is not None else {}
+        return await self._pages_of("GET", "/dead-letters", params, limit)
+
+    async def redrive(self, execution_id: str | None, *, dry_run: bool) -> list[dict[str, Json]]:
+        content = msgspec.json.encode({"execution_id": execution_id, "dry_run": dry_run})
+        headers = {"content-type": "application/json"}
+        return await self._pages_of("POST", "/dead-letters/redrive", {}, None, content=content, headers=headers)
+
+    async def _pages_of(
+        self, method: str, path: str, params: dict[str, str], limit: int | None, **request: Any
+    ) -> list[dict[str, Json]]:
+        """Items of all pages, at most ``limit``."""
+        found: list[dict[str, Json]] = []
+        cursor: str | None = ""
+        while cursor is not None and (limit is None or len(found) < limit):
+            size = PAGE_ITEMS_MAX if limit is None else min(limit - len(found), PAGE_ITEMS_MAX)
+            given = {**params, "limit": str(size), **({"cursor": cursor} if cursor else {})}
+            page = await self._call(method, path, params=given, **request)
+            found += page["items"]
+            cursor = page["next_cursor"]
+        return found
+
     async def freezes(self) -> list[dict[str, Json]]:
         found: list[dict[str, Json]] = (await self._call("GET", "/freezes"))["items"]
         return found
@@ -301,24 +324,10 @@ class RemoteConnection(RemotePeople):
     ) -> list[dict[str, Json]]:
         if workflow_id is not None:
             await self._call("GET", f"/workflows/{segment(workflow_id)}")
-        found: list[dict[str, Json]] = []
-        cursor: str | None = None
-        while len(found) < limit:
-            params = {"limit": str(min(limit - len(found), PAGE_ITEMS_MAX))}
-            if workflow_id is not None:
-                params["workflow"] = workflow_id
-            if since is not None:
-                params["started_after"] = since.isoformat()
-            if status is not None:
-                params["status"] = status
-            if cursor is not None:
-                params["cursor"] = cursor
-            page = await self._call("GET", "/executions", params=params)
-            found += page["items"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                break
-        return found
+        started_after = since.isoformat() if since is not None else None
+        given = {"workflow": workflow_id, "status": status, "started_after": started_after}
+        params = {name: value for name, value in given.items() if value is not None}
+        return await self._pages_of("GET", "/executions", params, limit)
 
     async def _call(self, method: str, path: str, **request: Any) -> Answer:
         """The answer's JSON. Raises `EngineError`."""

@@ -215,6 +215,14 @@ class SyncWorkflowEngine(SyncPeopleMethods):
     def thaw(self, *, workflow: str | None = None, agent: str | None = None, all: bool = False) -> dict[str, Json]:
         return self._call(self._engine.thaw(workflow=workflow, agent=agent, all=all))
 
+    def list_dead_letters(
+        self, execution_id: str | None = None, *, limit: int = LISTED_DEFAULT
+    ) -> list[dict[str, Json]]:
+        return self._call(self._engine.list_dead_letters(execution_id, limit=limit))
+
+    def redrive(self, execution_id: str | None = None, *, dry_run: bool = False) -> list[dict[str, Json]]:
+        return self._call(self._engine.redrive(execution_id, dry_run=dry_run))
+
     def list_freezes(self) -> list[dict[str, Json]]:
         return self._call(self._engine.list_freezes())
 

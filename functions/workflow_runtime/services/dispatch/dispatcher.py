@@ -46,6 +46,7 @@ from workflow_runtime.services.dispatch.outbound import Courier
 from workflow_runtime.services.dispatch.pacing import TimeBudget
 from workflow_runtime.services.dispatch.reads import Knowledge
 from workflow_runtime.services.limits.starts import StartAdmission
+from workflow_runtime.services.messages import Mail, mail_body
 from workflow_runtime.storage.due import rearmed
 from workflow_runtime.storage.executions import StateTooLarge
 from workflow_runtime.storage.payloads import is_large, pack_bytes
@@ -54,7 +55,6 @@ from workflow_runtime.storage.stores import Stores
 
 SUSPECT_RECEIVES = 3  # from this receive on, events are taken one by one; one that the engine cannot take is refused
 COMMIT_ATTEMPTS_MAX = 5  # races with other dispatchers of one execution; FIFO groups make them rare
-BACKOFF_SECONDS_MAX = 60
 LAG_MS = 30_000  # that an event has waited: some 6,000 are behind it, and 20,000 of one group would hide all others
 LAGGING_MS = 10_000  # how long that is believed after each batch
 OUTPUTS_INLINE_BYTES_MAX = 64 * 1024  # of all nodes decided in one commit: its item must stay far below 400 KB
@@ -93,6 +93,7 @@ class Dispatcher:
         self._starts = starts
         self._workflows = stores.workflows
         self._executions = stores.executions
+        self._dead_letters = stores.dead_letters
         self._knowledge = Knowledge(ports.table, stores)
         self._courier = courier
         self._publisher = publisher
@@ -127,11 +128,15 @@ class Dispatcher:
             with suppress(RetryableError):  # the next batch tells of it, too
                 self._executions.note_lag(execution_id, now + LAGGING_MS)
 
-    def record_dead_letter(self, execution_id: str, identity: str, reason: str, body: str) -> None:
+    def record_dead_letter(self, execution_id: str, identity: str, reason: str, body: str, sent: str = "") -> None:
         """Keep a message that is not an event as a dead letter of the execution."""
         logger.error("an event was refused", extra={"execution_id": execution_id, "reason": reason})
-        self._executions.put_dead_letter(execution_id, identity, reason, body, self._clock.now())
+        self._dead_letters.put(execution_id, identity, reason, body, self._clock.now(), sent)
         self._count(Metric.DEAD_LETTERS, 1)
+
+    def _keep_refused(self, execution_id: str, event: Event, reason: str) -> None:
+        """As it came, so that it can be brought back."""
+        self.record_dead_letter(execution_id, event.event_id, reason, mail_body(Mail(execution_id, event)))
 
     def _take(self, execution_id: str, batch: Sequence[Delivery]) -> None:
         for _ in range(COMMIT_ATTEMPTS_MAX):
@@ -157,7 +162,7 @@ class Dispatcher:
             header = self._executions.header(execution_id)
             if header is None:
                 for event in events:
-                    self.record_dead_letter(execution_id, event.event_id, "there is no such execution", _text(event))
+                    self._keep_refused(execution_id, event, "there is no such execution")
                 return True
             tags = Tags(header.correlation_id, header.started_at)
             add_log_fields(correlation_id=tags.correlation_id)
@@ -212,7 +217,7 @@ class Dispatcher:
             raise
         except Exception as error:
             logger.exception("a held event is refused", extra={"execution_id": state.execution_id})
-            self.record_dead_letter(state.execution_id, event.held.event_id, f"{error}", _text(event.held))
+            self._keep_refused(state.execution_id, event.held, f"{error}")
             refused = replace(event, refused=f"refused: {error}")
             return [refused], self._decide(plan, state, [refused])
 
@@ -251,7 +256,7 @@ class Dispatcher:
         if not isinstance(error, InvalidEvent) and delivery.receives < SUSPECT_RECEIVES:
             logger.exception("the engine failed", exc_info=error, extra={"execution_id": state.execution_id})
             raise RetryableError(f"the engine failed on {delivery.event.event_id}: {error!r}") from error
-        self.record_dead_letter(state.execution_id, delivery.event.event_id, f"{error}", _text(delivery.event))
+        self._keep_refused(state.execution_id, delivery.event, f"{error}")
         if state.version == 0:
             return self._start_alone(plan, state, tags)
         refused = state.copy()
@@ -368,11 +373,6 @@ class Dispatcher:
         return replace(command, inputs=None, inputs_blob=key)
 
 
-def backoff_seconds(receives: int) -> int:
-    """How long a group waits after its ``receives``-th failed delivery: 1, 2, 4 … 60 s."""
-    return min(1 << min(max(receives - 1, 0), 6), BACKOFF_SECONDS_MAX)
-
-
 def _without_values(event: Event) -> Event:
     """An event as the journal keeps it: values that the state would not keep either are left out, and read again on
     replay.
@@ -386,10 +386,6 @@ def _with_start(events: Sequence[Event], start: ExecutionStarted) -> list[Event]
     """The first events of an execution: one that is cancelled or suspended before its start does nothing at all."""
     requests: list[Event] = [event for event in events if isinstance(event, ControlEvent)]
     return [*requests, start, *(event for event in events if not isinstance(event, ControlEvent))]
-
-
-def _text(event: Event) -> str:
-    return msgspec.json.encode(event).decode()
 
 
 def _log_failures(plan: Plan, execution_id: str, steps: Sequence[Macrostep]) -> None:

@@ -250,7 +250,7 @@ class Publisher:
         """
         command = refused.command
         identity = run_event_id(command.path, command.serial)
-        self._executions.put_dead_letter(state.execution_id, identity, refused.reason, refused.body, state.now)
+        self._stores.dead_letters.put(state.execution_id, identity, refused.reason, refused.body, state.now)
         self._count(Metric.DEAD_LETTERS, 1)
         error = ErrorDocument.of("execution_error", f"the node could not be ordered: {refused.reason}", command.path)
         failed = Run.failed(
@@ -273,7 +273,7 @@ class Publisher:
         for refusal in self._ports.bus.publish(entries):
             entry = entries[refusal.index]
             logger.error("the bus refused an event", extra={"reason": refusal.reason, "detail_type": entry.detail_type})
-            self._executions.put_dead_letter(
+            self._stores.dead_letters.put(
                 state.execution_id, f"bus:{state.version}:{refusal.index}", refusal.reason, entry.detail, state.now
             )
             self._count(Metric.DEAD_LETTERS, 1)

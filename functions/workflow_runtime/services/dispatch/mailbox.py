@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workflow_runtime.errors import InvalidEvent, RetryableError
-from workflow_runtime.services.dispatch.dispatcher import Delivery, Dispatcher, backoff_seconds
+from workflow_runtime.services.dispatch.dispatcher import Delivery, Dispatcher
+from workflow_runtime.services.dispatch.pacing import backoff_seconds
 from workflow_runtime.services.messages import UnknownMessage, parse_mail
+from workflow_runtime.storage.dead_letters import sending_order
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,9 @@ class MailboxBatch:
 
     def _refuse(self, group: str, record: Mapping[str, Any], reason: str) -> bool:
         try:
-            self._dispatcher.record_dead_letter(group, record["messageId"], reason, record["body"])
+            attributes = record["attributes"]
+            sent = sending_order(int(attributes["SentTimestamp"]), int(attributes.get("SequenceNumber") or 0))
+            self._dispatcher.record_dead_letter(group, record["messageId"], reason, record["body"], sent)
         except RetryableError:
             return False
         return True

@@ -13,6 +13,7 @@ import msgspec
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Clock, Together
 
+BACKOFF_SECONDS_MAX = 60
 RESERVE_MS = 5_000  # of an invocation: one more call with the SDK's retries, and giving back what was not begun
 
 
@@ -77,3 +78,8 @@ def _follow(lane: list[Step], done: set[int], budget: TimeBudget) -> None:
             return
         step.act()
         done.add(step.number)
+
+
+def backoff_seconds(receives: int) -> int:
+    """How long a group waits after its ``receives``-th failed delivery: 1, 2, 4 … 60 s."""
+    return min(1 << min(max(receives - 1, 0), 6), BACKOFF_SECONDS_MAX)

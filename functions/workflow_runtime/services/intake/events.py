@@ -68,6 +68,7 @@ class Ingest:
         self._count = count
         self._workflows = stores.workflows
         self._executions = stores.executions
+        self._dead_letters = stores.dead_letters
         self._registry = stores.triggers
         self._subscriptions = stores.subscriptions
         self._owners = stores.owners
@@ -118,9 +119,7 @@ class Ingest:
             mail = mails[refusal.index]
             logger.error("a mailbox refused an event", extra={"reason": refusal.reason})
             self._count(Metric.DEAD_LETTERS, 1)
-            self._executions.put_dead_letter(
-                mail.execution_id, mail.event.event_id, refusal.reason, mail_body(mail), self._now()
-            )
+            self._dead_letters.put(mail.execution_id, mail.event.event_id, refusal.reason, mail_body(mail), self._now())
 
     def _addressed(self, event: BusEvent) -> list[Mail]:
         execution_id = event.detail.get(ADDRESS)
@@ -246,7 +245,7 @@ class Ingest:
         """Keep a message that can never be taken as a dead letter; acknowledged, it does not come back."""
         logger.error("an event was not taken", extra={"reason": reason})
         self._count(metric, 1)
-        self._executions.put_unaddressed_dead_letter(identity, reason, body, self._now())
+        self._dead_letters.put("", identity, reason, body, self._now())
 
     def _now(self) -> int:
         return self._ports.clock.now()

@@ -27,6 +27,7 @@ from workflow_runtime.services.messages import (
     parse_order,
     parse_timer,
 )
+from workflow_runtime.storage.dead_letters import sending_order
 from workflow_runtime.storage.records import Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
@@ -45,6 +46,7 @@ class DeadLetters:
         self._ports = ports
         self._mailer = mailer
         self._executions = stores.executions
+        self._letters = stores.dead_letters
         self._runs = stores.runs
 
     def take(self, record: Mapping[str, Any]) -> None:
@@ -58,31 +60,27 @@ class DeadLetters:
             self._fail_node(content)
         elif isinstance(content, Timer):
             self._start_timer_again(content, body)
-        self.record(message_id, body, f"given up by its queue {source}".rstrip(), content)
+        reason = f"given up by its queue {source}".rstrip()
+        self.record(message_id, body, reason, content, _sent(record["attributes"]))
 
-    def record(self, message_id: str, body: str, reason: str, content: Content = None) -> None:
-        """Keep a message that nothing can be done with. Doing it again changes nothing."""
+    def record(self, message_id: str, body: str, reason: str, content: Content = None, sent: str = "") -> None:
+        """Keep a message that nothing can be done with, of a place in the `sending_order`; again changes nothing."""
         execution_id = content.execution_id if content is not None else execution_named(body)
         kind = type(content).__name__.lower() if content is not None else "unknown"
         fields = {"execution_id": execution_id, "message_id": message_id, "kind": kind, "reason": reason}
         logger.error("a dead letter", extra=fields)
         reason = f"{kind}: {reason}"
         now = self._ports.clock.now()
-        if execution_id is not None:
-            self._executions.put_dead_letter(execution_id, message_id, reason, body, now)
-        else:
-            self._executions.put_unaddressed_dead_letter(message_id, reason, body, now)
+        self._letters.put(execution_id or "", message_id, reason, body, now, sent)
 
     def _start_timer_again(self, timer: Timer, body: str) -> None:
         """Once; the second time it is given up for good: the sweep delivers overdue timers."""
         identity = f"timer:{timer.timer}"
-        if self._executions.has_dead_letter(timer.execution_id, identity):
+        if self._letters.has(timer.execution_id, identity):
             return
         if self._ports.queues.send(TIMERS, [Message(body)]):
             raise RetryableError("a timer was refused by its queue")
-        self._executions.put_dead_letter(
-            timer.execution_id, identity, "timer: started again", body, self._ports.clock.now()
-        )
+        self._letters.put(timer.execution_id, identity, "timer: started again", body, self._ports.clock.now())
 
     def _fail_node(self, order: Order) -> None:
         """Close the run, then report it. One that succeeded needs no help: the sweep has its result reported."""
@@ -117,6 +115,12 @@ class DeadLetters:
 
     def _alive(self, run: Run) -> bool:
         return run.owner.split("/")[0] == self._ports.boot
+
+
+def _sent(attributes: Mapping[str, str]) -> str:
+    """Where the message stood in the order of sending, as far as its queue tells."""
+    sent_at, number = attributes.get("SentTimestamp", ""), attributes.get("SequenceNumber", "")
+    return sending_order(int(sent_at), int(number or 0)) if sent_at else ""
 
 
 def _content(body: str) -> Content:

@@ -127,6 +127,7 @@ class Documents:
 
     def __init__(self, ports: Ports, stores: Stores, looks: Looks) -> None:
         self._looks = looks
+        self._stores = stores
         self._table = ports.table
         self._clock = ports.clock
         self._workflows = stores.workflows
@@ -321,7 +322,7 @@ class Documents:
 
     def dead_letters(self, execution_id: str) -> Sequence[dict[str, Json]]:
         """What could not be taken or sent for this execution: ``{reason, body}`` each."""
-        return self._executions.dead_letters(execution_id)
+        return self._stores.dead_letters.documents(execution_id)
 
 
 def header_json(header: Header) -> dict[str, Json]:

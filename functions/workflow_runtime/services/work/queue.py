@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeAlias
 from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import ConflictError, InvalidEvent, RetryableError
 from workflow_runtime.ports import DELAY_SECONDS_MAX, VISIBILITY_SECONDS_MAX, Message, Ports
-from workflow_runtime.services.dispatch.dispatcher import backoff_seconds
+from workflow_runtime.services.dispatch.pacing import backoff_seconds
 from workflow_runtime.services.messages import Order, UnknownMessage, parse_order
 from workflow_runtime.services.upkeep.dead_letters import DeadLetters
 from workflow_runtime.services.work.attempt import LEASE_SECONDS, RENEWAL_SECONDS
