@@ -12,6 +12,7 @@ from tests.infra.deployed import ROOT, Deployed, listed
 from tests.infra.test_parity import queue_policy
 
 from workflow_runtime.backends.limits import EXPIRES_ATTRIBUTE
+from workflow_runtime.deployment.settings import RETENTION_DAYS
 from workflow_runtime.deployment.topology import TOPOLOGY
 
 GOLDEN = ROOT / "tests" / "golden" / "infra" / "resources.txt"
@@ -78,7 +79,7 @@ def test_the_bucket_is_closed_and_forgets(shipped: Deployed) -> None:
     bucket = shipped.at("Storage/Blobs")
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     (rule,) = bucket["LifecycleConfiguration"]["Rules"]
-    assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", 430)
+    assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", 2 * RETENTION_DAYS)
 
 
 @pytest.mark.parametrize("queue", [queue.name for queue in TOPOLOGY.queues])

@@ -8,7 +8,8 @@ from workflow_runtime.deployment.settings import RETENTION_DAYS
 from workflow_runtime.ports import Clock
 
 _DELETE = "DELETE FROM blobs WHERE key = ?"
-_INSERT = "INSERT INTO blobs (key, chunk, data, expires_at) VALUES (?, ?, ?, ?)"
+_INSERT = "INSERT INTO blobs (key, chunk, data) VALUES (?, ?, ?)"
+_KEEP = "INSERT OR REPLACE INTO blob_expiries (key, expires_at) VALUES (?, ?)"
 _LIST = "SELECT DISTINCT key FROM blobs WHERE key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?"
 
 _LAST = "\U0010ffff"  # behind all keys
@@ -27,10 +28,9 @@ class EmbeddedBlobs:
     def put(self, key: str, data: bytes) -> None:
         check_blob_key(key)
         starts = range(0, len(data) or 1, self._chunk_bytes)
-        expires = self._expiry()
-        rows = [(key, chunk, data[start : start + self._chunk_bytes], expires) for chunk, start in enumerate(starts)]
+        rows = [(key, chunk, data[start : start + self._chunk_bytes]) for chunk, start in enumerate(starts)]
         with self._database.lock:
-            self._database.write_all((_DELETE, [(key,)]), (_INSERT, rows))
+            self._database.write_all((_DELETE, [(key,)]), (_INSERT, rows), (_KEEP, [(key, self._expiry())]))
 
     def get(self, key: str) -> bytes:
         check_blob_key(key)
@@ -48,8 +48,9 @@ class EmbeddedBlobs:
     def renew(self, key: str) -> None:
         check_blob_key(key)
         with self._database.lock:
-            if not self._database.write("UPDATE blobs SET expires_at = ? WHERE key = ?", (self._expiry(), key)):
+            if self._database.read_one("SELECT key FROM blobs WHERE key = ?", (key,)) is None:
                 raise KeyError(key)
+            self._database.write(_KEEP, (key, self._expiry()))
 
     def _expiry(self) -> int:
         return self._clock.now() // 1000 + 2 * RETENTION_DAYS * 24 * 3600

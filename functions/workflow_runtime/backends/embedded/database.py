@@ -32,8 +32,9 @@ CREATE TABLE IF NOT EXISTS messages (
     first_received_at INTEGER NOT NULL DEFAULT 0, dead_letter_source TEXT
 );
 CREATE TABLE IF NOT EXISTS blobs (
-    key TEXT NOT NULL, chunk INTEGER NOT NULL, data BLOB NOT NULL, expires_at INTEGER, PRIMARY KEY (key, chunk)
+    key TEXT NOT NULL, chunk INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (key, chunk)
 );
+CREATE TABLE IF NOT EXISTS blob_expiries (key TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS schedules (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, queue TEXT NOT NULL, body TEXT NOT NULL, expression TEXT NOT NULL,
     timezone TEXT NOT NULL, next_at INTEGER NOT NULL
@@ -44,17 +45,14 @@ CREATE TABLE IF NOT EXISTS boots (
 );
 """
 
-# Columns that files of earlier versions lack; those versions leave them empty, so both can work with a file in turn.
-_ADDED = {
-    "items": {"listing_partition": "TEXT", "listing_sort": "TEXT", "expires_at": "INTEGER"},
-    "blobs": {"expires_at": "INTEGER"},
-}
+# Columns of items that files of earlier versions lack. Those versions leave them empty, so both can use a file in turn.
+_ADDED = {"listing_partition": "TEXT", "listing_sort": "TEXT", "expires_at": "INTEGER"}
 _INDEXES = """
 CREATE INDEX IF NOT EXISTS items_index ON items (index_partition, index_sort) WHERE index_partition IS NOT NULL;
 CREATE INDEX IF NOT EXISTS items_listing ON items (listing_partition, listing_sort)
     WHERE listing_partition IS NOT NULL;
 CREATE INDEX IF NOT EXISTS items_expiring ON items (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX IF NOT EXISTS blobs_expiring ON blobs (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS blobs_expiring ON blob_expiries (expires_at);
 """
 
 
@@ -149,10 +147,9 @@ class Database:
 
     def _start(self, new_database_id: str) -> tuple[str, int]:
         self._connection.executescript(_SCHEMA)
-        for table, columns in _ADDED.items():
-            found = {column[1] for column in self._connection.execute(f"PRAGMA table_info({table})")}
-            for name in columns.keys() - found:
-                self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+        found = {column[1] for column in self._connection.execute("PRAGMA table_info(items)")}
+        for name in _ADDED.keys() - found:
+            self._connection.execute(f"ALTER TABLE items ADD COLUMN {name} {_ADDED[name]}")
         self._connection.executescript(_INDEXES)
         self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._connection.execute(
@@ -200,8 +197,13 @@ class Database:
     def expire(self, now_seconds: int) -> None:
         """Delete what was kept until then."""
         with self.lock:
-            for table in _ADDED:
-                self.write(f"DELETE FROM {table} WHERE expires_at <= ?", (now_seconds,))
+            until = [(now_seconds,)]
+            expired = "SELECT key FROM blob_expiries WHERE expires_at <= ?"
+            self.write_all(
+                ("DELETE FROM items WHERE expires_at <= ?", until),
+                (f"DELETE FROM blobs WHERE key IN ({expired})", until),
+                ("DELETE FROM blob_expiries WHERE expires_at <= ?", until),
+            )
 
     def copy_to(self, copy: sqlite3.Connection) -> None:
         """Copy everything into an empty database; may be called in any thread, and others go on between its steps.
