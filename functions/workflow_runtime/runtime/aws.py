@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from workflow_runtime.plan.specs import NodeType
-from workflow_runtime.runtime.services import Runtime, collector, workflow_env
+from workflow_runtime.runtime.environment import collector, workflow_env
+from workflow_runtime.runtime.services import Runtime
 
 if TYPE_CHECKING:
     from workflow_runtime.deployment.settings import Settings

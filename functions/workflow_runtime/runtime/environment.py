@@ -1,12 +1,16 @@
-"""Secrets and deployment settings from the environment: for local runs and tests."""
+"""What a runtime takes from the environment: secrets and settings of local runs, and where traces go."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from workflow_runtime.deployment.settings import ENV_PREFIX
-from workflow_runtime.errors import NodeError
+from workflow_runtime.errors import NodeError, RequestError
+
+if TYPE_CHECKING:
+    from workflow_runtime.ports import TraceSink
 
 SECRET_PREFIX = "WORKFLOW_SECRET_"
 

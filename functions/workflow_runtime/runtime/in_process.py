@@ -27,9 +27,10 @@ from workflow_runtime.deployment.topology import TOPOLOGY, Function
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.invokers.tools.reach import ALLOW_HTTP, SETTINGS, Reach, local_reach
 from workflow_runtime.ports import Poller, Ports, ScheduleRunner
+from workflow_runtime.runtime.environment import collector, workflow_env
 from workflow_runtime.runtime.observation import GatedPoller, GatedScheduler, ObservedTable, Observer, Silence
 from workflow_runtime.runtime.registries import Registries
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime, collector, workflow_env
+from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.runtime.workflow_files import WorkflowFiles, workflow_files
 from workflow_runtime.storage.keys import HEADER
 
