@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from workflow_runtime.engine import applied, pending
 from workflow_runtime.engine.events import ApprovalAnswered, ApprovalDelegated, TaskCompleted, TaskFailed
-from workflow_runtime.engine.graph import approvals, callbacks
+from workflow_runtime.engine.graph import agents, approvals, callbacks
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.scopes import Scopes
 
@@ -25,11 +25,16 @@ def take_task(scopes: Scopes, event: TaskCompleted | TaskFailed) -> str:
     scope = scopes.get(place.scope) if place is not None else None
     if place is None or not isinstance(scope, GraphScope):
         return "the node has ended"
-    reason = callbacks.cannot_take(scope.graph, place.node, event.serial, lost=event.lost)
+    if event.call:
+        reason = agents.cannot_take(scope.graph, place.node, event.serial)
+        reason = reason or agents.take_task(scope, place.node, event)
+    else:
+        reason = callbacks.cannot_take(scope.graph, place.node, event.serial, lost=event.lost)
     if reason:
         return reason
     applied.remember(scopes.turn, event.event_id)
-    callbacks.take(scope, place.node, event)
+    if not event.call:
+        callbacks.take(scope, place.node, event)
     return ""
 
 
@@ -47,8 +52,13 @@ def take_approval(scopes: Scopes, event: ApprovalAnswered | ApprovalDelegated) -
         return "the approval was decided, or is not needed any more"
     scope = scopes[entry.scope]
     assert isinstance(scope, GraphScope)
-    take = approvals.answer if isinstance(event, ApprovalAnswered) else approvals.delegate
-    reason = take(scope, entry.owner, event)  # type: ignore[arg-type]
+    if isinstance(event, ApprovalDelegated):
+        reason = approvals.delegate(scope, entry.owner, event)
+    else:
+        said = approvals.answer(scope, entry.owner, event)
+        if isinstance(said, approvals.Decided):
+            agents.decided(scope, entry.owner, said)
+        reason = said if isinstance(said, str) else ""
     if not reason:
         applied.remember(scopes.turn, event.event_id)
     return reason

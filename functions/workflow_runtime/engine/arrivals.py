@@ -28,7 +28,7 @@ from workflow_runtime.engine.events import (
     SignalReceived,
     TimerFired,
 )
-from workflow_runtime.engine.graph import callbacks, loops, outcome, parts, policy, resolve, waits
+from workflow_runtime.engine.graph import agents, callbacks, loops, outcome, parts, policy, resolve, waits
 from workflow_runtime.engine.graph.loop_scope import LoopScope
 from workflow_runtime.engine.graph.outcome import Reported
 from workflow_runtime.engine.graph.scope import GraphScope
@@ -84,7 +84,8 @@ def accept_yield(scopes: Scopes, event: NodeYielded) -> str:
     found = _current_run(scopes, event.path, event.serial)
     if isinstance(found, str):
         return found
-    callbacks.yielded(*found, event)
+    yielded = callbacks.yielded if event.task else agents.yielded
+    yielded(*found, event)
     return ""
 
 
@@ -101,7 +102,7 @@ def _current_run(scopes: Scopes, path: str, serial: int) -> tuple[GraphScope, in
     if serial < current:
         return f"run {serial} was superseded by run {current}"
     reason = RESULT_ROWS.get(scope.graph.marks[place.node])
-    if reason is None and callbacks.awaits(scope, place.node):
+    if reason is None and (callbacks.awaits(scope, place.node) or agents.has_yielded(scope, place.node)):
         return "the run's result is known already"
     if reason is None or serial > current:
         raise InvalidEvent(f"run {serial} of node {path!r} was never ordered")
@@ -168,7 +169,7 @@ def accept_timer(scopes: Scopes, event: TimerFired) -> str:
     else:
         assert isinstance(scope, GraphScope)
         if entry.purpose is Purpose.HEARTBEAT:
-            callbacks.heartbeat_due(scope, entry.owner, event.heard)
+            agents.heartbeat_due(scope, entry.owner, entry.name, event.heard)
         else:
             resolve(scope, entry.owner, entry)
     return ""

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import TOP_GRAPH, ScopeId
 
@@ -47,6 +48,7 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     - ``assignees``: who may answer (nobody named: whoever may call the API); ``later``: who else is asked later
     - ``data``, or ``blob``, where that is stored: what they are shown
     - ``prompt``: the beginning of what they are asked, for those who are asked later
+    - ``call``: of an agent, if a call of it is what they are asked about
     """
 
     number: int
@@ -57,6 +59,7 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     blob: str | None = None
     answers: tuple[Answer, ...] = ()
     prompt: str = ""
+    call: str = ""
 
 
 class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -67,6 +70,68 @@ class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
     serial: int
     attempt: int = 1
     heartbeat: int = 0
+
+
+class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a call of an agent waits for.
+
+    - ``id``: of the call in its visit, and of what it waits for
+    - ``kind``: ``tool``, somebody is to approve it; ``effect``, somebody is to say whether it happened; ``callback``,
+      its task token is to be completed; ``workflow``, an execution is to end
+    - ``target``: the tool, or the workflow
+    - ``data``, or ``blob``, where that is stored: what people are shown, or the input of the execution
+    - ``prompt``: what people are asked
+    - ``task``: hash of the token; ``timeout``, ``heartbeat``: how long it is waited for, and the longest silence (ms)
+    """
+
+    id: str
+    kind: str
+    target: str = ""
+    data: Json = None
+    blob: str | None = None
+    prompt: str = ""
+    task: str = ""
+    timeout: int = 0
+    heartbeat: int = 0
+
+
+class CallAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came of what a call waited for: an ``error``; else a ``value`` (or ``blob``, where that is stored).
+
+    Of people: whether they ``approved``, who (``by``) and in which words; ``value``: what they would have in place of
+    what they were shown.
+    """
+
+    value: Json = msgspec.UNSET
+    blob: str | None = None
+    error: ErrorDocument | None = None
+    approved: bool | None = None
+    by: str = ""
+    comment: str = ""
+
+
+class Yields(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An agent in its visit, once a run of it has yielded or failed.
+
+    - ``open``: by call, what is waited for, by its id in the table; ``answers``: by call, what has come
+    - ``goes_on``: all is in, and the next run is to be ordered
+    - ``serials``: runs that have yielded; ``idle``: the last ones in a row that did nothing new
+    - ``used``: running time of the attempt's runs (ms); ``calls``: how many calls were executions
+    - ``fresh``: whether the next attempt forgets its steps, if the policy that granted it says so
+    """
+
+    open: dict[str, str] = {}
+    answers: dict[str, CallAnswer] = {}
+    goes_on: bool = False
+    serials: int = 0
+    idle: int = 0
+    used: int = 0
+    calls: int = 0
+    fresh: bool | None = None
+
+    def for_next_attempt(self, fresh: bool | None) -> Yields:
+        """What is left of it when the attempt at hand has failed."""
+        return Yields(serials=self.serials, calls=self.calls, fresh=fresh)
 
 
 class PendingKind(StrEnum):
@@ -102,7 +167,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
 
     - ``scope``: address of the scope that waits; ``owner``: the node or state there, -1 for the scope itself
     - ``due``: of a timer, when it fires (epoch ms)
-    - ``name``: the event that is listened to, or that a child's end becomes
+    - ``name``: the event that is listened to, or that a child's end becomes; of an agent, the call that waits
     - ``key``: of an event, the correlation key under which the bus brings it
     - ``number``: of a delay, its place among those of its state; of an event under a key, the plan's trigger that
       brings it

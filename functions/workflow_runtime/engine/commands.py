@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_runtime.engine.awaited import Answer
+from workflow_runtime.engine.awaited import Answer, CallAnswer
 from workflow_runtime.engine.passes import Items, Page, Passes, Portion
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -54,7 +54,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     - ``reads_file``: of a loop, that its items are read from a file, which ``inputs`` names
     - ``alone``: its worker runs nothing else meanwhile, as an attempt before may have killed its worker's process
     - ``log``: of an agent, how often its visit has begun anew; ``fresh``: of an attempt that failed, whether the next
-      one does, unless its retry policy says otherwise
+      one does, unless its retry policy says otherwise; ``answers``: what its calls waited for, by call; ``used``:
+      running time of the attempt's runs before (ms)
     """
 
     path: str
@@ -85,6 +86,8 @@ class RunNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="comman
     alone: bool = False
     log: int = 0
     fresh: bool = False
+    answers: dict[str, CallAnswer] = {}
+    used: int = 0
     parts: tuple[str, ...] = ()
     reads_file: bool = False
 
@@ -317,7 +320,8 @@ class Continue(msgspec.Struct, frozen=True, tag_field="command", tag="continue")
 
 class AskApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="ask_approval"):
     """Have people find an approval in their list. ``data``, or where it was stored: what they are shown; ``keep``:
-    where it must be stored, as the state says so. ``escalates_at``, ``expires_at``: epoch ms, 0: never."""
+    where it must be stored, as the state says so. ``escalates_at``, ``expires_at``: epoch ms, 0: never. ``kind``: what
+    asks, if it is no node but a call of an agent; ``tool``: which it calls."""
 
     approval: int
     path: str
@@ -331,6 +335,8 @@ class AskApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="co
     keep: str = ""
     escalates_at: int = 0
     expires_at: int = 0
+    kind: str = ""
+    tool: str = ""
 
 
 class UpdateApproval(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="command", tag="update_approval"):

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
@@ -196,22 +197,28 @@ class NodeYielded(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="ev
     """The code of a run has returned, and somebody is to complete its task token, whose hash is ``task``.
 
     ``timeout``, ``heartbeat``: how long that may take at most, and the longest silence (ms; 0: any), from ``at`` on.
+
+    Without a ``task`` it is an agent, of which another run follows once all that it ``waits`` for is in. ``steps``: how
+    many new ones this run has recorded.
     """
 
     event_id: str
     at: int
     path: str
     serial: int
-    task: str
-    timeout: int
+    task: str = ""
+    timeout: int = 0
     heartbeat: int = 0
     attempt: int = 1
     started_at: int = 0
+    waits: tuple[Wait, ...] = ()
+    steps: int = 0
 
 
 class TaskCompleted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="task_completed"):
     """Somebody has completed the task token of a run: with an ``output`` (or, if large, a ``blob``). ``lost``: the
-    worker of that run was lost, so that its token counts as long as the visit is open."""
+    worker of that run was lost, so that its token counts as long as the visit is open. ``call``: of an agent, the call
+    that the token is of."""
 
     event_id: str
     at: int
@@ -222,6 +229,7 @@ class TaskCompleted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
     blob: str | None = None
     lost: bool = False
     by: str = ""
+    call: str = ""
 
 
 class TaskFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="task_failed"):
@@ -235,6 +243,7 @@ class TaskFailed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="eve
     error: ErrorDocument
     lost: bool = False
     by: str = ""
+    call: str = ""
 
 
 class ApprovalDelegated(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="event", tag="approval_delegated"):

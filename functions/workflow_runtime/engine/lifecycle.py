@@ -179,6 +179,7 @@ MARK_ROWS: dict[tuple[int, Change], Mark] = {
     (Mark.READY, Change.RETRY): Mark.RETRYING,
     (Mark.READY, Change.CANCEL): Mark.CANCELLED,
     (Mark.RUNNING, Change.ORDER): Mark.READY,  # what went on inside it is put together by a worker
+    (Mark.RUNNING, Change.ENQUEUE): Mark.QUEUED,  # an agent that has yielded goes on
     (Mark.RUNNING, Change.SUCCEED): Mark.SUCCESS,
     (Mark.RUNNING, Change.FAIL): Mark.FAILED,
     (Mark.RUNNING, Change.EXCUSE): Mark.EXCUSED,

@@ -106,10 +106,24 @@ def decided(scope: Scope, node: int, approval: Approval) -> None:
     drop_owned(scope, node)
 
 
+def decided_call(scope: Scope, node: int, approval: Approval) -> None:
+    """A call of the agent ``node`` waits for people no more; others may."""
+    id = approval_entry(approval.number)
+    del scope.turn.state.pending[id]
+    taken(scope, node, id)
+
+
 def await_task(scope: Scope, node: int, path: str, callback: Callback) -> None:
     """Have a node wait for its task token to be completed."""
     entry = Pending(PendingKind.TASK, Purpose.CALLBACK, scope.id, node, callback=callback)
     _open(scope, f"task:{path}", entry)
+
+
+def await_call(scope: Scope, node: int, callback: Callback, call: str) -> str:
+    """Have a call of an agent wait for its task token to be completed; the id of that in the table."""
+    id = f"task:{callback.task}"
+    _open(scope, id, Pending(PendingKind.TASK, Purpose.CALLBACK, scope.id, node, name=call, callback=callback))
+    return id
 
 
 def approval_entry(number: int) -> str:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from workflow_runtime.engine.awaited import Child, Pending, PendingKind
+from workflow_runtime.engine.awaited import Child, Pending, PendingKind, Yields
 from workflow_runtime.engine.commands import Deferrable
 from workflow_runtime.engine.events import RunEnded, SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus, Mark
@@ -78,7 +78,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     - ``fallbacks``: what runs in the place of nodes that have failed, by those; ``callers``: who called a called node
     - ``notes``: what people should know of open nodes, until it is recorded with their runs
     - ``children``: by node, the execution that it started last, unless that has succeeded
-    - ``fresh``: of nodes whose next attempt was granted by a policy that says so, whether an agent forgets its steps
+    - ``agents``: by node, agents that have yielded in this visit
     """
 
     marks: bytearray
@@ -111,7 +111,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
     callers: dict[int, int] = {}
     notes: dict[int, tuple[str, ...]] = {}
     children: MutableMapping[int, Child] = {}
-    fresh: dict[int, bool] = {}
+    agents: dict[int, Yields] = {}
 
     def copy(self) -> GraphState:
         """An independent state: containers are copied, the values in them are immutable."""
@@ -146,7 +146,7 @@ class GraphState(msgspec.Struct, omit_defaults=True, tag_field="is", tag="graph"
             self.callers.copy() if self.callers else {},
             self.notes.copy() if self.notes else {},
             forked(self.children) if self.children else {},
-            self.fresh.copy() if self.fresh else {},
+            self.agents.copy() if self.agents else {},
         )
 
     def serial(self, node: int) -> int:

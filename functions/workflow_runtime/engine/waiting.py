@@ -13,7 +13,10 @@ from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.plan.addresses import ScopeId
 from workflow_runtime.plan.graph import GraphBlock
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import ApprovalSpec, SubWorkflowSpec, WaitSpec
+from workflow_runtime.plan.specs import AgentSpec, ApprovalSpec, SubWorkflowSpec, ToolSpec, WaitSpec
+
+OTHERS = (AgentSpec, ApprovalSpec, SubWorkflowSpec, ToolSpec)
+"""Specs of nodes that may wait for what others have to do."""
 
 
 class Cause(StrEnum):
@@ -93,12 +96,8 @@ def cause_of(plan: Plan, state: ExecutionState, block: GraphBlock, graph: GraphS
             return Cause.RETRY
         case Mark.RUNNING if isinstance(spec := block.nodes[index].spec, WaitSpec) and index in graph.pending:
             return Cause.EVENT if spec.event else Cause.TIMER
-        case Mark.RUNNING if isinstance(block.nodes[index].spec, SubWorkflowSpec) and index in graph.pending:
-            return Cause.CHILD
-        case Mark.RUNNING if _awaits_task(state, graph, index):
-            return Cause.CALLBACK
-        case Mark.RUNNING if isinstance(block.nodes[index].spec, ApprovalSpec) and index in graph.pending:
-            return Cause.APPROVAL
+        case Mark.RUNNING if isinstance(block.nodes[index].spec, OTHERS) and index in graph.pending:
+            return _cause_outside(entries_of(state, graph, index))
         case Mark.QUEUED:
             return Cause.CONCURRENCY if index in graph.held or plan.max_concurrency else Cause.QUEUE
         case Mark.READY:
@@ -106,8 +105,13 @@ def cause_of(plan: Plan, state: ExecutionState, block: GraphBlock, graph: GraphS
     return None
 
 
-def _awaits_task(state: ExecutionState, graph: GraphState, index: int) -> bool:
-    return any(entry.callback is not None for entry in entries_of(state, graph, index))
+def _cause_outside(entries: list[Pending]) -> Cause | None:
+    """What a node waits for that others have to do: people first, of an agent that waits for several things."""
+    if any(entry.approval is not None for entry in entries):
+        return Cause.APPROVAL
+    if any(entry.callback is not None for entry in entries):
+        return Cause.CALLBACK
+    return Cause.CHILD if any(entry.kind is PendingKind.CHILD for entry in entries) else None
 
 
 def open_sources(block: GraphBlock, graph: GraphState, index: int) -> Iterator[int]:

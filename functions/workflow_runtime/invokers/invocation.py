@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from workflow_runtime.engine.awaited import CallAnswer, Wait
 from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.containment import Outcome
@@ -26,10 +27,12 @@ ORIGIN_KEY = "workflow_runtime"
 class Meter(msgspec.Struct):
     """What an attempt has used so far, which counts however it ends: a failed or timed-out one was paid for as well.
 
-    ``usage``: ``{model, input_tokens, output_tokens, requests}``, as far as known; None: nothing.
+    ``usage``: ``{model, input_tokens, output_tokens, requests}``, as far as known; None: nothing. ``steps``: of an
+    agent, how many it has recorded.
     """
 
     usage: dict[str, Json] | None = None
+    steps: int = 0
 
     @property
     def tokens(self) -> int | None:
@@ -90,7 +93,9 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     model, if anything limits their tokens or money. ``mask`` hides what is secret in the
     inputs from whoever records, logs or shows what came of them.
     ``serial``: of the run, ``visit``: of the first one of its visit; ``log``: how often the visit has begun anew;
-    ``steps``: where an agent's steps in it are recorded.
+    ``steps``: where an agent's steps in it are recorded; ``answers``: what its calls have waited for, by call;
+    ``is_ending``: whether the time of this run is nearly up, so that nothing should begin in it any more;
+    ``make_call_token``: the task token of a call.
     """
 
     type: NodeType
@@ -120,6 +125,9 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     visit: int = 1
     log: int = 0
     steps: Steps = NOT_RECORDED
+    answers: dict[str, CallAnswer] = {}
+    is_ending: Callable[[], bool] = lambda: False
+    make_call_token: Callable[[str], str] = lambda _: ""
 
 
 def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:
@@ -132,11 +140,14 @@ def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) 
 
 class NodeResult(msgspec.Struct, frozen=True):
     """What an attempt returned. ``warnings``: what people should know of it, although it succeeded. ``pending``: it has
-    not: somebody is to complete its task token."""
+    not: somebody is to complete its task token. ``goes_on``: an agent has not, it goes on in another run, once all that
+    its calls wait for (``waits``) is in."""
 
     output: Json
     warnings: tuple[str, ...] = ()
     pending: Pending | None = None
+    goes_on: bool = False
+    waits: tuple[Wait, ...] = ()
 
 
 class Invoker(Protocol):

@@ -26,6 +26,7 @@ class StoredApproval(msgspec.Struct, frozen=True, kw_only=True):
     - ``data``: what an item holds of what they are shown
     - ``outcome``: approved, rejected, timeout or cancelled; "" while it is open
     - ``version``: of the execution's commit that wrote it
+    - ``kind``, ``tool``: what asks, if it is no node but a call of an agent, and which tool that calls
     """
 
     execution_id: str
@@ -46,6 +47,8 @@ class StoredApproval(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: int = 0
     outcome: str = ""
     version: int = 0
+    kind: str = ""
+    tool: str = ""
 
     @property
     def position(self) -> str:
@@ -114,6 +117,8 @@ class ApprovalStore:
             data=data,
             escalates_at=command.escalates_at,
             expires_at=command.expires_at,
+            kind=command.kind,
+            tool=command.tool,
         )
 
     def _item(self, approval: StoredApproval) -> Item:
@@ -139,6 +144,8 @@ class ApprovalStore:
             "ended_at": approval.ended_at,
             "outcome": approval.outcome,
         }
+        if approval.kind:
+            attributes |= {"kind": approval.kind, "tool": approval.tool}
         index = keys.approvals(execution_id, number, approval.asked_at, is_open=not approval.outcome)
         return Item(keys.approval(execution_id, number), attributes, index)
 
@@ -163,6 +170,8 @@ class ApprovalStore:
             ended_at=int(values["ended_at"] or 0),
             outcome=str(values["outcome"] or ""),
             version=int(values["v"] or 0),
+            kind=str(values.get("kind") or ""),
+            tool=str(values.get("tool") or ""),
         )
 
 

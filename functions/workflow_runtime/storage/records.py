@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.passes import Passes
@@ -78,7 +79,7 @@ class StoredState(msgspec.Struct, frozen=True):
 class RunStatus(StrEnum):
     """``waiting``: it waits for a limiter. ``released``: its worker could not begin; the next one to meet it takes it
     over. ``skipped``: there was none, but something to say of that. ``yielded``: its code has returned, and somebody
-    else completes its task token."""
+    else completes its task token, or another run follows."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -123,11 +124,14 @@ class LateResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Yielded(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a run whose code has returned waits for: its task token (by its hash), and how long (ms)."""
+    """What a run whose code has returned waits for: its task token (by its hash), and how long (ms). Of an agent that
+    goes on in another run: what its calls wait for, and how many ``steps`` this one has recorded."""
 
-    task: str
-    timeout: int
+    task: str = ""
+    timeout: int = 0
     heartbeat: int = 0
+    waits: tuple[Wait, ...] = ()
+    steps: int = 0
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

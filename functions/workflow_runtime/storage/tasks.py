@@ -19,6 +19,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     - ``heard_at``: when the last sign of life came (0: none has)
     - ``closed``: why it counts no more; "" while it does; ``closed_at``: since when
     - ``use``: digest of what it was completed or failed with
+    - ``call``: of an agent, the call that it is of
     """
 
     execution_id: str
@@ -29,6 +30,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     closed: str = ""
     closed_at: int = 0
     use: str = ""
+    call: str = ""
 
 
 def hash_of(token: str) -> str:
@@ -49,6 +51,8 @@ class TaskStore:
             "open": 1,
             keys.EXPIRES: task.made_at // 1000 + KEPT_SECONDS,
         }
+        if task.call:
+            attributes["call"] = task.call
         with suppress(ConditionFailed):  # our own, whose answer was lost: nobody else has this token
             self._table.put(Item(keys.task(hash), attributes), Absent())
 
@@ -67,6 +71,7 @@ class TaskStore:
             closed=str(values.get("closed") or ""),
             closed_at=int(values.get("closed_at") or 0),
             use=str(values.get("use") or ""),
+            call=str(values.get("call") or ""),
         )
 
     def heard(self, hash: str, at: int) -> bool:

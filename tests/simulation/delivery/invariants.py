@@ -211,15 +211,15 @@ class WatchedLog(logging.Handler):
 
 
 class Effects:
-    """How often the code of a node ran, by execution, path and attempt. An attempt of a visit is a serial."""
+    """How often the code of a node ran, by execution, path and attempt."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str, int]] = Counter()
         self._serials: set[tuple[str, int]] = set()
 
     def note(self, call: NodeCall) -> None:
-        serial = call.idempotency_key, call.attempt
-        require(serial not in self._serials, f"P3: attempt {call.attempt} of {call.idempotency_key} ran twice")
+        serial = call.idempotency_key, call.serial
+        require(serial not in self._serials, f"P3: run {call.serial} of {call.idempotency_key} began twice")
         require(call.attempt <= ATTEMPTS_MAX, f"P3: {call.path} was granted attempt {call.attempt}")
         self._serials.add(serial)
         self.counts[call.execution_id, call.path, call.attempt] += 1

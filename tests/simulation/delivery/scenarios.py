@@ -242,12 +242,20 @@ workflow:
 """,
 }
 """A loop whose passes run in an execution of their own."""
+_AGENTS = {
+    "agent": """
+workflow:
+  id: agent
+  nodes:
+    - {id: a, type: agent, agent: a, inputs: {x: "${start}"}}
+""",
+}
 INPUT = {"start": 1}
 
 
 @cache
 def source(name: str) -> bytes:
-    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS
+    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS | _AGENTS
     return (whole.get(name) or _HEAD.format(id=name) + _NODES[name]).encode()
 
 

@@ -365,6 +365,12 @@ class World:
 
     abandoned = 0
 
+    def limiters(self, _: str) -> tuple[str, ...]:
+        return ()
+
+    def budget(self, _: str) -> None:
+        return None
+
     async def invoke(self, call: NodeCall) -> NodeResult:
         self.effects.note(call)
         self._check_inputs_are_recorded(call)
@@ -374,7 +380,8 @@ class World:
         behaviour = self.behaviours.get(call.path)
         if behaviour is not None:
             value = behaviour(call)
-            return NodeResult(await value if asyncio.iscoroutine(value) else value)
+            value = await value if asyncio.iscoroutine(value) else value
+            return value if isinstance(value, NodeResult) else NodeResult(value)
         if call.target == "fail":
             raise NodeError("broken", "as it should")
         if call.target == "leak":

@@ -10,7 +10,7 @@ from typing import Any
 from tests.unit.engine.driver import START, Driver, Failure, aggregation, control, loop, plan_of
 
 from workflow_runtime.engine import lifecycle
-from workflow_runtime.engine.events import CancelRequested, ResumeRequested, RetryRequested, SkipRequested
+from workflow_runtime.engine.events import CancelRequested, NodeYielded, ResumeRequested, RetryRequested, SkipRequested
 from workflow_runtime.engine.graph.collecting import RUNS_READ_MAX
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import MARK_ROWS, Change, Mark
@@ -102,6 +102,13 @@ def escalated(first: dict[str, Any]) -> Driver:
     return Driver(plan_of([first], **ASKED)).start()
 
 
+def yielded() -> None:
+    """An agent goes on in another run."""
+    driver = both().start()
+    driver.orders["a", 1] = driver.ordered.pop("a")
+    driver.take(NodeYielded("run:a#1", START, "a", 1, steps=1))
+
+
 SCENARIOS: tuple[Callable[[], object], ...] = (
     lambda: both().play(),
     lambda: both(when="${1 / 0}").start(),
@@ -114,6 +121,7 @@ SCENARIOS: tuple[Callable[[], object], ...] = (
     lambda: Driver(plan_of([control("p", "pass")])).start(),
     lambda: both().start().fail("a"),
     lost,
+    yielded,
     withdrawn,
     lambda: both(retry_policy={"max_retries": 1}).start().fail("a"),
     lambda: both(on_error="continue").start().fail("a"),

@@ -4,7 +4,8 @@
 - `readiness`: what follows for other nodes when one ends, over `joins` and `concurrency`;
 - a node begins: `control` (decided here), `waits`, `approvals`, `machines` (charts inside nodes), `loops` (graphs that
   are repeated, over `loop_scope` and `collecting`), `children` (executions that nodes start), `work` (ordered from
-  workers), `callbacks` (what workers have left to others);
+  workers), `callbacks` (what workers have left to others), `agents` (runs that another
+  one follows);
 - a node ends: `outcome`, over `policy` (what is done about a failure) and `failure` (what it means to the scope);
 - `outputs`: what a graph yields.
 
@@ -18,7 +19,18 @@ from collections.abc import Callable
 import msgspec
 
 from workflow_runtime.engine.awaited import Pending, Purpose
-from workflow_runtime.engine.graph import approvals, callbacks, children, control, loops, machines, retries, waits, work
+from workflow_runtime.engine.graph import (
+    agents,
+    approvals,
+    callbacks,
+    children,
+    control,
+    loops,
+    machines,
+    retries,
+    waits,
+    work,
+)
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.pending import Resolution
 from workflow_runtime.plan.specs import (
@@ -56,7 +68,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 KINDS: dict[type[Spec], Kind] = {
-    AgentSpec: Kind(work.order, callbacks.timed_out),
+    AgentSpec: Kind(work.order, agents.resolved),
     ToolSpec: Kind(work.order, callbacks.timed_out),
     SwitchSpec: Kind(control.switch),
     ConditionSpec: Kind(control.condition),

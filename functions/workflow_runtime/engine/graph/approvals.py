@@ -14,7 +14,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
-from workflow_runtime.engine.awaited import Answer, Approval, Pending, Purpose
+from workflow_runtime.engine.awaited import Answer, Approval, Pending, Purpose, Wait
 from workflow_runtime.engine.commands import AskApproval, UpdateApproval
 from workflow_runtime.engine.events import ApprovalAnswered, ApprovalDelegated
 from workflow_runtime.engine.graph import outcome
@@ -30,7 +30,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.schemas import violation
 from workflow_runtime.language.texts import cut
 from workflow_runtime.plan.formulas import Formula
-from workflow_runtime.plan.specs import PEOPLE_MAX, ApprovalSpec
+from workflow_runtime.plan.specs import PEOPLE_MAX, ApprovalSpec, Spec
 
 PROMPT_CHARS_MAX = 10_000  # it travels in events; what is longer belongs into `data`
 PROMPT_KEPT_CHARS_MAX = 500  # in the state
@@ -38,6 +38,20 @@ NAME_CHARS_MAX = 1_000
 DATA_KEPT_BYTES_MAX = 1_024  # of what is shown: more is stored apart, beside the state
 
 ReadBlob = Callable[[str], Json]
+
+
+OF_CALLS = ApprovalSpec()
+"""One approval is enough, one rejection too, by whoever may call the API."""
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """What people have said of a call of an agent; ``data``: what they would have in place of what they were shown."""
+
+    call: str
+    approved: bool
+    by: str
+    comment: str
+    data: Json = UNSET
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -86,6 +100,29 @@ def start(scope: GraphScope, node: int) -> None:
     _announce(scope, node, replace(approval, prompt=prompt), assignees, "asked", expires_at)
 
 
+def ask_of_call(scope: GraphScope, node: int, wait: Wait) -> str:
+    """Ask about a call of the agent ``node``; what it then waits for, by its id in the table."""
+    number = scope.turn.next_number()
+    asked = Approval(number, call=wait.id, prompt=cut(wait.prompt, PROMPT_KEPT_CHARS_MAX), blob=wait.blob)
+    approval, keep = _kept(scope, asked, wait.data) if wait.blob is None else (asked, "")
+    pending.ask(scope, node, approval)
+    command = AskApproval(
+        number,
+        scope.path(node),
+        scope.graph.serial(node),
+        scope.turn.now,
+        wait.prompt,
+        data=wait.data,
+        blob=wait.blob,
+        keep=keep,
+        kind=wait.kind,
+        tool=wait.target,
+    )
+    scope.commands.append(command)
+    _announce(scope, node, replace(approval, prompt=wait.prompt), (), "asked")
+    return pending.approval_entry(number)
+
+
 def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
     """A time has come. Raises `ValuesMissing`."""
     assert isinstance(what, Pending), "answers come to `answer`"
@@ -102,9 +139,10 @@ def resolved(scope: GraphScope, node: int, what: Resolution) -> None:
     _decide(scope, node, approval, update, Failure(error, own=TIMEOUT, instead=output))
 
 
-def answer(scope: GraphScope, node: int, event: ApprovalAnswered) -> str:
-    """Take an answer; why it has no effect, or "". Raises `ValuesMissing`."""
-    spec, approval = _spec(scope, node), _approval(scope, node)
+def answer(scope: GraphScope, node: int, event: ApprovalAnswered) -> Decided | str:
+    """Take an answer; why it has no effect, or "". Of a call of an agent, what was decided, which its agent is to be
+    told. Raises `ValuesMissing`."""
+    spec, approval = rules_of(scope.block.nodes[node].spec), _approval(scope, node, event.approval)
     refused = cannot_answer(spec, approval, event, scope.turn.blob)
     if refused is not None:
         return refused.message
@@ -117,6 +155,10 @@ def answer(scope: GraphScope, node: int, event: ApprovalAnswered) -> str:
         pending.change_approval(scope, approval)
         scope.commands.append(update)
         return ""
+    if approval.call:
+        return _decide_call(
+            scope, node, approval, replace(update, outcome="approved" if approved else "rejected"), said
+        )
     output = _output(scope, approval, said)
     if approved:
         _decide(scope, node, approval, replace(update, outcome="approved"), Yielded(output))
@@ -126,6 +168,15 @@ def answer(scope: GraphScope, node: int, event: ApprovalAnswered) -> str:
     return ""
 
 
+def _decide_call(scope: GraphScope, node: int, approval: Approval, update: UpdateApproval, said: Answer) -> Decided:
+    """Raises `ValuesMissing`."""
+    changed = any(answer.data is not UNSET or answer.blob is not None for answer in approval.answers)
+    data = data_after(approval, approval.answers, said, scope.turn.blob) if changed else UNSET
+    scope.commands.append(update)
+    pending.decided_call(scope, node, approval)
+    return Decided(approval.call, update.outcome == "approved", said.by, said.comment, data)
+
+
 def _rejection(scope: GraphScope, node: int, said: Answer) -> ErrorDocument:
     because = f": {said.comment}" if said.comment else ""
     return ErrorDocument.of("rejected", f"{said.by or 'somebody'} rejected it{because}", scope.path(node))
@@ -133,8 +184,8 @@ def _rejection(scope: GraphScope, node: int, said: Answer) -> ErrorDocument:
 
 def delegate(scope: GraphScope, node: int, event: ApprovalDelegated) -> str:
     """Ask somebody else instead of one who was asked; why that has no effect, or ""."""
-    approval = _approval(scope, node)
-    refused = cannot_delegate(_spec(scope, node), approval, event)
+    approval = _approval(scope, node, event.approval)
+    refused = cannot_delegate(rules_of(scope.block.nodes[node].spec), approval, event)
     if refused is not None:
         return refused.message
     names = (event.to if name == event.by else name for name in approval.assignees)
@@ -279,8 +330,15 @@ def _spec(scope: GraphScope, node: int) -> ApprovalSpec:
     return spec
 
 
-def _approval(scope: GraphScope, node: int) -> Approval:
-    return next(entry.approval for _, entry in pending.owned(scope, node) if entry.approval is not None)
+def rules_of(spec: Spec) -> ApprovalSpec:
+    """By which rules people answer what a node with this spec asks: those of calls of agents are all alike."""
+    return spec if isinstance(spec, ApprovalSpec) else OF_CALLS
+
+
+def _approval(scope: GraphScope, node: int, number: int = 0) -> Approval:
+    """The one of this number, or the one that there is."""
+    asked = (entry.approval for _, entry in pending.owned(scope, node) if entry.approval is not None)
+    return next(approval for approval in asked if number in (0, approval.number))
 
 
 def _prompt(scope: GraphScope, node: int, spec: ApprovalSpec) -> str:

@@ -35,20 +35,26 @@ def yielded(scope: GraphScope, node: int, event: NodeYielded) -> None:
 
 def awaits(scope: GraphScope, node: int) -> bool:
     """Whether the node waits for its task token."""
-    return any(entry.callback is not None for _, entry in pending.owned(scope, node))
+    return any(entry.callback is not None and not entry.name for _, entry in pending.owned(scope, node))
 
 
 def heartbeat_due(scope: GraphScope, node: int, heard: int) -> None:
     """A sign of life must have come by now. Raises `ValuesMissing`."""
     callback = _callback(scope, node)
-    now = scope.turn.now
-    if heard < 0:
-        pending.start_timer(scope, node, Purpose.HEARTBEAT, now + AGAIN_MS, name=callback.task)
-    elif heard + callback.heartbeat > now:
-        pending.start_timer(scope, node, Purpose.HEARTBEAT, heard + callback.heartbeat, name=callback.task)
+    due = next_heartbeat(scope, callback, heard)
+    if due:
+        pending.start_timer(scope, node, Purpose.HEARTBEAT, due, name=callback.task)
     else:
         silent = callback.heartbeat / 1000
         _conclude(scope, node, _timeout(scope, node, f"its task token had no heartbeat for {silent:g} s"))
+
+
+def next_heartbeat(scope: GraphScope, callback: Callback, heard: int) -> int:
+    """When the next sign of life must have come, if the last one is known to have come in time (epoch ms); else 0."""
+    now = scope.turn.now
+    if heard < 0:
+        return now + AGAIN_MS
+    return heard + callback.heartbeat if heard + callback.heartbeat > now else 0
 
 
 def timed_out(scope: GraphScope, node: int, _: Resolution) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from workflow_runtime.engine import pending
-from workflow_runtime.engine.awaited import Purpose
+from workflow_runtime.engine.awaited import Purpose, Yields
 from workflow_runtime.engine.commands import Read, RunNode
 from workflow_runtime.engine.graph.concurrency import enqueue
 from workflow_runtime.engine.graph.policy import Retry
@@ -22,8 +22,8 @@ def wait(scope: GraphScope, node: int, retry: Retry) -> None:
     """The attempt at hand has failed and is recorded; begin the next one when it is time."""
     graph = scope.graph
     graph.retries[node] = retry.used
-    if retry.fresh is not None:
-        graph.fresh[node] = retry.fresh
+    if retry.fresh is not None or node in graph.agents:
+        graph.agents[node] = graph.agents.get(node, Yields()).for_next_attempt(retry.fresh)
     graph.serials[node] = graph.serial(node) + 1
     graph.begun.pop(node, None)
     scope.change(node, Change.RETRY)
@@ -67,6 +67,27 @@ def seed(scope: GraphScope, node: int) -> str:
     return f"{scope.turn.state.execution_id}/run:{scope.path(node)}#{scope.graph.serial(node)}"
 
 
+def next_run(scope: GraphScope, node: int) -> RunNode | None:
+    """The order of the next run of an agent that has yielded; None of any other node. Raises `ValuesMissing`."""
+    yields = scope.graph.agents.get(node)
+    if yields is None or not yields.goes_on:
+        return None
+    order = _order_of_last_run(scope, node)
+    assert order is not None, "a run that yields keeps its order"
+    scope.graph.agents[node] = replace(yields, goes_on=False, answers={})
+    answers = {**order.answers, **yields.answers}
+    return replace(order, serial=scope.graph.serial(node), answers=answers, used=yields.used)
+
+
+def _order_of_last_run(scope: GraphScope, node: int) -> RunNode | None:
+    """What the record of the run before kept of its order. Raises `ValuesMissing`."""
+    ended = Read(scope.block.first + node, scope.graph.serial(node) - 1, scope.prefix)
+    if ended not in scope.turn.known.orders:
+        scope.turn.needs_orders[ended] = None
+        raise ValuesMissing
+    return scope.turn.known.orders[ended]
+
+
 def order_as_before(scope: GraphScope, node: int) -> RunNode | None:
     """The order of the next attempt of a node that is retried; None for a first attempt, or if there is no order to
     repeat. Raises `ValuesMissing`.
@@ -77,21 +98,20 @@ def order_as_before(scope: GraphScope, node: int) -> RunNode | None:
     is_called_again = node in scope.graph.visits and scope.graph.block in scope.plan.lone_blocks
     if node not in scope.graph.retries and not is_called_again:
         return None
-    failed = Read(scope.block.first + node, serial - 1, scope.prefix)
-    if failed not in scope.turn.known.orders:
-        scope.turn.needs_orders[failed] = None
-        raise ValuesMissing
-    order = scope.turn.known.orders[failed]
+    order = _order_of_last_run(scope, node)
     if order is None or serial > scope.graph.visit(node):
         return _next_attempt(scope, node, order) if order is not None else None
     reopened = scope.turn.state.attempt - 1
     anew = replace(order, serial=serial, visit=serial, attempt=1, at=scope.turn.now, reopened=reopened)
-    return replace(anew, log=0, fresh=False)
+    return replace(anew, log=0, fresh=False, answers={}, used=0)
 
 
 def _next_attempt(scope: GraphScope, node: int, failed: RunNode) -> RunNode:
     """The order of the attempt after this one. An agent goes on from its steps, or forgets them: as the policy says
     that granted the attempt, else as its error has it."""
-    fresh = scope.graph.fresh.pop(node, failed.fresh)
+    yields = scope.graph.agents.get(node, Yields())
+    fresh = failed.fresh if yields.fresh is None else yields.fresh
     serial = scope.graph.serial(node)
-    return replace(failed, serial=serial, attempt=failed.attempt + 1, log=failed.log + fresh, fresh=False)
+    answers = {} if fresh else failed.answers
+    again = replace(failed, serial=serial, attempt=failed.attempt + 1, log=failed.log + fresh, fresh=False)
+    return replace(again, answers=answers, used=0)

@@ -104,7 +104,7 @@ class GraphScope(GraphValues):
         graph.given.pop(node, None)
         graph.begun.pop(node, None)
         graph.retries.pop(node, None)
-        graph.fresh.pop(node, None)
+        graph.agents.pop(node, None)
         graph.callers.pop(node, None)
         if change is Change.SUCCEED:
             graph.children.pop(node, None)
@@ -211,7 +211,7 @@ class GraphScope(GraphValues):
         graph.values_bytes.clear()
         graph.begun.clear()
         graph.retries.clear()
-        graph.fresh.clear()
+        graph.agents.clear()
         graph.fallbacks.clear()
         graph.callers.clear()
         graph.notes.clear()

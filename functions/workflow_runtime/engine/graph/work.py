@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import Read, RunNode
-from workflow_runtime.engine.graph.retries import order_as_before
+from workflow_runtime.engine.graph import retries
 from workflow_runtime.engine.graph.scope import GraphScope
 from workflow_runtime.engine.lifecycle import FAILED_MARKS, STATUS_OF_MARK, SUCCESS, Change
 from workflow_runtime.engine.values.pruning import prune
@@ -22,14 +22,16 @@ OUTPUTS_PATH = "~outputs"
 def order(scope: GraphScope, node: int) -> None:
     """Order an attempt of a ready node: another one as the one that failed. Raises `ValuesMissing`."""
     graph, turn = scope.graph, scope.turn
-    again = order_as_before(scope, node) if graph.retries or graph.visits else None
+    again = retries.next_run(scope, node) if graph.agents else None
+    if again is None and (graph.retries or graph.visits):
+        again = retries.order_as_before(scope, node)
     command = _bounded(scope, node, again or _first_order(scope, node))
     if graph.notes and (notes := graph.notes.pop(node, ())):
         command = replace(command, warnings=notes)
     scope.change(node, Change.ORDER)
     turn.state.in_flight += 1
     turn.commands.append(command)
-    if command.attempt == 1 and "node" in scope.plan.events:
+    if command.serial == command.visit and "node" in scope.plan.events:
         scope.turn.publish("node.started", path=command.path, status="running")
 
 

@@ -11,7 +11,7 @@ from workflow_runtime.invokers.agents.guardrails import Guard
 from workflow_runtime.invokers.agents.offers import offers_of
 from workflow_runtime.invokers.agents.registry import AgentRegistry
 from workflow_runtime.invokers.agents.schemas import expected_schema
-from workflow_runtime.invokers.agents.step_log import StepLog
+from workflow_runtime.invokers.agents.step_log import GoesOn, StepLog
 from workflow_runtime.invokers.containment import Containment
 from workflow_runtime.invokers.invocation import Invoker, Meter, NodeCall, NodeResult
 from workflow_runtime.invokers.tools.invoker import ToolInvoker
@@ -105,6 +105,8 @@ class AgentInvoker:
                 (paid.usage, checked.usage)
             )  # also of an attempt that failed, or that nobody waits for any more
         raised = outcome.error
+        if isinstance(raised, GoesOn):
+            return NodeResult(None, goes_on=True)
         if raised is None or isinstance(raised, NodeError):
             return outcome.result()
         if isinstance(raised, SchemaUnusable):
@@ -123,4 +125,5 @@ class AgentInvoker:
 def _log_of(agent: AgentDefinition, call: NodeCall) -> StepLog:
     """An agent without tools mostly has a single step, whose result is the run's: that is recorded but once."""
     is_first = call.serial == call.visit
-    return StepLog(call.steps, call.log, is_first=is_first, is_eager=bool(agent.tools) or not is_first)
+    is_eager = bool(agent.tools) or not is_first
+    return StepLog(call.steps, call.log, call.meter, call.is_ending, is_first=is_first, is_eager=is_eager)

@@ -12,6 +12,7 @@ from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.tool_entries import AgentTool
 from workflow_runtime.invokers.tools.registry import ToolRegistry
+from workflow_runtime.language.expressions import Expression, compile_expression
 from workflow_runtime.language.model_schemas import for_model
 from workflow_runtime.language.schemas import SchemaUnusable
 from workflow_runtime.language.suggestions import with_hint
@@ -27,6 +28,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     - ``description``, ``schema``: what it is told of it; the schema of its arguments
     - ``effects``, ``on_unknown``: what a call does to the world, and what to do when it is not known whether one did
     - ``limit``: the most calls of one visit, if there is one
+    - ``approve``: which calls somebody has to approve
     """
 
     name: str
@@ -34,8 +36,9 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     schema: dict[str, Any]
     effects: Effects
-    on_unknown: str = "fail"
+    on_unknown: str = "ask"
     limit: int | None = None
+    approve: Expression | None = None
 
 
 def offers_of(agent: AgentDefinition, registry: ToolRegistry) -> dict[str, Offer]:
@@ -62,8 +65,9 @@ def _offer(agent: AgentDefinition, entry: AgentTool, registry: ToolRegistry) -> 
         description=description,
         schema=schema,
         effects=entry.effects or tool.effects,
-        on_unknown=entry.on_unknown or agent.on_unknown or "fail",
+        on_unknown=entry.on_unknown or agent.on_unknown or "ask",
         limit=entry.limit,
+        approve=compile_expression(entry.approve) if entry.approve is not None else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from pydantic_ai import Agent, ModelRetry, ModelSettings, StructuredDict
+from pydantic_ai import Agent, DeferredToolRequests, ModelRetry, ModelSettings, StructuredDict
 from pydantic_ai.models import Model
 from pydantic_ai.usage import RunUsage, UsageLimits
 
@@ -53,12 +53,14 @@ class AgentRun:
             validator_of(self._schema)  # before the model is paid for
         turns = Turns(self._definition, offers)
         calls = ToolCalls(self._call, self._log, tools)
+        toolset = OfferedTools(offers, turns, calls, self._guard)
         durability = AwrDurability(self._log, ModelSteps(self._log, turns, self._call.mask, self._paid))
-        toolsets = [OfferedTools(offers, turns, calls, self._guard)] if offers else []
-        agent, wrapped = self._agent(model, settings, durability, toolsets)
+        agent, wrapped = self._agent(model, settings, durability, [toolset] if offers else [])
         message = await self._guard.message(_message(self._call))
         async with agent:  # closes the provider's connections: the next attempt may have another event loop
             result = await agent.run(message, usage_limits=_usage_limits(self._definition), usage=RunUsage())
+        if isinstance(result.output, DeferredToolRequests):
+            return NodeResult(None, tuple(calls.warnings), goes_on=True, waits=tuple(toolset.waits))
         output = result.output[WRAPPER_FIELD] if wrapped else result.output
         if problems := self._problems_of(output):
             raise NodeError("validation_error", _mismatch(self._definition, problems))
@@ -87,7 +89,7 @@ class AgentRun:
             output_type = StructuredDict(object_schema, name="output")
         agent: Agent[object, Any] = Agent(
             model,
-            output_type=output_type,
+            output_type=[output_type, DeferredToolRequests] if toolsets else output_type,
             instructions=definition.instructions or None,
             name=definition.id,
             model_settings=settings,
@@ -98,6 +100,8 @@ class AgentRun:
 
         @agent.output_validator
         async def check(output: Any) -> Any:
+            if isinstance(output, DeferredToolRequests):
+                return output
             checked = await self._checked(output.get(WRAPPER_FIELD) if wrapped else output)
             return {WRAPPER_FIELD: checked} if wrapped else checked
 

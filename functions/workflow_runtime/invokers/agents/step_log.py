@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from msgspec.structs import replace
 
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.invocation import Meter
 from workflow_runtime.invokers.steps import Steps
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.storage.steps import Step
@@ -24,15 +25,23 @@ Describe = Callable[[Json, Json], str]
 """How what was asked when a step was recorded differs from what is asked now."""
 
 
+class GoesOn(Exception):
+    """The time of this run is nearly up: the agent goes on in another one."""
+
+
 class StepLog:
-    """The steps of one run of an agent, in the visit's ``log``.
+    """The steps of one run of an agent, in the visit's ``log``; ``meter`` counts those that it records.
 
     ``is_first``: nothing is recorded yet. ``is_eager`` False: what ends the run need not be recorded, as the run's own
     record follows at once; a model request is recorded when something comes after it.
     """
 
-    def __init__(self, steps: Steps, log: int, *, is_first: bool, is_eager: bool) -> None:
+    def __init__(
+        self, steps: Steps, log: int, meter: Meter, is_ending: Callable[[], bool], *, is_first: bool, is_eager: bool
+    ) -> None:
         self._steps = steps
+        self._meter = meter
+        self._is_ending = is_ending
         self._log = log
         self._is_first = is_first
         self._is_eager = is_eager
@@ -91,6 +100,7 @@ class StepLog:
         await self._flush()
         found = self.find(step.name, step.ordinal)
         if found is None:
+            self.check_time()
             done = await do()
             if may_be_last and not self._is_eager:
                 self._held = done
@@ -98,6 +108,11 @@ class StepLog:
             found = await self.record(done)
         self.check(found, step, describe)
         return found
+
+    def check_time(self) -> None:
+        """Something is about to begin. Raises `GoesOn`."""
+        if self._is_ending():
+            raise GoesOn
 
     def check(self, recorded: Step, asked: Step, describe: Describe) -> None:
         """Raises `NodeError` (``replay_diverged``) if the step was recorded of something else than is asked now."""
@@ -108,7 +123,9 @@ class StepLog:
     async def record(self, step: Step) -> Step:
         """Record a step that is done; what counts."""
         await self._record_definition()
-        return self._keep(await self._steps.record(replace(step, log=self._log)))
+        counts = await self._steps.record(replace(step, log=self._log))
+        self._meter.steps += 1
+        return self._keep(counts)
 
     async def begin(self, step: Step) -> Step:
         """Record that a step begins; what counts."""

@@ -11,8 +11,6 @@ from workflow_runtime.invokers.agents.tool_entries import AgentTool
 
 def not_in_force(agent: AgentDefinition) -> Iterator[Place]:
     """The places in ``agent`` of fields that it uses and that do nothing yet."""
-    if agent.on_unknown == "ask":
-        yield ("on_unknown",)
     yield from _of_guardrails(agent)
     for number, entry in enumerate(agent.tools):
         for field in _of_tool(entry):
@@ -33,7 +31,3 @@ def _of_tool(entry: AgentTool) -> Iterator[str]:
         yield entry.kind
     if entry.as_ == "node":
         yield "as"
-    if entry.on_unknown == "ask":
-        yield "on_unknown"
-    if entry.approve is not None:
-        yield "approve"

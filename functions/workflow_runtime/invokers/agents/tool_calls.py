@@ -2,7 +2,7 @@
 
 What a tool came to is recorded, a failure too: the model is told of it, and a replay tells it the same. A call that
 must not happen twice (`Effects.ONCE`) is recorded before it begins; one that was begun and never ended may have
-happened, and the agent's ``on_unknown`` says what to do then.
+happened, and the tool's ``on_unknown`` says what to do then.
 """
 
 from __future__ import annotations
@@ -10,20 +10,30 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from workflow_runtime.engine.awaited import CallAnswer
 from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.agents import waits
 from workflow_runtime.invokers.agents.offers import Offer
 from workflow_runtime.invokers.agents.step_log import StepLog
 from workflow_runtime.invokers.agents.turns import Place
 from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall
+from workflow_runtime.invokers.tokens import said_times
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.catalogue import Effects
-from workflow_runtime.plan.specs import NodeType
+from workflow_runtime.plan.specs import CallbackPlan, NodeType
+from workflow_runtime.sdk import Pending
 from workflow_runtime.storage.steps import Step
+from workflow_runtime.storage.tasks import hash_of
 
-VALUE, FAILED, WRONG = "value", "failed", "wrong"
-"""What a call came to: a value; a failure; or a failure because of its arguments, which the model can set right."""
+VALUE, FAILED, WRONG, PENDING = "value", "failed", "wrong", "pending"
+"""What a call came to: a value; a failure; a failure because of its arguments, which the model can set right; or a task
+token that somebody is to complete."""
+
+HAPPENED = "The call was made. What it gave is not known."
+AGAIN_MAX = 1_000  # calls that are made again because people said that they had not happened, of one call
 
 
 class ToolCalls:
@@ -35,8 +45,9 @@ class ToolCalls:
         self._invoker = invoker
         self.warnings: list[str] = []
 
-    async def make(self, offer: Offer, arguments: dict[str, Json], place: Place) -> dict[str, Json]:
-        """What a call came to, by `VALUE`, `FAILED` or `WRONG`. Raises `NodeError`."""
+    async def make(self, offer: Offer, arguments: dict[str, Json], place: Place, before: list[Json]) -> dict[str, Json]:
+        """What a call came to, by `VALUE`, `FAILED` or `WRONG`. ``before``: the calls before it, as expressions see
+        them. Raises `Deferred`, `GoesOn`, `NodeError`."""
         if offer.limit is not None and place.ordinal > offer.limit:
             calls = "1 call" if offer.limit == 1 else f"{offer.limit} calls"
             return {FAILED: f"budget_exceeded: only {calls} of this tool may be made, and none is left"}
@@ -45,38 +56,81 @@ class ToolCalls:
         if step is not None and step.done:
             self._log.check(step, asked, _difference)
         else:
-            step = await self._step(offer, arguments, place, asked, step)
+            step = await self._step(offer, arguments, place, asked, step, before)
+        if PENDING in step.result:
+            step = await self._completed(offer, place, step)
         result: Any = step.result
         self.warnings += result.get("warnings", ())
         return result  # type: ignore[no-any-return]
 
     async def _step(
-        self, offer: Offer, arguments: dict[str, Json], place: Place, asked: Step, begun: Step | None
+        self,
+        offer: Offer,
+        arguments: dict[str, Json],
+        place: Place,
+        asked: Step,
+        begun: Step | None,
+        before: list[Json],
     ) -> Step:
+        if begun is None and waits.needs_approval(offer, arguments, before):
+            said = waits.approval(self._call, offer, arguments, place)
+            changed = waits.arguments_after(said, arguments)
+            if not said.approved or changed is None:
+                return await self._log.record(replace(asked, result={FAILED: _refusal(said)}))
+            arguments = changed
+        elif begun is not None and isinstance(begun.arguments, dict):
+            arguments = begun.arguments  # as they were approved
+        self._log.check_time()
         if offer.effects is Effects.ONCE:
-            earlier = begun or self._log.made_before(asked, place.same)
             asked = replace(asked, arguments=arguments)
-            if earlier is None:
-                counts = await self._log.begin(replace(asked, done=False, serial=self._call.serial))
-                # Who came first has lost its worker, or just seems to: it has until its lease ends.
-                earlier = await self._log.outcome(counts) if counts.serial != self._call.serial else None
-            if earlier is not None:
-                if earlier.done:
-                    return await self._log.record(replace(asked, result=earlier.result))
-                self._decide(offer)
+            result = await self._unless_made(offer, place, asked, begun)
+            if result is not None:
+                return await self._log.record(replace(asked, result=result))
         began = time.monotonic()
         result = await self._made(offer, arguments, place)
         milliseconds = round((time.monotonic() - began) * 1000)
         return await self._log.record(replace(asked, result=result, milliseconds=milliseconds))
 
-    def _decide(self, offer: Offer) -> None:
-        """Whether a call may be made that was begun before, and may have happened. Raises `NodeError`."""
+    # ---- calls that must not happen twice
+
+    async def _unless_made(self, offer: Offer, place: Place, asked: Step, begun: Step | None) -> Json:
+        """What such a call came to, if it was made before; None: it is to be made now, and is recorded as begun."""
+        earlier = begun or self._log.made_before(asked, place.same)
+        if earlier is None:
+            counts = await self._log.begin(replace(asked, done=False))
+            if counts.serial in (0, self._call.serial):
+                return None
+            # Who came first has lost its worker, or just seems to: it has until its lease ends.
+            earlier = await self._log.outcome(counts)
+        if earlier.done:
+            return earlier.result
         if offer.on_unknown == "retry":
-            return
-        message = f"a worker was lost while it called the tool {offer.id!r}: nobody knows whether that happened"
-        raise NodeError("effect_unknown", message)
+            return None
+        if offer.on_unknown == "fail":
+            message = f"a worker was lost while it called the tool {offer.id!r}: nobody knows whether that happened"
+            raise NodeError("effect_unknown", message)
+        return await self._as_people_say(offer, place, asked)
+
+    async def _as_people_say(self, offer: Offer, place: Place, asked: Step) -> Json:
+        """Each answer that it has not happened lets the call be made once: that is recorded before it is."""
+        for number in range(AGAIN_MAX):
+            again = Step(name=f"again:{offer.id}", ordinal=place.ordinal * AGAIN_MAX + number)
+            if self._log.find(again.name, again.ordinal) is not None:
+                continue
+            arguments: Any = asked.arguments
+            said = waits.effect(self._call, offer, arguments, place, number)
+            if said.approved:
+                given = said.value.get("result") if isinstance(said.value, dict) else None
+                return {VALUE: HAPPENED if given is None else given}
+            counts = await self._log.begin(again)
+            if counts.serial in (0, self._call.serial):
+                return None
+        raise NodeError("effect_unknown", f"the tool {offer.id!r} was lost {AGAIN_MAX:,} times during one call")
+
+    # ---- the call itself
 
     async def _made(self, offer: Offer, arguments: dict[str, Json], place: Place) -> dict[str, Json]:
+        token = CallToken(self._call, waits.wait_id(waits.CALLBACK, offer, place))
         call = replace(
             self._call,
             type=NodeType.TOOL,
@@ -88,14 +142,57 @@ class ToolCalls:
             output_fields=None,
             meter=Meter(),
             late=Late(),
+            make_token=token,
         )
         try:
             result = await self._invoker.invoke(call)
         except NodeError as error:
             kind = WRONG if error.type == "validation_error" else FAILED
             return {kind: self._call.mask.text(f"{error.type}: {error.message}")}
+        if result.pending is not None:
+            return {PENDING: token.pending(offer.id, result.pending)}
         value = {VALUE: self._call.mask.value(result.output)}
         return {**value, "warnings": list(result.warnings)} if result.warnings else value
+
+    async def _completed(self, offer: Offer, place: Place, step: Step) -> Step:
+        """The step with which the call ends whose token somebody is to complete."""
+        result: Any = step.result
+        ended = Step(name=f"end:{offer.id}", ordinal=place.ordinal)
+        found = self._log.find(ended.name, ended.ordinal)
+        if found is not None:
+            return found
+        said = waits.completion(self._call, offer, place, result[PENDING])
+        if said.error is not None:
+            result = {FAILED: f"{said.error.type}: {said.error.message}"}
+        else:
+            result = {VALUE: self._call.mask.value(said.value if said.value is not UNSET else None)}
+        return await self._log.record(replace(ended, result=result))
+
+
+class CallToken:
+    """The task token of a call, made when its tool asks for it."""
+
+    def __init__(self, call: NodeCall, id: str) -> None:
+        self._call = call
+        self._id = id
+        self._token = ""
+
+    def __call__(self) -> str:
+        self._token = self._token or self._call.make_call_token(self._id)
+        return self._token
+
+    def pending(self, tool: str, said: Pending) -> dict[str, Json]:
+        """What is recorded of a call that waits for it. Raises `NodeError`."""
+        if not self._token:
+            hint = "it must hand `context.task_token` to somebody first"
+            message = f"the tool {tool!r} returned `pending`, but nobody has its task token: {hint}"
+            raise NodeError("execution_error", message)
+        timeout, heartbeat = said_times(said, CallbackPlan())
+        return {"task": hash_of(self._token), "timeout": timeout, "heartbeat": heartbeat}
+
+
+def _refusal(said: CallAnswer) -> str:
+    return "rejected: the approver's arguments are no object" if said.approved else waits.rejection(said)
 
 
 def _difference(recorded: Json, asked: Json) -> str:

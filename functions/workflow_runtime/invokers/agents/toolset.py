@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic_ai import ModelRetry, RunContext, ToolDefinition
-from pydantic_ai.exceptions import ToolFailed
+from pydantic_ai.exceptions import CallDeferred, ToolFailed
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
+from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.invokers.agents.guardrails import AskAgain, Guard
 from workflow_runtime.invokers.agents.offers import Offer
+from workflow_runtime.invokers.agents.step_log import GoesOn
 from workflow_runtime.invokers.agents.tool_calls import FAILED, VALUE, WRONG, ToolCalls
 from workflow_runtime.invokers.agents.turns import Place, Turns
+from workflow_runtime.invokers.agents.waits import Deferred
 from workflow_runtime.language.json_values import Json
 
 WRONG_ARGUMENTS_MAX = 3  # in a row, of one tool: then the model does not understand it
@@ -21,13 +24,15 @@ _ANY_OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), 
 
 
 class OfferedTools(AbstractToolset[Any]):
-    """What an agent is offered. A tool checks its arguments itself, by the rules that hold for tool nodes."""
+    """What an agent is offered. A tool checks its arguments itself, by the rules that hold for tool nodes. ``waits``:
+    what its calls wait for, in this run."""
 
     def __init__(self, offers: Mapping[str, Offer], turns: Turns, calls: ToolCalls, guard: Guard) -> None:
         self._offers = offers
         self._turns = turns
         self._calls = calls
         self._guard = guard
+        self.waits: list[Wait] = []
 
     @property
     def id(self) -> str:
@@ -51,11 +56,17 @@ class OfferedTools(AbstractToolset[Any]):
     ) -> Any:
         assert ctx.tool_call_id is not None, "calls that models make have an id"
         offer, place = self._offers[name], self._turns.place(ctx.tool_call_id)
+        steps = self._steps_before(place)
         try:
-            arguments = await self._guard.arguments(offer.id, tool_args, self._steps_before(place))
+            arguments = await self._guard.arguments(offer.id, tool_args, steps)
+            result = await self._calls.make(offer, arguments, place, steps)
         except AskAgain as asked:
             raise ToolFailed(asked.reason) from None
-        result = await self._calls.make(offer, arguments, place)
+        except GoesOn:
+            raise CallDeferred from None
+        except Deferred as deferred:
+            self.waits.append(deferred.wait)
+            raise CallDeferred from None
         if WRONG in result:
             raise ModelRetry(str(result[WRONG]))
         if FAILED in result:

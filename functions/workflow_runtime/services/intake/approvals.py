@@ -16,7 +16,14 @@ from msgspec import UNSET
 from workflow_runtime.engine.awaited import Answer, Approval
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.events import ApprovalAnswered, ApprovalDelegated
-from workflow_runtime.engine.graph.approvals import NAME_CHARS_MAX, Refused, approval_id, cannot_answer, cannot_delegate
+from workflow_runtime.engine.graph.approvals import (
+    NAME_CHARS_MAX,
+    Refused,
+    approval_id,
+    cannot_answer,
+    cannot_delegate,
+    rules_of,
+)
 from workflow_runtime.engine.holding import HELD_MAX
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.engine.pending import approval_entry
@@ -188,9 +195,7 @@ def parts_of(id: str) -> tuple[str, int]:
 
 
 def _spec_of(plan: Plan, state: ExecutionState, scope: str, node: int) -> ApprovalSpec:
-    spec = plan.blocks[state.graph(scope).block].nodes[node].spec
-    assert isinstance(spec, ApprovalSpec), "only such nodes have approvals"
-    return spec
+    return rules_of(plan.blocks[state.graph(scope).block].nodes[node].spec)
 
 
 def _is_same(answer: Answer, event: ApprovalAnswered) -> bool:

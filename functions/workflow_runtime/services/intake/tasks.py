@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_runtime.engine.codec import current
 from workflow_runtime.engine.events import TaskCompleted, TaskFailed
+from workflow_runtime.engine.graph.agents import cannot_take as cannot_take_of_call
 from workflow_runtime.engine.graph.callbacks import cannot_take
 from workflow_runtime.engine.holding import HELD_MAX
 from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.state import GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.errors import ErrorDocument, RequestError
 from workflow_runtime.invokers.masking import Mask
@@ -54,6 +57,7 @@ class Tasks:
             self._blobs.put(blob, packed)
         value = msgspec.json.decode(data) if blob is None else None
         event = TaskCompleted(f"task:{hash}", self._clock.now(), task.path, task.serial, hash, value, blob, lost, by)
+        event = replace(event, call=task.call)
         self._mailer.send(task.execution_id, event)
         return self._use(hash, task, use, COMPLETED)
 
@@ -69,6 +73,7 @@ class Tasks:
         lost = self._check(task, use)
         error = ErrorDocument.of(type, str(Mask([token]).value(message)), task.path)
         event = TaskFailed(f"task:{hash}", self._clock.now(), task.path, task.serial, hash, error, lost, by)
+        event = replace(event, call=task.call)
         self._mailer.send(task.execution_id, event)
         return self._use(hash, task, use, FAILED)
 
@@ -107,6 +112,8 @@ class Tasks:
         if place is None or place.scope not in state.scopes:
             raise RequestError("refused", "the node has ended")
         graph = state.graph(place.scope)
+        if task.call:
+            return self._check_call(graph, place.node, task)
         lost = task.serial < graph.serial(place.node) and self._was_lost(task)
         reason = cannot_take(graph, place.node, task.serial, lost=lost)
         if reason:
@@ -115,6 +122,13 @@ class Tasks:
             message = f"the execution is suspended and holds {HELD_MAX:,} events already; resume it first"
             raise RequestError("too_many", message)
         return lost
+
+    def _check_call(self, graph: GraphState, node: int, task: Task) -> bool:
+        """Tokens of calls count as long as their visit is open. Raises `RequestError` (``refused``)."""
+        reason = cannot_take_of_call(graph, node, task.serial)
+        if reason:
+            raise RequestError("refused", reason)
+        return False
 
     def _was_lost(self, task: Task) -> bool:
         run = self._stores.runs.get(task.execution_id, task.path, task.serial)

@@ -20,7 +20,7 @@ from workflow_runtime.storage.approvals import StoredApproval
 from workflow_runtime.storage.stores import Stores
 
 NODE = "node"
-"""What asks: a node of a workflow."""
+"""What asks: a node of a workflow; else a call of an agent."""
 
 OPEN, ENDED = "open", "ended"
 PAGE_READ = 100  # at once
@@ -109,7 +109,8 @@ class ApprovalViews:
     def _json(self, approval: StoredApproval) -> dict[str, Json]:
         return {
             "id": approval_id(approval.execution_id, approval.number),
-            "kind": NODE,
+            "kind": approval.kind or NODE,
+            "tool": approval.tool or None,
             "status": approval.outcome or OPEN,
             "execution_id": approval.execution_id,
             "workflow_id": approval.workflow_id,

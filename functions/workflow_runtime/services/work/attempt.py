@@ -8,9 +8,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from workflow_runtime.engine.graph.work import OUTPUTS_PATH
@@ -19,31 +18,29 @@ from workflow_runtime.engine.values.evaluation import NodeValue, doubt_text
 from workflow_runtime.engine.values.outputs import scope_output
 from workflow_runtime.errors import ErrorDocument, InvalidEvent, NodeError, RetryableError
 from workflow_runtime.invokers.containment import described, node_failure
-from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall, NodeResult, Stop
-from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
+from workflow_runtime.invokers.invocation import Invoker, NodeCall, NodeResult
+from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.language.expressions import EvaluationError
 from workflow_runtime.plan.formulas import BindingKind
 from workflow_runtime.plan.graph import NodePlan
-from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.specs import LoopSpec, NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.sdk import Pending
 from workflow_runtime.services.dispatch.reads import node_value
 from workflow_runtime.services.items.reading import ItemReader
-from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admission, Admitted
+from workflow_runtime.services.limits.admission import Admission
 from workflow_runtime.services.limits.gates import Gates
-from workflow_runtime.services.messages import Order
-from workflow_runtime.services.work.callbacks import AttemptToken, left_open
+from workflow_runtime.services.work.agent_runs import AgentRuns
+from workflow_runtime.services.work.callbacks import left_open
 from workflow_runtime.services.work.collecting import PassCollector, decided
 from workflow_runtime.services.work.deciding import formulas_of, is_fresh, node_of, order_to_keep, with_callers_inputs
 from workflow_runtime.services.work.masked import aside, notes
 from workflow_runtime.services.work.orders import Orders
 from workflow_runtime.services.work.rendering import Rendering, lacks_names, needs_globals, view_of
-from workflow_runtime.services.work.steps import VisitSteps
+from workflow_runtime.services.work.under_way import Attempt, ids_of
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
-from workflow_runtime.storage.records import STOP, Globals, Header, Run, RunStatus
-from workflow_runtime.storage.steps import Visit
+from workflow_runtime.storage.records import STOP, Globals, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 
 LEASE_SECONDS = 90  # how long a silent worker is believed to live
@@ -61,34 +58,6 @@ class Secrets(Protocol):
     """Where ``${secrets.NAME}`` comes from. Raises `NodeError` (``not_found``) for a name it does not have."""
 
     def get(self, name: str) -> str: ...
-
-
-class Attempt(msgspec.Struct):
-    """An attempt under way: its order, what it runs, its record as claimed, its task token, what it took of limiters,
-    and its ``steps``, if it runs an agent. ``stop`` tells its code that nobody wants it any more; ``late``, what that
-    came to when it was over."""
-
-    order: Order
-    plan: Plan
-    claimed: Run
-    token: AttemptToken
-    rendering: Rendering | None = None
-    meter: Meter = msgspec.field(default_factory=Meter)
-    stop: Stop = msgspec.field(default_factory=Stop)
-    late: Late = msgspec.field(default_factory=Late)
-    steps: VisitSteps | None = None
-    header: Header | None = None
-    admitted: Admitted = NOTHING_TAKEN
-
-    @property
-    def node(self) -> NodePlan | None:
-        """What it runs; None: it puts the execution's output together."""
-        return node_of(self.plan, self.order.command.path)
-
-    @property
-    def mask(self) -> Mask:
-        """Hides what its inputs hold of secrets; nothing is secret before they are read."""
-        return self.rendering.mask if self.rendering is not None else NOTHING_SECRET
 
 
 class Suspended(Exception):
@@ -116,7 +85,7 @@ class AttemptRunner:
         self._invokers = invokers
         self._secrets = secrets
         self._timeout_max = function_timeout_seconds - TIMEOUT_MARGIN_SECONDS
-        self._stores = stores
+        self._agents = AgentRuns(ports, stores, self._timeout_max, LEASE_SECONDS)
         self._executions = stores.executions
         self._runs = stores.runs
         self._orders = Orders(stores)
@@ -189,6 +158,9 @@ class AttemptRunner:
             if not running:
                 return replace(claimed, status=RunStatus.CANCELLED, ended_at=self._ports.clock.now())
             result = await self._run_within_timeout(attempt)
+            if result.goes_on:
+                ended = await self._agents.run_that_goes_on(attempt, result)
+                return self._finished(attempt, ended)
             output = await aside(attempt.mask, attempt.mask.value, result.output)
             claimed = replace(claimed, passes=attempt.order.command.passes)
             ended = replace(claimed, status=RunStatus.SUCCESS, output=output)
@@ -203,6 +175,10 @@ class AttemptRunner:
             order = order_to_keep(attempt.plan, attempt.order.command, fresh=is_fresh(error))
             ended = replace(claimed, status=RunStatus.FAILED, error=error_of(attempt, error), order=order)
             ended = await _with_inputs(attempt, ended)
+        return self._finished(attempt, ended)
+
+    def _finished(self, attempt: Attempt, ended: Run) -> Run:
+        """The run with what there is to say of it however it ended."""
         noted = attempt.rendering
         doubts = [doubt_text(comparison) for comparison in noted.doubts] if noted is not None else []
         return replace(
@@ -276,7 +252,7 @@ class AttemptRunner:
         plan, order, node = attempt.plan, attempt.order, rendering.node
         if order.command.path == OUTPUTS_PATH:
             return NodeResult(scope_output(plan, plan.root, order.command.succeeded_by, rendering.view))
-        seconds = min(node.timeout_seconds or self._timeout_max, self._timeout_max)
+        seconds = self._agents.seconds_left(node, order.command)
         if isinstance(node.spec, LoopSpec) and order.command.reads_file:
             return NodeResult(await self._items.read(order, node.spec, seconds))
         if isinstance(node.spec, LoopSpec):
@@ -288,8 +264,7 @@ class AttemptRunner:
         call = rendering.call(order, plan.workflow_id, deadline, attempt.admitted.fences, header.parent)
         call = replace(call, reveal=partial(self._reveal, rendering))
         if node.type is NodeType.AGENT:
-            attempt.steps = self._steps(order)
-            call = replace(call, steps=attempt.steps)
+            call = self._agents.durable(call, attempt)
         attempt.meter, attempt.stop, attempt.late = call.meter, call.stop, call.late
         uses = attempt.admitted.uses
         gate = await self._ports.offload(
@@ -299,19 +274,18 @@ class AttemptRunner:
             result = await self._ports.clock.within(seconds, self._invoked(node.type, replace(call, gate=gate)))
         except TimeoutError:
             call.stop.requested = True
+            if call.meter.steps and self._agents.is_bounded_by_function(node, order.command):
+                return NodeResult(None, goes_on=True)  # what was under way is done again
             raise NodeError("timeout", f"no result within {seconds:g} s") from None
         finally:
             if gate is not None:
                 await gate.close(call.meter.tokens)
+        if result.goes_on:
+            return result
         if result.pending is not None or node.callback is not None:
             return NodeResult(None, result.warnings, result.pending or Pending())
         output, warnings = await aside(attempt.mask, rendering.shaped, call.inputs, result.output)
         return NodeResult(output, (*warnings, *result.warnings))
-
-    def _steps(self, order: Order) -> VisitSteps:
-        command = order.command
-        visit = Visit(order.execution_id, command.path, command.visit, command.serial)
-        return VisitSteps(self._ports, self._stores.steps, visit, LEASE_SECONDS)
 
     async def _invoked(self, type: NodeType, call: NodeCall) -> NodeResult:
         """What the invoker gives. Whatever else it raises is a `NodeError`, unless we are cancelled: it has run, and
@@ -384,8 +358,3 @@ def error_of(attempt: Attempt, error: Exception) -> ErrorDocument:
     return ErrorDocument.of(
         attempt.mask.text(kind), attempt.mask.text(message), attempt.order.command.path, retry_after
     )
-
-
-def ids_of(order: Order) -> dict[str, Any]:
-    """What a log line says of an order."""
-    return {"execution_id": order.execution_id, "node": order.command.path, "serial": order.command.serial}

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import NodeError
-from workflow_runtime.language.durations import parse_duration
+from workflow_runtime.invokers.tokens import said_times
 from workflow_runtime.plan.graph import NodePlan
-from workflow_runtime.plan.specs import CALLBACK_SECONDS, CallbackPlan
+from workflow_runtime.plan.specs import CallbackPlan
 from workflow_runtime.sdk import Pending
 from workflow_runtime.storage.records import Run, RunStatus, Yielded
 from workflow_runtime.storage.stores import Stores
@@ -22,13 +22,17 @@ TOKEN_BYTES = 32  # 256 bits, which nobody guesses
 
 
 class AttemptToken:
-    """The token of one attempt, made and stored when it is first asked for. May be asked in any thread."""
+    """The token of one attempt, or of one of its calls, made and stored when it is first asked for. May be asked in any
+    thread."""
 
-    def __init__(self, execution_id: str, command: RunNode, stores: Stores, now: Callable[[], int]):
+    def __init__(
+        self, execution_id: str, command: RunNode, stores: Stores, now: Callable[[], int], call: str = ""
+    ) -> None:
         self._execution_id = execution_id
         self._command = command
         self._stores = stores
         self._now = now
+        self._call = call
         self._lock = Lock()
         self.value = ""
 
@@ -38,7 +42,13 @@ class AttemptToken:
             if not self.value:
                 token = secrets.token_urlsafe(TOKEN_BYTES)
                 command, at = self._command, self._now()
-                task = Task(execution_id=self._execution_id, path=command.path, serial=command.serial, made_at=at)
+                task = Task(
+                    execution_id=self._execution_id,
+                    path=command.path,
+                    serial=command.serial,
+                    made_at=at,
+                    call=self._call,
+                )
                 self._stores.tasks.put(hash_of(token), task)
                 self.value = token
             return self.value
@@ -53,22 +63,5 @@ def left_open(node: NodePlan | None, said: Pending, token: str, claimed: Run) ->
     if node.callback is None and node.shape is not None:
         hint = "give it a `callback`"
         raise NodeError("execution_error", f"a node whose `outputs` are templates cannot wait for its token: {hint}")
-    timeout, heartbeat = _times(node.callback or CallbackPlan(), said)
+    timeout, heartbeat = said_times(said, node.callback or CallbackPlan())
     return replace(claimed, status=RunStatus.YIELDED, yielded=Yielded(hash_of(token), timeout, heartbeat))
-
-
-def _times(plan: CallbackPlan, said: Pending) -> tuple[int, int]:
-    """Milliseconds; what the tool says goes before what the node says."""
-    timeout = plan.timeout_seconds if said.timeout is None else _seconds(said.timeout, "timeout")
-    heartbeat = plan.heartbeat_seconds if said.heartbeat is None else _seconds(said.heartbeat, "heartbeat")
-    return round((timeout or CALLBACK_SECONDS) * 1000), round((heartbeat or 0) * 1000)
-
-
-def _seconds(value: str | float, name: str) -> float:
-    try:
-        seconds = float(parse_duration(value))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise NodeError("validation_error", f"pending({name}=…): {error}") from None
-    if seconds <= 0:
-        raise NodeError("validation_error", f"pending({name}=…): a duration of 0 leaves no time at all")
-    return seconds

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from workflow_runtime.engine.awaited import CallAnswer
 from workflow_runtime.engine.passes import Page
 from workflow_runtime.engine.payloads import with_payload
 from workflow_runtime.language.json_values import Json
@@ -30,9 +31,17 @@ class Orders:
         command = order.command
         if command.blob is not None:
             command = with_payload(command, unpack(self._executions.get_blob(command.blob)))
+        if command.answers:
+            command = replace(command, answers={id: self._answer(said) for id, said in command.answers.items()})
         if command.pages:
             command = replace(command, names={**command.names, **self._read(command.pages)}, pages={})
         return order if command is order.command else replace(order, command=command)
+
+    def _answer(self, said: CallAnswer) -> CallAnswer:
+        """What came of a call, with what was stored apart of it."""
+        if said.blob is None:
+            return said
+        return replace(said, value=unpack(self._executions.get_blob(said.blob)), blob=None)
 
     def _read(self, pages: Mapping[str, Page]) -> dict[str, Json]:
         """Values that were stored apart, by name."""

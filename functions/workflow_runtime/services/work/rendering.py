@@ -132,6 +132,7 @@ class Rendering:
             serial=command.serial,
             visit=command.visit,
             log=command.log,
+            answers=self.command.answers,
         )
 
     def inputs(self) -> dict[str, Json]:

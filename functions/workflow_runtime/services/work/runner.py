@@ -39,16 +39,15 @@ from workflow_runtime.services.limits.gates import Gates
 from workflow_runtime.services.messages import Order, mail_message
 from workflow_runtime.services.work.attempt import (
     LEASE_SECONDS,
-    Attempt,
     AttemptRunner,
     Secrets,
     Suspended,
     error_of,
-    ids_of,
 )
 from workflow_runtime.services.work.callbacks import AttemptToken
 from workflow_runtime.services.work.deciding import node_of, order_to_keep
 from workflow_runtime.services.work.masked import aside
+from workflow_runtime.services.work.under_way import Attempt, ids_of
 from workflow_runtime.storage.records import LateResult, Run, RunStatus
 from workflow_runtime.storage.stores import Stores
 from workflow_runtime.storage.tasks import hash_of
@@ -370,6 +369,8 @@ def _result_event(order: Order, plan: Plan, run: Run) -> Event:
             yielded.heartbeat,
             run.attempt,
             run.started_at,
+            yielded.waits,
+            yielded.steps,
         )
     if run.error is not None:
         command = after_loss(order.command) if run.error.type == "worker_lost" else order.command

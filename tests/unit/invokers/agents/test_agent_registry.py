@@ -15,9 +15,6 @@ NOT_IN_FORCE: dict[str, dict[str, object]] = {
     "tools[0].agent": {"tools": [{"agent": "b"}]},
     "tools[0].mcp": {"tools": [{"mcp": "github"}]},
     "tools[0].as": {"tools": [{"tool": "echo", "as": "node"}]},
-    "tools[1].approve": {"tools": ["echo", {"tool": "search", "approve": True}]},
-    "tools[0].on_unknown": {"tools": [{"tool": "echo", "on_unknown": "ask"}]},
-    "on_unknown": {"on_unknown": "ask"},
 }
 
 

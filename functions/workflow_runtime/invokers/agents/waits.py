@@ -1,0 +1,88 @@
+"""What a call of an agent waits for before it is made, or for its end: people, a task token.
+
+Each wait has an id, made of what is asked and of the arguments at hand; an answer is taken by that id. So an answer is
+for this one call with these arguments, whatever else the agent asks in the visit, and whatever became of its worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+
+from workflow_runtime.engine.awaited import CallAnswer, Wait
+from workflow_runtime.errors import NodeError
+from workflow_runtime.invokers.agents.offers import Offer
+from workflow_runtime.invokers.agents.turns import Place
+from workflow_runtime.invokers.invocation import NodeCall
+from workflow_runtime.language.expressions import EvaluationError, Scope
+from workflow_runtime.language.json_values import Json
+
+APPROVE, EFFECT, CALLBACK = "tool", "effect", "callback"
+
+
+class Deferred(Exception):
+    """A call cannot go on in this run: it has to ``wait``."""
+
+    def __init__(self, wait: Wait) -> None:
+        super().__init__()
+        self.wait = wait
+
+
+def wait_id(kind: str, offer: Offer, place: Place, number: int = 0) -> str:
+    """``number``: how often the same was asked before."""
+    id = f"{kind}:{offer.id}#{place.ordinal}.{place.arguments}"
+    return f"{id}.{number}" if number else id
+
+
+def needs_approval(offer: Offer, arguments: dict[str, Json], steps: list[Json]) -> bool:
+    """Whether somebody has to approve the call. Raises `NodeError`."""
+    if offer.approve is None:
+        return False
+    try:
+        return bool(offer.approve.evaluate(Scope({"args": arguments, "steps": steps})))
+    except EvaluationError as error:
+        raise NodeError("execution_error", f"`approve` of the tool {offer.id!r}: {error}") from None
+
+
+def approval(call: NodeCall, offer: Offer, arguments: dict[str, Json], place: Place) -> CallAnswer:
+    """What people say to a call that is about to be made. Raises `Deferred`."""
+    id = wait_id(APPROVE, offer, place)
+    if id not in call.answers:
+        prompt = f"The agent {call.target} asks to call {offer.id}."
+        raise Deferred(Wait(id, APPROVE, offer.id, arguments, prompt=prompt))
+    return call.answers[id]
+
+
+def effect(call: NodeCall, offer: Offer, arguments: dict[str, Json], place: Place, number: int) -> CallAnswer:
+    """What people say of a call that may have happened. Raises `Deferred`."""
+    id = wait_id(EFFECT, offer, place, number)
+    if id not in call.answers:
+        prompt = (
+            f"A worker was lost while the agent {call.target} called {offer.id}. Approve if the call has happened: it "
+            "is not made again, and the agent is told `result`. Reject if it has not: it is made now."
+        )
+        shown = {"arguments": arguments, "result": None}
+        raise Deferred(Wait(id, EFFECT, offer.id, shown, prompt=prompt))
+    return call.answers[id]
+
+
+def rejection(said: CallAnswer) -> str:
+    because = f": {said.comment}" if said.comment else ""
+    return f"rejected: {said.by or 'somebody'} rejected the call{because}"
+
+
+def arguments_after(said: CallAnswer, arguments: dict[str, Json]) -> dict[str, Json] | None:
+    """The arguments as the one who approved would have them; None: what he gave are none."""
+    if said.value is UNSET:
+        return arguments
+    return said.value if isinstance(said.value, dict) else None
+
+
+def completion(call: NodeCall, offer: Offer, place: Place, token: Any) -> CallAnswer:
+    """What somebody completes the task token of a call with. Raises `Deferred`."""
+    id = wait_id(CALLBACK, offer, place)
+    if id not in call.answers:
+        times = {"timeout": token["timeout"], "heartbeat": token["heartbeat"]}
+        raise Deferred(Wait(id, CALLBACK, offer.id, task=token["task"], **times))
+    return call.answers[id]

@@ -1,0 +1,52 @@
+"""In the worker: an attempt under way, as those who carry it out share it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from workflow_runtime.invokers.invocation import Late, Meter, Stop
+from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
+from workflow_runtime.plan.graph import NodePlan
+from workflow_runtime.plan.plan import Plan
+from workflow_runtime.services.limits.admission import NOTHING_TAKEN, Admitted
+from workflow_runtime.services.messages import Order
+from workflow_runtime.services.work.callbacks import AttemptToken
+from workflow_runtime.services.work.deciding import node_of
+from workflow_runtime.services.work.rendering import Rendering
+from workflow_runtime.services.work.steps import VisitSteps
+from workflow_runtime.storage.records import Header, Run
+
+
+class Attempt(msgspec.Struct):
+    """An attempt under way: its order, what it runs, its record as claimed, its task token, what it took of limiters,
+    and its ``steps``, if it runs an agent. ``stop`` tells its code that nobody wants it any more; ``late``, what that
+    came to when it was over."""
+
+    order: Order
+    plan: Plan
+    claimed: Run
+    token: AttemptToken
+    rendering: Rendering | None = None
+    meter: Meter = msgspec.field(default_factory=Meter)
+    stop: Stop = msgspec.field(default_factory=Stop)
+    late: Late = msgspec.field(default_factory=Late)
+    steps: VisitSteps | None = None
+    header: Header | None = None
+    admitted: Admitted = NOTHING_TAKEN
+
+    @property
+    def node(self) -> NodePlan | None:
+        """What it runs; None: it puts the execution's output together."""
+        return node_of(self.plan, self.order.command.path)
+
+    @property
+    def mask(self) -> Mask:
+        """Hides what its inputs hold of secrets; nothing is secret before they are read."""
+        return self.rendering.mask if self.rendering is not None else NOTHING_SECRET
+
+
+def ids_of(order: Order) -> dict[str, Any]:
+    """What a log line says of an order."""
+    return {"execution_id": order.execution_id, "node": order.command.path, "serial": order.command.serial}
