@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from workflow_runtime.deployment.metrics import count_attempt
+from workflow_runtime.deployment.metrics import AttemptEnded, count_attempt
 from workflow_runtime.plan.specs import NodeType
 
 
 def counted(node_type: NodeType, *, attempt: int = 1, error: str | None = None) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
-    count_attempt(lambda name, value: found.append((name, value)), node_type, attempt, 250, error)
+    count_attempt(
+        lambda name, value: found.append((name, value)), AttemptEnded("w", node_type, "t", attempt, 250, error)
+    )
     return found
 
 

@@ -15,6 +15,7 @@ from workflow_runtime.compiler import compile_workflow
 from workflow_runtime.deployment.topology import DISPATCH, EVENTS
 from workflow_runtime.engine.commands import SetStatus
 from workflow_runtime.engine.events import SignalReceived
+from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RequestError, RetryableError
 from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
 from workflow_runtime.services.intake.events import HOPS_MAX, EventBatch
@@ -22,6 +23,7 @@ from workflow_runtime.services.intake.signals import check_event
 from workflow_runtime.services.messages import parse_mail
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.executions import ExecutionStore
+from workflow_runtime.storage.listing import Wanted
 from workflow_runtime.storage.payloads import unpack
 from workflow_runtime.storage.subscriptions import OwnerStore, SubscriptionStore
 
@@ -117,7 +119,8 @@ class Bus:
         return found
 
     def executions(self, workflow_id: str) -> list[str]:
-        return [header.execution_id for header in self.store.list(workflow_id, "pending", 100)]
+        wanted = Wanted((ExecutionStatus.PENDING,), workflow_id)
+        return [header.execution_id for header in self.runtime.documents.list(wanted, 100).headers]
 
     def inputs(self, workflow_id: str) -> list[Any]:
         return [self.store.globals(execution_id).input for execution_id in self.executions(workflow_id)]
