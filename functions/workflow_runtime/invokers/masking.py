@@ -19,6 +19,8 @@ from workflow_runtime.language.json_values import Json, read_json
 MASK = "***"
 VALUES_MAX = 1000  # of what is secret in one attempt: each is looked for in every text
 PART_CHARACTERS_MIN = 4  # of what a formula made of a secret, to be found inside a text; shorter ones stand alone
+PIECE_CHARACTERS_MIN = 12  # of a secret between characters that JSON escapes: shorter ones may be anything
+PIECES_MAX = 200  # of such a secret: more than the lines of the longest keys
 CUT_CHARACTERS_MIN = 16  # of a secret that was cut off, in texts for people
 SECRET_NUMBER_MIN = 1000  # smaller numbers are lengths and counts
 TEXT_CHARACTERS_MAX = 64 * 1024  # of a text for people in which secrets are looked for
@@ -35,6 +37,7 @@ Derived: TypeAlias = tuple[str, Json]
 
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _ESCAPED = re.compile(r'\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|["\'\\/bfnrt])')
+_ESCAPED_IN_JSON = re.compile(r'["\\\x00-\x1f]+')
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -192,12 +195,15 @@ def _leaves(value: Json) -> Iterator[str | int | float]:
 
 
 def _parts(secret: str) -> Json:
-    """What a secret has in it that is secret by itself: values of JSON, the password of a URL."""
+    """What a secret has in it that is secret by itself: values of JSON, lines of a key, the password of a URL."""
     if secret.lstrip()[:1] in ("{", "["):
         try:
             return read_json(secret)
         except ValueError:
             return None
+    pieces = [piece for piece in _ESCAPED_IN_JSON.split(secret)[:PIECES_MAX] if len(piece) >= PIECE_CHARACTERS_MIN]
+    if pieces and pieces != [secret]:  # what is escaped twice, as JSON in JSON is, is not found as a whole
+        return [piece for piece in pieces if not piece.startswith("-----")]
     try:
         return urlsplit(secret).password if "://" in secret else None
     except ValueError:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -149,6 +150,16 @@ def test_of_two_secrets_that_begin_alike_nothing_is_left() -> None:
 
 def test_secrets_that_overlap_are_both_hidden() -> None:
     assert Mask(["abcdef", "defghi"]).value("<abcdefghi>") == "<***>"
+
+
+def test_lines_of_a_key_are_hidden_wherever_they_stand() -> None:
+    key = "-----BEGIN KEY-----\nMIIEowIBAAKCAQEA\nZq3vXw91LmT8ghp/\n-----END KEY-----\n"
+    quoted = json.dumps({"error": json.dumps({"said": json.dumps({"key": key})})})
+    for text in (quoted, base64.b64encode(quoted.encode()).decode(), quoted.encode().hex(), quoted.upper()):
+        shown = Mask([key]).value(text)
+        assert "***" in shown
+        left = "".join(found for found in re.split(r"\*\*\*", shown))
+        assert not re.search("MIIEow|Zq3vXw", left, re.IGNORECASE)
 
 
 def test_the_leaves_of_a_parsed_secret_are_hidden() -> None:
