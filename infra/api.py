@@ -21,8 +21,8 @@ from workflow_runtime.deployment.topology import Function
 METHODS = ("GET", "POST", "PUT", "DELETE")  # OPTIONS is API Gateway's own, without authorizer
 EVERY_PATH = "/{proxy+}"
 REQUEST_HEADERS = ("authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
-                   "mcp-method", "mcp-name", "mcp-protocol-version", "x-amz-date", "x-amz-security-token",
-                   "x-correlation-id")  # fmt: skip
+                   "last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version", "x-amz-date",
+                   "x-amz-security-token", "x-correlation-id")  # fmt: skip
 ANSWER_HEADERS = ("content-range", "etag", "location", "retry-after")
 ACCESS_LOG = {
     "request_id": "$context.requestId",

@@ -22,7 +22,8 @@ from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports, SqsRecord
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.environment import EnvironmentSecrets
+from workflow_runtime.runtime.services import Runtime
 
 START = 1_700_000_000_000
 LONGER_THAN_ANY_TIMEOUT_SECONDS = 6000

@@ -17,8 +17,9 @@ from workflow_runtime.invokers.invocation import Invoker
 from workflow_runtime.invokers.mocks import MockedInvoker, Mocks
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import BusEvent
+from workflow_runtime.runtime.environment import EnvironmentSecrets
 from workflow_runtime.runtime.registries import Registries
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.services import Runtime
 
 DEFINITIONS = Path(__file__).parents[2] / "definitions"
 LEAD_SECONDS = 61  # a far timer's schedule is set a minute early: see `services.timers`

@@ -32,8 +32,9 @@ from workflow_runtime.deployment.topology import (
 from workflow_runtime.engine.events import Poked
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.ports import Message
+from workflow_runtime.runtime.environment import EnvironmentSecrets
 from workflow_runtime.runtime.registries import Registries
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.catalog.triggers import ScheduledStart
 from workflow_runtime.services.messages import Timer, mail_message, timer_body
 from workflow_runtime.storage.limiters import LimiterName

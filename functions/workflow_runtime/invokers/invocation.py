@@ -13,6 +13,7 @@ from workflow_runtime.engine.state import Parent
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.containment import Outcome
 from workflow_runtime.invokers.gate import ModelGate
+from workflow_runtime.invokers.live import UNWATCHED, Live
 from workflow_runtime.invokers.masking import NOTHING_SECRET, Mask
 from workflow_runtime.invokers.steps import NOT_RECORDED, Steps
 from workflow_runtime.language.json_values import Json
@@ -87,7 +88,8 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``output_schema`` must return. ``hops``: executions that passed on the event which led to this call.
     ``correlation_id``: what brought the execution about; ``limit_fences``: by limiter that let it begin, a number
     larger than those of all calls that it let begin before; ``parent``: what started it, if another execution did.
-    ``meter`` is written by the callee, ``stop`` by the runner; ``late`` by whoever stops waiting for code that goes on.
+    ``live``: where an agent tells what it writes. ``meter`` is written by the callee, ``stop`` by the runner; ``late``
+    by whoever stops waiting for code that goes on.
     ``make_token``: the attempt's task token, made when it is first asked for. ``reveal``: a secret by its name, and
     the mask that hides it, too; raises `NodeError` (``not_found``). ``gate``: asked before each request of a
     model, if anything limits their tokens or money. ``mask`` hides what is secret in the
@@ -121,6 +123,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     make_token: Callable[[], str] = lambda: ""
     reveal: Reveal = reveal_nothing
     gate: ModelGate | None = None
+    live: Live = UNWATCHED
     serial: int = 1
     visit: int = 1
     log: int = 0

@@ -77,6 +77,11 @@ class Mask:
     def __bool__(self) -> bool:
         return bool(self._texts or self._alone or self.overflows)
 
+    @property
+    def reach(self) -> int:
+        """How many characters something hidden takes at the most."""
+        return ENCODED_CHARACTERS_MAX * max(map(len, self._secrets), default=0)
+
     def value(self, value: Json) -> Json:
         """``value`` without secrets in its texts, keys included, and numbers."""
         if not self:
@@ -121,9 +126,8 @@ class Mask:
     def _windows(self, text: str) -> Iterator[tuple[int, str]]:
         """Parts of a text, with their places, so that decoding a large text takes little memory. They overlap by as
         much as the longest secret takes when all of it is encoded."""
-        overlap = ENCODED_CHARACTERS_MAX * max(map(len, self._secrets), default=0)
         for at in range(0, len(text), WINDOW_CHARACTERS):
-            yield at, text[at : at + WINDOW_CHARACTERS + overlap]
+            yield at, text[at : at + WINDOW_CHARACTERS + self.reach]
 
     def _spans_plain(self, text: str) -> Iterator[Span]:
         """Where secrets stand, in any case, and with ``+`` for a space, as in forms."""

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from workflow_runtime.services.upkeep.sweep import Sweep
     from workflow_runtime.services.views.approvals import ApprovalViews
     from workflow_runtime.services.views.recordings import Recordings
+    from workflow_runtime.services.views.streams import Streams
     from workflow_runtime.services.views.traces import Traces
     from workflow_runtime.services.views.why import Explanations
     from workflow_runtime.services.work.attempt import Secrets
@@ -230,6 +231,12 @@ class Runtime:
         from workflow_runtime.services.views.why import Explanations
 
         return Explanations(self.ports, self.stores, self.looks)
+
+    @cached_property
+    def streams(self) -> Streams:
+        from workflow_runtime.services.views.streams import Streams
+
+        return Streams(self.ports, self.stores, self.documents)
 
     @cached_property
     def traces(self) -> Traces:

@@ -73,6 +73,7 @@ def header_of(execution_id: str, item: Item) -> Header:
         suspended_ms=int(values.get("suspended_ms") or 0),
         lags_until=int(values.get("lags_until") or 0),
         tenant=str(values.get("tenant") or ""),
+        watched_until=int(values.get(keys.WATCHED) or 0),
         renewed_at=int(values.get("renewed_at") or 0),
         renewed_to=str(values.get("renewed_to") or ""),
         shares=_shares.decode(shares) if isinstance(shares := values.get("shares"), bytes) else {},

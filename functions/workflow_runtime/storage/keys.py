@@ -21,6 +21,7 @@ PROGRESS = "PROGRESS"
 STATE = "J#STATE"  # sorts after every J#<digits>
 RUN_PREFIX = "RUN#"
 STEP_PREFIX = "STEP#"
+WATCHED = "watch_until"  # attribute of headers and runs: until when somebody watches what agents write
 META = "META"
 PLAN_PART = "PLAN#"
 SOURCE_PART = "SOURCE#"
@@ -86,6 +87,15 @@ def steps_of(path: str) -> str:
 def step(execution_id: str, path: str, visit: int, log: int, name: str, ordinal: int) -> Key:
     """A model request or a tool call of an agent, in its visit's log of this number."""
     return execution(execution_id, f"{steps(path, visit)}{log:03d}#{safe(name)}#{ordinal:06d}")
+
+
+def live_of(execution_id: str) -> str:
+    """The partition of what an execution's agents are writing."""
+    return f"LIVE#{execution_id}"
+
+
+def live(execution_id: str, path: str, serial: int, seq: int) -> Key:
+    return Key(live_of(execution_id), f"{safe(path)}#{serial:06d}#{seq:06d}")
 
 
 def dead(execution_id: str, identity: str) -> Key:

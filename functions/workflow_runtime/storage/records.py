@@ -43,6 +43,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     renewed_at: int = 0  # when all of it was last kept for another retention, or was to be; 0: when it was started
     renewed_to: str = ""  # how far a renewal has come, while one is under way
     shares: dict[str, Share] = {}  # its part in limiters, by their names
+    watched_until: int = 0  # somebody wants to know what its agents write
 
     @property
     def correlation_id(self) -> str:

@@ -12,7 +12,7 @@ from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.passes import Passes
 from workflow_runtime.errors import ErrorDocument
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.ports import Absent, AnyOf, Attribute, Blobs, ConditionFailed, Equals, Item, Key, Table
+from workflow_runtime.ports import Absent, AnyOf, Attribute, Blobs, Change, ConditionFailed, Equals, Item, Key, Table
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.payloads import get_json, get_payload, pack, pack_bytes, put_payload
 from workflow_runtime.storage.records import STOP, LateResult, Run, RunStatus, Yielded
@@ -58,14 +58,14 @@ class RunStore:
             return False
         return True
 
-    def renew(self, execution_id: str, run: Run, lease_until: int) -> bool:
-        """Move the lease on; False when the run is no longer ours."""
+    def renew(self, execution_id: str, run: Run, lease_until: int) -> int | None:
+        """Move the lease on; None when the run is no longer ours. Else until when somebody watches it (epoch ms)."""
         key = keys.run(execution_id, run.path, run.serial)
         try:
-            self._table.update(key, {"lease_until": lease_until}, Equals("holder", run.owner))
+            found = self._table.change(key, Change({"lease_until": lease_until}), Equals("holder", run.owner))
         except ConditionFailed:
-            return False
-        return True
+            return None
+        return int(found.attributes.get(keys.WATCHED) or 0)
 
     def ask_to_stop(self, execution_id: str, run: Run) -> bool:
         """Tell the worker of an open run, as it was read, to stop; False if the run has another owner by now."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from workflow_runtime.storage.dead_letters import LetterStore
     from workflow_runtime.storage.exposed import ExposedStore
     from workflow_runtime.storage.held import HeldStore
+    from workflow_runtime.storage.live import LiveStore
     from workflow_runtime.storage.requests import RequestStore
     from workflow_runtime.storage.steps import StepStore
     from workflow_runtime.storage.tasks import TaskStore
@@ -71,6 +72,12 @@ class Stores:
         from workflow_runtime.storage.triggers import TriggerStore  # with it comes the pattern language
 
         return TriggerStore(self._table)
+
+    @cached_property
+    def live(self) -> LiveStore:
+        from workflow_runtime.storage.live import LiveStore  # few executions are watched
+
+        return LiveStore(self._table)
 
     @cached_property
     def exposed(self) -> ExposedStore:

@@ -14,7 +14,8 @@ from workflow_runtime.deployment.topology import DISPATCH, TIMERS, node_queue
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.engine.events import Poked
 from workflow_runtime.errors import RetryableError
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.environment import EnvironmentSecrets
+from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.messages import (
     Order,
     Timer,

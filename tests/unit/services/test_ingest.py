@@ -17,7 +17,8 @@ from workflow_runtime.engine.commands import SetStatus
 from workflow_runtime.engine.events import SignalReceived
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RequestError, RetryableError
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.environment import EnvironmentSecrets
+from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.intake.events import HOPS_MAX, EventBatch
 from workflow_runtime.services.intake.signals import check_event
 from workflow_runtime.services.messages import parse_mail

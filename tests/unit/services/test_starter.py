@@ -13,7 +13,8 @@ from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.errors import RequestError
 from workflow_runtime.ports import Absent, Condition, Item
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.environment import EnvironmentSecrets
+from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.listing import Wanted
 

@@ -16,7 +16,8 @@ from workflow_runtime.backends.embedded.pump import LocalContext
 from workflow_runtime.deployment.topology import DISPATCH, SWEEP, TOPOLOGY, node_queue
 from workflow_runtime.engine.lifecycle import ExecutionStatus
 from workflow_runtime.handlers import dispatch
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.environment import EnvironmentSecrets
+from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.upkeep.sweep import shard_in
 from workflow_runtime.storage.due import SECONDS_MAX, SHARDS, Due
 from workflow_runtime.storage.headers import header_item

@@ -16,7 +16,8 @@ from workflow_runtime.plan.formulas import Formula
 from workflow_runtime.plan.plan import Plan
 from workflow_runtime.plan.triggers import EventTrigger, ScheduleTrigger, Trigger
 from workflow_runtime.ports import Key
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.environment import EnvironmentSecrets
+from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.catalog.triggers import (
     EXECUTION_SECONDS_MAX,
     SPARE_SECONDS,

@@ -12,7 +12,8 @@ from workflow_runtime.backends.embedded.backend import Backend, open_backend
 from workflow_runtime.backends.embedded.clock import VirtualClock
 from workflow_runtime.errors import RequestError
 from workflow_runtime.ports import Absent, Condition, ConditionFailed, Item
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.environment import EnvironmentSecrets
+from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.intake.webhooks import TOLERANCE_SECONDS, Call, signature_of
 
 START = 1_700_000_000_000

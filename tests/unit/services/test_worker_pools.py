@@ -9,7 +9,8 @@ from workflow_runtime.compiler import compile_or_raise, compile_workflow
 from workflow_runtime.deployment.settings import Settings, deployed_topology, queue_variable, queues_used
 from workflow_runtime.deployment.topology import TOPOLOGY, node_queue, serving_queue, with_pools
 from workflow_runtime.errors import DefinitionError
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.environment import EnvironmentSecrets
+from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.testing import WorkflowTester
 
 PAYMENT = """workflow:

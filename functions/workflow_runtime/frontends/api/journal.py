@@ -71,7 +71,7 @@ class Journals:
 
             await wait_until(self._runtime, wait, has_more)
             found = await self._runtime.ports.offload(documents.history, execution_id, after, limit)
-        shown = [_entry_json(entry, execution_id) for entry in found.entries]
+        shown = [entry_json(entry, execution_id) for entry in found.entries]
         entries, finished = _fitting(shown, finished=found.finished)
         last = entries[-1]["version"] if entries else after
         return json_answer(page(entries, None if finished else encode_cursor(of, str(last))))
@@ -113,7 +113,8 @@ class Journals:
         return Answer(200, body, JSON_TYPE)
 
 
-def _entry_json(entry: JournalEntry, execution_id: str) -> dict[str, Any]:
+def entry_json(entry: JournalEntry, execution_id: str) -> dict[str, Any]:
+    """A commit as people read it."""
     return {
         "version": entry.version,
         "at": iso_time(entry.now),

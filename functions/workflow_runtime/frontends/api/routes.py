@@ -20,6 +20,7 @@ from workflow_runtime.frontends.api.mcp_routes import CALL_BODY, mcp_routes
 from workflow_runtime.frontends.api.people_routes import people_routes
 from workflow_runtime.frontends.api.request import Request
 from workflow_runtime.frontends.api.route import LOCATION_HEADER, RANGE_HEADER, Reply, Route, Scope, json_reply
+from workflow_runtime.frontends.api.streams import EVENT_STREAM, EventStreams
 from workflow_runtime.frontends.api.workflows import Workflows
 from workflow_runtime.services.control.bulk import MANY
 from workflow_runtime.services.control.operations import OPERATIONS
@@ -45,7 +46,7 @@ def routes(runtime: Runtime) -> tuple[Route, ...]:
         *_publishing_routes(workflows),
         *_workflow_routes(workflows, Graphs(runtime)),
         *_execution_routes(executions),
-        *_journal_routes(Journals(runtime)),
+        *_journal_routes(Journals(runtime), EventStreams(runtime)),
         _event_route(events),
         *_control_routes(Controls(runtime)),
         *_bulk_routes(Bulks(runtime)),
@@ -205,7 +206,7 @@ def _execution_routes(executions: Executions) -> tuple[Route, ...]:
     )
 
 
-def _journal_routes(journals: Journals) -> tuple[Route, ...]:
+def _journal_routes(journals: Journals, streams: EventStreams) -> tuple[Route, ...]:
     return (
         Route(
             "GET",
@@ -222,6 +223,14 @@ def _journal_routes(journals: Journals) -> tuple[Route, ...]:
             "getJournal",
             (json_reply(operator_models.JournalPage, "A part of the journal"),),
             (404, 413, 422),
+        ),
+        Route(
+            "GET",
+            "/executions/<execution_id>/stream",
+            streams.stream,
+            "streamExecution",
+            (Reply(200, "What is new", {EVENT_STREAM: None}), Reply(204, "It has ended")),
+            (404, 422),
         ),
         Route(
             "GET",

@@ -14,7 +14,9 @@ PAUSE_SECONDS_MAX = 1.0
 PAUSE_GROWTH = 1.5
 
 
-async def wait_until(runtime: Runtime, seconds: float, look: Callable[[], Awaitable[bool]]) -> bool:
+async def wait_until(
+    runtime: Runtime, seconds: float, look: Callable[[], Awaitable[bool]], pause_max: float = PAUSE_SECONDS_MAX
+) -> bool:
     """Whether ``look`` said yes within ``seconds``, or before the process ends; it is asked at once, and a last time at
     the end.
     """
@@ -26,5 +28,5 @@ async def wait_until(runtime: Runtime, seconds: float, look: Callable[[], Awaita
         if left <= 0 or runtime.is_ending():
             return False
         await clock.sleep(min(pause, left))
-        pause = min(pause * PAUSE_GROWTH, PAUSE_SECONDS_MAX)
+        pause = min(pause * PAUSE_GROWTH, pause_max)
     return True

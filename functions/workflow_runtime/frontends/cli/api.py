@@ -32,7 +32,8 @@ from workflow_runtime.frontends.client.remote_people import PAGE_ITEMS_MAX
 from workflow_runtime.frontends.client.sources import Source
 from workflow_runtime.frontends.server.gateway import Gateway
 from workflow_runtime.language.json_values import Json
-from workflow_runtime.runtime.services import EnvironmentSecrets, Runtime
+from workflow_runtime.runtime.environment import EnvironmentSecrets
+from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.views.recordings import RecordedPage, assembled
 
 FILE_URL = "http://localhost"  # of the API that answers from a database file: nothing listens there

@@ -22,6 +22,7 @@ from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.gated_model import GatedModel
+from workflow_runtime.invokers.agents.live_model import LiveModel
 from workflow_runtime.invokers.agents.model_choices import OPENAI, ModelChoice
 from workflow_runtime.invokers.agents.model_errors import MissingPackage, fallback_of
 from workflow_runtime.invokers.gate import is_for_next_model
@@ -56,7 +57,8 @@ def model_of(agent: AgentDefinition, call: NodeCall, keys: Keys, choose: Choose 
     names. Raises `MissingPackage`, and pydantic-ai's `UserError`."""
     models = [_model(agent, choice, keys, choose) for choice in agent.choices]
     settings = _settings(agent, models)
-    asked: list[Model] = models if call.gate is None else [GatedModel(model, call.gate) for model in models]
+    told: list[Model] = [LiveModel(model, call.live, call.mask) for model in models]
+    asked: list[Model] = told if call.gate is None else [GatedModel(model, call.gate) for model in told]
     if len(asked) == 1:
         return asked[0], settings
     answers = [error for name, error in ANSWERS.items() if name in agent.fallback_on]

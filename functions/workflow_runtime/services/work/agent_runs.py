@@ -15,6 +15,7 @@ from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
 from workflow_runtime.services.work.callbacks import AttemptToken
+from workflow_runtime.services.work.live import LiveWriter
 from workflow_runtime.services.work.steps import VisitSteps
 from workflow_runtime.services.work.under_way import Attempt
 from workflow_runtime.storage.payloads import pack_bytes
@@ -48,14 +49,19 @@ class AgentRuns:
         return node.timeout_seconds is None or node.timeout_seconds - command.used / 1000 > self._seconds_max
 
     def durable(self, call: NodeCall, attempt: Attempt) -> NodeCall:
-        """The call of an agent, with its steps, and with the time at which it goes on in another run."""
+        """The call of an agent, with its steps and those who watch, and with the time at which it goes on in another run."""
         order, command, clock = attempt.order, attempt.order.command, self._ports.clock
         visit = Visit(order.execution_id, command.path, command.visit, command.serial)
         ends_at = clock.now() + round(max(self._seconds_max - ENDING_SECONDS, self._seconds_max / 2) * 1000)
         attempt.steps = VisitSteps(self._ports, self._stores.steps, visit, self._lease_seconds)
+        watched_until = attempt.header.watched_until if attempt.header is not None else 0
+        attempt.live = LiveWriter(
+            self._ports, self._stores.live, order.execution_id, command.path, command.serial, watched_until
+        )
         return replace(
             call,
             steps=attempt.steps,
+            live=attempt.live,
             is_ending=lambda: clock.now() >= ends_at,
             make_call_token=lambda id: AttemptToken(order.execution_id, command, self._stores, clock.now, id)(),
         )

@@ -322,10 +322,15 @@ class AttemptRunner:
         execution_id, claimed = attempt.order.execution_id, attempt.claimed
         if attempt.admitted.uses:
             await self._ports.offload(self._admission.renew, attempt.admitted)
-        if await self._ports.offload(self._runs.renew, execution_id, claimed, until):
+        watched_until = await self._ports.offload(self._runs.renew, execution_id, claimed, until)
+        if watched_until is not None:
+            if attempt.live is not None:
+                attempt.live.watch(watched_until)
             return True
         told = replace(claimed, owner=claimed.owner + STOP)
-        if claimed.owner.endswith(STOP) or not await self._ports.offload(self._runs.renew, execution_id, told, until):
+        if claimed.owner.endswith(STOP):
+            return False
+        if await self._ports.offload(self._runs.renew, execution_id, told, until) is None:
             return False
         attempt.claimed, attempt.stop.requested = told, True
         return True

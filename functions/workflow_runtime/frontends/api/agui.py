@@ -1,0 +1,82 @@
+"""News of an execution as events of AG-UI, the protocol between agents and user interfaces.
+
+Source: docs.ag-ui.com/concepts/events. An execution is a run, and its nodes are steps. What AG-UI has no event for is
+``CUSTOM``: transitions of charts, approvals, and messages that are void because the run that wrote them was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from workflow_runtime.engine.commands import AskApproval, RecordNode, RunNode, SetStatus
+from workflow_runtime.engine.events import ExecutionStarted, NodeFailed, NodeSucceeded
+from workflow_runtime.engine.graph.approvals import approval_id
+from workflow_runtime.engine.lifecycle import ExecutionStatus
+from workflow_runtime.engine.replay import JournalEntry
+from workflow_runtime.services.views.charts import transition_json
+from workflow_runtime.services.views.streams import News, Wrote
+from workflow_runtime.storage.live import Part
+
+Event = dict[str, Any]
+
+
+def events_of(execution_id: str, news: News) -> Iterator[Event]:
+    if isinstance(news, Wrote):
+        yield from _written(news)
+        return
+    for event in _events(execution_id, news):
+        yield {**event, "timestamp": news.now}
+
+
+def _events(execution_id: str, entry: JournalEntry) -> Iterator[Event]:
+    run = {"threadId": execution_id, "runId": execution_id}
+    for taken in entry.events:
+        if isinstance(taken, ExecutionStarted):
+            yield {"type": "RUN_STARTED", **run}
+        elif isinstance(taken, NodeSucceeded | NodeFailed):
+            yield {"type": "STEP_FINISHED", "stepName": taken.path}
+    for step in entry.macrosteps:
+        yield {"type": "CUSTOM", "name": "transition", "value": transition_json(entry.version, step)}
+    for command in entry.commands:
+        match command:
+            case RunNode():
+                yield {"type": "STEP_STARTED", "stepName": command.path}
+            case RecordNode(skipped=False):
+                yield {"type": "STEP_STARTED", "stepName": command.path}
+                yield {"type": "STEP_FINISHED", "stepName": command.path}
+            case AskApproval():
+                id = approval_id(execution_id, command.approval)
+                value = {"id": id, "path": command.path, "prompt": command.prompt}
+                yield {"type": "CUSTOM", "name": "approval.requested", "value": value}
+            case SetStatus(status=ExecutionStatus.COMPLETED):
+                yield {"type": "RUN_FINISHED", **run}
+            case SetStatus(error=error, status=status) if ExecutionStatus(status).terminal:
+                message = f"{error.type}: {error.message}" if error is not None else f"the execution was {status}"
+                yield {"type": "RUN_ERROR", "message": message, "code": error.type if error is not None else status}
+            case _:
+                pass
+
+
+def _written(wrote: Wrote) -> Iterator[Event]:
+    """What an agent wrote. Whoever takes up a stream in the middle of a message has its beginning already."""
+    run = f"{wrote.path}#{wrote.serial}"
+    if wrote.superseded:
+        yield {"type": "CUSTOM", "name": "superseded", "value": {"stepName": wrote.path, "messages": f"{run}."}}
+        return
+    for part in wrote.parts:
+        yield from _part(f"{run}.{part.message}", part)
+
+
+def _part(message: str, part: Part) -> Iterator[Event]:
+    call = f"{message}.{part.call}"
+    match part.kind:
+        case "text":
+            yield {"type": "TEXT_MESSAGE_CHUNK", "messageId": message, "role": "assistant", "delta": part.text}
+        case "call":
+            named = {"toolCallId": call, "toolCallName": part.name, "parentMessageId": message}
+            yield {"type": "TOOL_CALL_CHUNK", **named}
+        case "arguments":
+            yield {"type": "TOOL_CALL_CHUNK", "toolCallId": call, "parentMessageId": message, "delta": part.text}
+        case "end":
+            yield {"type": "CUSTOM", "name": "message.end", "value": {"messageId": message}}
