@@ -20,6 +20,7 @@ from workflow_runtime.frontends.api.application import Application
 from workflow_runtime.frontends.cli.dispatching import dispatching
 from workflow_runtime.frontends.cli.errors import CliError, ExitCode
 from workflow_runtime.frontends.cli.server import Server
+from workflow_runtime.frontends.cli.writing import Reader, Writing
 from workflow_runtime.frontends.client.errors import (
     EngineError,
     InvalidDefinition,
@@ -35,6 +36,7 @@ from workflow_runtime.language.json_values import Json
 from workflow_runtime.runtime.environment import EnvironmentSecrets
 from workflow_runtime.runtime.services import Runtime
 from workflow_runtime.services.views.recordings import RecordedPage, assembled
+from workflow_runtime.storage.live import Part
 
 FILE_URL = "http://localhost"  # of the API that answers from a database file: nothing listens there
 WHERE = "--url or AWR_URL says where the API is"
@@ -113,6 +115,25 @@ class Api(RemoteConnection):
             return await self.freezes()
         except NotFound:
             return []
+
+    async def read_along(self, execution_id: str, reader: Reader, writing: Writing) -> None:
+        """Take what agents have written since; nothing where the API is of a version that does not tell."""
+        path = f"/executions/{_segment(execution_id)}/stream"
+        headers = {"last-event-id": reader.last} if reader.last else {}
+        try:
+            answer = await self._answer("GET", path, params={"format": "awr", "hold": "0"}, headers=headers)
+        except NotFound:
+            return
+        for line in answer.text.splitlines():
+            name, _, value = line.partition(": ")
+            if name == "id":
+                reader.last = value
+            elif name == "data":
+                event = msgspec.json.decode(value)
+                if event["type"] == "wrote":
+                    writing.wrote(event["path"], msgspec.convert(event["parts"], tuple[Part, ...]))
+                elif event["type"] == "superseded":
+                    writing.void(event["path"])
 
     async def trace(self, execution_id: str) -> AsyncIterator[Document]:
         """The execution's trace in OTLP's JSON, in parts that a collector takes."""

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from workflow_runtime.frontends.cli.charts import failure_lines, likeness, stays, transition_spans
 from workflow_runtime.frontends.cli.output import Line, Output, Span, styled
+from workflow_runtime.frontends.cli.writing import Writing
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.texts import shorten
 from workflow_runtime.services.views.progress import progress
 from workflow_runtime.storage.stores import Stores
 
@@ -32,6 +34,10 @@ HUNDREDTHS_SECONDS_MAX = 600  # how long a moment is told exactly
 ROWS_KEPT = 4  # of the screen, for what is around the table
 LINES_AT_ONCE_MAX = 100  # without a terminal; a chart may take thousands of transitions in virtual time
 LINES_PER_SECOND = 5  # of real time, once these are used up: as many as people read
+
+WRITTEN_COLUMNS = 100  # of what an agent has written, in a line
+WRITING_COLUMNS = 60  # of the end of what it is writing, in the table
+WATCHED_UNTIL = 10**14  # epoch ms: this process watches to its end, in whatever time that is
 
 MARKS = {
     "waiting": ("·", "dim"),
@@ -88,9 +94,10 @@ class Change(NamedTuple):
 
 
 class Watch(Protocol):
-    """What is known of an execution's nodes."""
+    """What is known of an execution's nodes, and of what its agents write."""
 
     entries: dict[str, Mapping[str, Json]]
+    writing: Writing
 
     def look(self) -> list[Change]:
         """What changed since the last look, in the order in which it happened."""
@@ -104,9 +111,17 @@ class LocalWatch:
         self._execution_id = execution_id
         self._statuses: dict[str, str] = {}
         self._version = 0
+        self._deltas: set[tuple[str, int, int]] = set()
         self.entries: dict[str, Mapping[str, Json]] = {}
+        self.writing = Writing()
+        stores.live.watch(execution_id, WATCHED_UNTIL)
 
     def look(self) -> list[Change]:
+        for delta in self._stores.live.of(self._execution_id):
+            place = (delta.path, delta.serial, delta.seq)
+            if place not in self._deltas:
+                self._deltas.add(place)
+                self.writing.wrote(delta.path, delta.parts)
         news = progress(self._stores, self._execution_id, self._statuses, self._version)
         self._version = news.version
         self._statuses.update((path, entry["status"]) for path, entry in news.entries.items())
@@ -226,9 +241,16 @@ class Progress:
             if path is None:
                 self._say_transition(entry)
             elif entry["status"] != "ready" and _is_news(entry):
+                self._say_written()
                 self._say_again()
                 self._alike = None
                 self._say(self._event(path, entry))
+        self._say_written()
+
+    def _say_written(self) -> None:
+        for path, text in self._watch.writing.written():
+            if self._out.error_console is None:
+                self._say([f"{'':>12}", (f"{path}: {shorten(text, WRITTEN_COLUMNS)}", "dim")])
 
     def _say(self, line: Line) -> None:
         """A line, unless there are too many."""
@@ -305,7 +327,9 @@ class Progress:
             began = epoch_ms(entry["started_at"])
             took = seconds_text((now - began) / 1000) if began else ""
             symbol = FRAMES[int(time.monotonic() * FRAMES_PER_SECOND) % len(FRAMES)] if began else symbol
-        return [(f"{symbol} ", style), (f"{status:<{STATUS_COLUMNS}}", style), (f"{took:>10}", "dim"), "  ", id]
+        text = self._watch.writing.texts.get(id, "")
+        end = [(f"  {shorten(text[-WRITING_COLUMNS:], WRITING_COLUMNS)}", "dim")] if text else []
+        return [(f"{symbol} ", style), (f"{status:<{STATUS_COLUMNS}}", style), (f"{took:>10}", "dim"), "  ", id, *end]
 
     def _footer(self, entries: Mapping[str, Mapping[str, Json]], now: int) -> Line:
         ended = sum(entry["status"] not in OPEN for entry in entries.values())

@@ -20,6 +20,7 @@ from workflow_runtime.frontends.cli.output import Output
 from workflow_runtime.frontends.cli.progress import Change, Progress, epoch_ms, in_order
 from workflow_runtime.frontends.cli.server import URL_DEFAULT, Server
 from workflow_runtime.frontends.cli.summary import node_entries, show_summary, waits_lines
+from workflow_runtime.frontends.cli.writing import Reader, Writing
 from workflow_runtime.language.json_values import Json
 
 LOOK_SECONDS_MIN = 0.1
@@ -61,7 +62,7 @@ async def followed(
         watch.look()
     ids, started = list(node_entries(document)), epoch_ms(document["started_at"])
     progress = Progress(out, watch, ids, RealClock().now, started, f"awr history {execution_id}")
-    pause = LOOK_SECONDS_MIN
+    pause, reader = LOOK_SECONDS_MIN, Reader()
     with progress.shown():
         while True:
             progress.look()
@@ -69,8 +70,13 @@ async def followed(
             if ExecutionStatus(document["status"]).terminal or left <= 0:
                 return document
             await asyncio.sleep(min(pause, left))
+            await connection.read_along(execution_id, reader, watch.writing)
             before, document = document, await execution_document(connection, execution_id)
-            pause = LOOK_SECONDS_MIN if document != before else min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
+            pause = (
+                LOOK_SECONDS_MIN
+                if document != before or watch.writing.texts
+                else min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
+            )
             watch.document = document
 
 
@@ -81,6 +87,7 @@ class DocumentWatch:
         self.document = document
         self._version = 0
         self.entries: dict[str, Mapping[str, Json]] = {}
+        self.writing = Writing()
 
     def look(self) -> list[Change]:
         changed = {id: entry for id, entry in node_entries(self.document).items() if self._is_news(id, entry)}
