@@ -114,10 +114,10 @@ def test_a_node_that_runs_long_keeps_its_lease() -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(self._table, name)
 
-        def update(self, key: Any, changes: Any, *rest: Any) -> None:
-            if "lease_until" in changes:
-                leases.append(changes["lease_until"] - local.clock.now())
-            self._table.update(key, changes, *rest)
+        def change(self, key: Any, change: Any, *rest: Any) -> Any:
+            if "lease_until" in change.set:
+                leases.append(change.set["lease_until"] - local.clock.now())
+            return self._table.change(key, change, *rest)
 
     local = Local(Watched)
     execution_id = local.start("    - {id: a, type: tool, tool: slow}\n")

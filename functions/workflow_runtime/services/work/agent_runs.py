@@ -49,7 +49,7 @@ class AgentRuns:
         return node.timeout_seconds is None or node.timeout_seconds - command.used / 1000 > self._seconds_max
 
     def durable(self, call: NodeCall, attempt: Attempt) -> NodeCall:
-        """The call of an agent, with its steps and those who watch, and with the time at which it goes on in another run."""
+        """The call of an agent: with its steps, who watches, and the time at which it goes on in another run."""
         order, command, clock = attempt.order, attempt.order.command, self._ports.clock
         visit = Visit(order.execution_id, command.path, command.visit, command.serial)
         ends_at = clock.now() + round(max(self._seconds_max - ENDING_SECONDS, self._seconds_max / 2) * 1000)

@@ -72,11 +72,8 @@ async def followed(
             await asyncio.sleep(min(pause, left))
             await connection.read_along(execution_id, reader, watch.writing)
             before, document = document, await execution_document(connection, execution_id)
-            pause = (
-                LOOK_SECONDS_MIN
-                if document != before or watch.writing.texts
-                else min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
-            )
+            has_news = document != before or bool(watch.writing.texts)
+            pause = LOOK_SECONDS_MIN if has_news else min(pause * LOOK_GROWTH, LOOK_SECONDS_MAX)
             watch.document = document
 
 
