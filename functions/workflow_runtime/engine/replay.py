@@ -142,10 +142,11 @@ def _retake(plan: Plan, state: ExecutionState, entry: JournalEntry, fetch: Fetch
 
 
 def _taken_before(entry: JournalEntry) -> frozenset[str]:
-    """Which of a commit's events had been taken by an earlier one: as often as they came, they were repeats."""
-    repeats = Counter(id for id, reason in entry.ignored if reason in (applied.TAKEN, applied.REQUEST_TAKEN))
-    came = Counter(event.event_id for event in entry.events)
-    return frozenset(applied.identity(id) for id, count in repeats.items() if count >= came[id])
+    """Which of a commit's events had been taken by an earlier one: none of their copies had an effect, and one was told
+    to be a repeat. The others may have been ignored for what the execution did by then."""
+    ignored, came = Counter(id for id, _ in entry.ignored), Counter(event.event_id for event in entry.events)
+    repeats = {id for id, reason in entry.ignored if reason in (applied.TAKEN, applied.REQUEST_TAKEN)}
+    return frozenset(applied.identity(id) for id in repeats if ignored[id] >= came[id])
 
 
 def _first_difference(entry: JournalEntry, decision: Decision) -> tuple[str, str, str] | None:

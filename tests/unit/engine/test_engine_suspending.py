@@ -271,3 +271,13 @@ def test_a_timer_of_a_node_that_has_ended_is_ignored_with_a_reason(suspended: bo
     decision = driver.take(fired(timer))
     assert not decision.changed
     assert decision.ignored[0][1]
+
+
+def test_a_repeat_that_comes_before_and_after_an_end_in_one_commit_is_replayed_as_one() -> None:
+    """The second copy is ignored because the execution has ended, whatever the first one was ignored for."""
+    driver = Driver(plan_of([{"id": "a"}])).start()
+    driver.take(SUSPEND)
+    driver.take(RESUME)
+    driver.take(SUSPEND, CANCEL, SUSPEND)
+    assert driver.status == "cancelled"
+    assert driver.replayed() == driver.state
