@@ -261,6 +261,28 @@ def many_graphs_in_states(count: int) -> dict[str, Any]:
     return {**chart(*states, {"name": f"s{count // 2}"}), "type": "hybrid"}
 
 
+def many_fallbacks(count: int) -> dict[str, Any]:
+    """Each node with one of its own, and a handler that adds another."""
+    handlers = [{"node_pattern": "n.*", "action": {"type": "fallback", "target": "elsewhere"}}]
+    return {**graph(*(tool(f"n{i}", fallback={"tool": "u"}) for i in range(count // 3))), "error_handlers": handlers}
+
+
+def many_compensations(count: int) -> dict[str, Any]:
+    undo = {"tool": "undo", "inputs": {"of": "${output.id}", "for": "${inputs.who}"}}
+    return graph(*(tool(f"n{i}", inputs={"who": "x"}, compensate=undo) for i in range(count // 2)))
+
+
+def machines_in_a_row(count: int) -> dict[str, Any]:
+    """A chart inside each second node, which reads the node before."""
+    machine = {"type": "state_machine", "initial_state": "s", "final_states": ["e"]}
+    states = [{"name": "s", "always": [{"target": "e"}]}, {"name": "e"}]
+    nodes: list[dict[str, Any]] = [tool("n0")]
+    for i in range(1, count // 4):
+        nodes.append({"id": f"m{i}", **machine, "states": states, "inputs": {"x": f"${{n{i - 1}.x}}"}})
+        nodes.append(tool(f"n{i}", inputs={"x": f"${{m{i}.x}}"}))
+    return graph(*nodes)
+
+
 SHAPES: list[Callable[[int], dict[str, Any]]] = [
     chain, fan, ladder, circle, wide_switch, switches_in_a_row, many_cases, unknown_names,
     flat_chart, dense_chart, nested_charts, many_calls,
@@ -269,7 +291,7 @@ SHAPES: list[Callable[[int], dict[str, Any]]] = [
     many_expressions_in_a_text, many_patterns, wide_filters, many_triggers, many_variables, many_handlers, many_loops,
     loops_with_bodies_beside_them,
     duplicates, dangling_targets, chart_in_a_row, shared_event, many_transitions_of_one_event, states_in_states,
-    many_assignments, many_graphs_in_states,
+    many_assignments, many_graphs_in_states, many_fallbacks, many_compensations, machines_in_a_row,
 ]  # fmt: skip
 
 
