@@ -1,6 +1,6 @@
 """F1 at layer 2: the real handlers and AWS adapters die before or after an AWS call, and everything is delivered again.
 
-``DELIVERY_EVERY_FAULT=1`` dies at every call, otherwise at every seventh or fourteenth.
+``DELIVERY_EVERY_FAULT=crash`` dies at every call, otherwise at every seventh or fourteenth.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ workflow:
       after: [{{delay: 20m, target: end}}]
 """
 CALLS_MAX = 60  # more than a workflow takes
-STRIDE = 1 if os.environ.get("DELIVERY_EVERY_FAULT") == "1" else 7
+STRIDE = 1 if os.environ.get("DELIVERY_EVERY_FAULT") else 7
 
 
 class Crash(BaseException):

@@ -139,7 +139,7 @@ class GraphScope(GraphValues):
         while original >= 0 and self.block.nodes[original].compensate < 0:
             original = self.stands_in_for(original)
         if original >= 0:
-            run = self.path(original), graph.serial(original), graph.begun[original]
+            run = self.path(original), graph.serial(original), graph.begun.get(original, 0)
             self.turn.originals[path] = Original(*run, self.attempt(original), self.child(original))
         self.turn.cancel(path, graph.serial(node), graph.begun.get(node, 0), self.child(node))
 
