@@ -17,17 +17,32 @@ from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.tools.tool import describe
 from workflow_runtime.plan.specs import NodeType
 
+NO_OTHERS: Mapping[str, tuple[Scripted, dict[str, Any]]] = {}
 NODE = '    - {id: a, type: agent, agent: a, inputs: {q: "${q}"}}\n'
 
 
 def invokers_of(
-    folder: Path, model: Scripted, functions: Mapping[str, Callable[..., Any]], clock: Any, **fields: Any
+    folder: Path,
+    model: Scripted,
+    functions: Mapping[str, Callable[..., Any]],
+    clock: Any,
+    others: Mapping[str, tuple[Scripted, dict[str, Any]]],
+    **fields: Any,
 ) -> dict[NodeType, Invoker]:
-    """What runs the agent ``a``, which says ``fields`` of itself, and its tools."""
+    """What runs the agent ``a``, which says ``fields`` of itself, its tools, and the agents that it calls."""
+    models = {"x": model}
+    for id, (other, said) in others.items():
+        models[id] = other
+        (folder / f"{id}.yaml").write_text(repr({"id": id, "model": f"openai:{id}", **said}))
     (folder / "a.yaml").write_text(repr({"id": "a", "model": "openai:x", "tools": list(functions), **fields}))
     registry = ToolRegistry(describe(function, id, "") for id, function in functions.items())
     tool_invoker = ToolInvoker(registry, clock)
-    agents = AgentInvoker(AgentRegistry.load(folder), lambda _: FunctionModel(model), registry, tool_invoker)
+    agents = AgentInvoker(
+        AgentRegistry.load(folder),
+        lambda chosen: FunctionModel(models[chosen.model.partition(":")[2]]),
+        registry,
+        tool_invoker,
+    )
     return {NodeType.AGENT: agents, NodeType.TOOL: tool_invoker}
 
 
@@ -35,11 +50,17 @@ class AgentBench(Bench):
     """A bench with one agent, in the node ``a`` of the workflow ``w``."""
 
     def __init__(
-        self, name: str, folder: Path, model: Scripted, functions: Mapping[str, Callable[..., Any]], **fields: Any
+        self,
+        name: str,
+        folder: Path,
+        model: Scripted,
+        functions: Mapping[str, Callable[..., Any]],
+        others: Mapping[str, tuple[Scripted, dict[str, Any]]] = NO_OTHERS,
+        **fields: Any,
     ) -> None:
         super().__init__(name)
         self.model = model
-        invokers = invokers_of(folder, model, functions, self.clock, **fields)
+        invokers = invokers_of(folder, model, functions, self.clock, others, **fields)
         self._runtime_on.keywords["invokers"] = lambda: invokers
         self.runtime = self._runtime_on(self.backend.ports)
 

@@ -246,3 +246,69 @@ def test_the_runs_of_an_attempt_have_its_timeout_together(tmp_path: Path) -> Non
     assert (document["status"], document["error"]["type"]) == ("failed", "timeout")
     assert 18 <= len(bench.model.asked) <= 19
     bench.close()
+
+
+def test_a_call_of_a_workflow_is_an_execution_of_its_own(open_bench: Open) -> None:
+    bench = open_bench([("deep", {"x": 3})], "done", names=(), tools=[{"workflow_id": "deep"}])
+    source = "workflow:\n  id: deep\n  input_schema: {type: object, properties: {x: {type: integer}}}\n  nodes:\n"
+    node = '    - {id: p, type: control, subtype: pass, inputs: {twice: "${x * 2}"}}\n'
+    bench.runtime.catalog.publish((source + node).encode())
+    bench.begin()
+    assert bench.model.told == [{"twice": 6}]
+    assert bench.output == "done"
+
+
+def test_a_workflow_that_there_is_not_fails_its_call(open_bench: Open) -> None:
+    bench = open_bench([("deep", {})], "sorry", names=(), tools=[{"workflow_id": "deep"}])
+    bench.begin()
+    [told] = bench.model.told
+    assert told.startswith("not_found: ")
+    assert bench.output == "sorry"
+
+
+LAWYER = ([("refund", {"amount": 1})], [("refund", {"amount": 2})], "it is legal")
+ASK_LAWYER = [("lawyer", {"prompt": "is it legal?"})]
+
+
+def test_approvals_in_a_row_of_an_agent_that_an_agent_calls_are_its_own(open_bench: Open, till: Till) -> None:
+    lawyer = Scripted(*LAWYER)
+    others = {"lawyer": (lawyer, {"tools": [{"tool": "refund", "approve": True}]})}
+    bench = open_bench(ASK_LAWYER, "done", tools=[{"agent": "lawyer"}], others=others)
+    bench.begin()
+    bench.answer(bench.asked[0])
+    assert till.refunds == [1]
+    bench.answer(bench.asked[0])
+    assert till.refunds == [1, 2]
+    assert bench.model.told == ["it is legal"]
+    assert bench.output == "done"
+    assert (len(bench.model.asked), len(lawyer.asked)) == (2, 3)
+
+
+def test_two_agents_that_are_called_at_once_do_not_take_each_others_answers(open_bench: Open, till: Till) -> None:
+    turns = ([("refund", {"amount": 5})], "done")
+    said = {"tools": [{"tool": "refund", "approve": True}]}
+    others = {"left": (Scripted(*turns), said), "right": (Scripted(*turns), said)}
+    both = [("left", {"prompt": "l"}), ("right", {"prompt": "r"})]
+    bench = open_bench(both, "done", tools=[{"agent": "left"}, {"agent": "right"}], others=others)
+    bench.begin()
+    left, right = bench.asked
+    bench.answer(right, approved=False)
+    bench.answer(left)
+    assert till.refunds == [5]
+    assert [len(model.asked) for model, _ in others.values()] == [2, 2]
+    assert bench.output == "done"
+
+
+def test_what_a_called_agent_uses_counts_once_for_the_one_that_calls(open_bench: Open) -> None:
+    others = {"lawyer": (Scripted("it is legal"), {})}
+    bench = open_bench(ASK_LAWYER, "done", names=(), tools=[{"agent": "lawyer"}], others=others)
+    bench.begin()
+    usage = bench.document(bench.id)["node_executions"]["a"]["usage"]
+    assert usage["requests"] == 3
+
+
+def test_a_rule_may_demand_an_approval(open_bench: Open, till: Till) -> None:
+    rules = [{"require": "approve", "before": "refund", "when": "args.amount > 100"}]
+    bench = open_bench(REFUNDS, "done", rules=rules)
+    bench.begin()
+    assert (till.refunds, len(bench.asked)) == ([50], 1)

@@ -80,6 +80,10 @@ async def reveal_nothing(name: str) -> tuple[str, Mask]:
     raise NodeError("not_found", f"there is no secret {name!r}")
 
 
+async def _unknown_schema(_: str) -> Json:
+    return {"type": "object"}
+
+
 class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one agent or tool node, inputs rendered.
 
@@ -97,7 +101,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     ``serial``: of the run, ``visit``: of the first one of its visit; ``log``: how often the visit has begun anew;
     ``steps``: where an agent's steps in it are recorded; ``answers``: what its calls have waited for, by call;
     ``is_ending``: whether the time of this run is nearly up, so that nothing should begin in it any more;
-    ``make_call_token``: the task token of a call.
+    ``make_call_token``: the task token of a call; ``workflow_schema``: gives the schema of a workflow's input.
     """
 
     type: NodeType
@@ -131,6 +135,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     answers: dict[str, CallAnswer] = {}
     is_ending: Callable[[], bool] = lambda: False
     make_call_token: Callable[[str], str] = lambda _: ""
+    workflow_schema: Callable[[str], Awaitable[Json]] = _unknown_schema
 
 
 def origin(execution_id: str, workflow_id: str, hops: int, correlation_id: str) -> dict[str, Json]:

@@ -106,6 +106,11 @@ class Guard:
             arguments = checked
         return arguments
 
+    def wants_approval(self, tool: str, arguments: dict[str, Json], steps: list[Json]) -> bool:
+        """Whether a rule has somebody approve the call first; one that cannot be evaluated does."""
+        names: dict[str, Json] = {"inputs": self._call.inputs, "args": arguments, "steps": steps}
+        return any(rule.before == tool and _value(rule.when, names) is not False for rule in self._rules)
+
     async def _checked(self, place: str, guardrail: Guardrail, value: Json, names: Mapping[str, Json]) -> Json:
         verdict = await self._verdict(place, guardrail, value, {"inputs": self._call.inputs, **names})
         if verdict.ok:

@@ -102,7 +102,7 @@ class AgentInvoker:
                 outcome = await self._containment.run(self._run(run, agent, call, keys))
         finally:
             call.meter.usage = total(
-                (paid.usage, checked.usage)
+                (paid.usage, checked.usage, call.meter.usage)
             )  # also of an attempt that failed, or that nobody waits for any more
         raised = outcome.error
         if isinstance(raised, GoesOn):
@@ -119,7 +119,8 @@ class AgentInvoker:
         from workflow_runtime.invokers.agents.models import model_of
 
         model, settings = model_of(agent, call, keys, self._models)
-        return await run(model, settings, offers_of(agent, self._tools), self._tool_invoker)
+        offers = await offers_of(agent, self._tools, self._registry, call.workflow_schema)
+        return await run(model, settings, offers, self._tool_invoker, self.invoke)
 
 
 def _log_of(agent: AgentDefinition, call: NodeCall) -> StepLog:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AgentDefinition
+from workflow_runtime.invokers.agents.registry import AgentRegistry
 from workflow_runtime.invokers.agents.tool_entries import AgentTool
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.language.expressions import Expression, compile_expression
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.language.model_schemas import for_model
 from workflow_runtime.language.schemas import SchemaUnusable
 from workflow_runtime.language.suggestions import with_hint
@@ -21,10 +24,22 @@ from workflow_runtime.plan.catalogue import Effects
 _TAKEN_BY_PROVIDERS = re.compile(r"[A-Za-z0-9_-]{1,64}")  # names of functions, at every provider
 
 
+SCHEMA: dict[str, Json] = {
+    "type": "object",
+    "properties": {"prompt": {"type": "string", "description": "What it is asked, with all that it has to know."}},
+    "required": ["prompt"],
+    "additionalProperties": False,
+}
+"""Of the arguments of a call of another agent."""
+
+Workflows = Callable[[str], Awaitable[Json]]
+"""Gives the schema of a workflow's input."""
+
+
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """A tool that a model may call.
 
-    - ``name``: by which it calls it; ``id``: of the tool
+    - ``name``: by which it calls it; ``kind``: a tool, a workflow or an agent; ``id``: of that
     - ``description``, ``schema``: what it is told of it; the schema of its arguments
     - ``effects``, ``on_unknown``: what a call does to the world, and what to do when it is not known whether one did
     - ``limit``: the most calls of one visit, if there is one
@@ -32,6 +47,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
+    kind: str
     id: str
     description: str
     schema: dict[str, Any]
@@ -41,34 +57,58 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     approve: Expression | None = None
 
 
-def offers_of(agent: AgentDefinition, registry: ToolRegistry) -> dict[str, Offer]:
+TOOL, WORKFLOW, AGENT = "tool", "workflow", "agent"
+"""Kinds of offers."""
+
+
+async def offers_of(
+    agent: AgentDefinition, tools: ToolRegistry, agents: AgentRegistry, workflows: Workflows
+) -> dict[str, Offer]:
     """What the agent is offered, by the names that models use. Raises `NodeError`: ``not_found``,
     ``validation_error``."""
-    offers = [_offer(agent, entry, registry) for entry in agent.tools]
+    offers = [await _offer(agent, entry, tools, agents, workflows) for entry in agent.tools]
     return {offer.name: offer for offer in offers}
 
 
-def _offer(agent: AgentDefinition, entry: AgentTool, registry: ToolRegistry) -> Offer:
-    tool = registry.get(entry.id)
-    if tool is None:
-        text = with_hint(f"agent {agent.id!r}: there is no tool {entry.id!r}", entry.id, registry.ids)
-        raise NodeError("not_found", text)
+async def _offer(
+    agent: AgentDefinition, entry: AgentTool, tools: ToolRegistry, agents: AgentRegistry, workflows: Workflows
+) -> Offer:
+    effects = Effects.NONE
+    match entry.kind:
+        case "workflow_id":
+            kind, description, schema = WORKFLOW, "Runs a workflow.", await workflows(entry.id)
+        case "agent":
+            kind, description, schema = AGENT, _agent(agent, entry.id, agents).description, SCHEMA
+        case _:
+            tool = tools.get(entry.id)
+            if tool is None:
+                text = with_hint(f"agent {agent.id!r}: there is no tool {entry.id!r}", entry.id, tools.ids)
+                raise NodeError("not_found", text)
+            kind, description, schema = TOOL, tool.description, tool.input_schema
+            effects = entry.effects or tool.effects
     try:
-        schema, _ = for_model(tool.input_schema)
+        written, _ = for_model(schema)
     except SchemaUnusable as error:
-        raise NodeError("validation_error", f"agent {agent.id!r}: tool {entry.id!r}: {error}") from None
+        raise NodeError("validation_error", f"agent {agent.id!r}: {kind} {entry.id!r}: {error}") from None
     name = name_for_model(entry.id)
-    description = tool.description if name == entry.id else f"{entry.id}: {tool.description}"
     return Offer(
         name=name,
+        kind=kind,
         id=entry.id,
-        description=description,
-        schema=schema,
-        effects=entry.effects or tool.effects,
+        description=description if name == entry.id else f"{entry.id}: {description}",
+        schema=written,
+        effects=effects,
         on_unknown=entry.on_unknown or agent.on_unknown or "ask",
         limit=entry.limit,
         approve=compile_expression(entry.approve) if entry.approve is not None else None,
     )
+
+
+def _agent(agent: AgentDefinition, id: str, agents: AgentRegistry) -> AgentDefinition:
+    found = agents.get(id)
+    if found is None:
+        raise NodeError("not_found", with_hint(f"agent {agent.id!r}: there is no agent {id!r}", id, agents.ids))
+    return found
 
 
 def name_for_model(id: str) -> str:

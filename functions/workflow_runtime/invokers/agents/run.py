@@ -15,6 +15,7 @@ from workflow_runtime.invokers.agents.durability import AwrDurability
 from workflow_runtime.invokers.agents.guardrails import AskAgain, Guard
 from workflow_runtime.invokers.agents.model_steps import ModelSteps, Paid
 from workflow_runtime.invokers.agents.models import replaced
+from workflow_runtime.invokers.agents.nested import Invoke
 from workflow_runtime.invokers.agents.offers import Offer
 from workflow_runtime.invokers.agents.step_log import StepLog
 from workflow_runtime.invokers.agents.tool_calls import ToolCalls
@@ -47,12 +48,12 @@ class AgentRun:
         self.problems: list[str] = []
 
     async def __call__(
-        self, model: Model, settings: ModelSettings, offers: dict[str, Offer], tools: Invoker
+        self, model: Model, settings: ModelSettings, offers: dict[str, Offer], tools: Invoker, agents: Invoke
     ) -> NodeResult:
         if self._schema is not None:
             validator_of(self._schema)  # before the model is paid for
         turns = Turns(self._definition, offers)
-        calls = ToolCalls(self._call, self._log, tools)
+        calls = ToolCalls(self._call, self._log, tools, agents)
         toolset = OfferedTools(offers, turns, calls, self._guard)
         durability = AwrDurability(self._log, ModelSteps(self._log, turns, self._call.mask, self._paid))
         agent, wrapped = self._agent(model, settings, durability, [toolset] if offers else [])

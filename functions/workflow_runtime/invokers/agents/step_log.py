@@ -71,6 +71,11 @@ class StepLog:
             raise NodeError("worker_lost", "another run of this visit has begun with another definition")
         return counts.result
 
+    @property
+    def recorded(self) -> list[Step]:
+        """What is recorded of the visit, as far as this run knows."""
+        return list(self._recorded.values())
+
     def next_of(self, name: str) -> int:
         """The number of the next step of this name, from 1."""
         self._counts[name] += 1

@@ -21,13 +21,10 @@ def _of_guardrails(agent: AgentDefinition) -> Iterator[Place]:
     for place, guardrail in guardrails_of(agent):
         if guardrail.on_fail == "human":
             yield *place, "on_fail"
-    for number, rule in enumerate(agent.rules):
-        if rule.require is not None:
-            yield "rules", number, "require"
 
 
 def _of_tool(entry: AgentTool) -> Iterator[str]:
-    if entry.kind != "tool":
+    if entry.kind == "mcp":
         yield entry.kind
-    if entry.as_ == "node":
+    if entry.as_ == "node" and entry.kind != "workflow_id":
         yield "as"

@@ -16,12 +16,14 @@ from msgspec.structs import replace
 from workflow_runtime.engine.awaited import CallAnswer
 from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents import waits
-from workflow_runtime.invokers.agents.offers import Offer
+from workflow_runtime.invokers.agents.nested import Invoke, call_agent, is_told
+from workflow_runtime.invokers.agents.offers import AGENT, SCHEMA, WORKFLOW, Offer
 from workflow_runtime.invokers.agents.step_log import StepLog
 from workflow_runtime.invokers.agents.turns import Place
 from workflow_runtime.invokers.invocation import Invoker, Late, Meter, NodeCall
 from workflow_runtime.invokers.tokens import said_times
 from workflow_runtime.language.json_values import Json
+from workflow_runtime.language.schemas import schema_problems
 from workflow_runtime.plan.catalogue import Effects
 from workflow_runtime.plan.specs import CallbackPlan, NodeType
 from workflow_runtime.sdk import Pending
@@ -37,48 +39,53 @@ AGAIN_MAX = 1_000  # calls that are made again because people said that they had
 
 
 class ToolCalls:
-    """Makes the calls of one run of an agent, ``call``. ``warnings``: what tools have told people."""
+    """Makes the calls of one run of an agent, ``call``: of tools by ``invoker``, of other ``agents``. ``warnings``:
+    what those have told people."""
 
-    def __init__(self, call: NodeCall, log: StepLog, invoker: Invoker) -> None:
+    def __init__(self, call: NodeCall, log: StepLog, invoker: Invoker, agents: Invoke) -> None:
         self._call = call
         self._log = log
         self._invoker = invoker
+        self._agents = agents
         self.warnings: list[str] = []
 
-    async def make(self, offer: Offer, arguments: dict[str, Json], place: Place, before: list[Json]) -> dict[str, Json]:
-        """What a call came to, by `VALUE`, `FAILED` or `WRONG`. ``before``: the calls before it, as expressions see
-        them. Raises `Deferred`, `GoesOn`, `NodeError`."""
+    async def make(
+        self, offer: Offer, arguments: dict[str, Json], place: Place, *, must_be_approved: bool
+    ) -> dict[str, Json]:
+        """What a call came to, by `VALUE`, `FAILED` or `WRONG`. Raises `Deferred`, `GoesOn`, `NodeError`."""
         if offer.limit is not None and place.ordinal > offer.limit:
             calls = "1 call" if offer.limit == 1 else f"{offer.limit} calls"
             return {FAILED: f"budget_exceeded: only {calls} of this tool may be made, and none is left"}
-        asked = Step(name=f"tool:{offer.id}", ordinal=place.ordinal, fingerprint=place.arguments)
+        asked = Step(name=f"{offer.kind}:{offer.id}", ordinal=place.ordinal, fingerprint=place.arguments)
         step = self._log.find(asked.name, asked.ordinal)
         if step is not None and step.done:
             self._log.check(step, asked, _difference)
         else:
-            step = await self._step(offer, arguments, place, asked, step, before)
+            if step is None and must_be_approved:
+                arguments, refused = self._approved(offer, arguments, place)
+                step = await self._log.record(replace(asked, result={FAILED: refused})) if refused else None
+            step = step if step is not None and step.done else await self._step(offer, arguments, place, asked, step)
         if PENDING in step.result:
             step = await self._completed(offer, place, step)
         result: Any = step.result
         self.warnings += result.get("warnings", ())
         return result  # type: ignore[no-any-return]
 
+    def _approved(self, offer: Offer, arguments: dict[str, Json], place: Place) -> tuple[dict[str, Json], str]:
+        """The arguments as they were approved, and why the call is not made, if it is not. Raises `Deferred`."""
+        said = waits.approval(self._call, offer, arguments, place)
+        changed = waits.arguments_after(said, arguments)
+        if not said.approved:
+            return arguments, waits.rejection(said)
+        return changed or {}, "" if changed is not None else "rejected: the approver's arguments are no object"
+
     async def _step(
-        self,
-        offer: Offer,
-        arguments: dict[str, Json],
-        place: Place,
-        asked: Step,
-        begun: Step | None,
-        before: list[Json],
+        self, offer: Offer, arguments: dict[str, Json], place: Place, asked: Step, begun: Step | None
     ) -> Step:
-        if begun is None and waits.needs_approval(offer, arguments, before):
-            said = waits.approval(self._call, offer, arguments, place)
-            changed = waits.arguments_after(said, arguments)
-            if not said.approved or changed is None:
-                return await self._log.record(replace(asked, result={FAILED: _refusal(said)}))
-            arguments = changed
-        elif begun is not None and isinstance(begun.arguments, dict):
+        if offer.kind == WORKFLOW:
+            said = waits.execution(self._call, offer, arguments, place)
+            return await self._log.record(replace(asked, result=self._said(said)))
+        if begun is not None and isinstance(begun.arguments, dict):
             arguments = begun.arguments  # as they were approved
         self._log.check_time()
         if offer.effects is Effects.ONCE:
@@ -87,7 +94,8 @@ class ToolCalls:
             if result is not None:
                 return await self._log.record(replace(asked, result=result))
         began = time.monotonic()
-        result = await self._made(offer, arguments, place)
+        make = self._asked_agent if offer.kind == AGENT else self._made
+        result = await make(offer, arguments, place)
         milliseconds = round((time.monotonic() - began) * 1000)
         return await self._log.record(replace(asked, result=result, milliseconds=milliseconds))
 
@@ -154,6 +162,18 @@ class ToolCalls:
         value = {VALUE: self._call.mask.value(result.output)}
         return {**value, "warnings": list(result.warnings)} if result.warnings else value
 
+    async def _asked_agent(self, offer: Offer, arguments: dict[str, Json], place: Place) -> dict[str, Json]:
+        if problems := schema_problems(SCHEMA, arguments):
+            return {WRONG: "; ".join(problems)}
+        try:
+            result = await call_agent(self._call, self._log, self._agents, offer.id, arguments["prompt"], place.ordinal)
+        except NodeError as error:
+            if not is_told(error):
+                raise
+            return {FAILED: self._call.mask.text(f"{error.type}: {error.message}")}
+        value = {VALUE: self._call.mask.value(result.output)}
+        return {**value, "warnings": list(result.warnings)} if result.warnings else value
+
     async def _completed(self, offer: Offer, place: Place, step: Step) -> Step:
         """The step with which the call ends whose token somebody is to complete."""
         result: Any = step.result
@@ -162,11 +182,13 @@ class ToolCalls:
         if found is not None:
             return found
         said = waits.completion(self._call, offer, place, result[PENDING])
+        return await self._log.record(replace(ended, result=self._said(said)))
+
+    def _said(self, said: CallAnswer) -> dict[str, Json]:
+        """What a call came to that somebody else has ended."""
         if said.error is not None:
-            result = {FAILED: f"{said.error.type}: {said.error.message}"}
-        else:
-            result = {VALUE: self._call.mask.value(said.value if said.value is not UNSET else None)}
-        return await self._log.record(replace(ended, result=result))
+            return {FAILED: self._call.mask.text(f"{said.error.type}: {said.error.message}")}
+        return {VALUE: self._call.mask.value(said.value if said.value is not UNSET else None)}
 
 
 class CallToken:
@@ -189,10 +211,6 @@ class CallToken:
             raise NodeError("execution_error", message)
         timeout, heartbeat = said_times(said, CallbackPlan())
         return {"task": hash_of(self._token), "timeout": timeout, "heartbeat": heartbeat}
-
-
-def _refusal(said: CallAnswer) -> str:
-    return "rejected: the approver's arguments are no object" if said.approved else waits.rejection(said)
 
 
 def _difference(recorded: Json, asked: Json) -> str:

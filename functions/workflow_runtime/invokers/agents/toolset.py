@@ -16,7 +16,7 @@ from workflow_runtime.invokers.agents.offers import Offer
 from workflow_runtime.invokers.agents.step_log import GoesOn
 from workflow_runtime.invokers.agents.tool_calls import FAILED, VALUE, WRONG, ToolCalls
 from workflow_runtime.invokers.agents.turns import Place, Turns
-from workflow_runtime.invokers.agents.waits import Deferred
+from workflow_runtime.invokers.agents.waits import Deferred, needs_approval
 from workflow_runtime.language.json_values import Json
 
 WRONG_ARGUMENTS_MAX = 3  # in a row, of one tool: then the model does not understand it
@@ -59,13 +59,14 @@ class OfferedTools(AbstractToolset[Any]):
         steps = self._steps_before(place)
         try:
             arguments = await self._guard.arguments(offer.id, tool_args, steps)
-            result = await self._calls.make(offer, arguments, place, steps)
+            asks = needs_approval(offer, arguments, steps) or self._guard.wants_approval(offer.id, arguments, steps)
+            result = await self._calls.make(offer, arguments, place, must_be_approved=asks)
         except AskAgain as asked:
             raise ToolFailed(asked.reason) from None
         except GoesOn:
             raise CallDeferred from None
         except Deferred as deferred:
-            self.waits.append(deferred.wait)
+            self.waits += deferred.waits
             raise CallDeferred from None
         if WRONG in result:
             raise ModelRetry(str(result[WRONG]))

@@ -18,15 +18,15 @@ from workflow_runtime.invokers.invocation import NodeCall
 from workflow_runtime.language.expressions import EvaluationError, Scope
 from workflow_runtime.language.json_values import Json
 
-APPROVE, EFFECT, CALLBACK = "tool", "effect", "callback"
+APPROVE, EFFECT, CALLBACK, WORKFLOW = "tool", "effect", "callback", "workflow"
 
 
 class Deferred(Exception):
-    """A call cannot go on in this run: it has to ``wait``."""
+    """A call cannot go on in this run: it ``waits``."""
 
-    def __init__(self, wait: Wait) -> None:
+    def __init__(self, *waits: Wait) -> None:
         super().__init__()
-        self.wait = wait
+        self.waits = waits
 
 
 def wait_id(kind: str, offer: Offer, place: Place, number: int = 0) -> str:
@@ -77,6 +77,14 @@ def arguments_after(said: CallAnswer, arguments: dict[str, Json]) -> dict[str, J
     if said.value is UNSET:
         return arguments
     return said.value if isinstance(said.value, dict) else None
+
+
+def execution(call: NodeCall, offer: Offer, arguments: dict[str, Json], place: Place) -> CallAnswer:
+    """How the execution ended that a call stands for. Raises `Deferred`."""
+    id = wait_id(WORKFLOW, offer, place)
+    if id not in call.answers:
+        raise Deferred(Wait(id, WORKFLOW, offer.id, arguments))
+    return call.answers[id]
 
 
 def completion(call: NodeCall, offer: Offer, place: Place, token: Any) -> CallAnswer:

@@ -11,6 +11,7 @@ from workflow_runtime.engine.awaited import Wait
 from workflow_runtime.engine.commands import RunNode
 from workflow_runtime.errors import RetryableError, TransportError
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.graph import NodePlan
 from workflow_runtime.plan.specs import NodeType
 from workflow_runtime.ports import Ports
@@ -63,8 +64,17 @@ class AgentRuns:
             steps=attempt.steps,
             live=attempt.live,
             is_ending=lambda: clock.now() >= ends_at,
+            workflow_schema=self._workflow_schema,
             make_call_token=lambda id: AttemptToken(order.execution_id, command, self._stores, clock.now, id)(),
         )
+
+    async def _workflow_schema(self, id: str) -> Json:
+        """Of the newest version's input; whoever calls one that there is not is told when it is to start."""
+        version = await self._ports.offload(self._stores.workflows.latest, id)
+        if version is None:
+            return {"type": "object"}
+        plan = await self._ports.offload(self._stores.workflows.plan, version.plan_hash)
+        return plan.input_schema or {"type": "object"}
 
     async def run_that_goes_on(self, attempt: Attempt, result: NodeResult) -> Run:
         """The run of an agent that goes on in another one, as it is recorded: with its order, which is for that one,

@@ -249,7 +249,6 @@ def test_a_rule_that_cannot_be_evaluated_denies(tmp_path: Path, bank: Bank) -> N
         ("rules: [{deny: x, require: approve}]", "a rule has `deny`"),
         ("rules: [{require: approve}]", "a rule has `deny`"),
         ("rules: [{deny: x, when: 'output > 1'}]", "`when`: `output` is not known here"),
-        ("rules: [{require: approve, before: x}]", "`rules[0].require` is not in force yet"),
     ],
 )
 def test_a_wrong_guardrail_says_what_and_where(tmp_path: Path, fields: str, expected: str) -> None:
