@@ -15,20 +15,42 @@ Request = dict[str, Any]
 
 
 class Reply(msgspec.Struct):
-    """``cut``: the connection ends in the middle of the body. ``before``: runs before anything is sent."""
+    """``cut``: the connection ends in the middle of the body. ``before``: runs before anything is sent. ``answer``: the
+    completion that the body holds, if it holds one."""
 
     body: bytes
     status: int = 200
     headers: dict[str, str] = {}
     cut: bool = False
     before: Callable[[], object] = lambda: None
+    answer: dict[str, Any] | None = None
 
 
 def completion(message: dict[str, Any], finish_reason: str, model: str, tokens: tuple[int, int]) -> Reply:
     choice = {"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant", **message}}
     usage = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
     body = {"id": "c1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice], "usage": usage}
-    return Reply(json.dumps(body).encode())
+    return Reply(json.dumps(body).encode(), answer=body)
+
+
+def streamed(answer: dict[str, Any]) -> Reply:
+    """A completion in chunks, as servers send it that are asked for a stream."""
+    head = {name: answer[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    [choice] = answer["choices"]
+    message = choice["message"]
+    delta = dict(message)
+    if "tool_calls" in message:
+        delta["tool_calls"] = [{"index": place, **call} for place, call in enumerate(message["tool_calls"])]
+        **message,
+        **({"tool_calls": [{"index": place, **call} for place, call in enumerate(listed)]} if listed else {}),
+    }
+    chunks = [
+        {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+        {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]},
+        {**head, "choices": [], "usage": answer["usage"]},
+    ]
+    lines = [*(f"data: {json.dumps(chunk)}" for chunk in chunks), "data: [DONE]"]
+    return Reply("".join(f"{line}\n\n" for line in lines).encode(), headers={"content-type": "text/event-stream"})
 
 
 def text(content: str, finish_reason: str = "stop", *, model: str = "m", tokens: tuple[int, int] = (10, 5)) -> Reply:
@@ -66,7 +88,8 @@ class ModelServer:
         self.requests.append(request)
         self.keys.append(key)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-        return reply if isinstance(reply, Reply) else reply(request)
+        found = reply if isinstance(reply, Reply) else reply(request)
+        return streamed(found.answer) if request.get("stream") and found.answer is not None else found
 
 
 @contextmanager

@@ -179,7 +179,7 @@ class NodeExecution(BaseModel):
     warnings: list[str]
     fallback_used: bool = Field(description="Its output is that of its fallback.")
     fallback_error: ErrorModel | None = Field(description="How its fallback failed, too.")
-    usage: JsonObject | None
+    usage: JsonObject | None = Field(None, description="What models have used, in all of its runs.")
     child: str | None = Field(None, description="Of a sub-workflow: the execution that it started.")
     passes: LoopProgress | None = Field(None, description="Of a loop: how far it is.")
 
@@ -229,6 +229,9 @@ class Execution(ExecutionSummary, ChartParts):
     output: Any = None
     parent: Parent | None = None
     suspension: Suspension | None = Field(None, description="While it is suspended.")
+    usage: JsonObject | None = Field(
+        None, description="What models have used in the nodes that are shown: in all, `by_model` and `by_agent`."
+    )
     budget: Spending | None = Field(None, description="What its models may use and have used, if it has a budget.")
     transitions: list[Transition] = Field([], description="The last 100; the history has them all.")
     node_executions: dict[str, NodeExecution] | Truncated | None = None

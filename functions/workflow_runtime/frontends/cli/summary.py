@@ -59,6 +59,9 @@ def show_summary(out: Output, document: Mapping[str, Json]) -> None:
             out.line()
         for line in lines:
             out.line(line)
+    if document.get("usage"):
+        out.line()
+        out.line(_usage(document["usage"]))
     if document["status"] == "completed":
         _show_output(out, document["output"])
     if document["error"]:
@@ -132,6 +135,15 @@ def title(document: Mapping[str, Json]) -> Line:
         took,
         (f"  {document['execution_id']}", "dim"),
     ]
+
+
+def _usage(usage: Mapping[str, Json]) -> Line:
+    """What models have used, and what that costs."""
+    requests = usage["requests"]
+    cost = f", ${usage['usd']:,.4f}" if usage.get("usd") is not None else ""
+    tokens = f"{usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out"
+    by = f" ({', '.join(visible(model) for model in usage['by_model'])})"
+    return [("models: ", "dim"), f"{requests:,} request{'s' if requests != 1 else ''}, {tokens}{cost}", (by, "dim")]
 
 
 def _suspension(suspension: Mapping[str, Json]) -> Line:

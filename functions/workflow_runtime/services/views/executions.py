@@ -28,6 +28,7 @@ from workflow_runtime.services.views.charts import ENTRIES_READ_MAX, ChartParts,
 from workflow_runtime.services.views.compensation import compensations
 from workflow_runtime.services.views.nodes import error_json, live_graphs, node_executions
 from workflow_runtime.services.views.passes import LoopView, Page, PassFinder, Shown, passes_text
+from workflow_runtime.services.views.usage import usage_json
 from workflow_runtime.storage import keys
 from workflow_runtime.storage.headers import header_of
 from workflow_runtime.storage.listing import Page as ExecutionPage
@@ -48,6 +49,7 @@ class Execution(msgspec.Struct, frozen=True):
     path, without their outputs; ``node_outputs``: what is stored of those; ``compensations``: entries per visit.
     ``suspension``: since when, by whom and why it stands still, how many events are held, and the failure that a person
     decides on, if one suspended it. ``budget``: what its models may use, have used, and have reserved of that.
+    ``usage``: what those of the nodes that are shown have used.
     """
 
     header: Header
@@ -60,6 +62,7 @@ class Execution(msgspec.Struct, frozen=True):
     compensations: list[dict[str, Json]] = []
     suspension: dict[str, Json] | None = None
     budget: dict[str, Json] | None = None
+    usage: dict[str, Json] | None = None
 
     def document(self, value_of: Callable[[bytes], Any]) -> dict[str, Any]:
         """The one execution document, without outputs of nodes. ``value_of`` makes a value of a payload's JSON text."""
@@ -70,6 +73,8 @@ class Execution(msgspec.Struct, frozen=True):
         document["parent"] = _parent(self.header)
         document["suspension"] = self.suspension
         document["budget"] = self.budget
+        if self.usage is not None:
+            document["usage"] = self.usage
         document["variables"] = self.variables
         document |= self.charts.json()
         if self.nodes is not None:
@@ -78,8 +83,8 @@ class Execution(msgspec.Struct, frozen=True):
         return document
 
 
-_Seen: TypeAlias = tuple[dict[str, Json] | None, dict[str, Attribute], list[dict[str, Json]]]
-_NOTHING: _Seen = (None, {}, [])
+_Seen: TypeAlias = tuple[dict[str, Json] | None, dict[str, Attribute], list[dict[str, Json]], dict[str, Json] | None]
+_NOTHING: _Seen = (None, {}, [], None)
 
 
 class NodeDetail(msgspec.Struct, frozen=True):
@@ -187,9 +192,10 @@ class Documents:
             self._executions.input_json(items[input_key]) if "input" in parts else None,
             self._executions.output_json(execution_id, items[header_key]) if "output" in parts else None,
             variables,
-            *seen,
+            *seen[:-1],
             _suspension(stored),
             self._budget(plan, execution_id),
+            seen[-1],
         )
 
     def _budget(self, plan: Plan, execution_id: str) -> dict[str, Json] | None:
@@ -204,7 +210,7 @@ class Documents:
         from workflow_runtime.drawing import Progress  # few requests draw, and it takes its time to import
 
         plan, stored = self._workflows.plan(header.plan_hash), self._executions.load(header.execution_id)
-        nodes, _, _ = self._nodes(plan, stored, header.execution_id)
+        nodes, *_ = self._nodes(plan, stored, header.execution_id)
         nodes = nodes or {}
         entries = self._executions.newest_entries(header.execution_id, ENTRIES_READ_MAX) if plan.charts else []
         entered: dict[str, set[str]] = defaultdict(set)
@@ -288,7 +294,7 @@ class Documents:
         outputs = {
             run.path: output for run, output in shown.held if run.path in entries and entries[run.path]["started_at"]
         }
-        return entries, outputs, compensations(plan, state, runs)
+        return entries, outputs, compensations(plan, state, runs), usage_json(plan, runs)
 
     def passes(self, execution_id: str, page: Page) -> PassPage:
         """Some passes of a loop. Raises `RequestError` (``not_found``) also if it is not a loop, or has not begun."""
@@ -299,7 +305,7 @@ class Documents:
         if shown is None:
             message = f"execution {execution_id!r} has no loop {page.loop!r}, or it has not begun"
             raise RequestError("not_found", message)
-        nodes, outputs, _ = self._entries(plan, state, shown)
+        nodes, outputs, *_ = self._entries(plan, state, shown)
         loop = shown.loops[page.loop]
         after = page.start + sum(scope.address == pass_address(page.loop, page.start + place)
                                  for place, scope in enumerate(shown.scopes[: page.limit]))  # fmt: skip

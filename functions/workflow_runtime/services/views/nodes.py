@@ -11,6 +11,7 @@ from workflow_runtime.engine.state import ExecutionState, GraphState
 from workflow_runtime.engine.values.evaluation import iso_time
 from workflow_runtime.engine.waiting import Cause, cause_of, path_in
 from workflow_runtime.errors import ErrorDocument
+from workflow_runtime.invokers.usage import total
 from workflow_runtime.language.json_values import Json
 from workflow_runtime.plan.addresses import ScopeId, in_order_of_passes
 from workflow_runtime.plan.graph import GraphBlock, NodePlan
@@ -53,11 +54,14 @@ def node_executions(
 
     A live node has the status that the state gives it, and its newest run since its scope was entered. Any other has
     that of its newest run; without one it is waiting, or skipped once the execution has ended. A compensation has an
-    entry once it was ordered; what it undid is compensated.
+    entry once it was ordered; what it undid is compensated. ``usage`` is that of all runs of a node: each was paid for.
     """
     newest: dict[str, Run] = {}
+    used: dict[str, list[dict[str, Json]]] = {}
     for run in runs:
         newest[run.path] = run
+        if run.usage:
+            used.setdefault(run.path, []).append(run.usage)
     live = live_graphs(plan, state)
     undone = statuses_of_undone(plan, state)
     entries: dict[str, Json] = {}
@@ -71,6 +75,7 @@ def node_executions(
             if number in plan.undo_blocks and graph is None and found is None:
                 continue
             entry = entries[path] = _node_entry(plan, state, block, graph, index, found)
+            entry["usage"] = total(used.get(path, ()))
             if found is not None and (path, found.serial) in undone:
                 entry["status"] = undone[path, found.serial].value
             if entry["waiting_on"] == Cause.QUEUE and found is not None and found.status is RunStatus.WAITING:
@@ -170,7 +175,7 @@ def _entry(node: NodePlan, status: NodeStatus, run: Run | None, waiting_on: str 
         "fallback_used": run is not None and run.fallback_used,
         "fallback_error": error_json(run.fallback_error) if run is not None else None,
         "given": run is not None and run.given,
-        "usage": run.usage if run is not None else None,
+        "usage": None,
     }
 
 
