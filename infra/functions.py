@@ -30,7 +30,7 @@ from workflow_runtime.deployment.settings import (
     Settings,
     queues_used,
 )
-from workflow_runtime.deployment.topology import POOLS, EventSource, Function, Topology
+from workflow_runtime.deployment.topology import DISPATCH, POOLS, EventSource, Function, Topology
 from workflow_runtime.invokers.tools.reach import SETTINGS
 
 ALIAS = "live"
@@ -67,6 +67,20 @@ class Functions(Construct):
             self.targets[function.name] = self._target(function, made)
             for source in function.sources:
                 self._feed(function, source)
+        self._deploy_in_order()
+
+    def _deploy_in_order(self) -> None:
+        """The dispatcher before all that sends to it: what they say anew it knows then. What it orders anew, workers of
+        the version before leave in their queues until they are replaced.
+        """
+        (receiver,) = (
+            function.name
+            for function in self._topology.functions
+            if any(source.queue == DISPATCH for source in function.sources)
+        )
+        for name, made in self.functions.items():
+            if name != receiver:
+                made.node.add_dependency(self.targets[receiver])
 
     def _function(self, function: Function) -> lambda_.Function:
         props, pool = self._props, self._pool(function)
@@ -129,7 +143,7 @@ class Functions(Construct):
             schedule_group=self._events.group.schedule_group_name if function.schedules else "",
             schedule_role_arn=self._events.scheduler_role.role_arn if function.schedules else "",
             log_level=props.log_level,
-            secrets_prefix=props.secrets_prefix,
+            secrets_prefix=pool.secrets_prefix or props.secrets_prefix,
             retention_days=props.retention_days,
             tool_allow_lists=_allow_lists(pool.reach),
         )

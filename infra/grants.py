@@ -101,12 +101,12 @@ class Grants:
         """All that the topology grants to the function, and what the props of its pool add."""
         accept_wildcard(role, "*", TRACING_REASON)
         writing = Grant("Logs", ("logs:CreateLogStream", "logs:PutLogEvents"), (log.log_group_arn,))
-        for grant in (writing, *self._granted(function), *self._pool(pool)):
+        for grant in (writing, *self._granted(function, pool), *self._pool(pool)):
             grant.to(role)
         for statement in pool.statements:
             role.add_to_policy(statement)
 
-    def _granted(self, function: Function) -> Iterator[Grant]:
+    def _granted(self, function: Function, pool: WorkerPool) -> Iterator[Grant]:
         yield from self._table(function)
         yield from self._blobs(function)
         yield from self._messages(function)
@@ -115,8 +115,9 @@ class Grants:
         if function.publishes:
             yield self._publishing(function)
         if function.secrets:
-            names = self._arn("secretsmanager", "secret", f"{self._props.secrets_prefix}*")
-            reason = "Which secrets workflows name is not known here; the prefix is this deployment's own"
+            prefix = pool.secrets_prefix or self._props.secrets_prefix
+            names = self._arn("secretsmanager", "secret", f"{prefix}*")
+            reason = "Which secrets workflows name is not known here; the prefix is the deployment's or the pool's own"
             yield Grant("Secrets", ("secretsmanager:GetSecretValue",), (names,), reason)
         if self._props.key is not None:
             yield Grant("Key", ("kms:Decrypt", "kms:GenerateDataKey"), (self._props.key.key_arn,))

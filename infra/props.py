@@ -60,6 +60,9 @@ class WorkerPool:
     """What is special about a worker pool. ``concurrency_max``: batches at once, if not as in the topology; at least 2.
     ``batch_size``: orders that one process carries out side by side, 1 to 10, if not as in the topology.
 
+    ``secrets_prefix``: of the names in Secrets Manager that are ``${secrets.NAME}`` there, if not as for the others:
+    its nodes then read these secrets and no others, and the other pools read none of them unless a prefix begins like
+    theirs.
     ``agents``: it runs agents, so it gets their packages (as the pool `AGENTS_POOL` does anyway). ``bedrock_models``:
     ARNs of the models and inference profiles it may invoke. ``environment``: further variables, a provider's settings
     for instance. ``statements``: further rights of its role, for what its own tools call. ``layers``: further packages.
@@ -68,6 +71,7 @@ class WorkerPool:
     concurrency_max: int | None = None
     batch_size: int | None = None
     memory_mb: int | None = None
+    secrets_prefix: str = ""
     agents: bool = False
     reach: Reach = Reach()
     bedrock_models: tuple[str, ...] = ()
@@ -107,6 +111,18 @@ class Throttle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WarmThroughput:
+    """Units a second. AWS charges once for raising them, and never lowers them."""
+
+    reads: int
+    writes: int
+
+    def __post_init__(self) -> None:
+        if self.reads < WARM_READS_MIN or self.writes < WARM_WRITES_MIN:
+            raise ValueError(f"warm_throughput: at least {WARM_READS_MIN} reads and {WARM_WRITES_MIN} writes a second")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cors:
     """Web pages of these origins may call the API."""
 
@@ -132,6 +148,7 @@ class Collector:
 
 
 ITEMS_POOL = SPARE_POOL  # the pool that reads items of loops
+WARM_READS_MIN, WARM_WRITES_MIN = 12_000, 4_000  # DynamoDB: what every table on demand is ready for
 AGENTS_POOL = "agent"  # the pool that runs agents unless their nodes choose another
 POOL_NAME = re.compile(r"(?=.{1,40}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")  # what definitions may name
 
@@ -143,6 +160,8 @@ class RuntimeProps:
     Data: ``removal_policy`` and ``deletion_protection`` of the table, the bucket and the logs; ``key`` encrypts them,
     the queues and the bus instead of AWS's own keys. ``retention_days``: executions are
     kept at least so long after their end, and at most twice that.
+    ``warm_throughput``: what the table and its indexes are ready for at once; without, a new table takes 4,000 writes a
+    second, and twice its peak so far within half an hour.
     Workers: ``pools`` by name, where something is special about them; names that the topology does not have become new
     pools, which nodes choose by ``pool: name``. ``environment``: what workflows read as ``${env.NAME}``.
     ``secrets_prefix``: of the names in Secrets Manager that are ``${secrets.NAME}``. ``definitions``: the folder with
@@ -183,6 +202,7 @@ class RuntimeProps:
     forwarding: tuple[Forwarding, ...] = ()
     publisher_accounts: tuple[str, ...] = ()
     archive_days: int = 14
+    warm_throughput: WarmThroughput | None = None
 
     jwt: Jwt | None = None
     identity_claim: str = IDENTITY_CLAIM
@@ -196,6 +216,12 @@ class RuntimeProps:
     approvals_topic: sns.ITopic | None = None
 
     def __post_init__(self) -> None:
+        prefixes = {name: pool.secrets_prefix for name, pool in self.pools.items() if pool.secrets_prefix}
+        for name, prefix in prefixes.items():
+            others = {"the other functions": self.secrets_prefix, **prefixes}
+            for other, wider in others.items():
+                if other != name and prefix.startswith(wider):
+                    raise ValueError(f"pools: secrets of {name}, {prefix!r}, could be read by {other}, {wider!r}")
         if not 1 <= self.retention_days <= RETENTION_DAYS_MAX:
             raise ValueError(f"retention_days: from 1 to {RETENTION_DAYS_MAX}, not {self.retention_days}")
         for name in self.pools:

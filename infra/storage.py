@@ -34,6 +34,7 @@ class Storage(Construct):
         self.bucket = self._bucket(props)
 
     def _table(self, props: RuntimeProps) -> dynamodb.Table:
+        warm = _warm(props)
         table = dynamodb.Table(
             self,
             "Table",
@@ -48,17 +49,20 @@ class Storage(Construct):
             encryption_key=props.key,
             deletion_protection=props.deletion_protection,
             removal_policy=props.removal_policy,
+            warm_throughput=warm,
         )
         table.add_global_secondary_index(
             index_name=INDEX,
             partition_key=_text(INDEX_PARTITION_ATTRIBUTE),
             sort_key=_text(INDEX_SORT_ATTRIBUTE),
+            warm_throughput=warm,
         )
         # CloudFormation adds or removes one index in an update, so no release may do more.
         table.add_global_secondary_index(
             index_name=LISTING,
             partition_key=_text(LISTING_PARTITION_ATTRIBUTE),
             sort_key=_text(LISTING_SORT_ATTRIBUTE),
+            warm_throughput=warm,
             projection_type=dynamodb.ProjectionType.INCLUDE,
             non_key_attributes=list(LISTED_ATTRIBUTES),
         )
@@ -95,6 +99,13 @@ class Storage(Construct):
 
 def _table_encryption(props: RuntimeProps) -> dynamodb.TableEncryption:
     return dynamodb.TableEncryption.CUSTOMER_MANAGED if props.key else dynamodb.TableEncryption.DEFAULT
+
+
+def _warm(props: RuntimeProps) -> dynamodb.WarmThroughput | None:
+    warm = props.warm_throughput
+    if warm is None:
+        return None
+    return dynamodb.WarmThroughput(read_units_per_second=warm.reads, write_units_per_second=warm.writes)
 
 
 def _text(name: str) -> dynamodb.Attribute:

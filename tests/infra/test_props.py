@@ -12,7 +12,18 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
-from infra.props import Collector, Cors, Forwarding, Jwt, Network, Reach, RuntimeProps, Throttle, WorkerPool
+from infra.props import (
+    Collector,
+    Cors,
+    Forwarding,
+    Jwt,
+    Network,
+    Reach,
+    RuntimeProps,
+    Throttle,
+    WarmThroughput,
+    WorkerPool,
+)
 from infra.runtime import WorkflowRuntime
 from tests.infra.deployed import Deployed, listed, synthesize
 from tests.infra.policies import Template
@@ -81,8 +92,9 @@ def chosen(scope: Stack) -> RuntimeProps:
                     ),
                 ),
             ),
-            "payments": WorkerPool(reach=Reach(http=("pay.example.com",))),
+            "payments": WorkerPool(reach=Reach(http=("pay.example.com",)), secrets_prefix="payments/"),
         },
+        warm_throughput=WarmThroughput(reads=20_000, writes=10_000),
         environment={"REGION": REGION},
         collector=Collector(endpoint="https://otlp.example.com", headers={"authorization": "Bearer a,b"}),
         secrets_prefix="orders/",
@@ -274,6 +286,33 @@ def test_workflows_read_the_environment_and_their_own_secrets(chosen_stack: Depl
     ]
     assert len(secrets) == 1
     assert "secret:orders/*" in secrets[0]
+
+
+def test_a_pool_may_have_secrets_that_no_other_reads(chosen_stack: Deployed) -> None:
+    def read_by(function: str) -> str:
+        allowed = chosen_stack.allowed(function)
+        return str([resource for action, resource in allowed if action == "secretsmanager:GetSecretValue"])
+
+    assert variables(chosen_stack, "run_node_payments")["SECRETS_PREFIX"] == "payments/"
+    assert "secret:payments/*" in read_by("run_node_payments")
+    assert "secret:orders/*" not in read_by("run_node_payments")
+    assert "secret:payments/*" not in read_by("run_node_tool")
+
+
+@pytest.mark.parametrize("prefix", ["workflow/", "workflow/pay/", "other/pay/"])
+def test_secrets_of_a_pool_that_others_could_read_are_refused(prefix: str) -> None:
+    pools = {"pay": WorkerPool(secrets_prefix=prefix), "other": WorkerPool(secrets_prefix="other/")}
+    with pytest.raises(ValueError, match="could be read by"):
+        RuntimeProps(pools=pools)
+
+
+def test_the_table_is_warm_where_it_is_asked_for(shipped: Deployed, chosen_stack: Deployed) -> None:
+    table = chosen_stack.at("Storage/Table")
+    for part in (table, *table["GlobalSecondaryIndexes"]):
+        assert part["WarmThroughput"] == {"ReadUnitsPerSecond": 20_000, "WriteUnitsPerSecond": 10_000}
+    assert "WarmThroughput" not in shipped.at("Storage/Table")
+    with pytest.raises(ValueError, match="at least"):
+        WarmThroughput(reads=1, writes=10_000)
 
 
 def test_concurrency_is_reserved_where_it_is_asked_for(chosen_stack: Deployed) -> None:

@@ -115,10 +115,17 @@ class World:
     """``seed`` decides everything that ``faults`` does not. Interleaved, invocations take turns at every port call.
 
     ``others``: further workflows, which it may start. ``runtime``: the process that runs the functions; ``operator``:
-    another one, through which switches are set.
+    another one, through which switches are set. ``planted``: a bug, between the services and their ports.
     """
 
-    def __init__(self, name: str, seed: int = 0, faults: Plan | None = None, others: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        seed: int = 0,
+        faults: Plan | None = None,
+        others: tuple[str, ...] = (),
+        planted: Callable[[Ports], Ports] = lambda ports: ports,
+    ) -> None:
         self.name = name
         self.random = Random(seed)
         self.faults: Plan = faults or NoFaults()
@@ -152,6 +159,7 @@ class World:
             offload=_offload,
             boot="",
         )
+        ports = planted(ports)
         self.runtime = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         self.operator = Runtime(ports, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         self.calm = Runtime(raw, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
@@ -488,7 +496,13 @@ def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @contextmanager
-def world(name: str, seed: int = 0, faults: Plan | None = None, others: tuple[str, ...] = ()) -> Iterator[World]:
+def world(
+    name: str,
+    seed: int = 0,
+    faults: Plan | None = None,
+    others: tuple[str, ...] = (),
+    planted: Callable[[Ports], Ports] = lambda ports: ports,
+) -> Iterator[World]:
     """A world, and an eye on its log."""
     log = WatchedLog()
     logger = logging.getLogger("workflow_runtime")
@@ -496,7 +510,7 @@ def world(name: str, seed: int = 0, faults: Plan | None = None, others: tuple[st
     propagates, level = logger.propagate, logger.level
     logger.propagate = False
     logger.setLevel(logging.INFO)
-    simulated = World(name, seed, faults, others)
+    simulated = World(name, seed, faults, others, planted)
     try:
         yield simulated
     except BaseException as error:

@@ -1,0 +1,177 @@
+"""Bugs, each planted between the services and their ports: what the harness must find, or it proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from workflow_runtime.ports import Absent, Attribute, Condition, ConditionFailed, Item, Key, Message, Ports
+from workflow_runtime.storage import keys
+
+Bug = Callable[[Ports], Ports]
+
+
+class Tampered:
+    """A port of which a bug changes some calls."""
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+
+class Unconditional(Tampered):
+    """Writes of some items, by the beginning of their sort key, forget their condition."""
+
+    def __init__(self, table: Any, prefix: str, *, only: type[Condition] | None = None) -> None:
+        super().__init__(table)
+        self._prefix = prefix
+        self._only = only
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        forgets = item.key.sort.startswith(self._prefix) and (self._only is None or isinstance(condition, self._only))
+        self._port.put(item, None if forgets else condition)
+
+    def update(
+        self, key: Key, changes: Mapping[str, Attribute], condition: Condition, *rest: Any, **named: Any
+    ) -> None:
+        if key.sort.startswith(self._prefix):
+            for item in self._port.get([key]).values():
+                self._port.put(replace(item, attributes={**item.attributes, **changes}))
+        else:
+            self._port.update(key, changes, condition, *rest, **named)
+
+
+def without_condition(prefix: str, only: type[Condition] | None = None) -> Bug:
+    return lambda ports: replace(ports, table=Unconditional(ports.table, prefix, only=only))
+
+
+class Forgetful(Tampered):
+    """A state is taken for published whether it was or not, so what a dead dispatcher left undone is never done."""
+
+    def query(self, partition: str, prefix: str = "", **options: Any) -> list[Item]:
+        found: list[Item] = self._port.query(partition, prefix, **options)
+        if prefix == keys.JOURNAL_PREFIX and found and found[0].key.sort == keys.STATE and options.get("limit") == 2:
+            version = int(found[0].attributes["v"] or 0)
+            execution_id = partition.removeprefix("EX#")
+            return [found[0], Item(keys.journal(execution_id, version), found[0].attributes)]
+        return found
+
+
+def redelivery_dropped(ports: Ports) -> Ports:
+    return replace(ports, table=Forgetful(ports.table))
+
+
+class Hasty(Tampered):
+    """Commits are written after what they order was sent."""
+
+    def __init__(self, table: Any) -> None:
+        super().__init__(table)
+        self.pending: tuple[Item, Condition | None] | None = None
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        if item.key.sort == keys.STATE:
+            self.pending = item, condition
+        else:
+            self.commit()
+            self._port.put(item, condition)
+
+    def commit(self) -> None:
+        if self.pending is not None:
+            (item, condition), self.pending = self.pending, None
+            self._port.put(item, condition)
+
+
+class SendsFirst(Tampered):
+    def __init__(self, queues: Any, table: Hasty) -> None:
+        super().__init__(queues)
+        self._table = table
+
+    def send(self, queue: str, messages: Sequence[Message]) -> Any:
+        answer = self._port.send(queue, messages)
+        self._table.commit()
+        return answer
+
+
+def sends_before_the_commit(ports: Ports) -> Ports:
+    table = Hasty(ports.table)
+    queues: Any = SendsFirst(ports.queues, table)
+    return replace(ports, table=table, queues=queues)
+
+
+class Reviving(Tampered):
+    """Whoever finds an expired lease runs the node again, under the same serial."""
+
+    def __init__(self, table: Any, now: Callable[[], int]) -> None:
+        super().__init__(table)
+        self._now = now
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        try:
+            self._port.put(item, condition)
+        except ConditionFailed:
+            found = self._port.get([item.key]).get(item.key)
+            is_claim = item.key.sort.startswith(keys.RUN_PREFIX) and isinstance(condition, Absent)
+            if not is_claim or found is None or not _expired(found, self._now()):
+                raise
+            self._port.put(item)
+
+
+def _expired(run: Item, now: int) -> bool:
+    return run.attributes["status"] == "running" and int(run.attributes.get("lease_until") or 0) < now
+
+
+def expired_lease_run_again(ports: Ports) -> Ports:
+    return replace(ports, table=Reviving(ports.table, ports.clock.now))
+
+
+class Unordered(Tampered):
+    """The record of a failed attempt loses its order, so that no other can be granted as it was."""
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        if item.key.sort.startswith(keys.RUN_PREFIX) and "order" in item.attributes:
+            item = replace(item, attributes={**item.attributes, "order": None})
+        self._port.put(item, condition)
+
+
+class Swallowing(Tampered):
+    """A batch of messages that was refused in part counts as sent."""
+
+    def send(self, queue: str, messages: Sequence[Message]) -> Any:
+        return self._port.send(queue, messages[:1]) if len(messages) > 1 else self._port.send(queue, messages)
+
+
+def half_a_batch_sent(ports: Ports) -> Ports:
+    queues: Any = Swallowing(ports.queues)
+    return replace(ports, queues=queues)
+
+
+class Tangled(Tampered):
+    """The mark that a commit is published is written before it is."""
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        self._port.put(item, condition)
+        if item.key.sort == keys.STATE:
+            execution_id = item.key.partition.removeprefix("EX#")
+            version = int(item.attributes["v"] or 0)
+            self._port.put(Item(keys.journal(execution_id, version), {"entry": item.attributes["last"]}))
+
+
+def marked_before_published(ports: Ports) -> Ports:
+    return replace(ports, table=Tangled(ports.table))
+
+
+BUGS: Mapping[str, Bug] = {
+    "a claim without its condition": without_condition(keys.RUN_PREFIX, only=Absent),
+    "a record without its condition": without_condition(keys.RUN_PREFIX),
+    "a commit without its condition": without_condition(keys.STATE),
+    "a header without its condition": without_condition(keys.HEADER),
+    "a redelivery dropped instead of published again": redelivery_dropped,
+    "sends before the commit": sends_before_the_commit,
+    "an expired lease run again under its serial": expired_lease_run_again,
+    "half a batch counts as sent": half_a_batch_sent,
+    "marked as published before it is": marked_before_published,
+}
