@@ -41,9 +41,6 @@ def streamed(answer: dict[str, Any]) -> Reply:
     delta = dict(message)
     if "tool_calls" in message:
         delta["tool_calls"] = [{"index": place, **call} for place, call in enumerate(message["tool_calls"])]
-        **message,
-        **({"tool_calls": [{"index": place, **call} for place, call in enumerate(listed)]} if listed else {}),
-    }
     chunks = [
         {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
         {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]},
