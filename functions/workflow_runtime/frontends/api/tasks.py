@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from workflow_runtime.frontends.api.answers import Answer, json_answer
 from workflow_runtime.frontends.api.bodies import parsed_body
 from workflow_runtime.frontends.api.people_models import CompleteRequest, FailRequest, TaskRequest
 from workflow_runtime.frontends.api.request import Request
+from workflow_runtime.services.intake.tasks import completion
 
 if TYPE_CHECKING:
     from workflow_runtime.runtime.services import Runtime
@@ -21,7 +23,8 @@ class Tasks:
         """Complete a node with an output, also while its code still runs. A token counts once."""
         body = parsed_body(request, CompleteRequest)
         tasks, offload = self._runtime.tasks, self._runtime.ports.offload
-        return _answered(await offload(tasks.complete, body.token, body.output, by=request.caller))
+        data = await asyncio.to_thread(completion, body.token, body.output)
+        return _answered(await offload(tasks.complete_with, body.token, data, by=request.caller))
 
     async def fail(self, request: Request) -> Answer:
         """Fail a node's attempt; its retry policy goes on."""

@@ -47,8 +47,11 @@ class Tasks:
 
     def complete(self, token: str, output: Json = None, *, by: str = "") -> bool:
         """End the run with this output. False if the same was said before."""
+        return self.complete_with(token, completion(token, output), by=by)
+
+    def complete_with(self, token: str, data: bytes, *, by: str = "") -> bool:
+        """End the run with this `completion`. False if the same was said before."""
         hash, task = self._task(token)
-        data = _encoded(output, Mask([token]))
         use = f"complete#{hashlib.sha256(data).hexdigest()[:32]}"
         lost = self._check(task, use)
         packed, blob = pack_bytes(data), None
@@ -135,10 +138,11 @@ class Tasks:
         return run is not None and run.error is not None and run.error.type == "worker_lost"
 
 
-def _encoded(output: Json, mask: Mask) -> bytes:
-    """It as JSON, without the token. Raises `RequestError` (``invalid_request``)."""
+def completion(token: str, output: Json) -> bytes:
+    """An output as JSON, without the token: for which a large one is searched, as no event loop should. Raises
+    `RequestError` (``invalid_request``)."""
     try:
-        data = msgspec.json.encode(mask.value(to_json(output, "output")))
+        data = msgspec.json.encode(Mask([token]).value(to_json(output, "output")))
     except NotJson as error:
         raise RequestError("invalid_request", str(error)) from None
     if len(data) > INPUT_BYTES_MAX:
