@@ -128,6 +128,8 @@ class Calls:
                 world.calls["writes"] += len(args[0])
             elif self._name == "table" and name in WRITES:
                 world.calls["writes"] += 1
+            if name == "query":
+                world.calls[f"queried {args[0]}"] += 1
             if name == "send":
                 world.calls[f"sent {args[0]}"] += len(args[1])
             if world.fails():
@@ -217,6 +219,9 @@ class LimitsWorld:
         finally:
             self.failures = before
         return document
+
+    def gauge(self, name: str, key: str = "") -> dict[str, Any]:
+        return dict(self.services.stores.limiters.gauge(LimiterName(name, key)))
 
     def balance(self, execution: str) -> dict[str, Any]:
         """The account of an execution."""

@@ -62,6 +62,14 @@ def test_a_fifo_record_tells_its_group_and_place(harness):
         assert int(first["SequenceNumber"]) < int(second["SequenceNumber"])
 
 
+def test_a_group_in_a_standard_queue_holds_nothing_back(harness):
+    delayed = Message("3", group="g", delay_seconds=1)
+    assert harness.queues.send(WORK, [Message("1", group="g"), Message("2", group="g"), delayed]) == []
+    records = harness.receive(WORK)
+    assert [record.event_record["body"] for record in records] == ["1", "2"]
+    assert {record.event_record["attributes"]["MessageGroupId"] for record in records} == {"g"}
+
+
 def test_a_received_message_is_hidden_until_its_timeout_and_counted(harness):
     harness.queues.send(WORK, [Message("x")])
     (first,) = harness.receive(WORK)
@@ -253,7 +261,8 @@ GOOD_ID = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~aZ0" + "x" * 93
         (WORK, Message("a\ud800")),
         (WORK, Message("x", delay_seconds=901)),
         (WORK, Message("x", delay_seconds=-1)),
-        (WORK, Message("x", group="g")),
+        (WORK, Message("x", group="a b")),
+        (WORK, Message("x", group="中")),
         (WORK, Message("x", deduplication_id="d")),
         (MAIL, Message("x")),
         (MAIL, Message("x", group="g")),
@@ -266,7 +275,7 @@ GOOD_ID = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~aZ0" + "x" * 93
         (MAIL, Message("x", group="g", deduplication_id="d" * 129)),
         (MAIL, Message("x", group="g", deduplication_id="é")),
     ],
-    ids=range(22),
+    ids=range(23),
 )
 def test_what_sqs_does_not_take_is_refused_and_the_rest_is_sent(harness, queue, message):
     good = Message("good", group="a", deduplication_id="a") if queue == MAIL else Message("good")

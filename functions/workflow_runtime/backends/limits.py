@@ -189,8 +189,10 @@ def message_refusal(queue: Queue, message: Message) -> str | None:
         return "the body holds a character that SQS does not take"
     if queue.fifo:
         return _fifo_refusal(message)
-    if message.group is not None or message.deduplication_id is not None:
-        return "a standard queue takes no group and no deduplication id"
+    if message.deduplication_id is not None:
+        return "a standard queue takes no deduplication id"
+    if message.group is not None and not _FIFO_ID.fullmatch(message.group):
+        return "a group has 1 to 128 ASCII letters, digits and punctuation"
     if not 0 <= message.delay_seconds <= DELAY_SECONDS_MAX:
         return f"a delay is 0 to {DELAY_SECONDS_MAX} seconds, not {message.delay_seconds}"
     return None

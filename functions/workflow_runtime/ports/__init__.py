@@ -167,8 +167,9 @@ class Blobs(Protocol):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """To a queue. FIFO queues need ``group`` and ``deduplication_id`` and take no delay. SQS rounds
-    ``delay_seconds`` up to whole seconds; embedded, it is kept to the millisecond.
+    """To a queue. FIFO queues need ``group`` and ``deduplication_id`` and take no delay. In a standard queue, a
+    ``group`` is somebody whose many messages SQS keeps from holding up those of others (fair queues); embedded, it
+    changes nothing. SQS rounds ``delay_seconds`` up to whole seconds; embedded, it is kept to the millisecond.
     """
 
     body: str

@@ -15,6 +15,7 @@ from workflow_runtime.errors import InvalidEvent, RetryableError
 from workflow_runtime.language.json_values import DEPTH_MAX, Json, check_levels
 from workflow_runtime.plan.limiters import Share
 from workflow_runtime.ports import Message
+from workflow_runtime.storage.limiters import plain_tenant
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -100,7 +101,8 @@ def mail_body(mail: Mail) -> str:
 
 
 def order_message(order: Order) -> Message:
-    return Message(_encoder.encode(order).decode())
+    """The order as a message, in the group of its tenant: a tenant with many keeps those of others from waiting."""
+    return Message(_encoder.encode(order).decode(), group=plain_tenant(order.tenant) if order.tenant else None)
 
 
 def parse_mail(body: str) -> Mail:

@@ -126,22 +126,25 @@ class LimiterStore:
     def rules(self) -> Sequence[Rule]:
         return [rule_of(item) for item in self._table.query(keys.FREEZES, keys.LIMITER_RULE_PREFIX)]
 
-    def declare(self, limiters: Mapping[str, Limiter], workflow_id: str | None = None) -> None:
-        """Take over what a file says, of shared limiters or of a workflow's own: those that it does not name any more
-        are no longer declared."""
-        prefix = f"{workflow_id}/" if workflow_id is not None else ""
+    def declare_shared(self, limiters: Mapping[str, Limiter]) -> None:
+        """Take over what a file says of limiters that all workflows share: others are no longer declared."""
         before = {rule.name: rule for rule in self.rules() if rule.declared is not None}
-        for name, limiter in limiters.items():
-            if name not in before or before[name].declared != limiter:
-                self._change(name, Change(set={"name": name, "declared": msgspec.json.encode(limiter)}))
-        for name in before:
-            if name not in limiters and (name.startswith(prefix) if prefix else "/" not in name):
-                self._change(name, Change(remove=("declared",)))
+        self._declare(limiters, {name: rule for name, rule in before.items() if name in limiters or "/" not in name})
 
-    def declare_own(self, workflow_id: str, limiters: Mapping[str, Limiter], had_others: bool) -> None:
-        """The same for a workflow that has limiters of its own, or may have had some."""
-        if limiters or had_others:
-            self.declare(limiters, workflow_id)
+    def declare_own(self, limiters: Mapping[str, Limiter], before: Iterable[str]) -> None:
+        """Take over what a workflow says of limiters of its own; those that it had ``before`` are no longer declared,
+        unless they are among them."""
+        wanted = [keys.limiter_rule(name) for name in {*limiters, *before}]
+        found = self._table.get(wanted).values() if wanted else ()
+        self._declare(limiters, {rule.name: rule for rule in map(rule_of, found)})
+
+    def _declare(self, limiters: Mapping[str, Limiter], known: Mapping[str, Rule]) -> None:
+        for name, limiter in limiters.items():
+            if name not in known or known[name].declared != limiter:
+                self._change(name, Change(set={"name": name, "declared": msgspec.json.encode(limiter)}))
+        for name, rule in known.items():
+            if name not in limiters and rule.declared is not None:
+                self._change(name, Change(remove=("declared",)))
 
     def give(self, name: str, limiter: Limiter) -> None:
         self._change(name, Change(set={"name": name, "given": msgspec.json.encode(limiter)}))
@@ -178,9 +181,10 @@ class LimiterStore:
         names = [LimiterName(name, str(item.attributes["key"])) for item in items]
         return [(one, self.gauge(one)) for one in names]
 
-    def remember(self, limiter: LimiterName) -> None:
-        """Have `gauges` find it."""
-        self._table.put(Item(keys.limiter_name(limiter.name, limiter.key), {"key": limiter.key}))
+    def remember(self, limiter: LimiterName, until: int) -> None:
+        """Have `gauges` find it until then (epoch seconds)."""
+        attributes: dict[str, Attribute] = {"key": limiter.key, keys.EXPIRES: until}
+        self._table.put(Item(keys.limiter_name(limiter.name, limiter.key), attributes))
 
     # Lines
 

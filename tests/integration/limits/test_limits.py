@@ -7,10 +7,11 @@ from functools import partial
 from zlib import crc32
 
 import pytest
-from tests.limits_world import LimitsWorld, fan
+from tests.limits_world import START, LimitsWorld, fan
 
 from workflow_runtime.errors import NodeError
 from workflow_runtime.frontends.client.limits import ResourceQuota
+from workflow_runtime.storage import keys
 
 CODE = "  limits: {code: {requests: 60/min, concurrency: 6}}\n"
 
@@ -194,6 +195,30 @@ def test_a_limiter_with_a_key_is_one_for_each_of_its_values() -> None:
         assert world.run(execution) == "completed"
     assert world.worker.starts == [0, 0, 10_000, 10_000]
     assert [gauge["key"] for gauge in world.services.limits.get("w/mine")["gauges"]] == ["甲", "乙"]
+
+
+def test_what_is_kept_of_a_key_that_nobody_uses_any_more_is_deleted_in_weeks() -> None:
+    world = LimitsWorld(10.0)
+    key = "key: '${who}'"
+    head = f"  limiter: whole\n  limits: {{mine: {{concurrency: 1, {key}}}, whole: {{concurrency: 9, {key}}}}}\n"
+    world.publish(fan("w", 2, "limiter: mine", head))
+    assert world.run(world.start("w", who="甲")) == "completed"
+    kept = {name: world.gauge(f"w/{name}", "甲")["expires_at"] - START // 1000 for name in ("mine", "whole")}
+    assert 30 * 86_400 <= kept["mine"] < 31 * 86_400
+    assert 400 * 86_400 < kept["whole"] < 432 * 86_400
+    written = world.calls["writes"]
+    assert world.run(world.start("w", who="甲")) == "completed"
+    again = world.calls["writes"]
+    assert world.run(world.start("w", who="甲")) == "completed"
+    assert world.calls["writes"] - again == again - written
+
+
+def test_publishing_reads_the_rules_of_its_own_limiters_only() -> None:
+    world = LimitsWorld(1.0)
+    world.publish(fan("w", 1, "limiter: code", "  limits: {code: {concurrency: 1}, gone: {concurrency: 2}}\n"))
+    world.publish(fan("w", 1, "limiter: code", "  limits: {code: {concurrency: 3}}\n"))
+    assert world.calls[f"queried {keys.FREEZES}"] == 0
+    assert [(one["name"], one["concurrency"]) for one in world.services.limits.list()] == [("w/code", 3)]
 
 
 def test_without_a_value_for_its_key_a_limiter_does_not_apply() -> None:

@@ -195,9 +195,10 @@ class EmbeddedQueues:
             "SenderId": "local",
             "ApproximateFirstReceiveTimestamp": str(message.first_received_at),
         }
-        if message.group is not None and message.deduplication_id is not None:
-            attributes["SequenceNumber"] = f"{message.id:020d}"
+        if message.group is not None:
             attributes["MessageGroupId"] = message.group
+        if message.deduplication_id is not None:
+            attributes["SequenceNumber"] = f"{message.id:020d}"
             attributes["MessageDeduplicationId"] = message.deduplication_id
         if message.dead_letter_source is not None:
             attributes["DeadLetterQueueSourceArn"] = _arn(message.dead_letter_source)

@@ -112,7 +112,7 @@ class Catalog:
         plan = compilation.plan
         before = self._workflows.latest(plan.workflow_id)
         self._triggers.announce(plan, scheduled=scheduled)
-        self._limiters.declare_own(plan.workflow_id, plan.limits.own, before is not None)
+        self._limiters.declare_own(plan.limits.own, self.plan(before).limits.own if before is not None else ())
         try:
             version = self._workflows.publish(plan, source, self._clock.now(), over)
         except VersionMismatch:

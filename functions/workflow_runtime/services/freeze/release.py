@@ -14,7 +14,7 @@ from workflow_runtime.errors import RetryableError
 from workflow_runtime.ports import Message, Ports, Refusal
 from workflow_runtime.services.freeze.looks import SEEN_MS
 from workflow_runtime.services.mail import Mailer
-from workflow_runtime.services.messages import Mail, parse_mail, parse_order
+from workflow_runtime.services.messages import Mail, order_message, parse_mail, parse_order
 from workflow_runtime.storage.freezes import FreezeStore, Held, HeldKind, Switch
 
 RELEASE = "release"
@@ -85,9 +85,9 @@ class Releaser:
                 case HeldKind.EVENT:
                     mails.append(parse_mail(self._freezes.body(held).decode()))
                 case HeldKind.ORDER:
-                    body = self._freezes.body(held).decode()
-                    queue = serving_queue(parse_order(body).command.pool, self._pools)
-                    orders.setdefault(queue, []).append(Message(body))
+                    order = parse_order(self._freezes.body(held).decode())
+                    queue = serving_queue(order.command.pool, self._pools)
+                    orders.setdefault(queue, []).append(order_message(order))
         _check(self._mailer.send_all(mails))
         for queue, messages in orders.items():
             _check(self._queues.send(queue, messages))

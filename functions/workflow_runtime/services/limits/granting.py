@@ -101,6 +101,7 @@ class Pump:
         gauge = self._lines.gauge(name)
         if message.token and arithmetic.number(gauge, arithmetic.PUMP) != message.token:
             return 0  # another one is the live pump's
+        self._lines.keep(name, gauge)
         mark = gauge.get(arithmetic.LINE)
         granted, empty = self._grant_all(name, limiter)
         if message.token:

@@ -11,14 +11,17 @@ from workflow_runtime.deployment.metrics import Metric
 from workflow_runtime.deployment.topology import LIMITS
 from workflow_runtime.errors import RetryableError
 from workflow_runtime.plan.limiters import Limiter
-from workflow_runtime.ports import AnyOf, Below, Change, Condition, Message, Missing, Ports, Present, holds
+from workflow_runtime.ports import AnyOf, Below, Change, Condition, Equals, Message, Missing, Ports, Present, holds
 from workflow_runtime.services.limits import arithmetic
 from workflow_runtime.services.limits.arithmetic import Gauge, Need, Taking, number, taking
+from workflow_runtime.storage import keys
 from workflow_runtime.storage.limiters import CLASSES, LimiterName, LimiterStore, Waiter, WaiterKind, plain_tenant
 
 LEASE_JITTER_MS = 4_000  # two leases taken within one millisecond must still differ: they tell holders apart
 LEASE_MS = 90_000  # a slot whose holder is silent for so long is free; as long as the lease of a run
 FOREVER = (1 << 53) - 1  # lease of a whole execution, whose end gives its slot back
+KEPT_SECONDS = 30 * 86_400  # of one key of a limiter: much longer than anything waits or runs, but for executions
+EXECUTION_SECONDS = 400 * 86_400  # the longest life of an execution
 PUMP_SILENT_MS = 60_000  # then a pump is taken for dead by the next that joins the line
 TRIES_MAX = 8  # changes of a gauge that another one came before
 LOWER_CLASS_EVERY = 8  # one grant in so many goes to a lower class of priority than the first in the line
@@ -90,6 +93,7 @@ class Lines:
             wanted = wanted_at(now)
             done, gauge = self._change(name, wanted.change, wanted.condition)
             if done:
+                self.keep(name, gauge)
                 starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
                 return Grant(starts, number(gauge, arithmetic.FENCE), need.lease_until)
             if arithmetic.HOLDER + need.holder in gauge:
@@ -127,6 +131,18 @@ class Lines:
             found = True
         return found
 
+    def keep(self, name: LimiterName, gauge: Gauge) -> None:
+        """Have the item of one of a limiter's keys kept for a good while after its last use, or until the executions
+        that it lets run have ended. A write in weeks."""
+        if not name.key:
+            return
+        executions = any(until >= FOREVER for until in arithmetic.holders(gauge).values())
+        least = (EXECUTION_SECONDS if executions else 0) + self._clock.now() // 1000 + KEPT_SECONDS // 2
+        seen = gauge.get(keys.EXPIRES)
+        if not isinstance(seen, int) or seen < least:
+            condition = Equals(keys.EXPIRES, seen) if isinstance(seen, int) else Missing(keys.EXPIRES)
+            self._change(name, Change(set={keys.EXPIRES: least + KEPT_SECONDS // 2}), condition)
+
     def lease(self) -> int:
         """Until when a slot is held that is taken now (epoch ms); hardly ever the same twice."""
         return self._clock.now() + LEASE_MS + int(self._new_id()[:3], 16) % LEASE_JITTER_MS
@@ -159,7 +175,7 @@ class Lines:
     def join(self, name: LimiterName, waiters: Sequence[Waiter]) -> None:
         """Take places in the line, then have a pump look after it. Raises `RetryableError`."""
         if name.key:
-            self._store.remember(name)
+            self._store.remember(name, self._clock.now() // 1000 + KEPT_SECONDS)
         self._store.join(name, waiters)
         _, gauge = self._change(name, Change(set={arithmetic.LINE: self._new_id()[:16]}))
         self.ensure_pump(name, gauge)

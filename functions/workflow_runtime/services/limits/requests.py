@@ -69,7 +69,7 @@ class Limits:
 
     def declare(self, limiters: Mapping[str, Limiter]) -> None:
         """Take over what the deployment's file says of shared limiters."""
-        self._store.declare(limiters)
+        self._store.declare_shared(limiters)
         self._looks.read()
 
     def declare_fields(self, limits: Mapping[str, Mapping[str, Json]]) -> Sequence[dict[str, Json]]:

@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn, TypeAlias
 
+from msgspec.structs import replace
+
 from workflow_runtime.deployment.topology import Function
 from workflow_runtime.errors import ConflictError, InvalidEvent, RetryableError
-from workflow_runtime.ports import DELAY_SECONDS_MAX, VISIBILITY_SECONDS_MAX, Message, Ports
+from workflow_runtime.ports import DELAY_SECONDS_MAX, VISIBILITY_SECONDS_MAX, Ports
 from workflow_runtime.services.dispatch.pacing import backoff_seconds
-from workflow_runtime.services.messages import Order, UnknownMessage, parse_order
+from workflow_runtime.services.messages import Order, UnknownMessage, order_message, parse_order
 from workflow_runtime.services.upkeep.dead_letters import DeadLetters
 from workflow_runtime.services.work.attempt import LEASE_SECONDS, RENEWAL_SECONDS
 from workflow_runtime.services.work.runner import NodeRunner, Postponed
@@ -91,7 +93,7 @@ class Batch:
             await self._runner.run(order)
         except Postponed as error:
             if _receives(record) >= WAITING_RECEIVES_MAX:
-                await self._send_again(record["body"], error.seconds)
+                await self._send_again(order, error.seconds)
                 return
             await self._hide({record["receiptHandle"]}, error.seconds)
             raise RetryableError(str(error)) from error
@@ -105,8 +107,8 @@ class Batch:
         await self._hide({record["receiptHandle"]}, backoff_seconds(receives))
         raise RetryableError(str(error)) from error
 
-    async def _send_again(self, body: str, seconds: int) -> None:
-        copy = Message(body, delay_seconds=min(seconds, DELAY_SECONDS_MAX))
+    async def _send_again(self, order: Order, seconds: int) -> None:
+        copy = replace(order_message(order), delay_seconds=min(seconds, DELAY_SECONDS_MAX))
         if await self._ports.offload(self._ports.queues.send, self._queue, [copy]):
             raise RetryableError("an order that has to wait was refused")
 
