@@ -167,8 +167,9 @@ class OpenOrders:
         for name, places in by_limiter.items():
             there = self._limiters.standing(name, list(places.values()))
             gauge = self._limiters.gauge(name)
-            if not is_booked_ahead(gauge, self._ports.clock.now()):  # else somebody's grant may be on its way
-                held = holders(gauge)
+            now = self._ports.clock.now()
+            if not is_booked_ahead(gauge, now):  # else somebody's grant may be on its way
+                held = {holder for holder, until in holders(gauge).items() if until >= now}
                 astray |= {key for key, place in places.items() if place not in there and holder_in(place) not in held}
             if there and self._lines is not None:
                 self._lines.ensure_pump(name)

@@ -30,6 +30,7 @@ from workflow_runtime.storage.payloads import get_json, pack_bytes, put_payload
 
 CLASSES = 5  # of priority; the first is served first
 NO_TENANT = "-"
+WAITER_SECONDS = 401 * 86_400  # longer than any execution lives: what was left in a line that nobody looks at any more
 
 _PLAIN_TENANT = re.compile(r"[0-9A-Za-z._@-]{1,64}")
 
@@ -235,6 +236,7 @@ class LimiterStore:
             "since": waiter.since,
             "queue": waiter.queue,
             "body": body,
+            keys.EXPIRES: waiter.since // 1000 + WAITER_SECONDS,
         }
         if waiter.path:
             attributes |= {"path": waiter.path, "serial": waiter.serial}

@@ -250,12 +250,46 @@ workflow:
     - {id: a, type: agent, agent: a, inputs: {x: "${start}"}}
 """,
 }
+_LIMITED = {
+    "limited": """
+workflow:
+  id: limited
+  limits: {places: {concurrency: 2}, starts: {requests: 2/s, horizon: 1s}}
+  nodes:
+    - {id: a, type: tool, tool: echo, limiter: [places, starts], inputs: {x: "${start}"}}
+    - {id: b, type: agent, agent: echo, limiter: places, inputs: {x: 1}}
+    - {id: c, type: tool, tool: echo, limiter: places, inputs: {x: 2}}
+    - {id: d, type: tool, tool: echo, limiter: places, priority: 1, inputs: {x: 3}}
+    - {id: e, type: tool, tool: echo, limiter: [places, starts], dependencies: [a], inputs: {x: "${a.x}"}}
+    - {id: f, type: tool, tool: echo, limiter: places, dependencies: [c], inputs: {x: "${c.x}"}}
+""",
+    "one_place": """
+workflow:
+  id: one_place
+  limits: {place: {concurrency: 1}}
+  nodes:
+    - {id: a, type: tool, tool: echo, limiter: place, inputs: {x: "${start}"}}
+    - {id: b, type: tool, tool: echo, limiter: place, inputs: {x: 2}}
+    - {id: c, type: tool, tool: echo, limiter: place, dependencies: [a], inputs: {x: "${a.x}"}}
+    - {id: d, type: tool, tool: echo, limiter: place, dependencies: [b], inputs: {x: "${b.x}"}}
+""",
+    "rated": """
+workflow:
+  id: rated
+  limits: {starts: {requests: 1/s, horizon: 0.5s}}
+  nodes:
+    - {id: a, type: tool, tool: echo, limiter: starts, inputs: {x: "${start}"}}
+    - {id: b, type: tool, tool: echo, limiter: starts, inputs: {x: 1}}
+    - {id: c, type: tool, tool: echo, limiter: starts, inputs: {x: "${b.x}"}}
+""",
+}
+"""Nodes that wait for limiters: of all kinds, of one place, of a rate alone."""
 INPUT = {"start": 1}
 
 
 @cache
 def source(name: str) -> bytes:
-    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS | _AGENTS
+    whole = _CHARTS | _FAMILY | _GENERATIONS | _ASKING | _PARTS | _AGENTS | _LIMITED
     return (whole.get(name) or _HEAD.format(id=name) + _NODES[name]).encode()
 
 

@@ -34,6 +34,7 @@ from workflow_runtime.deployment.topology import (
     DEAD_LETTERS,
     DEAD_LETTERS_FIFO,
     DISPATCH,
+    LIMITS,
     SWEEP,
     TIMERS,
     TOPOLOGY,
@@ -68,6 +69,7 @@ QUEUES = {
     DEAD_LETTERS_FIFO: "dead_letter",
     SWEEP: "sweep",
     TIMERS: "deliver_timer",
+    LIMITS: "limit_pump",
 }
 SWEEPS_MAX = 20  # without finding anything to do any more, before an execution counts as stuck
 _loops: list[asyncio.AbstractEventLoop] = []
@@ -114,6 +116,7 @@ class Secrets:
 class World:
     """``seed`` decides everything that ``faults`` does not. Interleaved, invocations take turns at every port call.
 
+    ``planted``: puts something wrong between the services and their ports.
     ``others``: further workflows, which it may start. ``runtime``: the process that runs the functions; ``operator``:
     another one, through which switches are set. ``planted``: a bug, between the services and their ports.
     """
@@ -165,6 +168,7 @@ class World:
         self.calm = Runtime(raw, self._invokers, secrets=Secrets(), new_id=lambda: next(ids))
         for each, plan in self.plans.items():
             self.calm.stores.workflows.publish(plan, scenarios.source(each), START)
+            self.calm.stores.limiters.declare_own(plan.limits.own, ())
         self._workers = {
             queue: Worker(
                 self.runtime.node_runner(TOPOLOGY.function(function).timeout_seconds),
@@ -217,6 +221,7 @@ class World:
             DEAD_LETTERS_FIFO: self._take_letters,
             SWEEP: self._take_release,
             TIMERS: self._take_timers,
+            LIMITS: self._take_pumps,
         }
         return Actor(QUEUES[queue], lambda: take.get(queue, self._take_orders)(queue, records))
 
@@ -356,6 +361,15 @@ class World:
         for record in records:
             with suppress(RetryableError):
                 self.runtime.timers.deliver(parse_timer(str(record.event_record["body"])))
+                taken.append(record.receipt_handle)
+        self.point()
+        self.poller.delete(queue, taken)
+
+    def _take_pumps(self, queue: str, records: Sequence[SqsRecord]) -> None:
+        taken: list[str] = []
+        for record in records:
+            with suppress(RetryableError):
+                self.runtime.pump.take(str(record.event_record["body"]))
                 taken.append(record.receipt_handle)
         self.point()
         self.poller.delete(queue, taken)

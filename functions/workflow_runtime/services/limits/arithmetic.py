@@ -148,6 +148,11 @@ def renewing(holder: str, lease_until: int) -> tuple[Change, Condition]:
     return Change(set={HOLDER + holder: lease_until}), Present(HOLDER + holder)
 
 
+def adopting(holder: str, lease_until: int) -> tuple[Change, Condition]:
+    """Go on with a slot that somebody had taken for the same: with a lease and a fencing number of one's own."""
+    return Change(set={HOLDER + holder: lease_until}, add={FENCE: 1}), Present(HOLDER + holder)
+
+
 def handed_over(taken: Taking, holder: str) -> Taking:
     """The same with the slot that ``holder`` has: one write, and the number of slots that are held does not change."""
     name = HOLDER + holder

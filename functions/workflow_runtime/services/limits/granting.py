@@ -12,8 +12,9 @@ from workflow_runtime.deployment.topology import PLUMBING_TIMEOUT_SECONDS
 from workflow_runtime.engine.events import Poked
 from workflow_runtime.errors import InvalidEvent, RetryableError
 from workflow_runtime.plan.limiters import HORIZON_MS, Limiter
-from workflow_runtime.ports import DELAY_SECONDS_MAX, Change, Equals, Message, Ports
+from workflow_runtime.ports import DELAY_SECONDS_MAX, Change, Equals, Message, Missing, Ports
 from workflow_runtime.services.limits import arithmetic
+from workflow_runtime.services.limits.arithmetic import Gauge
 from workflow_runtime.services.limits.line import Grant, Lines, PumpMessage, Refusal
 from workflow_runtime.services.mail import Mailer
 from workflow_runtime.services.messages import Mail, Order, order_message, parse_mail, parse_order
@@ -99,16 +100,26 @@ class Pump:
         name = LimiterName(message.name, message.key)
         limiter = self._limiter(name)
         gauge = self._lines.gauge(name)
-        if message.token and arithmetic.number(gauge, arithmetic.PUMP) != message.token:
-            return 0  # another one is the live pump's
+        if message.token and not self._is_live(name, message, gauge):
+            return 0
         self._lines.keep(name, gauge)
         mark = gauge.get(arithmetic.LINE)
         granted, empty = self._grant_all(name, limiter)
         if message.token:
-            self._go_on(name, limiter, message, mark if empty else None)
+            self._go_on(name, limiter, message, mark, empty=empty)
         if not empty and (first := self._store.first(name)) is not None:
             self._count(Metric.LINE_AGE, self._clock.now() - first.since)
         return granted
+
+    def _is_live(self, name: LimiterName, message: PumpMessage, gauge: Gauge) -> bool:
+        """Whether the message is the live pump's. One that is newer than what is recorded is it, too: whoever sent it
+        has not come to record that."""
+        recorded = arithmetic.number(gauge, arithmetic.PUMP)
+        if not recorded or message.token <= recorded:
+            return message.token == recorded
+        mine = Change(set={arithmetic.PUMP: message.token})
+        done, gauge = self._store.change(name, mine, Equals(arithmetic.PUMP, recorded))
+        return done or arithmetic.number(gauge, arithmetic.PUMP) == message.token
 
     def _limiter(self, name: LimiterName) -> Limiter:
         """As it is now; one that there is no more lets all begin."""
@@ -140,11 +151,13 @@ class Pump:
         if batch:
             self._granter.send_on(name, batch)
 
-    def _go_on(self, name: LimiterName, limiter: Limiter, message: PumpMessage, mark: object) -> None:
-        """Come again, unless the line was empty since it was marked as it was (``mark``)."""
-        if isinstance(mark, str):
+    def _go_on(self, name: LimiterName, limiter: Limiter, message: PumpMessage, mark: object, *, empty: bool) -> None:
+        """Come again, unless the line is ``empty``, and was since it was marked as it was (``mark``)."""
+        if empty:
             rest = Change(remove=(arithmetic.LINE, arithmetic.PUMP))
-            if self._store.change(name, rest, Equals(arithmetic.LINE, mark))[0]:
+            seen = Equals(arithmetic.LINE, mark) if isinstance(mark, str) else Missing(arithmetic.LINE)
+            done, gauge = self._store.change(name, rest, seen)
+            if done or arithmetic.LINE not in gauge:
                 return
         # The message first: a crash in between leaves two, of which one finds that it is not the live pump's.
         now = max(self._clock.now(), message.token + 1)

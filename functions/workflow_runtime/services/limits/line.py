@@ -98,10 +98,12 @@ class Lines:
                 return Grant(starts, number(gauge, arithmetic.FENCE), need.lease_until)
             if arithmetic.HOLDER + need.holder in gauge:
                 # The answer to an earlier call was lost, or the message came twice. When it may begin is not known any
-                # more; as late as whatever is booked last is never too early.
+                # more; as late as whatever is booked last is never too early. Its fence is not known either: a new one
+                # is larger than all, too. Its lease may have run out, unseen as yet.
                 starts = arithmetic.starts_at(limiter, wanted.costs, now, gauge)
-                lease = number(gauge, arithmetic.HOLDER + need.holder)
-                return Grant(starts, number(gauge, arithmetic.FENCE), lease)
+                done, gauge = self._change(name, *arithmetic.adopting(need.holder, need.lease_until))
+                if done:
+                    return Grant(starts, number(gauge, arithmetic.FENCE), need.lease_until)
             if self._pruned(name, gauge, now):
                 gauge = self._known[name]
             if not holds(wanted_at(now).condition, gauge):
@@ -241,6 +243,9 @@ class Lines:
         whose waiters are on their way out already.
         """
         waiter = self._next(name, self.known(name), without)
+        while waiter is not None and waiter.holder == gives:  # his run is over: he was sent on, and did not leave
+            self._store.leave(name, [waiter.place])
+            waiter = self._next(name, self.known(name), without)
         if waiter is None:
             return Refusal.EMPTY
         if queue is not None and waiter.queue != queue:

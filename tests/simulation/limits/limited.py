@@ -1,0 +1,180 @@
+"""A world in which nodes wait for limiters, and what must hold of those whatever happens.
+
+*Directed schedules*: in a story that is told without chance, one invocation stops before one of its port calls until
+everybody else has nothing left to do, and then goes on; or it dies there. Over all invocations and all their calls that
+meets every window that is one call wide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tests.simulation.delivery.actors import Actor
+from tests.simulation.delivery.faults import NoFaults
+from tests.simulation.delivery.invariants import require
+from tests.simulation.delivery.schedule import run_wildly
+from tests.simulation.delivery.world import QUEUES, World, world
+
+from workflow_runtime.invokers.invocation import NodeCall, NodeResult
+from workflow_runtime.plan.limiters import Limiter
+from workflow_runtime.ports import Ports
+from workflow_runtime.services.limits import arithmetic
+from workflow_runtime.storage.limiters import LimiterName, holder_of
+
+NAMES = ("limited", "one_place", "rated")
+TURNS = 2  # of a node's code, in which others may go first
+ROUNDS_MAX = 10_000
+
+Planted = Callable[[Ports], Ports]
+"""Puts something wrong between the services and their ports."""
+
+
+def nothing_wrong(ports: Ports) -> Ports:
+    return ports
+
+
+class Limited:
+    """Watches what runs at once under each limiter of a workflow, and the fencing numbers that it gives. ``is_wild``:
+    time jumps, also while workers stand still."""
+
+    def __init__(self, wild: World, *, is_wild: bool = False) -> None:
+        self.wild = wild
+        self.is_wild = is_wild
+        self.limiters: dict[str, Limiter] = wild.plan.limits.own
+        self.open: dict[str, dict[tuple[str, int], Actor | None]] = {name: {} for name in self.limiters}
+        self.fences: dict[str, dict[int, tuple[str, int]]] = {name: {} for name in self.limiters}
+        self.broken: list[str] = []  # what is raised in a node's code is an error of that
+        for node in wild.plan.root.nodes:
+            wild.behaviours[node.id] = self._behaviour(node.limiters)
+
+    def _behaviour(self, names: tuple[str, ...]) -> Callable[[NodeCall], object]:
+        async def run(call: NodeCall) -> object:
+            run = call.path, call.serial
+            for name in names:
+                self._note(name, run, call.limit_fences)
+                self.open[name][run] = self.wild.current
+            try:
+                for _ in range(TURNS):
+                    self.wild.point()
+                    await asyncio.sleep(0)
+            finally:
+                for name in names:
+                    self.open[name].pop(run, None)
+            return NodeResult(call.inputs).output
+
+        return run
+
+    def _note(self, name: str, run: tuple[str, int], fences: dict[str, int]) -> None:
+        limiter = self.limiters[name]
+        if limiter.concurrency:
+            alive = [other for other, actor in self.open[name].items() if self._lives(name, other, actor)]
+            if len(alive) >= limiter.concurrency and self._lives(name, run, self.wild.current):
+                self.broken.append(f"{name} has {limiter.concurrency} places, and {run} began beside {alive}")
+        other = self.fences[name].setdefault(fences[name], run)
+        if other != run:
+            self.broken.append(f"{name} gave the fence {fences[name]} to {other} and {run}")
+
+    def _lives(self, name: str, run: tuple[str, int], actor: Actor | None) -> bool:
+        """Whether its code runs by right. A worker that stood still for longer than its lease may have lost its place;
+        only wild stories have such."""
+        if actor is not None and actor.dead:
+            return False
+        held = arithmetic.holders(self.wild.calm.stores.limiters.gauge(LimiterName(name)))
+        lease = held.get(holder_of(self.wild.execution_id, *run), 0)
+        return not self.is_wild or lease >= self.wild.clock.time
+
+    def check_end(self) -> None:
+        """Nothing waits any more, nothing is taken, and nobody had to be looked for."""
+        require(not self.broken, "; ".join(self.broken))
+        self.wild.check_end()
+        store = self.wild.calm.stores.limiters
+        for name, limiter in self.limiters.items():
+            gauge = store.gauge(LimiterName(name))
+            for waiter in store.line(LimiterName(name), 10):  # one that was sent on, and did not leave
+                run = self.wild.calm.stores.runs.get(waiter.execution_id, waiter.path, waiter.serial)
+                require(run is not None and not run.status.open, f"{waiter.path} still waits for {name}")
+            held = len(arithmetic.holders(gauge))
+            require(arithmetic.number(gauge, arithmetic.SLOTS_HELD) == held, f"{name} counts its places wrongly")
+            if limiter.concurrency:
+                now = self.wild.clock.time
+                alive = [until for until in arithmetic.holders(gauge).values() if until > now + 95_000]
+                require(not alive, f"{name} keeps a place for somebody")
+
+
+@contextmanager
+def limited(name: str, seed: int = 0, *, is_wild: bool = False, planted: Planted = nothing_wrong) -> Iterator[Limited]:
+    with world(name, seed, planted=planted) as wild:
+        yield Limited(wild, is_wild=is_wild)
+
+
+def run_seed(seed: int) -> None:
+    """A world of this seed: interleaved wildly, with crashes, duplicates, lost messages and jumps of time."""
+    with limited(NAMES[seed % len(NAMES)], seed, is_wild=True) as found:
+        run_wildly(found.wild)
+        found.check_end()
+
+
+def tell(
+    name: str, invocation: int = -1, call: int = 0, *, dies: bool = False, planted: Planted = nothing_wrong
+) -> tuple[int, bool]:
+    """The story of a workflow; the invocation of this number stops before its call of this number, or dies there. How
+    many invocations there were, and whether that one had so many calls."""
+    with limited(name, planted=planted) as found:
+        wild = found.wild
+        wild.faults = NoFaults()
+        wild.start()
+        count, stopped, reached = 0, None, False
+        for _ in range(ROUNDS_MAX):
+            records = next(((queue, some) for queue in QUEUES if (some := wild.receive(queue))), None)
+            if records is not None:
+                actor = wild.invocation(*records)
+                if count == invocation:
+                    reached = _step(wild, actor, call)
+                    actor.dead = dies and not actor.done
+                    stopped = actor if reached and not dies else None
+                else:
+                    wild.run_at_once(actor)
+                count += 1
+                continue
+            if stopped is not None:
+                _step(wild, stopped, ROUNDS_MAX)
+                stopped = None
+                continue
+            due = wild.poller.next_visible_at()
+            if due is None:
+                break
+            wild.clock.time = max(wild.clock.time, due)
+        require(not wild.sweeps, "something got lost, and only the sweep would find it")
+        found.check_end()
+        require(wild.document()["status"] == "completed", f"it {wild.document()}")
+        return count, reached
+
+
+def _step(wild: World, actor: Actor, calls: int) -> bool:
+    """Let it make so many calls. Whether it still has more to do."""
+    for _ in range(calls + 1):
+        if actor.done:
+            return False
+        wild.turn(actor)
+    return not actor.done
+
+
+def tell_all(name: str, *, dies: bool, planted: Planted = nothing_wrong) -> int:
+    """All stories with one stop; how many there were."""
+    count, _ = tell(name, planted=planted)
+    stories = 0
+    for invocation in range(count):
+        call = 0
+        while True:
+            try:
+                _, reached = tell(name, invocation, call, dies=dies, planted=planted)
+            except BaseException as error:
+                error.add_note(f"{name}: invocation {invocation} {'dies' if dies else 'stops'} before its call {call}")
+                raise
+            if not reached:
+                break
+            call += 1
+            stories += 1
+    return stories
