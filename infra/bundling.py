@@ -39,7 +39,7 @@ LAYERS = ("core", "agents")
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's names, and those of wheels
 GLIBC_MINORS = (34, 28, 17)  # of Amazon Linux 2023, and older ones that wheels are usually made for
 UNZIPPED_BYTES_MAX = 250 * 1024 * 1024  # Lambda: a function with its layers
-WORKER_DEFINITIONS = ("agents", "tools")  # what workers load; workflows are published to the table
+WORKER_DEFINITIONS = ("agents", "mcp", "tools")  # what workers load; workflows are published to the table
 DEFINITIONS_DIRECTORY = "definitions"  # in the code; Lambda's working directory holds the code
 MOCKS_FILE = "definitions/mocks_for_tests.yaml"
 

@@ -50,6 +50,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "rich": {"frontends/cli"},
     "pydantic_ai": {"invokers/agents"},
     "opentelemetry": {"invokers/agents"},
+    "mcp": {"invokers/tools/mcp"},
+    "httpx2": {"invokers/tools/mcp"},
     "uvicorn": {"frontends/server"},
     "httpx": {"invokers/tools", "frontends/client", "frontends/cli"},
 }

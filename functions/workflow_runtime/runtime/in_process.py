@@ -125,7 +125,12 @@ class LocalRuntime:
         may take their time. Raises `DefinitionError`.
         """
         registries = Registries(
-            self._definitions, mocks, reach=self._reach, ports=self.ports, workflows=self.workflow_files
+            self._definitions,
+            mocks,
+            reach=self._reach,
+            ports=self.ports,
+            workflows=self.workflow_files,
+            is_local=True,
         )
         _ = registries.catalogue  # which finds all that is wrong
         return registries

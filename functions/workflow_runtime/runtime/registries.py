@@ -10,6 +10,7 @@ from workflow_runtime.errors import DefinitionError
 from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry
 from workflow_runtime.invokers.mocks import MockedInvoker, Mocks, Unmocked
 from workflow_runtime.invokers.tools import ToolInvoker, ToolRegistry
+from workflow_runtime.invokers.tools.mcp.registry import McpServers
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices
 from workflow_runtime.plan.catalogue import Catalogue
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class Registries:
     """What is below ``definitions`` (None: only built-in tools), allowed what ``reach`` says; with ``mocks``, calls
     that have one never reach the real thing. ``ports``: those of the runtime in which built-in tools run.
-    ``workflows``: those that there are, if that is known.
+    ``workflows``: those that there are, if that is known. ``is_local``: MCP servers that are programs may be started.
 
     Raises `DefinitionError` for tools that cannot be used; for agents, `catalogue` and the first call of one do: a
     worker of tools never reads them.
@@ -43,13 +44,15 @@ class Registries:
         reach: Reach = LOCAL_REACH,
         ports: Ports | None = None,
         workflows: Mapping[str, CatalogueEntry] | None = None,
+        is_local: bool = False,
     ) -> None:
         services = ToolServices(bus=ports.bus, offload=ports.offload) if ports is not None else ToolServices()
         self._mocks = mocks
         self._workflows = workflows
         self._definitions = definitions
         self._agents = AgentRegistry.load(_below(definitions, "agents"))
-        self._tools = ToolRegistry.load(_below(definitions, "tools"), reach=reach, services=services)
+        servers = McpServers.load(_below(definitions, "mcp"), is_local=is_local)
+        self._tools = ToolRegistry.load(_below(definitions, "tools"), reach=reach, services=services, servers=servers)
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -59,7 +62,7 @@ class Registries:
         if self._mocks is not None:
             mocked = map(self._mocks.ids, (NodeType.AGENT, NodeType.TOOL, NodeType.SUB_WORKFLOW))
             catalogue = catalogue.with_mocks(*mocked)
-        known = {"tool": catalogue.tools, "agent": catalogue.agents}
+        known = {"tool": catalogue.tools, "agent": catalogue.agents, "mcp": self._tools.servers}
         if findings := list(self._agents.unknown_references(known)):
             raise DefinitionError(findings)
         return catalogue

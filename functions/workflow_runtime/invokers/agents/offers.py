@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.agents.registry import AgentRegistry
 from workflow_runtime.invokers.agents.tool_entries import AgentTool
+from workflow_runtime.invokers.tools.mcp.servers import UNPINNED
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.language.expressions import Expression, compile_expression
 from workflow_runtime.language.json_values import Json
@@ -66,36 +67,58 @@ async def offers_of(
 ) -> dict[str, Offer]:
     """What the agent is offered, by the names that models use. Raises `NodeError`: ``not_found``,
     ``validation_error``."""
-    offers = [await _offer(agent, entry, tools, agents, workflows) for entry in agent.tools]
+    offers = [
+        await _offer(agent, entry, id, tools, agents, workflows)
+        for entry in agent.tools
+        for id in _ids(agent, entry, tools)
+    ]
     return {offer.name: offer for offer in offers}
 
 
+def _ids(agent: AgentDefinition, entry: AgentTool, tools: ToolRegistry) -> Iterator[str]:
+    """What an entry stands for: of an MCP server, the tools that are pinned, as far as they are allowed."""
+    if entry.kind != "mcp":
+        yield entry.id
+        return
+    pinned = tools.of_server(entry.id)
+    if pinned is None:
+        text = f"agent {agent.id!r}: nothing is pinned of the MCP server {entry.id!r}: awr tools pull {entry.id}"
+        raise NodeError("not_found", text)
+    names = {tool.pinned.name: id for id, tool in pinned.items()}
+    for name in entry.allow if entry.allow is not None else names:
+        if name not in names:
+            text = f"agent {agent.id!r}: the MCP server {entry.id!r} has no tool {name!r}"
+            raise NodeError("not_found", with_hint(text, name, names))
+        yield names[name] if entry.pin else f"{names[name]}{UNPINNED}"
+
+
 async def _offer(
-    agent: AgentDefinition, entry: AgentTool, tools: ToolRegistry, agents: AgentRegistry, workflows: Workflows
+    agent: AgentDefinition, entry: AgentTool, id: str, tools: ToolRegistry, agents: AgentRegistry, workflows: Workflows
 ) -> Offer:
     effects = Effects.NONE
     match entry.kind:
         case "workflow_id":
-            kind, description, schema = WORKFLOW, "Runs a workflow.", await workflows(entry.id)
+            kind, description, schema = WORKFLOW, "Runs a workflow.", await workflows(id)
         case "agent":
-            kind, description, schema = AGENT, _agent(agent, entry.id, agents).description, SCHEMA
+            kind, description, schema = AGENT, _agent(agent, id, agents).description, SCHEMA
         case _:
-            tool = tools.get(entry.id)
+            tool = tools.get(id)
             if tool is None:
-                text = with_hint(f"agent {agent.id!r}: there is no tool {entry.id!r}", entry.id, tools.ids)
+                text = with_hint(f"agent {agent.id!r}: there is no tool {id!r}", id, tools.ids)
                 raise NodeError("not_found", text)
             kind, description, schema = TOOL, tool.description, tool.input_schema
             effects = entry.effects or tool.effects
     try:
         written, _ = for_model(schema)
     except SchemaUnusable as error:
-        raise NodeError("validation_error", f"agent {agent.id!r}: {kind} {entry.id!r}: {error}") from None
-    name = name_for_model(entry.id)
+        raise NodeError("validation_error", f"agent {agent.id!r}: {kind} {id!r}: {error}") from None
+    known = id.removesuffix(UNPINNED)
+    name = name_for_model(known)
     return Offer(
         name=name,
         kind=kind,
-        id=entry.id,
-        description=description if name == entry.id else f"{entry.id}: {description}",
+        id=id,
+        description=description if name == known else f"{id}: {description}",
         schema=written,
         effects=effects,
         on_unknown=entry.on_unknown or agent.on_unknown or "ask",

@@ -24,7 +24,5 @@ def _of_guardrails(agent: AgentDefinition) -> Iterator[Place]:
 
 
 def _of_tool(entry: AgentTool) -> Iterator[str]:
-    if entry.kind == "mcp":
-        yield entry.kind
     if entry.as_ == "node" and entry.kind != "workflow_id":
         yield "as"

@@ -15,6 +15,7 @@ from workflow_runtime.errors import NodeError
 from workflow_runtime.invokers.containment import Outcome, node_failure
 from workflow_runtime.invokers.invocation import NodeCall, NodeResult
 from workflow_runtime.invokers.tools.loops import AuthorLoops
+from workflow_runtime.invokers.tools.mcp.remote import RemoteTool
 from workflow_runtime.invokers.tools.registry import ToolRegistry
 from workflow_runtime.invokers.tools.threads import Threads
 from workflow_runtime.invokers.tools.tool import Tool
@@ -69,6 +70,11 @@ class ToolInvoker:
         raise failure from (None if failure is outcome.error else outcome.error)
 
     async def _outcome(self, tool: Tool, call: NodeCall) -> Outcome[NodeResult]:
+        if isinstance(tool, RemoteTool):
+            try:
+                return Outcome(await tool.call(call))
+            except Exception as error:
+                return Outcome(error=error)
         context = self._context(call)
         if not tool.is_async:
             return await self._threads.run(partial(_called, tool, call, context), f"tool {tool.id}", call.late.came)

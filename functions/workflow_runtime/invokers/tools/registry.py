@@ -16,6 +16,9 @@ from workflow_runtime.findings import Finding, Rule
 from workflow_runtime.invokers.containment import attempt
 from workflow_runtime.invokers.entries import read_entries
 from workflow_runtime.invokers.tools.builtin import builtin_tools
+from workflow_runtime.invokers.tools.mcp.registry import McpServers
+from workflow_runtime.invokers.tools.mcp.remote import RemoteTool
+from workflow_runtime.invokers.tools.mcp.servers import UNPINNED
 from workflow_runtime.invokers.tools.modules import load_modules
 from workflow_runtime.invokers.tools.reach import LOCAL_REACH, Reach
 from workflow_runtime.invokers.tools.services import ToolServices
@@ -50,8 +53,10 @@ class Variant(BaseModel):
 class ToolRegistry:
     """Tools by id. `load` reads everything at once; every tool's schema is checked then, not when a node runs."""
 
-    def __init__(self, tools: Iterable[Tool]) -> None:
-        self._tools = {tool.id: tool for tool in tools}
+    def __init__(self, tools: Iterable[Tool], servers: McpServers | None = None) -> None:
+        self._servers = servers or McpServers({}, {})
+        remote = [tool for of_server in self._servers.tools.values() for tool in of_server.values()]
+        self._tools: dict[str, Tool] = {tool.id: tool for tool in (*remote, *tools)}
 
     @classmethod
     def load(
@@ -60,6 +65,7 @@ class ToolRegistry:
         *,
         reach: Reach = LOCAL_REACH,
         services: ToolServices | None = None,
+        servers: McpServers | None = None,
     ) -> ToolRegistry:
         """Built-in tools, and what is below ``folder``: every function marked with ``@tool`` in its Python modules, the
         variants in its YAML files. None, or no such folder: only the built-in ones.
@@ -73,14 +79,26 @@ class ToolRegistry:
         _add_variants(folder, tools, findings)
         if findings:
             raise DefinitionError(findings)
-        return cls(tools.values())
+        return cls(tools.values(), servers)
 
     @property
     def ids(self) -> frozenset[str]:
         return frozenset(self._tools)
 
     def get(self, id: str) -> Tool | None:
-        return self._tools.get(id)
+        found = self._tools.get(id.removesuffix(UNPINNED))
+        if id.endswith(UNPINNED):
+            return found.unpinned() if isinstance(found, RemoteTool) else None
+        return found
+
+    @property
+    def servers(self) -> frozenset[str]:
+        """The MCP servers that are declared."""
+        return frozenset(self._servers.servers)
+
+    def of_server(self, id: str) -> dict[str, RemoteTool] | None:
+        """What is pinned of an MCP server, by id; None: nothing is, or there is no such server."""
+        return self._servers.tools.get(id)
 
     def describe(self) -> dict[str, CatalogueEntry]:
         """Every tool as plain data, by id in order."""

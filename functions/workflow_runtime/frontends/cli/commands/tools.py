@@ -9,10 +9,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from workflow_runtime.frontends.cli.errors import CliError, ExitCode
+from workflow_runtime.frontends.cli.errors import CliError, ExitCode, usage_error
 from workflow_runtime.frontends.cli.files import definitions_directory
 from workflow_runtime.frontends.cli.options import AsJson, Definitions, MocksFile
 from workflow_runtime.frontends.cli.output import Line, Output
+from workflow_runtime.frontends.cli.pinning import PULL, pull
 from workflow_runtime.invokers.mocks import Mocks
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.texts import preview
@@ -23,17 +24,33 @@ DEFAULT_COLUMNS_MAX = 40  # of an argument's default
 Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this one, with its schemas.", show_default=False)]
 
 
-def tools(id: Id = None, definitions: Definitions = None, mocks: MocksFile = None, json: AsJson = False) -> int:
-    """List the tools that workflows may name: the built-in ones, and those of the definitions directory.
+def tools(
+    id: Id = None,
+    server: Annotated[
+        str | None, typer.Argument(metavar="[SERVER]", help="With `pull`: the MCP server.", show_default=False)
+    ] = None,
+    definitions: Definitions = None,
+    mocks: MocksFile = None,
+    json: AsJson = False,
+) -> int:
+    """List the tools that workflows may name: built-in ones, those of the definitions directory and of MCP servers.
 
     \b
       awr tools
       awr tools http_request
+      awr tools pull github
+
+    `pull SERVER` asks an MCP server of definitions/mcp what tools it has, shows what has changed, and pins that: agents
+    and nodes use these tools as they are then, and are refused them when they change.
 
     With --json: ids, descriptions, sources and JSON Schemas.
 
-    Exit codes: 0 listed, 1 there is no such tool, or some cannot be used, 2 wrong usage.
+    Exit codes: 0 listed, 1 there is no such tool or server, or it cannot be used, 2 wrong usage.
     """
+    if id == PULL:
+        return pull(Output(json=json), definitions or definitions_directory(None), server)
+    if server is not None:
+        raise usage_error(f"awr tools takes one tool; did you mean awr tools {PULL} {server}?")
     return _list(Output(json=json), "tool", _catalogue(definitions, mocks).tools, id)
 
 
