@@ -15,6 +15,7 @@ import msgspec
 from workflow_runtime.definition import schema as workflow_schema
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.mocks.file import TOP_KEYS
+from workflow_runtime.invokers.tools.mcp.servers import McpServer
 from workflow_runtime.invokers.tools.registry import Variant
 from workflow_runtime.testing import scenario_model
 
@@ -24,18 +25,19 @@ BESIDE_DEFINITIONS = Path(__file__).parents[3] / "definitions"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """The schema of each kind of file: ``workflow``, ``agents``, ``tools``, ``mocks``, ``scenario``."""
+    """The schema of each kind of file: ``workflow``, ``agents``, ``tools``, ``mcp``, ``mocks``, ``scenario``."""
     mocks = _mocks()
     return {
         "workflow": workflow_schema.json_schema(),
         "agents": _entries("agents", "Agents: one, or a list below `agents`.", AgentDefinition),
         "tools": _entries("tools", "Tools made of others: one, or a list below `tools`.", Variant),
+        "mcp": _entries("mcp", "MCP servers: one, or a list below `mcp`.", McpServer),
         "mocks": mocks,
         "scenario": {"$schema": workflow_schema.DIALECT, **scenario_model.json_schema(mocks)},
     }
 
 
-def _entries(plural: str, description: str, model: type[AgentDefinition] | type[Variant]) -> dict[str, Any]:
+def _entries(plural: str, description: str, model: type[AgentDefinition | McpServer | Variant]) -> dict[str, Any]:
     """One entry of ``model``, or a list of them below the key ``plural``."""
     entry = model.model_json_schema(ref_template="#/$defs/{model}")
     definitions = entry.pop("$defs", {})

@@ -19,12 +19,13 @@ class Kind(StrEnum):
     WORKFLOW = "workflow"
     AGENTS = "agents"
     TOOLS = "tools"
+    MCP = "mcp"
     MOCKS = "mocks"
     SCENARIO = "scenario"
 
 
 def schema(kind: Annotated[Kind, typer.Argument(help="What the file holds.", show_default=False)]) -> int:
-    """Print the JSON Schema of workflows, or of files with agents, tools, mocks or scenarios.
+    """Print the JSON Schema of workflows, or of files with agents, tools, MCP servers, mocks or scenarios.
 
     \b
       awr schema workflow > workflow.schema.json
