@@ -16,22 +16,32 @@ import random
 import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
 _ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(_ROOT / "functions"), str(_ROOT)]
 
+from pydantic_ai.models.test import TestModel  # noqa: E402
 from tests.benchmarks.aws_calls import Meter  # noqa: E402
 from tests.handlers.bench import Bench  # noqa: E402
 
 from workflow_runtime.backends.aws.backend import create_clients  # noqa: E402
 from workflow_runtime.backends.simulated_aws.simulated import session  # noqa: E402
+from workflow_runtime.invokers.agents import AgentInvoker, AgentRegistry  # noqa: E402
+from workflow_runtime.invokers.tools.registry import ToolRegistry  # noqa: E402
+from workflow_runtime.invokers.tools.tool import describe  # noqa: E402
+from workflow_runtime.plan.specs import NodeType  # noqa: E402
 
 BUDGETS = {
     "chain": {"write_units": 4.0, "read_units": 4.0, "sqs_requests": 6.0},
     "fan-out": {"write_units": 2.5, "sqs_requests": 1.5},
 }
+BUDGETS["agents"] = BUDGETS["chain"]
+BUDGETS["agents with a tool"] = {"write_units": 8.0, "read_units": 4.0, "sqs_requests": 6.0}
+"""An agent without tools costs what a tool costs. One with them records, per visit, its definition, and per request and
+per call of a tool a step."""
 BUDGETS["passes in turn"] = {name: round(value * 1.1, 2) for name, value in BUDGETS["chain"].items()}
 BUDGETS["passes at once"] = {name: round(value * 1.1, 2) for name, value in BUDGETS["fan-out"].items()}
 """A pass has no record of its own: it costs what its nodes cost, and a tenth at most."""
@@ -54,6 +64,15 @@ def chain(count: int) -> str:
     lines = ['    - {id: n0, type: tool, tool: kilobyte, inputs: {x: "${start}"}}']
     lines += [
         f'    - {{id: n{number}, type: tool, tool: kilobyte, inputs: {{x: "${{n{number - 1}.text}}"}}}}'
+        for number in range(1, count)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def agents(count: int, *, agent: str = "plain") -> str:
+    lines = [f'    - {{id: n0, type: agent, agent: {agent}, prompt: "${{start}}"}}']
+    lines += [
+        f'    - {{id: n{number}, type: agent, agent: {agent}, prompt: "${{n{number - 1}}}"}}'
         for number in range(1, count)
     ]
     return "\n".join(lines) + "\n"
@@ -85,17 +104,32 @@ def measure(smoke: bool) -> list[dict[str, Any]]:
     small, large = (5, 10) if smoke else (5, 25)
     narrow, wide = (10, 20) if smoke else (20, 50)
     bench = Bench("moto", one_call_at_a_time=True)
+    folder = TemporaryDirectory()
     try:
+        bench.invokers[NodeType.AGENT] = _agents(Path(folder.name))
         bench.tools.tools["kilobyte"] = lambda _: {"text": text(1000)}
         meter = Meter(bench.backend.clients, create_clients(session()).dynamodb)
         return [
             _row("chain", meter, bench, chain, small, large),
+            _row("agents", meter, bench, agents, small, large),
+            _row("agents with a tool", meter, bench, partial(agents, agent="armed"), small, large),
             _row("fan-out", meter, bench, fan_out, narrow, wide),
             _row("passes in turn", meter, bench, passes, small, large),
             _row("passes at once", meter, bench, partial(passes, at_once=True), narrow, wide),
         ]
     finally:
         bench.close()
+        folder.cleanup()
+
+
+def _agents(folder: Path) -> AgentInvoker:
+    """Agents on the test model, which calls every tool that it is offered once, and then answers."""
+    (folder / "agents.yaml").write_text(
+        "agents:\n- {id: plain, model: test}\n- {id: armed, model: test, tools: [lookup]}\n"
+    )
+    tools = ToolRegistry([describe(lambda: text(1000), "lookup", "", effects="none")])
+    answer = lambda _: TestModel(custom_output_text=text(1000))  # noqa: E731  one line of a table
+    return AgentInvoker(AgentRegistry.load(folder), answer, tools)
 
 
 def _row(shape: str, meter: Meter, bench: Bench, nodes: Any, few: int, many: int) -> dict[str, Any]:

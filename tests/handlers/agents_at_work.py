@@ -60,8 +60,7 @@ class AgentBench(Bench):
     ) -> None:
         super().__init__(name)
         self.model = model
-        invokers = invokers_of(folder, model, functions, self.clock, others, **fields)
-        self._runtime_on.keywords["invokers"] = lambda: invokers
+        self.invokers = invokers_of(folder, model, functions, self.clock, others, **fields)
         self.runtime = self._runtime_on(self.backend.ports)
 
     def begin(self, nodes: str = NODE) -> str:

@@ -61,12 +61,12 @@ class Bench:
         self.tools = Tools()
         self.counts: list[tuple[str, int]] = []
         secrets = EnvironmentSecrets({"WORKFLOW_SECRET_TOKEN": "s3cr3t"})
-        invokers = {NodeType.AGENT: self.tools, NodeType.TOOL: self.tools}
+        self.invokers: dict[NodeType, Any] = {NodeType.AGENT: self.tools, NodeType.TOOL: self.tools}
         ports = self.backend.ports
         if one_call_at_a_time:
             ports = replace(ports, offload=run_at_once)
         self._runtime_on = partial(
-            Runtime, invokers=lambda: invokers, secrets=secrets, count=lambda *count: self.counts.append(count)
+            Runtime, invokers=lambda: self.invokers, secrets=secrets, count=lambda *count: self.counts.append(count)
         )
         self.runtime = self._runtime_on(ports)
 

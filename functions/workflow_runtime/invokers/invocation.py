@@ -100,7 +100,7 @@ class NodeCall(msgspec.Struct, frozen=True, kw_only=True):
     inputs from whoever records, logs or shows what came of them.
     ``serial``: of the run, ``visit``: of the first one of its visit; ``log``: how often the visit has begun anew;
     ``steps``: where an agent's steps in it are recorded; ``answers``: what its calls have waited for, by call;
-    ``is_ending``: whether the time of this run is nearly up, so that nothing should begin in it any more;
+    ``is_ending``: whether the time of this run is nearly up, or nobody wants it any more, so that nothing begins in it;
     ``make_call_token``: the task token of a call; ``workflow_schema``: gives the schema of a workflow's input.
     """
 

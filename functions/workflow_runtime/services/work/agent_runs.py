@@ -63,7 +63,7 @@ class AgentRuns:
             call,
             steps=attempt.steps,
             live=attempt.live,
-            is_ending=lambda: clock.now() >= ends_at,
+            is_ending=lambda: call.stop.requested or clock.now() >= ends_at,
             workflow_schema=self._workflow_schema,
             make_call_token=lambda id: AttemptToken(order.execution_id, command, self._stores, clock.now, id)(),
         )

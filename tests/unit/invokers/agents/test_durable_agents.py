@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from msgspec.structs import replace
+from pydantic_ai.durable_exec import DurableOperationId
 from tests.unit.invokers.agents.visits import Scripted, Visits, begun
 
+from workflow_runtime.engine.awaited import CallAnswer, Wait
 from workflow_runtime.invokers.agents.offers import name_for_model
 from workflow_runtime.invokers.masking import Mask
 from workflow_runtime.sdk import NodeContext
@@ -248,3 +251,105 @@ def test_a_tool_is_told_of_its_call_as_in_a_node(tmp_path: Path) -> None:
     assert all(key.startswith("e:p:1:act:") for key in keys)
     assert sorted(result.warnings) == ["with 1", "with 1", "with 2"]
     assert sorted(world.run().warnings) == sorted(result.warnings)
+
+
+def test_a_replay_tells_the_model_nothing_twice(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, ASK_BOTH, [("search", {"q": "c"})], "done")
+    world.run()
+    undisturbed = [len(message.parts) for message in world.model.asked[-1]]
+    again = visits(tmp_path / "again", tools, ASK_BOTH, [("search", {"q": "c"})], "done")
+    for dies_at in (2, 4):
+        again.model.dies_at = dies_at
+        again.fails()
+    again.model.dies_at = None
+    again.run()
+    assert [len(message.parts) for message in again.model.asked[-1]] == undisturbed
+
+
+def lost_during_a_payment(tmp_path: Path, tools: Tools) -> Visits:
+    """A worker was lost between a call that must not happen twice and its record."""
+    world = visits(tmp_path, tools, [("pay", {"amount": 1})], "done", names=("pay",))
+    world.run()
+    [paid] = [step for step in world.steps if step.name == "tool:pay"]
+    world.forget("tool:pay#1")
+    world.store.begin(Visit("e", "p", 1, 1), begun(paid))
+    tools.calls.clear()
+    return world
+
+
+def asked_of(world: Visits, **fields: Any) -> Wait:
+    result = world.run(**fields)
+    [wait] = result.waits
+    return wait
+
+
+def test_people_are_asked_whether_a_call_happened_with_its_arguments(tmp_path: Path, tools: Tools) -> None:
+    world = lost_during_a_payment(tmp_path, tools)
+    wait = asked_of(world)
+    assert (wait.kind, wait.target, wait.data) == ("effect", "pay", {"arguments": {"amount": 1}, "result": None})
+    yes = CallAnswer({"arguments": {"amount": 1}, "result": "paid 1"}, approved=True)
+    assert world.run(answers={wait.id: yes}).output == "done"
+    assert tools.calls == []
+    assert world.model.told == ["paid 1"]
+
+
+def test_an_answer_that_a_call_has_not_happened_lets_it_be_made_once(tmp_path: Path, tools: Tools) -> None:
+    world = lost_during_a_payment(tmp_path, tools)
+    wait = asked_of(world)
+    no = {wait.id: CallAnswer(approved=False)}
+    assert world.run(answers=no).output == "done"
+    assert tools.calls == [1]
+
+
+def test_a_call_that_is_lost_again_is_asked_about_again(tmp_path: Path, tools: Tools) -> None:
+    world = lost_during_a_payment(tmp_path, tools)
+    wait = asked_of(world)
+    no = {wait.id: CallAnswer(approved=False)}
+    world.run(answers=no)
+    [paid] = [step for step in world.steps if step.name == "tool:pay"]
+    world.forget("tool:pay#1")  # its worker died before it could record that
+    world.store.begin(Visit("e", "p", 1, 1), begun(paid))
+    again = asked_of(world, answers=no)
+    assert again.id != wait.id
+    assert tools.calls == [1]
+
+
+def test_two_workers_on_one_visit_follow_one_history(tmp_path: Path, tools: Tools) -> None:
+    """One of them only seemed to be lost; each has a model that would say something else."""
+    world = visits(tmp_path / "one", tools, ASK_BOTH, "first")
+    other = visits(tmp_path / "other", tools, [("search", {"q": "z"})], "second")
+    other.backend = world.backend
+    calls = (world.call(), replace(world.call(), serial=1))
+
+    async def both() -> list[Any]:
+        runs = [invoker.invoke(call) for invoker, call in zip((world.invoker(), other.invoker()), calls, strict=True)]
+        return await asyncio.gather(*runs)
+
+    first, second = asyncio.run(both())
+    assert first.output == second.output
+    assert len({step.name for step in world.steps if step.name.startswith("model")}) == 1
+    assert [step.ordinal for step in world.steps if step.name == "model"] == [1, 2]
+
+
+def test_an_agent_that_nobody_wants_any_more_begins_nothing(tmp_path: Path, tools: Tools) -> None:
+    world = visits(tmp_path, tools, ASK_BOTH, "done")
+    call = world.call()
+    call = replace(call, is_ending=lambda: bool(tools.calls))
+    result = asyncio.run(world.invoker().invoke(call))
+    assert (result.goes_on, result.waits, len(world.model.asked)) == (True, (), 1)
+
+
+def test_every_operation_that_pydantic_ai_makes_durable_is_known_here() -> None:
+    """A new kind has to be looked at: whether it is a step, and what tells that a replay asks the same."""
+    known = {
+        "ModelRequestId",
+        "ModelCompactMessagesId",
+        "ModelCancelSuspendedResponseId",
+        "CapabilityOperationId",
+        "EventStreamHandlerId",
+        "ToolsetGetToolsId",
+        "ToolsetGetInstructionsId",
+        "ToolsetValidateToolArgumentsId",
+        "ToolsetCallToolId",
+    }
+    assert {kind.__name__ for kind in get_args(DurableOperationId)} == known
