@@ -11,7 +11,6 @@ from workflow_runtime.errors import DefinitionError
 from workflow_runtime.invokers.agents import AgentDefinition, AgentRegistry
 
 NOT_IN_FORCE: dict[str, dict[str, object]] = {
-    "tools[0].mcp": {"tools": [{"mcp": "github"}]},
     "tools[0].as": {"tools": [{"tool": "echo", "as": "node"}]},
 }
 
