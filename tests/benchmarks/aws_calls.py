@@ -46,7 +46,7 @@ class Meter:
     def _asked(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         self._asked_for = params
         operation = model.name
-        if operation in ("PutItem", "UpdateItem"):
+        if operation in ("PutItem", "UpdateItem", "DeleteItem"):
             key = params.get("Key") or {name: params["Item"][name] for name in ("pk", "sk")}
             self._before = self._reader.get_item(TableName=params["TableName"], Key=key).get("Item")
             self._key = key
@@ -60,12 +60,13 @@ class Meter:
             self._count_units(operation, parsed)
 
     def _count_units(self, operation: str, parsed: dict[str, Any]) -> None:
-        if operation in ("PutItem", "UpdateItem"):
+        if operation in ("PutItem", "UpdateItem", "DeleteItem"):
             after = self._reader.get_item(TableName=self._asked_for["TableName"], Key=self._key).get("Item")
             self.write_units += written(self._before, after)
         elif operation == "BatchWriteItem":
             for requests in self._asked_for["RequestItems"].values():
-                self.write_units += sum(written(None, each["PutRequest"]["Item"]) for each in requests)
+                for each in requests:  # deleted ones are small here, and stand in no index
+                    self.write_units += written(None, each["PutRequest"]["Item"]) if "PutRequest" in each else 1
         elif operation == "GetItem":
             self.read_units += units(size(parsed.get("Item")), READ_UNIT_BYTES)
         elif operation == "BatchGetItem":

@@ -25,6 +25,9 @@ COMMAND = "python tests/benchmarks/run.py > results.json && python tests/benchma
 PRICES_AS_OF = "November 2026"
 PRICES = {"write_units": 0.625, "read_units": 0.125, "sqs_requests": 0.50, "invocations": 0.20}
 STEP_FUNCTIONS_PER_MILLION = 25.0  # Standard workflows, per state transition
+BUS_EVENT, API_REQUEST = 1.00, 1.00  # EventBridge: custom events; API Gateway: HTTP API
+BUS_EVENTS, EXECUTION_INVOCATIONS = 2, 2  # that it started, that it ended; the API, and the first dispatch
+LOGS_GB, TRACES = 0.50, 5.00
 LAMBDA_GB_SECOND = 0.0000166667  # x86
 EXAMPLE_MEMORY_GB, EXAMPLE_SECONDS = 0.5, 0.01
 
@@ -128,10 +131,24 @@ def _aws(rows: list[dict[str, Any]]) -> list[str]:
         f"SQS ${PRICES['sqs_requests']:.2f} (all at the price of FIFO), Lambda ${PRICES['invocations']:.2f}."
     )
     left_out = (
-        f"Lambda's duration comes on top: ${duration:.2f} per million for every {EXAMPLE_SECONDS * 1000:.0f} ms "
-        f"at {EXAMPLE_MEMORY_GB * 1024:.0f} MB; so do logs, and receives by idle pollers."
+        f"Left out: Lambda's duration, ${duration:.2f} per million for every {EXAMPLE_SECONDS * 1000:.0f} ms "
+        f"at {EXAMPLE_MEMORY_GB * 1024:.0f} MB; logs, ${LOGS_GB:.2f} per GB and about a kilobyte a node; "
+        f"traces, ${TRACES:.2f} per million; storage until it expires; receives by idle pollers."
     )
-    return [*_table(head, lines()), "", prices, left_out]
+    return [*_table(head, lines()), "", prices, _execution(rows), left_out]
+
+
+def _execution(rows: list[dict[str, Any]]) -> str:
+    """What an execution costs besides its nodes: a chain, whose start and end are single commits."""
+    (chain,) = (row["per_execution"] for row in rows if row["shape"] == "chain")
+    dollars = sum(chain[name] * PRICES[name] for name in ("write_units", "read_units", "sqs_requests"))
+    dollars += BUS_EVENTS * BUS_EVENT + API_REQUEST + EXECUTION_INVOCATIONS * PRICES["invocations"]
+    return (
+        f"An execution costs ${dollars:.2f} per million besides its nodes: {chain['write_units']:.0f} write units, "
+        f"{chain['read_units']:.0f} read units, {chain['sqs_requests']:.0f} SQS requests, {BUS_EVENTS} events on the "
+        f"bus and a request to the API (${API_REQUEST:.2f} per million of either), "
+        f"{EXECUTION_INVOCATIONS} Lambda invocations."
+    )
 
 
 def _events(events: dict[str, Any], machine: dict[str, float]) -> list[str]:
