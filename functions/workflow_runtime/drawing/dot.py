@@ -39,13 +39,14 @@ _DEAD = 'color="#c4cbd2", style=dotted'
 
 
 def draw(drawing: Drawing) -> str:
-    fonts = ["node", "edge", "graph"] if drawing.has_states else ["node", "edge"]
+    has_clusters = any(item.parent >= 0 for item in drawing.items)
+    fonts = ["node", "edge", "graph"] if has_clusters or drawing.has_states else ["node", "edge"]
     leaves = _leaves(drawing)
     return (
         "\n".join(
             [
                 f"digraph {quoted(drawing.title)} {{",
-                *(["    compound=true;"] if drawing.has_states else []),
+                *(["    compound=true;"] if has_clusters or drawing.has_states else []),
                 *(f'    {what} [fontname="sans-serif"];' for what in fonts),
                 *([f"    label={quoted(drawing.remark)};"] if drawing.remark else []),
                 *_inside(drawing, -1, 1),
@@ -88,7 +89,8 @@ def _inside(drawing: Drawing, holder: int, depth: int) -> Iterator[str]:
         yield f"{margin}subgraph cluster_{number} {{"
         style = "rounded,dashed" if holder >= 0 and drawing.items[holder].kind == "regions" else "rounded"
         colour = f" {_coloured(item)};" if _coloured(item) else ""
-        yield f'{margin}    label={quoted(_label(item, with_kind=True))}; style="{style}";{colour}'
+        stack = " peripheries=3;" if item.is_stack else ""
+        yield f'{margin}    label={quoted(_label(item, with_kind=True))}; style="{style}";{stack}{colour}'
         yield from _inside(drawing, number, depth + 1)
         yield f"{margin}}}"
 

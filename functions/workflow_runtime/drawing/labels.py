@@ -52,7 +52,9 @@ def undo_of(plan: Plan, node: NodePlan) -> str:
 
 def _loop(loop: LoopSpec) -> str:
     if loop.items is not None:
-        return f"for each of {_plain(loop.items)}"
+        listed = loop.items.source
+        address = listed["s3"] if loop.reads_file and isinstance(listed, dict) else None
+        return f"for each of {_without_marks(address) if address is not None else _plain(loop.items)}"
     if loop.times is not None:
         return f"{loop.times if isinstance(loop.times, int) else _plain(loop.times)} times"
     if loop.condition is not None:
@@ -118,4 +120,8 @@ def _duration(value: float | Formula) -> str:
 
 def _plain(formula: Formula) -> str:
     """The beginning of a formula's text, without the marks around its names."""
-    return _TEMPLATE.sub(r"\1", str(formula.source)[:_SOURCE_CHARS_MAX])
+    return _without_marks(str(formula.source))
+
+
+def _without_marks(text: str) -> str:
+    return _TEMPLATE.sub(r"\1", text[:_SOURCE_CHARS_MAX])

@@ -1,5 +1,5 @@
-"""Mermaid, as GitHub and many documentation sites show it: graphs as flowcharts, charts as state diagrams, in which
-the nodes that a state runs are drawn as states inside it.
+"""Mermaid, as GitHub and many documentation sites show it: graphs as flowcharts, with the bodies of loops as subgraphs;
+charts as state diagrams, in which the nodes that a state runs are drawn as states inside it.
 
 Keys are n0, n1 … or s0, s1 …, so that ids of any script are safe; texts are written with entities.
 """
@@ -14,6 +14,7 @@ from workflow_runtime.drawing.model import (
     DEAD,
     GATHERED,
     HISTORY_MARKS,
+    STACK_MARK,
     START,
     STATE_KINDS,
     TAKEN,
@@ -66,8 +67,7 @@ def draw(drawing: Drawing) -> str:
 
 def _flowchart(drawing: Drawing) -> Iterator[str]:
     yield "flowchart TD"
-    for number, item in enumerate(drawing.items):
-        yield f"    {_box(number, item)}"
+    yield from _boxes(drawing, -1, 1)
     for link in drawing.links:
         line = "-.->" if link.orders else "==>" if link.critical else "-->"
         label = f'|"{_escaped(link.label)}"|' if link.label else ""
@@ -79,12 +79,31 @@ def _flowchart(drawing: Drawing) -> Iterator[str]:
             yield f"    linkStyle {','.join(members)} {style}"
 
 
+def _boxes(drawing: Drawing, holder: int, depth: int) -> Iterator[str]:
+    """What is inside an item; what holds others is a subgraph."""
+    margin = "    " * depth
+    for number in drawing.children[holder]:
+        item = drawing.items[number]
+        if not drawing.children[number]:
+            yield f"{margin}{_box(number, item)}"
+            continue
+        yield f'{margin}subgraph n{number}["{_words(item)}"]'
+        yield from _boxes(drawing, number, depth + 1)
+        yield f"{margin}end"
+
+
 def _box(number: int, item: Item) -> str:
     if item.kind == GATHERED:
         return f'n{number}((" "))'
     left, right = _SHAPES.get(item.kind, _ROUNDED)
+    return f'n{number}{left}"{_words(item)}"{right}'
+
+
+def _words(item: Item) -> str:
+    """The title, with what it runs below; of a loop whose passes run side by side, with a sign that it is many."""
+    many = f"{STACK_MARK} " if item.is_stack else ""
     detail = f"<br/><small>{_escaped(item.about)}</small>" if item.about else ""
-    return f'n{number}{left}"{_escaped(item.title)}{detail}"{right}'
+    return f"{many}{_escaped(item.title)}{detail}"
 
 
 def _state_diagram(drawing: Drawing) -> Iterator[str]:
@@ -155,7 +174,8 @@ class _Writer:
 def _title(item: Item) -> str:
     if item.kind in HISTORY_MARKS:
         return f"{HISTORY_MARKS[item.kind]} {item.title}"
-    return f"{item.title} ({item.kind} {item.about})" if item.about else item.title
+    many = f"{STACK_MARK} " if item.is_stack else ""
+    return f"{many}{item.title} ({item.kind} {item.about})" if item.about else item.title
 
 
 def _escaped(text: str) -> str:

@@ -22,6 +22,8 @@ START = "initial"
 """Kind of the dot from which a chart, or a state with states, is entered by default."""
 GATHERED = "gathered"
 """Kind of the dot at which many branches come together before many nodes go on: an arrow each, not one per pair."""
+STACK_MARK = "⧉"
+"""Of a loop whose passes run side by side, where a form has no way to draw a stack."""
 DOTS = frozenset({START, GATHERED})
 
 
@@ -35,6 +37,7 @@ class Item(msgspec.Struct, frozen=True):
     ``notes``: what happens in a state without leaving it.
     ``parent``: the item that it is inside of, -1 at the top; parents come first.
     ``status``: `ACTIVE`, `VISITED`, a node's status, or ``""``. ``undo``: what undoes a node.
+    ``is_stack``: a loop whose passes run side by side; what is inside of it is drawn once.
     """
 
     id: str
@@ -45,6 +48,7 @@ class Item(msgspec.Struct, frozen=True):
     parent: int = -1
     status: str = ""
     undo: str = ""
+    is_stack: bool = False
 
     @property
     def about(self) -> str:

@@ -34,9 +34,9 @@ from workflow_runtime.drawing.progress import (
 from workflow_runtime.language.texts import shorten
 from workflow_runtime.plan.actions import CallAction
 from workflow_runtime.plan.chart import ChartPlan
-from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock
+from workflow_runtime.plan.graph import Edge, EdgeKind, GraphBlock, NodePlan
 from workflow_runtime.plan.plan import Plan
-from workflow_runtime.plan.specs import ConditionSpec, MachineSpec, SwitchSpec, WaitSpec
+from workflow_runtime.plan.specs import ConditionSpec, LoopSpec, MachineSpec, SwitchSpec, WaitSpec
 from workflow_runtime.plan.states import ROOT_STATE, StateKind, StatePlan, TransitionPlan
 
 _KINDS = {StateKind.ATOMIC: "state", StateKind.PARALLEL: "regions"}
@@ -74,7 +74,7 @@ class _Reader:
         return len(self.items) - 1
 
     def graph(self, number: int, parent: int) -> None:
-        """The nodes of a block, with the charts in them."""
+        """The nodes of a block, with the charts and the bodies of loops in them."""
         block = self._plan.blocks[number]
         places: dict[int, int] = {}
         for index, node in enumerate(block.nodes):
@@ -84,9 +84,13 @@ class _Reader:
             status = self._progress.statuses.get(path, "")
             detail = " · ".join(part for part in (detail_of(node), self._progress.passes.get(path, "")) if part)
             item = Item(path, shorten(node.name or node.id), kind_of(node), detail, (), parent, status)
-            places[index] = self.add(replace(item, undo=undo_of(self._plan, node)))
-            if isinstance(node.spec, MachineSpec):
-                self.chart(node.spec.chart, places[index], path)
+            item = replace(item, undo=undo_of(self._plan, node), is_stack=_is_stack(node))
+            places[index] = self.add(item)
+            match node.spec:
+                case MachineSpec(chart=chart):
+                    self.chart(chart, places[index], path)
+                case LoopSpec(body=body):
+                    self.graph(body, places[index])
         self.links += self._edges(block, places, parent)
 
     def _edges(self, block: GraphBlock, places: Mapping[int, int], parent: int) -> Iterator[Link]:
@@ -171,6 +175,11 @@ class _Reader:
         for transition in state.transitions:
             if not transition.targets:
                 yield internal_note(state, transition)
+
+
+def _is_stack(node: NodePlan) -> bool:
+    """Whether it is a loop whose passes run side by side."""
+    return isinstance(node.spec, LoopSpec) and (node.spec.max_concurrency != 1 or node.spec.is_distributed)
 
 
 def _gates(block: GraphBlock) -> dict[tuple[int, int], list[str]]:

@@ -22,6 +22,7 @@ HEAD = 26.0  # of the title's line
 DOT = 12.0
 RING = 34.0
 ARROWHEAD = 7.0
+STACK_DEPTH, STACK_STEP = 2, 5.0  # sheets that show below one whose passes run side by side
 SLANTED = frozenset({"switch", "condition", "aggregation", "parallel", "fail"})
 _CLASS = re.compile(r"[^a-z_]")
 
@@ -76,8 +77,10 @@ def size_of(item: Item, *, holds: bool) -> tuple[float, float]:
 
 
 def _container(item: Item, style: str, box: Box, title: Box) -> list[str]:
+    behind = range(STACK_DEPTH, 0, -1) if item.is_stack else ()
     return [
         f'<g class="{_classes(item, style)}"><title>{escape(_hint(item))}</title>',
+        *(_rectangle(box.moved(STACK_STEP * step, STACK_STEP * step), 12) for step in behind),
         _rectangle(box, 12),
         *_texts(item, title.center, title.y),
         "</g>",

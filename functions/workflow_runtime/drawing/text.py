@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from workflow_runtime.drawing.model import ACTIVE, DEAD, DOTS, GATHERED, START, STATE_KINDS, TAKEN, Drawing, Item, Link
+from msgspec.structs import replace
+
+from workflow_runtime.drawing.model import (
+    ACTIVE,
+    DEAD,
+    DOTS,
+    GATHERED,
+    STACK_MARK,
+    START,
+    STATE_KINDS,
+    TAKEN,
+    Drawing,
+    Item,
+    Link,
+)
 from workflow_runtime.language.texts import columns, visible
 
 _MARKS = {  # by kind of node or state
@@ -27,6 +41,7 @@ _MARKS = {  # by kind of node or state
     "shallow_history": "Ⓗ",
     "deep_history": "Ⓗ",
     "state_machine": "▣",
+    "loop": "↻",
     "graph": "▼",
 }
 _PLAIN_MARK = "○"
@@ -34,6 +49,7 @@ _ACTIVE_MARK = "▶"
 
 _LEGEND = {TAKEN: "⇐ taken", DEAD: "↚ not taken"}
 _WORDS = {"regions": "side by side", "shallow_history": "history", "deep_history": "deep history"}
+_STEP = 4  # columns that what is inside stands further to the right
 _NO_NODES = STATE_KINDS | DOTS | {"graph"}
 
 
@@ -44,29 +60,11 @@ def draw(drawing: Drawing) -> str:
 
 
 def _levels(drawing: Drawing) -> Iterator[str]:
-    """Levels from the first to the last; what stands on one level can run side by side."""
-    incoming: list[list[Link]] = [[] for _ in drawing.items]
-    for link in drawing.links:
-        incoming[link.target].append(link)
-    level = drawing.levels
-    order = sorted(range(len(drawing.items)), key=level.__getitem__)
-    id_width = max((columns(_name(item)) for item in drawing.items), default=0)
-    kind_width = max((columns(_kind(item)) for item in drawing.items), default=0)
+    """Levels from the first to the last; what stands on one level can run side by side. Below a loop, its body."""
     nodes = sum(item.kind not in DOTS for item in drawing.items)
     yield f"{drawing.title}: {nodes} nodes, {len(drawing.links)} edges"
     yield ""
-    gutter = len(str(max(level, default=0) + 1))
-    shown = -1
-    for number in order:
-        item = drawing.items[number]
-        parts = [
-            (str(level[number] + 1) if level[number] != shown else "").rjust(gutter),
-            f"{_MARKS.get(item.kind, _PLAIN_MARK)} {_padded(_name(item), id_width)}",
-            _padded(_kind(item), kind_width),
-            ", ".join(_source(drawing, link) for link in incoming[number]),
-        ]
-        shown = level[number]
-        yield "  ".join(parts).rstrip()
+    yield from _Rows(drawing).inside(-1, 0)
     legend = [words for mark, words in _LEGEND.items() if any(link.mark == mark for link in drawing.links)]
     if legend:
         yield ""
@@ -76,13 +74,51 @@ def _levels(drawing: Drawing) -> Iterator[str]:
         yield f"critical path: {' → '.join(map(visible, drawing.critical))}"
 
 
+class _Rows:
+    """A line per node, in columns."""
+
+    def __init__(self, drawing: Drawing) -> None:
+        self._drawing = drawing
+        self._level = drawing.levels
+        self._incoming: list[list[Link]] = [[] for _ in drawing.items]
+        for link in drawing.links:
+            self._incoming[link.target].append(link)
+        self._gutter = len(str(max(self._level, default=0) + 1))
+        depths = [len(drawing.line(number)) - 2 for number in range(len(drawing.items))]
+        names = [columns(_name(item)) + depth * _STEP for item, depth in zip(drawing.items, depths, strict=True)]
+        self._name_width = max(names, default=0)
+        self._kind_width = max((columns(_kind(item)) for item in drawing.items), default=0)
+
+    def inside(self, holder: int, depth: int) -> Iterator[str]:
+        shown = -1
+        margin = " " * (depth * _STEP)
+        for number in sorted(self._drawing.children[holder], key=self._level.__getitem__):
+            item, level = self._drawing.items[number], self._level[number]
+            name = _padded(_name(item), self._name_width - len(margin))
+            parts = [
+                f"{margin}{(str(level + 1) if level != shown else '').rjust(self._gutter)}",
+                f"{_MARKS.get(item.kind, _PLAIN_MARK)} {name}",
+                _padded(_kind(item), self._kind_width),
+                ", ".join(_source(self._drawing, link) for link in self._incoming[number]),
+            ]
+            shown = level
+            yield "  ".join(parts).rstrip()
+            yield from self.inside(number, depth + 1)
+
+
 def _name(item: Item) -> str:
     return "(the first of them)" if item.kind == GATHERED else visible(item.id)
 
 
+def _told(item: Item) -> str:
+    """What a node is, and what it runs."""
+    many = f"{STACK_MARK} " if item.is_stack else ""
+    undo = f" ↩ {item.undo}" if item.undo else ""
+    return f"{many}{item.kind} {item.detail}".strip() + undo
+
+
 def _kind(item: Item) -> str:
-    kind = "" if item.kind in DOTS else f"wait {item.detail}".rstrip() if item.kind == "wait" else item.kind
-    kind += f" ↩ {item.undo}" if item.undo else ""
+    kind = "" if item.kind in DOTS else _told(item if item.kind in ("wait", "loop") else replace(item, detail=""))
     status = f" [{item.status}]" if item.status else ""
     return f"{kind}{status}"
 
@@ -138,12 +174,7 @@ class _Tree:
     def _headline(self, number: int, item: Item) -> str:
         words = [
             "first" if number in self._initial else "",
-            _WORDS.get(
-                item.kind,
-                ""
-                if item.kind in _NO_NODES - {"graph"}
-                else f"{item.kind} {item.detail}".strip() + (f" ↩ {item.undo}" if item.undo else ""),
-            ),
+            _WORDS.get(item.kind, "" if item.kind in _NO_NODES - {"graph"} else _told(item)),
             item.status if item.status != ACTIVE else "",
         ]
         mark = _ACTIVE_MARK if item.status == ACTIVE else _MARKS.get(item.kind, _PLAIN_MARK)
