@@ -16,6 +16,22 @@ from workflow_runtime.drawing.analysis import CriticalPath, critical_path, paral
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 RACE = (GOLDEN / "parallel_first.yaml").read_text(encoding="utf-8")
+LOOPS = """
+workflow:
+  id: 循环
+  nodes:
+    - id: 各
+      type: control
+      subtype: loop
+      items: ${input.xs}
+      max_concurrency: 0
+      body:
+        - {id: read, type: tool, tool: t, inputs: {x: "${item}"}}
+        - {id: 再, type: control, subtype: loop, times: 3, dependencies: [read],
+           body: [{id: 试, type: agent, agent: a}]}
+        - {id: write, type: tool, tool: t, dependencies: [再]}
+    - {id: end, type: tool, tool: t, dependencies: [各]}
+"""
 HOSTILE = """
 workflow:
   id: w
@@ -61,13 +77,30 @@ def test_a_drawing_shows_no_hidden_node(format: str) -> None:
     assert "first" in drawing
 
 
-@pytest.mark.parametrize(("format", "suffix"), [("text", "txt"), ("mermaid", "mmd"), ("dot", "dot"), ("svg", "svg")])
+SUFFIXES = [("text", "txt"), ("mermaid", "mmd"), ("dot", "dot"), ("svg", "svg")]
+
+
+@pytest.mark.parametrize(("format", "suffix"), SUFFIXES)
 def test_the_drawings_of_a_plan_are_golden(format: str, suffix: str) -> None:
     plan = compile_or_raise((GOLDEN / "switch.yaml").read_bytes())
     drawing = render(
         plan, format, Progress({"fetch": "success", "other": "running", "left": "skipped", "fallback": "success"})
     )
-    path = GOLDEN / "graphs" / f"switch.{suffix}"
+    _compare(drawing, f"switch.{suffix}")
+
+
+@pytest.mark.parametrize(("format", "suffix"), SUFFIXES)
+def test_a_loop_holds_its_body_once_and_one_side_by_side_is_a_stack_with_counts(format: str, suffix: str) -> None:
+    statuses = {"各": "running", **{f"各[{index}]/read": "success" for index in range(9_000)}}
+    drawing = render(
+        compile_or_raise(LOOPS), format, Progress(statuses, passes={"各": "8,990 of 10,000 done, 3 failed"})
+    )
+    assert drawing.count("8,990 of 10,000 done, 3 failed") == 1
+    _compare(drawing, f"loops.{suffix}")
+
+
+def _compare(drawing: str, name: str) -> None:
+    path = GOLDEN / "graphs" / name
     if os.environ.get("REWRITE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(drawing, encoding="utf-8")
