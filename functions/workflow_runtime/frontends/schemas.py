@@ -1,4 +1,4 @@
-"""JSON Schemas of the files that people write, for editors: workflows, agents, tools, mocks and scenarios.
+"""JSON Schemas of the files that people write, for editors: workflows, agents, tools, limits, mocks and scenarios.
 
 ``python -m workflow_runtime.frontends.schemas`` rewrites them: in the package, so that an installed one has them, and
 beside the definitions, where editors look for them; ``--check`` says whether they are current (else: exit code 1).
@@ -7,12 +7,14 @@ beside the definitions, where editors look for them; ``--check`` says whether th
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from workflow_runtime.definition import schema as workflow_schema
+from workflow_runtime.definition.limits import LimiterDefinition
 from workflow_runtime.invokers.agents.definition import AgentDefinition
 from workflow_runtime.invokers.mocks.file import TOP_KEYS
 from workflow_runtime.invokers.tools.mcp.servers import McpServer
@@ -25,13 +27,15 @@ BESIDE_DEFINITIONS = Path(__file__).parents[3] / "definitions"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """The schema of each kind of file: ``workflow``, ``agents``, ``tools``, ``mcp``, ``mocks``, ``scenario``."""
-    mocks = _mocks()
+    """The schema of each kind of file: ``workflow``, ``agents``, ``tools``, ``mcp``, ``limits``, ``mocks``,
+    ``scenario``."""
+    mocks, workflow = _mocks(), workflow_schema.json_schema()
     return {
-        "workflow": workflow_schema.json_schema(),
+        "workflow": workflow,
         "agents": _entries("agents", "Agents: one, or a list below `agents`.", AgentDefinition),
         "tools": _entries("tools", "Tools made of others: one, or a list below `tools`.", Variant),
         "mcp": _entries("mcp", "MCP servers: one, or a list below `mcp`.", McpServer),
+        "limits": _limits(workflow["$defs"]),
         "mocks": mocks,
         "scenario": {"$schema": workflow_schema.DIALECT, **scenario_model.json_schema(mocks)},
     }
@@ -57,6 +61,40 @@ def _entries(plural: str, description: str, model: type[AgentDefinition | McpSer
         "else": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/entry"}]},
         "$defs": {**definitions, "entry": entry},
     }
+
+
+def _limits(definitions: dict[str, Any]) -> dict[str, Any]:
+    """Limiters by name, as workflows have them too."""
+    limiter = LimiterDefinition.__name__
+    needed: dict[str, Any] = {}
+    missing = {limiter}
+    while missing:
+        needed |= {name: definitions[name] for name in missing}
+        missing = {name for schema in needed.values() for name in _referred(schema)} - needed.keys()
+    return {
+        "$schema": workflow_schema.DIALECT,
+        "title": "Limits",
+        "description": "The limiters that all workflows share, by name.",
+        "type": ["object", "null"],
+        "properties": {"limits": {"type": "object", "additionalProperties": {"$ref": f"#/$defs/{limiter}"}}},
+        "required": ["limits"],
+        "patternProperties": {"^x-": {}},
+        "additionalProperties": False,
+        "$defs": {name: needed[name] for name in sorted(needed)},
+    }
+
+
+def _referred(schema: Any) -> Iterator[str]:
+    """The definitions that a schema refers to."""
+    if isinstance(schema, list):
+        for item in schema:
+            yield from _referred(item)
+    elif isinstance(schema, dict):
+        for key, item in schema.items():
+            if key == "$ref":
+                yield item.rpartition("/")[2]
+            else:
+                yield from _referred(item)
 
 
 def _mocks() -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Registries:
             mocked = map(self._mocks.ids, (NodeType.AGENT, NodeType.TOOL, NodeType.SUB_WORKFLOW))
             catalogue = catalogue.with_mocks(*mocked)
         known = {"tool": catalogue.tools, "agent": catalogue.agents, "mcp": self._tools.servers}
-        if findings := list(self._agents.unknown_references(known)):
+        if findings := [*self._agents.unknown_references(known), *self._agents.unpriced()]:
             raise DefinitionError(findings)
         return catalogue
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from workflow_runtime.errors import DefinitionError
 from workflow_runtime.findings import Finding
 from workflow_runtime.invokers.agents.definition import PROVIDER_PREFIXES, AgentDefinition
+from workflow_runtime.invokers.agents.prices import without_price
 from workflow_runtime.invokers.agents.references import circle, not_its_tools, references_of
 from workflow_runtime.invokers.agents.support import not_in_force
 from workflow_runtime.invokers.entries import read_entries
@@ -17,6 +18,7 @@ from workflow_runtime.language.look_alikes import normalized
 from workflow_runtime.language.suggestions import did_you_mean
 from workflow_runtime.language.yaml.small_files import (
     AGENT_CIRCLE,
+    NO_PRICE,
     NOT_IN_FORCE,
     UNKNOWN_KEY,
     UNKNOWN_REFERENCE,
@@ -61,6 +63,14 @@ class AgentRegistry:
                     message = f"agent {agent.id!r} names the {reference.kind} {reference.id!r}, which does not exist"
                     place = (*_place(document.value, agent.id), *reference.place)
                     yield document.finding(UNKNOWN_REFERENCE, message, place, did_you_mean(reference.id, there))
+
+    def unpriced(self) -> Iterator[Finding]:
+        """A finding for every model that the budget of its agent would refuse. Raises `DefinitionError` when any file
+        is wrong."""
+        for agent, document in self._agents.values():
+            for number in without_price(agent):
+                message = f"agent {agent.id!r}: nobody knows a price of {agent.models[number].model}"
+                yield document.finding(NO_PRICE, message, (*_place(document.value, agent.id), "models", number))
 
     @cached_property
     def _agents(self) -> dict[str, tuple[AgentDefinition, Document]]:

@@ -48,6 +48,13 @@ AGENT_CIRCLE = rule(
     "Agents that call one another in a circle",
     "Have one of them end the conversation instead of calling another.",
 )
+NO_PRICE = rule(
+    "WF611",
+    Severity.ERROR,
+    "An agent with a budget in dollars has a model of which nobody knows a price",
+    "Have its tokens counted, `budget: {usd: …, unknown_price: tokens}`, or take another model: its requests would be "
+    "refused.",
+)
 
 
 class Document(msgspec.Struct, frozen=True):

@@ -87,3 +87,27 @@ def test_an_agent_that_names_what_there_is_not_is_refused_unless_that_is_mocked(
     assert "names the tool 'serach', which does not exist" in caught.value.findings[0].message
     mocks = Mocks.load({"tools": {"serach": {"return": None}}, "agents": {"judge": {"return": {"ok": True}}}})
     assert "b" in Registries(folder, mocks).catalogue.agents
+
+
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [
+        ("model: 'openai:gpt-5', limits: {usd: 1}", False),
+        ("model: 'openai:my-own', limits: {usd: 1}", True),
+        ("model: 'openai:gpt-5', base_url: 'http://localhost:1/v1', limits: {usd: 1}", True),
+        ("models: ['openai:gpt-5', 'openai:my-own'], budget: {usd: 1}", True),
+        ("model: 'openai:my-own', budget: {usd: 1, unknown_price: tokens}", False),
+        ("model: 'openai:my-own', budget: {tokens: 1000}", False),
+        ("model: test, limits: {usd: 1}", False),
+        ("model: 'openai:my-own'", False),
+    ],
+)
+def test_a_budget_in_dollars_needs_models_with_a_price(tmp_path: Path, fields: str, *, refused: bool) -> None:
+    folder = definitions(tmp_path)
+    (folder / "agents" / "b.yaml").write_text(f"{{id: b, {fields}}}")
+    if not refused:
+        assert "b" in Registries(folder).catalogue.agents
+        return
+    with pytest.raises(DefinitionError) as caught:
+        _ = Registries(folder).catalogue
+    assert {finding.id for finding in caught.value.findings} == {"WF611"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from workflow_runtime.invokers.agents import AgentDefinition, AgentLimits, AgentSettings
 from workflow_runtime.invokers.agents.guardrail_entries import Check, Guardrail, Guardrails, Rule
 from workflow_runtime.invokers.agents.model_choices import ModelChoice
+from workflow_runtime.invokers.agents.tool_entries import AgentTool
 from workflow_runtime.invokers.tools import ToolRegistry
 
 GUIDE = (Path(__file__).parents[4] / "definitions" / "README.md").read_text(encoding="utf-8")
@@ -31,6 +32,6 @@ def test_every_built_in_tool_is_described_with_its_arguments() -> None:
 def test_every_field_of_an_agent_is_described() -> None:
     section = GUIDE.partition("\n## Agents\n")[2].partition("\n## ")[0]
     assert fields_of(section) == set(AgentDefinition.model_json_schema()["properties"])
-    for model in (AgentSettings, AgentLimits, ModelChoice, Guardrails, Guardrail, Check, Rule):
+    for model in (AgentSettings, AgentLimits, ModelChoice, AgentTool, Guardrails, Guardrail, Check, Rule):
         fields = {field.alias or name for name, field in model.model_fields.items()}
         assert {name for name in fields if f"`{name}" not in section and f"{name}:" not in section} == set(), model

@@ -20,12 +20,13 @@ class Kind(StrEnum):
     AGENTS = "agents"
     TOOLS = "tools"
     MCP = "mcp"
+    LIMITS = "limits"
     MOCKS = "mocks"
     SCENARIO = "scenario"
 
 
 def schema(kind: Annotated[Kind, typer.Argument(help="What the file holds.", show_default=False)]) -> int:
-    """Print the JSON Schema of workflows, or of files with agents, tools, MCP servers, mocks or scenarios.
+    """Print the JSON Schema of workflows, or of files with agents, tools, MCP servers, limits, mocks or scenarios.
 
     \b
       awr schema workflow > workflow.schema.json
