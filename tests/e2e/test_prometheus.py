@@ -117,13 +117,13 @@ def test_every_panel_and_every_alert_finds_data_under_load(
 def _panel_queries() -> Iterator[str]:
     for panel in PROMETHEUS:
         for query in panel.queries:
-            if "cost_usd" not in query.text:  # the test model has no price
+            if "cost_usd" not in query.text:  # the test model costs nothing
                 yield query.text.replace("[$__rate_interval]", WINDOW)
 
 
 def _alert_queries() -> Iterator[str]:
     """What alerts compare: they give nothing themselves as long as all is well."""
     for alert in ALERTS:
-        for part in re.split(r" (?:>|==) ", alert.text):
+        for part in re.split(r" (?:>=?|==) ", alert.text):
             if "awr_" in part or "up{" in part:
                 yield re.sub(r"^[0-9.]+ \* ", "", re.sub(r"\[\d+m\]", WINDOW, part))

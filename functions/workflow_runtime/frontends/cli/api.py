@@ -173,7 +173,10 @@ class Api(RemoteConnection):
         try:
             answer = await self._call("GET", "/dev/logs", params=given)
         except NotFound:
-            message = "a deployed runtime logs to CloudWatch: --stack says which stack's logs to read"
+            message = (
+                "a deployed runtime logs to CloudWatch: --stack says which stack's logs to read; "
+                "awr serve logs to stderr, which its supervisor keeps (journalctl -u awr)"
+            )
             raise EngineError(message, "no_logs") from None
         return msgspec.convert(answer["lines"], list[dict[str, str]])
 
